@@ -1,0 +1,1 @@
+"""One declared stack, two worlds: raw Linux primitives and Docker Compose."""

@@ -1,0 +1,79 @@
+"""One tree of errors, each of which reads *object: failure: cause; remedy* on one line.
+
+Everything that this project raises on purpose is a `TwinstackError`; `tasks.py` prints it
+and exits 1. Anything else that reaches a user is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TwinstackError(Exception):
+    """A failure that a user can act upon.
+
+    `obj` is what failed, `failure` what could not be done, `cause` why, `remedy` what to do.
+    """
+
+    def __init__(self, obj: str, failure: str, cause: str = "", remedy: str = "") -> None:
+        super().__init__(obj, failure, cause, remedy)
+        self.obj = obj
+        self.failure = failure
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = ": ".join(_one_line(part) for part in (self.obj, self.failure, self.cause) if part)
+        return f"{text}; {_one_line(self.remedy)}" if self.remedy else text
+
+
+class TopologyError(TwinstackError):
+    """The written topology has mistakes: one line for each, all of them at once."""
+
+    def __init__(self, file: str, mistakes: Sequence[TwinstackError]) -> None:
+        first = mistakes[0]
+        super().__init__(first.obj, first.failure, first.cause, first.remedy)
+        self.file = file
+        self.mistakes = tuple(mistakes)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.file}: {mistake}" for mistake in self.mistakes)
+
+
+class NotOurs(TwinstackError):
+    """An object bears a name of ours but not our mark; it is never changed."""
+
+
+class Missing(TwinstackError):
+    """Something that must be there first is not: a program, a privilege, a running world."""
+
+
+class Locked(TwinstackError):
+    """Another twinstack command is changing this instance."""
+
+
+class StepFailed(TwinstackError):
+    """The kernel, a program or the engine refused a step."""
+
+
+class NotHealthy(TwinstackError):
+    """A service did not become healthy within its bound."""
+
+
+class CannotTell(TwinstackError):
+    """What was observed does not decide the question; never treated as a yes or a no."""
+
+
+class SeveralFailed(TwinstackError):
+    """More than one thing failed where work went on past errors (tear-down)."""
+
+    def __init__(self, obj: str, failures: Sequence[Exception]) -> None:
+        self.failures = tuple(failures)
+        super().__init__(obj, f"{len(self.failures)} steps failed")
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  {failure}" for failure in self.failures)])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,55 @@
+"""Run other people's programs: no shell, a bound on time, and errors that say what was run."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from twinstack.errors import Missing, StepFailed
+
+
+def run(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout_s: float = 60.0,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` to its end and give what it printed.
+
+    Units: timeout in seconds. Raises: Missing when the program is not there; StepFailed when it
+    exits non-zero (unless `check` is false) or outlives its bound.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words,
+            input=stdin,
+            # An inherited terminal would let a child swallow the user's keys.
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env=None if environment is None else dict(environment),
+            cwd=directory,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise Missing(
+            words[0], "cannot be run", str(error.strerror), 'run "make setup" (or "invoke doctor")'
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise StepFailed(
+            shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
+        ) from error
+    if check and done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise StepFailed(
+            shlex.join(words), f"exited {done.returncode}", said[-2000:] or "it said nothing"
+        )
+    return done

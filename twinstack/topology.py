@@ -1,0 +1,228 @@
+"""The written model: what topology.yml says, parsed once and checked whole.
+
+`load` gives a `Topology` or raises `TopologyError` with one line for every mistake, each with
+the path to the value. pydantic checks the form of each value, `topology_rules` what the values
+say of each other. Nothing here decides an address or a name: that is `plan.resolve`.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from twinstack import topology_rules
+from twinstack.errors import TopologyError, TwinstackError
+from twinstack.names import interface_problem
+
+_SIZE = re.compile(r"(\d+)([KMG])")
+_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def _bytes(value: object) -> int:
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("a size is a whole number with K, M or G, such as 128M")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _interface(value: str) -> str:
+    if problem := interface_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _pool(value: object) -> tuple[IPv4Address, IPv4Address]:
+    ends = str(value).split("-")
+    if len(ends) != 2:
+        raise ValueError("a pool is FIRST-LAST, such as 10.0.0.128-10.0.0.239")
+    first, last = (IPv4Address(end.strip()) for end in ends)
+    if last < first:
+        raise ValueError(f"its last address {last} comes before its first {first}")
+    return first, last
+
+
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Size = Annotated[int, BeforeValidator(_bytes), Field(ge=8 * 1024**2)]
+InterfaceName = Annotated[str, AfterValidator(_interface)]
+WorldName = Literal["net", "docker"]
+Runtime = Literal["nginx", "asgi", "wsgi", "redis", "postgres"]
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class SegmentSpec(_Written):
+    """One layer-2 network: a bridge in one world, a Docker network in the other."""
+
+    bridge: InterfaceName
+    subnet: IPv4Network
+    docker_subnet: IPv4Network
+    tiers: tuple[str, ...] = Field(min_length=1)
+    pool: Annotated[tuple[IPv4Address, IPv4Address] | None, BeforeValidator(_pool)] = None
+
+
+class ShapeSpec(_Written):
+    """One way to lay the tiers out on segments."""
+
+    segments: dict[str, SegmentSpec] = Field(min_length=1)
+
+
+class LimitsSpec(_Written):
+    """Units: cpus in cores, memory in bytes once parsed, pids in processes and threads."""
+
+    cpus: float = Field(gt=0, le=1024)
+    memory: Size
+    pids: int = Field(ge=1, le=4_194_304, strict=True)
+
+
+class HealthSpec(_Written):
+    """How to ask a service whether it can serve: an HTTP path or a store's own ping."""
+
+    http: Annotated[str, Field(pattern=r"^/[\w./-]*$")] | None = None
+    ping: Literal["redis", "postgres"] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> HealthSpec:
+        if (self.http is None) == (self.ping is None):
+            raise ValueError("give exactly one of http and ping")
+        return self
+
+
+class ServiceSpec(_Written):
+    """One service as declared."""
+
+    runtime: Runtime
+    tier: str
+    addresses: tuple[IPv4Address, ...] = ()
+    port: Port
+    user: int = Field(ge=1000, le=4_294_967_293, strict=True)
+    limits: LimitsSpec
+    health: HealthSpec
+    replicas: int = Field(default=1, ge=1, le=10_000, strict=True)
+    workers: int = Field(default=1, ge=1, le=64, strict=True)
+    threads: int = Field(default=1, ge=1, le=256, strict=True)
+    module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    secrets: tuple[Annotated[str, Field(pattern=r"^[\w.]+$")], ...] = ()
+
+    @model_validator(mode="after")
+    def _module_when_python(self) -> ServiceSpec:
+        if (self.runtime in {"asgi", "wsgi"}) != (self.module is not None):
+            raise ValueError("a module goes with the runtimes asgi and wsgi, and only with them")
+        return self
+
+
+class FlowSpec(_Written):
+    """One permission to connect, in both worlds or in the one it names."""
+
+    source: str = Field(alias="from")
+    destination: str = Field(alias="to")
+    world: WorldName | None = None
+
+
+class EgressSpec(_Written):
+    """Ports that services may reach on the internet."""
+
+    tcp: tuple[Port, ...] = ()
+    udp: tuple[Port, ...] = ()
+
+
+class HostPortSpec(_Written):
+    """One port of the host that leads to a service."""
+
+    world: WorldName
+    port: Port
+    service: str
+    bind: IPv4Address = IPv4Address("127.0.0.1")
+
+
+class SoftwareSpec(_Written):
+    """Docker's base images by role, where they are not our own."""
+
+    bases: dict[Literal["python", "nginx", "redis", "postgres"], str] = {}
+
+
+class Topology(_Written):
+    """The whole platform as declared."""
+
+    shapes: dict[str, ShapeSpec] = Field(min_length=1)
+    services: dict[str, ServiceSpec] = Field(min_length=1)
+    flows: tuple[FlowSpec, ...] = ()
+    egress: EgressSpec = EgressSpec()
+    host_ports: tuple[HostPortSpec, ...] = ()
+    software: SoftwareSpec = SoftwareSpec()
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key given twice is a mistake, not a silent replacement."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[object] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        if isinstance(key, (dict, list)) or key in seen:
+            raise yaml.constructor.ConstructorError(
+                problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load(path: Path) -> Topology:
+    """Read and check a topology file.
+
+    Raises: TopologyError, one line a mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        remedy = "name another by TWINSTACK_TOPOLOGY, or restore topology.yml from git"
+        mistake = TwinstackError("file", "cannot be read", cause, remedy)
+        raise TopologyError(path.name, [mistake]) from error
+    return parse(text, path.name)
+
+
+def parse(text: str, file: str = "topology.yml") -> Topology:
+    """Check a topology given as YAML text.
+
+    Raises: TopologyError, one line a mistake.
+    """
+    try:
+        written = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader: it builds plain data only
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark is not None else "file"
+        cause = getattr(error, "problem", None) or str(error)
+        mistake = TwinstackError(where, "is not YAML", cause, "mend the line and try again")
+        raise TopologyError(file, [mistake]) from error
+    if not isinstance(written, dict):
+        cause = "it is empty" if written is None else f"it holds a {type(written).__name__}"
+        remedy = "begin with the keys shapes: and services:"
+        raise TopologyError(file, [TwinstackError("file", "is no topology", cause, remedy)])
+    try:
+        topology = Topology.model_validate(written)
+    except ValidationError as error:
+        mistakes = [topology_rules.form_mistake(dict(one)) for one in error.errors()]
+        raise TopologyError(file, mistakes) from error
+    if mistakes := topology_rules.mistakes(topology):
+        raise TopologyError(file, mistakes)
+    return topology
