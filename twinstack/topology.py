@@ -173,10 +173,15 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[object] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
-        if isinstance(key, (dict, list)) or key in seen:
+        key = loader.construct_object(key_node)
+        problem = None
+        if isinstance(key, (dict, list)):
+            problem = "a key must be a plain word"
+        elif key in seen:
+            problem = f"the key {key!r} is given twice"
+        if problem:
             raise yaml.constructor.ConstructorError(
-                problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark
+                problem=problem, problem_mark=key_node.start_mark
             )
         seen.add(key)
     loader.flatten_mapping(node)

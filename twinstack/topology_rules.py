@@ -24,7 +24,7 @@ _ADDRESSED_SHAPE = "flat"
 
 def form_mistake(report: dict[str, Any]) -> TwinstackError:
     """Put one of pydantic's error reports into our form."""
-    place = ".".join(str(part) for part in report["loc"] if part not in {"tuple", "constrained-str"})
+    place = ".".join(str(part) for part in report["loc"])
     kind, context = report["type"], report.get("ctx", {})
     value = report.get("input")
     if kind == "extra_forbidden":
@@ -149,7 +149,8 @@ def _address_mistakes(topology: Topology) -> Iterator[TwinstackError]:
         subnet = segment.subnet
         for index, address in enumerate(service.addresses):
             path = f"services.{name}.addresses.{index}"
-            reserved = (subnet.network_address, subnet.network_address + 1, subnet.broadcast_address)
+            first = subnet.network_address
+            reserved = (first, first + 1, subnet.broadcast_address)
             if address not in subnet:
                 yield TwinstackError(
                     path, f"{address} is outside {subnet}", "", f"use an address in {subnet}"

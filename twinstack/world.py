@@ -1,0 +1,100 @@
+"""The protocol that both worlds answer, so that everything above needs to know only one.
+
+A world is made from a `Plan` and acts on what is there: it keeps no memory of its own.
+`up` and `down` change it; the rest only looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from twinstack.plan import Plan
+from twinstack.topology import WorldName
+
+#: Told of each thing that happens, one line at a time, while something long is under way.
+Progress = Callable[[str], None]
+
+State = Literal["healthy", "unhealthy", "starting", "stopped", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """One row of a world's status: a replica, where it is, and how it does.
+
+    `pid` is the service's main process as the host sees it; `restarts` since it was brought up.
+    """
+
+    name: str
+    service: str
+    where: str
+    address: str
+    port: int
+    state: State
+    detail: str = ""
+    pid: int | None = None
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a world as the host sees it."""
+
+    pid: int
+    replica: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a client on the host reaches a service."""
+
+    address: str
+    port: int
+
+    def url(self, path: str = "/") -> str:
+        return f"http://{self.address}:{self.port}{path}"
+
+
+class World(Protocol):
+    """One deployment of the plan."""
+
+    name: WorldName
+    plan: Plan
+
+    def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+        """Bring the plan about and wait until every service is healthy.
+
+        Raises: NotOurs before anything is changed; NotHealthy with the log's tail.
+        """
+
+    def down(self, *, progress: Progress) -> tuple[str, ...]:
+        """Remove what is ours, data kept, and name what was removed. Works after any crash."""
+
+    def clean(self, *, progress: Progress) -> tuple[str, ...]:
+        """As `down`, data too."""
+
+    def status(self) -> tuple[ServiceState, ...]:
+        """Ask each replica how it does, now."""
+
+    def exec(self, replica: str, command: Sequence[str]) -> int:
+        """Run a command in a replica's network, on the caller's terminal; give its exit code."""
+
+    def logs(self, replica: str, *, lines: int) -> str:
+        """Give the last lines of a replica's log."""
+
+    def endpoint(self, service: str, number: int = 1) -> Endpoint:
+        """Give a service's own address and port in this world (not the published one)."""
+
+    def published(self, service: str) -> Endpoint | None:
+        """Give the host port that leads to a service, as a client on this host uses it."""
+
+    def processes(self) -> tuple[Process, ...]:
+        """List every process of every replica."""
+
+    def cpu_us(self) -> dict[str, int]:
+        """Give each replica's CPU time so far in microseconds, from its cgroup."""
+
+    def software(self) -> dict[str, str]:
+        """Name what runs: versions and content digests, the same keys in both worlds."""
