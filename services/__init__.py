@@ -1,0 +1,1 @@
+"""The applications of the stack; they import nothing of twinstack."""

@@ -1,0 +1,1 @@
+"""What the services share: settings, logs, request ids, pools and registration."""

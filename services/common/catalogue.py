@@ -1,0 +1,25 @@
+"""The catalogue as the services share it: a product's shape, and its keys in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+CURRENCY = "EUR"
+LIST_KEY = b"catalogue:list"
+PRODUCT_ID_MAX = 2_147_483_647
+
+
+def product_key(product_id: int) -> bytes:
+    """Name the cached answer about one product."""
+    return b"catalogue:product:%d" % product_id
+
+
+def lease_key(key: bytes) -> bytes:
+    """Name the leave to fill `key`: whoever changes the data takes it back."""
+    return key + b":lease"
+
+
+def keys_of_change(product_ids: Iterable[int]) -> list[bytes]:
+    """Name all that must go from the cache when these products have changed."""
+    keys = [LIST_KEY, *(product_key(one) for one in product_ids)]
+    return keys + [lease_key(key) for key in keys]

@@ -1,0 +1,202 @@
+"""PostgreSQL for a threaded service: a small pool, and a bound on every wait.
+
+libpq alone can wait for ever on a server that is stopped or cut off, so every wait goes through
+`_wait`, which gives up at a deadline. A connection that failed is thrown away together with the
+idle ones (they are as old), and the next call connects afresh: a restart of PostgreSQL needs no
+restart of ours.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg2
+from psycopg2 import errors, extensions
+
+from services.common.breaker import Breaker
+from services.common.settings import Settings
+
+CONNECT_TIMEOUT_S = 1.0
+STATEMENT_TIMEOUT_S = 3.0
+REST_S = 0.5
+IDLE_KEPT = 8
+CONFLICT_TRIES = 4
+
+T = TypeVar("T")
+Cursor = extensions.cursor
+Work = Callable[[Cursor], T]
+
+
+class DatabaseDown(Exception):
+    """PostgreSQL did not answer in time, or refused us; nothing was committed."""
+
+
+class OutcomeUnknown(Exception):
+    """The connection broke during COMMIT: the transaction may or may not have happened."""
+
+
+class _TooLate(psycopg2.OperationalError):
+    pass
+
+
+_deadline = threading.local()
+
+
+def _wait(connection: extensions.connection) -> None:
+    """Wait for libpq, up to this thread's deadline. Source: psycopg2 set_wait_callback."""
+    while True:
+        state = connection.poll()
+        if state == extensions.POLL_OK:
+            return
+        left_s = getattr(_deadline, "at", 0.0) - time.monotonic()
+        if left_s <= 0:
+            raise _TooLate("no answer in time")
+        poller = select.poll()
+        poller.register(
+            connection.fileno(), select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
+        )
+        poller.poll(left_s * 1000)
+
+
+extensions.set_wait_callback(_wait)
+
+
+class Database:
+    """A pool of connections to one PostgreSQL server."""
+
+    def __init__(self, settings: Settings, breaker: Breaker | None = None) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._idle: list[extensions.connection] = []
+        self.breaker = breaker or Breaker(REST_S)
+
+    def read(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
+        """Run `work`, which only reads: each statement on its own, without a transaction.
+
+        Raises: DatabaseDown.
+        """
+        return self._run(work, timeout_s, transaction=False)
+
+    def write(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
+        """Run `work` in one transaction and commit it; roll back if it raises.
+
+        `work` runs again, on a fresh transaction, after a deadlock or a stale connection.
+        Raises: DatabaseDown, OutcomeUnknown, and whatever `work` raises.
+        """
+        for left in range(CONFLICT_TRIES - 1, -1, -1):
+            try:
+                return self._run(work, timeout_s, transaction=True)
+            except (errors.DeadlockDetected, errors.SerializationFailure):
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def ping(self, timeout_s: float = 1.0) -> None:
+        """Raise DatabaseDown unless PostgreSQL answers a query."""
+        self.read(lambda cursor: cursor.execute("SELECT 1"), timeout_s)
+
+    def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
+        if not self.breaker.allow():
+            raise DatabaseDown("no answer a moment ago")
+        connection = self._take()
+        if connection is not None:
+            try:
+                return self._use(connection, work, timeout_s, transaction)
+            except _TooLate as error:
+                raise self._down(error) from error
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if not connection.closed:
+                    raise self._down(error) from error
+                self._forget_idle()  # Stale: PostgreSQL was restarted. Once more, afresh.
+        try:
+            return self._use(self._connect(), work, timeout_s, transaction)
+        except (errors.DeadlockDetected, errors.SerializationFailure):
+            raise
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            raise self._down(error) from error
+
+    def _use(
+        self, connection: extensions.connection, work: Work[T], timeout_s: float, transaction: bool
+    ) -> T:
+        _deadline.at = time.monotonic() + timeout_s
+        try:
+            if connection.autocommit is transaction:
+                connection.autocommit = not transaction
+            with connection.cursor() as cursor:
+                result = work(cursor)
+            if transaction:
+                self._commit(connection)
+        except BaseException as error:
+            self._give_back(connection, roll_back=True)
+            if not isinstance(error, psycopg2.Error | OutcomeUnknown):
+                self.breaker.succeeded()  # The caller's own refusal; PostgreSQL is well.
+            raise
+        self._give_back(connection, roll_back=False)
+        self.breaker.succeeded()
+        return result
+
+    def _commit(self, connection: extensions.connection) -> None:
+        try:
+            connection.commit()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
+                raise
+            self.breaker.failed()
+            raise OutcomeUnknown(_reason(error)) from error
+
+    def _take(self) -> extensions.connection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, connection: extensions.connection, roll_back: bool) -> None:
+        if roll_back and not connection.closed:
+            _deadline.at = time.monotonic() + CONNECT_TIMEOUT_S
+            try:
+                connection.rollback()
+            except psycopg2.Error:
+                connection.close()
+        if connection.closed:
+            return
+        with self._lock:
+            if len(self._idle) < IDLE_KEPT:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _forget_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _connect(self) -> extensions.connection:
+        settings = self._settings
+        _deadline.at = time.monotonic() + CONNECT_TIMEOUT_S
+        return psycopg2.connect(
+            host=settings.postgres_host,
+            port=settings.postgres_port,
+            user=settings.postgres_user,
+            dbname=settings.postgres_db,
+            password=settings.secret("postgres_password"),
+            application_name=settings.replica,
+            sslmode="disable",
+            gssencmode="disable",
+            options=f"-c statement_timeout={int(STATEMENT_TIMEOUT_S * 1000)}"
+            f" -c idle_in_transaction_session_timeout={int(STATEMENT_TIMEOUT_S * 2000)}",
+        )
+
+    def _down(self, error: Exception) -> DatabaseDown:
+        if isinstance(error, errors.QueryCanceled):
+            self.breaker.succeeded()  # Slow, not down: it said so itself.
+        else:
+            self.breaker.failed()
+            self._forget_idle()
+        return DatabaseDown(_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,51 @@
+"""What a service says at /health: its own state, and that of what it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flask import Response
+
+from services.common.database import DatabaseDown
+from services.common.redis_store import RedisDown
+from services.common.settings import Settings
+from services.common.wsgi import answer
+
+_started = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that a service needs. `check` raises when it is away."""
+
+    check: Callable[[], None]
+    vital: bool
+
+
+def report(
+    settings: Settings, needs: Mapping[str, Need], **more: object
+) -> Response:
+    """Answer 503 when something vital is away, 200 otherwise ("degraded" if anything is away)."""
+    states: dict[str, str] = {}
+    status = "ok"
+    for name, need in needs.items():
+        try:
+            need.check()
+            states[name] = "ok"
+        except (DatabaseDown, RedisDown) as error:
+            states[name] = f"down: {error}"
+            if need.vital:
+                status = "down"
+            elif status == "ok":
+                status = "degraded"
+    body = {
+        "status": status,
+        "service": settings.service,
+        "replica": settings.replica,
+        "uptime_s": round(time.monotonic() - _started, 1),
+        "needs": states,
+        **more,
+    }
+    return answer(body, 503 if status == "down" else 200)

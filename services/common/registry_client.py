@@ -1,0 +1,144 @@
+"""Make an instance known to the registry, keep its lease alive, and learn of its peers.
+
+A daemon thread registers once the server can be reached, renews the lease every two seconds or
+so (never all instances at once: jitter), registers anew when the registry has forgotten us, and
+keeps the last answer about the peers that the service calls. At exit the instance deregisters.
+"""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import json
+import random
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from services.common.logs import Log
+from services.common.settings import Settings
+
+HEARTBEAT_S = 2.0
+LEASE_S = 6.0
+RETRY_S = 0.5
+TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An instance of a service that we call."""
+
+    instance: str
+    address: str
+    port: int
+
+
+class RegistryRefused(Exception):
+    """The registry answered, but not with what was asked for."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status = status
+
+
+class Registration:
+    """The standing of one instance in the registry."""
+
+    def __init__(self, settings: Settings, log: Log, watch: Sequence[str] = ()) -> None:
+        self._settings = settings
+        self._log = log
+        self._path = f"/v1/services/{settings.service}/{settings.replica}"
+        self._watch = tuple(watch)
+        self._peers: dict[str, tuple[Peer, ...]] = {}
+        self._stop = threading.Event()
+        self._trouble = ""
+        self.registered = False
+
+    def start(self) -> None:
+        """Begin, in a thread of our own; deregister when the process ends."""
+        threading.Thread(target=self._run, name="registry", daemon=True).start()
+        atexit.register(self.close)
+
+    def peers(self, service: str) -> tuple[Peer, ...]:
+        """Give the live instances of a watched service, as last heard."""
+        return self._peers.get(service, ())
+
+    def close(self) -> None:
+        """Deregister, if the registry can be reached."""
+        self._stop.set()
+        if self.registered:
+            self.registered = False
+            try:
+                self._call("DELETE", self._path, timeout_s=0.5)
+            except (OSError, http.client.HTTPException, RegistryRefused, ValueError):
+                pass  # The lease will run out.
+
+    def beat(self) -> None:
+        """Register or renew, once. Raises: OSError, HTTPException, RegistryRefused."""
+        if self.registered:
+            try:
+                self._call("POST", f"{self._path}/heartbeat")
+                return
+            except RegistryRefused as refusal:
+                self.registered = False
+                if refusal.status != 404:
+                    raise
+        body = {
+            "address": self._settings.address,
+            "port": self._settings.port,
+            "lease_s": LEASE_S,
+        }
+        self._call("PUT", self._path, body)
+        self.registered = True
+        self._log.event("info", "registered", address=self._settings.address)
+
+    def _run(self) -> None:
+        while not self._reachable() and not self._stop.wait(0.05):
+            pass
+        while True:
+            try:
+                self.beat()
+                for service in self._watch:
+                    self._learn(service)
+                self._trouble = ""
+                pause_s = HEARTBEAT_S * random.uniform(0.8, 1.1)
+            except (OSError, http.client.HTTPException, RegistryRefused, ValueError) as error:
+                trouble = f"{type(error).__name__}: {error}"
+                if trouble != self._trouble:  # Once, not twice a second.
+                    self._trouble = trouble
+                    self._log.event("warning", "registry cannot be reached", reason=trouble)
+                pause_s = RETRY_S * random.uniform(0.8, 1.2)
+            if self._stop.wait(pause_s):
+                return
+
+    def _reachable(self) -> bool:
+        try:
+            address = (self._settings.address, self._settings.port)
+            socket.create_connection(address, timeout=0.5).close()
+        except OSError:
+            return False
+        return True
+
+    def _learn(self, service: str) -> None:
+        found = self._call("GET", f"/v1/services/{service}")["instances"]
+        peers = tuple(Peer(one["instance"], one["address"], one["port"]) for one in found)
+        if peers:  # An empty answer may be a registry that has just started.
+            self._peers[service] = peers
+
+    def _call(self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S) -> Any:
+        url = urlsplit(self._settings.registry_url)
+        link = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            headers = {"Content-Type": "application/json"} if data else {}
+            link.request(method, path, body=data, headers=headers)
+            response = link.getresponse()
+            text = response.read(1_000_000)
+            if response.status >= 300:
+                raise RegistryRefused(response.status, text[:200].decode(errors="replace"))
+            return json.loads(text) if text else None
+        finally:
+            link.close()

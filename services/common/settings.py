@@ -1,0 +1,92 @@
+"""What a service is told by its environment, read once, at start.
+
+Secrets are never in the environment: they are files in `SECRETS_DIR`, read when a connection is
+made, so that a service may start before they are there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingError(Exception):
+    """A variable of the environment has a value that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment of one replica. Time-outs and lifetimes are in seconds."""
+
+    service: str
+    replica: str
+    address: str
+    port: int
+    registry_url: str
+    redis_host: str
+    redis_port: int
+    postgres_host: str
+    postgres_port: int
+    postgres_user: str
+    postgres_db: str
+    secrets_dir: Path
+    log_requests: bool
+    cache_ttl_s: int
+    session_ttl_s: int
+    upstream_timeout_s: float
+    max_body_bytes: int
+
+    def secret(self, name: str) -> str:
+        """Read a secret, or give "" when there is none (the store will say so, clearly)."""
+        try:
+            return (self.secrets_dir / name).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+
+def from_environment(service: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of `service`.
+
+    Raises: SettingError, naming the variable.
+    """
+    env = os.environ if environ is None else environ
+    name = env.get("TWINSTACK_SERVICE", service)
+    return Settings(
+        service=name,
+        replica=env.get("TWINSTACK_REPLICA", name),
+        address=env.get("TWINSTACK_ADDRESS", "") or _own_address(),
+        port=_integer(env, "TWINSTACK_PORT", 5000, 1, 65535),
+        registry_url=env.get("REGISTRY_URL", "http://service-registry:8500"),
+        redis_host=env.get("REDIS_HOST", "redis-cache"),
+        redis_port=_integer(env, "REDIS_PORT", 6379, 1, 65535),
+        postgres_host=env.get("POSTGRES_HOST", "postgres-db"),
+        postgres_port=_integer(env, "POSTGRES_PORT", 5432, 1, 65535),
+        postgres_user=env.get("POSTGRES_USER", "shop"),
+        postgres_db=env.get("POSTGRES_DB", "shop"),
+        secrets_dir=Path(env.get("SECRETS_DIR", "/run/secrets")),
+        log_requests=env.get("LOG_REQUESTS", "1") not in {"0", "false", "no", ""},
+        cache_ttl_s=_integer(env, "CACHE_TTL_S", 30, 1, 86_400),
+        session_ttl_s=_integer(env, "SESSION_TTL_S", 3600, 1, 2_592_000),
+        upstream_timeout_s=_integer(env, "UPSTREAM_TIMEOUT_MS", 5000, 50, 60_000) / 1000,
+        max_body_bytes=_integer(env, "MAX_BODY_BYTES", 65_536, 1024, 16_777_216),
+    )
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise SettingError(f"{name}={text}: not a whole number from {low} to {high}")
+    return int(text)
+
+
+def _own_address() -> str:
+    """Give the address that this host's name stands for, as peers would see it."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"

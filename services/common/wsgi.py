@@ -1,0 +1,180 @@
+"""What every Flask service does the same way: request ids, logs, errors and answers in JSON.
+
+`make_app` gives a bare Flask application whose errors are JSON; `Instrumented` wraps it for the
+server, where a request costs least: it adds `X-Request-ID` and `X-Served-By`, and logs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Request, Response, request
+from flask.sessions import NullSession, SessionInterface
+from werkzeug.exceptions import HTTPException
+
+from services.common.database import DatabaseDown, OutcomeUnknown
+from services.common.logs import Log
+from services.common.redis_store import RedisDown
+from services.common.request_id import RequestIds
+from services.common.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+REQUEST_ID = "twinstack.request_id"
+JSON = "application/json"
+_dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
+
+
+class ApiError(Exception):
+    """An answer that says what is wrong. `code` is for programs, `message` for people."""
+
+    def __init__(self, status: int, code: str, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+def dump(payload: object) -> bytes:
+    """Write JSON, compactly."""
+    return _dump(payload).encode()
+
+
+def answer(payload: object, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return Response(dump(payload), status, content_type=JSON)
+
+
+def request_id() -> str:
+    """Give the id of the request being handled."""
+    given: str = request.environ.get(REQUEST_ID, "")
+    return given
+
+
+def json_object() -> dict[str, Any]:
+    """Read the request's body, which must be a JSON object.
+
+    Raises: ApiError 400; werkzeug's RequestEntityTooLarge.
+    """
+    raw = request.get_data(cache=False)
+    if not raw:
+        raise ApiError(400, "empty_body", "the body is empty; a JSON object is expected")
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ApiError(400, "not_json", f"the body is not JSON: {reason}") from None
+    if not isinstance(value, dict):
+        raise ApiError(400, "not_an_object", "the body is JSON, but not an object")
+    return value
+
+
+class _NoSession(SessionInterface):
+    """No cookie sessions: saves Flask from looking for one in each request."""
+
+    _null = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        return self._null
+
+    def is_null_session(self, obj: object) -> bool:
+        return True
+
+
+def make_app(settings: Settings, log: Log) -> Flask:
+    """Make a Flask application whose every error is JSON, with the request's id."""
+    app = Flask(settings.service, static_folder=None, template_folder=None)
+    app.session_interface = _NoSession()
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.redirect_defaults = False
+    app.url_map.merge_slashes = False
+
+    def failed(status: int, code: str, message: str, **details: object) -> Response:
+        body = {"error": code, "message": message, **details, "request_id": request_id()}
+        return answer(body, status)
+
+    def api_error(error: ApiError) -> Response:
+        return failed(error.status, error.code, error.message, **error.details)
+
+    def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = error.name.lower().replace(" ", "_")
+        message = error.description or error.name
+        if status == 404:
+            message = f"there is no {request.path} here"
+        elif status == 405:
+            message = f"{request.method} is not possible for {request.path}"
+        elif status == 413:
+            message = f"the body is larger than {settings.max_body_bytes} bytes"
+        response = failed(status, code, message)
+        for name, value in error.get_headers(request.environ):
+            if name.lower() == "allow":
+                response.headers[name] = value
+        return response
+
+    def store_down(store: str) -> Callable[[Exception], Response]:
+        def handle(error: Exception) -> Response:
+            log.event("error", f"{store} is down", reason=str(error), request_id=request_id())
+            response = failed(503, f"{store}_unavailable", f"{store} cannot be reached now")
+            response.headers["Retry-After"] = "1"
+            return response
+
+        return handle
+
+    def unknown(error: OutcomeUnknown) -> Response:
+        log.event("error", "outcome of COMMIT unknown", reason=str(error), request_id=request_id())
+        message = "the connection broke during COMMIT; repeat with the same Idempotency-Key"
+        return failed(503, "outcome_unknown", message)
+
+    def bug(error: Exception) -> Response:
+        log.exception("unexpected error", request_id=request_id())
+        return failed(500, "internal_error", "something unexpected went wrong; see the log")
+
+    app.register_error_handler(ApiError, api_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(DatabaseDown, store_down("database"))
+    app.register_error_handler(RedisDown, store_down("redis"))
+    app.register_error_handler(OutcomeUnknown, unknown)
+    app.register_error_handler(Exception, bug)
+    return app
+
+
+class Instrumented:
+    """The application as the server calls it."""
+
+    def __init__(self, app: WSGIApplication, settings: Settings, log: Log) -> None:
+        self._app = app
+        self._log = log
+        self._served_by = ("X-Served-By", settings.replica)
+        self._ids = RequestIds()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        this_id = self._ids.accept(environ.get("HTTP_X_REQUEST_ID"))
+        environ[REQUEST_ID] = this_id
+        begun: list[Any] = ["500 Internal Server Error", []]
+
+        def capture(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            begun[:] = status, headers
+
+        chunks = self._app(environ, capture)
+        try:
+            body = b"".join(chunks)
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+        status, headers = begun
+        headers.append(self._served_by)
+        headers.append(("X-Request-ID", this_id))
+        start_response(status, headers)
+        if self._log.requests:
+            path = environ["PATH_INFO"]
+            took_s = time.perf_counter() - started
+            self._log.request(this_id, environ["REQUEST_METHOD"], path, int(status[:3]), took_s)
+        return [body]

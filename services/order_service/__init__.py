@@ -1,0 +1,1 @@
+"""The order service: carts in Redis, orders in PostgreSQL."""

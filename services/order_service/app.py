@@ -1,0 +1,23 @@
+"""The order service's process: what the server loads."""
+
+from __future__ import annotations
+
+from services.common.database import Database
+from services.common.logs import Log
+from services.common.process import die_with_parent
+from services.common.redis_store import RedisStore
+from services.common.registry_client import Registration
+from services.common.settings import from_environment
+from services.common.wsgi import Instrumented
+from services.order_service.products import Products
+from services.order_service.routes import create
+
+die_with_parent()
+_settings = from_environment("order-service")
+_log = Log(_settings.service, _settings.replica, _settings.log_requests)
+_registration = Registration(_settings, _log, watch=("product-service",))
+_database = Database(_settings)
+_products = Products(_registration, _database, _log)
+_app = create(_settings, _log, _database, RedisStore(_settings), _products)
+app = Instrumented(_app, _settings, _log)
+_registration.start()

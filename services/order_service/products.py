@@ -1,0 +1,95 @@
+"""The catalogue as the order service sees it: from the product service, else from the database.
+
+Only for carts, where it tells names and prices to a person. An order is priced by its own
+transaction. Connections to product instances are kept, one for each thread and instance.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import threading
+from dataclasses import dataclass
+
+from services.common.database import Cursor, Database
+from services.common.logs import Log
+from services.common.registry_client import Peer, Registration
+from services.common.request_id import HEADER
+
+TIMEOUT_S = 0.6
+TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a cart needs to know of a product."""
+
+    name: str
+    price_cents: int
+    stock: int
+
+
+class Products:
+    """Ask the live product instances in turn."""
+
+    def __init__(self, registration: Registration | None, database: Database, log: Log) -> None:
+        self._registration = registration
+        self._database = database
+        self._log = log
+        self._turn = itertools.count()
+        self._local = threading.local()
+
+    def catalogue(self, request_id: str) -> dict[int, Product]:
+        """Give every product by id. Raises: DatabaseDown (when neither source answers)."""
+        peers = self._registration.peers("product-service") if self._registration else ()
+        for _ in range(min(TRIES, len(peers))):
+            peer = peers[next(self._turn) % len(peers)]
+            try:
+                return self._ask(peer, request_id)
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+                self._log.event(
+                    "warning",
+                    "product instance failed",
+                    instance=peer.instance,
+                    reason=f"{type(error).__name__}: {error}",
+                    request_id=request_id,
+                )
+        return self._database.read(_from_database)
+
+    def _ask(self, peer: Peer, request_id: str) -> dict[int, Product]:
+        links: dict[Peer, http.client.HTTPConnection] = self._local.__dict__.setdefault("links", {})
+        kept = links.pop(peer, None)
+        if kept is not None:
+            try:
+                found = _fetch(kept, request_id)
+            except (OSError, http.client.HTTPException):
+                kept.close()  # It may have been closed while it was idle: once more, afresh.
+            else:
+                links[peer] = kept
+                return found
+        link = http.client.HTTPConnection(peer.address, peer.port, timeout=TIMEOUT_S)
+        try:
+            found = _fetch(link, request_id)
+        except BaseException:
+            link.close()
+            raise
+        links[peer] = link
+        return found
+
+
+def _fetch(link: http.client.HTTPConnection, request_id: str) -> dict[int, Product]:
+    link.request("GET", "/products", headers={HEADER: request_id})
+    response = link.getresponse()
+    text = response.read()
+    if response.status != 200:
+        raise http.client.HTTPException(f"status {response.status}")
+    return {
+        one["id"]: Product(one["name"], one["price_cents"], one["stock"])
+        for one in json.loads(text)["products"]
+    }
+
+
+def _from_database(cursor: Cursor) -> dict[int, Product]:
+    cursor.execute("SELECT id, name, price_cents, stock FROM products")
+    return {row[0]: Product(row[1], row[2], row[3]) for row in cursor.fetchall()}

@@ -1,0 +1,117 @@
+"""What a client may ask for, read once at the edge; every refusal says which field is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.common.catalogue import PRODUCT_ID_MAX
+from services.common.wsgi import ApiError
+
+LINES_MAX = 50
+QUANTITY_MAX = 1000
+_session = re.compile(r"[A-Za-z0-9_-]{16,64}").fullmatch
+_key = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+
+Lines = dict[int, int]  # product id → quantity, in the order of the ids
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order as asked for: these lines, or (None) what the session's cart holds."""
+
+    lines: Lines | None
+
+    def digest(self, session: str) -> str:
+        """Tell this request from another one that bears the same Idempotency-Key."""
+        said = {"cart": session} if self.lines is None else {"lines": sorted(self.lines.items())}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def parse_order(body: Mapping[str, object]) -> OrderRequest:
+    """Read `{"items": [...]}` or `{"from_cart": true}`. Raises: ApiError 400."""
+    _only(body, {"items", "from_cart"}, "")
+    if "from_cart" in body:
+        if body["from_cart"] is not True:
+            raise _bad("from_cart", "must be true, or left out")
+        if "items" in body:
+            raise _bad("items", "cannot be given together with from_cart")
+        return OrderRequest(None)
+    lines = parse_items(body)
+    if not lines:
+        raise _bad("items", "must not be empty")
+    return OrderRequest(lines)
+
+
+def parse_items(body: Mapping[str, object]) -> Lines:
+    """Read `{"items": [{"product_id": 1, "quantity": 2}, …]}`; the same product adds up.
+
+    Raises: ApiError 400.
+    """
+    if "items" not in body:
+        raise _bad("items", "is missing")
+    items = body["items"]
+    if not isinstance(items, list):
+        raise _bad("items", "must be a list")
+    if len(items) > LINES_MAX:
+        raise _bad("items", f"has {len(items)} entries, {LINES_MAX} are allowed")
+    lines: Lines = {}
+    for number, item in enumerate(items):
+        where = f"items[{number}]"
+        if not isinstance(item, dict):
+            raise _bad(where, "must be an object")
+        product_id, quantity = parse_line(item, f"{where}.")
+        lines[product_id] = lines.get(product_id, 0) + quantity
+        if lines[product_id] > QUANTITY_MAX:
+            raise _bad(f"{where}.quantity", f"makes more than {QUANTITY_MAX} of that product")
+    return dict(sorted(lines.items()))
+
+
+def parse_line(item: Mapping[str, object], where: str = "") -> tuple[int, int]:
+    """Read `{"product_id": 1, "quantity": 2}`. Raises: ApiError 400."""
+    _only(item, {"product_id", "quantity"}, where)
+    product_id = _whole(item, "product_id", PRODUCT_ID_MAX, where)
+    return product_id, _whole(item, "quantity", QUANTITY_MAX, where)
+
+
+def parse_session(header: str | None, cookie: str | None) -> str:
+    """Give the session's id, or "" when there is none. Raises: ApiError 400."""
+    given = header or cookie or ""
+    if given and not _session(given):
+        message = "must be 16 to 64 letters, digits, hyphens or underscores"
+        raise _bad("X-Session-ID" if header else "session cookie", message)
+    return given
+
+
+def parse_idempotency_key(header: str | None) -> str | None:
+    """Give the key, or None when there is none. Raises: ApiError 400."""
+    if header is None:
+        return None
+    if not _key(header):
+        raise _bad("Idempotency-Key", "must be 1 to 128 visible ASCII characters")
+    return header
+
+
+def _whole(item: Mapping[str, object], field: str, high: int, where: str) -> int:
+    if field not in item:
+        raise _bad(f"{where}{field}", "is missing")
+    value = item[field]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _bad(f"{where}{field}", "must be a whole number")
+    if not 1 <= value <= high:
+        raise _bad(f"{where}{field}", f"must be from 1 to {high}")
+    return value
+
+
+def _only(body: Mapping[str, object], allowed: set[str], where: str) -> None:
+    for field in body:
+        if field not in allowed:
+            names = " and ".join(sorted(allowed))
+            raise _bad(f"{where}{str(field)[:64]}", f"is not known here; the fields are {names}")
+
+
+def _bad(field: str, why: str) -> ApiError:
+    return ApiError(400, "bad_request", f"{field} {why}", field=field)

@@ -1,0 +1,153 @@
+"""The order service's HTTP interface (:5000): cart, orders, health."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from services.common import health
+from services.common.catalogue import CURRENCY
+from services.common.database import Database
+from services.common.logs import Log
+from services.common.redis_store import RedisDown, RedisStore
+from services.common.settings import Settings
+from services.common.wsgi import ApiError, answer, json_object, make_app, request_id
+from services.order_service.carts import Carts, forget_products, new_session
+from services.order_service.orders import Orders, check_lines
+from services.order_service.products import Products
+from services.order_service.requests import (
+    Lines,
+    parse_idempotency_key,
+    parse_items,
+    parse_line,
+    parse_order,
+    parse_session,
+)
+
+COOKIE = "session"
+SESSION = "X-Session-ID"
+
+
+def create(
+    settings: Settings, log: Log, database: Database, store: RedisStore, products: Products
+) -> Flask:
+    """Make the order service upon a database, a Redis and the product service."""
+    app = make_app(settings, log)
+    carts = Carts(store, settings.session_ttl_s)
+    orders = Orders(database)
+    needs = {
+        "postgres": health.Need(database.ping, vital=True),
+        "redis": health.Need(store.ping, vital=False),
+    }
+
+    def session_of_request() -> str:
+        return parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
+
+    def cart_answer(session: str, lines: Lines, status: int = 200) -> Response:
+        catalogue = products.catalogue(request_id()) if lines else {}
+        items = [
+            {
+                "product_id": one,
+                "name": catalogue[one].name,
+                "quantity": quantity,
+                "unit_price_cents": catalogue[one].price_cents,
+            }
+            for one, quantity in lines.items()
+            if one in catalogue
+        ]
+        total = sum(catalogue[one].price_cents * lines[one] for one in lines if one in catalogue)
+        body = {
+            "session": session or None,
+            "items": items,
+            "total_cents": total,
+            "currency": CURRENCY,
+        }
+        response = answer(body, status)
+        if session:
+            response.headers[SESSION] = session
+            age = settings.session_ttl_s
+            response.set_cookie(COOKIE, session, max_age=age, httponly=True, samesite="Lax")
+        return response
+
+    def check_against_catalogue(lines: Lines) -> None:
+        catalogue = products.catalogue(request_id())
+        check_lines(lines, {one: product.stock for one, product in catalogue.items()})
+
+    @app.get("/cart")
+    def show_cart() -> Response:
+        session = session_of_request()
+        return cart_answer(session, carts.show(session) if session else {})
+
+    @app.post("/cart")
+    def add_to_cart() -> Response:
+        product_id, quantity = parse_line(json_object())
+        session = session_of_request()
+        check_against_catalogue({product_id: quantity})
+        session = session or new_session()
+        carts.add(session, product_id, quantity)
+        return cart_answer(session, carts.show(session))
+
+    @app.put("/cart")
+    def replace_cart() -> Response:
+        body = json_object()
+        lines = parse_items(body)
+        if set(body) != {"items"}:
+            raise ApiError(400, "bad_request", "the only field of a cart is items")
+        session = session_of_request()
+        check_against_catalogue(lines)
+        session = session or new_session()
+        carts.replace(session, lines)
+        return cart_answer(session, lines)
+
+    @app.delete("/cart")
+    def empty_cart() -> Response:
+        session = session_of_request()
+        if session:
+            carts.empty(session)
+        return Response(status=204)
+
+    @app.post("/orders")
+    def place_order() -> Response:
+        key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
+        wanted = parse_order(json_object())
+        session = session_of_request()
+        digest = wanted.digest(session)
+        lines = wanted.lines
+        if lines is None:
+            placed = orders.replay(key, digest) if key else None
+            lines = {} if placed or not session else carts.show(session)
+            if placed is None and not lines:
+                raise ApiError(409, "cart_empty", "there is nothing in the session's cart")
+        else:
+            placed = None
+        if placed is None:
+            placed = orders.place(lines, key, digest)
+        if not placed.replayed:
+            after_order(lines, session if wanted.lines is None else "")
+        response = answer(orders.show(placed.order_id), 200 if placed.replayed else 201)
+        response.headers["Location"] = f"/api/orders/{placed.order_id}"
+        if placed.replayed:
+            response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+    def after_order(lines: Lines, session: str) -> None:
+        forgotten = forget_products(store, lines)
+        try:
+            if session:
+                carts.take_out(session, lines)
+        except RedisDown:
+            forgotten = False
+        if not forgotten:  # The order stands all the same; the cache ages by itself.
+            log.event("warning", "redis not told of an order", request_id=request_id())
+
+    @app.get("/orders/<order_id>")
+    def show_order(order_id: str) -> Response:
+        found = orders.show(order_id)
+        if found is None:
+            raise ApiError(404, "unknown_order", f"there is no order {order_id[:64]}")
+        return answer(found)
+
+    @app.get("/health")
+    def service_health() -> Response:
+        return health.report(settings, needs)
+
+    return app

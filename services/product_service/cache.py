@@ -1,0 +1,78 @@
+"""Cache-aside in Redis, with leases: one reader fills a missing key, and never with old data.
+
+Whoever misses takes a lease on the key (SET NX), reads the database, and writes the value only
+if the lease is still its own. Whoever changes the data deletes the key *and* its lease, so a
+value that was read before the change can't be written after it. Others who miss wait a moment
+for the value instead of all asking the database (a stampede).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from services.common.catalogue import lease_key
+from services.common.redis_store import RedisDown, RedisStore, Script
+
+LEASE_MS = 1500
+WAITS = 5
+WAIT_S = 0.02
+
+FILL = Script(
+    """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1
+"""
+)
+
+
+class Cache:
+    """Answers kept as bytes, for `ttl_s` seconds."""
+
+    def __init__(
+        self, store: RedisStore, ttl_s: int, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._store = store
+        self._ttl_ms = ttl_s * 1000
+        self._sleep = sleep
+
+    def read(self, key: bytes, load: Callable[[], bytes | None]) -> tuple[bytes | None, str]:
+        """Give the value of `key` and where it is from: "hit", "miss" or "bypass" (Redis down).
+
+        `load` reads the database; None means that there is no such thing, and is not kept.
+        """
+        try:
+            value = self._store.get(key)
+            if value is not None:
+                return value, "hit"
+            lease = self._take_lease(key)
+            if lease is None:
+                value = self._wait_for(key)
+                if value is not None:
+                    return value, "hit"
+        except RedisDown:
+            return load(), "bypass"
+        value = load()
+        if lease is not None and value is not None:
+            try:
+                fields = (lease, value, self._ttl_ms)
+                self._store.script(FILL, (key, lease_key(key)), fields)
+            except RedisDown:
+                return value, "bypass"
+        return value, "miss"
+
+    def _take_lease(self, key: bytes) -> bytes | None:
+        lease = os.urandom(8).hex().encode()
+        taken = self._store.command("SET", lease_key(key), lease, "NX", "PX", LEASE_MS)
+        return lease if taken else None
+
+    def _wait_for(self, key: bytes) -> bytes | None:
+        for _ in range(WAITS):
+            self._sleep(WAIT_S)
+            value = self._store.get(key)
+            if value is not None:
+                return value
+        return None

@@ -1,0 +1,82 @@
+"""The product service's HTTP interface (:5000): the list, one product, health."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from services.common import health
+from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
+from services.common.database import Cursor, Database
+from services.common.logs import Log
+from services.common.redis_store import RedisStore
+from services.common.settings import Settings
+from services.common.wsgi import JSON, ApiError, dump, make_app
+from services.product_service.cache import Cache
+
+_COLUMNS = "id, sku, name, category, price_cents, stock"
+_LIST = f"SELECT {_COLUMNS} FROM products ORDER BY id"
+_ONE = f"SELECT {_COLUMNS}, description FROM products WHERE id = %s"
+
+
+def create(settings: Settings, log: Log, database: Database, store: RedisStore) -> Flask:
+    """Make the product service upon a database and a Redis."""
+    app = make_app(settings, log)
+    cache = Cache(store, settings.cache_ttl_s)
+    needs = {
+        "postgres": health.Need(database.ping, vital=True),
+        "redis": health.Need(store.ping, vital=False),
+    }
+
+    def load_list() -> bytes:
+        products = database.read(_all)
+        return dump({"products": products, "count": len(products), "currency": CURRENCY})
+
+    def cached(body: bytes, source: str) -> Response:
+        return Response(body, 200, [("Content-Type", JSON), ("X-Cache", source)])
+
+    @app.get("/products")
+    def products() -> Response:
+        body, source = cache.read(LIST_KEY, load_list)
+        assert body is not None
+        return cached(body, source)
+
+    @app.get("/products/<text>")
+    def product(text: str) -> Response:
+        product_id = _product_id(text)
+
+        def load() -> bytes | None:
+            found = database.read(lambda cursor: _one(cursor, product_id))
+            return None if found is None else dump(found)
+
+        body, source = cache.read(product_key(product_id), load)
+        if body is None:
+            raise ApiError(404, "unknown_product", f"there is no product {product_id}")
+        return cached(body, source)
+
+    @app.get("/health")
+    def service_health() -> Response:
+        return health.report(settings, needs)
+
+    return app
+
+
+def _product_id(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= PRODUCT_ID_MAX:
+        return int(text)
+    raise ApiError(400, "bad_product_id", "a product's id is a whole number from 1 up")
+
+
+def _all(cursor: Cursor) -> list[dict[str, object]]:
+    cursor.execute(_LIST)
+    return _rows(cursor)
+
+
+def _one(cursor: Cursor, product_id: int) -> dict[str, object] | None:
+    cursor.execute(_ONE, (product_id,))
+    found = _rows(cursor)
+    return {**found[0], "currency": CURRENCY} if found else None
+
+
+def _rows(cursor: Cursor) -> list[dict[str, object]]:
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

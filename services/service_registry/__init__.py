@@ -1,0 +1,1 @@
+"""The service registry: who is where, as long as they say so."""
