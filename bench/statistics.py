@@ -137,9 +137,7 @@ def ratio(
             f"measure at least {MINIMUM_PAIRS} rounds",
         )  # fmt: skip
     chance = random.Random(seed)
-    medians = sorted(
-        statistics.median(chance.choices(logs, k=len(logs))) for _ in range(resamples)
-    )
+    medians = sorted(statistics.median(chance.choices(logs, k=len(logs))) for _ in range(resamples))
     tail = _expanded_tail(level, len(logs))
     return Ratio(
         estimate=math.exp(statistics.median(logs)),

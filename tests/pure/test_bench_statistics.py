@@ -31,14 +31,14 @@ def drifting_rounds(chance: random.Random, rounds: int, effect: float) -> tuple[
 
 def test_spread_of_known_samples_is_known() -> None:
     found = spread([5, 1, 2, 4, 3])
-    assert (5, 3, 1, 5) == (found.count, found.median, found.minimum, found.maximum)
-    assert (2, 4) == (found.low_quartile, found.high_quartile)
+    assert (found.count, found.median, found.minimum, found.maximum) == (5, 3, 1, 5)
+    assert (found.low_quartile, found.high_quartile) == (2, 4)
     assert found.relative_iqr == pytest.approx(2 / 3)
 
 
 def test_spread_of_one_sample_is_that_sample() -> None:
     found = spread([7.0])
-    assert (7, 7, 7) == (found.median, found.low_quartile, found.maximum)
+    assert (found.median, found.low_quartile, found.maximum) == (7, 7, 7)
 
 
 def test_spread_of_nothing_cannot_be_told() -> None:
@@ -100,9 +100,7 @@ def test_ratio_does_not_change_with_the_unit(
 
 @settings(max_examples=40, deadline=None)
 @given(paired, st.floats(0.01, 100))
-def test_ratio_scales_with_its_numerator(
-    pairs: list[tuple[float, float]], scale: float
-) -> None:
+def test_ratio_scales_with_its_numerator(pairs: list[tuple[float, float]], scale: float) -> None:
     firsts, seconds = [a for a, _ in pairs], [b for _, b in pairs]
     plain = ratio(firsts, seconds, seed=1, resamples=300)
     scaled = ratio([a * scale for a in firsts], seconds, seed=1, resamples=300)
@@ -180,4 +178,4 @@ def test_floor_is_decided_by_the_whole_interval(low: float, high: float, expecte
 
 def test_inverse_of_a_ratio_swaps_its_ends() -> None:
     found = Ratio(2.0, 1.6, 2.5, 10).inverse()
-    assert (0.5, 0.4, 0.625) == pytest.approx((found.estimate, found.low, found.high))
+    assert pytest.approx((found.estimate, found.low, found.high)) == (0.5, 0.4, 0.625)

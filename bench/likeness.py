@@ -1,0 +1,232 @@
+"""Are the two worlds alike? What is not is said before anything is measured.
+
+`observe` looks at a running world, `compare` (pure) names the differences. Some make a ratio a
+lie (other limits, other software, other data): the comparison is refused, unless forced. Others
+are the very thing that is being measured, or cannot be taken away: they are stated with every
+result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import probe
+from bench.observed import Confinement, confinement
+from twinstack.errors import CannotTell, Missing, TwinstackError
+from twinstack.plan import Plan
+from twinstack.world import Endpoint, World
+
+Weight = Literal["misleads", "stated"]
+#: Bodies whose sizes differ by more than this part are different data, not a changed stock.
+SIZE_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not alike. `weight` tells whether a ratio would mislead."""
+
+    what: str
+    first: str
+    second: str
+    weight: Weight
+
+    def sentence(self, first: str, second: str) -> str:
+        """Say it, with the worlds' names."""
+        return f"{self.what}: {first} {self.first}, {second} {self.second}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a world is like as observed; `confinement` by replica."""
+
+    world: str
+    plan: Plan
+    entry: str
+    states: dict[str, str]
+    confinement: dict[str, Confinement]
+    software: dict[str, str]
+    body_digest: str
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What is not alike between two worlds."""
+
+    first: str
+    second: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def misleading(self) -> tuple[Difference, ...]:
+        """Give the differences that would make a ratio a lie."""
+        return tuple(one for one in self.differences if one.weight == "misleads")
+
+    def sentences(self, weight: Weight) -> tuple[str, ...]:
+        """Say all differences of a weight."""
+        return tuple(
+            one.sentence(self.first, self.second)
+            for one in self.differences
+            if one.weight == weight
+        )
+
+
+def observe(world: World, endpoint: Endpoint, path: str, *, entry: str) -> Facts:
+    """Look at a running world. Raises: Missing when it is not up; CannotTell."""
+    states = world.status()
+    down = [state.name for state in states if state.state != "healthy"]
+    if down or not states:
+        raise Missing(
+            f"the {world.name} world", "is not up", f"not healthy: {', '.join(down) or 'all'}",
+            f'run "invoke {world.name}.up"',
+        )  # fmt: skip
+    answer = probe.get_ok(endpoint, path)
+    data = {replica.name: replica.launch.data for replica in world.plan.replicas}
+    return Facts(
+        world=world.name,
+        plan=world.plan,
+        entry=entry,
+        states={state.name: state.state for state in states},
+        confinement={
+            state.name: confinement(_pid(state.name, state.pid), data.get(state.name))
+            for state in states
+        },
+        software=world.software(),
+        body_digest=answer.digest,
+        body_bytes=len(answer.body),
+    )
+
+
+def compare(first: Facts, second: Facts) -> Likeness:
+    """Name every difference between two worlds."""
+    found = [*_declared(first, second), *_held(first, second), *_served(first, second)]
+    if first.world != second.world:
+        found += _in_kind(first, second)
+    return Likeness(first.world, second.world, tuple(found))
+
+
+def insist(likeness: Likeness) -> None:
+    """Refuse a comparison that would mislead. Raises: TwinstackError that says why."""
+    if likeness.misleading:
+        raise TwinstackError(
+            f"{likeness.first} and {likeness.second}", "are not alike",
+            " | ".join(likeness.sentences("misleads")),
+            "bring both up from the same topology and shape, or measure all the same with --force",
+        )  # fmt: skip
+
+
+def _pid(name: str, pid: int | None) -> int:
+    if pid is None:
+        raise CannotTell(name, "has no process", "its world names none", "bring it up again")
+    return pid
+
+
+def _differ(what: str, first: object, second: object, weight: Weight) -> list[Difference]:
+    if first == second:
+        return []
+    return [Difference(what, str(first), str(second), weight)]
+
+
+def _declared(first: Facts, second: Facts) -> list[Difference]:
+    """Compare what the plans say and what is there of them."""
+    found = _differ("shape", first.plan.shape, second.plan.shape, "misleads")
+    found += _differ("entry", first.entry, second.entry, "misleads")
+    found += _differ("replicas", _names(first), _names(second), "misleads")
+    for replica in first.plan.replicas:
+        others = [one for one in second.plan.replicas if one.name == replica.name]
+        for other in others:
+            what = f"command of {replica.name}"
+            found += _differ(
+                what, " ".join(replica.launch.command), " ".join(other.launch.command), "misleads"
+            )
+    return found
+
+
+def _names(facts: Facts) -> str:
+    return ", ".join(sorted(facts.states))
+
+
+def _served(first: Facts, second: Facts) -> list[Difference]:
+    """Compare software and data."""
+    found = []
+    for key in sorted({*first.software, *second.software}):
+        versions = (first.software.get(key, "absent"), second.software.get(key, "absent"))
+        found += _differ(f"software {key}", *versions, "misleads")
+    sizes = (first.body_bytes, second.body_bytes)
+    if abs(sizes[0] - sizes[1]) > SIZE_TOLERANCE * max(sizes):
+        found += _differ("answer's size", f"{sizes[0]} bytes", f"{sizes[1]} bytes", "misleads")
+    else:
+        found += _differ("answer's content", first.body_digest, second.body_digest, "stated")
+    return found
+
+
+def _held(first: Facts, second: Facts) -> list[Difference]:
+    """Compare what the kernel holds the processes to; alike in many replicas is said once."""
+    aspects: list[tuple[str, Callable[[Confinement], object], Weight]] = [
+        ("CPU limit", lambda one: _limit(one.cpus, "cores"), "misleads"),
+        ("CPU period", lambda one: _limit(one.period_us, "µs"), "misleads"),
+        ("memory limit", lambda one: _limit(one.memory_bytes, "bytes"), "misleads"),
+        ("pids limit", lambda one: _limit(one.pids, "pids"), "misleads"),
+        ("seccomp", lambda one: one.seccomp, "stated"),
+        ("no_new_privs", lambda one: one.no_new_privs, "stated"),
+        ("capabilities", lambda one: one.capabilities, "stated"),
+        ("speculative store bypass", lambda one: one.speculation, "stated"),
+        ("log output", lambda one: one.stdout, "stated"),
+        ("root file system", lambda one: one.root, "stated"),
+        ("data's file system", lambda one: one.data or "none", "stated"),
+    ]
+    common = [name for name in first.confinement if name in second.confinement]
+    found = []
+    for what, aspect, weight in aspects:
+        groups: dict[tuple[str, str], list[str]] = {}
+        for name in common:
+            pair = (
+                str(aspect(first.confinement[name])),
+                str(aspect(second.confinement[name])),
+            )
+            if pair[0] != pair[1]:
+                groups.setdefault(pair, []).append(name)
+        for (one, other), names in groups.items():
+            found.append(Difference(f"{what} of {_some(names, common)}", one, other, weight))
+    return found
+
+
+def _limit(value: float | None, unit: str) -> str:
+    return (
+        "none" if value is None else f"{value:g} {unit}" if unit == "cores" else f"{value} {unit}"
+    )
+
+
+def _some(names: Sequence[str], everyone: Sequence[str]) -> str:
+    return "every replica" if len(names) == len(everyone) > 1 else ", ".join(names)
+
+
+def _in_kind(first: Facts, second: Facts) -> list[Difference]:
+    """State what differs because one is Docker; these are part of what is measured."""
+    texts = {
+        "net": {
+            "path": "veth, our bridge and the host's routing",
+            "health": "no probe runs unless status is asked",
+            "homes": "one address a replica; the host routes between tiers",
+            "names": "/etc/hosts",
+        },
+        "docker": {
+            "path": "veth, Docker's bridge and its rules",
+            "health": f"the engine runs a probe in each container every {_interval(second)}",
+            "homes": "a container joins each network it must reach",
+            "names": "/etc/hosts, Docker's own resolver behind it",
+        },
+    }
+    titles = {"path": "network path", "health": "health", "homes": "tiers", "names": "names"}
+    skipped = {"homes"} if len(first.plan.segments) == 1 else set()
+    return [
+        Difference(title, texts[first.world][key], texts[second.world][key], "stated")
+        for key, title in titles.items()
+        if key not in skipped
+    ]
+
+
+def _interval(facts: Facts) -> str:
+    return f"{min(replica.health.interval_s for replica in facts.plan.replicas):g} s"
