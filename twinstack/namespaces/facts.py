@@ -1,0 +1,72 @@
+"""What is there, as observed in the kernel and never as remembered: plain data.
+
+`observe` fills these in; `steps` compare themselves with them. A namespace that cannot be
+entered is an error there, not an empty entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only."""
+
+    name: str
+    index: int
+    kind: str | None
+    alias: str | None
+    mtu: int
+    up: bool
+    master: str | None
+    addresses: frozenset[str] = frozenset()
+    autoconfigures_ipv6: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceFacts:
+    """One pinned network namespace; `inode` is its identity, `ours` whether we made it."""
+
+    name: str
+    inode: int
+    ours: bool
+    links: Mapping[str, LinkFacts] = field(default_factory=dict)
+    default_gateway: str | None = None
+    first_unprivileged_port: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """One supervised process. `launch` is the digest of the script that started it."""
+
+    replica: str
+    pid: int | None
+    state: str
+    launch: str | None = None
+    namespace_inode: int | None = None
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The host as it is.
+
+    `rules` maps an iptables table to its `-A` and `:CHAIN` lines; `routes` lists
+    (destination, interface) of the host's own table; `files` maps a path of ours to the digest
+    of its content; `cgroups` maps a replica to its limits as read back.
+    """
+
+    links: Mapping[str, LinkFacts] = field(default_factory=dict)
+    namespaces: Mapping[str, NamespaceFacts] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: tuple[tuple[str, str], ...] = ()
+    listeners: Mapping[int, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    supervisor_pid: int | None = None
+    supervised: frozenset[str] = frozenset()
+    processes: Mapping[str, ProcessFacts] = field(default_factory=dict)
+    intended: frozenset[str] = frozenset()

@@ -1,0 +1,155 @@
+"""System calls that Python does not offer: enter, make and pin network namespaces.
+
+`setns` and `unshare` act on one thread, so everything that enters a namespace happens in a
+forked child that then ends; the caller's own namespaces never change. Children hand back plain
+data through a pipe.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from twinstack.errors import StepFailed, TwinstackError
+
+PINS = Path("/run/netns")
+
+CLONE_NEWNET = 0x40000000
+_MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 1 << 20
+_MNT_DETACH = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+Result = TypeVar("Result")
+
+
+def _call(name: str, *arguments: object) -> None:
+    if getattr(_libc, name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def enter(pin: Path) -> None:
+    """Move this thread into a pinned network namespace. Source: setns(2). Raises: OSError."""
+    handle = os.open(pin, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("setns", handle, CLONE_NEWNET)
+    finally:
+        os.close(handle)
+
+
+def in_child(work: Callable[[], Result]) -> Result:
+    """Do `work` in a forked child and give what it gives.
+
+    Raises: what it raises, if that is one of our errors; StepFailed otherwise.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            answer: tuple[bool, object] = (True, work())
+        except TwinstackError as error:
+            answer = (False, error)
+        except BaseException as error:
+            answer = (False, StepFailed("namespace", "cannot be worked in", str(error)))
+        try:
+            with os.fdopen(writing, "wb") as pipe:
+                pickle.dump(answer, pipe)
+        finally:
+            os._exit(0)  # the parent's exit handlers are not this child's to run
+    os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            raw = pipe.read()
+    finally:
+        os.waitpid(child, 0)
+    if not raw:
+        raise StepFailed("namespace", "cannot be worked in", "the child that entered it died")
+    fine, value = pickle.loads(raw)
+    if not fine:
+        raise value
+    return value  # type: ignore[no-any-return]
+
+
+def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Result]:
+    """Enter each pinned namespace in turn, in one child, and gather what `look` gives."""
+
+    def tour() -> dict[str, Result]:
+        found: dict[str, Result] = {}
+        for name in names:
+            enter(PINS / name)
+            found[name] = look(name)
+        return found
+
+    return in_child(tour)
+
+
+def pins_are_mounted() -> bool:
+    """Tell whether /run/netns is a mount of its own, as `ip netns` makes it."""
+    fields = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return any(field[4] == str(PINS) for field in fields)
+
+
+def mount_pins() -> None:
+    """Make /run/netns a shared mount, so that pins made later are seen everywhere.
+
+    Same as what `ip netns add` does first. Source: ip-netns(8).
+    """
+    PINS.mkdir(mode=0o755, exist_ok=True)
+    directory = os.fsencode(PINS)
+    _call("mount", directory, directory, b"none", _MS_BIND | _MS_REC, None)
+    _call("mount", b"", directory, b"none", _MS_SHARED | _MS_REC, None)
+
+
+def create(names: Iterable[str], made: Callable[[str, int], None]) -> None:
+    """Make network namespaces and pin each under /run/netns, all in one child.
+
+    `made` is told of each with its inode, in the child. Raises: StepFailed.
+    Same as: ip netns add NAME, once for each.
+    """
+
+    def build() -> None:
+        for name in names:
+            pin = PINS / name
+            try:
+                os.close(os.open(pin, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
+                _call("unshare", CLONE_NEWNET)
+                source = b"/proc/thread-self/ns/net"
+                _call("mount", source, os.fsencode(pin), b"none", _MS_BIND, None)
+            except OSError as error:
+                raise StepFailed(f"namespace {name}", "cannot be made", str(error)) from error
+            made(name, pin.stat().st_ino)
+            Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+
+    in_child(build)
+
+
+def unpin(name: str) -> None:
+    """Let go of a pinned namespace; the kernel ends it when its last process leaves.
+
+    Same as: ip netns delete NAME. Raises: OSError.
+    """
+    pin = PINS / name
+    if is_pinned(name):
+        _call("umount2", os.fsencode(pin), _MNT_DETACH)
+    pin.unlink(missing_ok=True)
+
+
+def unmount_pins() -> None:
+    """Undo `mount_pins` and remove the directory if nothing is left in it. Raises: OSError."""
+    if pins_are_mounted() and not any(PINS.iterdir()):
+        _call("umount2", os.fsencode(PINS), _MNT_DETACH)
+    if PINS.is_dir() and not any(PINS.iterdir()):
+        PINS.rmdir()
+
+
+def is_pinned(name: str) -> bool:
+    """Tell whether a namespace hangs on the pin (an empty file is left by an interrupted add)."""
+    try:
+        return (PINS / name).stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
+    except OSError:
+        return False

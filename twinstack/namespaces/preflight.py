@@ -1,0 +1,85 @@
+"""Before anything is changed: is a name, an address or a port of ours somebody else's?
+
+Each clash is one clear error that names the other's object. Pure: it judges facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from twinstack.errors import NotOurs, SeveralFailed
+from twinstack.namespaces.facts import Facts
+from twinstack.namespaces.steps import Bridge, Namespace, Step, VethPair
+from twinstack.plan import Plan
+
+#: Interface kinds that we make; anything of another kind with our name is not ours.
+_KINDS = {"bridge", "veth"}
+
+
+def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
+    """Refuse to go on where something foreign stands in the way.
+
+    Raises: NotOurs for one clash, SeveralFailed for more.
+    """
+    clashes = [*_links(plan, steps, facts), *_namespaces(steps, facts),
+               *_subnets(plan, facts), *_ports(plan, facts)]  # fmt: skip
+    if len(clashes) == 1:
+        raise clashes[0]
+    if clashes:
+        raise SeveralFailed("net.up", clashes)
+
+
+def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+    for step in steps:
+        if isinstance(step, Bridge):
+            name, kind = step.link, "bridge"
+        elif isinstance(step, VethPair):
+            name, kind = step.host_end, "veth"
+        else:
+            continue
+        link = facts.links.get(name)
+        if link is None:
+            continue
+        unmarked = link.alias is None and name in facts.intended
+        if link.kind != kind or not (link.alias == plan.mark or unmarked):
+            mark = f"its alias is {link.alias}" if link.alias else "it has no mark of ours"
+            yield NotOurs(
+                f"{link.kind or 'link'} {name}", "is not ours", mark,
+                f'rename or remove it ("ip link delete {name}"), or name another in topology.yml',
+            )  # fmt: skip
+
+
+def _namespaces(steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+    for step in steps:
+        if isinstance(step, Namespace):
+            there = facts.namespaces.get(step.namespace)
+            if there is not None and not there.ours:
+                yield NotOurs(
+                    f"namespace {step.namespace}", "is not ours", "twinstack did not make it",
+                    f'if nobody needs it, "ip netns delete {step.namespace}"',
+                )  # fmt: skip
+
+
+def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
+    bridges = {segment.bridge for segment in plan.segments}
+    ours = {name for name, link in facts.links.items() if link.alias == plan.mark}
+    for destination, link in facts.routes:
+        network = IPv4Network(destination)
+        for segment in plan.segments:
+            if network.overlaps(segment.subnet) and link not in bridges | ours:
+                yield NotOurs(
+                    f"subnet {segment.subnet}", "is taken",
+                    f"the host reaches {destination} by {link or 'a route of its own'}",
+                    f"declare another subnet for {segment.name} in topology.yml",
+                )  # fmt: skip
+
+
+def _ports(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
+    for door in plan.host_ports:
+        if door.world == "net" and door.port in facts.listeners:
+            yield NotOurs(
+                f"port {door.port}", "is busy",
+                f"a program listens on {facts.listeners[door.port]}:{door.port}",
+                f'find it with "ss -ltnp sport = :{door.port}", or declare another host port',
+            )  # fmt: skip

@@ -1,0 +1,369 @@
+"""What must be there for a plan, as a list of steps; pure.
+
+A step knows how it differs from the facts (`difference`: the reason to do it, or None) and
+which plain commands it equals (`commands`). `apply` does it, `teardown` undoes it. The list is
+in the order of doing; a step that rests on another comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from twinstack.namespaces import rules
+from twinstack.namespaces.facts import Facts, LinkFacts
+from twinstack.plan import Limits, Plan, Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """Set a switch of the host, whose former value is journalled and restored by down.
+
+    Source: ip-sysctl (Linux). Same as: sysctl -w KEY=VALUE.
+    """
+
+    key: str
+    value: str
+
+    @property
+    def name(self) -> str:
+        return f"sysctl {self.key}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (f"sysctl -w {self.key}={self.value}",)
+
+    def difference(self, facts: Facts) -> str | None:
+        there = facts.sysctls.get(self.key)
+        return None if there == self.value else f"is {there if there is not None else 'absent'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Make a segment's bridge, with the host's own address on it.
+
+    Units: mtu in bytes. Raises: NotOurs if the name is somebody else's. Source: ip-link(8).
+    Same as: ip link add NAME type bridge; ip address add ADDRESS dev NAME.
+    """
+
+    link: str
+    address: str
+    mtu: int
+    mark: str
+
+    @property
+    def name(self) -> str:
+        return f"bridge {self.link}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (
+            f"ip link add name {self.link} mtu {self.mtu} type bridge stp_state 0 mcast_snooping 0",
+            f"ip link set dev {self.link} alias {self.mark} addrgenmode none up",
+            f"ip address add {self.address} dev {self.link}",
+        )
+
+    def difference(self, facts: Facts) -> str | None:
+        link = facts.links.get(self.link)
+        return _link_difference(link, self.mtu) or (
+            None if link and link.addresses == {self.address} else f"{self.address} is not on it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """Make a network namespace, pinned where `ip netns` looks, with its loopback up.
+
+    Unprivileged processes may bind every port in it: nothing but the service lives there.
+    Source: network_namespaces(7). Same as: ip netns add NAME.
+    """
+
+    namespace: str
+
+    @property
+    def name(self) -> str:
+        return f"namespace {self.namespace}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        inside = f"ip netns exec {self.namespace}"
+        return (
+            f"ip netns add {self.namespace}",
+            f"ip -n {self.namespace} link set dev lo up",
+            f"{inside} sysctl -w net.ipv4.ip_unprivileged_port_start=0",
+        )
+
+    def difference(self, facts: Facts) -> str | None:
+        there = facts.namespaces.get(self.namespace)
+        if there is None:
+            return "is absent"
+        lo = there.links.get("lo")
+        if lo is None or not lo.up:
+            return "its loopback is down"
+        return None if there.first_unprivileged_port == 0 else "low ports are closed in it"
+
+
+@dataclass(frozen=True, slots=True)
+class VethPair:
+    """Join a namespace to a bridge, its address and default route set inside.
+
+    The peer is created where it belongs: moving it there later costs the kernel 18 ms.
+    Units: mtu in bytes. Raises: NotOurs if either name is somebody else's.
+    Source: veth(4). Same as: ip link add A type veth peer name B netns N.
+    """
+
+    host_end: str
+    namespace: str
+    link: str
+    bridge: str
+    address: str
+    gateway: IPv4Address
+    mtu: int
+    mark: str
+
+    @property
+    def name(self) -> str:
+        return f"veth {self.host_end}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        inside = f"ip -n {self.namespace}"
+        return (
+            f"ip link add name {self.host_end} mtu {self.mtu} numtxqueues 1 numrxqueues 1 "
+            f"type veth peer name {self.link} mtu {self.mtu} netns {self.namespace}",
+            f"ip link set dev {self.host_end} alias {self.mark} addrgenmode none "
+            f"master {self.bridge} up",
+            f"{inside} link set dev {self.link} addrgenmode none up",
+            f"{inside} address add {self.address} dev {self.link}",
+            f"{inside} route add default via {self.gateway}",
+        )
+
+    def difference(self, facts: Facts) -> str | None:
+        outside = facts.links.get(self.host_end)
+        if reason := _link_difference(outside, self.mtu):
+            return reason
+        if outside and outside.master != self.bridge:
+            return f"hangs on {outside.master or 'no bridge'}"
+        namespace = facts.namespaces.get(self.namespace)
+        inside = namespace.links.get(self.link) if namespace else None
+        if reason := _link_difference(inside, self.mtu):
+            return f"{self.link} inside {reason}"
+        if inside and inside.addresses != {self.address}:
+            return f"{self.address} is not on {self.link}"
+        if namespace and namespace.default_gateway != str(self.gateway):
+            return f"no default route by {self.gateway}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Fill one chain of our own and hang it off a built-in one.
+
+    All chains that differ are written by one iptables-restore. Source: iptables-restore(8).
+    """
+
+    hook: rules.Hook
+
+    @property
+    def name(self) -> str:
+        return f"rules {self.hook.table} {self.hook.builtin}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        hook, start = self.hook, f"iptables -t {self.hook.table}"
+        place = f"-I {hook.builtin}" if hook.first else f"-A {hook.builtin}"
+        return (
+            f"{start} -N {hook.chain}",
+            *(f"{start} -A {hook.chain} {rule}" for rule in hook.rules),
+            f"{start} {place} -m comment --comment {rules.quoted(hook.comment)} -j {hook.chain}",
+        )
+
+    def difference(self, facts: Facts) -> str | None:
+        return rules.difference(self.hook, facts.rules.get(self.hook.table, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """Bound a replica's CPU, memory and processes; without limits it is only counted.
+
+    Source: cgroups(7). Same as: mkdir and writes under /sys/fs/cgroup.
+    """
+
+    replica: str
+    path: str
+    limits: Limits | None
+    wanted: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        return f"cgroup {self.replica}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        directories = dict.fromkeys(file.rsplit("/", 1)[0] for file, _ in self.files)
+        return (
+            *(f"mkdir -p {directory}" for directory in directories),
+            *(f"echo {value} > {file}" for file, value in self.files if value),
+        )
+
+    def difference(self, facts: Facts) -> str | None:
+        there = facts.cgroups.get(self.replica)
+        if there is None:
+            return "is absent"
+        for key, value in self.wanted:
+            if there.get(key) != value:
+                return f"{key} is {there.get(key)}, not {value}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Make a directory of ours. Same as: install -d -m MODE -o USER."""
+
+    path: str
+    mode: int
+    user: int
+
+    @property
+    def name(self) -> str:
+        return f"directory {self.path}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (f"install -d -m {self.mode:04o} -o {self.user} -g {self.user} {self.path}",)
+
+    def difference(self, facts: Facts) -> str | None:
+        return None if self.path in facts.files else "is absent"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Write a file of ours; `digest` is that of its content."""
+
+    path: str
+    content: str
+    digest: str
+    mode: int = 0o644
+
+    @property
+    def name(self) -> str:
+        return f"file {self.path}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (f"install -m {self.mode:04o} /dev/stdin {self.path}",)
+
+    def difference(self, facts: Facts) -> str | None:
+        there = facts.files.get(self.path)
+        if there is None:
+            return "is absent"
+        return None if there == self.digest else "has another content"
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Start the supervisor that starts, watches and restarts every process."""
+
+    command: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "supervisor"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (" ".join(self.command),)
+
+    def difference(self, facts: Facts) -> str | None:
+        return None if facts.supervisor_pid else "is not running"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Run a replica's process by its launch script; `digest` is that script's."""
+
+    replica: str
+    script: str
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return f"process {self.replica}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (f"{self.script} &",)
+
+    def difference(self, facts: Facts) -> str | None:
+        there = facts.processes.get(self.replica)
+        if there is None or there.pid is None:
+            return f"is {there.state.lower() if there else 'absent'}"
+        namespace = facts.namespaces.get(self.replica)
+        if namespace is None or there.namespace_inode not in {None, namespace.inode}:
+            return "runs in a namespace that is gone"
+        if there.launch not in {None, self.digest}:
+            return "was started by an older script"
+        return None
+
+
+NetworkStep = Sysctl | Bridge | Namespace | VethPair | Rules
+Step = NetworkStep | Cgroup | Directory | File | Supervisor | Process
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A step that is to be done, and why."""
+
+    step: Step
+    reason: str
+
+
+def network_steps(plan: Plan) -> tuple[Step, ...]:
+    """List the kernel's part: everything but files and processes."""
+    return tuple(_network_steps(plan))
+
+
+def diff(steps: tuple[Step, ...], facts: Facts) -> tuple[Change, ...]:
+    """Keep the steps that differ from the facts, each with its reason."""
+    reasons = ((step, step.difference(facts)) for step in steps)
+    return tuple(Change(step, reason) for step, reason in reasons if reason is not None)
+
+
+def _network_steps(plan: Plan) -> Iterator[Step]:
+    yield Sysctl("net.ipv4.ip_forward", "1")
+    for segment in plan.segments:
+        address = f"{segment.gateway}/{segment.subnet.prefixlen}"
+        yield Bridge(segment.bridge, address, plan.mtu, plan.mark)
+    for segment in rules.segments_with_doors(plan):
+        # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
+        # switch goes with the bridge, so there is nothing to restore.
+        yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
+    yield from (Rules(hook) for hook in rules.hooks(plan))
+    for replica in plan.replicas:
+        yield Namespace(replica.name)
+        yield _veth(plan, replica)
+
+
+def _veth(plan: Plan, replica: Replica) -> VethPair:
+    return VethPair(
+        host_end=replica.host_link,
+        namespace=replica.name,
+        link=replica.link,
+        bridge=plan.segment(replica.segment).bridge,
+        address=f"{replica.address}/{replica.prefix_length}",
+        gateway=replica.gateway,
+        mtu=plan.mtu,
+        mark=plan.mark,
+    )
+
+
+def _link_difference(link: LinkFacts | None, mtu: int) -> str | None:
+    if link is None:
+        return "is absent"
+    if not link.up:
+        return "is down"
+    if link.mtu != mtu:
+        return f"has mtu {link.mtu}"
+    return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None

@@ -1,0 +1,172 @@
+"""Talk to the instance's supervisord over its socket, and find it by its pid.
+
+supervisord restarts what dies. It is asked by XML-RPC, as supervisorctl does, so that a
+question costs no interpreter. Source: supervisord.org, XML-RPC API.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import time
+import xmlrpc.client
+from pathlib import Path
+from typing import Any
+
+from twinstack import shell
+from twinstack.errors import StepFailed
+from twinstack.namespaces.facts import ProcessFacts
+from twinstack.state import Places
+
+#: How long supervisord may take to stop everything: PostgreSQL's checkpoint is the longest.
+STOP_S = 20.0
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=STOP_S + 10)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+def conf_path(places: Places) -> Path:
+    return places.run / "supervisord.conf"
+
+
+def socket_path(places: Places) -> Path:
+    return places.run / "supervisor.sock"
+
+
+def pid(places: Places) -> int | None:
+    """Find the instance's supervisord: the pid in its file, if that process runs our file."""
+    try:
+        found = int((places.run / "supervisord.pid").read_text())
+        words = Path(f"/proc/{found}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return found if os.fsencode(conf_path(places)) in words else None
+
+
+def call(places: Places, method: str, *arguments: Any) -> Any:
+    """Ask supervisord. Raises: StepFailed."""
+    proxy = xmlrpc.client.ServerProxy(
+        "http://localhost/RPC2", transport=_UnixTransport(str(socket_path(places)))
+    )
+    try:
+        return getattr(proxy.supervisor, method)(*arguments)
+    except xmlrpc.client.Fault as fault:
+        raise StepFailed("supervisor", f"refuses {method}", fault.faultString) from fault
+    except (OSError, http.client.HTTPException) as error:
+        raise StepFailed("supervisor", "does not answer", str(error)) from error
+
+
+def observe(places: Places) -> tuple[frozenset[str], tuple[ProcessFacts, ...]]:
+    """List the programs that supervisord knows, with how each does; empty when it is not up."""
+    if pid(places) is None:
+        return frozenset(), ()
+    try:
+        told = call(places, "getAllProcessInfo")
+    except StepFailed:
+        return frozenset(), ()  # it is about to start or to end: nothing can be said to run
+    spawned = _times_spawned(places)
+    facts = tuple(
+        ProcessFacts(
+            replica=one["name"],
+            pid=one["pid"] or None,
+            state=one["statename"],
+            restarts=max(0, spawned.get(one["name"], 1) - 1),
+        )
+        for one in told
+    )
+    return frozenset(one.replica for one in facts), facts
+
+
+def _times_spawned(places: Places) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    try:
+        text = (places.run / "supervisord.log").read_text(errors="replace")
+    except OSError:
+        return counts
+    for line in text.splitlines():
+        _, found, rest = line.partition("spawned: '")
+        if found:
+            name = rest.partition("'")[0]
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def start(places: Places, command: tuple[str, ...]) -> None:
+    """Start supervisord and wait until it answers. Raises: StepFailed."""
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+    environment["PYTHONPATH"] = command[0]
+    # It daemonises: it has left our process group before this returns, so a Ctrl-C of the
+    # user's later on does not reach it.
+    shell.run(command[1:], environment=environment, directory=Path("/"), timeout_s=20)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            call(places, "getState")
+            return
+        except StepFailed:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def reload(places: Places, only: frozenset[str]) -> None:
+    """Make supervisord's programs those of its file; (re)start `only` and what changed.
+
+    Programs whose lines did not change, and that are not in `only`, keep their process.
+    """
+    added, changed, removed = call(places, "reloadConfig")[0]
+    for name in (*changed, *removed):
+        remove_program(places, name)
+    for name in (*changed, *added):
+        call(places, "addProcessGroup", name)
+    for name in sorted(only - {*changed, *added}):
+        _restart(places, name)
+
+
+def remove_program(places: Places, name: str) -> None:
+    """Stop a program and forget it."""
+    call(places, "stopProcessGroup", name)
+    call(places, "removeProcessGroup", name)
+
+
+def _restart(places: Places, name: str) -> None:
+    if call(places, "getProcessInfo", name)["statename"] in {"RUNNING", "STARTING", "BACKOFF"}:
+        call(places, "stopProcess", name)
+    call(places, "startProcess", name, False)
+
+
+def stop(places: Places) -> bool:
+    """End supervisord and everything it runs, in an orderly way; tell whether it was up.
+
+    Raises: StepFailed when it does not end within its bound.
+    """
+    found = pid(places)
+    if found is None:
+        return False
+    os.kill(found, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    while pid(places) is not None:
+        if time.monotonic() > deadline:
+            os.kill(found, signal.SIGKILL)
+            raise StepFailed(f"supervisor {found}", "did not end", f"within {STOP_S:g} s")
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,279 @@
+"""The namespace world as the rest of the project sees it: up, down, status, exec, logs.
+
+Holds no state: every answer is read from the kernel, the supervisor and the cgroups.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from twinstack.errors import Missing, NotHealthy, SeveralFailed, TwinstackError
+from twinstack.namespaces import (
+    apply,
+    cgroups,
+    kernel,
+    launch,
+    observe,
+    preflight,
+    supervisor,
+    teardown,
+)
+from twinstack.namespaces.facts import Facts
+from twinstack.namespaces.launch import Software
+from twinstack.namespaces.steps import Change, Process, Step, diff, network_steps
+from twinstack.plan import Plan, Replica
+from twinstack.state import Places, locked, read_journal
+from twinstack.world import Endpoint, Progress, ServiceState, State
+from twinstack.world import Process as WorldProcess
+
+_PROBE_EVERY_S = 0.1
+_LOG_TAIL = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Everything that `up` would do now, beside the whole list it was taken from."""
+
+    steps: tuple[Step, ...]
+    changes: tuple[Change, ...]
+    facts: Facts
+
+
+class NamespaceWorld:
+    """The plan on raw Linux primitives.
+
+    `software` gives what the services run on; it is asked only when something is to be started
+    or compared, since making it for the first time takes a while.
+    """
+
+    name: Literal["net"] = "net"
+
+    def __init__(
+        self, plan: Plan, software: Callable[[Progress], Software], templates: Path
+    ) -> None:
+        self.plan = plan
+        self._software = software
+        self._templates = templates
+        self._places = Places(plan.instance)
+
+    def difference(self, progress: Progress) -> Difference:
+        """Compare the plan with what is there. Raises: Missing, StepFailed."""
+        software = self._software(progress)
+        layout = cgroups.read_layout()
+        steps = (
+            *network_steps(self.plan),
+            *launch.steps(self.plan, software, layout, self._templates),
+        )
+        facts = observe.observe(self.plan, steps)
+        return Difference(steps, diff(steps, facts), facts)
+
+    def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+        """Bring the plan about, then wait until every service is healthy.
+
+        A world of another shape is taken down first. Ctrl-C or a failure while nothing of ours
+        was there before undoes what was half-done.
+        Raises: NotOurs before anything is changed; Locked; StepFailed; NotHealthy.
+        """
+        if os.geteuid() != 0:
+            raise Missing("net.up", "cannot be done", "this needs root", "run it with sudo")
+        with locked(self._places, self.name):
+            journal = read_journal(self._places)
+            fresh = journal.empty
+            if journal.shape not in {None, self.plan.shape}:
+                progress(f"taking down the {journal.shape} shape first")
+                teardown.down(self.plan.instance, progress)
+                fresh = True
+            found = self.difference(progress)
+            preflight.check(self.plan, found.steps, found.facts)
+            try:
+                teardown.remove_surplus(self.plan, progress)
+                if found.changes:
+                    progress(f"{len(found.changes)} of {len(found.steps)} steps to do")
+                apply.apply(self.plan, found.changes, found.facts, progress)
+                return self._wait(timeout_s, progress)
+            except (KeyboardInterrupt, TwinstackError) as stop:
+                # A service that is merely slow or ill keeps its world: there is a log to read.
+                if fresh and not isinstance(stop, NotHealthy):
+                    progress("undoing what was half-done")
+                    teardown.down(self.plan.instance, progress)
+                raise
+
+    def _wait(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+        deadline = time.monotonic() + timeout_s
+        told: set[str] = set()
+        while True:
+            states = self.status()
+            for state in states:
+                if state.state == "healthy" and state.name not in told:
+                    told.add(state.name)
+                    progress(f"{state.name} is healthy ({len(told)} of {len(states)})")
+            ill = [state for state in states if state.state != "healthy"]
+            if not ill:
+                return states
+            if time.monotonic() > deadline:
+                raise SeveralFailed(
+                    "net.up", [self._not_healthy(state, timeout_s) for state in ill]
+                )
+            time.sleep(_PROBE_EVERY_S)
+
+    def _not_healthy(self, state: ServiceState, timeout_s: float) -> NotHealthy:
+        tail = self.logs(state.name, lines=_LOG_TAIL).strip()
+        error = NotHealthy(
+            state.name, f"is {state.state} after {timeout_s:g} s", state.detail,
+            f'see "invoke net.logs {state.name}"',
+        )  # fmt: skip
+        error.add_note(tail or "its log is empty")
+        return error
+
+    def down(self, *, progress: Progress) -> tuple[str, ...]:
+        """Remove everything but data. Raises: Locked, SeveralFailed."""
+        return down(self.plan.instance, progress=progress)
+
+    def clean(self, *, progress: Progress) -> tuple[str, ...]:
+        """Remove everything, data too. Raises: Locked, SeveralFailed."""
+        return clean(self.plan.instance, progress=progress)
+
+    def status(self) -> tuple[ServiceState, ...]:
+        """Probe every replica at once, each in its own namespace and root."""
+        _, told = supervisor.observe(self._places)
+        processes = {one.replica: one for one in told}
+
+        def state_of(replica: Replica) -> ServiceState:
+            process = processes.get(replica.name)
+            pid = process.pid if process else None
+            state: State
+            detail = ""
+            if not kernel.is_pinned(replica.name):
+                state, detail = "absent", "no such namespace"
+            elif pid is None:
+                state = "stopped"
+                detail = process.state.lower() if process else "the supervisor does not know it"
+            else:
+                state, detail = _probe(replica, pid)
+            return ServiceState(
+                replica.name, replica.service, f"netns {replica.name}", str(replica.address),
+                replica.port, state, detail, pid, process.restarts if process else 0,
+            )  # fmt: skip
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return tuple(pool.map(state_of, self.plan.replicas))
+
+    def exec(self, replica: str, command: Sequence[str]) -> int:
+        """Run one of the host's commands in a replica's network, on this terminal."""
+        name = self.plan.replica(replica).name
+        if not kernel.is_pinned(name):
+            raise Missing(
+                f"namespace {name}", "cannot be entered", "it is not there", 'run "invoke net.up"'
+            )
+        return subprocess.run(
+            ["nsenter", f"--net={kernel.PINS / name}", "--", *command], check=False
+        ).returncode
+
+    def logs(self, replica: str, *, lines: int) -> str:
+        """Give the last lines of a replica's log, the rotated part included."""
+        path = launch.log_path(self._places, self.plan.replica(replica).name)
+        text = ""
+        for part in (path.with_name(path.name + ".1"), path):
+            if part.is_file():
+                text += part.read_text(errors="replace")
+        return "".join(text.splitlines(keepends=True)[-lines:])
+
+    def endpoint(self, service: str, number: int = 1) -> Endpoint:
+        """Give a replica's own address and port."""
+        replica = self.plan.replicas_of(service)[number - 1]
+        return Endpoint(str(replica.address), replica.port)
+
+    def published(self, service: str) -> Endpoint | None:
+        """Give the host's port that leads to a service."""
+        door = self.plan.host_port("net", service)
+        return None if door is None else Endpoint("127.0.0.1", door.port)
+
+    def processes(self) -> tuple[WorldProcess, ...]:
+        """List every process in the replicas' cgroups."""
+        layout = cgroups.read_layout()
+        return tuple(
+            WorldProcess(pid, replica.name, _command_of(pid))
+            for replica in self.plan.replicas
+            for pid in cgroups.processes(self.plan.instance, replica.name, layout)
+        )
+
+    def cpu_us(self) -> dict[str, int]:
+        """Give each replica's CPU time so far in microseconds."""
+        layout = cgroups.read_layout()
+        return {
+            replica.name: cgroups.cpu_us(self.plan.instance, replica.name, layout)
+            for replica in self.plan.replicas
+        }
+
+    def supervising(self) -> tuple[int, ...]:
+        """List the processes that run the world and belong to no replica."""
+        found = supervisor.pid(self._places)
+        layout = cgroups.read_layout()
+        rotators = cgroups.processes(self.plan.instance, launch.ROTATOR, layout)
+        return (*((found,) if found else ()), *rotators)
+
+    def software(self) -> dict[str, str]:
+        """Name what runs: versions and content digests."""
+        return dict(self._software(lambda _line: None).versions)
+
+
+def down(instance: str, *, progress: Progress) -> tuple[str, ...]:
+    """Take an instance's namespace world down, whatever its plan was. Raises: Locked."""
+    places = Places(instance)
+    with locked(places, "net"):
+        removed = teardown.down(instance, progress)
+        teardown.forget(instance)
+    return removed
+
+
+def clean(instance: str, *, progress: Progress) -> tuple[str, ...]:
+    """As `down`, and the data under /var/lib/twinstack/INSTANCE too. Raises: Locked."""
+    removed: Iterator[str] = iter(())
+    first = down(instance, progress=progress)
+    removed = teardown.remove_data(instance)
+    return (*first, *removed)
+
+
+def is_running(difference: Difference) -> bool:
+    """Tell whether any process of the plan runs now."""
+    wanted = {step.replica for step in difference.steps if isinstance(step, Process)}
+    return any(
+        one.pid is not None and one.replica in wanted
+        for one in difference.facts.processes.values()
+    )
+
+
+def _probe(replica: Replica, pid: int) -> tuple[State, str]:
+    """Ask a replica for its health from inside: its network, its root, its user."""
+    user = str(replica.user)
+    command = ["nsenter", "--target", str(pid), "--net", "--mount", "--setgid", user,
+               "--setuid", user, "--", *replica.health.command]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=replica.health.timeout_s + 1, check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "unhealthy", f"no answer within {replica.health.timeout_s:g} s"
+    except OSError as error:
+        return "unhealthy", str(error)
+    if done.returncode == 0:
+        return "healthy", ""
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return "unhealthy", said[-1] if said else f"its probe exits {done.returncode}"
+
+
+def _command_of(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words).decode(errors="replace")

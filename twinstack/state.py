@@ -1,0 +1,124 @@
+"""What an instance must remember: who is changing it now, and what cannot carry a mark.
+
+The journal is written before the act, so a crash at any moment leaves a record of what may
+have been made: names about to be created, former values of the host's switches. It lives under
+/run/twinstack/INSTANCE with the lock; a reboot forgets both, and all that they speak of.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from twinstack.errors import CannotTell, Locked
+
+RUN = Path("/run/twinstack")
+LIB = Path("/var/lib/twinstack")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The directories of one instance."""
+
+    instance: str
+
+    @property
+    def run(self) -> Path:
+        return RUN / self.instance
+
+    @property
+    def lib(self) -> Path:
+        return LIB / self.instance
+
+    @property
+    def log(self) -> Path:
+        return self.lib / "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What cannot carry our mark.
+
+    `intended`: names of namespaces and links that an `up` set out to make. `namespaces`: the
+    inode of each namespace made. `sysctls`: the former value of each switch of the host.
+    `mounted_pins`: whether /run/netns was made a mount by us.
+    """
+
+    intended: tuple[str, ...] = ()
+    namespaces: Mapping[str, int] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    mounted_pins: bool = False
+    shape: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        return self == Journal()
+
+
+def read_journal(places: Places) -> Journal:
+    """Read what was recorded; an absent journal is an empty one.
+
+    Raises: CannotTell when it is there and cannot be understood.
+    """
+    path = places.run / "journal.json"
+    try:
+        written = json.loads(path.read_text())
+        return replace(Journal(**written), intended=tuple(written["intended"]))
+    except FileNotFoundError:
+        return Journal()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        remedy = f'look at it, then remove it and run "invoke clean" (instance {places.instance})'
+        raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
+
+
+def write_journal(places: Places, journal: Journal) -> None:
+    """Record, whole or not at all; an empty journal is no file."""
+    path = places.run / "journal.json"
+    if journal.empty:
+        path.unlink(missing_ok=True)
+        return
+    places.run.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(journal), indent=1, sort_keys=True))
+    fresh.replace(path)
+
+
+@contextmanager
+def locked(places: Places, world: str) -> Iterator[None]:
+    """Keep every other command from changing a world of this instance meanwhile.
+
+    The kernel drops the lock when its holder dies. Raises: Locked, naming the holder.
+    """
+    places.run.mkdir(parents=True, exist_ok=True)
+    path = places.run / f"{world}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(handle, 200, 0).decode(errors="replace") or "another command"
+            raise Locked(
+                f"instance {places.instance}", "is being changed", f"by {holder}",
+                "wait for it to end",
+            ) from error  # fmt: skip
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"pid {os.getpid()} ({' '.join(sys.argv[:3])})".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove_run(places: Places, world: str) -> None:
+    """Remove the lock of a world, and the directories that are empty after it."""
+    (places.run / f"{world}.lock").unlink(missing_ok=True)
+    for directory in (places.run, RUN):
+        try:
+            directory.rmdir()
+        except OSError:
+            return
