@@ -1,0 +1,198 @@
+"""Write a comparison down: a table that fits 80 columns, Markdown, and one JSON document; pure
+but for `save`.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bench.comparison import Contrast, Row
+from bench.likeness import Likeness
+from bench.measure import Load, Rest, Sample
+from bench.statistics import Ratio
+
+RESULTS = Path(__file__).parent / "results"
+#: Raised when a key of the JSON changes its meaning or goes.
+SCHEMA = 1
+WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that one run found, with what is needed to repeat it."""
+
+    name: str
+    started: datetime
+    load: Load
+    rounds: int
+    seed: int
+    environment: dict[str, object]
+    likeness: Likeness | None
+    forced: bool
+    rest: Rest
+    samples: tuple[Sample, ...]
+    rows: tuple[Row, ...]
+    contrasts: tuple[Contrast, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether every request of every trial got a whole 2xx answer."""
+        return all(row.success_part == 1.0 for row in self.rows)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Draw the table, at most 80 columns wide."""
+    head = (
+        f"{'':<13}{'req/s':>7}{'(min–max)':>14}{'mean':>6}{'p50':>6}{'p99':>6}"
+        f"{'ok':>7}{'MB/s':>6}{'CPU µs':>7}{'host':>6}"
+    )
+    lines = [head, "─" * len(head)]
+    for row in rows:
+        span = f"({row.rate.minimum:.0f}–{row.rate.maximum:.0f})"
+        lines.append(
+            f"{row.name:<13}{row.rate.median:>7.0f}{span:>14}{_ms(row.mean_ms):>6}"
+            f"{_ms(row.p50_ms):>6}{_ms(row.p99_ms):>6}{_part(row.success_part):>7}"
+            f"{row.transfer_bytes_per_s / 1e6:>6.1f}{row.cpu_us_per_request:>7.0f}"
+            f"{row.host_us_per_request:>6.0f}"
+        )
+    return "\n".join(lines)
+
+
+def legend(rows: Sequence[Row]) -> str:
+    """Explain the table's columns and rows."""
+    entries = "; ".join(f"{row.name} = {row.entry}, {row.trials} trials" for row in rows)
+    return _wrap(
+        f"Medians over trials; times in ms; CPU µs: per request, all replicas of the world; "
+        f"host: the whole machine's, load generator left out. {entries}."
+    )
+
+
+def text(comparison: Comparison) -> str:
+    """Write the whole report as a terminal shows it."""
+    load = comparison.load
+    asked = (
+        f"{load.requests} requests, {load.concurrency} at once, "
+        f"{'keep-alive' if load.keepalive else 'a connection each'}, {load.path}, "
+        f"{comparison.rounds} rounds, seed {comparison.seed}"
+    )
+    parts = [
+        asked,
+        table(comparison.rows),
+        legend(comparison.rows),
+        "\n".join(_wrap(one.sentence) for one in comparison.contrasts),
+        rest_sentence(comparison.rest),
+    ]
+    if comparison.likeness is not None:
+        if comparison.likeness.misleading:
+            parts.append(_list("Forced, although NOT ALIKE:", comparison.likeness, "misleads"))
+        parts.append(_list("Alike but for:", comparison.likeness, "stated"))
+    if not comparison.succeeded:
+        parts.insert(2, "Some requests FAILED: rates count successes only.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def rest_sentence(rest: Rest) -> str:
+    """Say what was spent at rest."""
+    own = ", ".join(f"{name} {us / 1000:.1f} ms" for name, us in sorted(rest.cpu_us_per_s.items()))
+    return _wrap(
+        f"CPU time per second at rest: {own}; the whole host {rest.host_us_per_s / 1000:.1f} ms."
+    )
+
+
+def document(comparison: Comparison) -> dict[str, object]:
+    """Give the JSON document. Its keys are relied upon."""
+    likeness = comparison.likeness
+    return {
+        "schema": SCHEMA,
+        "name": comparison.name,
+        "started": comparison.started.isoformat(),
+        "load": asdict(comparison.load),
+        "rounds": comparison.rounds,
+        "seed": comparison.seed,
+        "forced": comparison.forced,
+        "environment": comparison.environment,
+        "not_alike": list(likeness.sentences("misleads")) if likeness else [],
+        "alike_but_for": list(likeness.sentences("stated")) if likeness else [],
+        "rest": asdict(comparison.rest),
+        "rows": [asdict(row) for row in comparison.rows],
+        "contrasts": [
+            {
+                "quantity": one.quantity,
+                "first": one.first,
+                "second": one.second,
+                **ratio_document(one.ratio),
+                "sentence": one.sentence,
+            }
+            for one in comparison.contrasts
+        ],
+        "succeeded": comparison.succeeded,
+        "samples": [asdict(sample) for sample in comparison.samples],
+    }
+
+
+def ratio_document(found: Ratio | None) -> dict[str, object]:
+    """Give a ratio as JSON; null where it cannot be told."""
+    if found is None:
+        return {"ratio": None, "low": None, "high": None, "level": None, "verdict": "cannot tell"}
+    return {
+        "ratio": found.estimate, "low": found.low, "high": found.high,
+        "level": found.level, "verdict": found.verdict,
+    }  # fmt: skip
+
+
+def markdown(comparison: Comparison) -> str:
+    """Write the report as a page."""
+    environment = comparison.environment
+    machine = ", ".join(
+        f"{key} {environment[key]}"
+        for key in ("cpu", "cores", "kernel", "os", "docker", "ab", "shape", "revision")
+        if environment.get(key)
+    )
+    return (
+        f"# {comparison.name}\n\n{comparison.started:%Y-%m-%d %H:%M} UTC: {machine}\n\n"
+        f"```\n{text(comparison)}\n```\n"
+    )
+
+
+def save(
+    name: str,
+    started: datetime,
+    document: dict[str, object],
+    page: str,
+    directory: Path = RESULTS,
+) -> Path:
+    """Keep a result: JSON and Markdown under one name. Gives the Markdown's path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = directory / f"{started:%Y%m%dT%H%M%SZ}-{name}"
+    stem.with_suffix(".json").write_text(
+        json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+    )
+    page_file = stem.with_suffix(".md")
+    page_file.write_text(page, encoding="utf-8")
+    return page_file
+
+
+def _list(title: str, likeness: Likeness, weight: str) -> str:
+    sentences = likeness.sentences("misleads" if weight == "misleads" else "stated")
+    lines = [
+        textwrap.fill(one, WIDTH, initial_indent="- ", subsequent_indent="  ") for one in sentences
+    ]
+    return "\n".join([title, *lines]) if lines else ""
+
+
+def _wrap(sentence: str) -> str:
+    return textwrap.fill(sentence, WIDTH)
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _part(value: float) -> str:
+    """Never round a failure up to 100 %."""
+    return "100%" if value == 1 else f"{min(value * 100, 99.99):.2f}%"
