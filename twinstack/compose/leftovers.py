@@ -1,0 +1,226 @@
+"""What a Docker engine leaves on its host when it stops, and putting that back.
+
+It leaves docker0, its iptables chains, a FORWARD policy of DROP, sysctls, empty cgroups and
+mounts. What was there before it started is noted, and only the difference is undone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from twinstack.shell import run
+from twinstack.software.building import mounts_beneath, remove_tree
+
+_SYSCTLS = (
+    "net/ipv4/ip_forward",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/default/forwarding",
+    "net/bridge/bridge-nf-call-iptables",
+    "net/bridge/bridge-nf-call-ip6tables",
+)
+_FILES = (
+    Path("/etc/docker/key.json"), Path("/etc/docker"), Path("/run/docker/plugins"),
+    Path("/run/docker"),
+)  # fmt: skip
+_FAMILIES = ("iptables", "ip6tables")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The host as it was: sysctls (None: not there), iptables-save by family, files, links."""
+
+    sysctls: dict[str, str | None]
+    rules: dict[str, str]
+    files: list[str]
+    docker0: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Before:
+        """Read a note of `to_json`."""
+        return cls(**record)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the engine's own things were."""
+
+    data_root: Path
+    exec_root: Path
+    socket: Path
+    cgroup_parent: str
+    prefix: tuple[str, ...]
+
+
+def observe(prefix: tuple[str, ...]) -> Before:
+    """Note what an engine is about to change, in the network namespace that `prefix` enters."""
+    return Before(
+        sysctls={name: _read_sysctl(prefix, name) for name in _SYSCTLS},
+        rules={family: _rules(prefix, family) for family in _FAMILIES},
+        files=[str(file) for file in _FILES if file.exists()],
+        docker0=_has_docker0(prefix),
+    )
+
+
+def remove(before: Before, places: Places) -> list[str]:
+    """Undo what a stopped engine left, and name it."""
+    removed = list(_end_orphans(places))
+    for root in (places.exec_root, places.data_root):
+        for point in sorted(mounts_beneath(root), key=len, reverse=True):
+            run(["umount", "--lazy", point], check=False)
+        if remove_tree(root):
+            removed.append(f"engine: {root}")
+    places.socket.unlink(missing_ok=True)
+    if not before.docker0 and _has_docker0(places.prefix):
+        run([*places.prefix, "ip", "link", "delete", "docker0"])
+        removed.append("engine: bridge docker0")
+    for family in _FAMILIES:
+        script = undo_script(before.rules[family], _rules(places.prefix, family))
+        if script:
+            run([*places.prefix, f"{family}-restore", "--noflush", "--wait"], stdin=script)
+            removed.append(f"engine: its {family} chains")
+    for name, value in before.sysctls.items():
+        now = _read_sysctl(places.prefix, name)
+        # br_netfilter that was not loaded filtered nothing.
+        wanted = "0" if value is None else value
+        if now is not None and now != wanted:
+            run([*places.prefix, "tee", f"/proc/sys/{name}"], stdin=wanted)
+            removed.append(f"engine: sysctl {name.replace('/', '.')} is {wanted} again")
+    for file in _FILES:
+        if str(file) not in before.files and file.exists():
+            file.unlink() if file.is_file() else _rmdir(file)
+    _remove_cgroups(places.cgroup_parent)
+    return removed
+
+
+def undo_script(before: str, now: str) -> str:
+    """Give the iptables-restore text that takes Docker's rules away again; "" for nothing to do.
+
+    Both arguments are iptables-save's. Only chains named DOCKER… that were not there before, the
+    rules that lead to them, and those about docker0 are removed.
+    """
+    was, wanted = parse_save(before), []
+    for table, (policies, rules) in parse_save(now).items():
+        old_policies, old_rules = was.get(table, ({}, []))
+        chains = [
+            name for name in policies if name.startswith("DOCKER") and name not in old_policies
+        ]
+        lines = [
+            f"-D {rule.removeprefix('-A ')}"
+            for rule in rules
+            if rule not in old_rules and rule.split()[1] not in chains
+            if _leads_to(rule, chains) or "docker0" in rule.split()
+        ]
+        lines += [f"-F {name}" for name in chains] + [f"-X {name}" for name in chains]
+        # A table that was not loaded had the kernel's default, which is to accept.
+        if policies.get("FORWARD") == "DROP" and old_policies.get("FORWARD", "ACCEPT") == "ACCEPT":
+            lines.insert(0, "-P FORWARD ACCEPT")
+        if lines:
+            wanted += [f"*{table}", *lines, "COMMIT"]
+    return "\n".join((*wanted, "")) if wanted else ""
+
+
+def parse_save(text: str) -> dict[str, tuple[dict[str, str], list[str]]]:
+    """Read iptables-save's output: table → (chain → policy, its rules in order)."""
+    tables: dict[str, tuple[dict[str, str], list[str]]] = {}
+    table: tuple[dict[str, str], list[str]] = ({}, [])
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = tables.setdefault(line[1:].strip(), ({}, []))
+        elif line.startswith(":"):
+            name, policy = line[1:].split()[:2]
+            table[0][name] = policy
+        elif line.startswith("-A "):
+            table[1].append(line)
+    return tables
+
+
+def _leads_to(rule: str, chains: Iterable[str]) -> bool:
+    words = rule.split()
+    return any(
+        word in {"-j", "-g"} and target in chains for word, target in itertools.pairwise(words)
+    )
+
+
+def _rules(prefix: tuple[str, ...], family: str) -> str:
+    return run([*prefix, f"{family}-save"], check=False).stdout
+
+
+def _has_docker0(prefix: tuple[str, ...]) -> bool:
+    return run([*prefix, "ip", "link", "show", "docker0"], check=False).returncode == 0
+
+
+def _read_sysctl(prefix: tuple[str, ...], name: str) -> str | None:
+    done = run([*prefix, "cat", f"/proc/sys/{name}"], check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _end_orphans(places: Places) -> Iterator[str]:
+    """End what a crashed engine left running: its containerd, shims and containers."""
+    marks = (str(places.exec_root).encode(),)
+    for _ in range(50):
+        pids = {pid for pid in _pids() if any(mark in _command(pid) for mark in marks)}
+        pids |= set(_cgroup_pids(places.cgroup_parent))
+        pids.discard(os.getpid())
+        if not pids:
+            return
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            yield f"engine: process {pid} that it left behind"
+        time.sleep(0.1)
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _command(pid: int) -> bytes:
+    """Give the words of a containerd process; empty for any other program."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+    return words if b"containerd" in words.split(b"\0")[0] else b""
+
+
+def _cgroups(parent: str) -> list[Path]:
+    """List our cgroups in every hierarchy, the deepest first."""
+    if not parent.strip("/"):
+        return []
+    base = Path("/sys/fs/cgroup")
+    tops = [base / parent.strip("/"), *base.glob(f"*/{parent.strip('/')}")]
+    found = [Path(directory) for top in tops for directory, _, _ in os.walk(top)]
+    return sorted(found, key=lambda path: len(path.parts), reverse=True)
+
+
+def _cgroup_pids(parent: str) -> Iterator[int]:
+    for cgroup in _cgroups(parent):
+        try:
+            yield from (int(pid) for pid in (cgroup / "cgroup.procs").read_text().split())
+        except OSError:
+            continue
+
+
+def _remove_cgroups(parent: str) -> None:
+    for cgroup in _cgroups(parent):
+        _rmdir(cgroup)
+
+
+def _rmdir(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        return

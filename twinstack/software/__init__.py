@@ -1,0 +1,1 @@
+"""What both worlds run on: root trees, wheels, secrets and configurations, made once."""

@@ -1,0 +1,81 @@
+"""Where the host gets its packages from: its distribution, suite, mirrors and proxies.
+
+Nothing is assumed about mirrors: apt itself says what it is configured for, in whatever format
+its files are, and only the distribution's own archive of the host's suite is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinstack.errors import CannotTell, Missing
+from twinstack.shell import run
+
+_FIELDS = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ARCHITECTURE)"
+_POCKETS = ("", "-updates", "-security")
+_COMPONENTS = ("main", "universe")
+#: How apt reaches its mirrors from here (proxies, time checks) must hold inside the trees too.
+_CARRIED = re.compile(r"Acquire::(?:https?::|Check-|Retries|ForceIPv)")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The distribution's own packages as the host's apt reaches them.
+
+    `sources` are one-line entries, `options` lines of apt.conf; neither goes into any image.
+    """
+
+    distribution: str
+    suite: str
+    architecture: str
+    sources: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def host_archive() -> Archive:
+    """Ask the host's apt.
+
+    Raises: Missing without apt or its package lists; CannotTell on no Debian-like host.
+    """
+    release = os_release(Path("/etc/os-release").read_text(encoding="utf-8"))
+    distribution, suite = release.get("ID", ""), release.get("VERSION_CODENAME", "")
+    if not distribution or not suite:
+        raise CannotTell(
+            "/etc/os-release", "names no suite", "ID or VERSION_CODENAME is not set",
+            "use a release of Debian or Ubuntu",
+        )  # fmt: skip
+    listed = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).stdout
+    architecture = run(["dpkg", "--print-architecture"]).stdout.strip()
+    sources = sources_of(listed, distribution, suite, architecture)
+    if not sources:
+        raise Missing(
+            "apt", f"knows no packages of {distribution} {suite}",
+            "its lists are empty or come from elsewhere", 'run "apt-get update"',
+        )  # fmt: skip
+    options = tuple(
+        line for line in run(["apt-config", "dump", "Acquire"]).stdout.splitlines()
+        if _CARRIED.match(line) and not line.endswith('"";')
+    )  # fmt: skip
+    return Archive(distribution, suite, architecture, sources, options)
+
+
+def os_release(text: str) -> dict[str, str]:
+    """Read os-release(5)."""
+    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {name: value.strip("\"'") for name, separator, value in pairs if separator}
+
+
+def sources_of(listed: str, distribution: str, suite: str, architecture: str) -> tuple[str, ...]:
+    """Keep the distribution's own archive of one suite: no backports, no third party."""
+    wanted = {suite + pocket for pocket in _POCKETS}
+    found: list[str] = []
+    for line in listed.splitlines():
+        origin, codename, uri, release, component, arch = line.split("|")
+        # A security archive may give its codename with or without the pocket.
+        ours = origin.lower() == distribution and {codename, release.split("/")[0]} & wanted
+        source = f"deb {uri} {release} {component}"
+        if ours and component in _COMPONENTS and arch == architecture and source not in found:
+            found.append(source)
+    return tuple(found)

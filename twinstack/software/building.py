@@ -1,0 +1,89 @@
+"""Directories that are whole or absent: built aside under a lock, then renamed into place."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twinstack.errors import Missing, StepFailed, TwinstackError
+
+_ASIDE = ".building"
+
+
+@contextmanager
+def locked(directory: Path, wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold a directory's lock; `wait` is told when somebody else holds it.
+
+    Raises: Missing when the directory cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = (directory / ".lock").open("a+")
+    except PermissionError as error:
+        raise Missing(
+            str(directory), "cannot be written", str(error.strerror), "run it as root (sudo)"
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait(f"{directory}: waiting for another build to end")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Give a fresh directory beside `target` that becomes it if, and only if, the block ends well.
+
+    Call under `locked`: what an interrupted build left is removed first.
+    """
+    building = target.with_name(target.name + _ASIDE)
+    remove_tree(building)
+    building.mkdir(parents=True)
+    try:
+        yield building
+    except BaseException:
+        remove_tree(building)
+        raise
+    if target.exists():
+        raise StepFailed(str(target), "cannot be put in place", "it exists already")
+    building.rename(target)
+
+
+def remove_tree(path: Path) -> bool:
+    """Remove a directory, file or link and say whether there was one; crosses into no mount.
+
+    Raises: StepFailed when something is mounted beneath it.
+    """
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return True
+    if not path.exists():
+        return False
+    mounts = mounts_beneath(path)
+    if mounts:
+        raise StepFailed(
+            str(path), "cannot be removed", f"{mounts[0]} is mounted inside it",
+            "bring the worlds down first: invoke clean",
+        )  # fmt: skip
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:  # a device node
+            path.unlink()
+    except OSError as error:
+        raise TwinstackError(str(path), "cannot be removed", str(error)) from error
+    return True
+
+
+def mounts_beneath(directory: Path, mountinfo: str | None = None) -> list[str]:
+    """List the mount points at or beneath a directory. Source: proc(5), mountinfo."""
+    text = mountinfo or Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    prefix = os.path.realpath(directory)
+    points = [line.split()[4].replace("\\040", " ") for line in text.splitlines()]
+    return [point for point in points if point == prefix or point.startswith(prefix + "/")]

@@ -1,0 +1,60 @@
+"""Which software a root holds: one question, asked in the same words of a tree or a container.
+
+The benchmark compares the answers, so that it can say whether both worlds run the same builds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from twinstack.errors import CannotTell
+from twinstack.runtimes import Role
+from twinstack.shell import run
+
+#: Each role's package and program.
+_PROGRAMS: Mapping[Role, tuple[str, str]] = MappingProxyType(
+    {
+        "python": ("python3", "/usr/bin/python3"),
+        "nginx": ("nginx", "/usr/sbin/nginx"),
+        "redis": ("redis-server", "/usr/bin/redis-server"),
+        "postgres": ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
+    }
+)
+_TREES = ("site", "services")
+
+
+def software_question(role: Role) -> tuple[str, ...]:
+    """Give the command to run in a root of a role; `software_answer` reads what it prints."""
+    package, program = _PROGRAMS[role]
+    lines = [
+        "set -eu",
+        f"echo {role} version $(dpkg-query -W -f '${{Version}}' {package})",
+        f"echo {role} digest $(sha256sum {program} | cut -c1-16)",
+    ]
+    if role == "python":
+        lines.append("cd /srv/twinstack")
+        lines += [
+            f"echo {tree} digest $(find {tree} -type f ! -name '*.pyc' ! -name RECORD -print0 "
+            "| LC_ALL=C sort -z | xargs -0 -r sha256sum | sha256sum | cut -c1-16)"
+            for tree in _TREES
+        ]
+    return ("/bin/bash", "-c", "\n".join(lines))
+
+
+def software_answer(printed: str) -> dict[str, str]:
+    """Read an answer into `{"nginx version": "1.22.1-9", "nginx digest": "0f3a…"}`."""
+    answer: dict[str, str] = {}
+    for line in printed.splitlines():
+        words = line.split()
+        if len(words) == 3:
+            answer[f"{words[0]} {words[1]}"] = words[2]
+    if not answer:
+        raise CannotTell("software", "is not known", f"the answer was {printed.strip()!r}")
+    return answer
+
+
+def software_of_tree(role: Role, tree: Path) -> dict[str, str]:
+    """Ask a root directory. Raises: CannotTell, StepFailed."""
+    return software_answer(run(["chroot", str(tree), *software_question(role)]).stdout)

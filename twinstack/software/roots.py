@@ -1,0 +1,223 @@
+"""Root trees, one a role, made from the host's own distribution and used by both worlds.
+
+A namespace-world process is pivoted into a tree; the Docker world imports the same tree as a
+base image. So both run the same binaries, and nothing but docker.io is installed on the host.
+mmdebstrap makes one tree of essential packages; each role is a copy of it with a few more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from twinstack.errors import Missing, StepFailed
+from twinstack.runtimes import Role
+from twinstack.shell import run
+from twinstack.software.apt import Archive, host_archive
+from twinstack.software.building import aside, locked, remove_tree
+
+STATE = Path("/var/lib/twinstack")
+ROOTS = STATE / "roots"
+BUILD_TIMEOUT_S = 1200.0
+
+PACKAGES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
+    {
+        "postgres": ("postgresql",),
+        "python": ("python3",),
+        "nginx": ("nginx",),
+        "redis": ("redis-server",),
+    }
+)
+#: Where both worlds mount or bind something; the trees themselves stay read-only.
+MOUNT_POINTS = (
+    "srv/twinstack", "run/secrets", "proc", "dev", "sys", "tmp",
+    "etc/nginx", "etc/redis", "var/lib/postgresql/data",
+)  # fmt: skip
+MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/nginx/nginx.conf",
+               "etc/redis/redis.conf")  # fmt: skip
+#: What no service reads. PostgreSQL runs without its JIT when the JIT's library is not there.
+_UNNEEDED = (
+    "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian",
+    "usr/share/bash-completion", "var/cache/apt", "var/cache/debconf",
+    "var/log", "etc/apt", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/machine-id",
+    "usr/lib/*/libLLVM*", "usr/lib/llvm-*", "usr/lib/postgresql/*/lib/bitcode",
+    "usr/lib/postgresql/*/lib/llvmjit*", "etc/nginx/sites-enabled/default",
+)  # fmt: skip
+_PRIVATE = frozenset({"shadow", "shadow-", "gshadow", "gshadow-"})
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the trees are made of; `accounts` are the services' (name, uid), gid = uid."""
+
+    archive: Archive
+    accounts: tuple[tuple[str, int], ...]
+
+    @property
+    def name(self) -> str:
+        """Name a set of trees by what it is made of: the archive's suite, packages and recipe."""
+        words = (
+            self.archive.distribution, self.archive.suite, self.archive.architecture,
+            repr(self.accounts), repr(dict(PACKAGES)), inspect.getsource(sys.modules[__name__]),
+        )  # fmt: skip
+        digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
+        return f"{self.archive.suite}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """A whole set of trees on disk."""
+
+    directory: Path
+    suite: str
+
+    def tree(self, role: Role) -> Path:
+        """Give the root directory of a role."""
+        return self.directory / role
+
+
+def recipe_for(accounts: Mapping[str, int]) -> Recipe:
+    """Say what the trees of this host are made of. Raises: as `host_archive`."""
+    return Recipe(host_archive(), tuple(sorted(accounts.items())))
+
+
+def find_roots(recipe: Recipe, base: Path = ROOTS) -> Roots | None:
+    """Give the trees if they are whole."""
+    roots = Roots(base / recipe.name, recipe.archive.suite)
+    return roots if all(roots.tree(role).is_dir() for role in PACKAGES) else None
+
+
+def ensure_roots(recipe: Recipe, progress: Callable[[str], None], base: Path = ROOTS) -> Roots:
+    """Give the trees, building those that are not there: two at once, whole or not at all.
+
+    Raises: Missing without mmdebstrap or root; StepFailed when packages cannot be had.
+    """
+    found = find_roots(recipe, base)
+    if found:
+        return found
+    if os.geteuid() != 0:
+        raise Missing("root trees", "cannot be built", "only root may", "run it with sudo")
+    if not shutil.which("mmdebstrap"):
+        raise Missing(
+            "root trees", "cannot be built", "mmdebstrap is not installed", 'run "make setup"'
+        )
+    with locked(base, progress):
+        roots = Roots(base / recipe.name, recipe.archive.suite)
+        missing = [role for role in PACKAGES if not roots.tree(role).is_dir()]
+        if missing:
+            _build(roots, recipe, missing, progress)
+    return roots
+
+
+def _build(
+    roots: Roots, recipe: Recipe, missing: list[Role], progress: Callable[[str], None]
+) -> None:
+    roots.directory.mkdir(parents=True, exist_ok=True)
+    essential = roots.directory / ".essential"
+    remove_tree(essential)
+    settings = roots.directory / ".apt"
+    remove_tree(settings)
+    settings.mkdir()
+    (settings / "apt.conf").write_text("\n".join((*recipe.archive.options, "")))
+    (settings / "sources.list").write_text("\n".join((*recipe.archive.sources, "")))
+    try:
+        progress(f"root trees: essential packages of {recipe.archive.suite}")
+        with aside(essential) as tree:
+            _mmdebstrap(settings, tree, recipe.archive.suite, "--variant=essential",
+                        "--skip=cleanup/apt/lists")  # fmt: skip
+
+        def build(role: Role) -> None:
+            progress(f"root trees: {role}: {', '.join(PACKAGES[role])}")
+            with aside(roots.tree(role)) as tree:
+                _build_role(settings, essential, tree, role, recipe)
+
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for done in [pool.submit(build, role) for role in missing]:
+                done.result()
+    finally:
+        remove_tree(settings)
+        remove_tree(essential)
+
+
+def _build_role(settings: Path, essential: Path, tree: Path, role: Role, recipe: Recipe) -> None:
+    run(["cp", "-a", f"{essential}/.", str(tree)])
+    for node in (tree / "dev").iterdir():  # mmdebstrap makes them itself
+        remove_tree(node)
+    if role == "postgres":  # no cluster of the package's making
+        (tree / "etc/postgresql-common").mkdir(parents=True)
+        (tree / "etc/postgresql-common/createcluster.conf").write_text(
+            "create_main_cluster = false\n"
+        )
+    _mmdebstrap(
+        settings, tree, "", "--variant=custom", "--skip=check/empty,update",
+        f"--include={','.join(PACKAGES[role])}",
+    )  # fmt: skip
+    _finish(tree, recipe)
+
+
+def _mmdebstrap(settings: Path, tree: Path, suite: str, *options: str) -> None:
+    """Run mmdebstrap in a mount namespace of its own, so that a kill leaves nothing mounted."""
+    command = [
+        "unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", "--mode=root",
+        "--format=directory", f"--aptopt={settings / 'apt.conf'}",
+        '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
+        *options, suite, str(tree), str(settings / "sources.list"),
+    ]  # fmt: skip
+    done = run(command, timeout_s=BUILD_TIMEOUT_S, check=False)
+    if done.returncode == 0:
+        return
+    said = [line for line in done.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))]
+    network = any("resolve" in line or "onnect" in line for line in said)
+    raise StepFailed(
+        f"root tree {tree.name.split('.')[0]}", "cannot be built",
+        " / ".join(said[-3:]) or done.stderr[-300:] or f"mmdebstrap exited {done.returncode}",
+        "check this machine's way to its package mirror, then run it again" if network
+        else 'run "apt-get update", then run it again',
+    )  # fmt: skip
+
+
+def _finish(tree: Path, recipe: Recipe) -> None:
+    """Trim a tree, add the accounts and mount points, and make all of it root's and readable."""
+    for pattern in _UNNEEDED:
+        for path in sorted(tree.glob(pattern)):
+            remove_tree(path)
+    for node in (tree / "dev").iterdir():
+        remove_tree(node)
+    for name, line in (
+        ("passwd", "{name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"),
+        ("group", "{name}:x:{uid}:\n"),
+    ):
+        with (tree / "etc" / name).open("a") as accounts:
+            for account, uid in recipe.accounts:
+                accounts.write(line.format(name=account, uid=uid))
+    for point in MOUNT_POINTS:
+        (tree / point).mkdir(parents=True, exist_ok=True)
+    for point in MOUNT_FILES:
+        # Replaced, not written through: a link would lead to the host's own file.
+        (tree / point).unlink(missing_ok=True)
+        (tree / point).touch()
+    (tree / "var/log").mkdir(exist_ok=True)
+    for directory, directories, files in os.walk(tree):
+        for entry in (*directories, *files):
+            _harmless(Path(directory, entry))
+    _harmless(tree)
+    (tree / "tmp").chmod(0o1777)
+
+
+def _harmless(path: Path) -> None:
+    """Give a file to root, readable by all, without set-user-ID and file capabilities."""
+    mode = path.lstat().st_mode
+    os.chown(path, 0, 0, follow_symlinks=False)  # drops file capabilities too
+    if stat.S_ISLNK(mode) or path.name in _PRIVATE:
+        return
+    readable = 0o555 if stat.S_ISDIR(mode) or mode & 0o111 else 0o444
+    path.chmod((stat.S_IMODE(mode) | readable) & 0o0755)
