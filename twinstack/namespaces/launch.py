@@ -34,14 +34,13 @@ class Software:
 
     `trees` maps a role to its root tree; `srv` is what a service sees as /srv/twinstack;
     `supervisor` holds supervisord's packages; `configs` maps a replica to its rendered files by
-    their path in its root; `versions` names what runs; `digest` changes whenever any of it does.
+    their path in its root; `digest` changes whenever any of it does.
     """
 
     trees: Mapping[Role, Path]
     srv: Path
     supervisor: Path
     configs: Mapping[str, Mapping[str, str]]
-    versions: Mapping[str, str]
     digest: str
 
 

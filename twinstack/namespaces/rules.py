@@ -139,7 +139,7 @@ def _loopback_guard(plan: Plan) -> Iterator[str]:
     route_localnet, needed for localhost:8080, would let them in.
     """
     for segment in plan.segments:
-        yield _rule(plan, f"-d 127.0.0.0/8 -i {segment.bridge}", "DROP", "host's own loopback")
+        yield _rule(plan, f"-d 127.0.0.0/8 -i {segment.bridge}", "DROP", "guard of the host")
 
 
 def _doors(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
@@ -192,7 +192,7 @@ def _forward(plan: Plan) -> Iterator[str]:
         )
         yield _rule(plan, f"-o {bridge} -m conntrack --ctstate DNAT", "ACCEPT", "the door")
         for foreign in _FOREIGN_BRIDGES:
-            yield _rule(plan, f"-i {bridge} -o {foreign}", "RETURN", "left to the host's rules")
+            yield _rule(plan, f"-i {bridge} -o {foreign}", "RETURN", "left to the rules of others")
         yield _rule(plan, f"-i {bridge}", "ACCEPT", "out")
 
 

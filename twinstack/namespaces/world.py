@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from twinstack.errors import Missing, NotHealthy, SeveralFailed, TwinstackError
+from twinstack import shell
+from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
 from twinstack.namespaces import (
     apply,
     cgroups,
@@ -29,6 +30,7 @@ from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.steps import Change, Process, Step, diff, network_steps
 from twinstack.plan import Plan, Replica
+from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, read_journal
 from twinstack.world import Endpoint, Progress, ServiceState, State
 from twinstack.world import Process as WorldProcess
@@ -220,8 +222,19 @@ class NamespaceWorld:
         return (*((found,) if found else ()), *rotators)
 
     def software(self) -> dict[str, str]:
-        """Name what runs: versions and content digests."""
-        return dict(self._software(lambda _line: None).versions)
+        """Ask one replica of each role, in its own root, what it runs.
+
+        Raises: CannotTell when one does not run.
+        """
+        answer: dict[str, str] = {}
+        _, told = supervisor.observe(self._places)
+        pids = {one.replica: one.pid for one in told if one.pid}
+        for role, replica in {one.role: one for one in reversed(self.plan.replicas)}.items():
+            if replica.name not in pids:
+                raise CannotTell(replica.name, "cannot be asked what it runs", "it does not run")
+            inside = ["nsenter", "--target", str(pids[replica.name]), "--mount", "--"]
+            answer |= software_answer(shell.run([*inside, *software_question(role)]).stdout)
+        return answer
 
 
 def down(instance: str, *, progress: Progress) -> tuple[str, ...]:

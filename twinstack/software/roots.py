@@ -132,8 +132,9 @@ def _build(
     try:
         progress(f"root trees: essential packages of {recipe.archive.suite}")
         with aside(essential) as tree:
+            # mount: the launch script lets go of the host's file system by the tree's own umount.
             _mmdebstrap(settings, tree, recipe.archive.suite, "--variant=essential",
-                        "--skip=cleanup/apt/lists")  # fmt: skip
+                        "--include=mount", "--skip=cleanup/apt/lists")  # fmt: skip
 
         def build(role: Role) -> None:
             progress(f"root trees: {role}: {', '.join(PACKAGES[role])}")

@@ -1,0 +1,44 @@
+"""Provide what the namespace world's services run on: trees, packages, secrets, configuration.
+
+All of it comes from `twinstack.software`, which the Docker world builds its images from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from twinstack.namespaces.launch import Software
+from twinstack.plan import Plan
+from twinstack.software.configs import configuration_of
+from twinstack.software.roots import ensure_roots, recipe_for
+from twinstack.software.secrets import ensure_secrets
+from twinstack.software.wheels import ensure_software
+from twinstack.state import Places
+from twinstack.world import Progress
+
+
+def accounts(plan: Plan) -> Mapping[str, int]:
+    """Map each service to its numeric user."""
+    return {replica.service: replica.user for replica in plan.replicas}
+
+
+def provide(plan: Plan, repository: Path, progress: Progress) -> Software:
+    """Give the software of a plan, building what is not there yet.
+
+    Raises: Missing without root or mmdebstrap; StepFailed when packages cannot be had.
+    """
+    roots = ensure_roots(recipe_for(accounts(plan)), progress)
+    installed = ensure_software(repository, roots, progress)
+    ensure_secrets(Places(plan.instance).lib / "secrets", plan)
+    trees = {replica.role: roots.tree(replica.role) for replica in plan.replicas}
+    # A tree and a directory of packages are never changed in place: their names tell them apart.
+    names = f"{roots.directory} {installed.directory}"
+    return Software(
+        trees=trees,
+        srv=installed.directory,
+        supervisor=installed.supervisor,
+        configs={replica.name: configuration_of(plan, replica) for replica in plan.replicas},
+        digest=hashlib.sha256(names.encode()).hexdigest()[:12],
+    )
