@@ -24,9 +24,7 @@ class Need:
     vital: bool
 
 
-def report(
-    settings: Settings, needs: Mapping[str, Need], **more: object
-) -> Response:
+def report(settings: Settings, needs: Mapping[str, Need], **more: object) -> Response:
     """Answer 503 when something vital is away, 200 otherwise ("degraded" if anything is away)."""
     states: dict[str, str] = {}
     status = "ok"

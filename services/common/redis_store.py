@@ -24,6 +24,7 @@ CONNECT_TIMEOUT_S = 0.25
 COMMAND_TIMEOUT_S = 0.25
 REST_S = 1.0
 Argument = bytes | str | int
+Link = Any  # redis-py ships its types, but leaves Connection without.
 
 
 class RedisDown(Exception):
@@ -65,7 +66,7 @@ class RedisStore:
         """Run a script, atomically. Raises: RedisDown, ResponseError."""
         tail = (len(keys), *keys, *values)
 
-        def run(link: Connection) -> Any:
+        def run(link: Link) -> Any:
             try:
                 return _ask(link, ("EVALSHA", script.digest, *tail))
             except NoScriptError:
@@ -80,10 +81,10 @@ class RedisStore:
         except ResponseError as error:
             raise RedisDown(str(error)) from error
 
-    def _with_connection(self, run: Callable[[Connection], Any]) -> Any:
+    def _with_connection(self, run: Callable[[Link], Any]) -> Any:
         if not self.breaker.allow():
             raise RedisDown("no answer a moment ago")
-        link: Connection | None = getattr(self._local, "link", None)
+        link: Link | None = getattr(self._local, "link", None)
         if link is not None:
             try:
                 answer = run(link)
@@ -111,9 +112,10 @@ class RedisStore:
         self.breaker.succeeded()
         return answer
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> Link:
         settings = self._settings
-        link = Connection(
+        make: Callable[..., Link] = Connection
+        link = make(
             host=settings.redis_host,
             port=settings.redis_port,
             password=settings.secret("redis_password") or None,
@@ -127,7 +129,7 @@ class RedisStore:
         self._local.link = link
         return link
 
-    def _drop(self, link: Connection) -> None:
+    def _drop(self, link: Link) -> None:
         self._local.link = None
         link.disconnect()
 
@@ -136,6 +138,6 @@ class RedisStore:
         return RedisDown(f"{type(error).__name__}: {error}")
 
 
-def _ask(link: Connection, arguments: Sequence[Argument]) -> Any:
+def _ask(link: Link, arguments: Sequence[Argument]) -> Any:
     link.send_command(*arguments, check_health=False)
     return link.read_response()

@@ -8,6 +8,7 @@ keeps the last answer about the peers that the service calls. At exit the instan
 from __future__ import annotations
 
 import atexit
+import contextlib
 import http.client
 import json
 import random
@@ -44,6 +45,9 @@ class RegistryRefused(Exception):
         self.status = status
 
 
+_TROUBLE = (OSError, http.client.HTTPException, RegistryRefused, ValueError, KeyError, TypeError)
+
+
 class Registration:
     """The standing of one instance in the registry."""
 
@@ -71,10 +75,8 @@ class Registration:
         self._stop.set()
         if self.registered:
             self.registered = False
-            try:
+            with contextlib.suppress(*_TROUBLE):  # If it can't be told, the lease runs out.
                 self._call("DELETE", self._path, timeout_s=0.5)
-            except (OSError, http.client.HTTPException, RegistryRefused, ValueError):
-                pass  # The lease will run out.
 
     def beat(self) -> None:
         """Register or renew, once. Raises: OSError, HTTPException, RegistryRefused."""
@@ -105,7 +107,7 @@ class Registration:
                     self._learn(service)
                 self._trouble = ""
                 pause_s = HEARTBEAT_S * random.uniform(0.8, 1.1)
-            except (OSError, http.client.HTTPException, RegistryRefused, ValueError) as error:
+            except _TROUBLE as error:
                 trouble = f"{type(error).__name__}: {error}"
                 if trouble != self._trouble:  # Once, not twice a second.
                     self._trouble = trouble
@@ -128,7 +130,9 @@ class Registration:
         if peers:  # An empty answer may be a registry that has just started.
             self._peers[service] = peers
 
-    def _call(self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S) -> Any:
+    def _call(
+        self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
         url = urlsplit(self._settings.registry_url)
         link = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
         try:

@@ -3,8 +3,9 @@
 #
 # The cluster is made in a directory beside its place and renamed into it last of all, so that an
 # interrupted first start can't be taken for a whole one. SQL goes through single-user mode: no
-# server need be started and stopped for it. A later start sets the password again if the secret
-# has changed (its digest is kept beside the data), and applies the schema again if that has.
+# server need be started and stopped for it, and the superuser can't be reached in any other way.
+# A later start sets the password again if the secret has changed (its digest is kept beside the
+# data), and applies the schema again if that has.
 set -euo pipefail
 umask 077
 
@@ -29,12 +30,19 @@ password=$(tr -d '\r\n' <"$SECRETS_DIR/postgres_password")
 
 # sql DIRECTORY DATABASE [OPTION…]: run the statements on standard input, each ended by an empty line.
 sql() {
-    postgres --single -j -D "$1" -c log_min_messages=error -c exit_on_error=on "${@:3}" "$2" >/dev/null
+    postgres --single -j -D "$1" -c log_min_messages=error -c log_checkpoints=off \
+        -c exit_on_error=on "${@:3}" "$2" >/dev/null
 }
 
-set_password() {
-    local text=${password//\'/\'\'}
-    printf "ALTER ROLE \"%s\" PASSWORD E'%s';\n\n" "$POSTGRES_USER" "${text//\\/\\\\}" | sql "$1" postgres
+# The password as an SQL string. Not on a command line: those are for all to read.
+quoted_password() {
+    local text=${password//\\/\\\\}
+    printf "E'%s'" "${text//\'/\'\'}"
+}
+
+schema() {
+    printf 'SET ROLE "%s";\n\n' "$POSTGRES_USER"
+    cat "$here/schema.sql"
 }
 
 digest() { sha256sum | cut -d' ' -f1; }
@@ -44,11 +52,15 @@ wanted_schema=$(digest <"$here/schema.sql")
 if [[ ! -s $PGDATA/PG_VERSION ]]; then
     say info "making the cluster"
     rm -rf "$new"
-    initdb -D "$new" -U "$POSTGRES_USER" --pwfile="$SECRETS_DIR/postgres_password" \
-        --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
-    printf 'CREATE DATABASE "%s";\n\n' "$POSTGRES_DB" | sql "$new" postgres -c fsync=off
-    sql "$new" "$POSTGRES_DB" -c fsync=off <"$here/schema.sql"
-    printf 'host all all all scram-sha-256\n' >>"$new/pg_hba.conf"
+    initdb -D "$new" -U postgres --auth=reject --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+    {
+        printf 'CREATE ROLE "%s" LOGIN PASSWORD %s;\n\n' "$POSTGRES_USER" "$(quoted_password)"
+        printf 'CREATE DATABASE "%s" OWNER "%s";\n\n' "$POSTGRES_DB" "$POSTGRES_USER"
+    } | sql "$new" postgres -c fsync=off
+    schema | sql "$new" "$POSTGRES_DB" -c fsync=off
+    printf '%s "%s" "%s" %s scram-sha-256\n' \
+        local "$POSTGRES_DB" "$POSTGRES_USER" '' \
+        host "$POSTGRES_DB" "$POSTGRES_USER" all >"$new/pg_hba.conf"
     printf '%s\n' "$wanted_password" >"$new/.password"
     printf '%s\n' "$wanted_schema" >"$new/.schema"
     sync -f "$new"
@@ -62,12 +74,13 @@ if [[ ! -s $PGDATA/PG_VERSION ]]; then
 else
     if [[ $(cat "$PGDATA/.password" 2>/dev/null) != "$wanted_password" ]]; then
         say info "setting the password"
-        set_password "$PGDATA"
+        printf 'ALTER ROLE "%s" PASSWORD %s;\n\n' "$POSTGRES_USER" "$(quoted_password)" |
+            sql "$PGDATA" postgres
         printf '%s\n' "$wanted_password" >"$PGDATA/.password"
     fi
     if [[ $(cat "$PGDATA/.schema" 2>/dev/null) != "$wanted_schema" ]]; then
         say info "applying the schema"
-        sql "$PGDATA" "$POSTGRES_DB" <"$here/schema.sql"
+        schema | sql "$PGDATA" "$POSTGRES_DB"
         printf '%s\n' "$wanted_schema" >"$PGDATA/.schema"
     fi
 fi

@@ -1,6 +1,6 @@
 -- The shop's tables and its catalogue. Idempotent: applied when the cluster is made, and harmless
--- when applied again. One statement ends where a line ends with a semicolon followed by an empty
--- single-user mode (-j) reads it.
+-- when applied again. PostgreSQL's single-user mode reads it (-j): a statement ends with a
+-- semicolon and an empty line.
 
 CREATE TABLE IF NOT EXISTS products (
     id          integer PRIMARY KEY,

@@ -1,0 +1,1 @@
+"""The API gateway: routes, takes turns among live instances, and answers in JSON if all fail."""

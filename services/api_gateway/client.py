@@ -1,0 +1,296 @@
+"""A small HTTP/1.1 client: kept connections, one request on each at a time, httptools to parse.
+
+The cheapest thing that is right. A request is bytes; an answer is gathered whole. Time-outs cost
+no timer each: a sweep looks over the busy connections a few times a second.
+
+What went wrong decides what the caller may do next: after `ConnectFailed` nothing was sent;
+after `Stale` a kept connection turned out to be dead before the first byte of an answer;
+after `Broken` or `TimedOut` the request may have been carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+CONNECT_TIMEOUT_S = 1.0
+IDLE_S = 10.0
+IDLE_KEPT = 256
+ANSWER_MAX_BYTES = 16 * 1024 * 1024
+SWEEP_S = 0.2
+
+
+class UpstreamError(Exception):
+    """An upstream did not give an answer."""
+
+
+class ConnectFailed(UpstreamError):
+    """There is no connection: nothing was sent."""
+
+
+class Stale(UpstreamError):
+    """A kept connection was closed before the first byte of an answer."""
+
+
+class Broken(UpstreamError):
+    """The connection broke, or what came is no HTTP."""
+
+
+class TimedOut(UpstreamError):
+    """No whole answer within the time allowed."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """An upstream's answer, whole. Header names are as they came."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Connection(asyncio.Protocol):
+    """One connection. Between requests it is idle; whatever comes then makes it unusable."""
+
+    __slots__ = (
+        "_body",
+        "_head_only",
+        "_headers",
+        "_headers_done",
+        "_parser",
+        "_received",
+        "_size",
+        "_status",
+        "_transport",
+        "_waiter",
+        "deadline",
+        "idle_since",
+        "loop",
+        "open",
+        "uses",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.open = False
+        self.uses = 0
+        self.idle_since = 0.0
+        self.deadline = 0.0
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._size = 0
+        self._headers_done = False
+        self._parser = httptools.HttpResponseParser(self)
+
+    def request(self, data: bytes, head_only: bool, deadline: float) -> asyncio.Future[Answer]:
+        """Send a request, whole. The future raises Stale, Broken or TimedOut."""
+        self.uses += 1
+        self.deadline = deadline
+        self._head_only = head_only
+        self._received = False
+        waiter: asyncio.Future[Answer] = self.loop.create_future()
+        self._waiter = waiter
+        self._headers = []
+        self._body = []
+        self._size = 0
+        self._headers_done = False
+        self._transport.write(data)
+        return waiter
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self.open = False
+        self._transport.abort()
+
+    def fail(self, error: UpstreamError) -> None:
+        """Close, and tell whoever waits."""
+        self.close()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it.
+        self.open = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:  # An answer that nobody asked for.
+            self.close()
+            return
+        self._received = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(Broken("the upstream switched protocols"))
+        except httptools.HttpParserError as error:
+            self.fail(Broken(f"not an HTTP answer: {error}"))
+
+    def eof_received(self) -> bool:
+        return False  # Close: a peer that can't send has no answer for us.
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._headers_done and exc is None and not _has_length(self._headers):
+            self._complete(keep=False)  # The end of the connection is the end of the body.
+        elif self.uses > 1 and not self._received:
+            self.fail(Stale("the kept connection was closed"))
+        else:
+            self.fail(Broken(f"the connection was closed: {exc or 'end of stream'}"))
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self._waiter is None:  # More than one answer came at once.
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status == 101:
+            return  # The parser raises HttpParserUpgrade next.
+        if status < 200:
+            self._headers = []
+            return
+        self._headers_done = True
+        self._status = status
+        if self._head_only:  # The parser can't know that no body follows: it is done with.
+            keep = self._parser.get_http_version() == "1.1" and not _says_close(self._headers)
+            self._parser = httptools.HttpResponseParser(self)
+            self._complete(keep)
+
+    def on_body(self, body: bytes) -> None:
+        if self._waiter is None:
+            return
+        self._size += len(body)
+        if self._size > ANSWER_MAX_BYTES:
+            self.fail(Broken(f"the answer is larger than {ANSWER_MAX_BYTES} bytes"))
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._headers_done and self._waiter is not None:
+            self._complete(self._parser.should_keep_alive())
+
+    def _complete(self, keep: bool) -> None:
+        waiter, self._waiter = self._waiter, None
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        if not keep and self.open:
+            self.close()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(Answer(self._status, self._headers, body))
+
+
+class Upstream:
+    """One address, and the connections to it that are kept."""
+
+    __slots__ = ("host", "idle", "name", "port", "shunned_until")
+
+    def __init__(self, name: str, host: str, port: int) -> None:
+        self.name = name
+        self.host = host
+        self.port = port
+        self.idle: list[Connection] = []
+        self.shunned_until = 0.0
+
+    def take(self) -> Connection | None:
+        """Take the connection that was used last: the likeliest to be alive."""
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            if connection.open:
+                return connection
+        return None
+
+    def close(self) -> None:
+        """Close what is idle; what is busy closes itself when it finds no place to go."""
+        for connection in self.idle:
+            connection.close()
+        self.idle.clear()
+
+
+class Client:
+    """Send requests to upstreams, each on a connection of its own while it lasts."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._busy: set[Connection] = set()
+        self._kept: set[Upstream] = set()
+
+    async def exchange(
+        self, upstream: Upstream, data: bytes, head_only: bool, timeout_s: float, fresh: bool
+    ) -> Answer:
+        """Send `data`, give the answer. `fresh` asks for a new connection.
+
+        Raises: ConnectFailed, Stale (not if fresh), Broken, TimedOut.
+        """
+        connection = None if fresh else upstream.take()
+        if connection is None:
+            connection = await self._connect(upstream)
+        self._busy.add(connection)
+        try:
+            now = self._loop.time()
+            answer = await connection.request(data, head_only, now + timeout_s)
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        finally:
+            self._busy.discard(connection)
+        if connection.open:
+            if len(upstream.idle) < IDLE_KEPT:
+                connection.idle_since = self._loop.time()
+                upstream.idle.append(connection)
+            else:
+                connection.close()
+        return answer
+
+    async def sweep(self) -> None:
+        """For ever: end what takes too long, close what has been idle for long."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = self._loop.time()
+            for connection in [one for one in self._busy if one.deadline < now]:
+                connection.fail(TimedOut("no answer in time"))
+            for upstream in self._kept:
+                old = [one for one in upstream.idle if one.idle_since < now - IDLE_S]
+                for connection in old:
+                    upstream.idle.remove(connection)
+                    connection.close()
+
+    def forget(self, upstream: Upstream) -> None:
+        """Close the idle connections to an upstream that is gone."""
+        self._kept.discard(upstream)
+        upstream.close()
+
+    async def _connect(self, upstream: Upstream) -> Connection:
+        self._kept.add(upstream)
+        loop = self._loop
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop), upstream.host, upstream.port
+                )
+        except TimeoutError:
+            raise ConnectFailed(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
+        except OSError as error:
+            raise ConnectFailed(error.strerror or str(error)) from None
+        return connection
+
+
+def _has_length(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+
+
+def _says_close(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name.lower() == b"connection" and b"close" in value.lower() for name, value in headers
+    )
