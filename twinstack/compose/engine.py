@@ -92,12 +92,14 @@ def connect(place: EnginePlace = DEFAULT) -> docker.DockerClient | None:
         else:
             client = docker.DockerClient(base_url=place.url, timeout=API_TIMEOUT_S)
     except DockerException as error:
-        return _none_or_refused(place, error)
+        _refuse_unless_absent(place, error)
+        return None
     try:
         client.ping()
     except (DockerException, OSError) as error:
         client.close()
-        return _none_or_refused(place, error)
+        _refuse_unless_absent(place, error)
+        return None
     return client
 
 
@@ -260,7 +262,7 @@ def _read_record(place: EnginePlace) -> dict[str, Any] | None:
     return found
 
 
-def _none_or_refused(place: EnginePlace, error: Exception) -> None:
+def _refuse_unless_absent(place: EnginePlace, error: Exception) -> None:
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
         raise Missing(place.url, "may not be used", "permission denied", "run it with sudo")

@@ -1,0 +1,149 @@
+"""Start a compose project and watch it until every replica is healthy, or say which is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+from python_on_whales.exceptions import DockerException as ComposeFailed
+
+from twinstack.compose.render import INSTANCE_LABEL, REPLICA_LABEL, container_name
+from twinstack.errors import NotHealthy, StepFailed
+from twinstack.plan import Plan, Replica
+from twinstack.world import Progress, ServiceState, State
+
+POLL_S = 0.2
+_LOG_LINES = 12
+
+
+def bring_up(
+    client: docker.DockerClient, compose: Any, plan: Plan, timeout_s: float, progress: Progress
+) -> None:
+    """Let compose make what is missing or changed, and wait for every replica's health.
+
+    Raises: NotHealthy with the log's tail; StepFailed when compose itself fails.
+    """
+    failure: list[ComposeFailed] = []
+
+    def work() -> None:
+        try:
+            compose.compose.up(
+                detach=True, remove_orphans=True, no_build=True, pull="never", quiet=True
+            )
+        except ComposeFailed as error:
+            failure.append(error)
+
+    worker = threading.Thread(target=work, name="compose up", daemon=True)
+    started = time.monotonic()
+    worker.start()
+    told: set[str] = set()
+    while True:
+        states = observe(client, plan)
+        for state in states:
+            if state.state == "healthy" and state.name not in told:
+                told.add(state.name)
+                progress(f"{state.name}: healthy after {time.monotonic() - started:.1f} s")
+        waiting = [state for state in states if state.state != "healthy"]
+        if not worker.is_alive():
+            if failure:
+                raise _failed(client, plan, waiting, str(failure[0].stderr or failure[0]))
+            if not waiting:
+                return
+        if time.monotonic() - started > timeout_s:
+            _end_compose(worker)
+            raise _failed(client, plan, waiting, f"not healthy within {timeout_s:g} s")
+        time.sleep(POLL_S)
+
+
+def project_containers(client: docker.DockerClient, instance: str) -> list[Any]:
+    """List an instance's containers, by its label."""
+    found: list[Any] = client.containers.list(
+        all=True, filters={"label": f"{INSTANCE_LABEL}={instance}"}, ignore_removed=True
+    )
+    return [one for one in found if REPLICA_LABEL in one.labels]
+
+
+def observe(client: docker.DockerClient, plan: Plan) -> tuple[ServiceState, ...]:
+    """Look at every replica of the plan."""
+    found = {one.name: one for one in project_containers(client, plan.instance)}
+    return tuple(
+        state_of(plan, replica, found.get(container_name(plan, replica)))
+        for replica in plan.replicas
+    )
+
+
+def state_of(plan: Plan, replica: Replica, container: Any | None) -> ServiceState:
+    """Give a replica's row from its container, None for none."""
+    state: State = "absent"
+    detail, pid, restarts = "", None, 0
+    if container is not None:
+        seen = container.attrs["State"]
+        health = seen.get("Health") or {}
+        restarts = int(container.attrs.get("RestartCount", 0))
+        pid = int(seen["Pid"]) or None
+        if not seen["Running"] or seen.get("Restarting"):
+            state = "stopped"
+            detail = f"exited with {seen['ExitCode']}" + (seen["Error"] and f": {seen['Error']}")
+        else:
+            state = {"healthy": "healthy", "unhealthy": "unhealthy"}.get(
+                health.get("Status", ""), "starting"
+            )  # type: ignore[assignment]
+            last = (health.get("Log") or [{}])[-1]
+            if state == "unhealthy":
+                detail = str(last.get("Output", "")).strip() or "its health check fails"
+    return ServiceState(
+        name=replica.name,
+        service=replica.service,
+        where=container_name(plan, replica),
+        address=str(replica.docker_address),
+        port=replica.port,
+        state=state,
+        detail=detail,
+        pid=pid,
+        restarts=restarts,
+    )
+
+
+def _failed(
+    client: docker.DockerClient, plan: Plan, waiting: list[ServiceState], cause: str
+) -> Exception:
+    """Name the first service that is in the way, with the last lines of its log."""
+    # What waits for a store has no container yet, or one that never started: not its fault.
+    rank = {"unhealthy": 0, "stopped": 1, "starting": 2, "absent": 3}
+    blamed = sorted(waiting, key=lambda state: (rank.get(state.state, 4), -state.restarts))
+    if not blamed or blamed[0].state == "absent":
+        return StepFailed("docker compose up", "failed", cause[-600:], "invoke docker.status")
+    first = blamed[0]
+    tail = _tail(client, first.where)
+    return NotHealthy(
+        first.name,
+        f"is {first.state}" + (f" ({first.detail})" if first.detail else ""),
+        f"{cause[-300:]}; its log ends: {tail}" if tail else cause[-300:],
+        f"invoke docker.logs {first.name}",
+    )
+
+
+def _tail(client: docker.DockerClient, container: str) -> str:
+    try:
+        text = client.containers.get(container).logs(tail=_LOG_LINES).decode(errors="replace")
+    except DockerException:
+        return ""
+    return " | ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _end_compose(worker: threading.Thread) -> None:
+    """End the compose program that our own thread still waits for."""
+    if not worker.is_alive():
+        return
+    for task in Path("/proc/self/task").iterdir():
+        for word in (task / "children").read_text().split():
+            command = Path(f"/proc/{word}/cmdline").read_bytes().split(b"\0")
+            if b"compose" in command and b"up" in command:
+                os.kill(int(word), signal.SIGTERM)
+    worker.join(timeout=5)
