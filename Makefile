@@ -1,0 +1,26 @@
+# Two commands do everything, and are safe to repeat: make bench, make test.
+# As root or as a user of sudo: scripts/as-root decides.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup bench test lint pins check-setup
+
+help:  ## say what there is
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
+
+setup:  ## install what is missing and make .venv
+	@scripts/setup
+
+bench: setup  ## bring both worlds up, compare them, print the table
+	@scripts/as-root .venv/bin/invoke net.up docker.up bench
+
+test: setup  ## run every test (PYTEST='-k words' narrows)
+	@scripts/as-root .venv/bin/pytest $(PYTEST)
+
+lint: setup  ## check style, types and imports only
+	@.venv/bin/pytest -q tests/pure/test_project.py
+
+check-setup: setup  ## prove, in throw-away Debian trees, that set-up starts and enables nothing
+	@scripts/as-root .venv/bin/pytest -m "kernel or long" tests/setup
+
+pins: setup  ## write constraints.txt anew from what .venv holds
+	@scripts/pin
