@@ -99,13 +99,22 @@ class NamespaceWorld:
                 if found.changes:
                     progress(f"{len(found.changes)} of {len(found.steps)} steps to do")
                 apply.apply(self.plan, found.changes, found.facts, progress)
-                return self._wait(timeout_s, progress)
-            except (KeyboardInterrupt, TwinstackError) as stop:
-                # A service that is merely slow or ill keeps its world: there is a log to read.
-                if fresh and not isinstance(stop, NotHealthy):
-                    progress("undoing what was half-done")
-                    teardown.down(self.plan.instance, progress)
+            except (KeyboardInterrupt, TwinstackError):
+                self._undo(fresh, progress)
                 raise
+            try:
+                # A service that is merely slow or ill keeps its world: there is a log to read.
+                return self._wait(timeout_s, progress)
+            except KeyboardInterrupt:
+                self._undo(fresh, progress)
+                raise
+
+    def _undo(self, fresh: bool, progress: Progress) -> None:
+        if fresh:
+            progress("undoing what was half-done")
+            teardown.down(self.plan.instance, progress)
+        else:
+            progress('what was there before stays; "invoke net.up" goes on from here')
 
     def _wait(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         deadline = time.monotonic() + timeout_s
