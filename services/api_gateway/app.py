@@ -9,6 +9,7 @@ much is under way, 504 when the upstream takes too long.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -280,6 +281,11 @@ class Gateway:
         for work in (self._client.sweep, lambda: self.directory.follow(self._client)):
             self._tasks.append(self._loop.create_task(self._keep_up(work)))
         await send({"type": "lifespan.startup.complete"})
+        # What is here now stays: the collector need not look at it again. A request leaves no
+        # cycles behind, so the collector may come seldom.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         self._log.event("info", "started")
         await receive()
         for task in self._tasks:

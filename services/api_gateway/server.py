@@ -1,0 +1,86 @@
+"""uvicorn's HTTP protocol as the gateway uses it: `--http services.api_gateway.server:Protocol`.
+
+Two things are added to uvicorn's own. An answer's head and body leave in one system call, not in
+two: that is a fifth of what a request costs. And a request that is no HTTP is answered in JSON,
+with an id, like every other error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.api_gateway.messages import error_body
+from services.common.request_id import RequestIds
+
+_ids = RequestIds()
+
+
+class Together:
+    """A transport that holds one write back until the next, a flush, or the close."""
+
+    __slots__ = (
+        "_held",
+        "_transport",
+        "_write",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._held: bytes | None = None
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Hold `data`, or send it with what was held. An interim answer (1xx) never waits."""
+        if self._held is not None:
+            self._write(self._held + data)
+            self._held = None
+        elif data.startswith(b"HTTP/1.1 1"):
+            self._write(data)
+        else:
+            self._held = data
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held is not None:
+            self._write(self._held)
+            self._held = None
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self.flush()
+        self._transport.close()
+
+
+class Protocol(HttpToolsProtocol):
+    """One client's connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._together = Together(cast(asyncio.Transport, transport))
+        together: Any = self._together
+        super().connection_made(together)
+
+    def on_response_complete(self) -> None:
+        self._together.flush()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and close."""
+        request_id = _ids.make()
+        body = error_body("not_http", "the request is not well-formed HTTP", request_id)
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
