@@ -89,9 +89,24 @@ def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Resu
 
 
 def pins_are_mounted() -> bool:
-    """Tell whether /run/netns is a mount of its own, as `ip netns` makes it."""
+    """Tell whether /run/netns is a mount of its own, as `ip netns` makes it.
+
+    A line for its path is not enough: it may be of a mount that another one hides.
+    """
+    try:
+        handle = os.open(PINS, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        said = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines()
+        )
+    finally:
+        os.close(handle)
     fields = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return any(field[4] == str(PINS) for field in fields)
+    mounted = (field for field in fields if field[0] == said["mnt_id"].strip())
+    return any(field[4] == str(PINS) for field in mounted)
 
 
 def mount_pins() -> None:
