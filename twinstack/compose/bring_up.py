@@ -39,23 +39,28 @@ def bring_up(
         except ComposeFailed as error:
             failure.append(error)
 
+    # What compose is about to replace may be healthy still: a new process tells them apart.
+    before = {state.name: state.pid for state in observe(client, plan)}
     worker = threading.Thread(target=work, name="compose up", daemon=True)
     started = time.monotonic()
     worker.start()
     told: set[str] = set()
     while True:
+        done = not worker.is_alive()  # asked before looking: what is seen then is final
         states = observe(client, plan)
+        elapsed_s = time.monotonic() - started
         for state in states:
-            if state.state == "healthy" and state.name not in told:
+            renewed = state.pid != before[state.name]
+            if state.state == "healthy" and state.name not in told and (renewed or done):
                 told.add(state.name)
-                progress(f"{state.name}: healthy after {time.monotonic() - started:.1f} s")
+                how = f"healthy after {elapsed_s:.1f} s" if renewed else "healthy, unchanged"
+                progress(f"{state.name}: {how}")
         waiting = [state for state in states if state.state != "healthy"]
-        if not worker.is_alive():
-            if failure:
-                raise _failed(client, plan, waiting, str(failure[0].stderr or failure[0]))
-            if not waiting:
-                return
-        if time.monotonic() - started > timeout_s:
+        if done and failure:
+            raise _failed(client, plan, waiting, str(failure[0].stderr or failure[0]))
+        if done and not waiting:
+            return
+        if elapsed_s > timeout_s:
             _end_compose(worker)
             raise _failed(client, plan, waiting, f"not healthy within {timeout_s:g} s")
         time.sleep(POLL_S)
@@ -69,9 +74,10 @@ def project_containers(client: docker.DockerClient, instance: str) -> list[Any]:
     return [one for one in found if REPLICA_LABEL in one.labels]
 
 
-def observe(client: docker.DockerClient, plan: Plan) -> tuple[ServiceState, ...]:
-    """Look at every replica of the plan."""
-    found = {one.name: one for one in project_containers(client, plan.instance)}
+def observe(client: docker.DockerClient | None, plan: Plan) -> tuple[ServiceState, ...]:
+    """Look at every replica of the plan; without an engine all of them are absent."""
+    containers = project_containers(client, plan.instance) if client else []
+    found = {one.name: one for one in containers}
     return tuple(
         state_of(plan, replica, found.get(container_name(plan, replica)))
         for replica in plan.replicas

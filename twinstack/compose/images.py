@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,7 @@ from twinstack.compose.render import (
 from twinstack.errors import StepFailed
 from twinstack.plan import Plan
 from twinstack.runtimes import Role
-from twinstack.software.building import locked
-from twinstack.software.roots import STATE, Roots
+from twinstack.software.roots import Roots
 from twinstack.software.wheels import service_files
 
 PULL_TIMEOUT_S = 30
@@ -106,25 +105,26 @@ def build_images(
 
     Raises: StepFailed with the builder's last words.
     """
-    with locked(STATE / plan.instance, progress):
-        bases = ensure_bases(client, url, plan, roots, progress)
-        made: list[str] = []
-        roles = {replica.service: replica.role for replica in plan.replicas}
-        for service, context in contexts(plan, repository, wheelhouse()).items():
-            base = bases[roles[service]]
-            digest = hashlib.sha256(f"{context.digest} {base.id}".encode()).hexdigest()[:16]
-            name = image_name(plan, service)
-            labels = {
-                INSTANCE_LABEL: plan.instance,
-                KIND_LABEL: "image",
-                SERVICE_LABEL: service,
-                DIGEST_LABEL: digest,
-            }
-            if _label(client, name, DIGEST_LABEL) == digest:
-                continue
-            progress(f"image {name}: building")
-            _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
-            made.append(name)
+    bases = ensure_bases(client, url, plan, roots, progress)
+    made: list[str] = []
+    roles = {replica.service: replica.role for replica in plan.replicas}
+    for service, context in contexts(plan, repository, wheelhouse()).items():
+        base = bases[roles[service]]
+        digest = hashlib.sha256(f"{context.digest} {base.id}".encode()).hexdigest()[:16]
+        name = image_name(plan, service)
+        labels = {
+            INSTANCE_LABEL: plan.instance,
+            KIND_LABEL: "image",
+            SERVICE_LABEL: service,
+            DIGEST_LABEL: digest,
+        }
+        if _label(client, name, DIGEST_LABEL) == digest:
+            continue
+        progress(f"image {name}: building")
+        _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
+        made.append(name)
+    if made:
+        _remove_replaced(client)
     return tuple(made)
 
 
@@ -164,6 +164,15 @@ def remove_images(client: docker.DockerClient, instance: str) -> tuple[str, ...]
         for kind in ("build", "base"):
             remove(client.images.list(filters={"label": f"{KIND_LABEL}={kind}"}, all=False))
     return tuple(removed)
+
+
+def _remove_replaced(client: docker.DockerClient) -> None:
+    """Remove images of ours that lost their name to a newer build and that nothing runs on."""
+    for kind in ("image", "base"):
+        unnamed = {"label": f"{KIND_LABEL}={kind}", "dangling": True}
+        for image in client.images.list(filters=unnamed):
+            with suppress(APIError):  # still in use until its container is replaced
+                client.images.remove(str(image.id))
 
 
 def _base(

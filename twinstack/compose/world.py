@@ -9,21 +9,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 
-from twinstack.compose import cgroups
-from twinstack.compose.bring_up import bring_up, project_containers, state_of
+from twinstack.compose import cgroups, teardown
+from twinstack.compose.bring_up import bring_up, observe
 from twinstack.compose.client import compose_client
-from twinstack.compose.engine import DEFAULT, EnginePlace, connect, ensure_engine, stop_engine
-from twinstack.compose.images import build_images, remove_images
+from twinstack.compose.engine import DEFAULT, EnginePlace, connect, ensure_engine
+from twinstack.compose.images import build_images
 from twinstack.compose.preflight import check_host
 from twinstack.compose.render import (
-    INSTANCE_LABEL,
     compose_text,
     container_name,
     project_name,
@@ -32,11 +31,11 @@ from twinstack.compose.render import (
 )
 from twinstack.errors import CannotTell, Missing, SeveralFailed
 from twinstack.plan import Plan, Replica
-from twinstack.software.building import remove_tree
 from twinstack.software.facts import software_answer, software_question
 from twinstack.software.roots import Roots, ensure_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
 from twinstack.software.wheels import ensure_wheelhouse
+from twinstack.state import Places, locked
 from twinstack.topology import WorldName
 from twinstack.world import Endpoint, Process, Progress, ServiceState
 
@@ -56,77 +55,44 @@ class DockerWorld:
         self.repository = repository
 
     def build(self, *, progress: Progress) -> tuple[str, ...]:
-        """Make images and secrets, so that `docker-compose up -d` works; name what was made."""
-        client = ensure_engine(self.place, progress)
-        made = build_images(
-            client, self.place.url, self.plan, self.repository,
-            lambda: ensure_wheelhouse(self.repository, progress), self._roots(progress), progress,
-        )  # fmt: skip
-        ensure_secrets(secrets_directory(self.plan.instance), self.plan)
-        return made
+        """Make images and secrets, so that `docker-compose up -d` works; name what was made.
+
+        Raises: Locked; Missing, StepFailed when they cannot be made.
+        """
+        with locked(Places(self.plan.instance), "docker"):
+            return self._build(progress)
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every service is healthy.
 
-        Raises: NotOurs before anything is changed; NotHealthy with the log's tail.
+        Raises: NotOurs before anything is changed; Locked; NotHealthy with the log's tail.
         """
-        check_host(self.plan, connect(self.place), self.place.prefix)
-        self.build(progress=progress)
-        client = self._client()
-        file = state_directory(self.plan.instance) / "docker-compose.yml"
-        file.write_text(compose_text(self.plan, context=None), encoding="utf-8")
-        bring_up(client, self._compose(file), self.plan, timeout_s, progress)
-        self._remove_networks(client, keep={one.docker_network for one in self.plan.segments})
+        instance = self.plan.instance
+        with locked(Places(instance), "docker"):
+            check_host(self.plan, connect(self.place), self.place.prefix)
+            self._build(progress)
+            client = self._client()
+            file = state_directory(instance) / "docker-compose.yml"
+            file.write_text(compose_text(self.plan, context=None), encoding="utf-8")
+            bring_up(client, self._compose(file), self.plan, timeout_s, progress)
+            failures: list[Exception] = []
+            networks = {segment.docker_network for segment in self.plan.segments}
+            teardown.remove_networks(client, instance, failures, keep=networks)
+            if failures:
+                raise SeveralFailed("docker.up", failures)
         return self.status()
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Remove containers and networks, data kept, and name them. Works after any crash."""
-        client = connect(self.place)
-        if client is None:
-            return ()
-        removed: list[str] = []
-        failures: list[Exception] = []
-        # By label and not by compose file: the file may be gone, or describe something else.
-        for container in project_containers(client, self.plan.instance):
-            _attempt(failures, partial(container.stop, timeout=10))
-            if _attempt(failures, partial(container.remove, force=True)):
-                removed.append(f"container {container.name}")
-                progress(f"container {container.name}: removed")
-        removed += self._remove_networks(client, keep=set(), failures=failures)
-        if failures:
-            raise SeveralFailed(f"docker.down {self.plan.instance}", failures)
-        return tuple(removed)
+        return teardown.down(self.plan.instance, progress=progress, place=self.place)
 
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`; volumes, images, secrets and an engine that we started too."""
-        removed = list(self.down(progress=progress))
-        failures: list[Exception] = []
-        client = connect(self.place)
-        if client:
-            mine = {"label": f"{INSTANCE_LABEL}={self.plan.instance}"}
-            for volume in client.volumes.list(filters=mine):
-                if _attempt(failures, partial(volume.remove, force=True)):
-                    removed.append(f"volume {volume.name}")
-            removed += remove_images(client, self.plan.instance)
-            client.close()
-        removed += stop_engine(self.place, progress)
-        directory = state_directory(self.plan.instance)
-        if remove_tree(directory):
-            removed.append(f"secrets {directory}")
-        if failures:
-            raise SeveralFailed(f"docker.clean {self.plan.instance}", failures)
-        return tuple(removed)
+        return teardown.clean(self.plan.instance, progress=progress, place=self.place)
 
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica how it does, now."""
-        client = connect(self.place)
-        found = {}
-        if client:
-            found = {one.name: one for one in project_containers(client, self.plan.instance)}
-        return tuple(
-            state_of(self.plan, replica, found.get(container_name(self.plan, replica)))
-            for replica in self.plan.replicas
-        )
+        return observe(connect(self.place), self.plan)
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run a command in a replica's container, on the caller's terminal; give its exit code."""
@@ -172,9 +138,17 @@ class DockerWorld:
             answer |= software_answer(done.output.decode(errors="replace"))
         return dict(sorted(answer.items()))
 
+    def _build(self, progress: Progress) -> tuple[str, ...]:
+        made = build_images(
+            ensure_engine(self.place, progress), self.place.url, self.plan, self.repository,
+            lambda: ensure_wheelhouse(self.repository, progress), self._roots(progress), progress,
+        )  # fmt: skip
+        ensure_secrets(secrets_directory(self.plan.instance), self.plan)
+        return made
+
     def _roots(self, progress: Progress) -> Callable[[], Roots]:
         accounts = {replica.service: replica.user for replica in self.plan.replicas}
-        return lambda: ensure_roots(recipe_for(accounts), progress)
+        return cache(lambda: ensure_roots(recipe_for(accounts), progress))
 
     def _client(self) -> docker.DockerClient:
         client = connect(self.place)
@@ -197,32 +171,6 @@ class DockerWorld:
 
     def _pids(self) -> dict[str, int]:
         return {one.name: one.pid for one in self.status() if one.pid}
-
-    def _remove_networks(
-        self, client: docker.DockerClient, keep: set[str], failures: list[Exception] | None = None
-    ) -> list[str]:
-        """Remove our networks but those to keep: another shape's are left over after a change."""
-        removed: list[str] = []
-        for network in client.networks.list(
-            filters={"label": f"{INSTANCE_LABEL}={self.plan.instance}"}
-        ):
-            if network.name not in keep and _attempt(
-                failures if failures is not None else [], network.remove
-            ):
-                removed.append(f"network {network.name}")
-        return removed
-
-
-def _attempt(failures: list[Exception], act: Callable[[], object]) -> bool:
-    """Go on past a failure and keep it; what is gone already is no failure."""
-    try:
-        act()
-    except NotFound:
-        return False
-    except APIError as error:
-        failures.append(error)
-        return False
-    return True
 
 
 def _command(pid: int) -> str:
