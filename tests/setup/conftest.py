@@ -14,7 +14,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 # What set-up asks for and carries no service is in the tree, so that each test stays short. `wrk`
 # is left out: it lacks where docker.io is already there.
-PRESENT = "apache2-utils,ca-certificates,conntrack,iproute2,iptables,mmdebstrap,python3-venv,systemd"
+PRESENT = (
+    "apache2-utils,ca-certificates,conntrack,iproute2,iptables,mmdebstrap,python3-venv,systemd"
+)
 ABSENT = "docker.io wrk"
 
 # An init and a run level make it a machine that starts services. The daemon that docker.io's
@@ -38,7 +40,8 @@ echo "policy: $(stat -c '%F %a %u:%g %i %Y %s' /usr/sbin/policy-rc.d 2>/dev/null
     cat /usr/sbin/policy-rc.d 2>/dev/null | sha256sum)"
 echo "left: $(ls -d /usr/sbin/policy-rc.d?* /var/lib/twinstack* 2>/dev/null | xargs)"
 echo "running: $(cat /proc/[0-9]*/comm | grep -E '^(dockerd|containerd|docker)' | sort -u | xargs)"
-echo "asked of systemd: $(grep -E '(^| )(re)?start( |$)' /run/systemctl.log 2>/dev/null | sort -u | xargs)"
+echo "asked of systemd: $(
+    grep -E '(^| )(re)?start( |$)' /run/systemctl.log 2>/dev/null | sort -u | xargs)"
 END
 chmod 755 /usr/bin/observe
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 SETUP = "/src/scripts/setup-system >/run/said 2>&1"
+INSTALL = "apt-get -q -y install --no-install-recommends"
 OBSERVE = "echo '== {0}'; observe"
 BEFORE = OBSERVE.format("before") + "\n"
 AFTER = "\n" + OBSERVE.format("after")
@@ -35,10 +36,7 @@ until [ -e /var/lib/dpkg/info/docker.io.postinst ]; do sleep 0.02; done
 @pytest.mark.parametrize("systemd", [False, True], ids=["sysv", "systemd"])
 def test_an_ordinary_installation_is_seen_to_start_and_enable(run_in_tree, systemd):
     seen = run_in_tree(
-        BEFORE
-        + "apt-get -q -y install --no-install-recommends docker.io </dev/null >/run/log 2>&1\n"
-        + "sleep 1"
-        + AFTER,
+        BEFORE + f"{INSTALL} docker.io </dev/null >/run/log 2>&1; sleep 1" + AFTER,
         systemd=systemd,
     )
     before, after = seen.at("before"), seen.at("after")
@@ -76,8 +74,8 @@ def test_setup_leaves_services_and_policy_as_they_were(run_in_tree, policy, syst
 def test_setup_stopped_by_a_signal_leaves_everything_as_it_was(run_in_tree, signal):
     policy = POLICIES["a script"]
     seen = run_in_tree(
-        f"{policy}{BEFORE}{CAUGHT}kill -{signal} -- -$pid; wait $pid; s=$?; echo == status; echo ended: $s"
-        + AFTER
+        f"{policy}{BEFORE}{CAUGHT}kill -{signal} -- -$pid; wait $pid; s=$?\n"
+        f"echo == status; echo ended: $s{AFTER}"
     )
     assert seen.at("status")["ended"] == {"INT": "130", "TERM": "143", "HUP": "129"}[signal]
     assert seen.at("after") == seen.at("before")
@@ -90,8 +88,8 @@ def test_setup_stopped_by_a_signal_leaves_everything_as_it_was(run_in_tree, sign
 )
 def test_setup_killed_is_finished_by_the_next(run_in_tree, policy):
     seen = run_in_tree(
-        f"{POLICIES[policy]}{BEFORE}{CAUGHT}kill -9 $pid; wait $pid; echo == killed; observe; {SETUP}"
-        f"{AFTER}{MISSING}"
+        f"{POLICIES[policy]}{BEFORE}{CAUGHT}kill -9 $pid; wait $pid; echo == killed; observe\n"
+        f"{SETUP}{AFTER}{MISSING}"
     )
     assert seen.at("killed") != seen.at("before")
     assert seen.at("after") == seen.at("before")
@@ -114,8 +112,7 @@ def test_setup_that_fails_puts_the_policy_back(run_in_tree):
 @pytest.mark.kernel
 def test_setup_touches_nothing_of_a_docker_that_was_there(run_in_tree):
     seen = run_in_tree(
-        "apt-get -q -y install --no-install-recommends docker.io </dev/null >/run/log 2>&1; sleep 1\n"
-        f"{BEFORE}{SETUP}; sleep 1{AFTER}"
+        f"{INSTALL} docker.io </dev/null >/run/log 2>&1; sleep 1\n{BEFORE}{SETUP}; sleep 1{AFTER}"
     )
     assert "dockerd" in seen.at("before")["running"]
     assert seen.at("after") == seen.at("before")
