@@ -33,7 +33,10 @@ until [ -e /var/lib/dpkg/info/docker.io.postinst ]; do sleep 0.02; done
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("systemd", [False, True], ids=["sysv", "systemd"])
+@pytest.mark.parametrize(
+    "systemd",
+    [pytest.param(False, id="sysv"), pytest.param(True, id="systemd", marks=LONG)],
+)
 def test_an_ordinary_installation_is_seen_to_start_and_enable(run_in_tree, systemd):
     seen = run_in_tree(
         BEFORE + f"{INSTALL} docker.io </dev/null >/run/log 2>&1; sleep 1" + AFTER,
@@ -119,6 +122,7 @@ def test_setup_touches_nothing_of_a_docker_that_was_there(run_in_tree):
 
 
 @pytest.mark.kernel
+@pytest.mark.long
 def test_a_second_setup_does_nothing(run_in_tree):
     seen = run_in_tree(
         f"{SETUP}; before=$(sha256sum /var/log/dpkg.log); {SETUP}; echo == said; cat /run/said\n"
