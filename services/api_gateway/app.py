@@ -278,7 +278,13 @@ class Gateway:
         await receive()
         self._loop = asyncio.get_running_loop()
         self._client = Client(self._loop)
-        for work in (self._client.sweep, lambda: self.directory.follow(self._client)):
+        client, directory = self._client, self.directory
+        works: list[Callable[[], Awaitable[None]]] = [
+            client.sweep,
+            lambda: directory.follow(client),
+            lambda: directory.watch(client),
+        ]
+        for work in works:
             self._tasks.append(self._loop.create_task(self._keep_up(work)))
         await send({"type": "lifespan.startup.complete"})
         # What is here now stays: the collector need not look at it again. A request leaves no

@@ -245,13 +245,13 @@ class Client:
             raise
         finally:
             self._busy.discard(connection)
-        if connection.open:
-            if len(upstream.idle) < IDLE_KEPT:
-                connection.idle_since = self._loop.time()
-                upstream.idle.append(connection)
-            else:
-                connection.close()
+        self._keep(upstream, connection)
         return answer
+
+    async def warm(self, upstream: Upstream) -> None:
+        """See to it that there is an open connection. Raises: ConnectFailed."""
+        if not any(connection.open for connection in upstream.idle):
+            self._keep(upstream, await self._connect(upstream))
 
     async def sweep(self) -> None:
         """For ever: end what takes too long, close what has been idle for long."""
@@ -270,6 +270,15 @@ class Client:
         """Close the idle connections to an upstream that is gone."""
         self._kept.discard(upstream)
         upstream.close()
+
+    def _keep(self, upstream: Upstream, connection: Connection) -> None:
+        if not connection.open:
+            return
+        if len(upstream.idle) < IDLE_KEPT and upstream in self._kept:
+            connection.idle_since = self._loop.time()
+            upstream.idle.append(connection)
+        else:
+            connection.close()
 
     async def _connect(self, upstream: Upstream) -> Connection:
         self._kept.add(upstream)

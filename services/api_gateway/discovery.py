@@ -2,8 +2,8 @@
 
 The registry is asked once a second. Its last answer is used for as long as it can't be reached;
 a registry that has just started knows nobody yet, so until it has been up for a while what it
-does not name is kept. An instance that refuses a connection is shunned for a moment, unless all
-are.
+does not name is kept. An instance that refuses a connection is shunned until it takes one again
+(which is tried twice a second), unless all are shunned: then each is as good as the next.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from services.common.logs import Log
 POLL_S = 1.0
 POLL_HUNGRY_S = 0.2
 POLL_TIMEOUT_S = 1.0
-SHUN_S = 1.0
+WATCH_S = 0.5
+SHUN_S = 3.0
 YOUNG_S = 10.0
 STALE_S = 3.5
 
@@ -138,6 +139,23 @@ class Directory:
                 self._trouble = trouble
             hungry = not all(rotation.upstreams for rotation in self.rotations.values())
             await asyncio.sleep(POLL_HUNGRY_S if hungry else POLL_S)
+
+    async def watch(self, client: Client) -> None:
+        """For ever: keep a connection open to each instance, and so notice who can't be reached."""
+        while True:
+            upstreams = [one for rotation in self.rotations.values() for one in rotation.upstreams]
+            await asyncio.gather(*(self._look_at(client, one) for one in upstreams))
+            await asyncio.sleep(WATCH_S)
+
+    async def _look_at(self, client: Client, upstream: Upstream) -> None:
+        had_none = not any(connection.open for connection in upstream.idle)
+        try:
+            await client.warm(upstream)
+        except UpstreamError as error:
+            self.shun(upstream, str(error))
+        else:
+            if had_none:
+                upstream.shunned_until = 0.0
 
     async def _ask(self, client: Client) -> list[Upstream]:
         answer = await client.exchange(

@@ -6,7 +6,6 @@ moment, and writes once. A reader that stops reading costs log lines (counted), 
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import sys
@@ -14,6 +13,8 @@ import threading
 import time
 import traceback
 from collections import deque
+
+from services.common.process import at_exit
 
 GATHER_S = 0.02
 QUEUE_LINES = 20_000
@@ -28,7 +29,7 @@ class Log:
         self.requests = requests
         self._start_afresh()
         os.register_at_fork(after_in_child=self._start_afresh)
-        atexit.register(self.flush)
+        at_exit(self.flush)
 
     def _start_afresh(self) -> None:
         self._lines: deque[str] = deque()

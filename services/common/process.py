@@ -1,11 +1,15 @@
-"""Die with the server that forked us, so that a killed server leaves no worker on its port."""
+"""The end of a process: with its parent, so that no worker is left on a killed server's port;
+and, when it is asked to end, with a last word to whoever must know."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
+from multiprocessing.util import Finalize
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,3 +25,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent.pid:  # It died before we asked.
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_exit(act: Callable[[], None]) -> None:
+    """Run `act` when this process ends in an orderly way.
+
+    A worker made by multiprocessing leaves without atexit, but not without its finalizers.
+    """
+    if multiprocessing.parent_process() is None:
+        atexit.register(act)
+    else:
+        Finalize(None, act, exitpriority=10)

@@ -7,7 +7,6 @@ keeps the last answer about the peers that the service calls. At exit the instan
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import http.client
 import json
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.common.logs import Log
+from services.common.process import at_exit
 from services.common.settings import Settings
 
 HEARTBEAT_S = 2.0
@@ -64,7 +64,7 @@ class Registration:
     def start(self) -> None:
         """Begin, in a thread of our own; deregister when the process ends."""
         threading.Thread(target=self._run, name="registry", daemon=True).start()
-        atexit.register(self.close)
+        at_exit(self.close)
 
     def peers(self, service: str) -> tuple[Peer, ...]:
         """Give the live instances of a watched service, as last heard."""

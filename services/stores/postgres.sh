@@ -85,12 +85,14 @@ else
     fi
 fi
 
+# SIGTERM waits for the clients to leave ("smart shutdown"); to stop it, send SIGINT.
 exec postgres -D "$PGDATA" \
     -c listen_addresses='*' -c port="$POSTGRES_PORT" -c unix_socket_directories=/tmp \
     -c max_connections=60 -c superuser_reserved_connections=3 \
     -c shared_buffers=32MB -c work_mem=2MB -c maintenance_work_mem=16MB -c wal_buffers=1MB \
     -c max_wal_size=256MB -c min_wal_size=80MB -c fsync=on -c synchronous_commit=on \
-    -c max_worker_processes=2 -c max_parallel_workers=0 -c max_parallel_workers_per_gather=0 \
+    -c max_worker_processes=2 -c max_logical_replication_workers=0 \
+    -c max_parallel_workers=0 -c max_parallel_workers_per_gather=0 \
     -c max_wal_senders=0 -c wal_level=minimal -c jit=off -c huge_pages=off \
     -c autovacuum_max_workers=1 -c tcp_keepalives_idle=30 \
     -c logging_collector=off -c log_destination=stderr -c log_line_prefix='%m [%p] %a '
