@@ -29,6 +29,7 @@ class Row:
     success_part: float
     transfer_bytes_per_s: float
     cpu_us_per_request: float
+    work_us_per_request: float
     host_us_per_request: float
 
 
@@ -65,6 +66,7 @@ def rows(samples: Sequence[Sample], entries: dict[str, str]) -> tuple[Row, ...]:
                 success_part=sum(one.success for one in own) / complete if complete else 0.0,
                 transfer_bytes_per_s=median(lambda one: one.transferred_bytes / one.seconds),
                 cpu_us_per_request=median(lambda one: one.cpu_us_per_request),
+                work_us_per_request=median(lambda one: one.work_us_per_request),
                 host_us_per_request=median(lambda one: one.host_us_per_request),
             )
         )
@@ -77,6 +79,11 @@ _QUANTITIES: dict[str, tuple[Callable[[Sample], float], str, str]] = {
         lambda one: one.cpu_us_per_request,
         "spent {} CPU time per request in its services than",
         "CPU time per request in the services",
+    ),
+    "work": (
+        lambda one: one.work_us_per_request,
+        "spent, beyond what each spends at rest, {} CPU time per request than",
+        "CPU time per request beyond what each spends at rest",
     ),
     "host": (
         lambda one: one.host_us_per_request,

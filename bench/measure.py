@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import ab, host, probe
@@ -32,19 +32,21 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One entry into a world, under the name of its row."""
+    """One entry into a world, under the name of its row; `path` where it is not the load's."""
 
     name: str
     world: World
     endpoint: Endpoint
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One trial. Units: as named; CPU in microseconds of one core, whole trial.
 
-    `cpu_us` is the world's own (all replicas), `host_us` the whole host's busy time without the
-    load generator's, `others_cpu_us` what the other worlds spent meanwhile.
+    `cpu_us` is the world's own (all replicas), `rest_us` what it would have spent meanwhile had
+    nobody asked, `host_us` the whole host's busy time without the load generator's,
+    `others_cpu_us` what the other worlds spent meanwhile.
     """
 
     round: int
@@ -62,6 +64,7 @@ class Sample:
     p99_ms: float
     transferred_bytes: int
     cpu_us: int
+    rest_us: int
     host_us: int
     client_us: int
     stolen_us: int
@@ -72,6 +75,11 @@ class Sample:
     def cpu_us_per_request(self) -> float:
         """Give the world's CPU time for each request."""
         return self.cpu_us / self.complete if self.complete else 0.0
+
+    @property
+    def work_us_per_request(self) -> float:
+        """Give the world's CPU time for each request beyond what it spends at rest."""
+        return max(0, self.cpu_us - self.rest_us) / self.complete if self.complete else 0.0
 
     @property
     def host_us_per_request(self) -> float:
@@ -99,6 +107,7 @@ def measure(
     others_every: int = 3,
     warmups: int = 1,
     seed: int,
+    at_rest: Rest | None = None,
     progress: Progress,
 ) -> tuple[Sample, ...]:
     """Measure `compared` in every round and `others` in every few.
@@ -108,6 +117,7 @@ def measure(
     """
     targets = {target.name: target for target in (*compared, *others)}
     budget = PortBudget(_local_ports())
+    idle = at_rest.cpu_us_per_s if at_rest else {}
     answer_bytes = {
         name: len(probe.get_ok(target.endpoint, load.path).body) for name, target in targets.items()
     }
@@ -115,7 +125,9 @@ def measure(
     def trial(name: str, round_: int, place: int) -> Sample:
         target = targets[name]
         _await_ports(budget, target.endpoint, load, progress)
-        return _trial(target, tuple(targets.values()), load, answer_bytes[name], round_, place)
+        others = tuple(targets.values())
+        sample = _trial(target, others, load, answer_bytes[name], round_, place)
+        return replace(sample, rest_us=int(sample.rest_us * idle.get(target.world.name, 0.0) / 1e6))
 
     for number in range(warmups):
         for name in targets:
@@ -179,11 +191,12 @@ def _trial(
     others = [world for world in others if world is not target.world]
     for one in targets:
         _check_quiet(one)
+    opened_s = time.monotonic()
     was, others_were = target.world.cpu_us(), [world.cpu_us() for world in others]
     start = host.snapshot()
     report = ab.run(
         target.endpoint,
-        load.path,
+        target.path or load.path,
         requests=load.requests,
         concurrency=load.concurrency,
         keepalive=load.keepalive,
@@ -192,6 +205,7 @@ def _trial(
     )
     end = host.snapshot()
     now, others_are = target.world.cpu_us(), [world.cpu_us() for world in others]
+    closed_s = time.monotonic()
     client_us = end.client_us - start.client_us
     return Sample(
         round=round_,
@@ -209,6 +223,7 @@ def _trial(
         p99_ms=report.p99_ms,
         transferred_bytes=report.transferred_bytes,
         cpu_us=spent_us(was, now),
+        rest_us=int((closed_s - opened_s) * 1e6),  # the window: `measure` knows the rate
         host_us=max(0, end.busy_us - start.busy_us - client_us),
         client_us=client_us,
         stolen_us=end.stolen_us - start.stolen_us,

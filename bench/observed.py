@@ -120,6 +120,29 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
     )
 
 
+def throttled_us(pid: int) -> int:
+    """Tell how long a process's cgroup has been kept from running by its CPU quota, so far.
+
+    Raises: CannotTell when it is gone. Source: cpu.stat (v1: nanoseconds, v2: microseconds).
+    """
+    try:
+        groups = parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(encoding="utf-8"))
+        hierarchies = parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+        for level in _levels(groups, hierarchies, "cpu")[:1]:
+            return parse_throttled((level / "cpu.stat").read_text(encoding="ascii"))
+    except OSError as error:
+        raise CannotTell(f"process {pid}", "cannot be looked at", str(error)) from error
+    return 0
+
+
+def parse_throttled(text: str) -> int:
+    """Read cpu.stat: microseconds throttled so far; 0 where no quota is kept."""
+    found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    if "throttled_usec" in found:
+        return int(found["throttled_usec"])
+    return int(found.get("throttled_time", "0")) // 1000
+
+
 def _levels(groups: dict[str, str], hierarchies: dict[str, Path], controller: str) -> list[Path]:
     """List a process's cgroup directories, its own first; v1's where the controller is there."""
     key = controller if controller in groups and controller in hierarchies else ""

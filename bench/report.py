@@ -85,7 +85,7 @@ def text(comparison: Comparison) -> str:
         table(comparison.rows),
         legend(comparison.rows),
         "\n".join(_wrap(one.sentence) for one in comparison.contrasts),
-        rest_sentence(comparison.rest),
+        rest_sentence(comparison.rest, comparison.rows),
     ]
     if comparison.likeness is not None:
         if comparison.likeness.misleading:
@@ -96,11 +96,17 @@ def text(comparison: Comparison) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def rest_sentence(rest: Rest) -> str:
-    """Say what was spent at rest."""
+def rest_sentence(rest: Rest, rows: Sequence[Row]) -> str:
+    """Say what was spent at rest, and how much of a request's CPU time that was."""
     own = ", ".join(f"{name} {us / 1000:.1f} ms" for name, us in sorted(rest.cpu_us_per_s.items()))
+    parts = "; ".join(
+        f"{row.name} {row.cpu_us_per_request - row.work_us_per_request:.0f} of "
+        f"{row.cpu_us_per_request:.0f} µs"
+        for row in rows[:2]
+    )
     return _wrap(
-        f"CPU time per second at rest: {own}; the whole host {rest.host_us_per_s / 1000:.1f} ms."
+        f"CPU time per second at rest (health probes, leases, timers): {own}; the whole host "
+        f"{rest.host_us_per_s / 1000:.1f} ms. That is, of the CPU time of a request: {parts}."
     )
 
 

@@ -151,6 +151,7 @@ def _run(
         others_every=max(1, options.published_every),
         warmups=options.warmups,
         seed=seed,
+        at_rest=at_rest,
         progress=progress,
     )
     targets = (*pair, *others)
@@ -169,7 +170,7 @@ def _run(
         rows=comparison.rows(samples, {one.name: _entry(one.endpoint) for one in targets}),
         contrasts=tuple(
             comparison.contrast(samples, quantity, first, second, seed=seed)
-            for quantity in ("rate", "cpu", "host")
+            for quantity in ("rate", "cpu", "work", "host")
         ),
     )
 

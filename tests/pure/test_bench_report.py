@@ -18,7 +18,7 @@ from bench.report import Comparison
 BASE = Sample(
     round=1, place=0, target="namespaces", complete=1000, success=1000, non_2xx=0, lost=0,
     seconds=0.25, rate=4000.0, mean_ms=12.5, p50_ms=12.0, p95_ms=20.0, p99_ms=30.25,
-    transferred_bytes=3_200_000, cpu_us=400_000, host_us=450_000, client_us=30_000,
+    transferred_bytes=3_200_000, cpu_us=400_000, rest_us=4_000, host_us=450_000, client_us=30_000,
     stolen_us=0, others_cpu_us=1_000, load=0.5,
 )  # fmt: skip
 NOISE = (0.0, 0.01, -0.01, 0.005, -0.005, 0.002, -0.002, 0.008, -0.008, 0.0)
@@ -50,7 +50,7 @@ def found(measured: tuple[Sample, ...], name: str = "compare") -> Comparison:
         rows=rows(measured, entries),
         contrasts=tuple(
             contrast(measured, one, "namespaces", "docker", seed=7)
-            for one in ("rate", "cpu", "host")
+            for one in ("rate", "cpu", "work", "host")
         ),
     )
 
@@ -162,7 +162,7 @@ def test_calibration_says_what_could_not_have_been_seen() -> None:
 def test_quantities_are_all_sayable() -> None:
     for quantity in comparison._QUANTITIES:
         measured = tuple(
-            replace(one, cpu_us=1, host_us=1, p50_ms=1.0, rate=1.0)
+            replace(one, cpu_us=8_000, host_us=1, p50_ms=1.0, rate=1.0)
             if one.target == "docker"
             else one
             for one in samples(1.0)
