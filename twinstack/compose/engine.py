@@ -110,6 +110,9 @@ def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker
     """
     client = connect(place)
     if client:
+        # Another tool may have put the switch back that our engine turned on when it started.
+        if is_ours(place) and leftovers.turn_forwarding_on(place.prefix):
+            progress("engine: sysctl net.ipv4.ip_forward was off: it is on again")
         return client
     if place.by_environment and os.environ.get("DOCKER_HOST"):
         raise Missing(
