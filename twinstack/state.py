@@ -34,7 +34,8 @@ class Places:
 
     @property
     def lib(self) -> Path:
-        return LIB / self.instance
+        """Give where the namespace world keeps its data; Docker's lies beside it."""
+        return LIB / self.instance / "net"
 
     @property
     def log(self) -> Path:
@@ -47,7 +48,8 @@ class Journal:
 
     `intended`: names of namespaces and links that an `up` set out to make. `namespaces`: the
     inode of each namespace made. `sysctls`: the former value of each switch of the host.
-    `mounted_pins`: whether /run/netns was made a mount by us.
+    `mounted_pins`: whether /run/netns was made a mount by us. `shape` and `limited` are those
+    of the plan that was last brought about: what runs says neither by itself.
     """
 
     intended: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class Journal:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     mounted_pins: bool = False
     shape: str | None = None
+    limited: bool = True
 
     @property
     def empty(self) -> bool:

@@ -64,7 +64,10 @@ def _intend(places: Places, plan: Plan, todo: Sequence[object]) -> None:
     names |= {step.link for step in todo if isinstance(step, Bridge)}
     journal = read_journal(places)
     wanted = replace(
-        journal, intended=tuple(sorted(names | set(journal.intended))), shape=plan.shape
+        journal,
+        intended=tuple(sorted(names | set(journal.intended))),
+        shape=plan.shape,
+        limited=plan.limited,
     )
     if wanted != journal:
         write_journal(places, wanted)
@@ -156,9 +159,7 @@ def _namespaces(places: Places, todo: Sequence[Namespace], facts: Facts) -> None
 
         def made(name: str, inode: int) -> None:
             journal = read_journal(places)
-            write_journal(
-                places, replace(journal, namespaces={**journal.namespaces, name: inode})
-            )
+            write_journal(places, replace(journal, namespaces={**journal.namespaces, name: inode}))
 
         kernel.create(fresh, made)
 

@@ -129,11 +129,12 @@ class VethPair:
     @property
     def commands(self) -> tuple[str, ...]:
         inside = f"ip -n {self.namespace}"
+        queues = "numtxqueues 1 numrxqueues 1"
+        peer = f"peer name {self.link} mtu {self.mtu} netns {self.namespace}"
+        marked = f"alias {self.mark} addrgenmode none"
         return (
-            f"ip link add name {self.host_end} mtu {self.mtu} numtxqueues 1 numrxqueues 1 "
-            f"type veth peer name {self.link} mtu {self.mtu} netns {self.namespace}",
-            f"ip link set dev {self.host_end} alias {self.mark} addrgenmode none "
-            f"master {self.bridge} up",
+            f"ip link add name {self.host_end} mtu {self.mtu} {queues} type veth {peer}",
+            f"ip link set dev {self.host_end} {marked} master {self.bridge} up",
             f"{inside} link set dev {self.link} addrgenmode none up",
             f"{inside} address add {self.address} dev {self.link}",
             f"{inside} route add default via {self.gateway}",

@@ -46,10 +46,12 @@ class _UnixTransport(xmlrpc.client.Transport):
 
 
 def conf_path(places: Places) -> Path:
+    """Give the file of an instance's programs."""
     return places.run / "supervisord.conf"
 
 
 def socket_path(places: Places) -> Path:
+    """Give the socket that an instance's supervisord listens on."""
     return places.run / "supervisor.sock"
 
 

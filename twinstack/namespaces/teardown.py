@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from twinstack.errors import Missing, SeveralFailed, StepFailed, TwinstackError
 from twinstack.names import mark
 from twinstack.namespaces import cgroups, kernel, observe, rules, supervisor
 from twinstack.plan import Plan
+from twinstack.software.building import remove_tree
 from twinstack.state import Journal, Places, read_journal, remove_run, write_journal
 from twinstack.world import Progress
 
@@ -81,9 +83,10 @@ def remove_surplus(plan: Plan, progress: Progress) -> None:
 def remove_data(instance: str) -> Iterator[str]:
     """Remove what down keeps: the stores' data, logs and secrets of an instance's world."""
     directory = Places(instance).lib
-    if directory.is_dir():
-        shutil.rmtree(directory)
+    if remove_tree(directory):
         yield f"data {directory}"
+    with suppress(OSError):  # the Docker world may keep its own things there
+        directory.parent.rmdir()
 
 
 def _processes(places: Places, journal: Journal) -> Iterator[str]:
@@ -130,7 +133,8 @@ def _namespaces(places: Places, journal: Journal) -> Iterator[str]:
     if journal.mounted_pins:
         kernel.unmount_pins()
     write_journal(
-        places, replace(read_journal(places), namespaces={}, mounted_pins=False, shape=None)
+        places,
+        replace(read_journal(places), namespaces={}, mounted_pins=False, shape=None, limited=True),
     )
 
 

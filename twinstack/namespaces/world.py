@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from twinstack import shell
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
@@ -28,12 +27,12 @@ from twinstack.namespaces import (
 )
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
-from twinstack.namespaces.steps import Change, Process, Step, diff, network_steps
+from twinstack.namespaces.steps import Change, Step, diff, network_steps
 from twinstack.plan import Plan, Replica
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, read_journal
-from twinstack.world import Endpoint, Progress, ServiceState, State
-from twinstack.world import Process as WorldProcess
+from twinstack.topology import WorldName
+from twinstack.world import Endpoint, Process, Progress, ServiceState, State
 
 _PROBE_EVERY_S = 0.1
 _LOG_TAIL = 15
@@ -55,7 +54,7 @@ class NamespaceWorld:
     or compared, since making it for the first time takes a while.
     """
 
-    name: Literal["net"] = "net"
+    name: WorldName = "net"
 
     def __init__(
         self, plan: Plan, software: Callable[[Progress], Software], templates: Path
@@ -206,11 +205,11 @@ class NamespaceWorld:
         door = self.plan.host_port("net", service)
         return None if door is None else Endpoint("127.0.0.1", door.port)
 
-    def processes(self) -> tuple[WorldProcess, ...]:
+    def processes(self) -> tuple[Process, ...]:
         """List every process in the replicas' cgroups."""
         layout = cgroups.read_layout()
         return tuple(
-            WorldProcess(pid, replica.name, _command_of(pid))
+            Process(pid, replica.name, _command_of(pid))
             for replica in self.plan.replicas
             for pid in cgroups.processes(self.plan.instance, replica.name, layout)
         )
@@ -257,19 +256,7 @@ def down(instance: str, *, progress: Progress) -> tuple[str, ...]:
 
 def clean(instance: str, *, progress: Progress) -> tuple[str, ...]:
     """As `down`, and the data under /var/lib/twinstack/INSTANCE too. Raises: Locked."""
-    removed: Iterator[str] = iter(())
-    first = down(instance, progress=progress)
-    removed = teardown.remove_data(instance)
-    return (*first, *removed)
-
-
-def is_running(difference: Difference) -> bool:
-    """Tell whether any process of the plan runs now."""
-    wanted = {step.replica for step in difference.steps if isinstance(step, Process)}
-    return any(
-        one.pid is not None and one.replica in wanted
-        for one in difference.facts.processes.values()
-    )
+    return (*down(instance, progress=progress), *teardown.remove_data(instance))
 
 
 def _probe(replica: Replica, pid: int) -> tuple[State, str]:

@@ -1,0 +1,139 @@
+"""The whole as the tasks see it: what is declared, both worlds, and cleaning up after them.
+
+`from_environment` reads TWINSTACK_INSTANCE and TWINSTACK_TOPOLOGY; everything below takes
+values. A world made without a shape is of the shape that runs now, or flat.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinstack.compose.engine import connect
+from twinstack.compose.render import INSTANCE_LABEL
+from twinstack.compose.teardown import clean as clean_docker
+from twinstack.compose.world import DockerWorld
+from twinstack.errors import SeveralFailed, TwinstackError
+from twinstack.names import check_instance
+from twinstack.namespaces import world as namespaces
+from twinstack.namespaces.provision import accounts, provide
+from twinstack.namespaces.world import NamespaceWorld
+from twinstack.plan import Plan, resolve
+from twinstack.software.building import remove_tree
+from twinstack.software.roots import ROOTS, Roots, ensure_roots, recipe_for
+from twinstack.software.secrets import secret_path
+from twinstack.software.wheels import SOFTWARE, Software, ensure_software
+from twinstack.state import LIB, RUN, Places, read_journal
+from twinstack.topology import Topology, load
+from twinstack.world import Progress
+
+REPOSITORY = Path(__file__).parents[1]
+DEFAULT_SHAPE = "flat"
+#: Below /var/lib/twinstack these belong to every instance.
+_SHARED = (ROOTS, SOFTWARE)
+_NOT_INSTANCES = {"roots", "software", "docker"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One instance of what a topology file declares."""
+
+    instance: str
+    topology_file: Path
+    repository: Path = REPOSITORY
+
+    def topology(self) -> Topology:
+        """Read what is declared. Raises: TopologyError."""
+        return load(self.topology_file)
+
+    def plan(self, shape: str | None = None, *, limited: bool = True) -> Plan:
+        """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
+        return resolve(self.topology(), shape or DEFAULT_SHAPE, self.instance, limited=limited)
+
+    def net(self, shape: str | None = None, *, limited: bool | None = None) -> NamespaceWorld:
+        """Give the namespace world; what is not said is as it runs now."""
+        journal = read_journal(Places(self.instance))
+        plan = self.plan(
+            shape or journal.shape, limited=journal.limited if limited is None else limited
+        )
+        return NamespaceWorld(
+            plan,
+            lambda progress: provide(plan, self.repository, progress),
+            self.repository / "templates",
+        )
+
+    def docker(self, shape: str | None = None, *, limited: bool = True) -> DockerWorld:
+        """Give the Docker world; a shape that is not said is the one that runs now."""
+        plan = self.plan(shape or self._docker_shape(), limited=limited)
+        return DockerWorld(plan, repository=self.repository)
+
+    def _docker_shape(self) -> str | None:
+        """Tell the shape by the networks that are there, or None."""
+        client = connect()
+        if client is None:
+            return None
+        label = f"{INSTANCE_LABEL}={self.instance}"
+        there = {network.name for network in client.networks.list(filters={"label": label})}
+        topology = self.topology()
+        for shape in topology.shapes:
+            segments = resolve(topology, shape, self.instance).segments
+            if {segment.docker_network for segment in segments} <= there:
+                return shape
+        return None
+
+    def software(self, progress: Progress) -> tuple[Roots, Software]:
+        """Give what the services run on, built when it is not there. Raises: as `provide`."""
+        roots = ensure_roots(recipe_for(accounts(self.plan())), progress)
+        return roots, ensure_software(self.repository, roots, progress)
+
+    def redis_password(self) -> str:
+        """Give the namespace world's Redis password. Raises: OSError when it was never up."""
+        return secret_path(self._secrets, "product-service", "redis_password").read_text().strip()
+
+    @property
+    def _secrets(self) -> Path:
+        return Places(self.instance).lib / "secrets"
+
+    def clean(self, progress: Progress) -> tuple[str, ...]:
+        """Remove both worlds, their data and images, and what was built for them; name it all.
+
+        Needs no topology. Software that other instances use stays.
+        Raises: Locked; SeveralFailed after everything else was removed.
+        """
+        removed: list[str] = []
+        failures: list[Exception] = []
+        for clean in (namespaces.clean, clean_docker):
+            try:
+                removed += clean(self.instance, progress=progress)
+            except TwinstackError as error:
+                failures.append(error)
+        if not failures and not self._other_instances():
+            removed += _shared(self.repository)
+        if failures:
+            raise failures[0] if len(failures) == 1 else SeveralFailed("clean", failures)
+        return tuple(removed)
+
+    def _other_instances(self) -> bool:
+        return any(
+            one.name not in {*_NOT_INSTANCES, self.instance} and one.is_dir()
+            for directory in (LIB, RUN)
+            if directory.is_dir()
+            for one in directory.iterdir()
+        )
+
+
+def from_environment() -> Stack:
+    """Read which instance and which topology are meant. Raises: TwinstackError."""
+    instance = check_instance(os.environ.get("TWINSTACK_INSTANCE") or "main")
+    file = os.environ.get("TWINSTACK_TOPOLOGY")
+    return Stack(instance, Path(file) if file else REPOSITORY / "topology.yml")
+
+
+def _shared(repository: Path) -> Iterator[str]:
+    for directory in (*_SHARED, repository / "wheelhouse"):
+        if remove_tree(directory):
+            yield f"software {directory}"
+    if LIB.is_dir() and not any(LIB.iterdir()):
+        LIB.rmdir()
