@@ -1,0 +1,307 @@
+"""The gateway: a plain ASGI application that passes requests on and gives answers back.
+
+Anything that goes wrong is JSON with the request's id: 404 and 405
+for a path or method that is not there, 408 and 413 for a body that does not come or is too
+large, 501 for a WebSocket, 502 when the upstream fails, 503 when no instance is known or too
+much is under way, 504 when the upstream takes too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from services.api_gateway import messages, routes
+from services.api_gateway.client import (
+    Answer,
+    Client,
+    ConnectFailed,
+    Stale,
+    TimedOut,
+    Upstream,
+    UpstreamError,
+)
+from services.api_gateway.discovery import Directory
+from services.common.logs import Log
+from services.common.request_id import RequestIds
+from services.common.settings import Settings
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+IN_FLIGHT_MAX = 1024
+BODY_PATIENCE_S = 10.0
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+
+
+class Refusal(Exception):
+    """An answer of the gateway's own."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *headers: tuple[bytes, bytes],
+        close: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = [*headers, (b"connection", b"close")] if close else list(headers)
+
+
+class Gateway:
+    """The application. One for each process."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._ids = RequestIds()
+        self._in_flight = 0
+        self._started = time.monotonic()
+        self._client: Client
+        self._loop: asyncio.AbstractEventLoop
+        self._tasks: list[asyncio.Task[None]] = []
+        self.directory = Directory(routes.SERVICES, settings.registry_url, log, time.monotonic)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers: messages.Headers = scope["headers"]
+        method: str = scope["method"]
+        given: bytes | None = None
+        for name, value in headers:
+            if name == b"x-request-id":
+                given = value
+        request_id = self._ids.accept(None if given is None else given.decode("latin-1"))
+        raw_id = request_id.encode()
+        upstream: Upstream | None = None
+        self._in_flight += 1
+        try:
+            if scope["raw_path"] == b"/health":
+                status, out, body = self._health(method, raw_id)
+            else:
+                answer, upstream = await self._pass_on(scope, receive, request_id)
+                status, body = answer.status, answer.body
+                kept_body = None if method == "HEAD" else body
+                out = messages.answer_headers(answer.headers, raw_id, status, kept_body)
+        except Refusal as refusal:
+            status = refusal.status
+            body = messages.error_body(refusal.code, refusal.message, request_id)
+            out = [*self._own_headers(raw_id, body), *refusal.headers]
+        except Exception:
+            self._log.exception("unexpected error", request_id=request_id)
+            status = 500
+            body = messages.error_body("internal_error", "see the gateway's log", request_id)
+            out = self._own_headers(raw_id, body)
+        finally:
+            self._in_flight -= 1
+        await send({"type": "http.response.start", "status": status, "headers": out})
+        await send({"type": "http.response.body", "body": body})
+        if self._log.requests:
+            via = upstream.name if upstream else None
+            took_s = time.perf_counter() - started
+            self._log.request(request_id, method, scope["path"], status, took_s, upstream=via)
+
+    async def _pass_on(
+        self, scope: Message, receive: Receive, request_id: str
+    ) -> tuple[Answer, Upstream]:
+        """Find the route and an instance, send the request, give the answer. Raises: Refusal."""
+        method: str = scope["method"]
+        headers: messages.Headers = scope["headers"]
+        found = routes.find(scope["raw_path"])
+        if found is None:
+            raise Refusal(404, "not_found", f"there is no {scope['path'][:200]} here")
+        route, target = found
+        if method not in route.methods:
+            message = f"{method} is not possible here, only {route.allow.decode()}"
+            raise Refusal(405, "method_not_allowed", message, (b"allow", route.allow))
+        if self._in_flight > IN_FLIGHT_MAX:
+            message = f"{IN_FLIGHT_MAX} requests are under way"
+            raise Refusal(503, "overloaded", message, (b"retry-after", b"1"))
+        body: bytes | None = None
+        idempotent = method in _IDEMPOTENT
+        upgrade = False
+        for name, value in headers:
+            if name == b"content-length" or name == b"transfer-encoding":
+                body = b""
+            elif name == b"upgrade":
+                upgrade = True
+                if value.lower() == b"websocket":
+                    raise Refusal(501, "no_websocket", "there are no WebSockets here", close=True)
+            elif name == b"idempotency-key":
+                idempotent = True
+        if body is not None and not upgrade:
+            body = await self._body(receive, headers)
+        if scope["query_string"]:
+            target += b"?" + scope["query_string"]
+        client = scope["client"]
+        address = client[0] if client else "unknown"
+        data = messages.request_bytes(method, target, headers, request_id.encode(), address, body)
+        return await self._send(route.service, data, method == "HEAD", idempotent, request_id)
+
+    async def _send(
+        self, service: str, data: bytes, head_only: bool, idempotent: bool, request_id: str
+    ) -> tuple[Answer, Upstream]:
+        """Try instances until one answers; never twice what may have been carried out."""
+        rotation = self.directory.rotations[service]
+        timeout_s = self._settings.upstream_timeout_s
+        tried: list[Upstream] = []
+        failure: UpstreamError | None = None
+        while True:
+            upstream = rotation.pick(time.monotonic(), tried)
+            if upstream is None:
+                break
+            tried.append(upstream)
+            try:
+                try:
+                    answer = await self._client.exchange(
+                        upstream, data, head_only, timeout_s, fresh=False
+                    )
+                except Stale:
+                    if not idempotent:
+                        raise
+                    answer = await self._client.exchange(
+                        upstream, data, head_only, timeout_s, fresh=True
+                    )
+            except ConnectFailed as error:  # Nothing was sent: anybody else may be asked.
+                self.directory.shun(upstream, str(error))
+                failure = error
+                continue
+            except TimedOut as error:
+                self.directory.shun(upstream, str(error))
+                failure = error
+                break
+            except UpstreamError as error:
+                failure = error
+                if idempotent and len(tried) < 2:
+                    continue
+                break
+            upstream.shunned_until = 0.0
+            return answer, upstream
+        raise self._failed(service, failure, tried, request_id)
+
+    def _failed(
+        self, service: str, failure: UpstreamError | None, tried: list[Upstream], request_id: str
+    ) -> Refusal:
+        retry = (b"retry-after", b"1")
+        if failure is None:
+            return Refusal(503, "no_instance", f"no instance of {service} is known", retry)
+        names = [upstream.name for upstream in tried]
+        self._log.event(
+            "error", "upstream failed", request_id=request_id, tried=names, reason=str(failure)
+        )
+        if isinstance(failure, TimedOut):
+            limit_s = self._settings.upstream_timeout_s
+            message = f"{service} gave no answer within {limit_s:g} s"
+            return Refusal(504, "upstream_timeout", message)
+        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", retry)
+
+    async def _body(self, receive: Receive, headers: messages.Headers) -> bytes:
+        """Gather the request's body. Raises: Refusal 408, 413, 400."""
+        limit = self._settings.max_body_bytes
+        too_large = Refusal(
+            413, "body_too_large", f"the body is larger than {limit} bytes", close=True
+        )
+        for name, value in headers:  # Before anything is read: an Expect is answered by 413.
+            if name == b"content-length" and int(value) > limit:
+                raise too_large
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_PATIENCE_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "incomplete_body", "the client left", close=True)
+                    part: bytes = message.get("body", b"")
+                    size += len(part)
+                    if size > limit:
+                        raise too_large
+                    parts.append(part)
+                    if not message.get("more_body"):
+                        return b"".join(parts)
+        except TimeoutError:
+            message_text = f"the body did not come within {BODY_PATIENCE_S:g} s"
+            raise Refusal(408, "body_timeout", message_text, close=True) from None
+
+    def _health(self, method: str, raw_id: bytes) -> tuple[int, messages.Headers, bytes]:
+        """Answer from what is known: no upstream is asked. Raises: Refusal 405."""
+        if method not in {"GET", "HEAD"}:
+            allow = (b"allow", b"GET, HEAD")
+            raise Refusal(405, "method_not_allowed", f"{method} is not possible here", allow)
+        now = time.monotonic()
+        registry = self.directory.registry_state()
+        reasons = []
+        instances = {}
+        for service, rotation in self.directory.rotations.items():
+            live, known = rotation.live(now), len(rotation.upstreams)
+            instances[service] = {"live": live, "known": known}
+            if not live:
+                what = "is live" if known else "is known"
+                reasons.append(f"no instance of {service} {what}")
+        status = "down" if reasons else "ok" if registry.reachable else "degraded"
+        payload = {
+            "status": status,
+            "service": self._settings.service,
+            "replica": self._settings.replica,
+            "uptime_s": round(now - self._started, 1),
+            "needs": {"registry": registry.text, **instances},
+            **({"reasons": reasons} if reasons else {}),
+        }
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        return 503 if reasons else 200, self._own_headers(raw_id, body), body
+
+    def _own_headers(self, raw_id: bytes, body: bytes) -> messages.Headers:
+        return [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", raw_id),
+        ]
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._loop = asyncio.get_running_loop()
+        self._client = Client(self._loop)
+        client, directory = self._client, self.directory
+        works: list[Callable[[], Awaitable[None]]] = [
+            client.sweep,
+            lambda: directory.follow(client),
+            lambda: directory.watch(client),
+        ]
+        for work in works:
+            self._tasks.append(self._loop.create_task(self._keep_up(work)))
+        await send({"type": "lifespan.startup.complete"})
+        # What is here now stays: the collector need not look at it again. A request leaves no
+        # cycles behind, so the collector may come seldom.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        self._log.event("info", "started")
+        await receive()
+        for task in self._tasks:
+            task.cancel()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a task that must never end; begin it anew should it fail."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                self._log.exception("a background task failed")
+            await asyncio.sleep(1)

@@ -1,0 +1,110 @@
+"""What the order service takes from a client, and how it says no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.wsgi import ApiError
+from services.order_service.orders import check_lines
+from services.order_service.requests import (
+    LINES_MAX,
+    QUANTITY_MAX,
+    OrderRequest,
+    parse_idempotency_key,
+    parse_items,
+    parse_order,
+    parse_session,
+)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+def test_lines_of_the_same_product_add_up_in_the_order_of_ids() -> None:
+    items = [{"product_id": one, "quantity": 2} for one in (9, 1, 9)]
+    assert list(parse_items({"items": items}).items()) == [(1, 2), (9, 4)]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "items"),
+        ({"items": []}, "items"),
+        ({"items": {}}, "items"),
+        ({"items": [[]]}, "items[0]"),
+        ({"items": [{"quantity": 1}]}, "items[0].product_id"),
+        ({"items": [{"product_id": 1}]}, "items[0].quantity"),
+        ({"items": [{"product_id": True, "quantity": 1}]}, "items[0].product_id"),
+        ({"items": [{"product_id": 1, "quantity": 0}]}, "items[0].quantity"),
+        ({"items": [{"product_id": 1, "quantity": -3}]}, "items[0].quantity"),
+        ({"items": [{"product_id": 1, "quantity": 1.0}]}, "items[0].quantity"),
+        ({"items": [{"product_id": 1, "quantity": QUANTITY_MAX + 1}]}, "items[0].quantity"),
+        ({"items": [{"product_id": 1, "quantity": QUANTITY_MAX}] * 2}, "items[1].quantity"),
+        ({"items": [{"product_id": 1, "quantity": 1}] * (LINES_MAX + 1)}, "items"),
+        ({"items": [{"product_id": 1, "quantity": 1, "price": 1}]}, "items[0].price"),
+        ({"from_cart": False}, "from_cart"),
+        ({"from_cart": True, "items": []}, "items"),
+    ],
+)
+def test_a_bad_order_is_a_400_that_names_the_field(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse_order(body)
+    assert caught.value.status == 400
+    assert caught.value.message.startswith(field)
+
+
+@given(st.dictionaries(st.sampled_from(["items", "from_cart", "x"]), json_values))
+def test_whatever_json_comes_an_order_is_read_or_refused(body: dict[str, Any]) -> None:
+    try:
+        order = parse_order(body)
+    except ApiError as error:
+        assert error.status == 400
+    else:
+        assert order.lines is None or all(0 < one <= QUANTITY_MAX for one in order.lines.values())
+
+
+def test_the_same_lines_have_one_digest_and_others_another() -> None:
+    one = OrderRequest({1: 2, 3: 4}).digest("")
+    assert one == OrderRequest({3: 4, 1: 2}).digest("whatever session")
+    assert one != OrderRequest({1: 2, 3: 5}).digest("")
+    assert OrderRequest(None).digest("a" * 16) != OrderRequest(None).digest("b" * 16)
+
+
+def test_a_session_is_taken_from_the_header_before_the_cookie() -> None:
+    assert parse_session("h" * 16, "c" * 16) == "h" * 16
+    assert parse_session(None, "c" * 16) == "c" * 16
+    assert parse_session(None, None) == ""
+
+
+@pytest.mark.parametrize("session", ["short", "x" * 65, "cart:*" * 4, "a" * 15 + "\n"])
+def test_a_strange_session_is_refused(session: str) -> None:
+    with pytest.raises(ApiError):
+        parse_session(session, None)
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 129, "a b", "caf\u00e9", "a\n"])
+def test_a_strange_idempotency_key_is_refused(key: str) -> None:
+    with pytest.raises(ApiError):
+        parse_idempotency_key(key)
+
+
+def test_an_unknown_product_is_said_before_the_stock() -> None:
+    with pytest.raises(ApiError) as caught:
+        check_lines({1: 5, 99: 1}, {1: 0})
+    assert (caught.value.status, caught.value.details) == (422, {"product_ids": [99]})
+
+
+def test_too_little_stock_is_a_409_that_says_how_much_there_is() -> None:
+    with pytest.raises(ApiError) as caught:
+        check_lines({1: 5, 2: 1}, {1: 4, 2: 1})
+    wanted = [{"product_id": 1, "wanted": 5, "in_stock": 4}]
+    assert (caught.value.status, caught.value.details) == (409, {"items": wanted})

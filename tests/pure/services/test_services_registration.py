@@ -1,0 +1,124 @@
+"""An instance and the registry, over HTTP on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from services.common.logs import Log
+from services.common.registry_client import Registration, RegistryRefused
+from services.common.settings import Settings, from_environment
+from services.common.wsgi import Instrumented
+from services.service_registry.leases import Leases
+from services.service_registry.routes import create
+
+
+class Registry:
+    """A registry that can be restarted on its port."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.server: BaseWSGIServer
+        self.start()
+
+    def start(self) -> None:
+        settings = from_environment("service-registry", {"TWINSTACK_ADDRESS": "127.0.0.1"})
+        log = Log("service-registry", "service-registry", requests=False, fd=-1)
+        self.leases = Leases()
+        app = Instrumented(create(settings, log, self.leases), settings, log)
+        self.server = make_server("127.0.0.1", self.port, app, threaded=True)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def names(self) -> list[str]:
+        return [entry.instance for entry in self.leases.all()]
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    monkeypatch.setattr("services.common.registry_client.HEARTBEAT_S", 0.1)
+    monkeypatch.setattr("services.common.registry_client.RETRY_S", 0.05)
+    registry = Registry()
+    yield registry
+    registry.stop()
+
+
+def settings(registry: Registry, own_port: int) -> Settings:
+    environ = {
+        "TWINSTACK_REPLICA": "product-service-2",
+        "TWINSTACK_ADDRESS": "127.0.0.1",
+        "TWINSTACK_PORT": str(own_port),
+        "REGISTRY_URL": f"http://127.0.0.1:{registry.port}",
+    }
+    return from_environment("product-service", environ)
+
+
+def registration(registry: Registry) -> Registration:
+    log = Log("product-service", "product-service-2", fd=-1)
+    return Registration(settings(registry, registry.port), log, watch=("product-service",))
+
+
+def until(truth, seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if truth():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_an_instance_registers_itself_and_leaves_when_it_ends(registry: Registry) -> None:
+    one = registration(registry)
+    one.start()
+    assert until(lambda: registry.names() == ["product-service-2"])
+    assert until(lambda: [peer.instance for peer in one.peers("product-service")] != [])
+    one.close()
+    assert registry.names() == []
+
+
+def test_an_instance_comes_back_by_itself_after_the_registrys_restart(registry: Registry) -> None:
+    one = registration(registry)
+    one.start()
+    assert until(lambda: registry.names() == ["product-service-2"])
+    registry.stop()
+    time.sleep(0.2)
+    assert len(one.peers("product-service")) == 1
+    registry.start()
+    assert until(lambda: registry.names() == ["product-service-2"])
+    one.close()
+
+
+def test_a_heartbeat_that_is_refused_leads_to_a_new_registration(registry: Registry) -> None:
+    one = registration(registry)
+    one.beat()
+    registry.leases.remove("product-service", "product-service-2")
+    one.beat()
+    assert registry.names() == ["product-service-2"]
+
+
+def test_the_registry_lists_discovers_and_says_what_is_wrong(registry: Registry) -> None:
+    one = registration(registry)
+    one.beat()
+    listed = one._call("GET", "/v1/services")
+    assert [found["instance"] for found in listed["services"]["product-service"]] == [
+        "product-service-2"
+    ]
+    assert one._call("GET", "/v1/services/nobody")["instances"] == []
+    assert one._call("GET", "/health")["status"] == "ok"
+    bad = {"address": "nowhere", "port": 5000}
+    with pytest.raises(RegistryRefused, match="address: must be the IP address"):
+        one._call("PUT", "/v1/services/product-service/p-1", bad)
+    with pytest.raises(RegistryRefused) as refused:
+        one._call("DELETE", "/v1/services/product-service/p-1")
+    assert refused.value.status == 404
+    with pytest.raises(RegistryRefused) as refused:
+        one._call("PUT", "/v1/services/product-service/p-1", ["x" * 70_000])
+    assert refused.value.status == 413
