@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from services.api_gateway.client import Upstream
 from services.api_gateway.discovery import SHUN_S, STALE_S, YOUNG_S, Directory, Rotation
 from services.common.logs import Log
 
@@ -78,7 +79,7 @@ def test_when_all_are_shunned_they_are_tried_all_the_same(rotation: Rotation) ->
 
 
 def test_nobody_is_picked_twice_for_one_request(rotation: Rotation) -> None:
-    tried = []
+    tried: list[Upstream] = []
     while (upstream := rotation.pick(0.0, tried)) is not None:
         tried.append(upstream)
     assert sorted(one.name for one in tried) == ["p-1", "p-2", "p-3"]
