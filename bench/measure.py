@@ -119,7 +119,8 @@ def measure(
     budget = PortBudget(_local_ports())
     idle = at_rest.cpu_us_per_s if at_rest else {}
     answer_bytes = {
-        name: len(probe.get_ok(target.endpoint, load.path).body) for name, target in targets.items()
+        name: len(probe.get_ok(target.endpoint, target.path or load.path).body)
+        for name, target in targets.items()
     }
 
     def trial(name: str, round_: int, place: int) -> Sample:

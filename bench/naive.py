@@ -12,11 +12,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import probe
-from bench.programs import USER, Program, await_port, running, workspace
-from twinstack.errors import CannotTell, Missing
+from bench.programs import USER, Program, Running, await_port, running, workspace
+from twinstack.errors import CannotTell, Missing, NotHealthy
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
 from twinstack.world import Endpoint, World
@@ -27,11 +28,23 @@ _REFERENCE = Path(__file__).parent / "reference" / "naive"
 _REQUESTS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
 
 
+@dataclass(frozen=True, slots=True)
+class NaiveChain:
+    """The running chain: where it is entered, and its programs."""
+
+    edge: Endpoint
+    programs: tuple[Running, ...]
+
+    def cpu_us(self) -> int:
+        """Add up the CPU time of its programs; Redis is the world's."""
+        return sum(program.cpu_us() for program in self.programs)
+
+
 @contextmanager
 def naive_chain(
     world: World, roots: Roots, software: Software, redis_password: str
-) -> Iterator[Endpoint]:
-    """Run the naive chain while the block lasts; gives its edge.
+) -> Iterator[NaiveChain]:
+    """Run the naive chain while the block lasts.
 
     Raises: Missing, NotHealthy, CannotTell when it answers otherwise than ours.
     """
@@ -48,10 +61,14 @@ def naive_chain(
             await_port(started["naive-gateway"], gateway, GATEWAY_PORT)
             edge = Endpoint(world.endpoint("nginx-lb").address, EDGE_PORT)
             await_port(started["naive-nginx"], edge.address, edge.port)
-            answer = probe.wait_ok(edge, "/api/products", timeout_s=10)
+            try:
+                answer = probe.wait_ok(edge, "/api/products", timeout_s=10)
+            except CannotTell as error:
+                said = " / ".join(filter(None, (one.tail() for one in started.values())))
+                raise NotHealthy("the naive chain", str(error.failure), said[-1000:]) from error
             if b'"products"' not in answer.body:
                 raise CannotTell("the naive chain", "answers otherwise", str(answer.body[:80]), "")
-            yield edge
+            yield NaiveChain(edge, tuple(started.values()))
 
 
 def _lay_out(place: Path, world: World, products: bytes, redis_password: str) -> None:

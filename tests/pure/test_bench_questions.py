@@ -64,7 +64,7 @@ def test_upstream_of_the_gateways_answers_three_kilobytes() -> None:
 def chain_samples(whole: float, reads: int = 1000) -> list[ChainSample]:
     rates = {CHAIN: whole, DIRECT: 6_000.0, NAIVE: 300.0}
     return [
-        ChainSample(number, what, 1000, 1000, rate * (1 + one), 20.0, reads)
+        ChainSample(number, what, 1000, 1000, rate * (1 + one), 20.0, reads, int(1e9 / rate))
         for number, one in enumerate(NOISE, start=1)
         for what, rate in rates.items()
     ]
@@ -72,10 +72,10 @@ def chain_samples(whole: float, reads: int = 1000) -> list[ChainSample]:
 
 def test_chain_is_held_against_both_references() -> None:
     found = chain.summarise(chain_samples(4_000), limited=False, seed=1)
-    assert "0.67 times the products directly" in found.sentences[0]
+    assert "0.67 times the requests of the product services alone" in found.sentences[0]
     assert "at least 0.5 times: holds" in found.sentences[0]
     assert "at least 10 times: holds" in found.sentences[1]
-    assert max(map(len, chain.table(found).splitlines()[:4])) <= 80
+    assert max(map(len, chain.table(found).splitlines())) <= 80
 
 
 def test_chain_that_falls_short_is_reported_so() -> None:
