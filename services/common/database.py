@@ -18,10 +18,11 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from services.common.breaker import Breaker
+from services.common.failures import DatabaseDown, OutcomeUnknown
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.0
-STATEMENT_TIMEOUT_S = 3.0
+STATEMENT_TIMEOUT_S = 2.0
 REST_S = 0.5
 IDLE_KEPT = 8
 CONFLICT_TRIES = 4
@@ -29,14 +30,6 @@ CONFLICT_TRIES = 4
 T = TypeVar("T")
 Cursor = extensions.cursor
 Work = Callable[[Cursor], T]
-
-
-class DatabaseDown(Exception):
-    """PostgreSQL did not answer in time, or refused us; nothing was committed."""
-
-
-class OutcomeUnknown(Exception):
-    """The connection broke during COMMIT: the transaction may or may not have happened."""
 
 
 class _TooLate(psycopg2.OperationalError):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from flask import Response
 
-from services.common.database import DatabaseDown
-from services.common.redis_store import RedisDown
+from services.common.failures import DatabaseDown, RedisDown
 from services.common.settings import Settings
 from services.common.wsgi import answer
 

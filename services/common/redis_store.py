@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from services.common.breaker import Breaker
+from services.common.failures import RedisDown
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 0.25
@@ -25,10 +26,6 @@ COMMAND_TIMEOUT_S = 0.25
 REST_S = 1.0
 Argument = bytes | str | int
 Link = Any  # redis-py ships its types, but leaves Connection without.
-
-
-class RedisDown(Exception):
-    """Redis did not answer, or is being left alone for a moment because it did not."""
 
 
 class Script:

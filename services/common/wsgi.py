@@ -15,9 +15,8 @@ from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
-from services.common.database import DatabaseDown, OutcomeUnknown
+from services.common.failures import DatabaseDown, OutcomeUnknown, RedisDown
 from services.common.logs import Log
-from services.common.redis_store import RedisDown
 from services.common.request_id import RequestIds
 from services.common.settings import Settings
 

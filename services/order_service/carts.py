@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Iterable
 
 from services.common.catalogue import keys_of_change
-from services.common.redis_store import RedisDown, RedisStore, Script
+from services.common.failures import RedisDown
+from services.common.redis_store import RedisStore, Script
 from services.common.wsgi import ApiError
 from services.order_service.requests import LINES_MAX, QUANTITY_MAX, Lines
 

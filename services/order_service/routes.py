@@ -7,8 +7,9 @@ from flask import Flask, Response, request
 from services.common import health
 from services.common.catalogue import CURRENCY
 from services.common.database import Database
+from services.common.failures import RedisDown
 from services.common.logs import Log
-from services.common.redis_store import RedisDown, RedisStore
+from services.common.redis_store import RedisStore
 from services.common.settings import Settings
 from services.common.wsgi import ApiError, answer, json_object, make_app, request_id
 from services.order_service.carts import Carts, forget_products, new_session

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from services.common.catalogue import lease_key
-from services.common.redis_store import RedisDown, RedisStore, Script
+from services.common.failures import RedisDown
+from services.common.redis_store import RedisStore, Script
 
 LEASE_MS = 1500
 WAITS = 5

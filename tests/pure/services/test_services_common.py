@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from services.api_gateway import messages, routes
 from services.common.breaker import Breaker
 from services.common.catalogue import LIST_KEY, keys_of_change, lease_key
+from services.common.failures import RedisDown
 from services.common.logs import Log
-from services.common.redis_store import RedisDown, RedisStore
+from services.common.redis_store import RedisStore
 from services.common.request_id import RequestIds
 from services.common.settings import SettingError, from_environment
 from services.product_service.cache import Cache
