@@ -50,8 +50,10 @@ def clashes(*routes: dict[str, str], own: frozenset[str] = frozenset()) -> list[
 
 def test_a_route_into_a_declared_subnet_is_named_with_its_device():
     assert clashes({"dst": "172.30.0.0/16", "dev": "wg0"}) == [
-        "subnet 172.30.0.0/24: is taken: this host reaches 172.30.0.0/16 through wg0; "
-        "choose another docker_subnet for app in topology.yml"
+        (
+            "subnet 172.30.0.0/24: is taken: this host reaches 172.30.0.0/16 through wg0; "
+            "choose another docker_subnet for app in topology.yml"
+        )
     ]
 
 

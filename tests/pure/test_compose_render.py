@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +22,7 @@ def plan_of(shape: str = "flat", instance: str = "main", *, limited: bool = True
     return resolve(load(REPOSITORY / "topology.yml"), shape, instance, limited=limited)
 
 
-def compose_of(plan: Plan) -> dict[str, dict[str, dict]]:
+def compose_of(plan: Plan) -> Any:
     return yaml.safe_load(render_files(plan)["compose/docker-compose.yml"])
 
 

@@ -17,14 +17,14 @@ from twinstack.software.wheels import service_files
 
 REPOSITORY = Path(__file__).parents[2]
 LISTED = """\
-Debian|bookworm|http://a.example/debian/|bookworm|main|amd64
-Debian|bookworm|http://a.example/debian/|bookworm|non-free-firmware|amd64
-Debian|bookworm-updates|http://a.example/debian/|bookworm-updates|main|amd64
-Debian|bookworm-security|http://a.example/security/|bookworm-security|main|amd64
-Debian Backports|bookworm-backports|http://a.example/debian/|bookworm-backports|main|amd64
-Debian|bookworm|http://a.example/debian/|bookworm|main|arm64
-Node Source|nodistro|http://b.example/node|nodistro|main|amd64
-Debian|trixie|http://a.example/debian/|trixie|main|amd64
+Debian|bookworm|http://a.example/debian/|bookworm|main|amd64|$(SIGNED_BY)
+Debian|bookworm|http://a.example/debian/|bookworm|non-free-firmware|amd64|$(SIGNED_BY)
+Debian|bookworm-updates|http://a.example/debian/|bookworm-updates|main|amd64|$(SIGNED_BY)
+Debian|bookworm-security|http://a.example/security/|bookworm-security|main|amd64|$(SIGNED_BY)
+Debian Backports|bookworm-backports|http://a.example/debian/|bookworm-backports|main|amd64|$(SIGNED_BY)
+Debian|bookworm|http://a.example/debian/|bookworm|main|arm64|
+Node Source|nodistro|http://b.example/node|nodistro|main|amd64|$(SIGNED_BY)
+Debian|trixie|http://a.example/debian/|trixie|main|amd64|$(SIGNED_BY)
 """
 
 
@@ -38,15 +38,23 @@ def test_only_the_distributions_own_archive_of_the_suite_is_used():
 
 def test_ubuntus_universe_is_used_too():
     listed = (
-        "Ubuntu|noble|http://u.example/ubuntu/|noble|main|amd64\n"
-        "Ubuntu|noble|http://u.example/ubuntu/|noble|universe|amd64\n"
-        "Ubuntu|noble|http://u.example/ubuntu/|noble-security|universe|amd64\n"
+        "Ubuntu|noble|http://u.example/ubuntu/|noble|main|amd64|\n"
+        "Ubuntu|noble|http://u.example/ubuntu/|noble|universe|amd64|\n"
+        "Ubuntu|noble|http://u.example/ubuntu/|noble-security|universe|amd64|\n"
     )
     assert sources_of(listed, "ubuntu", "noble", "amd64") == (
         "deb http://u.example/ubuntu/ noble main",
         "deb http://u.example/ubuntu/ noble universe",
         "deb http://u.example/ubuntu/ noble-security universe",
     )
+
+
+def test_sources_are_held_to_the_key_that_apt_names_else_to_the_distributions():
+    listed = "Debian|bookworm|http://a.example/|bookworm|main|amd64|"
+    named = sources_of(listed + "/k/own.gpg", "debian", "bookworm", "amd64", "/k/debian.gpg")
+    assert named == ("deb [signed-by=/k/own.gpg] http://a.example/ bookworm main",)
+    unnamed = sources_of(listed + "$(SIGNED_BY)", "debian", "bookworm", "amd64", "/k/debian.gpg")
+    assert unnamed == ("deb [signed-by=/k/debian.gpg] http://a.example/ bookworm main",)
 
 
 def test_os_release_is_read_with_and_without_quotes():
@@ -58,9 +66,14 @@ def test_os_release_is_read_with_and_without_quotes():
 
 def test_a_directory_is_whole_or_absent(tmp_path: Path):
     target = tmp_path / "thing"
-    with pytest.raises(RuntimeError), aside(target) as building:
-        (building / "half").touch()
-        raise RuntimeError
+
+    def interrupted() -> None:
+        with aside(target) as fresh:
+            (fresh / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
     with aside(target) as fresh:
         (fresh / "whole").touch()

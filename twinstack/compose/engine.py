@@ -23,7 +23,7 @@ from docker.errors import DockerException
 
 from twinstack.compose import leftovers
 from twinstack.errors import CannotTell, Missing, StepFailed
-from twinstack.software.building import locked
+from twinstack.software.building import locked, remove_tree
 from twinstack.software.roots import STATE
 
 START_TIMEOUT_S = 60.0
@@ -132,6 +132,19 @@ def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker
     return client
 
 
+def revive(place: EnginePlace, progress: Callable[[str], None]) -> None:
+    """Start our engine again if it died: only it can take its bridges and rules away cleanly."""
+    record = _read_record(place)
+    if record is None or _alive(record) or connect(place) or not place.data_root.exists():
+        return
+    with locked(place.state, progress):
+        progress("engine: ours died: starting it again, to tidy up with it")
+        try:
+            _start(place)
+        except StepFailed as error:  # what it left is then removed piece by piece
+            progress(str(error))
+
+
 def is_ours(place: EnginePlace) -> bool:
     """Say whether an engine that we started is running."""
     record = _read_record(place)
@@ -145,8 +158,9 @@ def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[st
     and leaves it running while it has containers that are not ours to remove.
     """
     record = _read_record(place)
-    if record is None:
-        return ()
+    if record is None:  # never started, or before the host's last boot
+        gone = connect(place) is None and remove_tree(place.data_root)
+        return (f"engine: {place.data_root}",) if gone else ()
     with locked(place.state, progress):
         removed: list[str] = []
         if _alive(record):
@@ -171,7 +185,11 @@ def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[st
 
 
 def _start(place: EnginePlace) -> docker.DockerClient:
-    before = leftovers.observe(place.prefix)
+    # One that died left the host changed: what was before it still counts.
+    record = _read_record(place)
+    before = (
+        leftovers.Before.from_json(record["before"]) if record else leftovers.observe(place.prefix)
+    )
     settings = {
         "hosts": [f"unix://{place.socket}"],
         "data-root": str(place.data_root),

@@ -10,7 +10,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from twinstack.compose.bring_up import project_containers
-from twinstack.compose.engine import DEFAULT, EnginePlace, connect, stop_engine
+from twinstack.compose.engine import DEFAULT, EnginePlace, connect, revive, stop_engine
 from twinstack.compose.images import remove_images
 from twinstack.compose.render import INSTANCE_LABEL, state_directory
 from twinstack.errors import SeveralFailed
@@ -80,6 +80,7 @@ def _down(
 ) -> tuple[list[str], list[Exception]]:
     removed: list[str] = []
     failures: list[Exception] = []
+    revive(place, progress)
     client = connect(place)
     if client is None:
         return removed, failures

@@ -13,7 +13,7 @@ from pathlib import Path
 from twinstack.errors import CannotTell, Missing
 from twinstack.shell import run
 
-_FIELDS = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ARCHITECTURE)"
+_FIELDS = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ARCHITECTURE)|$(SIGNED_BY)"
 _POCKETS = ("", "-updates", "-security")
 _COMPONENTS = ("main", "universe")
 #: How apt reaches its mirrors from here (proxies, time checks) must hold inside the trees too.
@@ -48,7 +48,10 @@ def host_archive() -> Archive:
         )  # fmt: skip
     listed = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).stdout
     architecture = run(["dpkg", "--print-architecture"]).stdout.strip()
-    sources = sources_of(listed, distribution, suite, architecture)
+    keyring = Path(f"/usr/share/keyrings/{distribution}-archive-keyring.gpg")
+    sources = sources_of(
+        listed, distribution, suite, architecture, str(keyring) if keyring.exists() else ""
+    )
     if not sources:
         raise Missing(
             "apt", f"knows no packages of {distribution} {suite}",
@@ -67,15 +70,21 @@ def os_release(text: str) -> dict[str, str]:
     return {name: value.strip("\"'") for name, separator, value in pairs if separator}
 
 
-def sources_of(listed: str, distribution: str, suite: str, architecture: str) -> tuple[str, ...]:
-    """Keep the distribution's own archive of one suite: no backports, no third party."""
+def sources_of(
+    listed: str, distribution: str, suite: str, architecture: str, keyring: str = ""
+) -> tuple[str, ...]:
+    """Keep the distribution's own archive of one suite: no backports, no third party.
+
+    `keyring` is for sources of which apt does not say by whose key they are signed.
+    """
     wanted = {suite + pocket for pocket in _POCKETS}
     found: list[str] = []
     for line in listed.splitlines():
-        origin, codename, uri, release, component, arch = line.split("|")
+        origin, codename, uri, release, component, arch, signed_by = line.split("|")
         # A security archive may give its codename with or without the pocket.
         ours = origin.lower() == distribution and {codename, release.split("/")[0]} & wanted
-        source = f"deb {uri} {release} {component}"
+        key = signed_by if signed_by.startswith("/") else keyring  # apt before 2.7: no answer
+        source = f"deb {f'[signed-by={key}] ' if key else ''}{uri} {release} {component}"
         if ours and component in _COMPONENTS and arch == architecture and source not in found:
             found.append(source)
     return tuple(found)
