@@ -17,9 +17,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from twinstack import shell
 from twinstack.errors import StepFailed
-from twinstack.namespaces import cgroups, kernel, observe, rules, supervisor
+from twinstack.namespaces import cgroups, kernel, rules, supervisor
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.steps import (
+    NAMESPACE_SYSCTLS,
     Bridge,
     Cgroup,
     Change,
@@ -143,7 +144,7 @@ def _sysctl(places: Places, step: Sysctl, facts: Facts) -> None:
             former = {**journal.sysctls, step.key: facts.sysctls[step.key]}
             write_journal(places, replace(journal, sysctls=former))
     with _saying(step.name):
-        observe.sysctl_path(step.key).write_text(step.value)
+        kernel.sysctl_path(step.key).write_text(step.value)
 
 
 def _namespaces(places: Places, todo: Sequence[Namespace], facts: Facts) -> None:
@@ -161,12 +162,12 @@ def _namespaces(places: Places, todo: Sequence[Namespace], facts: Facts) -> None
             journal = read_journal(places)
             write_journal(places, replace(journal, namespaces={**journal.namespaces, name: inode}))
 
-        kernel.create(fresh, made)
+        kernel.create(fresh, NAMESPACE_SYSCTLS, made)
 
     def loopback(name: str) -> None:
         with IPRoute() as netlink, _saying(f"namespace {name}"):
             netlink.link("set", index=1, state="up")
-            observe.sysctl_path("net.ipv4.ip_unprivileged_port_start").write_text("0")
+            kernel.set_sysctls(NAMESPACE_SYSCTLS)
 
     if todo:
         kernel.visit([step.namespace for step in todo], loopback)
@@ -189,6 +190,8 @@ def _veth(netlink: IPRoute, step: VethPair, facts: Facts) -> None:
     index = outside.index if outside else netlink.link_lookup(ifname=step.host_end)[0]
     bridge = netlink.link_lookup(ifname=step.bridge)[0]
     _set_up(netlink, index, step.mtu, step.mark, bridge)
+    if step.hairpin or (outside and outside.hairpin):
+        netlink.brport("set", index=index, mode=int(step.hairpin))
     with IPRoute(netns=pin) as within:
         link = within.link_lookup(ifname=step.link)[0]
         _set_up(within, link, step.mtu, None)

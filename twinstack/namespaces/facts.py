@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
-    """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only."""
+    """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only; `hairpin` of its port."""
 
     name: str
     index: int
@@ -23,6 +23,7 @@ class LinkFacts:
     master: str | None
     addresses: frozenset[str] = frozenset()
     autoconfigures_ipv6: bool = True
+    hairpin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class NamespaceFacts:
     ours: bool
     links: Mapping[str, LinkFacts] = field(default_factory=dict)
     default_gateway: str | None = None
-    first_unprivileged_port: int = 1024
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,10 +120,26 @@ def mount_pins() -> None:
     _call("mount", b"", directory, b"none", _MS_SHARED | _MS_REC, None)
 
 
-def create(names: Iterable[str], made: Callable[[str, int], None]) -> None:
+def sysctl_path(key: str) -> Path:
+    """Give the file behind a switch; an interface's name may hold a dot, ours never do."""
+    return Path("/proc/sys") / key.replace(".", "/")
+
+
+def set_sysctls(wanted: Iterable[tuple[str, str]]) -> None:
+    """Set switches of the namespace that this thread is in. Raises: OSError."""
+    for key, value in wanted:
+        sysctl_path(key).write_text(value)
+
+
+def create(
+    names: Iterable[str],
+    sysctls: Iterable[tuple[str, str]],
+    made: Callable[[str, int], None],
+) -> None:
     """Make network namespaces and pin each under /run/netns, all in one child.
 
-    `made` is told of each with its inode, in the child. Raises: StepFailed.
+    `sysctls` are set inside each. `made` is told of each with its inode, in the child.
+    Raises: StepFailed.
     Same as: ip netns add NAME, once for each.
     """
 
@@ -138,7 +154,7 @@ def create(names: Iterable[str], made: Callable[[str, int], None]) -> None:
             except OSError as error:
                 raise StepFailed(f"namespace {name}", "cannot be made", str(error)) from error
             made(name, pin.stat().st_ino)
-            Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+            set_sysctls(sysctls)
 
     in_child(build)
 

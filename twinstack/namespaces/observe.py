@@ -19,7 +19,14 @@ from twinstack import shell
 from twinstack.errors import Missing
 from twinstack.namespaces import cgroups, kernel, supervisor
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
-from twinstack.namespaces.steps import Cgroup, Directory, File, Step, Sysctl
+from twinstack.namespaces.steps import (
+    NAMESPACE_SYSCTLS,
+    Cgroup,
+    Directory,
+    File,
+    Step,
+    Sysctl,
+)
 from twinstack.plan import Plan
 from twinstack.state import Places, read_journal
 
@@ -84,6 +91,7 @@ def read_links(netlink: IPRoute) -> dict[str, LinkFacts]:
             master=by_index.get(message.get_attr("IFLA_MASTER") or 0),
             addresses=frozenset(addresses.get(message["index"], ())),
             autoconfigures_ipv6=_autoconfigures_ipv6(message),
+            hairpin=_hairpin(message),
         )
         for message in dumped
     }
@@ -92,6 +100,15 @@ def read_links(netlink: IPRoute) -> dict[str, LinkFacts]:
 def _kind(message: Any) -> str | None:
     info = message.get_attr("IFLA_LINKINFO")
     return info.get_attr("IFLA_INFO_KIND") if info else None
+
+
+def _hairpin(message: Any) -> bool:
+    info = message.get_attr("IFLA_LINKINFO")
+    port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    # Of a port of something other than a bridge the data is not taken apart.
+    return (
+        port is not None and hasattr(port, "get_attr") and bool(port.get_attr("IFLA_BRPORT_MODE"))
+    )
 
 
 def _autoconfigures_ipv6(message: Any) -> bool:
@@ -132,17 +149,10 @@ def read_namespaces(
                 ours=recorded.get(name) == inodes[name] or unrecorded,
                 links=read_links(netlink),
                 default_gateway=gateways[0] if gateways else None,
-                first_unprivileged_port=int(
-                    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()
-                ),
+                sysctls=read_sysctls(key for key, _ in NAMESPACE_SYSCTLS),
             )
 
     return kernel.visit(present, look) if present else {}
-
-
-def sysctl_path(key: str) -> Path:
-    """Give the file behind a switch; an interface's name may hold a dot, ours never do."""
-    return Path("/proc/sys") / key.replace(".", "/")
 
 
 def read_sysctls(keys: Iterable[str]) -> dict[str, str]:
@@ -150,7 +160,7 @@ def read_sysctls(keys: Iterable[str]) -> dict[str, str]:
     found = {}
     for key in keys:
         try:
-            found[key] = sysctl_path(key).read_text().strip()
+            found[key] = kernel.sysctl_path(key).read_text().strip()
         except FileNotFoundError:
             continue
     return found

@@ -22,12 +22,29 @@ def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
 
     Raises: NotOurs for one clash, SeveralFailed for more.
     """
+    if other := _other_instance(plan, steps, facts):
+        raise other
     clashes = [*_links(plan, steps, facts), *_namespaces(steps, facts),
                *_subnets(plan, facts), *_ports(plan, facts)]  # fmt: skip
     if len(clashes) == 1:
         raise clashes[0]
     if clashes:
         raise SeveralFailed("net.up", clashes)
+
+
+def _other_instance(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> NotOurs | None:
+    """Say once, not for every link, that another instance holds our names on this host."""
+    for step in steps:
+        if isinstance(step, Bridge) and (link := facts.links.get(step.link)):
+            product, _, instance = (link.alias or "").partition(":")
+            if product == plan.mark.partition(":")[0] and instance != plan.instance:
+                return NotOurs(
+                    f"bridge {step.link}",
+                    "is not ours",
+                    f"it belongs to instance {instance}, and namespace worlds share their names",
+                    f"take that one down first (TWINSTACK_INSTANCE={instance} invoke net.down)",
+                )
+    return None
 
 
 def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:

@@ -15,6 +15,15 @@ from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.plan import Limits, Plan, Replica
 
+#: What is set in every namespace that we make. A service may bind any port in it, since nothing
+#: else lives there. A redirect is not followed: the host sends one when two neighbours talk by way
+#: of its forwarded port, and it would lead past the address translation.
+NAMESPACE_SYSCTLS = (
+    ("net.ipv4.ip_unprivileged_port_start", "0"),
+    ("net.ipv4.conf.all.accept_redirects", "0"),
+    ("net.ipv4.conf.default.accept_redirects", "0"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sysctl:
@@ -75,11 +84,12 @@ class Bridge:
 class Namespace:
     """Make a network namespace, pinned where `ip netns` looks, with its loopback up.
 
-    Unprivileged processes may bind every port in it: nothing but the service lives there.
-    Source: network_namespaces(7). Same as: ip netns add NAME.
+    `sysctls` are the switches set inside it. Source: network_namespaces(7).
+    Same as: ip netns add NAME.
     """
 
     namespace: str
+    sysctls: tuple[tuple[str, str], ...]
 
     @property
     def name(self) -> str:
@@ -91,7 +101,7 @@ class Namespace:
         return (
             f"ip netns add {self.namespace}",
             f"ip -n {self.namespace} link set dev lo up",
-            f"{inside} sysctl -w net.ipv4.ip_unprivileged_port_start=0",
+            *(f"{inside} sysctl -w {key}={value}" for key, value in self.sysctls),
         )
 
     def difference(self, facts: Facts) -> str | None:
@@ -101,7 +111,10 @@ class Namespace:
         lo = there.links.get("lo")
         if lo is None or not lo.up:
             return "its loopback is down"
-        return None if there.first_unprivileged_port == 0 else "low ports are closed in it"
+        for key, value in self.sysctls:
+            if there.sysctls.get(key) != value:
+                return f"{key} in it is {there.sysctls.get(key)}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,8 @@ class VethPair:
     """Join a namespace to a bridge, its address and default route set inside.
 
     The peer is created where it belongs: moving it there later costs the kernel 18 ms.
+    `hairpin`: frames may leave by the port that they came in by, which one behind a door needs to
+    reach itself by way of the host (with br_netfilter the bridge turns its frames round).
     Units: mtu in bytes. Raises: NotOurs if either name is somebody else's.
     Source: veth(4). Same as: ip link add A type veth peer name B netns N.
     """
@@ -121,6 +136,7 @@ class VethPair:
     gateway: IPv4Address
     mtu: int
     mark: str
+    hairpin: bool = False
 
     @property
     def name(self) -> str:
@@ -135,6 +151,11 @@ class VethPair:
         return (
             f"ip link add name {self.host_end} mtu {self.mtu} {queues} type veth {peer}",
             f"ip link set dev {self.host_end} {marked} master {self.bridge} up",
+            *(
+                (f"ip link set dev {self.host_end} type bridge_slave hairpin on",)
+                if self.hairpin
+                else ()
+            ),
             f"{inside} link set dev {self.link} addrgenmode none up",
             f"{inside} address add {self.address} dev {self.link}",
             f"{inside} route add default via {self.gateway}",
@@ -146,6 +167,8 @@ class VethPair:
             return reason
         if outside and outside.master != self.bridge:
             return f"hangs on {outside.master or 'no bridge'}"
+        if outside and outside.hairpin != self.hairpin:
+            return "may not turn frames round" if self.hairpin else "may turn frames round"
         namespace = facts.namespaces.get(self.namespace)
         inside = namespace.links.get(self.link) if namespace else None
         if reason := _link_difference(inside, self.mtu):
@@ -343,7 +366,7 @@ def _network_steps(plan: Plan) -> Iterator[Step]:
         yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
     yield from (Rules(hook) for hook in rules.hooks(plan))
     for replica in plan.replicas:
-        yield Namespace(replica.name)
+        yield Namespace(replica.name, NAMESPACE_SYSCTLS)
         yield _veth(plan, replica)
 
 
@@ -357,6 +380,9 @@ def _veth(plan: Plan, replica: Replica) -> VethPair:
         gateway=replica.gateway,
         mtu=plan.mtu,
         mark=plan.mark,
+        hairpin=any(
+            door.replica == replica.name for door in plan.host_ports if door.world == "net"
+        ),
     )
 
 

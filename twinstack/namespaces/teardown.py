@@ -156,7 +156,7 @@ def _links(places: Places, journal: Journal) -> Iterator[str]:
 
 def _sysctls(places: Places, journal: Journal) -> Iterator[str]:
     for key, former in journal.sysctls.items():
-        path = observe.sysctl_path(key)
+        path = kernel.sysctl_path(key)
         if path.exists() and path.read_text().strip() != former:
             path.write_text(former)
             yield f"sysctl {key} (back to {former})"

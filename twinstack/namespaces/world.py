@@ -154,17 +154,18 @@ class NamespaceWorld:
         """Probe every replica at once, each in its own namespace and root."""
         _, told = supervisor.observe(self._places)
         processes = {one.replica: one for one in told}
+        made = read_journal(self._places).namespaces
 
         def state_of(replica: Replica) -> ServiceState:
             process = processes.get(replica.name)
             pid = process.pid if process else None
             state: State
             detail = ""
-            if not kernel.is_pinned(replica.name):
-                state, detail = "absent", "no such namespace"
+            if replica.name not in made or not kernel.is_pinned(replica.name):
+                state, detail = "absent", ""
             elif pid is None:
                 state = "stopped"
-                detail = process.state.lower() if process else "the supervisor does not know it"
+                detail = process.state.lower() if process else "not supervised"
             else:
                 state, detail = _probe(replica, pid)
             return ServiceState(

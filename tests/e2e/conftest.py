@@ -1,0 +1,35 @@
+"""One namespace world for the tests that only look at it, in a host of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox import REPOSITORY, Sandbox, sandbox
+from twinstack.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def software() -> None:
+    """Build what the services run on, out here where the package mirrors are."""
+    if os.geteuid() != 0:
+        pytest.skip("this needs root: the test makes network namespaces")
+    Stack("main", REPOSITORY / "topology.yml").software(print)
+
+
+@pytest.fixture(scope="module")
+def host(request: pytest.FixtureRequest, software: None) -> Iterator[Sandbox]:
+    """Give a host on which nothing is up."""
+    name = Path(str(request.path)).stem.removeprefix("test_").replace("_", "-")[:8].strip("-")
+    with sandbox(name) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def flat(host: Sandbox) -> Sandbox:
+    """Give a host on which the flat namespace world is up."""
+    host.invoke("net.up")
+    return host

@@ -1,0 +1,172 @@
+"""The seed's promises, word for word, on the flat namespace world; and who can reach it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, Sandbox, eventually
+
+pytestmark = pytest.mark.e2e
+
+SEED = {"nginx-lb", "api-gateway", "product-service", "order-service", "redis-cache", "postgres-db"}
+OTHERS = {"service-registry", "product-service-2", "product-service-3"}
+LISTEN = (
+    "import socket,sys;s=socket.create_server(('{0}', {1}));c,a=s.accept();"
+    "c.sendall(a[0].encode());c.close()"
+)
+
+
+def test_namespaces_bear_the_seeds_names(flat: Sandbox) -> None:
+    listed = flat.run("ip", "netns", "list").stdout.splitlines()
+    assert {line.split()[0] for line in listed} == SEED | OTHERS
+
+
+def test_the_bridge_has_the_seeds_address(flat: Sandbox) -> None:
+    assert "inet 10.0.0.1/24" in flat.run("ip", "addr", "show", "br-app").stdout
+
+
+def test_health_answers_by_the_load_balancer(flat: Sandbox) -> None:
+    assert json.loads(flat.fetch("http://10.0.0.10/health"))["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["http://10.0.0.10", "http://localhost:8080", "http://127.0.0.1:8080",
+     f"http://{HOST_ADDRESS}:8080"],
+)  # fmt: skip
+def test_products_are_reached_from_the_host(flat: Sandbox, where: str) -> None:
+    assert len(json.loads(flat.fetch(f"{where}/api/products"))["products"]) >= 20
+
+
+def test_products_are_reached_from_another_machine(flat: Sandbox) -> None:
+    found = flat.fetch(f"http://{HOST_ADDRESS}:8080/api/products", where="internet")
+    assert len(json.loads(found)["products"]) >= 20
+
+
+@pytest.mark.parametrize("name", ["product-service", "nginx-lb"])
+def test_products_are_reached_from_a_namespace_by_the_hosts_port(flat: Sandbox, name: str) -> None:
+    done = flat.invoke("net.exec", name, "--", "curl", "-sS", "--max-time", "5",
+                       f"http://{HOST_ADDRESS}:8080/health")  # fmt: skip
+    assert json.loads(done.stdout)["status"] == "ok"
+
+
+def test_a_namespace_reaches_the_internet_as_the_host(flat: Sandbox) -> None:
+    listener = flat.start("/usr/bin/python3", "-c", LISTEN.format("0.0.0.0", 80), where="internet")
+    try:
+        eventually(
+            lambda: "LISTEN" in flat.run("ss", "-Hltn", "sport = :80", where="internet").stdout,
+            within_s=5,
+        )
+        seen = flat.invoke("net.exec", "product-service", "--", "bash", "-c",
+                           f"cat < /dev/tcp/{INTERNET_ADDRESS}/80").stdout  # fmt: skip
+    finally:
+        listener.kill()
+        listener.wait()
+    assert seen == HOST_ADDRESS
+
+
+def test_everything_holds_where_docker_set_forward_to_drop(flat: Sandbox) -> None:
+    flat.run("iptables", "-P", "FORWARD", "DROP")
+    # Only where br_netfilter is there can Docker turn it on.
+    flat.run("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1", check=False)
+    try:
+        assert json.loads(flat.fetch("http://10.0.0.10/health"))["status"] == "ok"
+        found = flat.fetch(f"http://{HOST_ADDRESS}:8080/health", where="internet")
+        assert json.loads(found)["status"] == "ok"
+    finally:
+        flat.run("iptables", "-P", "FORWARD", "ACCEPT")
+
+
+def _loopback_datagram_arrives(host: Sandbox) -> bool:
+    """Send the host's 127.0.0.1 a datagram from within a namespace, past its routing."""
+    listener = host.start(
+        "/usr/bin/python3", "-c",
+        "import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);"
+        "s.bind(('127.0.0.1',9999));s.settimeout(1.5);print('ready',flush=True);"
+        "print(s.recv(9))",
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert listener.stdout is not None
+    assert listener.stdout.readline() == "ready\n"
+    # Not from /sys: it shows the network namespace that it was mounted in.
+    mac = host.run("ip", "-o", "link", "show", "br-app").stdout.split("link/ether ")[1][:17]
+    script = Path(__file__).with_name("send_to_loopback.py")
+    host.invoke("net.exec", "product-service", "--", "/usr/bin/python3", str(script), mac)
+    listener.wait()
+    return "hello" in listener.stdout.read()
+
+
+def test_a_namespace_cannot_reach_the_hosts_own_loopback(flat: Sandbox) -> None:
+    assert not _loopback_datagram_arrives(flat)
+    # And the guard is what refuses: without it the datagram arrives.
+    chain = next(
+        line.split()[1]
+        for line in flat.run("iptables", "-t", "raw", "-S").stdout.splitlines()
+        if line.startswith("-N TS-")
+    )
+    flat.run("iptables", "-t", "raw", "-F", chain)
+    try:
+        assert _loopback_datagram_arrives(flat)
+    finally:
+        flat.invoke("net.up")
+    assert not _loopback_datagram_arrives(flat)
+
+
+def test_processes_are_unprivileged_and_limited(flat: Sandbox) -> None:
+    pids = {name: state["pid"] for name, state in flat.status().items()}
+    assert set(pids) == SEED | OTHERS
+    for name, pid in pids.items():
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        assert "0" not in status["Uid"].split(), name
+        assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, name
+        assert status["NoNewPrivs"] == "1", name
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+        assert f"/twinstack/{flat.instance}/{name}\n" in groups, name
+
+
+def test_requests_are_balanced_and_carry_one_id_through_every_log(flat: Sandbox) -> None:
+    served: dict[str, int] = {}
+    for number in range(30):
+        header = flat.fetch("http://10.0.0.10/api/products/1", "-o", "/dev/null", "-D", "-",
+                            "-H", f"X-Request-ID: e2e-balance-{number:04}")  # fmt: skip
+        lines = dict(line.split(": ", 1) for line in header.splitlines() if ": " in line)
+        found = {key.lower(): value for key, value in lines.items()}
+        assert found["x-request-id"] == f"e2e-balance-{number:04}"
+        served[found["x-served-by"]] = served.get(found["x-served-by"], 0) + 1
+    assert set(served) == {"product-service", "product-service-2", "product-service-3"}
+    assert max(served.values()) - min(served.values()) <= 2
+    logs = {name: flat.invoke("net.logs", name, "--lines", "400").stdout
+            for name in ("nginx-lb", "api-gateway", *served)}  # fmt: skip
+    assert "e2e-balance-0007" in logs["nginx-lb"]
+    assert "e2e-balance-0007" in logs["api-gateway"]
+    assert sum("e2e-balance-0007" in logs[name] for name in served) == 1
+
+
+def test_an_order_is_made_once_for_one_key(flat: Sandbox) -> None:
+    body = json.dumps({"items": [{"product_id": 3, "quantity": 2}]})
+    words = ("-X", "POST", "-H", "Content-Type: application/json", "-H",
+             "Idempotency-Key: e2e-key-1", "-d", body)  # fmt: skip
+    first = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
+    second = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
+    assert first["id"] == second["id"]
+    again = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{first['id']}"))
+    assert again["items"] == first["items"]
+
+
+def test_a_second_up_does_nothing_and_keeps_every_process(flat: Sandbox) -> None:
+    before = {name: state["pid"] for name, state in flat.status().items()}
+    assert "Nothing to do" in flat.invoke("net.plan").stdout
+    flat.invoke("net.up")
+    assert before == {name: state["pid"] for name, state in flat.status().items()}
+
+
+def test_status_exits_zero_when_all_is_well(flat: Sandbox) -> None:
+    assert flat.invoke("net.status", check=False).returncode == 0

@@ -1,0 +1,207 @@
+"""The life of a namespace world: death and return, down and up, crashes, strangers, residue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.sandbox import INVOKE, Sandbox, eventually, snapshot
+
+pytestmark = pytest.mark.e2e
+
+REPLICAS = (
+    "nginx-lb", "api-gateway", "product-service", "product-service-2", "product-service-3",
+    "order-service", "service-registry", "redis-cache", "postgres-db",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_a_killed_process_is_back_and_healthy_within_five_seconds(flat: Sandbox, name: str) -> None:
+    old = flat.status()[name]["pid"]
+    os.kill(old, signal.SIGKILL)
+
+    def back() -> bool:
+        state = flat.status()[name]
+        return state["pid"] not in {None, old} and state["state"] == "healthy"
+
+    eventually(back, within_s=5)
+    # The rest of the chain finds its way back too before the next one is killed.
+    eventually(
+        lambda: flat.invoke("net.status", check=False).returncode == 0,
+        within_s=10,
+    )
+
+
+def test_data_survives_down_and_up(flat: Sandbox) -> None:
+    body = json.dumps({"items": [{"product_id": 5, "quantity": 1}]})
+    made = json.loads(
+        flat.fetch("http://10.0.0.10/api/orders", "-X", "POST", "-H",
+                   "Content-Type: application/json", "-d", body)
+    )  # fmt: skip
+    flat.invoke("net.down")
+    assert flat.run("ip", "netns", "list").stdout == ""
+    flat.invoke("net.up")
+    found = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{made['id']}"))
+    assert found["id"] == made["id"]
+
+
+def test_services_answer_without_redis_and_say_so_without_postgresql(flat: Sandbox) -> None:
+    ours = f"unix:///run/twinstack/{flat.instance}/supervisor.sock"
+    conf = f"/run/twinstack/{flat.instance}/supervisord.conf"
+    software = flat.run("sh", "-c", "ls -dt /var/lib/twinstack/software/*/supervisor | head -1")
+
+    def control(*words: str) -> None:
+        flat.run("env", f"PYTHONPATH={software.stdout.strip()}", "/usr/bin/python3", "-m",
+                 "supervisor.supervisorctl", "-c", conf, "-s", ours, *words)  # fmt: skip
+
+    def code(path: str) -> str:
+        return flat.fetch(f"http://10.0.0.10{path}", "-o", "/dev/null", "-w", "%{http_code}")
+
+    control("stop", "redis-cache")
+    try:
+        assert code("/api/products/2") == "200"
+    finally:
+        control("start", "redis-cache")
+    control("stop", "postgres-db")
+    try:
+        eventually(lambda: flat.status()["order-service"]["state"] == "unhealthy", within_s=5)
+        assert code("/api/orders/1") == "503"
+    finally:
+        control("start", "postgres-db")
+    eventually(lambda: flat.invoke("net.status", check=False).returncode == 0, within_s=10)
+
+
+def test_drift_is_named_and_repaired(flat: Sandbox) -> None:
+    flat.run("ip", "link", "set", "br-app", "down")
+    flat.run("ip", "-n", "redis-cache", "address", "flush", "dev", "eth0")
+    flat.run("ip", "netns", "delete", "order-service")
+    told = flat.invoke("net.status", check=False)
+    assert told.returncode == 1
+    assert "bridge br-app is down" in told.stdout
+    assert "10.0.0.50/24 is not on eth0" in told.stdout
+    assert "namespace order-service is absent" in told.stdout
+    kept = flat.status()["product-service"]["pid"]
+    flat.invoke("net.up")
+    assert flat.invoke("net.status", check=False).returncode == 0
+    assert flat.status()["product-service"]["pid"] == kept
+
+
+def test_two_ups_at_once_are_one_up_and_one_refusal(flat: Sandbox) -> None:
+    flat.invoke("net.down")
+    both = [flat.start(INVOKE, "net.up", stdout=-1, stderr=-1) for _ in range(2)]
+    told = [one.communicate(timeout=60) for one in both]
+    codes = sorted(one.returncode for one in both)
+    assert codes == [0, 1]
+    loser = next(text for one, text in zip(both, told, strict=True) if one.returncode == 1)
+    assert "is being changed: by pid" in loser[1]
+
+
+def test_another_shape_replaces_this_one(flat: Sandbox) -> None:
+    flat.invoke("net.up", "--shape", "tiered")
+    links = flat.run("ip", "-br", "link").stdout
+    assert "br-app" not in links
+    for bridge in ("br-frontend", "br-backend", "br-database"):
+        assert bridge in links
+    products = json.loads(flat.fetch("http://172.20.0.10/api/products"))["products"]
+    assert len(products) >= 20
+    route = flat.run("ip", "route").stdout
+    for subnet in ("172.20.0.0/24", "172.21.0.0/24", "172.22.0.0/24"):
+        assert subnet in route
+    # The host routes between tiers: one hop is taken off on the way.
+    ping = flat.invoke("net.exec", "order-service", "--", "ping", "-c1", "-W2", "172.22.0.60")
+    assert "ttl=63" in ping.stdout
+    assert flat.invoke("net.status", check=False).returncode == 0
+    flat.invoke("net.down")
+
+
+def test_down_and_clean_leave_the_host_as_it_was(host: Sandbox) -> None:
+    host.invoke("clean")
+    before = snapshot(host)
+    host.invoke("net.up")
+    host.invoke("clean")
+    after = snapshot(host)
+    assert before == after
+    told = host.invoke("clean")
+    assert "Nothing of ours is here." in told.stdout
+
+
+@pytest.mark.parametrize("after_s", [0.9, 1.3, 2.0])
+def test_an_up_killed_half_way_is_taken_down_whole(host: Sandbox, after_s: float) -> None:
+    host.invoke("clean")
+    before = snapshot(host)
+    half = host.start(INVOKE, "net.up", stdout=-3, stderr=-3, start_new_session=True)
+    time.sleep(after_s)
+    os.killpg(half.pid, signal.SIGKILL)
+    half.wait()
+    host.invoke("clean")
+    assert before == snapshot(host)
+
+
+def test_ctrl_c_undoes_what_was_half_done(host: Sandbox) -> None:
+    host.invoke("clean")
+    before = snapshot(host)
+    half = host.start(INVOKE, "net.up", stdout=-1, stderr=-1, start_new_session=True)
+    time.sleep(1.6)
+    os.killpg(half.pid, signal.SIGINT)
+    _, told = half.communicate(timeout=30)
+    assert half.returncode == 130
+    assert "undoing what was half-done" in told
+    host.invoke("clean")
+    assert before == snapshot(host)
+
+
+@pytest.mark.parametrize(
+    ("make", "unmake", "says"),
+    [
+        ("ip link add br-app type bridge", "ip link delete br-app", "bridge br-app: is not ours"),
+        ("ip netns add nginx-lb", "ip netns delete nginx-lb", "namespace nginx-lb: is not ours"),
+        ("ip route add 10.0.0.0/24 dev uplink", "ip route delete 10.0.0.0/24 dev uplink",
+         "subnet 10.0.0.0/24: is taken"),
+    ],
+)  # fmt: skip
+def test_a_strangers_object_is_one_clear_error_before_any_change(
+    host: Sandbox, make: str, unmake: str, says: str
+) -> None:
+    host.invoke("clean")
+    host.run(*make.split())
+    try:
+        before = snapshot(host)
+        told = host.invoke("net.up", check=False)
+        assert told.returncode == 1
+        assert says in told.stderr
+        assert "Traceback" not in told.stderr
+        assert before["links"] == snapshot(host)["links"]
+        host.invoke("clean")
+        assert before["links"] == snapshot(host)["links"]
+        assert before["namespaces"] == snapshot(host)["namespaces"]
+    finally:
+        host.run(*unmake.split())
+
+
+def test_a_busy_port_is_one_clear_error(host: Sandbox) -> None:
+    script = "import socket,time;s=socket.create_server(('0.0.0.0', 8080));time.sleep(60)"
+    busy = host.start("/usr/bin/python3", "-c", script)
+    try:
+        eventually(lambda: "8080" in host.run("ss", "-Hltn").stdout, within_s=5)
+        told = host.invoke("net.up", check=False)
+        assert told.returncode == 1
+        assert "port 8080: is busy" in told.stderr
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("net.up", "--shape", "round"), ("net.logs", "nobody"), ("net.exec", "nginx-lb"),
+     ("bench", "--rounds", "0"), ("bench", "--aa", "moon")],
+)  # fmt: skip
+def test_a_wrong_word_is_one_clear_line(host: Sandbox, words: tuple[str, ...]) -> None:
+    told = host.invoke(*words, check=False)
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert len(told.stderr.strip().splitlines()) == 1

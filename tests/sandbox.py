@@ -1,0 +1,162 @@
+"""A host of a test's own: a network and mount namespace with an "internet" on its far side.
+
+Everything a test makes is in there, so nothing of it can meet what runs on the machine. The
+processes that hold the namespaces are children of the test run and end with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+INVOKE = str(Path(sys.executable).with_name("invoke"))
+HOST_ADDRESS = "203.0.113.1"
+INTERNET_ADDRESS = "203.0.113.10"
+
+_PREPARE_HOST = """
+mount -t tmpfs -o mode=755 tmpfs /run
+ip link set lo up
+iptables-save > /dev/null
+sysctl -qw net.ipv4.ip_local_port_range="1024 65000"
+echo ready
+exec sleep infinity
+"""
+_PREPARE_INTERNET = "ip link set lo up; echo ready; exec sleep infinity"
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A host in namespaces of its own. `instance` is what everything of ours in it is named by."""
+
+    host: int
+    internet: int
+    instance: str
+
+    def command(self, words: Sequence[str], *, where: str = "host") -> list[str]:
+        """Give the words that run a command in there."""
+        target = str(self.host if where == "host" else self.internet)
+        # Entering a mount namespace loses the working directory.
+        inside = ["env", f"--chdir={REPOSITORY}"]
+        return ["nsenter", "--target", target, "--net", "--mount", "--", *inside, *words]
+
+    def run(
+        self, *words: str, where: str = "host", check: bool = True, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in there to its end."""
+        done = subprocess.run(
+            self.command(words, where=where),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+        )
+        if check:
+            assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def start(self, *words: str, where: str = "host", **options: Any) -> subprocess.Popen[str]:
+        """Start a command in there."""
+        return subprocess.Popen(
+            self.command(words, where=where),
+            text=True,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            **options,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give the environment of a command in there."""
+        return {**os.environ, "TWINSTACK_INSTANCE": self.instance, "COLUMNS": "80"}
+
+    def invoke(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a task as its user does."""
+        return self.run(INVOKE, *words, check=check)
+
+    def fetch(self, url: str, *options: str, where: str = "host") -> str:
+        """Get a URL with curl; the body, whatever the status."""
+        words = ("curl", "-sS", "--max-time", "10", *options, url)
+        return self.run(*words, where=where).stdout
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Ask net.status, by replica."""
+        told = json.loads(self.invoke("net.status", "--json", check=False).stdout)
+        return {one["name"]: one for one in told["services"]}
+
+
+@contextmanager
+def sandbox(name: str) -> Iterator[Sandbox]:
+    """Give a host of its own while the block lasts, joined to an internet of one address."""
+    instance = f"t{os.getpid() % 100000}-{name}"
+    with _holder(_PREPARE_HOST) as host, _holder(_PREPARE_INTERNET) as internet:
+        made = Sandbox(host, internet, instance)
+        try:
+            _join(made)
+            yield made
+        finally:
+            made.invoke("clean", check=False)
+
+
+def _join(made: Sandbox) -> None:
+    made.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "isp",
+             "netns", str(made.internet))  # fmt: skip
+    made.run("ip", "address", "add", f"{HOST_ADDRESS}/24", "dev", "uplink")
+    made.run("ip", "link", "set", "uplink", "up")
+    made.run("ip", "address", "add", f"{INTERNET_ADDRESS}/24", "dev", "isp", where="internet")
+    made.run("ip", "link", "set", "isp", "up", where="internet")
+    made.run("ip", "route", "add", "default", "via", INTERNET_ADDRESS)
+
+
+@contextmanager
+def _holder(script: str) -> Iterator[int]:
+    words = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-ec", script]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def eventually(truth: Callable[[], bool], *, within_s: float) -> float:
+    """Wait until something is true; give how long it took. Fails when it does not become so."""
+    start = time.monotonic()
+    while not truth():
+        assert time.monotonic() - start < within_s, f"not within {within_s} s"
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+def snapshot(made: Sandbox) -> dict[str, str]:
+    """Write down everything of a host that twinstack could change, class by class."""
+    looks = {
+        "namespaces": "ip netns list",
+        "pins": "ls -A /run/netns 2>/dev/null; true",
+        "links": "ip -o link show | sed 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort",
+        "addresses": "ip -o address show | awk '{print $2, $4}' | sort",
+        "routes": "ip route show table all | sort",
+        "neighbours": "ip -o neigh show | awk '{print $1, $3}' | grep -v uplink; true",
+        "forwarding entries": "bridge fdb show | sort; true",
+        "rules": "iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'",
+        "sysctls": "sysctl -a 2>/dev/null | grep -E 'ip_forward|route_localnet' | grep -v '\\.br-'",
+        "mounts": "cut -d' ' -f3-5 /proc/self/mountinfo | sort",
+        "run": "find /run | sort",
+        "cgroups": f"find /sys/fs/cgroup -path '*twinstack/{made.instance}*' -type d | sort",
+        "sockets": "ss -Hltnu | awk '{print $1, $5}' | sort",
+        "data": f"find /var/lib/twinstack/{made.instance} 2>/dev/null | sort; true",
+    }
+    return {name: made.run("sh", "-c", look).stdout for name, look in looks.items()}
