@@ -46,7 +46,7 @@ class Sample:
 
     `cpu_us` is the world's own (all replicas), `rest_us` what it would have spent meanwhile had
     nobody asked, `host_us` the whole host's busy time without the load generator's,
-    `others_cpu_us` what the other worlds spent meanwhile.
+    `others_cpu_us` what the other worlds spent meanwhile; all of it within `window_s`.
     """
 
     round: int
@@ -69,6 +69,7 @@ class Sample:
     client_us: int
     stolen_us: int
     others_cpu_us: int
+    window_s: float
     load: float
 
     @property
@@ -128,7 +129,8 @@ def measure(
         _await_ports(budget, target.endpoint, load, progress)
         others = tuple(targets.values())
         sample = _trial(target, others, load, answer_bytes[name], round_, place)
-        return replace(sample, rest_us=int(sample.rest_us * idle.get(target.world.name, 0.0) / 1e6))
+        resting_us = sample.window_s * idle.get(target.world.name, 0.0)
+        return replace(sample, rest_us=int(resting_us))
 
     for number in range(warmups):
         for name in targets:
@@ -224,11 +226,12 @@ def _trial(
         p99_ms=report.p99_ms,
         transferred_bytes=report.transferred_bytes,
         cpu_us=spent_us(was, now),
-        rest_us=int((closed_s - opened_s) * 1e6),  # the window: `measure` knows the rate
+        rest_us=0,  # `measure` knows the rate
         host_us=max(0, end.busy_us - start.busy_us - client_us),
         client_us=client_us,
         stolen_us=end.stolen_us - start.stolen_us,
         others_cpu_us=sum(map(spent_us, others_were, others_are)),
+        window_s=closed_s - opened_s,
         load=end.load,
     )
 

@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from bench.comparison import Contrast, Row
 from bench.likeness import Likeness
 from bench.measure import Load, Rest, Sample
 from bench.statistics import Ratio
 
+#: At rest, more of the machine's CPU time than this spent by neither world is worth a warning.
+BUSY_PART = 0.25
+#: A world that spends this much more than twice the busiest one's rest is being used.
+IDLE_SLACK_MS = 20.0
 RESULTS = Path(__file__).parent / "results"
 #: Raised when a key of the JSON changes its meaning or goes.
 SCHEMA = 1
@@ -86,6 +92,8 @@ def text(comparison: Comparison) -> str:
         legend(comparison.rows),
         "\n".join(_wrap(one.sentence) for one in comparison.contrasts),
         rest_sentence(comparison.rest, comparison.rows),
+        idle_sentence(comparison.samples, comparison.rest),
+        busy_sentence(comparison.rest, comparison.environment.get("cores")),
     ]
     if comparison.likeness is not None:
         if comparison.likeness.misleading:
@@ -107,6 +115,32 @@ def rest_sentence(rest: Rest, rows: Sequence[Row]) -> str:
     return _wrap(
         f"CPU time per second at rest (health probes, leases, timers): {own}; the whole host "
         f"{rest.host_us_per_s / 1000:.1f} ms. That is, of the CPU time of a request: {parts}."
+    )
+
+
+def idle_sentence(samples: Sequence[Sample], rest: Rest) -> str:
+    """Say whether the other world was idle while one was loaded; empty where there is one."""
+    if len(rest.cpu_us_per_s) < 2 or not samples:
+        return ""
+    spent_ms = median(one.others_cpu_us / one.window_s for one in samples) / 1e3
+    allowed_ms = 2 * max(rest.cpu_us_per_s.values()) / 1e3 + IDLE_SLACK_MS
+    verdict = "idle" if spent_ms <= allowed_ms else "NOT idle: somebody else asks it"
+    return _wrap(
+        f"While one world was loaded, the other spent {spent_ms:.1f} ms of CPU a second: {verdict}."
+    )
+
+
+def busy_sentence(rest: Rest, cores: object) -> str:
+    """Warn of a machine that does other work; empty when it is quiet."""
+    if not isinstance(cores, int) or cores < 1:
+        return ""
+    others = rest.host_us_per_s - sum(rest.cpu_us_per_s.values())
+    part = others / (cores * 1e6)
+    if part <= BUSY_PART:
+        return ""
+    return _wrap(
+        f"This machine was BUSY: before any load, {part:.0%} of its CPU time went to neither "
+        f"world. Intervals are wide and the host's column counts strangers; measure on a quiet one."
     )
 
 
@@ -153,16 +187,37 @@ def ratio_document(found: Ratio | None) -> dict[str, object]:
 
 def markdown(comparison: Comparison) -> str:
     """Write the report as a page."""
-    environment = comparison.environment
+    return _page(comparison.name, comparison.started, comparison.environment, text(comparison))
+
+
+def _page(name: str, started: datetime, environment: dict[str, object], said: str) -> str:
     machine = ", ".join(
         f"{key} {environment[key]}"
         for key in ("cpu", "cores", "kernel", "os", "docker", "ab", "shape", "revision")
         if environment.get(key)
     )
-    return (
-        f"# {comparison.name}\n\n{comparison.started:%Y-%m-%d %H:%M} UTC: {machine}\n\n"
-        f"```\n{text(comparison)}\n```\n"
-    )
+    return f"# {name}\n\n{started:%Y-%m-%d %H:%M} UTC: {machine}\n\n```\n{said}\n```\n"
+
+
+def result_document(
+    name: str, started: datetime, environment: dict[str, object], result: Any, said: str
+) -> dict[str, object]:
+    """Give the JSON document of any other question's result (a dataclass, or several)."""
+    several = result if isinstance(result, (list, tuple)) else [result]
+    plain = [asdict(one) for one in several]
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "started": started.isoformat(),
+        "environment": environment,
+        "said": said.splitlines(),
+        "result": plain if several is result else plain[0],
+    }
+
+
+def result_page(name: str, started: datetime, environment: dict[str, object], said: str) -> str:
+    """Write any other question's result as a page."""
+    return _page(name, started, environment, said)
 
 
 def save(

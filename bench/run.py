@@ -14,6 +14,7 @@ from bench import comparison, environment, likeness, measure, report
 from bench.measure import Load, Target
 from bench.report import Comparison
 from twinstack.errors import TwinstackError
+from twinstack.plan import Plan
 from twinstack.world import Endpoint, Progress, World
 
 #: What a world is called where users read it.
@@ -179,6 +180,19 @@ def save(found: Comparison) -> str:
     """Keep a comparison under bench/results/; gives the path of the page."""
     page = report.save(found.name, found.started, report.document(found), report.markdown(found))
     return str(page)
+
+
+def keep(
+    name: str, started: datetime, plan: Plan, result: object, said: str
+) -> tuple[dict[str, object], str]:
+    """Keep the result of any other question (gateways, chain, startup, layers) likewise.
+
+    Gives the JSON document and the path of the page.
+    """
+    found = environment.describe(plan, {})
+    document = report.result_document(name, started, found, result, said)
+    page = report.save(name, started, document, report.result_page(name, started, found, said))
+    return document, str(page)
 
 
 def _entry(endpoint: Endpoint) -> str:

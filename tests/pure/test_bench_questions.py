@@ -102,7 +102,7 @@ def sample(target: str, number: int, rate: float, host_us: int) -> Sample:
         round=number, place=0, target=target, complete=1000, success=1000, non_2xx=0, lost=0,
         seconds=1000 / rate, rate=rate, mean_ms=1.0, p50_ms=1.0, p95_ms=1.0, p99_ms=1.0,
         transferred_bytes=1, cpu_us=1, rest_us=0, host_us=host_us, client_us=0, stolen_us=0,
-        others_cpu_us=0, load=0.0,
+        others_cpu_us=0, window_s=0.1, load=0.0,
     )  # fmt: skip
 
 

@@ -14,12 +14,14 @@ from bench.comparison import contrast, rows
 from bench.likeness import Difference, Likeness
 from bench.measure import Load, Rest, Sample
 from bench.report import Comparison
+from bench.startup import Startup
+from tests.pure.bench_fakes import PLAN
 
 BASE = Sample(
     round=1, place=0, target="namespaces", complete=1000, success=1000, non_2xx=0, lost=0,
     seconds=0.25, rate=4000.0, mean_ms=12.5, p50_ms=12.0, p95_ms=20.0, p99_ms=30.25,
     transferred_bytes=3_200_000, cpu_us=400_000, rest_us=4_000, host_us=450_000, client_us=30_000,
-    stolen_us=0, others_cpu_us=1_000, load=0.5,
+    stolen_us=0, others_cpu_us=1_000, window_s=0.3, load=0.5,
 )  # fmt: skip
 NOISE = (0.0, 0.01, -0.01, 0.005, -0.005, 0.002, -0.002, 0.008, -0.008, 0.0)
 
@@ -151,6 +153,35 @@ def test_result_is_kept_under_its_time_and_name(tmp_path: Path) -> None:
     assert page == tmp_path / "20260102T030405Z-compare.md"
     assert page.with_suffix(".json").is_file()
     assert "kernel 6.1" in page.read_text(encoding="utf-8")
+
+
+def test_a_busy_machine_is_told_and_a_quiet_one_is_not() -> None:
+    one = found(samples(1.0))
+    assert "BUSY" not in report.text(one)
+    busy = replace(one, rest=Rest({"net": 3_000.0, "docker": 12_000.0}, 900_000.0))
+    assert "44% of its CPU time went to neither world" in " ".join(report.text(busy).split())
+
+
+def test_a_world_that_somebody_else_uses_is_told() -> None:
+    assert "the other spent 3.3 ms of CPU a second: idle." in report.text(found(samples(1.0)))
+    used = tuple(replace(one, others_cpu_us=90_000) for one in samples(1.0))
+    assert "NOT idle" in report.text(found(used))
+
+
+def test_result_of_another_question_is_kept_with_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report.save, "__defaults__", (tmp_path,))
+    result = Startup("net", (3.0,), (1.0,), {"nginx-lb": 1 << 20})
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    document, page = run.keep("startup", started, PLAN, [result], result.sentence)
+    kept = json.loads(Path(page).with_suffix(".json").read_text(encoding="utf-8"))
+    assert kept == json.loads(json.dumps(document))
+    assert kept["result"][0]["pss"] == {"nginx-lb": 1 << 20}
+    assert {"kernel", "cpu", "cores", "mitigations", "ab", "limits", "revision"} <= set(
+        kept["environment"]
+    )
+    assert "healthy after 3.0 s" in Path(page).read_text(encoding="utf-8")
 
 
 def test_calibration_says_what_could_not_have_been_seen() -> None:
