@@ -39,7 +39,8 @@ class Script:
 class RedisStore:
     """Speak to one Redis server from any number of threads.
 
-    Every method raises RedisDown when the server cannot be reached in time.
+    Every method raises RedisDown when the server cannot be reached in time, or refuses (it is out
+    of memory, say): a caller that can do without Redis then does.
     """
 
     def __init__(self, settings: Settings, breaker: Breaker | None = None) -> None:
@@ -53,14 +54,11 @@ class RedisStore:
         return answer
 
     def command(self, *arguments: Argument) -> Any:
-        """Run one command that may safely be sent twice, and give its answer.
-
-        Raises: RedisDown, ResponseError.
-        """
+        """Run one command that may safely be sent twice, and give its answer."""
         return self._with_connection(lambda link: _ask(link, arguments))
 
     def script(self, script: Script, keys: Sequence[Argument], values: Sequence[Argument]) -> Any:
-        """Run a script, atomically. Raises: RedisDown, ResponseError."""
+        """Run a script, atomically."""
         tail = (len(keys), *keys, *values)
 
         def run(link: Link) -> Any:
@@ -73,10 +71,7 @@ class RedisStore:
 
     def ping(self) -> None:
         """Raise RedisDown unless Redis answers."""
-        try:
-            self.command("PING")
-        except ResponseError as error:
-            raise RedisDown(str(error)) from error
+        self.command("PING")
 
     def _with_connection(self, run: Callable[[Link], Any]) -> Any:
         if not self.breaker.allow():
@@ -90,18 +85,16 @@ class RedisStore:
                 raise self._down(error) from error
             except (RedisConnectionError, OSError):
                 self._drop(link)  # Stale: Redis was restarted. One fresh connection, once.
-            except ResponseError:
-                self.breaker.succeeded()
-                raise
+            except ResponseError as error:
+                raise self._refused(error) from error
             else:
                 self.breaker.succeeded()
                 return answer
         try:
             link = self._connect()
             answer = run(link)
-        except ResponseError:
-            self.breaker.succeeded()
-            raise
+        except ResponseError as error:
+            raise self._refused(error) from error
         except (RedisError, OSError) as error:
             if link is not None:
                 self._drop(link)
@@ -129,6 +122,10 @@ class RedisStore:
     def _drop(self, link: Link) -> None:
         self._local.link = None
         link.disconnect()
+
+    def _refused(self, error: ResponseError) -> RedisDown:
+        self.breaker.succeeded()  # It answers, and the connection is as good as before.
+        return RedisDown(f"refused: {error}")
 
     def _down(self, error: Exception) -> RedisDown:
         self.breaker.failed()

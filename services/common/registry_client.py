@@ -24,7 +24,7 @@ from services.common.settings import Settings
 
 HEARTBEAT_S = 2.0
 LEASE_S = 6.0
-RETRY_S = 0.5
+RETRY_S = 0.25
 TIMEOUT_S = 1.0
 
 
