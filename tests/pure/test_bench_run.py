@@ -13,13 +13,14 @@ from tests.pure.bench_fakes import FakeWorld, quietly, served
 from twinstack.errors import CannotTell, Missing, TwinstackError
 from twinstack.plan import resolve
 
-SMALL = Options(path="/", requests=60, concurrency=5, rounds=6, rest_s=0.05, seed=1)
+WHOLE = Options(path="/", requests=40, concurrency=4, rounds=6, rest_s=0.05, seed=1)
+SMALL = replace(WHOLE, published_every=0, warmups=0)
 
 
 def test_comparison_measures_both_worlds_in_every_round_and_keeps_all_samples() -> None:
     said: list[str] = []
     with served() as one, served() as other:
-        found = run.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, said.append)
+        found = run.compare(FakeWorld("net", one), FakeWorld("docker", other), WHOLE, said.append)
     assert [row.name for row in found.rows][:2] == ["namespaces", "docker"]
     assert [row.trials for row in found.rows] == [6, 6, 2, 2]
     assert len(found.samples) == 6 + 6 + 2 + 2

@@ -1,0 +1,69 @@
+"""Reference programs run without privileges, and none is left when they are done with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from bench import probe, programs
+from bench.programs import Program, await_port, free_port, running
+from twinstack.errors import NotHealthy
+from twinstack.world import Endpoint
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="starts programs as another user: needs root"),
+]
+PYTHON = "/usr/bin/python3"
+
+
+def web_server(port: int) -> Program:
+    words = (PYTHON, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", "/proc")
+    return Program("web", words)
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def test_program_runs_without_privileges_while_the_block_lasts() -> None:
+    port = free_port()
+    with running([web_server(port)]) as started:
+        program = started["web"]
+        await_port(program, "127.0.0.1", port)
+        status = status_of(program.pid)
+        assert status["Uid"].split() == [str(programs.USER)] * 4
+        assert (status["CapEff"], status["NoNewPrivs"]) == ("0000000000000000", "1")
+        assert probe.get(Endpoint("127.0.0.1", port), "/version").status == 200
+        assert program.cpu_us() > 0
+    assert not any(programs._session(program.pid))
+    assert not Path(f"/proc/{program.pid}").exists()
+
+
+def test_program_that_cannot_start_is_told_with_its_last_words() -> None:
+    broken = Program("broken", (PYTHON, "-c", "raise SystemExit('no such thing')"))
+    with running([broken]) as started, pytest.raises(NotHealthy, match="no such thing"):
+        await_port(started["broken"], "127.0.0.1", free_port())
+
+
+def test_programs_are_gone_after_a_failure_in_the_block() -> None:
+    port = free_port()
+    pids = []
+    with contextlib.suppress(ZeroDivisionError), running([web_server(port)]) as started:
+        await_port(started["web"], "127.0.0.1", port)
+        pids.append(started["web"].pid)
+        raise ZeroDivisionError
+    assert not any(programs._session(pids[0]))
+
+
+def test_program_in_a_tree_leaves_no_mount_behind(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("tmp", "run", "dev", "proc", "mnt"):
+        (tree / name).mkdir(parents=True)
+    with running([Program("lost", ("/bin/true",), tree=tree)]) as started:
+        started["lost"].tail()  # chroot finds no /usr/bin/setpriv there: the program ends
+    assert str(tree) not in Path("/proc/self/mountinfo").read_text()
