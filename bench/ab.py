@@ -7,9 +7,9 @@ size of a known answer. A reset connection is counted as two failures. Without `
 the run, and a silent connection always does: that is an error here, not a slow round. Only what
 is left after all of that is a success.
 
-`ab` speaks HTTP/1.0: without keep-alive every request is a connection, and each leaves a local
-port in TIME_WAIT for a minute. About 28,000 local ports are free, so a thousand requests a round
-are harmless, and `measure` bounds a run's total per destination.
+`ab` speaks HTTP/1.0: without keep-alive every request is a connection. The side that closes first
+keeps it in TIME_WAIT for a minute (about 28,000 local ports are free), and conntrack remembers it
+for two, so `measure` looks at both tables before each run and waits where they are nearly full.
 
 Source: ab(1), apache2-utils.
 """

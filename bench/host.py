@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from bench.schedule import Room
 from twinstack.errors import CannotTell
 
-_ESTABLISHED = "01"
+_ESTABLISHED, _TIME_WAIT = "01", "06"
+_CONNTRACK = Path("/proc/sys/net/netfilter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,12 @@ def parse_stat(text: str, ticks_per_second: int) -> tuple[int, int]:
     return (user + nice + system + irq + softirq) * tick_us, steal * tick_us
 
 
-def parse_connections(text: str) -> list[tuple[IPv4Address, int]]:
-    """Read /proc/net/tcp: the far ends of established connections."""
+def parse_connections(text: str, state: str = _ESTABLISHED) -> list[tuple[IPv4Address, int]]:
+    """Read /proc/net/tcp: the far ends of connections in a state, established by default."""
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
-        if len(fields) > 3 and fields[3] == _ESTABLISHED:
+        if len(fields) > 3 and fields[3] == state:
             address, port = fields[2].split(":")
             found.append((_address(address), int(port, 16)))
     return found
@@ -83,9 +85,25 @@ def connections(address: str, port: int) -> int:
 
     Forwarded ones (from other machines) are not seen here; the CPU time of an idle world tells.
     """
-    try:
-        far_end = (IPv4Address(address), port)
-    except ValueError:
-        far_end = (IPv4Address("127.0.0.1"), port)
     text = Path("/proc/net/tcp").read_text(encoding="ascii")
-    return parse_connections(text).count(far_end)
+    return parse_connections(text).count((IPv4Address(address), port))
+
+
+def room(address: str, port: int) -> Room:
+    """See how many more connections to a destination this host can take."""
+    text = Path("/proc/net/tcp").read_text(encoding="ascii")
+    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+    first, last = (int(word) for word in ports.split())
+    return Room(
+        ports=last - first + 1,
+        waiting=parse_connections(text, _TIME_WAIT).count((IPv4Address(address), port)),
+        tracked=_count("nf_conntrack_count"),
+        tracked_most=_count("nf_conntrack_max"),
+    )
+
+
+def _count(name: str) -> int | None:
+    try:
+        return int((_CONNTRACK / name).read_text(encoding="ascii"))
+    except (OSError, ValueError):  # the kernel tracks no connections here
+        return None

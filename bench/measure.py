@@ -11,12 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bench import ab, host, probe
-from bench.schedule import PortBudget, schedule
+from bench.schedule import schedule
 from twinstack.errors import CannotTell
 from twinstack.world import Endpoint, Progress, World
+
+#: conntrack forgets a closed connection after 120 s, the kernel after 60 s.
+ROOM_S = 130.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,6 @@ def measure(
     restarted; StepFailed when `ab` gives up.
     """
     targets = {target.name: target for target in (*compared, *others)}
-    budget = PortBudget(_local_ports())
     idle = at_rest.cpu_us_per_s if at_rest else {}
     answer_bytes = {
         name: len(probe.get_ok(target.endpoint, target.path or load.path).body)
@@ -126,7 +127,7 @@ def measure(
 
     def trial(name: str, round_: int, place: int) -> Sample:
         target = targets[name]
-        _await_ports(budget, target.endpoint, load, progress)
+        _await_room(target.endpoint, load, progress)
         others = tuple(targets.values())
         sample = _trial(target, others, load, answer_bytes[name], round_, place)
         resting_us = sample.window_s * idle.get(target.world.name, 0.0)
@@ -248,17 +249,22 @@ def _check_quiet(target: Target) -> None:
         time.sleep(0.02)
 
 
-def _await_ports(budget: PortBudget, endpoint: Endpoint, load: Load, progress: Progress) -> None:
+def _await_room(endpoint: Endpoint, load: Load, progress: Progress) -> None:
+    """Wait until the last trials' connections have left the kernel's tables.
+
+    Raises: CannotTell when they do not.
+    """
     if load.keepalive:
         return
-    wait_s = budget.wait_s(endpoint.url(), load.requests, time.monotonic())
-    if wait_s > 0:
-        progress(f"waiting {wait_s:.0f} s until local ports are free again")
-        time.sleep(wait_s)
-    budget.spend(endpoint.url(), load.requests, time.monotonic())
-
-
-def _local_ports() -> int:
-    text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
-    first, last = (int(word) for word in text.split())
-    return last - first + 1
+    deadline = time.monotonic() + ROOM_S
+    told = False
+    while lacking := host.room(endpoint.address, endpoint.port).lacks(load.requests):
+        if time.monotonic() > deadline:
+            raise CannotTell(
+                endpoint.url(), "cannot be loaded now", f"this host is short of {lacking}",
+                "see what else opens connections here, or measure with --keepalive",
+            )  # fmt: skip
+        if not told:
+            progress(f"waiting until {lacking} are free again (two minutes at most)")
+            told = True
+        time.sleep(1)

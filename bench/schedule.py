@@ -1,5 +1,5 @@
 """In which order trials run: randomised within each round, balanced over all, and never so many
-that the local ports run out; pure.
+that a table of the kernel's runs full; pure.
 
 Running all of one and then all of the other mistakes the machine's drift for a difference. Here
 every round measures each target once, in an order drawn from a recorded seed, and each of the
@@ -9,11 +9,11 @@ two compared goes first in half of the rounds.
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-#: The kernel's TCP_TIMEWAIT_LEN: for so long may a closed connection's ports stay taken.
-TIME_WAIT_S = 60.0
+#: Tables fuller than this part make connections slow or fail.
+_FULL = 0.8
 
 
 def schedule(
@@ -42,27 +42,26 @@ def schedule(
     return tuple(found)
 
 
-class PortBudget:
-    """How many new connections one destination may still be sent within TIME_WAIT_S."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What new connections take up. `waiting` are a destination's sockets in TIME_WAIT, of the
+    `ports` that there are; `tracked` and `tracked_most` conntrack's entries, None without it.
+    """
 
-    def __init__(self, ports: int) -> None:
-        self._limit = int(ports * 0.7)
-        self._spent: dict[str, deque[tuple[float, int]]] = {}
+    ports: int
+    waiting: int
+    tracked: int | None = None
+    tracked_most: int | None = None
 
-    def wait_s(self, destination: str, connections: int, now_s: float) -> float:
-        """Tell how long to wait before so many connections fit; a lone run always fits."""
-        spent = self._spent.setdefault(destination, deque())
-        while spent and spent[0][0] <= now_s - TIME_WAIT_S:
-            spent.popleft()
-        total = sum(count for _, count in spent) + connections
-        wait = 0.0
-        for moment, count in spent:
-            if total <= self._limit:
-                break
-            total -= count
-            wait = moment + TIME_WAIT_S - now_s
-        return wait
+    def lacks(self, connections: int) -> str:
+        """Name what so many more connections would exhaust; empty when all fit.
 
-    def spend(self, destination: str, connections: int, now_s: float) -> None:
-        """Note a run's connections."""
-        self._spent.setdefault(destination, deque()).append((now_s, connections))
+        A lone run on an empty table always fits: more than that cannot be waited for.
+        """
+        if self.waiting and self.waiting + connections > self.ports * _FULL:
+            return "local ports"
+        if self.tracked is None or self.tracked_most is None:
+            return ""
+        # One through a userland proxy is tracked twice, and once more where it is translated.
+        full = self.tracked + 3 * connections > self.tracked_most * _FULL
+        return "conntrack entries" if full and self.tracked > 3 * connections else ""

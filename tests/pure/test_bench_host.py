@@ -33,6 +33,13 @@ def test_only_established_connections_count() -> None:
     assert [(IPv4Address("10.0.0.10"), 80)] == host.parse_connections(TCP)
 
 
+def test_connections_that_wait_are_counted_by_destination() -> None:
+    assert host.parse_connections(TCP, "06") == [(IPv4Address("10.0.0.10"), 80)]
+    found = host.room("127.0.0.1", 9)
+    assert found.ports > 1_000
+    assert found.waiting == 0
+
+
 def test_an_open_connection_is_seen_and_a_closed_one_is_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -64,7 +64,17 @@ def test_upstream_of_the_gateways_answers_three_kilobytes() -> None:
 def chain_samples(whole: float, reads: int = 1000) -> list[ChainSample]:
     rates = {CHAIN: whole, DIRECT: 6_000.0, NAIVE: 300.0}
     return [
-        ChainSample(number, what, 1000, 1000, rate * (1 + one), 20.0, reads, int(1e9 / rate))
+        ChainSample(
+            number,
+            what,
+            1000,
+            1000,
+            rate * (1 + one),
+            20.0,
+            reads,
+            int(1e9 / rate),
+            {"nginx-lb": 60_000, "product-service": 250_000, "postgres-db": 3},
+        )
         for number, one in enumerate(NOISE, start=1)
         for what, rate in rates.items()
     ]
@@ -75,6 +85,7 @@ def test_chain_is_held_against_both_references() -> None:
     assert "0.67 times the requests of the product services alone" in found.sentences[0]
     assert "at least 0.5 times: holds" in found.sentences[0]
     assert "at least 10 times: holds" in found.sentences[1]
+    assert "CPU µs of a chain request: product-service 250, nginx-lb 60." in chain.table(found)
     assert max(map(len, chain.table(found).splitlines())) <= 80
 
 

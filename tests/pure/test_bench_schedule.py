@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.schedule import TIME_WAIT_S, PortBudget, schedule
+from bench.schedule import Room, schedule
 
 PAIR = ("namespaces", "docker")
 
@@ -41,15 +41,20 @@ def test_one_target_alone_is_in_every_round() -> None:
     assert schedule(("only",), (), rounds=3, others_every=1, seed=1) == (("only",),) * 3
 
 
-def test_ports_are_waited_for_when_they_would_run_out() -> None:
-    budget = PortBudget(10_000)  # of which seven tenths may be taken
-    assert budget.wait_s("a", 5_000, 0.0) == 0
-    budget.spend("a", 5_000, 0.0)
-    assert budget.wait_s("a", 2_000, 1.0) == 0
-    assert budget.wait_s("a", 3_000, 1.0) == pytest.approx(TIME_WAIT_S - 1)
-    assert budget.wait_s("b", 3_000, 1.0) == 0
-    assert budget.wait_s("a", 3_000, TIME_WAIT_S) == 0
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (Room(28_000, 0), ""),
+        (Room(28_000, 20_000), ""),
+        (Room(28_000, 22_000), "local ports"),
+        (Room(28_000, 0, 10_000, 65_536), ""),
+        (Room(28_000, 0, 60_000, 65_536), "conntrack entries"),
+        (Room(28_000, 0, None, None), ""),
+    ],
+)
+def test_connections_wait_for_room_in_the_kernel_s_tables(room: Room, expected: str) -> None:
+    assert room.lacks(1_000) == expected
 
 
 def test_a_lone_run_never_waits() -> None:
-    assert PortBudget(10_000).wait_s("a", 1_000_000, 0.0) == 0
+    assert Room(28_000, 0, 10, 65_536).lacks(1_000_000) == ""
