@@ -27,6 +27,7 @@ NOW = """\
 -A FORWARD -o docker0 -j DOCKER
 -A FORWARD -m comment --comment "twinstack:main" -j TS-main-FORWARD
 -A FORWARD -i tun0 -j ACCEPT
+-A FORWARD -i dk-app ! -o dk-app -j ACCEPT
 -A DOCKER-USER -j RETURN
 COMMIT
 *nat
@@ -47,6 +48,7 @@ def test_undoing_removes_dockers_chains_the_rules_that_lead_there_and_the_drop()
         "-D FORWARD -j DOCKER-USER",
         "-D FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         "-D FORWARD -o docker0 -j DOCKER",
+        "-D FORWARD -i dk-app ! -o dk-app -j ACCEPT",
         "-F DOCKER",
         "-F DOCKER-USER",
         "-X DOCKER",

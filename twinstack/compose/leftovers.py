@@ -7,6 +7,7 @@ mounts. What was there before it started is noted, and only the difference is un
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from twinstack import names
 from twinstack.shell import run
 from twinstack.software.building import mounts_beneath, remove_tree
 
@@ -34,12 +36,12 @@ _FAMILIES = ("iptables", "ip6tables")
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The host as it was: sysctls (None: not there), iptables-save by family, files, links."""
+    """The host as it was: sysctls (None: not there), iptables-save by family, files, bridges."""
 
     sysctls: dict[str, str | None]
     rules: dict[str, str]
     files: list[str]
-    docker0: bool
+    bridges: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Give what `from_json` reads."""
@@ -68,7 +70,7 @@ def observe(prefix: tuple[str, ...]) -> Before:
         sysctls={name: _read_sysctl(prefix, name) for name in _SYSCTLS},
         rules={family: _rules(prefix, family) for family in _FAMILIES},
         files=[str(file) for file in _FILES if file.exists()],
-        docker0=_has_docker0(prefix),
+        bridges=_bridges(prefix),
     )
 
 
@@ -81,9 +83,10 @@ def remove(before: Before, places: Places) -> list[str]:
         if remove_tree(root):
             removed.append(f"engine: {root}")
     places.socket.unlink(missing_ok=True)
-    if not before.docker0 and _has_docker0(places.prefix):
-        run([*places.prefix, "ip", "link", "delete", "docker0"])
-        removed.append("engine: bridge docker0")
+    for bridge in _bridges(places.prefix):
+        if bridge not in before.bridges:
+            run([*places.prefix, "ip", "link", "delete", bridge])
+            removed.append(f"engine: bridge {bridge}")
     for family in _FAMILIES:
         script = undo_script(before.rules[family], _rules(places.prefix, family))
         if script:
@@ -115,7 +118,7 @@ def undo_script(before: str, now: str) -> str:
     """Give the iptables-restore text that takes Docker's rules away again; "" for nothing to do.
 
     Both arguments are iptables-save's. Only chains named DOCKER… that were not there before, the
-    rules that lead to them, and those about docker0 are removed.
+    rules that lead to them, and those about docker0 or a bridge of ours are removed.
     """
     was, wanted = parse_save(before), []
     for table, (policies, rules) in parse_save(now).items():
@@ -127,7 +130,7 @@ def undo_script(before: str, now: str) -> str:
             f"-D {rule.removeprefix('-A ')}"
             for rule in rules
             if rule not in old_rules and rule.split()[1] not in chains
-            if _leads_to(rule, chains) or "docker0" in rule.split()
+            if _leads_to(rule, chains) or any(_is_bridge(word) for word in rule.split())
         ]
         lines += [f"-F {name}" for name in chains] + [f"-X {name}" for name in chains]
         # A table that was not loaded had the kernel's default, which is to accept.
@@ -153,6 +156,11 @@ def parse_save(text: str) -> dict[str, tuple[dict[str, str], list[str]]]:
     return tables
 
 
+def _is_bridge(name: str) -> bool:
+    """Say whether a link's name is that of a bridge of Docker's or of our own making there."""
+    return name == "docker0" or name.startswith(names.docker_bridge("main", ""))
+
+
 def _leads_to(rule: str, chains: Iterable[str]) -> bool:
     words = rule.split()
     return any(
@@ -164,8 +172,9 @@ def _rules(prefix: tuple[str, ...], family: str) -> str:
     return run([*prefix, f"{family}-save"], check=False).stdout
 
 
-def _has_docker0(prefix: tuple[str, ...]) -> bool:
-    return run([*prefix, "ip", "link", "show", "docker0"], check=False).returncode == 0
+def _bridges(prefix: tuple[str, ...]) -> list[str]:
+    listed = run([*prefix, "ip", "-j", "link", "show", "type", "bridge"], check=False).stdout
+    return [link["ifname"] for link in json.loads(listed or "[]") if _is_bridge(link["ifname"])]
 
 
 def _read_sysctl(prefix: tuple[str, ...], name: str) -> str | None:
