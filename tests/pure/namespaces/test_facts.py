@@ -1,0 +1,47 @@
+"""Facts start from what a kernel says of a thing that nobody has touched."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from twinstack.namespaces import facts
+from twinstack.namespaces.observe import _hex_address, digest
+
+
+@pytest.mark.parametrize(
+    "kind", [facts.Facts, facts.LinkFacts, facts.NamespaceFacts, facts.ProcessFacts]
+)
+def test_facts_are_frozen(kind: type):
+    assert dataclasses.fields(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert not hasattr(kind, "__dict__") or "__slots__" in vars(kind)
+
+
+def test_an_unknown_link_is_not_taken_for_a_finished_one():
+    link = facts.LinkFacts("a", 1, None, None, 1500, False, None)
+    assert link.autoconfigures_ipv6
+    assert link.addresses == frozenset()
+    assert facts.NamespaceFacts("a", 1, False).default_gateway is None
+    assert facts.Facts().supervisor_pid is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("0100007F", "127.0.0.1"),
+        ("00000000", "0.0.0.0"),
+        ("0A00000A", "10.0.0.10"),
+        ("0" * 32, "[::]"),
+        ("0" * 24 + "01000000", "[an IPv6 address]"),
+    ],
+)
+def test_a_listeners_address_is_read_from_the_kernels_hex(text: str, address: str):
+    assert _hex_address(text) == address
+
+
+def test_text_and_bytes_of_the_same_file_have_the_same_digest():
+    assert digest("aé\n") == digest("aé\n".encode())
+    assert digest("a") != digest("b")
+    assert len(digest("")) == 12

@@ -1,0 +1,108 @@
+"""What is in our way on a host is told before anything is changed: an error for each clash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.pure.core_cases import link, planned, satisfied
+from twinstack.errors import NotOurs, SeveralFailed, TwinstackError
+from twinstack.namespaces.facts import Facts, NamespaceFacts
+from twinstack.namespaces.preflight import check
+from twinstack.namespaces.steps import network_steps
+
+PLAN = planned("tiered")
+STEPS = network_steps(PLAN)
+OURS = satisfied(STEPS)
+
+
+def clash(facts: Facts) -> str:
+    with pytest.raises(NotOurs) as caught:
+        check(PLAN, STEPS, facts)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "; " in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_empty_host_and_a_host_of_ours_are_fit():
+    check(PLAN, STEPS, Facts())
+    routes = tuple((str(one.subnet), one.bridge) for one in PLAN.segments)
+    check(PLAN, STEPS, replace(OURS, routes=(*routes, ("192.168.7.0/24", "eth0"))))
+
+
+CLASHES = {
+    "foreign bridge": (Facts(links={"br-backend": link("br-backend", kind="bridge", alias=None)}),
+                       "bridge br-backend: is not ours: it has no mark of ours"),
+    "marked by others": (Facts(links={"br-backend": link("br-backend", kind="bridge", alias="x")}),
+                         "bridge br-backend: is not ours: its alias is x"),
+    "another kind": (Facts(links={"br-backend": link("br-backend", kind="dummy")}),
+                     "dummy br-backend: is not ours"),
+    "no kind": (Facts(links={"br-backend": link("br-backend", kind=None, alias=None)}),
+                "link br-backend: is not ours"),
+    "foreign veth": (Facts(links={"ve-nginx-lb": link("ve-nginx-lb", alias=None)}),
+                     "veth ve-nginx-lb: is not ours"),
+    "bridge for a veth": (Facts(links={"ve-nginx-lb": link("ve-nginx-lb", kind="bridge")}),
+                          "bridge ve-nginx-lb: is not ours"),
+    "foreign namespace": (Facts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, False)}),
+                          "namespace nginx-lb: is not ours"),
+    "same subnet": (Facts(routes=(("172.21.0.0/24", "docker0"),)),
+                    "subnet 172.21.0.0/24: is taken: the host reaches 172.21.0.0/24 by docker0"),
+    "part of a subnet": (Facts(routes=(("172.21.0.128/25", "eth0"),)),
+                         "the host reaches 172.21.0.128/25 by eth0"),
+    "one address": (Facts(routes=(("172.22.0.60/32", ""),)),
+                    "the host reaches 172.22.0.60/32 by a route of its own"),
+    "busy port": (Facts(listeners={8080: "0.0.0.0"}),
+                  "port 8080: is busy: a program listens on 0.0.0.0:8080"),
+    "another instance": (
+        Facts(links={"br-frontend": link("br-frontend", kind="bridge", alias="twinstack:lab")}),
+        "bridge br-frontend: is not ours: it belongs to instance lab"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLASHES)
+def test_a_clash_is_one_clear_error(name: str):
+    facts, text = CLASHES[name]
+    assert text in clash(facts)
+
+
+def test_another_instance_is_told_once_and_not_for_every_link():
+    links = {name: replace(one, alias="twinstack:lab") for name, one in OURS.links.items()}
+    assert "TWINSTACK_INSTANCE=lab invoke net.down" in clash(replace(OURS, links=links))
+
+
+def test_several_clashes_are_told_together():
+    facts = Facts(
+        links={"br-backend": link("br-backend", kind="bridge", alias=None)},
+        routes=(("172.21.0.0/24", "docker0"),),
+        listeners={8080: "127.0.0.1"},
+    )
+    with pytest.raises(SeveralFailed) as caught:
+        check(PLAN, STEPS, facts)
+    assert len(caught.value.failures) == 3
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_what_an_interrupted_up_left_unmarked_is_ours():
+    facts = Facts(
+        links={"br-backend": link("br-backend", kind="bridge", alias=None)},
+        intended=frozenset({"br-backend"}),
+    )
+    check(PLAN, STEPS, facts)
+    marked = replace(facts.links["br-backend"], alias="lab")
+    assert "its alias is lab" in clash(replace(facts, links={"br-backend": marked}))
+
+
+@pytest.mark.parametrize("port", [80, 3000, 8088, 18080])
+def test_ports_that_are_not_the_worlds_doors_may_be_busy(port: int):
+    check(PLAN, STEPS, Facts(listeners={port: "0.0.0.0"}))
+
+
+@pytest.mark.parametrize("route", ["172.19.0.0/16", "172.23.0.0/16", "10.0.0.0/24", "0.0.0.0/32"])
+def test_other_routes_of_the_host_are_no_clash(route: str):
+    check(PLAN, STEPS, Facts(routes=((route, "eth0"),)))
+
+
+@pytest.mark.xfail(strict=True, raises=TwinstackError, reason="reported: a VPN's default in halves")
+def test_a_default_route_in_two_halves_is_no_clash():
+    check(PLAN, STEPS, Facts(routes=(("0.0.0.0/1", "tun0"), ("128.0.0.0/1", "tun0"))))
