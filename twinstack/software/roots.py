@@ -44,13 +44,15 @@ MOUNT_POINTS = (
 )  # fmt: skip
 MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/nginx/nginx.conf",
                "etc/redis/redis.conf")  # fmt: skip
-#: What no service reads. PostgreSQL runs without its JIT when the JIT's library is not there.
+#: What no service reads: the packages' own scripts want the whole of Perl, the services none of
+#: it. PostgreSQL runs without its JIT (LLVM, Z3) when the JIT's library is not there.
 _UNNEEDED = (
     "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian",
-    "usr/share/bash-completion", "var/cache/apt", "var/cache/debconf",
-    "var/log", "etc/apt", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/machine-id",
-    "usr/lib/*/libLLVM*", "usr/lib/llvm-*", "usr/lib/postgresql/*/lib/bitcode",
-    "usr/lib/postgresql/*/lib/llvmjit*", "etc/nginx/sites-enabled/default",
+    "usr/share/bash-completion", "usr/share/perl", "usr/share/perl5", "usr/lib/*/perl",
+    "usr/lib/*/libperl.so*", "usr/lib/*/gconv", "usr/lib/*/libLLVM*", "usr/lib/llvm-*",
+    "usr/lib/*/libz3.so*", "usr/lib/postgresql/*/lib/bitcode", "usr/lib/postgresql/*/lib/llvmjit*",
+    "usr/lib/postgresql/*/lib/plperl*", "var/cache/apt", "var/cache/debconf", "var/log", "etc/apt",
+    "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/machine-id", "etc/nginx/sites-enabled/default",
 )  # fmt: skip
 _PRIVATE = frozenset({"shadow", "shadow-", "gshadow", "gshadow-"})
 
