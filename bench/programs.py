@@ -68,9 +68,10 @@ def launch_words(program: Program) -> list[str]:
     network = []
     if program.network is not None:
         network = ["nsenter", f"--net=/proc/{program.network}/ns/net"]
+    # TERM when this process dies, even by SIGKILL: nothing is left behind then either.
     as_user = [
         "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all",
-        "--bounding-set=-all", "--no-new-privs", "env", "-i",
+        "--bounding-set=-all", "--no-new-privs", "--pdeathsig", "TERM", "env", "-i",
         *(f"{key}={value}" for key, value in program.environment.items()), *program.command,
     ]  # fmt: skip
     if program.tree is None:

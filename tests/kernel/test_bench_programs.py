@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,27 @@ def test_programs_are_gone_after_a_failure_in_the_block() -> None:
         pids.append(started["web"].pid)
         raise ZeroDivisionError
     assert not any(programs._session(pids[0]))
+
+
+def test_programs_are_gone_after_the_benchmark_was_killed() -> None:
+    port = free_port()
+    script = (
+        "import sys, time; from bench.programs import *\n"
+        f"program = Program('web', ({PYTHON!r}, '-m', 'http.server', '{port}'))\n"
+        "with running([program]) as started:\n"
+        f"    await_port(started['web'], '127.0.0.1', {port})\n"
+        "    print(started['web'].pid, flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    killed = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    assert killed.stdout is not None
+    pid = int(killed.stdout.readline())
+    killed.kill()
+    killed.wait()
+    deadline = time.monotonic() + 5
+    while any(programs._session(pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(programs._session(pid))
 
 
 def test_program_in_a_tree_leaves_no_mount_behind(tmp_path: Path) -> None:
