@@ -123,8 +123,6 @@ def build_images(
         progress(f"image {name}: building")
         _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
         made.append(name)
-    if made:
-        _remove_replaced(client)
     return tuple(made)
 
 
@@ -146,6 +144,15 @@ def ensure_bases(
         return {role: job.result() for role, job in jobs.items()}
 
 
+def remove_replaced(client: docker.DockerClient) -> None:
+    """Remove images of ours that lost their name to a newer build and that nothing runs on."""
+    for kind in ("image", "base"):
+        unnamed = {"label": f"{KIND_LABEL}={kind}", "dangling": True}
+        for image in client.images.list(filters=unnamed):
+            with suppress(APIError):  # still in use until its container is replaced
+                client.images.remove(str(image.id))
+
+
 def remove_images(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
     """Remove an instance's images; the bases and build stages too when no instance is left."""
     removed: list[str] = []
@@ -164,15 +171,6 @@ def remove_images(client: docker.DockerClient, instance: str) -> tuple[str, ...]
         for kind in ("build", "base"):
             remove(client.images.list(filters={"label": f"{KIND_LABEL}={kind}"}, all=False))
     return tuple(removed)
-
-
-def _remove_replaced(client: docker.DockerClient) -> None:
-    """Remove images of ours that lost their name to a newer build and that nothing runs on."""
-    for kind in ("image", "base"):
-        unnamed = {"label": f"{KIND_LABEL}={kind}", "dangling": True}
-        for image in client.images.list(filters=unnamed):
-            with suppress(APIError):  # still in use until its container is replaced
-                client.images.remove(str(image.id))
 
 
 def _base(

@@ -20,7 +20,7 @@ from twinstack.compose import cgroups, teardown
 from twinstack.compose.bring_up import bring_up, observe
 from twinstack.compose.client import compose_client
 from twinstack.compose.engine import DEFAULT, EnginePlace, connect, ensure_engine
-from twinstack.compose.images import build_images
+from twinstack.compose.images import build_images, remove_replaced
 from twinstack.compose.preflight import check_host
 from twinstack.compose.render import (
     compose_text,
@@ -70,11 +70,13 @@ class DockerWorld:
         instance = self.plan.instance
         with locked(Places(instance), "docker"):
             check_host(self.plan, connect(self.place), self.place.prefix)
-            self._build(progress)
+            made = self._build(progress)
             client = self._client()
             file = state_directory(instance) / "docker-compose.yml"
             file.write_text(compose_text(self.plan, context=None), encoding="utf-8")
             bring_up(client, self._compose(file), self.plan, timeout_s, progress)
+            if made:
+                remove_replaced(client)
             failures: list[Exception] = []
             networks = {segment.docker_network for segment in self.plan.segments}
             teardown.remove_networks(client, instance, failures, keep=networks)

@@ -19,7 +19,7 @@ _PROGRAMS: Mapping[Role, tuple[str, str]] = MappingProxyType(
         "python": ("python3", "/usr/bin/python3"),
         "nginx": ("nginx", "/usr/sbin/nginx"),
         "redis": ("redis-server", "/usr/bin/redis-server"),
-        "postgres": ("postgresql", "/usr/lib/postgresql/*/bin/postgres"),
+        "postgres": ("'postgresql-[0-9]*'", "/usr/lib/postgresql/*/bin/postgres"),
     }
 )
 _TREES = ("site", "services")
