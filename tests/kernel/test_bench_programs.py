@@ -63,7 +63,7 @@ def test_programs_are_gone_after_a_failure_in_the_block() -> None:
     assert not any(programs._session(pids[0]))
 
 
-def test_programs_are_gone_after_the_benchmark_was_killed() -> None:
+def test_programs_are_gone_after_the_benchmark_was_killed(tmp_path: Path) -> None:
     port = free_port()
     script = (
         "import sys, time; from bench.programs import *\n"
@@ -73,7 +73,12 @@ def test_programs_are_gone_after_the_benchmark_was_killed() -> None:
         "    print(started['web'].pid, flush=True); time.sleep(60)\n"
     )
     root = Path(__file__).resolve().parents[2]
-    killed = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        cwd=root,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # its log outlives it
+    )
     assert killed.stdout is not None
     pid = int(killed.stdout.readline())
     killed.kill()
