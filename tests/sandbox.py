@@ -23,8 +23,21 @@ INVOKE = str(Path(sys.executable).with_name("invoke"))
 HOST_ADDRESS = "203.0.113.1"
 INTERNET_ADDRESS = "203.0.113.10"
 
+# The software is shared with the machine, read-only; everything else that we keep is private. The
+# directory `another` stands for an instance that needs the software too, so `clean` spares it.
 _PREPARE_HOST = """
+for inherited in $(awk '$5 ~ "^/(run|var/lib/twinstack)" {print $5}' /proc/self/mountinfo | tac)
+do umount --lazy "$inherited"
+done
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/roots /run/software
+mount --bind /var/lib/twinstack/roots /run/roots
+mount --bind /var/lib/twinstack/software /run/software
+mount -t tmpfs -o mode=755 tmpfs /var/lib/twinstack
+mkdir /var/lib/twinstack/roots /var/lib/twinstack/software /var/lib/twinstack/another
+mount --move /run/roots /var/lib/twinstack/roots
+mount --move /run/software /var/lib/twinstack/software
+rmdir /run/roots /run/software
 ip link set lo up
 iptables-save > /dev/null
 sysctl -qw net.ipv4.ip_local_port_range="1024 65000"
