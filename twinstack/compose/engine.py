@@ -84,7 +84,8 @@ DEFAULT = EnginePlace(
 def connect(place: EnginePlace = DEFAULT) -> docker.DockerClient | None:
     """Give a client of the engine that answers, or None when none does.
 
-    Raises: Missing when one is there but may not be asked.
+    Raises: Missing when one is there but may not be asked, or when the one that DOCKER_HOST
+    names does not answer: what it holds cannot be told then.
     """
     try:
         if place.by_environment:
@@ -114,15 +115,7 @@ def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker
         if is_ours(place) and leftovers.turn_forwarding_on(place.prefix):
             progress("engine: sysctl net.ipv4.ip_forward was off: it is on again")
         return client
-    if place.by_environment and os.environ.get("DOCKER_HOST"):
-        raise Missing(
-            os.environ["DOCKER_HOST"], "does not answer", "DOCKER_HOST names this engine",
-            "start it, or unset DOCKER_HOST",
-        )  # fmt: skip
-    if os.geteuid() != 0:
-        raise Missing("Docker engine", "does not answer", "only root may start one", "use sudo")
-    if not shutil.which("dockerd"):
-        raise Missing("Docker engine", "is not installed", "", 'run "make setup"')
+    check_startable()
     with locked(place.state, progress):
         client = connect(place)
         if client is None:
@@ -130,6 +123,19 @@ def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker
             client = _start(place)
             progress(f"engine: {client.version()['Version']} is up; invoke clean stops it again")
     return client
+
+
+def check_startable() -> None:
+    """Check that an engine could be started here. Raises: Missing."""
+    require_root("Docker engine", "none answers, and only root may start one")
+    if not shutil.which("dockerd"):
+        raise Missing("Docker engine", "is not installed", "", 'run "make setup"')
+
+
+def require_root(what: str, why: str) -> None:
+    """Check that we are root. Raises: Missing."""
+    if os.geteuid() != 0:
+        raise Missing(what, "cannot be changed", why, "run it as root (sudo)")
 
 
 def revive(place: EnginePlace, progress: Callable[[str], None]) -> None:
@@ -284,10 +290,16 @@ def _read_record(place: EnginePlace) -> dict[str, Any] | None:
 
 
 def _refuse_unless_absent(place: EnginePlace, error: Exception) -> None:
+    """Tell an engine that is not there from one that cannot be asked."""
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
-        raise Missing(place.url, "may not be used", "permission denied", "run it with sudo")
+        raise Missing(place.url, "may not be used", "permission denied", "run it as root (sudo)")
+    if place.by_environment and os.environ.get("DOCKER_HOST"):
+        raise Missing(
+            place.url, "does not answer", "DOCKER_HOST names this engine",
+            "start it, or unset DOCKER_HOST",
+        )  # fmt: skip
     absent = ("No such file", "Connection refused", "FileNotFound", "ConnectionRefused",
-              "Connection aborted", "Max retries", "timed out", "Errno")  # fmt: skip
+              "Connection aborted", "timed out")  # fmt: skip
     if not any(word in text for word in absent):
-        raise CannotTell(place.url, "cannot be asked", text, "check DOCKER_HOST and its like")
+        raise CannotTell(place.url, "cannot be asked", text, "look at the engine's own log")

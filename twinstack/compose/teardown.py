@@ -10,7 +10,14 @@ import docker
 from docker.errors import APIError, NotFound
 
 from twinstack.compose.bring_up import project_containers
-from twinstack.compose.engine import DEFAULT, EnginePlace, connect, revive, stop_engine
+from twinstack.compose.engine import (
+    DEFAULT,
+    EnginePlace,
+    connect,
+    require_root,
+    revive,
+    stop_engine,
+)
 from twinstack.compose.images import remove_images
 from twinstack.compose.render import INSTANCE_LABEL, state_directory
 from twinstack.errors import SeveralFailed
@@ -26,6 +33,7 @@ def down(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) -> 
 
     Raises: Locked, SeveralFailed.
     """
+    require_root(f"Docker world {instance}", "it keeps secrets and a lock")
     with locked(Places(instance), "docker"):
         removed, failures = _down(instance, progress, place)
     remove_run(Places(instance), "docker")
@@ -39,6 +47,7 @@ def clean(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) ->
 
     Raises: Locked, SeveralFailed.
     """
+    require_root(f"Docker world {instance}", "it keeps secrets and a lock")
     with locked(Places(instance), "docker"):
         removed, failures = _down(instance, progress, place)
         client = connect(place)

@@ -19,7 +19,14 @@ from docker.errors import NotFound
 from twinstack.compose import cgroups, teardown
 from twinstack.compose.bring_up import bring_up, observe
 from twinstack.compose.client import compose_client
-from twinstack.compose.engine import DEFAULT, EnginePlace, connect, ensure_engine
+from twinstack.compose.engine import (
+    DEFAULT,
+    EnginePlace,
+    check_startable,
+    connect,
+    ensure_engine,
+    require_root,
+)
 from twinstack.compose.images import build_images, remove_replaced
 from twinstack.compose.preflight import check_host
 from twinstack.compose.render import (
@@ -59,6 +66,7 @@ class DockerWorld:
 
         Raises: Locked; Missing, StepFailed when they cannot be made.
         """
+        require_root("Docker world", "it keeps secrets")
         with locked(Places(self.plan.instance), "docker"):
             return self._build(progress)
 
@@ -68,8 +76,12 @@ class DockerWorld:
         Raises: NotOurs before anything is changed; Locked; NotHealthy with the log's tail.
         """
         instance = self.plan.instance
+        require_root("Docker world", "it keeps secrets")
         with locked(Places(instance), "docker"):
-            check_host(self.plan, connect(self.place), self.place.prefix)
+            answering = connect(self.place)
+            if answering is None:
+                check_startable()
+            check_host(self.plan, answering, self.place.prefix)
             made = self._build(progress)
             client = self._client()
             file = state_directory(instance) / "docker-compose.yml"
