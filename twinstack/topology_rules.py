@@ -200,9 +200,7 @@ def _flow_mistakes(topology: Topology) -> Iterator[TwinstackError]:
             if name not in known or (key == "to" and name in OUTSIDE):
                 close = difflib.get_close_matches(name, known, n=1)
                 remedy = f"did you mean {close[0]}?" if close else "name a service of this file"
-                yield TwinstackError(
-                    f"flows.{index}.{key}", f"{name!r} is no service", "", remedy
-                )
+                yield TwinstackError(f"flows.{index}.{key}", f"{name!r} is no service", "", remedy)
         pair = (flow.source, flow.destination)
         if pair in seen:
             yield TwinstackError(
