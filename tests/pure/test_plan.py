@@ -168,6 +168,7 @@ def test_another_instance_shifts_docker_subnets_and_ports_only(instance: str):
     assert len(ports) == len(set(ports))
     assert all(port < 65536 for port in ports)
     assert other.mark == f"twinstack:{instance}"
+    assert [one.port for one in other.host_ports if one.world == "net"] == [8080]
     if instance != "main":
         assert not {*subnets} & {one.docker_subnet for one in main.segments}
         assert {one.docker_network for one in main.segments}.isdisjoint(
