@@ -10,7 +10,7 @@ import functools
 import json as json_module
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from invoke.collection import Collection
@@ -20,6 +20,7 @@ from invoke.tasks import task
 from twinstack import stack, tables
 from twinstack.errors import TwinstackError
 from twinstack.namespaces import world as namespaces
+from twinstack.plan import Plan
 from twinstack.world import ServiceState, World
 
 UP_TIMEOUT_S = 60
@@ -35,6 +36,14 @@ def say(line: str) -> None:
 def show(document: object) -> None:
     """Print a JSON document."""
     print(json_module.dumps(document, indent=2, default=str, ensure_ascii=False))
+
+
+def answer(json: bool, document: object, text: str) -> None:
+    """Print a result in the form that was asked for."""
+    if json:
+        show(document)
+    else:
+        print(text)
 
 
 def guarded(body: Callable[..., None]) -> Callable[..., None]:
@@ -239,25 +248,17 @@ def doctor(_: Context, json: bool = False) -> None:
 
     here = stack.from_environment()
     report = examine(wanted_by(here.plan(shape) for shape in here.topology().shapes))
-    if json:
-        show(report.as_json())
-    else:
-        print(report.table())
+    answer(json, report.as_json(), report.table())
     sys.exit(report.exit_code)
 
 
 def _removed(names: tuple[str, ...], json: bool) -> None:
-    if json:
-        show({"removed": list(names)})
-    else:
-        print("\n".join(f"removed {name}" for name in names) or "Nothing of ours is here.")
+    text = "\n".join(f"removed {name}" for name in names) or "Nothing of ours is here."
+    answer(json, {"removed": list(names)}, text)
 
 
 def _states(found: Sequence[ServiceState], json: bool) -> None:
-    if json:
-        show({"services": tables.states_json(found)})
-    else:
-        print(tables.states(found))
+    answer(json, {"services": tables.states_json(found)}, tables.states(found))
 
 
 def _command(world: str) -> list[str]:
@@ -319,12 +320,8 @@ def bench(
     else:
         found = run.compare(worlds[0], worlds[1], options, say)
     saved = run.save(found)
-    if json:
-        show(report.document(found))
-    else:
-        print(report.text(found))
-        if aa:
-            print("\n" + run.calibration_line(found))
+    text = report.text(found) + (f"\n\n{run.calibration_line(found)}" if aa else "")
+    answer(json, report.document(found), text)
     say(f"kept as {saved}")
     sys.exit(0 if found.succeeded else 1)
 
@@ -338,6 +335,14 @@ def _running(name: str, here: stack.Stack, shape: str | None) -> World:
     return world
 
 
+def _keep(name: str, plan: Plan, found: object, text: str, json: bool) -> None:
+    from bench import run
+
+    document, page = run.keep(name, datetime.now(UTC), plan, found, text)
+    answer(json, document, text)
+    say(f"kept as {page}")
+
+
 @task(help={"rounds": "of all three gateways", **JSON})
 @guarded
 def bench_gateways(_: Context, rounds: int = 8, json: bool = False) -> None:
@@ -346,11 +351,9 @@ def bench_gateways(_: Context, rounds: int = 8, json: bool = False) -> None:
 
     here = stack.from_environment()
     roots, software = here.software(say)
-    found = gateways.measure(here.plan(), roots, software, rounds=rounds, progress=say)
-    if json:
-        show(asdict(found))
-    else:
-        print(gateways.table(found))
+    plan = here.plan()
+    found = gateways.measure(plan, roots, software, rounds=rounds, progress=say)
+    _keep("gateways", plan, found, gateways.table(found), json)
 
 
 @task(help={"rounds": "of chain, direct and naive", **JSON})
@@ -362,14 +365,13 @@ def bench_chain(_: Context, rounds: int = 8, json: bool = False) -> None:
     here = stack.from_environment()
     world = here.net(limited=False)
     world.up(timeout_s=UP_TIMEOUT_S, progress=say)
-    roots, software = here.software(say)
-    found = chain.measure(
-        world, roots, software, here.redis_password(), rounds=rounds, progress=say
-    )
-    if json:
-        show(asdict(found))
-    else:
-        print(chain.table(found))
+    try:
+        roots, software = here.software(say)
+        password = here.redis_password()
+        found = chain.measure(world, roots, software, password, rounds=rounds, progress=say)
+    finally:
+        here.net(limited=True).up(timeout_s=UP_TIMEOUT_S, progress=say)
+    _keep("chain", world.plan, found, chain.table(found), json)
 
 
 @task(help={"times": "down and up again", **JSON})
@@ -384,10 +386,7 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
         startup.measure(net, times=times, supervising=net.supervising, progress=say),
         startup.measure(docker, times=times, progress=say),
     ]
-    if json:
-        show([asdict(one) for one in found])
-    else:
-        print(startup.table(found))
+    _keep("startup", net.plan, found, startup.table(found), json)
 
 
 @task(help={"rounds": "of every rung", "requests": "in one trial", **JSON})
@@ -398,13 +397,10 @@ def bench_layers(_: Context, rounds: int = 10, requests: int = 1000, json: bool 
     from bench.measure import Load
 
     here = stack.from_environment()
-    worlds = [_running(world, here, None) for world in ("net", "docker")]
+    net, docker = (_running(world, here, None) for world in ("net", "docker"))
     load = Load("/api/products", requests, 50, False, timeout_s=120.0)
-    found = layers.climb(worlds[0], worlds[1], load, rounds=rounds, progress=say)
-    if json:
-        show(asdict(found))
-    else:
-        print(layers.text(found))
+    found = layers.climb(net, docker, load, rounds=rounds, progress=say)
+    _keep("layers", net.plan, found, layers.text(found), json)
 
 
 def _collection(name: str, tasks: dict[str, Any]) -> Collection:
