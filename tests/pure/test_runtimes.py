@@ -36,7 +36,7 @@ def test_every_command_and_probe_starts_with_an_absolute_path():
     for replica in planned().replicas:
         assert (
             replica.launch.command[0].startswith("/usr/")
-            or (replica.launch.command[0]) == "/bin/bash"
+            or replica.launch.command[0] == "/bin/bash"
         )
         assert replica.health.command[0] == "/bin/bash"
 
@@ -45,7 +45,7 @@ def test_python_services_run_debians_interpreter_and_the_declared_module_and_por
     gateway = planned().replica("api-gateway").launch.command
     assert gateway[:3] == ("/usr/bin/python3", "-m", "uvicorn")
     assert gateway[gateway.index("--port") + 1] == "3000"
-    assert "httptools" in gateway
+    assert declared().services["api-gateway"].module in gateway
     orders = planned().replica("order-service").launch.command
     assert orders[:3] == ("/usr/bin/python3", "-m", "granian")
     assert declared().services["order-service"].module == orders[-1]
