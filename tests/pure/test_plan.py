@@ -189,7 +189,10 @@ def test_no_docker_subnet_of_an_instance_overlaps_one_of_main(instance: str, one
 
 @pytest.mark.xfail(strict=True, reason="reported: the shift leaves the range of ports")
 def test_a_shifted_port_stays_a_port():
-    plan = edited_plan(lambda d: d["host_ports"][1].update(port=65530), instance="other")
+    try:
+        plan = edited_plan(lambda d: d["host_ports"][1].update(port=65530), instance="other")
+    except TwinstackError:
+        return
     assert all(door.port < 65536 for door in plan.host_ports)
 
 

@@ -157,8 +157,21 @@ LATE: dict[str, Edit] = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="reported: taken when read, goes wrong later")
-@pytest.mark.parametrize("name", LATE)
+#: Those that are not mended yet.
+OPEN = set(LATE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=pytest.mark.xfail(strict=True, reason="reported: goes wrong later")
+        )
+        if name in OPEN
+        else name
+        for name in LATE
+    ],
+)
 def test_a_contradiction_is_told_when_read_and_not_later(name: str):
     with pytest.raises(TopologyError):
         parse(written(LATE[name]))
