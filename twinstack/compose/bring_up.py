@@ -20,6 +20,7 @@ from twinstack.world import Progress, ServiceState, State
 
 POLL_S = 0.2
 _LOG_LINES = 12
+_HEALTH: dict[str, State] = {"healthy": "healthy", "unhealthy": "unhealthy"}
 
 
 def bring_up(
@@ -93,13 +94,13 @@ def state_of(plan: Plan, replica: Replica, container: Any | None) -> ServiceStat
         health = seen.get("Health") or {}
         restarts = int(container.attrs.get("RestartCount", 0))
         pid = int(seen["Pid"]) or None
-        if not seen["Running"] or seen.get("Restarting"):
+        if seen["Status"] == "created":  # compose holds it back until its stores are healthy
+            detail = "not started yet"
+        elif not seen["Running"] or seen.get("Restarting"):
             state = "stopped"
             detail = f"exited with {seen['ExitCode']}" + (seen["Error"] and f": {seen['Error']}")
         else:
-            state = {"healthy": "healthy", "unhealthy": "unhealthy"}.get(
-                health.get("Status", ""), "starting"
-            )  # type: ignore[assignment]
+            state = _HEALTH.get(health.get("Status", ""), "starting")
             last = (health.get("Log") or [{}])[-1]
             if state == "unhealthy":
                 detail = str(last.get("Output", "")).strip() or "its health check fails"
@@ -120,9 +121,15 @@ def _failed(
     client: docker.DockerClient, plan: Plan, waiting: list[ServiceState], cause: str
 ) -> Exception:
     """Name the first service that is in the way, with the last lines of its log."""
-    # What waits for a store has no container yet, or one that never started: not its fault.
-    rank = {"unhealthy": 0, "stopped": 1, "starting": 2, "absent": 3}
-    blamed = sorted(waiting, key=lambda state: (rank.get(state.state, 4), -state.restarts))
+    # What needs a store is ill when the store is, or was never started: not its fault.
+    stores = {one.name for one in plan.replicas if one.runtime in {"redis", "postgres"}}
+    rank = {"unhealthy": 0, "stopped": 1, "starting": 2}
+    blamed = sorted(
+        waiting,
+        key=lambda one: (
+            one.state == "absent", one.name not in stores, rank.get(one.state, 3), -one.restarts,
+        ),
+    )  # fmt: skip
     if not blamed or blamed[0].state == "absent":
         return StepFailed("docker compose up", "failed", cause[-600:], "invoke docker.status")
     first = blamed[0]
