@@ -49,8 +49,13 @@ class Before:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Before:
-        """Read a note of `to_json`."""
-        return cls(**record)
+        """Read a note of `to_json`, of another release of ours too."""
+        return cls(
+            sysctls=dict(record.get("sysctls", {})),
+            rules={family: str(record.get("rules", {}).get(family, "")) for family in _FAMILIES},
+            files=list(record.get("files", [])),
+            bridges=list(record.get("bridges", [])),
+        )
 
 
 @dataclass(frozen=True, slots=True)
