@@ -15,6 +15,8 @@ from twinstack.errors import TwinstackError
 INTERFACE_MAX = 15
 CHAIN_MAX = 28
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]|[a-z]")
+#: Directories beside those of the instances.
+_TAKEN = frozenset({"roots", "software", "docker"})
 _SERVICE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -46,6 +48,11 @@ def check_instance(name: str) -> str:
             "an instance is named by 1 to 15 lower-case letters, digits and hyphens",
             "choose another name",
         )
+    if name in _TAKEN:
+        raise TwinstackError(
+            f"TWINSTACK_INSTANCE={name}", "cannot be used", "a directory of ours has that name",
+            "choose another name",
+        )  # fmt: skip
     return name
 
 

@@ -203,6 +203,7 @@ def resolve(
     names.check_instance(instance)
     segments = tuple(_segments(topology, shape, instance))
     replicas = tuple(_replicas(topology, segments, limited))
+    _check_places(replicas)
     firsts = {replica.service: replica for replica in reversed(replicas)}
     return Plan(
         instance=instance,
@@ -239,14 +240,26 @@ def _instance_offset(instance: str) -> int:
 
 
 def _shifted_subnet(subnet: IPv4Network, instance: str) -> IPv4Network:
-    start = int(subnet.network_address) + _instance_offset(instance) * _INSTANCE_SUBNETS * 256
+    apart = max(_INSTANCE_SUBNETS * 256, subnet.num_addresses)
+    start = int(subnet.network_address) + _instance_offset(instance) * apart
+    if start + subnet.num_addresses > 1 << 32:
+        raise TwinstackError(
+            f"instance {instance}", "has no Docker subnet", f"there is none so far after {subnet}",
+            "declare a docker_subnet lower down, or name the instance otherwise",
+        )  # fmt: skip
     return IPv4Network((start, subnet.prefixlen))
 
 
 def _shifted_port(port: int, world: WorldName, instance: str) -> int:
     if world == "net":  # two namespace worlds never share a host: their bridges have one name
         return port
-    return port + _instance_offset(instance) * _INSTANCE_PORTS
+    shifted = port + _instance_offset(instance) * _INSTANCE_PORTS
+    if shifted > 65535:
+        raise TwinstackError(
+            f"instance {instance}", f"has no port for {port}", f"{shifted} is none",
+            "declare a lower host port, or name the instance otherwise",
+        )  # fmt: skip
+    return shifted
 
 
 def _segments(topology: Topology, shape: str, instance: str) -> Iterator[Segment]:
@@ -347,6 +360,20 @@ def _replica(
         limits=Limits(spec.limits.cpus, spec.limits.memory, spec.limits.pids) if limited else None,
         health=Health(launch.probe, spec.health.http),
     )
+
+
+def _check_places(replicas: tuple[Replica, ...]) -> None:
+    """Refuse places that meet in a shape or network other than that of the addresses."""
+    taken: dict[tuple[str, IPv4Address], str] = {}
+    for replica in replicas:
+        places = [("net", replica.address), *((one.network, one.address)
+                                              for one in replica.attachments)]  # fmt: skip
+        for place in places:
+            if taken.setdefault(place, replica.name) != replica.name:
+                raise TwinstackError(
+                    replica.name, "has no address of its own", f"{taken[place]} has {place[1]}",
+                    "declare addresses whose places in their subnets differ",
+                )  # fmt: skip
 
 
 def _placed(subnet: IPv4Network, place: int, replica: str) -> IPv4Address:

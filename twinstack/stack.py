@@ -107,7 +107,7 @@ class Stack:
         for clean in (namespaces.clean, clean_docker):
             try:
                 removed += clean(self.instance, progress=progress)
-            except TwinstackError as error:
+            except (TwinstackError, OSError) as error:
                 failures.append(error)
         if not failures and not self._other_instances():
             removed += _shared(self.repository)

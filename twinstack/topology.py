@@ -35,12 +35,18 @@ def _bytes(value: object) -> int:
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("a size is a whole number with K, M or G, such as 128M")
-    return int(found[1]) * _UNITS[found[2]]
+    size = int(found[1]) * _UNITS[found[2]]
+    if size % 4096:  # the kernel rounds a limit to whole pages, and reads it back so
+        raise ValueError("a size is a whole number of pages of 4K")
+    return size
 
 
 def _interface(value: str) -> str:
     if problem := interface_problem(value):
         raise ValueError(problem)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", value):
+        # A dot divides a sysctl's path, a plus is iptables's wildcard, a quote ends a rule's word.
+        raise ValueError(f"{value!r} is not letters, digits, hyphens and underscores")
     return value
 
 
@@ -84,7 +90,7 @@ class ShapeSpec(_Written):
 class LimitsSpec(_Written):
     """Units: cpus in cores, memory in bytes once parsed, pids in processes and threads."""
 
-    cpus: float = Field(gt=0, le=1024)
+    cpus: float = Field(ge=0.01, le=1024)
     memory: Size
     pids: int = Field(ge=1, le=4_194_304, strict=True)
 
@@ -116,12 +122,14 @@ class ServiceSpec(_Written):
     workers: int = Field(default=1, ge=1, le=64, strict=True)
     threads: int = Field(default=1, ge=1, le=256, strict=True)
     module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
-    secrets: tuple[Annotated[str, Field(pattern=r"^[\w.]+$")], ...] = ()
+    secrets: tuple[Annotated[str, Field(pattern=r"^\w[\w.]*$")], ...] = ()
 
     @model_validator(mode="after")
     def _module_when_python(self) -> ServiceSpec:
         if (self.runtime in {"asgi", "wsgi"}) != (self.module is not None):
             raise ValueError("a module goes with the runtimes asgi and wsgi, and only with them")
+        if self.health.ping not in {None, self.runtime}:
+            raise ValueError(f"a {self.runtime} does not answer the ping of {self.health.ping}")
         return self
 
 
@@ -173,6 +181,8 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[object] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node)
         problem = None
         if isinstance(key, (dict, list)):
@@ -218,6 +228,11 @@ def parse(text: str, file: str = "topology.yml") -> Topology:
         where = f"line {mark.line + 1}" if mark is not None else "file"
         cause = getattr(error, "problem", None) or str(error)
         mistake = TwinstackError(where, "is not YAML", cause, "mend the line and try again")
+        raise TopologyError(file, [mistake]) from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        # PyYAML lets through what its own constructors raise: a month 99, an endless number.
+        cause = str(error) or type(error).__name__
+        mistake = TwinstackError("file", "is not YAML", cause, "mend the value and try again")
         raise TopologyError(file, [mistake]) from error
     if not isinstance(written, dict):
         cause = "it is empty" if written is None else f"it holds a {type(written).__name__}"

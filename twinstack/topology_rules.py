@@ -32,7 +32,8 @@ def form_mistake(report: dict[str, Any]) -> TwinstackError:
     if kind == "missing":
         return TwinstackError(place, "is missing", "", "add it")
     if kind == "value_error":
-        return TwinstackError(place, "cannot be used", str(context.get("error", report["msg"])), "")
+        cause = str(context.get("error", report["msg"]))
+        return TwinstackError(place, "cannot be used", cause, "mend the value")
     if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
         bound = next(iter(context.values()))
         words = {"greater_than_equal": "at least", "less_than_equal": "at most",
@@ -80,6 +81,8 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
         path = f"shapes.{shape_name}.segments"
         homes: dict[str, str] = {}
         for name, segment in shape.segments.items():
+            if problem := service_problem(name):
+                yield TwinstackError(f"{path}.{name}", "cannot be named so", problem, "rename it")
             for tier in segment.tiers:
                 if homes.setdefault(tier, name) != name:
                     yield TwinstackError(
@@ -92,6 +95,11 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                     yield TwinstackError(
                         f"{path}.{name}.{key}", f"{subnet} is too small",
                         "a gateway and a few services must fit", "use /29 or larger",
+                    )  # fmt: skip
+                elif not subnet.is_private or subnet.is_loopback or subnet.is_link_local:
+                    yield TwinstackError(
+                        f"{path}.{name}.{key}", f"{subnet} cannot be used",
+                        "it is not a private network", "use one such as 10.0.0.0/24",
                     )  # fmt: skip
             if segment.pool and not all(end in segment.subnet for end in segment.pool):
                 yield TwinstackError(

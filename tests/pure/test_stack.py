@@ -127,7 +127,6 @@ def test_cleaning_tells_all_failures(own: Stack, monkeypatch: pytest.MonkeyPatch
         own.clean(quiet)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: an OSError keeps Docker's half from cleaning")
 def test_cleaning_goes_on_past_an_error_of_the_system(own: Stack, monkeypatch: pytest.MonkeyPatch):
     asked = cleaners(monkeypatch, PermissionError("busy"), None)
     with pytest.raises((TwinstackError, OSError)):

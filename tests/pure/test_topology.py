@@ -108,23 +108,7 @@ def test_a_malformed_value_is_one_clear_line_with_its_path(name: str):
     assert fragment in line
 
 
-#: Reported: form_mistake gives no remedy where a validator of ours speaks.
-WITHOUT_REMEDY = {
-    "bridge too long", "bridge with a slash", "memory without unit", "module of a store",
-    "no way to ask", "two ways to ask", "pool backwards", "pool of one end",
-    "python without a module",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="reported: no remedy"))
-        if name in WITHOUT_REMEDY
-        else name
-        for name in FORM
-    ],
-)
+@pytest.mark.parametrize("name", FORM)
 def test_a_malformed_value_comes_with_its_remedy(name: str):
     assert "; " in one_mistake(written(FORM[name][0]))
 
@@ -156,9 +140,6 @@ def test_text_that_is_no_topology_is_one_clear_line(name: str):
     assert "; " in line
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(ValueError, TypeError, KeyError, RecursionError), reason="reported"
-)
 @pytest.mark.parametrize(
     "text",
     [
@@ -176,7 +157,6 @@ def test_a_scalar_that_yaml_cannot_build_is_one_clear_line(text: str):
     one_mistake(text)
 
 
-@pytest.mark.xfail(strict=True, raises=TopologyError, reason="reported: << is refused")
 def test_a_merge_key_is_yaml_like_any_other():
     parse(TEXT.replace("limits: {cpus: 1.0, memory: 64M, pids: 32}",
                        "limits: {<<: {cpus: 1.0, memory: 64M}, pids: 32}"))  # fmt: skip

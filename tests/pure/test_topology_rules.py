@@ -158,7 +158,14 @@ LATE: dict[str, Edit] = {
 
 
 #: Those that are not mended yet.
-OPEN = set(LATE)
+OPEN = {
+    "bridge named as a link of ours",
+    "pool with the gateway in it",
+    "tier too small for its places",
+    "docker subnet too small",
+    "worlds of two shapes in one subnet",
+    "two replicas in one place",
+}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,6 @@ def test_a_contradiction_is_told_when_read_and_not_later(name: str):
 
 
 @pytest.mark.parametrize("name", ["ping of another store", "two replicas in one place"])
-@pytest.mark.xfail(strict=True, reason="reported: resolve breaks or gives an address twice")
 def test_what_was_taken_resolves_or_is_refused(name: str):
     for shape in ("flat", "one" if name.startswith("two") else "tiered"):
         try:

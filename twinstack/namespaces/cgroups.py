@@ -81,12 +81,18 @@ def step(plan: Plan, replica: str, limits: Limits | None, layout: Layout) -> Cgr
     files: list[tuple[str, str]] = []
     for directory in layout.directories(path):
         written = [
-            (str(directory / key), value)
+            (str(directory / key), _written(key, value))
             for key, value in wanted.items()
             if _directory_of(key, path, layout) == directory
         ]
         files += written or [(str(directory / "cgroup.procs"), "")]
     return Cgroup(replica, path, limits, tuple(wanted.items()), tuple(files))
+
+
+def _written(key: str, value: str) -> str:
+    """Version 1 is told -1 where version 2 is told max."""
+    version_1 = key in {"cpu.cfs_quota_us", "memory.limit_in_bytes"}
+    return "-1" if version_1 and value == UNLIMITED else value
 
 
 def _directory_of(key: str, path: str, layout: Layout) -> Path:
@@ -131,9 +137,7 @@ def apply(cgroup: Cgroup, layout: Layout) -> None:
         _delegate(cgroup.path, layout)
         for file, value in cgroup.files:
             if value:
-                version_1_unlimited = value == UNLIMITED and Path(file).name != "pids.max"
-                version_1_unlimited &= "cpu.max" not in file and "memory.max" not in file
-                Path(file).write_text("-1" if version_1_unlimited else value)
+                Path(file).write_text(value)
     except OSError as error:
         raise StepFailed(cgroup.name, "cannot be made", str(error), "") from error
 

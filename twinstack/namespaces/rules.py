@@ -91,7 +91,8 @@ def removal_text(instance: str, present: Mapping[str, tuple[str, ...]]) -> str:
             continue
         text.append(f"*{table}")
         for line in lines:
-            target = re.search(r" -j (\S+)", line)
+            # A comment may hold any words, a target's among them.
+            target = re.search(r" -j (\S+)", re.sub(r'"(?:[^"\\]|\\.)*"', "", line))
             if line.startswith("-A ") and target and target[1] in chains:
                 text.append(line.replace("-A ", "-D ", 1))
         text += [f"-F {chain}" for chain in chains]

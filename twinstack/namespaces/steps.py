@@ -7,6 +7,7 @@ in the order of doing; a step that rests on another comes after it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -259,7 +260,10 @@ class Directory:
         return (f"install -d -m {self.mode:04o} -o {self.user} -g {self.user} {self.path}",)
 
     def difference(self, facts: Facts) -> str | None:
-        return None if self.path in facts.files else "is absent"
+        there = facts.files.get(self.path)
+        if there is None:
+            return "is absent"
+        return None if there == "directory" else "is a file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +302,7 @@ class Supervisor:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (" ".join(self.command),)
+        return (f"PYTHONPATH={self.command[0]} {shlex.join(self.command[1:])}",)
 
     def difference(self, facts: Facts) -> str | None:
         return None if facts.supervisor_pid else "is not running"

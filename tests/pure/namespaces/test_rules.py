@@ -323,7 +323,6 @@ def test_removal_of_nothing_is_no_text():
     assert rules.removal_text("main", {}) == ""
 
 
-@pytest.mark.xfail(strict=True, reason="reported: a comment of a stranger's is read as a target")
 def test_removal_leaves_a_rule_that_only_speaks_of_our_chain():
     before = restored(STRANGERS, rules.restore_text(rules.hooks(planned()), STRANGERS))
     spoken = '-A INPUT -m comment --comment "see -j TS-main-FORWARD there" -j ACCEPT'

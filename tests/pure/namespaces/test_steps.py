@@ -244,20 +244,17 @@ def test_links_bear_the_mark_of_the_instance():
             assert any("alias twinstack:other" in command for command in step.commands)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: version 1 takes -1, not max")
 def test_commands_of_an_unlimited_cgroup_are_those_that_the_kernel_takes():
     commands = [c for step in STEPS if isinstance(step, Cgroup) for c in step.commands]
     assert not [c for c in commands if "echo max" in c and "pids.max" not in c]
 
 
-@pytest.mark.xfail(strict=True, reason="reported: the packages' path is printed as a program")
 def test_the_supervisors_command_can_be_run_as_it_is_printed():
     (supervisor,) = (step for step in STEPS if isinstance(step, Supervisor))
     (command,) = supervisor.commands
     assert command.startswith(("PYTHONPATH=", "env PYTHONPATH=", "/usr/bin/python3"))
 
 
-@pytest.mark.xfail(strict=True, reason="reported: a file where a directory belongs is not seen")
 def test_a_file_in_the_place_of_a_directory_is_noticed():
     directory = next(step for step in STEPS if isinstance(step, Directory))
     assert directory.difference(_with("files", directory.path, "0123456789ab")) is not None
