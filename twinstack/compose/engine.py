@@ -111,9 +111,8 @@ def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker
     """
     client = connect(place)
     if client:
-        # Another tool may have put the switch back that our engine turned on when it started.
-        if is_ours(place) and leftovers.turn_forwarding_on(place.prefix):
-            progress("engine: sysctl net.ipv4.ip_forward was off: it is on again")
+        if is_ours(place):
+            _keep_forwarding(place, progress)
         return client
     check_startable()
     with locked(place.state, progress):
@@ -188,6 +187,18 @@ def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[st
         )
     shutil.rmtree(place.state, ignore_errors=True)
     return tuple(removed)
+
+
+def _keep_forwarding(place: EnginePlace, progress: Callable[[str], None]) -> None:
+    """Turn forwarding on again when another tool put its own former value back.
+
+    Off is then what the host had before any of us, so that is what we note to restore.
+    """
+    record = _read_record(place)
+    if record and leftovers.turn_forwarding_on(place.prefix):
+        record["before"]["sysctls"]["net/ipv4/ip_forward"] = "0"
+        _write_record(place, record)
+        progress("engine: sysctl net.ipv4.ip_forward was off: it is on again")
 
 
 def _start(place: EnginePlace) -> docker.DockerClient:
