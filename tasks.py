@@ -19,6 +19,7 @@ from invoke.tasks import task
 
 from twinstack import stack, tables
 from twinstack.errors import TwinstackError
+from twinstack.namespaces import steps
 from twinstack.namespaces import world as namespaces
 from twinstack.plan import Plan
 from twinstack.world import ServiceState, World
@@ -121,7 +122,7 @@ def net_status(_: Context, json: bool = False) -> None:
 
 
 @task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits",
-            "script": "print every step as a shell script", **JSON})  # fmt: skip
+            "script": "print the network's steps as a shell script", **JSON})  # fmt: skip
 @guarded
 def net_plan(
     _: Context,
@@ -131,9 +132,10 @@ def net_plan(
     json: bool = False,
 ) -> None:
     """Show what net.up would do, each step with the command that it equals; changes nothing."""
-    found = stack.from_environment().net(shape, limited=limits).difference(say)
+    world = stack.from_environment().net(shape, limited=limits)
+    found = world.difference(say)
     if script:
-        print(tables.script(found.steps))
+        print(tables.script(steps.network_steps(world.plan)))
     elif json:
         show(tables.changes_json(found.changes, len(found.steps)))
     else:

@@ -71,7 +71,8 @@ def host_link(replica: str) -> str:
 
 def docker_bridge(instance: str, segment: str) -> str:
     """Name the bridge behind a Docker network, so that `ip link` tells whose it is."""
-    prefix = "dk" if instance == "main" else f"dk-{instance}"
+    # Not the instance's own name: its hyphens would join it with the segment's.
+    prefix = "dk" if instance == "main" else f"dk-{zlib.crc32(instance.encode()):08x}"[:8]
     return shortened(f"{prefix}-{segment}", INTERFACE_MAX)
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from twinstack import names
+from twinstack import names, places
 from twinstack.errors import TwinstackError
 from twinstack.runtimes import Launch, Role, launch_of
 from twinstack.topology import Runtime, ServiceSpec, Topology, WorldName
-from twinstack.topology_rules import OUTSIDE, flat_segments
+from twinstack.topology_rules import OUTSIDE
 
 MTU = 1500
 #: Instances other than main get Docker subnets and ports of their own, this far apart.
@@ -203,7 +203,6 @@ def resolve(
     names.check_instance(instance)
     segments = tuple(_segments(topology, shape, instance))
     replicas = tuple(_replicas(topology, segments, limited))
-    _check_places(replicas)
     firsts = {replica.service: replica for replica in reversed(replicas)}
     return Plan(
         instance=instance,
@@ -272,44 +271,20 @@ def _segments(topology: Topology, shape: str, instance: str) -> Iterator[Segment
             subnet=spec.subnet,
             gateway=spec.subnet.network_address + 1,
             docker_bridge=names.docker_bridge(instance, name),
-            docker_network=f"twinstack-{instance}-{name}",
+            docker_network=f"twinstack-{instance}_{name}",
             docker_subnet=docker_subnet,
             docker_gateway=docker_subnet.network_address + 1,
         )
-
-
-def _declared_addresses(topology: Topology) -> dict[str, list[IPv4Address]]:
-    """Give each service as many flat addresses as it has replicas, the pool's after its own."""
-    homes = flat_segments(topology)
-    used = {address for spec in topology.services.values() for address in spec.addresses}
-    pools: dict[str, Iterator[IPv4Address]] = {}
-    chosen: dict[str, list[IPv4Address]] = {}
-    for name, spec in topology.services.items():
-        segment = homes[spec.tier]
-        if segment.pool and segment.bridge not in pools:
-            first, last = (int(end) for end in segment.pool)
-            pools[segment.bridge] = (
-                IPv4Address(value)
-                for value in range(first, last + 1)
-                if IPv4Address(value) not in used
-            )
-        own = list(spec.addresses[: spec.replicas])
-        for _ in range(spec.replicas - len(own)):
-            own.append(next(pools[segment.bridge]))
-        chosen[name] = own
-    return chosen
 
 
 def _replicas(
     topology: Topology, segments: tuple[Segment, ...], limited: bool
 ) -> Iterator[Replica]:
     home = {tier: segment for segment in segments for tier in segment.tiers}
-    declared = flat_segments(topology)
-    addresses = _declared_addresses(topology)
-    for name, spec in topology.services.items():
-        base = declared[spec.tier].subnet.network_address
-        for number, address in enumerate(addresses[name], start=1):
-            yield _replica(topology, name, spec, number, int(address) - int(base), home, limited)
+    for name, chosen in places.places(topology).items():
+        spec = topology.services[name]
+        for number, place in enumerate(chosen, start=1):
+            yield _replica(topology, name, spec, number, place, home, limited)
 
 
 def _replica(
@@ -338,11 +313,11 @@ def _replica(
         role=launch.role,
         tier=spec.tier,
         segment=segment.name,
-        address=_placed(segment.subnet, place, name),
+        address=_placed(segment.subnet, place),
         prefix_length=segment.subnet.prefixlen,
         gateway=segment.gateway,
         attachments=tuple(
-            Attachment(one.name, one.docker_network, _placed(one.docker_subnet, place, name))
+            Attachment(one.name, one.docker_network, _placed(one.docker_subnet, place))
             for one in attached
         ),
         host_link=names.host_link(name),
@@ -362,25 +337,6 @@ def _replica(
     )
 
 
-def _check_places(replicas: tuple[Replica, ...]) -> None:
-    """Refuse places that meet in a shape or network other than that of the addresses."""
-    taken: dict[tuple[str, IPv4Address], str] = {}
-    for replica in replicas:
-        places = [("net", replica.address), *((one.network, one.address)
-                                              for one in replica.attachments)]  # fmt: skip
-        for place in places:
-            if taken.setdefault(place, replica.name) != replica.name:
-                raise TwinstackError(
-                    replica.name, "has no address of its own", f"{taken[place]} has {place[1]}",
-                    "declare addresses whose places in their subnets differ",
-                )  # fmt: skip
-
-
-def _placed(subnet: IPv4Network, place: int, replica: str) -> IPv4Address:
+def _placed(subnet: IPv4Network, place: int) -> IPv4Address:
     """Keep a replica's place (its last octet, in a /24) within another subnet."""
-    if not 1 < place < subnet.num_addresses - 1:
-        raise TwinstackError(
-            replica, "has no address", f"place {place} does not fit into {subnet}",
-            "declare a larger subnet",
-        )  # fmt: skip
     return subnet.network_address + place

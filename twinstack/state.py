@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from twinstack.errors import CannotTell, Locked
 
@@ -71,13 +72,29 @@ def read_journal(places: Places) -> Journal:
     """
     path = places.run / "journal.json"
     try:
-        written = json.loads(path.read_text())
-        return replace(Journal(**written), intended=tuple(written["intended"]))
+        return _journal(json.loads(path.read_text()))
     except FileNotFoundError:
         return Journal()
     except (OSError, ValueError, TypeError, KeyError) as error:
         remedy = f'look at it, then remove it and run "invoke clean" (instance {places.instance})'
         raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
+
+
+def _journal(written: dict[str, Any]) -> Journal:
+    """Make a journal of what was written. Raises: TypeError, KeyError, ValueError."""
+    journal = replace(Journal(**written), intended=tuple(written["intended"]))
+    sound = (
+        isinstance(written["intended"], list)
+        and isinstance(journal.namespaces, dict)
+        and all(isinstance(inode, int) for inode in journal.namespaces.values())
+        and isinstance(journal.sysctls, dict)
+        and isinstance(journal.mounted_pins, bool)
+        and isinstance(journal.limited, bool)
+        and isinstance(journal.shape, str | None)
+    )
+    if not sound:
+        raise ValueError("its values are not of the kinds that belong there")
+    return journal
 
 
 def write_journal(places: Places, journal: Journal) -> None:
@@ -92,24 +109,37 @@ def write_journal(places: Places, journal: Journal) -> None:
     fresh.replace(path)
 
 
+def _taken(path: Path, places: Places) -> int:
+    """Open and lock the file that is at `path` once it is locked. Raises: Locked."""
+    while True:
+        places.run.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the directory was removed by a `down` that ended just now
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+                return handle
+        except BlockingIOError as error:
+            holder = os.pread(handle, 200, 0).decode(errors="replace") or "another command"
+            os.close(handle)
+            raise Locked(
+                f"instance {places.instance}", "is being changed", f"by {holder}",
+                "wait for it to end",
+            ) from error  # fmt: skip
+        os.close(handle)  # a `down` removed the file between our opening and our locking it
+
+
 @contextmanager
 def locked(places: Places, world: str) -> Iterator[None]:
     """Keep every other command from changing a world of this instance meanwhile.
 
     The kernel drops the lock when its holder dies. Raises: Locked, naming the holder.
     """
-    places.run.mkdir(parents=True, exist_ok=True)
     path = places.run / f"{world}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _taken(path, places)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(handle, 200, 0).decode(errors="replace") or "another command"
-            raise Locked(
-                f"instance {places.instance}", "is being changed", f"by {holder}",
-                "wait for it to end",
-            ) from error  # fmt: skip
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"pid {os.getpid()} ({' '.join(sys.argv[:3])})".encode(), 0)
         yield

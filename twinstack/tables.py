@@ -73,7 +73,7 @@ def changes_json(found: Sequence[Change], total: int) -> dict[str, object]:
 
 
 def script(steps: Sequence[Step]) -> str:
-    """Write the steps as a shell script of plain commands."""
+    """Write the steps of the network as a shell script of plain commands."""
     lines = ["#!/bin/sh", "# The same by hand: run it as root on a host without a twinstack.",
              "set -eu"]  # fmt: skip
     for step in steps:

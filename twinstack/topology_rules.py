@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from twinstack import places
 from twinstack.errors import TwinstackError
 from twinstack.names import service_problem
 
 if TYPE_CHECKING:
-    from twinstack.topology import SegmentSpec, ShapeSpec, Topology
+    from twinstack.topology import Topology
 
+#: Links that we name ourselves: the ends of veth pairs, the bridges of Docker networks.
+RESERVED = ("ve-", "dk-")
 OUTSIDE = frozenset({"world", "host"})
-_ADDRESSED_SHAPE = "flat"
 
 
 def form_mistake(report: dict[str, Any]) -> TwinstackError:
@@ -46,13 +48,16 @@ def form_mistake(report: dict[str, Any]) -> TwinstackError:
 
 def mistakes(topology: Topology) -> list[TwinstackError]:
     """Find every contradiction in a well-formed topology."""
-    return [
+    found = [
         *_name_mistakes(topology),
         *_segment_mistakes(topology),
-        *_address_mistakes(topology),
+        *_overlaps(topology),
+        *places.mistakes(topology),
         *_flow_mistakes(topology),
         *_host_port_mistakes(topology),
     ]
+    # Places can be told only once every tier has its segment and every replica its address.
+    return found or list(places.place_mistakes(topology))
 
 
 def _name_mistakes(topology: Topology) -> Iterator[TwinstackError]:
@@ -101,20 +106,19 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                         f"{path}.{name}.{key}", f"{subnet} cannot be used",
                         "it is not a private network", "use one such as 10.0.0.0/24",
                     )  # fmt: skip
-            if segment.pool and not all(end in segment.subnet for end in segment.pool):
-                yield TwinstackError(
-                    f"{path}.{name}.pool", f"{segment.pool[0]}-{segment.pool[1]} cannot be used",
-                    f"it is outside {segment.subnet}", "keep the pool inside the subnet",
-                )  # fmt: skip
         for tier, service in tiers.items():
             if tier not in homes:
                 yield TwinstackError(
                     f"services.{service}.tier", f"{tier} has no segment in shape {shape_name}",
                     "", f"add {tier} to the tiers of a segment of {path}",
                 )  # fmt: skip
-        yield from _overlaps(path, shape)
         bridges: dict[str, str] = {}
         for name, segment in shape.segments.items():
+            if segment.bridge.startswith(RESERVED):
+                yield TwinstackError(
+                    f"{path}.{name}.bridge", f"{segment.bridge} cannot be used",
+                    f"links of our own begin with {' and '.join(RESERVED)}", "name another bridge",
+                )  # fmt: skip
             if bridges.setdefault(segment.bridge, name) != name:
                 yield TwinstackError(
                     f"{path}.{name}.bridge", f"{segment.bridge} is used twice",
@@ -122,81 +126,22 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                 )  # fmt: skip
 
 
-def _overlaps(path: str, shape: ShapeSpec) -> Iterator[TwinstackError]:
+def _overlaps(topology: Topology) -> Iterator[TwinstackError]:
+    """Find subnets that meet: two of one shape, or the two worlds' (both may be up at once)."""
     subnets = [
-        (f"{name}.{key}", getattr(segment, key))
+        (shape_name, key, f"shapes.{shape_name}.segments.{name}.{key}", getattr(segment, key))
+        for shape_name, shape in topology.shapes.items()
         for name, segment in shape.segments.items()
         for key in ("subnet", "docker_subnet")
     ]
-    for (first, one), (second, other) in combinations(subnets, 2):
-        if one.overlaps(other):
+    for (shape, key, first, one), (other_shape, other_key, second, other) in combinations(
+        subnets, 2
+    ):
+        if one.overlaps(other) and (shape == other_shape or key != other_key):
             relation = "is the same as" if one == other else "overlaps"
             yield TwinstackError(
-                f"{path}.{second}", f"{other} {relation} {path}.{first} ({one})", "",
+                second, f"{other} {relation} {first} ({one})", "",
                 "declare subnets that do not overlap",
-            )  # fmt: skip
-
-
-def flat_segments(topology: Topology) -> dict[str, SegmentSpec]:
-    """Map each tier to the segment whose subnet the declared addresses lie in.
-
-    Addresses are declared once, for the shape named flat or else for the first one.
-    """
-    shapes = topology.shapes
-    shape = shapes.get(_ADDRESSED_SHAPE) or next(iter(shapes.values()))
-    return {tier: segment for segment in shape.segments.values() for tier in segment.tiers}
-
-
-def _address_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    homes = flat_segments(topology)
-    used: dict[IPv4Address, str] = {}
-    for name, service in topology.services.items():
-        segment = homes.get(service.tier)
-        if segment is None:
-            continue
-        subnet = segment.subnet
-        for index, address in enumerate(service.addresses):
-            path = f"services.{name}.addresses.{index}"
-            first = subnet.network_address
-            reserved = (first, first + 1, subnet.broadcast_address)
-            if address not in subnet:
-                yield TwinstackError(
-                    path, f"{address} is outside {subnet}", "", f"use an address in {subnet}"
-                )
-            elif address in reserved:
-                yield TwinstackError(
-                    path, f"{address} is reserved", f"it is the network's own in {subnet}",
-                    "use another address",
-                )  # fmt: skip
-            if address in used:
-                yield TwinstackError(
-                    path, f"{address} is used twice", f"{used[address]} has it",
-                    "give each replica an address of its own",
-                )  # fmt: skip
-            used[address] = f"services.{name}"
-    yield from _pool_mistakes(topology, set(used))
-
-
-def _pool_mistakes(topology: Topology, used: set[IPv4Address]) -> Iterator[TwinstackError]:
-    homes = flat_segments(topology)
-    wanted: dict[str, tuple[SegmentSpec, int, str]] = {}
-    for name, service in topology.services.items():
-        segment = homes.get(service.tier)
-        extra = service.replicas - len(service.addresses)
-        if segment is None or extra <= 0:
-            continue
-        count = wanted.get(segment.bridge, (segment, 0, name))[1]
-        wanted[segment.bridge] = (segment, count + extra, name)
-    for segment, count, name in wanted.values():
-        free = 0
-        if segment.pool:
-            first, last = (int(end) for end in segment.pool)
-            free = last - first + 1 - sum(first <= int(address) <= last for address in used)
-        if count > free:
-            yield TwinstackError(
-                f"services.{name}.replicas", f"{count} replicas have no address",
-                f"the pool of {segment.bridge} has {free} free",
-                "declare addresses, or a larger subnet and pool",
             )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ old = {state.name: state.pid for state in world.status()}[name]
 assert old is not None
 os.kill(old, signal.SIGKILL)
 start = time.monotonic()
-took = {}
+took: dict[str, float] = {}
 while len(took) < 2 and time.monotonic() - start < 20:
     states = {state.name: state for state in world.status()}
     back = states[name].state == "healthy" and states[name].pid != old

@@ -80,7 +80,6 @@ def test_an_instance_never_shares_a_directory_with_what_is_shared(name: str):
         names.check_instance(name)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: a hyphen joins instance and segment")
 def test_docker_bridges_of_two_instances_never_meet():
     assert names.docker_bridge("a", "b-c") != names.docker_bridge("a-b", "c")
 

@@ -165,7 +165,7 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
 
     tiered = tuple(one.docker_network for one in own.plan("tiered").segments)
     for names, shape in (
-        (tiered, "tiered"), (("twinstack-t-app",), "flat"), (tiered[:2], None), ((), None)
+        (tiered, "tiered"), (("twinstack-t_app",), "flat"), (tiered[:2], None), ((), None)
     ):  # fmt: skip
         monkeypatch.setattr(stack, "connect", lambda names=names: Client(names))
         assert own._docker_shape() == shape

@@ -78,7 +78,6 @@ def test_a_journal_that_cannot_be_understood_is_an_error_and_not_an_empty_one(
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="reported: the kinds of a journal's values are not checked")
 @pytest.mark.parametrize(
     "values", [{"namespaces": None}, {"intended": "abc"}, {"sysctls": []}, {"limited": "no"}]
 )

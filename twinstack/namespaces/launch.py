@@ -61,14 +61,14 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
                        (places.run / "launch", 0o700), (places.run / "root", 0o755),
                        (places.run / "conf", 0o755)):  # fmt: skip
         yield Directory(str(path), mode, 0)
-    hosts = _file(places.run / "conf" / "hosts", _hosts(plan))
+    hosts = _file(places.run / "conf" / "hosts", _hosts(plan), in_place=True)
     yield hosts
     programs: list[dict[str, str]] = []
     processes: list[Process] = []
     for replica in plan.replicas:
         yield cgroups.step(plan, replica.name, replica.limits, layout)
         configured: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
-        digests = [software.digest]
+        digests = [software.digest, _looked_up_once(plan, replica)]
         for target, content in software.configs.get(replica.name, {}).items():
             file = _file(places.run / "conf" / f"{replica.name}-{Path(target).name}", content)
             configured.append((file.path, target))
@@ -161,13 +161,21 @@ def _launch_digest(script: str) -> str:
     return script.partition("TWINSTACK_LAUNCH=")[2].split()[0]
 
 
+def _looked_up_once(plan: Plan, replica: Replica) -> str:
+    """Name the addresses that a process keeps from its start on: nginx's upstreams."""
+    if replica.runtime != "nginx":
+        return ""
+    reached = {flow.destination for flow in plan.flows if flow.source == replica.service}
+    return " ".join(str(one.address) for one in plan.replicas if one.service in reached)
+
+
 def _hosts(plan: Plan) -> str:
     lines = [f"{address} {name}" for name, address in plan.hosts("net").items()]
     return "\n".join(["127.0.0.1 localhost", *lines, ""])
 
 
-def _file(path: Path, content: str, mode: int = 0o644) -> File:
-    return File(str(path), content, _digest(content), mode)
+def _file(path: Path, content: str, mode: int = 0o644, *, in_place: bool = False) -> File:
+    return File(str(path), content, _digest(content), mode, in_place)
 
 
 def _digest(content: str) -> str:

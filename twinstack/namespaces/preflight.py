@@ -83,6 +83,8 @@ def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
     ours = {name for name, link in facts.links.items() if link.alias == plan.mark}
     for destination, link in facts.routes:
         network = IPv4Network(destination)
+        if network.prefixlen <= 1:
+            continue  # a default route, whole or (as VPNs set it) in halves
         for segment in plan.segments:
             if network.overlaps(segment.subnet) and link not in bridges | ours:
                 yield NotOurs(

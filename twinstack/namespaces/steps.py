@@ -268,12 +268,17 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Write a file of ours; `digest` is that of its content."""
+    """Write a file of ours; `digest` is that of its content.
+
+    `in_place`: processes have it bound into their roots, and a bind mount keeps a file that was
+    replaced, so it is written over.
+    """
 
     path: str
     content: str
     digest: str
     mode: int = 0o644
+    in_place: bool = False
 
     @property
     def name(self) -> str:

@@ -103,6 +103,5 @@ def test_other_routes_of_the_host_are_no_clash(route: str):
     check(PLAN, STEPS, Facts(routes=((route, "eth0"),)))
 
 
-@pytest.mark.xfail(strict=True, raises=TwinstackError, reason="reported: a VPN's default in halves")
 def test_a_default_route_in_two_halves_is_no_clash():
     check(PLAN, STEPS, Facts(routes=(("0.0.0.0/1", "tun0"), ("128.0.0.0/1", "tun0"))))
