@@ -1,0 +1,130 @@
+"""The pages say what is so: links lead somewhere, tasks and files exist, pictures are the Plan's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from docs.draw import HERE, pictures
+
+import tasks
+from tests.pure.test_project import ROOT, committed_files
+
+PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md"))]
+#: A word in backticks is held to be a path of ours when it begins with one of these.
+TOP = {path.relative_to(ROOT).parts[0] for path in committed_files()}
+NOT_KEPT = {".venv", "wheelhouse"}
+#: Tasks that the pages speak of as yet to come.
+TO_COME = {"policy", "traffic", "conntrack", "dashboard", "topology", "overlay", "swarm", "chaos"}
+
+
+def prose(page: Path) -> str:
+    """Give a page without its blocks of output: what stands there was printed, not promised."""
+    return re.sub(r"^```text\n.*?^```$", "", page.read_text(), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def dead_links(page: Path, text: str) -> list[str]:
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text):
+        target = "".join(link)
+        if re.match(r"https?:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            dead.append(target)
+    return dead
+
+
+def unknown_tasks(text: str) -> list[str]:
+    known = {name for one in tasks.namespace.task_names.items() for name in (one[0], *one[1])}
+    groups = set(tasks.namespace.collections)
+    said = set(re.findall(r"\binvoke ([a-z]+(?:\.[a-z]+)?)\b", text))
+    said |= {word for word in re.findall(r"`([a-z]+\.[a-z]+)\b", text)
+             if word.partition(".")[0] in groups}  # fmt: skip
+    return sorted(said - known - groups)
+
+
+def missing_paths(text: str) -> list[str]:
+    missing = []
+    for word in re.findall(r"`([\w./-]+)`", text):
+        first = word.partition("/")[0]
+        if first in TOP - NOT_KEPT and ("/" in word or "." in word):
+            target = ROOT / word.rstrip("/")
+            if not target.exists():
+                missing.append(word)
+    return missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path):
+    assert dead_links(page, page.read_text()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_task_named_exists(page: Path):
+    assert unknown_tasks(prose(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_named_exists(page: Path):
+    assert missing_paths(prose(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short(page: Path):
+    long = [line for line in prose(page).splitlines() if len(line) > 100 and "|" not in line]
+    assert long == []
+
+
+def test_the_readme_names_every_task_of_the_seed_and_its_checks():
+    readme = (ROOT / "README.md").read_text()
+    for words in (
+        "make bench", "make test", "invoke net.up", "invoke docker.up", "invoke bench",
+        "invoke clean", "ip netns list", "ip addr show br-app", "curl http://10.0.0.10/health",
+        "curl http://10.0.0.10/api/products", "docker ps", "docker-compose up -d",
+        "curl http://localhost:3000/api/products",
+    ):  # fmt: skip
+        assert words in readme, words
+
+
+def test_every_task_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in tasks.namespace.task_names if name not in readme] == []
+
+
+def test_the_layers_drawn_are_those_that_are_held():
+    held = (ROOT / "pyproject.toml").read_text().partition("layers = [")[2].partition("\n]")[0]
+    page = (HERE / "architecture.md").read_text()
+    drawn = page.partition("<!-- LAYERS -->")[2].partition("<!-- /LAYERS -->")[0]
+    names = [re.findall(r"(?:twinstack\.)?(\w+)", line.strip(' ",')) for line in held.split("\n")]
+    held_rows = [[name for name in row if name != "twinstack"] for row in names if row]
+    drawn_rows = [re.findall(r"\w+", line) for line in re.findall(r"^│(.*?)│", drawn, flags=re.M)]
+    assert drawn_rows == held_rows
+
+
+@pytest.mark.parametrize("name", sorted(pictures()))
+def test_a_picture_is_the_plans_and_well_formed(name: str):
+    text = pictures()[name]
+    assert (HERE / name).read_text() == text, f"stale: run .venv/bin/python -m docs.draw ({name})"
+    ElementTree.fromstring(text)
+    assert "prefers-color-scheme:dark" in text
+
+
+def test_what_is_wrong_is_noticed():
+    page = ROOT / "README.md"
+    assert dead_links(page, "[a](docs/none.md) [b](Makefile#none) [c](#none)") == [
+        "docs/none.md", "Makefile#none", "#none",
+    ]  # fmt: skip
+    assert unknown_tasks("run `invoke net.upp`, `docker.fly` or invoke cleen") == [
+        "cleen", "docker.fly", "net.upp",
+    ]  # fmt: skip
+    assert missing_paths("`twinstack/plan.py` `twinstack/none.py`") == ["twinstack/none.py"]
