@@ -10,6 +10,7 @@ import functools
 import json as json_module
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,7 +163,7 @@ def docker_render(_: Context, check: bool = False) -> None:
     """Render dockerfiles/ and compose/docker-compose.yml from the topology."""
     from twinstack.compose.render import render_files
 
-    here = stack.from_environment()
+    here = replace(stack.from_environment(), instance="main")  # what is committed is main's
     stale = 0
     for name, text in render_files(here.plan()).items():
         path = here.repository / name
@@ -330,9 +331,15 @@ def bench(
 
 def _running(name: str, here: stack.Stack, shape: str | None) -> World:
     """Give a world that is up and healthy, bringing it up where it is not."""
-    world: World = here.net(shape) if name == "net" else here.docker(shape)
-    if any(state.state != "healthy" for state in world.status()):
-        say(f"the {name} world is not up: bringing it up")
+    if name == "net":
+        world: World = here.net(shape)
+        there = here.net_shape()
+    else:
+        world = here.docker(shape)
+        there = here.docker_shape()
+    wanted = world.plan.shape
+    if there != wanted or any(state.state != "healthy" for state in world.status()):
+        say(f"the {name} world is not up in its {wanted} shape: bringing it up")
         world.up(timeout_s=UP_TIMEOUT_S, progress=say)
     return world
 

@@ -211,15 +211,23 @@ def _in_kind(first: Facts, second: Facts) -> list[Difference]:
             "health": "no probe runs unless status is asked",
             "homes": "one address a replica; the host routes between tiers",
             "names": "/etc/hosts",
+            "kinds": "network and mount",
         },
         "docker": {
             "path": "veth, Docker's bridge and its rules",
             "health": f"the engine runs a probe in each container every {_interval(second)}",
             "homes": "a container joins each network it must reach",
             "names": "/etc/hosts, Docker's own resolver behind it",
+            "kinds": "network, mount, PID, IPC and UTS",
         },
     }
-    titles = {"path": "network path", "health": "health", "homes": "tiers", "names": "names"}
+    titles = {
+        "path": "network path",
+        "health": "health",
+        "homes": "tiers",
+        "names": "names",
+        "kinds": "namespaces",
+    }
     skipped = {"homes"} if len(first.plan.segments) == 1 else set()
     return [
         Difference(title, texts[first.world][key], texts[second.world][key], "stated")

@@ -26,9 +26,8 @@ INTERNET_ADDRESS = "203.0.113.10"
 # The software is shared with the machine, read-only; everything else that we keep is private. The
 # directory `another` stands for an instance that needs the software too, so `clean` spares it.
 _PREPARE_HOST = """
-for inherited in $(awk '$5 ~ "^/(run|var/lib/twinstack)" {print $5}' /proc/self/mountinfo | tac)
-do umount --lazy "$inherited"
-done
+cut -d' ' -f5 /proc/self/mountinfo | grep -E '^/(run|var/lib/twinstack)(/|$)' | tac |
+while read -r inherited; do umount --lazy "$inherited"; done
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/roots /run/software
 mount --bind /var/lib/twinstack/roots /run/roots
@@ -41,6 +40,7 @@ rmdir /run/roots /run/software
 ip link set lo up
 iptables-save > /dev/null
 sysctl -qw net.ipv4.ip_local_port_range="1024 65000"
+sysctl -qw net.ipv4.ip_forward=0  # a new namespace takes over the machine's
 echo ready
 exec sleep infinity
 """

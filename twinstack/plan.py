@@ -96,6 +96,7 @@ class Replica:
     link: str
     port: int
     user: int
+    workers: int
     launch: Launch
     environment: tuple[tuple[str, str], ...]
     secrets: tuple[str, ...]
@@ -324,6 +325,7 @@ def _replica(
         link="eth0",
         port=spec.port,
         user=spec.user,
+        workers=spec.workers,
         launch=launch,
         environment=(
             *launch.environment,

@@ -7,7 +7,6 @@ values. A world made without a shape is of the shape that runs now, or flat.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,19 +20,16 @@ from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.provision import accounts, provide
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.plan import Plan, resolve
-from twinstack.software.building import remove_tree
-from twinstack.software.roots import ROOTS, Roots, ensure_roots, recipe_for
+from twinstack.software.clean import remove_software
+from twinstack.software.roots import Roots, ensure_roots, recipe_for
 from twinstack.software.secrets import secret_path
-from twinstack.software.wheels import SOFTWARE, Software, ensure_software
-from twinstack.state import LIB, RUN, Places, read_journal
+from twinstack.software.wheels import Software, ensure_software
+from twinstack.state import Places, read_journal
 from twinstack.topology import Topology, load
 from twinstack.world import Progress
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT_SHAPE = "flat"
-#: Below /var/lib/twinstack these belong to every instance.
-_SHARED = (ROOTS, SOFTWARE)
-_NOT_INSTANCES = {"roots", "software", "docker"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +62,15 @@ class Stack:
 
     def docker(self, shape: str | None = None, *, limited: bool = True) -> DockerWorld:
         """Give the Docker world; a shape that is not said is the one that runs now."""
-        plan = self.plan(shape or self._docker_shape(), limited=limited)
+        plan = self.plan(shape or self.docker_shape(), limited=limited)
         return DockerWorld(plan, repository=self.repository)
 
-    def _docker_shape(self) -> str | None:
-        """Tell the shape by the networks that are there, or None."""
+    def net_shape(self) -> str | None:
+        """Tell the shape of the namespace world that is up, or None."""
+        return read_journal(Places(self.instance)).shape
+
+    def docker_shape(self) -> str | None:
+        """Tell the shape of the Docker world by the networks that are there, or None."""
         client = connect()
         if client is None:
             return None
@@ -109,19 +109,11 @@ class Stack:
                 removed += clean(self.instance, progress=progress)
             except (TwinstackError, OSError) as error:
                 failures.append(error)
-        if not failures and not self._other_instances():
-            removed += _shared(self.repository)
+        if not failures:
+            removed += remove_software(self.repository)
         if failures:
             raise failures[0] if len(failures) == 1 else SeveralFailed("clean", failures)
         return tuple(removed)
-
-    def _other_instances(self) -> bool:
-        return any(
-            one.name not in {*_NOT_INSTANCES, self.instance} and one.is_dir()
-            for directory in (LIB, RUN)
-            if directory.is_dir()
-            for one in directory.iterdir()
-        )
 
 
 def from_environment() -> Stack:
@@ -129,11 +121,3 @@ def from_environment() -> Stack:
     instance = check_instance(os.environ.get("TWINSTACK_INSTANCE") or "main")
     file = os.environ.get("TWINSTACK_TOPOLOGY")
     return Stack(instance, Path(file) if file else REPOSITORY / "topology.yml")
-
-
-def _shared(repository: Path) -> Iterator[str]:
-    for directory in (*_SHARED, repository / "wheelhouse"):
-        if remove_tree(directory):
-            yield f"software {directory}"
-    if LIB.is_dir() and not any(LIB.iterdir()):
-        LIB.rmdir()

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from twinstack.errors import CannotTell, Locked
+from twinstack.errors import CannotTell, Locked, Missing
 
 RUN = Path("/run/twinstack")
 LIB = Path("/var/lib/twinstack")
@@ -48,14 +48,13 @@ class Journal:
     """What cannot carry our mark.
 
     `intended`: names of namespaces and links that an `up` set out to make. `namespaces`: the
-    inode of each namespace made. `sysctls`: the former value of each switch of the host.
+    inode of each namespace made.
     `mounted_pins`: whether /run/netns was made a mount by us. `shape` and `limited` are those
     of the plan that was last brought about: what runs says neither by itself.
     """
 
     intended: tuple[str, ...] = ()
     namespaces: Mapping[str, int] = field(default_factory=dict)
-    sysctls: Mapping[str, str] = field(default_factory=dict)
     mounted_pins: bool = False
     shape: str | None = None
     limited: bool = True
@@ -87,7 +86,6 @@ def _journal(written: dict[str, Any]) -> Journal:
         isinstance(written["intended"], list)
         and isinstance(journal.namespaces, dict)
         and all(isinstance(inode, int) for inode in journal.namespaces.values())
-        and isinstance(journal.sysctls, dict)
         and isinstance(journal.mounted_pins, bool)
         and isinstance(journal.limited, bool)
         and isinstance(journal.shape, str | None)
@@ -112,11 +110,16 @@ def write_journal(places: Places, journal: Journal) -> None:
 def _taken(path: Path, places: Places) -> int:
     """Open and lock the file that is at `path` once it is locked. Raises: Locked."""
     while True:
-        places.run.mkdir(parents=True, exist_ok=True)
         try:
+            places.run.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue  # the directory was removed by a `down` that ended just now
+        except PermissionError as error:
+            raise Missing(
+                f"instance {places.instance}", "cannot be changed", "this needs root",
+                "run it with sudo",
+            ) from error  # fmt: skip
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:

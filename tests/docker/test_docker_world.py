@@ -318,14 +318,6 @@ def test_a_service_that_does_not_come_up_is_named_with_the_end_of_its_log(up: Do
         version.write_text(right)
 
 
-def test_forwarding_that_another_tool_turned_off_is_on_again(up: DockerWorld):
-    in_namespace("bash", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
-    up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
-    assert in_namespace("cat", "/proc/sys/net/ipv4/ip_forward").strip() == "1"
-    before = json.loads(PLACE.record.read_text())["before"]
-    assert before["sysctls"]["net/ipv4/ip_forward"] == "0"
-
-
 def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     up: DockerWorld, host: leftovers.Before
 ):

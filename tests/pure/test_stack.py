@@ -168,6 +168,6 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
         (tiered, "tiered"), (("twinstack-t_app",), "flat"), (tiered[:2], None), ((), None)
     ):  # fmt: skip
         monkeypatch.setattr(stack, "connect", lambda names=names: Client(names))
-        assert own._docker_shape() == shape
+        assert own.docker_shape() == shape
     monkeypatch.setattr(stack, "connect", lambda: None)
-    assert own._docker_shape() is None
+    assert own.docker_shape() is None

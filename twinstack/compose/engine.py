@@ -21,12 +21,14 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
+from twinstack import switches
 from twinstack.compose import leftovers
 from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.software.building import locked, remove_tree
 from twinstack.software.roots import STATE
 
 START_TIMEOUT_S = 60.0
+_HOLDER = "engine"
 STOP_TIMEOUT_S = 60.0
 API_TIMEOUT_S = 120
 
@@ -111,8 +113,6 @@ def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker
     """
     client = connect(place)
     if client:
-        if is_ours(place):
-            _keep_forwarding(place, progress)
         return client
     check_startable()
     with locked(place.state, progress):
@@ -185,23 +185,15 @@ def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[st
                 place.data_root, place.exec_root, place.socket, place.cgroup_parent, place.prefix
             ),
         )
+    if not place.prefix:
+        removed += switches.release(_HOLDER)
     shutil.rmtree(place.state, ignore_errors=True)
     return tuple(removed)
 
 
-def _keep_forwarding(place: EnginePlace, progress: Callable[[str], None]) -> None:
-    """Turn forwarding on again when another tool put its own former value back.
-
-    Off is then what the host had before any of us, so that is what we note to restore.
-    """
-    record = _read_record(place)
-    if record and leftovers.turn_forwarding_on(place.prefix):
-        record["before"]["sysctls"]["net/ipv4/ip_forward"] = "0"
-        _write_record(place, record)
-        progress("engine: sysctl net.ipv4.ip_forward was off: it is on again")
-
-
 def _start(place: EnginePlace) -> docker.DockerClient:
+    if not place.prefix:  # held together with the namespace world, which needs it too
+        switches.hold("net.ipv4.ip_forward", "1", _HOLDER)
     # One that died left the host changed: what was before it still counts.
     record = _read_record(place)
     before = (

@@ -111,14 +111,6 @@ def remove(before: Before, places: Places) -> list[str]:
     return removed
 
 
-def turn_forwarding_on(prefix: tuple[str, ...]) -> bool:
-    """Let the host forward for containers, and say whether it did not before."""
-    if _read_sysctl(prefix, "net/ipv4/ip_forward") == "1":
-        return False
-    run([*prefix, "tee", "/proc/sys/net/ipv4/ip_forward"], stdin="1")
-    return True
-
-
 def undo_script(before: str, now: str) -> str:
     """Give the iptables-restore text that takes Docker's rules away again; "" for nothing to do.
 

@@ -11,7 +11,7 @@ from twinstack.doctor.report import Check, State
 from twinstack.plan import Plan
 
 GIB = 1024**3
-#: Root trees 0.9 GiB, images of the same size, wheels, PostgreSQL's data.
+#: Root trees 0.4 GiB, images of the same size, wheels, PostgreSQL's data.
 DISK_NEEDED = 2 * GIB
 DISK_COMFORTABLE = 4 * GIB
 OLDEST_ENGINE = (20, 10)

@@ -15,7 +15,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from twinstack import shell
+from twinstack import shell, switches
 from twinstack.errors import StepFailed
 from twinstack.namespaces import cgroups, kernel, rules, supervisor
 from twinstack.namespaces.facts import Facts
@@ -85,7 +85,7 @@ def _network(plan: Plan, changes: Sequence[Change], facts: Facts, places: Places
                 _bridge(netlink, bridge, facts)
         for step in steps:
             if isinstance(step, Sysctl):
-                _sysctl(places, step, facts)
+                _sysctl(places, step)
         hooks = tuple(step.hook for step in steps if isinstance(step, Rules))
         if hooks:
             text = rules.restore_text(hooks, facts.rules)
@@ -137,13 +137,12 @@ def _only_address(netlink: IPRoute, index: int, wanted: str, there: frozenset[st
         netlink.addr("add", index=index, address=address, prefixlen=int(length))
 
 
-def _sysctl(places: Places, step: Sysctl, facts: Facts) -> None:
+def _sysctl(places: Places, step: Sysctl) -> None:
     if not step.key.startswith("net.ipv4.conf."):
-        journal = read_journal(places)
-        if step.key not in journal.sysctls:
-            former = {**journal.sysctls, step.key: facts.sysctls[step.key]}
-            write_journal(places, replace(journal, sysctls=former))
-    with _saying(step.name):
+        with _saying(step.name):
+            switches.hold(step.key, step.value, f"{places.instance}/net")
+        return
+    with _saying(step.name):  # goes with its bridge: there is nothing to restore
         kernel.sysctl_path(step.key).write_text(step.value)
 
 

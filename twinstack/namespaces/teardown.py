@@ -16,7 +16,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from twinstack import shell
+from twinstack import shell, switches
 from twinstack.errors import Missing, SeveralFailed, StepFailed, TwinstackError
 from twinstack.names import mark
 from twinstack.namespaces import cgroups, kernel, observe, rules, supervisor
@@ -43,14 +43,13 @@ def down(instance: str, progress: Progress) -> tuple[str, ...]:
     journal = read_journal(places)
     removed: list[str] = []
     failures: list[Exception] = []
+    progress("taking the namespace world down")
     parts: tuple[Callable[[Places, Journal], Iterator[str]], ...] = (
         _processes, _rules, _namespaces, _links, _sysctls, _files,
     )  # fmt: skip
     for part in parts:
         try:
-            for name in part(places, journal):
-                removed.append(name)
-                progress(f"removed {name}")
+            removed += part(places, journal)
         except (TwinstackError, OSError, NetlinkError) as error:
             failures.append(error)
     if failures:
@@ -155,12 +154,7 @@ def _links(places: Places, journal: Journal) -> Iterator[str]:
 
 
 def _sysctls(places: Places, journal: Journal) -> Iterator[str]:
-    for key, former in journal.sysctls.items():
-        path = kernel.sysctl_path(key)
-        if path.exists() and path.read_text().strip() != former:
-            path.write_text(former)
-            yield f"sysctl {key} (back to {former})"
-    write_journal(places, replace(read_journal(places), sysctls={}))
+    yield from switches.release(f"{places.instance}/net")
 
 
 def _files(places: Places, journal: Journal) -> Iterator[str]:

@@ -46,7 +46,7 @@ def nginx_conf(plan: Plan, replica: Replica) -> str:
         "nginx.conf.j2",
         name=replica.name,
         port=replica.port,
-        workers=getattr(replica, "workers", 1),
+        workers=replica.workers,
         gateways=gateways,
     )
 

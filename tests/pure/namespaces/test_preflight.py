@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.pure.core_cases import link, planned, satisfied
-from twinstack.errors import NotOurs, SeveralFailed, TwinstackError
+from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.namespaces.facts import Facts, NamespaceFacts
 from twinstack.namespaces.preflight import check
 from twinstack.namespaces.steps import network_steps

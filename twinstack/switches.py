@@ -1,0 +1,104 @@
+"""Switches of the host that more than one of us needs: on with the first, back with the last.
+
+Both worlds need net.ipv4.ip_forward. The world that turned it on must not turn it off under the
+other, so who holds a switch is written down with its former value, before the act, under
+/run/twinstack. Docker that is not ours is heeded too: while its bridge is there, a switch that
+it needs stays as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twinstack.errors import CannotTell
+from twinstack.state import RUN
+
+
+def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Path("/proc")) -> None:
+    """Set a switch and hold it. Raises: OSError, CannotTell.
+
+    Same as: sysctl -w KEY=VALUE.
+    """
+    switch = _path(key, proc)
+    with _table(run) as table:
+        held = table.setdefault(key, {"former": switch.read_text().strip(), "holders": []})
+        if holder not in held["holders"]:
+            held["holders"].append(holder)
+        _write(run, table)  # before the act: a crash from here on can be put right
+        switch.write_text(value)
+
+
+def release(holder: str, *, run: Path = RUN, proc: Path = Path("/proc")) -> tuple[str, ...]:
+    """Let go of every switch of a holder; the last one's letting go restores it.
+
+    Says what became of each switch that changed hands. Raises: OSError, CannotTell.
+    """
+    said: list[str] = []
+    with _table(run) as table:
+        for key, held in list(table.items()):
+            if holder not in held["holders"]:
+                continue
+            held["holders"].remove(holder)
+            if held["holders"]:
+                continue
+            del table[key]
+            switch = _path(key, proc)
+            if not switch.exists() or switch.read_text().strip() == held["former"]:
+                continue
+            if _docker_is_here(proc):
+                said.append(f"hold on sysctl {key} (it stays on: Docker's bridge is here)")
+                continue
+            switch.write_text(held["former"])
+            said.append(f"sysctl {key} (back to {held['former']})")
+        _write(run, table)
+    return tuple(said)
+
+
+@contextmanager
+def _table(run: Path) -> Iterator[dict[str, Any]]:
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "switches.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield _read(run)
+
+
+def _read(run: Path) -> dict[str, Any]:
+    file = run / "switches.json"
+    try:
+        table = json.loads(file.read_text())
+        if all(isinstance(one["former"], str) for one in table.values()) and all(
+            isinstance(one["holders"], list) for one in table.values()
+        ):
+            return dict(table)
+        raise ValueError("it is of another kind")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CannotTell(
+            str(file), "cannot be understood", str(error), "look at it, then remove it"
+        ) from error
+
+
+def _write(run: Path, table: dict[str, Any]) -> None:
+    file = run / "switches.json"
+    if not table:
+        file.unlink(missing_ok=True)
+        (run / "switches.lock").unlink(missing_ok=True)
+        return
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(table, indent=1, sort_keys=True))
+    fresh.replace(file)
+
+
+def _path(key: str, proc: Path) -> Path:
+    return proc / "sys" / key.replace(".", "/")
+
+
+def _docker_is_here(proc: Path) -> bool:
+    lines = (proc / "self/net/dev").read_text().splitlines()
+    return any(line.split(":")[0].strip() == "docker0" for line in lines)
