@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,8 @@ def test_passwords_are_in_no_environment_argument_image_or_label(up: DockerWorld
         seen += json.dumps([image.attrs, image.history()])
     for process in up.processes():
         proc = Path(f"/proc/{process.pid}")
-        seen += (proc / "environ").read_bytes().decode(errors="replace") + process.command
+        with suppress(FileNotFoundError, ProcessLookupError):  # a probe that has just ended
+            seen += (proc / "environ").read_bytes().decode(errors="replace") + process.command
     seen += (state_directory(INSTANCE) / "docker-compose.yml").read_text()
     assert "TWINSTACK_REPLICA" in seen
     assert not any(password in seen for password in passwords)
@@ -259,7 +261,7 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
     assert client is not None
     names = sorted(str(one.name) for one in client.networks.list())
     assert [name for name in names if "twinstack" in name] == [
-        f"twinstack-{INSTANCE}-{tier}" for tier in ("backend", "database", "frontend")
+        f"twinstack-{INSTANCE}_{tier}" for tier in ("backend", "database", "frontend")
     ]
     redis = tiered.endpoint("redis-cache")
     knock = f"exec 3<>/dev/tcp/{redis.address}/{redis.port}"
