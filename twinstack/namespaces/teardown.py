@@ -43,7 +43,6 @@ def down(instance: str, progress: Progress) -> tuple[str, ...]:
     journal = read_journal(places)
     removed: list[str] = []
     failures: list[Exception] = []
-    progress("taking the namespace world down")
     parts: tuple[Callable[[Places, Journal], Iterator[str]], ...] = (
         _processes, _rules, _namespaces, _links, _sysctls, _files,
     )  # fmt: skip
