@@ -20,7 +20,7 @@ from invoke.tasks import task
 
 from twinstack import stack, tables
 from twinstack.errors import TwinstackError
-from twinstack.namespaces import steps
+from twinstack.namespaces import network
 from twinstack.namespaces import world as namespaces
 from twinstack.plan import Plan
 from twinstack.world import ServiceState, World
@@ -108,7 +108,7 @@ def net_status(_: Context, json: bool = False) -> None:
     """Show how each service does, and what is not as planned; exits 1 when anything is not."""
     world = stack.from_environment().net()
     states = world.status()
-    found = world.difference(say)
+    found = world.preview()
     if json:
         changes = tables.changes_json(found.changes, len(found.steps))
         show({"services": tables.states_json(states), "differences": changes["changes"]})
@@ -134,10 +134,13 @@ def net_plan(
 ) -> None:
     """Show what net.up would do, each step with the command that it equals; changes nothing."""
     world = stack.from_environment().net(shape, limited=limits)
-    found = world.difference(say)
     if script:
-        print(tables.script(steps.network_steps(world.plan)))
-    elif json:
+        print(tables.script(network.network_steps(world.plan)))
+        return
+    found = world.preview()
+    for sentence in found.unbuilt:
+        say(sentence)
+    if json:
         show(tables.changes_json(found.changes, len(found.steps)))
     else:
         print(tables.changes(found.changes, len(found.steps)))

@@ -36,6 +36,8 @@ mount -t tmpfs -o mode=755 tmpfs /var/lib/twinstack
 mkdir /var/lib/twinstack/roots /var/lib/twinstack/software /var/lib/twinstack/another
 mount --move /run/roots /var/lib/twinstack/roots
 mount --move /run/software /var/lib/twinstack/software
+mount -o remount,bind,ro /var/lib/twinstack/roots
+mount -o remount,bind,ro /var/lib/twinstack/software
 rmdir /run/roots /run/software
 ip link set lo up
 iptables-save > /dev/null
@@ -91,12 +93,16 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the environment of a command in there."""
-        return {**os.environ, "TWINSTACK_INSTANCE": self.instance, "COLUMNS": "80"}
+        """Give the environment of a command in there: nothing that leads to the user's own."""
+        leads_out = ("DOCKER_", "TWINSTACK_")
+        own = {key: text for key, text in os.environ.items() if not key.startswith(leads_out)}
+        return {**own, "TWINSTACK_INSTANCE": self.instance, "COLUMNS": "80"}
 
-    def invoke(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def invoke(
+        self, *words: str, check: bool = True, timeout_s: float = 180
+    ) -> subprocess.CompletedProcess[str]:
         """Run a task as its user does."""
-        return self.run(INVOKE, *words, check=check)
+        return self.run(INVOKE, *words, check=check, timeout_s=timeout_s)
 
     def fetch(self, url: str, *options: str, where: str = "host") -> str:
         """Get a URL with curl; the body, whatever the status."""
@@ -119,7 +125,27 @@ def sandbox(name: str) -> Iterator[Sandbox]:
             _join(made)
             yield made
         finally:
-            made.invoke("clean", check=False)
+            done = made.invoke("clean", check=False)
+            # The holders end now: what a failed clean left would be out of everybody's reach.
+            left = _end_what_is_left(made)
+            assert (done.returncode, left) == (0, []), f"{left}\n{done.stdout}{done.stderr}"
+
+
+def _end_what_is_left(made: Sandbox) -> list[str]:
+    """Kill every process in the sandbox's own mount namespace but its holder; name them."""
+    own = os.stat(f"/proc/{made.host}/ns/mnt").st_ino
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == made.host:
+            continue
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if os.stat(entry / "ns/mnt").st_ino == own and parent != made.host:
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue
+    return found
 
 
 def _join(made: Sandbox) -> None:

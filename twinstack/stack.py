@@ -14,10 +14,10 @@ from twinstack.compose.engine import connect
 from twinstack.compose.render import INSTANCE_LABEL
 from twinstack.compose.teardown import clean as clean_docker
 from twinstack.compose.world import DockerWorld
-from twinstack.errors import SeveralFailed, TwinstackError
+from twinstack.errors import SeveralFailed
 from twinstack.names import check_instance
 from twinstack.namespaces import world as namespaces
-from twinstack.namespaces.provision import accounts, provide
+from twinstack.namespaces.provision import accounts, find, provide
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.plan import Plan, resolve
 from twinstack.software.clean import remove_software
@@ -58,6 +58,7 @@ class Stack:
             plan,
             lambda progress: provide(plan, self.repository, progress),
             self.repository / "templates",
+            lambda: find(plan, self.repository),
         )
 
     def docker(self, shape: str | None = None, *, limited: bool = True) -> DockerWorld:
@@ -107,7 +108,7 @@ class Stack:
         for clean in (namespaces.clean, clean_docker):
             try:
                 removed += clean(self.instance, progress=progress)
-            except (TwinstackError, OSError) as error:
+            except Exception as error:  # the other world is to be cleaned all the same
                 failures.append(error)
         if not failures:
             removed += remove_software(self.repository)

@@ -11,9 +11,9 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,14 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What cannot carry our mark.
+    """What cannot carry our mark, or cannot carry it from its first moment on.
 
-    `intended`: names of namespaces and links that an `up` set out to make. `namespaces`: the
-    inode of each namespace made.
+    `intended`: names of namespaces and links that an `up` set out to make.
     `mounted_pins`: whether /run/netns was made a mount by us. `shape` and `limited` are those
     of the plan that was last brought about: what runs says neither by itself.
     """
 
     intended: tuple[str, ...] = ()
-    namespaces: Mapping[str, int] = field(default_factory=dict)
     mounted_pins: bool = False
     shape: str | None = None
     limited: bool = True
@@ -84,8 +82,6 @@ def _journal(written: dict[str, Any]) -> Journal:
     journal = replace(Journal(**written), intended=tuple(written["intended"]))
     sound = (
         isinstance(written["intended"], list)
-        and isinstance(journal.namespaces, dict)
-        and all(isinstance(inode, int) for inode in journal.namespaces.values())
         and isinstance(journal.mounted_pins, bool)
         and isinstance(journal.limited, bool)
         and isinstance(journal.shape, str | None)

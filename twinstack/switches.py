@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,12 +60,32 @@ def release(holder: str, *, run: Path = RUN, proc: Path = Path("/proc")) -> tupl
     return tuple(said)
 
 
+def holder(instance: str) -> str:
+    """Name the namespace world of an instance among the holders."""
+    return f"{instance}/net"
+
+
+def held_by(holder: str, *, run: Path = RUN) -> frozenset[str]:
+    """List the switches that somebody holds. Raises: CannotTell."""
+    return frozenset(key for key, held in _read(run).items() if holder in held["holders"])
+
+
 @contextmanager
 def _table(run: Path) -> Iterator[dict[str, Any]]:
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / "switches.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield _read(run)
+    """Read the table with its directory locked: there is no lock file to be left, or removed."""
+    while True:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            directory = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # somebody removed it, empty, between the two calls
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            if os.fstat(directory).st_nlink:  # else it was removed before we had the lock
+                yield _read(run)
+                return
+        finally:
+            os.close(directory)
 
 
 def _read(run: Path) -> dict[str, Any]:
@@ -88,7 +109,6 @@ def _write(run: Path, table: dict[str, Any]) -> None:
     file = run / "switches.json"
     if not table:
         file.unlink(missing_ok=True)
-        (run / "switches.lock").unlink(missing_ok=True)
         return
     fresh = file.with_suffix(".new")
     fresh.write_text(json.dumps(table, indent=1, sort_keys=True))

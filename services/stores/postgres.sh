@@ -30,7 +30,9 @@ password=$(tr -d '\r\n' <"$SECRETS_DIR/postgres_password")
 
 # sql DIRECTORY DATABASE [OPTION…]: run the statements on standard input, each ended by an empty line.
 sql() {
-    postgres --single -j -D "$1" -c log_min_messages=error -c log_checkpoints=off \
+    # A statement that fails is not logged: one of them holds the password.
+    postgres --single -j -D "$1" -c log_min_messages=error -c log_min_error_statement=panic \
+        -c log_checkpoints=off \
         -c exit_on_error=on "${@:3}" "$2" >/dev/null
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -131,14 +131,24 @@ def test_down_and_clean_leave_the_host_as_it_was(host: Sandbox) -> None:
     assert "Nothing of ours is here." in told.stdout
 
 
-@pytest.mark.parametrize("after_s", [0.9, 1.3, 2.0])
-def test_an_up_killed_half_way_is_taken_down_whole(host: Sandbox, after_s: float) -> None:
+def until_said(half: subprocess.Popen[str], words: str) -> None:
+    """Read progress until it says `words`."""
+    assert half.stderr is not None
+    for line in half.stderr:
+        if words in line:
+            return
+    pytest.fail(f"it ended without saying {words!r}")
+
+
+@pytest.mark.parametrize("moment", ["steps to do", "starting the supervisor", "is healthy (1 of"])
+def test_an_up_killed_half_way_is_taken_down_whole(host: Sandbox, moment: str) -> None:
     host.invoke("clean")
     before = snapshot(host)
-    half = host.start(INVOKE, "net.up", stdout=-3, stderr=-3, start_new_session=True)
-    time.sleep(after_s)
+    half = host.start(INVOKE, "net.up", stdout=-3, stderr=-1, start_new_session=True)
+    until_said(half, moment)
     os.killpg(half.pid, signal.SIGKILL)
     half.wait()
+    assert before != snapshot(host)
     host.invoke("clean")
     assert before == snapshot(host)
 
@@ -147,10 +157,9 @@ def test_ctrl_c_undoes_what_was_half_done(host: Sandbox) -> None:
     host.invoke("clean")
     before = snapshot(host)
     half = host.start(INVOKE, "net.up", stdout=-3, stderr=-1, start_new_session=True)
-    assert half.stderr is not None
-    while "starting the supervisor" not in half.stderr.readline():
-        pass
+    until_said(half, "starting the supervisor")
     os.killpg(half.pid, signal.SIGINT)
+    assert half.stderr is not None
     told = half.stderr.read()
     half.wait(timeout=30)
     assert half.returncode == 130
@@ -210,3 +219,23 @@ def test_a_wrong_word_is_one_clear_line(host: Sandbox, words: tuple[str, ...]) -
     assert told.returncode == 1
     assert told.stdout == ""
     assert len(told.stderr.strip().splitlines()) == 1
+
+
+def test_planning_and_asking_change_nothing(host: Sandbox) -> None:
+    host.invoke("clean")
+    before = snapshot(host)
+    assert "steps to do" in host.invoke("net.plan").stdout
+    assert host.invoke("net.plan", "--script").stdout.startswith("#!/bin/sh")
+    host.invoke("net.status", check=False)
+    host.invoke("doctor", check=False)
+    assert before == snapshot(host)
+
+
+def test_a_strangers_namespace_of_ours_by_name_survives_down(flat: Sandbox) -> None:
+    flat.run("ip", "netns", "delete", "service-registry")
+    flat.run("ip", "netns", "add", "service-registry")  # same name, but not our mark
+    told = flat.invoke("net.up", check=False)
+    assert "namespace service-registry: is not ours" in told.stderr
+    flat.invoke("net.down")
+    assert "service-registry" in flat.run("ip", "netns", "list").stdout
+    flat.run("ip", "netns", "delete", "service-registry")

@@ -14,6 +14,7 @@ from twinstack.namespaces.cgroups import Layout, read_layout
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.launch import steps as launch_steps
+from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.steps import (
     Bridge,
     Cgroup,
@@ -25,7 +26,8 @@ from twinstack.namespaces.steps import (
     Step,
     Sysctl,
     VethPair,
-    network_steps,
+    directory_facts,
+    file_facts,
 )
 from twinstack.plan import Plan, resolve
 from twinstack.topology import Topology, parse
@@ -160,9 +162,9 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
                     hook.jump, *hook.lines,
                 )  # fmt: skip
             case Directory():
-                files[step.path] = "directory"
+                files[step.path] = directory_facts(step.mode, step.user)
             case File():
-                files[step.path] = step.digest
+                files[step.path] = file_facts(step.digest, step.mode)
             case Cgroup():
                 cgroups[step.replica] = dict(step.wanted)
             case Process():
@@ -173,5 +175,6 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
                 pass
     return Facts(
         links=links, namespaces=namespaces, sysctls=sysctls, rules=rules, files=files,
+        held=frozenset(one.key for one in steps if isinstance(one, Sysctl) and one.held),
         cgroups=cgroups, supervisor_pid=77, processes=processes,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from twinstack import stack, state
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
+from twinstack.software import clean as software
 from twinstack.stack import REPOSITORY, Stack, from_environment
 from twinstack.state import Journal, Places, write_journal
 
@@ -17,10 +18,12 @@ from twinstack.state import Journal, Places, write_journal
 @pytest.fixture(name="own")
 def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """Give a stack whose directories are all below the test's own."""
-    for module in (state, stack):
-        monkeypatch.setattr(module, "RUN", tmp_path / "run")
-        monkeypatch.setattr(module, "LIB", tmp_path / "lib")
-    monkeypatch.setattr(stack, "_SHARED", (tmp_path / "lib/roots", tmp_path / "lib/software"))
+    monkeypatch.setattr(state, "RUN", tmp_path / "run")
+    monkeypatch.setattr(state, "LIB", tmp_path / "lib")
+    monkeypatch.setattr(software, "_RUN", tmp_path / "run")
+    monkeypatch.setattr(software, "STATE", tmp_path / "lib")
+    monkeypatch.setattr(software, "ROOTS", tmp_path / "lib/roots")
+    monkeypatch.setattr(software, "SOFTWARE", tmp_path / "lib/software")
     for name in ("roots", "software"):
         (tmp_path / "lib" / name).mkdir(parents=True)
     repository = tmp_path / "repository"

@@ -22,7 +22,6 @@ NAMES = st.text(st.characters(codec="ascii", categories=["Ll", "Nd", "Pd"]), max
 JOURNALS = st.builds(
     Journal,
     intended=st.lists(NAMES, max_size=4).map(tuple),
-    namespaces=st.dictionaries(NAMES, st.integers(0, 2**40), max_size=4),
     mounted_pins=st.booleans(),
     shape=st.none() | NAMES,
     limited=st.booleans(),
@@ -77,7 +76,7 @@ def test_a_journal_that_cannot_be_understood_is_an_error_and_not_an_empty_one(
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("values", [{"namespaces": None}, {"intended": "abc"}, {"limited": "no"}])
+@pytest.mark.parametrize("values", [{"mounted_pins": 1}, {"intended": "abc"}, {"limited": "no"}])
 def test_a_journal_of_other_kinds_of_values_is_an_error(places: Places, values: dict[str, object]):
     places.run.mkdir(parents=True)
     (places.run / "journal.json").write_text(json.dumps({"intended": [], **values}))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.pure.core_cases import all_steps, planned, satisfied
 from twinstack import tables
 from twinstack.namespaces.facts import Facts
-from twinstack.namespaces.steps import Change, diff, network_steps
+from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.steps import Change, diff
 from twinstack.world import ServiceState
 
 STEPS = all_steps(planned())

@@ -17,10 +17,11 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from twinstack import shell, switches
 from twinstack.errors import StepFailed
+from twinstack.names import mark
 from twinstack.namespaces import cgroups, kernel, rules, supervisor
 from twinstack.namespaces.facts import Facts
+from twinstack.namespaces.network import NAMESPACE_SYSCTLS
 from twinstack.namespaces.steps import (
-    NAMESPACE_SYSCTLS,
     Bridge,
     Cgroup,
     Change,
@@ -138,12 +139,11 @@ def _only_address(netlink: IPRoute, index: int, wanted: str, there: frozenset[st
 
 
 def _sysctl(places: Places, step: Sysctl) -> None:
-    if not step.key.startswith("net.ipv4.conf."):
-        with _saying(step.name):
-            switches.hold(step.key, step.value, f"{places.instance}/net")
-        return
-    with _saying(step.name):  # goes with its bridge: there is nothing to restore
-        kernel.sysctl_path(step.key).write_text(step.value)
+    with _saying(step.name):
+        if step.held:
+            switches.hold(step.key, step.value, switches.holder(places.instance))
+        else:
+            kernel.sysctl_path(step.key).write_text(step.value)
 
 
 def _namespaces(places: Places, todo: Sequence[Namespace], facts: Facts) -> None:
@@ -156,20 +156,17 @@ def _namespaces(places: Places, todo: Sequence[Namespace], facts: Facts) -> None
         for name in fresh:
             if (kernel.PINS / name).exists() and not kernel.is_pinned(name):
                 (kernel.PINS / name).unlink()  # an interrupted add of ours: an empty file
+        kernel.create(fresh, lambda: _prepare(mark(places.instance)))
+    changed = [step.namespace for step in todo if step.namespace not in fresh]
+    if changed:
+        kernel.visit(changed, lambda name: _prepare(mark(places.instance)))
 
-        def made(name: str, inode: int) -> None:
-            journal = read_journal(places)
-            write_journal(places, replace(journal, namespaces={**journal.namespaces, name: inode}))
 
-        kernel.create(fresh, NAMESPACE_SYSCTLS, made)
-
-    def loopback(name: str) -> None:
-        with IPRoute() as netlink, _saying(f"namespace {name}"):
-            netlink.link("set", index=1, state="up")
-            kernel.set_sysctls(NAMESPACE_SYSCTLS)
-
-    if todo:
-        kernel.visit([step.namespace for step in todo], loopback)
+def _prepare(alias: str) -> None:
+    """Mark the namespace that this process is in, and set it up. Raises: StepFailed."""
+    with IPRoute() as netlink, _saying("loopback"):
+        netlink.link("set", index=1, ifalias=alias, state="up")
+        kernel.set_sysctls(NAMESPACE_SYSCTLS)
 
 
 def _veth(netlink: IPRoute, step: VethPair, facts: Facts) -> None:

@@ -19,16 +19,19 @@ from twinstack.plan import Limits, Plan
 
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
 UNLIMITED = "max"
+#: Files of version 1 that say -1, or a very large number, for no limit.
+_VERSION_1 = frozenset({"cpu.cfs_quota_us", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"})
 _PERIOD_US = 100_000
 _HUGE = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each controller is mounted, and by which version it is served."""
+    """Where each controller is mounted, and by which version; whether swap can be limited."""
 
     mounts: Mapping[str, Path]
     version: Mapping[str, int]
+    swap: bool = False
 
     def directories(self, path: str) -> tuple[Path, ...]:
         """Give the directories that make up one cgroup, each once."""
@@ -66,7 +69,19 @@ def read_layout(mountinfo: str | None = None) -> Layout:
             "cgroups", "cannot limit", f"no controller {', '.join(lost)} is mounted",
             'run "invoke doctor"',
         )  # fmt: skip
-    return Layout({one: mounts[one] for one in CONTROLLERS}, version)
+    return Layout(
+        {one: mounts[one] for one in CONTROLLERS},
+        version,
+        _accounts_swap(mounts, version) if mountinfo is None else False,
+    )
+
+
+def _accounts_swap(mounts: Mapping[str, Path], version: Mapping[str, int]) -> bool:
+    """Tell whether swap can be limited; version 2 shows it in any cgroup but the root."""
+    memory = mounts["memory"]
+    if version["memory"] == 1:
+        return (memory / "memory.memsw.limit_in_bytes").exists()
+    return any(memory.glob("*/memory.swap.max"))
 
 
 def path_of(instance: str, replica: str) -> str:
@@ -91,8 +106,7 @@ def step(plan: Plan, replica: str, limits: Limits | None, layout: Layout) -> Cgr
 
 def _written(key: str, value: str) -> str:
     """Version 1 is told -1 where version 2 is told max."""
-    version_1 = key in {"cpu.cfs_quota_us", "memory.limit_in_bytes"}
-    return "-1" if version_1 and value == UNLIMITED else value
+    return "-1" if key in _VERSION_1 and value == UNLIMITED else value
 
 
 def _directory_of(key: str, path: str, layout: Layout) -> Path:
@@ -107,6 +121,12 @@ def _wanted(limits: Limits | None, layout: Layout) -> Iterator[tuple[str, str]]:
     else:
         yield "cpu.max", f"{quota} {_PERIOD_US}"
     yield ("memory.limit_in_bytes" if layout.version["memory"] == 1 else "memory.max"), memory
+    # No swap beyond it, as Docker has it, where the kernel accounts swap at all.
+    if layout.swap:
+        if layout.version["memory"] == 1:
+            yield "memory.memsw.limit_in_bytes", memory
+        else:
+            yield "memory.swap.max", UNLIMITED if limits is None else "0"
     yield "pids.max", UNLIMITED if limits is None else str(limits.pids)
 
 
@@ -124,7 +144,7 @@ def read(cgroup: Cgroup) -> dict[str, str] | None:
 
 def _normal(key: str, value: str) -> str:
     """Version 1 says -1, or the largest number of pages, where version 2 says max."""
-    if key in {"cpu.cfs_quota_us", "memory.limit_in_bytes"}:
+    if key in _VERSION_1:
         return UNLIMITED if int(value) < 0 or int(value) > _HUGE else value
     return value
 
@@ -134,6 +154,9 @@ def apply(cgroup: Cgroup, layout: Layout) -> None:
     try:
         for directory in layout.directories(cgroup.path):
             directory.mkdir(parents=True, exist_ok=True)
+            with_swap = directory / "memory.memsw.limit_in_bytes"
+            if with_swap.exists():  # never below the other: out of the way before that moves
+                with_swap.write_text("-1")
         _delegate(cgroup.path, layout)
         for file, value in cgroup.files:
             if value:

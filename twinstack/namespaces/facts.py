@@ -28,7 +28,7 @@ class LinkFacts:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceFacts:
-    """One pinned network namespace; `inode` is its identity, `ours` whether we made it."""
+    """One pinned network namespace; `inode` is its identity, `ours` whether it bears our mark."""
 
     name: str
     inode: int
@@ -55,13 +55,15 @@ class Facts:
     """The host as it is.
 
     `rules` maps an iptables table to its `-A` and `:CHAIN` lines; `routes` lists
-    (destination, interface) of the host's own table; `files` maps a path of ours to the digest
-    of its content; `cgroups` maps a replica to its limits as read back.
+    (destination, interface) of the host's own table; `held` names the switches that we hold;
+    `files` tells a path of ours in the words of `steps`; `cgroups` maps a replica to its limits
+    as read back.
     """
 
     links: Mapping[str, LinkFacts] = field(default_factory=dict)
     namespaces: Mapping[str, NamespaceFacts] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     routes: tuple[tuple[str, str], ...] = ()
     listeners: Mapping[int, str] = field(default_factory=dict)

@@ -133,28 +133,25 @@ def set_sysctls(wanted: Iterable[tuple[str, str]]) -> None:
 
 def create(
     names: Iterable[str],
-    sysctls: Iterable[tuple[str, str]],
-    made: Callable[[str, int], None],
+    prepare: Callable[[], None],
 ) -> None:
     """Make network namespaces and pin each under /run/netns, all in one child.
 
-    `sysctls` are set inside each. `made` is told of each with its inode, in the child.
-    Raises: StepFailed.
-    Same as: ip netns add NAME, once for each.
+    `prepare` is called inside each before it is pinned: whatever can be seen there is marked.
+    Raises: StepFailed. Same as: ip netns add NAME, once for each.
     """
 
     def build() -> None:
         for name in names:
             pin = PINS / name
             try:
-                os.close(os.open(pin, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
                 _call("unshare", CLONE_NEWNET)
+                prepare()
+                os.close(os.open(pin, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
                 source = b"/proc/thread-self/ns/net"
                 _call("mount", source, os.fsencode(pin), b"none", _MS_BIND, None)
             except OSError as error:
                 raise StepFailed(f"namespace {name}", "cannot be made", str(error)) from error
-            made(name, pin.stat().st_ino)
-            set_sysctls(sysctls)
 
     in_child(build)
 
@@ -176,6 +173,12 @@ def unmount_pins() -> None:
         _call("umount2", os.fsencode(PINS), _MNT_DETACH)
     if PINS.is_dir() and not any(PINS.iterdir()):
         PINS.rmdir()
+
+
+def pinned() -> tuple[str, ...]:
+    """List the namespaces that are pinned, whoever pinned them."""
+    names = sorted(one.name for one in PINS.iterdir()) if PINS.is_dir() else []
+    return tuple(name for name in names if is_pinned(name))
 
 
 def is_pinned(name: str) -> bool:

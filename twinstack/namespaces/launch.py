@@ -57,7 +57,7 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
         keep_trailing_newline=True,
         autoescape=False,  # shell, not HTML: every word is quoted below
     )
-    for path, mode in ((places.run, 0o755), (places.lib, 0o755), (places.log, 0o755),
+    for path, mode in ((places.run, 0o755), (places.lib, 0o755), (places.log, 0o750),
                        (places.run / "launch", 0o700), (places.run / "root", 0o755),
                        (places.run / "conf", 0o755)):  # fmt: skip
         yield Directory(str(path), mode, 0)

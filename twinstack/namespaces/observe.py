@@ -15,17 +15,19 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from twinstack import shell
+from twinstack import shell, switches
 from twinstack.errors import Missing
 from twinstack.namespaces import cgroups, kernel, supervisor
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
+from twinstack.namespaces.network import NAMESPACE_SYSCTLS
 from twinstack.namespaces.steps import (
-    NAMESPACE_SYSCTLS,
     Cgroup,
     Directory,
     File,
     Step,
     Sysctl,
+    directory_facts,
+    file_facts,
 )
 from twinstack.plan import Plan
 from twinstack.state import Places, read_journal
@@ -52,10 +54,9 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     supervised, processes = supervisor.observe(places)
     return Facts(
         links=links,
-        namespaces=read_namespaces(
-            {replica.name for replica in plan.replicas}, journal.namespaces, journal.intended
-        ),
+        namespaces=read_namespaces({replica.name for replica in plan.replicas}, plan.mark),
         sysctls=read_sysctls(step.key for step in steps if isinstance(step, Sysctl)),
+        held=switches.held_by(switches.holder(plan.instance)),
         rules=read_rules(),
         routes=routes,
         listeners=read_listeners(),
@@ -126,13 +127,26 @@ def _routes(netlink: IPRoute, by_index: Mapping[int, str]) -> Iterable[tuple[str
             yield f"{destination}/{message['dst_len']}", link
 
 
-def read_namespaces(
-    wanted: Iterable[str], recorded: Mapping[str, int], intended: Iterable[str]
-) -> dict[str, NamespaceFacts]:
+def marked_namespaces(mark: str) -> tuple[str, ...]:
+    """List the pinned namespaces that bear a mark, whatever their names."""
+
+    def alias(_name: str) -> str | None:
+        with IPRoute() as netlink:
+            return _loopback_alias(netlink)
+
+    found = kernel.visit(kernel.pinned(), alias)
+    return tuple(name for name, given in found.items() if given == mark)
+
+
+def _loopback_alias(netlink: IPRoute) -> str | None:
+    alias: str | None = netlink.get_links(1)[0].get_attr("IFLA_IFALIAS")
+    return alias
+
+
+def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFacts]:
     """Enter each wanted namespace that is pinned and look at its links and routes."""
     present = [name for name in sorted(wanted) if kernel.is_pinned(name)]
     inodes = {name: (kernel.PINS / name).stat().st_ino for name in present}
-    meant = set(intended)
 
     def look(name: str) -> NamespaceFacts:
         with IPRoute() as netlink:
@@ -141,12 +155,10 @@ def read_namespaces(
                 for message in netlink.get_routes(family=_AF_INET, table=254)
                 if not message["dst_len"]
             ]
-            # Made in an `up` that was killed before it could record the inode: ours all the same.
-            unrecorded = name not in recorded and name in meant
             return NamespaceFacts(
                 name=name,
                 inode=inodes[name],
-                ours=recorded.get(name) == inodes[name] or unrecorded,
+                ours=_loopback_alias(netlink) == mark,
                 links=read_links(netlink),
                 default_gateway=gateways[0] if gateways else None,
                 sysctls=read_sysctls(key for key, _ in NAMESPACE_SYSCTLS),
@@ -214,9 +226,11 @@ def _files(steps: tuple[Step, ...]) -> Iterable[tuple[str, str]]:
         if isinstance(step, (File, Directory)):
             path = Path(step.path)
             if path.is_dir():
-                yield step.path, "directory"
+                there = path.stat()
+                yield step.path, directory_facts(there.st_mode & 0o7777, there.st_uid)
             elif path.is_file():
-                yield step.path, digest(path.read_bytes())
+                mode = path.stat().st_mode & 0o7777
+                yield step.path, file_facts(digest(path.read_bytes()), mode)
 
 
 def _located(process: ProcessFacts) -> ProcessFacts:

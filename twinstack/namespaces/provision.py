@@ -12,9 +12,10 @@ from pathlib import Path
 from twinstack.namespaces.launch import Software
 from twinstack.plan import Plan
 from twinstack.software.configs import configuration_of
-from twinstack.software.roots import ensure_roots, recipe_for
+from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
-from twinstack.software.wheels import ensure_software
+from twinstack.software.wheels import Software as Installed
+from twinstack.software.wheels import ensure_software, find_software
 from twinstack.state import Places
 from twinstack.world import Progress
 
@@ -32,6 +33,17 @@ def provide(plan: Plan, repository: Path, progress: Progress) -> Software:
     roots = ensure_roots(recipe_for(accounts(plan)), progress)
     installed = ensure_software(repository, roots, progress)
     ensure_secrets(Places(plan.instance).lib / "secrets", plan)
+    return _described(plan, roots, installed)
+
+
+def find(plan: Plan, repository: Path) -> Software | None:
+    """Give the software of a plan if all of it is there; builds nothing. Raises: CannotTell."""
+    roots = find_roots(recipe_for(accounts(plan)))
+    installed = find_software(repository)
+    return None if roots is None or installed is None else _described(plan, roots, installed)
+
+
+def _described(plan: Plan, roots: Roots, installed: Installed) -> Software:
     trees = {replica.role: roots.tree(replica.role) for replica in plan.replicas}
     # A tree and a directory of packages are never changed in place: their names tell them apart.
     names = f"{roots.directory} {installed.directory}"

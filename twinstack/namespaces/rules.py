@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from twinstack import names
 from twinstack.plan import HostPort, Plan, Segment
 
-#: Bridges of Docker and of others: whether our namespaces may enter them is not ours to decide.
-_FOREIGN_BRIDGES = ("docker+", "br-+", "dk-+")
+#: Bridges and tunnels of others: whether our namespaces may enter them is not ours to decide.
+_FOREIGN_BRIDGES = (
+    "docker+", "br-+", "dk-+", "virbr+", "lxdbr+", "cni+", "podman+",
+    "wg+", "tun+", "tap+", "tailscale+",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,33 +8,26 @@ in the order of doing; a step that rests on another comes after it.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts, LinkFacts
-from twinstack.plan import Limits, Plan, Replica
-
-#: What is set in every namespace that we make. A service may bind any port in it, since nothing
-#: else lives there. A redirect is not followed: the host sends one when two neighbours talk by way
-#: of its forwarded port, and it would lead past the address translation.
-NAMESPACE_SYSCTLS = (
-    ("net.ipv4.ip_unprivileged_port_start", "0"),
-    ("net.ipv4.conf.all.accept_redirects", "0"),
-    ("net.ipv4.conf.default.accept_redirects", "0"),
-)
+from twinstack.plan import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class Sysctl:
-    """Set a switch of the host, whose former value is journalled and restored by down.
+    """Set a switch of the host.
 
+    `held`: it is the host's own, so it is held together with whoever else needs it and goes back
+    to its former value with the last of them; any other goes with the bridge that it is of.
     Source: ip-sysctl (Linux). Same as: sysctl -w KEY=VALUE.
     """
 
     key: str
     value: str
+    held: bool = False
 
     @property
     def name(self) -> str:
@@ -46,7 +39,9 @@ class Sysctl:
 
     def difference(self, facts: Facts) -> str | None:
         there = facts.sysctls.get(self.key)
-        return None if there == self.value else f"is {there if there is not None else 'absent'}"
+        if there != self.value:
+            return f"is {there if there is not None else 'absent'}"
+        return "is not held by us" if self.held and self.key not in facts.held else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +80,13 @@ class Bridge:
 class Namespace:
     """Make a network namespace, pinned where `ip netns` looks, with its loopback up.
 
-    `sysctls` are the switches set inside it. Source: network_namespaces(7).
-    Same as: ip netns add NAME.
+    `sysctls` are the switches set inside it; its loopback's alias is our mark.
+    Source: network_namespaces(7). Same as: ip netns add NAME.
     """
 
     namespace: str
     sysctls: tuple[tuple[str, str], ...]
+    mark: str
 
     @property
     def name(self) -> str:
@@ -101,7 +97,7 @@ class Namespace:
         inside = f"ip netns exec {self.namespace}"
         return (
             f"ip netns add {self.namespace}",
-            f"ip -n {self.namespace} link set dev lo up",
+            f"ip -n {self.namespace} link set dev lo alias {self.mark} up",
             *(f"{inside} sysctl -w {key}={value}" for key, value in self.sysctls),
         )
 
@@ -243,6 +239,16 @@ class Cgroup:
         return None
 
 
+def directory_facts(mode: int, user: int) -> str:
+    """Put a directory as it is, or is to be, into words."""
+    return f"a directory {mode:04o} of user {user}"
+
+
+def file_facts(digest: str, mode: int) -> str:
+    """Put a file as it is, or is to be, into words."""
+    return f"a file {mode:04o} {digest}"
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """Make a directory of ours. Same as: install -d -m MODE -o USER."""
@@ -263,7 +269,8 @@ class Directory:
         there = facts.files.get(self.path)
         if there is None:
             return "is absent"
-        return None if there == "directory" else "is a file"
+        wanted = directory_facts(self.mode, self.user)
+        return None if there == wanted else f"is {there}, not {wanted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +299,8 @@ class File:
         there = facts.files.get(self.path)
         if there is None:
             return "is absent"
-        return None if there == self.digest else "has another content"
+        wanted = file_facts(self.digest, self.mode)
+        return None if there == wanted else "has another content or mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,46 +361,10 @@ class Change:
     reason: str
 
 
-def network_steps(plan: Plan) -> tuple[Step, ...]:
-    """List the kernel's part: everything but files and processes."""
-    return tuple(_network_steps(plan))
-
-
 def diff(steps: tuple[Step, ...], facts: Facts) -> tuple[Change, ...]:
     """Keep the steps that differ from the facts, each with its reason."""
     reasons = ((step, step.difference(facts)) for step in steps)
     return tuple(Change(step, reason) for step, reason in reasons if reason is not None)
-
-
-def _network_steps(plan: Plan) -> Iterator[Step]:
-    yield Sysctl("net.ipv4.ip_forward", "1")
-    for segment in plan.segments:
-        address = f"{segment.gateway}/{segment.subnet.prefixlen}"
-        yield Bridge(segment.bridge, address, plan.mtu, plan.mark)
-    for segment in rules.segments_with_doors(plan):
-        # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
-        # switch goes with the bridge, so there is nothing to restore.
-        yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
-    yield from (Rules(hook) for hook in rules.hooks(plan))
-    for replica in plan.replicas:
-        yield Namespace(replica.name, NAMESPACE_SYSCTLS)
-        yield _veth(plan, replica)
-
-
-def _veth(plan: Plan, replica: Replica) -> VethPair:
-    return VethPair(
-        host_end=replica.host_link,
-        namespace=replica.name,
-        link=replica.link,
-        bridge=plan.segment(replica.segment).bridge,
-        address=f"{replica.address}/{replica.prefix_length}",
-        gateway=replica.gateway,
-        mtu=plan.mtu,
-        mark=plan.mark,
-        hairpin=any(
-            door.replica == replica.name for door in plan.host_ports if door.world == "net"
-        ),
-    )
 
 
 def _link_difference(link: LinkFacts | None, mtu: int) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack import shell
-from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
+from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed
 from twinstack.namespaces import (
     apply,
     cgroups,
@@ -27,7 +27,8 @@ from twinstack.namespaces import (
 )
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
-from twinstack.namespaces.steps import Change, Step, diff, network_steps
+from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.steps import Change, Step, diff
 from twinstack.plan import Plan, Replica
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, read_journal
@@ -40,11 +41,15 @@ _LOG_TAIL = 15
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Everything that `up` would do now, beside the whole list it was taken from."""
+    """Everything that `up` would do now, beside the whole list it was taken from.
+
+    `unbuilt` says what must be built before the rest can be told; empty when nothing must.
+    """
 
     steps: tuple[Step, ...]
     changes: tuple[Change, ...]
     facts: Facts
+    unbuilt: tuple[str, ...] = ()
 
 
 class NamespaceWorld:
@@ -57,23 +62,37 @@ class NamespaceWorld:
     name: WorldName = "net"
 
     def __init__(
-        self, plan: Plan, software: Callable[[Progress], Software], templates: Path
+        self,
+        plan: Plan,
+        software: Callable[[Progress], Software],
+        templates: Path,
+        built: Callable[[], Software | None] = lambda: None,
     ) -> None:
         self.plan = plan
         self._software = software
+        self._built = built
         self._templates = templates
         self._places = Places(plan.instance)
 
     def difference(self, progress: Progress) -> Difference:
         """Compare the plan with what is there. Raises: Missing, StepFailed."""
-        software = self._software(progress)
-        layout = cgroups.read_layout()
-        steps = (
-            *network_steps(self.plan),
-            *launch.steps(self.plan, software, layout, self._templates),
-        )
+        return self._difference(self._software(progress))
+
+    def preview(self) -> Difference:
+        """Compare as `difference` does, building nothing. Raises: Missing, StepFailed."""
+        require_root("net.plan")
+        return self._difference(self._built())
+
+    def _difference(self, software: Software | None) -> Difference:
+        steps: tuple[Step, ...] = network_steps(self.plan)
+        unbuilt: tuple[str, ...] = ()
+        if software is None:
+            unbuilt = ("root trees, packages and secrets are to be built first",)
+        else:
+            layout = cgroups.read_layout()
+            steps = (*steps, *launch.steps(self.plan, software, layout, self._templates))
         facts = observe.observe(self.plan, steps)
-        return Difference(steps, diff(steps, facts), facts)
+        return Difference(steps, diff(steps, facts), facts, unbuilt)
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about, then wait until every service is healthy.
@@ -82,8 +101,7 @@ class NamespaceWorld:
         was there before undoes what was half-done.
         Raises: NotOurs before anything is changed; Locked; StepFailed; NotHealthy.
         """
-        if os.geteuid() != 0:
-            raise Missing("net.up", "cannot be done", "this needs root", "run it with sudo")
+        require_root("net.up")
         with locked(self._places, self.name):
             journal = read_journal(self._places)
             fresh = journal.empty
@@ -98,7 +116,7 @@ class NamespaceWorld:
                 if found.changes:
                     progress(f"{len(found.changes)} of {len(found.steps)} steps to do")
                 apply.apply(self.plan, found.changes, found.facts, progress)
-            except (KeyboardInterrupt, TwinstackError):
+            except BaseException:
                 self._undo(fresh, progress)
                 raise
             try:
@@ -112,6 +130,7 @@ class NamespaceWorld:
         if fresh:
             progress("undoing what was half-done")
             teardown.down(self.plan.instance, progress)
+            teardown.forget(self.plan.instance)
         else:
             progress('what was there before stays; "invoke net.up" goes on from here')
 
@@ -154,14 +173,14 @@ class NamespaceWorld:
         """Probe every replica at once, each in its own namespace and root."""
         _, told = supervisor.observe(self._places)
         processes = {one.replica: one for one in told}
-        made = read_journal(self._places).namespaces
+        up = read_journal(self._places).shape is not None
 
         def state_of(replica: Replica) -> ServiceState:
             process = processes.get(replica.name)
             pid = process.pid if process else None
             state: State
             detail = ""
-            if replica.name not in made or not kernel.is_pinned(replica.name):
+            if not up or not kernel.is_pinned(replica.name):
                 state, detail = "absent", ""
             elif pid is None:
                 state = "stopped"
@@ -183,8 +202,9 @@ class NamespaceWorld:
             raise Missing(
                 f"namespace {name}", "cannot be entered", "it is not there", 'run "invoke net.up"'
             )
+        inside = [*_with_resolver(), *command]
         return subprocess.run(
-            ["nsenter", f"--net={kernel.PINS / name}", "--", *command], check=False
+            ["nsenter", f"--net={kernel.PINS / name}", "--", *inside], check=False
         ).returncode
 
     def logs(self, replica: str, *, lines: int) -> str:
@@ -246,18 +266,48 @@ class NamespaceWorld:
         return answer
 
 
-def down(instance: str, *, progress: Progress) -> tuple[str, ...]:
-    """Take an instance's namespace world down, whatever its plan was. Raises: Locked."""
+def down(instance: str, *, progress: Progress, data: bool = False) -> tuple[str, ...]:
+    """Take an instance's namespace world down, whatever its plan was, and `data` with it.
+
+    Raises: Locked; SeveralFailed after everything else was removed.
+    """
+    require_root("net.down")
     places = Places(instance)
     with locked(places, "net"):
         removed = teardown.down(instance, progress)
+        if data:
+            removed = (*removed, *teardown.remove_data(instance))
         teardown.forget(instance)
     return removed
 
 
 def clean(instance: str, *, progress: Progress) -> tuple[str, ...]:
-    """As `down`, and the data under /var/lib/twinstack/INSTANCE too. Raises: Locked."""
-    return (*down(instance, progress=progress), *teardown.remove_data(instance))
+    """As `down`, and the data under /var/lib/twinstack/INSTANCE too. Raises: as `down`."""
+    return down(instance, progress=progress, data=True)
+
+
+def require_root(task: str) -> None:
+    """Raise Missing unless we are root."""
+    if os.geteuid() != 0:
+        raise Missing(task, "cannot be done", "this needs root", "run it with sudo")
+
+
+def _with_resolver() -> list[str]:
+    """Give a prefix that makes names resolve in a namespace.
+
+    A resolver on the host's loopback (systemd-resolved's 127.0.0.53) cannot be reached from
+    there; the servers behind it can, and systemd lists them in a file of its own.
+    """
+    behind = Path("/run/systemd/resolve/resolv.conf")
+    try:
+        lines = Path("/etc/resolv.conf").read_text().splitlines()
+    except OSError:
+        return []
+    servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
+    if not servers or not all(one.startswith("127.") for one in servers) or not behind.exists():
+        return []
+    script = f'mount --bind {behind} /etc/resolv.conf && exec "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 
 def _probe(replica: Replica, pid: int) -> tuple[State, str]:

@@ -57,7 +57,7 @@ def ensure_wheelhouse(repository: Path, progress: Callable[[str], None]) -> Path
     """
     house = repository / "wheelhouse"
     lists = (repository / "services/requirements.txt", TOOLS)
-    wanted = _digest(lists)
+    wanted = _wanted(repository)
     if _stamp(house) == wanted:
         return house
     with locked(house, progress):
@@ -95,8 +95,7 @@ def ensure_software(
     Raises: as `ensure_wheelhouse`; StepFailed when the host's Python is not the trees'.
     """
     house = ensure_wheelhouse(repository, progress)
-    name = _digest((*sorted(house.glob("*.whl")), *service_files(repository), Path(__file__)))[:12]
-    software = Software(base / name)
+    software = Software(base / _name(repository, house))
     if software.directory.is_dir():
         return software
     same_python(roots)
@@ -106,6 +105,23 @@ def ensure_software(
             with aside(software.directory) as building:
                 _install(repository, house, Software(building))
     return software
+
+
+def find_software(repository: Path, base: Path = SOFTWARE) -> Software | None:
+    """Give the installed software if it is there and of today's content; builds nothing."""
+    house = repository / "wheelhouse"
+    if _stamp(house) != _wanted(repository):
+        return None
+    software = Software(base / _name(repository, house))
+    return software if software.directory.is_dir() else None
+
+
+def _name(repository: Path, house: Path) -> str:
+    return _digest((*sorted(house.glob("*.whl")), *service_files(repository), Path(__file__)))[:12]
+
+
+def _wanted(repository: Path) -> str:
+    return _digest((repository / "services/requirements.txt", TOOLS))
 
 
 def service_files(repository: Path) -> list[Path]:

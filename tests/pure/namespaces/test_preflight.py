@@ -9,8 +9,8 @@ import pytest
 from tests.pure.core_cases import link, planned, satisfied
 from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.namespaces.facts import Facts, NamespaceFacts
+from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.preflight import check
-from twinstack.namespaces.steps import network_steps
 
 PLAN = planned("tiered")
 STEPS = network_steps(PLAN)

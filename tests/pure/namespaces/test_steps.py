@@ -11,6 +11,7 @@ import pytest
 from tests.pure.core_cases import all_steps, edited_plan, planned, satisfied
 from twinstack.names import host_link
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
+from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.steps import (
     Bridge,
     Cgroup,
@@ -23,7 +24,8 @@ from twinstack.namespaces.steps import (
     Sysctl,
     VethPair,
     diff,
-    network_steps,
+    directory_facts,
+    file_facts,
 )
 
 STEPS = all_steps(planned("tiered"))
@@ -72,6 +74,8 @@ def _broken() -> Iterator[Broken]:
             case Sysctl():
                 yield "absent", _without("sysctls", step.key), own
                 yield "off", _with("sysctls", step.key, "0"), own
+                if step.held:
+                    yield "not held", replace(FACTS, held=frozenset()), own
             case Bridge():
                 yield "absent", _without("links", step.link), own
                 for what, link in _links(step.link):
@@ -117,9 +121,13 @@ def _broken() -> Iterator[Broken]:
                     yield f"{key} is 1", _with("cgroups", step.replica, values), own
             case Directory():
                 yield "absent", _without("files", step.path), own
+                strange = directory_facts(step.mode, step.user + 1)
+                yield "of another user", _with("files", step.path, strange), own
             case File():
                 yield "absent", _without("files", step.path), own
-                yield "changed", _with("files", step.path, "cafe"), own
+                yield "changed", _with("files", step.path, file_facts("cafe", step.mode)), own
+                opened = file_facts(step.digest, 0o777)
+                yield "open to all", _with("files", step.path, opened), own
             case Supervisor():
                 yield "dead", replace(FACTS, supervisor_pid=None), own
             case Process():

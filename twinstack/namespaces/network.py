@@ -1,0 +1,57 @@
+"""The network's part of a plan as steps: bridges, rules, namespaces, veth pairs; pure.
+
+The order is that of doing. What a step is, and how it differs from the facts, is in `steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twinstack.namespaces import rules
+from twinstack.namespaces.steps import Bridge, Namespace, NetworkStep, Rules, Sysctl, VethPair
+from twinstack.plan import Plan, Replica
+
+#: What is set in every namespace that we make. A service may bind any port in it, since nothing
+#: else lives there. A redirect is not followed: the host sends one when two neighbours talk by way
+#: of its forwarded port, and it would lead past the address translation.
+NAMESPACE_SYSCTLS = (
+    ("net.ipv4.ip_unprivileged_port_start", "0"),
+    ("net.ipv4.conf.all.accept_redirects", "0"),
+    ("net.ipv4.conf.default.accept_redirects", "0"),
+)
+
+
+def network_steps(plan: Plan) -> tuple[NetworkStep, ...]:
+    """List the kernel's part: everything but files and processes."""
+    return tuple(_network_steps(plan))
+
+
+def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
+    yield Sysctl("net.ipv4.ip_forward", "1", held=True)
+    for segment in plan.segments:
+        address = f"{segment.gateway}/{segment.subnet.prefixlen}"
+        yield Bridge(segment.bridge, address, plan.mtu, plan.mark)
+    for segment in rules.segments_with_doors(plan):
+        # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
+        # switch goes with the bridge, so there is nothing to restore.
+        yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
+    yield from (Rules(hook) for hook in rules.hooks(plan))
+    for replica in plan.replicas:
+        yield Namespace(replica.name, NAMESPACE_SYSCTLS, plan.mark)
+        yield _veth(plan, replica)
+
+
+def _veth(plan: Plan, replica: Replica) -> VethPair:
+    return VethPair(
+        host_end=replica.host_link,
+        namespace=replica.name,
+        link=replica.link,
+        bridge=plan.segment(replica.segment).bridge,
+        address=f"{replica.address}/{replica.prefix_length}",
+        gateway=replica.gateway,
+        mtu=plan.mtu,
+        mark=plan.mark,
+        hairpin=any(
+            door.replica == replica.name for door in plan.host_ports if door.world == "net"
+        ),
+    )
