@@ -152,9 +152,10 @@ def _join(made: Sandbox) -> None:
     made.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "isp",
              "netns", str(made.internet))  # fmt: skip
     made.run("ip", "address", "add", f"{HOST_ADDRESS}/24", "dev", "uplink")
-    made.run("ip", "link", "set", "uplink", "up")
+    # No address that comes by itself, a second later, in the middle of a comparison.
+    made.run("ip", "link", "set", "uplink", "addrgenmode", "none", "up")
     made.run("ip", "address", "add", f"{INTERNET_ADDRESS}/24", "dev", "isp", where="internet")
-    made.run("ip", "link", "set", "isp", "up", where="internet")
+    made.run("ip", "link", "set", "isp", "addrgenmode", "none", "up", where="internet")
     made.run("ip", "route", "add", "default", "via", INTERNET_ADDRESS)
 
 

@@ -231,11 +231,12 @@ def test_planning_and_asking_change_nothing(host: Sandbox) -> None:
     assert before == snapshot(host)
 
 
-def test_a_strangers_namespace_of_ours_by_name_survives_down(flat: Sandbox) -> None:
-    flat.run("ip", "netns", "delete", "service-registry")
-    flat.run("ip", "netns", "add", "service-registry")  # same name, but not our mark
-    told = flat.invoke("net.up", check=False)
+def test_a_strangers_namespace_of_ours_by_name_survives_down(host: Sandbox) -> None:
+    host.invoke("net.up")
+    host.run("ip", "netns", "delete", "service-registry")
+    host.run("ip", "netns", "add", "service-registry")  # same name, but not our mark
+    told = host.invoke("net.up", check=False)
     assert "namespace service-registry: is not ours" in told.stderr
-    flat.invoke("net.down")
-    assert "service-registry" in flat.run("ip", "netns", "list").stdout
-    flat.run("ip", "netns", "delete", "service-registry")
+    host.invoke("net.down")
+    assert "service-registry" in host.run("ip", "netns", "list").stdout
+    host.run("ip", "netns", "delete", "service-registry")
