@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .PHONY: help setup bench test lint pins check-setup
 
 help:  ## say what there is
-	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	    printf 'make %-12s %s\n' "$$name" "$$what"; done
 
 setup:  ## install what is missing and make .venv
 	@scripts/setup
@@ -14,7 +15,7 @@ bench: setup  ## bring both worlds up, compare them, print the table
 	@scripts/as-root .venv/bin/invoke net.up docker.up bench
 
 test: setup  ## run every test (PYTEST='-k words' narrows)
-	@scripts/as-root .venv/bin/pytest $(PYTEST)
+	@scripts/test $(PYTEST)
 
 lint: setup  ## check style, types and imports only
 	@.venv/bin/pytest -q tests/pure/test_project.py

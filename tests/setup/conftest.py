@@ -15,7 +15,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # What set-up asks for and carries no service is in the tree, so that each test stays short. `wrk`
 # is left out: it lacks where docker.io is already there.
 PRESENT = (
-    "apache2-utils,ca-certificates,conntrack,iproute2,iptables,mmdebstrap,python3-venv,systemd"
+    "apache2-utils,ca-certificates,conntrack,curl,iproute2,iptables,mmdebstrap,mount,procps,"
+    "python3-venv,systemd"
 )
 ABSENT = "docker.io wrk"
 

@@ -19,15 +19,22 @@ from typing import TypeVar
 from twinstack.errors import TwinstackError
 from twinstack.shell import run
 
-#: Each program that is called, and the Debian package that brings it.
+#: Each program that is called, or that the pages say to call, and the Debian package it is in.
 PROGRAMS = {
     "ip": "iproute2",
     "ss": "iproute2",
+    "iptables": "iptables",
     "iptables-restore": "iptables",
+    "iptables-save": "iptables",
     "conntrack": "conntrack",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
+    "tee": "coreutils",
+    "sysctl": "procps",
+    "curl": "curl",
     "mmdebstrap": "mmdebstrap",
     "ab": "apache2-utils",
     "wrk": "wrk",
