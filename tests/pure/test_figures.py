@@ -1,0 +1,92 @@
+"""The places for figures are filled from the newest results, and say whence."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import figures
+from tests.pure.test_project import ROOT
+
+ENVIRONMENT: dict[str, object] = {
+    "kernel": "6.1", "os": "Debian", "cpu": "A CPU", "cores": 2, "docker": "20.10",
+    "shape": "flat", "revision": "0123456789ab", "limits": {"nginx-lb": "1 cores"},
+}  # fmt: skip
+ROWS = [
+    {"name": name, "rate": {"median": rate}, "cpu_us_per_request": us}
+    for name, rate, us in (("namespaces", 3000.4, 444.0), ("docker", 2900.0, 470.0))
+]
+
+
+def keep(folder: Path, name: str, day: int, **changes: object) -> None:
+    document: dict[str, object] = {
+        "name": name,
+        "started": f"2026-11-{day:02}T10:00:00+00:00",
+        "environment": ENVIRONMENT | {"shape": changes.pop("shape", "flat")},
+        "said": ["a table   with columns", "The chain carries", "half."],
+    }
+    if name == "compare":
+        document |= {
+            "load": {"path": "/api/products", "keepalive": False, "requests": 1000,
+                     "concurrency": 50},
+            "rounds": 10, "rows": ROWS, "not_alike": [], "succeeded": True,
+            "contrasts": [{"sentence": "No measurable difference."}],
+        }  # fmt: skip
+    stem = folder / f"202611{day:02}T100000Z-{name}"
+    stem.with_suffix(".json").write_text(json.dumps(document | changes))
+    stem.with_suffix(".md").write_text(f"# {name}\n\n```\nthe table of day {day}\n```\n")
+
+
+def test_the_headline_is_the_newest_of_the_usual_kind(tmp_path):
+    keep(tmp_path, "compare", 1)
+    keep(tmp_path, "compare", 2)
+    keep(tmp_path, "compare", 3, shape="tiered")
+    keep(tmp_path, "compare", 4, not_alike=["limits"])
+    said = figures.headline(figures.usual(figures.newest(tmp_path)))
+    assert "```text\nthe table of day 2\n```" in said
+    assert "2026-11-02 10:00 UTC on 2 cores (A CPU)" in said.replace("\n", " ")
+    assert "(bench/results/20261102T100000Z-compare.md)" in said
+
+
+def test_without_a_comparison_nothing_is_said(tmp_path):
+    keep(tmp_path, "chain", 1)
+    with pytest.raises(figures.NoResult, match="make bench"):
+        figures.usual(figures.newest(tmp_path))
+
+
+def test_each_question_has_its_line_measured_or_not(tmp_path):
+    keep(tmp_path, "compare", 1)
+    keep(tmp_path, "compare", 2, shape="tiered")
+    keep(tmp_path, "chain", 1)
+    lines = figures.figures(figures.newest(tmp_path)).splitlines()
+    flat, tiered = (line for line in lines if line.startswith("| `bench`"))
+    assert "namespaces 3000 req/s and 444 µs of CPU a request, docker 2900 and 470." in flat
+    assert "No measurable difference." in flat
+    assert "shape tiered" in tiered
+    assert any("| `bench.chain` | The chain carries half. | [2026-11-01" in line for line in lines)
+    assert "| `bench.layers` | see `bench/results` | |" in lines
+
+
+def test_failed_requests_are_told(tmp_path):
+    keep(tmp_path, "compare", 1, succeeded=False)
+    assert "Some requests FAILED." in figures.figures(figures.newest(tmp_path))
+
+
+def test_filling_twice_is_filling_once():
+    page = "above\n<!-- X -->\nold\n<!-- /X -->\nbelow\n"
+    once = figures.filled(page, "X", "new\nwords")
+    assert once == "above\n<!-- X -->\nnew\nwords\n<!-- /X -->\nbelow\n"
+    assert figures.filled(once, "X", "new\nwords") == once
+    with pytest.raises(ValueError, match="no place called Y"):
+        figures.filled(page, "Y", "")
+
+
+def test_the_pages_have_their_places_and_these_are_filled():
+    for page, place in ((ROOT / "README.md", "RESULT"), (ROOT / "docs/benchmark.md", "FIGURES")):
+        text = page.read_text()
+        assert figures.filled(text, place, "") != text
+        held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", held)
