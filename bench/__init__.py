@@ -3,5 +3,7 @@
 `run` is the front: options in, comparison out. `measure` interleaves trials of `ab` over targets
 and keeps every sample; `statistics` (pure) turns samples into ratios with intervals; `likeness`
 says beforehand what is not alike; `report` (pure) writes the table, the sentences and the files.
-`gateways`, `chain`, `startup` and `layers` each answer one further question.
+`gateways`, `chain`, `startup` and `layers` each answer one further question; `questions` asks
+them of the `worlds` that they need. `invocation`, `bounds`, `failures` and `plain` serve the
+front door.
 """

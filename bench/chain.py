@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bench import ab, probe
 from bench.measure import spent_us
 from bench.naive import naive_chain
-from bench.observed import confinement
+from bench.observed import limited
 from bench.redis_stats import command_calls
 from bench.schedule import schedule
 from bench.statistics import Ratio, above, ratio, spread
@@ -96,10 +96,10 @@ def measure(
     Raises: CannotTell when its limits are not lifted (unless allowed), a request did not read
     Redis, or the samples do not decide; Missing; NotHealthy; StepFailed.
     """
-    limited = _limited(world)
-    if limited and not allow_limits:
+    held = limited(world)
+    if held and not allow_limits:
         raise CannotTell(
-            "the chain", "cannot be compared", f"limits hold {', '.join(limited)}",
+            "the chain", "cannot be compared", f"limits hold {', '.join(held)}",
             'bring the world up without limits ("invoke net.up --no-limits")',
         )  # fmt: skip
     replicas = world.plan.replicas_of("product-service")
@@ -137,7 +137,7 @@ def measure(
             samples += found
             figures = "  ".join(f"{one.what} {one.rate:,.0f}/s" for one in found)
             progress(f"round {number}/{rounds}: {figures}")
-    return summarise(samples, limited=bool(limited), seed=seed)
+    return summarise(samples, limited=bool(held), seed=seed)
 
 
 def summarise(samples: Sequence[ChainSample], *, limited: bool, seed: int) -> Chain:
@@ -242,12 +242,3 @@ def together(reports: Sequence[ab.AbReport]) -> ab.AbReport:
 
 def _shares(total: int, count: int) -> list[int]:
     return [total // count + (place < total % count) for place in range(count)]
-
-
-def _limited(world: World) -> list[str]:
-    """Name the replicas whose CPU is limited, as the kernel sees it."""
-    return [
-        state.name
-        for state in world.status()
-        if state.pid is not None and confinement(state.pid).cpus is not None
-    ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,7 +133,7 @@ def table(found: Gateways) -> str:
     lines.append(
         f"Of nginx's rate: {against.estimate:.0%} ({against.low:.0%} to {against.high:.0%})."
     )
-    return "\n".join([*lines, found.sentence])
+    return "\n".join([*lines, textwrap.fill(found.sentence, 80)])
 
 
 def _sentence(node: Ratio | None) -> str:

@@ -8,13 +8,14 @@ tell. Health probes at rest and CPU quotas, the usual hidden costs, are read fro
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench import measure, observed
+from bench import doors, measure, observed
 from bench.comparison import contrast
 from bench.measure import Load, Rest, Sample, Target
+from bench.report import WIDTH
 from bench.statistics import Ratio
 from twinstack.world import Progress, World
 
@@ -81,7 +82,7 @@ def climb(
     worlds = (net, docker)
     progress("watching at rest for 4 s")
     at_rest = measure.rest(worlds, seconds=4.0)
-    chosen = targets(worlds)
+    chosen = targets(worlds, load.path, progress)
     before = [_throttled_us(world) for world in worlds]
     samples = measure.measure(chosen, (), load, rounds=rounds, seed=seed, progress=progress)
     after = [_throttled_us(world) for world in worlds]
@@ -93,7 +94,8 @@ def climb(
         )
         for world in worlds
     }
-    proxied = "docker-proxy" if _proxy_runs() else "DNAT"
+    edge = docker.published("nginx-lb")
+    proxied = "docker-proxy" if edge and doors.proxied(edge.port) else "DNAT"
     ladder = rungs([target.name for target in chosen], proxied=proxied)
     return Layers(
         rungs=tuple(result(samples, rung, seed=seed) for rung in ladder),
@@ -107,16 +109,19 @@ def climb(
     )
 
 
-def targets(worlds: Sequence[World]) -> tuple[Target, ...]:
+def targets(worlds: Sequence[World], path: str, progress: Progress) -> tuple[Target, ...]:
     """Give every entry of the ladder: own addresses inside out, then published ports."""
     found = []
     for world in worlds:
-        for service, depth, path in _DEPTHS:
-            found.append(Target(f"{world.name} {depth}", world, world.endpoint(service), path))
-        for service, depth, path in _DEPTHS:
+        for service, depth, own in _DEPTHS:
+            found.append(Target(f"{world.name} {depth}", world, world.endpoint(service), own))
+        for service, depth, own in _DEPTHS:
             door = world.published(service)
             if door is not None:
-                found.append(Target(f"{world.name} published {depth}", world, door, path))
+                found.append(Target(f"{world.name} published {depth}", world, door, own))
+            door = doors.by_dnat(world, service, own or path, progress)
+            if door is not None:
+                found.append(Target(f"{world.name} DNAT {depth}", world, door, own))
     return tuple(found)
 
 
@@ -131,6 +136,8 @@ def rungs(names: Sequence[str], *, proxied: str) -> tuple[Rung, ...]:
         Rung("port 8080 by our DNAT, from localhost", "net published edge", "net edge"),
         Rung(f"Docker's edge port ({proxied}), from localhost",
              "docker published edge", "docker edge"),
+        Rung("Docker's edge port by its DNAT, from the host's address",
+             "docker DNAT edge", "docker edge"),
         Rung(f"Docker's gateway port ({proxied}), from localhost",
              "docker published gateway", "docker gateway"),
     )  # fmt: skip
@@ -148,13 +155,13 @@ def result(samples: Sequence[Sample], rung: Rung, *, seed: int) -> RungResult:
 
 
 def text(found: Layers) -> str:
-    """Write the ladder, one line a rung."""
+    """Write the ladder, a sentence a rung, at most 80 columns wide."""
     lines = [one.sentence for one in found.rungs]
     for world, us in sorted(found.rest.cpu_us_per_s.items()):
         lines.append(f"at rest, {world}: {us / 1000:.1f} ms of CPU every second (probes, leases).")
     for world, part in sorted(found.throttled.items()):
         lines.append(f"CPU quotas, {world}: replicas kept waiting {part:.1%} of the loaded time.")
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(one, WIDTH, subsequent_indent="  ") for one in lines)
 
 
 def _span(found: Ratio) -> str:
@@ -165,15 +172,3 @@ def _throttled_us(world: World) -> int:
     return sum(
         observed.throttled_us(state.pid) for state in world.status() if state.pid is not None
     )
-
-
-def _proxy_runs() -> bool:
-    """See whether any userland proxy of Docker's runs; without one localhost is served by DNAT."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "comm").read_text(encoding="utf-8").strip() == "docker-proxy":
-                    return True
-            except OSError:
-                continue
-    return False

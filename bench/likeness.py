@@ -8,17 +8,19 @@ result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bench import probe
+from bench.executed import CONFIGS, Executed, executed
 from bench.observed import Confinement, confinement
 from twinstack.errors import CannotTell, Missing, TwinstackError
 from twinstack.plan import Plan
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, Progress, World
 
 Weight = Literal["misleads", "stated"]
+T = TypeVar("T")
 #: Bodies whose sizes differ by more than this part are different data, not a changed stock.
 SIZE_TOLERANCE = 0.01
 
@@ -39,13 +41,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a world is like as observed; `confinement` by replica."""
+    """What a world is like as observed; `confinement` and `executed` by replica."""
 
     world: str
     plan: Plan
     entry: str
     states: dict[str, str]
     confinement: dict[str, Confinement]
+    executed: dict[str, Executed]
     software: dict[str, str]
     body_digest: str
     body_bytes: int
@@ -73,6 +76,26 @@ class Likeness:
         )
 
 
+def look(
+    net: World, docker: World, service: str, path: str, *, force: bool, progress: Progress
+) -> Likeness:
+    """Look at two worlds by a service's own address, say what misleads, and insist on likeness.
+
+    Raises: Missing when one is not up; TwinstackError when they are not alike (unless `force`).
+    """
+    progress("looking whether both worlds are alike")
+    first, second = (
+        observe(world, world.endpoint(service), path, entry=f"{service}'s own address")
+        for world in (net, docker)
+    )
+    alike = compare(first, second)
+    for one in alike.sentences("misleads"):
+        progress(f"not alike: {one}")
+    if not force:
+        insist(alike)
+    return alike
+
+
 def observe(world: World, endpoint: Endpoint, path: str, *, entry: str) -> Facts:
     """Look at a running world. Raises: Missing when it is not up; CannotTell."""
     states = world.status()
@@ -84,6 +107,9 @@ def observe(world: World, endpoint: Endpoint, path: str, *, entry: str) -> Facts
         )  # fmt: skip
     answer = probe.get_ok(endpoint, path)
     data = {replica.name: replica.launch.data for replica in world.plan.replicas}
+    pids: dict[str, list[int]] = {}
+    for process in world.processes():
+        pids.setdefault(process.replica, []).append(process.pid)
     return Facts(
         world=world.name,
         plan=world.plan,
@@ -91,6 +117,10 @@ def observe(world: World, endpoint: Endpoint, path: str, *, entry: str) -> Facts
         states={state.name: state.state for state in states},
         confinement={
             state.name: confinement(_pid(state.name, state.pid), data.get(state.name))
+            for state in states
+        },
+        executed={
+            state.name: executed(_pid(state.name, state.pid), pids.get(state.name, ()))
             for state in states
         },
         software=world.software(),
@@ -101,7 +131,8 @@ def observe(world: World, endpoint: Endpoint, path: str, *, entry: str) -> Facts
 
 def compare(first: Facts, second: Facts) -> Likeness:
     """Name every difference between two worlds."""
-    found = [*_declared(first, second), *_held(first, second), *_served(first, second)]
+    found = [*_declared(first, second), *_held(first, second), *_executed(first, second)]
+    found += _served(first, second)
     if first.world != second.world:
         found += _in_kind(first, second)
     return Likeness(first.world, second.world, tuple(found))
@@ -130,18 +161,40 @@ def _differ(what: str, first: object, second: object, weight: Weight) -> list[Di
 
 
 def _declared(first: Facts, second: Facts) -> list[Difference]:
-    """Compare what the plans say and what is there of them."""
+    """Compare shape and entry, and which replicas are there."""
     found = _differ("shape", first.plan.shape, second.plan.shape, "misleads")
     found += _differ("entry", first.entry, second.entry, "misleads")
     found += _differ("replicas", _names(first), _names(second), "misleads")
-    for replica in first.plan.replicas:
-        others = [one for one in second.plan.replicas if one.name == replica.name]
-        for other in others:
-            what = f"command of {replica.name}"
-            found += _differ(
-                what, " ".join(replica.launch.command), " ".join(other.launch.command), "misleads"
-            )
     return found
+
+
+def _executed(first: Facts, second: Facts) -> list[Difference]:
+    """Compare what runs: commands, numbers of processes, configuration files."""
+    aspects: list[tuple[str, Callable[[Executed], object]]] = [
+        ("processes", lambda one: one.processes),
+        *((file, lambda one, file=file: one.configs.get(file, "none")) for file in CONFIGS),
+    ]
+    found = []
+    for name, one in first.executed.items():
+        other = second.executed.get(name)
+        if other is not None and other.command != one.command:
+            words = _only_words(one.command, other.command)
+            found += _differ(f"command of {name}", *words, "misleads")
+    for what, aspect in aspects:
+        found += _grouped(what, aspect, first.executed, second.executed, "misleads")
+    return found
+
+
+def _only_words(first: str, second: str) -> tuple[str, str]:
+    """Give the words that only one of two commands has; both whole where all are the same."""
+    ones, others = first.split(), second.split()
+    only = (
+        [word for word in ones if word not in others],
+        [word for word in others if word not in ones],
+    )
+    if not any(only):
+        return first, second
+    return " ".join(only[0]) or "nothing more", " ".join(only[1]) or "nothing more"
 
 
 def _names(facts: Facts) -> str:
@@ -163,12 +216,14 @@ def _served(first: Facts, second: Facts) -> list[Difference]:
 
 
 def _held(first: Facts, second: Facts) -> list[Difference]:
-    """Compare what the kernel holds the processes to; alike in many replicas is said once."""
+    """Compare what the kernel holds the processes to."""
     aspects: list[tuple[str, Callable[[Confinement], object], Weight]] = [
         ("CPU limit", lambda one: _limit(one.cpus, "cores"), "misleads"),
         ("CPU period", lambda one: _limit(one.period_us, "µs"), "misleads"),
         ("memory limit", lambda one: _limit(one.memory_bytes, "bytes"), "misleads"),
+        ("swap limit", lambda one: _limit(one.swap_bytes, "bytes"), "misleads"),
         ("pids limit", lambda one: _limit(one.pids, "pids"), "misleads"),
+        ("open files limit", lambda one: one.open_files, "stated"),
         ("seccomp", lambda one: one.seccomp, "stated"),
         ("no_new_privs", lambda one: one.no_new_privs, "stated"),
         ("capabilities", lambda one: one.capabilities, "stated"),
@@ -177,20 +232,30 @@ def _held(first: Facts, second: Facts) -> list[Difference]:
         ("root file system", lambda one: one.root, "stated"),
         ("data's file system", lambda one: one.data or "none", "stated"),
     ]
-    common = [name for name in first.confinement if name in second.confinement]
     found = []
     for what, aspect, weight in aspects:
-        groups: dict[tuple[str, str], list[str]] = {}
-        for name in common:
-            pair = (
-                str(aspect(first.confinement[name])),
-                str(aspect(second.confinement[name])),
-            )
-            if pair[0] != pair[1]:
-                groups.setdefault(pair, []).append(name)
-        for (one, other), names in groups.items():
-            found.append(Difference(f"{what} of {_some(names, common)}", one, other, weight))
+        found += _grouped(what, aspect, first.confinement, second.confinement, weight)
     return found
+
+
+def _grouped(
+    what: str,
+    aspect: Callable[[T], object],
+    first: Mapping[str, T],
+    second: Mapping[str, T],
+    weight: Weight,
+) -> list[Difference]:
+    """Compare one aspect of each replica; alike in many replicas is said once."""
+    common = [name for name in first if name in second]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in common:
+        pair = (str(aspect(first[name])), str(aspect(second[name])))
+        if pair[0] != pair[1]:
+            groups.setdefault(pair, []).append(name)
+    return [
+        Difference(f"{what} of {_some(names, common)}", one, other, weight)
+        for (one, other), names in groups.items()
+    ]
 
 
 def _limit(value: float | None, unit: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell
+from twinstack.world import World
 
 #: cgroup v1 writes "no limit" as the largest page-aligned number.
 _NO_MEMORY_LIMIT = 1 << 60
@@ -19,12 +20,18 @@ _NO_MEMORY_LIMIT = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """One process's. Units: cores, microseconds, bytes; None is "no limit"."""
+    """One process's. Units: cores, microseconds, bytes; None is "no limit".
+
+    `swap_bytes` is that of the kernel's own file: memory and swap together on cgroup v1, swap
+    alone on v2; None too where the kernel keeps no account of swap. `open_files` soft and hard.
+    """
 
     cpus: float | None
     period_us: int | None
     memory_bytes: int | None
+    swap_bytes: int | None
     pids: int | None
+    open_files: str
     seccomp: str
     no_new_privs: bool
     capabilities: str
@@ -87,6 +94,24 @@ def parse_limit(text: str) -> int | None:
     return None if word == "max" or int(word) >= _NO_MEMORY_LIMIT else int(word)
 
 
+def parse_open_files(text: str) -> str:
+    """Read /proc/PID/limits: the soft and the hard limit of open files."""
+    for line in text.splitlines():
+        if line.startswith("Max open files"):
+            soft, hard = line.removeprefix("Max open files").split()[:2]
+            return soft if soft == hard else f"{soft} (hard {hard})"
+    return "?"
+
+
+def limited(world: World) -> list[str]:
+    """Name the replicas whose CPU is limited, as the kernel sees it. Raises: CannotTell."""
+    return [
+        state.name
+        for state in world.status()
+        if state.pid is not None and confinement(state.pid).cpus is not None
+    ]
+
+
 def confinement(pid: int, data: str | None = None) -> Confinement:
     """Look at a process; `data` is the directory, in its root, that it keeps data in.
 
@@ -100,6 +125,10 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
         hierarchies = parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
         cpus, period_us = _cpu(groups, hierarchies)
         memory = _least(groups, hierarchies, "memory", "memory.limit_in_bytes", "memory.max")
+        swap = _least(
+            groups, hierarchies, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max"
+        )
+        open_files = parse_open_files((proc / "limits").read_text(encoding="ascii"))
         stdout = str((proc / "fd" / "1").readlink())
     except (OSError, ValueError) as error:
         raise CannotTell(
@@ -109,6 +138,8 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
         cpus=cpus,
         period_us=period_us,
         memory_bytes=memory,
+        swap_bytes=swap,
+        open_files=open_files,
         pids=_least(groups, hierarchies, "pids", "pids.max", "pids.max"),
         seccomp={"0": "none", "1": "strict", "2": "filter"}.get(status.get("Seccomp", ""), "?"),
         no_new_privs=status.get("NoNewPrivs") == "1",

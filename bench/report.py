@@ -4,7 +4,6 @@ but for `save`.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,9 @@ from statistics import median
 from typing import Any
 
 from bench.comparison import Contrast, Row
-from bench.likeness import Likeness
+from bench.likeness import Likeness, Weight
 from bench.measure import Load, Rest, Sample
+from bench.plain import dumps
 from bench.statistics import Ratio
 
 #: At rest, more of the machine's CPU time than this spent by neither world is worth a warning.
@@ -93,12 +93,13 @@ def text(comparison: Comparison) -> str:
         "\n".join(_wrap(one.sentence) for one in comparison.contrasts),
         rest_sentence(comparison.rest, comparison.rows),
         idle_sentence(comparison.samples, comparison.rest),
+        probes_sentence(comparison.rest),
         busy_sentence(comparison.rest, comparison.environment.get("cores")),
     ]
     if comparison.likeness is not None:
         if comparison.likeness.misleading:
-            parts.append(_list("Forced, although NOT ALIKE:", comparison.likeness, "misleads"))
-        parts.append(_list("Alike but for:", comparison.likeness, "stated"))
+            parts.append(differences(comparison.likeness, "misleads"))
+        parts.append(differences(comparison.likeness, "stated"))
     if not comparison.succeeded:
         parts.insert(2, "Some requests FAILED: rates count successes only.")
     return "\n\n".join(part for part in parts if part)
@@ -127,6 +128,18 @@ def idle_sentence(samples: Sequence[Sample], rest: Rest) -> str:
     verdict = "idle" if spent_ms <= allowed_ms else "NOT idle: somebody else asks it"
     return _wrap(
         f"While one world was loaded, the other spent {spent_ms:.1f} ms of CPU a second: {verdict}."
+    )
+
+
+def probes_sentence(rest: Rest) -> str:
+    """Say what the other world's probes do to the figures; empty for a world with itself."""
+    if len(rest.cpu_us_per_s) < 2:
+        return ""
+    return _wrap(
+        "Both worlds were up throughout, the other one idle: Docker's health probes ran also "
+        "while the namespaces were loaded. They slow both, and host counts them in both: its "
+        "figures are higher, and its ratio as a rule nearer to 1, than with one world up. CPU µs "
+        "counts the loaded world's own only."
     )
 
 
@@ -230,18 +243,18 @@ def save(
     """Keep a result: JSON and Markdown under one name. Gives the Markdown's path."""
     directory.mkdir(parents=True, exist_ok=True)
     stem = directory / f"{started:%Y%m%dT%H%M%SZ}-{name}"
-    stem.with_suffix(".json").write_text(
-        json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
-    )
+    stem.with_suffix(".json").write_text(dumps(document, indent=1) + "\n", encoding="utf-8")
     page_file = stem.with_suffix(".md")
     page_file.write_text(page, encoding="utf-8")
     return page_file
 
 
-def _list(title: str, likeness: Likeness, weight: str) -> str:
-    sentences = likeness.sentences("misleads" if weight == "misleads" else "stated")
+def differences(likeness: Likeness, weight: Weight) -> str:
+    """List what is not alike; empty when there is nothing of that weight."""
+    title = "Forced, although NOT ALIKE:" if weight == "misleads" else "Alike but for:"
     lines = [
-        textwrap.fill(one, WIDTH, initial_indent="- ", subsequent_indent="  ") for one in sentences
+        textwrap.fill(one, WIDTH, initial_indent="- ", subsequent_indent="  ")
+        for one in likeness.sentences(weight)
     ]
     return "\n".join([title, *lines]) if lines else ""
 

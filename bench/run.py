@@ -7,15 +7,16 @@ for who does what.
 from __future__ import annotations
 
 import secrets
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bench import comparison, environment, likeness, measure, report
+from bench import bounds, comparison, doors, environment, likeness, measure, report
 from bench.measure import Load, Target
 from bench.report import Comparison
 from twinstack.errors import TwinstackError
 from twinstack.plan import Plan
-from twinstack.world import Endpoint, Progress, World
+from twinstack.world import Progress, World
 
 #: What a world is called where users read it.
 TITLES = {"net": "namespaces", "docker": "docker"}
@@ -44,17 +45,9 @@ class Options:
 
     def check(self) -> None:
         """Refuse what cannot be measured. Raises: TwinstackError."""
-        bounds = {
-            "requests": (self.requests, 1, 1_000_000),
-            "concurrency": (self.concurrency, 1, 1_000),
-            "rounds": (self.rounds, 1, 1_000),
-            "warmups": (self.warmups, 0, 100),
-        }
-        for name, (value, least, most) in bounds.items():
-            if not least <= value <= most:
-                raise TwinstackError(
-                    f"--{name}", f"cannot be {value}", f"it is {least} to {most}", "choose another"
-                )
+        bounds.load(self.requests, self.concurrency)
+        bounds.rounds(self.rounds)
+        bounds.within("warmups", self.warmups, 0, 100)
         if not self.path.startswith("/"):
             raise TwinstackError("--path", f"cannot be {self.path}", "", "begin it with /")
 
@@ -74,19 +67,12 @@ def compare(net: World, docker: World, options: Options, progress: Progress) -> 
     CannotTell when a trial cannot be trusted.
     """
     options.check()
-    progress("looking whether both worlds are alike")
-    first, second = (
-        likeness.observe(world, world.endpoint(EDGE), options.path, entry=f"{EDGE}'s own address")
-        for world in (net, docker)
-    )
-    alike = likeness.compare(first, second)
-    for one in alike.sentences("misleads"):
-        progress(f"not alike: {one}")
-    if not options.force:
-        likeness.insist(alike)
+    alike = likeness.look(net, docker, EDGE, options.path, force=options.force, progress=progress)
     pair = tuple(Target(TITLES[world.name], world, world.endpoint(EDGE)) for world in (net, docker))
-    others = _published((net, docker)) if options.published_every else ()
-    return _run("compare", pair, others, options, alike, first.software, progress)
+    others: tuple[Target, ...] = ()
+    if options.published_every:
+        others = _published((net, docker), options.path, progress)
+    return _run("compare", pair, others, options, alike, net.software(), progress)
 
 
 def calibrate(world: World, options: Options, progress: Progress) -> Comparison:
@@ -99,6 +85,14 @@ def calibrate(world: World, options: Options, progress: Progress) -> Comparison:
     facts = likeness.observe(world, endpoint, options.path, entry="the same")
     pair = tuple(Target(f"{TITLES[world.name]} {one}", world, endpoint) for one in "AB")
     return _run(f"aa-{world.name}", pair, (), options, None, facts.software, progress)
+
+
+def told(found: Comparison) -> str:
+    """Write the report as a terminal shows it; an A/A run's says what that means."""
+    text = report.text(found)
+    if found.likeness is not None:
+        return text
+    return f"{text}\n\n{textwrap.fill(calibration_line(found), report.WIDTH)}"
 
 
 def calibration_line(found: Comparison) -> str:
@@ -119,7 +113,7 @@ def calibration_line(found: Comparison) -> str:
     )
 
 
-def _published(worlds: tuple[World, ...]) -> tuple[Target, ...]:
+def _published(worlds: tuple[World, ...], path: str, progress: Progress) -> tuple[Target, ...]:
     """Give the doors on the host, as a client on the host uses them."""
     found = []
     for world in worlds:
@@ -127,6 +121,9 @@ def _published(worlds: tuple[World, ...]) -> tuple[Target, ...]:
             endpoint = world.published(service)
             if endpoint is not None:
                 found.append(Target(f"{world.name} :{endpoint.port}", world, endpoint))
+        door = doors.by_dnat(world, EDGE, path, progress)
+        if door is not None:
+            found.append(Target(f"{world.name} DNAT", world, door))
     return tuple(found)
 
 
@@ -168,7 +165,7 @@ def _run(
         forced=options.force,
         rest=at_rest,
         samples=samples,
-        rows=comparison.rows(samples, {one.name: _entry(one.endpoint) for one in targets}),
+        rows=comparison.rows(samples, {one.name: _entry(one) for one in targets}),
         contrasts=tuple(
             comparison.contrast(samples, quantity, first, second, seed=seed)
             for quantity in ("rate", "cpu", "work", "host")
@@ -195,5 +192,9 @@ def keep(
     return document, str(page)
 
 
-def _entry(endpoint: Endpoint) -> str:
-    return f"{endpoint.address}:{endpoint.port}"
+def _entry(target: Target) -> str:
+    """Name a way in; the host's own address is not told: a result is kept and passed on."""
+    address = doors.HOST if target.name.endswith(" DNAT") else target.endpoint.address
+    entry = f"{address}:{target.endpoint.port}"
+    through_proxy = target.name.startswith("docker :") and doors.proxied(target.endpoint.port)
+    return f"{entry} (docker-proxy)" if through_proxy else entry

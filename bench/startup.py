@@ -9,6 +9,7 @@ Source: proc(5), /proc/PID/smaps_rollup.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def table(found: Iterable[Startup]) -> str:
     for name in names:
         cells = "".join(f"{one.pss.get(name, 0) / (1 << 20):>10.1f}" for one in worlds)
         lines.append(f"{name:<24}{cells}")
-    return "\n".join([*lines, *(one.sentence for one in worlds)])
+    return "\n".join([*lines, *(textwrap.fill(one.sentence, 80) for one in worlds)])
 
 
 def _holds(truth: bool) -> str:

@@ -96,3 +96,22 @@ def test_confinement_of_this_very_process_can_be_told() -> None:
 def test_a_process_that_is_gone_cannot_be_told() -> None:
     with pytest.raises(CannotTell, match="cannot be looked at"):
         observed.confinement(2**22 - 1)
+
+
+def test_swap_limit_is_read_from_the_file_that_the_kernel_has(tmp_path: Path) -> None:
+    hierarchy(
+        tmp_path,
+        {"v1/a/memory.memsw.limit_in_bytes": "500", "v2/a/memory.swap.max": "0", "none/a/x": ""},
+    )
+    words = ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
+    assert observed._least({"memory": "/a"}, {"memory": tmp_path / "v1"}, *words) == 500
+    assert observed._least({"": "/a"}, {"": tmp_path / "v2"}, *words) == 0
+    assert observed._least({"": "/a"}, {"": tmp_path / "none"}, *words) is None
+
+
+def test_open_files_limit_is_read() -> None:
+    head = "Limit                     Soft Limit           Hard Limit           Units     \n"
+    line = "Max open files            {}                20000                files     \n"
+    assert observed.parse_open_files(head + line.format(20000)) == "20000"
+    assert observed.parse_open_files(head + line.format(1024)) == "1024 (hard 20000)"
+    assert observed.confinement(os.getpid()).open_files != "?"

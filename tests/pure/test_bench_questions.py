@@ -15,7 +15,7 @@ import pytest
 from bench import chain, gateways, layers, programs, redis_stats, startup
 from bench.chain import CHAIN, DIRECT, NAIVE, ChainSample
 from bench.layers import Rung
-from bench.measure import Sample
+from bench.measure import Rest, Sample
 from bench.programs import Program, Running
 from bench.startup import Startup
 from bench.wrk import WrkReport
@@ -139,6 +139,26 @@ def test_layer_that_cannot_be_seen_is_said_to_be_so() -> None:
     said = rung_result(4_000, 500_000).sentence
     assert "CPU cannot tell" in said
     assert "rate cannot tell" in said
+
+
+def test_every_text_fits_eighty_columns() -> None:
+    rung = replace(rung_result(2_000, 900_000), rung=Rung("a layer of long name " * 3, "a", "b"))
+    found = layers.Layers(
+        (rung, rung_result(4_000, 500_000)), (), Rest({"docker": 9e4}, 1e5), {"net": 0.5}, 1
+    )
+    start = Startup("net", (13.0, 13.1, 15.2), (1.0, 1.0, 1.0), {"nginx-lb": 10 << 20})
+    texts = (
+        layers.text(found),
+        startup.table([start]),
+        gateways.table(gateways.summarise(gateway_samples(20_000), seed=1)),
+    )
+    assert [line for text in texts for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_dockers_two_ways_in_are_two_rungs() -> None:
+    names = ["docker edge", "docker published edge", "docker DNAT edge"]
+    found = layers.rungs(names, proxied="docker-proxy")
+    assert [one.with_it for one in found] == ["docker published edge", "docker DNAT edge"]
 
 
 def test_rungs_need_both_of_their_ends() -> None:

@@ -201,3 +201,20 @@ def test_quantities_are_all_sayable() -> None:
         said = contrast(measured, quantity, "namespaces", "docker", seed=1).sentence
         assert " % " in said
         assert "{" not in said
+
+
+def test_probes_of_the_other_world_are_told_and_what_they_do() -> None:
+    said = " ".join(report.text(found(samples(1.0))).split())
+    assert "Docker's health probes ran also while the namespaces were loaded" in said
+    assert "host counts them in both" in said
+    alone = replace(found(samples(1.0)), rest=Rest({"net": 3_000.0}, 20_000.0))
+    assert "probes ran also" not in " ".join(report.text(alone).split())
+
+
+def test_a_figure_that_is_none_is_null_in_what_is_kept(tmp_path: Path) -> None:
+    broken = (replace(samples(1.0)[0], p99_ms=float("nan")), *samples(1.0)[1:])
+    one = found(broken)
+    page = report.save(one.name, one.started, report.document(one), "", tmp_path)
+    text = page.with_suffix(".json").read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert json.loads(text)["samples"][0]["p99_ms"] is None

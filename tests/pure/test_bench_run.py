@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench import measure, run
+from bench import doors, measure, run
 from bench.run import Options
 from tests.pure.bench_fakes import FakeWorld, quietly, served
 from twinstack.errors import CannotTell, Missing, TwinstackError
@@ -98,6 +98,8 @@ def test_another_client_at_work_stops_the_measurement() -> None:
         (Options(requests=0), "--requests: cannot be 0"),
         (Options(concurrency=0), "--concurrency: cannot be 0"),
         (Options(rounds=-1), "--rounds: cannot be -1"),
+        (Options(rounds=5), "--rounds: cannot be 5: an interval needs 6 rounds at least"),
+        (Options(requests=10), "--requests: cannot be 10: 50 at once need as many"),
         (Options(path="api"), "--path: cannot be api"),
     ],
 )
@@ -120,3 +122,23 @@ def test_worlds_of_other_shape_are_refused() -> None:
         docker = FakeWorld("docker", other, resolve(TOPOLOGY, "tiered"))
         with pytest.raises(TwinstackError, match="shape: net flat, docker tiered"):
             run.compare(FakeWorld("net", one), docker, SMALL, quietly)
+
+
+def test_the_other_way_into_dockers_port_is_a_row_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doors, "host_address", lambda plan: "127.0.0.1")
+    with served() as one, served() as other:
+        found = run.compare(FakeWorld("net", one), FakeWorld("docker", other), WHOLE, quietly)
+    entries = {row.name: row.entry for row in found.rows}
+    assert entries[f"docker :{other}"] == f"127.0.0.1:{other}"
+    assert entries["docker DNAT"] == f"this host's address:{other}"
+    assert not [name for name in entries if name.startswith("net DNAT")]
+
+
+def test_a_calibration_says_what_it_means_below_its_table() -> None:
+    with served() as port:
+        found = run.calibrate(FakeWorld("net", port), SMALL, quietly)
+    last = run.told(found).rpartition("\n\n")[2]
+    assert last.startswith("Calibration")
+    assert max(map(len, last.splitlines())) <= 80

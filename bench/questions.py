@@ -1,0 +1,120 @@
+"""The questions beside the comparison: each chooses its worlds, asks, and leaves them as they were.
+
+`comparison` brings up what is not up and leaves it so, and so does `layers`; `chain` and
+`startup` change worlds, and bring them back to their former shape, limits and down-ness.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bench import bounds, chain, gateways, layers, likeness, report, run, startup, worlds
+from bench.measure import Load
+from bench.report import Comparison
+from bench.run import Options
+from twinstack.errors import TwinstackError
+from twinstack.plan import Plan
+from twinstack.stack import Stack
+from twinstack.topology import WorldName
+from twinstack.world import Progress
+
+_BOTH: tuple[WorldName, ...] = ("net", "docker")
+_CLIENTS = 50
+DOCKER_IS_UP = (
+    "the Docker world is up: its probes take CPU; take it down for the cleanest figure "
+    "(invoke docker.down)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question found: under which name it is kept, of which plan, and in words."""
+
+    name: str
+    plan: Plan
+    found: object
+    text: str
+
+
+def keep(answer: Answer) -> tuple[dict[str, object], str]:
+    """Keep an answer under bench/results/; gives the JSON document and the page's path."""
+    return run.keep(answer.name, datetime.now(UTC), answer.plan, answer.found, answer.text)
+
+
+def ask_comparison(
+    stack: Stack, options: Options, *, aa: str = "", shape: str | None = None, progress: Progress
+) -> Comparison:
+    """Compare both worlds, or one with itself (`aa`). Raises: as `run.compare`."""
+    options.check()
+    if aa not in {"", *_BOTH}:
+        raise TwinstackError("--aa", f"cannot be {aa}", "a world is net or docker", "choose one")
+    if aa:
+        name: WorldName = "net" if aa == "net" else "docker"
+        return run.calibrate(worlds.ready(stack, name, shape, progress), options, progress)
+    shape = worlds.common_shape(stack, shape)
+    net, docker = (worlds.ready(stack, name, shape, progress) for name in _BOTH)
+    return run.compare(net, docker, options, progress)
+
+
+def ask_gateways(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
+    """Compare the gateway alone with Node's http and nginx. Raises: as `gateways.measure`."""
+    bounds.rounds(rounds)
+    roots, software = stack.software(progress)
+    plan = stack.plan()
+    found = gateways.measure(plan, roots, software, rounds=rounds, progress=progress)
+    return Answer("gateways", plan, found, gateways.table(found))
+
+
+def ask_chain(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
+    """Measure the chain without limits; the world is left as it was. Raises: as `chain.measure`."""
+    bounds.rounds(rounds)
+    disturbed = stack.docker_shape() is not None
+    if disturbed:
+        progress(DOCKER_IS_UP)
+    with worlds.left_as_it_was(stack, "net", progress) as was:
+        world = stack.net(was.shape, limited=False)
+        world.up(timeout_s=worlds.UP_TIMEOUT_S, progress=progress)
+        roots, software = stack.software(progress)
+        password = stack.redis_password()
+        found = chain.measure(world, roots, software, password, rounds=rounds, progress=progress)
+    text = chain.table(found)
+    if disturbed:
+        text += "\n" + textwrap.fill(
+            "The Docker world was up meanwhile: its health probes took CPU from all three. "
+            "Taken down, it leaves the cleanest figure.", report.WIDTH,
+        )  # fmt: skip
+    return Answer("chain", world.plan, found, text)
+
+
+def ask_startup(stack: Stack, *, times: int, progress: Progress) -> Answer:
+    """Time both worlds as they run now, and leave them so. Raises: as `startup.measure`."""
+    bounds.times(times)
+    with worlds.left_as_it_was(stack, "net", progress):
+        net = stack.net()
+        found = [startup.measure(net, times=times, supervising=net.supervising, progress=progress)]
+    with worlds.left_as_it_was(stack, "docker", progress):
+        docker = worlds.as_it_runs(stack, "docker")
+        found.append(startup.measure(docker, times=times, progress=progress))
+    text = startup.table(found)
+    if net.plan.shape != docker.plan.shape:
+        text += f"\nTheir shapes differ: net {net.plan.shape}, docker {docker.plan.shape}."
+    return Answer("startup", net.plan, found, text)
+
+
+def ask_layers(
+    stack: Stack, *, rounds: int, requests: int, force: bool = False, progress: Progress
+) -> Answer:
+    """Say which layer costs what, on two worlds alike. Raises: as `layers.climb`, `likeness`."""
+    bounds.rounds(rounds)
+    bounds.load(requests, _CLIENTS)
+    shape = worlds.common_shape(stack, None)
+    net, docker = (worlds.ready(stack, name, shape, progress) for name in _BOTH)
+    load = Load("/api/products", requests, _CLIENTS, False, timeout_s=max(120.0, requests / 10))
+    alike = likeness.look(net, docker, run.EDGE, load.path, force=force, progress=progress)
+    found = layers.climb(net, docker, load, rounds=rounds, progress=progress)
+    text = layers.text(found)
+    if alike.misleading:
+        text += "\n" + report.differences(alike, "misleads")
+    return Answer("layers", net.plan, found, text)
