@@ -30,17 +30,23 @@ DOCKER_IS_UP = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question found: under which name it is kept, of which plan, and in words."""
+    """What a question found: under which name it is kept, of which plan, and in words.
+
+    `not_alike` names what was forced although it makes a ratio a lie.
+    """
 
     name: str
     plan: Plan
     found: object
     text: str
+    not_alike: tuple[str, ...] = ()
 
 
 def keep(answer: Answer) -> tuple[dict[str, object], str]:
     """Keep an answer under bench/results/; gives the JSON document and the page's path."""
-    return run.keep(answer.name, datetime.now(UTC), answer.plan, answer.found, answer.text)
+    return run.keep(
+        answer.name, datetime.now(UTC), answer.plan, answer.found, answer.text, answer.not_alike
+    )
 
 
 def ask_comparison(
@@ -117,4 +123,4 @@ def ask_layers(
     text = layers.text(found)
     if alike.misleading:
         text += "\n" + report.differences(alike, "misleads")
-    return Answer("layers", net.plan, found, text)
+    return Answer("layers", net.plan, found, text, alike.sentences("misleads"))

@@ -213,7 +213,12 @@ def _page(name: str, started: datetime, environment: dict[str, object], said: st
 
 
 def result_document(
-    name: str, started: datetime, environment: dict[str, object], result: Any, said: str
+    name: str,
+    started: datetime,
+    environment: dict[str, object],
+    result: Any,
+    said: str,
+    not_alike: Sequence[str] = (),
 ) -> dict[str, object]:
     """Give the JSON document of any other question's result (a dataclass, or several)."""
     several = result if isinstance(result, (list, tuple)) else [result]
@@ -222,7 +227,9 @@ def result_document(
         "schema": SCHEMA,
         "name": name,
         "started": started.isoformat(),
+        "forced": bool(not_alike),
         "environment": environment,
+        "not_alike": list(not_alike),
         "said": said.splitlines(),
         "result": plain if several is result else plain[0],
     }

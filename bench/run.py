@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -180,14 +181,19 @@ def save(found: Comparison) -> str:
 
 
 def keep(
-    name: str, started: datetime, plan: Plan, result: object, said: str
+    name: str,
+    started: datetime,
+    plan: Plan,
+    result: object,
+    said: str,
+    not_alike: Sequence[str] = (),
 ) -> tuple[dict[str, object], str]:
     """Keep the result of any other question (gateways, chain, startup, layers) likewise.
 
     Gives the JSON document and the path of the page.
     """
     found = environment.describe(plan, {})
-    document = report.result_document(name, started, found, result, said)
+    document = report.result_document(name, started, found, result, said, not_alike)
     page = report.save(name, started, document, report.result_page(name, started, found, said))
     return document, str(page)
 

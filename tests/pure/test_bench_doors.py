@@ -48,6 +48,8 @@ def test_only_dockers_edge_has_a_second_way(monkeypatch: pytest.MonkeyPatch) -> 
         found = doors.by_dnat(docker, "nginx-lb", "/", said.append)
         assert found is not None
         assert found.port == port
+        docker.published = docker.endpoint  # type: ignore[method-assign]
+        # The gateway is published too, but bound to 127.0.0.1 alone.
         assert doors.by_dnat(docker, "api-gateway", "/", said.append) is None
         assert doors.by_dnat(FakeWorld("net", port), "nginx-lb", "/", said.append) is None
     assert said == []

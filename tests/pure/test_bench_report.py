@@ -177,11 +177,19 @@ def test_result_of_another_question_is_kept_with_the_machine(
     document, page = run.keep("startup", started, PLAN, [result], result.sentence)
     kept = json.loads(Path(page).with_suffix(".json").read_text(encoding="utf-8"))
     assert kept == json.loads(json.dumps(document))
+    assert (kept["forced"], kept["not_alike"]) == (False, [])
     assert kept["result"][0]["pss"] == {"nginx-lb": 1 << 20}
     assert {"kernel", "cpu", "cores", "mitigations", "ab", "limits", "revision"} <= set(
         kept["environment"]
     )
     assert "healthy after 3.0 s" in Path(page).read_text(encoding="utf-8")
+
+
+def test_result_that_was_forced_is_kept_as_such() -> None:
+    result = Startup("net", (3.0,), (1.0,), {"nginx-lb": 1 << 20})
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    document = report.result_document("layers", when, {}, result, "x", ("CPU limit: 1, 2",))
+    assert (document["forced"], document["not_alike"]) == (True, ["CPU limit: 1, 2"])
 
 
 def test_calibration_says_what_could_not_have_been_seen() -> None:

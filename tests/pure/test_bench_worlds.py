@@ -208,6 +208,7 @@ def test_layers_are_climbed_in_one_shape_and_only_on_worlds_alike(
     forced = questions.ask_layers(stack, rounds=6, requests=100, force=True, progress=quiet)
     assert [world.plan.shape for world in calls[0][:2]] == ["tiered", "tiered"]
     assert "Forced, although NOT ALIKE:\n- CPU limit: net 1, docker 2" in forced.text
+    assert forced.not_alike == ("CPU limit: net 1, docker 2",)
 
 
 @pytest.mark.usefixtures("chain_asked")
