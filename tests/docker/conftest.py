@@ -1,33 +1,63 @@
-"""The host that the Docker tests play on."""
+"""The hosts that the Docker tests play on."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.own_engine import NAMESPACE, PLACE, PREFIX, in_namespace, print_nothing, world
-from twinstack.compose.engine import stop_engine
+from tests.docker.own_engine import (
+    PLACE,
+    PREFIX,
+    RUN,
+    end_engine,
+    make_namespace,
+    place_of,
+    print_nothing,
+    remove_namespace,
+    remove_what_dead_runs_left,
+    world,
+)
+from twinstack.compose.engine import EnginePlace
 from twinstack.compose.leftovers import Before, observe
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def host() -> Iterator[Before]:
-    """Make a network namespace that plays the host, and say how it was before any engine."""
+def able() -> None:
+    """Skip where no engine can be started."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not shutil.which("dockerd"):
         pytest.skip("needs dockerd (make setup)")
-    stop_engine(PLACE, print_nothing)
-    subprocess.run(["ip", "netns", "delete", NAMESPACE], capture_output=True, check=False)
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    in_namespace("ip", "link", "set", "lo", "up")
+    remove_what_dead_runs_left()
+
+
+@pytest.fixture(scope="session")
+def host(able: None) -> Iterator[Before]:
+    """Make a network namespace that plays the host, and say how it was before any engine."""
+    make_namespace(str(RUN))
     try:
         yield observe(PREFIX)
     finally:
         world().clean(progress=print_nothing)
-        subprocess.run(["ip", "netns", "delete", NAMESPACE], check=True)
-        shutil.rmtree(PLACE.state.parent, ignore_errors=True)
+        remove_namespace(str(RUN))
+        for directory in (PLACE.state.parent, PLACE.data_root.parent):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def place(able: None) -> Iterator[EnginePlace]:
+    """Give a place on a host of its own for one test, and empty it."""
+    name = f"{RUN}-{next(_numbers)}"
+    make_namespace(name)
+    made = place_of(name)
+    try:
+        yield made
+    finally:
+        end_engine(made)
+        remove_namespace(name)

@@ -15,11 +15,19 @@ from typing import Any
 
 import pytest
 
-from tests.docker.own_engine import INSTANCE, PLACE, PREFIX, in_namespace, print_nothing, world
+from tests.docker.own_engine import (
+    INSTANCE,
+    PLACE,
+    PREFIX,
+    REPOSITORY,
+    in_namespace,
+    print_nothing,
+    world,
+)
 from twinstack.compose import leftovers
 from twinstack.compose.client import compose_program
 from twinstack.compose.engine import connect, ensure_engine, is_ours
-from twinstack.compose.render import project_name, state_directory
+from twinstack.compose.render import project_name, render_files, state_directory
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Locked, NotHealthy, NotOurs
 from twinstack.software.building import mounts_beneath
@@ -43,6 +51,32 @@ except urllib.error.HTTPError as error:
     print(error.code, error.read().decode())
 except OSError as error:
     print(0, error)
+"""
+
+# Asks the service itself, until it answers as a healthy one does. PostgreSQL greets a client with
+# R (authentication) only once it accepts connections, Redis refuses one without a password with
+# -NOAUTH only once it has loaded its data (-LOADING before).
+_BACK = """
+import socket, sys, time
+kind, address, port, within_s = sys.argv[1:]
+words = {
+    "redis": (b"PING\\r\\n", b"-NOAUTH"),
+    "postgres": (b"\\0\\0\\0\\x21\\0\\3\\0\\0user\\0shop\\0database\\0shop\\0\\0", b"R"),
+}
+http = b"GET /health HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
+ask, wanted = words.get(kind, (http, b" 200 "))
+start, seen = time.monotonic(), b""
+while time.monotonic() - start < float(within_s):
+    try:
+        with socket.create_connection((address, int(port)), timeout=1) as connection:
+            connection.sendall(ask)
+            seen = connection.recv(100)
+            if wanted in seen[:15]:
+                sys.exit(0)
+    except OSError as error:
+        seen = str(error).encode()
+    time.sleep(0.05)
+sys.exit(f"not within {within_s} s: {seen!r}")
 """
 
 
@@ -130,6 +164,39 @@ def test_compose_by_hand_finds_the_stack_as_it_should_be(up: DockerWorld):
     assert {name: one["Id"] for name, one in containers().items()} == before
 
 
+def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
+    up: DockerWorld, tmp_path: Path
+):
+    up.down(progress=print_nothing)
+    for path, text in render_files(up.plan).items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    environment = (REPOSITORY / ".env").read_text()
+    mine = environment.replace(project_name("main"), project_name(INSTANCE))
+    assert mine != environment
+    (tmp_path / ".env").write_text(mine)
+
+    def compose(*words: str) -> None:
+        outside = {name: value for name, value in os.environ.items() if "COMPOSE" not in name}
+        done = subprocess.run(
+            [str(compose_program()), *words], cwd=tmp_path, capture_output=True, text=True,
+            env={**outside, "DOCKER_HOST": PLACE.url}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    compose("up", "-d")
+    try:
+        until(lambda: {one.state for one in up.status()} == {"healthy"}, 60)
+        projects = {one["Config"]["Labels"]["com.docker.compose.project"]
+                    for one in containers().values()}  # fmt: skip
+        assert projects == {project_name(INSTANCE)}
+    finally:
+        compose("down")
+        assert containers() == {}
+        up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+
+
 @pytest.mark.parametrize(
     "name",
     ["nginx-lb", "api-gateway", "product-service-2", "order-service", "service-registry",
@@ -143,8 +210,15 @@ def test_a_killed_service_is_back_and_healthy_within_five_seconds(up: DockerWorl
     until(lambda: state()[1] == "healthy", 20)
     pid = state()[0]
     assert pid is not None
+    replica = up.plan.replica(name)
+    where = up.endpoint(replica.service, replica.number)
+    probe = [sys.executable, "-c", _BACK, replica.role, where.address, str(where.port)]
     os.kill(pid, signal.SIGKILL)
-    until(lambda: state()[0] not in {pid, None} and state()[1] == "healthy", BACK_WITHIN_S)
+    until(lambda: not Path(f"/proc/{pid}").exists(), 1)
+    # The service's own word, not the engine's: that one looks every two seconds.
+    in_namespace(*probe, f"{BACK_WITHIN_S:g}")
+    assert state()[0] not in {pid, None}
+    until(lambda: state()[1] == "healthy", 20)
 
 
 def test_stopping_postgresql_turns_the_order_service_unhealthy_and_back(up: DockerWorld):
@@ -157,10 +231,10 @@ def test_stopping_postgresql_turns_the_order_service_unhealthy_and_back(up: Dock
     postgres = client.containers.get(containers()["postgres-db"]["Id"])
     postgres.stop(timeout=10)
     try:
-        until(lambda: order() == "unhealthy", 15)
+        until(lambda: order() == "unhealthy", 30)
     finally:
         postgres.start()
-    until(lambda: order() == "healthy", 15)
+    until(lambda: order() == "healthy", 30)
 
 
 def test_every_container_is_confined_as_the_kernel_sees_it(up: DockerWorld):
@@ -272,7 +346,7 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     assert fetch(door.url(f"/api/orders/{made}"))[0] == 200
     names = sorted(str(one.name) for one in client.networks.list())
-    assert [name for name in names if "twinstack" in name] == [f"twinstack-{INSTANCE}-app"]
+    assert [name for name in names if "twinstack" in name] == [f"twinstack-{INSTANCE}_app"]
 
 
 def test_a_strangers_container_and_listener_stop_up_before_anything_changes(up: DockerWorld):
@@ -330,7 +404,8 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     orphan = next(one.pid for one in up.status() if one.name == "redis-cache")
     os.kill(process, signal.SIGKILL)
     until(lambda: connect(PLACE) is None, 10)
-    assert up.clean(progress=print_nothing)
+    said: list[str] = []
+    assert up.clean(progress=said.append), said
 
     after = leftovers.observe(PREFIX)
     assert after.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv4/ip_forward"]
@@ -347,5 +422,5 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     assert not state_directory(INSTANCE).exists()
     for directory in (PLACE.data_root, PLACE.state.parent):
         assert mounts_beneath(directory) == []
-    assert list(Path("/sys/fs/cgroup").glob("**/twinstack-dockertest")) == []
+    assert list(Path("/sys/fs/cgroup").glob(f"**/{PLACE.cgroup_parent.strip('/')}*")) == []
     assert up.clean(progress=print_nothing) == ()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.compose.engine import DEFAULT, _start_ticks, connect, stop_engine
+from twinstack.compose.engine import DEFAULT, connect, stop_engine
 from twinstack.compose.images import BuildContext
+from twinstack.compose.record import start_ticks
 from twinstack.errors import Missing
 
 
@@ -39,8 +40,8 @@ def test_stopping_an_engine_that_was_never_started_does_nothing(tmp_path: Path):
 
 
 def test_a_process_is_known_by_its_start_and_a_missing_one_has_none():
-    assert _start_ticks(os.getpid()) > 0
-    assert _start_ticks(2**22 + 1) == 0
+    assert start_ticks(os.getpid()) > 0
+    assert start_ticks(2**22 + 1) == 0
 
 
 def test_a_context_digest_follows_names_and_contents_and_nothing_else(tmp_path: Path):
@@ -53,3 +54,14 @@ def test_a_context_digest_follows_names_and_contents_and_nothing_else(tmp_path: 
     assert BuildContext("Dockerfile", {"services/b.py": b"one"}).digest != same.digest
     file.write_text("two")
     assert first.digest != same.digest
+
+
+def test_what_belongs_to_one_engine_alone_bears_its_token():
+    assert str(DEFAULT.exec_root("ab12")) == "/run/twinstack/engine/exec-ab12"
+    assert DEFAULT.cgroups("ab12") == "/twinstack-engine-ab12"
+    assert DEFAULT.configuration("ab12").name == "daemon-ab12.json"
+
+
+def test_an_engine_that_a_release_without_tokens_started_is_found_where_it_is():
+    assert str(DEFAULT.exec_root("")) == "/run/twinstack/engine/exec"
+    assert DEFAULT.cgroups("") == "/twinstack-engine"

@@ -40,8 +40,8 @@ def cpu_us(pid: int) -> int:
     directory = cgroup_directory(pid, "cpuacct")
     nanoseconds = directory / "cpuacct.usage"
     if nanoseconds.exists():
-        return int(nanoseconds.read_text()) // 1000
-    for line in (directory / "cpu.stat").read_text().splitlines():
+        return int(_read(nanoseconds, pid)) // 1000
+    for line in _read(directory / "cpu.stat", pid).splitlines():
         name, _, value = line.partition(" ")
         if name == "usage_usec":
             return int(value)
@@ -51,4 +51,11 @@ def cpu_us(pid: int) -> int:
 def members(pid: int) -> list[int]:
     """List the processes of the cgroup that a process is in."""
     procs = cgroup_directory(pid, "pids") / "cgroup.procs"
-    return [int(word) for word in procs.read_text().split()]
+    return [int(word) for word in _read(procs, pid).split()]
+
+
+def _read(file: Path, pid: int) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise CannotTell(f"process {pid}", "has no cgroup any more", str(error)) from error

@@ -1,8 +1,9 @@
 """The Docker engine: find one that answers, or start our own and later stop exactly that.
 
 A running engine is used as it is. When none answers and we are root, `dockerd` is started with
-its data, state and cgroups in places of ours; what it changes on the host is noted down before
-(`leftovers`), so that stopping it puts the host back.
+its data, state and cgroups in places of ours (`place`); who it is and what was before are noted
+down (`record`), so that stopping it puts the host back (`leftovers`). It is not stopped, and its
+data stay, while it holds what is not ours (`holdings`) or nobody can look.
 """
 
 from __future__ import annotations
@@ -10,77 +11,40 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import docker
 from docker.errors import DockerException
 
 from twinstack import switches
-from twinstack.compose import leftovers
-from twinstack.errors import CannotTell, Missing, StepFailed
+from twinstack.compose import holdings, leftovers
+from twinstack.compose.place import DEFAULT, EnginePlace
+from twinstack.compose.record import Record, read_record, start_ticks, write_record
+from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 from twinstack.software.building import locked, remove_tree
-from twinstack.software.roots import STATE
 
+__all__ = [
+    "DEFAULT",
+    "EnginePlace",
+    "check_startable",
+    "connect",
+    "ensure_engine",
+    "is_ours",
+    "require_root",
+    "revive",
+    "stop_engine",
+]
 START_TIMEOUT_S = 60.0
 _HOLDER = "engine"
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 STOP_TIMEOUT_S = 60.0
 API_TIMEOUT_S = 120
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePlace:
-    """Where an engine of ours lives.
-
-    `prefix` is put before its command (`nsenter --net=…` for one in a network namespace).
-    `by_environment`: DOCKER_HOST and its like lead to it when they are set.
-    """
-
-    socket: Path
-    data_root: Path
-    state: Path
-    cgroup_parent: str
-    prefix: tuple[str, ...] = ()
-    by_environment: bool = False
-
-    @property
-    def log(self) -> Path:
-        """Give dockerd's log file."""
-        return self.state / "dockerd.log"
-
-    @property
-    def record(self) -> Path:
-        """Give the note of what we started and what was before."""
-        return self.state / "record.json"
-
-    @property
-    def pidfile(self) -> Path:
-        """Give dockerd's own pid file."""
-        return self.state / "dockerd.pid"
-
-    @property
-    def exec_root(self) -> Path:
-        """Give the directory of its run-time state."""
-        return self.state / "exec"
-
-    @property
-    def url(self) -> str:
-        """Give the address that a client is told."""
-        return (self.by_environment and os.environ.get("DOCKER_HOST")) or f"unix://{self.socket}"
-
-
-DEFAULT = EnginePlace(
-    socket=Path("/var/run/docker.sock"),
-    data_root=STATE / "docker",
-    state=Path("/run/twinstack/engine"),
-    cgroup_parent="/twinstack-engine",
-    by_environment=True,
-)
 
 
 def connect(place: EnginePlace = DEFAULT) -> docker.DockerClient | None:
@@ -137,74 +101,217 @@ def require_root(what: str, why: str) -> None:
         raise Missing(what, "cannot be changed", why, "run it as root (sudo)")
 
 
-def revive(place: EnginePlace, progress: Callable[[str], None]) -> None:
-    """Start our engine again if it died: only it can take its bridges and rules away cleanly."""
-    record = _read_record(place)
-    if record is None or _alive(record) or connect(place) or not place.data_root.exists():
+def revive(
+    place: EnginePlace, progress: Callable[[str], None], *, unrecorded: bool = False
+) -> None:
+    """Start our engine again if it died: only it can take its bridges and rules away cleanly.
+
+    `unrecorded`: also when only its data are left, as after a reboot, to look into them.
+    """
+    record = read_record(place)
+    if record is None and not unrecorded:
         return
-    with locked(place.state, progress):
-        progress("engine: ours died: starting it again, to tidy up with it")
-        try:
-            _start(place)
-        except StepFailed as error:  # what it left is then removed piece by piece
-            progress(str(error))
+    alive = record is not None and record.alive
+    if _at_socket(place) or (holdings.is_bare(place.data_root) and not alive):
+        return
+    what = "ours died: starting it again" if record else f"{place.data_root} is in use: starting it"
+    progress("engine: waiting for it" if alive else f"engine: {what}, to tidy up with it")
+    try:
+        check_startable()
+        with locked(place.state, progress):
+            _start(place).close()
+    except (Missing, StepFailed) as error:  # what can be removed without it is, its data not
+        progress(str(error))
 
 
 def is_ours(place: EnginePlace) -> bool:
     """Say whether an engine that we started is running."""
-    record = _read_record(place)
-    return record is not None and _alive(record)
+    record = read_record(place)
+    return record is not None and record.alive
 
 
 def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[str, ...]:
     """Stop the engine that we started, if we did, and put back what it changed on the host.
 
     Works after a crash of the engine too. Gives what was removed; nothing when it is not ours,
-    and leaves it running while it has containers that are not ours to remove.
+    and leaves it running while it holds what is not ours to remove. Another's engine at the
+    socket keeps what all engines share. Raises: CannotTell when what the data hold cannot be
+    told: they stay.
     """
-    record = _read_record(place)
-    if record is None:  # never started, or before the host's last boot
-        gone = connect(place) is None and remove_tree(place.data_root)
-        return (f"engine: {place.data_root}",) if gone else ()
+    if read_record(place) is None:
+        return _without_record(place)
     with locked(place.state, progress):
-        removed: list[str] = []
-        if _alive(record):
-            client = connect(place)
-            others = client.containers.list(all=True) if client else []
-            if others:
-                names = ", ".join(sorted(str(one.name) for one in others))
-                progress(f"engine: left running: it still has containers: {names}")
+        record = read_record(place)
+        if record is None:  # another command stopped it meanwhile
+            return ()
+        client = _at_socket(place)
+        if client is None:
+            removed = _stop_silent(place, record, progress)
+        else:
+            with contextlib.closing(client):
+                stopped = _stop_answering(place, record, client, progress)
+            if stopped is None:
                 return ()
-            if client:
-                client.close()
-            _terminate(int(record["pid"]), place)
-            removed.append(f"engine: dockerd {record['pid']} stopped")
-        removed += leftovers.remove(
-            leftovers.Before.from_json(record["before"]),
-            leftovers.Places(
-                place.data_root, place.exec_root, place.socket, place.cgroup_parent, place.prefix
-            ),
-        )
-    if not place.prefix:
-        removed += switches.release(_HOLDER)
+            removed = stopped
     shutil.rmtree(place.state, ignore_errors=True)
     return tuple(removed)
+
+
+def _without_record(place: EnginePlace) -> tuple[str, ...]:
+    """Never started, or before the host's last boot, and `revive` could not start it again."""
+    client = _at_socket(place)
+    if not holdings.is_bare(place.data_root):
+        if client:
+            cause = f"another's engine answers at {place.url}, so none of ours can look into it"
+            if _is_it(client, place):
+                cause = "an engine runs on it of which nothing is recorded"
+        elif shutil.which("dockerd"):
+            cause = f"dockerd does not start to look into it (see {place.log})"
+        else:
+            cause = "it holds an engine's data, and there is no dockerd here to look into them"
+        raise _kept(place, cause)
+    gone = client is None and remove_tree(place.data_root)
+    return (f"engine: {place.data_root}",) if gone else ()
+
+
+def _stop_silent(place: EnginePlace, record: Record, progress: Callable[[str], None]) -> list[str]:
+    """Tidy up after our engine when none answers at its socket."""
+    if record.alive:
+        raise CannotTell(
+            f"dockerd {record.pid}", "does not answer", f"it is ours, but not at {place.url}",
+            f"read {place.log}; end it, then run: invoke clean",
+        )  # fmt: skip
+    bare = holdings.is_bare(place.data_root)
+    where = _places(place, record)
+    removed = leftovers.remove(record.before, where, data=bare)
+    if not place.prefix:
+        removed += switches.release(_HOLDER)
+    if not bare:
+        for line in removed:
+            progress(line)
+        raise _kept(place, f"nobody can look into it: dockerd does not start (see {place.log})")
+    return removed
+
+
+def _stop_answering(
+    place: EnginePlace,
+    record: Record,
+    client: docker.DockerClient,
+    progress: Callable[[str], None],
+) -> list[str] | None:
+    """Stop our engine, or tidy up after it behind another's; None when it is left running."""
+    if not _is_it(client, place):
+        return _remove_behind(place, record, progress)
+    others = holdings.others(client)
+    if others:
+        progress(f"engine: left running: it still holds {', '.join(others)}")
+        return None
+    client.close()
+    removed: list[str] = []
+    if record.alive:
+        _terminate(record.pid, place)
+        removed.append(f"engine: dockerd {record.pid} stopped")
+    removed += leftovers.remove(record.before, _places(place, record))
+    if not place.prefix:
+        removed += switches.release(_HOLDER)
+    return removed
+
+
+def _remove_behind(
+    place: EnginePlace, record: Record, progress: Callable[[str], None]
+) -> list[str]:
+    """Remove what was our engine's alone, while another's answers at the socket."""
+    progress(
+        f"engine: another's answers at {place.url}: "
+        "the socket, bridges, rules and sysctls are left as they are"
+    )
+    others = holdings.others_at(place.data_root)
+    removed: list[str] = []
+    if record.alive:
+        # Asked to stop, it would unlink the socket that is another's by now.
+        os.kill(record.pid, 9)
+        _wait_for_end(record.pid, place)
+        removed.append(f"engine: dockerd {record.pid} ended")
+    removed += leftovers.remove_own(_places(place, record), data=not others)
+    if not place.prefix:  # let go of it, but what the other engine needs stays as it is
+        forwarding = _FORWARDING.read_text()
+        switches.release(_HOLDER)
+        _FORWARDING.write_text(forwarding)
+    if others:
+        for line in removed:
+            progress(line)
+        raise _kept(place, f"it holds {', '.join(others)}")
+    return removed
+
+
+def _kept(place: EnginePlace, cause: str) -> TwinstackError:
+    return CannotTell(
+        str(place.data_root), "is not removed", cause,
+        "save what you need of it, then remove it by hand; or free the socket and dockerd, "
+        "and run: invoke clean",
+    )  # fmt: skip
+
+
+def _at_socket(place: EnginePlace) -> docker.DockerClient | None:
+    """Give a client of the engine at the place's own socket, wherever DOCKER_HOST leads."""
+    return connect(replace(place, by_environment=False))
+
+
+def _is_it(client: docker.DockerClient, place: EnginePlace) -> bool:
+    """Say whether the engine that answers is the one that lives at a place."""
+    answers: str = client.info()["DockerRootDir"]
+    return os.path.realpath(answers) == os.path.realpath(place.data_root)
+
+
+def _places(place: EnginePlace, record: Record) -> leftovers.Places:
+    return leftovers.Places(
+        place.data_root, place.exec_root(record.token), place.socket,
+        place.cgroups(record.token), place.prefix,
+    )  # fmt: skip
 
 
 def _start(place: EnginePlace) -> docker.DockerClient:
     if not place.prefix:  # held together with the namespace world, which needs it too
         switches.hold("net.ipv4.ip_forward", "1", _HOLDER)
-    # One that died left the host changed: what was before it still counts.
-    record = _read_record(place)
-    before = (
-        leftovers.Before.from_json(record["before"]) if record else leftovers.observe(place.prefix)
+    # One that died left the host changed, and perhaps containers: what was before it still
+    # counts, and its token still names them.
+    record = read_record(place) or Record(
+        token=secrets.token_hex(4), before=leftovers.observe(place.prefix)
     )
-    settings = {
+    if record.alive:  # a command that started it was ended before it came up
+        return _await(place, lambda: record.alive)
+    record = replace(record, pid=0, ticks=0)
+    _forget_dead(place.pidfile, place.exec_root(record.token) / "containerd/containerd.pid")
+    configuration = place.configuration(record.token)
+    configuration.write_text(json.dumps(_settings(place, record.token), indent=2))
+    place.data_root.mkdir(parents=True, exist_ok=True)
+    place.data_root.chmod(0o711)
+    # Noted before the act: a crash from here on can still be put right.
+    write_record(place, record)
+    with place.log.open("ab") as log:
+        process = subprocess.Popen(
+            [*place.prefix, "dockerd", "--config-file", str(configuration)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+        )  # fmt: skip
+    write_record(place, replace(record, pid=process.pid, ticks=start_ticks(process.pid)))
+    return _await(place, lambda: process.poll() is None)
+
+
+def _forget_dead(*pidfiles: Path) -> None:
+    """Remove pid files whose process is a zombie: dockerd takes it for one that runs."""
+    for file in pidfiles:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if not start_ticks(int(file.read_text())):
+                file.unlink()
+
+
+def _settings(place: EnginePlace, token: str) -> dict[str, object]:
+    return {
         "hosts": [f"unix://{place.socket}"],
         "data-root": str(place.data_root),
-        "exec-root": str(place.exec_root),
+        "exec-root": str(place.exec_root(token)),
         "pidfile": str(place.pidfile),
-        "cgroup-parent": place.cgroup_parent,
+        "cgroup-parent": place.cgroups(token),
         # The same everywhere, with systemd or without.
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         # Docker's own choice may take 172.20.0.0/16: the tiers' addresses in the other world.
@@ -214,27 +321,15 @@ def _start(place: EnginePlace) -> docker.DockerClient:
         ],
         "log-level": "warn",
     }
-    configuration = place.state / "daemon.json"
-    configuration.write_text(json.dumps(settings, indent=2))
-    place.data_root.mkdir(parents=True, exist_ok=True)
-    place.data_root.chmod(0o711)
-    # Noted before the act: a crash from here on can still be put right.
-    _write_record(place, {"pid": 0, "ticks": 0, "before": before.to_json()})
-    with place.log.open("ab") as log:
-        process = subprocess.Popen(
-            [*place.prefix, "dockerd", "--config-file", str(configuration)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
-        )  # fmt: skip
-    _write_record(
-        place,
-        {"pid": process.pid, "ticks": _start_ticks(process.pid), "before": before.to_json()},
-    )
+
+
+def _await(place: EnginePlace, runs: Callable[[], bool]) -> docker.DockerClient:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
-        client = connect(place)
+        client = _at_socket(place)
         if client:
             return client
-        if process.poll() is not None:
+        if not runs():
             break
         time.sleep(0.1)
     tail = place.log.read_text(errors="replace").splitlines()[-3:]
@@ -245,8 +340,12 @@ def _start(place: EnginePlace) -> docker.DockerClient:
 
 def _terminate(pid: int, place: EnginePlace) -> None:
     os.kill(pid, 15)
+    _wait_for_end(pid, place)
+
+
+def _wait_for_end(pid: int, place: EnginePlace) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _start_ticks(pid):
+    while start_ticks(pid):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # when this very process started it
         if time.monotonic() > deadline:
@@ -255,41 +354,6 @@ def _terminate(pid: int, place: EnginePlace) -> None:
                 f"read {place.log}",
             )  # fmt: skip
         time.sleep(0.1)
-
-
-def _alive(record: dict[str, Any]) -> bool:
-    pid = int(record["pid"])
-    return bool(pid) and _start_ticks(pid) == record["ticks"]
-
-
-def _start_ticks(pid: int) -> int:
-    """Give when a process started, in clock ticks since boot; 0 when it is gone or a zombie.
-
-    Pid and start together are unique. Source: proc(5), /proc/pid/stat fields 3 and 22.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
-
-
-def _write_record(place: EnginePlace, record: dict[str, Any]) -> None:
-    fresh = place.record.with_suffix(".new")
-    fresh.write_text(json.dumps(record))
-    fresh.rename(place.record)
-
-
-def _read_record(place: EnginePlace) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(place.record.read_text())
-    except FileNotFoundError:
-        return None
-    except json.JSONDecodeError as error:
-        raise CannotTell(
-            str(place.record), "cannot be read", str(error), "remove it once dockerd is stopped"
-        ) from error
-    return found
 
 
 def _refuse_unless_absent(place: EnginePlace, error: Exception) -> None:

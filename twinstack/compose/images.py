@@ -10,17 +10,21 @@ import hashlib
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from twinstack.compose.failures import attempt
+from twinstack.compose.holdings import PULLED_TAG
 from twinstack.compose.render import (
+    BASE_PREFIX,
     DIGEST_LABEL,
     INSTANCE_LABEL,
     KIND_LABEL,
@@ -28,6 +32,7 @@ from twinstack.compose.render import (
     base_name,
     dockerfile_path,
     image_name,
+    image_prefix,
     render_files,
 )
 from twinstack.errors import StepFailed
@@ -38,7 +43,8 @@ from twinstack.software.wheels import service_files
 
 PULL_TIMEOUT_S = 30
 _BASE_LABEL = "twinstack.roots"
-_OURS = "twinstack-base-"
+#: Keeps hold of an image that lost its name to a newer build: images go by their tags alone.
+_REPLACED = "replaced-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,7 @@ def build_images(
         if _label(client, name, DIGEST_LABEL) == digest:
             continue
         progress(f"image {name}: building")
+        _keep_hold(client, name)
         _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
         made.append(name)
     return tuple(made)
@@ -144,33 +151,52 @@ def ensure_bases(
         return {role: job.result() for role, job in jobs.items()}
 
 
-def remove_replaced(client: docker.DockerClient) -> None:
+def remove_replaced(client: docker.DockerClient, instance: str) -> None:
     """Remove images of ours that lost their name to a newer build and that nothing runs on."""
-    for kind in ("image", "base"):
-        unnamed = {"label": f"{KIND_LABEL}={kind}", "dangling": True}
-        for image in client.images.list(filters=unnamed):
+    for tag in _tags(client, image_prefix(instance), BASE_PREFIX):
+        if tag.rpartition(":")[2].startswith(_REPLACED):
             with suppress(APIError):  # still in use until its container is replaced
-                client.images.remove(str(image.id))
+                client.images.remove(tag)
 
 
-def remove_images(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
-    """Remove an instance's images; the bases and build stages too when no instance is left."""
+def remove_images(
+    client: docker.DockerClient, instance: str, failures: list[Exception]
+) -> tuple[str, ...]:
+    """Remove an instance's images; the bases and build stages too when no instance is left.
+
+    By tag and without force, never by label: a label is inherited by what others build from
+    ours. What is in use stays and is a failure. A build stage has no tag; nothing of anybody's
+    with a name has its label.
+    """
     removed: list[str] = []
 
-    def remove(images: Sequence[Any]) -> None:
-        for image in images:
-            try:
-                client.images.remove(image.id, force=True)
-            except ImageNotFound:
-                continue
-            removed.extend(f"image {tag}" for tag in image.tags)
+    def remove(tags: list[str]) -> None:
+        for tag in tags:
+            if attempt(failures, f"image {tag}", partial(client.images.remove, tag)):
+                removed.append(f"image {tag}")
 
-    mine = {"label": [f"{INSTANCE_LABEL}={instance}", f"{KIND_LABEL}=image"]}
-    remove(client.images.list(filters=mine))
-    if not client.images.list(filters={"label": f"{KIND_LABEL}=image"}):
-        for kind in ("build", "base"):
-            remove(client.images.list(filters={"label": f"{KIND_LABEL}={kind}"}, all=False))
+    remove(_tags(client, image_prefix(instance)))
+    left = {tag for tag in _tags(client, "twinstack-") if "/" in tag}
+    if not left:
+        stages = {"label": f"{KIND_LABEL}=build", "dangling": True}
+        for stage in client.images.list(filters=stages):
+            with suppress(APIError):  # somebody built from it
+                client.images.remove(str(stage.id))
+        remove(_tags(client, BASE_PREFIX))
     return tuple(removed)
+
+
+def _tags(client: docker.DockerClient, *prefixes: str) -> list[str]:
+    return sorted(
+        tag for image in client.images.list() for tag in image.tags if tag.startswith(prefixes)
+    )
+
+
+def _keep_hold(client: docker.DockerClient, name: str) -> None:
+    """Give the image that is about to lose a name another one, to remove it by."""
+    image = _find(client, name)
+    if image:
+        image.tag(name.rpartition(":")[0], tag=f"{_REPLACED}{image.id.partition(':')[2][:12]}")
 
 
 def _base(
@@ -181,9 +207,13 @@ def _base(
     roots: Callable[[], Roots],
     progress: Callable[[str], None],
 ) -> Any:
-    if declared and not declared.startswith(_OURS):
-        found = _find(client, declared) or _pull(url, declared, progress)
+    if declared and not declared.startswith(BASE_PREFIX):
+        found = _find(client, declared)
         if found:
+            return found
+        found = _pull(url, declared, progress)
+        if found:  # noted, for it is not the user's
+            found.tag(base_name(role).partition(":")[0], tag=PULLED_TAG)
             return found
         progress(f"base {declared}: neither found nor pulled: made from Debian's packages")
     trees = roots()
@@ -191,6 +221,7 @@ def _base(
     if _label(client, name, _BASE_LABEL) == trees.directory.name:
         return client.images.get(name)
     progress(f"base {name}: importing the {role} tree")
+    _keep_hold(client, name)
     _import(client, trees, role)
     image = client.images.get(base_name(role, trees.suite))
     image.tag(*name.split(":"))

@@ -60,7 +60,7 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the engine's own things were."""
+    """Where the engine's own things were: `exec_root` and `cgroup_parent` are no other's."""
 
     data_root: Path
     exec_root: Path
@@ -79,14 +79,26 @@ def observe(prefix: tuple[str, ...]) -> Before:
     )
 
 
-def remove(before: Before, places: Places) -> list[str]:
-    """Undo what a stopped engine left, and name it."""
+def remove(before: Before, places: Places, *, data: bool = True) -> list[str]:
+    """Undo what a stopped engine left, and name it; its data too unless they are to be kept."""
+    return remove_own(places, data=data) + restore(before, places)
+
+
+def remove_own(places: Places, *, data: bool = True) -> list[str]:
+    """Remove what nobody shares: processes it left, its directories and cgroups; name them."""
     removed = list(_end_orphans(places))
     for root in (places.exec_root, places.data_root):
         for point in sorted(mounts_beneath(root), key=len, reverse=True):
             run(["umount", "--lazy", point], check=False)
-        if remove_tree(root):
+        if (data or root != places.data_root) and remove_tree(root):
             removed.append(f"engine: {root}")
+    _remove_cgroups(places.cgroup_parent)
+    return removed
+
+
+def restore(before: Before, places: Places) -> list[str]:
+    """Put back what every engine of the host shares: bridges, rules, sysctls, files."""
+    removed: list[str] = []
     places.socket.unlink(missing_ok=True)
     for bridge in _bridges(places.prefix):
         if bridge not in before.bridges:
@@ -107,7 +119,6 @@ def remove(before: Before, places: Places) -> list[str]:
     for file in _FILES:
         if str(file) not in before.files and file.exists():
             file.unlink() if file.is_file() else _rmdir(file)
-    _remove_cgroups(places.cgroup_parent)
     return removed
 
 
@@ -181,9 +192,9 @@ def _read_sysctl(prefix: tuple[str, ...], name: str) -> str | None:
 
 def _end_orphans(places: Places) -> Iterator[str]:
     """End what a crashed engine left running: its containerd, shims and containers."""
-    marks = (str(places.exec_root).encode(),)
+    mark = f"{places.exec_root}/".encode()  # not that of `exec-1` when ours is `exec`
     for _ in range(50):
-        pids = {pid for pid in _pids() if any(mark in _command(pid) for mark in marks)}
+        pids = {pid for pid in _pids() if mark in _command(pid)}
         pids |= set(_cgroup_pids(places.cgroup_parent))
         pids.discard(os.getpid())
         if not pids:

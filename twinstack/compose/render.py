@@ -24,6 +24,7 @@ DIGEST_LABEL = "twinstack.digest"
 REPLICA_LABEL = "twinstack.replica"
 SERVICE_LABEL = "twinstack.service"
 SHAPE_LABEL = "twinstack.shape"
+BASE_PREFIX = "twinstack-base-"
 _MIB = 1024**2
 _DESCRIPTIONS = {
     "nginx": "nginx, the edge load balancer",
@@ -48,7 +49,12 @@ def container_name(plan: Plan, replica: Replica) -> str:
 
 def image_name(plan: Plan, service: str) -> str:
     """Name a service's image; its replicas share it."""
-    return f"twinstack-{plan.instance}/{service}:latest"
+    return f"{image_prefix(plan.instance)}{service}:latest"
+
+
+def image_prefix(instance: str) -> str:
+    """Give what the names of an instance's images start with."""
+    return f"twinstack-{instance}/"
 
 
 def volume_name(plan: Plan, replica: Replica) -> str:
@@ -68,7 +74,7 @@ def secrets_directory(instance: str) -> Path:
 
 def base_name(role: Role, tag: str = "host") -> str:
     """Name our own base image of a role; the tag `host` follows the host's suite."""
-    return f"twinstack-base-{role}:{tag}"
+    return f"{BASE_PREFIX}{role}:{tag}"
 
 
 def dockerfile_path(service: str) -> str:

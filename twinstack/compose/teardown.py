@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 
 import docker
-from docker.errors import APIError, NotFound
 
 from twinstack.compose.bring_up import project_containers
 from twinstack.compose.engine import (
@@ -18,6 +17,7 @@ from twinstack.compose.engine import (
     revive,
     stop_engine,
 )
+from twinstack.compose.failures import attempt, told
 from twinstack.compose.images import remove_images
 from twinstack.compose.render import INSTANCE_LABEL, state_directory
 from twinstack.errors import SeveralFailed
@@ -28,6 +28,7 @@ from twinstack.world import Progress
 STOP_TIMEOUT_S = 10
 
 
+@told("docker.down")
 def down(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) -> tuple[str, ...]:
     """Remove containers and networks, data kept, and name them; goes on past failures.
 
@@ -35,13 +36,15 @@ def down(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) -> 
     """
     require_root(f"Docker world {instance}", "it keeps secrets and a lock")
     with locked(Places(instance), "docker"):
+        revive(place, progress)
         removed, failures = _down(instance, progress, place)
     remove_run(Places(instance), "docker")
     if failures:
-        raise SeveralFailed(f"docker.down {instance}", failures)
+        raise _one(f"docker.down {instance}", failures)
     return tuple(removed)
 
 
+@told("docker.clean")
 def clean(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) -> tuple[str, ...]:
     """As `down`; volumes, images, secrets, and an engine that we started and nobody else uses.
 
@@ -49,16 +52,18 @@ def clean(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) ->
     """
     require_root(f"Docker world {instance}", "it keeps secrets and a lock")
     with locked(Places(instance), "docker"):
+        revive(place, progress, unrecorded=True)
         removed, failures = _down(instance, progress, place)
         client = connect(place)
         if client:
             for volume in client.volumes.list(filters={"label": f"{INSTANCE_LABEL}={instance}"}):
-                if _attempt(failures, partial(volume.remove, force=True)):
-                    removed.append(f"volume {volume.name}")
-            removed += remove_images(client, instance)
+                name = f"volume {volume.name}"
+                if attempt(failures, name, partial(volume.remove, force=True)):
+                    removed.append(name)
+            removed += remove_images(client, instance, failures)
             client.close()
         if not failures:
-            removed += stop_engine(place, progress)
+            attempt(failures, "engine", lambda: removed.extend(stop_engine(place, progress)))
         directory = state_directory(instance)
         if remove_tree(directory):
             removed.append(f"secrets {directory}")
@@ -66,7 +71,7 @@ def clean(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) ->
             directory.parent.rmdir()
     remove_run(Places(instance), "docker")
     if failures:
-        raise SeveralFailed(f"docker.clean {instance}", failures)
+        raise _one(f"docker.clean {instance}", failures)
     return tuple(removed)
 
 
@@ -79,8 +84,9 @@ def remove_networks(
     """Remove an instance's networks but those to keep: another shape's are left after a change."""
     removed: list[str] = []
     for network in client.networks.list(filters={"label": f"{INSTANCE_LABEL}={instance}"}):
-        if network.name not in keep and _attempt(failures, network.remove):
-            removed.append(f"network {network.name}")
+        name = f"network {network.name}"
+        if network.name not in keep and attempt(failures, name, network.remove):
+            removed.append(name)
     return removed
 
 
@@ -89,27 +95,19 @@ def _down(
 ) -> tuple[list[str], list[Exception]]:
     removed: list[str] = []
     failures: list[Exception] = []
-    revive(place, progress)
     client = connect(place)
     if client is None:
         return removed, failures
     for container in project_containers(client, instance):
-        _attempt(failures, partial(container.stop, timeout=STOP_TIMEOUT_S))
-        if _attempt(failures, partial(container.remove, force=True)):
-            removed.append(f"container {container.name}")
-            progress(f"container {container.name}: removed")
+        name = f"container {container.name}"
+        attempt(failures, name, partial(container.stop, timeout=STOP_TIMEOUT_S))
+        if attempt(failures, name, partial(container.remove, force=True, v=True)):
+            removed.append(name)
+            progress(f"{name}: removed")
     removed += remove_networks(client, instance, failures)
     client.close()
     return removed, failures
 
 
-def _attempt(failures: list[Exception], act: Callable[[], object]) -> bool:
-    """Go on past a failure and keep it; what is gone already is no failure."""
-    try:
-        act()
-    except NotFound:
-        return False
-    except APIError as error:
-        failures.append(error)
-        return False
-    return True
+def _one(obj: str, failures: list[Exception]) -> Exception:
+    return failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)

@@ -6,6 +6,7 @@ Compose (by python-on-whales) makes and removes; the Docker SDK looks. Ownership
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from twinstack.compose.engine import (
     ensure_engine,
     require_root,
 )
+from twinstack.compose.failures import told
 from twinstack.compose.images import build_images, remove_replaced
 from twinstack.compose.preflight import check_host
 from twinstack.compose.render import (
@@ -61,6 +63,7 @@ class DockerWorld:
         self.place = place
         self.repository = repository
 
+    @told("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:
         """Make images and secrets, so that `docker-compose up -d` works; name what was made.
 
@@ -70,6 +73,7 @@ class DockerWorld:
         with locked(Places(self.plan.instance), "docker"):
             return self._build(progress)
 
+    @told("docker.up")
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every service is healthy.
 
@@ -88,7 +92,7 @@ class DockerWorld:
             file.write_text(compose_text(self.plan, context=None), encoding="utf-8")
             bring_up(client, self._compose(file), self.plan, timeout_s, progress)
             if made:
-                remove_replaced(client)
+                remove_replaced(client, instance)
             failures: list[Exception] = []
             networks = {segment.docker_network for segment in self.plan.segments}
             teardown.remove_networks(client, instance, failures, keep=networks)
@@ -104,17 +108,25 @@ class DockerWorld:
         """As `down`; volumes, images, secrets and an engine that we started too."""
         return teardown.clean(self.plan.instance, progress=progress, place=self.place)
 
+    @told("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica how it does, now."""
         return observe(connect(self.place), self.plan)
 
+    @told("docker.exec")
     def exec(self, replica: str, command: Sequence[str]) -> int:
-        """Run a command in a replica's container, on the caller's terminal; give its exit code."""
+        """Run a command in a replica's container, on the caller's terminal; give its exit code.
+
+        Raises: Missing without the container or the docker client.
+        """
         container = self._container(self.plan.replica(replica))
+        if not shutil.which("docker"):
+            raise Missing("docker", "is not installed", "the client is needed", 'run "make setup"')
         terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
         words = ["docker", "--host", self.place.url, "exec", "--interactive", *terminal]
         return subprocess.run([*words, str(container.name), *command], check=False).returncode
 
+    @told("docker.logs", reading=True)
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the last lines of a replica's log."""
         container = self._container(self.plan.replica(replica))
@@ -132,6 +144,7 @@ class DockerWorld:
         door = self.plan.host_port("docker", service)
         return Endpoint("127.0.0.1", door.port) if door else None
 
+    @told("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
         return tuple(
@@ -140,10 +153,12 @@ class DockerWorld:
             for pid in cgroups.members(main)
         )
 
+    @told("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds, from its cgroup."""
         return {name: cgroups.cpu_us(pid) for name, pid in self._pids().items()}
 
+    @told("docker.software", reading=True)
     def software(self) -> dict[str, str]:
         """Name what runs: versions and content digests, asked of one container a role."""
         answer: dict[str, str] = {}

@@ -1,0 +1,233 @@
+"""Engines of ours beside each other and beside a stranger's: each ends only what is its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from tests.docker.own_engine import (
+    end_engine,
+    hidden_engine,
+    import_sleep,
+    in_namespace,
+    print_nothing,
+    start_sleep,
+)
+from twinstack.compose import leftovers
+from twinstack.compose.engine import EnginePlace, connect, ensure_engine, is_ours, stop_engine
+from twinstack.compose.images import remove_images
+from twinstack.compose.teardown import clean
+from twinstack.errors import StepFailed, TwinstackError
+
+pytestmark = pytest.mark.docker
+INSTANCE = f"de{os.getpid()}"
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def wait(truth: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not truth():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill_daemon(place: EnginePlace) -> None:
+    pid = json.loads(place.record.read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: not runs(pid))
+
+
+def cgroups_of(place: EnginePlace) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob(f"**/{place.cgroup_parent.strip('/')}*"))
+
+
+def shared(place: EnginePlace) -> tuple[object, ...]:
+    """Look at what every engine of a host shares; iptables-save without its times."""
+    seen = leftovers.observe(place.prefix)
+    rules = [leftovers.parse_save(text) for text in seen.rules.values()]
+    return seen.sysctls, rules, seen.files, seen.bridges
+
+
+def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(place: EnginePlace):
+    client = ensure_engine(place, print_nothing)
+    import_sleep(client, "sleep:1", "twinstack.kind=image")
+    mine = start_sleep(client, "sleep:1")
+    with hidden_engine(place) as other:
+        theirs = int(other.do("up"))
+        assert runs(theirs)
+        other.do("down")
+        wait(lambda: not runs(theirs))
+        assert runs(mine)
+        assert [one.status for one in client.containers.list(all=True)] == ["running"]
+
+
+def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(place: EnginePlace):
+    client = ensure_engine(place, print_nothing)
+    import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
+    orphan = start_sleep(client, "twinstack-base-sleep:1")
+    kill_daemon(place)
+    stranger = replace(
+        place,
+        data_root=place.data_root.with_name(place.data_root.name + "-stranger"),
+        state=place.state.with_name("stranger"),
+        cgroup_parent=f"{place.cgroup_parent}-stranger",
+    )
+    try:
+        answering = ensure_engine(stranger, print_nothing)
+        import_sleep(answering, "sleep:1")
+        theirs = start_sleep(answering, "sleep:1")
+        before = shared(place)
+        said: list[str] = []
+        # A container without our label in our own data: they are somebody's, and stay.
+        with pytest.raises(TwinstackError, match=rf"{place.data_root}: is not removed: it holds"):
+            stop_engine(place, said.append)
+        assert "another's answers" in said[0]
+        assert place.data_root.exists()
+        shutil.rmtree(place.data_root / "containers")
+        assert f"engine: {place.data_root}" in stop_engine(place, said.append)
+        assert not place.data_root.exists()
+        assert not place.state.exists()
+        assert not runs(orphan)
+        assert runs(theirs)
+        assert shared(place) == before
+        assert "docker0" in in_namespace("ip", "link", prefix=place.prefix)
+        assert answering.ping()
+        assert connect(place) is not None
+    finally:
+        end_engine(stranger)
+
+
+def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(place: EnginePlace):
+    ensure_engine(place, print_nothing).close()
+    pid = json.loads(place.record.read_text())["pid"]
+    place.socket.unlink()
+    stranger = replace(
+        place,
+        data_root=place.data_root.with_name(place.data_root.name + "-stranger"),
+        state=place.state.with_name("stranger"),
+        cgroup_parent=f"{place.cgroup_parent}-stranger",
+    )
+    try:
+        answering = ensure_engine(stranger, print_nothing)
+        assert f"engine: dockerd {pid} ended" in stop_engine(place, print_nothing)
+        assert not runs(pid)
+        assert connect(place) is not None
+        assert answering.ping()
+    finally:
+        end_engine(stranger)
+
+
+def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(place: EnginePlace):
+    client = ensure_engine(place, print_nothing)
+    client.volumes.create("theirs")
+    import_sleep(client, "theirs:1")
+    import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
+    said: list[str] = []
+    assert stop_engine(place, said.append) == ()
+    assert is_ours(place)
+    assert said == ["engine: left running: it still holds image theirs:1, volume theirs"]
+    client.volumes.get("theirs").remove()
+    client.images.remove("theirs:1")
+    assert stop_engine(place, said.append)
+    assert not place.data_root.exists()
+    assert cgroups_of(place) == []
+
+
+def test_data_without_a_record_are_looked_into_before_they_go(
+    place: EnginePlace, monkeypatch: pytest.MonkeyPatch
+):
+    ensure_engine(place, print_nothing).volumes.create("theirs")
+    kill_daemon(place)
+    leftovers.remove_own(
+        leftovers.Places(place.data_root, place.state, place.socket, "", ()), data=False
+    )
+    place.socket.unlink(missing_ok=True)  # as after a reboot
+
+    with monkeypatch.context() as without:
+        without.setattr(shutil, "which", lambda _name: None)
+        with pytest.raises(TwinstackError, match=rf"{place.data_root}: is not removed: .*dockerd"):
+            clean(INSTANCE, progress=print_nothing, place=place)
+    assert (place.data_root / "volumes/theirs/_data").exists()
+
+    said: list[str] = []
+    clean(INSTANCE, progress=said.append, place=place)
+    assert "left running: it still holds volume theirs" in said[-1]
+    client = connect(place)
+    assert client is not None
+    client.volumes.get("theirs").remove()
+    client.close()
+    clean(INSTANCE, progress=print_nothing, place=place)
+    assert not place.data_root.exists()
+    assert not place.state.exists()
+
+
+def test_data_stay_when_the_dead_engine_cannot_be_started_again(
+    place: EnginePlace, monkeypatch: pytest.MonkeyPatch
+):
+    ensure_engine(place, print_nothing).volumes.create("theirs")
+    kill_daemon(place)
+    with monkeypatch.context() as without:
+        without.setattr(shutil, "which", lambda _name: None)
+        with pytest.raises(TwinstackError, match=rf"{place.data_root}: is not removed"):
+            clean(INSTANCE, progress=print_nothing, place=place)
+    assert (place.data_root / "volumes/theirs/_data").exists()
+    assert "docker0" not in in_namespace("ip", "link", prefix=place.prefix)
+    assert "DOCKER" not in in_namespace("iptables-save", prefix=place.prefix)
+
+
+def test_an_engine_whose_start_was_cut_short_is_still_ours(place: EnginePlace):
+    ensure_engine(place, print_nothing).close()
+    record = json.loads(place.record.read_text())
+    place.record.write_text(json.dumps({**record, "pid": 0, "ticks": 0}))
+    assert is_ours(place)
+    assert f"engine: dockerd {record['pid']} stopped" in stop_engine(place, print_nothing)
+    assert not runs(record["pid"])
+
+
+def build(client: DockerClient, base: str, name: str) -> None:
+    dockerfile = io.BytesIO(f"FROM {base}\nENV theirs=1\n".encode())
+    client.images.build(fileobj=dockerfile, tag=name, rm=True)
+
+
+def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place: EnginePlace):
+    client = ensure_engine(place, print_nothing)
+    labels = ("twinstack.kind=image", f"twinstack.instance={INSTANCE}")
+    import_sleep(client, "twinstack-base-sleep:host", "twinstack.kind=base")
+    import_sleep(client, f"twinstack-{INSTANCE}/free:latest", *labels)
+    import_sleep(client, f"twinstack-{INSTANCE}/used:latest", *labels, "one=more")
+    build(client, f"twinstack-{INSTANCE}/free", "theirs:1")
+    build(client, "twinstack-base-sleep:host", "theirs:2")
+    start_sleep(client, f"twinstack-{INSTANCE}/used:latest")
+
+    failures: list[Exception] = []
+    removed = remove_images(client, INSTANCE, failures)
+    assert removed == (f"image twinstack-{INSTANCE}/free:latest",)
+    assert [type(one) for one in failures] == [StepFailed]
+    assert f"image twinstack-{INSTANCE}/used:latest: the engine refuses" in str(failures[0])
+
+    client.containers.list()[0].remove(force=True)
+    failures.clear()
+    remove_images(client, INSTANCE, failures)
+    assert failures == []
+    assert sorted(tag for one in client.images.list() for tag in one.tags) == [
+        "theirs:1", "theirs:2",
+    ]  # fmt: skip
+    said: list[str] = []
+    assert stop_engine(place, said.append) == ()
+    assert said == ["engine: left running: it still holds image theirs:1, image theirs:2"]
