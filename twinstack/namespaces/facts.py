@@ -70,6 +70,5 @@ class Facts:
     files: Mapping[str, str] = field(default_factory=dict)
     cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     supervisor_pid: int | None = None
-    supervised: frozenset[str] = frozenset()
     processes: Mapping[str, ProcessFacts] = field(default_factory=dict)
     intended: frozenset[str] = frozenset()

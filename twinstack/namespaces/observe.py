@@ -51,7 +51,7 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
         links = read_links(netlink)
         by_index = {link.index: link.name for link in links.values()}
         routes = tuple(_routes(netlink, by_index))
-    supervised, processes = supervisor.observe(places)
+    _, processes = supervisor.observe(places)
     return Facts(
         links=links,
         namespaces=read_namespaces({replica.name for replica in plan.replicas}, plan.mark),
@@ -67,7 +67,6 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
             if isinstance(step, Cgroup) and (found := cgroups.read(step)) is not None
         },
         supervisor_pid=supervisor.pid(places),
-        supervised=supervised,
         processes={one.replica: one for one in map(_located, processes)},
         intended=frozenset(journal.intended),
     )
