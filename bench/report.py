@@ -15,8 +15,8 @@ from typing import Any
 from bench.comparison import Contrast, Row
 from bench.likeness import Likeness, Weight
 from bench.measure import Load, Rest, Sample
-from bench.plain import dumps
 from bench.statistics import Ratio
+from twinstack.plain import dumps
 
 #: At rest, more of the machine's CPU time than this spent by neither world is worth a warning.
 BUSY_PART = 0.25

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from bench import bounds
-from bench.plain import dumps, plain
 from twinstack.errors import TwinstackError
+from twinstack.plain import dumps, plain
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from invoke.context import Context
 from pyroute2.netlink.exceptions import NetlinkError
 from python_on_whales.exceptions import DockerException
 
-import tasks
-from bench import failures, invocation
+from front import answering, bench, failures, invocation, whole
+from front import docker as docker_tasks
+from front import net as net_tasks
 from tests.pure.bench_fakes import PLAN
 from tests.pure.test_project import ROOT
 from twinstack import stack
@@ -83,7 +84,7 @@ def raising(error: BaseException, **words: Any) -> int:
         raise error
 
     with pytest.raises(SystemExit) as left:
-        tasks.guarded(body, **words)()
+        answering.guarded(body, **words)()
     return int(left.value.code or 0)
 
 
@@ -115,7 +116,7 @@ def test_a_bug_keeps_its_traceback() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        tasks.guarded(body)()
+        answering.guarded(body)()
     assert failures.told(ZeroDivisionError()) is None
 
 
@@ -145,7 +146,7 @@ def test_log_of_an_ill_service_is_shown_before_the_line(
     assert capsys.readouterr().err.startswith("--- nginx-lb, the end of its log:\nbind() failed")
 
 
-@pytest.mark.parametrize("task", [tasks.net_status, tasks.docker_status, tasks.doctor])
+@pytest.mark.parametrize("task", [net_tasks.net_status, docker_tasks.docker_status, whole.doctor])
 def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
     task: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,9 +161,9 @@ def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
 @pytest.mark.parametrize(
     ("task", "words", "code"),
     [
-        (tasks.net_up, {}, 1), (tasks.net_down, {}, 1), (tasks.net_status, {}, 2),
-        (tasks.net_plan, {}, 1), (tasks.net_logs, {"service": "nginx-lb"}, 1),
-        (tasks.clean, {}, 1), (tasks.bench, {}, 1), (tasks.bench_chain, {}, 1),
+        (net_tasks.net_up, {}, 1), (net_tasks.net_down, {}, 1), (net_tasks.net_status, {}, 2),
+        (net_tasks.net_plan, {}, 1), (net_tasks.net_logs, {"service": "nginx-lb"}, 1),
+        (whole.clean, {}, 1), (bench.bench, {}, 1), (bench.bench_chain, {}, 1),
     ],
 )  # fmt: skip
 def test_a_user_who_is_not_root_is_told_first(
@@ -178,8 +179,8 @@ def test_a_user_who_is_not_root_is_told_first(
 def test_timeout_that_cannot_be_is_refused_first(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(tasks.net_up, timeout=0) == 1
-    assert call(tasks.docker_up, timeout=-1) == 1
+    assert call(net_tasks.net_up, timeout=0) == 1
+    assert call(docker_tasks.docker_up, timeout=-1) == 1
     assert net.did == []
     assert len(capsys.readouterr().err.splitlines()) == 2
 
@@ -188,9 +189,9 @@ def test_a_world_that_is_not_up_is_said_without_a_look_for_software(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net.state = "absent"
-    assert call(tasks.net_status) == 1
+    assert call(net_tasks.net_status) == 1
     assert 'The namespace world is not up; "invoke net.up"' in capsys.readouterr().out
-    assert call(tasks.net_status, json=True) == 1
+    assert call(net_tasks.net_status, json=True) == 1
     assert json.loads(capsys.readouterr().out)["differences"] == []
     assert net.did == []
 
@@ -198,13 +199,13 @@ def test_a_world_that_is_not_up_is_said_without_a_look_for_software(
 def test_status_passes_only_when_all_is_as_planned(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(tasks.net_status) == 0
+    assert call(net_tasks.net_status) == 0
     step = SimpleNamespace(name="bridge br-app", commands=())
     net.changes = (SimpleNamespace(step=step, reason="is absent"),)
-    assert call(tasks.net_status) == 1
+    assert call(net_tasks.net_status) == 1
     assert "! bridge br-app is absent" in capsys.readouterr().out
     net.changes, net.unbuilt = (), ("packages are to be built first",)
-    assert call(tasks.net_status) == 1
+    assert call(net_tasks.net_status) == 1
     assert "packages are to be built first" in capsys.readouterr().out
 
 
@@ -212,7 +213,7 @@ def test_a_script_is_written_of_the_plan_alone(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)  # nothing is looked at: no root is needed
-    assert call(tasks.net_plan, script=True) == 0
+    assert call(net_tasks.net_plan, script=True) == 0
     assert capsys.readouterr().out.startswith("#!/bin/sh")
     assert net.did == []
 
@@ -221,29 +222,29 @@ def test_a_plan_says_what_must_be_built_first(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net.unbuilt = ("packages are to be built first",)
-    assert call(tasks.net_plan) == 0
+    assert call(net_tasks.net_plan) == 0
     assert capsys.readouterr().out.startswith("packages are to be built first\n")
-    assert call(tasks.net_plan, json=True) == 0
+    assert call(net_tasks.net_plan, json=True) == 0
     assert json.loads(capsys.readouterr().out)["unbuilt"] == list(net.unbuilt)
 
 
 def test_clean_names_the_instance_before_it_removes(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(tasks.clean) == 0
+    assert call(whole.clean) == 0
     told = capsys.readouterr()
     assert told.err.splitlines()[0] == "instance lab"
     assert told.out == "removed thing\n"
 
 
 def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(tasks.net_logs, service="nginx-lb", lines=0) == 1
-    assert call(tasks.docker_logs, service="nginx-lb", lines=-1) == 1
+    assert call(net_tasks.net_logs, service="nginx-lb", lines=0) == 1
+    assert call(docker_tasks.docker_logs, service="nginx-lb", lines=-1) == 1
     assert "--lines: cannot be 0" in capsys.readouterr().err
 
 
 def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    tasks.show({"p99_ms": float("nan")})
+    answering.show({"p99_ms": float("nan")})
     assert json.loads(capsys.readouterr().out) == {"p99_ms": None}
 
 
@@ -277,8 +278,8 @@ def test_a_wrong_value_is_one_line_at_the_command_line(
 
 
 def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
-    tasks.docker_status(Context())  # raises no SystemExit
-    tasks.net_status(Context())
+    docker_tasks.docker_status(Context())  # raises no SystemExit
+    net_tasks.net_status(Context())
     assert net.did == ["preview"]
 
 
@@ -292,4 +293,5 @@ def test_options_keep_their_help() -> None:
 
 
 def test_the_front_door_is_short() -> None:
-    assert len((ROOT / "tasks.py").read_text(encoding="utf-8").splitlines()) <= 400
+    files = [ROOT / "tasks.py", *(ROOT / "front").glob("*.py")]
+    assert [one.name for one in files if len(one.read_text().splitlines()) > 400] == []

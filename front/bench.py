@@ -1,0 +1,96 @@
+"""The tasks that measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.context import Context
+
+from front.answering import JSON, SHAPE, answer, end, guarded, root, say, task
+from twinstack import stack
+
+
+@task(
+    default=True,
+    help={
+        "requests": "in one trial", "concurrency": "requests at once",
+        "rounds": "both worlds once in each", "path": "what to ask for",
+        "keepalive": "keep connections (ab -k)",
+        "aa": "compare a world (net or docker) with itself",
+        "seed": "of the order of trials; recorded",
+        "force": "go on although the worlds are not alike", **SHAPE, **JSON,
+    },
+)  # fmt: skip
+@guarded
+def bench(
+    _: Context, requests: int = 1000, concurrency: int = 50, rounds: int = 10,
+    path: str = "/api/products", keepalive: bool = False, aa: str = "", seed: int = -1,
+    force: bool = False, shape: str | None = None, json: bool = False,
+) -> None:  # fmt: skip
+    """Compare both worlds under ab, interleaved; brings up what is not up."""
+    from bench import questions, report, run
+
+    options = run.Options(
+        path=path, requests=requests, concurrency=concurrency, rounds=rounds, keepalive=keepalive,
+        seed=None if seed < 0 else seed, force=force,
+    )  # fmt: skip
+    options.check()
+    root("bench")
+    here = stack.from_environment()
+    found = questions.ask_comparison(here, options, aa=aa, shape=shape, progress=say)
+    saved = run.save(found)
+    answer(json, report.document(found), run.told(found))
+    say(f"kept as {saved}")
+    end(0 if found.succeeded else 1)
+
+
+def _ask(question: str, json: bool, **words: Any) -> None:
+    """Ask one of `bench.questions`, print what it found, and keep it."""
+    from bench import questions
+
+    root(f"bench.{question}")
+    found = getattr(questions, f"ask_{question}")(stack.from_environment(), progress=say, **words)
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+
+
+@task(help={"rounds": "of all three gateways", **JSON})
+@guarded
+def bench_gateways(_: Context, rounds: int = 8, json: bool = False) -> None:
+    """Compare the gateway alone with Node's http and nginx (wrk, one worker each)."""
+    _ask("gateways", json, rounds=rounds)
+
+
+@task(help={"rounds": "of chain, direct and naive", **JSON})
+@guarded
+def bench_chain(_: Context, rounds: int = 8, json: bool = False) -> None:
+    """Compare the whole chain with its product service alone and with the naive chain."""
+    _ask("chain", json, rounds=rounds)
+
+
+@task(help={"times": "down and up again", **JSON})
+@guarded
+def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
+    """Time both worlds from nothing to healthy, and add up their memory."""
+    _ask("startup", json, times=times)
+
+
+@task(help={"rounds": "of every rung", "requests": "in one trial",
+            "force": "go on although the worlds are not alike", **JSON})  # fmt: skip
+@guarded
+def bench_layers(
+    _: Context, rounds: int = 10, requests: int = 1000, force: bool = False, json: bool = False
+) -> None:
+    """Say which layer costs what: from the service outwards to the published ports."""
+    _ask("layers", json, rounds=rounds, requests=requests, force=force)
+
+
+#: The collection `bench`, by the word after its dot; the one of its own name is its default.
+TASKS = {
+    "bench": bench,
+    "gateways": bench_gateways,
+    "chain": bench_chain,
+    "startup": bench_startup,
+    "layers": bench_layers,
+}

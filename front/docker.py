@@ -1,0 +1,119 @@
+"""The tasks of the Docker world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from invoke.context import Context
+
+from bench import bounds
+from bench.worlds import UP_TIMEOUT_S
+from front import invocation
+from front.answering import (
+    JSON,
+    SHAPE,
+    UP,
+    checking,
+    end,
+    guarded,
+    say,
+    show_removed,
+    show_states,
+    task,
+)  # fmt: skip
+from twinstack import stack
+
+
+@task(help={"check": "write nothing; exit 1 when a file is stale"})
+@guarded
+def docker_render(_: Context, check: bool = False) -> None:
+    """Render dockerfiles/ and compose/docker-compose.yml from the topology."""
+    here = replace(stack.from_environment(), instance="main")  # what is committed is main's
+    stale = _stale_files(here)
+    for name, text in stale.items():
+        print(f"{'stale' if check else 'rendered'} {name}")
+        if not check:
+            path = here.repository / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if not stale:
+        print("Every rendered file is up to date.")
+    end(1 if check and stale else 0)
+
+
+def _stale_files(here: stack.Stack) -> dict[str, str]:
+    from twinstack.compose.render import render_files
+
+    def text_of(name: str) -> str | None:
+        path = here.repository / name
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    rendered = render_files(here.plan())
+    return {name: text for name, text in rendered.items() if text_of(name) != text}
+
+
+@task(help=SHAPE)
+@guarded
+def docker_build(_: Context, shape: str | None = None) -> None:
+    """Build the images and secrets that `docker-compose up -d` needs."""
+    made = stack.from_environment().docker(shape).build(progress=say)
+    print("\n".join(made) if made else "Every image is up to date.")
+
+
+@task(help=UP)
+@guarded
+def docker_up(
+    _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Bring the Docker world up and wait until it is healthy."""
+    bounds.timeout(timeout)
+    world = stack.from_environment().docker(shape, limited=limits)
+    found = world.up(timeout_s=timeout, progress=say)
+    show_states(found, json)
+
+
+@task(help=JSON)
+@guarded
+def docker_down(_: Context, json: bool = False) -> None:
+    """Take the Docker world down; PostgreSQL's volume stays."""
+    from twinstack.compose.teardown import down
+
+    show_removed(down(stack.from_environment().instance, progress=say), json)
+
+
+@task(help=JSON)
+@checking
+def docker_status(_: Context, json: bool = False) -> None:
+    """Show how each container does; exits 1 when one is not healthy."""
+    states = stack.from_environment().docker().status()
+    show_states(states, json)
+    end(0 if all(state.state == "healthy" for state in states) else 1)
+
+
+@task(positional=["service"], help={"service": "in whose container"})
+@guarded
+def docker_exec(_: Context, service: str) -> None:
+    """Run a command in a service's container: docker.exec SERVICE -- COMMAND."""
+    words = invocation.command_after_dashes("docker.exec")
+    end(stack.from_environment().docker().exec(service, words))
+
+
+@task(positional=["service"], help={"service": "whose log", "lines": "how many lines"})
+@guarded
+def docker_logs(_: Context, service: str, lines: int = 50) -> None:
+    """Show the end of a container's log."""
+    bounds.lines(lines)
+    print(stack.from_environment().docker().logs(service, lines=lines), end="")
+
+
+#: The collection `docker`, by the word after its dot.
+TASKS = {
+    "render": docker_render,
+    "build": docker_build,
+    "up": docker_up,
+    "down": docker_down,
+    "status": docker_status,
+    "exec": docker_exec,
+    "logs": docker_logs,
+}

@@ -1,0 +1,127 @@
+"""The tasks of the namespace world."""
+
+from __future__ import annotations
+
+import sys
+
+from invoke.context import Context
+
+from bench import bounds
+from bench.worlds import UP_TIMEOUT_S
+from front import invocation
+from front.answering import (
+    JSON,
+    SHAPE,
+    UP,
+    answer,
+    checking,
+    end,
+    guarded,
+    root,
+    say,
+    show_removed,
+    show_states,
+    task,
+)  # fmt: skip
+from twinstack import stack, tables
+from twinstack.namespaces import network
+from twinstack.namespaces import world as namespaces
+
+
+@task(help=UP)
+@guarded
+def net_up(
+    _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Bring the namespace world up and wait until it is healthy."""
+    bounds.timeout(timeout)
+    root("net.up")
+    world = stack.from_environment().net(shape, limited=limits)
+    found = world.up(timeout_s=timeout, progress=say)
+    show_states(found, json)
+
+
+@task(help=JSON)
+@guarded
+def net_down(_: Context, json: bool = False) -> None:
+    """Take the namespace world down; PostgreSQL's data stays."""
+    root("net.down")
+    removed = namespaces.down(stack.from_environment().instance, progress=say)
+    show_removed(removed, json)
+
+
+@task(help=JSON)
+@checking
+def net_status(_: Context, json: bool = False) -> None:
+    """Show how each service does, and what is not as planned; exits 1 when anything is not."""
+    root("net.status")
+    world = stack.from_environment().net()
+    states = world.status()
+    if all(state.state == "absent" for state in states):
+        remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
+        document = {"services": tables.states_json(states), "differences": []}
+        answer(json, document, f"{tables.states(states)}\n\n{remedy}")
+        sys.exit(1)
+    found = world.preview()
+    text = tables.states(states)
+    told = [*found.unbuilt, *([tables.differences(found.changes)] if found.changes else [])]
+    if told:
+        text += "\n\n" + "\n".join(told)
+    changes = tables.changes_json(found.changes, len(found.steps))["changes"]
+    answer(json, {"services": tables.states_json(states), "differences": changes}, text)
+    ill = [state for state in states if state.state != "healthy"]
+    end(1 if ill or told else 0)
+
+
+@task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits",
+            "script": "print the network's steps as a shell script", **JSON})  # fmt: skip
+@guarded
+def net_plan(
+    _: Context,
+    shape: str | None = None,
+    limits: bool = True,
+    script: bool = False,
+    json: bool = False,
+) -> None:
+    """Show what net.up would do, each step with the command that it equals; changes nothing."""
+    here = stack.from_environment()
+    if script:  # of the plan alone: the kernel is not looked at, nor anything built
+        plan = here.plan(shape or here.net_shape(), limited=limits)
+        print(tables.script(network.network_steps(plan)))
+        return
+    root("net.plan")
+    found = here.net(shape, limited=limits).preview()
+    total = len(found.steps)
+    text = "\n".join([*found.unbuilt, tables.changes(found.changes, total)])
+    document = tables.changes_json(found.changes, total) | {"unbuilt": list(found.unbuilt)}
+    answer(json, document, text)
+
+
+@task(positional=["service"], help={"service": "whose network to enter"})
+@guarded
+def net_exec(_: Context, service: str) -> None:
+    """Run a command of the host's in a service's network: net.exec SERVICE -- COMMAND."""
+    words = invocation.command_after_dashes("net.exec")
+    root("net.exec")
+    end(stack.from_environment().net().exec(service, words))
+
+
+@task(positional=["service"], help={"service": "whose log", "lines": "how many lines"})
+@guarded
+def net_logs(_: Context, service: str, lines: int = 50) -> None:
+    """Show the end of a service's log."""
+    bounds.lines(lines)
+    root("net.logs")
+    print(stack.from_environment().net().logs(service, lines=lines), end="")
+
+
+#: The collection `net`, by the word after its dot.
+TASKS = {
+    "up": net_up,
+    "down": net_down,
+    "status": net_status,
+    "plan": net_plan,
+    "exec": net_exec,
+    "logs": net_logs,
+}
