@@ -6,13 +6,16 @@ import os
 
 from invoke.collection import Collection
 
-from front import bench, docker, invocation, net, whole
+from front import bench, check, docker, invocation, net, whole
 from front.answering import collection
 
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
+#: Modules of `front`, each with the tasks of its collection.
+NOUNS = (net, docker, bench, check)
+
 namespace = Collection(
     whole.clean,
     whole.doctor,
-    *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in (net, docker, bench)),
+    *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in NOUNS),
 )

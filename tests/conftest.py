@@ -7,6 +7,12 @@ import os
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="in tests/checks: every case, not a sample of them"
+    )
+
+
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     skipped = report.outcome == "skipped" and not hasattr(report, "wasxfail")
     if skipped and os.environ.get("CI") == "true":

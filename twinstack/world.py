@@ -6,7 +6,8 @@ A world is made from a `Plan` and acts on what is there: it keeps no memory of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,6 +18,39 @@ from twinstack.topology import WorldName
 Progress = Callable[[str], None]
 
 State = Literal["healthy", "unhealthy", "starting", "stopped", "absent"]
+
+
+class Watch(Protocol):
+    """Told of each step as it is taken: a test stops a world there, or makes the step fail."""
+
+    def before(self, step: str) -> None:
+        """Nothing of the step is done yet."""
+
+    def during(self, step: str) -> None:
+        """An OSError raised here counts as a failing call of the step's own."""
+
+    def after(self, step: str) -> None:
+        """The whole step is done."""
+
+
+class _Unwatched:
+    def before(self, step: str) -> None:
+        pass
+
+    during = after = before
+
+
+#: Watches nothing.
+UNWATCHED: Watch = _Unwatched()
+
+
+@contextmanager
+def watched(watch: Watch, step: str) -> Iterator[None]:
+    """Tell a watch of the step that the block takes."""
+    watch.before(step)
+    watch.during(step)
+    yield
+    watch.after(step)
 
 
 @dataclass(frozen=True, slots=True)

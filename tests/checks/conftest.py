@@ -1,0 +1,26 @@
+"""Checks that come in two lengths: a sample in `make test`, the whole by `invoke check.*`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Tell whether every case is wanted."""
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give what writes a line to the terminal, captured or not: counts belong to the result."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def write(line: str) -> None:
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    return write
