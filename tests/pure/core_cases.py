@@ -15,6 +15,7 @@ from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Process
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.launch import steps as launch_steps
 from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.seccomp import Filter
 from twinstack.namespaces.steps import (
     Bridge,
     Cgroup,
@@ -68,6 +69,7 @@ SOFTWARE = Software(
     supervisor=Path("/software/abc/supervisor"),
     configs={"nginx-lb": {"/etc/nginx/nginx.conf": "events {}\n"}},
     digest="0123456789ab",
+    seccomp=Filter("0600000000000000", 157),
 )
 
 

@@ -16,6 +16,7 @@ import jinja2
 
 from twinstack.namespaces import cgroups
 from twinstack.namespaces.cgroups import Layout
+from twinstack.namespaces.seccomp import Filter
 from twinstack.namespaces.steps import Directory, File, Process, Step, Supervisor
 from twinstack.plan import Plan, Replica
 from twinstack.runtimes import SECRETS, SRV, Role
@@ -26,6 +27,10 @@ SCRATCH = "64m"
 LOG_BYTES = 8_000_000
 ROTATOR = "log-rotator"
 _PINS = "/run/netns"
+#: What an engine makes read-only below /proc, and what it hides there.
+_KNOBS = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_MASKED = ("acpi", "asound", "scsi", "interrupts", "kcore", "keys", "latency_stats",
+           "sched_debug", "timer_list", "timer_stats")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Software:
 
     `trees` maps a role to its root tree; `srv` is what a service sees as /srv/twinstack;
     `supervisor` holds supervisord's packages; `configs` maps a replica to its rendered files by
-    their path in its root; `digest` changes whenever any of it does.
+    their path in its root; `digest` changes whenever any of these does. `seccomp` is the filter
+    that every process runs under.
     """
 
     trees: Mapping[Role, Path]
@@ -42,6 +48,7 @@ class Software:
     supervisor: Path
     configs: Mapping[str, Mapping[str, str]]
     digest: str
+    seccomp: Filter
 
 
 def steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> tuple[Step, ...]:
@@ -63,12 +70,14 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
         yield Directory(str(path), mode, 0)
     hosts = _file(places.run / "conf" / "hosts", _hosts(plan), in_place=True)
     yield hosts
+    seccomp = _file(places.run / "conf" / "seccomp.hex", software.seccomp.program)
+    yield seccomp
     programs: list[dict[str, str]] = []
     processes: list[Process] = []
     for replica in plan.replicas:
         yield cgroups.step(plan, replica.name, replica.limits, layout)
         configured: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
-        digests = [software.digest, _looked_up_once(plan, replica)]
+        digests = [software.digest, seccomp.digest, _looked_up_once(plan, replica)]
         for target, content in software.configs.get(replica.name, {}).items():
             file = _file(places.run / "conf" / f"{replica.name}-{Path(target).name}", content)
             configured.append((file.path, target))
@@ -141,6 +150,10 @@ def _script(
             pin=f"{_PINS}/{replica.name}",
             root=places.run / "root",
             tree=software.trees[replica.role],
+            filter=places.run / "conf" / "seccomp.hex",
+            prctl=software.seccomp.prctl,
+            knobs=_KNOBS,
+            masked=_MASKED,
             scratch=SCRATCH,
             user=replica.user,
             read_only=read_only,

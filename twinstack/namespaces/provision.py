@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from twinstack.namespaces import seccomp
 from twinstack.namespaces.launch import Software
 from twinstack.plan import Plan
 from twinstack.software.configs import configuration_of
@@ -53,4 +54,5 @@ def _described(plan: Plan, roots: Roots, installed: Installed) -> Software:
         supervisor=installed.supervisor,
         configs={replica.name: configuration_of(plan, replica) for replica in plan.replicas},
         digest=hashlib.sha256(names.encode()).hexdigest()[:12],
+        seccomp=seccomp.compiled(),
     )

@@ -61,10 +61,10 @@ def test_a_launch_script_is_shell(name: str):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_launch_script_leaves_no_privilege(name: str):
     text, replica = SCRIPTS[name].content, planned().replica(name)
-    (last,) = text.replace("\\\n", "").strip().splitlines()[-1:]
-    words = shlex.split(last)
+    last = "exec /usr" + text.rpartition("\nexec /usr")[2]
+    words = shlex.split(last.replace("\\\n", ""))
     assert words[:2] == ["exec", "/usr/bin/setpriv"]
-    options = words[2 : words.index("/usr/bin/env")]
+    options = words[2 : words.index("/usr/bin/perl")]
     assert set(options) == {
         f"--reuid={replica.user}", f"--regid={replica.user}", "--clear-groups",
         "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs",
@@ -76,28 +76,54 @@ def test_a_launch_script_leaves_no_privilege(name: str):
 def test_a_launch_script_mounts_its_tree_read_only_and_leaves_the_hosts(name: str):
     text, replica = SCRIPTS[name].content, planned().replica(name)
     lines = text.splitlines()
-    bind = lines.index(f'mount --bind {SOFTWARE.trees[replica.role]} "$root"')
-    assert lines[bind + 1] == 'mount -o remount,bind,ro,nosuid,nodev "$root"'
+    assert f'mount -o bind,ro,nosuid,nodev {SOFTWARE.trees[replica.role]} "$root"' in lines
     root = lines.index("pivot_root . .")
     assert lines[root + 1] == "umount -l ."
-    assert "unshare --mount --propagation private" in text
+    assert "unshare --mount --ipc --uts --propagation private" in text
     assert f"nsenter --net=/run/netns/{name} " in text
-    mounted = [line for line in lines if line.startswith("mount --bind /var/lib")]
+    mounted = [line for line in lines if line.startswith("mount -o bind") and " /var/lib" in line]
     assert len(mounted) == bool(replica.secrets) + bool(replica.launch.data)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_mount_but_data_and_scratch_is_read_only(name: str):
-    lines = SCRIPTS[name].content.splitlines()
+    lines = [line.strip() for line in SCRIPTS[name].content.splitlines()]
     data = planned().replica(name).launch.data
-    for number, line in enumerate(lines):
-        if line.startswith("mount --bind ") and "/dev/$device" not in line:
-            target = line.split()[-1]
-            remounted = lines[number + 1] == f"mount -o remount,bind,ro,nosuid,nodev {target}"
-            assert remounted or target == f'"$root{data}"', line
+    for line in lines:
+        if line.startswith("mount -o bind"):
+            read_only = line.startswith("mount -o bind,ro,nosuid,nodev")
+            own = line.startswith("mount -o bind,nosuid,nodev,noexec ")
+            assert read_only or (own and line.endswith(f'"$root{data}"')), line
+        elif line.startswith("mount --bind"):
+            assert "/dev/$device" in line or line.startswith("mount --bind /dev/null"), line
         elif line.startswith("mount -t tmpfs"):
             assert "nosuid" in line
             assert "size=" in line
+    assert 'mount -o remount,bind,ro,nosuid,noexec "$root/dev"' in lines
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_launch_script_hides_what_an_engine_hides_of_proc(name: str):
+    text = SCRIPTS[name].content
+    assert "hidepid=invisible" in text
+    assert "for knobs in bus fs irq sys sysrq-trigger; do" in text
+    assert "kcore keys" in text
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_filter_is_loaded_last_of_all(name: str):
+    text = SCRIPTS[name].content
+    assert "exec 3< /run/twinstack/main/conf/seccomp.hex" in text
+    assert "syscall(157, 22, 2, $program) == 0 or die" in text
+    after = text.partition("/usr/bin/perl -e '")[2].partition("@ARGV or die")[2]
+    assert after.splitlines()[1].strip().startswith("/usr/bin/env -i ")
+    assert file_of(STEPS, "/conf/seccomp.hex").content == SOFTWARE.seccomp.program
+
+
+def test_another_filter_starts_every_process_anew():
+    other = replace(SOFTWARE, seccomp=replace(SOFTWARE.seccomp, program="0600000000000100"))
+    found = digests(launched(software=other))
+    assert [name for name, digest in found.items() if digest == digests(STEPS)[name]] == []
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -160,7 +186,7 @@ def test_no_secret_is_in_any_file_or_command_only_its_directory_is_mounted():
     lib = Places("main").lib
     for name, script in SCRIPTS.items():
         replica = planned().replica(name)
-        mount = f'mount --bind {lib}/secrets/{replica.service} "$root/run/secrets"'
+        mount = f'mount -o bind,ro,nosuid,nodev {lib}/secrets/{replica.service} "$root/run/secrets"'
         assert (mount in script.content) == bool(replica.secrets)
         others = {one.service for one in planned().replicas} - {replica.service}
         assert not [one for one in others if f"/secrets/{one} " in script.content]
@@ -266,14 +292,15 @@ def test_hosts_name_every_replica_at_its_address_and_reach_every_root():
     ]
     assert text.endswith("\n")
     path = file_of(STEPS, "/conf/hosts").path
-    assert all(f'mount --bind {path} "$root/etc/hosts"' in one.content for one in SCRIPTS.values())
+    mount = f'mount -o bind,ro,nosuid,nodev {path} "$root/etc/hosts"'
+    assert all(mount in one.content for one in SCRIPTS.values())
 
 
 def test_a_configuration_is_written_beside_and_mounted_read_only():
     conf = file_of(STEPS, "/conf/nginx-lb-nginx.conf")
     assert conf.content == "events {}\n"
     script = SCRIPTS["nginx-lb"].content
-    assert f'mount --bind {conf.path} "$root/etc/nginx/nginx.conf"' in script
+    assert f'mount -o bind,ro,nosuid,nodev {conf.path} "$root/etc/nginx/nginx.conf"' in script
 
 
 def test_instances_share_no_path_and_no_cgroup():
