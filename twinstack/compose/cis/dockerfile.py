@@ -170,8 +170,8 @@ def commands(script: str) -> Iterator[list[str]]:
             if now:
                 yield now
             now = []
-        else:
-            now.append(word.lstrip("`$").rstrip("`"))
+        elif bare := word.lstrip("`$").rstrip("`"):
+            now.append(bare)
     if now:
         yield now
     for word in words:
