@@ -27,17 +27,19 @@ from twinstack import stack, tables
 from twinstack.namespaces import network
 from twinstack.namespaces import world as namespaces
 
+BARE = {"services": "--no-services brings about the network alone"}
 
-@task(help=UP)
+
+@task(help={**UP, **BARE})
 @guarded
 def net_up(
     _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
-    json: bool = False,
+    services: bool = True, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring the namespace world up and wait until it is healthy."""
     bounds.timeout(timeout)
     root("net.up")
-    world = stack.from_environment().net(shape, limited=limits)
+    world = stack.from_environment().net(shape, limited=limits, bare=not services)
     found = world.up(timeout_s=timeout, progress=say)
     show_states(found, json)
 
@@ -65,22 +67,23 @@ def net_status(_: Context, json: bool = False) -> None:
         sys.exit(1)
     found = world.preview()
     text = tables.states(states)
-    told = [*found.unbuilt, *([tables.differences(found.changes)] if found.changes else [])]
+    told = [*found.unbuilt, *([tables.differences(found.told)] if found.told else [])]
     if told:
         text += "\n\n" + "\n".join(told)
-    changes = tables.changes_json(found.changes, len(found.steps))["changes"]
+    changes = tables.changes_json(found.told, len(found.steps))["changes"]
     answer(json, {"services": tables.states_json(states), "differences": changes}, text)
-    ill = [state for state in states if state.state != "healthy"]
+    ill = [state for state in states if state.state != "healthy" and not world.bare]
     end(1 if ill or told else 0)
 
 
-@task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits",
+@task(help={**SHAPE, **BARE, "limits": "--no-limits lifts CPU, memory and pids limits",
             "script": "print the network's steps as a shell script", **JSON})  # fmt: skip
 @guarded
 def net_plan(
     _: Context,
     shape: str | None = None,
     limits: bool = True,
+    services: bool = True,
     script: bool = False,
     json: bool = False,
 ) -> None:
@@ -91,10 +94,10 @@ def net_plan(
         print(tables.script(network.network_steps(plan)))
         return
     root("net.plan")
-    found = here.net(shape, limited=limits).preview()
+    found = here.net(shape, limited=limits, bare=not services).preview()
     total = len(found.steps)
-    text = "\n".join([*found.unbuilt, tables.changes(found.changes, total)])
-    document = tables.changes_json(found.changes, total) | {"unbuilt": list(found.unbuilt)}
+    text = "\n".join([*found.unbuilt, tables.changes(found.told, total)])
+    document = tables.changes_json(found.told, total) | {"unbuilt": list(found.unbuilt)}
     answer(json, document, text)
 
 

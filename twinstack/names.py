@@ -86,6 +86,11 @@ def replica_name(service: str, number: int) -> str:
     return service if number == 1 else f"{service}-{number}"
 
 
+def link_group(instance: str) -> int:
+    """Number the group that an instance's links are born into; 0 is everybody's, 1 to 255 usual."""
+    return 0x74000000 | zlib.crc32(mark(instance).encode()) & 0x00FFFFFE
+
+
 def mark(instance: str) -> str:
     """Give the mark that every object of an instance carries."""
     return f"twinstack:{instance}"

@@ -26,7 +26,7 @@ from twinstack.software.secrets import secret_path
 from twinstack.software.wheels import Software, ensure_software
 from twinstack.state import Places, read_journal
 from twinstack.topology import Topology, load
-from twinstack.world import Progress
+from twinstack.world import UNWATCHED, Progress, Watch
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT_SHAPE = "flat"
@@ -48,7 +48,14 @@ class Stack:
         """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
         return resolve(self.topology(), shape or DEFAULT_SHAPE, self.instance, limited=limited)
 
-    def net(self, shape: str | None = None, *, limited: bool | None = None) -> NamespaceWorld:
+    def net(
+        self,
+        shape: str | None = None,
+        *,
+        limited: bool | None = None,
+        bare: bool | None = None,
+        watch: Watch = UNWATCHED,
+    ) -> NamespaceWorld:
         """Give the namespace world; what is not said is as it runs now."""
         journal = read_journal(Places(self.instance))
         plan = self.plan(
@@ -59,6 +66,8 @@ class Stack:
             lambda progress: provide(plan, self.repository, progress),
             self.repository / "templates",
             lambda: find(plan, self.repository),
+            bare=journal.bare if bare is None else bare,
+            watch=watch,
         )
 
     def docker(self, shape: str | None = None, *, limited: bool = True) -> DockerWorld:

@@ -48,14 +48,17 @@ class Journal:
     """What cannot carry our mark, or cannot carry it from its first moment on.
 
     `intended`: names of namespaces and links that an `up` set out to make.
-    `mounted_pins`: whether /run/netns was made a mount by us. `shape` and `limited` are those
-    of the plan that was last brought about: what runs says neither by itself.
+    `mounted_pins`: whether /run/netns was made a mount by us. `tables`: iptables tables that
+    nobody used before us. `shape` and `limited` are those of the plan that was last brought
+    about, `bare` says that it was brought about without its processes: what runs does not tell.
     """
 
     intended: tuple[str, ...] = ()
     mounted_pins: bool = False
     shape: str | None = None
     limited: bool = True
+    tables: tuple[str, ...] = ()
+    bare: bool = False
 
     @property
     def empty(self) -> bool:
@@ -79,9 +82,15 @@ def read_journal(places: Places) -> Journal:
 
 def _journal(written: dict[str, Any]) -> Journal:
     """Make a journal of what was written. Raises: TypeError, KeyError, ValueError."""
-    journal = replace(Journal(**written), intended=tuple(written["intended"]))
+    journal = replace(
+        Journal(**written),
+        intended=tuple(written["intended"]),
+        tables=tuple(written["tables"]),
+    )
     sound = (
         isinstance(written["intended"], list)
+        and isinstance(written["tables"], list)
+        and isinstance(journal.bare, bool)
         and isinstance(journal.mounted_pins, bool)
         and isinstance(journal.limited, bool)
         and isinstance(journal.shape, str | None)

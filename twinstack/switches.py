@@ -34,15 +34,17 @@ def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Pat
         switch.write_text(value)
 
 
-def release(holder: str, *, run: Path = RUN, proc: Path = Path("/proc")) -> tuple[str, ...]:
-    """Let go of every switch of a holder; the last one's letting go restores it.
+def release(
+    holder: str, only: str | None = None, *, run: Path = RUN, proc: Path = Path("/proc")
+) -> tuple[str, ...]:
+    """Let go of a holder's switches, or of `only` one; the last one's letting go restores it.
 
     Says what became of each switch that changed hands. Raises: OSError, CannotTell.
     """
     said: list[str] = []
     with _table(run) as table:
         for key, held in list(table.items()):
-            if holder not in held["holders"]:
+            if holder not in held["holders"] or only not in {None, key}:
                 continue
             held["holders"].remove(holder)
             if held["holders"]:

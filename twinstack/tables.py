@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from twinstack.namespaces.removals import Removal, Surplus
 from twinstack.namespaces.steps import Change, Step
 from twinstack.world import ServiceState
 
@@ -46,18 +47,18 @@ def states_json(found: Sequence[ServiceState]) -> list[dict[str, object]]:
     return [asdict(one) for one in found]
 
 
-def changes(found: Sequence[Change], total: int) -> str:
+def changes(found: Sequence[Change | Surplus], total: int) -> str:
     """Write what `up` would do: each step, why, and the commands that it equals."""
     if not found:
         return f"Nothing to do: all {total} steps are as planned."
-    lines = [f"{len(found)} of {total} steps to do:"]
+    lines = [f"{len(found)} steps to do, {total} are planned:"]
     for change in found:
         lines.append(f"- {change.step.name}: {change.reason}")
         lines += [f"    {command}" for command in _commands(change.step)]
     return "\n".join(lines)
 
 
-def changes_json(found: Sequence[Change], total: int) -> dict[str, object]:
+def changes_json(found: Sequence[Change | Surplus], total: int) -> dict[str, object]:
     """Give what `up` would do as JSON's words."""
     return {
         "steps": total,
@@ -82,11 +83,11 @@ def script(steps: Sequence[Step]) -> str:
     return "\n".join([*lines, ""])
 
 
-def differences(found: Sequence[Change]) -> str:
+def differences(found: Sequence[Change | Surplus]) -> str:
     """Name what is not as planned, a line each."""
     return "\n".join(f"! {change.step.name} {change.reason}" for change in found)
 
 
-def _commands(step: Step) -> list[str]:
+def _commands(step: Step | Removal) -> list[str]:
     return [command if len(command) < 400 else shlex.split(command)[0] + " …"
             for command in step.commands]  # fmt: skip

@@ -11,25 +11,20 @@ from typing import Any
 import yaml
 
 from twinstack.namespaces.cgroups import Layout, read_layout
-from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
+from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ProcessFacts
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.launch import steps as launch_steps
 from twinstack.namespaces.network import network_steps
-from twinstack.namespaces.seccomp import Filter
-from twinstack.namespaces.steps import (
-    Bridge,
+from twinstack.namespaces.running import (
     Cgroup,
     Directory,
     File,
-    Namespace,
     Process,
-    Rules,
-    Step,
-    Sysctl,
-    VethPair,
     directory_facts,
     file_facts,
 )
+from twinstack.namespaces.seccomp import Filter
+from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
 from twinstack.plan import Plan, resolve
 from twinstack.topology import Topology, parse
 
@@ -140,14 +135,16 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
         match step:
             case Bridge():
                 links[step.link] = link(
-                    step.link, kind="bridge", mtu=step.mtu, addresses=frozenset({step.address})
-                )
+                    step.link, kind="bridge", alias=step.mark, group=step.group, mtu=step.mtu,
+                    addresses=frozenset({step.address}),
+                )  # fmt: skip
             case Sysctl():
                 sysctls[step.key] = step.value
             case VethPair():
                 links[step.host_end] = link(
-                    step.host_end, mtu=step.mtu, master=step.bridge, hairpin=step.hairpin
-                )
+                    step.host_end, alias=step.mark, group=step.group, mtu=step.mtu,
+                    master=step.bridge, hairpin=step.hairpin,
+                )  # fmt: skip
             case Namespace():
                 pair = pairs[step.namespace]
                 inside = link(pair.link, alias=None, addresses=frozenset({pair.address}))
@@ -171,12 +168,20 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
                 cgroups[step.replica] = dict(step.wanted)
             case Process():
                 processes[step.replica] = ProcessFacts(
-                    step.replica, 900, "RUNNING", step.digest, inodes[step.replica]
+                    step.replica, 900, "RUNNING", step.digest, inodes.get(step.replica, 1)
                 )
             case _:
                 pass
+    held = frozenset(one.key for one in steps if isinstance(one, Sysctl) and one.held)
+    hooks = [step.hook for step in steps if isinstance(step, Rules)]
+    owned = Owned(
+        supervisor=True, programs=frozenset(processes), groups=tuple(cgroups), held=held,
+        chains={table: tuple(hook.chain for hook in hooks if hook.table == table)
+                for table in dict.fromkeys(hook.table for hook in hooks)},
+        namespaces=tuple(namespaces), files=tuple(files),
+        links=tuple(one for one in links.values() if one.group),
+    )  # fmt: skip
     return Facts(
         links=links, namespaces=namespaces, sysctls=sysctls, rules=rules, files=files,
-        held=frozenset(one.key for one in steps if isinstance(one, Sysctl) and one.held),
-        cgroups=cgroups, supervisor_pid=77, processes=processes,
+        held=held, cgroups=cgroups, supervisor_pid=77, processes=processes, owned=owned,
     )  # fmt: skip

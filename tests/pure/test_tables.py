@@ -83,7 +83,7 @@ def test_nothing_to_do_is_said_with_the_number_of_steps():
 def test_changes_name_each_step_with_its_reason_and_commands():
     found = diff(STEPS, Facts())
     lines = tables.changes(found, len(STEPS)).splitlines()
-    assert lines[0] == f"{len(STEPS)} of {len(STEPS)} steps to do:"
+    assert lines[0] == f"{len(STEPS)} steps to do, {len(STEPS)} are planned:"
     assert "- bridge br-app: is absent" in lines
     assert "    ip address add 10.0.0.1/24 dev br-app" in lines
     assert len([line for line in lines if line.startswith("- ")]) == len(found)

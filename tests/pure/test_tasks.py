@@ -46,7 +46,7 @@ class FakeNet:
 
     def preview(self) -> Any:
         self.did.append("preview")
-        return SimpleNamespace(steps=(1, 2), changes=self.changes, unbuilt=self.unbuilt)
+        return SimpleNamespace(steps=(1, 2), told=self.changes, unbuilt=self.unbuilt)
 
     def up(self, **_: object) -> tuple[ServiceState, ...]:
         self.did.append("up")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
-from twinstack.namespaces.steps import Cgroup
+from twinstack.namespaces.running import Cgroup
 from twinstack.plan import Limits, Plan
 
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")

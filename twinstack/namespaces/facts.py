@@ -6,7 +6,7 @@ entered is an error there, not an empty entry here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -24,6 +24,7 @@ class LinkFacts:
     addresses: frozenset[str] = frozenset()
     autoconfigures_ipv6: bool = True
     hairpin: bool = False
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,35 @@ class ProcessFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Owned:
+    """Everything that bears the mark of an instance, whatever any plan wants of it.
+
+    `chains` maps an iptables table to our chains in it; `groups` are cgroups by replica; `pins`
+    empty files that an interrupted making left; `files` what lies under the run directory;
+    `strangers` says that a link which is not ours is in our link group.
+    """
+
+    supervisor: bool = False
+    programs: frozenset[str] = frozenset()
+    groups: tuple[str, ...] = ()
+    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    namespaces: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    links: tuple[LinkFacts, ...] = ()
+    strangers: bool = False
+    held: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    mounted_pins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The host as it is.
 
     `rules` maps an iptables table to its `-A` and `:CHAIN` lines; `routes` lists
     (destination, interface) of the host's own table; `held` names the switches that we hold;
+    `owned` is all that bears our mark;
     `files` tells a path of ours in the words of `steps`; `cgroups` maps a replica to its limits
     as read back.
     """
@@ -72,3 +97,22 @@ class Facts:
     supervisor_pid: int | None = None
     processes: Mapping[str, ProcessFacts] = field(default_factory=dict)
     intended: frozenset[str] = frozenset()
+    owned: Owned = Owned()
+
+
+def ours(
+    links: Iterable[LinkFacts], mark: str, group: int, intended: frozenset[str]
+) -> tuple[LinkFacts, ...]:
+    """Tell which links are ours: marked, or without any mark and about to get ours.
+
+    A link is born into our group, or with a name that we wrote down; its mark follows.
+    """
+    return tuple(
+        link
+        for link in links
+        if link.kind in {"bridge", "veth"}
+        and (
+            link.alias == mark
+            or (link.alias is None and (link.name in intended or link.group == group))
+        )
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -131,29 +132,21 @@ def set_sysctls(wanted: Iterable[tuple[str, str]]) -> None:
         sysctl_path(key).write_text(value)
 
 
-def create(
-    names: Iterable[str],
-    prepare: Callable[[], None],
-) -> None:
-    """Make network namespaces and pin each under /run/netns, all in one child.
+def unshare() -> None:
+    """Move this thread into a network namespace of its own. Source: unshare(2). Raises: OSError."""
+    _call("unshare", CLONE_NEWNET)
 
-    `prepare` is called inside each before it is pinned: whatever can be seen there is marked.
-    Raises: StepFailed. Same as: ip netns add NAME, once for each.
+
+def pin(name: str) -> None:
+    """Pin the namespace that this thread is in, under a name that nobody has. Raises: OSError.
+
+    Same as what `ip netns add NAME` does last.
     """
-
-    def build() -> None:
-        for name in names:
-            pin = PINS / name
-            try:
-                _call("unshare", CLONE_NEWNET)
-                prepare()
-                os.close(os.open(pin, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
-                source = b"/proc/thread-self/ns/net"
-                _call("mount", source, os.fsencode(pin), b"none", _MS_BIND, None)
-            except OSError as error:
-                raise StepFailed(f"namespace {name}", "cannot be made", str(error)) from error
-
-    in_child(build)
+    place = PINS / name
+    if is_empty_pin(name):
+        place.unlink()  # an interrupted making left it
+    os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
+    _call("mount", b"/proc/thread-self/ns/net", os.fsencode(place), b"none", _MS_BIND, None)
 
 
 def unpin(name: str) -> None:
@@ -187,3 +180,12 @@ def is_pinned(name: str) -> bool:
         return (PINS / name).stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
     except OSError:
         return False
+
+
+def is_empty_pin(name: str) -> bool:
+    """Tell whether a pin is but an empty file: an interrupted making leaves one."""
+    try:
+        there = (PINS / name).lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(there.st_mode) and there.st_size == 0 and not is_pinned(name)

@@ -16,8 +16,9 @@ import jinja2
 
 from twinstack.namespaces import cgroups
 from twinstack.namespaces.cgroups import Layout
+from twinstack.namespaces.running import Directory, File, Process, Supervisor, file_facts
 from twinstack.namespaces.seccomp import Filter
-from twinstack.namespaces.steps import Directory, File, Process, Step, Supervisor
+from twinstack.namespaces.steps import Step
 from twinstack.plan import Plan, Replica
 from twinstack.runtimes import SECRETS, SRV, Role
 from twinstack.state import Places
@@ -87,9 +88,10 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
             yield Directory(str(_data(places, replica)), 0o700, replica.user)
         script = _script(engine, plan, replica, software, layout, configured, digests)
         yield script
-        programs.append({"name": replica.name, "script": script.path, "digest": script.digest,
+        digest = _launch_digest(script.content)
+        programs.append({"name": replica.name, "script": script.path, "digest": digest,
                          "stop_signal": replica.launch.stop_signal})  # fmt: skip
-        processes.append(Process(replica.name, script.path, _launch_digest(script.content)))
+        processes.append(_process(replica.name, script, digest, replica.name))
     yield cgroups.step(plan, ROTATOR, None, layout)
     rotator = _file(
         places.run / "launch" / ROTATOR,
@@ -106,11 +108,18 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
     )
     supervisord = _file(places.run / "supervisord.conf", conf)
     yield supervisord
+    processes.append(_process(ROTATOR, rotator, rotator.digest, None))
     yield Supervisor(
         (str(software.supervisor), "/usr/bin/python3", "-m", "supervisor.supervisord",
-         "--configuration", supervisord.path)
+         "--configuration", supervisord.path),
+        frozenset(process.replica for process in processes),
     )  # fmt: skip
     yield from processes
+
+
+def _process(name: str, script: File, digest: str, namespace: str | None) -> Process:
+    written = file_facts(script.digest, script.mode)
+    return Process(name, script.path, digest, written, namespace)
 
 
 def log_path(places: Places, replica: str) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from twinstack import names
 from twinstack.namespaces import rules
 from twinstack.namespaces.steps import Bridge, Namespace, NetworkStep, Rules, Sysctl, VethPair
 from twinstack.plan import Plan, Replica
@@ -30,7 +31,7 @@ def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
     yield Sysctl("net.ipv4.ip_forward", "1", held=True)
     for segment in plan.segments:
         address = f"{segment.gateway}/{segment.subnet.prefixlen}"
-        yield Bridge(segment.bridge, address, plan.mtu, plan.mark)
+        yield Bridge(segment.bridge, address, plan.mtu, plan.mark, names.link_group(plan.instance))
     for segment in rules.segments_with_doors(plan):
         # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
         # switch goes with the bridge, so there is nothing to restore.
@@ -51,6 +52,7 @@ def _veth(plan: Plan, replica: Replica) -> VethPair:
         gateway=replica.gateway,
         mtu=plan.mtu,
         mark=plan.mark,
+        group=names.link_group(plan.instance),
         hairpin=any(
             door.replica == replica.name for door in plan.host_ports if door.world == "net"
         ),

@@ -8,33 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
-from pyroute2 import IPRoute
-
-from twinstack import shell, switches
+from twinstack import names, shell, switches
 from twinstack.errors import Missing
-from twinstack.namespaces import cgroups, kernel, supervisor
-from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
+from twinstack.namespaces import cgroups, kernel, links, rules, supervisor
+from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ProcessFacts, ours
+from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.network import NAMESPACE_SYSCTLS
-from twinstack.namespaces.steps import (
-    Cgroup,
-    Directory,
-    File,
-    Step,
-    Sysctl,
-    directory_facts,
-    file_facts,
-)
+from twinstack.namespaces.running import Cgroup, Directory, File, directory_facts, file_facts
+from twinstack.namespaces.steps import Step, Sysctl
 from twinstack.plan import Plan
-from twinstack.state import Places, read_journal
+from twinstack.state import Journal, Places, read_journal
 
-_UP = 1
-_AF_INET = 2
-_ADDRGEN_NONE = 1
+#: How coarsely the kernel writes down when a process was started, and some.
+_CLOCK_TICK_S = 0.02
+#: Files of ours under /run/twinstack/INSTANCE, by name.
+RUN_FILES = ("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid",
+             "supervisor.sock", "launch", "root", "conf")  # fmt: skip
 _TABLES = ("raw", "nat", "filter")
 
 
@@ -43,21 +38,20 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
 
     Raises: Missing without root; StepFailed when a part of the host cannot be read.
     """
-    if os.geteuid() != 0:
-        raise Missing("namespaces", "cannot be seen", "this needs root", "run it with sudo")
+    _require_root()
     places = Places(plan.instance)
     journal = read_journal(places)
-    with IPRoute() as netlink:
-        links = read_links(netlink)
-        by_index = {link.index: link.name for link in links.values()}
-        routes = tuple(_routes(netlink, by_index))
-    _, processes = supervisor.observe(places)
+    seen, routes = read_host()
+    namespaces = read_namespaces({replica.name for replica in plan.replicas}, plan.mark)
+    present = read_rules()
+    known, processes = supervisor.observe(places)
+    layout = cgroups.read_layout()
     return Facts(
-        links=links,
-        namespaces=read_namespaces({replica.name for replica in plan.replicas}, plan.mark),
+        links=seen,
+        namespaces=namespaces,
         sysctls=read_sysctls(step.key for step in steps if isinstance(step, Sysctl)),
         held=switches.held_by(switches.holder(plan.instance)),
-        rules=read_rules(),
+        rules=present,
         routes=routes,
         listeners=read_listeners(),
         files=dict(_files(steps)),
@@ -67,103 +61,159 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
             if isinstance(step, Cgroup) and (found := cgroups.read(step)) is not None
         },
         supervisor_pid=supervisor.pid(places),
-        processes={one.replica: one for one in map(_located, processes)},
+        processes={one.replica: _located(one, places) for one in processes},
         intended=frozenset(journal.intended),
+        owned=_owned(
+            plan.instance, journal, seen, present, known, layout,
+            tuple(name for name, one in namespaces.items() if one.ours),
+        ),
+    )  # fmt: skip
+
+
+def observe_owned(instance: str) -> Owned:
+    """Gather what bears an instance's mark; needs no plan.
+
+    Raises: Missing without root; StepFailed when a part of the host cannot be read.
+    """
+    _require_root()
+    places = Places(instance)
+    journal = read_journal(places)
+    seen, _ = read_host()
+    try:
+        present = read_rules()
+    except Missing:
+        if not journal.empty:
+            raise
+        present = {}  # a machine without iptables never had rules of ours
+    known, _ = supervisor.observe(places)
+    marked = marked_namespaces(names.mark(instance))
+    return _owned(instance, journal, seen, present, known, cgroups.read_layout(), marked)
+
+
+def _owned(
+    instance: str,
+    journal: Journal,
+    seen: Mapping[str, LinkFacts],
+    present: Mapping[str, tuple[str, ...]],
+    known: frozenset[str],
+    layout: cgroups.Layout,
+    namespaces: tuple[str, ...],
+) -> Owned:
+    places = Places(instance)
+    mark, group = names.mark(instance), names.link_group(instance)
+
+    mine = ours(seen.values(), mark, group, frozenset(journal.intended))
+    chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
+    return Owned(
+        supervisor=supervisor.pid(places) is not None,
+        programs=known,
+        groups=tuple(cgroups.existing(instance, layout)),
+        chains={table: found for table, found in chains.items() if found},
+        namespaces=namespaces,
+        pins=tuple(name for name in journal.intended if kernel.is_empty_pin(name)),
+        links=mine,
+        strangers=any(link.group == group and link not in mine for link in seen.values()),
+        held=switches.held_by(switches.holder(instance)),
+        files=tuple(_run_files(places)),
+        tables=journal.tables,
+        mounted_pins=journal.mounted_pins,
     )
 
 
-def read_links(netlink: IPRoute) -> dict[str, LinkFacts]:
+def _run_files(places: Places) -> Iterable[str]:
+    """List what of ours lies in the run directory: what else lies there is not ours."""
+    for name in RUN_FILES:
+        path = places.run / name
+        if os.path.lexists(path):
+            yield str(path)
+            if path.is_dir() and not path.is_mount():
+                yield from sorted(str(one) for one in path.iterdir())
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise Missing("namespaces", "cannot be seen", "this needs root", "run it with sudo")
+
+
+def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
+    """Dump the links and the routes (destination, interface) of the namespace we are in."""
+    with Netlink() as netlink:
+        found = read_links(netlink)
+        by_index = {link.index: link.name for link in found.values()}
+        routes = tuple(
+            (destination, by_index.get(index, ""))
+            for destination, _, index in _routes(netlink)
+            if not destination.startswith("0.0.0.0/0")
+        )
+    return found, routes
+
+
+def read_links(netlink: Netlink) -> dict[str, LinkFacts]:
     """Dump the links of the namespace that the socket is in, with their IPv4 addresses."""
     addresses: dict[int, set[str]] = {}
-    for message in netlink.get_addr(family=_AF_INET):
-        text = f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}"
-        addresses.setdefault(message["index"], set()).add(text)
-    dumped = list(netlink.get_links())
-    by_index = {message["index"]: message.get_attr("IFLA_IFNAME") for message in dumped}
+    for body in netlink.dump(links.GET_ADDRESS, links.EVERY_ADDRESS):
+        index, written = links.read_address(body)
+        addresses.setdefault(index, set()).add(written)
+    dumped = [links.read_link(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
+    by_index = {str(link.index): link.name for link in dumped}
     return {
-        by_index[message["index"]]: LinkFacts(
-            name=by_index[message["index"]],
-            index=message["index"],
-            kind=_kind(message),
-            alias=message.get_attr("IFLA_IFALIAS"),
-            mtu=message.get_attr("IFLA_MTU"),
-            up=bool(message["flags"] & _UP),
-            master=by_index.get(message.get_attr("IFLA_MASTER") or 0),
-            addresses=frozenset(addresses.get(message["index"], ())),
-            autoconfigures_ipv6=_autoconfigures_ipv6(message),
-            hairpin=_hairpin(message),
+        link.name: replace(
+            link,
+            master=by_index.get(link.master or ""),
+            addresses=frozenset(addresses.get(link.index, ())),
         )
-        for message in dumped
+        for link in dumped
     }
 
 
-def _kind(message: Any) -> str | None:
-    info = message.get_attr("IFLA_LINKINFO")
-    return info.get_attr("IFLA_INFO_KIND") if info else None
-
-
-def _hairpin(message: Any) -> bool:
-    info = message.get_attr("IFLA_LINKINFO")
-    port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
-    # Of a port of something other than a bridge the data is not taken apart.
-    return (
-        port is not None and hasattr(port, "get_attr") and bool(port.get_attr("IFLA_BRPORT_MODE"))
-    )
-
-
-def _autoconfigures_ipv6(message: Any) -> bool:
-    families = message.get_attr("IFLA_AF_SPEC")
-    inet6 = families.get_attr("AF_INET6") if families else None
-    # A kernel without IPv6 reports no such family: nothing to autoconfigure.
-    return inet6 is not None and inet6.get_attr("IFLA_INET6_ADDR_GEN_MODE") != _ADDRGEN_NONE
-
-
-def _routes(netlink: IPRoute, by_index: Mapping[int, str]) -> Iterable[tuple[str, str]]:
-    for message in netlink.get_routes(family=_AF_INET, table=254):
-        destination = message.get_attr("RTA_DST")
-        if destination:
-            link = by_index.get(message.get_attr("RTA_OIF") or 0, "")
-            yield f"{destination}/{message['dst_len']}", link
+def _routes(netlink: Netlink) -> Iterable[tuple[str, str | None, int]]:
+    for body in netlink.dump(links.GET_ROUTE, links.EVERY_ROUTE):
+        route = links.read_route(body)
+        if route is not None:
+            yield route
 
 
 def marked_namespaces(mark: str) -> tuple[str, ...]:
     """List the pinned namespaces that bear a mark, whatever their names."""
 
     def alias(_name: str) -> str | None:
-        with IPRoute() as netlink:
+        with Netlink() as netlink:
             return _loopback_alias(netlink)
 
     found = kernel.visit(kernel.pinned(), alias)
     return tuple(name for name, given in found.items() if given == mark)
 
 
-def _loopback_alias(netlink: IPRoute) -> str | None:
-    alias: str | None = netlink.get_links(1)[0].get_attr("IFLA_IFALIAS")
-    return alias
+def _loopback_alias(netlink: Netlink) -> str | None:
+    return links.read_link(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
 
 
 def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFacts]:
-    """Enter each wanted namespace that is pinned and look at its links and routes."""
-    present = [name for name in sorted(wanted) if kernel.is_pinned(name)]
-    inodes = {name: (kernel.PINS / name).stat().st_ino for name in present}
+    """Enter each pinned namespace that is wanted or marked; look at its links and routes."""
+    wanted = set(wanted)
+    pinned = kernel.pinned()
+    inodes = {name: (kernel.PINS / name).stat().st_ino for name in pinned}
 
-    def look(name: str) -> NamespaceFacts:
-        with IPRoute() as netlink:
+    def look(name: str) -> NamespaceFacts | None:
+        with Netlink() as netlink:
+            ours = _loopback_alias(netlink) == mark
+            if not ours and name not in wanted:
+                return None  # somebody else's: nothing of it is looked at
             gateways = [
-                message.get_attr("RTA_GATEWAY")
-                for message in netlink.get_routes(family=_AF_INET, table=254)
-                if not message["dst_len"]
-            ]
+                gateway for destination, gateway, _ in _routes(netlink)
+                if destination == "0.0.0.0/0"
+            ]  # fmt: skip
             return NamespaceFacts(
                 name=name,
                 inode=inodes[name],
-                ours=_loopback_alias(netlink) == mark,
+                ours=ours,
                 links=read_links(netlink),
-                default_gateway=gateways[0] if gateways else None,
+                default_gateway=" and ".join(str(one) for one in gateways) or None,
                 sysctls=read_sysctls(key for key, _ in NAMESPACE_SYSCTLS),
             )
 
-    return kernel.visit(present, look) if present else {}
+    found = kernel.visit(pinned, look) if pinned else {}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def read_sysctls(keys: Iterable[str]) -> dict[str, str]:
@@ -232,22 +282,26 @@ def _files(steps: tuple[Step, ...]) -> Iterable[tuple[str, str]]:
                 yield step.path, file_facts(digest(path.read_bytes()), mode)
 
 
-def _located(process: ProcessFacts) -> ProcessFacts:
+def _located(process: ProcessFacts, places: Places) -> ProcessFacts:
     """Add what /proc says of a supervised process: its namespace and the script it came from."""
     if process.pid is None:
         return process
     try:
         inode = os.stat(f"/proc/{process.pid}/ns/net").st_ino
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        started = _started(process.pid)
+        written = (places.run / "launch" / process.replica).stat().st_mtime
     except OSError:
         return process
     key = b"TWINSTACK_LAUNCH="
-    launches = [one.removeprefix(key) for one in environment if one.startswith(key)]
-    return ProcessFacts(
-        replica=process.replica,
-        pid=process.pid,
-        state=process.state,
-        launch=launches[0].decode() if launches else None,
-        namespace_inode=inode,
-        restarts=process.restarts,
-    )
+    launches = [one.removeprefix(key).decode() for one in environment if one.startswith(key)]
+    # nginx writes its title over its environment: then the time must tell.
+    launch = launches[0] if launches else "older" if started < written - _CLOCK_TICK_S else None
+    return replace(process, launch=launch, namespace_inode=inode)
+
+
+def _started(pid: int) -> float:
+    """Give when a process was started, in seconds of the epoch. Source: proc_pid_stat(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)

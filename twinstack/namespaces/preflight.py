@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from twinstack.errors import NotOurs, SeveralFailed
+from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts
-from twinstack.namespaces.steps import Bridge, Namespace, Step, VethPair
+from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, VethPair
 from twinstack.plan import Plan
 
 #: Interface kinds that we make; anything of another kind with our name is not ours.
@@ -25,7 +26,8 @@ def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
     if other := _other_instance(plan, steps, facts):
         raise other
     clashes = [*_links(plan, steps, facts), *_namespaces(steps, facts),
-               *_subnets(plan, facts), *_ports(plan, facts)]  # fmt: skip
+               *_subnets(plan, facts), *_ports(plan, facts),
+               *_chains(plan, steps, facts)]  # fmt: skip
     if len(clashes) == 1:
         raise clashes[0]
     if clashes:
@@ -58,8 +60,7 @@ def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOur
         link = facts.links.get(name)
         if link is None:
             continue
-        unmarked = link.alias is None and name in facts.intended
-        if link.kind != kind or not (link.alias == plan.mark or unmarked):
+        if link.kind != kind or link not in facts.owned.links:
             mark = f"its alias is {link.alias}" if link.alias else "it has no mark of ours"
             yield NotOurs(
                 f"{link.kind or 'link'} {name}", "is not ours", mark,
@@ -80,7 +81,7 @@ def _namespaces(steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
 
 def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
     bridges = {segment.bridge for segment in plan.segments}
-    ours = {name for name, link in facts.links.items() if link.alias == plan.mark}
+    ours = {link.name for link in facts.owned.links}
     for destination, link in facts.routes:
         network = IPv4Network(destination)
         if network.prefixlen <= 1:
@@ -102,3 +103,15 @@ def _ports(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
                 f"a program listens on {facts.listeners[door.port]}:{door.port}",
                 f'find it with "ss -ltnp sport = :{door.port}", or declare another host port',
             )  # fmt: skip
+
+
+def _chains(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+    for step in steps:
+        if isinstance(step, Rules):
+            table, chain = step.hook.table, step.hook.chain
+            lines = facts.rules.get(table, ())
+            for line in rules.strangers(chain, plan.instance, lines)[:1]:
+                yield NotOurs(
+                    f"chain {chain}", "holds a rule that is not ours", line,
+                    f'put it elsewhere (iptables -t {table} -D {line.removeprefix("-A ")})',
+                )  # fmt: skip

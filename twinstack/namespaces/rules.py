@@ -8,7 +8,7 @@ there a comparison of lines. Source: iptables-extensions(8).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from twinstack import names
@@ -81,27 +81,55 @@ def restore_text(wanted: tuple[Hook, ...], present: Mapping[str, tuple[str, ...]
     return "\n".join([*text, ""])
 
 
-def removal_text(instance: str, present: Mapping[str, tuple[str, ...]]) -> str:
+def removal_text(
+    instance: str,
+    present: Mapping[str, tuple[str, ...]],
+    only: Collection[str] | None = None,
+) -> str:
     """Write the input of one `iptables-restore --noflush` that removes what bears our mark.
 
-    Needs no plan: chains of ours are known by their name, jumps by the chain they lead to.
-    Empty when there is nothing of ours.
+    Needs no plan: chains of ours are known by their name, jumps by the chain they lead to. A
+    chain in which somebody else has put a rule loses ours and stays. `only` names the chains
+    that are to go, if not all. Empty when there is nothing of ours.
     """
     text: list[str] = []
     for table, lines in present.items():
-        chains = our_chains(instance, lines)
+        chains = [one for one in our_chains(instance, lines) if only is None or one in only]
         if not chains:
             continue
         text.append(f"*{table}")
+        kept = {chain for chain in chains if strangers(chain, instance, lines)}
         for line in lines:
-            # A comment may hold any words, a target's among them.
-            target = re.search(r" -j (\S+)", re.sub(r'"(?:[^"\\]|\\.)*"', "", line))
-            if line.startswith("-A ") and target and target[1] in chains:
+            target = _JUMP.search(_without_comments(line))
+            ours = any(line.startswith(f"-A {chain} ") for chain in kept) and _is_marked(
+                line, instance
+            )
+            if line.startswith("-A ") and ((target and target[1] in chains) or ours):
                 text.append(line.replace("-A ", "-D ", 1))
-        text += [f"-F {chain}" for chain in chains]
-        text += [f"-X {chain}" for chain in chains]
+        text += [f"-F {chain}" for chain in chains if chain not in kept]
+        text += [f"-X {chain}" for chain in chains if chain not in kept]
         text.append("COMMIT")
     return "\n".join([*text, ""]) if text else ""
+
+
+def strangers(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
+    """List the rules in a chain of ours that do not bear our mark: somebody else put them there."""
+    return tuple(
+        line for line in lines if line.startswith(f"-A {chain} ") and not _is_marked(line, instance)
+    )
+
+
+def _is_marked(line: str, instance: str) -> bool:
+    comment = re.search(r'--comment "?([^\s"]+)', line)
+    return comment is not None and comment[1] == names.mark(instance)
+
+
+#: The target of a rule, once no comment is left that could hold the same words.
+_JUMP = re.compile(r" -j (\S+)")
+
+
+def _without_comments(line: str) -> str:
+    return re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
 
 
 def our_chains(instance: str, lines: tuple[str, ...]) -> list[str]:

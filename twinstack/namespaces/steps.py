@@ -7,13 +7,12 @@ in the order of doing; a step that rests on another comes after it.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts, LinkFacts
-from twinstack.plan import Limits
+from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ class Bridge:
     address: str
     mtu: int
     mark: str
+    group: int
 
     @property
     def name(self) -> str:
@@ -63,15 +63,16 @@ class Bridge:
 
     @property
     def commands(self) -> tuple[str, ...]:
+        quiet = "stp_state 0 mcast_snooping 0"
         return (
-            f"ip link add name {self.link} mtu {self.mtu} type bridge stp_state 0 mcast_snooping 0",
+            f"ip link add name {self.link} mtu {self.mtu} group {self.group} type bridge {quiet}",
             f"ip link set dev {self.link} alias {self.mark} addrgenmode none up",
             f"ip address add {self.address} dev {self.link}",
         )
 
     def difference(self, facts: Facts) -> str | None:
         link = facts.links.get(self.link)
-        return _link_difference(link, self.mtu) or (
+        return _link_difference(link, self.mtu, self.mark, self.group) or (
             None if link and link.addresses == {self.address} else f"{self.address} is not on it"
         )
 
@@ -133,6 +134,7 @@ class VethPair:
     gateway: IPv4Address
     mtu: int
     mark: str
+    group: int
     hairpin: bool = False
 
     @property
@@ -143,10 +145,11 @@ class VethPair:
     def commands(self) -> tuple[str, ...]:
         inside = f"ip -n {self.namespace}"
         queues = "numtxqueues 1 numrxqueues 1"
-        peer = f"peer name {self.link} mtu {self.mtu} netns {self.namespace}"
+        near = f"mtu {self.mtu} group {self.group} {queues}"
+        peer = f"peer name {self.link} mtu {self.mtu} {queues} netns {self.namespace}"
         marked = f"alias {self.mark} addrgenmode none"
         return (
-            f"ip link add name {self.host_end} mtu {self.mtu} {queues} type veth {peer}",
+            f"ip link add name {self.host_end} {near} type veth {peer}",
             f"ip link set dev {self.host_end} {marked} master {self.bridge} up",
             *(
                 (f"ip link set dev {self.host_end} type bridge_slave hairpin on",)
@@ -160,7 +163,7 @@ class VethPair:
 
     def difference(self, facts: Facts) -> str | None:
         outside = facts.links.get(self.host_end)
-        if reason := _link_difference(outside, self.mtu):
+        if reason := _link_difference(outside, self.mtu, self.mark, self.group):
             return reason
         if outside and outside.master != self.bridge:
             return f"hangs on {outside.master or 'no bridge'}"
@@ -173,7 +176,7 @@ class VethPair:
         if inside and inside.addresses != {self.address}:
             return f"{self.address} is not on {self.link}"
         if namespace and namespace.default_gateway != str(self.gateway):
-            return f"no default route by {self.gateway}"
+            return f"its default route is {namespace.default_gateway}, not {self.gateway}"
         return None
 
 
@@ -204,151 +207,6 @@ class Rules:
         return rules.difference(self.hook, facts.rules.get(self.hook.table, ()))
 
 
-@dataclass(frozen=True, slots=True)
-class Cgroup:
-    """Bound a replica's CPU, memory and processes; without limits it is only counted.
-
-    Source: cgroups(7). Same as: mkdir and writes under /sys/fs/cgroup.
-    """
-
-    replica: str
-    path: str
-    limits: Limits | None
-    wanted: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
-
-    @property
-    def name(self) -> str:
-        return f"cgroup {self.replica}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        directories = dict.fromkeys(file.rsplit("/", 1)[0] for file, _ in self.files)
-        return (
-            *(f"mkdir -p {directory}" for directory in directories),
-            *(f"echo {value} > {file}" for file, value in self.files if value),
-        )
-
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.cgroups.get(self.replica)
-        if there is None:
-            return "is absent"
-        for key, value in self.wanted:
-            if there.get(key) != value:
-                return f"{key} is {there.get(key)}, not {value}"
-        return None
-
-
-def directory_facts(mode: int, user: int) -> str:
-    """Put a directory as it is, or is to be, into words."""
-    return f"a directory {mode:04o} of user {user}"
-
-
-def file_facts(digest: str, mode: int) -> str:
-    """Put a file as it is, or is to be, into words."""
-    return f"a file {mode:04o} {digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """Make a directory of ours. Same as: install -d -m MODE -o USER."""
-
-    path: str
-    mode: int
-    user: int
-
-    @property
-    def name(self) -> str:
-        return f"directory {self.path}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"install -d -m {self.mode:04o} -o {self.user} -g {self.user} {self.path}",)
-
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.files.get(self.path)
-        if there is None:
-            return "is absent"
-        wanted = directory_facts(self.mode, self.user)
-        return None if there == wanted else f"is {there}, not {wanted}"
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """Write a file of ours; `digest` is that of its content.
-
-    `in_place`: processes have it bound into their roots, and a bind mount keeps a file that was
-    replaced, so it is written over.
-    """
-
-    path: str
-    content: str
-    digest: str
-    mode: int = 0o644
-    in_place: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"file {self.path}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"install -m {self.mode:04o} /dev/stdin {self.path}",)
-
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.files.get(self.path)
-        if there is None:
-            return "is absent"
-        wanted = file_facts(self.digest, self.mode)
-        return None if there == wanted else "has another content or mode"
-
-
-@dataclass(frozen=True, slots=True)
-class Supervisor:
-    """Start the supervisor that starts, watches and restarts every process."""
-
-    command: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return "supervisor"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"PYTHONPATH={self.command[0]} {shlex.join(self.command[1:])}",)
-
-    def difference(self, facts: Facts) -> str | None:
-        return None if facts.supervisor_pid else "is not running"
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """Run a replica's process by its launch script; `digest` is that script's."""
-
-    replica: str
-    script: str
-    digest: str
-
-    @property
-    def name(self) -> str:
-        return f"process {self.replica}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"{self.script} &",)
-
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.processes.get(self.replica)
-        if there is None or there.pid is None:
-            return f"is {there.state.lower() if there else 'absent'}"
-        namespace = facts.namespaces.get(self.replica)
-        if namespace is None or there.namespace_inode not in {None, namespace.inode}:
-            return "runs in a namespace that is gone"
-        if there.launch not in {None, self.digest}:
-            return "was started by an older script"
-        return None
-
-
 NetworkStep = Sysctl | Bridge | Namespace | VethPair | Rules
 Step = NetworkStep | Cgroup | Directory | File | Supervisor | Process
 
@@ -367,11 +225,15 @@ def diff(steps: tuple[Step, ...], facts: Facts) -> tuple[Change, ...]:
     return tuple(Change(step, reason) for step, reason in reasons if reason is not None)
 
 
-def _link_difference(link: LinkFacts | None, mtu: int) -> str | None:
+def _link_difference(
+    link: LinkFacts | None, mtu: int, mark: str | None = None, group: int = 0
+) -> str | None:
     if link is None:
         return "is absent"
     if not link.up:
         return "is down"
     if link.mtu != mtu:
         return f"has mtu {link.mtu}"
+    if mark is not None and (link.alias, link.group) != (mark, group):
+        return "lacks our mark or its group"
     return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None

@@ -23,6 +23,7 @@ from twinstack.state import Places
 
 #: How long supervisord may take to stop everything: PostgreSQL's checkpoint is the longest.
 STOP_S = 20.0
+_ALIVE = {"RUNNING", "STARTING", "BACKOFF", "STOPPING"}
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -131,30 +132,47 @@ def start(places: Places, command: tuple[str, ...]) -> None:
             time.sleep(0.02)
 
 
-def reload(places: Places, only: frozenset[str]) -> None:
-    """Make supervisord's programs those of its file; (re)start `only` and what changed.
+def reload(places: Places, stale: frozenset[str]) -> None:
+    """Make supervisord's programs those of its file, and end what is to be started anew.
 
-    Programs whose lines did not change, and that are not in `only`, keep their process.
+    `stale` names programs to be ended although their lines did not change. Everybody else keeps
+    their process; who was ended waits for `start_program`. Raises: StepFailed.
     """
     added, changed, removed = call(places, "reloadConfig")[0]
+    known = {one["name"] for one in call(places, "getAllProcessInfo")}
+    end_programs(places, {*changed, *removed, *(stale & known)})
     for name in (*changed, *removed):
-        remove_program(places, name)
+        call(places, "removeProcessGroup", name)
     for name in (*changed, *added):
         call(places, "addProcessGroup", name)
-    for name in sorted(only - {*changed, *added}):
-        _restart(places, name)
+
+
+def end_programs(places: Places, names: set[str]) -> None:
+    """End programs, all at once: one after the other each costs supervisord a second.
+
+    Raises: StepFailed when one does not end within its bound.
+    """
+    for name in sorted(names):
+        if call(places, "getProcessInfo", name)["statename"] in _ALIVE:
+            call(places, "stopProcess", name, False)
+    deadline = time.monotonic() + STOP_S
+    while left := names & {
+        one["name"] for one in call(places, "getAllProcessInfo") if one["statename"] in _ALIVE
+    }:
+        if time.monotonic() > deadline:
+            raise StepFailed(f"process {min(left)}", "did not end", f"within {STOP_S:g} s")
+        time.sleep(0.02)
+
+
+def start_program(places: Places, name: str) -> None:
+    """Start a program that does not run. Raises: StepFailed."""
+    call(places, "startProcess", name, False)
 
 
 def remove_program(places: Places, name: str) -> None:
-    """Stop a program and forget it."""
-    call(places, "stopProcessGroup", name)
+    """End a program and forget it. Raises: StepFailed."""
+    end_programs(places, {name})
     call(places, "removeProcessGroup", name)
-
-
-def _restart(places: Places, name: str) -> None:
-    if call(places, "getProcessInfo", name)["statename"] in {"RUNNING", "STARTING", "BACKOFF"}:
-        call(places, "stopProcess", name)
-    call(places, "startProcess", name, False)
 
 
 def stop(places: Places) -> bool:

@@ -1,95 +1,196 @@
-"""Remove a namespace world from its marks alone: no plan, no topology file, no memory needed.
+"""Remove what of ours is to go: from its marks alone, no plan, no topology file, no memory needed.
 
 Works after a crash at any step, tolerates absence, goes on past errors and reports them all.
-Links go with their namespaces and bridges; what is not marked is not touched.
+What is not marked is not touched. What goes is decided in `removals`.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from twinstack import shell, switches
-from twinstack.errors import Missing, SeveralFailed, TwinstackError
-from twinstack.names import mark
-from twinstack.namespaces import cgroups, kernel, observe, rules, supervisor
-from twinstack.plan import Plan
+from twinstack import names, shell, switches
+from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
+from twinstack.namespaces import basetables, cgroups, kernel, links, observe, rules, supervisor
+from twinstack.namespaces.facts import LinkFacts
+from twinstack.namespaces.netlink import Netlink
+from twinstack.namespaces.removals import (
+    EndProgram,
+    EndSupervisor,
+    Release,
+    Removal,
+    RemoveCgroup,
+    RemoveFile,
+    RemoveLinks,
+    RemoveNamespace,
+    RemovePin,
+    RemoveRules,
+    RemoveTable,
+    UnmountPins,
+    removals,
+)
 from twinstack.software.building import remove_tree
 from twinstack.state import Journal, Places, read_journal, remove_run, write_journal
-from twinstack.world import Progress
-
-#: Files of ours under /run/twinstack/INSTANCE, by name: what else lies there is not ours.
-_RUN_FILES = ("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid",
-              "supervisor.sock", "launch", "root", "conf")  # fmt: skip
-
-
-def down(instance: str, progress: Progress) -> tuple[str, ...]:
-    """Remove processes, cgroups, rules, namespaces, links and run-time files of an instance.
-
-    Data under /var/lib/twinstack stays. Gives what was removed, by name. Raises: SeveralFailed
-    when parts could not be removed, after all the others were.
-    """
-    places = Places(instance)
-    removal = Removal()
-    journal = read_journal(places)
-    parts = (_processes, _rules, _namespaces, _links, _switches, _files)
-    for part in parts:
-        removal.attempt("", partial(part, places, journal, removal))
-    if removal.failures:
-        raise SeveralFailed(f"net.down (instance {instance})", removal.failures)
-    write_journal(places, Journal())
-    return tuple(removal.removed)
+from twinstack.world import UNWATCHED, Watch, watched
 
 
 @dataclass(slots=True)
-class Removal:
+class Outcome:
     """What was removed, and what could not be: one failure never keeps the rest from going."""
 
     removed: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
-    def attempt(self, name: str, act: Callable[[], object]) -> bool:
+    def attempt(self, act: Callable[[], object], name: str = "") -> bool:
         """Do `act`; note `name` (if it has one) as removed, or the failure."""
         try:
-            act()
-        except (TwinstackError, OSError, NetlinkError) as error:
-            self.failures.append(error)
+            done = act()
+        except (TwinstackError, OSError) as error:
+            self.failures.append(_named(error, name))
             return False
-        if name:
+        if isinstance(done, tuple):  # it says by itself what became of it
+            self.removed += done
+        elif name and done is not False:
             self.removed.append(name)
         return True
 
 
-def remove_surplus(plan: Plan, progress: Progress) -> None:
-    """Remove namespaces of ours that the plan no longer declares, with what runs in them.
+def _named(error: Exception, name: str) -> Exception:
+    if isinstance(error, TwinstackError) or not name:
+        return error
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return StepFailed(name, "cannot be removed", said, 'run "invoke net.down" again')
 
-    Raises: as the kernel refuses.
+
+def down(instance: str, watch: Watch = UNWATCHED) -> tuple[str, ...]:
+    """Remove processes, cgroups, rules, links, namespaces and run-time files of an instance.
+
+    Data under /var/lib/twinstack stays. Gives what was removed, by name. Raises: SeveralFailed
+    when parts could not be removed, after all the others were.
     """
-    places = Places(plan.instance)
-    if read_journal(places).shape is None:
-        return
-    wanted = {replica.name for replica in plan.replicas}
-    surplus = [name for name in observe.marked_namespaces(plan.mark) if name not in wanted]
-    if not surplus:
-        return
+    places = Places(instance)
+    outcome = Outcome()
+    todo = removals(observe.observe_owned(instance), group=names.link_group(instance))
+    _do(places, todo, outcome, watch)
     layout = cgroups.read_layout()
-    known, _ = supervisor.observe(places)
-    for name in surplus:
-        progress(f"removing {name}, which is declared no longer")
-        if name in known:
-            supervisor.remove_program(places, name)
-        cgroups.end_processes(plan.instance, name, layout)
-        cgroups.remove(plan.instance, name, layout)
-        kernel.unpin(name)
-        (places.run / "launch" / name).unlink(missing_ok=True)
+    outcome.attempt(lambda: cgroups.remove_parents(instance, layout))
+    if outcome.failures:
+        raise SeveralFailed(f"net.down (instance {instance})", outcome.failures)
+    write_journal(places, Journal())
+    return tuple(outcome.removed)
+
+
+def remove_surplus(instance: str, surplus: tuple[Removal, ...], watch: Watch = UNWATCHED) -> None:
+    """Remove what bears our mark and is declared no longer.
+
+    Raises: SeveralFailed after everything else was removed.
+    """
+    places = Places(instance)
+    outcome = Outcome()
+    _do(places, surplus, outcome, watch)
+    if outcome.failures:
+        raise SeveralFailed("net.up", outcome.failures)
+    if surplus:
+        _forget_intended(places, surplus)
+
+
+def _forget_intended(places: Places, todo: Sequence[Removal]) -> None:
+    gone = {one.namespace for one in todo if isinstance(one, RemoveNamespace | RemovePin)}
+    gone |= {link.name for one in todo if isinstance(one, RemoveLinks) for link in one.links}
+    journal = read_journal(places)
+    left = tuple(name for name in journal.intended if name not in gone)
+    write_journal(places, replace(journal, intended=left))
+
+
+def _do(places: Places, todo: Sequence[Removal], outcome: Outcome, watch: Watch) -> None:
+    for removal in todo:
+        act = partial(_watched, removal, partial(_remove, places, removal), watch)
+        outcome.attempt(act, removal.name)
+
+
+def _watched(removal: Removal, act: Callable[[], object], watch: Watch) -> object:
+    with watched(watch, removal.name):
+        return act()
+
+
+def _remove(places: Places, removal: Removal) -> object:
+    match removal:
+        case EndSupervisor():
+            supervisor.stop(places)
+        case EndProgram(replica):
+            supervisor.remove_program(places, replica)
+        case RemoveCgroup(replica):
+            layout = cgroups.read_layout()
+            cgroups.end_processes(places.instance, replica, layout)
+            cgroups.remove(places.instance, replica, layout)
+        case RemoveRules(table, chains):
+            _rules(places, table, chains)
+        case RemoveTable(table):
+            return basetables.remove_if_empty(table)
+        case RemoveLinks():
+            _links(removal)
+        case RemoveNamespace(namespace):
+            kernel.unpin(namespace)
+        case RemovePin(namespace):
+            (kernel.PINS / namespace).unlink(missing_ok=True)
+        case UnmountPins():
+            kernel.unmount_pins()
+        case Release(key):
+            return switches.release(switches.holder(places.instance), key)
+        case RemoveFile(path):
+            _file(Path(path))
+    return True
+
+
+def _rules(places: Places, table: str, chains: tuple[str, ...]) -> None:
+    """Remove our chains of a table at once; one that holds somebody's rules stays, and is told."""
+    present = observe.read_rules().get(table, ())
+    strange = {chain: rules.strangers(chain, places.instance, present) for chain in chains}
+    text = rules.removal_text(places.instance, {table: present}, chains)
+    if text:
+        shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+    for chain, lines in strange.items():
+        if lines:
+            raise StepFailed(
+                f"chain {chain}", "stays", f"it holds rules that are not ours: {lines[0]}",
+                f'remove them ("iptables -t {table} -F {chain}"), then run "invoke net.down"',
+            )  # fmt: skip
+
+
+def _links(removal: RemoveLinks) -> None:
+    """Delete links in one request, by their group: one by one each waits for a grace period."""
+    with Netlink() as netlink:
+        there = {one.index: one for one in observe.read_links(netlink).values()}
+        mine = [link for link in removal.links if _still(link, there)]
+        if not mine:
+            return
+        # Not all of the group: those to go are moved into another first.
+        group = removal.group if removal.together else removal.group + 1
+        indices = {link.index for link in mine}
+        if any(one.group == group and one.index not in indices for one in there.values()):
+            for link in mine:
+                netlink.send([links.delete_link(link.index)])
+            return
+        movers = [link for link in mine if there[link.index].group != group]
+        netlink.send([links.regroup(link.index, group) for link in movers])
+        netlink.send([links.delete_group(group)])
+
+
+def _still(link: LinkFacts, there: dict[int, LinkFacts]) -> bool:
+    """Tell whether a link is the one that was seen: an index may be somebody else's by now."""
+    now = there.get(link.index)
+    return now is not None and (now.name, now.alias) == (link.name, link.alias)
+
+
+def _file(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_data(instance: str) -> Iterator[str]:
@@ -99,79 +200,6 @@ def remove_data(instance: str) -> Iterator[str]:
         yield f"data {directory}"
     with suppress(OSError):  # the Docker world may keep its own things there
         directory.parent.rmdir()
-
-
-def _processes(places: Places, journal: Journal, removal: Removal) -> None:
-    removal.attempt("", lambda: removal.removed.extend(["supervisor"] * supervisor.stop(places)))
-    layout = cgroups.read_layout()
-
-    def end(replica: str) -> None:
-        cgroups.end_processes(places.instance, replica, layout)
-        cgroups.remove(places.instance, replica, layout)
-
-    for replica in cgroups.existing(places.instance, layout):
-        removal.attempt(f"cgroup {replica}", partial(end, replica))
-    removal.attempt("", lambda: cgroups.remove_parents(places.instance, layout))
-
-
-def _rules(places: Places, journal: Journal, removal: Removal) -> None:
-    try:
-        present = observe.read_rules()
-    except Missing:
-        if journal.empty:
-            return  # a machine without iptables never had rules of ours
-        raise
-    text = rules.removal_text(places.instance, present)
-    if text:
-        shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
-        for table, lines in present.items():
-            chains = rules.our_chains(places.instance, lines)
-            removal.removed += [f"chain {table} {chain}" for chain in chains]
-
-
-def _namespaces(places: Places, journal: Journal, removal: Removal) -> None:
-    for name in observe.marked_namespaces(mark(places.instance)):
-        removal.attempt(f"namespace {name}", partial(kernel.unpin, name))
-    for name in journal.intended:  # an interrupted add leaves an empty file, and no namespace
-        pin = kernel.PINS / name
-        if pin.is_file() and pin.stat().st_size == 0 and not kernel.is_pinned(name):
-            removal.attempt(f"pin {name}", pin.unlink)
-    if journal.mounted_pins:
-        kernel.unmount_pins()
-
-
-def _links(places: Places, journal: Journal, removal: Removal) -> None:
-    ours = mark(places.instance)
-    with IPRoute() as netlink:
-        for link in observe.read_links(netlink).values():
-            unmarked = link.alias is None and link.name in journal.intended
-            if link.kind in {"bridge", "veth"} and (link.alias == ours or unmarked):
-                # A veth pair goes with its namespace: only the bridge is told.
-                name = f"bridge {link.name}" if link.kind == "bridge" else ""
-                removal.attempt(name, partial(_delete, netlink, link.index))
-
-
-def _delete(netlink: IPRoute, index: int) -> None:
-    try:
-        netlink.link("delete", index=index)
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:  # it went with its namespace meanwhile
-            raise
-
-
-def _switches(places: Places, journal: Journal, removal: Removal) -> None:
-    removal.removed += switches.release(switches.holder(places.instance))
-
-
-def _files(places: Places, journal: Journal, removal: Removal) -> None:
-    there = [path for path in (places.run / name for name in _RUN_FILES) if os.path.lexists(path)]
-    for path in there:
-        if path.is_dir():
-            removal.attempt("", partial(shutil.rmtree, path))
-        else:
-            removal.attempt("", path.unlink)
-    if there:
-        removal.removed.append(f"files {places.run}")
 
 
 def forget(instance: str) -> None:

@@ -6,7 +6,6 @@ Holds no state: every answer is read from the kernel, the supervisor and the cgr
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,11 @@ from pathlib import Path
 
 from twinstack import shell
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed
+from twinstack.names import link_group
 from twinstack.namespaces import (
     apply,
     cgroups,
+    inside,
     kernel,
     launch,
     observe,
@@ -28,12 +29,21 @@ from twinstack.namespaces import (
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.removals import Removal, Surplus, removals
 from twinstack.namespaces.steps import Change, Step, diff
 from twinstack.plan import Plan, Replica
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, read_journal
 from twinstack.topology import WorldName
-from twinstack.world import Endpoint, Process, Progress, ServiceState, State
+from twinstack.world import (
+    UNWATCHED,
+    Endpoint,
+    Process,
+    Progress,
+    ServiceState,
+    State,
+    Watch,
+)
 
 _PROBE_EVERY_S = 0.1
 _LOG_TAIL = 15
@@ -43,20 +53,28 @@ _LOG_TAIL = 15
 class Difference:
     """Everything that `up` would do now, beside the whole list it was taken from.
 
-    `unbuilt` says what must be built before the rest can be told; empty when nothing must.
+    `surplus` is what goes because it is declared no longer. `unbuilt` says what must be built
+    before the rest can be told; empty when nothing must.
     """
 
     steps: tuple[Step, ...]
     changes: tuple[Change, ...]
     facts: Facts
+    surplus: tuple[Removal, ...] = ()
     unbuilt: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[Change | Surplus, ...]:
+        """Give all of it in the order of doing, each with its reason."""
+        return (*(Surplus(one) for one in self.surplus), *self.changes)
 
 
 class NamespaceWorld:
     """The plan on raw Linux primitives.
 
     `software` gives what the services run on; it is asked only when something is to be started
-    or compared, since making it for the first time takes a while.
+    or compared, since making it for the first time takes a while. `bare` leaves the processes
+    out: the network alone. `watch` is told of every step.
     """
 
     name: WorldName = "net"
@@ -67,61 +85,67 @@ class NamespaceWorld:
         software: Callable[[Progress], Software],
         templates: Path,
         built: Callable[[], Software | None] = lambda: None,
+        *,
+        bare: bool = False,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.plan = plan
+        self.bare = bare
         self._software = software
         self._built = built
         self._templates = templates
         self._places = Places(plan.instance)
+        self._watch = watch
 
     def difference(self, progress: Progress) -> Difference:
         """Compare the plan with what is there. Raises: Missing, StepFailed."""
-        return self._difference(self._software(progress))
+        return self._difference(None if self.bare else self._software(progress))
 
     def preview(self) -> Difference:
         """Compare as `difference` does, building nothing. Raises: Missing, StepFailed."""
         require_root("net.plan")
-        return self._difference(self._built())
+        return self._difference(None if self.bare else self._built())
 
     def _difference(self, software: Software | None) -> Difference:
         steps: tuple[Step, ...] = network_steps(self.plan)
         unbuilt: tuple[str, ...] = ()
-        if software is None:
-            unbuilt = ("root trees, packages and secrets are to be built first",)
-        else:
+        if software is not None:
             layout = cgroups.read_layout()
             steps = (*steps, *launch.steps(self.plan, software, layout, self._templates))
+        elif not self.bare:
+            unbuilt = ("root trees, packages and secrets are to be built first",)
         facts = observe.observe(self.plan, steps)
-        return Difference(steps, diff(steps, facts), facts, unbuilt)
+        surplus: tuple[Removal, ...] = ()
+        if not unbuilt:  # else nobody can tell what of it is surplus
+            surplus = removals(facts.owned, steps, group=link_group(self.plan.instance))
+        return Difference(steps, diff(steps, facts), facts, surplus, unbuilt)
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about, then wait until every service is healthy.
 
-        A world of another shape is taken down first. Ctrl-C or a failure while nothing of ours
-        was there before undoes what was half-done.
+        What is as planned is not touched; what is declared no longer goes. Ctrl-C or a failure
+        while nothing of ours was there before undoes what was half-done.
         Raises: NotOurs before anything is changed; Locked; StepFailed; NotHealthy.
         """
         require_root("net.up")
         with locked(self._places, self.name):
-            journal = read_journal(self._places)
-            fresh = journal.empty
-            if journal.shape not in {None, self.plan.shape}:
-                progress(f"taking down the {journal.shape} shape first")
-                teardown.down(self.plan.instance, progress)
-                fresh = True
+            fresh = read_journal(self._places).empty
             found = self.difference(progress)
             preflight.check(self.plan, found.steps, found.facts)
             try:
-                teardown.remove_surplus(self.plan, progress)
-                if found.changes:
-                    progress(f"{len(found.changes)} of {len(found.steps)} steps to do")
-                apply.apply(self.plan, found.changes, found.facts, progress)
+                if found.told:
+                    progress(f"{len(found.told)} steps to do, {len(found.steps)} are planned")
+                teardown.remove_surplus(self.plan.instance, found.surplus, self._watch)
+                apply.apply(
+                    self.plan, found.changes, found.facts, progress,
+                    bare=self.bare, watch=self._watch,
+                )  # fmt: skip
             except BaseException:
                 self._undo(fresh, progress)
                 raise
             try:
                 # A service that is merely slow or ill keeps its world: there is a log to read.
-                return self._wait(timeout_s, progress)
+                return self.status() if self.bare else self._wait(timeout_s, progress)
             except KeyboardInterrupt:
                 self._undo(fresh, progress)
                 raise
@@ -129,7 +153,7 @@ class NamespaceWorld:
     def _undo(self, fresh: bool, progress: Progress) -> None:
         if fresh:
             progress("undoing what was half-done")
-            teardown.down(self.plan.instance, progress)
+            teardown.down(self.plan.instance)
             teardown.forget(self.plan.instance)
         else:
             progress('what was there before stays; "invoke net.up" goes on from here')
@@ -182,11 +206,13 @@ class NamespaceWorld:
             detail = ""
             if not up or not kernel.is_pinned(replica.name):
                 state, detail = "absent", ""
+            elif self.bare:
+                state, detail = "stopped", "the network alone is up"
             elif pid is None:
                 state = "stopped"
                 detail = process.state.lower() if process else "not supervised"
             else:
-                state, detail = _probe(replica, pid)
+                state, detail = inside.probe(replica, pid)
             return ServiceState(
                 replica.name, replica.service, f"netns {replica.name}", str(replica.address),
                 replica.port, state, detail, pid, process.restarts if process else 0,
@@ -197,15 +223,7 @@ class NamespaceWorld:
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run one of the host's commands in a replica's network, on this terminal."""
-        name = self.plan.replica(replica).name
-        if not kernel.is_pinned(name):
-            raise Missing(
-                f"namespace {name}", "cannot be entered", "it is not there", 'run "invoke net.up"'
-            )
-        inside = [*_with_resolver(), *command]
-        return subprocess.run(
-            ["nsenter", f"--net={kernel.PINS / name}", "--", *inside], check=False
-        ).returncode
+        return inside.run(self.plan.replica(replica).name, command)
 
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the last lines of a replica's log, the rotated part included."""
@@ -230,7 +248,7 @@ class NamespaceWorld:
         """List every process in the replicas' cgroups."""
         layout = cgroups.read_layout()
         return tuple(
-            Process(pid, replica.name, _command_of(pid))
+            Process(pid, replica.name, inside.command_of(pid))
             for replica in self.plan.replicas
             for pid in cgroups.processes(self.plan.instance, replica.name, layout)
         )
@@ -266,7 +284,9 @@ class NamespaceWorld:
         return answer
 
 
-def down(instance: str, *, progress: Progress, data: bool = False) -> tuple[str, ...]:
+def down(
+    instance: str, *, progress: Progress, data: bool = False, watch: Watch = UNWATCHED
+) -> tuple[str, ...]:
     """Take an instance's namespace world down, whatever its plan was, and `data` with it.
 
     Raises: Locked; SeveralFailed after everything else was removed.
@@ -274,7 +294,7 @@ def down(instance: str, *, progress: Progress, data: bool = False) -> tuple[str,
     require_root("net.down")
     places = Places(instance)
     with locked(places, "net"):
-        removed = teardown.down(instance, progress)
+        removed = teardown.down(instance, watch)
         if data:
             removed = (*removed, *teardown.remove_data(instance))
         teardown.forget(instance)
@@ -290,50 +310,3 @@ def require_root(task: str) -> None:
     """Raise Missing unless we are root."""
     if os.geteuid() != 0:
         raise Missing(task, "cannot be done", "this needs root", "run it with sudo")
-
-
-def _with_resolver() -> list[str]:
-    """Give a prefix that makes names resolve in a namespace.
-
-    A resolver on the host's loopback (systemd-resolved's 127.0.0.53) cannot be reached from
-    there; the servers behind it can, and systemd lists them in a file of its own.
-    """
-    behind = Path("/run/systemd/resolve/resolv.conf")
-    try:
-        lines = Path("/etc/resolv.conf").read_text().splitlines()
-    except OSError:
-        return []
-    servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
-    if not servers or not all(one.startswith("127.") for one in servers) or not behind.exists():
-        return []
-    script = f'mount --bind {behind} /etc/resolv.conf && exec "$@"'
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
-
-
-def _probe(replica: Replica, pid: int) -> tuple[State, str]:
-    """Ask a replica for its health from inside: its network, its root, its user."""
-    user = str(replica.user)
-    command = ["nsenter", "--target", str(pid), "--net", "--mount", "--setgid", user,
-               "--setuid", user, "--", *replica.health.command]  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=replica.health.timeout_s + 1, check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return "unhealthy", f"no answer within {replica.health.timeout_s:g} s"
-    except OSError as error:
-        return "unhealthy", str(error)
-    if done.returncode == 0:
-        return "healthy", ""
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return "unhealthy", said[-1] if said else f"its probe exits {done.returncode}"
-
-
-def _command_of(pid: int) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    except OSError:
-        return ""
-    return b" ".join(words).decode(errors="replace")

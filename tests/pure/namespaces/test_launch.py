@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tests.pure.core_cases import REPOSITORY, SOFTWARE, edited_plan, layout, planned
 from twinstack.namespaces.launch import ROTATOR, Software, log_path, steps
-from twinstack.namespaces.steps import Cgroup, Directory, File, Process, Step, Supervisor
+from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
+from twinstack.namespaces.steps import Step
 from twinstack.plan import Limits, Plan, Replica
 from twinstack.state import Places
 
@@ -33,12 +34,13 @@ def file_of(found: tuple[Step, ...], ending: str) -> File:
 
 
 def scripts(found: tuple[Step, ...]) -> dict[str, File]:
-    paths = {one.script: one.replica for one in found if isinstance(one, Process)}
+    paths = {one.script: one.replica for one in found if isinstance(one, Process) and one.namespace}
     return {paths[one.path]: one for one in found if isinstance(one, File) and one.path in paths}
 
 
 def digests(found: tuple[Step, ...]) -> dict[str, str]:
-    return {one.replica: one.digest for one in found if isinstance(one, Process)}
+    """Give the digests of the replicas' processes: the rotator is the host's own."""
+    return {one.replica: one.digest for one in found if isinstance(one, Process) and one.namespace}
 
 
 def changed(plan: Plan, name: str, change: Callable[[Replica], Replica]) -> Plan:
@@ -227,7 +229,7 @@ def more_memory(d: dict[str, Any]) -> None:
 
 
 ONE = {"order-service"}
-ALL = set(SCRIPTS)
+ALL = set(digests(STEPS))
 MATTERS: dict[str, tuple[Plan, Software, set[str]]] = {
     "port": (edit("order-service", port=5001), SOFTWARE, ONE),
     "threads": (edit("order-service", threads=9), SOFTWARE, ONE),
@@ -333,7 +335,7 @@ def test_the_supervisor_runs_and_restarts_every_replica_and_the_rotator():
     for name in programs:
         program = conf[f"program:{name}"]
         assert program["command"] == f"/bin/sh /run/twinstack/main/launch/{name}"
-        assert program["autorestart"] == program["autostart"] == "true"
+        assert (program["autorestart"], program["autostart"]) == ("true", "false")
         assert int(program["startretries"]) >= 1000
         assert program["stdout_logfile"] == "NONE"
     assert conf["program:postgres-db"]["stopsignal"] == "INT"

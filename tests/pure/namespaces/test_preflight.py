@@ -8,11 +8,14 @@ import pytest
 
 from tests.pure.core_cases import link, planned, satisfied
 from twinstack.errors import NotOurs, SeveralFailed
-from twinstack.namespaces.facts import Facts, NamespaceFacts
+from twinstack.names import link_group
+from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ours
 from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.preflight import check
+from twinstack.namespaces.steps import Rules
 
 PLAN = planned("tiered")
+GROUP = link_group(PLAN.instance)
 STEPS = network_steps(PLAN)
 OURS = satisfied(STEPS)
 
@@ -83,14 +86,26 @@ def test_several_clashes_are_told_together():
     assert len(str(caught.value).splitlines()) == 4
 
 
+def seen(one: LinkFacts, *, intended: frozenset[str] = frozenset()) -> Facts:
+    mine = ours((one,), PLAN.mark, GROUP, intended)
+    return Facts(links={one.name: one}, owned=Owned(links=mine))
+
+
 def test_what_an_interrupted_up_left_unmarked_is_ours():
-    facts = Facts(
-        links={"br-backend": link("br-backend", kind="bridge", alias=None)},
-        intended=frozenset({"br-backend"}),
-    )
-    check(PLAN, STEPS, facts)
-    marked = replace(facts.links["br-backend"], alias="lab")
-    assert "its alias is lab" in clash(replace(facts, links={"br-backend": marked}))
+    unmarked = link("br-backend", kind="bridge", alias=None)
+    check(PLAN, STEPS, seen(unmarked, intended=frozenset({"br-backend"})))
+    check(PLAN, STEPS, seen(replace(unmarked, group=GROUP)))
+    assert "it has no mark of ours" in clash(seen(unmarked))
+    marked = replace(unmarked, alias="lab", group=GROUP)
+    assert "its alias is lab" in clash(seen(marked, intended=frozenset({"br-backend"})))
+
+
+def test_a_strangers_rule_in_a_chain_of_ours_is_a_clash():
+    hook = next(step.hook for step in STEPS if isinstance(step, Rules))
+    mine = (f":{hook.chain} - [0:0]", *hook.lines)
+    check(PLAN, STEPS, Facts(rules={hook.table: mine}))
+    strange = f"-A {hook.chain} -p tcp -m tcp --dport 22 -j ACCEPT"
+    assert "--dport 22" in clash(Facts(rules={hook.table: (*mine, strange)}))
 
 
 @pytest.mark.parametrize("port", [80, 3000, 8088, 18080])

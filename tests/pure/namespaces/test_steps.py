@@ -12,21 +12,16 @@ from tests.pure.core_cases import all_steps, edited_plan, planned, satisfied
 from twinstack.names import host_link
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
 from twinstack.namespaces.network import network_steps
-from twinstack.namespaces.steps import (
-    Bridge,
+from twinstack.namespaces.running import (
     Cgroup,
     Directory,
     File,
-    Namespace,
     Process,
-    Rules,
     Supervisor,
-    Sysctl,
-    VethPair,
-    diff,
     directory_facts,
     file_facts,
 )
+from twinstack.namespaces.steps import Bridge, Namespace, Rules, Sysctl, VethPair, diff
 
 STEPS = all_steps(planned("tiered"))
 FACTS = satisfied(STEPS)
@@ -49,6 +44,8 @@ def _links(name: str) -> Iterator[tuple[str, LinkFacts]]:
     yield "down", replace(link, up=False)
     yield "mtu", replace(link, mtu=9000)
     yield "IPv6", replace(link, autoconfigures_ipv6=True)
+    yield "mark", replace(link, alias=None)
+    yield "group", replace(link, group=0)
 
 
 def _inside(step: VethPair) -> Iterator[tuple[str, NamespaceFacts]]:
@@ -130,14 +127,19 @@ def _broken() -> Iterator[Broken]:
                 yield "open to all", _with("files", step.path, opened), own
             case Supervisor():
                 yield "dead", replace(FACTS, supervisor_pid=None), own
+                fewer = replace(FACTS.owned, programs=step.programs - {"nginx-lb"})
+                yield "of an older file", replace(FACTS, owned=fewer), own
             case Process():
                 there_now = FACTS.processes[step.replica]
                 yield "absent", _without("processes", step.replica), own
                 for what, process in (
                     ("dead", replace(there_now, pid=None, state="FATAL")),
                     ("of an older script", replace(there_now, launch="cafe")),
+                    ("started before its script", replace(there_now, launch="older")),
                     ("in another namespace", replace(there_now, namespace_inode=1)),
                 ):
+                    if what == "in another namespace" and step.namespace is None:
+                        continue  # the host's own is where every process starts
                     yield what, _with("processes", step.replica, process), own
 
 
@@ -152,6 +154,16 @@ BROKEN = list(_broken())
 
 def test_a_host_that_is_as_planned_has_nothing_to_do():
     assert diff(STEPS, FACTS) == ()
+
+
+def test_a_process_that_tells_nothing_is_judged_by_its_script():
+    (process,) = (one for one in STEPS if one.name == "process nginx-lb")
+    assert isinstance(process, Process)
+    silent = replace(FACTS.processes["nginx-lb"], launch=None)
+    assert diff((process,), _with("processes", "nginx-lb", silent)) == ()
+    rewritten = {**FACTS.files, process.script: file_facts("cafe", 0o700)}
+    facts = replace(_with("processes", "nginx-lb", silent), files=rewritten)
+    assert [one.reason for one in diff((process,), facts)] == ["was started by another script"]
 
 
 def test_an_empty_host_has_everything_to_do_in_order():
@@ -207,10 +219,9 @@ def test_a_step_comes_after_what_it_rests_on(shape: str):
         if isinstance(step, Sysctl) and "route_localnet" in step.key:
             assert f"bridge {step.key.split('.')[3]}" in made
         if isinstance(step, Process):
-            assert {
-                "supervisor", f"namespace {step.replica}", f"cgroup {step.replica}",
-                f"file {step.script}",
-            } <= made  # fmt: skip
+            home = {f"namespace {step.namespace}"} if step.namespace else set()
+            rests_on = {"supervisor", f"cgroup {step.replica}", f"file {step.script}"}
+            assert rests_on | home <= made
         made.add(step.name)
 
 
@@ -235,7 +246,7 @@ def test_commands_are_plain_lines_that_name_what_they_make():
         assert step.commands
         assert all("\n" not in command and command.strip() for command in step.commands)
     (bridge, *_) = (step for step in STEPS if isinstance(step, Bridge))
-    assert bridge.commands[0].startswith("ip link add name br-frontend mtu 1500 type bridge")
+    assert bridge.commands[0].startswith("ip link add name br-frontend mtu 1500 group ")
     pair = next(step for step in STEPS if isinstance(step, VethPair))
     assert pair.commands[-1] == "ip -n nginx-lb route add default via 172.20.0.1"
 

@@ -1,0 +1,207 @@
+"""What is asked of the kernel about links, addresses and routes: packed requests; pure.
+
+Each function gives requests for `netlink.Netlink.send`, in the order in which they must be
+done. An interface is named by its name where the kernel takes one, so that no look-up is needed.
+Source: rtnetlink(7), if_link.h, if_addr.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address
+
+from twinstack.namespaces.facts import LinkFacts
+from twinstack.namespaces.netlink import (
+    CREATE,
+    EXCLUSIVE,
+    REPLACE,
+    Request,
+    address,
+    as_number,
+    as_text,
+    attribute,
+    attributes,
+    byte,
+    number,
+    text,
+)
+
+NEW_LINK, DELETE_LINK, GET_LINK, SET_LINK = 16, 17, 18, 19
+NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 20, 21, 22
+NEW_ROUTE, GET_ROUTE = 24, 26
+
+_LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_ROUTE = struct.Struct("=BBBBBBBBI")
+
+_AF_INET, _AF_INET6 = 2, 10
+_UP = 1
+_NAME, _MTU, _MASTER, _INFO, _ALIAS, _FAMILIES = 3, 4, 10, 18, 20, 26
+_GROUP, _NAMESPACE_FD, _EXT_MASK, _TX_QUEUES, _RX_QUEUES = 27, 28, 29, 31, 32
+_KIND, _DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5
+_BRIDGE_STP, _BRIDGE_SNOOPING = 5, 23
+_PORT_HAIRPIN = 4
+_PEER = 1
+_ADDRESS_MODE, _MODE_NONE = 8, 1
+_LOCAL, _PLAIN_ADDRESS = 2, 1
+_DESTINATION, _OUTGOING, _GATEWAY, _TABLE = 1, 4, 5, 15
+_MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
+_WITHOUT_STATISTICS = 8
+
+
+def new_bridge(name: str, mtu: int, group: int) -> Request:
+    """Same as: ip link add NAME mtu M group G type bridge stp_state 0 mcast_snooping 0."""
+    data = number(_BRIDGE_STP, 0) + byte(_BRIDGE_SNOOPING, 0)
+    info = text(_KIND, "bridge") + attribute(_DATA, data)
+    body = _link() + text(_NAME, name) + number(_MTU, mtu) + number(_GROUP, group)
+    return Request(NEW_LINK, CREATE | EXCLUSIVE, body + attribute(_INFO, info))
+
+
+def new_pair(name: str, peer: str, namespace_fd: int, mtu: int, group: int) -> Request:
+    """Make a veth pair whose other end is born inside a namespace.
+
+    Same as: ip link add NAME … type veth peer name PEER netns N. One queue a side: the
+    kernel would make one for each processor.
+    """
+    queues = number(_TX_QUEUES, 1) + number(_RX_QUEUES, 1)
+    far = _link() + text(_NAME, peer) + number(_MTU, mtu) + queues
+    far += number(_NAMESPACE_FD, namespace_fd)
+    info = text(_KIND, "veth") + attribute(_DATA, attribute(_PEER, far))
+    body = _link() + text(_NAME, name) + number(_MTU, mtu) + number(_GROUP, group) + queues
+    return Request(NEW_LINK, CREATE | EXCLUSIVE, body + attribute(_INFO, info))
+
+
+def set_up(
+    name: str, *, mtu: int | None = None, alias: str | None = None, master: int | None = None,
+    group: int | None = None,
+) -> tuple[Request, ...]:  # fmt: skip
+    """Put a link as it is to be, and up; it takes no IPv6 address by itself.
+
+    Same as: ip link set dev NAME addrgenmode none; ip link set dev NAME mtu M alias A
+    group G master B up. Two requests: in one the link would be up before the first half counts.
+    """
+    mode = attribute(_AF_INET6, byte(_ADDRESS_MODE, _MODE_NONE))
+    quiet = Request(SET_LINK, 0, _link() + text(_NAME, name) + attribute(_FAMILIES, mode))
+    body = _link(up=True) + text(_NAME, name)
+    if mtu is not None:
+        body += number(_MTU, mtu)
+    if alias is not None:
+        body += attribute(_ALIAS, alias.encode())
+    if group is not None:
+        body += number(_GROUP, group)
+    if master is not None:
+        body += number(_MASTER, master)
+    return quiet, Request(SET_LINK, 0, body)
+
+
+def mark_loopback(alias: str) -> Request:
+    """Same as: ip link set dev lo alias A up."""
+    body = _link(index=1, up=True) + attribute(_ALIAS, alias.encode())
+    return Request(SET_LINK, 0, body)
+
+
+def hairpin(name: str, on: bool) -> Request:
+    """Same as: ip link set dev NAME type bridge_slave hairpin on|off."""
+    port = text(_PORT_KIND, "bridge") + attribute(_PORT_DATA, byte(_PORT_HAIRPIN, int(on)))
+    return Request(NEW_LINK, 0, _link() + text(_NAME, name) + attribute(_INFO, port))
+
+
+def regroup(index: int, group: int) -> Request:
+    """Same as: ip link set dev X group G."""
+    return Request(SET_LINK, 0, _link(index=index) + number(_GROUP, group))
+
+
+def delete_link(index: int) -> Request:
+    """Same as: ip link delete X. It waits a grace period of the kernel's, 20 ms each."""
+    return Request(DELETE_LINK, 0, _link(index=index))
+
+
+def delete_group(group: int) -> Request:
+    """Same as: ip link delete group G. One grace period for however many links."""
+    return Request(DELETE_LINK, 0, _link() + number(_GROUP, group))
+
+
+def add_address(index: int, written: str) -> Request:
+    """Same as: ip address add ADDRESS/LENGTH dev X."""
+    return Request(NEW_ADDRESS, CREATE | EXCLUSIVE, _address(index, written))
+
+
+def delete_address(index: int, written: str) -> Request:
+    """Same as: ip address delete ADDRESS/LENGTH dev X."""
+    return Request(DELETE_ADDRESS, 0, _address(index, written))
+
+
+def default_route(index: int, gateway: IPv4Address) -> Request:
+    """Same as: ip route replace default via GATEWAY dev X."""
+    header = _ROUTE.pack(_AF_INET, 0, 0, 0, _MAIN_TABLE, _STATIC, 0, _UNICAST, 0)
+    body = header + address(_GATEWAY, gateway) + number(_OUTGOING, index)
+    return Request(NEW_ROUTE, CREATE | REPLACE, body)
+
+
+#: Bodies of dumps: every link, without its counters; every IPv4 address; every IPv4 route.
+EVERY_LINK = _LINK.pack(0, 0, 0, 0, 0) + number(_EXT_MASK, _WITHOUT_STATISTICS)
+EVERY_ADDRESS = _ADDRESS.pack(_AF_INET, 0, 0, 0, 0)
+EVERY_ROUTE = _ROUTE.pack(_AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+LOOPBACK = _LINK.pack(0, 0, 1, 0, 0) + number(_EXT_MASK, _WITHOUT_STATISTICS)
+
+
+def named(name: str) -> bytes:
+    """Give the body of a question about one link."""
+    return _link() + text(_NAME, name) + number(_EXT_MASK, _WITHOUT_STATISTICS)
+
+
+def read_link(body: memoryview) -> LinkFacts:
+    """Read one answer about a link; `master` is its index as text until names are known."""
+    _, _, index, flags, _ = _LINK.unpack_from(body)
+    told = attributes(body[_LINK.size :])
+    info = attributes(told[_INFO]) if _INFO in told else {}
+    port = attributes(info[_PORT_DATA]) if as_text(info.get(_PORT_KIND)) == "bridge" else {}
+    families = attributes(told[_FAMILIES]) if _FAMILIES in told else {}
+    inet6 = attributes(families[_AF_INET6]) if _AF_INET6 in families else {}
+    master = as_number(told.get(_MASTER))
+    return LinkFacts(
+        name=as_text(told.get(_NAME)) or "",
+        index=index,
+        kind=as_text(info.get(_KIND)),
+        alias=as_text(told.get(_ALIAS)),
+        mtu=as_number(told.get(_MTU)) or 0,
+        up=bool(flags & _UP),
+        master=None if master is None else str(master),
+        # A kernel without IPv6 reports no such family: nothing to take by itself.
+        autoconfigures_ipv6=_ADDRESS_MODE in inet6 and inet6[_ADDRESS_MODE][0] != _MODE_NONE,
+        hairpin=bool(_PORT_HAIRPIN in port and port[_PORT_HAIRPIN][0]),
+        group=as_number(told.get(_GROUP)) or 0,
+    )
+
+
+def read_address(body: memoryview) -> tuple[int, str]:
+    """Read one answer about an IPv4 address: the interface's index, ADDRESS/LENGTH."""
+    _, length, _, _, index = _ADDRESS.unpack_from(body)
+    told = attributes(body[_ADDRESS.size :])
+    raw = told.get(_LOCAL, told.get(_PLAIN_ADDRESS))
+    return index, f"{IPv4Address(bytes(raw)) if raw is not None else '?'}/{length}"
+
+
+def read_route(body: memoryview) -> tuple[str, str | None, int] | None:
+    """Read one answer about a route of the main table: destination, gateway, interface's index.
+
+    None for other tables. The default route's destination is 0.0.0.0/0.
+    """
+    _, length, _, _, table, _, _, _, _ = _ROUTE.unpack_from(body)
+    told = attributes(body[_ROUTE.size :])
+    if (as_number(told.get(_TABLE)) or table) != _MAIN_TABLE:
+        return None
+    to = bytes(told[_DESTINATION]) if _DESTINATION in told else b"\0\0\0\0"
+    gateway = str(IPv4Address(bytes(told[_GATEWAY]))) if _GATEWAY in told else None
+    return f"{IPv4Address(to)}/{length}", gateway, as_number(told.get(_OUTGOING)) or 0
+
+
+def _link(*, index: int = 0, up: bool = False) -> bytes:
+    return _LINK.pack(0, 0, index, _UP if up else 0, _UP if up else 0)
+
+
+def _address(index: int, written: str) -> bytes:
+    plain, _, length = written.partition("/")
+    value = IPv4Address(plain)
+    header = _ADDRESS.pack(_AF_INET, int(length), 0, 0, index)
+    return header + address(_LOCAL, value) + address(_PLAIN_ADDRESS, value)
