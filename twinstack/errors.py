@@ -60,6 +60,10 @@ class NotHealthy(TwinstackError):
     """A service did not become healthy within its bound."""
 
 
+class Unreadable(TwinstackError):
+    """A file is not what it was taken for, or is broken before anything could be read."""
+
+
 class CannotTell(TwinstackError):
     """What was observed does not decide the question; never treated as a yes or a no."""
 

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # is left out: it lacks where docker.io is already there.
 PRESENT = (
     "apache2-utils,ca-certificates,conntrack,curl,iproute2,iptables,mmdebstrap,mount,procps,"
-    "python3-venv,systemd"
+    "python3-venv,systemd,tshark"
 )
 ABSENT = "docker.io wrk"
 

@@ -1,0 +1,247 @@
+"""From capture files to a report: read, decode, merge, count once, follow, add up.
+
+Everything is kept in tables of bounded size, so a file of any length takes the same memory.
+Who does what: `captures` finds packets, `decode` reads their headers, `merge` puts several files
+in order, `once` tells further sights, `flows` knows connections, `tcp` and `http` follow them,
+`ledger` adds up by services, `naming` knows those and what is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from twinstack.errors import TwinstackError
+from twinstack.observe import headers as h
+from twinstack.observe.captures import PIECE_BYTES, Capture, open_capture
+from twinstack.observe.decode import Decoder
+from twinstack.observe.flows import Flows
+from twinstack.observe.http import CUT_OFF, Exchanges, Messages
+from twinstack.observe.ledger import Ledger
+from twinstack.observe.merge import merged
+from twinstack.observe.naming import Names
+from twinstack.observe.once import Once, Sights
+from twinstack.observe.packets import BAD, UNKNOWN_LINK, Flags, Ints, Packets
+from twinstack.observe.report import Traffic
+from twinstack.observe.summary import Facts, summary
+from twinstack.observe.tcp import Tcp
+from twinstack.observe.timeline import Timeline
+from twinstack.observe.tunnels import Tunnels
+
+#: Of every file but the largest ones read at once.
+_LEAST_PIECE = 1 << 18
+
+
+@dataclass(slots=True)
+class Count:
+    """What was seen at one interface, by its name."""
+
+    packets: int = 0
+    bytes: int = 0
+    cut: int = 0
+    dropped: int = 0
+
+
+class Analysis:
+    """Follows packets that come in the order of time; `finish` gives the report."""
+
+    def __init__(self, names: Names) -> None:
+        self._ledger = Ledger(names)
+        self._flows = Flows(names.ports, self._ledger.retire)
+        self._once, self._tcp = Once(), Tcp()
+        self._exchanges, self._timeline = Exchanges(), Timeline()
+        self.messages, self.tunnels = Messages(), Tunnels()
+        self._facts = Facts()
+
+    def add(self, packets: Packets) -> None:
+        """Take packets, each batch sorted by time."""
+        if not len(packets):
+            return
+        moved = self._flows.room_for(len(packets))
+        if moved is not None:
+            self._once.forget(moved)
+            self._tcp.forget()
+        before = self._flows.count
+        half = self._flows.halves(packets)
+        sights = self._once.look(packets, half)
+        self._link(half, sights, before)
+        self._count(packets, half, sights)
+        self._follow(packets, half, sights)
+
+    def finish(self, files: Sequence[str], counts: dict[str, Count], places: Sequence[str],
+               notes: Sequence[str]) -> Traffic:  # fmt: skip
+        """Add up what is left."""
+        self._exchanges.finish()
+        self._flows.finish()
+        facts = self._facts
+        facts.notes = [*notes]
+        return summary(files, counts, places, facts, self._ledger, self._exchanges,
+                       self.messages, self.tunnels, self._timeline)  # fmt: skip
+
+    def _link(self, half: Ints, sights: Sights, before: int) -> None:
+        """Where a packet is seen again under other addresses, note where it went in the end."""
+        again = np.flatnonzero(~sights.first & (sights.first_half != half)
+                               & (sights.first_half >= 0))  # fmt: skip
+        if not len(again):
+            return
+        table = self._flows.table
+        flows = half[again] >> 1
+        new = flows >= before
+        if new.any():  # a flow that begins with a further sight goes on with another
+            _, firsts = np.unique(half >> 1, return_index=True)
+            begins = np.zeros(len(half), np.bool_)
+            begins[firsts] = True
+            opening = new & begins[again]
+            table["continues"][flows[opening]] = True
+        rank = sights.rank[again]
+        source = sights.first_half[again]
+        latest = rank >= table["to_rank"][source >> 1, source & 1]
+        order = np.argsort(rank[latest], kind="stable")  # assigned in this order: the last stays
+        rows = again[latest][order]
+        source, target = sights.first_half[rows], half[rows]
+        at, of = (source >> 1, source & 1), (target >> 1, 1 - (target & 1))
+        for word in ("high", "low", "port"):
+            table[f"to_{word}"][at] = table[word][of]
+        table["to_rank"][at] = sights.rank[rows]
+        fresh = ~table["rewritten"][at]
+        table["rewritten"][at] = True
+        table["pair"][source[fresh] >> 1] = -1
+        table["pair"][target[fresh] >> 1] = -1
+
+    def _count(self, packets: Packets, half: Ints, sights: Sights) -> None:
+        """Count first sights."""
+        once = sights.first
+        flow, side = half[once] >> 1, half[once] & 1
+        table = self._flows.table
+        np.add.at(table["packets"], (flow, side), 1)
+        np.add.at(table["bytes"], (flow, side), packets.length[once])
+        self._timeline.add(packets.time_ns[once], packets.length[once])
+        facts = self._facts
+        facts.sights += len(packets)
+        facts.packets += int(once.sum())
+        facts.bytes += int(packets.length[once].sum())
+        facts.bad += int((packets.protocol == BAD).sum())
+        facts.unknown_links += int((packets.protocol == UNKNOWN_LINK).sum())
+        facts.cut_headers += int(packets.cut.sum())
+        facts.cooked = facts.cooked or bool(packets.cooked.any())
+        facts.cut_messages += int((once & (packets.message == CUT_OFF)).sum())
+        facts.segments += int((once & (packets.protocol == h.TCP) & (packets.payload > 0)).sum())
+        facts.span(int(packets.time_ns.min()), int(packets.time_ns.max()))
+
+    def _follow(self, packets: Packets, half: Ints, sights: Sights) -> None:
+        """Look at each TCP connection in one place: where, and as which flow, it was seen first."""
+        table = self._flows.table
+        flow = half >> 1
+        twice = ~sights.first & (sights.first_half == half) & (sights.first_place == packets.place)
+        chosen: Flags = (
+            (packets.protocol == h.TCP) & (packets.fragment == 0)
+            & (packets.place == table["place"][flow]) & ~table["continues"][flow] & ~twice
+        )  # fmt: skip
+        if not chosen.any():
+            return
+        packets, half, flow = packets.take(chosen), half[chosen], flow[chosen]
+        found = self._tcp.examine(table, packets, half)
+        for timed, handshakes in ((found.handshakes, True), (found.acknowledged, False)):
+            if len(timed.flow):
+                pairs = self._ledger.pairs_of(table, timed.flow)
+                self._ledger.time(pairs, timed.took_ns, handshakes=handshakes)
+        rows = np.flatnonzero((packets.message > 0) & ~found.resent)
+        if len(rows):
+            pairs = self._ledger.pairs_of(table, flow[rows])
+            keys = table["key"][flow[rows]]
+            messages = packets.message[rows].astype(np.int64)
+            self._exchanges.add(keys, pairs, messages, packets.time_ns[rows])
+
+
+class Reading:
+    """Reads files, and remembers what was seen at which interface."""
+
+    def __init__(self, files: Sequence[Path], analysis: Analysis) -> None:
+        self._analysis = analysis
+        self._decoder = Decoder(analysis.messages, analysis.tunnels)
+        self._piece = max(PIECE_BYTES // max(len(files), 1), _LEAST_PIECE)
+        self.counts: dict[str, Count] = {}
+        self.places: list[str] = []
+        self.notes: list[str] = []
+        self._number_of: dict[str, int] = {}
+
+    def packets(self, capture: Capture) -> Iterator[Packets]:
+        """Give a file's packets, and count what was seen where. Raises: OSError."""
+        places: list[int] = []
+        for batch in capture.batches(self._piece):
+            places += [self._place(one.name) for one in capture.interfaces[len(places) :]]
+            found = np.unique(batch.interface)
+            for number in found.tolist():
+                rows = batch.interface == number if len(found) > 1 else slice(None)
+                count = self.counts[capture.interfaces[number].name]
+                length, captured = batch.length[rows], batch.captured[rows]
+                count.packets += len(length)
+                count.bytes += int(length.sum())
+                count.cut += int((captured < length).sum())
+            yield self._decoder.packets(batch, capture.interfaces, places)
+        for one in capture.interfaces:
+            self._place(one.name)
+            self.counts[one.name].dropped += one.dropped
+        if capture.broken is not None:
+            self.notes.append(f"{capture.path}: read up to byte {capture.broken.byte}: "
+                              f"{capture.broken.cause}")  # fmt: skip
+
+    def _place(self, name: str) -> int:
+        """Give the number of an interface: two files of one name are of one interface."""
+        number = self._number_of.get(name)
+        if number is None:
+            number = self._number_of[name] = len(self.places)
+            self.places.append(name)
+            self.counts[name] = Count()
+        return number
+
+
+def analyse(files: Sequence[Path], names: Names) -> Traffic:
+    """Report what is in capture files, together. A file that breaks off is told in the notes.
+
+    Raises: Unreadable for what is no capture; TwinstackError without files; OSError.
+    """
+    chosen = _different(files)
+    if not chosen:
+        raise TwinstackError("traffic.report", "has nothing to read", "no file is given",
+                             "name a capture file")  # fmt: skip
+    analysis = Analysis(names)
+    reading = Reading(chosen, analysis)
+    sources: list[tuple[int, Callable[[], Iterator[Packets]]]] = []
+    for path in chosen:
+        begins = _begins(path) if len(chosen) > 1 else 0
+        sources.append((begins, partial(_read, path, reading)))
+    for packets in merged(sources):
+        analysis.add(packets)
+    return analysis.finish([str(path) for path in chosen], reading.counts, reading.places,
+                           reading.notes)  # fmt: skip
+
+
+def _read(path: Path, reading: Reading) -> Iterator[Packets]:
+    return reading.packets(open_capture(path))
+
+
+def _begins(path: Path) -> int:
+    """Give the time of a file's first packet, 0 when it has none."""
+    capture = open_capture(path)
+    try:
+        batch = next(capture.batches(_LEAST_PIECE), None)
+    finally:
+        capture.close()
+    return 0 if batch is None else int(batch.time_ns.min())
+
+
+def _different(files: Sequence[Path]) -> list[Path]:
+    """Leave out a file that was named before, by whatever path."""
+    seen: set[tuple[int, int]] = set()
+    found = []
+    for path in files:
+        status = path.stat()
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            found.append(path)
+    return found
