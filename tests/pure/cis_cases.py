@@ -172,6 +172,15 @@ def foreign_secret(raw: Raw) -> None:
     raw["services"]["service-registry"]["secrets"] = ["postgres-db-postgres-password"]
 
 
+def udp_door(raw: Raw) -> None:
+    raw["services"]["nginx-lb"]["ports"] = ["0.0.0.0:8088:80/udp"]
+
+
+def bridge_by_name(raw: Raw) -> None:
+    raw["networks"]["bridge"] = {"external": True}
+    raw["services"][SERVICE]["networks"] = {"bridge": None}
+
+
 NNP = "no-new-privileges"
 LOGS = {"driver": "json-file", "options": {"max-size": "1m", "max-file": "2"}}
 
@@ -198,6 +207,7 @@ VARIANTS = (
     with_build("4.2", "build.args: BASE=evil:1", args=["BASE=evil:1"]),
     with_build("4.2", "build.context: https://x/y.git", context="https://x/y.git"),
     with_build("4.2", "build.additional_contexts", additional_contexts={"a": "docker-image://x"}),
+    service("4.2", "neither image nor build", build=None, image=None),
     line("4.3", "apt-get install", "RUN apt-get update && apt-get install -y curl"),
     line("4.3", "apk add", "RUN apk add --no-cache curl"),
     line("4.3", "dnf -y install", "RUN [\"dnf\", \"-y\", \"install\", \"vim\"]"),
@@ -281,6 +291,7 @@ VARIANTS = (
     service("5.9", "expose: 9000", expose=["5000", "9000"]),
     line("5.9", "its image exposes 9000", "EXPOSE 9000"),
     line("5.9", "its image exposes 5000/udp", "EXPOSE 5000/udp"),
+    document("5.9", "0.0.0.0:8088:80/udp is not declared", udp_door),
     service("5.10", "network_mode: host", network_mode="host", networks=None),
     with_network("5.10", "network sly is the host's", external=True, name="host"),
     with_network("5.10", "network sly is the host's", driver="host"),
@@ -333,6 +344,8 @@ VARIANTS = (
     service("5.29", "no pids_limit", pids_limit=0),
     service("5.30", "network_mode: bridge", network_mode="bridge", networks=None),
     with_network("5.30", "network sly is Docker's default", external=True, name="bridge"),
+    with_network("5.30", "network sly is Docker's default", external={"name": "bridge"}),
+    document("5.30", "network bridge is Docker's default", bridge_by_name),
     service("5.31", "userns_mode: host", userns_mode="host"),
     service("5.32", "mounts /var/run/docker.sock", volumes=["/var/run/docker.sock:/x"]),
     service("5.32", "mounts /var/run", volumes=bind("/var/run")),
@@ -355,6 +368,8 @@ VARIANTS = (
     service("T1", "no rule looks at deploy's mode", deploy={"mode": "global"}),
     service("T1", "no rule looks at a mount of type npipe", volumes=[{"type": "npipe"}]),
     service("T1", "${LIMIT} is what the environment says", mem_limit="${LIMIT}"),
+    service("T1", "${X} is what", command=["x", "${X}"]),
+    service("T1", "${X} is what", labels={"${X}": "y"}),
     service("T1", "$USER is what the environment says", user="$USER"),
     with_build("T1", "no rule looks at build.privileged", privileged=True),
     with_build("T1", "no rule looks at build.dockerfile_inline", dockerfile_inline="FROM x"),
@@ -417,5 +432,10 @@ GOOD = (
     line("", "a file of the stage's", "COPY --from=build /x/.env.example /x"),
     line("", "a place", "ENV TOKEN_FILE=/run/secrets/token", "ARG SECRETS_DIR=/x"),
     line("", "words", "LABEL note=\"chmod u+s and apt-get install are not run here\""),
+    line("", "harmless calls", "RUN dpkg --print-architecture && apt-get clean && git --version",
+         "RUN curl -fsS -o /x https://y/z", "RUN git --version && bash /x"),
+    text("", "a directive", lambda now: "# check=error=true\n" + now),
+    with_build("", "an argument", args={"LEVEL": "3"}),
+    service("", "a command", command=["python3", "-m", "x"]),
     line("", "a root in between", "USER root", "RUN true", "USER 30040:30040"),
 )  # fmt: skip
