@@ -408,6 +408,9 @@ VARIANTS = (
     with_network("T10", "enable_ipv6: true", enable_ipv6=True),
     with_network("T10", "nat-unprotected",
                  driver_opts={"com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected"}),
+    service("T11", "pull_policy: None", pull_policy=None),
+    service("T11", "pull_policy: missing", pull_policy="missing"),
+    service("T11", "pull_policy: always", pull_policy="always"),
 )  # fmt: skip
 
 #: Ways to write the same well: none of them is anything that a rule may object to.

@@ -158,6 +158,14 @@ def _shared(service: Service, subject: Subject) -> Iterator[str]:
         yield f"volumes_from: {word}"
 
 
+@of_service("T11", "No image is pulled", "say pull_policy: never")
+def _pulled(service: Service, subject: Subject) -> Iterator[str]:
+    # Compose asks a registry for what is not there, also where it could build it: a name that is
+    # ours on this machine is anybody's there.
+    if service.get("pull_policy") not in {"never", "build"}:
+        yield f"pull_policy: {service.get('pull_policy')}"
+
+
 def _networks(subject: Subject) -> Iterator[Finding]:
     for name, raw in subject.document.networks.items():
         network = mapping(raw)
@@ -185,4 +193,5 @@ RULES = (
     _tmpfs, _swap, _logs,
     both(_offline, _offline_run), _sysctls, _shared,
     Rule("T10", "Networks are closed bridges of our own", _networks),
+    _pulled,
 )  # fmt: skip
