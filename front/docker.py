@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from invoke.context import Context
 
@@ -13,9 +13,11 @@ from front.answering import (
     JSON,
     SHAPE,
     UP,
+    answer,
     checking,
     end,
     guarded,
+    root,
     say,
     show_removed,
     show_states,
@@ -73,6 +75,22 @@ def docker_up(
     show_states(found, json)
 
 
+@task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits", **JSON})
+@guarded
+def docker_plan(
+    _: Context, shape: str | None = None, limits: bool = True, json: bool = False
+) -> None:
+    """Show what docker.up would do, each step with its reason and command; changes nothing."""
+    root("docker.plan")
+    steps = stack.from_environment().docker(shape, limited=limits).preview()
+    lines = [f"{len(steps)} steps to do:"] if steps else ["Nothing to do: all is as planned."]
+    for step in steps:
+        lines.append(f"- {step.title}: {step.reason}")
+        lines += [f"    {step.command}"] if step.command else []
+    document = [{"step": step.title, **asdict(step)} for step in steps]
+    answer(json, {"steps": document}, "\n".join(lines))
+
+
 @task(help=JSON)
 @guarded
 def docker_down(_: Context, json: bool = False) -> None:
@@ -112,6 +130,7 @@ TASKS = {
     "render": docker_render,
     "build": docker_build,
     "up": docker_up,
+    "plan": docker_plan,
     "down": docker_down,
     "status": docker_status,
     "exec": docker_exec,

@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.checks.docker_steps import docker_host
+
+__all__ = ["docker_host"]
+
 
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:

@@ -25,7 +25,6 @@ from tests.docker.own_engine import (
 )
 from twinstack.compose import leftovers
 from twinstack.compose.engine import EnginePlace, connect, ensure_engine, is_ours, stop_engine
-from twinstack.compose.images import remove_images
 from twinstack.compose.teardown import clean
 from twinstack.errors import StepFailed, TwinstackError
 
@@ -215,19 +214,18 @@ def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place
     build(client, "twinstack-base-sleep:host", "theirs:2")
     start_sleep(client, f"twinstack-{INSTANCE}/used:latest")
 
-    failures: list[Exception] = []
-    removed = remove_images(client, INSTANCE, failures)
-    assert removed == (f"image twinstack-{INSTANCE}/free:latest",)
-    assert [type(one) for one in failures] == [StepFailed]
-    assert f"image twinstack-{INSTANCE}/used:latest: the engine refuses" in str(failures[0])
+    with pytest.raises(StepFailed, match=rf"twinstack-{INSTANCE}/used:latest.*the engine refuses"):
+        clean(INSTANCE, progress=print_nothing, place=place)
+    left = {tag for one in client.images.list() for tag in one.tags}
+    assert left == {"theirs:1", "theirs:2", f"twinstack-{INSTANCE}/used:latest"}
+    assert is_ours(place)
 
     client.containers.list()[0].remove(force=True)
-    failures.clear()
-    remove_images(client, INSTANCE, failures)
-    assert failures == []
+    said: list[str] = []
+    assert clean(INSTANCE, progress=said.append, place=place) == (
+        f"image twinstack-{INSTANCE}/used:latest",
+    )
     assert sorted(tag for one in client.images.list() for tag in one.tags) == [
         "theirs:1", "theirs:2",
     ]  # fmt: skip
-    said: list[str] = []
-    assert stop_engine(place, said.append) == ()
-    assert said == ["engine: left running: it still holds image theirs:1, image theirs:2"]
+    assert said[-1] == "engine: left running: it still holds image theirs:1, image theirs:2"

@@ -14,11 +14,13 @@ from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import ReadTimeout
 
-from twinstack.compose import teardown, world
-from twinstack.compose.failures import attempt
+from twinstack.compose import apply, teardown, world
+from twinstack.compose.steps import Step
+from twinstack.compose.taking import removing
 from twinstack.errors import Missing, StepFailed, TwinstackError
 from twinstack.plan import resolve
 from twinstack.topology import load
+from twinstack.world import UNWATCHED
 
 REPOSITORY = Path(__file__).parents[2]
 RAW = [DockerException("gone"), APIError("500"), ConnectionLost("reset"), ReadTimeout("slow")]
@@ -44,6 +46,7 @@ def quiet(_line: str) -> None:
 DOING: dict[str, Callable[[world.DockerWorld], object]] = {
     "build": lambda one: one.build(progress=quiet),
     "up": lambda one: one.up(timeout_s=1, progress=quiet),
+    "plan": lambda one: one.preview(),
     "down": lambda one: one.down(progress=quiet),
     "clean": lambda one: one.clean(progress=quiet),
     "status": lambda one: one.status(),
@@ -71,9 +74,8 @@ def docker_world(monkeypatch: pytest.MonkeyPatch) -> world.DockerWorld:
 def test_no_error_of_a_client_gets_out_raw(
     docker_world: world.DockerWorld, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
 ):
-    for module in (world, teardown):
+    for module in (apply, world, teardown):
         monkeypatch.setattr(module, "connect", lambda *_words: Broken(error))
-    monkeypatch.setattr(world, "ensure_engine", Broken(error))
     with pytest.raises(TwinstackError):
         DOING[name](docker_world)
 
@@ -89,11 +91,17 @@ def test_running_a_command_without_the_docker_client_says_what_is_missing(
         docker_world.exec("nginx-lb", ["true"])
 
 
-def test_an_attempt_keeps_a_failure_in_our_words_and_forgives_what_is_gone():
+def test_a_removal_keeps_a_failure_in_our_words_and_forgives_what_is_gone():
     failures: list[Exception] = []
-    assert not attempt(failures, "image a", Broken(NotFound("gone")))
-    assert failures == []
-    assert not attempt(failures, "image a", Broken(APIError("409", explanation="is in use")))
-    assert not attempt(failures, "image b", Broken(ReadTimeout("slow")))
-    assert [type(one) for one in failures] == [StepFailed, StepFailed]
-    assert str(failures[0]).startswith("image a: the engine fails: is in use")
+    a, b = Step("image", "a", "remove"), Step("image", "b", "remove")
+    for step, error in (
+        (a, NotFound("gone")),
+        (a, APIError("409", explanation="is in use")),
+        (b, ReadTimeout("slow")),
+        (b, OSError(5, "Input/output error")),
+    ):
+        with removing(UNWATCHED, step, failures):
+            raise error
+    assert [type(one) for one in failures] == [StepFailed, StepFailed, StepFailed]
+    assert str(failures[0]).startswith("image a: remove: the engine fails: is in use")
+    assert str(failures[2]) == "image b: remove: fails: [Errno 5] Input/output error"

@@ -1,4 +1,8 @@
-"""Start a compose project and watch it until every replica is healthy, or say which is not."""
+"""Start a compose project and watch it until every replica is healthy, or say which is not.
+
+Compose makes what is missing, in the order of the file, and decides nothing: what is to be
+replaced was removed before (`steps`), and where nothing is missing it is not run at all.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,8 @@ import docker
 from docker.errors import DockerException
 from python_on_whales.exceptions import DockerException as ComposeFailed
 
-from twinstack.compose.render import INSTANCE_LABEL, REPLICA_LABEL, container_name
+from twinstack.compose.observing import project_containers
+from twinstack.compose.render import container_name
 from twinstack.errors import NotHealthy, StepFailed
 from twinstack.plan import Plan, Replica
 from twinstack.world import Progress, ServiceState, State
@@ -24,55 +30,68 @@ _HEALTH: dict[str, State] = {"healthy": "healthy", "unhealthy": "unhealthy"}
 
 
 def bring_up(
-    client: docker.DockerClient, compose: Any, plan: Plan, timeout_s: float, progress: Progress
+    client: docker.DockerClient,
+    compose: Callable[[], None] | None,
+    plan: Plan,
+    timeout_s: float,
+    progress: Progress,
 ) -> None:
-    """Let compose make what is missing or changed, and wait for every replica's health.
+    """Let compose make what is missing, if anything is, and wait for every replica's health.
 
-    Raises: NotHealthy with the log's tail; StepFailed when compose itself fails.
+    Raises: NotHealthy with the log's tail; StepFailed when compose itself fails. Ctrl-C ends
+    compose too.
     """
     failure: list[ComposeFailed] = []
 
     def work() -> None:
         try:
-            compose.compose.up(
-                detach=True, remove_orphans=True, no_build=True, pull="never", quiet=True
-            )
+            if compose:
+                compose()
         except ComposeFailed as error:
             failure.append(error)
 
     # What compose is about to replace may be healthy still: a new process tells them apart.
     before = {state.name: state.pid for state in observe(client, plan)}
     worker = threading.Thread(target=work, name="compose up", daemon=True)
-    started = time.monotonic()
     worker.start()
+    try:
+        _await(client, plan, worker, before, timeout_s, failure, progress)
+    except BaseException:
+        _end_compose(worker)
+        raise
+
+
+def _await(
+    client: docker.DockerClient,
+    plan: Plan,
+    worker: threading.Thread,
+    before: Mapping[str, int | None],
+    timeout_s: float,
+    failure: list[ComposeFailed],
+    progress: Progress,
+) -> None:
+    """Watch until compose has ended and all are healthy. Raises: as `bring_up`."""
+    started = time.monotonic()
     told: set[str] = set()
     while True:
         done = not worker.is_alive()  # asked before looking: what is seen then is final
         states = observe(client, plan)
-        elapsed_s = time.monotonic() - started
+        now = time.monotonic()
         for state in states:
             renewed = state.pid != before[state.name]
             if state.state == "healthy" and state.name not in told and (renewed or done):
                 told.add(state.name)
-                how = f"healthy after {elapsed_s:.1f} s" if renewed else "healthy, unchanged"
+                how = f"healthy after {now - started:.1f} s" if renewed else "healthy, unchanged"
                 progress(f"{state.name}: {how}")
         waiting = [state for state in states if state.state != "healthy"]
-        if done and failure:
-            raise _failed(client, plan, waiting, str(failure[0].stderr or failure[0]))
+        if done and failure:  # of those still on their way none is to blame
+            ill = [one for one in waiting if one.restarts or one.state in {"unhealthy", "stopped"}]
+            raise _failed(client, plan, ill, str(failure[0].stderr or failure[0]))
         if done and not waiting:
             return
-        if elapsed_s > timeout_s:
-            _end_compose(worker)
+        if now - started > timeout_s:
             raise _failed(client, plan, waiting, f"not healthy within {timeout_s:g} s")
         time.sleep(POLL_S)
-
-
-def project_containers(client: docker.DockerClient, instance: str) -> list[Any]:
-    """List an instance's containers, by its label."""
-    found: list[Any] = client.containers.list(
-        all=True, filters={"label": f"{INSTANCE_LABEL}={instance}"}, ignore_removed=True
-    )
-    return [one for one in found if REPLICA_LABEL in one.labels]
 
 
 def observe(client: docker.DockerClient | None, plan: Plan) -> tuple[ServiceState, ...]:

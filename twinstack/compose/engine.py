@@ -170,6 +170,8 @@ def _without_record(place: EnginePlace) -> tuple[str, ...]:
         else:
             cause = "it holds an engine's data, and there is no dockerd here to look into them"
         raise _kept(place, cause)
+    if not place.prefix:  # of a start that was cut short before anything was noted
+        switches.release(_HOLDER)
     gone = client is None and remove_tree(place.data_root)
     return (f"engine: {place.data_root}",) if gone else ()
 

@@ -1,6 +1,6 @@
 """The engine's errors and its clients' as ours: an object, what failed, why, and what to do.
 
-`told` stands on every public function that asks the engine; `attempt` goes on past a failure.
+`told` stands on every public function that asks the engine.
 """
 
 from __future__ import annotations
@@ -50,18 +50,3 @@ def told(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]], Calla
         return called
 
     return wrap
-
-
-def attempt(failures: list[Exception], obj: str, act: Callable[[], object]) -> bool:
-    """Go on past a failure and keep it; what is gone already is no failure."""
-    try:
-        act()
-    except NotFound:
-        return False
-    except RAW as error:
-        failures.append(as_ours(error, obj))
-        return False
-    except TwinstackError as error:
-        failures.append(error)
-        return False
-    return True

@@ -11,40 +11,40 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from twinstack.compose.failures import attempt
-from twinstack.compose.holdings import PULLED_TAG
+from twinstack.compose.facts import ImageFacts
+from twinstack.compose.holdings import PULLED_TAG, is_our_tag
 from twinstack.compose.render import (
     BASE_PREFIX,
     DIGEST_LABEL,
     INSTANCE_LABEL,
     KIND_LABEL,
+    REPLACED,
     SERVICE_LABEL,
     base_name,
     dockerfile_path,
+    image_digest,
     image_name,
     image_prefix,
     render_files,
+    replaced_name,
 )
 from twinstack.errors import StepFailed
 from twinstack.plan import Plan
 from twinstack.runtimes import Role
-from twinstack.software.roots import Roots
+from twinstack.software.roots import Recipe, Roots
 from twinstack.software.wheels import service_files
 
 PULL_TIMEOUT_S = 30
 _BASE_LABEL = "twinstack.roots"
-#: Keeps hold of an image that lost its name to a newer build: images go by their tags alone.
-_REPLACED = "replaced-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,134 +98,145 @@ def contexts(plan: Plan, repository: Path, wheelhouse: Path) -> dict[str, BuildC
     return found
 
 
-def build_images(
-    client: docker.DockerClient,
-    url: str,
-    plan: Plan,
-    repository: Path,
-    wheelhouse: Callable[[], Path],
-    roots: Callable[[], Roots],
-    progress: Callable[[str], None],
-) -> tuple[str, ...]:
-    """Make every image whose content changed and name those that were made.
+def find_base(client: docker.DockerClient, role: Role, declared: str | None, trees: str) -> Any:
+    """Give a role's base image if it is there, else None; `trees` names the wanted root trees.
 
-    Raises: StepFailed with the builder's last words.
+    A declared one that could be neither found nor pulled is stood in for by our own.
     """
-    bases = ensure_bases(client, url, plan, roots, progress)
-    made: list[str] = []
-    roles = {replica.service: replica.role for replica in plan.replicas}
-    for service, context in contexts(plan, repository, wheelhouse()).items():
-        base = bases[roles[service]]
-        digest = hashlib.sha256(f"{context.digest} {base.id}".encode()).hexdigest()[:16]
-        name = image_name(plan, service)
-        labels = {
-            INSTANCE_LABEL: plan.instance,
-            KIND_LABEL: "image",
-            SERVICE_LABEL: service,
-            DIGEST_LABEL: digest,
-        }
-        if _label(client, name, DIGEST_LABEL) == digest:
-            continue
-        progress(f"image {name}: building")
-        _keep_hold(client, name)
-        _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
-        made.append(name)
-    return tuple(made)
+    if declared and not declared.startswith(BASE_PREFIX):
+        found = _find(client, declared)
+        if found or not _find(client, _instead(role, declared)):
+            return found
+    found = _find(client, base_name(role))
+    return found if found and found.labels.get(_BASE_LABEL) == trees else None
 
 
-def ensure_bases(
-    client: docker.DockerClient,
-    url: str,
-    plan: Plan,
-    roots: Callable[[], Roots],
-    progress: Callable[[str], None],
-) -> dict[Role, Any]:
-    """Give each role's base image: found, else pulled, else made from the root tree."""
-    declared = dict(plan.bases)
-    roles = sorted({replica.role for replica in plan.replicas})
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        jobs = {
-            role: pool.submit(_base, client, url, role, declared.get(role), roots, progress)
-            for role in roles
-        }
-        return {role: job.result() for role, job in jobs.items()}
-
-
-def remove_replaced(client: docker.DockerClient, instance: str) -> None:
-    """Remove images of ours that lost their name to a newer build and that nothing runs on."""
-    for tag in _tags(client, image_prefix(instance), BASE_PREFIX):
-        if tag.rpartition(":")[2].startswith(_REPLACED):
-            with suppress(APIError):  # still in use until its container is replaced
-                client.images.remove(tag)
-
-
-def remove_images(
-    client: docker.DockerClient, instance: str, failures: list[Exception]
-) -> tuple[str, ...]:
-    """Remove an instance's images; the bases and build stages too when no instance is left.
-
-    By tag and without force, never by label: a label is inherited by what others build from
-    ours. What is in use stays and is a failure. A build stage has no tag; nothing of anybody's
-    with a name has its label.
-    """
-    removed: list[str] = []
-
-    def remove(tags: list[str]) -> None:
-        for tag in tags:
-            if attempt(failures, f"image {tag}", partial(client.images.remove, tag)):
-                removed.append(f"image {tag}")
-
-    remove(_tags(client, image_prefix(instance)))
-    left = {tag for tag in _tags(client, "twinstack-") if "/" in tag}
-    if not left:
-        stages = {"label": f"{KIND_LABEL}=build", "dangling": True}
-        for stage in client.images.list(filters=stages):
-            with suppress(APIError):  # somebody built from it
-                client.images.remove(str(stage.id))
-        remove(_tags(client, BASE_PREFIX))
-    return tuple(removed)
-
-
-def _tags(client: docker.DockerClient, *prefixes: str) -> list[str]:
-    return sorted(
-        tag for image in client.images.list() for tag in image.tags if tag.startswith(prefixes)
-    )
-
-
-def _keep_hold(client: docker.DockerClient, name: str) -> None:
-    """Give the image that is about to lose a name another one, to remove it by."""
-    image = _find(client, name)
-    if image:
-        image.tag(name.rpartition(":")[0], tag=f"{_REPLACED}{image.id.partition(':')[2][:12]}")
-
-
-def _base(
+def make_base(
     client: docker.DockerClient,
     url: str,
     role: Role,
     declared: str | None,
     roots: Callable[[], Roots],
     progress: Callable[[str], None],
-) -> Any:
-    if declared and not declared.startswith(BASE_PREFIX):
-        found = _find(client, declared)
-        if found:
-            return found
-        found = _pull(url, declared, progress)
+) -> None:
+    """Pull a role's declared base, or import the root tree. Raises: as `roots`; StepFailed."""
+    foreign = declared if declared and not declared.startswith(BASE_PREFIX) else None
+    if foreign:
+        found = _pull(url, foreign, progress)
         if found:  # noted, for it is not the user's
             found.tag(base_name(role).partition(":")[0], tag=PULLED_TAG)
-            return found
-        progress(f"base {declared}: neither found nor pulled: made from Debian's packages")
-    trees = roots()
-    name = base_name(role)
-    if _label(client, name, _BASE_LABEL) == trees.directory.name:
-        return client.images.get(name)
-    progress(f"base {name}: importing the {role} tree")
+            return
+        progress(f"base {foreign}: neither found nor pulled: made from Debian's packages")
+    trees, name = roots(), base_name(role)
+    if _label(client, name, _BASE_LABEL) != trees.directory.name:
+        suite = base_name(role, trees.suite)
+        _keep_hold(client, name)
+        if _label(client, suite, _BASE_LABEL) != trees.directory.name:
+            progress(f"base {name}: importing the {role} tree")
+            _keep_hold(client, suite)
+            _import(client, trees, role)
+        client.images.get(suite).tag(*name.split(":"))
+    if foreign:  # so that the next `up` does not look for it again
+        client.images.get(name).tag(*_instead(role, foreign).split(":"))
+
+
+def outdated_bases(client: docker.DockerClient, role: Role, recipe: Recipe) -> Iterator[str]:
+    """Give the names by which `make_base` will hold the images of ours that lose theirs."""
+    for name in (base_name(role), base_name(role, recipe.archive.suite)):
+        image = _find(client, name)
+        if image and image.labels.get(_BASE_LABEL) != recipe.name:
+            yield replaced_name(name, str(image.id))
+
+
+def make_image(
+    client: docker.DockerClient, plan: Plan, service: str, context: BuildContext, base: Any
+) -> None:
+    """Build a service's image on its base. Raises: StepFailed with the builder's last words."""
+    name = image_name(plan, service)
+    labels = {
+        INSTANCE_LABEL: plan.instance,
+        KIND_LABEL: "image",
+        SERVICE_LABEL: service,
+        DIGEST_LABEL: image_digest(context.digest, base.id),
+    }
     _keep_hold(client, name)
-    _import(client, trees, role)
-    image = client.images.get(base_name(role, trees.suite))
-    image.tag(*name.split(":"))
-    return client.images.get(name)
+    _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
+
+
+def find_image(client: docker.DockerClient, name: str) -> ImageFacts | None:
+    """Give what is known of an image by its name, or None."""
+    image = _find(client, name)
+    return ImageFacts(str(image.id), image.labels.get(DIGEST_LABEL)) if image else None
+
+
+def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
+    """List names of ours that keep hold of an image, but of one that others' containers run on."""
+    used = {
+        one["ImageID"]
+        for one in client.api.containers(all=True)
+        if one["Labels"].get(INSTANCE_LABEL) != instance
+    }
+    return tuple(
+        tag
+        for image, tags in _tagged(client).items()
+        for tag in tags
+        if image not in used and tag.rpartition(":")[2].startswith(REPLACED)
+        if tag.startswith((image_prefix(instance), BASE_PREFIX))
+    )
+
+
+def our_images(
+    client: docker.DockerClient, instance: str
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """List an instance's tags, and build stages and tags of bases when no other has images.
+
+    By tag and never by label: a label is inherited by what others build from ours. What a build
+    leaves, whole or cut short, has no tag; nothing of anybody's with a name is taken for it.
+    """
+    tags = sorted(tag for tags in _tagged(client).values() for tag in tags)
+    mine = tuple(tag for tag in tags if tag.startswith(image_prefix(instance)))
+    if any(is_our_tag(tag) and "/" in tag for tag in tags if tag not in mine):
+        return mine, (), ()
+    stages = (
+        str(one["Id"])
+        for one in client.api.images(filters={"label": KIND_LABEL, "dangling": True})
+        if one["Labels"][KIND_LABEL] in {"build", "base"}
+    )
+    return mine, tuple(stages), tuple(tag for tag in tags if tag.startswith(BASE_PREFIX))
+
+
+def remove_replaced(client: docker.DockerClient, tag: str) -> None:
+    """Let go of an image that was replaced; one that a stranger's container runs on stays."""
+    try:
+        client.images.remove(tag)
+    except ImageNotFound:
+        return
+    except APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:
+            raise
+
+
+def remove_stage(client: docker.DockerClient, identity: str) -> None:
+    """Remove a build stage; one that somebody built from stays."""
+    with suppress(APIError):
+        client.images.remove(identity)
+
+
+def _tagged(client: docker.DockerClient) -> dict[str, list[str]]:
+    return {str(one["Id"]): list(one["RepoTags"] or ()) for one in client.api.images()}
+
+
+def _instead(role: Role, declared: str) -> str:
+    """Name our base as the one that stands in for a declared one."""
+    digest = hashlib.sha256(declared.encode()).hexdigest()[:12]
+    return base_name(role, f"instead-{digest}")
+
+
+def _keep_hold(client: docker.DockerClient, name: str) -> None:
+    """Give the image that is about to lose a name another: images go by their tags alone."""
+    image = _find(client, name)
+    if image:
+        image.tag(*replaced_name(name, str(image.id)).rsplit(":", 1))
 
 
 def _import(client: docker.DockerClient, trees: Roots, role: Role) -> None:

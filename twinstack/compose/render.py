@@ -6,10 +6,14 @@ main in its flat shape; any other plan's files differ only in names, addresses a
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
+
+import yaml
 
 from twinstack.plan import Plan, Replica
 from twinstack.runtimes import Role
@@ -25,6 +29,7 @@ REPLICA_LABEL = "twinstack.replica"
 SERVICE_LABEL = "twinstack.service"
 SHAPE_LABEL = "twinstack.shape"
 BASE_PREFIX = "twinstack-base-"
+REPLACED = "replaced-"
 _MIB = 1024**2
 _DESCRIPTIONS = {
     "nginx": "nginx, the edge load balancer",
@@ -55,6 +60,16 @@ def image_name(plan: Plan, service: str) -> str:
 def image_prefix(instance: str) -> str:
     """Give what the names of an instance's images start with."""
     return f"twinstack-{instance}/"
+
+
+def replaced_name(name: str, image: str) -> str:
+    """Name the image (by id) that is losing its name to a newer build, to remove it by."""
+    return f"{name.rpartition(':')[0]}:{REPLACED}{image.partition(':')[2][:12]}"
+
+
+def image_digest(context: str, base: str) -> str:
+    """Digest what an image is built from: its context's digest and its base's id."""
+    return hashlib.sha256(f"{context} {base}".encode()).hexdigest()[:16]
 
 
 def volume_name(plan: Plan, replica: Replica) -> str:
@@ -119,14 +134,34 @@ def dockerfile_text(plan: Plan, replica: Replica) -> str:
 
 def compose_text(plan: Plan, context: str | None = "..") -> str:
     """Render the compose file; `context` is the build context as seen from it, None for none."""
+    return _compose_text(plan, context, definition_digests(plan))
+
+
+@cache
+def definition_digests(plan: Plan) -> Mapping[str, str]:
+    """Digest all that the compose file says of a replica: its container is replaced if it differs.
+
+    The build context is left out, so the committed file and that of `docker.up` say the same.
+    """
+    nothing = {replica.name: "" for replica in plan.replicas}
+    written = yaml.safe_load(_compose_text(plan, None, nothing))["services"]
+    return {
+        name: hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        for name, said in written.items()
+    }
+
+
+def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -> str:
     return render(
         "docker-compose.yml.j2",
         project=project_name(plan.instance),
         shape=plan.shape,
         mtu=plan.mtu,
         labels=json.dumps({INSTANCE_LABEL: plan.instance}),
-        hosts=[(name, str(address)) for name, address in plan.hosts("docker").items()],
-        services=[_service(plan, replica, context) for replica in plan.replicas],
+        hosts=_hosts(plan, None),
+        services=[
+            _service(plan, replica, context, digests[replica.name]) for replica in plan.replicas
+        ],
         networks=[
             {"key": one.name, "name": one.docker_network, "bridge": one.docker_bridge,
              "subnet": one.docker_subnet, "gateway": one.docker_gateway}
@@ -164,13 +199,30 @@ def _secrets(replicas: Sequence[Replica]) -> Iterator[_Secret]:
             yield _Secret(replica.service, name)
 
 
-def _service(plan: Plan, replica: Replica, context: str | None) -> dict[str, object]:
+def _hosts(plan: Plan, replica: Replica | None) -> list[tuple[str, str]] | None:
+    """Give the names that are looked up in /etc/hosts; None where those of all containers do.
+
+    They are the services' own. A further replica is found by its address, in the registry, and
+    its name is answered by Docker; were it in every container's file, one replica more would
+    replace them all. nginx alone asks by name for each replica that it leads to.
+    """
+    nginx = replica is not None and replica.runtime == "nginx"
+    reached = {flow.destination for flow in plan.flows
+               if nginx and replica and flow.source == replica.service}  # fmt: skip
+    named = [one for one in plan.replicas if one.number == 1 or one.service in reached]
+    if replica and all(one.number == 1 for one in named):
+        return None
+    return [(one.name, str(one.docker_address)) for one in named]
+
+
+def _service(plan: Plan, replica: Replica, context: str | None, digest: str) -> dict[str, object]:
     inherited = dict(replica.launch.environment)
     labels = {
         INSTANCE_LABEL: plan.instance,
         SERVICE_LABEL: replica.service,
         REPLICA_LABEL: replica.name,
         SHAPE_LABEL: plan.shape,
+        DIGEST_LABEL: digest,
     }
     limits = replica.limits
     low = replica.port < _FIRST_FREE_PORT
@@ -182,6 +234,7 @@ def _service(plan: Plan, replica: Replica, context: str | None) -> dict[str, obj
         if context
         else None,
         "labels": json.dumps(labels),
+        "hosts": _hosts(plan, replica),
         "environment": [
             (name, value)
             for name, value in replica.environment_in("docker").items()

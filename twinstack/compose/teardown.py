@@ -1,14 +1,17 @@
-"""Take the Docker world of an instance away, by its labels alone: no plan, no file is needed."""
+"""Take the Docker world of an instance away, by its labels alone: no plan, no file is needed.
+
+`removals` decides the list from what is there; each step of it is taken whatever became of those
+before, and all failures are reported at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import suppress
-from functools import partial
+from pathlib import Path
 
 import docker
 
-from twinstack.compose.bring_up import project_containers
+from twinstack.compose.apply import remove_container, remove_network
 from twinstack.compose.engine import (
     DEFAULT,
     EnginePlace,
@@ -17,97 +20,102 @@ from twinstack.compose.engine import (
     revive,
     stop_engine,
 )
-from twinstack.compose.failures import attempt, told
-from twinstack.compose.images import remove_images
-from twinstack.compose.render import INSTANCE_LABEL, state_directory
+from twinstack.compose.failures import told
+from twinstack.compose.images import remove_stage
+from twinstack.compose.observing import observe_holding
+from twinstack.compose.removals import clean_steps, down_steps
+from twinstack.compose.removals import told as told_of
+from twinstack.compose.steps import Step
+from twinstack.compose.taking import removing
 from twinstack.errors import SeveralFailed
 from twinstack.software.building import remove_tree
 from twinstack.state import Places, locked, remove_run
-from twinstack.world import Progress
-
-STOP_TIMEOUT_S = 10
+from twinstack.world import UNWATCHED, Progress, Watch
 
 
 @told("docker.down")
-def down(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) -> tuple[str, ...]:
+def down(
+    instance: str, *, progress: Progress, place: EnginePlace = DEFAULT, watch: Watch = UNWATCHED
+) -> tuple[str, ...]:
     """Remove containers and networks, data kept, and name them; goes on past failures.
 
     Raises: Locked, SeveralFailed.
     """
-    require_root(f"Docker world {instance}", "it keeps secrets and a lock")
-    with locked(Places(instance), "docker"):
-        revive(place, progress)
-        removed, failures = _down(instance, progress, place)
-    remove_run(Places(instance), "docker")
-    if failures:
-        raise _one(f"docker.down {instance}", failures)
-    return tuple(removed)
+    return _remove("docker.down", instance, place, progress, watch, data=False)
 
 
 @told("docker.clean")
-def clean(instance: str, *, progress: Progress, place: EnginePlace = DEFAULT) -> tuple[str, ...]:
+def clean(
+    instance: str, *, progress: Progress, place: EnginePlace = DEFAULT, watch: Watch = UNWATCHED
+) -> tuple[str, ...]:
     """As `down`; volumes, images, secrets, and an engine that we started and nobody else uses.
 
     Raises: Locked, SeveralFailed.
     """
+    return _remove("docker.clean", instance, place, progress, watch, data=True)
+
+
+def _remove(
+    task: str, instance: str, place: EnginePlace, progress: Progress, watch: Watch, *, data: bool
+) -> tuple[str, ...]:
     require_root(f"Docker world {instance}", "it keeps secrets and a lock")
-    with locked(Places(instance), "docker"):
-        revive(place, progress, unrecorded=True)
-        removed, failures = _down(instance, progress, place)
-        client = connect(place)
-        if client:
-            for volume in client.volumes.list(filters={"label": f"{INSTANCE_LABEL}={instance}"}):
-                name = f"volume {volume.name}"
-                if attempt(failures, name, partial(volume.remove, force=True)):
-                    removed.append(name)
-            removed += remove_images(client, instance, failures)
-            client.close()
-        if not failures:
-            attempt(failures, "engine", lambda: removed.extend(stop_engine(place, progress)))
-        directory = state_directory(instance)
-        if remove_tree(directory):
-            removed.append(f"secrets {directory}")
-        with suppress(OSError):  # the other world may keep its own things there
-            directory.parent.rmdir()
-    remove_run(Places(instance), "docker")
+    removed: list[str] = []
+    failures: list[Exception] = []
+    try:
+        with locked(Places(instance), "docker"):
+            revive(place, progress, unrecorded=data)
+            client = connect(place)
+            holding = observe_holding(client, instance, place, data=data)
+            for step in clean_steps(holding) if data else down_steps(holding):
+                if step.kind == "engine" and failures:
+                    continue  # it is still needed: what did not go is in it
+                with removing(watch, step, failures):
+                    removed += _take(client, instance, place, step, progress)
+            if client:
+                client.close()
+    except KeyboardInterrupt:
+        progress(f"{task}: stopped: what is removed is gone, the rest stays; run it again")
+        raise
     if failures:
-        raise _one(f"docker.clean {instance}", failures)
+        obj = f"{task} {instance}"
+        raise failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)
     return tuple(removed)
 
 
-def remove_networks(
-    client: docker.DockerClient,
+def _take(
+    client: docker.DockerClient | None,
     instance: str,
-    failures: list[Exception],
-    keep: Collection[str] = (),
-) -> list[str]:
-    """Remove an instance's networks but those to keep: another shape's are left after a change."""
-    removed: list[str] = []
-    for network in client.networks.list(filters={"label": f"{INSTANCE_LABEL}={instance}"}):
-        name = f"network {network.name}"
-        if network.name not in keep and attempt(failures, name, network.remove):
-            removed.append(name)
-    return removed
+    place: EnginePlace,
+    step: Step,
+    progress: Progress,
+) -> tuple[str, ...]:
+    """Take a step and name what it removed."""
+    if step.kind in {"file", "secrets"}:
+        remove_tree(Path(step.name))
+        if step.kind == "secrets":
+            with suppress(OSError):  # the other world may keep its own things there
+                Path(step.name).parent.rmdir()
+    elif step.kind == "run files":
+        remove_run(Places(instance), "docker")
+    elif step.kind == "engine":
+        if client:
+            client.close()
+        return stop_engine(place, progress)
+    elif client:
+        _take_from_engine(client, instance, step)
+        progress(f"{step.kind} {step.name}: removed")
+    name = told_of(step)
+    return (name,) if name else ()
 
 
-def _down(
-    instance: str, progress: Progress, place: EnginePlace
-) -> tuple[list[str], list[Exception]]:
-    removed: list[str] = []
-    failures: list[Exception] = []
-    client = connect(place)
-    if client is None:
-        return removed, failures
-    for container in project_containers(client, instance):
-        name = f"container {container.name}"
-        attempt(failures, name, partial(container.stop, timeout=STOP_TIMEOUT_S))
-        if attempt(failures, name, partial(container.remove, force=True, v=True)):
-            removed.append(name)
-            progress(f"{name}: removed")
-    removed += remove_networks(client, instance, failures)
-    client.close()
-    return removed, failures
-
-
-def _one(obj: str, failures: list[Exception]) -> Exception:
-    return failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)
+def _take_from_engine(client: docker.DockerClient, instance: str, step: Step) -> None:
+    if step.kind == "container":
+        remove_container(client, step.name)
+    elif step.kind == "network":
+        remove_network(client, instance, step.name)
+    elif step.kind == "volume":
+        client.api.remove_volume(step.name, force=True)
+    elif step.kind == "build stage":
+        remove_stage(client, step.name)
+    else:
+        client.images.remove(step.name)

@@ -1,6 +1,6 @@
 """The Docker world: bring the plan about on an engine, look at it, take it away.
 
-Compose (by python-on-whales) makes and removes; the Docker SDK looks. Ownership is the label
+`apply` and `teardown` take the steps; the Docker SDK looks. Ownership is the label
 `twinstack.instance`: what does not bear it is never touched.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,24 @@ import docker
 from docker.errors import NotFound
 
 from twinstack.compose import cgroups, teardown
-from twinstack.compose.bring_up import bring_up, observe
-from twinstack.compose.client import compose_client
+from twinstack.compose.apply import Applying
+from twinstack.compose.bring_up import observe
 from twinstack.compose.engine import (
     DEFAULT,
     EnginePlace,
     check_startable,
     connect,
-    ensure_engine,
     require_root,
 )
 from twinstack.compose.failures import told
-from twinstack.compose.images import build_images, remove_replaced
-from twinstack.compose.preflight import check_host
-from twinstack.compose.render import (
-    compose_text,
-    container_name,
-    project_name,
-    secrets_directory,
-    state_directory,
-)
-from twinstack.errors import CannotTell, Missing, SeveralFailed
+from twinstack.compose.render import container_name
+from twinstack.compose.steps import Step
+from twinstack.errors import CannotTell, Missing
 from twinstack.plan import Plan, Replica
 from twinstack.software.facts import software_answer, software_question
-from twinstack.software.roots import Roots, ensure_roots, recipe_for
-from twinstack.software.secrets import ensure_secrets
-from twinstack.software.wheels import ensure_wheelhouse
 from twinstack.state import Places, locked
 from twinstack.topology import WorldName
-from twinstack.world import Endpoint, Process, Progress, ServiceState
+from twinstack.world import UNWATCHED, Endpoint, Process, Progress, ServiceState, Watch
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -57,11 +45,16 @@ class DockerWorld:
     name: WorldName = "docker"
 
     def __init__(
-        self, plan: Plan, place: EnginePlace = DEFAULT, repository: Path = REPOSITORY
+        self,
+        plan: Plan,
+        place: EnginePlace = DEFAULT,
+        repository: Path = REPOSITORY,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.plan = plan
         self.place = place
         self.repository = repository
+        self.watch = watch
 
     @told("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:
@@ -71,42 +64,45 @@ class DockerWorld:
         """
         require_root("Docker world", "it keeps secrets")
         with locked(Places(self.plan.instance), "docker"):
-            return self._build(progress)
+            taken = self._applying(progress).build()
+        return tuple(step.name for step in taken if step.kind == "image")
 
     @told("docker.up")
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every service is healthy.
 
-        Raises: NotOurs before anything is changed; Locked; NotHealthy with the log's tail.
+        What an earlier one left half done, it goes on from. Raises: NotOurs before anything is
+        changed; Locked; StepFailed that names the step; NotHealthy with the log's tail.
         """
-        instance = self.plan.instance
         require_root("Docker world", "it keeps secrets")
-        with locked(Places(instance), "docker"):
-            answering = connect(self.place)
-            if answering is None:
+        with locked(Places(self.plan.instance), "docker"):
+            if connect(self.place) is None:
                 check_startable()
-            check_host(self.plan, answering, self.place.prefix)
-            made = self._build(progress)
-            client = self._client()
-            file = state_directory(instance) / "docker-compose.yml"
-            file.write_text(compose_text(self.plan, context=None), encoding="utf-8")
-            bring_up(client, self._compose(file), self.plan, timeout_s, progress)
-            if made:
-                remove_replaced(client, instance)
-            failures: list[Exception] = []
-            networks = {segment.docker_network for segment in self.plan.segments}
-            teardown.remove_networks(client, instance, failures, keep=networks)
-            if failures:
-                raise SeveralFailed("docker.up", failures)
+            try:
+                self._applying(progress).up(timeout_s)
+            except KeyboardInterrupt:
+                progress("docker.up: stopped half way: what is done stays; invoke docker.up goes "
+                         "on from there, invoke docker.down takes it away")  # fmt: skip
+                raise
         return self.status()
+
+    @told("docker.plan", reading=True)
+    def preview(self) -> tuple[Step, ...]:
+        """List what `up` would do, now; () when all is as planned. Raises: Missing without root."""
+        require_root("Docker world", "it keeps secrets")
+        return self._applying(lambda _line: None).steps(connect(self.place))
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Remove containers and networks, data kept, and name them. Works after any crash."""
-        return teardown.down(self.plan.instance, progress=progress, place=self.place)
+        return teardown.down(
+            self.plan.instance, progress=progress, place=self.place, watch=self.watch
+        )
 
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`; volumes, images, secrets and an engine that we started too."""
-        return teardown.clean(self.plan.instance, progress=progress, place=self.place)
+        return teardown.clean(
+            self.plan.instance, progress=progress, place=self.place, watch=self.watch
+        )
 
     @told("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:
@@ -167,27 +163,14 @@ class DockerWorld:
             answer |= software_answer(done.output.decode(errors="replace"))
         return dict(sorted(answer.items()))
 
-    def _build(self, progress: Progress) -> tuple[str, ...]:
-        made = build_images(
-            ensure_engine(self.place, progress), self.place.url, self.plan, self.repository,
-            lambda: ensure_wheelhouse(self.repository, progress), self._roots(progress), progress,
-        )  # fmt: skip
-        ensure_secrets(secrets_directory(self.plan.instance), self.plan)
-        return made
-
-    def _roots(self, progress: Progress) -> Callable[[], Roots]:
-        accounts = {replica.service: replica.user for replica in self.plan.replicas}
-        return cache(lambda: ensure_roots(recipe_for(accounts), progress))
+    def _applying(self, progress: Progress) -> Applying:
+        return Applying(self.plan, self.place, self.repository, progress, self.watch)
 
     def _client(self) -> docker.DockerClient:
         client = connect(self.place)
         if client is None:
             raise Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
         return client
-
-    def _compose(self, file: Path) -> Any:
-        state = state_directory(self.plan.instance)
-        return compose_client(self.place.url, state, file, project_name(self.plan.instance))
 
     def _container(self, replica: Replica) -> Any:
         name = container_name(self.plan, replica)

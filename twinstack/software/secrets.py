@@ -58,6 +58,23 @@ def ensure_secrets(directory: Path, plan: Plan) -> None:
                 _place(home / name, _value(vault, name), replica.user)
 
 
+def stale_secrets(directory: Path, plan: Plan) -> frozenset[str]:
+    """Name the services of which a secret is missing or not right; changes nothing.
+
+    Raises: Missing without root, who alone may read them.
+    """
+    if os.geteuid() != 0:
+        raise Missing("secrets", "cannot be read", "only root may", "run it with sudo")
+    vault = directory / _VAULT
+    return frozenset(
+        replica.service
+        for replica in plan.replicas
+        for name in replica.secrets
+        if not _is_right(secret_path(directory, replica.service, name), _kept(vault, name),
+                         replica.user)
+    )  # fmt: skip
+
+
 def remove_secrets(directory: Path) -> bool:
     """Remove a world's secrets and say whether there were any."""
     return remove_tree(directory)
@@ -78,17 +95,29 @@ def _value(vault: Path, name: str) -> str:
     return file.read_text()
 
 
+def _kept(vault: Path, name: str) -> str | None:
+    """Give a secret's value, or None when it is yet to be made."""
+    source, derive = _DERIVED.get(name, (name, str))
+    file = vault / source
+    value = file.read_text() if file.exists() else ""
+    return derive(value) if value else None
+
+
+def _is_right(file: Path, value: str | None, owner: int) -> bool:
+    try:
+        now = file.stat()
+        return (file.read_text(), now.st_uid, now.st_mode & 0o777) == (value, owner, 0o400)
+    except FileNotFoundError:
+        return False
+
+
 def _place(file: Path, value: str, owner: int) -> None:
     """Write a file whole or not at all, never readable by anybody else on the way.
 
     A file that is right already is left alone: it may be bound into a running service.
     """
-    try:
-        now = file.stat()
-        if (file.read_text(), now.st_uid, now.st_mode & 0o777) == (value, owner, 0o400):
-            return
-    except FileNotFoundError:
-        pass
+    if _is_right(file, value, owner):
+        return
     fresh = file.with_name(f".{file.name}.new")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)

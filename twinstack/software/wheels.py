@@ -87,6 +87,12 @@ def ensure_wheelhouse(repository: Path, progress: Callable[[str], None]) -> Path
     return house
 
 
+def find_wheelhouse(repository: Path) -> Path | None:
+    """Give the wheelhouse if it is whole and of today's lists; fetches nothing."""
+    house = repository / "wheelhouse"
+    return house if _stamp(house) == _wanted(repository) else None
+
+
 def ensure_software(
     repository: Path, roots: Roots, progress: Callable[[str], None], base: Path = SOFTWARE
 ) -> Software:
@@ -109,8 +115,8 @@ def ensure_software(
 
 def find_software(repository: Path, base: Path = SOFTWARE) -> Software | None:
     """Give the installed software if it is there and of today's content; builds nothing."""
-    house = repository / "wheelhouse"
-    if _stamp(house) != _wanted(repository):
+    house = find_wheelhouse(repository)
+    if house is None:
         return None
     software = Software(base / _name(repository, house))
     return software if software.directory.is_dir() else None

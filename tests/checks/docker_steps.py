@@ -1,0 +1,280 @@
+"""What the checks of the Docker world share: its engine, a child to kill, and snapshots of it.
+
+The engine is the tests' own, in a network namespace that plays the host. Its images are built
+once and stay; each check starts from a state that it makes, and leaves the world down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from docker import DockerClient
+
+from tests.docker.own_engine import (
+    REPOSITORY,
+    RUN,
+    end_engine,
+    make_namespace,
+    place_of,
+    print_nothing,
+    remove_namespace,
+    remove_what_dead_runs_left,
+)
+from tests.docker.own_engine import in_namespace as in_namespace_of
+from twinstack.compose import observing
+from twinstack.compose.engine import connect
+from twinstack.compose.place import EnginePlace
+from twinstack.compose.render import state_directory
+from twinstack.compose.teardown import clean, down
+from twinstack.compose.world import DockerWorld
+from twinstack.errors import TwinstackError
+from twinstack.plan import resolve
+from twinstack.state import Places
+from twinstack.topology import parse
+
+NAME = f"{RUN}-checks"
+PLACE = place_of(NAME)
+INSTANCE = f"dc{RUN}"
+UP_TIMEOUT_S = 90.0
+Edit = Callable[[dict[str, Any]], object]
+
+
+def small(written: dict[str, Any]) -> None:
+    """Declare one replica of each service: every kind of step is left."""
+    service = written["services"]["product-service"]
+    service["replicas"] = 1
+    service["addresses"] = service["addresses"][:1]
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[dict[str, object]]:
+    """Give a host for an engine, and tell how it was; what a check forgot ends the session."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if not shutil.which("dockerd"):
+        pytest.skip("needs dockerd (make setup)")
+    remove_what_dead_runs_left()
+    make_namespace(NAME)
+    try:
+        yield snapshot()
+        clean(INSTANCE, progress=print_nothing, place=PLACE)
+    finally:
+        end_engine(PLACE)
+        remove_namespace(NAME)
+
+
+def in_namespace(*command: str, check: bool = True) -> str:
+    return in_namespace_of(*command, check=check, prefix=PLACE.prefix)
+
+
+def world(shape: str = "flat", edit: Edit = small, instance: str = INSTANCE) -> DockerWorld:
+    written = yaml.safe_load((REPOSITORY / "topology.yml").read_text())
+    edit(written)
+    topology = parse(yaml.safe_dump(written, sort_keys=False))
+    return DockerWorld(resolve(topology, shape, instance), PLACE, REPOSITORY)
+
+
+def up(one: DockerWorld) -> None:
+    states = one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+    assert {state.state for state in states} == {"healthy"}
+
+
+def client_of(place: EnginePlace = PLACE) -> DockerClient:
+    client = connect(place)
+    assert client is not None
+    return client
+
+
+def identities(client: DockerClient) -> dict[str, tuple[str, str]]:
+    """Give each container's id and when it was started, by its name."""
+    return {
+        str(one.name): (str(one.id), str(one.attrs["State"]["StartedAt"]))
+        for one in client.containers.list(all=True, ignore_removed=True)
+    }
+
+
+def snapshot(instance: str = INSTANCE) -> dict[str, object]:
+    """Look at every class of object that a Docker world makes, on its host and in its engine."""
+    with connect_or_none() as client:
+        seen: dict[str, object] = {}
+        if client:
+            seen |= {
+                "containers": identities(client),
+                "networks": sorted((one["Name"], one["Id"]) for one in client.api.networks()),
+                "volumes": sorted(one["Name"] for one in client.api.volumes()["Volumes"] or []),
+                "images": sorted((one["Id"], *sorted(one["RepoTags"] or ()))
+                                 for one in client.api.images()),
+            }  # fmt: skip
+    seen |= {
+        "links": _links(),
+        "addresses": _ip("address", "show"),
+        "routes": _ip("route", "show", "table", "all"),
+        "neighbours": _ip("neigh", "show"),
+        "sockets": in_namespace("ss", "-Hltn"),
+        "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+                   if PLACE.data_root.parent.name in line],
+        "processes": len(_processes()),
+        "run": _tree(Places(instance).run),
+        "state": _tree(state_directory(instance).parent),
+    }  # fmt: skip
+    for family in ("iptables", "ip6tables"):
+        # The order of the engine's own chains is that of their last network: not of the start.
+        seen[family] = sorted(
+            re.sub(r"\[\d+:\d+\]", "", line)
+            for line in in_namespace(f"{family}-save").splitlines()
+            if not line.startswith("#")
+        )
+    return seen
+
+
+def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
+    """Give what is not alike, by its class."""
+    return {name: (before[name], after.get(name)) for name in before
+            if before[name] != after.get(name)}  # fmt: skip
+
+
+@contextmanager
+def connect_or_none() -> Iterator[DockerClient | None]:
+    client = connect(PLACE)
+    try:
+        yield client
+    finally:
+        if client:
+            client.close()
+
+
+def _ip(*words: str) -> list[str]:
+    found = [
+        json.dumps({key: value for key, value in one.items() if "lft" not in key}, sort_keys=True)
+        for one in json.loads(in_namespace("ip", "-j", *words) or "[]")
+    ]
+    return sorted(re.sub(r'"valid_life_time": \d+|"preferred_life_time": \d+', "", one)
+                  for one in found)  # fmt: skip
+
+
+def _links() -> list[tuple[str, ...]]:
+    found = json.loads(in_namespace("ip", "-j", "link", "show"))
+    return sorted((one["ifname"], one["link_type"], str(one["mtu"])) for one in found)
+
+
+def _processes() -> list[int]:
+    cgroups = Path("/sys/fs/cgroup").glob(f"*/{PLACE.cgroup_parent.strip('/')}*/**/cgroup.procs")
+    return sorted({int(pid) for file in cgroups for pid in _read(file).split()})
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _tree(directory: Path) -> list[str]:
+    """List the files; secrets are data, and stay."""
+    found = (path for path in directory.rglob("*") if "secrets" not in path.parts)
+    return sorted(str(path) for path in found if not path.is_dir())
+
+
+Fault = str  # before, after: killed there; during: a call of the step's own fails
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a command is struck: at the step of a title, and how."""
+
+    title: str
+    fault: Fault
+
+
+class Striker:
+    """A watch that writes down the steps it is told of, and strikes at one of them."""
+
+    def __init__(self, log: Path | None = None, point: Point | None = None) -> None:
+        self.log = log
+        self.point = point
+
+    def before(self, step: str) -> None:
+        if self.log:
+            with self.log.open("a") as file:
+                file.write(f"{step}\n")
+        self._strike("before", step)
+
+    def during(self, step: str) -> None:
+        if self.point == Point(step, "during"):
+            raise OSError(5, f"made to fail: {step}")
+
+    def after(self, step: str) -> None:
+        self._strike("after", step)
+
+    def _strike(self, fault: Fault, step: str) -> None:
+        if self.point == Point(step, fault):
+            os.killpg(0, signal.SIGKILL)
+
+
+def run_child(
+    verb: str, shape: str, log: Path, point: Point | None = None, lacking: str | None = None
+) -> int:
+    """Run a command of the world in a process group of its own; give its exit code.
+
+    `lacking`: what the child at its first look does not see.
+    """
+    words = {
+        "verb": verb, "shape": shape, "log": str(log), "instance": INSTANCE, "place": NAME,
+        "point": [point.title, point.fault] if point else None, "lacking": lacking,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.checks.docker_steps", json.dumps(words)],
+        cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        start_new_session=True, timeout=UP_TIMEOUT_S * 2, check=False,
+    )  # fmt: skip
+    assert done.returncode in {0, 1, -signal.SIGKILL}, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode
+
+
+def _child(words: dict[str, Any]) -> None:
+    """Be the command: on the parent's engine and instance, in a process of its own."""
+    instance, place = words["instance"], place_of(words["place"])
+    point = Point(*words["point"]) if words["point"] else None
+    watch = Striker(Path(words["log"]), point)
+    if words["lacking"]:
+        _overlook(words["lacking"])
+    try:
+        if words["verb"] == "up":
+            one = world(words["shape"], instance=instance)
+            one.place, one.watch = place, watch
+            one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+        else:  # without a plan: as when the topology is gone
+            verb = {"down": down, "clean": clean}[words["verb"]]
+            verb(instance, progress=print_nothing, place=place, watch=watch)
+    except TwinstackError as error:
+        sys.exit(str(error))
+
+
+def _overlook(name: str) -> None:
+    """Let the first look not find the root trees, or the wheelhouse."""
+    seeing = getattr(observing, name)
+    looks: list[object] = []
+
+    def see(*words: object) -> object:
+        looks.append(words)
+        return seeing(*words) if len(looks) > 1 else None
+
+    setattr(observing, name, see)
+
+
+if __name__ == "__main__":
+    _child(json.loads(sys.argv[1]))

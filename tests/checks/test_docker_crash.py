@@ -1,0 +1,268 @@
+"""`docker.up` and `docker.down` struck at every step: `down` clears it, and `up` converges.
+
+Each step of a list is struck in three ways: its whole process group is killed with SIGKILL just
+before it, just after it, and a call of its own fails. Where compose takes the step, it waits at the
+gate meanwhile (`twinstack/compose/gate.py`), and is killed with the rest. The lists are those that
+the pure functions decide beforehand; what the watch is told of must be the very same steps.
+
+The states that `up` starts from, so that every kind of step is in some list: nothing (but images),
+containers of another shape, a base of another content, an engine that has died. Root trees and
+wheels are there all the time, and only overlooked once, so that their steps are taken: what they
+make is whole or absent by a rename, which is theirs to test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.checks.docker_steps import (
+    INSTANCE,
+    PLACE,
+    Fault,
+    Point,
+    client_of,
+    connect_or_none,
+    difference,
+    run_child,
+    snapshot,
+    up,
+    world,
+)
+from tests.docker.own_engine import import_sleep, print_nothing
+from twinstack.compose.observing import observe_holding
+from twinstack.compose.record import start_ticks
+from twinstack.compose.removals import clean_steps, down_steps
+from twinstack.compose.render import base_name, state_directory
+from twinstack.compose.steps import Step
+from twinstack.compose.teardown import clean, down
+from twinstack.software.building import remove_tree
+from twinstack.state import Places
+
+pytestmark = pytest.mark.docker
+FAULTS = ("before", "after", "during")
+SHAPE = "tiered"
+KILLED = -signal.SIGKILL
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def built(docker_host: object) -> Iterator[None]:
+    """Build the images once; they stay from point to point."""
+    world(SHAPE).build(progress=print_nothing)
+    yield
+    clean(INSTANCE, progress=print_nothing, place=PLACE)
+
+
+def nothing() -> None:
+    """Leave only the images."""
+    down(INSTANCE, progress=print_nothing, place=PLACE)
+    client = client_of()
+    for volume in client.volumes.list(filters={"label": f"twinstack.instance={INSTANCE}"}):
+        volume.remove()
+    remove_tree(state_directory(INSTANCE))
+
+
+def another_shape() -> None:
+    """Leave the flat shape, its containers created and one started."""
+    nothing()
+    start = next(step for step in world("flat").preview() if step.act == "start")
+    assert run_child("up", "flat", Path(os.devnull), Point(start.title, "after")) == KILLED
+
+
+def another_content() -> None:
+    """Let nginx' base be of something else, as after an upgrade of the host's packages."""
+    nothing()
+    import_sleep(client_of(), base_name("nginx"), "twinstack.kind=base", f"at={time.time_ns()}")
+
+
+def dead_engine() -> None:
+    """Kill the engine: the next command finds none."""
+    nothing()
+    pid = json.loads(PLACE.record.read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    while start_ticks(pid):
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A state that `up` starts from, and the kinds of steps that are struck from there.
+
+    `lacking` is what its first look does not find.
+    """
+
+    name: str
+    make: Callable[[], None]
+    kinds: frozenset[str]
+    lacking: str | None = None
+
+    def steps(self) -> tuple[Step, ...]:
+        """Make the state and list what `up` will do, of these kinds. Without a look, ask nobody."""
+        self.make()
+        if self.kinds <= _FIRST.keys():
+            return tuple(_FIRST[kind] for kind in self.kinds)
+        return tuple(step for step in world(SHAPE).preview() if kind_of(step) in self.kinds)
+
+
+def kind_of(step: Step) -> str:
+    return f"{step.kind}: {step.act}"
+
+
+#: After one of these all is decided anew; it is there only for whoever overlooks something.
+_FIRST = {
+    kind_of(step): step
+    for step in (Step("engine", "", "start"), Step("root trees", "", "make"),
+                 Step("wheelhouse", "", "fetch"))
+}  # fmt: skip
+STARTS = (
+    Start("nothing but images", nothing, frozenset(
+        {"secrets: write", "file: write", "network: create", "volume: create",
+         "container: create", "container: attach", "container: start"})),
+    Start("another shape", another_shape, frozenset({"container: remove", "network: remove"})),
+    Start("another base", another_content, frozenset(
+        {"base: make", "image: build", "image: remove"})),
+    Start("a dead engine", dead_engine, frozenset({"engine: start"})),
+    Start("no root trees", another_content, frozenset({"root trees: make"}), "find_roots"),
+    Start("no wheelhouse", nothing, frozenset({"wheelhouse: fetch"}), "find_wheelhouse"),
+)  # fmt: skip
+
+
+def chosen(steps: Sequence[Step], full: bool, chance: random.Random) -> list[tuple[int, Fault]]:
+    """Give every step's place in the list with every fault, or one for each kind of step."""
+    if full:
+        return [(place, fault) for place in range(len(steps)) for fault in FAULTS]
+    kinds: dict[str, list[int]] = {}
+    for place, step in enumerate(steps):
+        kinds.setdefault(kind_of(step), []).append(place)
+    return [(chance.choice(places), chance.choice(FAULTS)) for places in kinds.values()]
+
+
+def strike(verb: str, point: Point, log: Path, lacking: str | None = None) -> None:
+    """Run a command, strike it, and see that it was struck."""
+    log.unlink(missing_ok=True)
+    code = run_child(verb, SHAPE, log, point, lacking)
+    assert code == (1 if point.fault == "during" else KILLED), point
+    assert point.title in log.read_text().splitlines(), point
+
+
+def see_that_down_clears(base: dict[str, object], point: Point, log: Path) -> None:
+    """Take the world down twice, from a process without a plan, and look for what is left."""
+    assert run_child("down", SHAPE, log) == 0, point
+    assert down(INSTANCE, progress=print_nothing, place=PLACE) == (), point
+    left = difference(base, snapshot())
+    # Data stay: images, those half replaced too, and the volume.
+    volumes = set(snapshot()["volumes"]) - set(base["volumes"])  # type: ignore[call-overload]
+    assert volumes <= {f"twinstack-{INSTANCE}-postgres-db-data"}, point
+    assert left.keys() <= {"images", "volumes"}, (point, left)
+
+
+def see_that_up_converges(images: set[str]) -> None:
+    """Bring the world up; nothing is left to do then, and no image that was half replaced."""
+    up(world(SHAPE))
+    assert world(SHAPE).preview() == ()
+    assert names_of_images() == images
+    unnamed = client_of().api.images(filters={"dangling": True})
+    assert {(one["Labels"] or {}).get("twinstack.kind") for one in unnamed} <= {"build"}
+
+
+def names_of_images() -> set[str]:
+    return {tag for image in client_of().api.images() for tag in image["RepoTags"] or ()}
+
+
+@pytest.fixture(scope="module")
+def base(built: None) -> tuple[dict[str, object], set[str]]:
+    """Give how the host is when the world is down, and the names of all images."""
+    up(world(SHAPE))
+    nothing()
+    return snapshot(), names_of_images()
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda one: one.name)
+def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
+    base: tuple[dict[str, object], set[str]], start: Start, full: bool,
+    tell: Callable[[str], None], tmp_path: Path,
+):  # fmt: skip
+    before, images = base
+    count = len(start.steps())
+    points = chosen(start.steps(), full, random.Random(f"{SEED} {start.name}"))
+    for place, fault in points:
+        point = Point(start.steps()[place].title, fault)
+        strike("up", point, tmp_path / "log", start.lacking)
+        see_that_down_clears(before, point, tmp_path / "log")
+        if full:
+            see_that_up_converges(images)
+    see_that_up_converges(images)
+    assert not full or len(points) == count * len(FAULTS)
+    tell(f"docker.up from {start.name}: points injected: {len(points)} of {count} steps × "
+         f"{len(FAULTS)}")  # fmt: skip
+
+
+def test_down_struck_at_a_step_is_taken_up_by_the_next(
+    base: tuple[dict[str, object], set[str]], full: bool, tell: Callable[[str], None],
+    tmp_path: Path,
+):  # fmt: skip
+    before, images = base
+    up(world(SHAPE))
+    steps = holding_steps()
+    points = chosen(steps, full, random.Random(SEED))
+    for place, fault in points:
+        point = Point(steps[place].title, fault)
+        if full or point.title not in {step.title for step in holding_steps()}:
+            up(world(SHAPE))  # an earlier point took it away
+        strike("down", point, tmp_path / "log")
+        if full:
+            see_that_down_clears(before, point, tmp_path / "log")
+    see_that_down_clears(before, point, tmp_path / "log")
+    see_that_up_converges(images)
+    assert not full or len(points) == len(steps) * len(FAULTS)
+    tell(f"docker.down: points injected: {len(points)} of {len(steps)} steps × {len(FAULTS)}")
+
+
+def holding_steps(*, data: bool = False) -> tuple[Step, ...]:
+    """List what `down`, or `clean`, will do, now."""
+    with connect_or_none() as client:
+        holding = observe_holding(client, INSTANCE, PLACE, data=data)
+    # A command holds its lock while it looks; from here there is none.
+    holding = replace(holding, run=(str(Places(INSTANCE).run),))
+    return clean_steps(holding) if data else down_steps(holding)
+
+
+def test_what_is_done_is_what_was_decided_step_by_step(
+    base: tuple[dict[str, object], set[str]], tmp_path: Path
+):
+    states = ((another_shape, "up"), (lambda: None, "down"), (another_content, "up"))
+    for make, verb in states:
+        make()
+        decided = world(SHAPE).preview() if verb == "up" else holding_steps()
+        log = tmp_path / "log"
+        log.unlink(missing_ok=True)
+        assert run_child(verb, SHAPE, log) == 0
+        assert sorted(log.read_text().splitlines()) == sorted(step.title for step in decided)
+    assert world(SHAPE).preview() == ()
+
+
+@pytest.mark.long
+def test_clean_killed_at_every_step_in_turn_ends_with_nothing(
+    base: tuple[dict[str, object], set[str]], tell: Callable[[str], None],
+    tmp_path: Path, docker_host: dict[str, object],
+):  # fmt: skip
+    up(world(SHAPE))
+    steps = holding_steps(data=True)
+    for step in steps:
+        for fault in ("before", "after"):
+            strike("clean", Point(step.title, fault), tmp_path / "log")
+    assert run_child("clean", SHAPE, tmp_path / "log") == 0
+    assert difference(docker_host, snapshot()) == {}
+    tell(f"docker.clean: killed before and after each of {len(steps)} steps, one after the other")
+    world(SHAPE).build(progress=print_nothing)
