@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.observed import parse_status
 from twinstack.errors import CannotTell
+from twinstack.procfs import parse_status
 from twinstack.runtimes import NGINX_CONF, REDIS_CONF
 
 CONFIGS = (NGINX_CONF, REDIS_CONF)

@@ -276,7 +276,7 @@ def _in_kind(first: Facts, second: Facts) -> list[Difference]:
             "health": "no probe runs unless status is asked",
             "homes": "one address a replica; the host routes between tiers",
             "names": "/etc/hosts",
-            "kinds": "network and mount",
+            "kinds": "network, mount, IPC and UTS",
         },
         "docker": {
             "path": "veth, Docker's bridge and its rules",

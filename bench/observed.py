@@ -1,7 +1,8 @@
 """What a running process is held to, as the kernel sees it: limits, seccomp, mounts, output.
 
 Read from /proc and the cgroup file systems of the host, in the same way for both worlds, so that
-"the limits are alike" is observed and not remembered. Parsers are pure.
+"the limits are alike" is observed and not remembered. Parsers are pure; those of limits are in
+twinstack/procfs.py.
 
 Source: proc(5), cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2 of the kernel.
 """
@@ -12,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell
+from twinstack.procfs import held, levels, parse_cgroup, parse_hierarchies, parse_status
 from twinstack.world import World
-
-#: cgroup v1 writes "no limit" as the largest page-aligned number.
-_NO_MEMORY_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +40,6 @@ class Confinement:
     stdout: str
 
 
-def parse_status(text: str) -> dict[str, str]:
-    """Read /proc/PID/status."""
-    rows = (line.partition(":") for line in text.splitlines())
-    return {key: value.strip() for key, _, value in rows}
-
-
-def parse_cgroup(text: str) -> dict[str, str]:
-    """Read /proc/PID/cgroup: each controller's path; the unified hierarchy's under ""."""
-    found = {}
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            found[controller] = path
-    return found
-
-
-def parse_hierarchies(mountinfo: str) -> dict[str, Path]:
-    """Find where each controller is mounted; cgroup v2 under ""."""
-    found: dict[str, Path] = {}
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = right.split(" ", 2)
-        place = Path(left.split(" ")[4])
-        if kind == "cgroup2":
-            found.setdefault("", place)
-        elif kind == "cgroup":
-            for option in options.split(","):
-                found.setdefault(option, place)
-    return found
-
-
 def parse_mount(mountinfo: str, place: str) -> str:
     """Name the file system mounted at a place in a process's root, or "part of its root"."""
     kinds = [
@@ -80,18 +48,6 @@ def parse_mount(mountinfo: str, place: str) -> str:
         if line.split(" ")[4] == place
     ]
     return kinds[-1] if kinds else "part of its root"
-
-
-def parse_quota(text: str) -> tuple[float | None, int | None]:
-    """Read cpu.max: cores and the period in microseconds."""
-    quota, period = text.split()
-    return (None if quota == "max" else int(quota) / int(period)), int(period)
-
-
-def parse_limit(text: str) -> int | None:
-    """Read memory.max, memory.limit_in_bytes or pids.max."""
-    word = text.strip()
-    return None if word == "max" or int(word) >= _NO_MEMORY_LIMIT else int(word)
 
 
 def parse_open_files(text: str) -> str:
@@ -120,14 +76,8 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
     proc = Path("/proc") / str(pid)
     try:
         status = parse_status((proc / "status").read_text(encoding="utf-8", errors="replace"))
-        groups = parse_cgroup((proc / "cgroup").read_text(encoding="utf-8"))
         mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="replace")
-        hierarchies = parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
-        cpus, period_us = _cpu(groups, hierarchies)
-        memory = _least(groups, hierarchies, "memory", "memory.limit_in_bytes", "memory.max")
-        swap = _least(
-            groups, hierarchies, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max"
-        )
+        limits = held(pid)
         open_files = parse_open_files((proc / "limits").read_text(encoding="ascii"))
         stdout = str((proc / "fd" / "1").readlink())
     except (OSError, ValueError) as error:
@@ -135,12 +85,12 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
             f"process {pid}", "cannot be looked at", str(error), "run as root, while it is up"
         ) from error
     return Confinement(
-        cpus=cpus,
-        period_us=period_us,
-        memory_bytes=memory,
-        swap_bytes=swap,
+        cpus=limits.cpus,
+        period_us=limits.period_us,
+        memory_bytes=limits.memory_bytes,
+        swap_bytes=limits.swap_bytes,
         open_files=open_files,
-        pids=_least(groups, hierarchies, "pids", "pids.max", "pids.max"),
+        pids=limits.pids,
         seccomp={"0": "none", "1": "strict", "2": "filter"}.get(status.get("Seccomp", ""), "?"),
         no_new_privs=status.get("NoNewPrivs") == "1",
         capabilities=status.get("CapEff", "?"),
@@ -159,7 +109,7 @@ def throttled_us(pid: int) -> int:
     try:
         groups = parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(encoding="utf-8"))
         hierarchies = parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
-        for level in _levels(groups, hierarchies, "cpu")[:1]:
+        for level in levels(groups, hierarchies, "cpu")[:1]:
             return parse_throttled((level / "cpu.stat").read_text(encoding="ascii"))
     except OSError as error:
         raise CannotTell(f"process {pid}", "cannot be looked at", str(error)) from error
@@ -172,40 +122,3 @@ def parse_throttled(text: str) -> int:
     if "throttled_usec" in found:
         return int(found["throttled_usec"])
     return int(found.get("throttled_time", "0")) // 1000
-
-
-def _levels(groups: dict[str, str], hierarchies: dict[str, Path], controller: str) -> list[Path]:
-    """List a process's cgroup directories, its own first; v1's where the controller is there."""
-    key = controller if controller in groups and controller in hierarchies else ""
-    if key not in groups or key not in hierarchies:
-        return []
-    inner = Path(groups[key].lstrip("/"))
-    return [hierarchies[key] / one for one in (inner, *inner.parents)]
-
-
-def _least(
-    groups: dict[str, str], hierarchies: dict[str, Path], controller: str, v1: str, v2: str
-) -> int | None:
-    found = []
-    for level in _levels(groups, hierarchies, controller):
-        for name in {v1, v2}:
-            if (level / name).is_file():
-                limit = parse_limit((level / name).read_text(encoding="ascii"))
-                found += [] if limit is None else [limit]
-    return min(found, default=None)
-
-
-def _cpu(groups: dict[str, str], hierarchies: dict[str, Path]) -> tuple[float | None, int | None]:
-    found: list[tuple[float, int]] = []
-    for level in _levels(groups, hierarchies, "cpu"):
-        if (level / "cpu.max").is_file():
-            cpus, period_us = parse_quota((level / "cpu.max").read_text(encoding="ascii"))
-        elif (level / "cpu.cfs_quota_us").is_file():
-            quota = (level / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
-            period = (level / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
-            cpus, period_us = parse_quota(f"{'max' if quota == '-1' else quota} {period}")
-        else:
-            continue
-        if cpus is not None and period_us is not None:
-            found.append((cpus, period_us))
-    return min(found, default=(None, None))

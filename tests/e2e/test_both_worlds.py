@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 
 import pytest
 
+from tests.bpf import ALLOW, ENOSYS, EPERM, filter_of
 from tests.sandbox import HOST_ADDRESS, Sandbox, snapshot
+from twinstack.namespaces import seccomp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
 
@@ -53,6 +56,46 @@ def test_only_the_edge_is_open_to_other_machines(both: Sandbox) -> None:
     inner = f"http://{HOST_ADDRESS}:{found['api-gateway']}/health"
     refused = both.run("curl", "-sS", "--max-time", "3", inner, where="internet", check=False)
     assert refused.returncode != 0
+
+
+def test_both_worlds_hold_every_process_at_the_declared_level(both: Sandbox) -> None:
+    told = both.invoke("policy.confinement", "--json", check=False)
+    found = json.loads(told.stdout)["worlds"]
+    assert {name: one["weaknesses"] for name, one in found.items()} == {"net": [], "docker": []}
+    assert told.returncode == 0
+    for one in found.values():
+        assert len(one["replicas"]) == 9
+        assert sum(len(replica["processes"]) for replica in one["replicas"]) >= 18
+
+
+def test_no_call_is_open_in_a_namespace_that_is_closed_in_a_container(both: Sandbox) -> None:
+    pids = both.run("docker", "ps", "--quiet", "--filter", "name=redis-cache").stdout.split()
+    inspect = ("docker", "inspect", "--format", "{{.State.Pid}}", *pids)
+    theirs = filter_of(int(both.run(*inspect).stdout))
+    ours = filter_of(both.status()["redis-cache"]["pid"])
+    assert ours.code == bytes.fromhex(seccomp.compiled().program)
+    resolve = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name
+    arguments = {resolve(name.encode()): several for name, several in (
+        ("clone", [0x003D0F00, *(0x11 | 1 << bit for bit in range(8, 32))]),
+        ("socket", range(64)),
+        ("personality", [0, 8, 0x20000, 0x20008, 0x400000, 0xFFFFFFFF]),
+    )}  # fmt: skip
+    weaker: set[int] = set()
+    stricter: set[int] = set()
+    for number in range(512):
+        for argument in arguments.get(number, [0]):
+            mine, other = ours.decide(number, argument), theirs.decide(number, argument)
+            if ALLOW not in {mine, other}:
+                assert mine in {EPERM, ENOSYS}
+            elif mine != other:
+                (weaker if mine == ALLOW else stricter).add(number)
+    assert weaker == set()
+    # Tracing, io_uring, AF_VSOCK; and what engines after 20.10 let through.
+    known = ("ptrace", "process_vm_readv", "process_vm_writev", "io_uring_setup", "io_uring_enter",
+             "io_uring_register", "socket", "name_to_handle_at", "pkey_alloc", "pkey_free",
+             "pkey_mprotect")  # fmt: skip
+    assert stricter <= {resolve(name.encode()) for name in known} | set(seccomp.NEWER)
+    assert resolve(b"ptrace") in stricter
 
 
 def test_the_benchmark_compares_them_and_keeps_its_result(both: Sandbox) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import observed
+from twinstack import procfs
 from twinstack.errors import CannotTell
 
 MOUNTS = """\
@@ -26,14 +27,14 @@ def hierarchy(root: Path, files: dict[str, str]) -> None:
 
 
 def test_hierarchies_of_a_hybrid_host_are_found_by_controller() -> None:
-    found = observed.parse_hierarchies(MOUNTS)
+    found = procfs.parse_hierarchies(MOUNTS)
     assert found["cpu"] == Path("/sys/fs/cgroup/cpu,cpuacct")
     assert found["memory"] == Path("/sys/fs/cgroup/memory")
     assert found[""] == Path("/sys/fs/cgroup/unified")
 
 
 def test_cgroup_of_each_controller_is_read() -> None:
-    found = observed.parse_cgroup("4:cpu,cpuacct:/a\n3:memory:/b\n0::/c:d\n")
+    found = procfs.parse_cgroup("4:cpu,cpuacct:/a\n3:memory:/b\n0::/c:d\n")
     assert found == {"cpu": "/a", "cpuacct": "/a", "memory": "/b", "": "/c:d"}
 
 
@@ -48,7 +49,7 @@ def test_mount_names_its_file_system() -> None:
     [("50000 100000", (0.5, 100_000)), ("max 100000\n", (None, 100_000))],
 )
 def test_quota_is_read_in_cores(text: str, expected: tuple[float | None, int]) -> None:
-    assert observed.parse_quota(text) == expected
+    assert procfs.parse_quota(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_quota_is_read_in_cores(text: str, expected: tuple[float | None, int]) -
     [("max\n", None), ("64\n", 64), ("9223372036854771712\n", None), ("134217728\n", 1 << 27)],
 )
 def test_limit_that_is_none_is_none(text: str, expected: int | None) -> None:
-    assert observed.parse_limit(text) == expected
+    assert procfs.parse_limit(text) == expected
 
 
 def test_tightest_limit_of_all_levels_holds(tmp_path: Path) -> None:
@@ -66,8 +67,8 @@ def test_tightest_limit_of_all_levels_holds(tmp_path: Path) -> None:
          "cpu.max": "20000 100000"},
     )  # fmt: skip
     groups, places = {"": "/a"}, {"": tmp_path}
-    assert observed._least(groups, places, "memory", "memory.limit_in_bytes", "memory.max") == 100
-    assert observed._cpu(groups, places) == (0.2, 100_000)
+    assert procfs.least(groups, places, "memory", "memory.limit_in_bytes", "memory.max") == 100
+    assert procfs.cpu(groups, places) == (0.2, 100_000)
 
 
 def test_limits_of_version_1_are_read_from_their_own_files(tmp_path: Path) -> None:
@@ -79,12 +80,12 @@ def test_limits_of_version_1_are_read_from_their_own_files(tmp_path: Path) -> No
     )  # fmt: skip
     groups = {"cpu": "/a", "memory": "/a", "": "/"}
     places = {"cpu": tmp_path / "cpu", "memory": tmp_path / "memory", "": tmp_path / "unified"}
-    assert observed._cpu(groups, places) == (0.5, 100_000)
-    assert observed._least(groups, places, "memory", "memory.limit_in_bytes", "memory.max") == 1000
+    assert procfs.cpu(groups, places) == (0.5, 100_000)
+    assert procfs.least(groups, places, "memory", "memory.limit_in_bytes", "memory.max") == 1000
 
 
 def test_a_process_without_limits_has_none() -> None:
-    assert observed._cpu({}, {}) == (None, None)
+    assert procfs.cpu({}, {}) == (None, None)
 
 
 def test_confinement_of_this_very_process_can_be_told() -> None:
@@ -104,9 +105,9 @@ def test_swap_limit_is_read_from_the_file_that_the_kernel_has(tmp_path: Path) ->
         {"v1/a/memory.memsw.limit_in_bytes": "500", "v2/a/memory.swap.max": "0", "none/a/x": ""},
     )
     words = ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
-    assert observed._least({"memory": "/a"}, {"memory": tmp_path / "v1"}, *words) == 500
-    assert observed._least({"": "/a"}, {"": tmp_path / "v2"}, *words) == 0
-    assert observed._least({"": "/a"}, {"": tmp_path / "none"}, *words) is None
+    assert procfs.least({"memory": "/a"}, {"memory": tmp_path / "v1"}, *words) == 500
+    assert procfs.least({"": "/a"}, {"": tmp_path / "v2"}, *words) == 0
+    assert procfs.least({"": "/a"}, {"": tmp_path / "none"}, *words) is None
 
 
 def test_open_files_limit_is_read() -> None:
