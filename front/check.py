@@ -7,7 +7,7 @@ import sys
 
 from invoke.context import Context
 
-from front.answering import checking, end, root, task
+from front.answering import JSON, answer, checking, end, root, say, task
 from twinstack import stack
 
 
@@ -45,9 +45,34 @@ def check_transitions(context: Context) -> None:
     _run(context, "transitions", "transitions")
 
 
+@task(help={"rounds": "of twinstack and the floor", "slow-rounds": "of shell and Mininet",
+            "shell-rounds": "of the shell at 1,000", "seed": "of the order", **JSON})  # fmt: skip
+@checking
+def check_scale(
+    context: Context, rounds: int = 10, slow_rounds: int = 6, shell_rounds: int = 3,
+    seed: int = -1, json: bool = False,
+) -> None:  # fmt: skip
+    """Bring up to 1,000 namespaces up and down beside the kernel's floor, a shell and Mininet."""
+    from bench import questions
+    from bench.provisioning import run
+
+    root("check.scale")
+    if not json:  # what comes about is as planned, before how fast: it prints a report of its own
+        _run(context, "scale", "scale")
+    found = run.ask_scale(
+        rounds=rounds, slow_rounds=slow_rounds, shell_rounds=shell_rounds,
+        seed=None if seed < 0 else seed, progress=say,
+    )  # fmt: skip
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+    end(run.code(found))
+
+
 #: The collection `check`, by the word after its dot.
 TASKS = {
     "residue": check_residue,
     "crash": check_crash,
     "transitions": check_transitions,
+    "scale": check_scale,
 }

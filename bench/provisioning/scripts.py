@@ -1,0 +1,41 @@
+"""The plan in plain commands the other way round, and as a list of hosts for Mininet; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from twinstack.namespaces.steps import Bridge, Namespace, NetworkStep, Rules, Sysctl, VethPair
+
+
+def down(steps: Sequence[NetworkStep]) -> str:
+    """Write the inverse of the script of `net.plan --script`, in its order the other way round."""
+    hooks = [step.hook for step in steps if isinstance(step, Rules)]
+    lines = ["#!/bin/sh", "set -eu"]
+    for step in reversed(steps):
+        lines += _inverse(step)
+    # A chain goes last: another one of ours may lead to it.
+    lines += [f"iptables -t {hook.table} -X {hook.chain}" for hook in hooks]
+    return "\n".join([*lines, "umount /run/netns", "rmdir /run/netns", ""])
+
+
+def _inverse(step: NetworkStep) -> Iterator[str]:
+    match step:
+        case VethPair():
+            yield f"ip link delete dev {step.host_end}"
+        case Namespace():
+            yield f"ip netns delete {step.namespace}"
+        case Bridge():
+            yield f"ip link delete dev {step.link}"
+        case Sysctl(held=True):
+            yield f"sysctl -qw {step.key}=0"
+        case Rules(hook):
+            start = f"iptables -t {hook.table}"
+            if hook.jump:
+                yield f"{start} -D {hook.jump.removeprefix('-A ')}"
+            yield f"{start} -F {hook.chain}"
+
+
+def hosts(steps: Sequence[NetworkStep]) -> str:
+    """Write NAME ADDRESS/LENGTH GATEWAY for each namespace."""
+    pairs = [step for step in steps if isinstance(step, VethPair)]
+    return "".join(f"{one.namespace} {one.address} {one.gateway}\n" for one in pairs)
