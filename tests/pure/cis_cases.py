@@ -85,6 +85,11 @@ def with_volume(rule: str, said: str, **options: str) -> Bad:
     return document(rule, said, change)
 
 
+def volume(raw: Raw, **keys: Any) -> None:
+    raw["volumes"]["sly"] = keys
+    raw["services"][SERVICE]["volumes"] = ["sly:/srv/x"]
+
+
 def with_network(rule: str, said: str, **keys: Any) -> Bad:
     def change(raw: Raw) -> None:
         raw["networks"]["sly"] = keys
@@ -181,6 +186,11 @@ def bridge_by_name(raw: Raw) -> None:
     raw["services"][SERVICE]["networks"] = {"bridge": None}
 
 
+def default_is_bridge(raw: Raw) -> None:
+    raw["networks"]["default"] = {"external": True, "name": "bridge"}
+    del raw["services"][SERVICE]["networks"]
+
+
 NNP = "no-new-privileges"
 LOGS = {"driver": "json-file", "options": {"max-size": "1m", "max-file": "2"}}
 
@@ -207,7 +217,9 @@ VARIANTS = (
     with_build("4.2", "build.args: BASE=evil:1", args=["BASE=evil:1"]),
     with_build("4.2", "build.context: https://x/y.git", context="https://x/y.git"),
     with_build("4.2", "build.additional_contexts", additional_contexts={"a": "docker-image://x"}),
-    service("4.2", "neither image nor build", build=None, image=None),
+    service("4.2", "image: None", image=None),
+    service("4.2", "image: evil/order-service:latest", image="evil/order-service:latest"),
+    service("4.2", "image: nginx", image="nginx", build=None),
     line("4.3", "apt-get install", "RUN apt-get update && apt-get install -y curl"),
     line("4.3", "apk add", "RUN apk add --no-cache curl"),
     line("4.3", "dnf -y install", "RUN [\"dnf\", \"-y\", \"install\", \"vim\"]"),
@@ -345,6 +357,9 @@ VARIANTS = (
     service("5.30", "network_mode: bridge", network_mode="bridge", networks=None),
     with_network("5.30", "network sly is Docker's default", external=True, name="bridge"),
     with_network("5.30", "network sly is Docker's default", external={"name": "bridge"}),
+    with_network("5.30", "network sly is Docker's default",
+                 driver_opts={"com.docker.network.bridge.name": "docker0"}),
+    document("5.30", "network default is Docker's default", default_is_bridge),
     document("5.30", "network bridge is Docker's default", bridge_by_name),
     service("5.31", "userns_mode: host", userns_mode="host"),
     service("5.32", "mounts /var/run/docker.sock", volumes=["/var/run/docker.sock:/x"]),
@@ -371,6 +386,8 @@ VARIANTS = (
     service("T1", "${X} is what", command=["x", "${X}"]),
     service("T1", "${X} is what", labels={"${X}": "y"}),
     service("T1", "$USER is what the environment says", user="$USER"),
+    with_build("T1", "not among those", context="../elsewhere"),
+    line("T1", "no rule looks at RUN --device=all", "RUN --device=all true"),
     with_build("T1", "no rule looks at build.privileged", privileged=True),
     with_build("T1", "no rule looks at build.dockerfile_inline", dockerfile_inline="FROM x"),
     with_build("T1", "not among those", dockerfile="elsewhere/Dockerfile"),
@@ -408,6 +425,12 @@ VARIANTS = (
     with_network("T10", "enable_ipv6: true", enable_ipv6=True),
     with_network("T10", "nat-unprotected",
                  driver_opts={"com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected"}),
+    service("T12", "volumes: /x is not declared", volumes=["/x"]),
+    service("T12", "volumes: x is not declared", volumes=["x:/x"]),
+    with_volume("T12", "volume sly is of None nfs", type="nfs", o="addr=host", device=":/x"),
+    document("T12", "volume sly is of vieux/sshfs", lambda raw: volume(raw, driver="vieux/sshfs")),
+    document("T12", "volume sly is external", lambda raw: volume(raw, external=True)),
+    line("T12", "VOLUME /x", "VOLUME /x"),
     service("T11", "pull_policy: None", pull_policy=None),
     service("T11", "pull_policy: missing", pull_policy="missing"),
     service("T11", "pull_policy: always", pull_policy="always"),
@@ -424,7 +447,8 @@ GOOD = (
     service("", "options", security_opt=["no-new-privileges:true", "seccomp=builtin"]),
     service("", "a ulimit", ulimits={"nofile": {"soft": 1024, "hard": 4096}}),
     service("", "its own port", expose=[5000]),
-    service("", "a volume", volumes=["data:/x", "/anonymous", {"type": "volume", "source": "y"}]),
+    document("", "a volume", lambda raw: volume(raw, driver="local")),
+    with_volume("", "a bind by a volume", type="none", o="bind", device="/data"),
     service("", "a bind", volumes=["./own:/x:ro", "/data:/y"]),
     service("", "a health check", healthcheck={"test": ["CMD", "true"], "interval": "2s"}),
     service("", "a hook", post_start=hook(user="30040:30040")),

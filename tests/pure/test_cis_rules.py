@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pure.cis_cases import FILE, GOOD, SERVICE, VARIANTS, Bad, new_findings, plan_of, subject
-from twinstack.compose.cis.gate import RULES, judge
+from tests.pure.cis_cases import (
+    FILE,
+    GOOD,
+    SERVICE,
+    VARIANTS,
+    Bad,
+    new_findings,
+    plan_of,
+    rendered,
+    subject,
+)
+from twinstack.compose.cis.gate import RULES, declared, judge, subject_of
 from twinstack.compose.cis.known import EXEMPT, UNTOLD
+from twinstack.compose.render import compose_text
 
 #: Sections 4 and 5 of CIS Docker Benchmark v1.6.0, v1.7.0 and v1.8.0 count thus far.
 RECOMMENDATIONS = [f"4.{place}" for place in range(1, 13)] + [
@@ -48,6 +59,15 @@ def test_what_is_rendered_passes(shape: str, instance: str):
     assert {row.number for row in report.rows if row.outcome == "exception"} == {
         "4.10", "5.14", "5.15",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+def test_the_document_of_docker_up_passes(shape: str):
+    """It builds nothing: the images are there by then."""
+    plan = plan_of(shape)
+    texts = {**rendered(plan), "up": compose_text(plan, None)}
+    report = judge([subject_of(texts, "up", declared(plan))])
+    assert [str(one) for row in report.rows for one in row.findings] == []
 
 
 def test_a_stack_without_limits_fails():

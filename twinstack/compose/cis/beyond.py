@@ -36,6 +36,10 @@ _SERVICE_KEYS = {
 _BUILD_KEYS = {
     "additional_contexts", "args", "context", "dockerfile", "labels", "network", "tags", "target",
 }  # fmt: skip
+_FLAGS = {
+    "chmod", "chown", "from", "interval", "link", "mount", "network", "platform", "retries",
+    "security", "start-interval", "start-period", "timeout",
+}  # fmt: skip
 _OPTIONS = {"no-new-privileges", "apparmor", "label", "seccomp"}
 _MOUNTS = {"bind", "volume", "tmpfs"}
 _LOOSE_TMPFS = {"exec", "suid", "dev"}
@@ -60,6 +64,14 @@ def _unseen(subject: Subject) -> Iterator[Finding]:
     for service in subject.document.services:
         for what in _unseen_of(service, subject):
             yield finding(service.name, what)
+
+
+@of_build("T1", "", _SEE)
+def _unseen_flags(build: Build, subject: Subject) -> Found:
+    for one in build.instructions:
+        for flag in one.flags:
+            if flag.removeprefix("--").partition("=")[0] not in _FLAGS:
+                yield one.where, f"no rule looks at {one.keyword} {flag}"
 
 
 def _unseen_of(service: Service, subject: Subject) -> Iterator[str]:
@@ -166,6 +178,28 @@ def _pulled(service: Service, subject: Subject) -> Iterator[str]:
         yield f"pull_policy: {service.get('pull_policy')}"
 
 
+@of_service("T12", "Volumes are declared, local and our own", "declare it in volumes, by name")
+def _volumes(service: Service, subject: Subject) -> Iterator[str]:
+    # An anonymous one is writable whatever read_only says, and is left behind.
+    for mount in service.mounts:
+        if mount.kind != "volume":
+            continue
+        volume = mapping(service.volumes.get(mount.source))
+        options = mapping(volume.get("driver_opts"))
+        if mount.source not in service.volumes:
+            yield f"volumes: {mount.source or mount.target} is not declared"
+        elif volume.get("external"):
+            yield f"volume {mount.source} is external"
+        elif volume.get("driver", "local") != "local" or options.get("type", "none") != "none":
+            yield f"volume {mount.source} is of {volume.get('driver')} {options.get('type', '')}"
+
+
+@of_build("T12", "", "leave VOLUME out: volumes are the document's")
+def _volume_of_image(build: Build, subject: Subject) -> Found:
+    for one in build.of("VOLUME"):
+        yield one.where, f"VOLUME {one.text}"
+
+
 def _networks(subject: Subject) -> Iterator[Finding]:
     for name, raw in subject.document.networks.items():
         network = mapping(raw)
@@ -189,9 +223,10 @@ def _networks(subject: Subject) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule("T1", "Nothing is written that no rule looks at", _unseen),
+    both(Rule("T1", "Nothing is written that no rule looks at", _unseen), _unseen_flags),
     _tmpfs, _swap, _logs,
     both(_offline, _offline_run), _sysctls, _shared,
     Rule("T10", "Networks are closed bridges of our own", _networks),
     _pulled,
+    both(_volumes, _volume_of_image),
 )  # fmt: skip

@@ -33,11 +33,12 @@ class Finding:
 class Declared:
     """What the plan says may be: the measure for ports, bases and secrets.
 
-    `doors` are `bind:port:container port` by replica, `ports` what each service listens on,
-    `secrets` the keys that each replica is given.
+    By replica: `images` are names, `doors` `bind:port:container port`, `ports` what it listens
+    on, `secrets` the keys that it is given.
     """
 
     bases: frozenset[str]
+    images: Mapping[str, str]
     doors: Mapping[str, frozenset[str]]
     ports: Mapping[str, int]
     secrets: Mapping[str, frozenset[str]]
@@ -52,10 +53,14 @@ class Subject:
     declared: Declared
 
     def build_of(self, service: Service) -> Build | None:
-        """Find a service's Dockerfile; without a build section by its image's name."""
-        path = service.build.get("dockerfile")
-        if path:
-            return self.builds.get(posixpath.normpath(str(path)))
+        """Find a service's Dockerfile; without a build section by its image's name.
+
+        Paths are those of the repository, which is the context: compose/ lies in it.
+        """
+        path = service.build.get("dockerfile") or "Dockerfile"
+        if service.build:
+            ours = posixpath.normpath(str(service.build.get("context"))) == ".."
+            return self.builds.get(posixpath.normpath(str(path))) if ours else None
         image = str(service.get("image") or "").rpartition("/")[2].partition(":")[0]
         return self.builds.get(f"dockerfiles/{image}/Dockerfile")
 

@@ -19,7 +19,7 @@ from twinstack.compose.cis import (
 )
 from twinstack.compose.cis.finding import Declared, Finding, Rule, Subject
 from twinstack.compose.cis.known import EXEMPT, UNTOLD, Exempt
-from twinstack.compose.render import base_name
+from twinstack.compose.render import base_name, image_name
 from twinstack.plan import Plan
 
 Outcome = Literal["pass", "exception", "fail", "not told"]
@@ -96,6 +96,7 @@ def declared(plan: Plan) -> Declared:
     }
     return Declared(
         bases=frozenset(bases | {base for _, base in plan.bases}),
+        images={replica.name: image_name(plan, replica.service) for replica in plan.replicas},
         doors=doors,
         ports={replica.name: replica.port for replica in plan.replicas},
         secrets={

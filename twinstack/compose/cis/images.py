@@ -77,8 +77,8 @@ def _bases_of_service(service: Service, subject: Subject) -> Iterator[str]:
         name, _, value = word.partition("=")
         if name in names and not _trusted(value, subject):
             yield f"build.args: {word}"
-    if not build and not service.get("image"):
-        yield "neither image nor build"
+    if service.get("image") != subject.declared.images.get(service.name):
+        yield f"image: {service.get('image')}"
 
 
 @of_build("4.6", "Every image has a HEALTHCHECK", 'say HEALTHCHECK … CMD ["…"]')

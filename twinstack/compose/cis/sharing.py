@@ -122,6 +122,10 @@ def _default_bridge(service: Service, subject: Subject) -> Iterator[str]:
         yield f"network_mode: {service.get('network_mode')}"
     for name in _external(service, subject, "bridge"):
         yield f"network {name} is Docker's default bridge"
+    for name in service.get("networks") or ():
+        options = mapping(mapping(subject.document.networks.get(name)).get("driver_opts"))
+        if options.get("com.docker.network.bridge.name") == "docker0":
+            yield f"network {name} is Docker's default bridge"
 
 
 @of_service("5.31", "The host's user namespace is not asked for", "leave userns_mode out")
@@ -176,6 +180,8 @@ def _door(port: Published) -> str:
 def _external(service: Service, subject: Subject, wanted: str) -> Iterator[str]:
     """Find networks of a service that are an existing one of the engine's own."""
     networks = service.get("networks")
+    if networks is None and service.get("network_mode") is None:
+        networks = ["default"]  # Compose's own
     names = list(networks) if isinstance(networks, dict) else words(networks)
     for name in names:
         network = mapping(subject.document.networks.get(name))
