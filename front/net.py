@@ -27,19 +27,22 @@ from twinstack import stack, tables
 from twinstack.namespaces import network
 from twinstack.namespaces import world as namespaces
 
-BARE = {"services": "--no-services brings about the network alone"}
+BARE = {
+    "services": "--no-services brings about the network alone",
+    "policy": "--no-policy lets everybody reach everybody",
+}
 
 
 @task(help={**UP, **BARE})
 @guarded
 def net_up(
     _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
-    services: bool = True, json: bool = False,
+    services: bool = True, policy: bool = True, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring the namespace world up and wait until it is healthy."""
     bounds.timeout(timeout)
     root("net.up")
-    world = stack.from_environment().net(shape, limited=limits, bare=not services)
+    world = stack.from_environment().net(shape, limited=limits, bare=not services, policy=policy)
     found = world.up(timeout_s=timeout, progress=say)
     show_states(found, json)
 
@@ -84,17 +87,18 @@ def net_plan(
     shape: str | None = None,
     limits: bool = True,
     services: bool = True,
+    policy: bool = True,
     script: bool = False,
     json: bool = False,
 ) -> None:
     """Show what net.up would do, each step with the command that it equals; changes nothing."""
     here = stack.from_environment()
     if script:  # of the plan alone: the kernel is not looked at, nor anything built
-        plan = here.plan(shape or here.net_shape(), limited=limits)
+        plan = here.plan(shape or here.net_shape(), limited=limits, policy=policy)
         print(tables.script(network.network_steps(plan)))
         return
     root("net.plan")
-    found = here.net(shape, limited=limits, bare=not services).preview()
+    found = here.net(shape, limited=limits, bare=not services, policy=policy).preview()
     total = len(found.steps)
     text = "\n".join([*found.unbuilt, tables.changes(found.told, total)])
     document = tables.changes_json(found.told, total) | {"unbuilt": list(found.unbuilt)}

@@ -2,8 +2,71 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from front.answering import JSON, answer, checking, end, guarded, root, task
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
+from twinstack import stack
+from twinstack.errors import CannotTell, TwinstackError
+
+if TYPE_CHECKING:
+    from twinstack.plan import Plan
+    from twinstack.policy.verify import Ground
+
+WORLD = {"world": "net or docker"}
+
+
+def _chosen(world: str, shape: str | None = None) -> Plan:
+    """Give the plan of the world that is meant, as it runs."""
+    here = stack.from_environment()
+    if world == "net":
+        return here.net(shape).plan
+    if world == "docker":
+        return here.docker(shape).plan
+    raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
+
+
+def _ground(world: str, plan: Plan) -> Ground:
+    if world == "net":
+        from twinstack.namespaces import policing
+
+        return policing.ground(plan)
+    raise CannotTell("--world", f"cannot be {world}", "it is yet to come")
+
+
+@task(help={**WORLD, "shape": "flat or tiered; as it runs, if not said", **JSON})
+@guarded
+def policy_show(
+    _: Context, world: str = "net", shape: str | None = None, json: bool = False
+) -> None:
+    """Print each rule of the policy with the sentence that it comes from."""
+    from twinstack.policy import showing
+
+    plan = _chosen(world, shape)
+    found = showing.shown(plan, "net" if world == "net" else "docker")
+    answer(json, found.document, found.text)
+
+
+@task(help={**WORLD, **JSON})
+@checking
+def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
+    """Ask who reaches whom, port by port, and compare it and every rule with the plan."""
+    from twinstack.policy import table, verify
+
+    plan = _chosen(world)
+    root("policy.verify")
+    found = verify.verify(plan, _ground(world, plan))
+    answer(json, table.document(found), table.text(found, plan))
+    end(0 if found.passed else 1)
+
 
 #: The collection `policy`, by the word after its dot.
-TASKS = {"cis": policy_cis, "confinement": policy_confinement}
+TASKS = {
+    "cis": policy_cis,
+    "confinement": policy_confinement,
+    "show": policy_show,
+    "verify": policy_verify,
+}

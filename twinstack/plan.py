@@ -73,6 +73,29 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Egress:
+    """Ports on the internet that a replica may connect to."""
+
+    tcp: tuple[int, ...]
+    udp: tuple[int, ...]
+
+    def ports(self, protocol: str) -> tuple[int, ...]:
+        """Give those of a protocol: tcp or udp."""
+        return self.tcp if protocol == "tcp" else self.udp
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """New connections that one client address may open to what the world may reach.
+
+    Units: rate in connections a second; burst in connections.
+    """
+
+    rate_per_s: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """One instance of a service: a namespace in one world, a container in the other.
 
@@ -102,6 +125,7 @@ class Replica:
     secrets: tuple[str, ...]
     limits: Limits | None
     health: Health
+    egress: Egress
 
     @property
     def docker_address(self) -> IPv4Address:
@@ -140,18 +164,21 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The platform as it is going to be, in both worlds."""
+    """The platform as it is going to be, in both worlds.
+
+    `policy` says whether the flows are enforced. `edge` is None where clients are not slowed down.
+    """
 
     instance: str
     shape: str
     segments: tuple[Segment, ...]
     replicas: tuple[Replica, ...]
     flows: tuple[Flow, ...]
-    egress_tcp: tuple[int, ...]
-    egress_udp: tuple[int, ...]
+    edge: Edge | None
     host_ports: tuple[HostPort, ...]
     bases: tuple[tuple[Role, str], ...]
     limited: bool
+    policy: bool = True
     mtu: int = MTU
 
     @property
@@ -189,12 +216,19 @@ class Plan:
 
 
 def resolve(
-    topology: Topology, shape: str = "flat", instance: str = "main", *, limited: bool = True
+    topology: Topology,
+    shape: str = "flat",
+    instance: str = "main",
+    *,
+    limited: bool = True,
+    policy: bool = True,
+    edge: bool = True,
 ) -> Plan:
     """Decide everything once.
 
     `limited=False` lifts every CPU, memory and pids limit (for benchmarks that ask what the
-    chain can carry). Raises: TwinstackError for a shape that is not declared.
+    chain can carry), `policy=False` leaves the flows unenforced, `edge=False` lets a client open
+    as many connections as it likes. Raises: TwinstackError for a shape that is not declared.
     """
     if shape not in topology.shapes:
         known = ", ".join(topology.shapes)
@@ -211,12 +245,14 @@ def resolve(
         segments=segments,
         replicas=replicas,
         flows=tuple(
-            Flow(flow.source, flow.destination, "tcp", topology.services[flow.destination].port,
+            Flow(flow.source, flow.destination, flow.protocol,
+                 flow.port or topology.services[flow.destination].port,
                  (flow.world,) if flow.world else ("net", "docker"))
             for flow in topology.flows
         ),
-        egress_tcp=topology.egress.tcp,
-        egress_udp=topology.egress.udp,
+        edge=Edge(topology.edge.new_connections_per_second, topology.edge.burst)
+        if edge and topology.edge
+        else None,
         host_ports=tuple(
             HostPort(door.world, door.bind, _shifted_port(door.port, door.world, instance),
                      firsts[door.service].name, firsts[door.service].port)
@@ -224,6 +260,7 @@ def resolve(
         ),
         bases=tuple(topology.software.bases.items()),
         limited=limited,
+        policy=policy,
     )  # fmt: skip
 
 
@@ -300,6 +337,7 @@ def _replica(
     name = names.replica_name(service, number)
     segment = home[spec.tier]
     launch = launch_of(spec)
+    egress = spec.egress or topology.egress
     attached = [segment]
     for flow in topology.flows:  # a container joins each network that it must reach into
         if flow.source == service and flow.destination not in OUTSIDE:
@@ -336,6 +374,7 @@ def _replica(
         secrets=spec.secrets,
         limits=Limits(spec.limits.cpus, spec.limits.memory, spec.limits.pids) if limited else None,
         health=Health(launch.probe, spec.health.http),
+        egress=Egress(egress.tcp, egress.udp),
     )
 
 

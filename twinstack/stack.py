@@ -44,9 +44,15 @@ class Stack:
         """Read what is declared. Raises: TopologyError."""
         return load(self.topology_file)
 
-    def plan(self, shape: str | None = None, *, limited: bool = True) -> Plan:
+    def plan(
+        self, shape: str | None = None, *, limited: bool = True, policy: bool = True,
+        edge: bool = True,
+    ) -> Plan:  # fmt: skip
         """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
-        return resolve(self.topology(), shape or DEFAULT_SHAPE, self.instance, limited=limited)
+        return resolve(
+            self.topology(), shape or DEFAULT_SHAPE, self.instance,
+            limited=limited, policy=policy, edge=edge,
+        )  # fmt: skip
 
     def net(
         self,
@@ -54,12 +60,17 @@ class Stack:
         *,
         limited: bool | None = None,
         bare: bool | None = None,
+        policy: bool | None = None,
+        edge: bool = True,
         watch: Watch = UNWATCHED,
     ) -> NamespaceWorld:
         """Give the namespace world; what is not said is as it runs now."""
         journal = read_journal(Places(self.instance))
         plan = self.plan(
-            shape or journal.shape, limited=journal.limited if limited is None else limited
+            shape or journal.shape,
+            limited=journal.limited if limited is None else limited,
+            policy=journal.policy if policy is None else policy,
+            edge=edge,
         )
         return NamespaceWorld(
             plan,

@@ -50,7 +50,8 @@ class Journal:
     `intended`: names of namespaces and links that an `up` set out to make.
     `mounted_pins`: whether /run/netns was made a mount by us. `tables`: iptables tables that
     nobody used before us. `shape` and `limited` are those of the plan that was last brought
-    about, `bare` says that it was brought about without its processes: what runs does not tell.
+    about, `bare` says that it was brought about without its processes, `policy` that its flows are
+    enforced: what runs does not tell.
     """
 
     intended: tuple[str, ...] = ()
@@ -59,6 +60,7 @@ class Journal:
     limited: bool = True
     tables: tuple[str, ...] = ()
     bare: bool = False
+    policy: bool = True
 
     @property
     def empty(self) -> bool:
@@ -91,6 +93,7 @@ def _journal(written: dict[str, Any]) -> Journal:
         isinstance(written["intended"], list)
         and isinstance(written["tables"], list)
         and isinstance(journal.bare, bool)
+        and isinstance(journal.policy, bool)
         and isinstance(journal.mounted_pins, bool)
         and isinstance(journal.limited, bool)
         and isinstance(journal.shape, str | None)

@@ -28,6 +28,9 @@ from twinstack.errors import TopologyError, TwinstackError
 from twinstack.names import interface_problem
 
 _SIZE = re.compile(r"(\d+)([KMG])")
+#: What one multiport match of iptables takes, and one hashlimit.
+PORTS_MAX = 15
+RATE_MAX = 10_000
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -108,6 +111,30 @@ class HealthSpec(_Written):
         return self
 
 
+class EgressSpec(_Written):
+    """Ports that services may reach on the internet: every service, or the one that declares it."""
+
+    tcp: tuple[Port, ...] = Field(default=(), max_length=PORTS_MAX)
+    udp: tuple[Port, ...] = Field(default=(), max_length=PORTS_MAX)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> EgressSpec:
+        for name, ports in (("tcp", self.tcp), ("udp", self.udp)):
+            if len(set(ports)) < len(ports):
+                raise ValueError(f"{name} names a port twice")
+        return self
+
+
+class EdgeSpec(_Written):
+    """How many new connections a second one client address may open to what the world may reach.
+
+    `burst` is what it may open at once after a pause. iptables keeps no finer count than these.
+    """
+
+    new_connections_per_second: int = Field(ge=1, le=RATE_MAX, strict=True)
+    burst: int = Field(ge=1, le=RATE_MAX, strict=True)
+
+
 class ServiceSpec(_Written):
     """One service as declared."""
 
@@ -123,6 +150,7 @@ class ServiceSpec(_Written):
     threads: int = Field(default=1, ge=1, le=256, strict=True)
     module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     secrets: tuple[Annotated[str, Field(pattern=r"^\w[\w.]*$")], ...] = ()
+    egress: EgressSpec | None = None
 
     @model_validator(mode="after")
     def _module_when_python(self) -> ServiceSpec:
@@ -134,18 +162,16 @@ class ServiceSpec(_Written):
 
 
 class FlowSpec(_Written):
-    """One permission to connect, in both worlds or in the one it names."""
+    """One permission to connect, in both worlds or in the one it names.
+
+    Without `port` it is the destination's own.
+    """
 
     source: str = Field(alias="from")
     destination: str = Field(alias="to")
     world: WorldName | None = None
-
-
-class EgressSpec(_Written):
-    """Ports that services may reach on the internet."""
-
-    tcp: tuple[Port, ...] = ()
-    udp: tuple[Port, ...] = ()
+    protocol: Literal["tcp", "udp"] = "tcp"
+    port: Port | None = None
 
 
 class HostPortSpec(_Written):
@@ -170,6 +196,7 @@ class Topology(_Written):
     services: dict[str, ServiceSpec] = Field(min_length=1)
     flows: tuple[FlowSpec, ...] = ()
     egress: EgressSpec = EgressSpec()
+    edge: EdgeSpec | None = None
     host_ports: tuple[HostPortSpec, ...] = ()
     software: SoftwareSpec = SoftwareSpec()
 

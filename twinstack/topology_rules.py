@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Links that we name ourselves: the ends of veth pairs, the bridges of Docker networks.
 RESERVED = ("ve-", "dk-")
 OUTSIDE = frozenset({"world", "host"})
+#: A bridge numbers its ports with ten bits, and none is number 0. Source: br_private.h (Linux).
+BRIDGE_PORTS = 1023
 
 
 def form_mistake(report: dict[str, Any]) -> TwinstackError:
@@ -56,6 +58,7 @@ def mistakes(topology: Topology) -> list[TwinstackError]:
         *_flow_mistakes(topology),
         *_host_port_mistakes(topology),
     ]
+    found += [] if found else _crowds(topology)
     # Places can be told only once every tier has its segment and every replica its address.
     return found or list(places.place_mistakes(topology))
 
@@ -126,6 +129,19 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                 )  # fmt: skip
 
 
+def _crowds(topology: Topology) -> Iterator[TwinstackError]:
+    """Find segments with more replicas than a bridge has ports."""
+    for shape_name, shape in topology.shapes.items():
+        for name, segment in shape.segments.items():
+            here = [one for one in topology.services.values() if one.tier in segment.tiers]
+            count = sum(one.replicas for one in here)
+            if count > BRIDGE_PORTS:
+                yield TwinstackError(
+                    f"shapes.{shape_name}.segments.{name}", f"cannot hold {count} replicas",
+                    f"a bridge has {BRIDGE_PORTS} ports", "declare fewer, or further segments",
+                )  # fmt: skip
+
+
 def _overlaps(topology: Topology) -> Iterator[TwinstackError]:
     """Find subnets that meet: two of one shape, or the two worlds' (both may be up at once)."""
     subnets = [
@@ -147,19 +163,26 @@ def _overlaps(topology: Topology) -> Iterator[TwinstackError]:
 
 def _flow_mistakes(topology: Topology) -> Iterator[TwinstackError]:
     known = [*topology.services, *sorted(OUTSIDE)]
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str, int | None]] = set()
     for index, flow in enumerate(topology.flows):
         for key, name in (("from", flow.source), ("to", flow.destination)):
             if name not in known or (key == "to" and name in OUTSIDE):
                 close = difflib.get_close_matches(name, known, n=1)
                 remedy = f"did you mean {close[0]}?" if close else "name a service of this file"
                 yield TwinstackError(f"flows.{index}.{key}", f"{name!r} is no service", "", remedy)
-        pair = (flow.source, flow.destination)
-        if pair in seen:
+        there = topology.services.get(flow.destination)
+        own = there.port if there and flow.protocol == "tcp" else None
+        asked = (flow.source, flow.destination, flow.protocol, flow.port or own)
+        if asked in seen:
             yield TwinstackError(
-                f"flows.{index}", f"{pair[0]} to {pair[1]} is declared twice", "", "remove one"
+                f"flows.{index}", f"{asked[0]} to {asked[1]} is declared twice", "", "remove one"
             )
-        seen.add(pair)
+        seen.add(asked)
+        if flow.protocol == "udp" and flow.port is None:
+            yield TwinstackError(
+                f"flows.{index}.port", "is missing", "a service's own port is TCP's",
+                "name the UDP port",
+            )  # fmt: skip
 
 
 def _host_port_mistakes(topology: Topology) -> Iterator[TwinstackError]:

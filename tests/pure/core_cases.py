@@ -90,9 +90,11 @@ def declared() -> Topology:
 
 
 @cache
-def planned(shape: str = "flat", instance: str = "main", limited: bool = True) -> Plan:
+def planned(
+    shape: str = "flat", instance: str = "main", limited: bool = True, policy: bool = True
+) -> Plan:
     """Give a plan of the repository's topology."""
-    return resolve(declared(), shape, instance, limited=limited)
+    return resolve(declared(), shape, instance, limited=limited, policy=policy)
 
 
 def edited_plan(edit: Edit, shape: str = "flat", instance: str = "main") -> Plan:
@@ -136,7 +138,7 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
             case Bridge():
                 links[step.link] = link(
                     step.link, kind="bridge", alias=step.mark, group=step.group, mtu=step.mtu,
-                    addresses=frozenset({step.address}),
+                    filtered=step.filtered, addresses=frozenset({step.address}),
                 )  # fmt: skip
             case Sysctl():
                 sysctls[step.key] = step.value
@@ -157,8 +159,8 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
                 hook = step.hook
                 there = rules.get(hook.table, ())
                 rules[hook.table] = (
-                    f":{hook.builtin} ACCEPT [0:0]", *there, f":{hook.chain} - [0:0]",
-                    hook.jump, *hook.lines,
+                    *([f":{hook.builtin} ACCEPT [0:0]"] if hook.builtin else []), *there,
+                    f":{hook.chain} - [0:0]", *([hook.jump] if hook.jump else []), *hook.lines,
                 )  # fmt: skip
             case Directory():
                 files[step.path] = directory_facts(step.mode, step.user)
@@ -182,6 +184,7 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
         links=tuple(one for one in links.values() if one.group),
     )  # fmt: skip
     return Facts(
+        bridges_can_filter=True,
         links=links, namespaces=namespaces, sysctls=sysctls, rules=rules, files=files,
         held=held, cgroups=cgroups, supervisor_pid=77, processes=processes, owned=owned,
     )  # fmt: skip

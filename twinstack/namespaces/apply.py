@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from twinstack import shell, switches
+from twinstack import bridge_filter, shell, switches
 from twinstack.errors import StepFailed
 from twinstack.namespaces import basetables, kernel, links, rules, start
 from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.steps import (
     Bridge,
+    BridgeFilter,
     Change,
     Namespace,
     Rules,
@@ -52,10 +53,12 @@ def apply(
     todo = [change.step for change in changes]
     _intend(places, plan, todo, bare)
     for step in todo:
-        if isinstance(step, Bridge | Sysctl):
+        if isinstance(step, Bridge | BridgeFilter | Sysctl):
             with _done(step, watch):
                 if isinstance(step, Bridge):
                     _bridge(step, facts)
+                elif isinstance(step, BridgeFilter):
+                    bridge_filter.load()
                 else:
                     _sysctl(places, step)
     _rules([step for step in todo if isinstance(step, Rules)], facts, watch)
@@ -95,6 +98,7 @@ def _intend(places: Places, plan: Plan, todo: Sequence[Step], bare: bool) -> Non
         shape=plan.shape,
         limited=plan.limited,
         bare=bare,
+        policy=plan.policy,
     )
     if wanted != journal:
         write_journal(places, wanted)
@@ -105,7 +109,8 @@ def _bridge(step: Bridge, facts: Facts) -> None:
     with Netlink() as netlink:
         fresh = [links.new_bridge(step.link, step.mtu, step.group)] if there is None else []
         setting = links.set_up(step.link, mtu=step.mtu, alias=step.mark, group=step.group)
-        netlink.send([*fresh, *setting])
+        filtering = [links.filter_bridge(step.link, step.filtered)]
+        netlink.send([*fresh, *filtering, *setting])
         _only_address(netlink, step.link, step.address, there)
 
 

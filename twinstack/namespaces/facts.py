@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
-    """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only; `hairpin` of its port."""
+    """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only; `hairpin` of its port.
+
+    `filtered`: a bridge that hands its frames to iptables, whatever the host's switch says.
+    """
 
     name: str
     index: int
@@ -25,6 +28,7 @@ class LinkFacts:
     autoconfigures_ipv6: bool = True
     hairpin: bool = False
     group: int = 0
+    filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Facts:
 
     `rules` maps an iptables table to its `-A` and `:CHAIN` lines; `routes` lists
     (destination, interface) of the host's own table; `held` names the switches that we hold;
-    `owned` is all that bears our mark;
+    `owned` is all that bears our mark; `bridges_can_filter` that br_netfilter is there;
     `files` tells a path of ours in the words of `steps`; `cgroups` maps a replica to its limits
     as read back.
     """
@@ -98,6 +102,7 @@ class Facts:
     processes: Mapping[str, ProcessFacts] = field(default_factory=dict)
     intended: frozenset[str] = frozenset()
     owned: Owned = Owned()
+    bridges_can_filter: bool = False
 
 
 def ours(

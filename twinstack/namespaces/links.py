@@ -40,6 +40,7 @@ _NAME, _MTU, _MASTER, _INFO, _ALIAS, _FAMILIES = 3, 4, 10, 18, 20, 26
 _GROUP, _NAMESPACE_FD, _EXT_MASK, _TX_QUEUES, _RX_QUEUES = 27, 28, 29, 31, 32
 _KIND, _DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5
 _BRIDGE_STP, _BRIDGE_SNOOPING = 5, 23
+_BRIDGE_IPTABLES = 36
 _PORT_HAIRPIN = 4
 _PEER = 1
 _ADDRESS_MODE, _MODE_NONE = 8, 1
@@ -55,6 +56,13 @@ def new_bridge(name: str, mtu: int, group: int) -> Request:
     info = text(_KIND, "bridge") + attribute(_DATA, data)
     body = _link() + text(_NAME, name) + number(_MTU, mtu) + number(_GROUP, group)
     return Request(NEW_LINK, CREATE | EXCLUSIVE, body + attribute(_INFO, info))
+
+
+def filter_bridge(name: str, on: bool) -> Request:
+    """Same as: ip link set dev NAME type bridge nf_call_iptables 1|0."""
+    data = byte(_BRIDGE_IPTABLES, int(on))
+    info = text(_KIND, "bridge") + attribute(_DATA, data)
+    return Request(NEW_LINK, 0, _link() + text(_NAME, name) + attribute(_INFO, info))
 
 
 def new_pair(name: str, peer: str, namespace_fd: int, mtu: int, group: int) -> Request:
@@ -156,6 +164,7 @@ def read_link(body: memoryview) -> LinkFacts:
     told = attributes(body[_LINK.size :])
     info = attributes(told[_INFO]) if _INFO in told else {}
     port = attributes(info[_PORT_DATA]) if as_text(info.get(_PORT_KIND)) == "bridge" else {}
+    bridge = attributes(info[_DATA]) if as_text(info.get(_KIND)) == "bridge" else {}
     families = attributes(told[_FAMILIES]) if _FAMILIES in told else {}
     inet6 = attributes(families[_AF_INET6]) if _AF_INET6 in families else {}
     master = as_number(told.get(_MASTER))
@@ -171,6 +180,7 @@ def read_link(body: memoryview) -> LinkFacts:
         autoconfigures_ipv6=_ADDRESS_MODE in inet6 and inet6[_ADDRESS_MODE][0] != _MODE_NONE,
         hairpin=bool(_PORT_HAIRPIN in port and port[_PORT_HAIRPIN][0]),
         group=as_number(told.get(_GROUP)) or 0,
+        filtered=bool(_BRIDGE_IPTABLES in bridge and bridge[_BRIDGE_IPTABLES][0]),
     )
 
 

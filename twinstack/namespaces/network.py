@@ -9,9 +9,22 @@ from collections.abc import Iterator
 
 from twinstack import names
 from twinstack.namespaces import rules
-from twinstack.namespaces.steps import Bridge, Namespace, NetworkStep, Rules, Sysctl, VethPair
+from twinstack.namespaces.steps import (
+    Bridge,
+    BridgeFilter,
+    Namespace,
+    NetworkStep,
+    Rules,
+    Sysctl,
+    VethPair,
+)
 from twinstack.plan import Plan, Replica
 
+#: As an engine does in containers: nobody closes IPv6 by closing IPv4.
+IPV6_OFF = (
+    ("net.ipv6.conf.all.disable_ipv6", "1"),
+    ("net.ipv6.conf.default.disable_ipv6", "1"),
+)
 #: What is set in every namespace that we make. A service may bind any port in it, since nothing
 #: else lives there. A redirect is not followed: the host sends one when two neighbours talk by way
 #: of its forwarded port, and it would lead past the address translation.
@@ -19,6 +32,7 @@ NAMESPACE_SYSCTLS = (
     ("net.ipv4.ip_unprivileged_port_start", "0"),
     ("net.ipv4.conf.all.accept_redirects", "0"),
     ("net.ipv4.conf.default.accept_redirects", "0"),
+    *IPV6_OFF,
 )
 
 
@@ -29,9 +43,14 @@ def network_steps(plan: Plan) -> tuple[NetworkStep, ...]:
 
 def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
     yield Sysctl("net.ipv4.ip_forward", "1", held=True)
+    if plan.policy:
+        yield BridgeFilter()
     for segment in plan.segments:
         address = f"{segment.gateway}/{segment.subnet.prefixlen}"
-        yield Bridge(segment.bridge, address, plan.mtu, plan.mark, names.link_group(plan.instance))
+        yield Bridge(
+            segment.bridge, address, plan.mtu, plan.mark, names.link_group(plan.instance),
+            filtered=plan.policy,
+        )  # fmt: skip
     for segment in rules.segments_with_doors(plan):
         # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
         # switch goes with the bridge, so there is nothing to restore.

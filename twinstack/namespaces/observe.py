@@ -14,7 +14,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from twinstack import names, shell, switches
+from twinstack import bridge_filter, names, shell, switches
 from twinstack.errors import Missing
 from twinstack.namespaces import cgroups, kernel, links, rules, supervisor
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ProcessFacts, ours
@@ -63,6 +63,7 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
         supervisor_pid=supervisor.pid(places),
         processes={one.replica: _located(one, places) for one in processes},
         intended=frozenset(journal.intended),
+        bridges_can_filter=bridge_filter.is_there(),
         owned=_owned(
             plan.instance, journal, seen, present, known, layout,
             tuple(name for name, one in namespaces.items() if one.ours),

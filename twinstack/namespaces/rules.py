@@ -1,18 +1,20 @@
-"""The iptables rules of a plan, as text in the form that iptables-save prints. Pure.
+"""The iptables rules of the namespace world: doors, the way out, and the policy. Pure.
 
-Every rule is in a chain of our own and bears our mark as a comment, as do the jumps from the
-built-in chains. Writing them in iptables-save's own form makes comparing them with what is
-there a comparison of lines. Source: iptables-extensions(8).
+Every rule is in a chain of our own and bears our mark; how chains are written, compared and
+removed is `twinstack.iptables`'s, which flows they enforce `twinstack.policy.chains`'s.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
-from twinstack import names
+from twinstack import iptables
+from twinstack.iptables import Hook, Tables, chain_name, difference, quoted, restore_text, strangers
 from twinstack.plan import HostPort, Plan, Segment
+from twinstack.policy import chains
+
+__all__ = ["Hook", "difference", "hooks", "our_chains", "quoted", "removal_text", "restore_text",
+           "segments_with_doors", "strangers"]  # fmt: skip
 
 #: Bridges and tunnels of others: whether our namespaces may enter them is not ours to decide.
 _FOREIGN_BRIDGES = (
@@ -21,36 +23,12 @@ _FOREIGN_BRIDGES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """One of our chains, and the built-in chain that it hangs off.
-
-    `first` puts the jump before other people's rules: needed where theirs would drop.
-    """
-
-    table: str
-    builtin: str
-    chain: str
-    rules: tuple[str, ...]
-    first: bool = False
-    comment: str = ""
-
-    @property
-    def jump(self) -> str:
-        return f"-A {self.builtin} -m comment --comment {quoted(self.comment)} -j {self.chain}"
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """Give the chain's content as iptables-save prints it."""
-        return tuple(f"-A {self.chain} {rule}" for rule in self.rules)
-
-
 def hooks(plan: Plan) -> tuple[Hook, ...]:
     """Decide every rule of the plan."""
     doors = [door for door in plan.host_ports if door.world == "net"]
 
     def hook(table: str, builtin: str, rules: Iterator[str], *, first: bool = False) -> Hook:
-        chain = names.chain(plan.instance, builtin)
+        chain = chain_name(plan.instance, builtin)
         return Hook(table, builtin, chain, tuple(rules), first, plan.mark)
 
     return (
@@ -58,105 +36,26 @@ def hooks(plan: Plan) -> tuple[Hook, ...]:
         hook("nat", "PREROUTING", _doors(plan, doors)),
         hook("nat", "OUTPUT", _doors(plan, doors)),
         hook("nat", "POSTROUTING", _masquerade(plan, doors)),
-        hook("filter", "FORWARD", _forward(plan), first=True),
+        *_filter(plan),
     )
-
-
-def restore_text(wanted: tuple[Hook, ...], present: Mapping[str, tuple[str, ...]]) -> str:
-    """Write the input of one `iptables-restore --noflush` that makes `wanted` so.
-
-    Naming a chain of ours there empties it, so its content is replaced as a whole; a jump is
-    added only where it is absent. A table is committed at once or not at all.
-    """
-    text: list[str] = []
-    for table in dict.fromkeys(hook.table for hook in wanted):
-        mine = [hook for hook in wanted if hook.table == table]
-        text.append(f"*{table}")
-        text += [f":{hook.chain} - [0:0]" for hook in mine]
-        for hook in mine:
-            text += hook.lines
-            if hook.jump not in present.get(table, ()):
-                text.append(hook.jump.replace("-A ", "-I ", 1) if hook.first else hook.jump)
-        text.append("COMMIT")
-    return "\n".join([*text, ""])
-
-
-def removal_text(
-    instance: str,
-    present: Mapping[str, tuple[str, ...]],
-    only: Collection[str] | None = None,
-) -> str:
-    """Write the input of one `iptables-restore --noflush` that removes what bears our mark.
-
-    Needs no plan: chains of ours are known by their name, jumps by the chain they lead to. A
-    chain in which somebody else has put a rule loses ours and stays. `only` names the chains
-    that are to go, if not all. Empty when there is nothing of ours.
-    """
-    text: list[str] = []
-    for table, lines in present.items():
-        chains = [one for one in our_chains(instance, lines) if only is None or one in only]
-        if not chains:
-            continue
-        text.append(f"*{table}")
-        kept = {chain for chain in chains if strangers(chain, instance, lines)}
-        for line in lines:
-            target = _JUMP.search(_without_comments(line))
-            ours = any(line.startswith(f"-A {chain} ") for chain in kept) and _is_marked(
-                line, instance
-            )
-            if line.startswith("-A ") and ((target and target[1] in chains) or ours):
-                text.append(line.replace("-A ", "-D ", 1))
-        text += [f"-F {chain}" for chain in chains if chain not in kept]
-        text += [f"-X {chain}" for chain in chains if chain not in kept]
-        text.append("COMMIT")
-    return "\n".join([*text, ""]) if text else ""
-
-
-def strangers(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
-    """List the rules in a chain of ours that do not bear our mark: somebody else put them there."""
-    return tuple(
-        line for line in lines if line.startswith(f"-A {chain} ") and not _is_marked(line, instance)
-    )
-
-
-def _is_marked(line: str, instance: str) -> bool:
-    comment = re.search(r'--comment "?([^\s"]+)', line)
-    return comment is not None and comment[1] == names.mark(instance)
-
-
-#: The target of a rule, once no comment is left that could hold the same words.
-_JUMP = re.compile(r" -j (\S+)")
-
-
-def _without_comments(line: str) -> str:
-    return re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
 
 
 def our_chains(instance: str, lines: tuple[str, ...]) -> list[str]:
-    """List the chains of an instance among a table's lines."""
-    known = {names.chain(instance, hook) for hook in
-             ("PREROUTING", "INPUT", "OUTPUT", "FORWARD", "POSTROUTING")}  # fmt: skip
-    return [line[1:].split()[0] for line in lines
-            if line.startswith(":") and line[1:].split()[0] in known]  # fmt: skip
+    """List this world's chains of an instance among a table's lines."""
+    return iptables.our_chains(instance, lines, "net")
 
 
-def difference(hook: Hook, present: tuple[str, ...]) -> str | None:
-    """Say how a chain differs from what is wanted, or None."""
-    if not any(line.startswith(f":{hook.chain} ") for line in present):
-        return f"chain {hook.chain} is absent"
-    there = tuple(line for line in present if line.startswith(f"-A {hook.chain} "))
-    if there != hook.lines:
-        lost = len(set(hook.lines) - set(there))
-        strange = len(set(there) - set(hook.lines))
-        return f"chain {hook.chain}: {lost} rules missing, {strange} not ours to expect"
-    if hook.jump not in present:
-        return f"the jump from {hook.builtin} is absent"
-    return None
+def removal_text(instance: str, present: Tables, only: Collection[str] | None = None) -> str:
+    """Write what removes this world's chains, and the jumps to them."""
+    return iptables.removal_text(instance, present, only, "net")
 
 
-def quoted(comment: str) -> str:
-    """Quote a comment as iptables-save does."""
-    return f'"{comment}"'
+def _filter(plan: Plan) -> tuple[Hook, ...]:
+    """Enforce the flows, or accept all that is our own."""
+    if plan.policy:
+        return tuple(chain.hook(plan.mark) for chain in chains.chains(plan, "net"))
+    chain = chain_name(plan.instance, "FORWARD")
+    return (Hook("filter", "FORWARD", chain, tuple(_forward(plan)), True, plan.mark),)
 
 
 def _rule(plan: Plan, match: str, target: str, why: str = "") -> str:

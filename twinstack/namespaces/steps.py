@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from twinstack import bridge_filter
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
@@ -47,6 +48,8 @@ class Sysctl:
 class Bridge:
     """Make a segment's bridge, with the host's own address on it.
 
+    `filtered`: its frames pass the host's iptables, also where net.bridge.bridge-nf-call-iptables
+    is 0: there the policy between neighbours is enforced.
     Units: mtu in bytes. Raises: NotOurs if the name is somebody else's. Source: ip-link(8).
     Same as: ip link add NAME type bridge; ip address add ADDRESS dev NAME.
     """
@@ -56,6 +59,7 @@ class Bridge:
     mtu: int
     mark: str
     group: int
+    filtered: bool = False
 
     @property
     def name(self) -> str:
@@ -66,15 +70,42 @@ class Bridge:
         quiet = "stp_state 0 mcast_snooping 0"
         return (
             f"ip link add name {self.link} mtu {self.mtu} group {self.group} type bridge {quiet}",
+            *(
+                (f"ip link set dev {self.link} type bridge nf_call_iptables 1",)
+                if self.filtered
+                else ()
+            ),
             f"ip link set dev {self.link} alias {self.mark} addrgenmode none up",
             f"ip address add {self.address} dev {self.link}",
         )
 
     def difference(self, facts: Facts) -> str | None:
         link = facts.links.get(self.link)
-        return _link_difference(link, self.mtu, self.mark, self.group) or (
-            None if link and link.addresses == {self.address} else f"{self.address} is not on it"
-        )
+        if reason := _link_difference(link, self.mtu, self.mark, self.group):
+            return reason
+        if link and link.filtered != self.filtered:
+            return "its frames pass no iptables" if self.filtered else "its frames pass iptables"
+        return None if link and link.addresses == {self.address} else f"{self.address} is not on it"
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeFilter:
+    """Let bridges hand frames to iptables at all, without changing it for bridges of others.
+
+    The module turns that on for every bridge of the host as it comes; so, where we are the ones
+    to load it, the host's own switches are turned off, and only our bridges ask for it. It
+    stays when we go, and does nothing then. Source: br_netfilter (Linux).
+    """
+
+    name: str = "module br_netfilter"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        off = " ".join(f"{key}=0" for key in bridge_filter.SWITCHES)
+        return (f"test -e /proc/sys/net/bridge || {{ modprobe br_netfilter; sysctl -w {off}; }}",)
+
+    def difference(self, facts: Facts) -> str | None:
+        return None if facts.bridges_can_filter else "is not loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +141,10 @@ class Namespace:
         if lo is None or not lo.up:
             return "its loopback is down"
         for key, value in self.sysctls:
-            if there.sysctls.get(key) != value:
-                return f"{key} in it is {there.sysctls.get(key)}"
+            found = there.sysctls.get(key)
+            without_ipv6 = found is None and key.startswith("net.ipv6.")
+            if found != value and not without_ipv6:
+                return f"{key} in it is {found}"
         return None
 
 
@@ -191,23 +224,23 @@ class Rules:
 
     @property
     def name(self) -> str:
-        return f"rules {self.hook.table} {self.hook.builtin}"
+        return f"rules {self.hook.title}"
 
     @property
     def commands(self) -> tuple[str, ...]:
         hook, start = self.hook, f"iptables -t {self.hook.table}"
-        place = f"-I {hook.builtin}" if hook.first else f"-A {hook.builtin}"
+        jump = hook.jump.replace("-A ", "-I ", 1) if hook.first else hook.jump
         return (
             f"{start} -N {hook.chain}",
             *(f"{start} -A {hook.chain} {rule}" for rule in hook.rules),
-            f"{start} {place} -m comment --comment {rules.quoted(hook.comment)} -j {hook.chain}",
+            *((f"{start} {jump}",) if jump else ()),
         )
 
     def difference(self, facts: Facts) -> str | None:
         return rules.difference(self.hook, facts.rules.get(self.hook.table, ()))
 
 
-NetworkStep = Sysctl | Bridge | Namespace | VethPair | Rules
+NetworkStep = Sysctl | BridgeFilter | Bridge | Namespace | VethPair | Rules
 Step = NetworkStep | Cgroup | Directory | File | Supervisor | Process
 
 

@@ -21,7 +21,15 @@ from twinstack.namespaces.running import (
     directory_facts,
     file_facts,
 )
-from twinstack.namespaces.steps import Bridge, Namespace, Rules, Sysctl, VethPair, diff
+from twinstack.namespaces.steps import (
+    Bridge,
+    BridgeFilter,
+    Namespace,
+    Rules,
+    Sysctl,
+    VethPair,
+    diff,
+)
 
 STEPS = all_steps(planned("tiered"))
 FACTS = satisfied(STEPS)
@@ -81,11 +89,21 @@ def _broken() -> Iterator[Broken]:
                 yield "without address", _with("links", step.link, bare), own
                 more = replace(bare, addresses=frozenset({step.address, "10.9.9.1/24"}))
                 yield "with another address", _with("links", step.link, more), own
+                blind = replace(FACTS.links[step.link], filtered=not step.filtered)
+                yield "past iptables", _with("links", step.link, blind), own
+            case BridgeFilter():
+                yield "not loaded", replace(FACTS, bridges_can_filter=False), own
             case Rules():
                 table = FACTS.rules[step.hook.table]
-                for line in (step.hook.jump, *step.hook.lines):
+                for number, line in enumerate((step.hook.jump, *step.hook.lines)):
+                    if not line:
+                        continue  # a chain that only others of ours lead to
                     left = tuple(one for one in table if one != line)
-                    yield f"without {line[:40]}", _with("rules", step.hook.table, left), own
+                    yield (
+                        f"without {number}: {line[:40]}",
+                        _with("rules", step.hook.table, left),
+                        own,
+                    )
                 left = tuple(one for one in table if f":{step.hook.chain} " not in one)
                 yield "chain absent", _with("rules", step.hook.table, left), own
             case Namespace():
@@ -230,7 +248,10 @@ def test_network_steps_are_those_of_the_shape(shape: str, bridges: int):
     steps = network_steps(planned(shape))
     count = {kind: sum(isinstance(one, kind) for one in steps)
              for kind in (Bridge, Namespace, VethPair, Rules)}  # fmt: skip
-    assert count == {Bridge: bridges, Namespace: 9, VethPair: 9, Rules: 5}
+    assert count == {Bridge: bridges, Namespace: 9, VethPair: 9, Rules: 4 + 15}
+    bare = network_steps(planned(shape, policy=False))
+    assert sum(isinstance(one, Rules) for one in bare) == 4 + 1
+    assert not any(isinstance(one, BridgeFilter) for one in bare)
     assert network_steps(planned(shape)) == steps
 
 
@@ -238,7 +259,15 @@ def test_an_added_replica_changes_no_step_of_the_others():
     before = set(network_steps(planned("flat")))
     plan = edited_plan(lambda d: d["services"]["order-service"].update(replicas=2))
     fresh = [step.name for step in network_steps(plan) if step not in before]
-    assert fresh == ["namespace order-service-2", f"veth {host_link('order-service-2')}"]
+    chains = [f"TO-{name}" for name in (
+        "product-service", "order-service", "service-registry", "redis-cache", "postgres-db"
+    )]  # fmt: skip
+    chains.remove("TO-order-service")  # who may ask it is the same for one and for two
+    assert fresh == [
+        *(f"rules filter TS-main-{chain}" for chain in (*chains, "FROM")),
+        "namespace order-service-2",
+        f"veth {host_link('order-service-2')}",
+    ]
 
 
 def test_commands_are_plain_lines_that_name_what_they_make():

@@ -1,0 +1,130 @@
+"""Do something in another network namespace: in a forked child, which ends with its parent.
+
+`setns` is for one thread and for good, so nobody enters a namespace but a child. A child that
+waits is killed by the kernel when its parent is gone, however that ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twinstack.errors import StepFailed, TwinstackError
+
+#: The namespace that we are in.
+OWN = Path("/proc/self/ns/net")
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child at work: `answer` waits for what it found; `end` kills it where it waits itself."""
+
+    pid: int
+    reading: int
+    where: str
+
+    def answer(self) -> Any:
+        """Give what the child found. Raises: what it raised, or StepFailed."""
+        with os.fdopen(os.dup(self.reading), "rb") as pipe:
+            try:
+                fine, value = pickle.load(pipe)
+            except EOFError as error:
+                raise StepFailed(
+                    self.where, "cannot be worked in", "the child that entered it died"
+                ) from error
+        if not fine:
+            raise value
+        return value
+
+    def end(self) -> None:
+        """Kill it, if it is still there, and collect it."""
+        os.close(self.reading)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+def _call(name: str, *arguments: int) -> None:
+    if getattr(_libc, name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def fresh() -> None:
+    """Leave for a network namespace of one's own. Same as: unshare --net."""
+    _call("unshare", _CLONE_NEWNET)
+
+
+def start(where: str, namespace: Path | None, work: Callable[[], object],
+          then: Callable[[], object] | None = None) -> Child:  # fmt: skip
+    """Fork a child that enters a namespace and works; `then` goes on until it is ended.
+
+    Raises: OSError when the namespace cannot be opened.
+    """
+    handle = None if namespace is None else os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        if handle is not None:
+            os.close(handle)
+        return Child(pid, reading, where)
+    try:
+        _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+        if os.getppid() == parent:
+            os.close(reading)
+            _work(writing, where, handle, work)
+            if then is not None:
+                then()
+    finally:
+        os._exit(0)  # the parent's exit handlers are not this child's to run
+
+
+def _work(writing: int, where: str, handle: int | None, work: Callable[[], object]) -> None:
+    answer: tuple[bool, object]
+    try:
+        if handle is not None:
+            _call("setns", handle, _CLONE_NEWNET)
+            os.close(handle)
+        answer = (True, work())
+    except TwinstackError as error:
+        answer = (False, error)
+    except Exception as error:
+        answer = (False, StepFailed(where, "cannot be worked in", str(error)))
+    with os.fdopen(writing, "wb") as pipe:
+        pickle.dump(answer, pipe)
+
+
+def inside(where: str, namespace: Path | None, work: Callable[[], Result]) -> Result:
+    """Work in a namespace and give what came of it. Raises: what the work raises; StepFailed."""
+    child = start(where, namespace, work)
+    try:
+        found: Result = child.answer()
+    finally:
+        child.end()
+    return found
+
+
+@contextmanager
+def staying(where: str, namespace: Path | None, work: Callable[[], object],
+            then: Callable[[], object] = signal.pause) -> Iterator[tuple[Child, Any]]:  # fmt: skip
+    """Keep a child in a namespace while the block lasts; gives it and what it found first."""
+    child = start(where, namespace, work, then)
+    try:
+        yield child, child.answer()
+    finally:
+        child.end()

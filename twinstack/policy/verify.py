@@ -1,0 +1,91 @@
+"""Prove a policy: ask every question, compare every rule, find what is behind what is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from twinstack.iptables import Hook
+from twinstack.plan import Plan
+from twinstack.policy import probe
+from twinstack.policy.model import HOST, OUTSIDE, Cell, addresses, cells, gateway_in
+from twinstack.policy.outside import Outside, outside
+from twinstack.policy.table import Answer, Verdict, reason, rule_faults
+from twinstack.topology import WorldName
+
+#: How much longer what looks wrong is given when it is asked once more.
+_SECOND_WAIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a world is, and what enforces its policy there, as observed.
+
+    `places` maps each replica and `HOST` to its network namespace, None for our own; `filter` are
+    the filter table's lines; `wanted` the chains that the plan wants; `unfiltered` the bridges
+    whose frames pass no iptables.
+    """
+
+    world: WorldName
+    places: Mapping[str, Path | None]
+    filter: tuple[str, ...]
+    wanted: tuple[Hook, ...]
+    unfiltered: tuple[str, ...] = ()
+
+
+def verify(plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S) -> Verdict:
+    """Ask the whole truth table of a world that is up.
+
+    What is wrong is asked once more, with patience: a busy machine is no policy.
+    Raises: CannotTell, StepFailed, OSError.
+    """
+    started = time.monotonic()
+    own = own_addresses(plan, ground.world)
+    with outside(ground.places[HOST], plan.mark) as there:
+        places = {**ground.places, OUTSIDE: there.namespace}
+        questions = tuple(_addressed(cell, there) for cell in cells(plan, ground.world))
+        said = probe.ask(questions, places, own, wait_s)
+        doubtful = [cell for cell in questions if (said[cell] == probe.OPEN) != cell.open]
+        if doubtful:
+            said |= probe.ask(doubtful, places, own, wait_s * _SECOND_WAIT)
+    faults = tuple(rule_faults(ground.wanted, ground.filter))
+    answers = tuple(_explained(cell, said[cell], plan, ground) for cell in questions)
+    return Verdict(
+        ground.world, plan.shape, answers, sum(len(hook.rules) for hook in ground.wanted), faults,
+        ground.unfiltered, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def own_addresses(plan: Plan, world: WorldName) -> dict[tuple[str, str], str]:
+    """Map each endpoint on a segment to its own address there."""
+    found = {
+        (replica.name, segment): str(address)
+        for replica in plan.replicas
+        for segment, address in addresses(replica, world)
+    }
+    for segment in plan.segments:
+        found[(HOST, segment.name)] = gateway_in(plan, segment.name, world)
+    return found
+
+
+def _addressed(cell: Cell, there: Outside) -> Cell:
+    if cell.destination == OUTSIDE:
+        return replace(cell, address=there.address)
+    if cell.source == OUTSIDE and cell.destination == HOST:
+        return replace(cell, address=there.host)
+    return cell
+
+
+def _explained(cell: Cell, said: str, plan: Plan, ground: Ground) -> Answer:
+    answer = Answer(cell, said)
+    if not answer.wrong:
+        return answer
+    why = reason(cell, said, plan, ground.world, ground.wanted, ground.filter, ground.unfiltered)
+    return replace(answer, behind=why)
+
+
+def missing_places(plan: Plan, places: Mapping[str, object]) -> Sequence[str]:
+    """List the replicas that nobody knows the place of."""
+    return [replica.name for replica in plan.replicas if replica.name not in places]
