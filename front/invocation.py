@@ -50,10 +50,15 @@ class Task(tasks.Task[Any]):
         ]  # fmt: skip
 
 
+def after_dashes() -> list[str]:
+    """Give the words behind `--`."""
+    # Invoke joins the words after -- with blanks; their borders are still in argv.
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
 def command_after_dashes(task: str) -> list[str]:
     """Give the words behind `--`. Raises: TwinstackError when there are none."""
-    # Invoke joins the words after -- with blanks; their borders are still in argv.
-    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    words = after_dashes()
     if not words:
         raise TwinstackError(
             task, "has nothing to run", "no command is given",

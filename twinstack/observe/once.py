@@ -2,17 +2,17 @@
 
 The rule. Two sights are of one packet when all agrees that routers and NAT leave alone: IP version,
 protocol, identification, length, fragment offset; TCP's sequence, acknowledgement, flags and
-window; the first bytes of a datagram. A *view* is one way to see it: at one place, with one pair
-of addresses and ports, with one TTL. A view never sees a packet twice, so what it sees a second
-time is a second packet (a retransmission without an identification of its own): the n-th such
-packet of one view is the n-th of every other. So a packet counts as often as the view counts it
-that saw it most often.
+window; the first bytes of a datagram. A *view* is one way to see it: at one place, with one TTL,
+and for TCP with one pair of addresses and ports. A view never sees a packet twice, so what it sees
+a second time is a second packet (a retransmission without an identification of its own): the n-th
+such packet of one view is the n-th of every other. So a packet counts as often as the view counts
+it that saw it most often.
 
 A packet is counted where and when it was first seen. Where it was seen later under other
 addresses, NAT has rewritten it: then it goes from the source of its first sight to the destination
 of its last.
 
-Sights are remembered for a second, and at most `REMEMBERED` of them.
+All this holds while sights are no more than a second apart, and for the latest `REMEMBERED`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twinstack.observe.headers import TCP
 from twinstack.observe.packets import Flags, Hashes, Ints, Packets, grouped, mixed
 
 REMEMBERED = 1 << 16
@@ -54,20 +55,24 @@ class Once:
         """Judge packets. `half` is each one's half-flow (`flows`)."""
         old = len(self._same)
         same = np.concatenate([self._same, packets.same])
-        view = np.concatenate([self._view, mixed(packets.same, packets.place, half, packets.ttl)])
+        # No two connections agree in TCP's numbers, so other addresses there are NAT's work even
+        # without a router's; two datagrams may be alike, sent to several servers.
+        ways = np.where(packets.protocol == TCP, half + 1, 0)
+        view = np.concatenate([self._view, mixed(packets.same, packets.place, ways, packets.ttl)])
         halves = np.concatenate([self._half, half])
         places = np.concatenate([self._place, packets.place])
-        nth = self._number(view, np.concatenate([self._nth, np.zeros(len(packets), np.int64)]), old)
+        time_ns = np.concatenate([self._time_ns, packets.time_ns])
+        nth = np.concatenate([self._nth, np.zeros(len(packets), np.int64)])
+        nth = self._number(view, time_ns, nth, old)
         # A cooked capture hides several interfaces in one: there nothing tells views apart.
         nth[old:][packets.cooked] = 0
-        order, begins = grouped(mixed(same, nth))
+        order, begins = _apart(time_ns, *grouped(mixed(same, nth)))
         group = np.cumsum(begins) - 1
         starts = np.flatnonzero(begins)
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order)) - starts[group]
         origin = np.empty(len(order), np.int64)
         origin[order] = order[starts][group]
-        time_ns = np.concatenate([self._time_ns, packets.time_ns])
         self._remember(time_ns, same, view, nth, halves, places)
         mine = origin[old:]
         return Sights(rank[old:] == 0, halves[mine], places[mine], rank[old:])
@@ -77,9 +82,9 @@ class Once:
         if len(self._half):
             self._half = moved[self._half]
 
-    def _number(self, view: Hashes, nth: Ints, old: int) -> Ints:
+    def _number(self, view: Hashes, time_ns: Ints, nth: Ints, old: int) -> Ints:
         """Number the packets of each view from what is remembered of it on."""
-        order, begins = grouped(view)
+        order, begins = _apart(time_ns, *grouped(view))
         group = np.cumsum(begins) - 1
         starts = np.flatnonzero(begins)
         if len(starts) == len(order):
@@ -97,3 +102,10 @@ class Once:
         recent = np.flatnonzero(time_ns[begin:] >= time_ns[-1] - _SECOND_NS) + begin
         self._time_ns, self._same, self._view = time_ns[recent], same[recent], view[recent]
         self._nth, self._half, self._place = nth[recent], half[recent], place[recent]
+
+
+def _apart(time_ns: Ints, order: Ints, begins: Flags) -> tuple[Ints, Flags]:
+    """Begin another group where more than a second lies between."""
+    times = time_ns[order]
+    begins[1:] |= times[1:] - times[:-1] > _SECOND_NS
+    return order, begins
