@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from front.answering import JSON, SHAPE, answer, end, guarded, root, say, task
+from front.answering import JSON, SHAPE, answer, checking, end, guarded, root, say, task
 from twinstack import stack
 
 
@@ -86,6 +86,21 @@ def bench_layers(
     _ask("layers", json, rounds=rounds, requests=requests, force=force)
 
 
+@task(help={"megabytes": "of the capture", "rounds": "of both", **JSON})
+@checking
+def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
+    """Compare traffic.report with tshark on the same capture: time and memory."""
+    from bench import questions, traffic
+
+    found = traffic.ask_traffic(
+        stack.from_environment().plan(), megabytes=megabytes, rounds=rounds, progress=say
+    )
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+    end(traffic.code(found))
+
+
 #: The collection `bench`, by the word after its dot; the one of its own name is its default.
 TASKS = {
     "bench": bench,
@@ -93,4 +108,5 @@ TASKS = {
     "chain": bench_chain,
     "startup": bench_startup,
     "layers": bench_layers,
+    "traffic": bench_traffic,
 }

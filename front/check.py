@@ -45,6 +45,13 @@ def check_transitions(context: Context) -> None:
     _run(context, "transitions", "transitions")
 
 
+@task
+@checking
+def check_traffic(context: Context) -> None:
+    """Read damaged captures for ten minutes: no traceback, and counts as tshark's."""
+    _run(context, "traffic", "traffic")
+
+
 @task(help={"rounds": "of twinstack and the floor", "slow-rounds": "of shell and Mininet",
             "shell-rounds": "of the shell at 1,000", "seed": "of the order", **JSON})  # fmt: skip
 @checking
@@ -69,10 +76,19 @@ def check_scale(
     end(run.code(found))
 
 
+@task
+@checking
+def check_policy(context: Context) -> None:
+    """Generate flows, alter every rule: what is open must be what is declared, in both worlds."""
+    _run(context, "policy", "policy")
+
+
 #: The collection `check`, by the word after its dot.
 TASKS = {
     "residue": check_residue,
     "crash": check_crash,
     "transitions": check_transitions,
+    "policy": check_policy,
     "scale": check_scale,
+    "traffic": check_traffic,
 }
