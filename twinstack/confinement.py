@@ -66,6 +66,7 @@ class ProcessFacts:
     shown: tuple[str, ...]
     open: tuple[str, ...]
     namespaces: frozenset[str]
+    limits: Held
     sockets: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
 
@@ -93,11 +94,10 @@ class SecretFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFacts:
-    """A replica as observed: its processes, and what they share."""
+    """A replica as observed: its processes, what listens in their network, its secrets."""
 
     name: str
     processes: tuple[ProcessFacts, ...]
-    limits: Held
     listeners: tuple[Listener, ...]
     secrets: tuple[SecretFacts, ...] = field(default=())
 
@@ -175,10 +175,10 @@ def _of_process(
         yield "sockets of others", "none in sight", _listed(one.sockets)
     if one.leaked:
         yield "secrets", "in files alone", f"in {_listed(one.leaked)}"
+    yield from _limits(replica.limits, one.limits)
 
 
 def _of_replica(replica: Replica, found: ReplicaFacts) -> Iterator[tuple[str, str, str]]:
-    yield from _limits(replica.limits, found.limits)
     strangers = [one for one in found.listeners if not _declared(replica, one)]
     if strangers:
         yield "listening", f"tcp {replica.port} alone", ", ".join(map(str, strangers))
@@ -230,12 +230,6 @@ def rows(found: Mapping[str, Sequence[ReplicaFacts]]) -> list[tuple[str, ...]]:
 
 
 def _distinct(replica: ReplicaFacts) -> list[tuple[str, ...]]:
-    limits = replica.limits
-    held = (
-        _number(limits.cpus),
-        _number(None if limits.memory_bytes is None else limits.memory_bytes / 2**20),
-        _number(limits.pids),
-    )
     ports = sorted({one.port for one in replica.listeners if one.address != ENGINE_RESOLVER})
     return list(
         dict.fromkeys(
@@ -245,12 +239,17 @@ def _distinct(replica: ReplicaFacts) -> list[tuple[str, ...]]:
                 "yes" if one.no_new_privs else "no",
                 "yes" if one.seccomp == LEVEL.seccomp else "no",
                 "ro" if one.root_read_only else "rw",
-                "/".join(held),
+                _held(one.limits),
                 " ".join(map(str, ports)) or "none",
             )
             for one in replica.processes
         )
     )
+
+
+def _held(limits: Held) -> str:
+    memory_mib = None if limits.memory_bytes is None else limits.memory_bytes / 2**20
+    return "/".join(_number(one) for one in (limits.cpus, memory_mib, limits.pids))
 
 
 def shared(replicas: Sequence[ReplicaFacts]) -> dict[str, str]:

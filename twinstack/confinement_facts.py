@@ -65,21 +65,27 @@ def look(world: World) -> tuple[ReplicaFacts, ...]:
 
 
 def _replica(world: World, replica: Replica, processes: tuple[ProcessFacts, ...]) -> ReplicaFacts:
+    heard: dict[str, tuple[Listener, ...]] = {}  # by network: two processes may not share one
+    secrets: dict[str, tuple[SecretFacts, ...]] = {}  # and so by mount namespace
     for one in processes:
-        try:
-            return ReplicaFacts(
-                name=replica.name,
-                processes=processes,
-                limits=held(one.pid),
-                listeners=tuple(listeners(one.pid)),
-                secrets=tuple(_secrets(one.pid)),
-            )
-        except (OSError, ValueError):
-            continue  # it has ended meanwhile: its siblings share all of that
-    raise CannotTell(
-        f"the {world.name} world", "cannot be judged whole", f"no process of {replica.name} stays",
-        f'see "invoke {world.name}.status"',
-    )  # fmt: skip
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            ns = PROC / str(one.pid) / "ns"
+            network, mounts = str((ns / "net").readlink()), str((ns / "mnt").readlink())
+            if network not in heard:
+                heard[network] = tuple(listeners(one.pid))
+            if mounts not in secrets:
+                secrets[mounts] = tuple(_secrets(one.pid))
+    if not (heard and secrets):
+        raise CannotTell(
+            f"the {world.name} world", "cannot be judged whole",
+            f"no process of {replica.name} stays", f'see "invoke {world.name}.status"',
+        )  # fmt: skip
+    return ReplicaFacts(
+        name=replica.name,
+        processes=processes,
+        listeners=tuple(one for several in heard.values() for one in several),
+        secrets=tuple(one for several in secrets.values() for one in several),
+    )
 
 
 def _settled(owners: Mapping[int, Replica], secrets: tuple[str, ...]) -> dict[int, ProcessFacts]:
@@ -142,6 +148,7 @@ def process(pid: int, secrets: tuple[str, ...] = ()) -> ProcessFacts:
         shown=tuple(place for place in LEVEL.masked if _shows(root / place[1:])),
         open=tuple(place for place in LEVEL.read_only if _takes_writing(root / place[1:])),
         namespaces=frozenset(name for name in NAMESPACES if _own_namespace(here, name)),
+        limits=held(pid),
         sockets=tuple(_sockets(root, mounts)),
         leaked=tuple(_leaks(here, command, secrets)),
     )
@@ -264,7 +271,7 @@ def _secrets(pid: int) -> Iterator[SecretFacts]:
     directory = PROC / str(pid) / "root" / SECRETS.lstrip("/")
     if directory.is_dir():
         for path in sorted(directory.iterdir()):
-            there = path.stat()
+            there = path.lstat()
             yield SecretFacts(path.name, there.st_uid, stat.S_IMODE(there.st_mode))
 
 

@@ -46,11 +46,11 @@ PROCESS = ProcessFacts(
     shown=(),
     open=(),
     namespaces=frozenset({"ipc", "mnt", "net", "uts"}),
+    limits=Held(LIMITS.cpus, 100_000, LIMITS.memory_bytes, LIMITS.memory_bytes, LIMITS.pids),
 )
 FACTS = ReplicaFacts(
     name=REPLICA.name,
     processes=(PROCESS, replace(PROCESS, pid=8)),
-    limits=Held(LIMITS.cpus, 100_000, LIMITS.memory_bytes, LIMITS.memory_bytes, LIMITS.pids),
     listeners=(Listener("tcp", "0.0.0.0", REPLICA.port),),
     secrets=tuple(SecretFacts(name, REPLICA.user, 0o400) for name in REPLICA.secrets),
 )
@@ -70,6 +70,10 @@ def test_what_is_as_declared_is_no_weakness():
 )
 def test_stricter_than_declared_is_no_weakness(better: ProcessFacts):
     assert process_weaknesses(REPLICA, better) == ()
+
+
+def limits(**values: Any) -> dict[str, Any]:
+    return {"limits": replace(PROCESS.limits, **values)}
 
 
 USER = REPLICA.user
@@ -98,6 +102,12 @@ WEAK: dict[str, tuple[str, dict[str, Any]]] = {
     },
     "the engine's socket": ("sockets of others", {"sockets": ("/run/docker.sock",)}),
     "a secret in the environment": ("secrets", {"leaked": ("PGPASSWORD",)}),
+    "no CPU limit": ("CPU limit in cores", limits(cpus=None)),
+    "more CPU": ("CPU limit in cores", limits(cpus=LIMITS.cpus + 0.1)),
+    "no memory limit": ("memory limit in bytes", limits(memory_bytes=None)),
+    "more memory": ("memory limit in bytes", limits(memory_bytes=LIMITS.memory_bytes + 4096)),
+    "no pids limit": ("pids limit", limits(pids=None)),
+    "more pids": ("pids limit", limits(pids=LIMITS.pids + 1)),
 }  # fmt: skip
 
 
@@ -114,10 +124,6 @@ def test_every_fact_of_a_process_is_judged():
     assert judged == set(ProcessFacts.__dataclass_fields__) - {"pid", "command"}
 
 
-def limits(**values: Any) -> Callable[[ReplicaFacts], ReplicaFacts]:
-    return lambda facts: replace(facts, limits=replace(facts.limits, **values))
-
-
 def listening(*more: Listener) -> Callable[[ReplicaFacts], ReplicaFacts]:
     return lambda facts: replace(facts, listeners=(*facts.listeners, *more))
 
@@ -127,12 +133,6 @@ def secret(*more: SecretFacts) -> Callable[[ReplicaFacts], ReplicaFacts]:
 
 
 SHARED: dict[str, tuple[str, Callable[[ReplicaFacts], ReplicaFacts]]] = {
-    "no CPU limit": ("CPU limit in cores", limits(cpus=None)),
-    "more CPU": ("CPU limit in cores", limits(cpus=LIMITS.cpus + 0.1)),
-    "no memory limit": ("memory limit in bytes", limits(memory_bytes=None)),
-    "more memory": ("memory limit in bytes", limits(memory_bytes=LIMITS.memory_bytes + 4096)),
-    "no pids limit": ("pids limit", limits(pids=None)),
-    "more pids": ("pids limit", limits(pids=LIMITS.pids + 1)),
     "another port": ("listening", listening(Listener("tcp", "0.0.0.0", 22))),
     "another port on loopback": ("listening", listening(Listener("tcp", "127.0.0.1", 9))),
     "another port by IPv6": ("listening", listening(Listener("tcp", "[::]", 22))),
@@ -155,8 +155,8 @@ def test_each_weakness_that_processes_share_is_noticed(name: str):
 
 
 def test_less_than_the_declared_limits_is_no_weakness():
-    tight = limits(cpus=0.1, memory_bytes=1 << 20, pids=5)(FACTS)
-    assert weaknesses(REPLICA, tight) == ()
+    tight = replace(PROCESS, **limits(cpus=0.1, memory_bytes=1 << 20, pids=5))
+    assert process_weaknesses(REPLICA, tight) == ()
 
 
 def test_an_engines_resolver_is_no_strangers_socket():
@@ -166,7 +166,8 @@ def test_an_engines_resolver_is_no_strangers_socket():
 
 def test_a_plan_without_limits_asks_for_none():
     free: Replica = replace(REPLICA, limits=None)
-    assert weaknesses(free, limits(cpus=None, memory_bytes=None, pids=None)(FACTS)) == ()
+    unbound = replace(PROCESS, **limits(cpus=None, memory_bytes=None, pids=None))
+    assert process_weaknesses(free, unbound) == ()
 
 
 def test_a_weakness_of_many_is_said_once():
