@@ -1,4 +1,4 @@
-"""Fill the places for figures in README.md and docs/benchmark.md from the newest results.
+"""Fill the places for figures in README.md and the pages of docs/ from the newest results.
 
 Run it after a benchmark: .venv/bin/python -m docs.figures. Of each question the newest result
 under bench/results/ is taken; one that was forced on unlike worlds is not a figure.
@@ -94,17 +94,38 @@ def usual(found: Iterable[Result]) -> Result:
 
 def headline(one: Result) -> str:
     """Give a comparison's date, machine, table and how to read it, for the README."""
-    block = re.search(r"^```\w*\n(.*?)^```$", one.page.read_text(), flags=re.M | re.S)
-    if block is None:
-        raise NoResult(f"{one.page.name}: holds no table; run make bench")
     there = one.environment
     intro = (
-        f"Measured {one.started:%Y-%m-%d %H:%M} UTC on {there['cores']} cores ({there['cpu']}), "
-        f"kernel {there['kernel']}, {there['os']}, Docker {there['docker']}"
+        f"{_measured(one)}, Docker {there['docker']}"
         f"{', ' if one.settings else ''}{one.settings}. Kept "
         f"[here](bench/results/{one.page.name}); more in [figures](docs/benchmark.md#figures)."
     )
-    return "\n".join([_wrapped(intro), "", f"```text\n{block[1]}```", "", _wrapped(READ)])
+    return "\n".join([_wrapped(intro), "", _table(one), "", _wrapped(READ)])
+
+
+def scale(results: Path) -> str:
+    """Give the newest race of `check.scale` with its machine and table, for docs/scale.md."""
+    read = [one for one in map(_read, results.glob("*-scale.json")) if one]
+    if not read:
+        return "None is kept yet: run `invoke check.scale`."
+    one = max(read, key=lambda one: one.started)
+    intro = f"{_measured(one)}. Kept [here](../bench/results/{one.page.name})."
+    return "\n".join([_wrapped(intro), "", _table(one)])
+
+
+def _measured(one: Result) -> str:
+    there = one.environment
+    return (
+        f"Measured {one.started:%Y-%m-%d %H:%M} UTC on {there['cores']} cores ({there['cpu']}), "
+        f"kernel {there['kernel']}, {there['os']}"
+    )
+
+
+def _table(one: Result) -> str:
+    block = re.search(r"^```\w*\n(.*?)^```$", one.page.read_text(), flags=re.M | re.S)
+    if block is None:
+        raise NoResult(f"{one.page.name}: holds no table; run make bench")
+    return f"```text\n{block[1]}```"
 
 
 def figures(found: list[Result]) -> str:
@@ -131,12 +152,13 @@ def filled(text: str, place: str, content: str) -> str:
 
 
 def main() -> None:
-    """Fill both places."""
+    """Fill every place."""
     found = newest(RESULTS)
     try:
         contents = {
             HERE.parent / "README.md": ("RESULT", headline(usual(found))),
             HERE / "benchmark.md": ("FIGURES", figures(found)),
+            HERE / "scale.md": ("SCALE", scale(RESULTS)),
         }
     except NoResult as error:
         sys.exit(str(error))

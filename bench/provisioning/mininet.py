@@ -21,12 +21,14 @@ def unpack(into: Path) -> Path:
     downloads, root = into / "packages", into / "mininet"
     downloads.mkdir()
     try:
-        shell.run(["apt-get", "download", *_PACKAGES], directory=downloads, timeout_s=120)
+        # Root's directory is closed to the user that apt would download as.
+        words = ["apt-get", "-o", "APT::Sandbox::User=root", "download", *_PACKAGES]
+        shell.run(words, directory=downloads, timeout_s=120)
         for package in sorted(downloads.glob("*.deb")):
             shell.run(["dpkg-deb", "--extract", str(package), str(root)])
     except StepFailed as error:
         raise Missing(
-            "Mininet", "cannot be compared with", error.cause,
+            "Mininet", "cannot be compared with", error.cause.partition("\n")[0],
             'run "apt-get update", or leave it out',
         ) from error  # fmt: skip
     return root

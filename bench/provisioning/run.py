@@ -7,17 +7,19 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import bounds
-from bench.provisioning import host, topologies, verdict
+from bench.provisioning import host, mininet, topologies, verdict
+from bench.provisioning.contenders import MININET
 from bench.provisioning.race import Settings
 from bench.provisioning.verdict import Row, Sample, Verdict
 from bench.questions import Answer
-from twinstack.errors import StepFailed
+from twinstack.errors import StepFailed, TwinstackError
 from twinstack.world import Progress
 
 SIZES = (8, 100, 1000)
@@ -55,12 +57,18 @@ def ask_scale(
         f"bench{os.getpid() % 1_000_000}", tuple(sorted(sizes)), rounds, slow_rounds,
         shell_rounds, _MININET_MOST, secrets.randbits(32) if seed is None else seed,
     )  # fmt: skip
-    told = _race(settings, progress)
-    samples = tuple(Sample(**one) for one in told["samples"])
+    left_out: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="twinstack-mininet-") as directory:
+        if slow_rounds:
+            try:  # here, since the race's own host has no way out
+                settings = replace(settings, mininet=str(mininet.unpack(Path(directory))))
+            except TwinstackError as error:
+                left_out[MININET] = str(error)
+        samples = tuple(Sample(**one) for one in _race(settings, progress))
     rows = verdict.rows(samples)
     verdicts = verdict.judge(samples, verdict.aims(settings.sizes), settings.seed)
-    found = Race(settings, rows, verdicts, samples, told["left_out"])
-    text = verdict.table(rows, verdicts, found.left_out)
+    found = Race(settings, rows, verdicts, samples, left_out)
+    text = verdict.table(rows, verdicts, left_out)
     return Answer("scale", topologies.plan(min(sizes), settings.instance), found, text)
 
 
@@ -69,7 +77,7 @@ def code(answer: Answer) -> int:
     return verdict.code(answer.found.verdicts) if isinstance(answer.found, Race) else 2
 
 
-def _race(settings: Settings, progress: Progress) -> dict[str, Any]:
+def _race(settings: Settings, progress: Progress) -> list[dict[str, Any]]:
     """Run `race` in a host of its own, its progress passed on."""
     program = (sys.executable, "-m", "bench.provisioning.race", json.dumps(asdict(settings)))
     own = {key: text for key, text in os.environ.items() if not key.startswith("TWINSTACK_")}
@@ -86,4 +94,4 @@ def _race(settings: Settings, progress: Progress) -> dict[str, Any]:
         answer = racing.stdout.read()
     if racing.returncode != 0:
         raise StepFailed("the race", f"ended with {racing.returncode}", last)
-    return dict(json.loads(answer))
+    return list(json.loads(answer))

@@ -15,7 +15,7 @@ from twinstack.errors import TopologyError
 from twinstack.namespaces.network import NAMESPACE_SYSCTLS, network_steps
 from twinstack.tables import script
 
-SETTINGS = Settings("t", (8, 100, 1000), rounds=10, slow_rounds=6, shell_rounds_at_most_size=3,
+SETTINGS = Settings("t", (8, 100, 1000), rounds=10, slow_rounds=6, shell_rounds=3,
                     mininet_most=100, seed=1)  # fmt: skip
 NAMES = (OURS, FLOOR, SHELL, MININET)
 

@@ -90,3 +90,14 @@ def test_the_pages_have_their_places_and_these_are_filled():
         assert figures.filled(text, place, "") != text
         held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]
         assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", held)
+
+
+def test_the_page_of_scale_shows_the_newest_race(tmp_path: Path):
+    assert "run `invoke check.scale`" in figures.scale(tmp_path)
+    for day in (3, 4):
+        keep(tmp_path, "scale", day)
+
+    told = figures.scale(tmp_path)
+
+    assert "the table of day 4" in told
+    assert "[here](../bench/results/20261104T100000Z-scale.md)" in told
