@@ -20,10 +20,10 @@ WORLD = {"world": "net or docker"}
 
 
 def _chosen(world: str, shape: str | None = None) -> Plan:
-    """Give the plan of the world that is meant, as it runs."""
+    """Give the plan of the world that is meant, as it runs, with its flows enforced."""
     here = stack.from_environment()
     if world == "net":
-        return here.net(shape).plan
+        return here.net(shape, policy=True).plan
     if world == "docker":
         return here.docker(shape).plan
     raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")

@@ -44,24 +44,38 @@ def outside(host: Path | None, mark: str) -> Iterator[Outside]:
         namespace = Path(f"/proc/{child.pid}/ns/net")
         network = entering.inside("host", host, lambda: _join(child.pid, mark))
         first, second = (str(one) for one in network.hosts())
-        entering.inside("outside", namespace, lambda: _settle(second, first))
-        yield Outside(namespace, second, first)
+        try:
+            entering.inside("outside", namespace, lambda: _settle(second, first))
+            yield Outside(namespace, second, first)
+        finally:  # the kernel would take it away too, and take its time
+            entering.inside("host", host, lambda: _part(mark))
 
 
 def _join(pid: int, mark: str) -> IPv4Network:
     with IPRoute() as netlink:
-        network = _free(netlink)
         if netlink.link_lookup(ifname=LINK):
             raise CannotTell(
                 f"link {LINK}", "is there already", "another policy.verify runs, or it is not ours",
                 "try again when it is gone",
             )  # fmt: skip
+        network = _free(netlink)
         netlink.link("add", ifname=LINK, kind="veth", peer={"ifname": "eth0", "net_ns_pid": pid})
         index = netlink.link_lookup(ifname=LINK)[0]
-        netlink.link("set", index=index, ifalias=f"{mark} outside", state="up")
+        netlink.link("set", index=index, ifalias=_alias(mark), state="up")
         host = next(network.hosts())
         netlink.addr("add", index=index, address=str(host), prefixlen=network.prefixlen)
     return network
+
+
+def _alias(mark: str) -> str:
+    return f"{mark} outside"
+
+
+def _part(mark: str) -> None:
+    with IPRoute() as netlink:
+        for index in netlink.link_lookup(ifname=LINK):
+            if netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") == _alias(mark):
+                netlink.link("delete", index=index)
 
 
 def _free(netlink: IPRoute) -> IPv4Network:

@@ -16,7 +16,7 @@ from twinstack.policy.table import Answer, Verdict, reason, rule_faults
 from twinstack.topology import WorldName
 
 #: How much longer what looks wrong is given when it is asked once more.
-_SECOND_WAIT = 3
+PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,13 @@ class Ground:
     unfiltered: tuple[str, ...] = ()
 
 
-def verify(plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S) -> Verdict:
+def verify(
+    plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S, patience: float = PATIENCE
+) -> Verdict:
     """Ask the whole truth table of a world that is up.
 
     What is wrong is asked once more, with patience: a busy machine is no policy.
+    Units: `wait_s` in seconds; `patience` is how many times as long, 0 for not at all.
     Raises: CannotTell, StepFailed, OSError.
     """
     started = time.monotonic()
@@ -48,8 +51,8 @@ def verify(plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S) -> Verdi
         questions = tuple(_addressed(cell, there) for cell in cells(plan, ground.world))
         said = probe.ask(questions, places, own, wait_s)
         doubtful = [cell for cell in questions if (said[cell] == probe.OPEN) != cell.open]
-        if doubtful:
-            said |= probe.ask(doubtful, places, own, wait_s * _SECOND_WAIT)
+        if doubtful and patience:
+            said |= probe.ask(doubtful, places, own, wait_s * patience)
     faults = tuple(rule_faults(ground.wanted, ground.filter))
     answers = tuple(_explained(cell, said[cell], plan, ground) for cell in questions)
     return Verdict(

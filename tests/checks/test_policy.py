@@ -1,0 +1,124 @@
+"""The declared flows are what is open: by chance, rule by rule, and after the benchmark's lifting."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.sandbox import REPOSITORY, Sandbox, sandbox
+
+pytestmark = pytest.mark.kernel
+SETS = 100
+Tell = Callable[[str], None]
+
+
+@pytest.fixture
+def host() -> Iterator[Sandbox]:
+    with sandbox("policy") as made:
+        yield made
+
+
+def inside(host: Sandbox, *words: str, timeout_s: float = 1800) -> dict[str, Any]:
+    """Have policy_inside.py work in there."""
+    command = ("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m",
+               "tests.checks.policy_inside", words[0], host.instance, *words[1:])  # fmt: skip
+    told: dict[str, Any] = json.loads(host.run(*command, timeout_s=timeout_s).stdout)
+    return told
+
+
+def verified(host: Sandbox) -> tuple[int, dict[str, Any]]:
+    done = host.invoke("policy.verify", "--json", check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+@pytest.mark.parametrize("bridges_filter", ["0", "1"])
+def test_the_truth_table_has_no_wrong_cell(
+    host: Sandbox, tell: Tell, shape: str, bridges_filter: str
+) -> None:
+    host.run("sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={bridges_filter}")
+    host.invoke("net.up", "--no-services", "--shape", shape)
+    code, found = verified(host)
+    tell(f"{shape}, bridge-nf-call-iptables={bridges_filter}: {found['cells']} cells, "
+         f"{len(found['wrong'])} wrong, {found['rules']} rules, {found['seconds']} s")  # fmt: skip
+    assert (code, found["wrong"], found["rule_faults"]) == (0, [], [])
+    assert found["seconds"] < 10
+    assert sum(one["expected"] for one in found["answers"]) > 50
+
+
+def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: Sandbox) -> None:
+    host.invoke("net.up", "--no-services", "--no-policy")
+    assert host.invoke("net.status", check=False).returncode == 0
+    code, found = verified(host)
+    assert code == 1
+    assert found["unfiltered_bridges"] == ["br-app"]
+    between = [one for one in found["answers"] if one["protocol"] == "tcp"
+               and one["destination"] not in {"host", "outside"}]  # fmt: skip
+    assert all(one["observed"] for one in between)
+    host.invoke("net.up", "--no-services")
+    assert verified(host)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "cell"),
+    [
+        pytest.param(
+            "ip link set br-app type bridge nf_call_iptables 0;"
+            "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+            ("nginx-lb", "redis-cache", "tcp"), id="frames that pass no iptables",
+        ),
+        pytest.param("iptables -I FORWARD -j ACCEPT", ("nginx-lb", "redis-cache", "tcp"),
+                     id="a stranger's rule before ours"),
+        pytest.param(
+            "for n in nginx-lb redis-cache; do"
+            " ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0"
+            " net.ipv6.conf.eth0.disable_ipv6=0;"
+            " ip -n $n link set eth0 addrgenmode eui64;"
+            " ip -n $n link set eth0 down; ip -n $n link set eth0 up; done; sleep 2.5",
+            ("nginx-lb", "redis-cache", "tcp6"), id="IPv6 turned on inside",
+        ),
+    ],
+)  # fmt: skip
+def test_what_opens_a_door_beside_the_rules_is_noticed(
+    host: Sandbox, harm: str, cell: tuple[str, str, str]
+) -> None:
+    host.invoke("net.up", "--no-services")
+    host.run("sh", "-ec", harm)
+    code, found = verified(host)
+    wrong = {(one["source"], one["destination"], one["protocol"]) for one in found["wrong"]}
+    assert code == 1
+    assert cell in wrong
+    assert all(one["behind"] for one in found["wrong"])
+    assert host.invoke("net.status", check=False).returncode == 1 or "FORWARD -j" in harm
+
+
+def test_a_world_that_is_not_up_cannot_be_verified(host: Sandbox) -> None:
+    done = host.invoke("policy.verify", check=False)
+    assert done.returncode == 2
+    assert 'run "invoke net.up"' in done.stderr
+
+
+def test_generated_flows_are_what_is_open(host: Sandbox, full: bool, tell: Tell) -> None:
+    found = inside(host, "flows", "0", str(SETS if full else 12))
+    tell(f"{found['sets']} sets of flows, {found['cells']} cells, {found['open']} to be open, "
+         f"{len(found['failed'])} sets failed, {found['seconds']} s")  # fmt: skip
+    assert found["failed"] == []
+    assert found["open"] > 20 * found["sets"]
+
+
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+def test_no_rule_can_be_deleted_or_turned_round_unnoticed(
+    host: Sandbox, full: bool, tell: Tell, shape: str
+) -> None:
+    found = inside(host, "strength", shape, "1000" if full else "12", "7")
+    noticed = found["by_probes"] + len(found["by_rules"])
+    tell(f"{shape}: {noticed} of {noticed + len(found['unnoticed'])} alterations noticed: "
+         f"{found['by_probes']} by probes, {len(found['by_rules'])} by comparing rules alone, "
+         f"{found['seconds']} s")  # fmt: skip
+    assert (found["before"], found["after"], found["unnoticed"]) == ([], [], [])
+    assert noticed >= (100 if full else 12)
