@@ -225,11 +225,11 @@ class Striker:
 
 
 def run_child(
-    verb: str, shape: str, log: Path, point: Point | None = None, lacking: str | None = None
-) -> int:
-    """Run a command of the world in a process group of its own; give its exit code.
+    verb: str, shape: str, log: Path, point: Point | None = None, lacking: tuple[str, ...] = ()
+) -> tuple[int, str]:
+    """Run a command of the world in a process group of its own; give its exit code and last word.
 
-    `lacking`: what the child at its first look does not see.
+    `lacking`: what the child does not find at its first look; the next one at its second too.
     """
     words = {
         "verb": verb, "shape": shape, "log": str(log), "instance": INSTANCE, "place": NAME,
@@ -242,7 +242,7 @@ def run_child(
     )  # fmt: skip
     assert done.returncode in {0, 1, -signal.SIGKILL}, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode
+    return done.returncode, done.stderr
 
 
 def _child(words: dict[str, Any]) -> None:
@@ -250,8 +250,8 @@ def _child(words: dict[str, Any]) -> None:
     instance, place = words["instance"], place_of(words["place"])
     point = Point(*words["point"]) if words["point"] else None
     watch = Striker(Path(words["log"]), point)
-    if words["lacking"]:
-        _overlook(words["lacking"])
+    for looks, name in enumerate(words["lacking"], start=1):
+        _overlook(name, looks)
     try:
         if words["verb"] == "up":
             one = world(words["shape"], instance=instance)
@@ -264,14 +264,14 @@ def _child(words: dict[str, Any]) -> None:
         sys.exit(str(error))
 
 
-def _overlook(name: str) -> None:
-    """Let the first look not find the root trees, or the wheelhouse."""
+def _overlook(name: str, blind: int) -> None:
+    """Let the first looks not find the root trees, or the wheelhouse."""
     seeing = getattr(observing, name)
     looks: list[object] = []
 
     def see(*words: object) -> object:
         looks.append(words)
-        return seeing(*words) if len(looks) > 1 else None
+        return seeing(*words) if len(looks) > blind else None
 
     setattr(observing, name, see)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.docker.asking import UP_TIMEOUT_S
 from tests.docker.own_engine import (
     PLACE,
     PREFIX,
@@ -21,8 +22,9 @@ from tests.docker.own_engine import (
     remove_what_dead_runs_left,
     world,
 )
-from twinstack.compose.engine import EnginePlace
+from twinstack.compose.engine import EnginePlace, connect, ensure_engine
 from twinstack.compose.leftovers import Before, observe
+from twinstack.compose.world import DockerWorld
 
 _numbers = itertools.count(1)
 
@@ -48,6 +50,23 @@ def host(able: None) -> Iterator[Before]:
         remove_namespace(str(RUN))
         for directory in (PLACE.state.parent, PLACE.data_root.parent):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def said_at_start(host: Before) -> list[str]:
+    """Start the engine, and give what was said of it."""
+    said: list[str] = []
+    assert connect(PLACE) is None
+    ensure_engine(PLACE, said.append).close()
+    return said
+
+
+@pytest.fixture(scope="module")
+def up(said_at_start: list[str]) -> DockerWorld:
+    """Give the flat world, up; the modules share it, and it goes with its host."""
+    flat = world()
+    flat.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+    return flat
 
 
 @pytest.fixture

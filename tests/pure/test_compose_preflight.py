@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.compose.preflight import clashing_routes, is_busy, listening
+from twinstack.compose.preflight import clashing_routes, is_busy, listening, strangers_ports
 from twinstack.plan import HostPort, resolve
 from twinstack.topology import load
 
@@ -68,3 +68,19 @@ def test_our_own_bridge_the_default_route_and_other_subnets_are_no_clash():
         )
         == []
     )
+
+
+def published(ip: str, port: int, **labels: str) -> list[dict[str, object]]:
+    ports = [{"IP": ip, "PrivatePort": 80, "PublicPort": port, "Type": "tcp"}, {"PrivatePort": 9}]
+    return [{"Names": ["/theirs"], "Labels": labels, "Ports": ports}]
+
+
+def test_a_strangers_container_is_named_that_publishes_a_door_of_ours():
+    plan = resolve(load(Path(__file__).parents[2] / "topology.yml"))
+    assert strangers_ports(plan, published("127.0.0.1", 3000)) == {3000: "theirs"}
+    assert strangers_ports(plan, published("0.0.0.0", 3000)) == {3000: "theirs"}
+    assert strangers_ports(plan, published("10.9.9.9", 8088)) == {8088: "theirs"}
+    assert strangers_ports(plan, published("10.9.9.9", 3000)) == {}
+    assert strangers_ports(plan, published("0.0.0.0", 3001)) == {}
+    ours = published("127.0.0.1", 3000, **{"twinstack.instance": "main"})
+    assert strangers_ports(plan, ours) == {}

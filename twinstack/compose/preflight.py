@@ -31,7 +31,15 @@ def check_host(
     networks = _networks(client) if client else []
     own = {one.docker_bridge for one in plan.segments if one.docker_network in networks}
     mine = _published(plan, client) if client else set()
-    found += _doors(plan, mine, prefix)
+    theirs = strangers_ports(plan, client.api.containers()) if client else {}
+    for door, name in theirs.items():
+        found.append(
+            NotOurs(
+                f"port {door}", "is taken", f"container {name} publishes it",
+                f"end it (docker stop {name}), or choose another in topology.yml",
+            )
+        )  # fmt: skip
+    found += _doors(plan, mine | set(theirs), prefix)
     routes = run([*prefix, "ip", "-j", "-4", "route", "show", "table", "all"]).stdout
     links = run([*prefix, "ip", "-j", "link", "show"]).stdout
     found += list(clashing_routes(plan, json.loads(routes or "[]"), own))
@@ -75,6 +83,20 @@ def clashing_routes(
                     f"this host reaches {target} through {device}",
                     f"choose another docker_subnet for {segment.name} in topology.yml",
                 )  # fmt: skip
+
+
+def strangers_ports(plan: Plan, containers: list[dict[str, Any]]) -> dict[int, str]:
+    """Find which of our doors containers that are not ours publish: port → container's name."""
+    everywhere = {"0.0.0.0", "::", ""}
+    return {
+        door.port: str(one["Names"][0]).removeprefix("/")
+        for one in containers
+        if (one["Labels"] or {}).get(INSTANCE_LABEL) != plan.instance
+        for port in one["Ports"]
+        for door in plan.host_ports
+        if door.world == "docker" and port.get("PublicPort") == door.port
+        if {port.get("IP", ""), str(door.bind)} & everywhere or port["IP"] == str(door.bind)
+    }
 
 
 def listening(tables: str) -> set[tuple[str, int]]:

@@ -1,0 +1,111 @@
+"""From one topology to another: only what changed is made anew; the end is as deployed fresh.
+
+Another shape changes every address, and an address is part of a container's definition: it makes
+all containers anew. So does an edit of the template. All else touches the service that it names.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.checks.docker_steps import INSTANCE, PLACE, Edit, client_of, identities, small, up, world
+from tests.docker.own_engine import print_nothing
+from twinstack.compose.teardown import clean
+
+pytestmark = pytest.mark.docker
+SEED, MANY = 5, 20
+SERVICES = ("product-service", "order-service", "api-gateway")
+
+
+@pytest.fixture(scope="module")
+def deployed(docker_host: object) -> Iterator[None]:
+    up(world())
+    yield
+    clean(INSTANCE, progress=print_nothing, place=PLACE)
+
+
+def replicas(count: int) -> Edit:
+    def edit(written: dict[str, Any]) -> None:
+        small(written)
+        service = written["services"]["product-service"]
+        service["replicas"] = count  # beyond the addresses of the table, from the pool
+
+    return edit
+
+
+def limit(service: str, memory: str, count: int = 1) -> Edit:
+    def edit(written: dict[str, Any]) -> None:
+        replicas(count)(written)
+        written["services"][service]["limits"]["memory"] = memory
+
+    return edit
+
+
+def touched_by(edit: Edit, shape: str = "flat") -> set[str]:
+    """Go over to an edited topology; give the containers that are new, gone or started anew."""
+    before = identities(client_of())
+    decided = world(shape, edit).preview()
+    up(world(shape, edit))
+    assert world(shape, edit).preview() == ()
+    after = identities(client_of())
+    touched = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert touched == {
+        step.name.partition(" to ")[0] for step in decided if step.kind == "container"
+    }
+    prefix = f"twinstack-{INSTANCE}-"
+    wanted = {one.name for one in world(shape, edit).plan.replicas}
+    assert {name.removeprefix(prefix) for name in after} == wanted
+    return {name.removeprefix(prefix) for name in touched}
+
+
+def test_one_replica_more_and_one_less_touch_no_other(deployed: None):
+    assert touched_by(small) == set()
+    assert touched_by(replicas(2)) == {"product-service-2"}
+    assert touched_by(small) == {"product-service-2"}
+
+
+def test_another_limit_touches_the_service_that_has_it(deployed: None):
+    assert touched_by(limit("order-service", "200M")) == {"order-service"}
+    assert touched_by(small) == {"order-service"}
+
+
+def test_another_shape_makes_every_container_anew(deployed: None):
+    names = {one.name for one in world().plan.replicas}
+    assert touched_by(small, "tiered") == names
+    networks = {one["Name"] for one in client_of().api.networks(names=[f"twinstack-{INSTANCE}"])}
+    assert networks == {f"twinstack-{INSTANCE}_{tier}" for tier in
+                        ("frontend", "backend", "database")}  # fmt: skip
+    assert touched_by(small, "flat") == names
+
+
+def test_what_was_altered_by_hand_is_put_right_and_nothing_else(deployed: None):
+    client = client_of()
+    prefix = f"twinstack-{INSTANCE}"
+    alterations: dict[str, Callable[[Any], object]] = {
+        "redis-cache": lambda one: one.pause(),
+        "order-service": lambda one: one.update(mem_limit="300m", memswap_limit="300m"),
+        "service-registry": lambda one: one.stop(timeout=5),
+        "api-gateway": lambda one: client.networks.get(f"{prefix}_app").disconnect(one),
+        "nginx-lb": lambda one: one.remove(force=True),
+    }
+    for name, alter in alterations.items():
+        alter(client.containers.get(f"{prefix}-{name}"))
+    assert touched_by(small) == set(alterations)
+
+
+def test_random_transitions_end_as_planned_and_touch_what_they_must(
+    deployed: None, full: bool, tell: Callable[[str], None]
+):
+    chance = random.Random(SEED)
+    shape = "flat"
+    steps = MANY if full else 2
+    for _ in range(steps):
+        shape = chance.choice(("flat", "flat", "tiered")) if full else shape
+        count = chance.randint(1, 4)
+        memory = f"{chance.randint(160, 260)}M"
+        touched_by(limit(chance.choice(SERVICES), memory, count), shape)
+    tell(f"docker.up: {steps} random transitions")

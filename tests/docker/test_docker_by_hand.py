@@ -1,0 +1,69 @@
+"""`docker-compose` by hand works on the same stack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.docker.asking import (
+    UP_TIMEOUT_S,
+    containers,
+    until,
+)
+from tests.docker.own_engine import (
+    INSTANCE,
+    PLACE,
+    REPOSITORY,
+    print_nothing,
+)
+from twinstack.compose.client import compose_program
+from twinstack.compose.render import project_name, render_files, state_directory
+from twinstack.compose.world import DockerWorld
+
+pytestmark = pytest.mark.docker
+
+
+def test_compose_by_hand_finds_the_stack_as_it_should_be(up: DockerWorld):
+    before = {name: one["Id"] for name, one in containers().items()}
+    words = [
+        str(compose_program()), "--project-name", project_name(INSTANCE),
+        "--file", str(state_directory(INSTANCE) / "docker-compose.yml"), "up", "--detach",
+    ]  # fmt: skip
+    subprocess.run(words, env={**os.environ, "DOCKER_HOST": PLACE.url}, check=True)
+    assert {name: one["Id"] for name, one in containers().items()} == before
+
+
+def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
+    up: DockerWorld, tmp_path: Path
+):
+    up.down(progress=print_nothing)
+    for path, text in render_files(up.plan).items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    environment = (REPOSITORY / ".env").read_text()
+    mine = environment.replace(project_name("main"), project_name(INSTANCE))
+    assert mine != environment
+    (tmp_path / ".env").write_text(mine)
+
+    def compose(*words: str) -> None:
+        outside = {name: value for name, value in os.environ.items() if "COMPOSE" not in name}
+        done = subprocess.run(
+            [str(compose_program()), *words], cwd=tmp_path, capture_output=True, text=True,
+            env={**outside, "DOCKER_HOST": PLACE.url}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    compose("up", "-d")
+    try:
+        until(lambda: {one.state for one in up.status()} == {"healthy"}, 60)
+        projects = {one["Config"]["Labels"]["com.docker.compose.project"]
+                    for one in containers().values()}  # fmt: skip
+        assert projects == {project_name(INSTANCE)}
+    finally:
+        compose("down")
+        assert containers() == {}
+        up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)

@@ -1,0 +1,97 @@
+"""The Docker world as it runs: healthy, answering, back after a kill, and told about."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docker.asking import (
+    BACK,
+    BACK_WITHIN_S,
+    containers,
+    fetch,
+    until,
+)
+from tests.docker.own_engine import (
+    PLACE,
+    in_namespace,
+)
+from twinstack.compose.engine import connect
+from twinstack.compose.world import DockerWorld
+
+pytestmark = pytest.mark.docker
+
+
+def test_cpu_time_and_processes_are_told_for_every_replica(up: DockerWorld):
+    names = {replica.name for replica in up.plan.replicas}
+    assert set(up.cpu_us()) == names
+    assert all(value > 0 for value in up.cpu_us().values())
+    assert {process.replica for process in up.processes()} == names
+
+
+def test_a_command_runs_inside_and_its_exit_code_comes_back(up: DockerWorld):
+    assert up.exec("product-service", ["/bin/bash", "-c", "exit 7"]) == 7
+
+
+def test_logs_are_the_services_own(up: DockerWorld):
+    assert "Ready to accept connections" in up.logs("redis-cache", lines=50)
+
+
+def test_up_ends_with_every_container_healthy(up: DockerWorld):
+    assert {state.name: state.state for state in up.status()} == {
+        replica.name: "healthy" for replica in up.plan.replicas
+    }
+
+
+def test_both_doors_and_every_address_answer(up: DockerWorld):
+    for service in ("nginx-lb", "api-gateway"):
+        door = up.published(service)
+        assert door is not None
+        status, text = fetch(door.url("/api/products"))
+        assert (status, len(json.loads(text)["products"]) >= 20) == (200, True)
+    assert fetch(up.endpoint("nginx-lb").url("/health"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nginx-lb", "api-gateway", "product-service-2", "order-service", "service-registry",
+     "redis-cache", "postgres-db"],
+)  # fmt: skip
+def test_a_killed_service_is_back_and_healthy_within_five_seconds(up: DockerWorld, name: str):
+    def state() -> tuple[int | None, str]:
+        found = next(one for one in up.status() if one.name == name)
+        return found.pid, found.state
+
+    until(lambda: state()[1] == "healthy", 20)
+    pid = state()[0]
+    assert pid is not None
+    replica = up.plan.replica(name)
+    where = up.endpoint(replica.service, replica.number)
+    probe = [sys.executable, "-c", BACK, replica.role, where.address, str(where.port)]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{pid}").exists(), 1)
+    # The service's own word, not the engine's: that one looks every two seconds.
+    in_namespace(*probe, f"{BACK_WITHIN_S:g}")
+    assert state()[0] not in {pid, None}
+    until(lambda: state()[1] == "healthy", 20)
+
+
+def test_stopping_postgresql_turns_the_order_service_unhealthy_and_back(up: DockerWorld):
+    def order() -> str:
+        return next(one.state for one in up.status() if one.name == "order-service")
+
+    client = connect(PLACE)
+    assert client is not None
+    until(lambda: order() == "healthy", 20)
+    postgres = client.containers.get(containers()["postgres-db"]["Id"])
+    postgres.stop(timeout=10)
+    try:
+        until(lambda: order() == "unhealthy", 30)
+    finally:
+        postgres.start()
+    until(lambda: order() == "healthy", 30)

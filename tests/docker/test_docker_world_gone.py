@@ -1,0 +1,61 @@
+"""`clean` after the engine was killed: nothing is left. Last: the other modules share its world."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.docker.asking import (
+    UP_TIMEOUT_S,
+    until,
+)
+from tests.docker.own_engine import (
+    INSTANCE,
+    PLACE,
+    PREFIX,
+    in_namespace,
+    print_nothing,
+)
+from twinstack.compose import leftovers
+from twinstack.compose.engine import connect
+from twinstack.compose.render import state_directory
+from twinstack.compose.world import DockerWorld
+from twinstack.software.building import mounts_beneath
+
+pytestmark = pytest.mark.docker
+
+
+def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
+    up: DockerWorld, host: leftovers.Before
+):
+    up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+    assert leftovers.observe(PREFIX) != host
+    assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
+    process = json.loads(PLACE.record.read_text())["pid"]
+    orphan = next(one.pid for one in up.status() if one.name == "redis-cache")
+    os.kill(process, signal.SIGKILL)
+    until(lambda: connect(PLACE) is None, 10)
+    said: list[str] = []
+    assert up.clean(progress=said.append), said
+
+    after = leftovers.observe(PREFIX)
+    assert after.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv4/ip_forward"]
+    assert (after.files, after.bridges) == (host.files, [])
+    for family in host.rules:
+        assert "docker" not in after.rules[family].lower()
+        assert "DROP" not in after.rules[family]
+    assert len(in_namespace("ip", "-o", "link").splitlines()) == 1
+    assert orphan is not None
+    assert not Path(f"/proc/{orphan}").exists()
+    assert not PLACE.data_root.exists()
+    assert not PLACE.state.exists()
+    assert not PLACE.socket.exists()
+    assert not state_directory(INSTANCE).exists()
+    for directory in (PLACE.data_root, PLACE.state.parent):
+        assert mounts_beneath(directory) == []
+    assert list(Path("/sys/fs/cgroup").glob(f"**/{PLACE.cgroup_parent.strip('/')}*")) == []
+    assert up.clean(progress=print_nothing) == ()
