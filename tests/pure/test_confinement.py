@@ -26,6 +26,7 @@ from twinstack.confinement import (
     shared,
     weaknesses,
 )
+from twinstack.errors import CannotTell
 from twinstack.plan import Replica
 from twinstack.procfs import Held
 
@@ -233,6 +234,54 @@ def test_who_may_write_follows_from_owner_and_mode(mode: int, owner: int, may: b
 def test_a_group_of_the_users_own_may_write_where_the_group_may():
     there = os.stat_result((stat.S_IFDIR | 0o770, 1, 1, 1, 0, 30060, 0, 0, 0, 0))
     assert confinement_facts._may_write(there, 30060)
+
+
+def looks(*rounds: dict[int, tuple[str, ProcessFacts]]) -> Callable[..., Any]:
+    """Give what stands for reading /proc: one answer a look, the last for good."""
+    answers = [{pid: confinement_facts._Found(*one) for pid, one in found.items()}
+               for found in rounds]  # fmt: skip
+
+    def look(pids: Any, _secrets: Any) -> dict[int, Any]:
+        now = answers.pop(0) if len(answers) > 1 else answers[0]
+        return {pid: now[pid] for pid in pids if pid in now}
+
+    return look
+
+
+STARTING = replace(PROCESS, uids=(0, 0, 0, 0), seccomp="none")
+
+
+@pytest.mark.parametrize(
+    ("rounds", "seen"),
+    [
+        ([{7: ("1", STARTING)}, {7: ("1", PROCESS)}], {7: PROCESS}),  # it had only started
+        ([{7: ("1", STARTING)}, {7: ("1", STARTING)}], {7: STARTING}),  # it is so
+        ([{7: ("1", STARTING), 8: ("1", PROCESS)}, {}], {8: PROCESS}),  # it is gone
+        ([{7: ("1", STARTING)}, {7: ("2", STARTING)}], {}),  # another one has its pid
+        ([{7: ("1", PROCESS)}], {7: PROCESS}),
+    ],
+    ids=["starting", "weak", "ended", "pid taken again", "held"],
+)
+def test_what_looks_weak_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[Any], seen: dict[int, ProcessFacts]
+):
+    monkeypatch.setattr(confinement_facts, "_all", looks(*rounds))
+    monkeypatch.setattr(confinement_facts, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(confinement_facts, "_STARTING_S", 0.1)
+    owners = {pid: REPLICA for found in rounds for pid in found}
+    assert confinement_facts._settled(owners, ()) == seen
+
+
+def test_a_replica_without_a_process_leaves_its_world_unjudged():
+    class Silent:
+        name = "net"
+        plan = planned()
+
+        def processes(self) -> tuple[()]:
+            return ()
+
+    with pytest.raises(CannotTell, match="no process of nginx-lb stays"):
+        confinement_facts.look(Silent())  # type: ignore[arg-type]
 
 
 def test_a_masked_place_shows_nothing_when_absent_empty_or_null(tmp_path: Path):
