@@ -6,6 +6,7 @@ How fast is measured by `invoke check.scale`, not here: a figure of a busy machi
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to make the floor with")
 def test_what_comes_up_is_what_the_floor_makes_and_nothing_of_either_is_left(
     host: Sandbox, size: int, tmp_path: Path, tell
 ) -> None:
