@@ -63,7 +63,7 @@ def flows(instance: str, seeds: range) -> dict[str, object]:
         if {(c.source, c.destination, c.protocol, c.port) for c in expected} != by_hand:
             found.append({"seed": seed, "wrong": ["the model differs from the declaration"]})
         up(plan)
-        verdict = verify(plan, policing.ground(plan), wait_s=WAIT_S, patience=4)
+        verdict = verify(plan, policing.ground(plan), wait_s=WAIT_S, patience=10)
         asked += len(verdict.answers)
         opened += len(expected)
         if not verdict.passed:
@@ -104,7 +104,7 @@ def strength(instance: str, shape: str, sample: int, seed: int) -> dict[str, obj
     """Alter one rule at a time; each must be noticed, and it is told by what."""
     plan = resolve(declared(), shape, instance)
     up(plan)
-    before = told(verify(plan, policing.ground(plan), wait_s=WAIT_S))
+    before = told(verify(plan, policing.ground(plan), wait_s=WAIT_S, patience=10))
     by_probes, by_rules, unnoticed = 0, [], []
     for what, there, back in _altered(plan, random.Random(seed), sample):
         _restore(there)
@@ -118,7 +118,7 @@ def strength(instance: str, shape: str, sample: int, seed: int) -> dict[str, obj
             by_probes += 1
         else:
             by_rules.append(what)
-    after = told(verify(plan, policing.ground(plan), wait_s=WAIT_S))
+    after = told(verify(plan, policing.ground(plan), wait_s=WAIT_S, patience=10))
     return {"before": before, "after": after, "by_probes": by_probes, "by_rules": by_rules,
             "unnoticed": unnoticed}  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The declared flows are what is open: by chance, rule by rule, and after the benchmark's lifting."""
+"""The declared flows are what is open: by chance, rule by rule, beside the rules."""
 
 from __future__ import annotations
 

@@ -208,7 +208,10 @@ def _ask(questions: Sequence[Question], wait_s: float) -> list[str]:
             except OSError as error:
                 tell(place, _word(error))
         deadline = time.monotonic() + wait_s
-        while None in said and time.monotonic() < deadline:
+        late = False
+        while None in said and not late:
+            # On a busy machine the time may be over with answers unread: read them first.
+            late = time.monotonic() > deadline
             for key, _ in selector.select(_POLL_S):
                 one_socket = key.fileobj
                 assert isinstance(one_socket, socket.socket)
