@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,17 +11,15 @@ from invoke.context import Context
 
 from front import invocation
 from front.answering import JSON, answer, guarded, say, task
-from twinstack import stack, tables
+from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.observe.naming import Names
 from twinstack.observe.page import page
-from twinstack.observe.report import Traffic
-from twinstack.observe.sections import Section, headline, sections
+from twinstack.observe.terminal import text
 from twinstack.observe.traffic import analyse
 from twinstack.plan import resolve
 
-#: Of a table in the terminal; the JSON document has all of them.
-MOST_ROWS = 20
+#: What a folder's captures are told by.
 SUFFIXES = (".pcap", ".pcapng")
 
 
@@ -37,7 +36,7 @@ def traffic_report(_: Context, file: str, html: str = "", json: bool = False) ->
     found = analyse(captures_in(files), names)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))
-    answer(json, asdict(found), text(found))
+    answer(json, asdict(found), text(found, max(shutil.get_terminal_size().columns, 80)))
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
@@ -55,28 +54,6 @@ def captures_in(paths: Sequence[Path]) -> list[Path]:
             )  # fmt: skip
         found += inside
     return found
-
-
-def text(found: Traffic) -> str:
-    """Write the report for a terminal."""
-    parts = [headline(found), *(f"! {note}" for note in found.notes)]
-    return "\n\n".join(["\n".join(parts), *(_table(section) for section in sections(found))])
-
-
-def _table(section: Section) -> str:
-    shown = section.rows[:MOST_ROWS]
-    cells = [[cell.text for cell in row] for row in shown]
-    header = [column.name for column in section.columns]
-    for number, column in enumerate(section.columns):
-        if column.number:
-            width = max(len(row[number]) for row in [header, *cells])
-            header[number] = header[number].rjust(width)
-            for row in cells:
-                row[number] = row[number].rjust(width)
-    lines = [f"{section.title} ({section.says})", tables.columns(header, cells)]
-    if len(section.rows) > len(shown):
-        lines.append(f"… and {len(section.rows) - len(shown)} more: --json has them all")
-    return "\n".join(lines)
 
 
 def _write(path: Path, content: str) -> None:

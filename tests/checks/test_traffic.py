@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from front.traffic import text
 from tests.checks import traffic_cases as cases
 from tests.pure.observe import craft
 from tests.pure.test_project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.observe.page import page
 from twinstack.observe.report import Traffic
+from twinstack.observe.terminal import text
 from twinstack.plain import dumps
 
 FULL_S, SEED = 600, 20261124

@@ -21,9 +21,9 @@ Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 #: Read at a time. More makes larger arrays, hence more memory; less makes more of them.
-PIECE_BYTES = 8 << 20
+PIECE_BYTES = 4 << 20
 #: A batch never holds more packets, however small they are.
-BATCH_PACKETS = 1 << 16
+BATCH_PACKETS = 1 << 15
 #: Wireshark's bound too: a longer record is a broken one.
 RECORD_BYTES = 262_144
 #: Of a pcapng block, which may be no packet.

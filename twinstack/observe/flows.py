@@ -15,7 +15,7 @@ from twinstack.observe import headers as h
 from twinstack.observe.packets import FIRST, LATER, Flags, Ints, Packets, grouped, mixed
 
 #: Flows remembered at once; about 300 bytes each.
-MOST_FLOWS = 1 << 17
+MOST_FLOWS = 1 << 16
 _FRAGMENTS = 1 << 14
 _UNKNOWN = -1
 

@@ -24,7 +24,7 @@ import numpy as np
 from twinstack.observe.headers import TCP
 from twinstack.observe.packets import Flags, Hashes, Ints, Packets, grouped, mixed
 
-REMEMBERED = 1 << 16
+REMEMBERED = 1 << 15
 _SECOND_NS = 1_000_000_000
 
 

@@ -16,10 +16,14 @@ Tone = Literal["", "bad", "dim"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; numbers stand to the right."""
+    """A column; numbers stand to the right. Where there is no room, an optional one goes, and a
+    flexible one is shortened.
+    """
 
     name: str
     number: bool = False
+    optional: bool = False
+    flexible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def size(count: int) -> str:
         value /= 1000
         if value < 1000:
             return f"{value:.{0 if value >= 100 else 1}f} {unit}"
-    return f"{value:.0f} PB"
+    return f"{value / 1000:.0f} PB"
 
 
 def took(us: float) -> str:
@@ -106,7 +110,7 @@ def _undeclared(found: Traffic) -> Section:
     return Section(
         "undeclared", "Not declared", "no flow in the topology speaks of these",
         (Column("from"), Column("to"), Column("port"), Column("packets", True),
-         Column("answered"), Column("for example")),
+         Column("answered"), Column("for example", optional=True)),
         tuple(
             (Cell(one.client), Cell(one.server), Cell(service_port(one), tone="bad"),
              Cell(str(one.packets)), Cell(_answered(one)), Cell(one.example))
@@ -144,8 +148,9 @@ def _http(found: Traffic) -> Section:
     ]  # fmt: skip
     return Section(
         "http", "HTTP", "time until the answer's first byte; status none: no answer was seen",
-        (Column("from"), Column("to"), Column("request"), Column("status", True),
-         Column("count", True), Column("p50", True), Column("p99", True)), tuple(rows),
+        (Column("from"), Column("to"), Column("request", flexible=True), Column("status", True),
+         Column("count", True), Column("p50", True), Column("p99", True, optional=True)),
+        tuple(rows),
     )  # fmt: skip
 
 
@@ -162,10 +167,10 @@ def _tcp(found: Traffic) -> Section:
     ]  # fmt: skip
     return Section(
         "tcp", "TCP's health",
-        "handshake: from SYN to the client's ACK; ack: from a segment to its ACK",
+        "handshake: SYN to the client's ACK; ack: segment to its ACK",
         (Column("from"), Column("to"), Column("port", True), Column("resent", True),
          Column("reset", True), Column("zero", True), Column("handsh.", True),
-         Column("p99", True), Column("ack", True)), tuple(rows),
+         Column("p99", True, optional=True), Column("ack", True)), tuple(rows),
     )  # fmt: skip
 
 

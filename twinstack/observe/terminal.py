@@ -1,0 +1,54 @@
+"""A report of traffic as text of a given width. Pure.
+
+A table that is too wide first loses columns that may go, the last first; then the one that may be
+shortened is. The JSON document has everything.
+"""
+
+from __future__ import annotations
+
+from twinstack.observe.report import Traffic
+from twinstack.observe.sections import Section, headline, sections
+
+#: Of a table.
+MOST_ROWS = 20
+_GAP = "  "
+_LEAST_FLEXIBLE = 12
+
+
+def text(found: Traffic, width: int = 80) -> str:
+    """Write the report. Units: columns of the terminal."""
+    head = "\n".join([headline(found), *(f"! {note}" for note in found.notes)])
+    return "\n\n".join([head, *(_table(section, width) for section in sections(found))])
+
+
+def _table(section: Section, width: int) -> str:
+    shown = section.rows[:MOST_ROWS]
+    table = [[column.name for column in section.columns],
+             *([cell.text for cell in row] for row in shown)]  # fmt: skip
+    columns = list(section.columns)
+    while _width(table) > width and any(column.optional for column in columns):
+        last = max(at for at, column in enumerate(columns) if column.optional)
+        del columns[last]
+        for row in table:
+            del row[last]
+    for at, column in enumerate(columns):
+        excess = _width(table) - width
+        if column.flexible and excess > 0:
+            most = max(max(len(row[at]) for row in table) - excess, _LEAST_FLEXIBLE)
+            for row in table:
+                row[at] = row[at] if len(row[at]) <= most else row[at][: most - 1] + "…"
+    widths = [max(len(row[at]) for row in table) for at in range(len(columns))]
+    lines = [f"{section.title} ({section.says})"]
+    for row in table:
+        cells = [cell.rjust(size) if column.number else cell.ljust(size)
+                 for cell, size, column in zip(row, widths, columns, strict=True)]  # fmt: skip
+        lines.append(_GAP.join(cells).rstrip())
+    if len(section.rows) > len(shown):
+        lines.append(f"… and {len(section.rows) - len(shown)} more: --json has them all")
+    return "\n".join(lines)
+
+
+def _width(table: list[list[str]]) -> int:
+    columns = len(table[0])
+    widest = sum(max(len(row[at]) for row in table) for at in range(columns))
+    return widest + len(_GAP) * (columns - 1)
