@@ -66,11 +66,11 @@ def docker_build(_: Context, shape: str | None = None) -> None:
 @guarded
 def docker_up(
     _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
-    json: bool = False,
+    policy: bool = True, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring the Docker world up and wait until it is healthy."""
     bounds.timeout(timeout)
-    world = stack.from_environment().docker(shape, limited=limits)
+    world = stack.from_environment().docker(shape, limited=limits, policy=policy)
     found = world.up(timeout_s=timeout, progress=say)
     show_states(found, json)
 

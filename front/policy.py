@@ -10,7 +10,7 @@ from front.answering import JSON, answer, checking, end, guarded, root, task
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
 from twinstack import stack
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import TwinstackError
 
 if TYPE_CHECKING:
     from twinstack.plan import Plan
@@ -34,7 +34,10 @@ def _ground(world: str, plan: Plan) -> Ground:
         from twinstack.namespaces import policing
 
         return policing.ground(plan)
-    raise CannotTell("--world", f"cannot be {world}", "it is yet to come")
+    from twinstack.compose.enforcing import ground
+    from twinstack.compose.engine import DEFAULT, connect
+
+    return ground(plan, connect(DEFAULT), DEFAULT)
 
 
 @task(help={**WORLD, "shape": "flat or tiered; as it runs, if not said", **JSON})

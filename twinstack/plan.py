@@ -27,7 +27,10 @@ _INSTANCE_PORTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One layer-2 network in both worlds; the gateway is the host's own address on it."""
+    """One layer-2 network in both worlds; the gateway is the host's own address on it.
+
+    `internal`: no service whose home it is may go out or is published, so Docker's has no way out.
+    """
 
     name: str
     tiers: tuple[str, ...]
@@ -38,6 +41,7 @@ class Segment:
     docker_network: str
     docker_subnet: IPv4Network
     docker_gateway: IPv4Address
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +316,15 @@ def _segments(topology: Topology, shape: str, instance: str) -> Iterator[Segment
             docker_network=f"twinstack-{instance}_{name}",
             docker_subnet=docker_subnet,
             docker_gateway=docker_subnet.network_address + 1,
+            internal=_is_internal(topology, spec.tiers),
         )
+
+
+def _is_internal(topology: Topology, tiers: tuple[str, ...]) -> bool:
+    homed = {name: one for name, one in topology.services.items() if one.tier in tiers}
+    published = {door.service for door in topology.host_ports if door.world == "docker"}
+    egress = [one.egress or topology.egress for one in homed.values()]
+    return bool(homed) and not (published & set(homed) or any(one.tcp or one.udp for one in egress))
 
 
 def _replicas(

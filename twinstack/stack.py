@@ -81,9 +81,12 @@ class Stack:
             watch=watch,
         )
 
-    def docker(self, shape: str | None = None, *, limited: bool = True) -> DockerWorld:
+    def docker(
+        self, shape: str | None = None, *, limited: bool = True, policy: bool = True,
+        edge: bool = True,
+    ) -> DockerWorld:  # fmt: skip
         """Give the Docker world; a shape that is not said is the one that runs now."""
-        plan = self.plan(shape or self.docker_shape(), limited=limited)
+        plan = self.plan(shape or self.docker_shape(), limited=limited, policy=policy, edge=edge)
         return DockerWorld(plan, repository=self.repository)
 
     def net_shape(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.pure.core_cases import WRITTEN, Edit, edited_plan
+from twinstack.compose import policy
 from twinstack.compose.facts import (
     Attached,
     ContainerFacts,
@@ -77,12 +78,24 @@ def satisfied(plan: Plan) -> Facts:
         networks=tuple(
             NetworkFacts(
                 f"id-{one.docker_network}", one.docker_network, str(one.docker_subnet),
-                str(one.docker_gateway), one.docker_bridge, str(plan.mtu),
+                str(one.docker_gateway), one.docker_bridge, str(plan.mtu), one.internal,
             )
             for one in plan.segments
         ),
         volumes=frozenset(volume_name(plan, one) for one in plan.replicas if one.launch.data),
+        rules=enforced(plan),
+        filtered=frozenset(one.docker_bridge for one in plan.segments),
     )  # fmt: skip
+
+
+def enforced(plan: Plan, before: tuple[str, ...] = (":DOCKER-USER - [0:0]",)) -> tuple[str, ...]:
+    """Give the filter table of a host on which the plan's flows are enforced."""
+    hooks = policy.wanted(plan, before)
+    return (
+        *before,
+        *(f":{hook.chain} - [0:0]" for hook in hooks),
+        *(line for hook in hooks for line in (*([hook.jump] if hook.jump else []), *hook.lines)),
+    )
 
 
 def titles(plan: Plan, facts: Facts) -> list[str]:
@@ -121,9 +134,9 @@ def test_every_step_of_an_empty_host_has_a_title_of_its_own_and_a_reason(shape: 
     assert all(step.reason for step in steps)
     kinds = {step.kind for step in steps}
     assert kinds == {"engine", "root trees", "wheelhouse", "base", "image", "secrets", "file",
-                     "network", "volume", "container"}  # fmt: skip
+                     "network", "volume", "container", "policy"}  # fmt: skip
     assert {step.kind for step in building(steps)} == kinds - {
-        "file", "network", "volume", "container",
+        "file", "network", "volume", "container", "policy",
     }  # fmt: skip
 
 
@@ -174,11 +187,13 @@ def test_one_replica_more_or_less_touches_no_other_container():
     more, less = replicas(4), replicas(2)
     assert titles(more, satisfied(plan)) == [
         "file docker-compose.yml: write",
+        "policy rules: write",
         *renewed("product-service-4")[1:],
     ]
     assert titles(less, satisfied(plan)) == [
         "container twinstack-main-product-service-3: remove",
         "file docker-compose.yml: write",
+        "policy rules: write",
     ]
 
 
@@ -218,6 +233,7 @@ def test_a_network_made_otherwise_is_made_anew_with_the_containers_on_it():
         "container twinstack-main-api-gateway to twinstack-main_frontend: attach",
         "container twinstack-main-nginx-lb: start",
         "container twinstack-main-api-gateway: start",
+        "policy bridges: write",
     ]
 
 
@@ -243,7 +259,9 @@ def test_another_base_replaces_the_images_made_on_it():
     facts = satisfied(plan)
     bases = {role: image for role, image in facts.bases.items() if role != "redis"}
     base = base_name("redis")
-    found = titles(plan, replace(facts, bases=bases, outdated=("twinstack-base-redis:replaced-0123",)))
+    found = titles(
+        plan, replace(facts, bases=bases, outdated=("twinstack-base-redis:replaced-0123",))
+    )
     assert found == [
         f"base {base}: make",
         "image twinstack-main/redis-cache:latest: build",
@@ -312,3 +330,44 @@ def test_the_titles_of_the_gate_are_those_of_the_steps():
                 continue
         assert step.by_compose
         assert title_of("POST", target, body, {}) == step.title
+
+
+def test_the_policy_is_written_before_anything_runs_and_its_bridges_after():
+    plan = planned()
+    found = titles(plan, Facts(engine=True, rules=(":DOCKER-USER - [0:0]",)))
+    first = found.index("policy rules: write")
+    assert first < min(found.index(one) for one in found if one.startswith("container"))
+    assert found.index("policy bridges: write") > max(
+        found.index(one) for one in found if one.endswith(": start")
+    )
+
+
+def test_a_policy_rule_that_is_gone_or_strange_is_written_anew():
+    plan = planned(shape="tiered")
+    facts = satisfied(plan)
+    for index, line in enumerate(facts.rules):
+        if line.startswith("-A "):
+            less = (*facts.rules[:index], *facts.rules[index + 1 :])
+            assert titles(plan, replace(facts, rules=less)) == ["policy rules: write"]
+    chain = policy.wanted(plan, facts.rules)[0].chain
+    more = (*facts.rules, f"-A {chain} -j ACCEPT")
+    assert titles(plan, replace(facts, rules=more)) == ["policy rules: write"]
+    fewer = replace(facts, filtered=frozenset(list(facts.filtered)[1:]))
+    assert titles(plan, fewer) == ["policy bridges: write"]
+
+
+def test_without_a_policy_its_chains_go_and_the_bridges_are_as_any():
+    plan = replace(planned(), policy=False)
+    facts = satisfied(planned())
+    assert titles(plan, facts) == ["policy rules: write", "policy bridges: write"]
+    bare = replace(facts, rules=(":DOCKER-USER - [0:0]",), filtered=frozenset())
+    assert titles(plan, bare) == []
+
+
+def test_a_jump_from_where_it_hung_before_docker_made_its_chain_is_moved():
+    plan = planned()
+    early = enforced(plan, (":FORWARD ACCEPT [0:0]",))
+    assert policy.difference(plan, early) is None
+    later = (":DOCKER-USER - [0:0]", *early)
+    assert "FORWARD" in "".join(policy.texts(plan, later))
+    assert [text for text in policy.texts(plan, later) if "-D FORWARD" in text]

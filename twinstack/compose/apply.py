@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 from docker.errors import NotFound
 
-from twinstack.compose import images
+from twinstack.compose import enforcing, images
 from twinstack.compose.bring_up import bring_up
 from twinstack.compose.client import compose_client
 from twinstack.compose.engine import connect, ensure_engine
@@ -65,7 +65,10 @@ class Applying:
         client = self._client()
         mine = [step for step in steps if not step.by_compose]
         composed = [step for step in steps if step.by_compose]
-        last = [step for step in mine if step.kind == "image" and step.act == "remove"]
+        last = [
+            step for step in mine
+            if (step.kind, step.act) == ("image", "remove") or step.name == "bridges"
+        ]  # fmt: skip
         for step in mine:
             if step not in last:
                 self._take(client, step)
@@ -85,7 +88,7 @@ class Applying:
 
     def steps(self, client: docker.DockerClient | None) -> tuple[Step, ...]:
         """Decide what is to be done, now."""
-        facts = observe_facts(client, self.plan, self.repository, self._recipe)
+        facts = observe_facts(client, self.plan, self.repository, self._recipe, self.place.prefix)
         return up_steps(self.plan, facts)
 
     def prepare(self, *, check: bool) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
@@ -139,8 +142,18 @@ class Applying:
                     file = compose_file(self.plan.instance)
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(compose_text(self.plan, context=None), encoding="utf-8")
+                case "policy", _:
+                    self._police(step)
                 case other:
                     raise NotImplementedError(str(other))
+
+    def _police(self, step: Step) -> None:
+        plan, prefix = self.plan, self.place.prefix
+        # Once more with the bridges: DOCKER-USER may be there only since the networks are.
+        enforcing.enforce(plan, prefix)
+        if step.name == "bridges":
+            bridges = [segment.docker_bridge for segment in plan.segments]
+            enforcing.filter_bridges(bridges, prefix, on=plan.policy)
 
     def _bring_up(
         self, client: docker.DockerClient, steps: Sequence[Step], timeout_s: float

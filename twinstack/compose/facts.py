@@ -33,6 +33,7 @@ class NetworkFacts:
     gateway: str
     bridge: str
     mtu: str
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Facts:
     what each service's image is built from, empty before the wheelhouse is whole. `stale`: the
     services with a secret that is missing or not right. `file`: the rendered text, None for none.
     `replaced`: names that keep hold of images which lost theirs. `joins_later`: an engine before
-    API 1.44, which puts a new container on one network only.
+    API 1.44, which puts a new container on one network only. `rules`: the host's filter table as
+    iptables-save prints it; `filtered`: its bridges whose frames pass iptables.
     """
 
     engine: bool = False
@@ -88,6 +90,8 @@ class Facts:
     containers: tuple[ContainerFacts, ...] = ()
     networks: tuple[NetworkFacts, ...] = ()
     volumes: frozenset[str] = frozenset()
+    rules: tuple[str, ...] = ()
+    filtered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Holding:
     `images` are tags of the instance's form; `stages` ids of build stages; `bases` tags of ours.
     `sole`: no other instance has images here, so that the last two may go. `rendered`, `kept`,
     `run`: files and directories of ours on the host. `engine`: one that we started, or its data.
+    `policy`: chains of ours in the host's iptables.
     """
 
     containers: tuple[str, ...] = ()
@@ -110,3 +115,4 @@ class Holding:
     kept: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
     engine: str | None = None
+    policy: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 import docker
 from docker.utils import version_lt
 
+from twinstack.compose import enforcing
 from twinstack.compose.facts import (
     Attached,
     ContainerFacts,
@@ -56,9 +57,14 @@ def gate_socket(instance: str) -> Path:
 
 
 def observe_facts(
-    client: docker.DockerClient | None, plan: Plan, repository: Path, recipe: Recipe
+    client: docker.DockerClient | None,
+    plan: Plan,
+    repository: Path,
+    recipe: Recipe,
+    prefix: tuple[str, ...] = (),
 ) -> Facts:
-    """Look at all that an `up` of the plan may change; `recipe` is the root trees'.
+    """Look at all that an `up` of the plan may change; `recipe` is the root trees', `prefix`
+    leads to the engine's host.
 
     Without a client, what only an engine can tell is empty. Raises: Missing without root.
     """
@@ -100,6 +106,8 @@ def observe_facts(
         volumes=frozenset(
             str(one["Name"]) for one in client.api.volumes(filters=mine)["Volumes"] or []
         ),
+        rules=enforcing.read_filter(prefix),
+        filtered=enforcing.read_filtered(prefix),
         **local,
     )
 
@@ -120,6 +128,7 @@ def observe_holding(
     }
     if data and (place.record.exists() or place.data_root.exists()):
         found["engine"] = str(place.data_root)
+    found["policy"] = enforcing.is_enforced(instance, place.prefix)
     if client is None:
         return Holding(**found)
     mine = {"label": f"{INSTANCE_LABEL}={instance}"}
@@ -175,4 +184,5 @@ def _network(one: dict[str, Any]) -> NetworkFacts:
         gateway=str(configured.get("Gateway", "")),
         bridge=str(options.get(_BRIDGE, "")),
         mtu=str(options.get(_MTU, "")),
+        internal=bool(one.get("Internal")),
     )

@@ -11,7 +11,7 @@ from twinstack.compose.facts import Holding
 from twinstack.compose.steps import Step
 
 #: What is told as removed; the others are a means, or an order whose outcome the engine decides.
-_TOLD = frozenset({"container", "network", "volume", "image", "secrets"})
+_TOLD = frozenset({"container", "network", "volume", "image", "secrets", "policy"})
 
 
 def down_steps(holding: Holding) -> tuple[Step, ...]:
@@ -45,6 +45,8 @@ def _running(holding: Holding) -> Iterator[Step]:
         yield Step("container", name, "remove", command=f"docker rm --force --volumes {name}")
     for name in holding.networks:
         yield Step("network", name, "remove", command=f"docker network rm {name}")
+    if holding.policy:  # last: until then nothing that runs is open
+        yield Step("policy", "rules", "remove", command="iptables-restore --noflush")
 
 
 def _files(holding: Holding) -> Iterator[Step]:

@@ -168,7 +168,8 @@ def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -
         ],
         networks=[
             {"key": one.name, "name": one.docker_network, "bridge": one.docker_bridge,
-             "subnet": one.docker_subnet, "gateway": one.docker_gateway}
+             "subnet": one.docker_subnet, "gateway": one.docker_gateway,
+             "internal": one.internal}
             for one in plan.segments
         ],
         volumes=[

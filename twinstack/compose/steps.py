@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from twinstack.compose import policy
 from twinstack.compose.facts import ContainerFacts, Facts, NetworkFacts
 from twinstack.compose.render import (
     BASE_PREFIX,
@@ -30,7 +31,7 @@ from twinstack.runtimes import Role
 Act = Literal["start", "make", "fetch", "build", "write", "create", "attach", "remove", "stop"]
 Kind = Literal[
     "engine", "root trees", "wheelhouse", "base", "image", "secrets", "file", "network", "volume",
-    "container", "build stage", "run files",
+    "container", "build stage", "run files", "policy",
 ]  # fmt: skip
 #: After one of these more can be known: the facts are observed anew and the rest decided again.
 PREPARING: frozenset[Kind] = frozenset({"engine", "root trees", "wheelhouse"})
@@ -87,9 +88,11 @@ def up_steps(plan: Plan, facts: Facts) -> tuple[Step, ...]:
         *([Step("file", "docker-compose.yml", "write",
                 "is not there" if facts.file is None else "is not as rendered")]
           if facts.file != text else []),
+        *_rules(plan, facts),
         *_networks(plan, facts, frozenset(wrong)),
         *_volumes(plan, facts),
         *_containers(plan, facts, frozenset(gone)),
+        *_bridges(plan, facts, frozenset(wrong)),
         *_forgotten(plan, facts, remade),
     )  # fmt: skip
 
@@ -192,9 +195,36 @@ def _wrong(plan: Plan, there: NetworkFacts) -> str | None:
     if segment is None:
         return f"is not of shape {plan.shape}"
     wanted = (str(segment.docker_subnet), str(segment.docker_gateway), segment.docker_bridge,
-              str(plan.mtu))  # fmt: skip
-    found = (there.subnet, there.gateway, there.bridge, there.mtu)
+              str(plan.mtu), _way_out(segment.internal))  # fmt: skip
+    found = (there.subnet, there.gateway, there.bridge, there.mtu, _way_out(there.internal))
     return None if found == wanted else f"is {' '.join(found)}, not {' '.join(wanted)}"
+
+
+def _way_out(internal: bool) -> str:
+    return "internal" if internal else "with a way out"
+
+
+def _rules(plan: Plan, facts: Facts) -> Iterator[Step]:
+    """Enforce the flows before anything runs: a container starts behind closed doors."""
+    if reason := policy.difference(plan, facts.rules):
+        yield Step("policy", "rules", "write", reason, "iptables-restore --noflush")
+
+
+def _bridges(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
+    """Let the networks' bridges hand frames to iptables, once they are there."""
+    there = {one.name for one in facts.networks} - removed
+    wrong = [
+        one.docker_bridge
+        for one in plan.segments
+        if (one.docker_bridge in facts.filtered and one.docker_network in there) != plan.policy
+    ]
+    if wrong:
+        command = "; ".join(
+            f"ip link set dev {one} type bridge nf_call_iptables {int(plan.policy)}"
+            for one in wrong
+        )
+        why = "frames pass no iptables" if plan.policy else "frames pass iptables"
+        yield Step("policy", "bridges", "write", f"{', '.join(wrong)}: {why}", command)
 
 
 def _networks(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
@@ -209,7 +239,7 @@ def _network_command(segment: Segment) -> str:
     return (
         f"docker network create --subnet {segment.docker_subnet} --gateway "
         f"{segment.docker_gateway} --opt com.docker.network.bridge.name={segment.docker_bridge} "
-        f"{segment.docker_network}"
+        f"{'--internal ' if segment.internal else ''}{segment.docker_network}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import docker
 
+from twinstack.compose import enforcing
 from twinstack.compose.apply import remove_container, remove_network
 from twinstack.compose.engine import (
     DEFAULT,
@@ -97,6 +98,8 @@ def _take(
                 Path(step.name).parent.rmdir()
     elif step.kind == "run files":
         remove_run(Places(instance), "docker")
+    elif step.kind == "policy":
+        enforcing.lift(instance, place.prefix)
     elif step.kind == "engine":
         if client:
             client.close()

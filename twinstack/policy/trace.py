@@ -10,7 +10,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
+from itertools import takewhile
 
 from twinstack.iptables import target, without_comments
 from twinstack.plan import Plan
@@ -126,7 +128,7 @@ def _walk(lines: tuple[str, ...], chain: str, packet: Packet, unread: list[str],
             unread.append(line)
         if not fits:
             continue
-        aim = target(line)
+        aim = _target(line)
         if aim in _PASSES:
             return line
         if aim == _STOPS:
@@ -140,16 +142,25 @@ def _walk(lines: tuple[str, ...], chain: str, packet: Packet, unread: list[str],
 
 def matches(line: str, packet: Packet) -> bool | None:
     """Tell whether a rule applies; None where it asks what is not understood."""
-    words = shlex.split(without_comments(line).replace("--comment", ""))[2:]
     answer = True
-    for turned, option, value in _options(words):
-        if option in {"-j", "-g"}:
-            break
+    for turned, option, value in _asked(line):
         fits = _ask(option, value, packet)
         if fits is None:
             return None
         answer = answer and fits != turned
     return answer
+
+
+@lru_cache(maxsize=65536)
+def _asked(line: str) -> tuple[tuple[bool, str, str], ...]:
+    """Take a rule apart: what it asks of a packet, up to its target."""
+    words = shlex.split(without_comments(line).replace("--comment", ""))[2:]
+    return tuple(takewhile(lambda one: one[1] not in {"-j", "-g"}, _options(words)))
+
+
+@lru_cache(maxsize=65536)
+def _target(line: str) -> str:
+    return target(line)
 
 
 def _options(words: list[str]) -> Iterator[tuple[bool, str, str]]:
