@@ -206,6 +206,9 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
         chance = random.Random(f"{SEED} {start.name}")
         for kind in start.kinds:
             steps = [step for step in start.steps() if kind_of(step) == kind]
+            if not steps:  # compose had gone past these, beside what was struck last
+                start.make()
+                steps = [step for step in start.steps() if kind_of(step) == kind]
             point = Point(chance.choice(steps).title, chance.choice(FAULTS))
             strike("up", point, log, start.lacking)
             struck += 1

@@ -42,7 +42,7 @@ def strangers(docker_host: object) -> Iterator[Callable[[], dict[str, object]]]:
     client = client_of()
     import_sleep(client, "theirs:1")
     import_sleep(client, "redis:7", "twinstack.kind=image")
-    import_sleep(client, "twinstack-like/redis-cache:1")
+    import_sleep(client, "twinstacks/redis-cache:1")
     ours = world().plan
     project = f"twinstack-{INSTANCE}"
     run: Any = lambda name, **words: client.containers.run(  # noqa: E731
@@ -77,7 +77,7 @@ def strangers(docker_host: object) -> Iterator[Callable[[], dict[str, object]]]:
                 if one["Name"] in volumes
             ),
             "images": [now.images.get(name).id
-                       for name in ("theirs:1", "redis:7", "twinstack-like/redis-cache:1")],
+                       for name in ("theirs:1", "redis:7", "twinstacks/redis-cache:1")],
         }  # fmt: skip
 
     before = look()
@@ -91,7 +91,7 @@ def strangers(docker_host: object) -> Iterator[Callable[[], dict[str, object]]]:
     client.api.remove_network(f"{project}_apps")
     for volume in volumes:
         client.api.remove_volume(volume)
-    for name in ("theirs:1", "redis:7", "twinstack-like/redis-cache:1"):
+    for name in ("theirs:1", "redis:7", "twinstacks/redis-cache:1"):
         client.images.remove(name)
     clean(INSTANCE, progress=print_nothing, place=PLACE)
 

@@ -63,9 +63,9 @@ def docker_world(monkeypatch: pytest.MonkeyPatch) -> world.DockerWorld:
     for module in (world, teardown):
         monkeypatch.setattr(module, "require_root", lambda *_words: None)
         monkeypatch.setattr(module, "locked", lambda *_words: nullcontext())
+        monkeypatch.setattr(module, "remove_run", lambda *_words: None)
     monkeypatch.setattr(teardown, "revive", lambda *_words, **_more: None)
     monkeypatch.setattr(teardown, "remove_tree", lambda _path: False)
-    monkeypatch.setattr(teardown, "remove_run", lambda *_words: None)
     return world.DockerWorld(resolve(load(REPOSITORY / "topology.yml"), "flat", "pure"))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from twinstack.compose.steps import Step
 from twinstack.errors import CannotTell, Missing
 from twinstack.plan import Plan, Replica
 from twinstack.software.facts import software_answer, software_question
-from twinstack.state import Places, locked
+from twinstack.state import Places, locked, remove_run
 from twinstack.topology import WorldName
 from twinstack.world import UNWATCHED, Endpoint, Process, Progress, ServiceState, Watch
 
@@ -63,7 +64,7 @@ class DockerWorld:
         Raises: Locked; Missing, StepFailed when they cannot be made.
         """
         require_root("Docker world", "it keeps secrets")
-        with locked(Places(self.plan.instance), "docker"):
+        with self._changing():
             taken = self._applying(progress).build()
         return tuple(step.name for step in taken if step.kind == "image")
 
@@ -75,7 +76,7 @@ class DockerWorld:
         changed; Locked; StepFailed that names the step; NotHealthy with the log's tail.
         """
         require_root("Docker world", "it keeps secrets")
-        with locked(Places(self.plan.instance), "docker"):
+        with self._changing():
             if connect(self.place) is None:
                 check_startable()
             try:
@@ -162,6 +163,16 @@ class DockerWorld:
             done = self._container(replica).exec_run(list(software_question(role)))
             answer |= software_answer(done.output.decode(errors="replace"))
         return dict(sorted(answer.items()))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock; its file goes with it, so that an `up` that is refused leaves nothing."""
+        places = Places(self.plan.instance)
+        with locked(places, "docker"):
+            try:
+                yield
+            finally:
+                remove_run(places, "docker")
 
     def _applying(self, progress: Progress) -> Applying:
         return Applying(self.plan, self.place, self.repository, progress, self.watch)
