@@ -132,7 +132,7 @@ _FIRST = {
 STARTS = (
     Start("nothing but images", nothing,
           ("secrets: write", "file: write", "network: create", "volume: create",
-           "container: create", "container: attach", "container: start")),
+           "container: create", "container: attach", "container: start", "policy: write")),
     Start("another shape", another_shape, ("container: remove", "network: remove")),
     Start("another base", another_content,
           ("root trees: make", "wheelhouse: fetch", "base: make", "image: build", "image: remove"),
