@@ -181,7 +181,7 @@ def table(found: Sequence[Row], verdicts: Sequence[Verdict], left_out: dict[str,
     for row in found:
         lines.append(
             f"{row.size:<11}{row.name:<11}{row.rounds:>6}{_spread(row.up):>22}"
-            f"{_spread(row.down):>22}{row.gone.median:>8.0f}"
+            f"{_spread(row.down):>22}{_ms(row.gone.median):>8}"
         )
     lines += ["", "What the time of the largest goes into, medians, ms:"]
     largest = max((row.size for row in found), default=0)
@@ -209,4 +209,6 @@ def _spread(of: Spread) -> str:
 
 
 def _ms(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1e3:.0f}s"
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
