@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.answering import JSON, answer, checking, end, guarded, root, task
+from bench import bounds
+from front.answering import JSON, answer, checking, end, guarded, root, say, task
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.policy.model import HOST
 
 if TYPE_CHECKING:
     from twinstack.plan import Plan
@@ -66,10 +70,36 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     end(0 if found.passed else 1)
 
 
+@task(help={**WORLD, "seconds": "how long to listen", **JSON})
+@guarded
+def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
+    """Listen to what is denied for a while, and name who asked whom for what."""
+    from twinstack.policy import drops
+
+    plan = _chosen(world)
+    root("policy.drops")
+    bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
+    ground = _ground(world, plan)
+    say(f"listening for {seconds} s")
+    found = drops.watch(plan, ground.world, ground.places[HOST], _counted(world), seconds)
+    answer(json, asdict(found), drops.text(found))
+
+
+def _counted(world: str) -> Callable[[], str]:
+    if world == "net":
+        from twinstack.namespaces import policing
+
+        return policing.counted
+    from twinstack.compose import enforcing
+
+    return enforcing.counted
+
+
 #: The collection `policy`, by the word after its dot.
 TASKS = {
     "cis": policy_cis,
     "confinement": policy_confinement,
+    "drops": policy_drops,
     "show": policy_show,
     "verify": policy_verify,
 }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sandbox import REPOSITORY, Sandbox, sandbox
+from tests.pure.core_cases import written
+from tests.sandbox import HOST_ADDRESS, INVOKE, REPOSITORY, Sandbox, sandbox
 
 pytestmark = pytest.mark.kernel
 SETS = 100
@@ -101,6 +105,79 @@ def test_a_world_that_is_not_up_cannot_be_verified(host: Sandbox) -> None:
     done = host.invoke("policy.verify", check=False)
     assert done.returncode == 2
     assert 'run "invoke net.up"' in done.stderr
+
+
+OPEN_MANY = """
+import select, socket, sys
+host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+opening = []
+for _ in range(count):
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex((host, port))
+    opening.append(one)
+poll = select.poll()
+for one in opening:
+    poll.register(one, select.POLLOUT)
+done = set()
+for _ in range(8):
+    done |= {fd for fd, event in poll.poll(50) if event == select.POLLOUT}
+print(len(done))
+"""
+LISTEN = (
+    "import socket,time;s=socket.create_server(('',80),backlog=1024);"
+    "print('ready',flush=True);time.sleep(60)"
+)
+
+
+def opened(host: Sandbox, address: str, port: int, count: int, where: str) -> int:
+    command = ("/usr/bin/python3", "-c", OPEN_MANY, address, str(port), str(count))
+    return int(host.run(*command, where=where).stdout)
+
+
+def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_path: Path) -> None:
+    topology = tmp_path / "topology.yml"
+    topology.write_text(written(lambda d: d.update(
+        edge={"new_connections_per_second": 2, "burst": 10})))  # fmt: skip
+
+    def up() -> None:
+        host.run("env", f"TWINSTACK_TOPOLOGY={topology}", INVOKE, "net.up", "--no-services")
+
+    up()
+    listener = host.start("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", LISTEN,
+                          stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == "ready\n"
+        host.run("ip", "route", "add", "10.0.0.0/24", "via", HOST_ADDRESS, where="internet")
+        by_port = opened(host, HOST_ADDRESS, 8080, 60, "internet")
+        assert 10 <= by_port <= 14
+        assert opened(host, "10.0.0.10", 80, 60, "internet") <= 4  # the same client, the same share
+        assert 10 <= opened(host, "10.0.0.10", 80, 60, "host") <= 14  # another client has its own
+        topology.write_text(written(lambda d: d.update(
+            edge={"new_connections_per_second": 1000, "burst": 1000})))  # fmt: skip
+        up()
+        assert opened(host, HOST_ADDRESS, 8080, 60, "internet") == 60
+    finally:
+        listener.kill()
+        listener.wait()
+
+
+def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> None:
+    host.invoke("net.up", "--no-services")
+    listening = host.start(INVOKE, "policy.drops", "--seconds", "4", "--json",
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    assert listening.stderr is not None
+    assert "listening" in listening.stderr.readline()
+    time.sleep(0.5)
+    enter = ("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", OPEN_MANY)
+    host.run(*enter, "10.0.0.50", "6379", "100")
+    found = json.loads(listening.communicate()[0])
+    (told,) = found["told"]
+    assert (told["source"], told["destination"]) == ("nginx-lb", "redis-cache")
+    assert (told["protocol"], told["port"]) == ("tcp", 6379)
+    assert found["denied"] >= 100 > told["told"] >= 20  # all are counted, some are told
+    assert found["since_up"] >= found["denied"]
 
 
 def test_generated_flows_are_what_is_open(host: Sandbox, full: bool, tell: Tell) -> None:

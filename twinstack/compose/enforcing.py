@@ -28,6 +28,11 @@ def read_filter(prefix: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
+def counted(prefix: tuple[str, ...] = ()) -> str:
+    """Give the filter table with its counters. Raises: StepFailed."""
+    return run([*prefix, "iptables-save", "-c", "-t", "filter"]).stdout
+
+
 def read_filtered(prefix: tuple[str, ...]) -> frozenset[str]:
     """List the bridges whose frames pass iptables, whatever the host's switch says."""
     listed = run([*prefix, "ip", "-d", "-j", "link", "show", "type", "bridge"], check=False).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twinstack import shell
 from twinstack.errors import Missing
 from twinstack.namespaces import kernel, observe, rules
 from twinstack.plan import Plan
@@ -25,3 +26,8 @@ def ground(plan: Plan) -> Ground:
         tuple(hook for hook in rules.hooks(plan) if hook.table == "filter"),
         tuple(one for one in bridges if not (one in links and links[one].filtered)),
     )
+
+
+def counted() -> str:
+    """Give the filter table with its counters. Raises: StepFailed."""
+    return shell.run(["iptables-save", "-c", "-t", "filter"]).stdout

@@ -21,7 +21,8 @@ from twinstack.topology import WorldName
 
 #: The group of nfnetlink_log that denied packets are told to, and how many of them.
 NFLOG_GROUP = 7311
-NFLOG_LIMIT = "-m limit --limit 20/sec --limit-burst 40"
+NFLOG_PER_S = 20
+_NFLOG_LIMIT = f"-m limit --limit {NFLOG_PER_S}/sec --limit-burst {2 * NFLOG_PER_S}"
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 #: Bridges of others on this host: the way out to the internet is not a way into them.
 _FOREIGN = ("docker+", "br-+", "dk-+", "virbr+", "lxdbr+", "cni+", "podman+")
@@ -120,7 +121,7 @@ class _Writer:
     def _denials(self) -> Iterator[Rule]:
         prefix = quoted(mark_of(self._plan, self._world))
         log = f"NFLOG --nflog-prefix {prefix} --nflog-group {NFLOG_GROUP}"
-        yield self._rule(NFLOG_LIMIT, log, "what is denied is told to invoke policy.drops", "told")
+        yield self._rule(_NFLOG_LIMIT, log, "what is denied is told to invoke policy.drops", "told")
         yield self._rule("", "DROP", "everything that is not declared is denied", "denied")
 
     def _edge(self) -> Iterator[Rule]:
