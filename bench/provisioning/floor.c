@@ -136,7 +136,7 @@ static void write_switch(int directory, const char *path, const char *value)
     close(file);
 }
 
-/* Give the directory of the switches of the namespace we are in. Source: fsopen(2) (Linux 5.2). */
+/* Give the directory of the switches of the namespace we are in. Source: fsopen(2) (Linux 5.8). */
 static int open_switches(void)
 {
     static int proc = -1, uses;
