@@ -101,7 +101,7 @@ class _Parts:
     order: Ints
     part: Ints  # of each packet in that order
     begins: Ints  # where in that order each part begins
-    fresh: Flags  # this part begins with a SYN
+    fresh: Flags  # this part begins with a SYN; if not, it goes on from what was known before
     last: Flags  # no later part of this flow follows
 
     @classmethod
@@ -138,10 +138,6 @@ def _resent(
     heads = order[starts]
     part = parts.part[inner][starts]
     known = table["known"][flow[heads], side[heads]] & ~parts.fresh[part]
-    # Only the first part of a flow goes on from what was known before.
-    first_of_flow = np.ones(len(parts.begins), np.bool_)
-    first_of_flow[1:] = parts.last[:-1]
-    known &= first_of_flow[part]
     highest = table["highest"][flow[heads], side[heads]]
     seq = packets.seq[order]
     head_seq = seq[starts]
@@ -184,7 +180,6 @@ def _handshakes(
     flows = flow[order[parts.begins]]
     times = packets.time_ns[order]
     goes_on = ~parts.fresh
-    goes_on[1:] &= parts.last[:-1]
     asked = np.where(parts.fresh, times[parts.begins],
                      np.where(goes_on, table["syn_ns"][flows], 0))  # fmt: skip
     accepted = np.where(goes_on & (table["accepted_ns"][flows] > 0),

@@ -163,6 +163,23 @@ def test_masquerade_keeps_who_asked(tmp_path: Path):
     assert found.pairs[0].verdict == "declared"
 
 
+def test_of_several_rewritings_the_last_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The last packet is seen no further than the middle; still it goes where the others went."""
+    from twinstack.observe import pcapng
+
+    monkeypatch.setattr(pcapng, "BATCH_PACKETS", 3)
+    connection = Connection(craft.CLIENT, "198.51.100.1", 8080)
+    sights = []
+    for number, length in enumerate((0, 10, 20)):
+        packet = connection.send(0, ACK, bytes(length))
+        middle = translated(packet, target=craft.HOST)
+        views = [packet, middle, translated(middle, target=craft.NGINX, ports="40000>80")]
+        sights += [Frame(ethernet(one), START_NS + number * 100_000 + place * 1000, place)
+                   for place, one in enumerate(views)]  # fmt: skip
+    found = craft.report(craft.pcapng(tmp_path / "a", sights[:-1], VETHS))
+    assert craft.told(found) == {("outside", "nginx-lb", "TCP", 80): 3}
+
+
 def test_an_encapsulated_packet_is_what_it_carries(tmp_path: Path):
     connection = Connection(craft.GATEWAY, craft.PRODUCT, 5000).open().ask()
     sights = [
@@ -211,9 +228,12 @@ def test_the_answer_does_not_depend_on_where_batches_end(
     frames, number = [], 0
     for client_port in range(40000, 40030):
         connection = Connection(craft.GATEWAY, craft.PRODUCT, 5000, client_port).open().ask()
-        connection.send(0, ACK, b"x" * 100)
-        connection.send(0, ACK, b"x" * 100, again=100)
+        for again in (0, 0, 200, 200):
+            connection.send(0, ACK, b"x" * 100, again=again)
+            connection.seq[0] += 100 if again else 0
+        connection.seq[0] -= 200
         for packet in connection.close().sent:
+            packet = packet[:4] + b"\0\0" + packet[6:]
             frames += [replace(one, time_ns=one.time_ns + number * 100_000)
                        for one in seen([packet], 3)]  # fmt: skip
             number += 1
@@ -225,7 +245,7 @@ def test_the_answer_does_not_depend_on_where_batches_end(
     monkeypatch.setattr(traffic, "_LEAST_PIECE", piece)
     assert craft.report(file) == whole
     assert whole.packets == number
-    assert craft.pair(whole, "api-gateway", "product-service").resent == 30
+    assert craft.pair(whole, "api-gateway", "product-service").resent == 60
 
 
 def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -233,3 +253,15 @@ def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask().close()
     file = craft.pcapng(tmp_path / "a", seen(connection.sent, 3), VETHS)
     assert craft.report(file).packets == len(connection.sent)
+
+
+def test_packets_alike_keep_their_numbers_when_the_first_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from twinstack.observe import pcapng
+
+    monkeypatch.setattr(pcapng, "BATCH_PACKETS", 1)
+    monkeypatch.setattr(once, "REMEMBERED", 1)
+    packet = ethernet(craft.ipv4(craft.NGINX, craft.GATEWAY, 6, craft.tcp(40000, 3000, SYN)))
+    frames = [Frame(packet, START_NS + number * 200_000_000) for number in range(4)]
+    assert craft.report(craft.pcapng(tmp_path / "a", frames)).packets == 4

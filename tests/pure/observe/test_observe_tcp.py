@@ -85,9 +85,7 @@ def test_keep_alives_are_not_resent(tmp_path: Path):
     one = Connection(craft.GATEWAY, craft.PRODUCT, 5000).open()
     one.send(0, ACK, b"x" * 10)
     one.send(1, ACK)
-    one.seq[0] -= 1
-    one.send(0, ACK)
-    one.seq[0] += 1
+    one.send(0, ACK, b"x", again=1)
     one.send(1, ACK)
     file = write(tmp_path, one)
     assert craft.tshark_matching(file, "tcp.analysis.keep_alive") == 1
@@ -120,6 +118,15 @@ def test_who_serves_is_told_without_a_handshake(tmp_path: Path):
     two.send(1, PSH | ACK, b"+OK\r\n")
     found = craft.told(craft.report(write(tmp_path, one, two)))
     assert found[("order-service", "redis-cache", "TCP", 6379)] == 1
+
+
+def test_who_serves_is_told_by_the_answer_to_a_syn(tmp_path: Path):
+    one = Connection(craft.CLIENT, "198.51.100.7", 50000, 40000)
+    one.send(1, SYN | ACK)
+    other = Connection(craft.CLIENT, "198.51.100.7", 40001, 50001)
+    other.send(1, SYN | ACK)
+    found = craft.report(write(tmp_path, one, other))
+    assert {pair.server_port for pair in found.pairs} == {50000, 40001}
 
 
 def test_answers_are_paired_in_their_order_and_the_rest_is_said(tmp_path: Path):
