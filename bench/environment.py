@@ -38,6 +38,7 @@ def describe(plan: Plan, software: dict[str, str]) -> dict[str, object]:
             )
             for replica in plan.replicas
         },
+        "policy": "flows enforced" if plan.policy else "off",
         "shape": plan.shape,
         "instance": plan.instance,
         "topology_digest": hashlib.sha256(repr(plan).encode()).hexdigest()[:16],

@@ -26,6 +26,10 @@ DOCKER_IS_UP = (
     "the Docker world is up: its probes take CPU; take it down for the cleanest figure "
     "(invoke docker.down)"
 )
+PAST_THE_EDGE = textwrap.fill(
+    "Policies were lifted meanwhile, in every world alike: this asks services past their edge. "
+    "They are enforced again.", report.WIDTH,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,13 @@ def ask_comparison(
         raise TwinstackError("--aa", f"cannot be {aa}", "a world is net or docker", "choose one")
     if aa:
         name: WorldName = "net" if aa == "net" else "docker"
-        return run.calibrate(worlds.ready(stack, name, shape, progress), options, progress)
+        world = worlds.ready(stack, name, shape, progress)
+        with worlds.lifted([world]):
+            return run.calibrate(world, options, progress)
     shape = worlds.common_shape(stack, shape)
     net, docker = (worlds.ready(stack, name, shape, progress) for name in _BOTH)
-    return run.compare(net, docker, options, progress)
+    with worlds.lifted([net, docker]):
+        return run.compare(net, docker, options, progress)
 
 
 def ask_gateways(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
@@ -84,8 +91,11 @@ def ask_chain(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
         world.up(timeout_s=worlds.UP_TIMEOUT_S, progress=progress)
         roots, software = stack.software(progress)
         password = stack.redis_password()
-        found = chain.measure(world, roots, software, password, rounds=rounds, progress=progress)
-    text = chain.table(found)
+        with worlds.lifted([world], whole=True):
+            found = chain.measure(
+                world, roots, software, password, rounds=rounds, progress=progress
+            )
+    text = f"{chain.table(found)}\n{PAST_THE_EDGE}"
     if disturbed:
         text += "\n" + textwrap.fill(
             "The Docker world was up meanwhile: its health probes took CPU from all three. "
@@ -118,9 +128,10 @@ def ask_layers(
     shape = worlds.common_shape(stack, None)
     net, docker = (worlds.ready(stack, name, shape, progress) for name in _BOTH)
     load = Load("/api/products", requests, _CLIENTS, False, timeout_s=max(120.0, requests / 10))
-    alike = likeness.look(net, docker, run.EDGE, load.path, force=force, progress=progress)
-    found = layers.climb(net, docker, load, rounds=rounds, progress=progress)
-    text = layers.text(found)
+    with worlds.lifted([net, docker], whole=True):
+        alike = likeness.look(net, docker, run.EDGE, load.path, force=force, progress=progress)
+        found = layers.climb(net, docker, load, rounds=rounds, progress=progress)
+    text = f"{layers.text(found)}\n{PAST_THE_EDGE}"
     if alike.misleading:
         text += "\n" + report.differences(alike, "misleads")
     return Answer("layers", net.plan, found, text, alike.sentences("misleads"))

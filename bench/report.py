@@ -96,6 +96,10 @@ def text(comparison: Comparison) -> str:
         probes_sentence(comparison.rest),
         busy_sentence(comparison.rest, comparison.environment.get("cores")),
     ]
+    if policy := comparison.environment.get("policy"):
+        parts.append(
+            _wrap(f"Policy: {policy}; the edge's limit of new connections was lifted meanwhile.")
+        )
     if comparison.likeness is not None:
         if comparison.likeness.misleading:
             parts.append(differences(comparison.likeness, "misleads"))

@@ -5,8 +5,8 @@ A world that is up is taken as it runs, limits lifted or not: nothing here chang
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import observed
@@ -64,6 +64,21 @@ def former(stack: Stack, name: WorldName) -> Former:
         return Former(None, True)
     limits = as_it_runs(stack, "docker", shape).plan.replicas[0].limits
     return Former(shape, limits is not None)
+
+
+@contextmanager
+def lifted(worlds: Iterable[World], *, whole: bool = False) -> Iterator[None]:
+    """Lift the edge's limit of new connections while the block lasts, or the policy as a `whole`.
+
+    One client is the whole load of a benchmark, and some ask services past their edge. What was
+    open is closed again, whatever happened; a world that enforces nothing is left alone.
+    """
+    with ExitStack() as stack:
+        for world in worlds:
+            if world.plan.policy:
+                stack.callback(world.police, policy=True, edge=True)
+                world.police(policy=not whole, edge=False)
+        yield
 
 
 @contextmanager

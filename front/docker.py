@@ -82,7 +82,7 @@ def docker_plan(
 ) -> None:
     """Show what docker.up would do, each step with its reason and command; changes nothing."""
     root("docker.plan")
-    steps = stack.from_environment().docker(shape, limited=limits).preview()
+    steps = stack.from_environment().docker(shape, limited=limits, policy=True).preview()
     lines = [f"{len(steps)} steps to do:"] if steps else ["Nothing to do: all is as planned."]
     for step in steps:
         lines.append(f"- {step.title}: {step.reason}")

@@ -29,7 +29,7 @@ def _chosen(world: str, shape: str | None = None) -> Plan:
     if world == "net":
         return here.net(shape, policy=True).plan
     if world == "docker":
-        return here.docker(shape).plan
+        return here.docker(shape, policy=True).plan
     raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
 
 

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinstack.compose.enforcing import is_enforced
 from twinstack.compose.engine import connect
 from twinstack.compose.render import INSTANCE_LABEL
 from twinstack.compose.teardown import clean as clean_docker
@@ -82,10 +83,12 @@ class Stack:
         )
 
     def docker(
-        self, shape: str | None = None, *, limited: bool = True, policy: bool = True,
+        self, shape: str | None = None, *, limited: bool = True, policy: bool | None = None,
         edge: bool = True,
     ) -> DockerWorld:  # fmt: skip
-        """Give the Docker world; a shape that is not said is the one that runs now."""
+        """Give the Docker world; shape and policy, if not said, are those that run now."""
+        if policy is None:
+            policy = self.docker_shape() is None or is_enforced(self.instance)
         plan = self.plan(shape or self.docker_shape(), limited=limited, policy=policy, edge=edge)
         return DockerWorld(plan, repository=self.repository)
 

@@ -109,6 +109,13 @@ class World(Protocol):
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`, data too."""
 
+    def police(self, *, policy: bool, edge: bool) -> None:
+        """Rewrite what enforces the flows, and nothing else: no process, no record.
+
+        `policy`: they are enforced; `edge`: so is the limit of new connections. A benchmark lifts
+        both for a while; were it killed meanwhile, `status` would name the difference.
+        """
+
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica how it does, now."""
 

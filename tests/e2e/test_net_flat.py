@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,8 @@ def _loopback_datagram_arrives(host: Sandbox) -> bool:
     listener = host.start(
         "/usr/bin/python3", "-c",
         "import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);"
-        "s.bind(('127.0.0.1',9999));s.settimeout(1.5);print('ready',flush=True);"
-        "print(s.recv(9))",
+        "s.bind(('127.0.0.1',9999));s.settimeout(60);print('ready',flush=True);"
+        "print(s.recv(9),flush=True)",
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert listener.stdout is not None
@@ -104,6 +105,10 @@ def _loopback_datagram_arrives(host: Sandbox) -> bool:
     mac = host.run("ip", "-o", "link", "show", "br-app").stdout.split("link/ether ")[1][:17]
     script = Path(__file__).with_name("send_to_loopback.py")
     host.invoke("net.exec", "product-service", "--", "/usr/bin/python3", str(script), mac)
+    # It is there at once, or never: the listener is not to give up while the sender starts.
+    with suppress(subprocess.TimeoutExpired):
+        listener.wait(timeout=0.5)
+    listener.kill()
     listener.wait()
     return "hello" in listener.stdout.read()
 

@@ -51,6 +51,9 @@ class FakeWorld:
             for one in self.plan.replicas
         )  # fmt: skip
 
+    def police(self, *, policy: bool, edge: bool) -> None:
+        pass
+
     def exec(self, replica: str, command: Sequence[str]) -> int:
         return 0
 

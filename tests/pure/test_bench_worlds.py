@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class Recorded(FakeWorld):
     def __init__(self, name: WorldName, plan: Plan, stack: FakeStack) -> None:
         super().__init__(name, 1, plan)
         self.stack = stack
+
+    def police(self, *, policy: bool, edge: bool) -> None:
+        self.stack.policed.append((self.name, policy, edge))
 
     @property
     def _words(self) -> str:
@@ -63,6 +67,7 @@ class FakeStack:
 
     def __init__(self) -> None:
         self.did: list[str] = []
+        self.policed: list[tuple[str, bool, bool]] = []
         self.shapes: dict[str, str | None] = {"net": None, "docker": None}
         self.limited: dict[str, bool] = {"net": True, "docker": True}
         self.refuse: TwinstackError | None = None
@@ -193,6 +198,32 @@ def test_a_world_with_itself_needs_no_other(stack: Any, monkeypatch: pytest.Monk
         questions.ask_comparison(stack, Options(), aa="moon", progress=quiet)
 
 
+@pytest.mark.parametrize("then", [nothing, fails])
+def test_only_the_edges_limit_is_lifted_for_a_comparison_and_comes_back(
+    stack: Any, monkeypatch: pytest.MonkeyPatch, then: Callable[..., object]
+) -> None:
+    seen: list[list[tuple[str, bool, bool]]] = []
+
+    def stand_in(*_: Any) -> object:
+        seen.append(list(stack.policed))
+        return then()
+
+    monkeypatch.setattr(run, "compare", stand_in)
+    with suppress(StepFailed):
+        questions.ask_comparison(stack, Options(), progress=quiet)
+    assert seen == [[("net", True, False), ("docker", True, False)]]
+    assert sorted(stack.policed[2:]) == [("docker", True, True), ("net", True, True)]
+
+
+def test_past_the_edge_the_policy_is_lifted_whole_and_comes_back_after_a_failure(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(monkeypatch, chain, "measure", fails)
+    with pytest.raises(StepFailed):
+        questions.ask_chain(stack, rounds=6, progress=quiet)
+    assert stack.policed == [("net", False, False), ("net", True, True)]
+
+
 def test_layers_are_climbed_in_one_shape_and_only_on_worlds_alike(
     stack: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +257,7 @@ def test_chain_leaves_the_world_as_it_was(
     stack.set("net", shape, limited=limited)
     answer = questions.ask_chain(stack, rounds=6, progress=quiet)
     assert stack.did == expected
-    assert answer.text == "the chain's table"
+    assert answer.text == f"the chain's table\n{questions.PAST_THE_EDGE}"
 
 
 @pytest.mark.parametrize("shape", [None, "tiered"])

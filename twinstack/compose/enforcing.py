@@ -61,7 +61,7 @@ def filter_bridges(bridges: Iterable[str], prefix: tuple[str, ...], *, on: bool)
              "nf_call_iptables", str(int(on))])  # fmt: skip
 
 
-def is_enforced(instance: str, prefix: tuple[str, ...]) -> bool:
+def is_enforced(instance: str, prefix: tuple[str, ...] = ()) -> bool:
     """Tell whether chains of this world are there; a host without iptables has none."""
     try:
         return bool(iptables.our_chains(instance, read_filter(prefix), "docker"))

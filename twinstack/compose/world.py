@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import NotFound
 
-from twinstack.compose import cgroups, teardown
+from twinstack.compose import cgroups, enforcing, teardown
 from twinstack.compose.apply import Applying
 from twinstack.compose.bring_up import observe
 from twinstack.compose.engine import (
@@ -104,6 +105,16 @@ class DockerWorld:
         return teardown.clean(
             self.plan.instance, progress=progress, place=self.place, watch=self.watch
         )
+
+    @told("docker.up")
+    def police(self, *, policy: bool, edge: bool) -> None:
+        """Rewrite the rules and the bridges' switch alone. Raises: Locked, StepFailed."""
+        require_root("Docker world", "it changes iptables")
+        plan = replace(self.plan, policy=policy, edge=self.plan.edge if edge else None)
+        bridges = [segment.docker_bridge for segment in plan.segments]
+        with locked(Places(plan.instance), "docker"):
+            enforcing.enforce(plan, self.place.prefix)
+            enforcing.filter_bridges(bridges, self.place.prefix, on=policy)
 
     @told("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:

@@ -1,10 +1,11 @@
-"""The ground on which the policy of the namespace world is proven."""
+"""The policy of the namespace world: rewritten alone, counted, and the ground for its proof."""
 
 from __future__ import annotations
 
-from twinstack import shell
+from twinstack import bridge_filter, shell
 from twinstack.errors import Missing
-from twinstack.namespaces import kernel, observe, rules
+from twinstack.namespaces import kernel, links, observe, rules
+from twinstack.namespaces.netlink import Netlink
 from twinstack.plan import Plan
 from twinstack.policy.model import HOST
 from twinstack.policy.verify import Ground
@@ -17,17 +18,42 @@ def ground(plan: Plan) -> Ground:
         raise Missing(
             "namespace world", "cannot be asked", f"{absent[0]} is not there", 'run "invoke net.up"'
         )
-    links, _ = observe.read_host()
+    seen, _ = observe.read_host()
     bridges = [segment.bridge for segment in plan.segments]
     return Ground(
         "net",
         {HOST: None, **{one.name: kernel.PINS / one.name for one in plan.replicas}},
         observe.read_rules()["filter"],
         tuple(hook for hook in rules.hooks(plan) if hook.table == "filter"),
-        tuple(one for one in bridges if not (one in links and links[one].filtered)),
+        tuple(one for one in bridges if not (one in seen and seen[one].filtered)),
     )
 
 
 def counted() -> str:
     """Give the filter table with its counters. Raises: StepFailed."""
     return shell.run(["iptables-save", "-c", "-t", "filter"]).stdout
+
+
+def police(plan: Plan) -> None:
+    """Write the plan's filter chains and the bridges' switch; nothing else is touched.
+
+    Raises: StepFailed, OSError.
+    """
+    present = observe.read_rules()
+    hooks = tuple(hook for hook in rules.hooks(plan) if hook.table == "filter")
+    kept = {hook.chain for hook in hooks}
+    ours = rules.our_chains(plan.instance, present["filter"])
+    surplus = [chain for chain in ours if chain not in kept]
+    bridges = [segment.bridge for segment in plan.segments]
+    switched = [links.filter_bridge(bridge, plan.policy) for bridge in bridges]
+    if plan.policy:
+        bridge_filter.load()
+    with Netlink() as netlink:
+        netlink.send(switched)
+    only_filter = {"filter": present["filter"]}
+    for text in (
+        rules.restore_text(hooks, only_filter),
+        rules.removal_text(plan.instance, only_filter, surplus) if surplus else "",
+    ):
+        if text:
+            shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)

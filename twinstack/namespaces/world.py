@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinstack import shell
@@ -22,6 +22,7 @@ from twinstack.namespaces import (
     kernel,
     launch,
     observe,
+    policing,
     preflight,
     supervisor,
     teardown,
@@ -192,6 +193,14 @@ class NamespaceWorld:
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """Remove everything, data too. Raises: Locked, SeveralFailed."""
         return clean(self.plan.instance, progress=progress)
+
+    def police(self, *, policy: bool, edge: bool) -> None:
+        """Rewrite the rules and the bridges' switch alone. Raises: Locked, StepFailed."""
+        require_root("net.up")
+        with locked(self._places, self.name):
+            policing.police(
+                replace(self.plan, policy=policy, edge=self.plan.edge if edge else None)
+            )
 
     def status(self) -> tuple[ServiceState, ...]:
         """Probe every replica at once, each in its own namespace and root."""
