@@ -10,11 +10,22 @@ import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bench import bounds, chain, gateways, layers, likeness, report, run, startup, worlds
+from bench import (
+    bounds,
+    chain,
+    gateways,
+    layers,
+    likeness,
+    policy_cost,
+    report,
+    run,
+    startup,
+    worlds,
+)
 from bench.measure import Load
 from bench.report import Comparison
 from bench.run import Options
-from twinstack.errors import TwinstackError
+from twinstack.errors import CannotTell, TwinstackError
 from twinstack.plan import Plan
 from twinstack.stack import Stack
 from twinstack.topology import WorldName
@@ -117,6 +128,26 @@ def ask_startup(stack: Stack, *, times: int, progress: Progress) -> Answer:
     if net.plan.shape != docker.plan.shape:
         text += f"\nTheir shapes differ: net {net.plan.shape}, docker {docker.plan.shape}."
     return Answer("startup", net.plan, found, text)
+
+
+def ask_policy(
+    stack: Stack, *, world: str, rounds: int, shape: str | None = None, progress: Progress
+) -> Answer:
+    """Measure a world with its policy on and off. Raises: as `policy_cost.measure`."""
+    bounds.rounds(rounds)
+    if world not in _BOTH:
+        raise TwinstackError(
+            "--world", f"cannot be {world}", "a world is net or docker", "choose one"
+        )
+    name: WorldName = "net" if world == "net" else "docker"
+    chosen = worlds.ready(stack, name, shape, progress)
+    if not chosen.plan.policy:
+        raise CannotTell(
+            f"the {name} world", "cannot be compared", "it was brought up with --no-policy",
+            f'run "invoke {name}.up"',
+        )  # fmt: skip
+    found = policy_cost.measure(chosen, rounds=rounds, progress=progress)
+    return Answer(f"policy-{name}", chosen.plan, found, policy_cost.table(found))
 
 
 def ask_layers(

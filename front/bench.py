@@ -101,6 +101,16 @@ def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool 
     end(traffic.code(found))
 
 
+@task(help={"world": "net or docker", "rounds": "of both", **SHAPE, **JSON})
+@guarded
+def bench_policy(
+    _: Context, world: str = "net", rounds: int = 12, shape: str | None = None,
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Say what the policies cost: the same world with them and without, in turn."""
+    _ask("policy", json, world=world, rounds=rounds, shape=shape)
+
+
 #: The collection `bench`, by the word after its dot; the one of its own name is its default.
 TASKS = {
     "bench": bench,
@@ -108,5 +118,6 @@ TASKS = {
     "chain": bench_chain,
     "startup": bench_startup,
     "layers": bench_layers,
+    "policy": bench_policy,
     "traffic": bench_traffic,
 }
