@@ -113,14 +113,17 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
         if client:
             seen |= {
                 "containers": identities(client),
-                "networks": sorted((one["Name"], one["Id"]) for one in client.api.networks()),
+                # Those that the engine itself makes at each of its starts, by name alone.
+                "networks": sorted((one["Name"], one["Id"] if one["Driver"] == "bridge" and
+                                    one["Name"] != "bridge" else "")
+                                   for one in client.api.networks()),
                 "volumes": sorted(one["Name"] for one in client.api.volumes()["Volumes"] or []),
                 "images": sorted((one["Id"], *sorted(one["RepoTags"] or ()))
                                  for one in client.api.images()),
             }  # fmt: skip
     seen |= {
         "links": _links(),
-        "addresses": _ip("address", "show"),
+        "addresses": _addresses(),
         "routes": _ip("route", "show", "table", "all"),
         "neighbours": _ip("neigh", "show"),
         "sockets": in_namespace("ss", "-Hltn"),
@@ -157,12 +160,19 @@ def connect_or_none() -> Iterator[DockerClient | None]:
 
 
 def _ip(*words: str) -> list[str]:
-    found = [
-        json.dumps({key: value for key, value in one.items() if "lft" not in key}, sort_keys=True)
-        for one in json.loads(in_namespace("ip", "-j", *words) or "[]")
-    ]
-    return sorted(re.sub(r'"valid_life_time": \d+|"preferred_life_time": \d+', "", one)
-                  for one in found)  # fmt: skip
+    found = json.loads(in_namespace("ip", "-j", *words) or "[]")
+    return sorted(json.dumps(one, sort_keys=True) for one in found)
+
+
+def _addresses() -> list[tuple[str, str]]:
+    """List the addresses but those that follow from a link's random MAC."""
+    found = json.loads(in_namespace("ip", "-j", "address", "show"))
+    return sorted(
+        (one["ifname"], f"{address['local']}/{address['prefixlen']}")
+        for one in found
+        for address in one["addr_info"]
+        if not address["local"].startswith("fe80:")
+    )
 
 
 def _links() -> list[tuple[str, ...]]:
