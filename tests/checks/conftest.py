@@ -21,10 +21,12 @@ def full(request: pytest.FixtureRequest) -> bool:
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give what writes a line to the terminal, captured or not: counts belong to the result."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
 
     def write(line: str) -> None:
         if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(line)
+            with capture.global_and_fixture_disabled():  # else it lands in what is captured
+                reporter.ensure_newline()
+                reporter.write_line(line)
 
     return write
