@@ -66,7 +66,7 @@ class Cost:
 
 
 def measure(
-    world: World, *, rounds: int = 12, requests: int = 1500, seed: int = 1, progress: Progress
+    world: World, *, rounds: int = 40, requests: int = 500, seed: int = 1, progress: Progress
 ) -> Cost:
     """Measure on a world that is up, its policy on; it is on again at the end, whatever happened.
 

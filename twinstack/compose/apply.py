@@ -154,6 +154,7 @@ class Applying:
         if step.name == "bridges":
             bridges = [segment.docker_bridge for segment in plan.segments]
             enforcing.filter_bridges(bridges, prefix, on=plan.policy)
+            enforcing.forget(plan, prefix)
 
     def _bring_up(
         self, client: docker.DockerClient, steps: Sequence[Step], timeout_s: float

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import docker
 
-from twinstack import bridge_filter, iptables
+from twinstack import bridge_filter, iptables, tracking
 from twinstack.compose import policy
 from twinstack.compose.bring_up import observe
 from twinstack.compose.place import EnginePlace
@@ -52,6 +52,12 @@ def enforce(plan: Plan, prefix: tuple[str, ...]) -> None:
         return
     for text in policy.texts(plan, present):
         _restore(text, prefix)
+    forget(plan, prefix)
+
+
+def forget(plan: Plan, prefix: tuple[str, ...]) -> None:
+    """Have connections between containers judged anew. Raises: StepFailed."""
+    tracking.forget((segment.docker_subnet for segment in plan.segments), prefix)
 
 
 def filter_bridges(bridges: Iterable[str], prefix: tuple[str, ...], *, on: bool) -> None:

@@ -43,10 +43,10 @@ def texts(plan: Plan, present: tuple[str, ...]) -> tuple[str, ...]:
     surplus = iptables.removal_text(
         plan.instance, {"filter": present}, _surplus(plan, present), "docker"
     )
-    found = (
-        iptables.restore_text(hooks, {"filter": present}) if hooks else "",
-        "\n".join(["*filter", *strays, "COMMIT", ""]) if strays else "",
+    found = (  # first what goes: the rules that lead there are in chains that are rewritten
         surplus,
+        "\n".join(["*filter", *strays, "COMMIT", ""]) if strays else "",
+        iptables.restore_text(hooks, {"filter": present}) if hooks else "",
     )
     return tuple(text for text in found if text)
 

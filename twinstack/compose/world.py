@@ -115,6 +115,7 @@ class DockerWorld:
         with locked(Places(plan.instance), "docker"):
             enforcing.enforce(plan, self.place.prefix)
             enforcing.filter_bridges(bridges, self.place.prefix, on=policy)
+            enforcing.forget(plan, self.place.prefix)
 
     @told("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:

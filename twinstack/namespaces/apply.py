@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from twinstack import bridge_filter, shell, switches
+from twinstack import bridge_filter, shell, switches, tracking
 from twinstack.errors import StepFailed
 from twinstack.namespaces import basetables, kernel, links, rules, start
 from twinstack.namespaces.facts import Facts, LinkFacts
@@ -62,11 +62,18 @@ def apply(
                 else:
                     _sysctl(places, step)
     _rules([step for step in todo if isinstance(step, Rules)], facts, watch)
+    if facts.namespaces and any(_judges(step) for step in todo):
+        tracking.forget(segment.subnet for segment in plan.segments)
     inside = [step for step in todo if isinstance(step, Namespace | VethPair)]
     if inside:
         _pins(places)
         kernel.in_child(lambda: _tour(inside, facts, progress, watch))
     start.apply(places, changes, progress, watch)
+
+
+def _judges(step: Step) -> bool:
+    """Tell whether a step changes how a connection between services is judged."""
+    return isinstance(step, Bridge) or (isinstance(step, Rules) and step.hook.table == "filter")
 
 
 @contextmanager

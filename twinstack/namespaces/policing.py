@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack import bridge_filter, shell
+from twinstack import bridge_filter, shell, tracking
 from twinstack.errors import Missing
 from twinstack.namespaces import kernel, links, observe, rules
 from twinstack.namespaces.netlink import Netlink
@@ -51,9 +51,10 @@ def police(plan: Plan) -> None:
     with Netlink() as netlink:
         netlink.send(switched)
     only_filter = {"filter": present["filter"]}
-    for text in (
-        rules.restore_text(hooks, only_filter),
+    for text in (  # first what goes: the rules that lead there are in chains that are rewritten
         rules.removal_text(plan.instance, only_filter, surplus) if surplus else "",
+        rules.restore_text(hooks, only_filter),
     ):
         if text:
             shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+    tracking.forget(segment.subnet for segment in plan.segments)

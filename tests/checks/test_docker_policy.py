@@ -1,0 +1,115 @@
+"""The declared flows are what is open between containers, through restarts and lifting."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.checks.docker_steps import INSTANCE, PLACE, client_of, up
+from tests.checks.docker_steps import world as small_world
+from tests.checks.policy_cases import generated, oracle
+from tests.checks.policy_inside import told
+from twinstack.compose import enforcing
+from twinstack.compose.world import DockerWorld
+from twinstack.plan import Plan, resolve
+from twinstack.policy.model import cells
+from twinstack.policy.table import Verdict
+from twinstack.policy.verify import verify
+from twinstack.topology import parse
+
+pytestmark = pytest.mark.docker
+SETS = 10
+Tell = Callable[[str], None]
+
+
+def verdict_of(plan: Plan, *, patience: float = 4, wait_s: float = 0.6) -> Verdict:
+    ground = enforcing.ground(replace(plan, policy=True), client_of(), PLACE)
+    return verify(plan, ground, wait_s=wait_s, patience=patience)
+
+
+def in_host(*command: str) -> None:
+    subprocess.run([*PLACE.prefix, *command], check=True, capture_output=True)
+
+
+def world(shape: str) -> DockerWorld:
+    """Give the world with all its replicas."""
+    return small_world(shape, lambda _written: None)
+
+
+@pytest.fixture(scope="module")
+def flat(docker_host: object) -> DockerWorld:
+    made = world("flat")
+    up(made)
+    return made
+
+
+def test_the_truth_table_has_no_wrong_cell_in_either_shape(docker_host: object, tell: Tell) -> None:
+    for shape in ("tiered", "flat"):
+        made = world(shape)
+        up(made)
+        assert made.preview() == ()
+        found = verdict_of(made.plan)
+        tell(f"docker {shape}: {len(found.answers)} cells, {len(found.wrong)} wrong, "
+             f"{found.rules} rules, {found.seconds:.1f} s")  # fmt: skip
+        assert told(found) == []
+        assert found.seconds < 10
+
+
+def test_it_holds_through_restarts_and_whatever_the_hosts_switch_says(flat: DockerWorld) -> None:
+    in_host("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0")
+    for container in client_of().containers.list():
+        if {"redis-cache", "order-service"} & set(container.labels.values()):
+            container.restart(timeout=1)
+    assert told(verdict_of(flat.plan)) == []
+
+
+def test_what_a_benchmark_opens_is_seen_and_closed_again(flat: DockerWorld) -> None:
+    flat.police(policy=False, edge=False)
+    opened = verdict_of(flat.plan, patience=0)
+    assert len(opened.wrong) > 300
+    assert opened.unfiltered
+    assert [step.title for step in flat.preview()] == [
+        "policy rules: write", "policy bridges: write",
+    ]  # fmt: skip
+    flat.police(policy=True, edge=True)
+    assert flat.preview() == ()
+    assert told(verdict_of(flat.plan)) == []
+
+
+def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: Tell) -> None:
+    """Rules alone are changed: which networks a container is on follows its shape."""
+    asked = 0
+    for seed in range(SETS if full else 2):
+        written = generated(seed)
+        plan = resolve(parse(written), "flat", INSTANCE)
+        plan = replace(plan, host_ports=flat.plan.host_ports)
+        DockerWorld(plan, PLACE).police(policy=True, edge=True)
+        found = verdict_of(plan)
+        asked += len(found.answers)
+        expected = {(c.source, c.destination, c.protocol, c.port)
+                    for c in cells(plan, "docker") if c.open}  # fmt: skip
+        assert expected == oracle(written, plan, "docker")
+        assert told(found) == [], seed
+    tell(f"docker: {seed + 1} sets of flows, {asked} cells, none wrong")
+    flat.police(policy=True, edge=True)
+
+
+def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: Tell) -> None:
+    ground = enforcing.ground(flat.plan, client_of(), PLACE)
+    lines = [line for hook in ground.wanted for line in (*hook.lines, hook.jump) if line]
+    chosen = lines if full else random.Random(3).sample(lines, 5)
+    by_probes = by_rules = 0
+    for line in chosen:
+        in_host("sh", "-ec", f"iptables {line.replace('-A ', '-D ', 1)}")
+        found = verdict_of(flat.plan, patience=0, wait_s=0.4)
+        assert not found.passed, line
+        by_probes += bool(found.wrong)
+        by_rules += not found.wrong
+        flat.police(policy=True, edge=True)
+    tell(f"docker: {len(chosen)} of {len(chosen)} deletions noticed: {by_probes} by probes, "
+         f"{by_rules} by comparing rules alone")  # fmt: skip
+    assert told(verdict_of(flat.plan)) == []
