@@ -66,6 +66,17 @@ FORM: dict[str, tuple[Edit, str, str]] = {
     "host port 65536": (lambda d: d["host_ports"][0].update(port=65536),
                         "host_ports.0.port", "at most 65535"),
     "egress port 0": (lambda d: d["egress"].update(tcp=[0]), "egress.tcp.0", "at least 1"),
+    "egress port twice": (lambda d: d["egress"].update(tcp=[80, 80]), "egress", "a port twice"),
+    "egress ports beyond a multiport match": (
+        lambda d: d["egress"].update(tcp=list(range(1, 17))), "egress.tcp", "at most 15"),
+    "no new connection at all": (
+        lambda d: d["edge"].update(new_connections_per_second=0),
+        "edge.new_connections_per_second", "at least 1"),
+    "a burst beyond hashlimit's": (lambda d: d["edge"].update(burst=20000),
+                                   "edge.burst", "at most 10000"),
+    "a flow of another protocol": (
+        lambda d: d["flows"].append({"from": "world", "to": "nginx-lb", "protocol": "sctp"}),
+        "flows.13.protocol", "tcp"),
     "no replicas": (service("nginx-lb", replicas=0), "services.nginx-lb.replicas", "at least 1"),
     "half a replica": (service("nginx-lb", replicas=1.5), "services.nginx-lb.replicas", "integer"),
     "cpus 0": (limits(cpus=0), "services.nginx-lb.limits.cpus", "0 is out of range"),

@@ -71,6 +71,18 @@ RULES: dict[str, tuple[Edit, str, str]] = {
     "flow from nobody": (flow(**{"from": "zzz"}), "flows.13.from", "'zzz' is no service"),
     "flow to the world": (flow(to="world"), "flows.13.to", "'world' is no service"),
     "flow declared twice": (flow(to="api-gateway"), "flows.13", "declared twice"),
+    "a UDP flow without a port": (flow(to="api-gateway", protocol="udp"),
+                                  "flows.13.port", "is missing"),
+    "a flow's own port declared twice": (flow(to="api-gateway", port=3000), "flows.13", "twice"),
+    "more replicas than a bridge has ports": (
+        lambda d: (
+            d["services"]["product-service"].update(replicas=1020),
+            d["shapes"]["flat"]["segments"]["app"].update(
+                subnet="10.0.0.0/16", pool="10.0.1.0-10.0.255.254", docker_subnet="172.16.0.0/16"),
+            d["shapes"]["tiered"]["segments"]["backend"].update(
+                subnet="10.1.0.0/16", docker_subnet="10.2.0.0/16"),
+        ),
+        APP, "a bridge has 1023 ports"),
     "door to nobody": (lambda d: d["host_ports"][0].update(service="nobody"),
                        "host_ports.0.service", "'nobody' is no service"),
     "door used twice": (lambda d: d["host_ports"][1].update(port=8080),
