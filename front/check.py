@@ -42,7 +42,7 @@ def check_crash(context: Context) -> None:
 @checking
 def check_transitions(context: Context) -> None:
     """Go through random changes of the topology; each end must equal a fresh deployment."""
-    _run(context, "transitions", "transitions")
+    _run(context, "transitions", "transitions", "docker_transitions")
 
 
 @task
