@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,22 +181,46 @@ def eventually(truth: Callable[[], bool], *, within_s: float) -> float:
     return time.monotonic() - start
 
 
-def snapshot(made: Sandbox) -> dict[str, str]:
+_LOOKS = {
+    "namespaces": "ip netns list",
+    "pins": "ls -A /run/netns",
+    "links": "ip -o link show | sed 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort",
+    "addresses": "ip -o address show | awk '{print $2, $4}' | sort",
+    "routes": "ip route show table all | sort",
+    "neighbours": "ip -o neigh show | awk '{print $1, $3}' | grep -v uplink",
+    "forwarding entries": "bridge fdb show | sort",
+    "rules": "iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'",
+    "IPv6 rules": "ip6tables-save | grep -v '^#' | sed 's/\\[.*\\]//'",
+    "sysctls": "grep -rH . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/route_localnet"
+    " | grep -v '/br-'",
+    "mounts": "cut -d' ' -f3-5 /proc/self/mountinfo"
+    " | grep -v ' /var/lib/\\(docker\\|twinstack-\\)' | sort",
+    "run": "find /run | sort",
+    "cgroups": "find /sys/fs/cgroup -path '*twinstack/INSTANCE*' -type d | sort",
+    "sockets": "ss -Hltnu | awk '{print $1, $5}' | sort",
+    "processes": "own=$(readlink /proc/self/ns/mnt); for p in /proc/[0-9]*; do"
+    " [ \"$(readlink $p/ns/mnt)\" = \"$own\" ] && tr '\\0' ' ' < $p/cmdline && echo; done"
+    " | grep -v '^sh -c\\|^grep\\|^sort\\|^$' | sort",
+    "data": "find /var/lib/twinstack/INSTANCE | sort",
+}
+_BETWEEN = "~~~~"
+
+
+def snapshot(made: Sandbox, *, but: Collection[str] = ()) -> dict[str, str]:
     """Write down everything of a host that twinstack could change, class by class."""
-    looks = {
-        "namespaces": "ip netns list",
-        "pins": "ls -A /run/netns 2>/dev/null; true",
-        "links": "ip -o link show | sed 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort",
-        "addresses": "ip -o address show | awk '{print $2, $4}' | sort",
-        "routes": "ip route show table all | sort",
-        "neighbours": "ip -o neigh show | awk '{print $1, $3}' | grep -v uplink; true",
-        "forwarding entries": "bridge fdb show | sort; true",
-        "rules": "iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'",
-        "sysctls": "sysctl -a 2>/dev/null | grep -E 'ip_forward|route_localnet' | grep -v '\\.br-'",
-        "mounts": "cut -d' ' -f3-5 /proc/self/mountinfo | sort",
-        "run": "find /run | sort",
-        "cgroups": f"find /sys/fs/cgroup -path '*twinstack/{made.instance}*' -type d | sort",
-        "sockets": "ss -Hltnu | awk '{print $1, $5}' | sort",
-        "data": f"find /var/lib/twinstack/{made.instance} 2>/dev/null | sort; true",
-    }
-    return {name: made.run("sh", "-c", look).stdout for name, look in looks.items()}
+    looks = {name: look for name, look in _LOOKS.items() if name not in but}
+    script = "".join(f"{{ {look}; }} 2>/dev/null; echo {_BETWEEN}\n" for look in looks.values())
+    told = made.run("sh", "-c", script.replace("INSTANCE", made.instance)).stdout
+    return dict(zip(looks, told.split(f"{_BETWEEN}\n"), strict=False))
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Name what differs between two snapshots, a line each: - gone, + new."""
+    found = []
+    for name, text in after.items():
+        was, now = before[name].splitlines(), text.splitlines()
+        found += [f"- {name}: {line}" for line in was if line not in now]
+        found += [f"+ {name}: {line}" for line in now if line not in was]
+        if was != now and not found:
+            found.append(f"~ {name}: in another order or number")
+    return found

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.built import software
 from tests.checks.docker_steps import docker_host
 
-__all__ = ["docker_host"]
+__all__ = ["docker_host", "software"]
 
 
 @pytest.fixture(scope="session")

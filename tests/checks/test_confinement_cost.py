@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from bench import ab, statistics
-from tests.e2e.conftest import software  # noqa: F401  (a fixture)
 from tests.sandbox import Sandbox, eventually, sandbox
 from twinstack.procfs import levels, parse_cgroup, parse_hierarchies
 
@@ -31,7 +30,7 @@ SEED = 4
 
 
 @pytest.fixture
-def host(software: None) -> Iterator[Sandbox]:  # noqa: F811
+def host(software: None) -> Iterator[Sandbox]:
     with sandbox("cost") as made:
         made.invoke("net.up")
         yield made

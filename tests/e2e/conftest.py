@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.sandbox import REPOSITORY, Sandbox, sandbox
-from twinstack.stack import Stack
+from tests.built import software
+from tests.sandbox import Sandbox, sandbox
 
-
-@pytest.fixture(scope="session")
-def software() -> None:
-    """Build what the services run on, out here where the package mirrors are."""
-    if os.geteuid() != 0:
-        pytest.skip("this needs root: the test makes network namespaces")
-    Stack("main", REPOSITORY / "topology.yml").software(print)
+__all__ = ["software"]
 
 
 @pytest.fixture(scope="module")

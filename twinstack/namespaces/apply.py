@@ -18,7 +18,8 @@ from twinstack import bridge_filter, shell, switches, tracking
 from twinstack.errors import StepFailed
 from twinstack.namespaces import basetables, kernel, links, rules, start
 from twinstack.namespaces.facts import Facts, LinkFacts
-from twinstack.namespaces.netlink import Netlink
+from twinstack.namespaces.netlink import Netlink, Request
+from twinstack.namespaces.procfs import Switches
 from twinstack.namespaces.steps import (
     Bridge,
     BridgeFilter,
@@ -118,17 +119,15 @@ def _bridge(step: Bridge, facts: Facts) -> None:
         setting = links.set_up(step.link, mtu=step.mtu, alias=step.mark, group=step.group)
         filtering = [links.filter_bridge(step.link, step.filtered)]
         netlink.send([*fresh, *filtering, *setting])
-        _only_address(netlink, step.link, step.address, there)
+        index = socket.if_nametoindex(step.link)
+        netlink.send(_only_address(index, step.address, there))
 
 
-def _only_address(netlink: Netlink, link: str, wanted: str, there: LinkFacts | None) -> int:
-    """Leave a link with one address; give the link's index."""
-    index = socket.if_nametoindex(link)
+def _only_address(index: int, wanted: str, there: LinkFacts | None) -> list[Request]:
+    """Leave a link with one address."""
     present = there.addresses if there else frozenset()
-    netlink.send([links.delete_address(index, one) for one in sorted(present - {wanted})])
-    if wanted not in present:
-        netlink.send([links.add_address(index, wanted)])
-    return index
+    requests = [links.delete_address(index, one) for one in sorted(present - {wanted})]
+    return requests if wanted in present else [*requests, links.add_address(index, wanted)]
 
 
 def _sysctl(places: Places, step: Sysctl) -> None:
@@ -139,20 +138,20 @@ def _sysctl(places: Places, step: Sysctl) -> None:
 
 
 def _rules(steps: Sequence[Rules], facts: Facts, watch: Watch) -> None:
-    """Write the chains of each table at once: a table is committed as a whole."""
-    for table in dict.fromkeys(step.hook.table for step in steps):
-        mine = [step for step in steps if step.hook.table == table]
-        for step in mine:
-            watch.before(step.name)
-        text = rules.restore_text(tuple(step.hook for step in mine), facts.rules)
+    """Write every chain in one iptables-restore: each table is committed as a whole."""
+    if not steps:
+        return
+    for step in steps:
+        watch.before(step.name)
+    text = rules.restore_text(tuple(step.hook for step in steps), facts.rules)
+    for step in steps:
         try:
-            for step in mine:
-                watch.during(step.name)
-            shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+            watch.during(step.name)
         except OSError as error:
-            raise StepFailed(mine[0].name, "cannot be made", error.strerror or "") from error
-        for step in mine:
-            watch.after(step.name)
+            raise StepFailed(step.name, "cannot be made", error.strerror or "") from error
+    shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+    for step in steps:
+        watch.after(step.name)
 
 
 def _pins(places: Places) -> None:
@@ -172,6 +171,8 @@ def _tour(
     """Make namespaces and what is in them; this child never comes back to the host's own."""
     where = ""
     inside = Netlink()
+    switches = Switches()
+    bridges: dict[str, int] = {}
     with Netlink() as outside:
         for number, step in enumerate(steps, 1):
             if number % _TELL_EVERY == 0 and len(steps) > _TELL_EVERY:
@@ -187,20 +188,24 @@ def _tour(
                     with inside:
                         inside = Netlink()
                 if isinstance(step, Namespace):
-                    _namespace(step, inside, fresh)
+                    switches.enter()
+                    _namespace(step, inside, switches, fresh)
                 else:
-                    _pair(step, outside, inside, facts)
+                    if step.bridge not in bridges:
+                        bridges[step.bridge] = _index(outside, step.bridge)
+                    _pair(step, bridges[step.bridge], outside, inside, facts)
 
 
-def _namespace(step: Namespace, inside: Netlink, fresh: bool) -> None:
+def _namespace(step: Namespace, inside: Netlink, switches: Switches, fresh: bool) -> None:
     """Set up the namespace we are in. It bears our mark before anybody can see it."""
     inside.send([links.mark_loopback(step.mark)])
-    kernel.set_sysctls(step.sysctls)
+    # A kernel without IPv6 has nothing of it to turn off.
+    switches.write(step.sysctls, optional="net.ipv6.")
     if fresh:
         kernel.pin(step.namespace)
 
 
-def _pair(step: VethPair, outside: Netlink, inside: Netlink, facts: Facts) -> None:
+def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts: Facts) -> None:
     """Join the namespace that we are in to its bridge."""
     near = facts.links.get(step.host_end)
     home = facts.namespaces.get(step.namespace)
@@ -215,17 +220,22 @@ def _pair(step: VethPair, outside: Netlink, inside: Netlink, facts: Facts) -> No
             requests.append(links.new_pair(step.host_end, step.link, own, step.mtu, step.group))
         requests += links.set_up(
             step.host_end, mtu=step.mtu if near else None, alias=step.mark,
-            group=step.group if near else None, master=_index(outside, step.bridge),
+            group=step.group if near else None, master=bridge,
         )  # fmt: skip
         if step.hairpin or (near is not None and near.hairpin):
             requests.append(links.hairpin(step.host_end, step.hairpin))
         outside.send(requests)
     finally:
         os.close(own)
-    inside.send(links.set_up(step.link, mtu=step.mtu if far else None))
-    index = _only_address(inside, step.link, step.address, far)
-    # An address removed or a link set down takes the routes along: always set anew.
-    inside.send([links.default_route(index, step.gateway)])
+    index = socket.if_nametoindex(step.link)
+    inside.send(
+        [
+            *links.set_up(step.link, mtu=step.mtu if far else None),
+            *_only_address(index, step.address, far),
+            # An address removed or a link set down takes the routes along: always set anew.
+            links.default_route(index, step.gateway),
+        ]
+    )
 
 
 def _index(netlink: Netlink, name: str) -> int:

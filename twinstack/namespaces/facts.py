@@ -61,6 +61,8 @@ class Owned:
 
     `chains` maps an iptables table to our chains in it; `groups` are cgroups by replica; `pins`
     empty files that an interrupted making left; `files` what lies under the run directory;
+    `tables` are those that nobody used before us; `alone`: we mounted /run/netns, and nothing of
+    anybody else's is in it.
     `strangers` says that a link which is not ours is in our link group.
     """
 
@@ -76,6 +78,7 @@ class Owned:
     files: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     mounted_pins: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +108,14 @@ class Facts:
     bridges_can_filter: bool = False
 
 
-def ours(
-    links: Iterable[LinkFacts], mark: str, group: int, intended: frozenset[str]
-) -> tuple[LinkFacts, ...]:
-    """Tell which links are ours: marked, or without any mark and about to get ours.
+def ours(links: Iterable[LinkFacts], mark: str, intended: frozenset[str]) -> tuple[LinkFacts, ...]:
+    """Tell which links are ours: marked, or yet without any mark and by a name we wrote down.
 
-    A link is born into our group, or with a name that we wrote down; its mark follows.
+    Our link group tells nothing: a stranger's link may be in it by chance.
     """
     return tuple(
         link
         for link in links
         if link.kind in {"bridge", "veth"}
-        and (
-            link.alias == mark
-            or (link.alias is None and (link.name in intended or link.group == group))
-        )
+        and (link.alias == mark or (link.alias is None and link.name in intended))
     )

@@ -126,15 +126,6 @@ def sysctl_path(key: str) -> Path:
     return Path("/proc/sys") / key.replace(".", "/")
 
 
-def set_sysctls(wanted: Iterable[tuple[str, str]]) -> None:
-    """Set switches of the namespace that this thread is in. Raises: OSError."""
-    for key, value in wanted:
-        path = sysctl_path(key)
-        if key.startswith("net.ipv6.") and not path.exists():
-            continue  # a kernel without IPv6 has nothing to turn off
-        path.write_text(value)
-
-
 def unshare() -> None:
     """Move this thread into a network namespace of its own. Source: unshare(2). Raises: OSError."""
     _call("unshare", CLONE_NEWNET)
@@ -163,12 +154,26 @@ def unpin(name: str) -> None:
     pin.unlink(missing_ok=True)
 
 
+def detach_pins() -> None:
+    """Let go of every pinned namespace at once: of use only where all of them are ours.
+
+    Same as: umount --lazy /run/netns. Raises: OSError.
+    """
+    if pins_are_mounted():
+        _call("umount2", os.fsencode(PINS), _MNT_DETACH)
+
+
 def unmount_pins() -> None:
     """Undo `mount_pins` and remove the directory if nothing is left in it. Raises: OSError."""
     if pins_are_mounted() and not any(PINS.iterdir()):
         _call("umount2", os.fsencode(PINS), _MNT_DETACH)
     if PINS.is_dir() and not any(PINS.iterdir()):
         PINS.rmdir()
+
+
+def entries() -> set[str]:
+    """Name everything that lies in /run/netns, whoever put it there."""
+    return {one.name for one in PINS.iterdir()} if PINS.is_dir() else set()
 
 
 def pinned() -> tuple[str, ...]:

@@ -16,10 +16,8 @@ from pathlib import Path
 
 from twinstack import bridge_filter, names, shell, switches
 from twinstack.errors import Missing
-from twinstack.namespaces import cgroups, kernel, links, rules, supervisor
-from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ProcessFacts, ours
-from twinstack.namespaces.netlink import Netlink
-from twinstack.namespaces.network import NAMESPACE_SYSCTLS
+from twinstack.namespaces import cgroups, dumps, kernel, rules, supervisor
+from twinstack.namespaces.facts import Facts, LinkFacts, Owned, ProcessFacts, ours
 from twinstack.namespaces.running import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
 from twinstack.plan import Plan
@@ -41,8 +39,8 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     _require_root()
     places = Places(plan.instance)
     journal = read_journal(places)
-    seen, routes = read_host()
-    namespaces = read_namespaces({replica.name for replica in plan.replicas}, plan.mark)
+    seen, routes = dumps.read_host()
+    namespaces = dumps.read_namespaces({replica.name for replica in plan.replicas}, plan.mark)
     present = read_rules()
     known, processes = supervisor.observe(places)
     layout = cgroups.read_layout()
@@ -79,7 +77,7 @@ def observe_owned(instance: str) -> Owned:
     _require_root()
     places = Places(instance)
     journal = read_journal(places)
-    seen, _ = read_host()
+    seen, _ = dumps.read_host()
     try:
         present = read_rules()
     except Missing:
@@ -87,7 +85,7 @@ def observe_owned(instance: str) -> Owned:
             raise
         present = {}  # a machine without iptables never had rules of ours
     known, _ = supervisor.observe(places)
-    marked = marked_namespaces(names.mark(instance))
+    marked = dumps.marked_namespaces(names.mark(instance))
     return _owned(instance, journal, seen, present, known, cgroups.read_layout(), marked)
 
 
@@ -103,7 +101,7 @@ def _owned(
     places = Places(instance)
     mark, group = names.mark(instance), names.link_group(instance)
 
-    mine = ours(seen.values(), mark, group, frozenset(journal.intended))
+    mine = ours(seen.values(), mark, frozenset(journal.intended))
     chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
     return Owned(
         supervisor=supervisor.pid(places) is not None,
@@ -118,6 +116,7 @@ def _owned(
         files=tuple(_run_files(places)),
         tables=journal.tables,
         mounted_pins=journal.mounted_pins,
+        alone=journal.mounted_pins and kernel.entries() <= set(namespaces) | set(journal.intended),
     )
 
 
@@ -134,87 +133,6 @@ def _run_files(places: Places) -> Iterable[str]:
 def _require_root() -> None:
     if os.geteuid() != 0:
         raise Missing("namespaces", "cannot be seen", "this needs root", "run it with sudo")
-
-
-def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
-    """Dump the links and the routes (destination, interface) of the namespace we are in."""
-    with Netlink() as netlink:
-        found = read_links(netlink)
-        by_index = {link.index: link.name for link in found.values()}
-        routes = tuple(
-            (destination, by_index.get(index, ""))
-            for destination, _, index in _routes(netlink)
-            if not destination.startswith("0.0.0.0/0")
-        )
-    return found, routes
-
-
-def read_links(netlink: Netlink) -> dict[str, LinkFacts]:
-    """Dump the links of the namespace that the socket is in, with their IPv4 addresses."""
-    addresses: dict[int, set[str]] = {}
-    for body in netlink.dump(links.GET_ADDRESS, links.EVERY_ADDRESS):
-        index, written = links.read_address(body)
-        addresses.setdefault(index, set()).add(written)
-    dumped = [links.read_link(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
-    by_index = {str(link.index): link.name for link in dumped}
-    return {
-        link.name: replace(
-            link,
-            master=by_index.get(link.master or ""),
-            addresses=frozenset(addresses.get(link.index, ())),
-        )
-        for link in dumped
-    }
-
-
-def _routes(netlink: Netlink) -> Iterable[tuple[str, str | None, int]]:
-    for body in netlink.dump(links.GET_ROUTE, links.EVERY_ROUTE):
-        route = links.read_route(body)
-        if route is not None:
-            yield route
-
-
-def marked_namespaces(mark: str) -> tuple[str, ...]:
-    """List the pinned namespaces that bear a mark, whatever their names."""
-
-    def alias(_name: str) -> str | None:
-        with Netlink() as netlink:
-            return _loopback_alias(netlink)
-
-    found = kernel.visit(kernel.pinned(), alias)
-    return tuple(name for name, given in found.items() if given == mark)
-
-
-def _loopback_alias(netlink: Netlink) -> str | None:
-    return links.read_link(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
-
-
-def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFacts]:
-    """Enter each pinned namespace that is wanted or marked; look at its links and routes."""
-    wanted = set(wanted)
-    pinned = kernel.pinned()
-    inodes = {name: (kernel.PINS / name).stat().st_ino for name in pinned}
-
-    def look(name: str) -> NamespaceFacts | None:
-        with Netlink() as netlink:
-            ours = _loopback_alias(netlink) == mark
-            if not ours and name not in wanted:
-                return None  # somebody else's: nothing of it is looked at
-            gateways = [
-                gateway for destination, gateway, _ in _routes(netlink)
-                if destination == "0.0.0.0/0"
-            ]  # fmt: skip
-            return NamespaceFacts(
-                name=name,
-                inode=inodes[name],
-                ours=ours,
-                links=read_links(netlink),
-                default_gateway=" and ".join(str(one) for one in gateways) or None,
-                sysctls=read_sysctls(key for key, _ in NAMESPACE_SYSCTLS),
-            )
-
-    found = kernel.visit(pinned, look) if pinned else {}
-    return {name: one for name, one in found.items() if one is not None}
 
 
 def read_sysctls(keys: Iterable[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twinstack import bridge_filter, shell, tracking
 from twinstack.errors import Missing
-from twinstack.namespaces import kernel, links, observe, rules
+from twinstack.namespaces import dumps, kernel, links, observe, rules
 from twinstack.namespaces.netlink import Netlink
 from twinstack.plan import Plan
 from twinstack.policy.model import HOST
@@ -18,7 +18,7 @@ def ground(plan: Plan) -> Ground:
         raise Missing(
             "namespace world", "cannot be asked", f"{absent[0]} is not there", 'run "invoke net.up"'
         )
-    seen, _ = observe.read_host()
+    seen, _ = dumps.read_host()
     bridges = [segment.bridge for segment in plan.segments]
     return Ground(
         "net",

@@ -58,21 +58,20 @@ class RemoveCgroup:
 
 @dataclass(frozen=True, slots=True)
 class RemoveRules:
-    """Remove our chains of one iptables table and the jumps that lead to them."""
+    """Remove chains of ours, each with its table, and the jumps that lead to them; all at once."""
 
-    table: str
-    chains: tuple[str, ...]
+    chains: tuple[tuple[str, str], ...]
 
     @property
     def name(self) -> str:
-        return f"rules {self.table} {' '.join(self.chains)}"
+        tables = dict.fromkeys(table for table, _ in self.chains)
+        return f"rules in {', '.join(tables)} ({len(self.chains)} chains)"
 
     @property
     def commands(self) -> tuple[str, ...]:
-        start = f"iptables -t {self.table}"
         return (
-            *(f"{start} -F {chain}" for chain in self.chains),
-            *(f"{start} -X {chain}" for chain in self.chains),
+            *(f"iptables -t {table} -F {chain}" for table, chain in self.chains),
+            *(f"iptables -t {table} -X {chain}" for table, chain in self.chains),
         )
 
 
@@ -128,6 +127,17 @@ class RemoveNamespace:
     @property
     def commands(self) -> tuple[str, ...]:
         return (f"ip netns delete {self.namespace}",)
+
+
+@dataclass(frozen=True, slots=True)
+class DetachPins:
+    """Let go of all pinned namespaces at once: every one of them is ours."""
+
+    name: str = "pins of every namespace"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return ("umount --lazy /run/netns",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,7 @@ class RemoveFile:
 
 Removal = (
     EndProgram | EndSupervisor | RemoveCgroup | RemoveRules | RemoveTable | RemoveLinks
-    | RemoveNamespace | RemovePin | UnmountPins | Release | RemoveFile
+    | RemoveNamespace | DetachPins | RemovePin | UnmountPins | Release | RemoveFile
 )  # fmt: skip
 
 
@@ -216,22 +226,25 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
     yield from (RemoveCgroup(name) for name in owned.groups if name not in groups)
     yield from _rules(owned, steps)
     yield from _links(owned, steps, group)
+    # Restoring a switch needs the lock that dying namespaces hold for long: it comes before.
+    held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
+    yield from (Release(key) for key in sorted(owned.held - held))
     namespaces = {step.namespace for step in steps if isinstance(step, Namespace)}
+    if owned.alone and owned.namespaces and not namespaces:
+        yield DetachPins()
     yield from (RemoveNamespace(name) for name in owned.namespaces if name not in namespaces)
     yield from (RemovePin(name) for name in owned.pins if name not in namespaces)
     if owned.mounted_pins and not namespaces:
         yield UnmountPins()
-    held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
-    yield from (Release(key) for key in sorted(owned.held - held))
     yield from _files(owned, steps, supervised)
 
 
 def _rules(owned: Owned, steps: tuple[Step, ...]) -> Iterator[Removal]:
     wanted = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
-    for table, chains in owned.chains.items():
-        surplus = tuple(chain for chain in chains if (table, chain) not in wanted)
-        if surplus:
-            yield RemoveRules(table, surplus)
+    present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
+    surplus = tuple(one for one in present if one not in wanted)
+    if surplus:
+        yield RemoveRules(surplus)
     kept = {table for table, _ in wanted}
     yield from (RemoveTable(table) for table in owned.tables if table not in kept)
 

@@ -75,7 +75,9 @@ class Bridge:
                 if self.filtered
                 else ()
             ),
-            f"ip link set dev {self.link} alias {self.mark} addrgenmode none up",
+            # In one command the link would be up, with an address, before the mode counts.
+            f"ip link set dev {self.link} addrgenmode none",
+            f"ip link set dev {self.link} alias {self.mark} up",
             f"ip address add {self.address} dev {self.link}",
         )
 
@@ -180,18 +182,19 @@ class VethPair:
         queues = "numtxqueues 1 numrxqueues 1"
         near = f"mtu {self.mtu} group {self.group} {queues}"
         peer = f"peer name {self.link} mtu {self.mtu} {queues} netns {self.namespace}"
-        marked = f"alias {self.mark} addrgenmode none"
         return (
             f"ip link add name {self.host_end} {near} type veth {peer}",
-            f"ip link set dev {self.host_end} {marked} master {self.bridge} up",
+            f"ip link set dev {self.host_end} addrgenmode none",
+            f"ip link set dev {self.host_end} alias {self.mark} master {self.bridge} up",
             *(
                 (f"ip link set dev {self.host_end} type bridge_slave hairpin on",)
                 if self.hairpin
                 else ()
             ),
-            f"{inside} link set dev {self.link} addrgenmode none up",
+            f"{inside} link set dev {self.link} addrgenmode none",
+            f"{inside} link set dev {self.link} up",
             f"{inside} address add {self.address} dev {self.link}",
-            f"{inside} route add default via {self.gateway}",
+            f"{inside} route add default via {self.gateway} proto static",
         )
 
     def difference(self, facts: Facts) -> str | None:

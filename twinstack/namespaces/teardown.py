@@ -15,10 +15,20 @@ from pathlib import Path
 
 from twinstack import names, shell, switches
 from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
-from twinstack.namespaces import basetables, cgroups, kernel, links, observe, rules, supervisor
+from twinstack.namespaces import (
+    basetables,
+    cgroups,
+    dumps,
+    kernel,
+    links,
+    observe,
+    rules,
+    supervisor,
+)
 from twinstack.namespaces.facts import LinkFacts
 from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.removals import (
+    DetachPins,
     EndProgram,
     EndSupervisor,
     Release,
@@ -127,14 +137,16 @@ def _remove(places: Places, removal: Removal) -> object:
             layout = cgroups.read_layout()
             cgroups.end_processes(places.instance, replica, layout)
             cgroups.remove(places.instance, replica, layout)
-        case RemoveRules(table, chains):
-            _rules(places, table, chains)
+        case RemoveRules(chains):
+            _rules(places, chains)
         case RemoveTable(table):
             return basetables.remove_if_empty(table)
         case RemoveLinks():
             _links(removal)
         case RemoveNamespace(namespace):
             kernel.unpin(namespace)
+        case DetachPins():
+            kernel.detach_pins()
         case RemovePin(namespace):
             (kernel.PINS / namespace).unlink(missing_ok=True)
         case UnmountPins():
@@ -146,25 +158,25 @@ def _remove(places: Places, removal: Removal) -> object:
     return True
 
 
-def _rules(places: Places, table: str, chains: tuple[str, ...]) -> None:
-    """Remove our chains of a table at once; one that holds somebody's rules stays, and is told."""
-    present = observe.read_rules().get(table, ())
-    strange = {chain: rules.strangers(chain, places.instance, present) for chain in chains}
-    text = rules.removal_text(places.instance, {table: present}, chains)
+def _rules(places: Places, chains: tuple[tuple[str, str], ...]) -> None:
+    """Remove chains of ours at once; one that holds somebody's rules stays, and is told."""
+    tables = {table for table, _ in chains}
+    present = {table: lines for table, lines in observe.read_rules().items() if table in tables}
+    text = rules.removal_text(places.instance, present, {chain for _, chain in chains})
     if text:
         shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
-    for chain, lines in strange.items():
-        if lines:
+    for table, chain in chains:
+        for line in rules.strangers(chain, places.instance, present.get(table, ())):
             raise StepFailed(
-                f"chain {chain}", "stays", f"it holds rules that are not ours: {lines[0]}",
-                f'remove them ("iptables -t {table} -F {chain}"), then run "invoke net.down"',
+                f"chain {chain}", "stays", f"it holds a rule that is not ours: {line}",
+                f'remove it ("iptables -t {table} -F {chain}"), then run "invoke net.down"',
             )  # fmt: skip
 
 
 def _links(removal: RemoveLinks) -> None:
     """Delete links in one request, by their group: one by one each waits for a grace period."""
     with Netlink() as netlink:
-        there = {one.index: one for one in observe.read_links(netlink).values()}
+        there = {one.index: one for one in dumps.read_links(netlink).values()}
         mine = [link for link in removal.links if _still(link, there)]
         if not mine:
             return

@@ -277,7 +277,7 @@ def test_commands_are_plain_lines_that_name_what_they_make():
     (bridge, *_) = (step for step in STEPS if isinstance(step, Bridge))
     assert bridge.commands[0].startswith("ip link add name br-frontend mtu 1500 group ")
     pair = next(step for step in STEPS if isinstance(step, VethPair))
-    assert pair.commands[-1] == "ip -n nginx-lb route add default via 172.20.0.1"
+    assert pair.commands[-1] == "ip -n nginx-lb route add default via 172.20.0.1 proto static"
 
 
 def test_only_the_replica_behind_the_door_turns_frames_round():

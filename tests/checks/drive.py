@@ -1,0 +1,171 @@
+"""Take a namespace world up and down in processes that can be stopped at any step.
+
+`python -m tests.checks.drive` inside a test's host reads orders from its input, one JSON
+object a line, and does each in a child of its own, which knows nothing of those before it: what
+killing such a child leaves is what a power cut would. `Driver` gives the orders. An order's
+`at` is a moment and a step: before or after (the child's whole process group is killed), or
+during (the step's own call fails for want of memory).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from tests.sandbox import REPOSITORY, Sandbox
+
+MOMENTS = ("before", "during", "after")
+
+
+@dataclass(frozen=True)
+class StopAt:
+    """A watch that ends the process, or lets a step fail, at one moment of one step."""
+
+    moment: str = "never"
+    step: str = ""
+
+    def before(self, step: str) -> None:
+        self._kill("before", step)
+
+    def during(self, step: str) -> None:
+        if (self.moment, self.step) == ("during", step):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    def after(self, step: str) -> None:
+        self._kill("after", step)
+
+    def _kill(self, moment: str, step: str) -> None:
+        if (self.moment, self.step) == (moment, step):
+            os.killpg(0, signal.SIGKILL)  # no handler runs, no child lives
+
+
+@dataclass(frozen=True)
+class Done:
+    """How an order ended: the exit code (negative for a signal), its answer, what was said."""
+
+    code: int
+    answer: Any
+    said: str
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Gives orders to the process in the host."""
+
+    process: subprocess.Popen[str]
+    bare: bool
+
+    def order(
+        self, *actions: str, at: tuple[str, str] | None = None, check: bool = True,
+        words: Mapping[str, str] = MappingProxyType({}),
+    ) -> Done:  # fmt: skip
+        """Have actions done in one fresh child: up, down, clean, plan-up, plan-down.
+
+        `words` may name a `topology` file and a `shape`.
+        """
+        order = {"actions": actions, "bare": self.bare, "at": at or (), **words}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        done = Done(**json.loads(self.process.stdout.readline()))
+        if check:
+            assert done.code == 0, f"{order}\n{done.said}"
+        return done
+
+    def steps(self, action: str, **words: str) -> list[str]:
+        """List the steps that an action would take now."""
+        found: list[str] = self.order(f"plan-{action}", words=words).answer
+        assert len(set(found)) == len(found), found
+        return found
+
+
+@contextmanager
+def driver(host: Sandbox, *, bare: bool) -> Iterator[Driver]:
+    """Give a driver of a host while the block lasts."""
+    command = [sys.executable, "-m", "tests.checks.drive"]
+    words = host.command(command)
+    process = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=host.environment
+    )
+    try:
+        yield Driver(process, bare)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            os.setsid()
+            _obey(order, writing)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            told = pipe.read()
+        _, status = os.waitpid(child, 0)
+        *said, last = told.splitlines() or [""]
+        code = os.waitstatus_to_exitcode(status)
+        answer = json.loads(last) if code == 0 else None
+        if code != 0:
+            said.append(last)
+        reply = {"code": code, "answer": answer, "said": "\n".join(said)}
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
+
+
+def _obey(order: dict[str, Any], writing: int) -> None:
+    with os.fdopen(writing, "w") as pipe:
+        try:
+            answer = None
+            for action in order["actions"]:
+                answer = _act(action, order, lambda line: print(line, file=pipe, flush=True))
+            print(json.dumps(answer), file=pipe, flush=True)
+            code = 0
+        except BaseException:
+            traceback.print_exc(file=pipe)
+            code = 1
+    os._exit(code)
+
+
+def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
+    from twinstack import names, stack
+    from twinstack.namespaces import observe, world
+    from twinstack.namespaces.removals import removals
+
+    instance = os.environ["TWINSTACK_INSTANCE"]
+    file = Path(order.get("topology", REPOSITORY / "topology.yml"))
+    watch = StopAt(*order["at"])
+    if action == "down":
+        return world.down(instance, progress=progress, watch=watch)
+    if action == "clean":
+        return world.clean(instance, progress=progress)
+    if action == "plan-down":
+        owned = observe.observe_owned(instance)
+        return [one.name for one in removals(owned, group=names.link_group(instance))]
+    here = stack.Stack(instance, file)
+    net = here.net(order.get("shape", "flat"), bare=order["bare"], watch=watch)
+    if action == "up":
+        return [one.state for one in net.up(timeout_s=90, progress=progress)]
+    if action == "plan-up":
+        return [one.step.name for one in net.preview().told]
+    raise ValueError(action)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,99 @@
+"""What netlink tells of the host and of each namespace: links, addresses, routes, switches.
+
+Every namespace is entered in one child that never comes back; what it saw comes as plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from twinstack.namespaces import kernel, links
+from twinstack.namespaces.facts import LinkFacts, NamespaceFacts
+from twinstack.namespaces.netlink import Netlink
+from twinstack.namespaces.network import NAMESPACE_SYSCTLS
+from twinstack.namespaces.procfs import Switches
+
+
+def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
+    """Dump the links and the routes (destination, interface) of the namespace we are in."""
+    with Netlink() as netlink:
+        found = read_links(netlink)
+        by_index = {link.index: link.name for link in found.values()}
+        routes = tuple(
+            (destination, by_index.get(index, ""))
+            for destination, _, index in _routes(netlink)
+            if not destination.startswith("0.0.0.0/0")
+        )
+    return found, routes
+
+
+def read_links(netlink: Netlink) -> dict[str, LinkFacts]:
+    """Dump the links of the namespace that the socket is in, with their IPv4 addresses."""
+    addresses: dict[int, set[str]] = {}
+    for body in netlink.dump(links.GET_ADDRESS, links.EVERY_ADDRESS):
+        index, written = links.read_address(body)
+        addresses.setdefault(index, set()).add(written)
+    dumped = [links.read_link(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
+    by_index = {str(link.index): link.name for link in dumped}
+    return {
+        link.name: replace(
+            link,
+            master=by_index.get(link.master or ""),
+            addresses=frozenset(addresses.get(link.index, ())),
+        )
+        for link in dumped
+    }
+
+
+def _routes(netlink: Netlink) -> Iterable[tuple[str, str | None, int]]:
+    for body in netlink.dump(links.GET_ROUTE, links.EVERY_ROUTE):
+        route = links.read_route(body)
+        if route is not None:
+            yield route
+
+
+def marked_namespaces(mark: str) -> tuple[str, ...]:
+    """List the pinned namespaces that bear a mark, whatever their names."""
+
+    def alias(_name: str) -> str | None:
+        with Netlink() as netlink:
+            return _loopback_alias(netlink)
+
+    found = kernel.visit(kernel.pinned(), alias)
+    return tuple(name for name, given in found.items() if given == mark)
+
+
+def _loopback_alias(netlink: Netlink) -> str | None:
+    return links.read_link(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
+
+
+def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFacts]:
+    """Enter each pinned namespace that is wanted or marked; look at its links and routes."""
+    wanted = set(wanted)
+    pinned = kernel.pinned()
+    inodes = {name: (kernel.PINS / name).stat().st_ino for name in pinned}
+
+    switches = Switches()
+
+    def look(name: str) -> NamespaceFacts | None:
+        switches.enter()
+        with Netlink() as netlink:
+            ours = _loopback_alias(netlink) == mark
+            if not ours and name not in wanted:
+                return None  # somebody else's: nothing of it is looked at
+            gateways = [
+                gateway for destination, gateway, _ in _routes(netlink)
+                if destination == "0.0.0.0/0"
+            ]  # fmt: skip
+            return NamespaceFacts(
+                name=name,
+                inode=inodes[name],
+                ours=ours,
+                links=read_links(netlink),
+                default_gateway=" and ".join(str(one) for one in gateways) or None,
+                sysctls=switches.read(key for key, _ in NAMESPACE_SYSCTLS),
+            )
+
+    found = kernel.visit(pinned, look) if pinned else {}
+    return {name: one for name, one in found.items() if one is not None}
