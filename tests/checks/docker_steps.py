@@ -71,6 +71,7 @@ def docker_host() -> Iterator[dict[str, object]]:
     try:
         yield snapshot()
         clean(INSTANCE, progress=print_nothing, place=PLACE)
+        assert not state_directory(INSTANCE).parent.exists()
     finally:
         end_engine(PLACE)
         remove_namespace(NAME)

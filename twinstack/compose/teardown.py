@@ -26,6 +26,7 @@ from twinstack.compose.images import remove_stage
 from twinstack.compose.observing import observe_holding
 from twinstack.compose.removals import clean_steps, down_steps
 from twinstack.compose.removals import told as told_of
+from twinstack.compose.render import state_directory
 from twinstack.compose.steps import Step
 from twinstack.compose.taking import removing
 from twinstack.errors import SeveralFailed
@@ -93,11 +94,10 @@ def _take(
     """Take a step and name what it removed."""
     if step.kind in {"file", "secrets"}:
         remove_tree(Path(step.name))
-        if step.kind == "secrets":
-            with suppress(OSError):  # the other world may keep its own things there
-                Path(step.name).parent.rmdir()
     elif step.kind == "run files":
         remove_run(Places(instance), "docker")
+        with suppress(OSError):  # secrets, or the other world's own things, may be there
+            state_directory(instance).parent.rmdir()
     elif step.kind == "policy":
         enforcing.lift(instance, place.prefix)
     elif step.kind == "engine":
