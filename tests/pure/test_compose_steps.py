@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.checks.policy_cases import generated
 from tests.pure.core_cases import WRITTEN, Edit, edited_plan
+from tests.pure.namespaces.test_rules import restored
 from twinstack.compose import policy
 from twinstack.compose.facts import (
     Attached,
@@ -28,7 +30,8 @@ from twinstack.compose.render import (
     volume_name,
 )
 from twinstack.compose.steps import building, up_steps
-from twinstack.plan import Plan, Replica
+from twinstack.plan import Plan, Replica, resolve
+from twinstack.topology import parse
 
 PREFIX = "twinstack-main"
 
@@ -371,3 +374,15 @@ def test_a_jump_from_where_it_hung_before_docker_made_its_chain_is_moved():
     later = (":DOCKER-USER - [0:0]", *early)
     assert "FORWARD" in "".join(policy.texts(plan, later))
     assert [text for text in policy.texts(plan, later) if "-D FORWARD" in text]
+
+
+def test_from_any_set_of_flows_the_way_to_another_can_be_restored():
+    """As iptables-restore would do it: a rule that is deleted by its text must be there."""
+    present: tuple[str, ...] = (":DOCKER-USER - [0:0]", "-A DOCKER-USER -j RETURN")
+    for seed in range(30):
+        plan = replace(resolve(parse(generated(seed)), "flat"), policy=seed % 7 != 3)
+        for text in policy.texts(plan, present):
+            present = restored({"filter": present}, text)["filter"]
+        assert policy.difference(plan, present) is None
+    rest = restored({"filter": present}, policy.removal("main", present))["filter"]
+    assert rest == (":DOCKER-USER - [0:0]", "-A DOCKER-USER -j RETURN")

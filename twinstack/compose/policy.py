@@ -68,6 +68,8 @@ def _strays(plan: Plan, present: tuple[str, ...]) -> Iterator[str]:
     own = {hook.chain for hook in hooks}
     jumps = {hook.jump for hook in hooks}
     for line in present:
-        outside = line.startswith("-A ") and line.split()[1] not in own
+        outside = line.startswith("-A ") and not iptables.is_chain_of(
+            plan.instance, line.split()[1], "docker"
+        )
         if outside and iptables.target(line) in own and line not in jumps:
             yield line
