@@ -132,15 +132,20 @@ def sandbox(name: str) -> Iterator[Sandbox]:
 
 
 def _end_what_is_left(made: Sandbox) -> list[str]:
-    """Kill every process in the sandbox's own mount namespace but its holder; name them."""
+    """Kill what a failed clean left: in the sandbox's own mount namespace, in our cgroups.
+
+    Names what it found; the holder and its children are none of it.
+    """
     own = os.stat(f"/proc/{made.host}/ns/mnt").st_ino
+    group = f"/twinstack/{made.instance}/"
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == made.host:
             continue
         try:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if os.stat(entry / "ns/mnt").st_ino == own and parent != made.host:
+            within = os.stat(entry / "ns/mnt").st_ino == own and parent != made.host
+            if within or group in (entry / "cgroup").read_text():
                 found.append((entry / "cmdline").read_text().replace("\0", " "))
                 os.kill(int(entry.name), signal.SIGKILL)
         except OSError:
