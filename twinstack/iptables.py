@@ -7,6 +7,7 @@ a comparison of lines. Both worlds use this. Source: iptables-extensions(8).
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def removal_text(
         if not chains:
             continue
         text.append(f"*{table}")
-        kept = {chain for chain in chains if strangers(chain, instance, lines)}
+        kept = chains & set(strangers_by_chain(instance, lines))
         for line in lines:
             if not line.startswith("-A "):
                 continue
@@ -136,14 +137,24 @@ def removal_text(
 
 def strangers(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
     """List the rules in a chain of ours that do not bear our mark: somebody else put them there."""
-    start = f"-A {chain} "
-    return tuple(
-        line for line in lines if line.startswith(start) and not _is_marked(line, instance)
-    )
+    return strangers_by_chain(instance, lines).get(chain, ())
+
+
+@functools.lru_cache(maxsize=8)
+def strangers_by_chain(instance: str, lines: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """List the unmarked rules of each chain that has any, whosever the chain is."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("-A ") and not _is_marked(line, instance):
+            found.setdefault(line.split(" ", 2)[1], []).append(line)
+    return {chain: tuple(rules) for chain, rules in found.items()}
+
+
+_COMMENT = re.compile(r'--comment "?([^\s"]+)')
 
 
 def _is_marked(line: str, instance: str) -> bool:
-    comment = re.search(r'--comment "?([^\s"]+)', line)
+    comment = _COMMENT.search(line)
     return comment is not None and comment[1] == names.mark(instance)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
@@ -53,3 +53,44 @@ def run(
             shlex.join(words), f"exited {done.returncode}", said[-2000:] or "it said nothing"
         )
     return done
+
+
+def begin(command: Sequence[str], *, stdin: str, timeout_s: float = 60.0) -> Callable[[], None]:
+    """Start a short `command`, and give what waits for its end: other work may be done meanwhile.
+
+    Raises: Missing when the program is not there; what it gives raises StepFailed as `run` does.
+    """
+    words = [str(word) for word in command]
+    try:
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace",
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise Missing(
+            words[0], "cannot be run", str(error.strerror), 'run "make setup" (or "invoke doctor")'
+        ) from error
+    assert process.stdin is not None
+    try:
+        process.stdin.write(stdin)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it ended at once: its exit code tells why
+    process.stdin = None
+
+    def wait() -> None:
+        try:
+            said, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.wait()
+            raise StepFailed(
+                shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
+            ) from error
+        if process.returncode != 0:
+            raise StepFailed(
+                shlex.join(words), f"exited {process.returncode}",
+                said.strip()[-2000:] or "it said nothing",
+            )  # fmt: skip
+
+    return wait

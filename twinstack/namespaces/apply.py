@@ -240,4 +240,4 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
 
 def _index(netlink: Netlink, name: str) -> int:
     """Ask the socket's own namespace, which is not that of this thread, for an index."""
-    return links.read_link(netlink.get(links.GET_LINK, links.named(name))).index
+    return links.told(netlink.get(links.GET_LINK, links.named(name))).index

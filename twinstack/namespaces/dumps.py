@@ -6,7 +6,6 @@ Every namespace is entered in one child that never comes back; what it saw comes
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from twinstack.namespaces import kernel, links
 from twinstack.namespaces.facts import LinkFacts, NamespaceFacts
@@ -34,16 +33,15 @@ def read_links(netlink: Netlink) -> dict[str, LinkFacts]:
     for body in netlink.dump(links.GET_ADDRESS, links.EVERY_ADDRESS):
         index, written = links.read_address(body)
         addresses.setdefault(index, set()).add(written)
-    dumped = [links.read_link(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
-    by_index = {str(link.index): link.name for link in dumped}
-    return {
-        link.name: replace(
-            link,
-            master=by_index.get(link.master or ""),
-            addresses=frozenset(addresses.get(link.index, ())),
-        )
-        for link in dumped
-    }
+    dumped = read_told(netlink)
+    names = {link.index: link.name for link in dumped}
+    on = {index: frozenset(found) for index, found in addresses.items()}
+    return {link.name: links.read_link(link, names, on) for link in dumped}
+
+
+def read_told(netlink: Netlink) -> list[links.Told]:
+    """Dump the links of the namespace that the socket is in, without looking deeper."""
+    return [links.told(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
 
 
 def _routes(netlink: Netlink) -> Iterable[tuple[str, str | None, int]]:
@@ -65,7 +63,7 @@ def marked_namespaces(mark: str) -> tuple[str, ...]:
 
 
 def _loopback_alias(netlink: Netlink) -> str | None:
-    return links.read_link(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
+    return links.told(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
 
 
 def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFacts]:

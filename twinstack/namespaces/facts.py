@@ -59,8 +59,9 @@ class ProcessFacts:
 class Owned:
     """Everything that bears the mark of an instance, whatever any plan wants of it.
 
-    `chains` maps an iptables table to our chains in it; `groups` are cgroups by replica; `pins`
-    empty files that an interrupted making left; `files` what lies under the run directory;
+    `chains` maps an iptables table to our chains in it, `rules` to all that iptables-save tells;
+    `groups` are cgroups by replica; `pins` empty files that an interrupted making left; `files`
+    what lies under the run directory;
     `tables` are those that nobody used before us; `alone`: we mounted /run/netns, and nothing of
     anybody else's is in it.
     `strangers` says that a link which is not ours is in our link group.
@@ -70,6 +71,7 @@ class Owned:
     programs: frozenset[str] = frozenset()
     groups: tuple[str, ...] = ()
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     namespaces: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
     links: tuple[LinkFacts, ...] = ()

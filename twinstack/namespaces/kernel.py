@@ -8,10 +8,12 @@ data through a pipe.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import pickle
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -148,10 +150,11 @@ def unpin(name: str) -> None:
 
     Same as: ip netns delete NAME. Raises: OSError.
     """
-    pin = PINS / name
+    place = f"{PINS}/{name}"
     if is_pinned(name):
-        _call("umount2", os.fsencode(pin), _MNT_DETACH)
-    pin.unlink(missing_ok=True)
+        _call("umount2", os.fsencode(place), _MNT_DETACH)
+    with suppress(FileNotFoundError):
+        os.unlink(place)
 
 
 def detach_pins() -> None:
@@ -173,27 +176,34 @@ def unmount_pins() -> None:
 
 def entries() -> set[str]:
     """Name everything that lies in /run/netns, whoever put it there."""
-    return {one.name for one in PINS.iterdir()} if PINS.is_dir() else set()
+    with suppress(FileNotFoundError):
+        return set(os.listdir(PINS))
+    return set()
 
 
 def pinned() -> tuple[str, ...]:
     """List the namespaces that are pinned, whoever pinned them."""
-    names = sorted(one.name for one in PINS.iterdir()) if PINS.is_dir() else []
-    return tuple(name for name in names if is_pinned(name))
+    return tuple(name for name in sorted(entries()) if is_pinned(name))
 
 
 def is_pinned(name: str) -> bool:
     """Tell whether a namespace hangs on the pin (an empty file is left by an interrupted add)."""
     try:
-        return (PINS / name).stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
+        return os.stat(f"{PINS}/{name}").st_dev == _namespaces_device()
     except OSError:
         return False
+
+
+@functools.cache
+def _namespaces_device() -> int:
+    """Give the device of the file system that every namespace's file is on."""
+    return os.stat("/proc/self/ns/net").st_dev
 
 
 def is_empty_pin(name: str) -> bool:
     """Tell whether a pin is but an empty file: an interrupted making leaves one."""
     try:
-        there = (PINS / name).lstat()
+        there = os.lstat(f"{PINS}/{name}")
     except OSError:
         return False
     return stat.S_ISREG(there.st_mode) and there.st_size == 0 and not is_pinned(name)

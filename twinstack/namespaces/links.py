@@ -8,7 +8,10 @@ Source: rtnetlink(7), if_link.h, if_addr.h.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address
+from types import MappingProxyType
 
 from twinstack.namespaces.facts import LinkFacts
 from twinstack.namespaces.netlink import (
@@ -158,10 +161,40 @@ def named(name: str) -> bytes:
     return _link() + text(_NAME, name) + number(_EXT_MASK, _WITHOUT_STATISTICS)
 
 
-def read_link(body: memoryview) -> LinkFacts:
-    """Read one answer about a link; `master` is its index as text until names are known."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One answer about a link, taken apart one level deep."""
+
+    index: int
+    up: bool
+    parts: dict[int, memoryview]
+
+    @property
+    def name(self) -> str:
+        return as_text(self.parts.get(_NAME)) or ""
+
+    @property
+    def alias(self) -> str | None:
+        return as_text(self.parts.get(_ALIAS))
+
+    @property
+    def group(self) -> int:
+        return as_number(self.parts.get(_GROUP)) or 0
+
+
+def told(body: memoryview) -> Told:
+    """Take one answer about a link apart."""
     _, _, index, flags, _ = _LINK.unpack_from(body)
-    told = attributes(body[_LINK.size :])
+    return Told(index, bool(flags & _UP), attributes(body[_LINK.size :]))
+
+
+def read_link(
+    link: Told,
+    names: Mapping[int, str] = MappingProxyType({}),
+    addresses: Mapping[int, frozenset[str]] = MappingProxyType({}),
+) -> LinkFacts:
+    """Read one answer about a link. `names` and `addresses` are those of every index."""
+    told = link.parts
     info = attributes(told[_INFO]) if _INFO in told else {}
     port = attributes(info[_PORT_DATA]) if as_text(info.get(_PORT_KIND)) == "bridge" else {}
     bridge = attributes(info[_DATA]) if as_text(info.get(_KIND)) == "bridge" else {}
@@ -169,17 +202,18 @@ def read_link(body: memoryview) -> LinkFacts:
     inet6 = attributes(families[_AF_INET6]) if _AF_INET6 in families else {}
     master = as_number(told.get(_MASTER))
     return LinkFacts(
-        name=as_text(told.get(_NAME)) or "",
-        index=index,
+        name=link.name,
+        index=link.index,
         kind=as_text(info.get(_KIND)),
-        alias=as_text(told.get(_ALIAS)),
+        alias=link.alias,
         mtu=as_number(told.get(_MTU)) or 0,
-        up=bool(flags & _UP),
-        master=None if master is None else str(master),
+        up=link.up,
+        master=None if master is None else names.get(master),
+        addresses=addresses.get(link.index, frozenset()),
         # A kernel without IPv6 reports no such family: nothing to take by itself.
         autoconfigures_ipv6=_ADDRESS_MODE in inet6 and inet6[_ADDRESS_MODE][0] != _MODE_NONE,
         hairpin=bool(_PORT_HAIRPIN in port and port[_PORT_HAIRPIN][0]),
-        group=as_number(told.get(_GROUP)) or 0,
+        group=link.group,
         filtered=bool(_BRIDGE_IPTABLES in bridge and bridge[_BRIDGE_IPTABLES][0]),
     )
 

@@ -80,12 +80,14 @@ _LITTLE = struct.pack("=H", 1) == b"\1\0"
 def attributes(data: memoryview) -> dict[int, memoryview]:
     """Take attributes apart, each by its kind; the last of a kind counts."""
     found: dict[int, memoryview] = {}
-    offset, end = 0, len(data)
-    while offset + 4 <= end:
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < 4 or offset + length > end:
+    end = len(data) & ~3
+    words = data[:end].cast("H")  # length and kind, four bytes apart from their value
+    offset = 0
+    while offset < end:
+        length = words[offset >> 1]
+        if length < 4 or offset + length > len(data):
             break
-        found[kind & _TYPE_MASK] = data[offset + 4 : offset + length]
+        found[words[(offset >> 1) + 1] & _TYPE_MASK] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
     return found
 

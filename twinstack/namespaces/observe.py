@@ -94,7 +94,7 @@ def _owned(
     journal: Journal,
     seen: Mapping[str, LinkFacts],
     present: Mapping[str, tuple[str, ...]],
-    known: frozenset[str],
+    programs: frozenset[str],
     layout: cgroups.Layout,
     namespaces: tuple[str, ...],
 ) -> Owned:
@@ -102,16 +102,18 @@ def _owned(
     mark, group = names.mark(instance), names.link_group(instance)
 
     mine = ours(seen.values(), mark, frozenset(journal.intended))
+    known = {link.name for link in mine}
     chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
     return Owned(
         supervisor=supervisor.pid(places) is not None,
-        programs=known,
+        programs=programs,
         groups=tuple(cgroups.existing(instance, layout)),
         chains={table: found for table, found in chains.items() if found},
+        rules=present,
         namespaces=namespaces,
         pins=tuple(name for name in journal.intended if kernel.is_empty_pin(name)),
         links=mine,
-        strangers=any(link.group == group and link not in mine for link in seen.values()),
+        strangers=any(link.group == group and link.name not in known for link in seen.values()),
         held=switches.held_by(switches.holder(instance)),
         files=tuple(_run_files(places)),
         tables=journal.tables,

@@ -50,6 +50,7 @@ def _other_instance(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> NotOur
 
 
 def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+    ours = {link.name for link in facts.owned.links}
     for step in steps:
         if isinstance(step, Bridge):
             name, kind = step.link, "bridge"
@@ -60,7 +61,7 @@ def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOur
         link = facts.links.get(name)
         if link is None:
             continue
-        if link.kind != kind or link not in facts.owned.links:
+        if link.kind != kind or name not in ours:
             mark = f"its alias is {link.alias}" if link.alias else "it has no mark of ours"
             yield NotOurs(
                 f"{link.kind or 'link'} {name}", "is not ours", mark,

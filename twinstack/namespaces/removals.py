@@ -224,8 +224,14 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
         yield from (EndProgram(name) for name in sorted(owned.programs - programs))
     groups = {step.replica for step in steps if isinstance(step, Cgroup)}
     yield from (RemoveCgroup(name) for name in owned.groups if name not in groups)
-    yield from _rules(owned, steps)
+    wanted = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
+    present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
+    surplus = tuple(one for one in present if one not in wanted)
+    if surplus:
+        yield RemoveRules(surplus)
     yield from _links(owned, steps, group)
+    kept = {table for table, _ in wanted}
+    yield from (RemoveTable(table) for table in owned.tables if table not in kept)
     # Restoring a switch needs the lock that dying namespaces hold for long: it comes before.
     held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
     yield from (Release(key) for key in sorted(owned.held - held))
@@ -237,16 +243,6 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
     if owned.mounted_pins and not namespaces:
         yield UnmountPins()
     yield from _files(owned, steps, supervised)
-
-
-def _rules(owned: Owned, steps: tuple[Step, ...]) -> Iterator[Removal]:
-    wanted = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
-    present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
-    surplus = tuple(one for one in present if one not in wanted)
-    if surplus:
-        yield RemoveRules(surplus)
-    kept = {table for table, _ in wanted}
-    yield from (RemoveTable(table) for table in owned.tables if table not in kept)
 
 
 def _links(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Removal]:

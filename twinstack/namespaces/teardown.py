@@ -7,7 +7,7 @@ What is not marked is not touched. What goes is decided in `removals`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,7 +25,7 @@ from twinstack.namespaces import (
     rules,
     supervisor,
 )
-from twinstack.namespaces.facts import LinkFacts
+from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.removals import (
     DetachPins,
@@ -49,9 +49,17 @@ from twinstack.world import UNWATCHED, Watch, watched
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What was removed, and what could not be: one failure never keeps the rest from going."""
+class Job:
+    """One going-over: where, what iptables held, what was removed, and what could not be.
 
+    One failure never keeps the rest from going. `writing` waits for the rules, which the kernel
+    removes while the links go.
+    """
+
+    places: Places
+    rules: Mapping[str, tuple[str, ...]]
+    watch: Watch
+    writing: Callable[[], None] | None = None
     removed: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
@@ -68,6 +76,12 @@ class Outcome:
             self.removed.append(name)
         return True
 
+    def settle(self) -> None:
+        """Wait for the rules to be gone; a failure is noted."""
+        if self.writing is not None:
+            writing, self.writing = self.writing, None
+            self.attempt(writing)
+
 
 def _named(error: Exception, name: str) -> Exception:
     if isinstance(error, TwinstackError) or not name:
@@ -82,30 +96,30 @@ def down(instance: str, watch: Watch = UNWATCHED) -> tuple[str, ...]:
     Data under /var/lib/twinstack stays. Gives what was removed, by name. Raises: SeveralFailed
     when parts could not be removed, after all the others were.
     """
-    places = Places(instance)
-    outcome = Outcome()
-    todo = removals(observe.observe_owned(instance), group=names.link_group(instance))
-    _do(places, todo, outcome, watch)
+    owned = observe.observe_owned(instance)
+    job = Job(Places(instance), owned.rules, watch)
+    _do(job, removals(owned, group=names.link_group(instance)))
     layout = cgroups.read_layout()
-    outcome.attempt(lambda: cgroups.remove_parents(instance, layout))
-    if outcome.failures:
-        raise SeveralFailed(f"net.down (instance {instance})", outcome.failures)
-    write_journal(places, Journal())
-    return tuple(outcome.removed)
+    job.attempt(lambda: cgroups.remove_parents(instance, layout))
+    if job.failures:
+        raise SeveralFailed(f"net.down (instance {instance})", job.failures)
+    write_journal(job.places, Journal())
+    return tuple(job.removed)
 
 
-def remove_surplus(instance: str, surplus: tuple[Removal, ...], watch: Watch = UNWATCHED) -> None:
+def remove_surplus(
+    instance: str, surplus: tuple[Removal, ...], facts: Facts, watch: Watch = UNWATCHED
+) -> None:
     """Remove what bears our mark and is declared no longer.
 
     Raises: SeveralFailed after everything else was removed.
     """
-    places = Places(instance)
-    outcome = Outcome()
-    _do(places, surplus, outcome, watch)
-    if outcome.failures:
-        raise SeveralFailed("net.up", outcome.failures)
+    job = Job(Places(instance), facts.rules, watch)
+    _do(job, surplus)
+    if job.failures:
+        raise SeveralFailed("net.up", job.failures)
     if surplus:
-        _forget_intended(places, surplus)
+        _forget_intended(job.places, surplus)
 
 
 def _forget_intended(places: Places, todo: Sequence[Removal]) -> None:
@@ -116,19 +130,22 @@ def _forget_intended(places: Places, todo: Sequence[Removal]) -> None:
     write_journal(places, replace(journal, intended=left))
 
 
-def _do(places: Places, todo: Sequence[Removal], outcome: Outcome, watch: Watch) -> None:
+def _do(job: Job, todo: Sequence[Removal]) -> None:
     for removal in todo:
-        act = partial(_watched, removal, partial(_remove, places, removal), watch)
-        outcome.attempt(act, removal.name)
+        job.attempt(partial(_watched, job, removal), removal.name)
+    job.settle()
 
 
-def _watched(removal: Removal, act: Callable[[], object], watch: Watch) -> object:
-    with watched(watch, removal.name):
-        return act()
+def _watched(job: Job, removal: Removal) -> object:
+    with watched(job.watch, removal.name):
+        return _remove(job, removal)
 
 
-def _remove(places: Places, removal: Removal) -> object:
+def _remove(job: Job, removal: Removal) -> object:
+    places = job.places
     match removal:
+        case RemoveNamespace(namespace):
+            kernel.unpin(namespace)
         case EndSupervisor():
             supervisor.stop(places)
         case EndProgram(replica):
@@ -138,13 +155,12 @@ def _remove(places: Places, removal: Removal) -> object:
             cgroups.end_processes(places.instance, replica, layout)
             cgroups.remove(places.instance, replica, layout)
         case RemoveRules(chains):
-            _rules(places, chains)
-        case RemoveTable(table):
-            return basetables.remove_if_empty(table)
+            _rules(job, chains)
         case RemoveLinks():
             _links(removal)
-        case RemoveNamespace(namespace):
-            kernel.unpin(namespace)
+        case RemoveTable(table):
+            job.settle()
+            return basetables.remove_if_empty(table)
         case DetachPins():
             kernel.detach_pins()
         case RemovePin(namespace):
@@ -158,15 +174,15 @@ def _remove(places: Places, removal: Removal) -> object:
     return True
 
 
-def _rules(places: Places, chains: tuple[tuple[str, str], ...]) -> None:
-    """Remove chains of ours at once; one that holds somebody's rules stays, and is told."""
-    tables = {table for table, _ in chains}
-    present = {table: lines for table, lines in observe.read_rules().items() if table in tables}
-    text = rules.removal_text(places.instance, present, {chain for _, chain in chains})
+def _rules(job: Job, chains: tuple[tuple[str, str], ...]) -> None:
+    """Begin to remove chains of ours; one that holds somebody's rules stays, and is told."""
+    instance, tables = job.places.instance, {table for table, _ in chains}
+    present = {table: lines for table, lines in job.rules.items() if table in tables}
+    text = rules.removal_text(instance, present, {chain for _, chain in chains})
     if text:
-        shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+        job.writing = shell.begin(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
     for table, chain in chains:
-        for line in rules.strangers(chain, places.instance, present.get(table, ())):
+        for line in rules.strangers(chain, instance, present.get(table, ())):
             raise StepFailed(
                 f"chain {chain}", "stays", f"it holds a rule that is not ours: {line}",
                 f'remove it ("iptables -t {table} -F {chain}"), then run "invoke net.down"',
@@ -176,7 +192,7 @@ def _rules(places: Places, chains: tuple[tuple[str, str], ...]) -> None:
 def _links(removal: RemoveLinks) -> None:
     """Delete links in one request, by their group: one by one each waits for a grace period."""
     with Netlink() as netlink:
-        there = {one.index: one for one in dumps.read_links(netlink).values()}
+        there = {one.index: one for one in dumps.read_told(netlink)}
         mine = [link for link in removal.links if _still(link, there)]
         if not mine:
             return
@@ -192,7 +208,7 @@ def _links(removal: RemoveLinks) -> None:
         netlink.send([links.delete_group(group)])
 
 
-def _still(link: LinkFacts, there: dict[int, LinkFacts]) -> bool:
+def _still(link: LinkFacts, there: dict[int, links.Told]) -> bool:
     """Tell whether a link is the one that was seen: an index may be somebody else's by now."""
     now = there.get(link.index)
     return now is not None and (now.name, now.alias) == (link.name, link.alias)

@@ -136,7 +136,7 @@ class NamespaceWorld:
             try:
                 if found.told:
                     progress(f"{len(found.told)} steps to do, {len(found.steps)} are planned")
-                teardown.remove_surplus(self.plan.instance, found.surplus, self._watch)
+                teardown.remove_surplus(self.plan.instance, found.surplus, found.facts, self._watch)
                 apply.apply(
                     self.plan, found.changes, found.facts, progress,
                     bare=self.bare, watch=self._watch,
