@@ -26,13 +26,13 @@ def test_the_file_is_whole_and_holds_declared_flows_only(tmp_path: Path):
     assert sum(http.count for http in found.http if http.status == 200) == 2 * written.connections
 
 
-def judged(ours_s: list[float], peak: int = 100) -> Answer:
+def judged(ours_s: list[float], peak: int = 100, *, full: bool = True) -> Answer:
     runs = [traffic.Run(name, 100, 1.0, 1.0, 100) for name in (traffic.OURS, traffic.TSHARK)]
     for number, seconds in enumerate(ours_s):
         runs.append(traffic.Run(traffic.OURS, 300, seconds, seconds, peak))
         runs.append(traffic.Run(traffic.TSHARK, 300, 8.0 + number / 10, 8.0, 900))
     written = traffic_file.Written(Path("a"), 10, 300_000_000, 1)
-    found = traffic._judged(written, runs, 1)
+    found = traffic._judged(written, runs, 1, full=full)
     return Answer("traffic", PLAN, found, traffic.text(found))
 
 
@@ -54,6 +54,12 @@ def test_the_answer_is_what_was_measured(ours_s: list[float], peak: int, code: i
     answer = judged(ours_s, peak)
     assert traffic.code(answer) == code
     assert said in answer.text
+
+
+def test_memory_is_not_judged_before_the_tables_are_full():
+    answer = judged([4.0] * 6, 120, full=False)
+    assert traffic.code(answer) == 0
+    assert "not judged, it takes 600 MB" in answer.text
 
 
 @pytest.mark.parametrize("words", [{"megabytes": 1, "rounds": 6}, {"megabytes": 30, "rounds": 2}])
