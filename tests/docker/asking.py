@@ -31,32 +31,6 @@ except OSError as error:
     print(0, error)
 """
 
-# Asks the service itself, until it answers as a healthy one does. PostgreSQL greets a client with
-# R (authentication) only once it accepts connections, Redis refuses one without a password with
-# -NOAUTH only once it has loaded its data (-LOADING before).
-BACK = """
-import socket, sys, time
-kind, address, port, within_s = sys.argv[1:]
-words = {
-    "redis": (b"PING\\r\\n", b"-NOAUTH"),
-    "postgres": (b"\\0\\0\\0\\x21\\0\\3\\0\\0user\\0shop\\0database\\0shop\\0\\0", b"R"),
-}
-http = b"GET /health HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
-ask, wanted = words.get(kind, (http, b" 200 "))
-start, seen = time.monotonic(), b""
-while time.monotonic() - start < float(within_s):
-    try:
-        with socket.create_connection((address, int(port)), timeout=1) as connection:
-            connection.sendall(ask)
-            seen = connection.recv(100)
-            if wanted in seen[:15]:
-                sys.exit(0)
-    except OSError as error:
-        seen = str(error).encode()
-    time.sleep(0.05)
-sys.exit(f"not within {within_s} s: {seen!r}")
-"""
-
 
 def fetch(url: str, method: str = "GET", body: str = "") -> tuple[int, str]:
     """Ask a URL from the tests' host; status 0 for no answer."""
