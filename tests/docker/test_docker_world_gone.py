@@ -49,7 +49,7 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
         assert "docker" not in after.rules[family].lower()
         assert "DROP" not in after.rules[family]
     # The kernel takes a container's network apart in its own time.
-    until(lambda: len(in_namespace("ip", "-o", "link").splitlines()) == 1, 10)
+    until(lambda: len(in_namespace("ip", "-o", "link").splitlines()) == 1, 60)
     assert orphan is not None
     assert not Path(f"/proc/{orphan}").exists()
     assert not PLACE.data_root.exists()
