@@ -80,7 +80,7 @@ def check_scale(
 @checking
 def check_policy(context: Context) -> None:
     """Generate flows, alter every rule: what is open must be what is declared, in both worlds."""
-    _run(context, "policy", "policy")
+    _run(context, "policy", "policy", "docker_policy")
 
 
 #: The collection `check`, by the word after its dot.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from twinstack.iptables import Hook, chain_name, quoted
 from twinstack.plan import Egress, Plan, Replica, Segment
-from twinstack.policy.model import Permission, flows_in, permissions
+from twinstack.policy.model import Permission, addresses, flows_in, permissions
 from twinstack.topology import WorldName
 
 #: The group of nfnetlink_log that denied packets are told to, and how many of them.
@@ -202,11 +202,17 @@ class _Writer:
 
     def _dispatch(self, service: str, protocol: str, port: int, target: str, sentence: str,
                   state: str = "") -> Iterator[Rule]:  # fmt: skip
+        """Lead to the target what asks a service; `state` where no other service asks.
+
+        Peers use a replica's first address. An engine leads from a published port to whichever
+        of a container's addresses it likes: from there each is open.
+        """
         for replica in self._plan.replicas_of(service):
-            address = replica.address_in(self._world)
-            where = f"-d {address}/32 -p {protocol} -m {protocol} --dport {port}"
-            where += f" -m conntrack --ctstate {state}" if state else ""
-            yield self._rule(where, target, sentence, f"to {replica.name}")
+            own = [address for _, address in addresses(replica, self._world)]
+            for address in own if state else own[:1]:
+                where = f"-d {address}/32 -p {protocol} -m {protocol} --dport {port}"
+                where += f" -m conntrack --ctstate {state}" if state else ""
+                yield self._rule(where, target, sentence, f"to {replica.name}")
 
     def _from_services(self) -> Iterator[Rule]:
         yield self._rule(_REPLIES, "ACCEPT", "replies to what was permitted pass", "replies")
@@ -272,9 +278,10 @@ class _Writer:
 
     def _to_host(self) -> Iterator[Rule]:
         asked = {
-            self._plan.replicas_of(one.destination)[0].segment
+            segment
             for one in self._permissions
             if one.source in {"world", "host"}
+            for segment, _ in addresses(self._plan.replicas_of(one.destination)[0], self._world)
         }
         for segment in self._plan.segments:
             bridge = self._bridge(segment)

@@ -48,7 +48,8 @@ class Cell:
 
     `source` and `destination` are replicas, `HOST` or `OUTSIDE`. `address` is empty where it is
     known only when probed: IPv6 link-local, the outside's. `door` is the replica behind a port of
-    the host. `segment` is where link-local is tried.
+    the host. `segment` is where link-local is tried. `proxied`: a program of the host's may answer
+    in the service's stead, so that only an answer from behind it counts.
     """
 
     source: str
@@ -60,6 +61,7 @@ class Cell:
     why: str
     door: str = ""
     segment: str = ""
+    proxied: bool = False
 
     @property
     def target(self) -> str:
@@ -178,7 +180,7 @@ def _to_replicas(plan: Plan, world: WorldName, answers: _Answers) -> Iterator[Ce
                 for protocol, port in questions:
                     said = answers.between(service, replica.service, protocol, port)
                     why = said or DENIED
-                    if said and place:
+                    if said and place and source != HOST:
                         said, why = None, "peers use its first address, no other"
                     if said and source == OUTSIDE and world == "docker":
                         said, why = None, "other machines come by the published port"
@@ -222,7 +224,8 @@ def _to_host(plan: Plan, world: WorldName, answers: _Answers) -> Iterator[Cell]:
                 said = None
             address = "127.0.0.1" if source == HOST else ""
             yield Cell(source, HOST, address, "tcp", door.port, said is not None,
-                       said or DENIED, door.replica)  # fmt: skip
+                       said or DENIED, door.replica,
+                       proxied=(source, world) == (HOST, "docker"))  # fmt: skip
 
 
 def _by_door(

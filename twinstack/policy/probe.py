@@ -31,6 +31,8 @@ SILENCE = "no answer"
 _SIOCGIFADDR, _SIOCGIFHWADDR = 0x8915, 0x8927
 #: States of tcp_info in which our FIN has been acknowledged: FIN_WAIT2, TIME_WAIT, CLOSE.
 _FIN_ACKNOWLEDGED = frozenset({5, 6, 7})
+#: What a service behind a proxy is asked: any answer to it is the service's own.
+_QUESTION = b"GET / HTTP/1.0\r\n\r\n"
 _TCP_ESTABLISHED, _TCP_SYN_SENT = 1, 2
 _BACKLOG = 4096
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
@@ -220,7 +222,10 @@ def _ask(questions: Sequence[Question], wait_s: float) -> list[str]:
                         tell(place, OPEN)
                     continue
                 selector.unregister(one_socket)
-                _heard(key.data, one_socket, closing, tell)
+                if questions[key.data].cell.proxied:
+                    _through_proxy(key.data, one_socket, selector, key.events, tell)
+                else:
+                    _heard(key.data, one_socket, closing, tell)
             for place, one_socket in list(closing.items()):
                 if _state(one_socket) in _FIN_ACKNOWLEDGED:
                     tell(place, OPEN)
@@ -266,6 +271,24 @@ def _heard(
             raise OSError(code, os.strerror(code))
         one.shutdown(socket.SHUT_WR)
         closing[place] = one
+    except OSError as error:
+        tell(place, _word(error))
+
+
+def _through_proxy(
+    place: int, one: socket.socket, selector: selectors.BaseSelector, events: int,
+    tell: Callable[[int, str], None],
+) -> None:  # fmt: skip
+    """Ask what is behind a proxy, once it has taken the connection: only data is an answer."""
+    try:
+        if events & selectors.EVENT_READ:
+            tell(place, OPEN if one.recv(64) else "ended by the proxy")
+            return
+        code = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        one.send(_QUESTION)
+        selector.register(one, selectors.EVENT_READ, place)
     except OSError as error:
         tell(place, _word(error))
 
