@@ -53,7 +53,7 @@ def release(
             switch = _path(key, proc)
             if not switch.exists() or switch.read_text().strip() == held["former"]:
                 continue
-            if _docker_is_here(proc):
+            if key == "net.ipv4.ip_forward" and _docker_is_here(proc):
                 said.append(f"hold on sysctl {key} (it stays on: Docker's bridge is here)")
                 continue
             switch.write_text(held["former"])

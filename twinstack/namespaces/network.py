@@ -36,6 +36,12 @@ NAMESPACE_SYSCTLS = (
 )
 
 
+#: The kernel keeps so many neighbours for all its network namespaces together before it drops
+#: some and refuses others; every namespace has one at least, and the host one for each.
+_NEIGHBOURS = 1024
+_NEIGHBOURS_EACH = 8
+
+
 def network_steps(plan: Plan) -> tuple[NetworkStep, ...]:
     """List the kernel's part: everything but files and processes."""
     return tuple(_network_steps(plan))
@@ -43,6 +49,11 @@ def network_steps(plan: Plan) -> tuple[NetworkStep, ...]:
 
 def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
     yield Sysctl("net.ipv4.ip_forward", "1", held=True)
+    neighbours = _NEIGHBOURS_EACH * len(plan.replicas)
+    if neighbours > _NEIGHBOURS:
+        for level, share in ((3, neighbours), (2, neighbours // 2)):
+            key = f"net.ipv4.neigh.default.gc_thresh{level}"
+            yield Sysctl(key, str(share), held=True, at_least=True)
     if plan.policy:
         yield BridgeFilter()
     for segment in plan.segments:

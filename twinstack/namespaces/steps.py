@@ -22,12 +22,15 @@ class Sysctl:
 
     `held`: it is the host's own, so it is held together with whoever else needs it and goes back
     to its former value with the last of them; any other goes with the bridge that it is of.
+    `at_least`: more is as good, and a host that has no such switch (a network namespace sees
+    only its own) has nothing to set.
     Source: ip-sysctl (Linux). Same as: sysctl -w KEY=VALUE.
     """
 
     key: str
     value: str
     held: bool = False
+    at_least: bool = False
 
     @property
     def name(self) -> str:
@@ -39,6 +42,8 @@ class Sysctl:
 
     def difference(self, facts: Facts) -> str | None:
         there = facts.sysctls.get(self.key)
+        if self.at_least and (there is None or int(there) >= int(self.value)):
+            return None
         if there != self.value:
             return f"is {there if there is not None else 'absent'}"
         return "is not held by us" if self.held and self.key not in facts.held else None

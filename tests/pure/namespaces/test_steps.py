@@ -306,3 +306,24 @@ def test_the_supervisors_command_can_be_run_as_it_is_printed():
 def test_a_file_in_the_place_of_a_directory_is_noticed():
     directory = next(step for step in STEPS if isinstance(step, Directory))
     assert directory.difference(_with("files", directory.path, "0123456789ab")) is not None
+
+
+def test_many_namespaces_need_a_larger_neighbour_table_and_more_is_as_good():
+    few = [step.name for step in STEPS if isinstance(step, Sysctl)]
+    assert not any("neigh" in name for name in few)
+
+    def widened(declared: dict[str, Any]) -> None:
+        declared["services"]["product-service"]["replicas"] = 200
+        app = declared["shapes"]["flat"]["segments"]["app"]
+        app.update(subnet="10.0.0.0/22", pool="10.0.1.0-10.0.2.240", docker_subnet="172.30.0.0/22")
+        del declared["shapes"]["tiered"]
+
+    many = edited_plan(widened)
+    wanted = {step.key: step for step in network_steps(many) if isinstance(step, Sysctl)}
+    step = wanted["net.ipv4.neigh.default.gc_thresh3"]
+    assert step.held
+    assert int(step.value) == 8 * len(many.replicas)
+    key = step.key
+    assert step.difference(Facts(sysctls={key: "1024"})) == "is 1024"
+    assert step.difference(Facts(sysctls={key: "99999"})) is None
+    assert step.difference(Facts()) is None  # a host in a namespace has no such switch
