@@ -116,10 +116,12 @@ def test_damage_of_ten_minutes_brings_no_traceback(
         refused += found is None
         if found is None or len(files) > 1 or tried < COMPARED_EVERY * compared:
             continue
-        # Where records are broken, tshark guesses at pcap's old variants; we stop there.
-        if not any("read up to byte" in note for note in found.notes):
+        # Where records are broken, tshark guesses at pcap's old variants, and we stop; a link type
+        # that it does not know ends tshark's reading, and not ours.
+        broken = any("read up to byte" in note for note in found.notes)
+        expected = None if broken else craft.tshark_frames(tmp_path / "0.pcap")
+        if expected is not None:
             compared += 1
-            expected = craft.tshark_matching(tmp_path / "0.pcap", "frame")
             assert found.sights == expected, (tmp_path / "0.pcap").read_bytes().hex()
     tell(f"damaged captures: {tried} tried, {read_ones} read, {refused} refused, "
          f"{compared} compared with tshark, 0 tracebacks")  # fmt: skip

@@ -282,3 +282,12 @@ def tshark_matching(file: Path, condition: str) -> int:
     """Count the packets of which tshark says this."""
     return len(tshark("-r", str(file), "-Y", condition, "-T", "fields", "-e", "frame.number")
                .split())  # fmt: skip
+
+
+def tshark_frames(file: Path) -> int | None:
+    """Count the packets that tshark reads; None when it does not take the file for whole."""
+    done = subprocess.run(
+        ["tshark", "-r", str(file), "-T", "fields", "-e", "frame.number"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return len(done.stdout.split()) if done.returncode == 0 else None
