@@ -31,7 +31,7 @@ def rename(old: str, new: str) -> Edit:
     return edit
 
 
-def flow(**pair: str) -> Edit:
+def flow(**pair: str | int) -> Edit:
     return lambda d: d["flows"].append({"from": "nginx-lb", "to": "order-service", **pair})
 
 
