@@ -22,6 +22,8 @@ def spec(plan: Plan, group: int) -> str:
 
 def _lines(step: NetworkStep) -> list[str]:
     match step:
+        case Sysctl(at_least=True):
+            return []  # the host of the race, a namespace, has no such switch
         case Sysctl(held=True):
             return [f"held {_path(step.key)} {step.value} 0"]
         case Sysctl():

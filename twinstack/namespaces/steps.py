@@ -38,7 +38,9 @@ class Sysctl:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (f"sysctl -w {self.key}={self.value}",)
+        file = "/proc/sys/" + self.key.replace(".", "/")
+        where = f"test ! -e {file} || " if self.at_least else ""
+        return (f"{where}sysctl -w {self.key}={self.value}",)
 
     def difference(self, facts: Facts) -> str | None:
         there = facts.sysctls.get(self.key)
