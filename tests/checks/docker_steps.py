@@ -139,7 +139,8 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
         seen[family] = sorted(
             re.sub(r"\[\d+:\d+\]", "", line)
             for line in in_namespace(f"{family}-save").splitlines()
-            if not line.startswith("#")
+            # A table that was looked at stays, empty: that is no rule.
+            if line.startswith("-") or (line.startswith(":") and " ACCEPT " not in line)
         )
     return seen
 

@@ -215,7 +215,8 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
         see_that_down_clears(before, point, log)
         if start is STARTS[0]:
             see_that_up_converges(images)
-    tell(f"docker.up from {start.name}: points injected: {struck} of {count} steps × 3")
+    tell(f"docker.up from {start.name}: points injected: {struck} of {3 * count} "
+         f"({count} steps × 3)")  # fmt: skip
 
 
 def test_down_struck_at_a_step_is_taken_up_by_the_next(
@@ -245,7 +246,8 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
             struck += 1
         see_that_down_clears(before, point, log)
     see_that_up_converges(images)
-    tell(f"docker.down: points injected: {struck} of {len(steps)} steps × 3")
+    tell(f"docker.down: points injected: {struck} of {3 * len(steps)} "
+         f"({len(steps)} steps × 3)")  # fmt: skip
 
 
 def holding_steps(*, data: bool = False) -> tuple[Step, ...]:
