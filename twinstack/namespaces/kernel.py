@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
 import pickle
 import stat
@@ -52,6 +53,7 @@ def in_child(work: Callable[[], Result]) -> Result:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        gc.disable()  # it ends soon: walking the parent's objects would copy their pages
         os.close(reading)
         try:
             answer: tuple[bool, object] = (True, work())

@@ -20,11 +20,9 @@ from twinstack.namespaces.steps import (
 )
 from twinstack.plan import Plan, Replica
 
-#: As an engine does in containers: nobody closes IPv6 by closing IPv4.
-IPV6_OFF = (
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
-    ("net.ipv6.conf.default.disable_ipv6", "1"),
-)
+#: As an engine does in containers: nobody closes IPv6 by closing IPv4. The kernel sets the
+#: default for links to come along with `all`.
+IPV6_OFF = (("net.ipv6.conf.all.disable_ipv6", "1"),)
 #: What is set in every namespace that we make. A service may bind any port in it, since nothing
 #: else lives there. A redirect is not followed: the host sends one when two neighbours talk by way
 #: of its forwarded port, and it would lead past the address translation.
