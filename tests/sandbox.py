@@ -204,7 +204,7 @@ _LOOKS = {
     "cgroups": "find /sys/fs/cgroup -path '*twinstack/INSTANCE*' -type d | sort",
     "sockets": "ss -Hltnu | awk '{print $1, $5}' | sort",
     "processes": "own=$(readlink /proc/self/ns/mnt); for p in /proc/[0-9]*; do"
-    " [ \"$(readlink $p/ns/mnt)\" = \"$own\" ] && tr '\\0' ' ' < $p/cmdline && echo; done"
+    " [ \"$(readlink $p/ns/mnt)\" = \"$own\" ] && tr '\\0\\n' '  ' < $p/cmdline && echo; done"
     " | grep -v '^sh -c\\|^grep\\|^sort\\|^$' | sort",
     "data": "find /var/lib/twinstack/INSTANCE | sort",
 }
