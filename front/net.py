@@ -36,7 +36,7 @@ BARE = {
 @task(help={**UP, **BARE})
 @guarded
 def net_up(
-    _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
+    _: Context, shape: str | None = None, timeout: int = UP_TIMEOUT_S, limits: bool = True,
     services: bool = True, policy: bool = True, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring the namespace world up and wait until it is healthy."""
@@ -61,9 +61,10 @@ def net_down(_: Context, json: bool = False) -> None:
 def net_status(_: Context, json: bool = False) -> None:
     """Show how each service does, and what is not as planned; exits 1 when anything is not."""
     root("net.status")
-    world = stack.from_environment().net()
+    here = stack.from_environment()
+    world = here.net()
     states = world.status()
-    if all(state.state == "absent" for state in states):
+    if here.net_shape() is None:
         remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
         document = {"services": tables.states_json(states), "differences": []}
         answer(json, document, f"{tables.states(states)}\n\n{remedy}")

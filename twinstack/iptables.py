@@ -172,10 +172,16 @@ def difference(hook: Hook, present: tuple[str, ...]) -> str | None:
     if there != hook.lines:
         lost = len(set(hook.lines) - set(there))
         strange = len(set(there) - set(hook.lines))
-        return f"chain {hook.chain}: {lost} rules missing, {strange} not ours to expect"
+        parts = [f"misses {_rules(lost)}"] if lost else []
+        parts += [f"has {_rules(strange)} too many"] if strange else []
+        return ", ".join(parts) or "has its rules in another order, or twice"
     if hook.jump and hook.jump not in present:
         return f"the jump from {hook.builtin} is absent"
     return None
+
+
+def _rules(number: int) -> str:
+    return "1 rule" if number == 1 else f"{number} rules"
 
 
 def parse_save(text: str) -> dict[str, tuple[str, ...]]:

@@ -108,6 +108,7 @@ def write_journal(places: Places, journal: Journal) -> None:
     path = places.run / "journal.json"
     if journal.empty:
         path.unlink(missing_ok=True)
+        path.with_suffix(".new").unlink(missing_ok=True)
         return
     places.run.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")

@@ -28,6 +28,7 @@ def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Pat
     switch = _path(key, proc)
     with _table(run) as table:
         held = table.setdefault(key, {"former": switch.read_text().strip(), "holders": []})
+        held["value"] = value
         if holder not in held["holders"]:
             held["holders"].append(holder)
         _write(run, table)  # before the act: a crash from here on can be put right
@@ -55,6 +56,9 @@ def release(
                 continue
             if key == "net.ipv4.ip_forward" and _docker_is_here(proc):
                 said.append(f"hold on sysctl {key} (it stays on: Docker's bridge is here)")
+                continue
+            if switch.read_text().strip() != held.get("value", switch.read_text().strip()):
+                said.append(f"hold on sysctl {key} (somebody has changed it: it stays)")
                 continue
             switch.write_text(held["former"])
             said.append(f"sysctl {key} (back to {held['former']})")
@@ -109,10 +113,11 @@ def _read(run: Path) -> dict[str, Any]:
 
 def _write(run: Path, table: dict[str, Any]) -> None:
     file = run / "switches.json"
+    fresh = file.with_suffix(".new")
     if not table:
         file.unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)  # left by a kill in the midst of writing
         return
-    fresh = file.with_suffix(".new")
     fresh.write_text(json.dumps(table, indent=1, sort_keys=True))
     fresh.replace(file)
 

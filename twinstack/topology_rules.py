@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Links that we name ourselves: the ends of veth pairs, the bridges of Docker networks.
 RESERVED = ("ve-", "dk-")
 OUTSIDE = frozenset({"world", "host"})
+#: Names that /proc/sys/net and every network namespace have already.
+KERNELS = {"all", "default", "lo"}
 #: A bridge numbers its ports with ten bits, and none is number 0. Source: br_private.h (Linux).
 BRIDGE_PORTS = 1023
 
@@ -117,6 +119,11 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                 )  # fmt: skip
         bridges: dict[str, str] = {}
         for name, segment in shape.segments.items():
+            if segment.bridge in KERNELS:
+                yield TwinstackError(
+                    f"{path}.{name}.bridge", f"{segment.bridge} cannot be used",
+                    "the kernel means something else by it", "name another bridge",
+                )  # fmt: skip
             if segment.bridge.startswith(RESERVED):
                 yield TwinstackError(
                     f"{path}.{name}.bridge", f"{segment.bridge} cannot be used",

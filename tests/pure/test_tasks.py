@@ -63,7 +63,7 @@ def _net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
 
     here = SimpleNamespace(
         instance="lab", net=lambda *_, **__: net, docker=lambda *_, **__: net, clean=clean,
-        plan=lambda *_, **__: PLAN, net_shape=lambda: None,
+        plan=lambda *_, **__: PLAN, net_shape=lambda: None if net.state == "absent" else "flat",
     )  # fmt: skip
     monkeypatch.setattr(stack, "from_environment", lambda: here)
     monkeypatch.setattr(os, "geteuid", lambda: 0)

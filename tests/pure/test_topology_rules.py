@@ -52,6 +52,8 @@ RULES: dict[str, tuple[Edit, str, str]] = {
                            "services.service-registry.tier", "has no segment in shape tiered"),
     "pool outside": (segment("flat", "app", pool="10.0.0.128-10.0.1.2"),
                      f"{APP}.pool", "outside 10.0.0.0/24"),
+    "bridge that the kernel knows otherwise": (segment("tiered", "backend", bridge="all"),
+                                               f"{TIERED}.backend.bridge", "cannot be used"),
     "address outside": (service("nginx-lb", addresses=["10.0.1.10"]),
                         "services.nginx-lb.addresses.0", "outside 10.0.0.0/24"),
     "address of the network": (service("nginx-lb", addresses=["10.0.0.0"]),

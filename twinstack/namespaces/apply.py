@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from twinstack import bridge_filter, shell, switches, tracking
@@ -115,10 +115,13 @@ def _intend(places: Places, plan: Plan, todo: Sequence[Step], bare: bool) -> Non
 def _bridge(step: Bridge, facts: Facts) -> None:
     there = facts.links.get(step.link)
     with Netlink() as netlink:
-        fresh = [links.new_bridge(step.link, step.mtu, step.group)] if there is None else []
+        if there is None:
+            # Alone: the kernel goes on past a refusal, and what follows would be done by name
+            # to whoever has it.
+            netlink.send([links.new_bridge(step.link, step.mtu, step.group)])
         setting = links.set_up(step.link, mtu=step.mtu, alias=step.mark, group=step.group)
         filtering = [links.filter_bridge(step.link, step.filtered)]
-        netlink.send([*fresh, *filtering, *setting])
+        netlink.send([*filtering, *setting])
         index = socket.if_nametoindex(step.link)
         netlink.send(_only_address(index, step.address, there))
 
@@ -126,8 +129,11 @@ def _bridge(step: Bridge, facts: Facts) -> None:
 def _only_address(index: int, wanted: str, there: LinkFacts | None) -> list[Request]:
     """Leave a link with one address."""
     present = there.addresses if there else frozenset()
-    requests = [links.delete_address(index, one) for one in sorted(present - {wanted})]
-    return requests if wanted in present else [*requests, links.add_address(index, wanted)]
+    if present == {wanted}:
+        return []
+    # With a primary address the kernel removes those beside it: ours is always put anew.
+    strange = [links.delete_address(index, one) for one in sorted(present - {wanted})]
+    return [*strange, links.put_address(index, wanted)]
 
 
 def _sysctl(places: Places, step: Sysctl) -> None:
@@ -210,23 +216,25 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
     near = facts.links.get(step.host_end)
     home = facts.namespaces.get(step.namespace)
     far = home.links.get(step.link) if home else None
-    requests = []
     if near is not None and far is None:  # its other end went with an older namespace
-        requests.append(links.delete_link(near.index))
+        outside.send([links.delete_link(near.index)])
         near = None
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if near is None:
-            requests.append(links.new_pair(step.host_end, step.link, own, step.mtu, step.group))
-        requests += links.set_up(
-            step.host_end, mtu=step.mtu if near else None, alias=step.mark,
-            group=step.group if near else None, master=bridge,
-        )  # fmt: skip
-        if step.hairpin or (near is not None and near.hairpin):
-            requests.append(links.hairpin(step.host_end, step.hairpin))
-        outside.send(requests)
-    finally:
-        os.close(own)
+    if near is None:
+        with suppress(OSError):  # its other end was moved away, or renamed and is removed by now
+            inside.send([links.delete_link(socket.if_nametoindex(step.link))])
+        far = None
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:  # alone, as a bridge is
+            outside.send([links.new_pair(step.host_end, step.link, own, step.mtu, step.group)])
+        finally:
+            os.close(own)
+    requests = links.set_up(
+        step.host_end, mtu=step.mtu if near else None, alias=step.mark,
+        group=step.group if near else None, master=bridge,
+    )  # fmt: skip
+    if step.hairpin or (near is not None and near.hairpin):
+        requests = (*requests, links.hairpin(step.host_end, step.hairpin))
+    outside.send(requests)
     index = socket.if_nametoindex(step.link)
     inside.send(
         [

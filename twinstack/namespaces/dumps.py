@@ -5,6 +5,7 @@ Every namespace is entered in one child that never comes back; what it saw comes
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from twinstack.namespaces import kernel, links
@@ -70,8 +71,6 @@ def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFact
     """Enter each pinned namespace that is wanted or marked; look at its links and routes."""
     wanted = set(wanted)
     pinned = kernel.pinned()
-    inodes = {name: (kernel.PINS / name).stat().st_ino for name in pinned}
-
     switches = Switches()
 
     def look(name: str) -> NamespaceFacts | None:
@@ -86,7 +85,7 @@ def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFact
             ]  # fmt: skip
             return NamespaceFacts(
                 name=name,
-                inode=inodes[name],
+                inode=os.stat("/proc/thread-self/ns/net").st_ino,
                 ours=ours,
                 links=read_links(netlink),
                 default_gateway=" and ".join(str(one) for one in gateways) or None,

@@ -67,6 +67,7 @@ class Owned:
     `strangers` says that a link which is not ours is in our link group.
     """
 
+    instance: str = ""
     supervisor: bool = False
     programs: frozenset[str] = frozenset()
     groups: tuple[str, ...] = ()

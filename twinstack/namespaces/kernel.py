@@ -8,10 +8,12 @@ data through a pipe.
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import gc
 import os
 import pickle
+import signal
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,6 +27,7 @@ PINS = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
 _MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 1 << 20
 _MNT_DETACH = 2
+_DIE_WITH_PARENT = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
@@ -53,6 +56,7 @@ def in_child(work: Callable[[], Result]) -> Result:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        _libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         gc.disable()  # it ends soon: walking the parent's objects would copy their pages
         os.close(reading)
         try:
@@ -81,12 +85,20 @@ def in_child(work: Callable[[], Result]) -> Result:
 
 
 def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Result]:
-    """Enter each pinned namespace in turn, in one child, and gather what `look` gives."""
+    """Enter each pinned namespace in turn, in one child, and gather what `look` gives.
+
+    One that is gone meanwhile is left out.
+    """
 
     def tour() -> dict[str, Result]:
         found: dict[str, Result] = {}
         for name in names:
-            enter(PINS / name)
+            try:
+                enter(PINS / name)
+            except OSError as error:
+                if error.errno in {errno.ENOENT, errno.EINVAL}:
+                    continue  # somebody's, and gone meanwhile, or not yet a network's
+                raise
             found[name] = look(name)
         return found
 

@@ -132,9 +132,9 @@ def delete_group(group: int) -> Request:
     return Request(DELETE_LINK, 0, _link() + number(_GROUP, group))
 
 
-def add_address(index: int, written: str) -> Request:
-    """Same as: ip address add ADDRESS/LENGTH dev X."""
-    return Request(NEW_ADDRESS, CREATE | EXCLUSIVE, _address(index, written))
+def put_address(index: int, written: str) -> Request:
+    """Same as: ip address replace ADDRESS/LENGTH dev X."""
+    return Request(NEW_ADDRESS, CREATE | REPLACE, _address(index, written))
 
 
 def delete_address(index: int, written: str) -> Request:

@@ -27,7 +27,8 @@ from twinstack.state import Journal, Places, read_journal
 _CLOCK_TICK_S = 0.02
 #: Files of ours under /run/twinstack/INSTANCE, by name.
 RUN_FILES = ("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid",
-             "supervisor.sock", "launch", "root", "conf")  # fmt: skip
+             "supervisor.sock", "launch", "root", "conf", "journal.new",
+             ".supervisord.conf.new")  # fmt: skip
 _TABLES = ("raw", "nat", "filter")
 
 
@@ -103,22 +104,24 @@ def _owned(
 
     mine = ours(seen.values(), mark, frozenset(journal.intended))
     known = {link.name for link in mine}
+    pins = tuple(name for name in journal.intended if kernel.is_empty_pin(name))
     chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
     return Owned(
+        instance=instance,
         supervisor=supervisor.pid(places) is not None,
         programs=programs,
         groups=tuple(cgroups.existing(instance, layout)),
         chains={table: found for table, found in chains.items() if found},
         rules=present,
         namespaces=namespaces,
-        pins=tuple(name for name in journal.intended if kernel.is_empty_pin(name)),
+        pins=pins,
         links=mine,
         strangers=any(link.group == group and link.name not in known for link in seen.values()),
         held=switches.held_by(switches.holder(instance)),
         files=tuple(_run_files(places)),
         tables=journal.tables,
         mounted_pins=journal.mounted_pins,
-        alone=journal.mounted_pins and kernel.entries() <= set(namespaces) | set(journal.intended),
+        alone=journal.mounted_pins and kernel.entries() <= {*namespaces, *pins},
     )
 
 

@@ -46,6 +46,7 @@ class RemoveCgroup:
     """Kill what is left in a replica's cgroup, and remove it."""
 
     replica: str
+    instance: str
 
     @property
     def name(self) -> str:
@@ -53,7 +54,7 @@ class RemoveCgroup:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (f"rmdir /sys/fs/cgroup/*/twinstack/*/{self.replica}",)
+        return (f"rmdir /sys/fs/cgroup/*/twinstack/{self.instance}/{self.replica}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,9 @@ class RemoveNamespace:
 
 @dataclass(frozen=True, slots=True)
 class DetachPins:
-    """Let go of all pinned namespaces at once: every one of them is ours."""
+    """Let go of all pinned namespaces at once: these, and every one of them is ours."""
 
+    namespaces: tuple[str, ...]
     name: str = "pins of every namespace"
 
     @property
@@ -223,7 +225,7 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
         programs = {step.replica for step in steps if isinstance(step, Process)}
         yield from (EndProgram(name) for name in sorted(owned.programs - programs))
     groups = {step.replica for step in steps if isinstance(step, Cgroup)}
-    yield from (RemoveCgroup(name) for name in owned.groups if name not in groups)
+    yield from (RemoveCgroup(name, owned.instance) for name in owned.groups if name not in groups)
     wanted = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
     present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
     surplus = tuple(one for one in present if one not in wanted)
@@ -237,7 +239,7 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
     yield from (Release(key) for key in sorted(owned.held - held))
     namespaces = {step.namespace for step in steps if isinstance(step, Namespace)}
     if owned.alone and owned.namespaces and not namespaces:
-        yield DetachPins()
+        yield DetachPins((*owned.namespaces, *owned.pins))
     yield from (RemoveNamespace(name) for name in owned.namespaces if name not in namespaces)
     yield from (RemovePin(name) for name in owned.pins if name not in namespaces)
     if owned.mounted_pins and not namespaces:

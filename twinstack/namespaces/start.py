@@ -20,6 +20,10 @@ def apply(places: Places, changes: Sequence[Change], progress: Progress, watch: 
     steps = [change.step for change in changes]
     stale = frozenset(step.replica for step in steps if isinstance(step, Process))
     reload = supervisor.pid(places) is not None and (bool(stale) or _reconfigured(places, steps))
+    if reload and not supervisor.answers(places):
+        progress("ending the supervisor, which does not answer")
+        supervisor.stop(places)
+        reload = False
     for step in steps:
         if not isinstance(step, Directory | File | Cgroup | Supervisor | Process):
             continue

@@ -57,13 +57,38 @@ def socket_path(places: Places) -> Path:
 
 
 def pid(places: Places) -> int | None:
-    """Find the instance's supervisord: the pid in its file, if that process runs our file."""
+    """Find the instance's supervisord: the process that was started with our file.
+
+    Its own pid file says which; where that is missing, or was not written yet, /proc does.
+    """
     try:
         found = int((places.run / "supervisord.pid").read_text())
         words = Path(f"/proc/{found}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
-        return None
+        return _search(os.fsencode(conf_path(places)))
     return found if os.fsencode(conf_path(places)) in words else None
+
+
+def _search(conf: bytes) -> int | None:
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            with open(f"{entry.path}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if conf in words and b"supervisor.supervisord" in words:
+            return int(entry.name)
+    return None
+
+
+def answers(places: Places) -> bool:
+    """Tell whether supervisord can be asked: one without its socket cannot."""
+    with suppress(StepFailed):
+        call(places, "getState")
+        return True
+    return False
 
 
 def call(places: Places, method: str, *arguments: Any) -> Any:

@@ -101,6 +101,8 @@ def down(instance: str, watch: Watch = UNWATCHED) -> tuple[str, ...]:
     _do(job, removals(owned, group=names.link_group(instance)))
     layout = cgroups.read_layout()
     job.attempt(lambda: cgroups.remove_parents(instance, layout))
+    # What a kill in the midst of writing left of the table goes with an empty one.
+    job.attempt(lambda: job.removed.extend(switches.release(switches.holder(instance))))
     if job.failures:
         raise SeveralFailed(f"net.down (instance {instance})", job.failures)
     write_journal(job.places, Journal())
@@ -161,8 +163,9 @@ def _remove(job: Job, removal: Removal) -> object:
         case RemoveTable(table):
             job.settle()
             return basetables.remove_if_empty(table)
-        case DetachPins():
-            kernel.detach_pins()
+        case DetachPins(namespaces):
+            if kernel.entries() <= set(namespaces):  # looked at again: others may have come
+                kernel.detach_pins()
         case RemovePin(namespace):
             (kernel.PINS / namespace).unlink(missing_ok=True)
         case UnmountPins():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinstack import shell
-from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed
+from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
 from twinstack.names import link_group
 from twinstack.namespaces import (
     apply,
@@ -132,7 +132,12 @@ class NamespaceWorld:
         with locked(self._places, self.name):
             fresh = read_journal(self._places).empty
             found = self.difference(progress)
-            preflight.check(self.plan, found.steps, found.facts)
+            try:
+                preflight.check(self.plan, found.steps, found.facts)
+            except TwinstackError:
+                if fresh:
+                    teardown.forget(self.plan.instance)  # nothing was changed, the lock's file too
+                raise
             try:
                 if found.told:
                     progress(f"{len(found.told)} steps to do, {len(found.steps)} are planned")

@@ -73,7 +73,7 @@ def test_deleting_a_group_names_nothing_else():
 
 
 def test_addresses_and_routes():
-    address = decoded(links.add_address(3, "10.0.0.9/24"), ifaddrmsg)
+    address = decoded(links.put_address(3, "10.0.0.9/24"), ifaddrmsg)
     assert (address["index"], address["prefixlen"]) == (3, 24)
     assert address.get_attr("IFA_LOCAL") == address.get_attr("IFA_ADDRESS") == "10.0.0.9"
     route = decoded(links.default_route(3, IPv4Address("10.0.0.1")), rtmsg)

@@ -64,7 +64,7 @@ def test_a_replica_that_is_declared_no_longer_goes_with_all_that_was_its_own():
     found = removals(there, all_steps(fewer), group=GROUP)
     gone = "product-service-3"
     assert EndProgram(gone) in found
-    assert RemoveCgroup(gone) in found
+    assert RemoveCgroup(gone, there.instance) in found
     assert RemoveNamespace(gone) in found
     assert [one for one in found if isinstance(one, RemoveFile)]
     (links,) = (one for one in found if isinstance(one, RemoveLinks))

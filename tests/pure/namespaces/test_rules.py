@@ -350,10 +350,10 @@ def test_a_rule_that_is_gone_or_changed_is_noticed(hook: rules.Hook, index: int)
     assert rules.difference(hook, present) is None
     line = hook.lines[index]
     gone = tuple(one for one in present if one != line)
-    assert "1 rules missing, 0 not ours" in str(rules.difference(hook, gone))
+    assert str(rules.difference(hook, gone)) == "misses 1 rule"
     target = line.rpartition(" -j ")[0]
     flipped = tuple(f"{target} -j QUEUE" if one == line else one for one in present)
-    assert "1 rules missing, 1 not ours" in str(rules.difference(hook, flipped))
+    assert str(rules.difference(hook, flipped)) == "misses 1 rule, has 1 rule too many"
     assert rules.difference(hook, (*present, line)) is not None
 
 
