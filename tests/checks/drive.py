@@ -70,7 +70,7 @@ class Driver:
         self, *actions: str, at: tuple[str, str] | None = None, check: bool = True,
         words: Mapping[str, str] = MappingProxyType({}),
     ) -> Done:  # fmt: skip
-        """Have actions done in one fresh child: up, down, clean, plan-up, plan-down.
+        """Have actions done in one fresh child: up, down, clean, pids, plan-up, plan-down.
 
         `words` may name a `topology` file and a `shape`.
         """
@@ -145,14 +145,18 @@ def _obey(order: dict[str, Any], writing: int) -> None:
 
 def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     from twinstack import names, stack
-    from twinstack.namespaces import observe, world
+    from twinstack.namespaces import observe, supervisor, world
     from twinstack.namespaces.removals import removals
+    from twinstack.state import Places
 
     instance = os.environ["TWINSTACK_INSTANCE"]
     file = Path(order.get("topology", REPOSITORY / "topology.yml"))
     watch = StopAt(*order["at"])
     if action == "down":
         return world.down(instance, progress=progress, watch=watch)
+    if action == "pids":
+        _, told = supervisor.observe(Places(instance))
+        return {one.replica: one.pid for one in told if one.pid}
     if action == "clean":
         return world.clean(instance, progress=progress)
     if action == "plan-down":

@@ -60,11 +60,11 @@ def _sample(points: list[Point], *, bare: bool) -> list[Point]:
     """Thin the points: a few of the network's, and for the stack one kind of step each."""
     chance = random.Random(3)
     if bare:
-        return sorted(chance.sample(points, 12), key=points.index)
+        return sorted(chance.sample(points, 8), key=points.index)
     kinds = {"cgroup", "file", "directory", "supervisor", "process"}
     running = [one for one in points if one[0].split()[0] in kinds]
     firsts = {(step.split()[0], moment): (step, moment) for step, moment in running}
-    return chance.sample(sorted(firsts.values()), 3)
+    return chance.sample(sorted(firsts.values()), 2)
 
 
 @pytest.mark.timeout(0)

@@ -23,7 +23,7 @@ def test_nothing_is_left_however_often_a_world_comes_and_goes(
     what: str, full: bool, tell: Callable[[str], None], software: None
 ):
     bare = what == "network"
-    cycles = {True: 200, False: 20}[bare] if full else {True: 6, False: 1}[bare]
+    cycles = {True: 200, False: 20}[bare] if full else {True: 4, False: 1}[bare]
     with (
         sandbox(f"r{what[0]}") as host,
         bystanders(host, group=link_group(host.instance)) as others,

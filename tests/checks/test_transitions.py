@@ -67,7 +67,7 @@ def host() -> Iterator[Sandbox]:
 def test_every_change_of_the_network_ends_as_a_fresh_deployment(
     host: Sandbox, full: bool, tell: Callable[[str], None], tmp_path: Path
 ):
-    number = 100 if full else 5
+    number = 100 if full else 3
     ways: list[tuple[str, ...]] = []
 
     @settings(
@@ -101,8 +101,9 @@ def test_every_change_of_the_network_ends_as_a_fresh_deployment(
     tell(f"net: {len(ways)} random transitions, each as a fresh deployment")
 
 
-def pids(host: Sandbox) -> dict[str, int]:
-    return {name: one["pid"] for name, one in host.status().items() if one["pid"]}
+def pids(drive: Driver) -> dict[str, int]:
+    found: dict[str, int] = drive.order("pids").answer
+    return found
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], set[str]]] = {
@@ -133,16 +134,16 @@ def test_a_change_leaves_the_processes_of_others_alone(
     topology = copy.deepcopy(DECLARED)
     change(topology)
     stack.order("up")
-    before = pids(host)
+    before = pids(stack)
     words = {"topology": written(tmp_path, 0, topology)}
     stack.order("up", words=words)
     assert stack.steps("up", **words) == []
-    after = pids(host)
+    after = pids(stack)
     kept = (set(before) & set(after)) - concerned
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert all(after[name] != before[name] for name in concerned)
     stack.order("up")
-    back = pids(host)
+    back = pids(stack)
     assert {name: back[name] for name in kept} == {name: before[name] for name in kept}
 
 

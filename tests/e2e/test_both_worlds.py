@@ -125,7 +125,7 @@ def test_clean_takes_both_away_and_stops_the_engine(both: Sandbox) -> None:
     assert both.run("docker", "ps", check=False).returncode != 0
     left = snapshot(both)
     assert left["cgroups"] == left["data"] == left["namespaces"] == ""
-    assert "net.ipv4.ip_forward = 0" in left["sysctls"]
+    assert "/ip_forward:0" in left["sysctls"]
     assert left["links"].split() == ["lo", "uplink"]
     for word in ("TS-", "DOCKER", "twinstack"):
         assert word not in left["rules"]
