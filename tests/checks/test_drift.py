@@ -99,7 +99,8 @@ DRIFTS = {
     ),
     "a replica's process stopped for good": drift(
         "PYTHONPATH=$(ls -dt /var/lib/twinstack/software/*/supervisor | head -1)"
-        " /usr/bin/python3 -m supervisor.supervisorctl -c /run/twinstack/INSTANCE/supervisord.conf stop order-service",
+        " /usr/bin/python3 -m supervisor.supervisorctl"
+        " -c /run/twinstack/INSTANCE/supervisord.conf stop order-service",
         "process order-service",
         renewed="order-service",
     ),
