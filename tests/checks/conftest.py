@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.built import software
-from tests.checks.docker_steps import docker_host
+from tests.checks.docker_steps import docker_host, images
 
-__all__ = ["docker_host", "software"]
+__all__ = ["docker_host", "images", "software"]
 
 
 @pytest.fixture(scope="session")

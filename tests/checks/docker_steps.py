@@ -37,11 +37,12 @@ from tests.docker.own_engine import in_namespace as in_namespace_of
 from twinstack.compose import observing
 from twinstack.compose.engine import connect
 from twinstack.compose.place import EnginePlace
-from twinstack.compose.render import state_directory
+from twinstack.compose.render import INSTANCE_LABEL, state_directory
 from twinstack.compose.teardown import clean, down
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import TwinstackError
 from twinstack.plan import resolve
+from twinstack.software.building import remove_tree
 from twinstack.state import Places
 from twinstack.topology import parse
 
@@ -75,6 +76,30 @@ def docker_host() -> Iterator[dict[str, object]]:
     finally:
         end_engine(PLACE)
         remove_namespace(NAME)
+
+
+@pytest.fixture(scope="module")
+def images(docker_host: object) -> Iterator[None]:
+    """Give an engine that holds the images and nothing else of ours, and leave it so.
+
+    Whatever files share the session, and in whatever order: none meets what another left running.
+    """
+    only_images()
+    world().build(progress=print_nothing)
+    try:
+        yield
+    finally:
+        only_images()
+
+
+def only_images() -> None:
+    """Take all away but the images; where no engine was ever started, none is."""
+    down(INSTANCE, progress=print_nothing, place=PLACE)
+    with connect_or_none() as client:
+        if client:
+            for volume in client.volumes.list(filters={"label": f"{INSTANCE_LABEL}={INSTANCE}"}):
+                volume.remove()
+    remove_tree(state_directory(INSTANCE))
 
 
 def in_namespace(*command: str, check: bool = True) -> str:

@@ -41,13 +41,13 @@ def world(shape: str) -> DockerWorld:
 
 
 @pytest.fixture(scope="module")
-def flat(docker_host: object) -> DockerWorld:
+def flat(images: None) -> DockerWorld:
     made = world("flat")
     up(made)
     return made
 
 
-def test_the_truth_table_has_no_wrong_cell_in_either_shape(docker_host: object, tell: Tell) -> None:
+def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: Tell) -> None:
     for shape in ("tiered", "flat"):
         made = world(shape)
         up(made)

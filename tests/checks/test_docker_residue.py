@@ -6,11 +6,16 @@ look like ours but for the label, and one is inside a network of ours.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import DockerClient
+from docker.errors import NotFound
 
 from tests.checks.docker_steps import (
     INSTANCE,
@@ -25,75 +30,98 @@ from tests.checks.docker_steps import (
     world,
 )
 from tests.docker.own_engine import import_sleep, print_nothing
+from twinstack.compose.observing import compose_file
 from twinstack.compose.render import container_name
 from twinstack.compose.teardown import clean, down
 from twinstack.errors import NotOurs, StepFailed
 
 pytestmark = pytest.mark.docker
 SLEEP = ["/bin/sleep", "36000"]
-CYCLES, FEW = 20, 2
+CYCLES, FEW = 20, 1
 Strangers = dict[str, tuple[str, str]]
 
 
+THEIR_IMAGES = ("theirs:1", "redis:7", "twinstacks/redis-cache:1")
+PROJECT = f"twinstack-{INSTANCE}"
+THEIR_NETWORKS = ("br-app", f"{PROJECT}_apps")
+THEIR_VOLUMES = ("postgres-data", f"{PROJECT}-postgres-db-data-old")
+THEIR_CONTAINERS = frozenset(
+    {"product-service", "nginx-lb", f"{PROJECT}-redis-cache-2", "redis-server", "postgres"}
+)
+
+
 @pytest.fixture(scope="module")
-def strangers(docker_host: object) -> Iterator[Callable[[], dict[str, object]]]:
+def strangers(images: None) -> Iterator[Callable[[], dict[str, object]]]:
     """Put strangers' objects into the engine, and give what looks at them."""
-    world().build(progress=print_nothing)
+    ours = world().plan
+    assert not {container_name(ours, one) for one in ours.replicas} & THEIR_CONTAINERS
     client = client_of()
+    try:
+        _put(client)
+        before = look_at_strangers()
+        assert before["containers"].keys() == THEIR_CONTAINERS  # type: ignore[attr-defined]
+        yield look_at_strangers
+        assert look_at_strangers() == before
+    finally:  # else the next file finds them
+        _take_away(client)
+
+
+def _put(client: DockerClient) -> None:
     import_sleep(client, "theirs:1")
     import_sleep(client, "redis:7", "twinstack.kind=image")
     import_sleep(client, "twinstacks/redis-cache:1")
-    ours = world().plan
-    project = f"twinstack-{INSTANCE}"
     run: Any = lambda name, **words: client.containers.run(  # noqa: E731
         "theirs:1", SLEEP, name=name, detach=True, stop_signal="SIGKILL", **words
     )
+    compose = "com.docker.compose"
     client.networks.create("br-app")
-    client.networks.create(f"{project}_apps", labels={"com.docker.compose.project": project})
-    volumes = ("postgres-data", f"{project}-postgres-db-data-old")
-    for volume in volumes:
+    client.networks.create(f"{PROJECT}_apps", labels={f"{compose}.project": PROJECT})
+    for volume in THEIR_VOLUMES:
         client.volumes.create(volume)
     run("product-service")
     run("nginx-lb", network="br-app")
-    run(f"{project}-redis-cache-2", network=f"{project}_apps")
+    run(f"{PROJECT}-redis-cache-2", network=f"{PROJECT}_apps")
     run(
         "redis-server",
         network_mode="none",
-        labels={"com.docker.compose.project": project, "com.docker.compose.service": "redis-cache"},
+        labels={f"{compose}.project": PROJECT, f"{compose}.service": "redis-cache"},
     )
-    run("postgres", volumes={volumes[0]: {"bind": "/data"}}, labels={"twinstack.instance": "else"})
-    assert not {container_name(ours, one) for one in ours.replicas} & set(identities(client))
-    theirs = set(identities(client))
+    run(
+        "postgres",
+        volumes={THEIR_VOLUMES[0]: {"bind": "/data"}},
+        labels={"twinstack.instance": "else"},
+    )
 
-    def look() -> dict[str, object]:
-        now = client_of()
-        return {
-            "containers": {name: one for name, one in identities(now).items() if name in theirs},
-            "networks": sorted(
-                one["Id"] for one in now.api.networks(names=["br-app", f"{project}_apps"])
-            ),
-            "volumes": sorted(
-                (one["Name"], one["CreatedAt"]) for one in now.api.volumes()["Volumes"]
-                if one["Name"] in volumes
-            ),
-            "images": [now.images.get(name).id
-                       for name in ("theirs:1", "redis:7", "twinstacks/redis-cache:1")],
-        }  # fmt: skip
 
-    before = look()
-    assert len(before["containers"]) == 5  # type: ignore[arg-type]
-    yield look
-    assert look() == before
+def look_at_strangers() -> dict[str, object]:
+    now = client_of()
+    return {
+        "containers": {
+            name: one for name, one in identities(now).items() if name in THEIR_CONTAINERS
+        },
+        "networks": sorted(one["Id"] for one in now.api.networks(names=list(THEIR_NETWORKS))),
+        "volumes": sorted(
+            (one["Name"], one["CreatedAt"]) for one in now.api.volumes()["Volumes"]
+            if one["Name"] in THEIR_VOLUMES
+        ),
+        "images": [now.images.get(name).id for name in THEIR_IMAGES],
+    }  # fmt: skip
+
+
+def _take_away(client: DockerClient) -> None:
+    """Remove the strangers, as many as there are."""
     for one in client.containers.list(all=True):
-        if one.name in theirs:
+        if one.name in THEIR_CONTAINERS:
             one.remove(force=True)
-    client.api.remove_network("br-app")
-    client.api.remove_network(f"{project}_apps")
-    for volume in volumes:
-        client.api.remove_volume(volume)
-    for name in ("theirs:1", "redis:7", "twinstacks/redis-cache:1"):
-        client.images.remove(name)
-    clean(INSTANCE, progress=print_nothing, place=PLACE)
+    for network in THEIR_NETWORKS:
+        with suppress(NotFound):
+            client.api.remove_network(network)
+    for volume in THEIR_VOLUMES:
+        with suppress(NotFound):
+            client.api.remove_volume(volume)
+    for name in THEIR_IMAGES:
+        with suppress(NotFound):
+            client.images.remove(name)
 
 
 def test_cycles_of_up_and_down_leave_the_host_as_it_was(
@@ -105,13 +133,53 @@ def test_cycles_of_up_and_down_leave_the_host_as_it_was(
     before = snapshot()  # with what outlives a `down`: images, the volume
     cycles = CYCLES if full else FEW
     for cycle in range(cycles):
-        shape = ("flat", "tiered")[cycle % 2]
+        shape = ("tiered", "flat")[cycle % 2]  # the first one was flat
         up(world(shape))
         assert strangers() == theirs
         assert down(INSTANCE, progress=print_nothing, place=PLACE)
         assert difference(before, snapshot()) == {}, f"cycle {cycle}"
         assert strangers() == theirs
     tell(f"docker.up and docker.down: {cycles} cycles, nothing left, strangers untouched")
+
+
+def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
+    strangers: Callable[[], dict[str, object]],
+):
+    down(INSTANCE, progress=print_nothing, place=PLACE)
+    said: list[str] = []
+
+    class CtrlC:
+        """Press Ctrl-C as the terminal does, once a container is being started."""
+
+        pressed = False
+
+        def before(self, step: str) -> None:
+            return
+
+        during = before
+
+        def after(self, step: str) -> None:
+            if step.endswith(": start") and not self.pressed:
+                self.pressed = True
+                subprocess.Popen(["sh", "-c", f"kill -INT {os.getpid()}"])
+
+    one = world()
+    one.watch = CtrlC()
+    with pytest.raises(KeyboardInterrupt):
+        one.up(timeout_s=60, progress=said.append)
+    assert "what is done stays; invoke docker.up goes on from there" in said[-1]
+    before = {name: one[0] for name, one in identities(client_of()).items()}
+    left = world().preview()
+    # The bridges hand frames to the rules last, once all networks are there.
+    *waiting, last = left
+    assert last.title == "policy bridges: write"
+    assert {(step.kind, step.act) for step in waiting} <= {
+        ("container", "create"), ("container", "start"),
+    }  # fmt: skip
+    assert waiting
+    up(world())
+    after = {name: one[0] for name, one in identities(client_of()).items()}
+    assert before.items() <= after.items()
 
 
 def test_a_second_up_takes_no_step_and_every_container_stays(
@@ -125,16 +193,24 @@ def test_a_second_up_takes_no_step_and_every_container_stays(
 
 
 def test_down_needs_no_rendered_file_nor_one_that_is_sound(
-    strangers: Callable[[], dict[str, object]],
+    strangers: Callable[[], dict[str, object]], full: bool
 ):
     theirs = strangers()
-    from twinstack.compose.observing import compose_file
-
-    for damage in (lambda file: file.unlink(), lambda file: file.write_text("services: {a: [")):
+    plan = world().plan
+    damages: tuple[Callable[[Path], object], ...] = (
+        lambda file: file.unlink(),
+        lambda file: file.write_text("services: {a: ["),
+    )
+    for damage in damages if full else damages[1:]:
         up(world())
         damage(compose_file(INSTANCE))
         assert [step.title for step in world().preview()] == ["file docker-compose.yml: write"]
-        assert len(down(INSTANCE, progress=print_nothing, place=PLACE)) == 8
+        gone = down(INSTANCE, progress=print_nothing, place=PLACE)
+        assert set(gone) == {
+            *(f"container {container_name(plan, one)}" for one in plan.replicas),
+            *(f"network {one.docker_network}" for one in plan.segments),
+            "policy rules",
+        }
         assert strangers() == theirs
     up(world())
     compose_file(INSTANCE).write_text("services: {}\n")
@@ -142,43 +218,6 @@ def test_down_needs_no_rendered_file_nor_one_that_is_sound(
     up(world())
     assert identities(client_of()) == before  # what runs is as planned: only the file was not
     assert world().preview() == ()
-
-
-def test_a_kill_half_way_and_clean_touch_no_stranger(
-    strangers: Callable[[], dict[str, object]], tmp_path: Any
-):
-    theirs = strangers()
-    down(INSTANCE, progress=print_nothing, place=PLACE)
-    start = next(step for step in world().preview() if step.act == "start")
-    code, _ = run_child("up", "flat", tmp_path / "log", Point(start.title, "after"))
-    assert code < 0
-    assert strangers() == theirs
-    said: list[str] = []
-    removed = clean(INSTANCE, progress=said.append, place=PLACE)
-    assert strangers() == theirs
-    assert any(name.startswith("image twinstack-base-nginx") for name in removed)
-    assert "left running: it still holds" in said[-1]
-    world().build(progress=print_nothing)
-
-
-def test_a_strangers_container_at_port_3000_stops_up_before_anything_is_changed(
-    strangers: Callable[[], dict[str, object]],
-):
-    client = client_of()
-    down(INSTANCE, progress=print_nothing, place=PLACE)
-    door = world().plan.host_port("docker", "api-gateway")
-    assert door is not None
-    stranger = client.containers.run(
-        "theirs:1", SLEEP, name="at-the-port", detach=True, stop_signal="SIGKILL",
-        ports={"3000/tcp": ("127.0.0.1", door.port)},
-    )  # fmt: skip
-    try:
-        before = snapshot()
-        with pytest.raises(NotOurs, match=rf"port {door.port}: is taken: container at-the-port"):
-            up(world())
-        assert difference(before, snapshot()) == {}
-    finally:
-        stranger.remove(force=True)
 
 
 def test_a_stranger_inside_a_network_of_ours_stays_and_is_named(
@@ -207,6 +246,26 @@ def down_says_again(network: str) -> bool:
     return True
 
 
+def test_a_strangers_container_at_port_3000_stops_up_before_anything_is_changed(
+    strangers: Callable[[], dict[str, object]],
+):
+    client = client_of()
+    down(INSTANCE, progress=print_nothing, place=PLACE)
+    door = world().plan.host_port("docker", "api-gateway")
+    assert door is not None
+    stranger = client.containers.run(
+        "theirs:1", SLEEP, name="at-the-port", detach=True, stop_signal="SIGKILL",
+        ports={"3000/tcp": ("127.0.0.1", door.port)},
+    )  # fmt: skip
+    try:
+        before = snapshot()
+        with pytest.raises(NotOurs, match=rf"port {door.port}: is taken: container at-the-port"):
+            up(world())
+        assert difference(before, snapshot()) == {}
+    finally:
+        stranger.remove(force=True)
+
+
 def test_a_networks_namesake_of_a_strangers_stops_up_and_outlives_down(
     strangers: Callable[[], dict[str, object]],
 ):
@@ -223,36 +282,17 @@ def test_a_networks_namesake_of_a_strangers_stops_up_and_outlives_down(
         other.remove()
 
 
-def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
-    strangers: Callable[[], dict[str, object]],
+def test_a_kill_half_way_and_clean_touch_no_stranger(
+    strangers: Callable[[], dict[str, object]], tmp_path: Any
 ):
+    theirs = strangers()
     down(INSTANCE, progress=print_nothing, place=PLACE)
+    start = next(step for step in world().preview() if step.act == "start")
+    code, _ = run_child("up", "flat", tmp_path / "log", Point(start.title, "after"))
+    assert code < 0
+    assert strangers() == theirs
     said: list[str] = []
-
-    class CtrlC:
-        """Press Ctrl-C as the terminal does, once a container is being started."""
-
-        pressed = False
-
-        def before(self, step: str) -> None:
-            return
-
-        during = before
-
-        def after(self, step: str) -> None:
-            if step.endswith(": start") and not self.pressed:
-                self.pressed = True
-                subprocess.Popen(["sh", "-c", f"kill -INT {__import__('os').getpid()}"])
-
-    one = world()
-    one.watch = CtrlC()
-    with pytest.raises(KeyboardInterrupt):
-        one.up(timeout_s=60, progress=said.append)
-    assert "what is done stays; invoke docker.up goes on from there" in said[-1]
-    before = {name: one[0] for name, one in identities(client_of()).items()}
-    left = world().preview()
-    assert {step.act for step in left} <= {"create", "start"}
-    assert left
-    up(world())
-    after = {name: one[0] for name, one in identities(client_of()).items()}
-    assert before.items() <= after.items()
+    removed = clean(INSTANCE, progress=said.append, place=PLACE)
+    assert strangers() == theirs
+    assert any(name.startswith("image twinstack-base-nginx") for name in removed)
+    assert "left running: it still holds" in said[-1]
