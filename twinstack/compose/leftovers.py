@@ -180,6 +180,37 @@ def _rules(prefix: tuple[str, ...], family: str) -> str:
     return run([*prefix, f"{family}-save"], check=False).stdout
 
 
+def ports(prefix: tuple[str, ...]) -> dict[int, str]:
+    """List the veth ends on the bridges of Docker's, by index, before anything is removed."""
+    return {
+        link["ifindex"]: link["ifname"]
+        for link in _veths(prefix)
+        if _is_bridge(link.get("master", ""))
+    }
+
+
+def remove_ports(before: dict[int, str], prefix: tuple[str, ...]) -> tuple[str, ...]:
+    """Remove those that their engine has left behind, and name them.
+
+    An engine that was killed has forgotten them. They would go with their container's network;
+    but a connection whose other end is gone keeps that for minutes.
+    """
+    left = [
+        link["ifname"]
+        for link in _veths(prefix)
+        if before.get(link["ifindex"]) == link["ifname"] and "master" not in link
+    ]
+    for name in left:
+        run([*prefix, "ip", "link", "delete", name], check=False)
+    return tuple(f"engine: link {name}" for name in left)
+
+
+def _veths(prefix: tuple[str, ...]) -> list[dict[str, Any]]:
+    listed = run([*prefix, "ip", "-j", "link", "show", "type", "veth"], check=False).stdout
+    found: list[dict[str, Any]] = json.loads(listed or "[]")
+    return [link for link in found if "ifindex" in link]
+
+
 def _bridges(prefix: tuple[str, ...]) -> list[str]:
     listed = run([*prefix, "ip", "-j", "link", "show", "type", "bridge"], check=False).stdout
     return [link["ifname"] for link in json.loads(listed or "[]") if _is_bridge(link["ifname"])]

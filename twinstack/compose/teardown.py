@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docker
 
-from twinstack.compose import enforcing
+from twinstack.compose import enforcing, leftovers
 from twinstack.compose.apply import remove_container, remove_network
 from twinstack.compose.engine import (
     DEFAULT,
@@ -65,6 +65,7 @@ def _remove(
     failures: list[Exception] = []
     try:
         with locked(Places(instance), "docker"):
+            ports = leftovers.ports(place.prefix)
             revive(place, progress, unrecorded=data)
             client = connect(place)
             holding = observe_holding(client, instance, place, data=data)
@@ -73,6 +74,7 @@ def _remove(
                     continue  # it is still needed: what did not go is in it
                 with removing(watch, step, failures):
                     removed += _take(client, instance, place, step, progress)
+            removed += leftovers.remove_ports(ports, place.prefix)
             if client:
                 client.close()
     except KeyboardInterrupt:
