@@ -91,6 +91,21 @@ class Endpoint:
         return f"http://{self.address}:{self.port}{path}"
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One interface of a world as it is now, in the namespace that holds it.
+
+    `name`: as that namespace knows it. `namespace`: a path for `entering.inside`; "" is the
+    caller's own. `segment`: "" where the plan has none for it. `replica`: "" of a bridge.
+    """
+
+    name: str
+    kind: Literal["bridge", "host end", "inside"]
+    namespace: str
+    segment: str
+    replica: str
+
+
 class World(Protocol):
     """One deployment of the plan."""
 
@@ -139,3 +154,9 @@ class World(Protocol):
 
     def software(self) -> dict[str, str]:
         """Name what runs: versions and content digests, the same keys in both worlds."""
+
+    def links(self) -> tuple[Link, ...]:
+        """List the interfaces that are there: bridges, host ends, inside ends, in the plan's order.
+
+        What is not up is left out. Raises: Missing without root or engine; StepFailed.
+        """

@@ -16,7 +16,7 @@ from tests.docker.asking import (
     fetch,
     until,
 )
-from tests.docker.own_engine import INSTANCE, PLACE
+from tests.docker.own_engine import INSTANCE, PLACE, in_namespace
 from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
 from twinstack.plan import Replica
@@ -33,6 +33,33 @@ def test_cpu_time_and_processes_are_told_for_every_replica(up: DockerWorld):
 
 def test_a_command_runs_inside_and_its_exit_code_comes_back(up: DockerWorld):
     assert up.exec("product-service", ["/bin/bash", "-c", "exit 7"]) == 7
+
+
+def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
+    found = up.links()
+    bridge = up.plan.segments[0].docker_bridge
+    assert [one.name for one in found if one.kind == "bridge"] == [bridge]
+    outer = {one.replica: one for one in found if one.kind == "host end"}
+    inner = {one.replica: one for one in found if one.kind == "inside"}
+    names = {replica.name for replica in up.plan.replicas}
+    assert set(outer) == set(inner) == names
+    assert len(found) == 1 + 2 * len(names)
+    assert {one.segment for one in found} == {"app"}
+    there = json.loads(in_namespace("ip", "-j", "link", "show", "master", bridge))
+    assert {one["ifindex"]: one["ifname"] for one in there} == {
+        # What the container itself says of the other end of its eth0.
+        int(inside(name, "cat", f"/sys/class/net/{inner[name].name}/iflink")): outer[name].name
+        for name in names
+    }
+
+
+def inside(name: str, *command: str) -> str:
+    client = connect(PLACE)
+    assert client is not None
+    container = client.containers.get(f"twinstack-{INSTANCE}-{name}")
+    answer = container.exec_run(list(command)).output
+    assert isinstance(answer, bytes)
+    return answer.decode()
 
 
 def test_logs_are_the_services_own(up: DockerWorld):

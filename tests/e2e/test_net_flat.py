@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,38 @@ def test_namespaces_bear_the_seeds_names(flat: Sandbox) -> None:
 
 def test_the_bridge_has_the_seeds_address(flat: Sandbox) -> None:
     assert "inet 10.0.0.1/24" in flat.run("ip", "addr", "show", "br-app").stdout
+
+
+LINKS = """
+import json
+from dataclasses import asdict
+from twinstack.stack import from_environment
+print(json.dumps([asdict(one) for one in from_environment().net().links()]))
+"""
+
+
+def test_links_are_the_bridge_and_both_ends_of_every_pair(flat: Sandbox) -> None:
+    flat.run("ip", "link", "add", "ve-stranger", "type", "veth")  # bears no mark of ours
+    try:
+        told = json.loads(flat.run(sys.executable, "-c", LINKS).stdout)
+    finally:
+        flat.run("ip", "link", "delete", "ve-stranger")
+    kinds = {kind: [one for one in told if one["kind"] == kind]
+             for kind in ("bridge", "host end", "inside")}  # fmt: skip
+    assert sum(map(len, kinds.values())) == len(told)
+    assert kinds["bridge"] == [
+        {"name": "br-app", "kind": "bridge", "namespace": "", "segment": "app", "replica": ""}
+    ]
+    assert {one["segment"] for one in told} == {"app"}
+    outer = {one["ifname"] for one in json.loads(flat.run("ip", "-j", "link", "show", "master",
+                                                        "br-app").stdout)}  # fmt: skip
+    assert {one["name"] for one in kinds["host end"]} == outer
+    assert {one["replica"] for one in kinds["host end"]} == SEED | OTHERS
+    for inner, end in zip(kinds["inside"], kinds["host end"], strict=True):
+        assert inner["replica"] == end["replica"]
+        seen = flat.run("nsenter", f"--net={inner['namespace']}", "cat", "/dev/null",
+                        "/proc/net/dev").stdout  # fmt: skip
+        assert f"{inner['name']}:" in seen
 
 
 def test_health_answers_by_the_load_balancer(flat: Sandbox) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twinstack.plan import Plan, resolve
 from twinstack.topology import WorldName, load
-from twinstack.world import Endpoint, Process, Progress, ServiceState
+from twinstack.world import Endpoint, Link, Process, Progress, ServiceState
 
 TOPOLOGY = load(Path(__file__).resolve().parents[2] / "topology.yml")
 PLAN = resolve(TOPOLOGY)
@@ -65,6 +65,9 @@ class FakeWorld:
 
     def published(self, service: str) -> Endpoint | None:
         return Endpoint("127.0.0.1", self.port) if service == "nginx-lb" else None
+
+    def links(self) -> tuple[Link, ...]:
+        return ()
 
     def processes(self) -> tuple[Process, ...]:
         return (Process(os.getpid(), "nginx-lb", "pytest"),)

@@ -18,8 +18,6 @@ from twinstack.policy.model import HOST
 from twinstack.policy.verify import Ground
 from twinstack.shell import run
 
-_NAMESPACE = "--net="
-
 
 def read_filter(prefix: tuple[str, ...]) -> tuple[str, ...]:
     """Read the filter table of the engine's host. Raises: Missing, StepFailed."""
@@ -99,14 +97,11 @@ def ground(plan: Plan, client: docker.DockerClient | None, place: EnginePlace) -
     filtered = read_filtered(place.prefix)
     return Ground(
         "docker",
-        {HOST: _namespace(place), **{one.name: Path(f"/proc/{one.pid}/ns/net") for one in states}},
+        {
+            HOST: place.network_namespace,
+            **{one.name: Path(f"/proc/{one.pid}/ns/net") for one in states},
+        },
         present,
         policy.wanted(plan, present),
         tuple(one.docker_bridge for one in plan.segments if one.docker_bridge not in filtered),
     )
-
-
-def _namespace(place: EnginePlace) -> Path | None:
-    """Give the network namespace of the engine's host, None for ours."""
-    named = [word for word in place.prefix if word.startswith(_NAMESPACE)]
-    return Path(named[0].removeprefix(_NAMESPACE)) if named else None

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from twinstack.software.roots import STATE
 
+_NAMESPACE = "--net="
+
 
 @dataclass(frozen=True, slots=True)
 class EnginePlace:
@@ -39,6 +41,12 @@ class EnginePlace:
     def pidfile(self) -> Path:
         """Give dockerd's own pid file."""
         return self.state / "dockerd.pid"
+
+    @property
+    def network_namespace(self) -> Path | None:
+        """Give the network namespace of the engine's host, None for ours."""
+        named = [word for word in self.prefix if word.startswith(_NAMESPACE)]
+        return Path(named[0].removeprefix(_NAMESPACE)) if named else None
 
     @property
     def url(self) -> str:

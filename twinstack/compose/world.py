@@ -18,7 +18,7 @@ from typing import Any
 import docker
 from docker.errors import NotFound
 
-from twinstack.compose import cgroups, enforcing, teardown
+from twinstack.compose import cgroups, enforcing, interfaces, teardown
 from twinstack.compose.apply import Applying
 from twinstack.compose.bring_up import observe
 from twinstack.compose.engine import (
@@ -36,7 +36,7 @@ from twinstack.plan import Plan, Replica
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, remove_run
 from twinstack.topology import WorldName
-from twinstack.world import UNWATCHED, Endpoint, Process, Progress, ServiceState, Watch
+from twinstack.world import UNWATCHED, Endpoint, Link, Process, Progress, ServiceState, Watch
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -152,6 +152,12 @@ class DockerWorld:
         """Give the host port that leads to a service, as a client on this host uses it."""
         door = self.plan.host_port("docker", service)
         return Endpoint("127.0.0.1", door.port) if door else None
+
+    @told("docker.links", reading=True)
+    def links(self) -> tuple[Link, ...]:
+        """List the interfaces there are. Raises: Missing without root or engine; StepFailed."""
+        require_root("docker.links", "it enters containers")
+        return interfaces.observed(self.plan, observe(self._client(), self.plan), self.place)
 
     @told("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:

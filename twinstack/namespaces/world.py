@@ -19,6 +19,7 @@ from twinstack.namespaces import (
     apply,
     cgroups,
     inside,
+    interfaces,
     kernel,
     launch,
     observe,
@@ -39,6 +40,7 @@ from twinstack.topology import WorldName
 from twinstack.world import (
     UNWATCHED,
     Endpoint,
+    Link,
     Process,
     Progress,
     ServiceState,
@@ -257,6 +259,11 @@ class NamespaceWorld:
         """Give the host's port that leads to a service."""
         door = self.plan.host_port("net", service)
         return None if door is None else Endpoint("127.0.0.1", door.port)
+
+    def links(self) -> tuple[Link, ...]:
+        """List the interfaces that are there. Raises: Missing without root; StepFailed."""
+        require_root("net.links")
+        return interfaces.observed(self.plan)
 
     def processes(self) -> tuple[Process, ...]:
         """List every process in the replicas' cgroups."""
