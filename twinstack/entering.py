@@ -20,7 +20,7 @@ from twinstack.errors import StepFailed, TwinstackError
 
 #: The namespace that we are in.
 OWN = Path("/proc/self/ns/net")
-_CLONE_NEWNET = 0x40000000
+_CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x20000
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
@@ -67,19 +67,24 @@ def fresh() -> None:
     _call("unshare", _CLONE_NEWNET)
 
 
-def start(where: str, namespace: Path | None, work: Callable[[], object],
-          then: Callable[[], object] | None = None) -> Child:  # fmt: skip
+def start(
+    where: str, namespace: Path | None, work: Callable[[], object],
+    then: Callable[[], object] | None = None, mounts: Path | None = None,
+) -> Child:  # fmt: skip
     """Fork a child that enters a namespace and works; `then` goes on until it is ended.
+
+    `mounts` is a mount namespace to enter as well: its paths are those that the work sees.
 
     Raises: OSError when the namespace cannot be opened.
     """
-    handle = None if namespace is None else os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    kinds = ((namespace, _CLONE_NEWNET), (mounts, _CLONE_NEWNS))
+    handles = [(os.open(one, os.O_RDONLY | os.O_CLOEXEC), kind) for one, kind in kinds if one]
     reading, writing = os.pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid:
         os.close(writing)
-        if handle is not None:
+        for handle, _ in handles:
             os.close(handle)
         return Child(pid, reading, where)
     try:
@@ -87,19 +92,24 @@ def start(where: str, namespace: Path | None, work: Callable[[], object],
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
         if os.getppid() == parent:
             os.close(reading)
-            _work(writing, where, handle, work)
+            _work(writing, where, handles, work)
             if then is not None:
                 then()
     finally:
         os._exit(0)  # the parent's exit handlers are not this child's to run
 
 
-def _work(writing: int, where: str, handle: int | None, work: Callable[[], object]) -> None:
+def _work(
+    writing: int, where: str, handles: list[tuple[int, int]], work: Callable[[], object]
+) -> None:
     answer: tuple[bool, object]
     try:
-        if handle is not None:
-            _call("setns", handle, _CLONE_NEWNET)
+        directory = Path.cwd()
+        for handle, kind in handles:
+            _call("setns", handle, kind)
             os.close(handle)
+        with suppress(OSError):  # entering mounts loses it
+            os.chdir(directory)
         answer = (True, work())
     except TwinstackError as error:
         answer = (False, error)
@@ -109,9 +119,11 @@ def _work(writing: int, where: str, handle: int | None, work: Callable[[], objec
         pickle.dump(answer, pipe)
 
 
-def inside(where: str, namespace: Path | None, work: Callable[[], Result]) -> Result:
+def inside(
+    where: str, namespace: Path | None, work: Callable[[], Result], mounts: Path | None = None
+) -> Result:
     """Work in a namespace and give what came of it. Raises: what the work raises; StepFailed."""
-    child = start(where, namespace, work)
+    child = start(where, namespace, work, mounts=mounts)
     try:
         found: Result = child.answer()
     finally:

@@ -75,6 +75,10 @@ class SeveralFailed(TwinstackError):
         self.failures = tuple(failures)
         super().__init__(obj, f"{len(self.failures)} steps failed")
 
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[Exception, ...]]]:
+        """Pickle by what it was made from: it may come from a child in another namespace."""
+        return type(self), (self.obj, self.failures)
+
     def __str__(self) -> str:
         return "\n".join([super().__str__(), *(f"  {failure}" for failure in self.failures)])
 

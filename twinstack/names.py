@@ -14,6 +14,7 @@ from twinstack.errors import TwinstackError
 
 INTERFACE_MAX = 15
 CHAIN_MAX = 28
+INSTANCE_MAX = 15
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]|[a-z]")
 #: Directories beside those of the instances.
 _TAKEN = frozenset({"roots", "software", "docker"})
@@ -84,6 +85,11 @@ def chain(instance: str, hook: str) -> str:
 def replica_name(service: str, number: int) -> str:
     """Name replica `number` (from 1) of a service: the first bears the service's own name."""
     return service if number == 1 else f"{service}-{number}"
+
+
+def part_instance(instance: str, part: str) -> str:
+    """Name the instance that a part of another one is, such as its host `part`."""
+    return shortened(f"{instance}-{part}", INSTANCE_MAX)
 
 
 def link_group(instance: str) -> int:

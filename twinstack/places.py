@@ -6,6 +6,7 @@ subnet, and it keeps its place in every other shape and in the Docker world.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: The shape that addresses are declared for, or else the first one.
 _ADDRESSED_SHAPE = "flat"
+#: Instances other than main get Docker subnets and ports of their own, this far apart.
+_INSTANCE_SUBNETS = 8
+_INSTANCE_PORTS = 10
 
 
 def flat_segments(topology: Topology) -> dict[str, SegmentSpec]:
@@ -60,8 +64,8 @@ def _free(segment: SegmentSpec, used: set[IPv4Address]) -> Iterator[IPv4Address]
                 yield IPv4Address(value)
 
 
-def _reserved(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
-    """Give the network's own addresses: its name, the gateway's, the broadcast."""
+def reserved(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
+    """Give a network's own addresses: its name, the gateway's, the broadcast."""
     first = subnet.network_address
     return first, first + 1, subnet.broadcast_address
 
@@ -80,7 +84,7 @@ def _address_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                 yield TwinstackError(
                     path, f"{address} is outside {subnet}", "", f"use an address in {subnet}"
                 )
-            elif address in _reserved(subnet):
+            elif address in reserved(subnet):
                 yield TwinstackError(
                     path, f"{address} is reserved", f"it is the network's own in {subnet}",
                     "use another address",
@@ -104,7 +108,7 @@ def _pool_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                     f"it is outside {segment.subnet}", "keep the pool inside the subnet",
                 )  # fmt: skip
             elif segment.pool and any(
-                segment.pool[0] <= one <= segment.pool[1] for one in _reserved(segment.subnet)
+                segment.pool[0] <= one <= segment.pool[1] for one in reserved(segment.subnet)
             ):
                 yield TwinstackError(
                     path, f"{segment.pool[0]}-{segment.pool[1]} cannot be used",
@@ -170,3 +174,33 @@ def _meeting(shape: str, here: dict[str, list[int]]) -> Iterator[TwinstackError]
                 f"in shape {shape} {taken[met[0]]} has the same place, {met[0]}",
                 "declare addresses whose places in their subnets differ",
             )  # fmt: skip
+
+
+def _instance_offset(instance: str) -> int:
+    """Give 0 for main and 1 to 30 for any other instance, the same at every run."""
+    return 0 if instance == "main" else 1 + zlib.crc32(instance.encode()) % 30
+
+
+def shifted_subnet(subnet: IPv4Network, instance: str) -> IPv4Network:
+    """Give an instance's own Docker subnet. Raises: TwinstackError when there is none."""
+    apart = max(_INSTANCE_SUBNETS * 256, subnet.num_addresses)
+    start = int(subnet.network_address) + _instance_offset(instance) * apart
+    if start + subnet.num_addresses > 1 << 32:
+        raise TwinstackError(
+            f"instance {instance}", "has no Docker subnet", f"there is none so far after {subnet}",
+            "declare a docker_subnet lower down, or name the instance otherwise",
+        )  # fmt: skip
+    return IPv4Network((start, subnet.prefixlen))
+
+
+def shifted_port(port: int, world: str, instance: str) -> int:
+    """Give an instance's own port of the host. Raises: TwinstackError when there is none."""
+    if world == "net":  # two namespace worlds never share a host: their bridges have one name
+        return port
+    shifted = port + _instance_offset(instance) * _INSTANCE_PORTS
+    if shifted > 65535:
+        raise TwinstackError(
+            f"instance {instance}", f"has no port for {port}", f"{shifted} is none",
+            "declare a lower host port, or name the instance otherwise",
+        )  # fmt: skip
+    return shifted

@@ -7,7 +7,6 @@ Whoever reads a Plan decides nothing more.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -16,13 +15,11 @@ from typing import Literal
 from twinstack import names, places
 from twinstack.errors import TwinstackError
 from twinstack.runtimes import Launch, Role, launch_of
+from twinstack.sites import Site
 from twinstack.topology import Runtime, ServiceSpec, Topology, WorldName
 from twinstack.topology_rules import OUTSIDE
 
 MTU = 1500
-#: Instances other than main get Docker subnets and ports of their own, this far apart.
-_INSTANCE_SUBNETS = 8
-_INSTANCE_PORTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +168,8 @@ class Plan:
     """The platform as it is going to be, in both worlds.
 
     `policy` says whether the flows are enforced. `edge` is None where clients are not slowed down.
+    `site` is the host that it is for, where the replicas are on several. `machines`: its replicas
+    are hosts themselves, each with mounts of its own.
     """
 
     instance: str
@@ -184,6 +183,17 @@ class Plan:
     limited: bool
     policy: bool = True
     mtu: int = MTU
+    site: Site | None = None
+    machines: bool = False
+
+    @property
+    def here(self) -> tuple[Replica, ...]:
+        """Give the replicas that are on the host that the plan is for: all, if it is for one."""
+        site = self.site
+        if site is None:
+            return self.replicas
+        here = site.here
+        return tuple(replica for replica in self.replicas if replica.name in here)
 
     @property
     def mark(self) -> str:
@@ -258,7 +268,7 @@ def resolve(
         if edge and topology.edge
         else None,
         host_ports=tuple(
-            HostPort(door.world, door.bind, _shifted_port(door.port, door.world, instance),
+            HostPort(door.world, door.bind, places.shifted_port(door.port, door.world, instance),
                      firsts[door.service].name, firsts[door.service].port)
             for door in topology.host_ports
         ),
@@ -275,37 +285,9 @@ def _only(segments: tuple[Segment, ...], name: str) -> Iterator[Segment]:
     yield found[0]
 
 
-def _instance_offset(instance: str) -> int:
-    """Give 0 for main and 1 to 30 for any other instance, the same at every run."""
-    return 0 if instance == "main" else 1 + zlib.crc32(instance.encode()) % 30
-
-
-def _shifted_subnet(subnet: IPv4Network, instance: str) -> IPv4Network:
-    apart = max(_INSTANCE_SUBNETS * 256, subnet.num_addresses)
-    start = int(subnet.network_address) + _instance_offset(instance) * apart
-    if start + subnet.num_addresses > 1 << 32:
-        raise TwinstackError(
-            f"instance {instance}", "has no Docker subnet", f"there is none so far after {subnet}",
-            "declare a docker_subnet lower down, or name the instance otherwise",
-        )  # fmt: skip
-    return IPv4Network((start, subnet.prefixlen))
-
-
-def _shifted_port(port: int, world: WorldName, instance: str) -> int:
-    if world == "net":  # two namespace worlds never share a host: their bridges have one name
-        return port
-    shifted = port + _instance_offset(instance) * _INSTANCE_PORTS
-    if shifted > 65535:
-        raise TwinstackError(
-            f"instance {instance}", f"has no port for {port}", f"{shifted} is none",
-            "declare a lower host port, or name the instance otherwise",
-        )  # fmt: skip
-    return shifted
-
-
 def _segments(topology: Topology, shape: str, instance: str) -> Iterator[Segment]:
     for name, spec in topology.shapes[shape].segments.items():
-        docker_subnet = _shifted_subnet(spec.docker_subnet, instance)
+        docker_subnet = places.shifted_subnet(spec.docker_subnet, instance)
         yield Segment(
             name=name,
             tiers=spec.tiers,

@@ -20,7 +20,12 @@ from twinstack.names import check_instance
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.provision import accounts, find, provide
 from twinstack.namespaces.world import NamespaceWorld
+from twinstack.overlay import record
+from twinstack.overlay import world as overlays
+from twinstack.overlay.spread import spread
+from twinstack.overlay.world import Overlay
 from twinstack.plan import Plan, resolve
+from twinstack.sites import OVERLAY_MTU
 from twinstack.software.clean import remove_software
 from twinstack.software.roots import Roots, ensure_roots, recipe_for
 from twinstack.software.secrets import secret_path
@@ -82,6 +87,40 @@ class Stack:
             watch=watch,
         )
 
+    def overlay(
+        self,
+        count: int | None = None,
+        shape: str | None = None,
+        *,
+        lost: frozenset[str] | None = None,
+        limited: bool | None = None,
+        bare: bool | None = None,
+        policy: bool | None = None,
+        mtu: int = OVERLAY_MTU,
+        watch: Watch = UNWATCHED,
+    ) -> Overlay:
+        """Give the stack on several hosts; what is not said is as it runs now.
+
+        Raises: TopologyError; TwinstackError for hosts that cannot be had.
+        """
+        topology, was = self.topology(), record.read(self.instance)
+        plan = self.plan(
+            shape or (was.shape if was else None),
+            limited=(was.limited if was else True) if limited is None else limited,
+            policy=(was.policy if was else True) if policy is None else policy,
+        )
+        gone = frozenset(was.lost if was else ()) if lost is None else lost
+        return Overlay(
+            plan,
+            spread(plan, topology.hosts, count or (was.hosts if was else None), gone),
+            lambda whose, progress: provide(whose, self.repository, progress),
+            lambda whose: find(whose, self.repository),
+            self.repository / "templates",
+            bare=(was.bare if was else False) if bare is None else bare,
+            mtu=mtu,
+            watch=watch,
+        )
+
     def docker(
         self, shape: str | None = None, *, limited: bool = True, policy: bool | None = None,
         edge: bool = True,
@@ -131,7 +170,7 @@ class Stack:
         """
         removed: list[str] = []
         failures: list[Exception] = []
-        for clean in (namespaces.clean, clean_docker):
+        for clean in (overlays.down, namespaces.clean, clean_docker):
             try:
                 removed += clean(self.instance, progress=progress)
             except Exception as error:  # the other world is to be cleaned all the same

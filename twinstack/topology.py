@@ -183,6 +183,22 @@ class HostPortSpec(_Written):
     bind: IPv4Address = IPv4Address("127.0.0.1")
 
 
+class HostsSpec(_Written):
+    """Where replicas are when the stack is spread over several hosts.
+
+    `underlay` joins the hosts, by `bridge` where they are simulated. `machines` names them with
+    their addresses; without it they are host-1, host-2 and so on. `placement` names, for a
+    service, the hosts that its replicas go to in turn; who is not named goes round all of them.
+    `vni` is the first segment's VXLAN network identifier, the others' follow.
+    """
+
+    underlay: IPv4Network = IPv4Network("10.88.0.0/24")
+    bridge: InterfaceName = "br-underlay"
+    machines: dict[str, IPv4Address] = {}
+    placement: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    vni: int = Field(default=7300, ge=1, le=16_777_000, strict=True)
+
+
 class SoftwareSpec(_Written):
     """Docker's base images by role, where they are not our own."""
 
@@ -198,6 +214,7 @@ class Topology(_Written):
     egress: EgressSpec = EgressSpec()
     edge: EdgeSpec | None = None
     host_ports: tuple[HostPortSpec, ...] = ()
+    hosts: HostsSpec = HostsSpec()
     software: SoftwareSpec = SoftwareSpec()
 
 

@@ -12,15 +12,15 @@ from ipaddress import IPv4Network
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from twinstack import places
+from twinstack import hosts, places
 from twinstack.errors import TwinstackError
 from twinstack.names import service_problem
 
 if TYPE_CHECKING:
     from twinstack.topology import Topology
 
-#: Links that we name ourselves: the ends of veth pairs, the bridges of Docker networks.
-RESERVED = ("ve-", "dk-")
+#: Links that we name ourselves: ends of veth pairs, bridges of Docker networks, tunnels.
+RESERVED = ("ve-", "dk-", "vx-")
 OUTSIDE = frozenset({"world", "host"})
 #: Names that /proc/sys/net and every network namespace have already.
 KERNELS = {"all", "default", "lo"}
@@ -59,6 +59,7 @@ def mistakes(topology: Topology) -> list[TwinstackError]:
         *places.mistakes(topology),
         *_flow_mistakes(topology),
         *_host_port_mistakes(topology),
+        *hosts.mistakes(topology),
     ]
     found += [] if found else _crowds(topology)
     # Places can be told only once every tier has its segment and every replica its address.
@@ -127,7 +128,7 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
             if segment.bridge.startswith(RESERVED):
                 yield TwinstackError(
                     f"{path}.{name}.bridge", f"{segment.bridge} cannot be used",
-                    f"links of our own begin with {' and '.join(RESERVED)}", "name another bridge",
+                    f"links of our own begin with {', '.join(RESERVED)}", "name another bridge",
                 )  # fmt: skip
             if bridges.setdefault(segment.bridge, name) != name:
                 yield TwinstackError(

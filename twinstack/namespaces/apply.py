@@ -13,10 +13,11 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from twinstack import bridge_filter, shell, switches, tracking
 from twinstack.errors import StepFailed
-from twinstack.namespaces import basetables, kernel, links, rules, start
+from twinstack.namespaces import basetables, kernel, links, mounts, rules, start, tunneling
 from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.namespaces.netlink import Netlink, Request
 from twinstack.namespaces.procfs import Switches
@@ -30,11 +31,13 @@ from twinstack.namespaces.steps import (
     Sysctl,
     VethPair,
 )
+from twinstack.namespaces.tunnels import Forwarding, Mounts, SourceRoute, Tunnel
 from twinstack.plan import Plan
 from twinstack.state import Places, read_journal, write_journal
 from twinstack.world import UNWATCHED, Progress, Watch, watched
 
 _TELL_EVERY = 100
+_ON_THE_HOST = (Bridge, BridgeFilter, Sysctl, Tunnel, Forwarding, SourceRoute)
 
 
 def apply(
@@ -54,14 +57,9 @@ def apply(
     todo = [change.step for change in changes]
     _intend(places, plan, todo, bare)
     for step in todo:
-        if isinstance(step, Bridge | BridgeFilter | Sysctl):
+        if isinstance(step, _ON_THE_HOST):
             with _done(step, watch):
-                if isinstance(step, Bridge):
-                    _bridge(step, facts)
-                elif isinstance(step, BridgeFilter):
-                    bridge_filter.load()
-                else:
-                    _sysctl(places, step)
+                _on_the_host(step, places, facts)
     _rules([step for step in todo if isinstance(step, Rules)], facts, watch)
     if facts.namespaces and any(_judges(step) for step in todo):
         tracking.forget(segment.subnet for segment in plan.segments)
@@ -69,7 +67,27 @@ def apply(
     if inside:
         _pins(places)
         kernel.in_child(lambda: _tour(inside, facts, progress, watch))
+    for step in todo:
+        if isinstance(step, Mounts):
+            with _done(step, watch):
+                mounts.make(step.namespace, Path(step.pin))
     start.apply(places, changes, progress, watch)
+
+
+def _on_the_host(step: Step, places: Places, facts: Facts) -> None:
+    match step:
+        case Bridge():
+            _bridge(step, facts)
+        case BridgeFilter():
+            bridge_filter.load()
+        case Sysctl():
+            _sysctl(places, step)
+        case Tunnel():
+            tunneling.make(step, facts)
+        case Forwarding():
+            tunneling.forward(step)
+        case SourceRoute():
+            tunneling.route(step)
 
 
 def _judges(step: Step) -> bool:
@@ -95,7 +113,7 @@ def _intend(places: Places, plan: Plan, todo: Sequence[Step], bare: bool) -> Non
     journal = read_journal(places)
     names = {step.namespace for step in todo if isinstance(step, Namespace)}
     names |= {step.host_end for step in todo if isinstance(step, VethPair)}
-    names |= {step.link for step in todo if isinstance(step, Bridge)}
+    names |= {step.link for step in todo if isinstance(step, Bridge | Tunnel)}
     tables = {step.hook.table for step in todo if isinstance(step, Rules)}
     if tables:
         tables -= basetables.present()
@@ -118,8 +136,10 @@ def _bridge(step: Bridge, facts: Facts) -> None:
         if there is None:
             # Alone: the kernel goes on past a refusal, and what follows would be done by name
             # to whoever has it.
-            netlink.send([links.new_bridge(step.link, step.mtu, step.group)])
-        setting = links.set_up(step.link, mtu=step.mtu, alias=step.mark, group=step.group)
+            netlink.send([links.new_bridge(step.link, step.mtu, step.group, step.mac)])
+        setting = links.set_up(
+            step.link, mtu=step.mtu, alias=step.mark, group=step.group, mac=step.mac
+        )
         filtering = [links.filter_bridge(step.link, step.filtered)]
         netlink.send([*filtering, *setting])
         index = socket.if_nametoindex(step.link)
@@ -225,7 +245,8 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
         far = None
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:  # alone, as a bridge is
-            outside.send([links.new_pair(step.host_end, step.link, own, step.mtu, step.group)])
+            outside.send([links.new_pair(step.host_end, step.link, own, step.mtu, step.group,
+                                         step.mac)])  # fmt: skip
         finally:
             os.close(own)
     requests = links.set_up(
@@ -238,7 +259,7 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
     index = socket.if_nametoindex(step.link)
     inside.send(
         [
-            *links.set_up(step.link, mtu=step.mtu if far else None),
+            *links.set_up(step.link, mtu=step.mtu if far else None, mac=step.mac if far else ""),
             *_only_address(index, step.address, far),
             # An address removed or a link set down takes the routes along: always set anew.
             links.default_route(index, step.gateway),

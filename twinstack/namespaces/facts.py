@@ -11,10 +11,35 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class TunnelFacts:
+    """What makes a link a VXLAN: network identifier, own address, UDP port, and its switches."""
+
+    vni: int
+    local: str
+    port: int
+    df: bool
+    learning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingFacts:
+    """The fixed entries of a tunnel and its bridge.
+
+    `remote` pairs a MAC with a host, `ports` are MACs behind the tunnel's port, `neighbours`
+    pairs an address with a MAC.
+    """
+
+    remote: frozenset[tuple[str, str]] = frozenset()
+    ports: frozenset[str] = frozenset()
+    neighbours: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class LinkFacts:
     """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only; `hairpin` of its port.
 
     `filtered`: a bridge that hands its frames to iptables, whatever the host's switch says.
+    `quiet_port`: of a bridge, learns nothing, passes on nothing unknown, answers ARP itself.
     """
 
     name: str
@@ -29,6 +54,9 @@ class LinkFacts:
     hairpin: bool = False
     group: int = 0
     filtered: bool = False
+    mac: str = ""
+    tunnel: TunnelFacts | None = None
+    quiet_port: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +92,7 @@ class Owned:
     what lies under the run directory;
     `tables` are those that nobody used before us; `alone`: we mounted /run/netns, and nothing of
     anybody else's is in it.
+    `mounts` are hosts whose mounts are pinned, `mounts_kept` that there is a place for such pins.
     `strangers` says that a link which is not ours is in our link group.
     """
 
@@ -82,6 +111,8 @@ class Owned:
     tables: tuple[str, ...] = ()
     mounted_pins: bool = False
     alone: bool = False
+    mounts: tuple[str, ...] = ()
+    mounts_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +122,8 @@ class Facts:
     `rules` maps an iptables table to its `-A` and `:CHAIN` lines; `routes` lists
     (destination, interface) of the host's own table; `held` names the switches that we hold;
     `owned` is all that bears our mark; `bridges_can_filter` that br_netfilter is there;
+    `forwarding` maps a tunnel to its entries; `sources` a route (destination, interface) to the
+    address that it is asked from; `mounts` are hosts with mounts of their own;
     `files` tells a path of ours in the words of `steps`; `cgroups` maps a replica to its limits
     as read back.
     """
@@ -109,6 +142,9 @@ class Facts:
     intended: frozenset[str] = frozenset()
     owned: Owned = Owned()
     bridges_can_filter: bool = False
+    forwarding: Mapping[str, ForwardingFacts] = field(default_factory=dict)
+    sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    mounts: frozenset[str] = frozenset()
 
 
 def ours(links: Iterable[LinkFacts], mark: str, intended: frozenset[str]) -> tuple[LinkFacts, ...]:
@@ -119,6 +155,6 @@ def ours(links: Iterable[LinkFacts], mark: str, intended: frozenset[str]) -> tup
     return tuple(
         link
         for link in links
-        if link.kind in {"bridge", "veth"}
+        if link.kind in {"bridge", "veth", "vxlan"}
         and (link.alias == mark or (link.alias is None and link.name in intended))
     )

@@ -14,7 +14,7 @@ def observed(plan: Plan) -> tuple[Link, ...]:
     host, _ = dumps.read_host()
     ours = {name: one for name, one in host.items() if one.alias == plan.mark}
     segments = {one.bridge: one.name for one in plan.segments}
-    replicas = {one.host_link: one.name for one in plan.replicas}
+    replicas = {one.host_link: one.name for one in plan.here}
     inside = dumps.read_namespaces((), plan.mark)  # ours alone: a stranger of our name is not
     order = {one.name: place for place, one in enumerate(plan.replicas)}
     bridges = [

@@ -75,7 +75,7 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
     yield seccomp
     programs: list[dict[str, str]] = []
     processes: list[Process] = []
-    for replica in plan.replicas:
+    for replica in plan.here:
         yield cgroups.step(plan, replica.name, replica.limits, layout)
         configured: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
         digests = [software.digest, seccomp.digest, _looked_up_once(plan, replica)]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
-from twinstack.namespaces.facts import LinkFacts
+from twinstack.namespaces.facts import LinkFacts, TunnelFacts
 from twinstack.namespaces.netlink import (
     CREATE,
     EXCLUSIVE,
@@ -39,26 +39,45 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 
 _AF_INET, _AF_INET6 = 2, 10
 _UP = 1
-_NAME, _MTU, _MASTER, _INFO, _ALIAS, _FAMILIES = 3, 4, 10, 18, 20, 26
+_MAC, _NAME, _MTU, _MASTER, _INFO, _ALIAS, _FAMILIES = 1, 3, 4, 10, 18, 20, 26
 _GROUP, _NAMESPACE_FD, _EXT_MASK, _TX_QUEUES, _RX_QUEUES = 27, 28, 29, 31, 32
 _KIND, _DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5
 _BRIDGE_STP, _BRIDGE_SNOOPING = 5, 23
 _BRIDGE_IPTABLES = 36
 _PORT_HAIRPIN = 4
+_PORT_LEARNING, _PORT_UNKNOWN, _PORT_MULTICAST, _PORT_ANSWERS = 8, 9, 27, 32
+_VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_DF = 1, 4, 7, 15, 29
 _PEER = 1
 _ADDRESS_MODE, _MODE_NONE = 8, 1
 _LOCAL, _PLAIN_ADDRESS = 2, 1
 _DESTINATION, _OUTGOING, _GATEWAY, _TABLE = 1, 4, 5, 15
+_SOURCE, _ON_LINK = 7, 253
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
 _WITHOUT_STATISTICS = 8
 
 
-def new_bridge(name: str, mtu: int, group: int) -> Request:
+def new_bridge(name: str, mtu: int, group: int, mac: str = "") -> Request:
     """Same as: ip link add NAME mtu M group G type bridge stp_state 0 mcast_snooping 0."""
     data = number(_BRIDGE_STP, 0) + byte(_BRIDGE_SNOOPING, 0)
     info = text(_KIND, "bridge") + attribute(_DATA, data)
+    body = _link() + text(_NAME, name) + number(_MTU, mtu) + number(_GROUP, group) + _mac(mac)
+    return Request(NEW_LINK, CREATE | EXCLUSIVE, body + attribute(_INFO, info))
+
+
+def new_tunnel(name: str, vni: int, local: IPv4Address, port: int, mtu: int, group: int) -> Request:
+    """Same as: ip link add NAME … type vxlan id VNI local A dstport P nolearning df set."""
+    data = number(_VXLAN_ID, vni) + address(_VXLAN_LOCAL, local) + byte(_VXLAN_LEARNING, 0)
+    data += attribute(_VXLAN_PORT, port.to_bytes(2, "big")) + byte(_VXLAN_DF, 1)
+    info = text(_KIND, "vxlan") + attribute(_DATA, data)
     body = _link() + text(_NAME, name) + number(_MTU, mtu) + number(_GROUP, group)
     return Request(NEW_LINK, CREATE | EXCLUSIVE, body + attribute(_INFO, info))
+
+
+def quiet_port(name: str) -> Request:
+    """Same as: bridge link set dev X learning off flood off mcast_flood off neigh_suppress on."""
+    off = b"".join(byte(one, 0) for one in (_PORT_LEARNING, _PORT_UNKNOWN, _PORT_MULTICAST))
+    port = text(_PORT_KIND, "bridge") + attribute(_PORT_DATA, off + byte(_PORT_ANSWERS, 1))
+    return Request(NEW_LINK, 0, _link() + text(_NAME, name) + attribute(_INFO, port))
 
 
 def filter_bridge(name: str, on: bool) -> Request:
@@ -68,7 +87,9 @@ def filter_bridge(name: str, on: bool) -> Request:
     return Request(NEW_LINK, 0, _link() + text(_NAME, name) + attribute(_INFO, info))
 
 
-def new_pair(name: str, peer: str, namespace_fd: int, mtu: int, group: int) -> Request:
+def new_pair(
+    name: str, peer: str, namespace_fd: int, mtu: int, group: int, mac: str = ""
+) -> Request:
     """Make a veth pair whose other end is born inside a namespace.
 
     Same as: ip link add NAME … type veth peer name PEER netns N. One queue a side: the
@@ -76,7 +97,7 @@ def new_pair(name: str, peer: str, namespace_fd: int, mtu: int, group: int) -> R
     """
     queues = number(_TX_QUEUES, 1) + number(_RX_QUEUES, 1)
     far = _link() + text(_NAME, peer) + number(_MTU, mtu) + queues
-    far += number(_NAMESPACE_FD, namespace_fd)
+    far += number(_NAMESPACE_FD, namespace_fd) + _mac(mac)
     info = text(_KIND, "veth") + attribute(_DATA, attribute(_PEER, far))
     body = _link() + text(_NAME, name) + number(_MTU, mtu) + number(_GROUP, group) + queues
     return Request(NEW_LINK, CREATE | EXCLUSIVE, body + attribute(_INFO, info))
@@ -84,7 +105,7 @@ def new_pair(name: str, peer: str, namespace_fd: int, mtu: int, group: int) -> R
 
 def set_up(
     name: str, *, mtu: int | None = None, alias: str | None = None, master: int | None = None,
-    group: int | None = None,
+    group: int | None = None, mac: str = "",
 ) -> tuple[Request, ...]:  # fmt: skip
     """Put a link as it is to be, and up; it takes no IPv6 address by itself.
 
@@ -93,7 +114,7 @@ def set_up(
     """
     mode = attribute(_AF_INET6, byte(_ADDRESS_MODE, _MODE_NONE))
     quiet = Request(SET_LINK, 0, _link() + text(_NAME, name) + attribute(_FAMILIES, mode))
-    body = _link(up=True) + text(_NAME, name)
+    body = _link(up=True) + text(_NAME, name) + _mac(mac)
     if mtu is not None:
         body += number(_MTU, mtu)
     if alias is not None:
@@ -149,6 +170,15 @@ def default_route(index: int, gateway: IPv4Address) -> Request:
     return Request(NEW_ROUTE, CREATE | REPLACE, body)
 
 
+def source_route(index: int, subnet: IPv4Network, source: IPv4Address) -> Request:
+    """Same as: ip route replace SUBNET dev X proto static scope link src SOURCE."""
+    header = _ROUTE.pack(
+        _AF_INET, subnet.prefixlen, 0, 0, _MAIN_TABLE, _STATIC, _ON_LINK, _UNICAST, 0
+    )
+    body = header + address(_DESTINATION, subnet.network_address) + number(_OUTGOING, index)
+    return Request(NEW_ROUTE, CREATE | REPLACE, body + address(_SOURCE, source))
+
+
 #: Bodies of dumps: every link, without its counters; every IPv4 address; every IPv4 route.
 EVERY_LINK = _LINK.pack(0, 0, 0, 0, 0) + number(_EXT_MASK, _WITHOUT_STATISTICS)
 EVERY_ADDRESS = _ADDRESS.pack(_AF_INET, 0, 0, 0, 0)
@@ -197,14 +227,15 @@ def read_link(
     told = link.parts
     info = attributes(told[_INFO]) if _INFO in told else {}
     port = attributes(info[_PORT_DATA]) if as_text(info.get(_PORT_KIND)) == "bridge" else {}
-    bridge = attributes(info[_DATA]) if as_text(info.get(_KIND)) == "bridge" else {}
+    kind = as_text(info.get(_KIND))
+    bridge = attributes(info[_DATA]) if kind == "bridge" else {}
     families = attributes(told[_FAMILIES]) if _FAMILIES in told else {}
     inet6 = attributes(families[_AF_INET6]) if _AF_INET6 in families else {}
     master = as_number(told.get(_MASTER))
     return LinkFacts(
         name=link.name,
         index=link.index,
-        kind=as_text(info.get(_KIND)),
+        kind=kind,
         alias=link.alias,
         mtu=as_number(told.get(_MTU)) or 0,
         up=link.up,
@@ -215,6 +246,23 @@ def read_link(
         hairpin=bool(_PORT_HAIRPIN in port and port[_PORT_HAIRPIN][0]),
         group=link.group,
         filtered=bool(_BRIDGE_IPTABLES in bridge and bridge[_BRIDGE_IPTABLES][0]),
+        mac=bytes(told[_MAC]).hex(":") if _MAC in told else "",
+        tunnel=_tunnel(attributes(info[_DATA])) if kind == "vxlan" else None,
+        quiet_port=[
+            bool(port[one][0]) if one in port else None
+            for one in (_PORT_LEARNING, _PORT_UNKNOWN, _PORT_MULTICAST, _PORT_ANSWERS)
+        ]
+        == [False, False, False, True],
+    )
+
+
+def _tunnel(data: dict[int, memoryview]) -> TunnelFacts:
+    return TunnelFacts(
+        vni=as_number(data.get(_VXLAN_ID)) or 0,
+        local=str(IPv4Address(bytes(data[_VXLAN_LOCAL]))) if _VXLAN_LOCAL in data else "anywhere",
+        port=int.from_bytes(data[_VXLAN_PORT], "big") if _VXLAN_PORT in data else 0,
+        df=bool(_VXLAN_DF in data and data[_VXLAN_DF][0] == 1),
+        learning=bool(_VXLAN_LEARNING in data and data[_VXLAN_LEARNING][0]),
     )
 
 
@@ -238,6 +286,21 @@ def read_route(body: memoryview) -> tuple[str, str | None, int] | None:
     to = bytes(told[_DESTINATION]) if _DESTINATION in told else b"\0\0\0\0"
     gateway = str(IPv4Address(bytes(told[_GATEWAY]))) if _GATEWAY in told else None
     return f"{IPv4Address(to)}/{length}", gateway, as_number(told.get(_OUTGOING)) or 0
+
+
+def read_source(body: memoryview) -> tuple[tuple[str, int], str] | None:
+    """Read which address a route of the main table is asked from, by destination and index."""
+    _, length, _, _, table, _, _, _, _ = _ROUTE.unpack_from(body)
+    told = attributes(body[_ROUTE.size :])
+    if (as_number(told.get(_TABLE)) or table) != _MAIN_TABLE or _SOURCE not in told:
+        return None
+    to = bytes(told[_DESTINATION]) if _DESTINATION in told else b"\0\0\0\0"
+    key = (f"{IPv4Address(to)}/{length}", as_number(told.get(_OUTGOING)) or 0)
+    return key, str(IPv4Address(bytes(told[_SOURCE])))
+
+
+def _mac(written: str) -> bytes:
+    return attribute(_MAC, bytes.fromhex(written.replace(":", ""))) if written else b""
 
 
 def _link(*, index: int = 0, up: bool = False) -> bytes:

@@ -18,7 +18,10 @@ from twinstack.namespaces.steps import (
     Sysctl,
     VethPair,
 )
-from twinstack.plan import Plan, Replica
+from twinstack.namespaces.tunnels import EVERYBODY, Forwarding, Mounts, SourceRoute, Tunnel
+from twinstack.plan import Plan, Replica, Segment
+from twinstack.sites import Site, mac_of
+from twinstack.state import Places
 
 #: As an engine does in containers: nobody closes IPv6 by closing IPv4. The kernel sets the
 #: default for links to come along with `all`.
@@ -34,6 +37,8 @@ NAMESPACE_SYSCTLS = (
 )
 
 
+#: A source is believed when any way leads back to it (rp_filter).
+LOOSE = "2"
 #: The kernel keeps so many neighbours for all its network namespaces together before it drops
 #: some and refuses others; every namespace has one at least, and the host one for each.
 _NEIGHBOURS = 1024
@@ -47,6 +52,9 @@ def network_steps(plan: Plan) -> tuple[NetworkStep, ...]:
 
 def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
     yield Sysctl("net.ipv4.ip_forward", "1", held=True)
+    if plan.site:
+        # An answer to this host's own address comes by the underlay, not by the tunnel.
+        yield Sysctl("net.ipv4.conf.all.rp_filter", LOOSE, held=True)
     neighbours = _NEIGHBOURS_EACH * len(plan.replicas)
     if neighbours > _NEIGHBOURS:
         for level, share in ((3, neighbours), (2, neighbours // 2)):
@@ -58,16 +66,38 @@ def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
         address = f"{segment.gateway}/{segment.subnet.prefixlen}"
         yield Bridge(
             segment.bridge, address, plan.mtu, plan.mark, names.link_group(plan.instance),
-            filtered=plan.policy,
+            filtered=plan.policy, mac=mac_of(segment.gateway) if plan.site else "",
         )  # fmt: skip
+        if plan.site:
+            yield from _joined(plan, plan.site, segment)
     for segment in rules.segments_with_doors(plan):
         # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
         # switch goes with the bridge, so there is nothing to restore.
         yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
     yield from (Rules(hook) for hook in rules.hooks(plan))
-    for replica in plan.replicas:
+    for replica in plan.here:
         yield Namespace(replica.name, NAMESPACE_SYSCTLS, plan.mark)
         yield _veth(plan, replica)
+    if plan.machines:
+        pins = Places(plan.instance).run / "mounts"
+        yield from (Mounts(replica.name, str(pins / replica.name)) for replica in plan.replicas)
+
+
+def _joined(plan: Plan, site: Site, segment: Segment) -> Iterator[NetworkStep]:
+    """Join a segment's bridge with those of the other hosts."""
+    tunnel = site.tunnel(segment.name)
+    yield Tunnel(
+        tunnel.link, segment.bridge, tunnel.vni, site.address, site.port, plan.mtu, plan.mark,
+        names.link_group(plan.instance),
+    )  # fmt: skip
+    stations = [one for one in site.stations if one.segment == segment.name]
+    remote = {(one.mac, str(one.host)) for one in stations if one.host is not None}
+    yield Forwarding(
+        tunnel.link, segment.bridge,
+        frozenset({*((EVERYBODY, str(peer)) for peer in site.peers), *remote}),
+        frozenset((str(one.address), one.mac) for one in stations),
+    )  # fmt: skip
+    yield SourceRoute(segment.bridge, segment.subnet, site.address)
 
 
 def _veth(plan: Plan, replica: Replica) -> VethPair:
@@ -84,4 +114,5 @@ def _veth(plan: Plan, replica: Replica) -> VethPair:
         hairpin=any(
             door.replica == replica.name for door in plan.host_ports if door.world == "net"
         ),
+        mac=plan.site.mac(replica.name) if plan.site else "",
     )

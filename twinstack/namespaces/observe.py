@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twinstack import bridge_filter, names, shell, switches
 from twinstack.errors import Missing
-from twinstack.namespaces import cgroups, dumps, kernel, rules, supervisor
+from twinstack.namespaces import cgroups, dumps, kernel, mounts, rules, supervisor, tunneling
 from twinstack.namespaces.facts import Facts, LinkFacts, Owned, ProcessFacts, ours
 from twinstack.namespaces.running import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
@@ -28,7 +28,7 @@ _CLOCK_TICK_S = 0.02
 #: Files of ours under /run/twinstack/INSTANCE, by name.
 RUN_FILES = ("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid",
              "supervisor.sock", "launch", "root", "conf", "journal.new",
-             ".supervisord.conf.new")  # fmt: skip
+             ".supervisord.conf.new", "overlay.json", "overlay.new")  # fmt: skip
 _TABLES = ("raw", "nat", "filter")
 
 
@@ -41,10 +41,11 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     places = Places(plan.instance)
     journal = read_journal(places)
     seen, routes = dumps.read_host()
-    namespaces = dumps.read_namespaces({replica.name for replica in plan.replicas}, plan.mark)
+    namespaces = dumps.read_namespaces({replica.name for replica in plan.here}, plan.mark)
     present = read_rules()
     known, processes = supervisor.observe(places)
     layout = cgroups.read_layout()
+    forwarding, sources = tunneling.observe(steps)
     return Facts(
         links=seen,
         namespaces=namespaces,
@@ -63,6 +64,9 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
         processes={one.replica: _located(one, places) for one in processes},
         intended=frozenset(journal.intended),
         bridges_can_filter=bridge_filter.is_there(),
+        forwarding=forwarding,
+        sources=sources,
+        mounts=frozenset(mounts.pinned(places.run)),
         owned=_owned(
             plan.instance, journal, seen, present, known, layout,
             tuple(name for name, one in namespaces.items() if one.ours),
@@ -121,6 +125,8 @@ def _owned(
         files=tuple(_run_files(places)),
         tables=journal.tables,
         mounted_pins=journal.mounted_pins,
+        mounts=mounts.pinned(places.run),
+        mounts_kept=mounts.is_kept(places.run),
         alone=journal.mounted_pins and kernel.entries() <= {*namespaces, *pins},
     )
 

@@ -13,7 +13,7 @@ from twinstack.policy.verify import Ground
 
 def ground(plan: Plan) -> Ground:
     """Look at what enforces the plan's flows. Raises: Missing when the world is not up."""
-    absent = [one.name for one in plan.replicas if not kernel.is_pinned(one.name)]
+    absent = [one.name for one in plan.here if not kernel.is_pinned(one.name)]
     if absent:
         raise Missing(
             "namespace world", "cannot be asked", f"{absent[0]} is not there", 'run "invoke net.up"'
@@ -22,7 +22,7 @@ def ground(plan: Plan) -> Ground:
     bridges = [segment.bridge for segment in plan.segments]
     return Ground(
         "net",
-        {HOST: None, **{one.name: kernel.PINS / one.name for one in plan.replicas}},
+        {HOST: None, **{one.name: kernel.PINS / one.name for one in plan.here}},
         observe.read_rules()["filter"],
         tuple(hook for hook in rules.hooks(plan) if hook.table == "filter"),
         tuple(one for one in bridges if not (one in seen and seen[one].filtered)),

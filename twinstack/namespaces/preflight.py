@@ -12,10 +12,11 @@ from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, VethPair
+from twinstack.namespaces.tunnels import Tunnel
 from twinstack.plan import Plan
 
 #: Interface kinds that we make; anything of another kind with our name is not ours.
-_KINDS = {"bridge", "veth"}
+_KINDS = {"bridge", "veth", "vxlan"}
 
 
 def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
@@ -54,6 +55,8 @@ def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOur
     for step in steps:
         if isinstance(step, Bridge):
             name, kind = step.link, "bridge"
+        elif isinstance(step, Tunnel):
+            name, kind = step.link, "vxlan"
         elif isinstance(step, VethPair):
             name, kind = step.host_end, "veth"
         else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from twinstack.namespaces.facts import LinkFacts, Owned
 from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
+from twinstack.namespaces.tunnels import Mounts, Tunnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,10 @@ class RemoveLinks:
 
     @property
     def name(self) -> str:
-        bridges = [f"bridge {link.name}" for link in self.links if link.kind == "bridge"]
-        pairs = sum(link.kind != "bridge" for link in self.links)
-        return ", ".join([*bridges, *([f"{pairs} veth pairs"] if pairs else [])])
+        words = {"bridge": "bridge", "vxlan": "tunnel"}
+        named = [f"{words[link.kind]} {link.name}" for link in self.links if link.kind in words]
+        pairs = len(self.links) - len(named)
+        return ", ".join([*named, *([f"{pairs} veth pairs"] if pairs else [])])
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -169,6 +171,36 @@ class UnmountPins:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseMounts:
+    """Let go of a host's own mounts; with them goes all that is pinned in there."""
+
+    namespace: str
+    instance: str
+
+    @property
+    def name(self) -> str:
+        return f"mounts {self.namespace}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        pin = f"/run/twinstack/{self.instance}/mounts/{self.namespace}"
+        return (f"umount {pin}", f"rm {pin}")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMounts:
+    """Remove the place where hosts' mounts are pinned, and whatever is still pinned in it."""
+
+    instance: str
+    name: str = "place of the hosts' mounts"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        place = f"/run/twinstack/{self.instance}/mounts"
+        return (f"umount --lazy {place}", f"rmdir {place}")
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Let go of a switch of the host; the last to let go restores it."""
 
@@ -200,7 +232,8 @@ class RemoveFile:
 
 Removal = (
     EndProgram | EndSupervisor | RemoveCgroup | RemoveRules | RemoveTable | RemoveLinks
-    | RemoveNamespace | DetachPins | RemovePin | UnmountPins | Release | RemoveFile
+    | ReleaseMounts | RemoveMounts | RemoveNamespace | DetachPins | RemovePin | UnmountPins
+    | Release | RemoveFile
 )  # fmt: skip
 
 
@@ -237,6 +270,7 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
     # Restoring a switch needs the lock that dying namespaces hold for long: it comes before.
     held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
     yield from (Release(key) for key in sorted(owned.held - held))
+    yield from _mounts(owned, steps)
     namespaces = {step.namespace for step in steps if isinstance(step, Namespace)}
     if owned.alone and owned.namespaces and not namespaces:
         yield DetachPins((*owned.namespaces, *owned.pins))
@@ -247,8 +281,16 @@ def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Rem
     yield from _files(owned, steps, supervised)
 
 
+def _mounts(owned: Owned, steps: tuple[Step, ...]) -> Iterator[Removal]:
+    wanted = {step.namespace for step in steps if isinstance(step, Mounts)}
+    surplus = [name for name in owned.mounts if name not in wanted]
+    yield from (ReleaseMounts(name, owned.instance) for name in surplus)
+    if owned.mounts_kept and not wanted:
+        yield RemoveMounts(owned.instance)
+
+
 def _links(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Removal]:
-    bridges = {step.link for step in steps if isinstance(step, Bridge)}
+    bridges = {step.link for step in steps if isinstance(step, Bridge | Tunnel)}
     pairs = {step.host_end for step in steps if isinstance(step, VethPair)}
     surplus = tuple(link for link in owned.links if link.name not in bridges | pairs)
     if surplus:
@@ -259,11 +301,14 @@ def _links(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Remova
 def _files(owned: Owned, steps: tuple[Step, ...], supervised: bool) -> Iterator[Removal]:
     wanted = {step.path for step in steps if isinstance(step, (File, Directory))}
     gone: set[str] = set()
+    spread = any(isinstance(step, Mounts) for step in steps)  # its record is the overlay's to keep
     for path in owned.files:
         if path.rpartition("/")[0] in gone:
             continue
         supervisors = path.rpartition("/")[2].startswith("supervis")
         above = any(one.startswith(f"{path}/") for one in wanted)
+        if spread and path.endswith("/overlay.json"):
+            continue
         if path not in wanted and not above and not (supervised and supervisors):
             gone.add(path)
             yield RemoveFile(path)

@@ -14,6 +14,7 @@ from twinstack import bridge_filter
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
+from twinstack.namespaces.tunnels import Forwarding, Mounts, SourceRoute, Tunnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Bridge:
     """Make a segment's bridge, with the host's own address on it.
 
     `filtered`: its frames pass the host's iptables, also where net.bridge.bridge-nf-call-iptables
-    is 0: there the policy between neighbours is enforced.
+    is 0: there the policy between neighbours is enforced. `mac`, where hosts share the gateway.
     Units: mtu in bytes. Raises: NotOurs if the name is somebody else's. Source: ip-link(8).
     Same as: ip link add NAME type bridge; ip address add ADDRESS dev NAME.
     """
@@ -67,6 +68,7 @@ class Bridge:
     mark: str
     group: int
     filtered: bool = False
+    mac: str = ""
 
     @property
     def name(self) -> str:
@@ -76,7 +78,10 @@ class Bridge:
     def commands(self) -> tuple[str, ...]:
         quiet = "stp_state 0 mcast_snooping 0"
         return (
-            f"ip link add name {self.link} mtu {self.mtu} group {self.group} type bridge {quiet}",
+            (
+                f"ip link add name {self.link}{_with(self.mac)} mtu {self.mtu} group {self.group}"
+                f" type bridge {quiet}"
+            ),
             *(
                 (f"ip link set dev {self.link} type bridge nf_call_iptables 1",)
                 if self.filtered
@@ -94,6 +99,8 @@ class Bridge:
             return reason
         if link and link.filtered != self.filtered:
             return "its frames pass no iptables" if self.filtered else "its frames pass iptables"
+        if link and self.mac and link.mac != self.mac:
+            return f"has MAC {link.mac}"
         return None if link and link.addresses == {self.address} else f"{self.address} is not on it"
 
 
@@ -162,6 +169,7 @@ class VethPair:
     """Join a namespace to a bridge, its address and default route set inside.
 
     The peer is created where it belongs: moving it there later costs the kernel 18 ms.
+    `mac` is the inner end's, where other hosts must know it; empty: the kernel's choice.
     `hairpin`: frames may leave by the port that they came in by, which one behind a door needs to
     reach itself by way of the host (with br_netfilter the bridge turns its frames round).
     Units: mtu in bytes. Raises: NotOurs if either name is somebody else's.
@@ -178,6 +186,7 @@ class VethPair:
     mark: str
     group: int
     hairpin: bool = False
+    mac: str = ""
 
     @property
     def name(self) -> str:
@@ -188,7 +197,8 @@ class VethPair:
         inside = f"ip -n {self.namespace}"
         queues = "numtxqueues 1 numrxqueues 1"
         near = f"mtu {self.mtu} group {self.group} {queues}"
-        peer = f"peer name {self.link} mtu {self.mtu} {queues} netns {self.namespace}"
+        peer = f"peer name {self.link}{_with(self.mac)} mtu {self.mtu} {queues}"
+        peer += f" netns {self.namespace}"
         return (
             f"ip link add name {self.host_end} {near} type veth {peer}",
             f"ip link set dev {self.host_end} addrgenmode none",
@@ -216,6 +226,8 @@ class VethPair:
         inside = namespace.links.get(self.link) if namespace else None
         if reason := _link_difference(inside, self.mtu):
             return f"{self.link} inside {reason}"
+        if inside and self.mac and inside.mac != self.mac:
+            return f"{self.link} inside has MAC {inside.mac}"
         if inside and inside.addresses != {self.address}:
             return f"{self.address} is not on {self.link}"
         if namespace and namespace.default_gateway != str(self.gateway):
@@ -250,7 +262,10 @@ class Rules:
         return rules.difference(self.hook, facts.rules.get(self.hook.table, ()))
 
 
-NetworkStep = Sysctl | BridgeFilter | Bridge | Namespace | VethPair | Rules
+NetworkStep = (
+    Sysctl | BridgeFilter | Bridge | Namespace | VethPair | Rules
+    | Tunnel | Forwarding | SourceRoute | Mounts
+)  # fmt: skip
 Step = NetworkStep | Cgroup | Directory | File | Supervisor | Process
 
 
@@ -266,6 +281,10 @@ def diff(steps: tuple[Step, ...], facts: Facts) -> tuple[Change, ...]:
     """Keep the steps that differ from the facts, each with its reason."""
     reasons = ((step, step.difference(facts)) for step in steps)
     return tuple(Change(step, reason) for step, reason in reasons if reason is not None)
+
+
+def _with(mac: str) -> str:
+    return f" address {mac}" if mac else ""
 
 
 def _link_difference(

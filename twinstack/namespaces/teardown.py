@@ -21,6 +21,7 @@ from twinstack.namespaces import (
     dumps,
     kernel,
     links,
+    mounts,
     observe,
     rules,
     supervisor,
@@ -32,10 +33,12 @@ from twinstack.namespaces.removals import (
     EndProgram,
     EndSupervisor,
     Release,
+    ReleaseMounts,
     Removal,
     RemoveCgroup,
     RemoveFile,
     RemoveLinks,
+    RemoveMounts,
     RemoveNamespace,
     RemovePin,
     RemoveRules,
@@ -148,6 +151,10 @@ def _remove(job: Job, removal: Removal) -> object:
     match removal:
         case RemoveNamespace(namespace):
             kernel.unpin(namespace)
+        case ReleaseMounts(namespace):
+            mounts.release(places.run / mounts.DIRECTORY / namespace)
+        case RemoveMounts():
+            mounts.remove(places.run)
         case EndSupervisor():
             supervisor.stop(places)
         case EndProgram(replica):

@@ -235,7 +235,7 @@ class NamespaceWorld:
             )  # fmt: skip
 
         with ThreadPoolExecutor(max_workers=8) as pool:
-            return tuple(pool.map(state_of, self.plan.replicas))
+            return tuple(pool.map(state_of, self.plan.here))
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run one of the host's commands in a replica's network, on this terminal."""
@@ -270,7 +270,7 @@ class NamespaceWorld:
         layout = cgroups.read_layout()
         return tuple(
             Process(pid, replica.name, inside.command_of(pid))
-            for replica in self.plan.replicas
+            for replica in self.plan.here
             for pid in cgroups.processes(self.plan.instance, replica.name, layout)
         )
 
@@ -279,7 +279,7 @@ class NamespaceWorld:
         layout = cgroups.read_layout()
         return {
             replica.name: cgroups.cpu_us(self.plan.instance, replica.name, layout)
-            for replica in self.plan.replicas
+            for replica in self.plan.here
         }
 
     def supervising(self) -> tuple[int, ...]:
@@ -297,7 +297,7 @@ class NamespaceWorld:
         answer: dict[str, str] = {}
         _, told = supervisor.observe(self._places)
         pids = {one.replica: one.pid for one in told if one.pid}
-        for role, replica in {one.role: one for one in reversed(self.plan.replicas)}.items():
+        for role, replica in {one.role: one for one in reversed(self.plan.here)}.items():
             if replica.name not in pids:
                 raise CannotTell(replica.name, "cannot be asked what it runs", "it does not run")
             inside = ["nsenter", "--target", str(pids[replica.name]), "--mount", "--"]

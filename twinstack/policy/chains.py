@@ -85,6 +85,7 @@ class _Writer:
             self._chain(
                 "FORWARD",
                 (
+                    *self._from_hosts(),
                     *self._each_bridge("-i", "FROM", "a service asks"),
                     *self._each_bridge("-o", "INTO", "the outside asks"),
                 ),
@@ -117,6 +118,18 @@ class _Writer:
             self._rule(f"{way} {bridge}", self._name(target), f"{why}: {bridge}", why)
             for bridge in self._bridges()
         )
+
+    def _from_hosts(self) -> Iterator[Rule]:
+        """Take what another host asks by the tunnel for what it is: from outside."""
+        if self._plan.site is None or self._world != "net":
+            return
+        for segment in self._plan.segments:
+            tunnel = self._plan.site.tunnel(segment.name).link
+            yield self._rule(
+                f"-s {self._plan.site.underlay} -i {segment.bridge}"
+                f" -m physdev --physdev-in {tunnel}",
+                self._name("INTO"), f"another host asks: {segment.bridge}", "a host asks",
+            )  # fmt: skip
 
     def _denials(self) -> Iterator[Rule]:
         prefix = quoted(mark_of(self._plan, self._world))

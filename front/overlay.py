@@ -1,0 +1,146 @@
+"""The tasks of the stack on several hosts."""
+
+from __future__ import annotations
+
+import sys
+
+from invoke.context import Context
+
+from bench import bounds
+from bench.worlds import UP_TIMEOUT_S
+from front import invocation
+from front.answering import (
+    JSON,
+    UP,
+    answer,
+    checking,
+    end,
+    guarded,
+    root,
+    say,
+    show_removed,
+    show_states,
+    task,
+)  # fmt: skip
+from twinstack import stack, tables
+from twinstack.overlay import record
+from twinstack.overlay import world as overlays
+
+HOSTS = {
+    "hosts": "how many simulated hosts; 3 unless topology.yml names machines",
+    "without": "hosts that are lost, with commas: what was on them goes to others",
+}
+BARE = {
+    "services": "--no-services brings about the networks alone",
+    "policy": "--no-policy lets everybody reach everybody",
+}
+
+
+def _names(written: str | None) -> frozenset[str] | None:
+    if written is None:
+        return None
+    return frozenset(word.strip() for word in written.split(",") if word.strip())
+
+
+def _count(hosts: int) -> int | None:
+    return None if hosts == 0 else hosts
+
+
+@task(help={**UP, **HOSTS, **BARE})
+@guarded
+def overlay_up(
+    _: Context, hosts: int = 0, shape: str | None = None, timeout: int = UP_TIMEOUT_S,
+    limits: bool = True, services: bool = True, policy: bool = True, without: str = "",
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Bring simulated hosts up, join them by VXLAN, and start each service where it is placed."""
+    bounds.timeout(timeout)
+    root("overlay.up")
+    world = stack.from_environment().overlay(
+        _count(hosts), shape, lost=_names(without), limited=limits, bare=not services,
+        policy=policy,
+    )  # fmt: skip
+    show_states(world.up(timeout_s=timeout, progress=say), json)
+
+
+@task(help=JSON)
+@guarded
+def overlay_down(_: Context, json: bool = False) -> None:
+    """Take the hosts down, with everything on them, their data too."""
+    root("overlay.down")
+    removed = overlays.down(stack.from_environment().instance, progress=say)
+    show_removed(removed, json)
+
+
+@task(help=JSON)
+@checking
+def overlay_status(_: Context, json: bool = False) -> None:
+    """Show how each service does and where, and what is not as planned; exits 1 when any is not."""
+    root("overlay.status")
+    here = stack.from_environment()
+    world = here.overlay()
+    states = world.status()
+    if record.read(here.instance) is None:
+        remedy = 'The overlay is not up; "invoke overlay.up" brings it up.'
+        document = {"services": tables.states_json(states), "parts": []}
+        answer(json, document, f"{tables.states(states)}\n\n{remedy}")
+        sys.exit(1)
+    parts = world.preview()
+    differing = [part for part in parts if part.changes or part.unbuilt]
+    lines = [
+        f"{part.name}:\n" + "\n".join([*part.unbuilt, tables.differences(part.changes)])
+        for part in differing
+    ]
+    document = {"services": tables.states_json(states), "parts": _parts(parts)}
+    answer(json, document, "\n\n".join([tables.states(states), *lines]))
+    ill = [state for state in states if state.state != "healthy" and not world.bare]
+    end(1 if ill or differing else 0)
+
+
+def _parts(parts: tuple[overlays.Part, ...]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": part.name,
+            "unbuilt": list(part.unbuilt),
+            **tables.changes_json(part.changes, part.planned),
+        }
+        for part in parts
+    ]
+
+
+@task(help={**HOSTS, **BARE, "shape": UP["shape"], **JSON})
+@guarded
+def overlay_plan(
+    _: Context, hosts: int = 0, shape: str | None = None, services: bool = True,
+    policy: bool = True, without: str | None = None, json: bool = False,
+) -> None:  # fmt: skip
+    """Show what overlay.up would do, on the underlay and on each host; changes nothing."""
+    root("overlay.plan")
+    world = stack.from_environment().overlay(
+        _count(hosts), shape, lost=_names(without), bare=not services, policy=policy
+    )
+    parts = world.preview()
+    texts = [
+        "\n".join([f"{part.name}:", *part.unbuilt, tables.changes(part.changes, part.planned)])
+        for part in parts
+    ]
+    answer(json, {"parts": _parts(parts)}, "\n\n".join(texts))
+
+
+@task(positional=["host"], help={"host": "which host to enter"})
+@guarded
+def overlay_exec(_: Context, host: str) -> None:
+    """Run a command on a host: overlay.exec HOST -- COMMAND."""
+    words = invocation.command_after_dashes("overlay.exec")
+    root("overlay.exec")
+    end(stack.from_environment().overlay().exec(host, words))
+
+
+#: The collection `overlay`, by the word after its dot.
+TASKS = {
+    "up": overlay_up,
+    "down": overlay_down,
+    "status": overlay_status,
+    "plan": overlay_plan,
+    "exec": overlay_exec,
+}

@@ -1,0 +1,44 @@
+"""What an overlay was last asked to be, and cannot be seen from the hosts alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from twinstack.errors import CannotTell
+from twinstack.overlay.spread import underlay_instance
+from twinstack.state import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The words of the last `overlay.up`."""
+
+    shape: str
+    hosts: int
+    lost: tuple[str, ...] = ()
+    policy: bool = True
+    limited: bool = True
+    bare: bool = False
+
+
+def read(instance: str) -> Record | None:
+    """Read what was recorded; None when no overlay is up. Raises: CannotTell."""
+    path = Places(underlay_instance(instance)).run / "overlay.json"
+    try:
+        told = json.loads(path.read_text())
+        return Record(**{**told, "lost": tuple(told["lost"])})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        remedy = 'remove it and run "invoke overlay.down"'
+        raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
+
+
+def write(instance: str, record: Record) -> None:
+    """Record, whole or not at all."""
+    run = Places(underlay_instance(instance)).run
+    run.mkdir(parents=True, exist_ok=True)
+    fresh = run / "overlay.new"
+    fresh.write_text(json.dumps(asdict(record), sort_keys=True))
+    fresh.replace(run / "overlay.json")
