@@ -5,38 +5,121 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from invoke.context import Context
 
+from bench import bounds
 from front import invocation
-from front.answering import JSON, answer, guarded, say, task
+from front.answering import JSON, answer, guarded, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.observe import caught, taps, waterfall, waterfall_svg
+from twinstack.observe.capture import capture
 from twinstack.observe.naming import Names
 from twinstack.observe.page import page
 from twinstack.observe.terminal import text
 from twinstack.observe.traffic import analyse
+from twinstack.observe.travel import travel
 from twinstack.plan import resolve
+from twinstack.stack import Stack
+from twinstack.world import World
 
 #: What a folder's captures are told by.
 SUFFIXES = (".pcap", ".pcapng")
+MOST_SNAP, MOST_MEGABYTES, MOST_FILES = 262_144, 1_000_000, 1_000
+WORLD = {"world": "net or docker"}
+CHOICE = {
+    "link": "an interface, by its name, replica/name, or the replica; may be repeated",
+    "bridge": "a bridge, by its name or segment; may be repeated",
+    "everything": "every bridge and both ends of every link",
+}
+
+
+@task(iterable=["link", "bridge"],
+      help={**WORLD, **CHOICE, "seconds": "how long; 0: until Ctrl-C",
+            "snap": "bytes kept of each packet; 0: all", "size": "most MB of a file",
+            "rotate": "most files of a link: the newest; with 1 a full file ends it",
+            "out": "the folder of the files", **JSON})  # fmt: skip
+@guarded
+def traffic_capture(
+    _: Context, link: list[str], bridge: list[str], world: str = "net", everything: bool = False,
+    seconds: int = 10, snap: int = 128, size: int = 100, rotate: int = 2, out: str = "",
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Capture a world's bridges, or chosen links, a pcapng file each, in the kernel's ring."""
+    bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
+    bounds.within("snap", snap, 0, MOST_SNAP, "it is a number of bytes; 0 keeps all")
+    bounds.within("size", size, 1, MOST_MEGABYTES)
+    bounds.within("rotate", rotate, 1, MOST_FILES)
+    root("traffic.capture")
+    chosen = _world(stack.from_environment(), world)
+    links = taps.chosen(chosen.links(), link, bridge, everything=everything)
+    wanted = taps.Wanted(seconds, snap, size * 1_000_000, rotate)
+    folder = Path(out or f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    say("same as (all at once, in a folder that is there):")
+    for one in links:
+        say(f"    {taps.same_as(one, folder, wanted)}")
+    say(
+        f"capturing {len(links)} link{'s' * (len(links) != 1)}"
+        + (f" for {seconds} s" if seconds else " until Ctrl-C")
+    )
+    found = capture(links, folder, wanted, progress=say)
+    answer(json, asdict(found), caught.text(found))
 
 
 @task(positional=["file"],
-      help={"file": "a capture (pcap, pcapng), or a folder of them",
-            "html": "write a page to this file as well", **JSON})  # fmt: skip
+      help={"file": "a capture (pcap, pcapng), or a folder of them; none: listen to a world",
+            "html": "write a page to this file as well", **WORLD,
+            "seconds": "how long to listen", **JSON})  # fmt: skip
 @guarded
-def traffic_report(_: Context, file: str, html: str = "", json: bool = False) -> None:
-    """Report captures by service: traffic.report FILE (or a folder; further ones: -- FILE …)."""
+def traffic_report(
+    _: Context, file: str = "", html: str = "", world: str = "net", seconds: int = 10,
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Report traffic by service: of captures (FILE, a folder, -- FILE …), or live without any."""
     here = stack.from_environment()
     topology = here.topology()
-    names = Names([resolve(topology, shape, here.instance) for shape in topology.shapes])
-    files = [Path(word) for word in (file, *invocation.after_dashes())]
-    found = analyse(captures_in(files), names)
+    plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
+    files = [Path(word) for word in (file, *invocation.after_dashes()) if word]
+    if files:
+        found = analyse(captures_in(files), Names(plans))
+    else:
+        bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
+        root("traffic.report")
+        links = taps.outer(_world(here, world).links())
+        say(f"listening to {len(links)} links for {seconds} s")
+        found = caught.listened(links, plans, seconds, say)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))
     answer(json, asdict(found), text(found, max(shutil.get_terminal_size().columns, 80)))
+
+
+@task(help={"world": "net, docker, or both", "path": "what to ask the edge for",
+            "svg": "draw it into this file as well", **JSON})  # fmt: skip
+@guarded
+def traffic_journey(
+    _: Context, world: str = "net", path: str = "/api/products", svg: str = "", json: bool = False
+) -> None:
+    """Follow one request over every link: where its time went, NAT, the rules that counted it."""
+    here = stack.from_environment()
+    names = ("net", "docker") if world == "both" else (world,)
+    worlds = [_world(here, name, "net, docker or both") for name in names]
+    root("traffic.journey")
+    found = [travel(one, path) for one in worlds]
+    if svg:
+        _write(Path(svg), waterfall_svg.svg(found))
+    told = waterfall.text(found[0]) if len(found) == 1 else waterfall.side_by_side(found)
+    answer(json, {"journeys": [asdict(one) for one in found]}, told)
+
+
+def _world(here: Stack, name: str, known: str = "net or docker") -> World:
+    if name == "net":
+        return here.net()
+    if name == "docker":
+        return here.docker()
+    raise TwinstackError("--world", f"cannot be {name}", f"a world is {known}", "choose one")
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
@@ -65,5 +148,7 @@ def _write(path: Path, content: str) -> None:
 
 #: The collection `traffic`, by the word after its dot.
 TASKS = {
+    "capture": traffic_capture,
+    "journey": traffic_journey,
     "report": traffic_report,
 }

@@ -1,0 +1,129 @@
+"""The kernel's ring as capture uses it: bounded files, every packet accounted for, drops counted.
+
+Each test has a network namespace of its own; its loopback carries datagrams.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pure.observe import craft
+from twinstack import entering
+from twinstack.observe.capture import Captured, capture
+from twinstack.observe.captures import open_capture
+from twinstack.observe.ring import Place, opened
+from twinstack.observe.taps import Wanted
+from twinstack.world import Link
+
+pytestmark = pytest.mark.kernel
+
+LOOPBACK = Link("lo", "host end", "", "", "")
+#: Of a datagram on loopback, beside its payload.
+HEADERS = 14 + 20 + 8
+
+
+def alone(work: Callable[[], Any]) -> Any:
+    """Work in a network namespace that has a loopback and nothing else."""
+
+    def inside() -> Any:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        entering.fresh()
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return work()
+
+    return entering.inside("a test", None, inside)
+
+
+def sent(count: int, size: int = 1000, every_s: float = 0.0) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 9))  # where they go: nobody answers that they are unwanted
+        for _ in range(count):
+            sock.sendto(bytes(size), ("127.0.0.1", 9))
+            time.sleep(every_s)
+
+
+def caught(folder: Path, wanted: Wanted, count: int, **datagrams: Any) -> Captured:
+    """Capture loopback while so many datagrams are sent, then interrupt it as Ctrl-C does."""
+
+    def work() -> Captured:
+        def disturb() -> None:
+            time.sleep(0.3)
+            sent(count, **datagrams)
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        found = capture([LOOPBACK], folder, wanted)
+        thread.join()
+        return found
+
+    found: Captured = alone(work)
+    assert found.interrupted
+    return found
+
+
+def test_the_newest_files_stay_and_every_packet_is_accounted_for(tmp_path: Path):
+    wanted = Wanted(seconds=0, snap=0, size=50_000, files=2)
+    found = caught(tmp_path / "a", wanted, 400, every_s=0.001)
+    (one,) = found.links
+    assert (one.packets, one.bytes) == (400, 400 * (1000 + HEADERS))
+    assert one.dropped == one.unkept == 0
+    files = [Path(name) for name in one.files]
+    assert sorted(tmp_path.joinpath("a").iterdir()) == files
+    assert len(files) == 2
+    assert all(file.stat().st_size <= 50_000 + (1 << 17) for file in files)
+    kept = sum(craft.tshark_counts(file)[0] for file in files)
+    assert kept + one.discarded == 400
+    assert one.discarded > 100
+
+
+def test_a_single_file_ends_when_it_is_full(tmp_path: Path):
+    wanted = Wanted(seconds=0, snap=64, size=20_000, files=1)
+    found = caught(tmp_path / "a", wanted, 400, every_s=0.001)
+    (one,) = found.links
+    assert one.packets + one.unkept == 400
+    assert one.unkept > 0
+    (file,) = (Path(name) for name in one.files)
+    assert craft.tshark_counts(file) == (one.packets, one.bytes)
+    opened_file = open_capture(file)
+    lengths = {int(length) for batch in opened_file.batches() for length in batch.captured}
+    assert (lengths, opened_file.broken) == ({64}, None)
+
+
+def test_what_the_ring_has_no_room_for_is_counted_as_dropped():
+    def work() -> tuple[int, int]:
+        with opened([Place("lo", "lo", "")]) as (ring,):
+            sent(3000, size=60_000)  # 180 MB: the ring has 32 MB, and nobody reads
+            ring.stop()
+            ring.count()
+            return ring.seen, ring.dropped
+
+    seen, dropped = alone(work)
+    assert seen + dropped == 3000
+    assert dropped > 1000
+
+
+def test_a_link_that_goes_away_ends_its_capture_alone(tmp_path: Path):
+    def work() -> Captured:
+        subprocess.run(["ip", "link", "add", "one", "type", "veth", "peer", "name", "two"],
+                       check=True)  # fmt: skip
+        subprocess.run(["ip", "link", "set", "one", "up"], check=True)
+        gone = threading.Timer(0.5, subprocess.run, [["ip", "link", "delete", "one"]])
+        gone.start()
+        links = [LOOPBACK, Link("one", "host end", "", "", "")]
+        return capture(links, tmp_path / "a", Wanted(seconds=1.2))
+
+    found = alone(work)
+    assert not found.interrupted
+    assert [one.failed for one in found.links] == ["", "it went down"]

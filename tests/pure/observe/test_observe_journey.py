@@ -1,0 +1,195 @@
+"""A request's way, from packets made by hand: joined through NAT, divided without a gap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.pure.observe import craft
+from twinstack.errors import CannotTell
+from twinstack.observe import counters, journey, segments, waterfall, waterfall_svg
+from twinstack.observe.journey import Asked, Counted, Journey
+from twinstack.observe.segments import Sight
+
+MARK = "journey-0123456789abcdef"
+WHO = {craft.NGINX: "nginx-lb", craft.GATEWAY: "api-gateway", craft.REDIS: "redis-cache"}
+CLIENT = ("127.0.0.1", 40000, "127.0.0.1", 8080)
+OUTER = (craft.HOST, 40000, craft.NGINX, 80)
+T0 = craft.START_NS
+
+
+def named(address: str) -> str:
+    return WHO.get(address, "host")
+
+
+class Wire:
+    """Makes sights: each packet at several places, a microsecond apart."""
+
+    def __init__(self) -> None:
+        self.sights: list[Sight] = []
+        self.ident = 0
+
+    def send(self, at_us: float, ends: segments.Ends, payload: bytes, *places: str,
+             flags: int = craft.ACK, rewritten: segments.Ends | None = None) -> None:  # fmt: skip
+        self.ident += 1
+        for number, place in enumerate(places):
+            frame = craft.ethernet(craft.ipv4(
+                ends[0], ends[2], 6,
+                craft.tcp(ends[1], ends[3], flags, seq=self.ident * 100, payload=payload),
+                ident=self.ident,
+            ))  # fmt: skip
+            time_ns = T0 + round(at_us * 1000) + number * 1000
+            one = segments.decode(place, time_ns, frame, len(frame))
+            assert one is not None
+            if rewritten and number == len(places) - 1:
+                one = replace(one, ends=rewritten)
+            self.sights.append(one)
+
+
+def back(ends: segments.Ends) -> segments.Ends:
+    return (*ends[2:], *ends[:2])
+
+
+REQUEST = f"GET /x HTTP/1.1\r\nX-Request-ID: {MARK}\r\n\r\n".encode()
+ANSWER = f"HTTP/1.1 200 OK\r\nX-Request-ID: {MARK}\r\n\r\nok".encode()
+INNER = (craft.NGINX, 50000, craft.GATEWAY, 3000)
+STORE = (craft.GATEWAY, 50001, craft.REDIS, 6379)
+OTHERS = (craft.GATEWAY, 50002, craft.REDIS, 6379)
+
+
+def whole() -> Wire:
+    wire = Wire()
+    wire.send(10, OUTER, b"", "br", "eth-n", flags=craft.SYN)
+    wire.send(15, back(OUTER), b"", "eth-n", "br", flags=craft.SYN | craft.ACK)
+    wire.send(30, OUTER, REQUEST, "br", "eth-n")
+    wire.send(50, INNER, REQUEST, "eth-n", "eth-g")
+    wire.send(55, OTHERS, b"GET a", "eth-g", "eth-r")  # asked by the gateway, meanwhile
+    wire.send(58, back(OTHERS), b"b", "eth-r", "eth-g")
+    wire.send(70, STORE, b"GET c", "eth-g", "eth-r")
+    wire.send(80, back(STORE), b"d", "eth-r", "eth-g")
+    wire.send(90, back(INNER), ANSWER, "eth-g", "eth-n")
+    wire.send(92, back(INNER), b"more", "eth-g", "eth-n")
+    wire.send(100, back(OUTER), ANSWER, "eth-n", "br", rewritten=back(CLIENT))
+    wire.send(900, STORE, b"GET e", "eth-g", "eth-r")  # long after: not this request's
+    wire.send(910, back(STORE), b"f", "eth-r", "eth-g")
+    return wire
+
+
+ASKED = Asked(CLIENT, T0, T0 + 20_000, T0 + 25_000, T0 + 120_000, 200, 2)
+
+
+def steps_of(wire: Wire) -> tuple[journey.Step, ...]:
+    legs = journey.joined(wire.sights, MARK, named)
+    return journey.steps(legs, ASKED, lambda name: name)
+
+
+def test_every_moment_belongs_to_one_step():
+    found = steps_of(whole())
+    at = 0.0
+    for one in found:
+        assert one.at_us == pytest.approx(at)
+        at += one.took_us
+    assert at == pytest.approx(120)
+
+
+def test_who_works_and_what_lies_between_are_told_in_turn():
+    told = [(one.what, one.took_us) for one in steps_of(whole())]
+    assert told == [
+        ("client connects: SYN, SYN+ACK", 20), ("client sends", 10), ("br → eth-n", 1),
+        ("nginx-lb works", 19), ("eth-n → eth-g", 1), ("api-gateway works", 4),
+        ("eth-g → eth-r", 1), ("redis-cache works", 2), ("eth-r → eth-g", 1),
+        ("api-gateway works", 11), ("eth-g → eth-r", 1), ("redis-cache works", 9),
+        ("eth-r → eth-g", 1), ("api-gateway works", 9),
+        ("api-gateway sends 1 more packets", 2), ("eth-g → eth-n", 1), ("nginx-lb works", 7),
+        ("eth-n → br", 1), ("client wakes and reads", 19),
+    ]  # fmt: skip
+
+
+def test_a_connection_opened_on_the_way_is_a_step_of_its_own():
+    wire = whole()
+    wire.send(35, INNER, b"", "eth-n", "eth-g", flags=craft.SYN)
+    wire.send(40, back(INNER), b"", "eth-g", "eth-n", flags=craft.SYN | craft.ACK)
+    told = [(one.kind, one.what) for one in steps_of(wire)]
+    place = told.index(("connect", "connect to api-gateway"))
+    assert told[place - 1 : place + 2] == [
+        ("work", "nginx-lb works"), ("connect", "connect to api-gateway"),
+        ("work", "nginx-lb works"),
+    ]  # fmt: skip
+
+
+def test_nat_is_told_from_the_clients_socket_on():
+    legs = journey.joined(whole().sights, MARK, named)
+    (found,) = journey.rewrites(legs, ASKED)
+    assert found.before_ends == "127.0.0.1:40000 → 127.0.0.1:8080"
+    assert (found.until, found.after_ends) == ("br", "10.0.0.1:40000 → 10.0.0.10:80")
+
+
+def test_what_nobody_saw_cannot_be_told():
+    with pytest.raises(CannotTell, match="the request: was seen on no link"):
+        journey.steps([], ASKED, str)
+
+
+@pytest.mark.parametrize("cut", [0, 20, 40, 53])
+def test_a_frame_that_is_cut_is_no_segment(cut: int):
+    frame = craft.ethernet(craft.ipv4(craft.NGINX, craft.REDIS, 6, craft.tcp(1, 2, craft.ACK)))
+    assert segments.decode("x", 0, frame, len(frame)) is not None
+    assert segments.decode("x", 0, frame[:cut], len(frame)) is None
+
+
+BEFORE = """*nat
+:OUTPUT ACCEPT [0:0]
+[1:60] -A OUTPUT -j OURS
+[1:60] -A OURS -d 10.0.0.10/32 -p tcp -m tcp --dport 80 -j MASQUERADE
+[0:0] -A OURS ! -d 10.0.0.0/24 -j ACCEPT
+[0:0] -A THEIRS -j DROP
+COMMIT
+"""
+AFTER = (BEFORE.replace("[1:60]", "[3:180]").replace("[0:0] -A OURS", "[5:300] -A OURS")
+         .replace("[0:0] -A THEIRS", "[9:9] -A THEIRS"))  # fmt: skip
+
+
+def test_rules_that_counted_are_those_that_could_have_seen_the_request():
+    more = counters.more(BEFORE, AFTER)
+    assert [one.packets for one in more] == [2, 2, 5, 9]
+    assert counters.more(AFTER, AFTER) == ()
+    found = counters.concerning(more, {OUTER})
+    assert [(one.chain, one.packets, one.bytes) for one in found] == [
+        ("OUTPUT", 2, 120), ("OURS", 2, 120),
+    ]  # fmt: skip
+
+
+def travelled(world: str = "net") -> Journey:
+    legs = journey.joined(whole().sights, MARK, named)
+    rule = '-p tcp -m comment --comment "twinstack:main the door" -j DNAT'
+    return Journey(
+        "net" if world == "net" else "docker", "flat", "/x", "http://127.0.0.1:8080/x", 200, 2,
+        120.0, 4, 11, 22, journey.steps(legs, ASKED, lambda name: name),
+        journey.rewrites(legs, ASKED), (Counted("nat", "OUTPUT", rule, 1, 60),), (),
+    )  # fmt: skip
+
+
+def test_the_text_fits_80_columns_and_says_each_step():
+    text = waterfall.side_by_side([travelled(), travelled("docker")])
+    assert max(map(len, text.splitlines())) <= 80
+    for one in travelled().steps:
+        assert one.what in text
+    assert "    1 nat OUTPUT -p tcp -j DNAT  (the door)" in text
+    assert "127.0.0.1:40000 → 127.0.0.1:8080   (the client's socket)" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("in all")]
+    assert line.split() == ["in", "all", "120", "120"]
+
+
+def test_a_stage_of_one_world_alone_has_its_place():
+    two = travelled("docker")
+    extra = replace(two.steps[3], stage="docker-proxy")
+    text = waterfall.table([travelled(), replace(two, steps=(*two.steps[:4], extra))])
+    (line,) = [line for line in text.splitlines() if line.startswith("docker-proxy")]
+    assert line.split()[1:3] == ["–", "19"]
+
+
+def test_the_picture_is_whole_and_says_what_it_shows():
+    picture = waterfall_svg.svg([travelled(), travelled("docker")])
+    assert picture.count("<rect") == 2 * (3 + len(travelled().steps))
+    assert "<title>One request's way: 120 µs in the net world and" in picture
+    assert "10.0.0.1:40000 → 10.0.0.10:80" in picture

@@ -1,0 +1,73 @@
+"""Which links are captured, by what names, in which files; and the command that does the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinstack.errors import Missing, TwinstackError
+from twinstack.observe import taps
+from twinstack.observe.taps import Wanted
+from twinstack.world import Link
+
+BRIDGE = Link("br-app", "bridge", "", "app", "")
+OUTER = Link("ve-nginx-lb", "host end", "", "app", "nginx-lb")
+INNER = Link("eth0", "inside", "/run/netns/nginx-lb", "app", "nginx-lb")
+OTHER = Link("eth0", "inside", "/run/netns/redis-cache", "app", "redis-cache")
+LINKS = (BRIDGE, OUTER, INNER, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("names", "bridges", "expected"),
+    [
+        ([], [], [BRIDGE]),
+        ([], ["app"], [BRIDGE]),
+        (["br-app"], [], [BRIDGE]),
+        (["nginx-lb"], [], [OUTER]),
+        (["ve-nginx-lb"], ["br-app"], [OUTER, BRIDGE]),
+        (["nginx-lb/eth0", "redis-cache/eth0", "nginx-lb/eth0"], [], [INNER, OTHER]),
+    ],
+)  # fmt: skip
+def test_links_are_chosen_by_what_they_are_called(
+    names: list[str], bridges: list[str], expected: list[Link]
+):
+    assert list(taps.chosen(LINKS, names, bridges)) == expected
+
+
+def test_everything_is_every_link():
+    assert taps.chosen(LINKS, everything=True) == LINKS
+    assert taps.outer(LINKS) == (OUTER,)
+
+
+@pytest.mark.parametrize(
+    ("names", "bridges", "said"),
+    [
+        (["nix"], [], "--link nix: is not there: there are br-app, nginx-lb/ve-nginx-lb, "),
+        (["eth0"], [], "--link eth0: is not there"),  # every namespace has one
+        ([], ["ve-nginx-lb"], "--bridge ve-nginx-lb: is not there: there are br-app; choose"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_named_with_what_is(names: list[str], bridges: list[str], said: str):
+    with pytest.raises(TwinstackError) as caught:
+        taps.chosen(LINKS, names, bridges)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_world_that_is_down_has_nothing_to_listen_to():
+    for choose in (taps.chosen, taps.outer):
+        with pytest.raises(Missing, match="this world is not up"):
+            choose(())
+
+
+def test_a_files_name_tells_its_link():
+    assert taps.file_name(INNER, 1, Wanted(files=1)) == "nginx-lb.eth0.pcapng"
+    assert taps.file_name(BRIDGE, 12, Wanted(files=3)) == "br-app.00012.pcapng"
+
+
+def test_the_command_that_does_the_same_enters_bounds_and_rotates(tmp_path):
+    told = taps.same_as(INNER, tmp_path, Wanted(10, 128, 5_000_000, 2))
+    assert told == (
+        "nsenter --net=/run/netns/nginx-lb dumpcap -q -i eth0 -s 128 -p -a duration:10 "
+        f"-b filesize:5000 -b files:2 -w {tmp_path}/nginx-lb.eth0.00001.pcapng"
+    )
+    whole = taps.same_as(BRIDGE, tmp_path, Wanted(0, 0, 1_000_000, 1))
+    assert whole == (f"dumpcap -q -i br-app -s 262144 -a filesize:1000 -w {tmp_path}/br-app.pcapng")

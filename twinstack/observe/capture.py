@@ -1,0 +1,228 @@
+"""Capture links of a world into a file each, until the time is up or somebody says stop.
+
+One process waits for the rings of all links, and writes each block as the kernel hands it over.
+The files are bounded, each with the newest packets; nothing that was there is written over.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from twinstack.errors import TwinstackError
+from twinstack.observe import written
+from twinstack.observe.ring import RETIRE_MS, Ring, opened
+from twinstack.observe.taps import Wanted, described, file_name, label, place
+from twinstack.world import Link, Progress
+
+#: A block that is not full comes this late at most; then nothing more does.
+_LAST_S = 2 * RETIRE_MS / 1000
+_LOOK_S = 0.5
+_SAID_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """What became of a link: `packets` and `bytes` were written, as tshark counts them.
+
+    `dropped` the kernel had no room for; `discarded` are packets in files that rotation removed,
+    `unkept` came when the only file was full. `failed`: why it ended early. `files`: those there.
+    """
+
+    link: str
+    kind: str
+    packets: int
+    bytes: int
+    dropped: int
+    discarded: int
+    unkept: int
+    failed: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A whole capture. `interrupted`: by Ctrl-C or SIGTERM, before its time was up."""
+
+    folder: str
+    seconds: float
+    interrupted: bool
+    links: tuple[Caught, ...]
+
+
+@dataclass(slots=True)
+class _Files:
+    """The files of one link, written one after the other."""
+
+    link: Link
+    folder: Path
+    wanted: Wanted
+    ring: Ring
+    kept: list[tuple[Path, int]] = field(default_factory=list)  # and its packets
+    packets: int = 0
+    bytes: int = 0
+    discarded: int = 0
+    unkept: int = 0
+    _handle: int = -1
+    _number: int = 0
+    _room: int = 0
+    _in_file: int = 0
+    _told_dropped: int = 0
+
+    def take(self, memory: memoryview, count: int, at: int) -> None:
+        """Write a block of the ring's. Raises: OSError."""
+        data, wire = written.packets(memory, count, at)
+        if len(data) > self._room and self._in_file:
+            if self.wanted.files == 1:
+                self.unkept += count
+                return
+            self.end()
+            self.begin()
+        _write(self._handle, data)
+        self._room -= len(data)
+        self._in_file += count
+        self.packets += count
+        self.bytes += wire
+
+    def begin(self) -> None:
+        """Begin a file, and remove the oldest where that is one too many. Raises: OSError."""
+        self._number += 1
+        path = self.folder / file_name(self.link, self._number, self.wanted)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._handle = os.open(path, flags, 0o600)
+        except FileExistsError as error:
+            raise TwinstackError(str(path), "is not written over", "it is there already",
+                                 "choose another folder with --out") from error  # fmt: skip
+        head = written.header(label(self.link), described(self.link), self.wanted.snap)
+        os.write(self._handle, head)
+        self._room, self._in_file = self.wanted.size - len(head), 0
+        self.kept.append((path, 0))
+        if len(self.kept) > self.wanted.files:
+            oldest, count = self.kept.pop(0)
+            oldest.unlink(missing_ok=True)
+            self.discarded += count
+
+    def end(self) -> None:
+        """End the file that is written, with what the kernel counted meanwhile."""
+        if self._handle < 0:
+            return
+        self.ring.count()
+        dropped = self.ring.dropped - self._told_dropped
+        self._told_dropped = self.ring.dropped
+        os.write(self._handle, written.statistics(time.time_ns(), self._in_file + dropped, dropped))
+        os.close(self._handle)
+        self._handle = -1
+        self.kept[-1] = (self.kept[-1][0], self._in_file)
+
+    def caught(self) -> Caught:
+        return Caught(
+            label(self.link), self.link.kind, self.packets, self.bytes, self.ring.dropped,
+            self.discarded, self.unkept, self.ring.failed, tuple(str(one) for one, _ in self.kept),
+        )  # fmt: skip
+
+
+def capture(
+    links: Sequence[Link], folder: Path, wanted: Wanted, *, progress: Progress = lambda _line: None
+) -> Captured:
+    """Capture until the time is up, Ctrl-C, or SIGTERM; the files are whole whatever happens.
+
+    Raises: Missing without root or a link; TwinstackError when a file is there already; OSError.
+    """
+    private(folder)
+    with ExitStack() as stack:
+        rings = stack.enter_context(opened([place(one) for one in links], wanted.snap))
+        files = [_Files(link, folder, wanted, ring)
+                 for link, ring in zip(links, rings, strict=True)]  # fmt: skip
+        for one in files:
+            stack.callback(one.end)
+            one.begin()
+        started = time.monotonic()
+        with _stoppable() as stopped:
+            _follow(files, started, wanted.seconds, stopped, progress)
+            seconds = time.monotonic() - started
+            for ring in rings:
+                ring.stop()
+            time.sleep(_LAST_S)  # the kernel hands over what it holds; a second Ctrl-C waits
+            for one in files:
+                one.ring.read(one.take)
+                one.end()
+        return Captured(str(folder), seconds, bool(stopped), tuple(one.caught() for one in files))
+
+
+def _follow(
+    files: Sequence[_Files], started: float, seconds: float, stopped: list[int], progress: Progress
+) -> None:
+    waiting = select.poll()
+    by_handle = {one.ring.fileno(): one for one in files}
+    for handle in by_handle:
+        waiting.register(handle, select.POLLIN | select.POLLERR)
+    said = started
+    while not stopped and by_handle:
+        now = time.monotonic()
+        left = started + seconds - now if seconds else _LOOK_S
+        if left <= 0:
+            return
+        if now - said >= _SAID_EVERY_S:
+            said = now
+            progress(_so_far(files, now - started))
+        for handle, event in waiting.poll(min(left, _LOOK_S) * 1000):
+            one = by_handle[handle]
+            one.ring.read(one.take)
+            if event & select.POLLERR:
+                one.ring.check()
+            if one.ring.failed:
+                progress(f"{label(one.link)}: {one.ring.failed}")
+                waiting.unregister(handle)
+                del by_handle[handle]
+
+
+def _so_far(files: Sequence[_Files], seconds: float) -> str:
+    for one in files:
+        one.ring.count()
+    packets, dropped = (sum(one.packets for one in files), sum(one.ring.dropped for one in files))
+    return f"{seconds:.0f} s: {packets:,} packets, {dropped:,} dropped by the kernel"
+
+
+def _write(handle: int, data: bytes) -> None:
+    done = os.write(handle, data)
+    while done < len(data):  # a signal, or a disk that is nearly full
+        done += os.write(handle, data[done:])
+
+
+def private(folder: Path) -> None:
+    """Make a folder that its owner alone may look into; one that is there stays as it is.
+
+    Raises: TwinstackError when it is none, or is a link to somewhere else; OSError.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError as error:
+        if folder.is_symlink() or not folder.is_dir():
+            raise TwinstackError(str(folder), "cannot take captures", "it is no folder",
+                                 "choose another with --out") from error  # fmt: skip
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """Turn SIGINT and SIGTERM into a note, so that a file is never left in the middle."""
+    stopped: list[int] = []
+    note = partial(_note, stopped)
+    former = {one: signal.signal(one, note) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+
+
+def _note(stopped: list[int], number: int, _frame: object) -> None:
+    stopped.append(number)

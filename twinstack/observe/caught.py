@@ -1,0 +1,84 @@
+"""What a live capture caught as text, and a live capture that ends as a report."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+from twinstack import entering
+from twinstack.observe.capture import Captured, Caught, capture
+from twinstack.observe.naming import Names
+from twinstack.observe.report import Traffic
+from twinstack.observe.sections import size
+from twinstack.observe.taps import Wanted
+from twinstack.observe.traffic import analyse
+from twinstack.plan import Plan
+from twinstack.shell import run
+from twinstack.world import Link, Progress
+
+#: Of a packet: enough for headers and the first line of an HTTP request.
+SNAP = 256
+
+
+def text(found: Captured) -> str:
+    """Write a row for each link, and what was lost."""
+    width = max(len(one.link) for one in found.links)
+    lines = [f"{'link':<{width}}  {'packets':>10}  {'bytes':>8}  {'dropped':>8}"]
+    for one in found.links:
+        lines.append(f"{one.link:<{width}}  {one.packets:>10,}  {size(one.bytes):>8}  "
+                     f"{one.dropped:>8,}{_beside(one)}")  # fmt: skip
+    packets = sum(one.packets for one in found.links)
+    files = [name for one in found.links for name in one.files]
+    stopped = ", stopped" if found.interrupted else ""
+    lines.append(f"{packets:,} packets in {found.seconds:.1f} s{stopped}; "
+                 f"{len(files)} file{'s' * (len(files) != 1)} in {found.folder}")  # fmt: skip
+    dropped = sum(one.dropped for one in found.links)
+    if dropped:
+        lines.append(f"! the kernel had no room for {dropped:,} more packets: capture fewer links, "
+                     "or less of each packet")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _beside(one: Caught) -> str:
+    said = []
+    if one.discarded:
+        said.append(f"{one.discarded:,} in files removed since")
+    if one.unkept:
+        said.append(f"{one.unkept:,} came when the file was full")
+    if one.failed:
+        said.append(one.failed)
+    return f"  ({'; '.join(said)})" if said else ""
+
+
+def listened(
+    links: Sequence[Link], plans: Sequence[Plan], seconds: float, progress: Progress
+) -> Traffic:
+    """Capture for a while into a folder that goes again, and report it.
+
+    Raises: as `capture`; Ctrl-C ends the capture early, and what was caught is reported.
+    """
+    with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as folder:
+        wanted = Wanted(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
+        caught = capture(links, Path(folder), wanted, progress=progress)
+        names = Names(plans, host_addresses(links))
+        files = [Path(name) for one in caught.links for name in one.files]
+        return analyse(files, names)
+
+
+def host_addresses(links: Sequence[Link]) -> tuple[IPv4Address | IPv6Address, ...]:
+    """List the addresses of the host that holds the bridges. Raises: StepFailed."""
+    namespaces = {one.namespace for one in links if one.kind != "inside"}
+    found: list[IPv4Address | IPv6Address] = []
+    for namespace in sorted(namespaces):
+        where = Path(namespace) if namespace else entering.OWN
+        told = run(["nsenter", f"--net={where}", "ip", "-j", "address", "show"]).stdout
+        found += [
+            ip_address(address["local"])
+            for link in json.loads(told or "[]")
+            for address in link.get("addr_info", ())
+            if address.get("scope") == "global"
+        ]
+    return tuple(found)
