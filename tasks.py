@@ -6,13 +6,13 @@ import os
 
 from invoke.collection import Collection
 
-from front import bench, check, docker, invocation, net, overlay, policy, traffic, whole
+from front import bench, check, docker, invocation, net, overlay, policy, swarm, traffic, whole
 from front.answering import collection
 
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each with the tasks of its collection.
-NOUNS = (net, docker, overlay, policy, traffic, bench, check)
+NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
 
 namespace = Collection(
     whole.clean,

@@ -31,6 +31,9 @@ from twinstack.software.roots import Roots, ensure_roots, recipe_for
 from twinstack.software.secrets import secret_path
 from twinstack.software.wheels import Software, ensure_software
 from twinstack.state import Places, read_journal
+from twinstack.swarm.teardown import down as down_swarm
+from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
+from twinstack.swarm.world import SwarmWorld, hosts_for
 from twinstack.topology import Topology, load
 from twinstack.world import UNWATCHED, Progress, Watch
 
@@ -131,6 +134,14 @@ class Stack:
         plan = self.plan(shape or self.docker_shape(), limited=limited, policy=policy, edge=edge)
         return DockerWorld(plan, repository=self.repository)
 
+    def swarm(
+        self, shape: str | None = None, count: int | None = None, *, limited: bool = True
+    ) -> SwarmWorld:
+        """Give the Swarm; the number of its hosts, if not said, is that of those there are."""
+        plan, spec = self.plan(shape or SWARM_SHAPE, limited=limited), self.topology().hosts
+        hosts = hosts_for(self.instance, spec, count)
+        return SwarmWorld(plan, hosts, spec.underlay, repository=self.repository)
+
     def net_shape(self) -> str | None:
         """Tell the shape of the namespace world that is up, or None."""
         return read_journal(Places(self.instance)).shape
@@ -163,17 +174,17 @@ class Stack:
         return Places(self.instance).lib / "secrets"
 
     def clean(self, progress: Progress) -> tuple[str, ...]:
-        """Remove both worlds, their data and images, and what was built for them; name it all.
+        """Remove all worlds, their data and images, and what was built for them; name it all.
 
         Needs no topology. Software that other instances use stays.
         Raises: Locked; SeveralFailed after everything else was removed.
         """
         removed: list[str] = []
         failures: list[Exception] = []
-        for clean in (overlays.down, namespaces.clean, clean_docker):
+        for clean in (overlays.down, down_swarm, namespaces.clean, clean_docker):
             try:
                 removed += clean(self.instance, progress=progress)
-            except Exception as error:  # the other world is to be cleaned all the same
+            except Exception as error:  # the others are to be cleaned all the same
                 failures.append(error)
         if not failures:
             removed += remove_software(self.repository)

@@ -57,7 +57,7 @@ def from_environment(service: str, environ: Mapping[str, str] | None = None) -> 
     return Settings(
         service=name,
         replica=env.get("TWINSTACK_REPLICA", name),
-        address=env.get("TWINSTACK_ADDRESS", "") or _own_address(),
+        address=env.get("TWINSTACK_ADDRESS", "") or _own_address(env.get("TWINSTACK_TOWARDS", "")),
         port=_integer(env, "TWINSTACK_PORT", 5000, 1, 65535),
         registry_url=env.get("REGISTRY_URL", "http://service-registry:8500"),
         redis_host=env.get("REDIS_HOST", "redis-cache"),
@@ -84,9 +84,17 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     return int(text)
 
 
-def _own_address() -> str:
-    """Give the address that this host's name stands for, as peers would see it."""
+def _own_address(towards: str) -> str:
+    """Give the address by which peers reach us: the one that leads `towards` an address of theirs.
+
+    Without it, what this host's name stands for. Nothing is sent: connecting a UDP socket only
+    asks the routes.
+    """
     try:
+        if towards:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+                asking.connect((towards, 9))
+                return str(asking.getsockname()[0])
         return socket.gethostbyname(socket.gethostname())
     except OSError:
         return "127.0.0.1"

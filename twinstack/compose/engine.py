@@ -322,6 +322,7 @@ def _settings(place: EnginePlace, token: str) -> dict[str, object]:
             {"base": "192.168.224.0/20", "size": 24},
         ],
         "log-level": "warn",
+        **dict(place.settings),
     }
 
 

@@ -88,12 +88,17 @@ def remove_own(places: Places, *, data: bool = True) -> list[str]:
     """Remove what nobody shares: processes it left, its directories and cgroups; name them."""
     removed = list(_end_orphans(places))
     for root in (places.exec_root, places.data_root):
-        for point in sorted(mounts_beneath(root), key=len, reverse=True):
-            run(["umount", "--lazy", point], check=False)
+        unmount_beneath(root)
         if (data or root != places.data_root) and remove_tree(root):
             removed.append(f"engine: {root}")
     _remove_cgroups(places.cgroup_parent)
     return removed
+
+
+def unmount_beneath(root: Path) -> None:
+    """Let go of what is mounted at or beneath a directory of an engine's own."""
+    for point in sorted(mounts_beneath(root), key=len, reverse=True):
+        run(["umount", "--lazy", point], check=False)
 
 
 def restore(before: Before, places: Places) -> list[str]:
@@ -116,10 +121,15 @@ def restore(before: Before, places: Places) -> list[str]:
         if now is not None and now != wanted:
             run([*places.prefix, "tee", f"/proc/sys/{name}"], stdin=wanted)
             removed.append(f"engine: sysctl {name.replace('/', '.')} is {wanted} again")
+    restore_files(before)
+    return removed
+
+
+def restore_files(before: Before) -> None:
+    """Remove the files that every engine of the host shares, if they were not there before."""
     for file in _FILES:
         if str(file) not in before.files and file.exists():
             file.unlink() if file.is_file() else _rmdir(file)
-    return removed
 
 
 def undo_script(before: str, now: str) -> str:

@@ -18,6 +18,7 @@ class EnginePlace:
     `prefix` is put before its command (`nsenter --net=…` for one in a network namespace).
     `by_environment`: DOCKER_HOST and its like lead to it when they are set. What a token is
     given to belongs to one engine alone; "" stands for one that an older release started.
+    `settings` are further ones of its configuration file.
     """
 
     socket: Path
@@ -26,6 +27,7 @@ class EnginePlace:
     cgroup_parent: str
     prefix: tuple[str, ...] = ()
     by_environment: bool = False
+    settings: tuple[tuple[str, object], ...] = ()
 
     @property
     def log(self) -> Path:

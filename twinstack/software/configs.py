@@ -38,8 +38,12 @@ def configuration_of(plan: Plan, replica: Replica) -> Mapping[str, str]:
     return {}
 
 
-def nginx_conf(plan: Plan, replica: Replica) -> str:
-    """Render the load balancer's configuration: it leads to every replica that it may reach."""
+def nginx_conf(plan: Plan, replica: Replica, resolver: str | None = None) -> str:
+    """Render the load balancer's configuration: it leads to every replica that it may reach.
+
+    With a `resolver` it asks there for the service's name again and again: its replicas have no
+    addresses that stay.
+    """
     reached = {flow.destination for flow in plan.flows if flow.source == replica.service}
     gateways = [one for one in plan.replicas if one.service in reached]
     return render(
@@ -48,6 +52,7 @@ def nginx_conf(plan: Plan, replica: Replica) -> str:
         port=replica.port,
         workers=replica.workers,
         gateways=gateways,
+        resolver=resolver,
     )
 
 

@@ -1,0 +1,146 @@
+"""Membership: make the cluster, join and leave it, and look at its nodes, services and tasks."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Any
+
+import docker
+from docker.errors import APIError
+
+from twinstack.compose.render import DIGEST_LABEL, INSTANCE_LABEL
+from twinstack.swarm.facts import MemberFacts, Membership, TaskFacts
+from twinstack.swarm.nodes import Node, stack_name
+
+PORT = 2377
+#: A node that has not been heard of for three of these is down. Docker's own choice is 5 s.
+HEARTBEAT_S = 2
+_NS = 1_000_000_000
+#: What an engine answers that manages nothing, or not yet again after its start.
+_NO_MANAGER = frozenset({406, 503})
+_RUNS = frozenset({"running", "ready"})
+
+
+def init(client: docker.DockerClient, node: Node, pool: str) -> None:
+    """Make a cluster with this node as its manager.
+
+    Same as: docker swarm init --advertise-addr A --default-addr-pool P --dispatcher-heartbeat 2s.
+    """
+    client.swarm.init(
+        advertise_addr=str(node.address), listen_addr=f"{node.address}:{PORT}",
+        data_path_addr=str(node.address), default_addr_pool=[pool],
+        subnet_size=IPv4Network(pool).max_prefixlen - 8,
+        dispatcher_heartbeat_period=HEARTBEAT_S * _NS, task_history_retention_limit=1,
+    )  # fmt: skip
+
+
+def join(manager: docker.DockerClient, client: docker.DockerClient, node: Node) -> None:
+    """Join the manager's cluster as a worker. Same as: docker swarm join --token T MANAGER."""
+    manager.swarm.reload()
+    told = manager.info()["Swarm"]
+    client.swarm.join(
+        remote_addrs=[f"{told['NodeAddr']}:{PORT}"],
+        join_token=manager.swarm.attrs["JoinTokens"]["Worker"],
+        listen_addr=f"{node.address}:{PORT}", advertise_addr=str(node.address),
+        data_path_addr=str(node.address),
+    )  # fmt: skip
+
+
+def leave(client: docker.DockerClient) -> None:
+    """Forget a cluster. Same as: docker swarm leave --force."""
+    client.swarm.leave(force=True)
+
+
+def forget(manager: docker.DockerClient, name: str) -> None:
+    """Let the manager forget a node. Same as: docker node rm --force NODE."""
+    for member in members(manager):
+        if member.name == name:
+            manager.api.remove_node(member.identity, force=True)
+
+
+def membership(
+    client: docker.DockerClient, members: tuple[MemberFacts, ...], *, manager: bool
+) -> Membership:
+    """Say whether a node is in the cluster of these members."""
+    told = client.info()["Swarm"]
+    if told["LocalNodeState"] == "inactive":
+        return "none"
+    if manager:
+        return "this cluster" if told.get("ControlAvailable") else "another"
+    known = {one.identity for one in members}
+    return "this cluster" if told.get("NodeID") in known else "another"
+
+
+def members(client: docker.DockerClient) -> tuple[MemberFacts, ...]:
+    """List the nodes as the manager sees them; () where it manages none."""
+    try:
+        found = client.api.nodes()
+    except APIError as error:
+        if error.status_code in _NO_MANAGER:
+            return ()
+        raise
+    told = (
+        MemberFacts(
+            identity=str(one["ID"]),
+            name=str(one["Description"].get("Hostname", "")),
+            manager=one["Spec"]["Role"] == "manager",
+            ready=one["Status"]["State"] == "ready",
+            address=str(one["Status"].get("Addr", "")),
+        )
+        for one in found
+    )
+    return tuple(sorted(told, key=lambda one: (not one.manager, one.name, not one.ready)))
+
+
+def services(client: docker.DockerClient, instance: str) -> dict[str, dict[str, Any]]:
+    """Give the services of ours by their names, as the manager tells them."""
+    try:
+        found: list[dict[str, Any]] = client.api.services(  # type: ignore[no-untyped-call]
+            filters={"label": f"{INSTANCE_LABEL}={instance}"}
+        )
+    except APIError as error:
+        if error.status_code in _NO_MANAGER:
+            return {}
+        raise
+    prefix = f"{stack_name(instance)}_"
+    return {str(one["Spec"]["Name"]).removeprefix(prefix): one for one in found}
+
+
+def digest_of(service: dict[str, Any]) -> str:
+    """Give the digest of the file that a service was deployed from."""
+    return str(service["Spec"].get("Labels", {}).get(DIGEST_LABEL, ""))
+
+
+def tasks(
+    client: docker.DockerClient, known: tuple[MemberFacts, ...], found: dict[str, dict[str, Any]]
+) -> tuple[TaskFacts, ...]:
+    """List the tasks of services that Swarm wants to run, those it is preparing too."""
+    by_id = {one["ID"]: (name, one) for name, one in found.items()}
+    hosts = {one.identity: one.name for one in known}
+    listed: list[dict[str, Any]] = client.api.tasks()  # type: ignore[no-untyped-call]
+    told = [
+        _task(one, *by_id[one["ServiceID"]], hosts)
+        for one in listed
+        if one.get("ServiceID") in by_id and one["DesiredState"] in _RUNS
+    ]
+    return tuple(sorted(told, key=lambda one: (one.service, one.slot, one.node, one.state)))
+
+
+def _task(
+    told: dict[str, Any], name: str, service: dict[str, Any], hosts: dict[str, str]
+) -> TaskFacts:
+    status = told["Status"]
+    attached = told.get("NetworksAttachments") or []
+    return TaskFacts(
+        service=name,
+        slot=int(told.get("Slot", 0)),
+        node=hosts.get(told.get("NodeID", ""), ""),
+        state=str(status["State"]),
+        wanted=str(told["DesiredState"]),
+        addresses=tuple(
+            str(address).partition("/")[0] for one in attached for address in one["Addresses"] or ()
+        ),
+        detail=str(status.get("Err", "")),
+        container=str((status.get("ContainerStatus") or {}).get("ContainerID", "")),
+        current=told["Spec"]["ContainerSpec"] == service["Spec"]["TaskTemplate"]["ContainerSpec"],
+    )
