@@ -6,7 +6,19 @@ import os
 
 from invoke.collection import Collection
 
-from front import bench, check, docker, invocation, net, overlay, policy, swarm, traffic, whole
+from front import (
+    bench,
+    check,
+    docker,
+    invocation,
+    live,
+    net,
+    overlay,
+    policy,
+    swarm,
+    traffic,
+    whole,
+)
 from front.answering import collection
 
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
@@ -17,5 +29,7 @@ NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
 namespace = Collection(
     whole.clean,
     whole.doctor,
+    live.health,
+    live.dashboard,
     *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in NOUNS),
 )

@@ -10,6 +10,7 @@ import ctypes
 import os
 import pickle
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -65,6 +66,20 @@ def _call(name: str, *arguments: int) -> None:
 def fresh() -> None:
     """Leave for a network namespace of one's own. Same as: unshare --net."""
     _call("unshare", _CLONE_NEWNET)
+
+
+def stream_in(namespace: Path) -> socket.socket:
+    """Make a TCP socket that belongs to another namespace, and come back to our own.
+
+    For a child with one thread: on the way the thread is in the other namespace. The socket keeps
+    that namespace from going until it is closed. Raises: OSError.
+    """
+    with open(OWN, "rb") as own, open(namespace, "rb") as other:
+        _call("setns", other.fileno(), _CLONE_NEWNET)
+        try:
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        finally:
+            _call("setns", own.fileno(), _CLONE_NEWNET)
 
 
 def start(

@@ -149,6 +149,9 @@ class World(Protocol):
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
 
+    def mains(self) -> dict[str, int]:
+        """Give the main process of each replica that runs, as the host sees it; probes nothing."""
+
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds, from its cgroup."""
 

@@ -191,9 +191,11 @@ class Connection(asyncio.Protocol):
 
 
 class Upstream:
-    """One address, and the connections to it that are kept."""
+    """One address, the connections to it that are kept, and what came of asking it so far."""
 
-    __slots__ = ("host", "idle", "name", "port", "shunned_until")
+    __slots__ = (
+        "answers", "busy_s", "failures", "host", "idle", "name", "port", "shunned_until",
+    )  # fmt: skip
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self.name = name
@@ -201,6 +203,9 @@ class Upstream:
         self.port = port
         self.idle: list[Connection] = []
         self.shunned_until = 0.0
+        self.answers = 0
+        self.failures = 0
+        self.busy_s = 0.0
 
     def take(self) -> Connection | None:
         """Take the connection that was used last: the likeliest to be alive."""

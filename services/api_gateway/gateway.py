@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from services.api_gateway import messages, routes
+from services.api_gateway import counts, messages, routes
 from services.api_gateway.client import (
     Answer,
     Client,
@@ -25,6 +25,7 @@ from services.api_gateway.client import (
     Upstream,
     UpstreamError,
 )
+from services.api_gateway.counts import Counts
 from services.api_gateway.discovery import Directory
 from services.common.logs import Log
 from services.common.request_id import RequestIds
@@ -65,6 +66,7 @@ class Gateway:
         self._log = log
         self._ids = RequestIds()
         self._in_flight = 0
+        self._counts = Counts()
         self._started = time.monotonic()
         self._client: Client
         self._loop: asyncio.AbstractEventLoop
@@ -90,10 +92,18 @@ class Gateway:
         request_id = self._ids.accept(None if given is None else given.decode("latin-1"))
         raw_id = request_id.encode()
         upstream: Upstream | None = None
+        counted = True
         self._in_flight += 1
         try:
             if scope["raw_path"] == b"/health":
+                counted = False
                 status, out, body = self._health(method, raw_id)
+            elif counts.is_asked(scope["raw_path"], scope["client"]):
+                counted = False
+                body = self._counts.body(
+                    self.directory.rotations, time.monotonic(), in_flight=self._in_flight
+                )
+                status, out = 200, self._own_headers(raw_id, body)
             else:
                 answer, upstream = await self._pass_on(scope, receive, request_id)
                 status, body = answer.status, answer.body
@@ -112,9 +122,11 @@ class Gateway:
             self._in_flight -= 1
         await send({"type": "http.response.start", "status": status, "headers": out})
         await send({"type": "http.response.body", "body": body})
+        took_s = time.perf_counter() - started
+        if counted:
+            self._counts.add(status, took_s)
         if self._log.requests:
             via = upstream.name if upstream else None
-            took_s = time.perf_counter() - started
             self._log.request(request_id, method, scope["path"], status, took_s, upstream=via)
 
     async def _pass_on(
@@ -167,6 +179,7 @@ class Gateway:
             if upstream is None:
                 break
             tried.append(upstream)
+            asked = time.perf_counter()
             try:
                 try:
                     answer = await self._client.exchange(
@@ -180,18 +193,23 @@ class Gateway:
                     )
             except ConnectFailed as error:  # Nothing was sent: anybody else may be asked.
                 self.directory.shun(upstream, str(error))
+                upstream.failures += 1
                 failure = error
                 continue
             except TimedOut as error:
                 self.directory.shun(upstream, str(error))
+                upstream.failures += 1
                 failure = error
                 break
             except UpstreamError as error:
+                upstream.failures += 1
                 failure = error
                 if idempotent and len(tried) < 2:
                     continue
                 break
             upstream.shunned_until = 0.0
+            upstream.answers += 1
+            upstream.busy_s += time.perf_counter() - asked
             return answer, upstream
         raise self._failed(service, failure, tried, request_id)
 

@@ -72,6 +72,9 @@ class FakeWorld:
     def processes(self) -> tuple[Process, ...]:
         return (Process(os.getpid(), "nginx-lb", "pytest"),)
 
+    def mains(self) -> dict[str, int]:
+        return {"nginx-lb": os.getpid()}
+
     def cpu_us(self) -> dict[str, int]:
         return {"nginx-lb": int(time.process_time() * 1e6)}
 

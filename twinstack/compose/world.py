@@ -168,6 +168,11 @@ class DockerWorld:
             for pid in cgroups.members(main)
         )
 
+    @told("docker.mains", reading=True)
+    def mains(self) -> dict[str, int]:
+        """Ask the engine for the main process of each container that runs."""
+        return self._pids()
+
     @told("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds, from its cgroup."""

@@ -274,6 +274,14 @@ class NamespaceWorld:
             for pid in cgroups.processes(self.plan.instance, replica.name, layout)
         )
 
+    def mains(self) -> dict[str, int]:
+        """Ask the supervisor for the process of each replica that runs."""
+        if read_journal(self._places).shape is None:
+            return {}
+        known = {replica.name for replica in self.plan.replicas}  # others serve the world itself
+        _, told = supervisor.observe(self._places)
+        return {one.replica: one.pid for one in told if one.pid and one.replica in known}
+
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds."""
         layout = cgroups.read_layout()

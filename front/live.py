@@ -1,0 +1,83 @@
+"""The tasks that watch worlds while they run: in the terminal, and as a page."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+
+from invoke.context import Context
+
+from bench import bounds
+from front.answering import JSON, answer, checking, end, guarded, root, say, task
+from twinstack import stack
+from twinstack.errors import TwinstackError
+from twinstack.observe.live.watcher import Give
+from twinstack.plan import Plan
+from twinstack.topology import WorldName
+
+#: Two samples give rates; the first look takes a while on a busy machine.
+_FIRST_LOOK_S = 8.0
+BOTH: tuple[WorldName, ...] = ("net", "docker")
+
+
+def givers(here: stack.Stack, world: str = "both") -> Mapping[WorldName, Give]:
+    """Give what gives each world that is meant, as it runs, or None. Raises: TwinstackError."""
+    if world not in {"both", *BOTH}:
+        raise TwinstackError(
+            "--world", f"cannot be {world}", "it is net, docker or both", "choose one"
+        )
+    found: dict[WorldName, Give] = {}
+    if world in {"both", "net"}:
+        found["net"] = lambda: here.net(shape) if (shape := here.net_shape()) else None
+    if world in {"both", "docker"}:
+        found["docker"] = lambda: (
+            here.docker(shape, policy=True) if (shape := here.docker_shape()) else None
+        )
+    return found
+
+
+def plans(here: stack.Stack) -> dict[WorldName, Plan | None]:
+    """Give the plan of each world that is up, as it runs now; None of one that is not."""
+    found: dict[WorldName, Plan | None] = {}
+    for name, give in givers(here).items():
+        try:
+            world = give()
+        except TwinstackError:  # the page says of each world what its watcher says
+            world = None
+        found[name] = world.plan if world else None
+    return found
+
+
+@task(help={"world": "net, docker or both", "once": "look once and end", **JSON})
+@checking
+def health(_: Context, world: str = "both", once: bool = False, json: bool = False) -> None:
+    """Show how everything does, live; exits 1 when something is down, 2 when nothing is up."""
+    from twinstack.observe.live import feed, table, words
+
+    chosen = givers(stack.from_environment(), world)
+    root("health")
+    with feed.watching(chosen) as found:
+        first = found.whole(_FIRST_LOOK_S, samples=2)
+        if not (once or json) and sys.stdout.isatty():
+            table.show(found)
+        latest = found.latest() if not (once or json) else first
+        documents = [latest[name].document for name in chosen if name in latest]
+    if once or json or not sys.stdout.isatty():
+        width = max(shutil.get_terminal_size().columns, 80)
+        answer(json, {"worlds": documents}, table.text(documents, width))
+    end(words.exit_code(documents))
+
+
+@task(help={"port": "of the loopback to listen on; 0 takes any that is free"})
+@guarded
+def dashboard(_: Context, port: int = 7700) -> None:
+    """Serve a page that shows both worlds live, on this machine alone; Ctrl-C ends it."""
+    from twinstack.observe.board import server
+    from twinstack.observe.live import feed
+
+    here = stack.from_environment()
+    bounds.within("port", port, 0, 65535, "it is a port")
+    root("dashboard")
+    with feed.watching(givers(here)) as found:
+        server.serve(found, lambda: plans(here), here.repository, port, say)

@@ -1,0 +1,281 @@
+// Keep the page at what the server tells. Text is only ever set as text, never as markup.
+"use strict";
+
+const KEPT = 180;
+const SVG = "http://www.w3.org/2000/svg";
+// Each state has a shape too: a disc, a triangle, a square, a ring.
+const SHAPES = {
+  up: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0",
+  degraded: "M0-6L6 5L-6 5Z",
+  down: "M-5-5H5V5H-5Z",
+  absent: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0M-3 0a3 3 0 1 1 6 0a3 3 0 1 1-6 0",
+};
+const LETTERS = { up: "u", degraded: "g", down: "d", absent: "a" };
+
+const rates = {};
+const states = {};
+let heard = 0;
+
+const known = (value) => value !== null && value !== undefined;
+const number = (value) =>
+  !known(value) ? "–" : value >= 10 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
+const time = (value) =>
+  !known(value) ? "–" : (value >= 100 ? value.toFixed(0) : value.toFixed(1)) + " ms";
+const part = (value, limit) =>
+  !known(value) ? "–" : limit ? Math.round((100 * value) / limit) + " %" : "no limit";
+function size(value) {
+  if (!known(value)) return "–";
+  for (const unit of ["B", "kB", "MB"]) {
+    if (value < 1000) return (value >= 100 || unit === "B" ? value.toFixed(0) : value.toFixed(1)) + " " + unit;
+    value /= 1000;
+  }
+  return value.toFixed(1) + " GB";
+}
+
+function put(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+function mark(element, name, value) {
+  if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+function of(root, name) {
+  return root.querySelector(`[data-of="${name}"]`);
+}
+function cell(text, kind) {
+  const made = document.createElement("td");
+  made.textContent = text;
+  if (kind) made.className = kind;
+  return made;
+}
+function rowHead(text) {
+  const made = document.createElement("th");
+  made.scope = "row";
+  made.textContent = text;
+  return made;
+}
+// Rows are made anew only when what they say changed.
+function fill(body, rows, nothing) {
+  const said = JSON.stringify(rows);
+  if (!body || body.dataset.said === said) return;
+  body.dataset.said = said;
+  const made = rows.map((row) => {
+    const line = document.createElement("tr");
+    line.append(rowHead(row.name));
+    if ("share" in row) {
+      const share = cell("");
+      const meter = document.createElement("meter");
+      meter.max = 1;
+      meter.value = row.share;
+      meter.setAttribute("aria-label", "share of " + row.name);
+      share.append(meter, " " + Math.round(row.share * 100) + " %");
+      line.append(share);
+    } else {
+      line.append(cell(row.middle));
+    }
+    line.append(cell(row.last, "number"));
+    return line;
+  });
+  if (!made.length) {
+    const line = document.createElement("tr");
+    const only = cell(nothing);
+    only.colSpan = 3;
+    line.append(only);
+    made.push(line);
+  }
+  body.replaceChildren(...made);
+}
+
+function strip(svg, letters) {
+  if (!svg || svg.dataset.said === letters) return;
+  svg.dataset.said = letters;
+  const made = [];
+  const begin = KEPT - letters.length;
+  for (let start = 0; start < letters.length; ) {
+    let end = start;
+    while (end < letters.length && letters[end] === letters[start]) end++;
+    const bar = document.createElementNS(SVG, "rect");
+    bar.setAttribute("class", letters[start]);
+    bar.setAttribute("x", begin + start);
+    // A second of being down must show on a narrow strip too.
+    bar.setAttribute("width", letters[start] === "d" ? Math.max(end - start, 3) : end - start);
+    bar.setAttribute("height", 12);
+    made.push(bar);
+    start = end;
+  }
+  made.sort((a, b) => (a.getAttribute("class") === "d") - (b.getAttribute("class") === "d"));
+  svg.replaceChildren(...made);
+}
+
+function curve(section, name) {
+  const values = (rates[name] || []).map((one) => one[1] || 0);
+  const highest = Math.max(1, ...values);
+  const begin = KEPT - values.length;
+  const points = values.map((value, place) => `${begin + place} ${(39 - (37 * value) / highest).toFixed(1)}`);
+  const last = begin + values.length - 1;
+  mark(of(section, "curve"), "d", values.length > 1 ? `M${begin} 40L${points.join("L")}L${last} 40Z` : "");
+  put(of(section, "highest"), number(values.length ? Math.max(...values) : null));
+}
+
+function verdict(section, world) {
+  const said = of(section, "verdict");
+  if (!world.up) {
+    put(said, world.trouble ? "not up: " + world.trouble : `not up: invoke ${world.world}.up`);
+    mark(said, "data-state", "absent");
+    return;
+  }
+  const ill = world.replicas.filter((one) => one.state !== "up");
+  const state = ill.some((one) => one.state !== "degraded") ? "down" : ill.length ? "degraded" : "up";
+  const names = ill.map((one) => `${one.name} is ${one.state}` + (one.detail ? ` (${one.detail})` : ""));
+  put(said, ill.length ? names.join("; ") : `all ${world.replicas.length} are up`);
+  mark(said, "data-state", state);
+}
+
+function replicas(section, world) {
+  const into = {};
+  for (const edge of world.edges) {
+    const both = into[edge.destination];
+    into[edge.destination] = both && known(both.rate) && known(edge.rate)
+      ? { rate: both.rate + edge.rate, mean_ms: Math.max(both.mean_ms || 0, edge.mean_ms || 0) } : edge;
+  }
+  const seen = states[world.world];
+  for (const one of world.replicas) {
+    const edge = into[one.name] || { rate: null, mean_ms: null };
+    const node = section.querySelector(`[data-node="${one.name}"]`);
+    if (node) {
+      mark(node, "data-state", one.state);
+      mark(node.querySelector(".sign"), "d", SHAPES[one.state]);
+      put(node.querySelector(".word"), one.state);
+      put(of(node, "flow-rate"), known(edge.rate) ? number(edge.rate) + "/s" : "");
+      put(of(node, "flow-mean"), known(edge.mean_ms) ? time(edge.mean_ms) : "");
+    }
+    const row = section.querySelector(`[data-row="${one.name}"]`);
+    if (!row) continue;
+    mark(row, "data-state", one.state);
+    mark(row.querySelector("svg.sign path"), "d", SHAPES[one.state]);
+    put(of(row, "state"), one.state);
+    put(of(row, "rate"), number(edge.rate));
+    put(of(row, "mean"), time(edge.mean_ms));
+    put(of(row, "cpus"), known(one.cpus) ? one.cpus.toFixed(2) : "–");
+    put(of(row, "cpu-part"), part(one.cpus, one.cpu_limit));
+    put(of(row, "throttled"), part(one.throttled, 1));
+    put(of(row, "memory"), size(one.memory_bytes));
+    put(of(row, "memory-part"), part(one.memory_bytes, one.memory_limit));
+    put(of(row, "in"), size(one.in_bytes_per_s) + "/s");
+    put(of(row, "out"), size(one.out_bytes_per_s) + "/s");
+    const letters = seen[one.name] || "";
+    strip(row.querySelector(".strip"), letters);
+    const up = [...letters].filter((letter) => letter === "u" || letter === "g").length;
+    put(of(row, "uptime"), letters ? `${Math.floor((100 * up) / letters.length)} % up` : "");
+  }
+  const bad = new Set(world.replicas.filter((one) => one.state === "down").map((one) => one.name));
+  const busy = new Set(world.edges.filter((one) => one.rate > 0.5).map((one) => `${one.source} ${one.destination}`));
+  for (const line of section.querySelectorAll("[data-line]")) {
+    const target = line.dataset.line.split(" ")[1];
+    mark(line, "data-cut", bad.has(target) ? "yes" : "no");
+    mark(line, "data-busy", busy.has(line.dataset.line) ? "yes" : "no");
+  }
+}
+
+function show(world) {
+  const section = document.getElementById(world.world);
+  if (!section) return;
+  if ((world.up ? world.key : "") !== section.dataset.key && !world.trouble) {
+    again(); // another topology runs than the one that is drawn
+    return;
+  }
+  verdict(section, world);
+  if (!section.dataset.key) return;
+  put(of(section, "rate"), number(world.rate));
+  put(of(section, "mean"), time(world.mean_ms));
+  put(of(section, "failed"), number(world.failed_per_s));
+  put(of(section, "cpus"), known(world.cpus) ? world.cpus.toFixed(2) : "–");
+  put(of(section, "memory"), size(world.memory_bytes));
+  put(of(section, "conntrack"), known(world.conntrack) ? number(world.conntrack) : "–");
+  curve(section, world.world);
+  replicas(section, world);
+  fill(of(section, "balance"), world.balance.map((one) =>
+    ({ name: one.instance, share: Math.round(one.part * 100) / 100, last: number(one.rate) })), "nothing yet");
+  fill(of(section, "registry"), (world.registry || []).map((one) =>
+    ({ name: one.instance, middle: `${one.address}:${one.port}`, last: Math.ceil(one.expires_in_s) + " s" })),
+    world.registry ? "nobody is registered" : "the registry does not answer");
+  put(of(section, "ejected"), world.ejected.join(", ") || "nobody");
+}
+
+// A page that does not fit what runs is fetched anew, but never in a tight loop.
+function again() {
+  const last = Number(sessionStorage.getItem("again") || 0);
+  if (Date.now() - last > 3000) {
+    sessionStorage.setItem("again", Date.now());
+    location.reload();
+  }
+}
+
+function happened(events) {
+  const list = document.getElementById("events");
+  for (const one of events) {
+    const item = document.createElement("li");
+    const when = document.createElement("time");
+    const moment = new Date(one.at * 1000);
+    when.dateTime = moment.toISOString();
+    when.textContent = moment.toLocaleTimeString("en-GB");
+    const kind = document.createElement("span");
+    kind.className = one.good ? "good" : "bad";
+    kind.textContent = one.kind;
+    item.append(when, ` ${one.world} `, kind, ` ${one.replica}: ${one.text}`);
+    list.prepend(item);
+  }
+  while (list.children.length > 60) list.lastChild.remove();
+  document.getElementById("no-events").hidden = list.children.length > 0;
+}
+
+function take(world) {
+  const seen = (states[world.world] ||= {});
+  const rate = (rates[world.world] ||= []);
+  rate.push([world.at, world.rate, world.mean_ms]);
+  if (rate.length > KEPT) rate.shift();
+  for (const one of world.replicas) {
+    seen[one.name] = ((seen[one.name] || "") + LETTERS[one.state]).slice(-KEPT);
+  }
+}
+
+function said(text, state) {
+  const link = document.getElementById("link");
+  put(link, text);
+  mark(link, "data-state", state);
+}
+
+function connect() {
+  const source = new EventSource("/events");
+  let newest = {};
+  source.addEventListener("history", (event) => {
+    const history = JSON.parse(event.data);
+    newest = {};
+    for (const [name, found] of Object.entries(history.rates)) {
+      rates[name] = found;
+      newest[name] = found.length ? found[found.length - 1][0] : 0;
+    }
+    Object.assign(states, history.states);
+    document.getElementById("events").replaceChildren();
+    happened(history.events);
+  });
+  source.addEventListener("sample", (event) => {
+    const world = JSON.parse(event.data);
+    heard = Date.now();
+    said("live", "live");
+    if (world.at > (newest[world.world] || 0)) {
+      take(world);
+      happened(world.events.map((one) => ({ world: world.world, ...one })));
+    }
+    show(world);
+  });
+  source.addEventListener("error", () => {
+    said("the connection is lost: what is shown is old; trying again", "lost");
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+  });
+}
+
+// A connection that is open and silent is as bad as none.
+setInterval(() => {
+  if (heard && Date.now() - heard > 8000) said("nothing heard for a while: what is shown is old", "lost");
+}, 2000);
+connect();

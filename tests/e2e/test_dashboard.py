@@ -1,0 +1,147 @@
+"""The dashboard in a real browser: what dies turns red and is green again; all can read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e import browser as b
+from tests.sandbox import Sandbox, eventually
+
+pytestmark = pytest.mark.e2e
+
+#: Remember what a node shows, each time its state changes: a red second is soon over.
+REMEMBER = """name => {
+  const node = document.querySelector(`#net [data-node="${name}"]`);
+  window.shown = [];
+  new MutationObserver(() => window.shown.push([
+    node.dataset.state, node.querySelector(".word").textContent,
+    node.querySelector(".sign").getAttribute("d"),
+    getComputedStyle(node.querySelector("rect")).stroke,
+  ])).observe(node, {attributes: true, attributeFilter: ["data-state"]});
+}"""
+RED, GREEN = "rgb(179, 38, 30)", "rgb(23, 102, 58)"
+
+
+@pytest.fixture(scope="module")
+def address(flat: Sandbox) -> Iterator[str]:
+    with b.served(flat) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium(flat: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with b.chromium(flat, tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+def latest(flat: Sandbox, address: str) -> dict[str, object]:
+    told: dict[str, object] = json.loads(flat.fetch(f"{address}latest.json"))["net"]
+    return told
+
+
+def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
+    flat: Sandbox, address: str, chromium: Browser
+) -> None:
+    name = "product-service-2"
+    with b.looking(chromium, address) as look:
+        look.await_all_up("net")
+        assert look.page.inner_text('#docker [data-of="verdict"]') == "not up: invoke docker.up"
+        look.page.evaluate(REMEMBER, name)
+        pid = flat.status()[name]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        killed_s = time.monotonic()
+        look.await_state("net", name, "down", 3)
+        assert time.monotonic() - killed_s < 3
+        look.await_all_up("net")
+        red, *_, green = look.page.evaluate("window.shown")
+        # Not by colour alone: a word, and another shape.
+        assert red == ["down", "down", "M-5-5H5V5H-5Z", RED]
+        assert green[:2] + green[3:] == ["up", "up", GREEN]
+        told = look.page.inner_text("#events")
+        assert f"death {name}: its process" in told
+        assert f"well {name}: is up" in told
+        strip = look.page.locator(f'#net [data-row="{name}"] .strip rect.d')
+        assert strip.count() == 1
+
+
+def test_requests_at_the_door_are_counted_exactly(flat: Sandbox, address: str) -> None:
+    def total() -> int:
+        found = latest(flat, address)["total"]
+        assert isinstance(found, int)
+        return found
+
+    before = total()
+    for _ in range(7):
+        flat.fetch("http://10.0.0.10/api/products")
+    eventually(lambda: total() == before + 7, within_s=5)
+    time.sleep(2.2)  # the watcher's own questions are no requests
+    assert total() == before + 7
+
+
+def test_nobody_is_kept_out(address: str, chromium: Browser) -> None:
+    for size, scheme in ((b.DESK, "light"), (b.PHONE, "dark")):
+        with b.looking(chromium, address, size, scheme) as look:
+            look.await_all_up("net")
+            assert look.grave() == []
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(address: str, chromium: Browser) -> None:
+    with b.looking(chromium, address, b.PHONE) as look:
+        look.await_all_up("net")
+        assert look.page.evaluate("document.documentElement.scrollWidth") <= b.PHONE[0]
+
+
+def test_the_keyboard_reaches_everything_in_order(address: str, chromium: Browser) -> None:
+    with b.looking(chromium, address) as look:
+        look.await_all_up("net")
+        order = []
+        for _ in range(10):
+            look.page.keyboard.press("Tab")
+            order.append(look.page.evaluate(
+                "(document.activeElement.getAttribute('href')"
+                " || document.activeElement.getAttribute('aria-labelledby'))"
+            ))  # fmt: skip
+        assert order == [
+            "#main", "#net", "#docker", "#happened", "#benchmark", "net-services",
+            "net-balance", "net-registry", "happened-title", "benchmark-title",
+        ]  # fmt: skip
+        look.page.keyboard.press("Home")
+        look.page.reload()
+        look.page.keyboard.press("Tab")
+        look.page.keyboard.press("Enter")  # skip to what matters
+        assert look.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_a_stranger_learns_nothing(flat: Sandbox, address: str) -> None:
+    code = ("-o", "/dev/null", "-w", "%{http_code}")
+    assert flat.fetch(address, *code) == "200"
+    assert flat.fetch(address, *code, "-H", "Host: rebound.example") == "421"
+    assert flat.fetch(address, *code, "-H", "Sec-Fetch-Site: cross-site") == "403"
+    port = address.rsplit(":", 1)[1]
+    refused = flat.run("curl", "-sS", "--max-time", "3", f"http://203.0.113.1:{port}", check=False)
+    assert refused.returncode == 7  # loopback alone is listened on
+    for path in ("/internal/status", "/internal/counts"):
+        assert flat.fetch(f"http://10.0.0.10{path}", *code) == "404"
+
+
+def test_health_says_in_the_terminal_what_the_page_shows(flat: Sandbox) -> None:
+    told = flat.invoke("health", "--world", "net", "--once")
+    assert told.stdout.startswith("net (flat): ")
+    assert told.stdout.count("● up") == 9
+    assert flat.invoke("health", "--world", "docker", "--once", check=False).returncode == 2
+    pid = flat.status()["redis-cache"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        ill = flat.invoke("health", "--world", "net", "--once", "--json", check=False)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert ill.returncode == 1
+    states = {one["name"]: one for one in json.loads(ill.stdout)["worlds"][0]["replicas"]}
+    assert states["redis-cache"]["state"] == "down"

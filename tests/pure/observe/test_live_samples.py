@@ -1,0 +1,130 @@
+"""Samples and events are made of readings: rates, shares, what died and who is passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.pure.bench_fakes import PLAN
+from twinstack.observe.live import events, samples
+from twinstack.observe.live.readings import Count, Health, Reading, Said, Told, Usage
+
+NAMES = [one.name for one in PLAN.replicas]
+
+
+def counts(answers: dict[str, int], busy_s: float = 0.0, failed: int = 0,
+           shunned: tuple[str, ...] = ()) -> dict[str, Any]:  # fmt: skip
+    return {
+        "statuses": {"1xx": 0, "2xx": sum(answers.values()), "3xx": 0, "4xx": 0, "5xx": failed},
+        "busy_s": busy_s,
+        "upstreams": [
+            {"service": "product-service", "instance": name, "answers": number, "failures": 0,
+             "busy_s": busy_s / 2, "shunned": name in shunned}
+            for name, number in answers.items()
+        ],
+    }  # fmt: skip
+
+
+def reading(at_s: float, **more: Any) -> Reading:
+    pids = more.pop("pids", {name: 100 + place for place, name in enumerate(NAMES)})
+    said = {name: Said("up", "", 1.0) for name in NAMES} | more.pop("said", {})
+    return Reading(at_s=at_s, pids=pids, said=said, **more)
+
+
+def test_rates_are_those_of_the_time_between_the_answers():
+    before = reading(
+        10.0,
+        edges={"nginx-lb": Count(10.1, 100, 1_000)},
+        gateways={"api-gateway": Told(10.2, 101, counts({"product-service": 500}, 1.0))},
+    )
+    now = reading(
+        11.0,
+        edges={"nginx-lb": Count(11.35, 100, 2_000)},
+        gateways={"api-gateway": Told(11.2, 101, counts({"product-service": 900}, 3.0, 20))},
+    )
+    found = samples.sample("net", PLAN, 0.0, [before, now])
+    assert found.rate == pytest.approx(800)  # in 1.25 s, not in 1.0
+    assert found.total == 2_000
+    assert found.mean_ms == pytest.approx(2.0 * 1000 / 420)  # 20 of them failed
+    assert found.failed_per_s == pytest.approx(20)
+    into = {one.destination: one for one in found.edges}
+    assert into["product-service"].rate == pytest.approx(400)
+    assert into["product-service"].mean_ms == pytest.approx(2.5)
+
+
+def test_counters_of_another_process_are_not_compared():
+    before = reading(1.0, edges={"nginx-lb": Count(1.0, 7, 900)})
+    now = reading(2.0, edges={"nginx-lb": Count(2.0, 8, 5)})
+    assert samples.sample("net", PLAN, 0.0, [before, now]).rate is None
+
+
+def test_usage_is_told_against_limits_and_not_across_a_restart():
+    used = Usage(1.0, 1_000_000, 0, 50, 100, 200, 1.0, 64_000_000)
+    later = Usage(2.0, 1_250_000, 100_000, 60, 1_100, 200, 1.0, 64_000_000)
+    name = NAMES[0]
+    pair = [reading(1.0, usage={name: used}), reading(2.0, usage={name: later})]
+    found = samples.sample("net", PLAN, 0.0, pair).replicas[0]
+    assert (found.cpus, found.throttled, found.in_bytes_per_s) == pytest.approx((0.25, 0.1, 1_000))
+    assert (found.memory_bytes, found.memory_limit, found.cpu_limit) == (60, 64_000_000, 1.0)
+    pids = dict.fromkeys(NAMES, 900)
+    again = [pair[0], reading(2.0, usage={name: later}, pids=pids)]
+    assert samples.sample("net", PLAN, 0.0, again).replicas[0].cpus is None
+
+
+def test_balance_is_each_replicas_part_over_ten_seconds():
+    names = ("product-service", "product-service-2")
+    readings = [
+        reading(float(second), gateways={"api-gateway": Told(float(second), 101, counts(
+            dict(zip(names, (30 * second, 10 * second), strict=True))))})
+        for second in range(30)
+    ]  # fmt: skip
+    found = samples.sample("net", PLAN, 0.0, readings).balance
+    assert [(one.instance, one.part, one.rate) for one in found] == [
+        ("product-service", 0.75, 30.0), ("product-service-2", 0.25, 10.0),
+    ]  # fmt: skip
+
+
+def test_a_first_sample_has_states_and_no_rates():
+    found = samples.sample("net", PLAN, 0.0, [reading(1.0)])
+    assert found.up
+    assert {one.state for one in found.replicas} == {"up"}
+    assert found.rate is None
+    assert found.balance == ()
+    assert found.registry is None
+
+
+def told(before: Reading, now: Reading) -> list[tuple[str, str, bool]]:
+    return [(one.kind, one.replica, one.good) for one in events.events(PLAN, 0.0, before, now)]
+
+
+def test_a_death_and_a_return_are_told():
+    name = "redis-cache"
+    without = {one: pid for one, pid in reading(0.0).pids.items() if one != name}
+    dead = reading(2.0, pids=without, said={name: Said("down", "gone")})
+    assert told(reading(1.0), dead) == [("death", name, False)]
+    back = reading(3.0, pids={**without, name: 999})
+    assert told(dead, back) == [("restart", name, True), ("well", name, True)]
+    assert told(reading(1.0), reading(1.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("health", "expected"),
+    [("down", ("ill", False)), ("degraded", ("ill", False)), ("up", None)],
+)
+def test_a_living_process_that_is_ill_is_told(health: Health, expected: tuple[str, bool] | None):
+    ill = reading(2.0, said={"order-service": Said(health, "postgres away")})
+    found = [(kind, good) for kind, _, good in told(reading(1.0), ill)]
+    assert found == ([expected] if expected else [])
+
+
+def test_an_ejection_and_a_lost_lease_are_told():
+    def at(second: float, shunned: tuple[str, ...], *instances: str) -> Reading:
+        registry = {"services": {"product-service": [{"instance": one} for one in instances]}}
+        document = counts({"product-service-2": 1}, shunned=shunned)
+        return reading(second, gateways={"api-gateway": Told(second, 1, document)},
+                       registry=Told(second, 1, registry))  # fmt: skip
+
+    fine, gone = at(1.0, (), "a", "b"), at(2.0, ("product-service-2",), "a")
+    assert told(fine, gone) == [("ejected", "product-service-2", False), ("left", "b", False)]
+    assert told(gone, fine) == [("readmitted", "product-service-2", True), ("joined", "b", True)]

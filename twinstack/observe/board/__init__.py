@@ -1,0 +1,1 @@
+"""The page that shows worlds live: its picture, its server."""

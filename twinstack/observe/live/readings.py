@@ -1,0 +1,74 @@
+"""What is read of a world at one moment: counters and answers, from which samples are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+#: degraded: it serves, and something that it needs is away. absent: its world has no such process.
+Health = Literal["up", "degraded", "down", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a replica does by its own answer. Units: milliseconds until it came."""
+
+    health: Health
+    detail: str = ""
+    took_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a replica has used so far. Units: microseconds of CPU, bytes.
+
+    `throttled_us` is how long its CPU limit kept it waiting; `memory_bytes` what it holds now,
+    file cache that the kernel may drop left out; `received` and `sent` of all its interfaces. The
+    limits are those that hold (cores, bytes), None for none.
+    """
+
+    at_s: float
+    cpu_us: int
+    throttled_us: int
+    memory_bytes: int
+    received_bytes: int
+    sent_bytes: int
+    cpu_limit: float | None = None
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number of requests, and when it was told: nginx's, our own left out."""
+
+    at_s: float
+    pid: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A JSON document of a replica's (the gateway's counts), and when it was told."""
+
+    at_s: float
+    pid: int
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at everything. Units: seconds of the monotonic clock.
+
+    `pids` are main processes; `registry` is None when it did not answer; `conntrack` is the
+    table's size and its limit, None where the kernel keeps none.
+    """
+
+    at_s: float
+    pids: Mapping[str, int] = field(default_factory=dict)
+    said: Mapping[str, Said] = field(default_factory=dict)
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+    edges: Mapping[str, Count] = field(default_factory=dict)
+    gateways: Mapping[str, Told] = field(default_factory=dict)
+    registry: Told | None = None
+    conntrack: tuple[int, int] | None = None

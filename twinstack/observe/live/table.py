@@ -1,0 +1,92 @@
+"""Samples as a table in the terminal, drawn anew as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from twinstack.observe.live import words
+from twinstack.observe.live.feed import Feed, Latest
+from twinstack.topology import WorldName
+
+_STYLES = {"up": "green", "degraded": "yellow", "down": "bold red", "absent": "dim"}
+_EVENTS = 6
+
+
+def picture(documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]] = ()
+            ) -> RenderableType:  # fmt: skip
+    """Draw worlds under each other, and what happened last."""
+    parts: list[RenderableType] = []
+    for one in documents:
+        parts += [_world(one), Text("")]
+    for event in list(events)[-_EVENTS:]:
+        when = time.strftime("%H:%M:%S", time.localtime(event["at"]))
+        style = "green" if event["good"] else "red"
+        parts.append(Text.assemble((f"{when} ", "dim"), f"{event['world']} {event['replica']}: ",
+                                   (event["text"], style)))  # fmt: skip
+    return Group(*parts)
+
+
+def _world(one: Mapping[str, Any]) -> RenderableType:
+    if not one["up"]:
+        why = one["trouble"] or f'run "invoke {one["world"]}.up"'
+        return Text.assemble((one["world"], "bold"), f" is not up; {why}")
+    table = Table(title=_title(one), title_justify="left", box=None, pad_edge=False,
+                  title_style="", header_style="dim")  # fmt: skip
+    for name, justify in (("service", "left"), ("state", "left"), ("req/s", "right"),
+                          ("mean", "right"), ("probe", "right"), ("CPU", "right"),
+                          ("memory", "right"), ("of limit", "right")):  # fmt: skip
+        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+    into = {edge["destination"]: edge for edge in one["edges"]}
+    for replica in one["replicas"]:
+        edge = into.get(replica["name"], {"rate": None, "mean_ms": None})
+        state = replica["state"]
+        table.add_row(
+            replica["name"],
+            Text(f"{words.SIGNS[state]} {state}", style=_STYLES[state]),
+            words.rate(edge["rate"]),
+            words.milliseconds(edge["mean_ms"]),
+            words.milliseconds(replica["took_ms"]),
+            words.part(replica["cpus"], replica["cpu_limit"]),
+            words.size(replica["memory_bytes"]),
+            words.part(replica["memory_bytes"], replica["memory_limit"]),
+        )
+        if replica["detail"]:
+            table.add_row("", Text(replica["detail"][:60], style=_STYLES[state]))
+    return table
+
+
+def _title(one: Mapping[str, Any]) -> Text:
+    tracked = "–" if one["conntrack"] is None else f"{one['conntrack']:,}"
+    return Text.assemble(
+        (one["world"], "bold"), f" ({one['shape']}): {words.rate(one['rate'])} req/s, mean ",
+        f"{words.milliseconds(one['mean_ms'])}, {tracked} connections tracked",
+    )  # fmt: skip
+
+
+def text(documents: Sequence[Mapping[str, Any]], width: int) -> str:
+    """Write it as plain text."""
+    console = Console(width=width, no_color=True, highlight=False, force_terminal=False)
+    with console.capture() as capture:
+        console.print(picture(documents))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip()
+
+
+def show(feed: Feed) -> None:
+    """Draw until Ctrl-C, which is how it is meant to end."""
+    seen: dict[WorldName, int] = {}
+    with Live(auto_refresh=False, screen=False, transient=False) as live:
+        try:
+            while not feed.ended:
+                found: Mapping[WorldName, Latest] = feed.after(seen, 1.0)
+                seen |= {name: one.number for name, one in found.items()}
+                documents = [one.document for one in feed.latest().values()]
+                live.update(picture(documents, feed.history()["events"]), refresh=True)
+        except KeyboardInterrupt:
+            return
