@@ -14,6 +14,7 @@ from twinstack import stack
 def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     """Run tests of tests/checks, every case of them, and end as they do."""
     root(f"check.{what}")
+    stack.from_environment().software(say)  # built out here: the tests' own hosts have no mirror
     places = " ".join(f"tests/checks/test_{file}.py" for file in files)
     options = "-m '' -q -p no:cacheprovider --timeout 0 --full"
     with context.cd(str(stack.REPOSITORY)):

@@ -26,6 +26,7 @@ from docker import DockerClient
 from tests.docker.own_engine import (
     REPOSITORY,
     RUN,
+    cgroups_of,
     end_engine,
     make_namespace,
     place_of,
@@ -73,6 +74,7 @@ def docker_host() -> Iterator[dict[str, object]]:
         yield snapshot()
         clean(INSTANCE, progress=print_nothing, place=PLACE)
         assert not state_directory(INSTANCE).parent.exists()
+        assert cgroups_of(PLACE) == []
     finally:
         end_engine(PLACE)
         remove_namespace(NAME)

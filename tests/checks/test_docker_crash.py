@@ -189,10 +189,10 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
     else:  # one of each kind, and each from where the one before was struck
         chance = random.Random(f"{SEED} {start.name}")
         for kind in (one for one in start.kinds if one != "image: remove"):
-            steps = struck_in_sample(start, kind)
+            steps = of_kind(start, kind)
             if not steps:  # compose had gone past these, beside what was struck last
                 start.make()
-                steps = struck_in_sample(start, kind)
+                steps = of_kind(start, kind)
             point = Point(chance.choice(steps).title, chance.choice(FAULTS))
             strike("up", point, log, start.lacking)
             struck += 1
@@ -202,9 +202,8 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
          f"({count} steps × 3)")  # fmt: skip
 
 
-def struck_in_sample(start: Start, kind: str) -> list[Step]:
-    """List the steps of a kind to choose from: not those that wait until all is healthy."""
-    return [step for step in start.steps() if kind_of(step) == kind and step.name != "bridges"]
+def of_kind(start: Start, kind: str) -> list[Step]:
+    return [step for step in start.steps() if kind_of(step) == kind]
 
 
 def test_what_is_done_is_what_was_decided_step_by_step(

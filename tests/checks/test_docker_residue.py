@@ -170,13 +170,11 @@ def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
     assert "what is done stays; invoke docker.up goes on from there" in said[-1]
     before = {name: one[0] for name, one in identities(client_of()).items()}
     left = world().preview()
-    # The bridges hand frames to the rules last, once all networks are there.
-    *waiting, last = left
-    assert last.title == "policy bridges: write"
-    assert {(step.kind, step.act) for step in waiting} <= {
+    # A container was started: so the policy had been there, its bridges' part too.
+    assert {(step.kind, step.act) for step in left} <= {
         ("container", "create"), ("container", "start"),
     }  # fmt: skip
-    assert waiting
+    assert left
     up(world())
     after = {name: one[0] for name, one in identities(client_of()).items()}
     assert before.items() <= after.items()

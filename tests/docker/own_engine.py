@@ -103,6 +103,20 @@ def end_engine(place: EnginePlace) -> None:
             remove_tree(directory)
 
 
+def cgroups_of(place: EnginePlace) -> list[Path]:
+    """List the cgroups of a place's engines, whatever their token; another place's name is longer.
+
+    Source: twinstack.compose.place.EnginePlace.cgroups.
+    """
+    name = place.cgroup_parent.strip("/")
+    return sorted(
+        path
+        for pattern in (f"{name}*", f"*/{name}*")  # cgroup v2; v1, one hierarchy for a controller
+        for path in Path("/sys/fs/cgroup").glob(pattern)
+        if re.fullmatch(rf"{re.escape(name)}(-[0-9a-f]{{8}})?", path.name)
+    )
+
+
 def world(shape: str = "flat") -> DockerWorld:
     plan = resolve(load(REPOSITORY / "topology.yml"), shape, INSTANCE)
     return DockerWorld(plan, PLACE, REPOSITORY)

@@ -17,6 +17,7 @@ from tests.docker.own_engine import (
     INSTANCE,
     PLACE,
     PREFIX,
+    cgroups_of,
     in_namespace,
     print_nothing,
 )
@@ -35,6 +36,7 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     assert leftovers.observe(PREFIX) != host
     assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
+    assert cgroups_of(PLACE)
     process = json.loads(PLACE.record.read_text())["pid"]
     orphan = next(one.pid for one in up.status() if one.name == "redis-cache")
     os.kill(process, signal.SIGKILL)
@@ -58,5 +60,5 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     assert not state_directory(INSTANCE).exists()
     for directory in (PLACE.data_root, PLACE.state.parent):
         assert mounts_beneath(directory) == []
-    assert list(Path("/sys/fs/cgroup").glob(f"**/{PLACE.cgroup_parent.strip('/')}*")) == []
+    assert cgroups_of(PLACE) == []
     assert up.clean(progress=print_nothing) == ()

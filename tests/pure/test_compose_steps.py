@@ -234,9 +234,9 @@ def test_a_network_made_otherwise_is_made_anew_with_the_containers_on_it():
         "container twinstack-main-nginx-lb: create",
         "container twinstack-main-api-gateway: create",
         "container twinstack-main-api-gateway to twinstack-main_frontend: attach",
+        "policy bridges: write",
         "container twinstack-main-nginx-lb: start",
         "container twinstack-main-api-gateway: start",
-        "policy bridges: write",
     ]
 
 
@@ -335,14 +335,14 @@ def test_the_titles_of_the_gate_are_those_of_the_steps():
         assert title_of("POST", target, body, {}) == step.title
 
 
-def test_the_policy_is_written_before_anything_runs_and_its_bridges_after():
-    plan = planned()
-    found = titles(plan, Facts(engine=True, rules=(":DOCKER-USER - [0:0]",)))
-    first = found.index("policy rules: write")
-    assert first < min(found.index(one) for one in found if one.startswith("container"))
-    assert found.index("policy bridges: write") > max(
-        found.index(one) for one in found if one.endswith(": start")
-    )
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+def test_the_doors_are_closed_before_anything_runs(shape: str):
+    found = titles(planned(shape=shape), Facts(engine=True, rules=(":DOCKER-USER - [0:0]",)))
+    rules, bridges = (found.index(f"policy {one}: write") for one in ("rules", "bridges"))
+    networks = [found.index(one) for one in found if one.startswith("network")]
+    starts = [found.index(one) for one in found if one.endswith(": start")][1:]  # the engine's
+    assert rules < min(networks)
+    assert max(networks) < bridges < min(starts)
 
 
 def test_a_policy_rule_that_is_gone_or_strange_is_written_anew():

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import docker
 from docker.errors import NotFound
+from python_on_whales.exceptions import DockerException as ComposeFailed
 
 from twinstack.compose import enforcing, images
-from twinstack.compose.bring_up import bring_up
+from twinstack.compose.bring_up import bring_up, compose_failed
 from twinstack.compose.client import compose_client
 from twinstack.compose.engine import connect, ensure_engine
 from twinstack.compose.gate import gate
@@ -65,14 +66,12 @@ class Applying:
         client = self._client()
         mine = [step for step in steps if not step.by_compose]
         composed = [step for step in steps if step.by_compose]
-        last = [
-            step for step in mine
-            if (step.kind, step.act) == ("image", "remove") or step.name == "bridges"
-        ]  # fmt: skip
+        bridges = [step for step in mine if step.name == "bridges"]
+        last = [step for step in mine if (step.kind, step.act) == ("image", "remove")]
         for step in mine:
-            if step not in last:
+            if step not in bridges and step not in last:
                 self._take(client, step)
-        self._bring_up(client, composed, timeout_s)
+        self._bring_up(client, composed, bridges, timeout_s)
         for step in last:
             self._take(client, step)
         return (*prepared, *steps)
@@ -157,9 +156,16 @@ class Applying:
             enforcing.forget(plan, prefix)
 
     def _bring_up(
-        self, client: docker.DockerClient, steps: Sequence[Step], timeout_s: float
+        self,
+        client: docker.DockerClient,
+        steps: Sequence[Step],
+        bridges: Sequence[Step],
+        timeout_s: float,
     ) -> None:
+        """Let compose do its steps, and close the bridges' doors before it starts a container."""
         if not steps:
+            for step in bridges:
+                self._take(client, step)
             bring_up(client, None, self.plan, timeout_s, self.progress)
             return
         instance, file = self.plan.instance, compose_file(self.plan.instance)
@@ -170,6 +176,13 @@ class Applying:
         state.mkdir(parents=True, exist_ok=True)
         with gate(self.place.url, self.watch, gate_socket(instance), names) as url:
             compose = compose_client(url, state, file, project_name(instance))
+            if bridges and any(step.act != "start" for step in steps):
+                try:
+                    compose.compose.create(no_build=True, no_recreate=True, pull="never")
+                except ComposeFailed as error:
+                    raise compose_failed("create", error) from error
+            for step in bridges:
+                self._take(client, step)
 
             def run() -> None:
                 compose.compose.up(

@@ -86,7 +86,7 @@ def _await(
         waiting = [state for state in states if state.state != "healthy"]
         if done and failure:  # of those still on their way none is to blame
             ill = [one for one in waiting if one.restarts or one.state in {"unhealthy", "stopped"}]
-            raise _failed(client, plan, ill, str(failure[0].stderr or failure[0]))
+            raise _failed(client, plan, ill, _said(failure[0]))
         if done and not waiting:
             return
         if now - started > timeout_s:
@@ -150,7 +150,7 @@ def _failed(
         ),
     )  # fmt: skip
     if not blamed or blamed[0].state == "absent":
-        return StepFailed("docker compose up", "failed", cause[-600:], "invoke docker.status")
+        return _step_failed("up", cause)
     first = blamed[0]
     tail = _tail(client, first.where)
     return NotHealthy(
@@ -159,6 +159,19 @@ def _failed(
         f"{cause[-300:]}; its log ends: {tail}" if tail else cause[-300:],
         f"invoke docker.logs {first.name}",
     )
+
+
+def compose_failed(verb: str, error: ComposeFailed) -> StepFailed:
+    """Say what compose said when it could not do a verb of its own."""
+    return _step_failed(verb, _said(error))
+
+
+def _step_failed(verb: str, cause: str) -> StepFailed:
+    return StepFailed(f"docker compose {verb}", "failed", cause[-600:], "invoke docker.status")
+
+
+def _said(error: ComposeFailed) -> str:
+    return str(error.stderr or error)
 
 
 def _tail(client: docker.DockerClient, container: str) -> str:

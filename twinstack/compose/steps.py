@@ -35,7 +35,8 @@ Kind = Literal[
 ]  # fmt: skip
 #: After one of these more can be known: the facts are observed anew and the rest decided again.
 PREPARING: frozenset[Kind] = frozenset({"engine", "root trees", "wheelhouse"})
-#: What compose does. Everything before these in the list is done before, all else after.
+#: What compose does. What stands before these in the list is done before, and the rest between
+#: making and starting (the bridges' policy) or after.
 BY_COMPOSE: frozenset[tuple[Kind, Act]] = frozenset(
     {("network", "create"), ("volume", "create"), ("container", "create"),
      ("container", "attach"), ("container", "start")}
@@ -93,6 +94,7 @@ def up_steps(plan: Plan, facts: Facts) -> tuple[Step, ...]:
         *_volumes(plan, facts),
         *_containers(plan, facts, frozenset(gone)),
         *_bridges(plan, facts, frozenset(wrong)),
+        *_starts(plan, facts, frozenset(gone)),
         *_forgotten(plan, facts, remade),
     )  # fmt: skip
 
@@ -211,7 +213,7 @@ def _rules(plan: Plan, facts: Facts) -> Iterator[Step]:
 
 
 def _bridges(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
-    """Let the networks' bridges hand frames to iptables, once they are there."""
+    """Let the networks' bridges hand frames to iptables: when they are there, before any start."""
     there = {one.name for one in facts.networks} - removed
     wrong = [
         one.docker_bridge
@@ -264,6 +266,10 @@ def _containers(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[S
                 command = f"docker network connect --ip {one.address} {one.network} {name}"
                 why = "an engine before API 1.44 puts a new container on one network"
                 yield Step("container", f"{name} to {one.network}", "attach", why, command)
+
+
+def _starts(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
+    there = {one.name: one for one in facts.containers if one.name not in removed}
     for replica in plan.replicas:
         name = container_name(plan, replica)
         state = there[name].state if name in there else "created"
