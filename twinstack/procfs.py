@@ -14,6 +14,11 @@ from pathlib import Path
 _NO_MEMORY_LIMIT = 1 << 60
 
 
+def sysctl_place(key: str) -> str:
+    """Give a switch's place below a procfs; an interface's name may hold a dot, ours never do."""
+    return f"sys/{key.replace('.', '/')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a process's cgroups hold it to. Units: cores, microseconds, bytes; None is "no limit".

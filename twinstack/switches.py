@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from twinstack import procfs
 from twinstack.errors import CannotTell
 from twinstack.state import RUN
 
@@ -25,7 +26,7 @@ def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Pat
 
     Same as: sysctl -w KEY=VALUE.
     """
-    switch = _path(key, proc)
+    switch = proc / procfs.sysctl_place(key)
     with _table(run) as table:
         held = table.setdefault(key, {"former": switch.read_text().strip(), "holders": []})
         held["value"] = value
@@ -51,7 +52,7 @@ def release(
             if held["holders"]:
                 continue
             del table[key]
-            switch = _path(key, proc)
+            switch = proc / procfs.sysctl_place(key)
             if not switch.exists() or switch.read_text().strip() == held["former"]:
                 continue
             if key == "net.ipv4.ip_forward" and _docker_is_here(proc):
@@ -120,10 +121,6 @@ def _write(run: Path, table: dict[str, Any]) -> None:
         return
     fresh.write_text(json.dumps(table, indent=1, sort_keys=True))
     fresh.replace(file)
-
-
-def _path(key: str, proc: Path) -> Path:
-    return proc / "sys" / key.replace(".", "/")
 
 
 def _docker_is_here(proc: Path) -> bool:

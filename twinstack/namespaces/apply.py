@@ -15,12 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from twinstack import bridge_filter, shell, switches, tracking
+from twinstack import bridge_filter, entering, procfs, shell, switches, tracking
 from twinstack.errors import StepFailed
 from twinstack.namespaces import basetables, kernel, links, mounts, rules, start, tunneling
 from twinstack.namespaces.facts import Facts, LinkFacts
-from twinstack.namespaces.netlink import Netlink, Request
-from twinstack.namespaces.procfs import Switches
 from twinstack.namespaces.steps import (
     Bridge,
     BridgeFilter,
@@ -31,13 +29,16 @@ from twinstack.namespaces.steps import (
     Sysctl,
     VethPair,
 )
+from twinstack.namespaces.sysctls import Sysctls
 from twinstack.namespaces.tunnels import Forwarding, Mounts, SourceRoute, Tunnel
+from twinstack.netlink import Netlink, Request
 from twinstack.plan import Plan
 from twinstack.state import Places, read_journal, write_journal
 from twinstack.world import UNWATCHED, Progress, Watch, watched
 
 _TELL_EVERY = 100
 _ON_THE_HOST = (Bridge, BridgeFilter, Sysctl, Tunnel, Forwarding, SourceRoute)
+_PROC = Path("/proc")
 
 
 def apply(
@@ -66,7 +67,7 @@ def apply(
     inside = [step for step in todo if isinstance(step, Namespace | VethPair)]
     if inside:
         _pins(places)
-        kernel.in_child(lambda: _tour(inside, facts, progress, watch))
+        entering.inside("namespaces", None, lambda: _tour(inside, facts, progress, watch))
     for step in todo:
         if isinstance(step, Mounts):
             with _done(step, watch):
@@ -160,7 +161,7 @@ def _sysctl(places: Places, step: Sysctl) -> None:
     if step.held:
         switches.hold(step.key, step.value, switches.holder(places.instance))
     else:
-        kernel.sysctl_path(step.key).write_text(step.value)
+        (_PROC / procfs.sysctl_place(step.key)).write_text(step.value)
 
 
 def _rules(steps: Sequence[Rules], facts: Facts, watch: Watch) -> None:
@@ -197,7 +198,7 @@ def _tour(
     """Make namespaces and what is in them; this child never comes back to the host's own."""
     where = ""
     inside = Netlink()
-    switches = Switches()
+    sysctls = Sysctls()
     bridges: dict[str, int] = {}
     with Netlink() as outside:
         for number, step in enumerate(steps, 1):
@@ -207,26 +208,26 @@ def _tour(
                 fresh = isinstance(step, Namespace) and step.namespace not in facts.namespaces
                 if step.namespace != where:
                     if fresh:
-                        kernel.unshare()
+                        entering.fresh()
                     else:
-                        kernel.enter(kernel.PINS / step.namespace)
+                        entering.enter(kernel.PINS / step.namespace)
                     where = step.namespace
                     with inside:
                         inside = Netlink()
                 if isinstance(step, Namespace):
-                    switches.enter()
-                    _namespace(step, inside, switches, fresh)
+                    sysctls.enter()
+                    _namespace(step, inside, sysctls, fresh)
                 else:
                     if step.bridge not in bridges:
                         bridges[step.bridge] = _index(outside, step.bridge)
                     _pair(step, bridges[step.bridge], outside, inside, facts)
 
 
-def _namespace(step: Namespace, inside: Netlink, switches: Switches, fresh: bool) -> None:
+def _namespace(step: Namespace, inside: Netlink, sysctls: Sysctls, fresh: bool) -> None:
     """Set up the namespace we are in. It bears our mark before anybody can see it."""
     inside.send([links.mark_loopback(step.mark)])
     # A kernel without IPv6 has nothing of it to turn off.
-    switches.write(step.sysctls, optional="net.ipv6.")
+    sysctls.write(step.sysctls, optional="net.ipv6.")
     if fresh:
         kernel.pin(step.namespace)
 

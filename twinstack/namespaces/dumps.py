@@ -1,4 +1,4 @@
-"""What netlink tells of the host and of each namespace: links, addresses, routes, switches.
+"""What netlink tells of the host and of each namespace: links, addresses, routes, sysctls.
 
 Every namespace is entered in one child that never comes back; what it saw comes as plain data.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from twinstack.namespaces import kernel, links
 from twinstack.namespaces.facts import LinkFacts, NamespaceFacts
-from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.network import NAMESPACE_SYSCTLS
-from twinstack.namespaces.procfs import Switches
+from twinstack.namespaces.sysctls import Sysctls
+from twinstack.netlink import Netlink
 
 
 def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
@@ -71,10 +71,10 @@ def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFact
     """Enter each pinned namespace that is wanted or marked; look at its links and routes."""
     wanted = set(wanted)
     pinned = kernel.pinned()
-    switches = Switches()
+    sysctls = Sysctls()
 
     def look(name: str) -> NamespaceFacts | None:
-        switches.enter()
+        sysctls.enter()
         with Netlink() as netlink:
             ours = _loopback_alias(netlink) == mark
             if not ours and name not in wanted:
@@ -89,7 +89,7 @@ def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFact
                 ours=ours,
                 links=read_links(netlink),
                 default_gateway=" and ".join(str(one) for one in gateways) or None,
-                sysctls=switches.read(key for key, _ in NAMESPACE_SYSCTLS),
+                sysctls=sysctls.read(key for key, _ in NAMESPACE_SYSCTLS),
             )
 
     found = kernel.visit(pinned, look) if pinned else {}

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from twinstack.namespaces.netlink import (
+from twinstack.netlink import (
     CREATE,
     REPLACE,
     Request,

@@ -1,33 +1,23 @@
-"""System calls that Python does not offer: enter, make and pin network namespaces.
-
-`setns` and `unshare` act on one thread, so everything that enters a namespace happens in a
-forked child that then ends; the caller's own namespaces never change. Children hand back plain
-data through a pipe.
-"""
+"""Pin network namespaces where `ip netns` has them, and look into those that are pinned."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import functools
-import gc
 import os
-import pickle
-import signal
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from twinstack.errors import StepFailed, TwinstackError
+from twinstack import entering
 
 PINS = Path("/run/netns")
 
-CLONE_NEWNET = 0x40000000
 _MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 1 << 20
 _MNT_DETACH = 2
-_DIE_WITH_PARENT = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
@@ -37,51 +27,6 @@ def _call(name: str, *arguments: object) -> None:
     if getattr(_libc, name)(*arguments) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-
-
-def enter(pin: Path) -> None:
-    """Move this thread into a pinned network namespace. Source: setns(2). Raises: OSError."""
-    handle = os.open(pin, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _call("setns", handle, CLONE_NEWNET)
-    finally:
-        os.close(handle)
-
-
-def in_child(work: Callable[[], Result]) -> Result:
-    """Do `work` in a forked child and give what it gives.
-
-    Raises: what it raises, if that is one of our errors; StepFailed otherwise.
-    """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        gc.disable()  # it ends soon: walking the parent's objects would copy their pages
-        os.close(reading)
-        try:
-            answer: tuple[bool, object] = (True, work())
-        except TwinstackError as error:
-            answer = (False, error)
-        except BaseException as error:
-            answer = (False, StepFailed("namespace", "cannot be worked in", str(error)))
-        try:
-            with os.fdopen(writing, "wb") as pipe:
-                pickle.dump(answer, pipe)
-        finally:
-            os._exit(0)  # the parent's exit handlers are not this child's to run
-    os.close(writing)
-    try:
-        with os.fdopen(reading, "rb") as pipe:
-            raw = pipe.read()
-    finally:
-        os.waitpid(child, 0)
-    if not raw:
-        raise StepFailed("namespace", "cannot be worked in", "the child that entered it died")
-    fine, value = pickle.loads(raw)
-    if not fine:
-        raise value
-    return value  # type: ignore[no-any-return]
 
 
 def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Result]:
@@ -94,7 +39,7 @@ def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Resu
         found: dict[str, Result] = {}
         for name in names:
             try:
-                enter(PINS / name)
+                entering.enter(PINS / name)
             except OSError as error:
                 if error.errno in {errno.ENOENT, errno.EINVAL}:
                     continue  # somebody's, and gone meanwhile, or not yet a network's
@@ -102,7 +47,7 @@ def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Resu
             found[name] = look(name)
         return found
 
-    return in_child(tour)
+    return entering.inside("namespaces", None, tour)
 
 
 def pins_are_mounted() -> bool:
@@ -135,16 +80,6 @@ def mount_pins() -> None:
     directory = os.fsencode(PINS)
     _call("mount", directory, directory, b"none", _MS_BIND | _MS_REC, None)
     _call("mount", b"", directory, b"none", _MS_SHARED | _MS_REC, None)
-
-
-def sysctl_path(key: str) -> Path:
-    """Give the file behind a switch; an interface's name may hold a dot, ours never do."""
-    return Path("/proc/sys") / key.replace(".", "/")
-
-
-def unshare() -> None:
-    """Move this thread into a network namespace of its own. Source: unshare(2). Raises: OSError."""
-    _call("unshare", CLONE_NEWNET)
 
 
 def pin(name: str) -> None:

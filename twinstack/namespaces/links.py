@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
 from twinstack.namespaces.facts import LinkFacts, TunnelFacts
-from twinstack.namespaces.netlink import (
+from twinstack.netlink import (
     CREATE,
     EXCLUSIVE,
     REPLACE,

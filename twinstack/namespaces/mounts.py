@@ -84,7 +84,7 @@ def _make_on(processor: int, namespace: str, pin: Path) -> None:
             _libc.prctl(1, signal.SIGKILL)
             os.close(reading)
             os.sched_setaffinity(0, {processor})
-            kernel.enter(kernel.PINS / namespace)
+            entering.enter(kernel.PINS / namespace)
             _own()
             os.write(writing, b"ready")
             signal.pause()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from twinstack import bridge_filter, names, shell, switches
+from twinstack import bridge_filter, names, procfs, shell, switches
 from twinstack.errors import Missing
 from twinstack.namespaces import cgroups, dumps, kernel, mounts, rules, supervisor, tunneling
 from twinstack.namespaces.facts import Facts, LinkFacts, Owned, ProcessFacts, ours
@@ -151,7 +151,7 @@ def read_sysctls(keys: Iterable[str]) -> dict[str, str]:
     found = {}
     for key in keys:
         try:
-            found[key] = kernel.sysctl_path(key).read_text().strip()
+            found[key] = (Path("/proc") / procfs.sysctl_place(key)).read_text().strip()
         except FileNotFoundError:
             continue
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twinstack import bridge_filter, shell, tracking
 from twinstack.errors import Missing
 from twinstack.namespaces import dumps, kernel, links, observe, rules
-from twinstack.namespaces.netlink import Netlink
+from twinstack.netlink import Netlink
 from twinstack.plan import Plan
 from twinstack.policy.model import HOST
 from twinstack.policy.verify import Ground

@@ -27,7 +27,6 @@ from twinstack.namespaces import (
     supervisor,
 )
 from twinstack.namespaces.facts import Facts, LinkFacts
-from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.removals import (
     DetachPins,
     EndProgram,
@@ -46,6 +45,7 @@ from twinstack.namespaces.removals import (
     UnmountPins,
     removals,
 )
+from twinstack.netlink import Netlink
 from twinstack.software.building import remove_tree
 from twinstack.state import Journal, Places, read_journal, remove_run, write_journal
 from twinstack.world import UNWATCHED, Watch, watched
@@ -157,6 +157,7 @@ def _remove(job: Job, removal: Removal) -> object:
             mounts.remove(places.run)
         case EndSupervisor():
             supervisor.stop(places)
+            job.rules = observe.read_rules()  # that took its time, and others may write rules too
         case EndProgram(replica):
             supervisor.remove_program(places, replica)
         case RemoveCgroup(replica):

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from twinstack.namespaces import entries, links
 from twinstack.namespaces.entries import Entry
 from twinstack.namespaces.facts import Facts, ForwardingFacts, LinkFacts
-from twinstack.namespaces.netlink import Netlink
 from twinstack.namespaces.tunnels import EVERYBODY, Forwarding, SourceRoute, Tunnel
+from twinstack.netlink import Netlink
 
 
 def make(step: Tunnel, facts: Facts) -> None:

@@ -7,7 +7,6 @@ on its group, and costs nothing where nobody does. Source: nfnetlink_log.h, nfne
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 import time
@@ -16,15 +15,22 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from twinstack.errors import CannotTell
+from twinstack.netlink import (
+    ACKNOWLEDGE,
+    ERROR,
+    NETFILTER,
+    attribute,
+    attributes,
+    messages,
+    pack,
+    refusal,
+)
 
-_NETFILTER = 12
 _PACKET, _CONFIG = 4 << 8, 4 << 8 | 1
 _COMMAND, _MODE, _DELAY = 1, 2, 4
 _BIND = 1
 _COPY_PACKET, _COPY_BYTES = 2, 64
 _PAYLOAD, _PREFIX = 9, 10
-_REQUEST, _ACK, _ERROR = 1, 4, 2
-_HEADER = struct.Struct("=IHHII")
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp"}
 #: Hundredths of a second that the kernel may gather packets before it tells them.
 _GATHER = 10
@@ -44,7 +50,7 @@ class Denied:
 
 def listen(group: int, seconds: float) -> Iterator[Denied]:
     """Give what is told to a group for so long. Raises: CannotTell when somebody else listens."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as netlink:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as netlink:
         netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         netlink.bind((0, 0))
         netlink.send(_configuration(group))
@@ -66,53 +72,31 @@ def listen(group: int, seconds: float) -> Iterator[Denied]:
 
 def _configuration(group: int) -> bytes:
     mode = struct.pack("!IBB", _COPY_BYTES, _COPY_PACKET, 0)
-    body = struct.pack("!BBH", 0, 0, group) + _attribute(_COMMAND, bytes([_BIND]))
-    body += _attribute(_MODE, mode) + _attribute(_DELAY, struct.pack("!I", _GATHER))
-    return _HEADER.pack(_HEADER.size + len(body), _CONFIG, _REQUEST | _ACK, 1, 0) + body
-
-
-def _attribute(kind: int, data: bytes) -> bytes:
-    length = 4 + len(data)
-    return struct.pack("=HH", length, kind) + data + bytes(-length % 4)
+    body = struct.pack("!BBH", 0, 0, group) + attribute(_COMMAND, bytes([_BIND]))
+    body += attribute(_MODE, mode) + attribute(_DELAY, struct.pack("!I", _GATHER))
+    return pack(_CONFIG, ACKNOWLEDGE, 1, body)
 
 
 def _heed(data: bytes, group: int) -> None:
-    _, kind, _, _, _ = _HEADER.unpack_from(data)
-    code = -int(struct.unpack_from("=i", data, _HEADER.size)[0]) if kind == _ERROR else 0
-    if code == errno.EBUSY:
+    told = messages(memoryview(data))
+    refused = next((refusal(body) for kind, _, _, body in told if kind == ERROR), None)
+    if refused is not None and refused.errno == errno.EBUSY:
         raise CannotTell(
             "denied packets", "cannot be listened to", f"somebody listens on group {group}",
             "end the other policy.drops first",
         )  # fmt: skip
-    if code:
-        raise OSError(code, os.strerror(code))
+    if refused is not None:
+        raise refused
 
 
 def packets(data: bytes) -> Iterator[Denied]:
     """Read the messages of one datagram of the kernel's; pure."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
-        if length < _HEADER.size:
-            return
+    for kind, _, _, body in messages(memoryview(data)):
         if kind == _PACKET:
-            found = _attributes(data[offset + _HEADER.size + 4 : offset + length])
-            denied = read_packet(found.get(_PAYLOAD, b""), found.get(_PREFIX, b""))
+            found = attributes(body[4:])
+            denied = read_packet(bytes(found.get(_PAYLOAD, b"")), bytes(found.get(_PREFIX, b"")))
             if denied is not None:
                 yield denied
-        offset += (length + 3) & ~3
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    offset = 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-    return found
 
 
 def read_packet(packet: bytes, prefix: bytes) -> Denied | None:

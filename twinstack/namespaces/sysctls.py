@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from twinstack import procfs
 
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _CREATE = 6
@@ -20,7 +23,7 @@ _MOST_NAMESPACES = 50
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Switches:
+class Sysctls:
     """The sysctls of whichever network namespace this thread is in; call `enter` in each."""
 
     def __init__(self) -> None:
@@ -45,34 +48,28 @@ class Switches:
         """Read switches; one that is not there is left out. Raises: OSError."""
         found = {}
         for key in keys:
-            try:
-                handle = os.open(_path(key), os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
-            except FileNotFoundError:
-                continue
-            try:
+            with suppress(FileNotFoundError), self._open(key, os.O_RDONLY) as handle:
                 found[key] = os.read(handle, 4096).decode().strip()
-            finally:
-                os.close(handle)
         return found
 
     def write(self, wanted: Iterable[tuple[str, str]], optional: str = "") -> None:
         """Set switches; those that start with `optional` may be absent. Raises: OSError."""
         for key, value in wanted:
             try:
-                handle = os.open(_path(key), os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._directory)
+                with self._open(key, os.O_WRONLY) as handle:
+                    os.write(handle, value.encode())
             except FileNotFoundError:
-                if optional and key.startswith(optional):
-                    continue
-                raise
-            try:
-                os.write(handle, value.encode())
-            finally:
-                os.close(handle)
+                if not (optional and key.startswith(optional)):
+                    raise
 
-
-def _path(key: str) -> str:
-    """Give a switch's place below a procfs; an interface's name may hold a dot, ours never do."""
-    return f"sys/{key.replace('.', '/')}"
+    @contextmanager
+    def _open(self, key: str, flags: int) -> Iterator[int]:
+        place = procfs.sysctl_place(key)
+        handle = os.open(place, flags | os.O_CLOEXEC, dir_fd=self._directory)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
 
 
 def _instance() -> int:

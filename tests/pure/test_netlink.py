@@ -13,8 +13,9 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from twinstack.namespaces import links, netlink
-from twinstack.namespaces.netlink import Request
+from twinstack import netlink
+from twinstack.namespaces import links
+from twinstack.netlink import Request
 
 
 def decoded(request: Request, kind: type) -> Any:
