@@ -23,7 +23,7 @@ from front.answering import (
     show_states,
     task,
 )  # fmt: skip
-from twinstack import stack
+from twinstack import stack, tables
 
 
 @task(help={"check": "write nothing; exit 1 when a file is stale"})
@@ -65,7 +65,7 @@ def docker_build(_: Context, shape: str | None = None) -> None:
 @task(help=UP)
 @guarded
 def docker_up(
-    _: Context, shape: str = "flat", timeout: int = UP_TIMEOUT_S, limits: bool = True,
+    _: Context, shape: str | None = None, timeout: int = UP_TIMEOUT_S, limits: bool = True,
     policy: bool = True, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring the Docker world up and wait until it is healthy."""
@@ -78,17 +78,14 @@ def docker_up(
 @task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits", **JSON})
 @guarded
 def docker_plan(
-    _: Context, shape: str | None = None, limits: bool = True, json: bool = False
-) -> None:
+    _: Context, shape: str | None = None, limits: bool = True, policy: bool = True,
+    json: bool = False,
+) -> None:  # fmt: skip
     """Show what docker.up would do, each step with its reason and command; changes nothing."""
     root("docker.plan")
-    steps = stack.from_environment().docker(shape, limited=limits, policy=True).preview()
-    lines = [f"{len(steps)} steps to do:"] if steps else ["Nothing to do: all is as planned."]
-    for step in steps:
-        lines.append(f"- {step.title}: {step.reason}")
-        lines += [f"    {step.command}"] if step.command else []
+    steps = stack.from_environment().docker(shape, limited=limits, policy=policy).preview()
     document = [{"step": step.title, **asdict(step)} for step in steps]
-    answer(json, {"steps": document}, "\n".join(lines))
+    answer(json, {"steps": document}, tables.docker_steps(steps))
 
 
 @task(help=JSON)

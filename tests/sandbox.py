@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from twinstack.namespaces import cgroups
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INVOKE = str(Path(sys.executable).with_name("invoke"))
 HOST_ADDRESS = "203.0.113.1"
 INTERNET_ADDRESS = "203.0.113.10"
+#: What a run is told by: its pid, short enough for the name of an instance.
+_RUNS = 100000
 
 # The software is shared with the machine, read-only; everything else that we keep is private. The
 # directory `another` stands for an instance that needs the software too, so `clean` spares it.
@@ -118,7 +123,8 @@ class Sandbox:
 @contextmanager
 def sandbox(name: str) -> Iterator[Sandbox]:
     """Give a host of its own while the block lasts, joined to an internet of one address."""
-    instance = f"t{os.getpid() % 100000}-{name}"
+    _end_what_dead_runs_left()
+    instance = f"t{os.getpid() % _RUNS}-{name}"
     with _holder(_PREPARE_HOST) as host, _holder(_PREPARE_INTERNET) as internet:
         made = Sandbox(host, internet, instance)
         try:
@@ -150,6 +156,37 @@ def _end_what_is_left(made: Sandbox) -> list[str]:
                 os.kill(int(entry.name), signal.SIGKILL)
         except OSError:
             continue
+    return found
+
+
+def _end_what_dead_runs_left() -> None:
+    """End the services of test runs that were killed, by their cgroups; never of one that runs."""
+    layout = cgroups.read_layout()
+    groups = {path.name for pattern in ("twinstack/t*-*", "*/twinstack/t*-*")
+              for path in Path("/sys/fs/cgroup").glob(pattern)}  # fmt: skip
+    # After the look: of a run that starts meanwhile no cgroup was seen.
+    alive = {int(one.name) % _RUNS for one in Path("/proc").iterdir() if one.name.isdigit()}
+    for group in groups:
+        owner = re.match(r"t(\d+)-", group)
+        if owner is None or int(owner[1]) in alive:
+            continue
+        for pid in _supervisors(group):  # first: it would start again what ends
+            os.kill(pid, signal.SIGKILL)
+        for replica in cgroups.existing(group, layout):
+            cgroups.end_processes(group, replica, layout)
+            cgroups.remove(group, replica, layout)
+        cgroups.remove_parents(group, layout)
+
+
+def _supervisors(group: str) -> list[int]:
+    """List the supervisors of an instance, by the configuration that they were started with."""
+    mark = f"/run/twinstack/{group}/".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes()
+            if entry.name.isdigit() and mark in words and b"supervisord" in words:
+                found.append(int(entry.name))
     return found
 
 

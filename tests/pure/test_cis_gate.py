@@ -11,7 +11,7 @@ import pytest
 from invoke.context import Context
 
 from front.policy_cis import policy_cis
-from tests.pure.cis_cases import FILE, REPOSITORY, line, plan_of, rendered, service, subject
+from tests.pure.cis_edits import FILE, REPOSITORY, line, plan_of, rendered, service, subject
 from twinstack import stack
 from twinstack.compose.cis import tools
 from twinstack.compose.cis.dockerfile import commands, parse

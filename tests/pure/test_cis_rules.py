@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pure.cis_cases import (
-    FILE,
-    GOOD,
-    SERVICE,
-    VARIANTS,
-    Bad,
-    new_findings,
-    plan_of,
-    rendered,
-    subject,
-)
+from tests.pure.cis_cases import GOOD, VARIANTS
+from tests.pure.cis_edits import FILE, SERVICE, Bad, new_findings, plan_of, rendered, subject
 from twinstack.compose.cis.gate import RULES, declared, judge, subject_of
 from twinstack.compose.cis.known import EXEMPT, UNTOLD
 from twinstack.compose.render import compose_text

@@ -1,0 +1,191 @@
+"""What tests of the gateway share: it, running on loopback, and upstreams that behave as told."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+import uvicorn
+
+from services.api_gateway.gateway import Gateway
+from services.api_gateway.server import Protocol
+from services.common.logs import Log
+from services.common.settings import from_environment
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: up\r\n\r\n{}"
+Behaviour = Callable[[bytes, int, int], bytes | None]
+
+
+class Upstream:
+    """Answers each request with what `behaviour(request, connection, place)` gives.
+
+    None closes the connection without an answer; an answer that says `Connection: close` (or has
+    no length) closes it after. `requests` holds what came.
+    """
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for link in self._open:
+            link.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(link)
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(link, self.connections), daemon=True).start()
+
+    def _serve(self, link: socket.socket, number: int) -> None:
+        with closing(link):
+            for place in range(1, 10_000):
+                try:
+                    request = read_message(link)
+                    if not request:
+                        return
+                    self.requests.append(request)
+                    answer = self.behaviour(request, number, place)
+                    if answer is None:
+                        return
+                    link.sendall(answer)
+                except OSError:
+                    return
+                if b"Connection: close" in answer or b"nolength" in answer:
+                    return
+
+
+def read_message(link: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = link.recv(65536)
+        if not part:
+            return b""
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            while len(body) < int(line.split(b":")[1]):
+                body += link.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+class Running:
+    """A gateway under uvicorn, in a thread."""
+
+    def __init__(self) -> None:
+        environ = {
+            "TWINSTACK_ADDRESS": "127.0.0.1",
+            "REGISTRY_URL": "http://127.0.0.1:1",
+            "UPSTREAM_TIMEOUT_MS": "600",
+            "MAX_BODY_BYTES": "2000",
+        }
+        self.log = Log("api-gateway", "api-gateway", requests=False, fd=-1)
+        self.gateway = Gateway(from_environment("api-gateway", environ), self.log)
+        config = uvicorn.Config(
+            self.gateway,
+            host="127.0.0.1",
+            port=0,
+            http=Protocol,
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        self.port: int = self.server.servers[0].sockets[0].getsockname()[1]
+
+    def know(self, *ports: int) -> None:
+        found = [
+            {"instance": f"p-{number}", "address": "127.0.0.1", "port": port}
+            for number, port in enumerate(ports, 1)
+        ]
+        services = {"product-service": found, "order-service": found}
+        body = {"services": services, "registry": {"uptime_s": 999}}
+        self.gateway.directory.learn(json.dumps(body).encode())
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as link:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            link.request(method, path, body, names)
+            answer = link.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+
+    def raw(self, data: bytes, wait_s: float = 2.0) -> bytes:
+        """Send bytes, give all that comes until the gateway closes or falls silent."""
+        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=wait_s)) as link:
+            link.sendall(data)
+            got = b""
+            try:
+                while part := link.recv(65536):
+                    got += part
+            except TimeoutError:
+                pass
+            return got
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Running]:
+    running = Running()
+    yield running
+    running.server.should_exit = True
+    running.thread.join(5)
+
+
+@pytest.fixture
+def upstream(gateway: Running) -> Iterator[Callable[[Behaviour], Upstream]]:
+    made: list[Upstream] = []
+
+    def make(behaviour: Behaviour) -> Upstream:
+        made.append(Upstream(behaviour))
+        gateway.know(*(one.port for one in made))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    gateway.know()
+
+
+def always(answer: bytes) -> Behaviour:
+    return lambda request, connection, place: answer
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def error_of(body: bytes) -> str:
+    said = json.loads(body)
+    assert said["request_id"]
+    assert "Traceback" not in body.decode()
+    name: str = said["error"]
+    return name
