@@ -16,7 +16,7 @@ from ipaddress import IPv4Address
 from types import TracebackType
 
 #: The families that are spoken here.
-ROUTE, NETFILTER = socket.NETLINK_ROUTE, 12
+ROUTE, SOCKETS, NETFILTER = socket.NETLINK_ROUTE, 4, 12
 
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, type

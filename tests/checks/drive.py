@@ -155,7 +155,7 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     if action == "down":
         return world.down(instance, progress=progress, watch=watch)
     if action == "pids":
-        _, told = supervisor.observe(Places(instance))
+        told = supervisor.observe(Places(instance)).processes
         return {one.replica: one.pid for one in told if one.pid}
     if action == "clean":
         return world.clean(instance, progress=progress)

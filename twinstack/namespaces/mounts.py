@@ -15,6 +15,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from twinstack import entering
 from twinstack.namespaces import kernel
 
 DIRECTORY = "mounts"

@@ -11,12 +11,20 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from twinstack import bridge_filter, names, procfs, shell, switches
 from twinstack.errors import Missing
-from twinstack.namespaces import cgroups, dumps, kernel, mounts, rules, supervisor, tunneling
+from twinstack.namespaces import (
+    cgroups,
+    dumps,
+    kernel,
+    listeners,
+    mounts,
+    rules,
+    supervisor,
+    tunneling,
+)
 from twinstack.namespaces.facts import Facts, LinkFacts, Owned, ProcessFacts, ours
 from twinstack.namespaces.running import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
@@ -43,7 +51,7 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     seen, routes = dumps.read_host()
     namespaces = dumps.read_namespaces({replica.name for replica in plan.here}, plan.mark)
     present = read_rules()
-    known, processes = supervisor.observe(places)
+    supervised = supervisor.observe(places)
     layout = cgroups.read_layout()
     forwarding, sources = tunneling.observe(steps)
     return Facts(
@@ -53,22 +61,22 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
         held=switches.held_by(switches.holder(plan.instance)),
         rules=present,
         routes=routes,
-        listeners=read_listeners(),
+        listeners=listeners.read(),
         files=dict(_files(steps)),
         cgroups={
             step.replica: found
             for step in steps
             if isinstance(step, Cgroup) and (found := cgroups.read(step)) is not None
         },
-        supervisor_pid=supervisor.pid(places),
-        processes={one.replica: _located(one, places) for one in processes},
+        supervisor_pid=supervised.pid,
+        processes={one.replica: _located(one, places) for one in supervised.processes},
         intended=frozenset(journal.intended),
         bridges_can_filter=bridge_filter.is_there(),
         forwarding=forwarding,
         sources=sources,
         mounts=frozenset(mounts.pinned(places.run)),
         owned=_owned(
-            plan.instance, journal, seen, present, known, layout,
+            plan.instance, journal, seen, present, supervised, layout,
             tuple(name for name, one in namespaces.items() if one.ours),
         ),
     )  # fmt: skip
@@ -89,9 +97,9 @@ def observe_owned(instance: str) -> Owned:
         if not journal.empty:
             raise
         present = {}  # a machine without iptables never had rules of ours
-    known, _ = supervisor.observe(places)
+    supervised = supervisor.observe(places)
     marked = dumps.marked_namespaces(names.mark(instance))
-    return _owned(instance, journal, seen, present, known, cgroups.read_layout(), marked)
+    return _owned(instance, journal, seen, present, supervised, cgroups.read_layout(), marked)
 
 
 def _owned(
@@ -99,7 +107,7 @@ def _owned(
     journal: Journal,
     seen: Mapping[str, LinkFacts],
     present: Mapping[str, tuple[str, ...]],
-    programs: frozenset[str],
+    supervised: supervisor.Supervised,
     layout: cgroups.Layout,
     namespaces: tuple[str, ...],
 ) -> Owned:
@@ -112,8 +120,8 @@ def _owned(
     chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
     return Owned(
         instance=instance,
-        supervisor=supervisor.pid(places) is not None,
-        programs=programs,
+        supervisor=supervised.pid is not None,
+        programs=supervised.programs,
         groups=tuple(cgroups.existing(instance, layout)),
         chains={table: found for table, found in chains.items() if found},
         rules=present,
@@ -167,31 +175,6 @@ def read_rules() -> dict[str, tuple[str, ...]]:
         elif line.startswith((":", "-A ")):
             current.append(line)
     return {table: tuple(lines) for table, lines in tables.items()}
-
-
-def read_listeners() -> dict[int, str]:
-    """Map each TCP port that somebody on the host listens on to the address of that socket.
-
-    Source: proc_net_tcp in the kernel's documentation.
-    """
-    found: dict[int, str] = {}
-    for file in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
-        try:
-            lines = Path(file).read_text().splitlines()[1:]
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            local, state = line.split()[1], line.split()[3]
-            address, port = local.split(":")
-            if state == "0A":
-                found[int(port, 16)] = _hex_address(address)
-    return found
-
-
-def _hex_address(text: str) -> str:
-    if len(text) == 8:
-        return str(IPv4Address(int.from_bytes(bytes.fromhex(text), "little")))
-    return "[::]" if not int(text, 16) else "[an IPv6 address]"
 
 
 def digest(content: str | bytes) -> str:

@@ -19,7 +19,7 @@ def apply(places: Places, changes: Sequence[Change], progress: Progress, watch: 
     layout = cgroups.read_layout()
     steps = [change.step for change in changes]
     stale = frozenset(step.replica for step in steps if isinstance(step, Process))
-    reload = supervisor.pid(places) is not None and (bool(stale) or _reconfigured(places, steps))
+    reload = (stale or _reconfigured(places, steps)) and supervisor.pid(places) is not None
     if reload and not supervisor.answers(places):
         progress("ending the supervisor, which does not answer")
         supervisor.stop(places)

@@ -13,6 +13,7 @@ import socket
 import time
 import xmlrpc.client
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,24 @@ def call(places: Places, method: str, *arguments: Any) -> Any:
         raise StepFailed("supervisor", "does not answer", str(error)) from error
 
 
-def observe(places: Places) -> tuple[frozenset[str], tuple[ProcessFacts, ...]]:
-    """List the programs that supervisord knows, with how each does; empty when it is not up."""
-    if pid(places) is None:
-        return frozenset(), ()
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """What supervisord tells: its pid, the programs that it knows, and how each does."""
+
+    pid: int | None = None
+    programs: frozenset[str] = frozenset()
+    processes: tuple[ProcessFacts, ...] = ()
+
+
+def observe(places: Places) -> Supervised:
+    """Ask supervisord for its programs; empty when it is not up."""
+    found = pid(places)
+    if found is None:
+        return Supervised()
     try:
         told = call(places, "getAllProcessInfo")
     except StepFailed:
-        return frozenset(), ()  # it is about to start or to end: nothing can be said to run
+        return Supervised(found)  # it is about to start or to end: nothing can be said to run
     spawned = _times_spawned(places)
     facts = tuple(
         ProcessFacts(
@@ -122,7 +133,7 @@ def observe(places: Places) -> tuple[frozenset[str], tuple[ProcessFacts, ...]]:
         )
         for one in told
     )
-    return frozenset(one.replica for one in facts), facts
+    return Supervised(found, frozenset(one.replica for one in facts), facts)
 
 
 def _times_spawned(places: Places) -> dict[str, int]:

@@ -211,7 +211,7 @@ class NamespaceWorld:
 
     def status(self) -> tuple[ServiceState, ...]:
         """Probe every replica at once, each in its own namespace and root."""
-        _, told = supervisor.observe(self._places)
+        told = () if self.bare else supervisor.observe(self._places).processes
         processes = {one.replica: one for one in told}
         up = read_journal(self._places).shape is not None
 
@@ -234,6 +234,8 @@ class NamespaceWorld:
                 replica.port, state, detail, pid, process.restarts if process else 0,
             )  # fmt: skip
 
+        if self.bare:  # nobody to wait for
+            return tuple(map(state_of, self.plan.replicas))
         with ThreadPoolExecutor(max_workers=8) as pool:
             return tuple(pool.map(state_of, self.plan.here))
 
@@ -303,7 +305,7 @@ class NamespaceWorld:
         Raises: CannotTell when one does not run.
         """
         answer: dict[str, str] = {}
-        _, told = supervisor.observe(self._places)
+        told = supervisor.observe(self._places).processes
         pids = {one.replica: one.pid for one in told if one.pid}
         for role, replica in {one.role: one for one in reversed(self.plan.here)}.items():
             if replica.name not in pids:

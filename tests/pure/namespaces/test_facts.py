@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from twinstack.namespaces import facts
-from twinstack.namespaces.observe import _hex_address, digest
+from twinstack.namespaces.observe import digest
 
 
 @pytest.mark.parametrize(
@@ -25,20 +25,6 @@ def test_an_unknown_link_is_not_taken_for_a_finished_one():
     assert link.addresses == frozenset()
     assert facts.NamespaceFacts("a", 1, False).default_gateway is None
     assert facts.Facts().supervisor_pid is None
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("0100007F", "127.0.0.1"),
-        ("00000000", "0.0.0.0"),
-        ("0A00000A", "10.0.0.10"),
-        ("0" * 32, "[::]"),
-        ("0" * 24 + "01000000", "[an IPv6 address]"),
-    ],
-)
-def test_a_listeners_address_is_read_from_the_kernels_hex(text: str, address: str):
-    assert _hex_address(text) == address
 
 
 def test_text_and_bytes_of_the_same_file_have_the_same_digest():

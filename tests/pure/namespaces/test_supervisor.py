@@ -26,7 +26,7 @@ def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 def test_nothing_is_supervised_where_no_supervisor_was(places: Places):
     assert supervisor.pid(places) is None
-    assert supervisor.observe(places) == (frozenset(), ())
+    assert supervisor.observe(places) == supervisor.Supervised()
     assert supervisor.stop(places) is False
 
 
@@ -52,7 +52,7 @@ def test_the_process_that_runs_our_file_is_the_supervisor(places: Places):
         assert supervisor.pid(places) == child.pid
         assert supervisor.pid(Places("u")) is None
         # It does not answer: nothing can be said of its programs.
-        assert supervisor.observe(places) == (frozenset(), ())
+        assert supervisor.observe(places) == supervisor.Supervised(child.pid)
         child.communicate(b"\n", timeout=5)
 
 
