@@ -281,7 +281,7 @@ class NamespaceWorld:
         if read_journal(self._places).shape is None:
             return {}
         known = {replica.name for replica in self.plan.replicas}  # others serve the world itself
-        _, told = supervisor.observe(self._places)
+        told = supervisor.observe(self._places).processes
         return {one.replica: one.pid for one in told if one.pid and one.replica in known}
 
     def cpu_us(self) -> dict[str, int]:
