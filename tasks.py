@@ -9,6 +9,7 @@ from invoke.collection import Collection
 from front import (
     bench,
     check,
+    conntrack,
     docker,
     invocation,
     live,
@@ -16,6 +17,10 @@ from front import (
     overlay,
     policy,
     swarm,
+    conntrack,
+    docker,
+    invocation,
+    live,
     traffic,
     whole,
 )
@@ -29,7 +34,9 @@ NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
 namespace = Collection(
     whole.clean,
     whole.doctor,
-    live.health,
-    live.dashboard,
+    conntrack,
+    docker,
+    invocation,
+    live,
     *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in NOUNS),
 )

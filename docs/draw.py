@@ -7,47 +7,29 @@ follow the reader's light or dark scheme. Pure but for `main`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from twinstack.observe.drawing import (
+    BOX_HEIGHT,
+    BOX_WIDTH,
+    MARGIN,
+    WIDTH,
+    Box,
+    lines,
+    path,
+    rect,
+    svg,
+    text,
+)
 from twinstack.plan import Plan, Replica, resolve
 from twinstack.topology import load
 
 HERE = Path(__file__).parent
-WIDTH, MARGIN = 960, 16
-BOX_WIDTH, BOX_HEIGHT = 200, 66
 BAND_HEIGHT, DOORS_HEIGHT = 142, 84
 LEGEND_HEIGHT = 26
-
-_STYLE = """
-.paper{fill:#fff}.band{fill:#f3f5f8;stroke:#c8d0da}.box{fill:#fff;stroke:#56657a}
-.door{fill:#fff4e0;stroke:#b3700e}.bridge{stroke:#1f6fb2;stroke-width:5}.wire{stroke:#56657a}
-.flow{fill:none;stroke:#56657a;stroke-width:1.4}.head{fill:#56657a}.way{stroke:#b3700e}
-text{font:12px system-ui,sans-serif;fill:#1d2733}.name{font-weight:700;font-size:13px}
-.dim{fill:#56657a;font-size:11px}.title{paint-order:stroke;stroke:#f3f5f8;stroke-width:6px}
-@media (prefers-color-scheme:dark){
-.paper{fill:#12161c}.band{fill:#1a2029;stroke:#374252}.box{fill:#232b37;stroke:#8d9bb0}
-.door{fill:#3a2c14;stroke:#e0a548}.bridge{stroke:#64aee6}.wire,.flow{stroke:#8d9bb0}
-.head{fill:#8d9bb0}.way{stroke:#e0a548}text{fill:#e7ecf3}.dim{fill:#a3b0c2}
-.title{stroke:#1a2029}}
-""".replace("\n", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle by its left upper corner."""
-
-    x: float
-    y: float
-    width: float = BOX_WIDTH
-    height: float = BOX_HEIGHT
-
-    @property
-    def middle(self) -> float:
-        return self.x + self.width / 2
 
 
 def services(flat: Plan, tiered: Plan) -> str:
@@ -55,13 +37,13 @@ def services(flat: Plan, tiered: Plan) -> str:
     boxes = _service_boxes(tiered)
     tops = {one: DOORS_HEIGHT + row * BAND_HEIGHT for row, one in enumerate(tiered.segments)}
     inner = Box(MARGIN, 0, WIDTH - 2 * MARGIN, BAND_HEIGHT - 14)
-    parts = [_rect(replace(inner, y=top), "band") for top in tops.values()]
+    parts = [rect(replace(inner, y=top), "band") for top in tops.values()]
     for name, box in boxes.items():
         ours = flat.replicas_of(name)
         many = f" × {len(ours)}" if len(ours) > 1 else ""
-        parts += [_rect(Box(box.x + 4 * back, box.y - 4 * back), "box")
+        parts += [rect(Box(box.x + 4 * back, box.y - 4 * back), "box")
                   for back in range(min(len(ours), 3) - 1, -1, -1)]  # fmt: skip
-        parts += _lines(box, [name + many, f"{ours[0].runtime}, port {ours[0].port}",
+        parts += lines(box, [name + many, f"{ours[0].runtime}, port {ours[0].port}",
                               f"flat {_addresses(ours)}"])  # fmt: skip
     parts += [_arrow(boxes, flow, number) for number, flow in enumerate(_flows(tiered, boxes))]
     for name, doors in groupby(tiered.host_ports, lambda door: door.replica):
@@ -69,12 +51,12 @@ def services(flat: Plan, tiered: Plan) -> str:
         if name in boxes:
             parts += _door(boxes[name], ways)
     height = DOORS_HEIGHT + len(tiered.segments) * BAND_HEIGHT + LEGEND_HEIGHT
-    parts += [_text(MARGIN + 10, top + 18, "dim title", f"{one.name}: {one.bridge} {one.subnet}")
+    parts += [text(MARGIN + 10, top + 18, "dim title", f"{one.name}: {one.bridge} {one.subnet}")
               for one, top in tops.items()]  # fmt: skip
-    parts.append(_text(MARGIN, height - 14, "dim",
+    parts.append(text(MARGIN, height - 14, "dim",
         "Bands: the tiers of the tiered shape. In the flat shape all are on one bridge; the last "
         "part of an address stays."))  # fmt: skip
-    return _svg(height, f"{len(boxes)} services, {len(tiered.flows)} flows", parts)
+    return svg(height, f"{len(boxes)} services, {len(tiered.flows)} flows", parts)
 
 
 def wiring(plan: Plan) -> str:
@@ -82,8 +64,8 @@ def wiring(plan: Plan) -> str:
     parts, top = [], DOORS_HEIGHT - 34
     ways = [f"port {door.port} → {door.replica}" for door in plan.host_ports if door.world == "net"]
     host = "; ".join(["the host: " + ", ".join(ways), "MASQUERADE out", "routes between bridges"])
-    parts += [_rect(Box(MARGIN, 12, WIDTH - 2 * MARGIN, 26), "door"),
-              _text(MARGIN + 10, 29, "name", host)]  # fmt: skip
+    parts += [rect(Box(MARGIN, 12, WIDTH - 2 * MARGIN, 26), "door"),
+              text(MARGIN + 10, 29, "name", host)]  # fmt: skip
     for segment in plan.segments:
         members = [one for one in plan.replicas if one.segment == segment.name]
         rows = [members[start : start + 5] for start in range(0, len(members), 5)]
@@ -92,7 +74,7 @@ def wiring(plan: Plan) -> str:
             parts.append(f'<line class="bridge" x1="{MARGIN}" x2="{WIDTH - MARGIN}" '
                          f'y1="{line}" y2="{line}"/>')  # fmt: skip
             if number == 0:
-                parts.append(_text(MARGIN, line - 8, "name",
+                parts.append(text(MARGIN, line - 8, "name",
                                    f"{segment.bridge} {segment.gateway}/"
                                    f"{segment.subnet.prefixlen}"))  # fmt: skip
             else:  # the same bridge, carried on
@@ -100,7 +82,7 @@ def wiring(plan: Plan) -> str:
                              f'y1="{line - BOX_HEIGHT - 62}" y2="{line}"/>')  # fmt: skip
             parts += _hanging(row, line)
             top = line + BOX_HEIGHT + 38
-    return _svg(top, f"{len(plan.replicas)} namespaces", parts)
+    return svg(top, f"{len(plan.replicas)} namespaces", parts)
 
 
 def pictures() -> dict[str, str]:
@@ -113,8 +95,8 @@ def pictures() -> dict[str, str]:
 
 def main() -> None:
     """Write the pictures beside this file."""
-    for name, text in pictures().items():
-        (HERE / name).write_text(text, encoding="utf-8")
+    for name, picture in pictures().items():
+        (HERE / name).write_text(picture, encoding="utf-8")
 
 
 def _service_boxes(plan: Plan) -> dict[str, Box]:
@@ -145,23 +127,23 @@ def _arrow(boxes: dict[str, Box], flow: tuple[str, str], number: int) -> str:
         if not between:
             y = one.y + one.height / 2 + shift / 2
             start, end = (one.x + one.width, other.x) if right else (one.x, other.x + other.width)
-            return _path(f"M{start:.0f} {y:.0f}L{end:.0f} {y:.0f}")
+            return path(f"M{start:.0f} {y:.0f}L{end:.0f} {y:.0f}")
         start, end, up = one.middle + 60, other.middle - 60, one.y - 36
-        return _path(f"M{start:.0f} {one.y:.0f}C{start:.0f} {up:.0f} {end:.0f} {up:.0f} "
+        return path(f"M{start:.0f} {one.y:.0f}C{start:.0f} {up:.0f} {end:.0f} {up:.0f} "
                      f"{end:.0f} {other.y:.0f}")  # fmt: skip
     start, end = one.middle + shift, other.middle + shift
     low = one.y + one.height
     half = (low + other.y) / 2
-    return _path(f"M{start:.0f} {low:.0f}C{start:.0f} {half:.0f} {end:.0f} {half:.0f} "
+    return path(f"M{start:.0f} {low:.0f}C{start:.0f} {half:.0f} {end:.0f} {half:.0f} "
                  f"{end:.0f} {other.y:.0f}")  # fmt: skip
 
 
 def _door(box: Box, ways: Sequence[str]) -> list[str]:
     pill = Box(box.x - 20, 12, box.width + 40, 16 * len(ways) + 10)
-    parts = [_rect(pill, "door")]
-    parts += [_text(pill.middle, pill.y + 18 + 16 * row, "", way, "middle")
+    parts = [rect(pill, "door")]
+    parts += [text(pill.middle, pill.y + 18 + 16 * row, "", way, "middle")
               for row, way in enumerate(ways)]  # fmt: skip
-    return [*parts, _path(f"M{box.middle:.0f} {pill.y + pill.height:.0f}V{box.y:.0f}", "flow way")]
+    return [*parts, path(f"M{box.middle:.0f} {pill.y + pill.height:.0f}V{box.y:.0f}", "flow way")]
 
 
 def _hanging(row: Sequence[Replica], line: float) -> list[str]:
@@ -172,9 +154,9 @@ def _hanging(row: Sequence[Replica], line: float) -> list[str]:
         box = Box(MARGIN + column * room + (room - width) / 2, line + 26, width)
         parts.append(f'<line class="wire" x1="{box.middle:.0f}" x2="{box.middle:.0f}" '
                      f'y1="{line + 3}" y2="{box.y}"/>')  # fmt: skip
-        parts.append(_text(box.middle - 6, line + 19, "dim", replica.host_link, "end"))
-        parts.append(_rect(box, "box"))
-        parts += _lines(box, [replica.name, f"{replica.link} {replica.address}",
+        parts.append(text(box.middle - 6, line + 19, "dim", replica.host_link, "end"))
+        parts.append(rect(box, "box"))
+        parts += lines(box, [replica.name, f"{replica.link} {replica.address}",
                               f"port {replica.port}, uid {replica.user}"])  # fmt: skip
     return parts
 
@@ -183,35 +165,6 @@ def _addresses(replicas: Sequence[Replica]) -> str:
     first, *others = (str(one.address) for one in replicas)
     tails = ["." + address.rpartition(".")[2] for address in others]
     return ", ".join([first, *(tails if len(tails) < 4 else [f"… {tails[-1]}"])])
-
-
-def _lines(box: Box, lines: Iterable[str]) -> list[str]:
-    return [_text(box.middle, box.y + 20 + 17 * row, "dim" if row else "name", line, "middle")
-            for row, line in enumerate(lines)]  # fmt: skip
-
-
-def _rect(box: Box, kind: str) -> str:
-    return (f'<rect class="{kind}" x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" '
-            f'height="{box.height:.0f}" rx="6"/>')  # fmt: skip
-
-
-def _text(x: float, y: float, kind: str, words: str, anchor: str = "start") -> str:
-    return (f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">'
-            f"{escape(words)}</text>")  # fmt: skip
-
-
-def _path(line: str, kind: str = "flow") -> str:
-    return f'<path class="{kind}" d="{line}" marker-end="url(#head)"/>'
-
-
-def _svg(height: float, title: str, parts: Iterable[str]) -> str:
-    head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
-            f'role="img"><title>{escape(title)}</title><style>{_STYLE}</style>')  # fmt: skip
-    marker = ('<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
-              'markerHeight="7" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker>'
-              "</defs>")  # fmt: skip
-    paper = f'<rect class="paper" width="{WIDTH}" height="{height:.0f}" rx="8"/>'
-    return "\n".join([head, marker, paper, *parts, "</svg>", ""])
 
 
 if __name__ == "__main__":

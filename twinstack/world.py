@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from twinstack.plan import Plan
@@ -162,4 +163,11 @@ class World(Protocol):
         """List the interfaces that are there: bridges, host ends, inside ends, in the plan's order.
 
         What is not up is left out. Raises: Missing without root or engine; StepFailed.
+        """
+
+    def namespaces(self) -> dict[str, Path | None]:
+        """Map `host` and each replica that is there to its network namespace; None is our own.
+
+        Replicas that are declared no longer are there too. Raises: Missing without root or engine;
+        StepFailed.
         """

@@ -69,6 +69,9 @@ class FakeWorld:
     def links(self) -> tuple[Link, ...]:
         return ()
 
+    def namespaces(self) -> dict[str, Path | None]:
+        return {}
+
     def processes(self) -> tuple[Process, ...]:
         return (Process(os.getpid(), "nginx-lb", "pytest"),)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinstack.compose.place import EnginePlace
+from twinstack.compose.render import REPLICA_LABEL
 from twinstack.plan import Plan
 from twinstack.shell import run
 from twinstack.world import Link, ServiceState
@@ -39,6 +41,15 @@ def observed(plan: Plan, states: tuple[ServiceState, ...], place: EnginePlace) -
             told = run(["nsenter", f"--net={namespace}", "ip", "-d", "-j", "link", "show"])
             inside[state.name] = (namespace, ends(told.stdout))
     return paired(plan, place.network_namespace, host, inside)
+
+
+def running(containers: list[Any]) -> dict[str, Path]:
+    """Map each replica whose container runs to its network namespace."""
+    return {
+        one.labels[REPLICA_LABEL]: Path(f"/proc/{one.attrs['State']['Pid']}/ns/net")
+        for one in containers
+        if one.attrs["State"]["Pid"]
+    }
 
 
 def ends(told: str) -> tuple[End, ...]:

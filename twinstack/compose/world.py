@@ -29,10 +29,13 @@ from twinstack.compose.engine import (
     require_root,
 )
 from twinstack.compose.failures import told
+from twinstack.compose.interfaces import running
+from twinstack.compose.observing import project_containers
 from twinstack.compose.render import container_name
 from twinstack.compose.steps import Step
 from twinstack.errors import CannotTell, Missing
 from twinstack.plan import Plan, Replica
+from twinstack.policy.model import HOST
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, remove_run
 from twinstack.topology import WorldName
@@ -158,6 +161,13 @@ class DockerWorld:
         """List the interfaces there are. Raises: Missing without root or engine; StepFailed."""
         require_root("docker.links", "it enters containers")
         return interfaces.observed(self.plan, observe(self._client(), self.plan), self.place)
+
+    @told("docker.links", reading=True)
+    def namespaces(self) -> dict[str, Path | None]:
+        """Map the host and each container of ours that runs. Raises: Missing; StepFailed."""
+        require_root("docker.links", "it enters containers")
+        found = running(project_containers(self._client(), self.plan.instance))
+        return {HOST: self.place.network_namespace, **found}
 
     @told("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:

@@ -18,6 +18,7 @@ from twinstack.names import link_group
 from twinstack.namespaces import (
     apply,
     cgroups,
+    dumps,
     inside,
     interfaces,
     kernel,
@@ -34,6 +35,7 @@ from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.removals import Removal, Surplus, removals
 from twinstack.namespaces.steps import Change, Step, diff
 from twinstack.plan import Plan, Replica
+from twinstack.policy.model import HOST
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state import Places, locked, read_journal
 from twinstack.topology import WorldName
@@ -266,6 +268,12 @@ class NamespaceWorld:
         """List the interfaces that are there. Raises: Missing without root; StepFailed."""
         require_root("net.links")
         return interfaces.observed(self.plan)
+
+    def namespaces(self) -> dict[str, Path | None]:
+        """Map the host and each namespace that bears our mark. Raises: Missing; StepFailed."""
+        require_root("net.links")
+        found = dumps.marked_namespaces(self.plan.mark)
+        return {HOST: None, **{name: kernel.PINS / name for name in found}}
 
     def processes(self) -> tuple[Process, ...]:
         """List every process in the replicas' cgroups."""

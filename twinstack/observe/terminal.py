@@ -18,28 +18,29 @@ _LEAST_FLEXIBLE = 12
 def text(found: Traffic, width: int = 80) -> str:
     """Write the report. Units: columns of the terminal."""
     head = "\n".join([headline(found), *(f"! {note}" for note in found.notes)])
-    return "\n\n".join([head, *(_table(section, width) for section in sections(found))])
+    return "\n\n".join([head, *(table(section, width) for section in sections(found))])
 
 
-def _table(section: Section, width: int) -> str:
+def table(section: Section, width: int) -> str:
+    """Write one section."""
     shown = section.rows[:MOST_ROWS]
-    table = [[column.name for column in section.columns],
-             *([cell.text for cell in row] for row in shown)]  # fmt: skip
+    rows = [[column.name for column in section.columns],
+            *([cell.text for cell in row] for row in shown)]  # fmt: skip
     columns = list(section.columns)
-    while _width(table) > width and any(column.optional for column in columns):
+    while _width(rows) > width and any(column.optional for column in columns):
         last = max(at for at, column in enumerate(columns) if column.optional)
         del columns[last]
-        for row in table:
+        for row in rows:
             del row[last]
     for at, column in enumerate(columns):
-        excess = _width(table) - width
+        excess = _width(rows) - width
         if column.flexible and excess > 0:
-            most = max(max(len(row[at]) for row in table) - excess, _LEAST_FLEXIBLE)
-            for row in table:
+            most = max(max(len(row[at]) for row in rows) - excess, _LEAST_FLEXIBLE)
+            for row in rows:
                 row[at] = row[at] if len(row[at]) <= most else row[at][: most - 1] + "…"
-    widths = [max(len(row[at]) for row in table) for at in range(len(columns))]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
     lines = [f"{section.title} ({section.says})"]
-    for row in table:
+    for row in rows:
         cells = [cell.rjust(size) if column.number else cell.ljust(size)
                  for cell, size, column in zip(row, widths, columns, strict=True)]  # fmt: skip
         lines.append(_GAP.join(cells).rstrip())

@@ -1,0 +1,23 @@
+"""The world that a task's --world means, as it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twinstack import stack
+from twinstack.errors import TwinstackError
+
+if TYPE_CHECKING:
+    from twinstack.world import World
+
+WORLD = {"world": "net or docker"}
+
+
+def world_of(name: str) -> World:
+    """Give it. Raises: TwinstackError for a name of none."""
+    here = stack.from_environment()
+    if name == "net":
+        return here.net()
+    if name == "docker":
+        return here.docker()
+    raise TwinstackError("--world", f"cannot be {name}", "a world is net or docker", "choose one")

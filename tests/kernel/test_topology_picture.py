@@ -1,0 +1,118 @@
+"""The picture is of what is there: after each change by hand it shows that, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.sandbox import Sandbox, sandbox
+from twinstack.iptables import chain_name
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Sandbox]:
+    """Give a host with the tiered network of the namespace world, and nothing that runs in it."""
+    with sandbox("picture") as made:
+        done = made.invoke("topology", check=False)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert "no world is up" in done.stderr
+        made.invoke("net.up", "--no-services", "--shape", "tiered")
+        yield made
+
+
+def seen(host: Sandbox) -> tuple[int, dict[str, Any]]:
+    done = host.invoke("topology", "--json", check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)["worlds"][0]
+    return done.returncode, told
+
+
+def wrong(host: Sandbox) -> dict[str, str]:
+    """Give what is not as declared, with how; the exit code goes with it."""
+    code, told = seen(host)
+    found = {f"{one['kind']} {one['name']}": "; ".join(one["differences"]) or one["state"]
+             for one in told["items"] if one["state"] != "as declared"}  # fmt: skip
+    assert code == (1 if found else 0)
+    assert told["as_declared"] == (not found)
+    return found
+
+
+def test_a_world_that_was_just_made_is_as_declared(host: Sandbox):
+    code, told = seen(host)
+    assert (code, told["as_declared"], told["shape"]) == (0, True, "tiered")
+    kinds = [one["kind"] for one in told["items"]]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "bridge": 3, "place": 9, "link": 9, "door": 1, "nat": 3, "flow": 13,
+    }  # fmt: skip
+    text = host.invoke("topology").stdout
+    assert "net (tiered): 3 bridges, 9 namespaces, 13 open flows; as declared" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_every_change_by_hand_is_shown_and_repaired(host: Sandbox):
+    chain = chain_name(host.instance, "TO-redis-cache")
+    script = f"""
+        ip link delete ve-nginx-lb
+        nsenter --net=/run/netns/redis-cache ip address add 172.22.0.99/24 dev eth0
+        nsenter --net=/run/netns/postgres-db ip route delete default
+        ip link set br-backend mtu 1400
+        iptables -D {chain} -s 172.21.0.31/32 -m comment --comment \\
+            "twinstack:{host.instance} product-service-2 to redis-cache" -j ACCEPT
+        iptables -t nat -F {chain_name(host.instance, "OUTPUT")}
+        ip netns delete service-registry
+    """
+    host.run("sh", "-ec", script)
+    assert wrong(host) == {
+        "bridge br-backend": "mtu is 1400, declared is 1500",
+        "place service-registry": "missing",
+        "link nginx-lb@frontend": "missing",
+        "link service-registry@backend": "missing",
+        "link redis-cache@database":
+            "address is 172.22.0.50/24, 172.22.0.99/24, declared is 172.22.0.50/24",
+        "link postgres-db@database": "gateway is none, declared is 172.22.0.1",
+        "door 0.0.0.0:8080": "for is other machines, declared is other machines, this host",
+        "flow product-service → redis-cache tcp 6379": "ways is 2 of 3, declared is all",
+    }  # fmt: skip
+    host.invoke("net.up", "--no-services", "--shape", "tiered")
+    assert wrong(host) == {}
+
+
+def test_what_strangers_add_is_undeclared_whatever_its_name(host: Sandbox):
+    name = "<b>&\"'$(x)"
+    host.run("ip", "link", "add", name, "type", "veth", "peer", "name", "lab1")
+    host.run("ip", "link", "set", name, "master", "br-database")
+    host.run("iptables", "-I", "FORWARD", "-s", "172.20.0.10", "-d", "172.22.0.60",
+             "-p", "tcp", "--dport", "5432", "-j", "ACCEPT")  # fmt: skip
+    host.run("iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8081",
+             "-j", "DNAT", "--to-destination", "172.20.0.20:3000")  # fmt: skip
+    try:
+        assert wrong(host) == {
+            f"link {name}": "undeclared",
+            "door 0.0.0.0:8081": "undeclared",
+            "flow nginx-lb → postgres-db tcp 5432": "undeclared",
+        }
+        text = host.invoke("topology", check=False).stdout
+        assert f"+     {name}: undeclared" in text
+        drawn = host.invoke("topology", "--format", "svg", check=False).stdout
+        told = [node.text for node in ElementTree.fromstring(drawn).iter()]
+        assert name in told
+        chart = host.invoke("topology", "--format", "mermaid", check=False).stdout
+        assert '["#lt;b#gt;#amp;#quot;\'$(x)<br>undeclared"]' in chart
+    finally:
+        host.run("ip", "link", "delete", name)
+        host.run("iptables", "-D", "FORWARD", "1")
+        host.run("iptables", "-t", "nat", "-D", "PREROUTING", "-p", "tcp", "--dport", "8081",
+                 "-j", "DNAT", "--to-destination", "172.20.0.20:3000")  # fmt: skip
+    assert wrong(host) == {}
+
+
+@pytest.mark.parametrize("words", [("--format", "gif"), ("--world", "moon")])
+def test_a_wrong_word_is_one_line(host: Sandbox, words: tuple[str, ...]):
+    done = host.invoke("topology", *words, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)

@@ -1,0 +1,69 @@
+"""One look at a world's connections: ask the kernel, count, and apply the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from twinstack.observe.connections import asking
+from twinstack.observe.connections.concerns import concerns
+from twinstack.observe.connections.gathering import sockets_of
+from twinstack.observe.connections.report import Connections, Events, Sockets, Table
+from twinstack.observe.connections.sockets import Socket
+from twinstack.observe.connections.tally import Tally, numbers, place
+from twinstack.observe.naming import Names
+from twinstack.plan import Plan
+from twinstack.policy.model import HOST
+from twinstack.topology import WorldName
+from twinstack.world import World
+
+
+def look(
+    world: World, places: Mapping[str, Path | None], events: Events | None = None
+) -> Connections:
+    """Look at a world whose namespaces these are.
+
+    Raises: Missing without root; CannotTell; StepFailed.
+    """
+    plan = world.plan
+    seen = asking.table(places[HOST])
+    names = Names([plan], seen.addresses)
+    tally = Tally(seen.counts, names, plan, world.name)
+    table = Table(seen.entries, seen.limit, seen.counts.total(), tally.total, seen.pressure)
+    sockets = _sockets(plan, world.name, names, places)
+    pairs = tally.pairs()
+    return Connections(
+        world=world.name,
+        shape=plan.shape,
+        table=table,
+        pairs=pairs,
+        translations=tally.translations(),
+        sources=tally.sources(),
+        sockets=sockets,
+        absent=tuple(one.name for one in plan.replicas if one.name not in places),
+        events=events,
+        concerns=concerns(table, pairs, sockets),
+    )
+
+
+def _sockets(
+    plan: Plan, world: WorldName, names: Names, places: Mapping[str, Path | None]
+) -> tuple[Sockets, ...]:
+    doors = {door.port for door in plan.host_ports if door.world == world}
+
+    def of_world(one: Socket) -> bool:
+        if one.local_port in doors or one.peer_port in doors:
+            return True
+        return any(names.end(*numbers(raw)).world == world for raw in (one.local, one.peer))
+
+    found = []
+    services = {replica.name: replica.service for replica in plan.replicas}
+    for name, service in services.items():
+        if name in places:
+            told = asking.namespace_sockets(name, places[name], lambda _one: True)
+            if told is not None:
+                found.append(sockets_of(name, service, told, place))
+    told = asking.namespace_sockets(HOST, places[HOST], of_world)
+    if told is not None:
+        found.append(sockets_of(HOST, HOST, told, place))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The topology as it is, beside what was declared: one model, four drawings."""

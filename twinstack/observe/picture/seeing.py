@@ -1,0 +1,60 @@
+"""Look at a world's network: enter its namespaces, dump links, addresses and rules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from twinstack import entering, iptables, shell
+from twinstack.errors import Missing
+from twinstack.netlink import Netlink
+from twinstack.observe.picture import facts, observed
+from twinstack.observe.picture.declared import declared
+from twinstack.observe.picture.facts import Facts, Inside
+from twinstack.observe.picture.model import Scene, compare
+from twinstack.policy.model import HOST
+from twinstack.world import World
+
+
+def scene(world: World) -> Scene | None:
+    """Look at a world; None when nothing of it is up. Raises: Missing without root; StepFailed."""
+    if os.geteuid() != 0:
+        raise Missing("topology", "cannot be seen", "this needs root", "run it with sudo")
+    places = world.namespaces()
+    found = look(places)
+    plan, name = world.plan, world.name
+    items = tuple(observed.observed(plan, name, found))
+    if not any(item.kind in {"bridge", "place"} for item in items):
+        return None
+    told = tuple(observed.notes(plan, name, found))
+    return Scene(name, plan.shape, plan.policy, compare(declared(plan, name), items), told)
+
+
+def look(places: Mapping[str, Path | None]) -> Facts:
+    """Dump what is in each namespace, and the host's rules. Raises: StepFailed."""
+    host, rules = entering.inside(HOST, places[HOST], _host)
+    return Facts(
+        host=host,
+        places={
+            name: entering.inside(name, where, _inside)
+            for name, where in places.items()
+            if name != HOST
+        },
+        rules=rules,
+    )
+
+
+def _host() -> tuple[Inside, iptables.Tables]:
+    return _inside(), iptables.parse_save(shell.run(["iptables-save"]).stdout)
+
+
+def _inside() -> Inside:
+    with Netlink() as netlink:
+        # Both dumps at once would mix their answers.
+        addresses = [bytes(one) for one in netlink.dump(facts.GET_ADDRESS, facts.EVERY_ADDRESS)]
+        interfaces = facts.read_interfaces(
+            netlink.dump(facts.GET_LINK, facts.EVERY_LINK), map(memoryview, addresses)
+        )
+        gateways = facts.read_gateways(netlink.dump(facts.GET_ROUTE, facts.EVERY_ROUTE))
+    return Inside(interfaces, gateways)
