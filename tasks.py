@@ -17,10 +17,7 @@ from front import (
     overlay,
     policy,
     swarm,
-    conntrack,
-    docker,
-    invocation,
-    live,
+    topology,
     traffic,
     whole,
 )
@@ -34,9 +31,9 @@ NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
 namespace = Collection(
     whole.clean,
     whole.doctor,
-    conntrack,
-    docker,
-    invocation,
-    live,
+    live.health,
+    live.dashboard,
+    conntrack.conntrack,
+    topology.topology,
     *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in NOUNS),
 )

@@ -10,15 +10,17 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from tests.kernel.looker import Looker, looker
 from tests.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, REPOSITORY, Sandbox, eventually, sandbox
 
 pytestmark = pytest.mark.kernel
+Look = Callable[[], dict[str, Any]]
 
 #: Makes sockets, so many of a kind, and holds them: it listens (and never accepts), serves (and
 #: closes when the client has), connects, connects and closes, sends a datagram or an echo request.
@@ -104,6 +106,28 @@ def host() -> Iterator[Sandbox]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def there(host: Sandbox) -> Iterator[Looker]:
+    with looker(host) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def look(there: Looker) -> Look:
+    """Give what looks at its connections, as `invoke conntrack --once --json` tells them."""
+    return lambda: there.connections()["json"]
+
+
+@pytest.fixture(autouse=True)
+def quiet(host: Sandbox) -> Iterator[None]:
+    """Begin each test with an empty table, and wait until what it left is gone."""
+    host.run("conntrack", "-F", check=False)
+    yield
+    # The kernel looks after half-open connections of a listener that is gone at their next turn.
+    half = ("nsenter", "--net=/run/netns/nginx-lb", "ss", "-Htan", "state", "syn-recv")
+    eventually(lambda: host.run(*half).stdout == "", within_s=20)
+
+
 @contextmanager
 def holding(host: Sandbox, name: str, *words: str, where: str = "host") -> Iterator[None]:
     """Keep sockets in a namespace ("" for the host itself) while the block lasts."""
@@ -121,16 +145,6 @@ def holding(host: Sandbox, name: str, *words: str, where: str = "host") -> Itera
         process.wait()
 
 
-def seen(host: Sandbox, *words: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(host.invoke("conntrack", "--json", *(words or ("--once",)))
-                                      .stdout)  # fmt: skip
-    return told
-
-
-def forget(host: Sandbox) -> None:
-    host.run("conntrack", "-F", check=False)
-
-
 def listed(host: Sandbox) -> Counter[tuple[str, ...]]:
     """Count what conntrack(8) lists: protocol, state, and the addresses both ways."""
     found: Counter[tuple[str, ...]] = Counter()
@@ -145,7 +159,6 @@ def listed(host: Sandbox) -> Counter[tuple[str, ...]]:
 @contextmanager
 def busy(host: Sandbox) -> Iterator[None]:
     """Make a quiet host with connections of every kind, that stay as they are."""
-    forget(host)
     with (
         holding(host, "nginx-lb", "listen,0.0.0.0,80,1"),
         holding(host, "api-gateway", "listen,0.0.0.0,3000,1"),
@@ -160,9 +173,9 @@ def busy(host: Sandbox) -> Iterator[None]:
         yield
 
 
-def test_counts_equal_those_of_conntrack_exactly(host: Sandbox):
+def test_counts_equal_those_of_conntrack_exactly(host: Sandbox, look: Look):
     with busy(host):
-        told = seen(host)
+        told = look()
         theirs = listed(host)
         entries = int(host.run("conntrack", "-C").stdout)
     assert told["table"]["entries"] == told["table"]["listed"] == theirs.total() == entries
@@ -183,9 +196,9 @@ def test_counts_equal_those_of_conntrack_exactly(host: Sandbox):
     assert pairs["host", "nginx-lb", 80]["connections"] == 2 + 4 + 1 + 6
 
 
-def test_translations_equal_those_of_conntrack(host: Sandbox):
+def test_translations_equal_those_of_conntrack(host: Sandbox, look: Look):
     with busy(host):
-        told = seen(host)["translations"]
+        told = look()["translations"]
         theirs = listed(host)
     ours = Counter({
         (one["source"], one["destination"], one["new_source"], one["new_destination"]):
@@ -201,9 +214,9 @@ def test_translations_equal_those_of_conntrack(host: Sandbox):
     assert ("127.0.0.1", "127.0.0.1:8080", "10.0.0.1", "10.0.0.10:80") in ours
 
 
-def test_sockets_equal_those_of_ss_in_every_namespace(host: Sandbox):
+def test_sockets_equal_those_of_ss_in_every_namespace(host: Sandbox, look: Look):
     with busy(host):
-        told = {one["replica"]: one["states"] for one in seen(host)["sockets"]}
+        told = {one["replica"]: one["states"] for one in look()["sockets"]}
         theirs = {}
         for name in set(told) - {"host"}:
             lines = host.run("ip", "netns", "exec", name, "ss", "-Htan").stdout.splitlines()
@@ -233,72 +246,66 @@ def test_every_entry_is_read_as_pyroute2_reads_it(host: Sandbox):
     assert [(one[1][3], one[2][2]) for one in told["ours"] if one not in ours] == [(9, 9)] * 2
 
 
-def test_events_count_what_began_and_what_ended(host: Sandbox):
-    forget(host)
-    with holding(host, "nginx-lb", "listen,0.0.0.0,80,1"):
-        watching = host.start(sys.executable, "-m", "invoke", "conntrack", "--seconds=3", "--json",
-                              stdout=subprocess.PIPE)  # fmt: skip
-        listening = ("awk", "$2 == 12 && $4 != 0", "/proc/net/netlink")
-        eventually(lambda: host.run(*listening).stdout != "", within_s=5)
-        with holding(host, "", "tcp,10.0.0.10,80,9"):
-            forget(host)
-            told = json.loads(watching.communicate(timeout=20)[0])
-    assert (told["events"]["new"], told["events"]["lost"]) == (9, 0)
-    assert told["events"]["ended"] == 9
+def test_events_count_what_began_and_what_ended(host: Sandbox, there: Looker):
+    there.listen()
+    with (
+        holding(host, "nginx-lb", "listen,0.0.0.0,80,1"),
+        holding(host, "", "tcp,10.0.0.10,80,9"),
+    ):
+        told = there.heard()
+        assert (told["new"], told["ended"], told["lost"]) == (9, 0, 0)
+        host.run("conntrack", "-F", check=False)
+        told = there.heard()
+    assert (told["new"], told["ended"], told["lost"]) == (0, 9, 0)
+    assert told["seconds"] > 0.5
 
 
-def test_a_syn_flood_is_seen_by_the_table_and_by_the_service(host: Sandbox):
-    forget(host)
+def test_a_syn_flood_is_seen_by_the_table_and_by_the_service(host: Sandbox, look: Look):
     with holding(host, "nginx-lb", "listen,0.0.0.0,80,1"):
         host.run("/usr/bin/python3", "-c", FLOOD, "198.51.100.", HOST_ADDRESS, "8080", "200",
                  where="internet")  # fmt: skip
-        told = seen(host)
+        told = look()
     half = {one["server"]: one["states"].get("SYN_RECV") for one in told["pairs"]}
     assert half == {"nginx-lb": 200}
     inside = next(one for one in told["sockets"] if one["replica"] == "nginx-lb")
-    assert inside["states"]["SYN_RECV"] == 200
+    assert 190 <= inside["states"]["SYN_RECV"] <= 200  # a dump may miss one whose timer is at work
     assert [one["rule"] for one in told["concerns"]] == ["SYN flood"]
     assert sum(one["half_open"] for one in told["sources"]) == 200
-    forget(host)
-    # The kernel looks after half-open connections of a listener that is gone at their next turn.
-    nobody = ("nsenter", "--net=/run/netns/nginx-lb", "ss", "-Htan", "state", "syn-recv")
-    eventually(lambda: host.run(*nobody).stdout == "", within_s=10)
 
 
-def test_ended_connections_that_use_the_ports_up_are_told(host: Sandbox):
-    forget(host)
+def test_ended_connections_that_use_the_ports_up_are_told(host: Sandbox, look: Look):
     enter = ("nsenter", "--net=/run/netns/api-gateway")
     host.run(*enter, "sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40063")
     with (
         holding(host, "product-service", "serve,0.0.0.0,5000,1"),
         holding(host, "api-gateway", "ended,10.0.0.30,5000,40"),
     ):
-        told = seen(host)
+        told = look()
     host.run(*enter, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65000")
     assert [one["rule"] for one in told["concerns"]] == ["TIME_WAIT pile-up"]
     assert "api-gateway has 40 of 64 ports towards 10.0.0.30:5000" in told["concerns"][0]["says"]
 
 
-def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox):
+def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox, look: Look):
     enter = ("nsenter", "--net=/run/netns/redis-cache")
     host.run(*enter, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
     try:
         with holding(host, "redis-cache", "listen,127.0.0.1,1234,1", "tcp,127.0.0.1,1234,3"):
-            told = {one["replica"]: one["tracked"] for one in seen(host)["sockets"]}
-            text = host.invoke("conntrack", "--once").stdout
+            told = {one["replica"]: one["tracked"] for one in look()["sockets"]}
+            text = host.invoke("conntrack", "--seconds", "1").stdout
     finally:
         host.run(*enter, "iptables", "-F", "INPUT")
     assert {name: count for name, count in told.items() if count and name != "host"} == {
         "redis-cache": 3
     }
     assert "for themselves: redis-cache (3)" in text
+    assert re.search(r"^0.0 new and 0.0 ended a second, in 1.\d s, of the whole table$", text, re.M)
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
-def test_a_world_that_is_not_up_cannot_be_looked_at(host: Sandbox):
+def test_the_task_says_in_a_line_what_it_cannot_do(host: Sandbox):
     done = host.invoke("conntrack", "--world", "docker", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    for words in (("--world", "moon"), ("--once", "--seconds", "3"), ("--seconds", "-1")):
-        done = host.invoke("conntrack", *words, check=False)
-        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), words
+    done = host.invoke("conntrack", "--once", "--seconds", "3", check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
