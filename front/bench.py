@@ -111,10 +111,31 @@ def bench_policy(
     _ask("policy", json, world=world, rounds=rounds, shape=shape)
 
 
+@task(help={"world": "net or docker", "rounds": "of all four", "requests": "in one trial",
+            **SHAPE, **JSON})  # fmt: skip
+@guarded
+def bench_capture(
+    _: Context, world: str = "net", rounds: int = 20, requests: int = 500,
+    shape: str | None = None, json: bool = False,
+) -> None:  # fmt: skip
+    """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
+    from bench import capture_cost, questions
+
+    root("bench.capture")
+    found = capture_cost.ask_capture(
+        stack.from_environment(), world=world, rounds=rounds, requests=requests, shape=shape,
+        progress=say,
+    )  # fmt: skip
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+
+
 #: The collection `bench`, by the word after its dot; the one of its own name is its default.
 TASKS = {
     "bench": bench,
     "gateways": bench_gateways,
+    "capture": bench_capture,
     "chain": bench_chain,
     "startup": bench_startup,
     "layers": bench_layers,

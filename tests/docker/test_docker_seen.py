@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,12 @@ from tests.docker.asking import (
     until,
 )
 from tests.docker.own_engine import INSTANCE, PLACE, in_namespace
+from tests.pure.observe import craft
 from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
+from twinstack.observe.capture import capture
+from twinstack.observe.taps import Wanted, label
+from twinstack.observe.travel import travel
 from twinstack.plan import Replica
 
 pytestmark = pytest.mark.docker
@@ -51,6 +57,45 @@ def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
         int(inside(name, "cat", f"/sys/class/net/{inner[name].name}/iflink")): outer[name].name
         for name in names
     }
+
+
+def test_a_journey_leads_through_the_engines_proxy_to_the_stores_and_back(up: DockerWorld):
+    until(lambda: all(one.state == "healthy" for one in up.status()), 30)
+    found = travel(up, "/api/products")
+    assert (found.world, found.status) == ("docker", 200)
+    assert sum(one.took_us for one in found.steps) == pytest.approx(found.total_us, abs=0.01)
+    stages = list(dict.fromkeys(one.stage for one in found.steps))
+    way = ["docker-proxy", "nginx-lb", "api-gateway", "product-service", "redis-cache"]
+    assert [one for one in stages if one in way] == way
+    for one, other in pairwise(way):
+        assert f"{one} → {other}: request" in stages
+    assert found.rewrites == ()  # localhost is the proxy's, which no NAT leads to
+
+
+def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_path: Path):
+    links = up.links()
+    door = up.published("nginx-lb")
+    assert door is not None
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            fetch(door.url("/health"))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        found = capture(links, tmp_path / "all", Wanted(seconds=3, files=1))
+    finally:
+        done.set()
+        asking.join()
+    assert [one.link for one in found.links] == [label(one) for one in links]
+    assert sum(one.dropped for one in found.links) == 0
+    edge = [one for one in found.links if one.link.startswith("nginx-lb/")]
+    assert len(edge) == 2
+    for one in edge:
+        assert craft.tshark_counts(Path(one.files[0])) == (one.packets, one.bytes)
+        assert one.packets >= 10
 
 
 def inside(name: str, *command: str) -> str:

@@ -58,8 +58,7 @@ def caught(folder: Path, wanted: Wanted, count: int, **datagrams: Any) -> Captur
     def work() -> Captured:
         def disturb() -> None:
             time.sleep(0.3)
-            sent(count, **datagrams)
-            time.sleep(0.2)
+            sent(count, **datagrams)  # the kernel has not handed over the last of them yet
             os.kill(os.getpid(), signal.SIGINT)
 
         thread = threading.Thread(target=disturb)

@@ -125,6 +125,26 @@ def test_nat_is_told_from_the_clients_socket_on():
     assert (found.until, found.after_ends) == ("br", "10.0.0.1:40000 → 10.0.0.10:80")
 
 
+def test_nat_between_two_links_parts_no_connection():
+    wire = Wire()
+    door = ("203.0.113.10", 40000, "203.0.113.1", 8080)
+    inside = ("203.0.113.10", 40000, craft.NGINX, 80)
+    wire.send(30, door, REQUEST, "uplink", "br", rewritten=inside)
+    wire.send(50, back(inside), ANSWER, "br", "uplink", rewritten=back(door))
+    (leg,) = journey.joined(wire.sights, MARK, named)
+    assert [one.payload for one in leg.answers] == [ANSWER]
+    found = journey.rewrites([leg], replace(ASKED, ends=door))
+    assert [(one.after, one.until) for one in found] == [("uplink", "br")]
+
+
+def test_a_step_that_was_overtaken_takes_no_time():
+    late = replace(ASKED, connected_ns=T0 + 33_000)  # the client was told after it had sent
+    legs = journey.joined(whole().sights, MARK, named)
+    found = journey.steps(legs, late, lambda name: name)
+    assert min(one.took_us for one in found) > 0
+    assert sum(one.took_us for one in found) == pytest.approx(120)
+
+
 def test_what_nobody_saw_cannot_be_told():
     with pytest.raises(CannotTell, match="the request: was seen on no link"):
         journey.steps([], ASKED, str)

@@ -1,0 +1,280 @@
+"""What does capturing cost who is captured? The same world uncaptured and captured, in turn.
+
+In each round, in random order, `ab` without keep-alive asks the edge while nobody listens, while
+`traffic.capture` keeps 128 bytes of each packet on every bridge, while dumpcap does the same, and
+while every link is captured whole. Each capture is a process of its own, as its user starts it; it
+is there before the load begins and ends after it. The limit of new connections is off throughout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import ab, bounds, host, probe, worlds
+from bench.measure import spent_us
+from bench.questions import Answer
+from bench.schedule import schedule
+from bench.statistics import Ratio, below, ratio, spread
+from twinstack.errors import Missing, StepFailed, TwinstackError
+from twinstack.observe import taps
+from twinstack.stack import REPOSITORY, Stack
+from twinstack.topology import WorldName
+from twinstack.world import Link, Progress, World
+
+OFF, BRIDGES, DUMPCAP, WHOLE = "nobody", "bridges, 128", "dumpcap, 128", "links, whole"
+WHATS = (OFF, BRIDGES, DUMPCAP, WHOLE)
+#: What issue 5 asks for: a part of the requests, with every bridge at snap length 128.
+WANTED = 0.10
+CONCURRENCY = 50
+_PATH = "/api/products"
+_SNAP = 128
+_BEGINS_S = 20.0
+_SETTLES_S = 0.3
+_ENDS_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class CostSample:
+    """One trial. Units: CPU time in microseconds: the services', the host's, the capture's own.
+
+    `packets` and `dropped` are what the capture told; 0 of dumpcap, which tells nothing here.
+    """
+
+    round: int
+    what: str
+    complete: int
+    success: int
+    rate: float
+    p99_ms: float
+    cpu_us: int
+    host_us: int
+    capture_us: int
+    packets: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The comparison: `rates` nobody over captured; `cpu` (the services' and the capture's) and
+    `work` (the whole host's) the other way.
+    """
+
+    samples: tuple[CostSample, ...]
+    rates: dict[str, Ratio]
+    cpu: dict[str, Ratio]
+    work: dict[str, Ratio]
+    links: int
+    seed: int
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Say what each costs, and whether the bridges cost too much: the worst end decides."""
+        said = []
+        for what, found in self.rates.items():
+            ends = f"{1 - 1 / found.low:.1%} to {1 - 1 / found.high:.1%}"
+            line = f"{what}: costs {1 - 1 / found.estimate:.1%} of req/s (95 % interval {ends})"
+            if what == BRIDGES:
+                line += f"; less than {WANTED:.0%}: {below(found, 1 / (1 - WANTED))}"
+            for whose, more in (
+                ("the services' and the capture's", self.cpu[what]),
+                ("the whole host's", self.work[what]),
+            ):
+                line += (f"; {more.estimate - 1:+.1%} of {whose} CPU time a request "
+                         f"({more.low - 1:+.1%} to {more.high - 1:+.1%})")  # fmt: skip
+            said.append(f"{line}.")
+        return tuple(said)
+
+
+def measure(
+    world: World, *, rounds: int = 20, requests: int = 500, seed: int = 1, progress: Progress
+) -> Cost:
+    """Measure on a world that is up and whose edge is lifted.
+
+    Raises: CannotTell when the samples do not decide; StepFailed when a capture does not begin.
+    """
+    links = world.links()
+    whats = [what for what in WHATS if what != DUMPCAP or shutil.which("dumpcap")]
+    samples: list[CostSample] = []
+    for what in whats:
+        _trial(world, links, what, -1, requests)
+    order = schedule(whats, (), rounds=rounds, others_every=1, seed=seed)
+    for number, names in enumerate(order, start=1):
+        found = [_trial(world, links, what, number, requests) for what in names]
+        samples += found
+        progress(f"round {number}/{rounds}: " + "  ".join(
+            f"{one.what} {one.rate:,.0f}/s" for one in found))  # fmt: skip
+    return summarise(samples, links=len(links), seed=seed)
+
+
+def _trial(
+    world: World, links: Sequence[Link], what: str, number: int, requests: int
+) -> CostSample:
+    endpoint = world.endpoint("nginx-lb")
+    size = len(probe.get_ok(endpoint, _PATH).body)
+    with (
+        tempfile.TemporaryDirectory(prefix="twinstack-bench-capture-") as folder,
+        _capturing(world.name, links, what, Path(folder) / "files") as running,
+    ):
+        cpu, before = world.cpu_us(), host.snapshot()
+        own = sum(_spent_us(one.pid) for one in running)
+        said = ab.run(
+            endpoint, _PATH, requests=requests, concurrency=CONCURRENCY, keepalive=False,
+            answer_bytes=size,
+        )  # fmt: skip
+        after, own = host.snapshot(), sum(_spent_us(one.pid) for one in running) - own
+        spent = spent_us(cpu, world.cpu_us())
+        told = _end(running)
+    kept = told.get("links", ())
+    return CostSample(
+        number, what, said.complete, said.success, said.rate, said.p99_ms, spent,
+        after.busy_us - before.busy_us, own,
+        sum(one["packets"] for one in kept), sum(one["dropped"] for one in kept),
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _capturing(
+    world: WorldName, links: Sequence[Link], what: str, folder: Path
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Have a capture at work while the block lasts. Raises: StepFailed."""
+    running: list[subprocess.Popen[str]] = []
+    try:
+        if what in {BRIDGES, WHOLE}:
+            words = [str(Path(sys.executable).with_name("invoke")), "traffic.capture", "--json",
+                     "--world", world, "--seconds", "0", "--out", str(folder),
+                     "--size", "1000", "--rotate", "1"]  # fmt: skip
+            words += ["--everything", "--snap", "0"] if what == WHOLE else ["--snap", str(_SNAP)]
+            running.append(_started(words))
+            _await(running[0], "capturing")
+        elif what == DUMPCAP:
+            folder.mkdir()
+            wanted = taps.Wanted(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
+            for link in taps.chosen(links):
+                running.append(_started(shlex.split(taps.same_as(link, folder, wanted))))
+                _await(running[-1], "File: ")
+        time.sleep(_SETTLES_S)
+        yield running
+    finally:
+        for one in running:
+            if one.poll() is None:
+                one.kill()
+            one.wait()
+
+
+def _started(words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        words, cwd=REPOSITORY, text=True, bufsize=1, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def _await(running: subprocess.Popen[str], word: str) -> None:
+    """Wait until it says that it listens. Raises: StepFailed."""
+    assert running.stderr is not None
+    deadline = time.monotonic() + _BEGINS_S
+    said = [""]
+    while not said[-1].startswith(word):
+        left = deadline - time.monotonic()
+        ready = left > 0 and select.select([running.stderr], [], [], left)[0]
+        said.append(running.stderr.readline() if ready else "")
+        if not said[-1]:
+            cause = " ".join(line.strip() for line in said[-3:]).strip() or "it says nothing"
+            raise StepFailed("the capture", "does not begin", cause, "start it by hand")
+
+
+def _end(running: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:
+    """Stop as Ctrl-C does, and give what a capture of ours told. Raises: StepFailed."""
+    told: dict[str, Any] = {}
+    for one in running:
+        one.send_signal(signal.SIGINT)
+        said, errors = one.communicate(timeout=_ENDS_S)
+        if one.returncode:
+            raise StepFailed("the capture", "ended badly", errors[-300:], "start it by hand")
+        told |= json.loads(said) if said.startswith("{") else {}
+    return told
+
+
+def _spent_us(pid: int) -> int:
+    """Give a process's CPU time so far. Source: proc_pid_stat(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def summarise(samples: Sequence[CostSample], *, links: int, seed: int) -> Cost:
+    """Turn samples into ratios; pure."""
+    own = {what: sorted((one for one in samples if one.what == what), key=lambda one: one.round)
+           for what in WHATS if any(one.what == what for one in samples)}  # fmt: skip
+    rates = {what: [one.rate for one in found] for what, found in own.items()}
+    work = {what: [one.host_us / one.complete for one in found] for what, found in own.items()}
+    cpu = {what: [(one.cpu_us + one.capture_us) / one.complete for one in found]
+           for what, found in own.items()}  # fmt: skip
+    others = [what for what in own if what != OFF]
+    return Cost(
+        tuple(samples),
+        {what: ratio(rates[OFF], rates[what], seed=seed) for what in others},
+        {what: ratio(cpu[what], cpu[OFF], seed=seed) for what in others},
+        {what: ratio(work[what], work[OFF], seed=seed) for what in others},
+        links, seed,
+    )  # fmt: skip
+
+
+def table(found: Cost) -> str:
+    """Draw the result, at most 80 columns wide."""
+    head = f"{'captured':<13}{'req/s':>7}{'(min–max)':>13}{'p99 ms':>7}{'ok':>7}{'CPU µs':>7}"
+    lines = [f"{head}{'own µs':>7}{'packets':>10}{'lost':>5}"]
+    for what in (OFF, *found.rates):
+        own = [one for one in found.samples if one.what == what]
+        rates = spread([one.rate for one in own])
+        complete = sum(one.complete for one in own)
+        span = f"({rates.minimum:.0f}–{rates.maximum:.0f})"
+        services = spread([one.cpu_us / one.complete for one in own]).median
+        mine = sum(one.capture_us for one in own) / complete
+        ours = what in {BRIDGES, WHOLE}
+        told = f"{sum(one.packets for one in own):,}" if ours else "–"
+        lost = f"{sum(one.dropped for one in own):,}" if ours else "–"
+        p99 = spread([one.p99_ms for one in own]).median
+        lines.append(
+            f"{what:<13}{rates.median:>7.0f}{span:>13}{p99:>7.1f}"
+            f"{sum(one.success for one in own) / complete:>7.1%}{services:>7.0f}{mine:>7.0f}"
+            f"{told:>10}{lost:>5}"
+        )
+    lines.append(f"µs: CPU time of a request, the services' and the capture's; "
+                 f"{found.links} links.")  # fmt: skip
+    said = [textwrap.fill(one, 80, subsequent_indent="  ") for one in found.sentences]
+    return "\n".join([*lines, *said])
+
+
+def ask_capture(
+    stack: Stack, *, world: str, rounds: int, requests: int, shape: str | None = None,
+    progress: Progress,
+) -> Answer:  # fmt: skip
+    """Measure a world with and without captures; it is left as it was. Raises: as `measure`."""
+    bounds.rounds(rounds)
+    bounds.load(requests, CONCURRENCY)
+    if world not in {"net", "docker"}:
+        raise TwinstackError(
+            "--world", f"cannot be {world}", "a world is net or docker", "choose one"
+        )
+    name: WorldName = "net" if world == "net" else "docker"
+    chosen = worlds.ready(stack, name, shape, progress)
+    if not any(one.kind == "bridge" for one in chosen.links()):
+        raise Missing(f"the {name} world", "cannot be captured", "it has no bridge",
+                      f'run "invoke {name}.up"')  # fmt: skip
+    with worlds.lifted([chosen]):
+        found = measure(chosen, rounds=rounds, requests=requests, progress=progress)
+    return Answer(f"capture-{name}", chosen.plan, found, table(found))
