@@ -84,6 +84,13 @@ def check_policy(context: Context) -> None:
     _run(context, "policy", "policy", "docker_policy")
 
 
+@task
+@checking
+def check_swarm(context: Context) -> None:
+    """Strike swarm.up at every step and many moments, lose a worker, add a host: nothing left."""
+    _run(context, "swarm", "swarm")
+
+
 #: The collection `check`, by the word after its dot.
 TASKS = {
     "residue": check_residue,
@@ -92,4 +99,5 @@ TASKS = {
     "policy": check_policy,
     "scale": check_scale,
     "traffic": check_traffic,
+    "swarm": check_swarm,
 }

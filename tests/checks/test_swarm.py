@@ -1,0 +1,172 @@
+"""The stack on a Swarm of real engines: it answers, survives the loss of a worker, and goes.
+
+The sample is one story: an `up` that is struck again and again, each time going on from there; a
+worker lost and back; a third host; a `down` that is struck. `invoke check.swarm` strikes every
+step, each from nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.checks.docker_steps import Point
+from tests.checks.swarm_steps import (
+    INSTANCE,
+    KILLED,
+    door,
+    fetch,
+    left,
+    run_child,
+    snapshot,
+    status_of,
+    swarm,
+)
+from tests.docker.own_engine import print_nothing
+from tests.sandbox import eventually
+from twinstack.swarm import engines
+from twinstack.swarm.teardown import down
+from twinstack.swarm.world import SwarmWorld
+
+pytestmark = pytest.mark.docker
+RESCHEDULED_WITHIN_S = 30.0
+BUILD = "images: build"
+#: Struck in the sample, one after the other, each `up` going on from where the last one died.
+STRUCK = (
+    Point("hosts: make", "after"), Point("engine host-2: start", "after"),
+    Point("images host-2: load", "during"), Point("node host-2: join", "before"),
+    Point("stack: deploy", "after"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def before(images: None) -> Iterator[dict[str, str]]:
+    """Tell how the machine was; whatever a test leaves is removed at the end."""
+    down(INSTANCE, progress=print_nothing)
+    yield snapshot()
+    down(INSTANCE, progress=print_nothing)
+
+
+@pytest.fixture(scope="module")
+def cluster(before: dict[str, str], tmp_path_factory: pytest.TempPathFactory,
+            full: bool) -> SwarmWorld:  # fmt: skip
+    """Give a cluster of two that came up in spite of all that struck it."""
+    log = tmp_path_factory.mktemp("swarm") / "log"
+    every = (*(step.title for step in swarm(2).preview()),)
+    for point in [Point(title, "after") for title in every] if full else STRUCK:
+        code, said = run_child("up", 2, log, point)
+        assert code == (1 if point.fault == "during" else KILLED), (point, said)
+    made = swarm(2)
+    states = made.up(timeout_s=120, progress=print_nothing)
+    assert {state.state for state in states} == {"healthy"}
+    return made
+
+
+def test_a_struck_up_is_cleared_by_down_whenever_that_was(
+    before: dict[str, str], full: bool, tell: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+):  # fmt: skip
+    log = tmp_path_factory.mktemp("swarm") / "log"
+    titles = [BUILD, *(step.title for step in swarm(2).preview())]
+    points = [Point(*both) for both in itertools.product(titles, ("before", "after", "during"))]
+    chosen = points if full else [Point("engine host-2: start", "after")]
+    for point in chosen:
+        code, said = run_child("up", 2, log, point)
+        assert code == (1 if point.fault == "during" else KILLED), (point, said)
+        assert run_child("down", 2, log) == (0, ""), point
+        assert left(before) == [], point
+        assert down(INSTANCE, progress=print_nothing) == ()
+    moments = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0) if full else (1.3,)
+    for moment in moments:
+        run_child("up", 2, log, after_s=moment)
+        assert run_child("down", 2, log) == (0, ""), moment
+        assert left(before) == [], moment
+    tell(f"swarm.up: points injected: {len(chosen)} of {len(points)} ({len(titles)} steps × 3), "
+         f"and killed at {len(moments)} moments")  # fmt: skip
+
+
+def test_the_stack_answers_on_every_node_and_every_replica_serves(cluster: SwarmWorld):
+    gateway, edge = door(cluster, "api-gateway"), door(cluster, "nginx-lb")
+    for node in cluster.nodes:
+        for port in (gateway, edge):
+            products = json.loads(fetch(node, f"http://localhost:{port}/api/products"))
+            assert len(products["products"]) > 0
+        assert status_of(node, f"http://localhost:{edge}/health") == "200"
+    wanted = {f"product-service-{number}" for number in (1, 2, 3)}
+    served: set[str] = set()
+
+    def all_serve() -> bool:
+        url = f"http://localhost:{edge}/api/products"
+        told = fetch(cluster.nodes[0], url, "-o", "/dev/null", "-D", "-")
+        served.update(re.findall(r"(?im)^x-served-by: (\S+)", told))
+        return wanted <= served
+
+    eventually(all_serve, within_s=10)
+    where = {row.where for row in cluster.status() if row.service == "product-service"}
+    assert len(where) == 2
+
+
+def test_a_door_of_the_host_alone_is_closed_to_other_hosts(cluster: SwarmWorld):
+    first, second = cluster.nodes
+    gateway, edge = door(cluster, "api-gateway"), door(cluster, "nginx-lb")
+    assert status_of(first, f"http://{second.address}:{edge}/health") == "200"
+    words = ("--connect-timeout", "1", "-o", "/dev/null", "-w", "%{http_code}")
+    assert fetch(first, f"http://{second.address}:{gateway}/health", *words) == "000"
+
+
+def test_a_second_up_has_nothing_to_do(cluster: SwarmWorld):
+    assert cluster.preview() == ()
+
+
+def test_a_lost_worker_is_made_up_for_and_joins_again(
+    cluster: SwarmWorld, tell: Callable[[str], None]
+):
+    manager, worker = cluster.nodes
+    edge = door(cluster, "nginx-lb")
+    url = f"http://localhost:{edge}/api/products"
+    moved = {row.name for row in cluster.status() if row.where == worker.name}
+    assert engines.stop(worker)
+    answers: list[str] = []
+
+    def made_up_for() -> bool:
+        answers.append(status_of(manager, url))
+        rows = [row for row in cluster.status() if not row.name.endswith(worker.name)]
+        return all((row.state, row.where) == ("healthy", manager.name) for row in rows)
+
+    took = eventually(made_up_for, within_s=RESCHEDULED_WITHIN_S)
+    assert status_of(manager, url) == "200"
+    tell(f"a worker lost with {len(moved)} tasks: all on the other after {took:.1f} s; "
+         f"{answers.count('200')} of {len(answers)} requests meanwhile answered")  # fmt: skip
+    start = time.monotonic()
+    assert cluster.preview() != ()
+    cluster.up(timeout_s=60, progress=print_nothing)
+    assert all(member.ready for member in cluster.facts().members)
+    assert status_of(worker, url) == "200"
+    tell(f"the worker is back after {time.monotonic() - start:.1f} s")
+
+
+def test_a_third_host_joins_and_its_door_leads_in(cluster: SwarmWorld):
+    wider = swarm(3)
+    states = wider.up(timeout_s=120, progress=print_nothing)
+    assert {state.state for state in states} == {"healthy"}
+    edge = door(wider, "nginx-lb")
+    assert status_of(wider.nodes[2], f"http://localhost:{edge}/api/products") == "200"
+
+
+def test_a_struck_down_is_taken_up_by_the_next_and_nothing_is_left(
+    cluster: SwarmWorld, before: dict[str, str], full: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+):  # fmt: skip
+    log = tmp_path_factory.mktemp("swarm") / "log"
+    struck = (Point("engine host-1: stop", "after"), Point("engine host-2: remove", "before"),
+              Point(f"host ts-{INSTANCE}-host-1: remove", "after"))  # fmt: skip
+    for point in struck if full else struck[1:]:
+        assert run_child("down", 3, log, point)[0] == KILLED, point
+    assert run_child("down", 3, log) == (0, "")
+    assert left(before) == []
+    assert down(INSTANCE, progress=print_nothing) == ()
