@@ -127,6 +127,22 @@ def overlay_plan(
     answer(json, {"parts": _parts(parts)}, "\n\n".join(texts))
 
 
+@task(help=JSON)
+@checking
+def overlay_verify(_: Context, json: bool = False) -> None:
+    """Ask who reaches whom across hosts, port by port, from each host in turn."""
+    from twinstack.overlay import verifying
+    from twinstack.policy import table
+
+    root("overlay.verify")
+    world = stack.from_environment().overlay(policy=True)
+    found = verifying.verdicts(world)
+    documents = {host: table.document(one) for host, one in found.items()}
+    texts = [f"from {host}:\n{table.text(one, world.plan)}" for host, one in found.items()]
+    answer(json, {"hosts": documents}, "\n\n".join(texts))
+    end(0 if all(one.passed for one in found.values()) else 1)
+
+
 @task(positional=["host"], help={"host": "which host to enter"})
 @guarded
 def overlay_exec(_: Context, host: str) -> None:
@@ -143,4 +159,5 @@ TASKS = {
     "status": overlay_status,
     "plan": overlay_plan,
     "exec": overlay_exec,
+    "verify": overlay_verify,
 }

@@ -51,6 +51,7 @@ class Site:
     tunnels: tuple[Tunnel, ...]
     stations: tuple[Station, ...]
     port: int = VXLAN_PORT
+    uplink: str = "eth0"
 
     @property
     def here(self) -> frozenset[str]:

@@ -65,6 +65,7 @@ class Driver:
 
     process: subprocess.Popen[str]
     bare: bool
+    hosts: int = 0
 
     def order(
         self, *actions: str, at: tuple[str, str] | None = None, check: bool = True,
@@ -72,9 +73,12 @@ class Driver:
     ) -> Done:  # fmt: skip
         """Have actions done in one fresh child: up, down, clean, pids, plan-up, plan-down.
 
+        With hosts it is the overlay that is acted on.
+
         `words` may name a `topology` file and a `shape`.
         """
-        order = {"actions": actions, "bare": self.bare, "at": at or (), **words}
+        order = {"actions": actions, "bare": self.bare, "hosts": self.hosts, "at": at or (),
+                 **words}  # fmt: skip
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -92,7 +96,7 @@ class Driver:
 
 
 @contextmanager
-def driver(host: Sandbox, *, bare: bool) -> Iterator[Driver]:
+def driver(host: Sandbox, *, bare: bool, hosts: int = 0) -> Iterator[Driver]:
     """Give a driver of a host while the block lasts."""
     command = [sys.executable, "-m", "tests.checks.drive"]
     words = host.command(command)
@@ -100,7 +104,7 @@ def driver(host: Sandbox, *, bare: bool) -> Iterator[Driver]:
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=host.environment
     )
     try:
-        yield Driver(process, bare)
+        yield Driver(process, bare, hosts)
     finally:
         process.kill()
         process.wait()
@@ -152,6 +156,8 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     instance = os.environ["TWINSTACK_INSTANCE"]
     file = Path(order.get("topology", REPOSITORY / "topology.yml"))
     watch = StopAt(*order["at"])
+    if order["hosts"]:
+        return _act_overlay(action, order, file, watch, progress)
     if action == "down":
         return world.down(instance, progress=progress, watch=watch)
     if action == "pids":
@@ -168,6 +174,40 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
         return [one.state for one in net.up(timeout_s=90, progress=progress)]
     if action == "plan-up":
         return [one.step.name for one in net.preview().told]
+    raise ValueError(action)
+
+
+def _act_overlay(
+    action: str, order: dict[str, Any], file: Path, watch: StopAt, progress: Any
+) -> Any:
+    from twinstack import names, stack
+    from twinstack.namespaces import observe
+    from twinstack.namespaces.removals import removals
+    from twinstack.overlay import world as overlays
+    from twinstack.overlay.spread import underlay_instance
+
+    instance = os.environ["TWINSTACK_INSTANCE"]
+    if action == "down":
+        return overlays.down(instance, progress=progress, watch=watch)
+    if action == "plan-down":
+        outer = underlay_instance(instance)
+        owned = observe.observe_owned(outer)
+        return [one.name for one in removals(owned, group=names.link_group(outer))]
+    overlay = stack.Stack(instance, file).overlay(
+        order["hosts"], order.get("shape", "flat"), bare=order["bare"], watch=watch,
+        mtu=int(order.get("mtu", 1450)), lost=frozenset(order.get("lost", "").split()),
+        policy=order.get("policy") != "off",
+    )  # fmt: skip
+    if action == "up":
+        return [one.state for one in overlay.up(timeout_s=90, progress=progress)]
+    if action == "plan-up":
+        return [
+            part.name + ": " * bool(part.name) + one.step.name
+            if part.name != "underlay"
+            else one.step.name
+            for part in overlay.preview()
+            for one in part.changes
+        ]
     raise ValueError(action)
 
 

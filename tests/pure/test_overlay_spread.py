@@ -8,6 +8,7 @@ import pytest
 
 from tests.pure.core_cases import planned
 from twinstack.hosts import hosts_of
+from twinstack.namespaces import rules
 from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.steps import Bridge, Namespace, VethPair
 from twinstack.namespaces.tunnels import EVERYBODY, Forwarding, Mounts, SourceRoute, Tunnel
@@ -117,13 +118,14 @@ def test_macs_are_unicast_locally_administered_and_distinct():
     assert all(int(mac[:2], 16) & 0b11 == 0b10 for mac in macs)
 
 
-def test_a_door_is_open_where_its_replica_is():
+def test_a_door_is_open_on_every_host_and_asks_another_host_from_its_own_address():
     plan, found = made()
-    open_on = [
-        host.name for host in found.hosts
-        if any(door.world == "net" for door in host_plan(plan, found, host).host_ports)
-    ]  # fmt: skip
-    assert open_on == [found.where["nginx-lb"]]
+    for host in found.hosts:
+        hooks = {hook.title: hook.rules for hook in rules.hooks(host_plan(plan, found, host))}
+        assert any("DNAT" in rule for rule in hooks["nat PREROUTING"])
+        asks = f"SNAT --to-source {host.address}"
+        elsewhere = found.where["nginx-lb"] != host.name
+        assert any(asks in rule for rule in hooks["nat POSTROUTING"]) == elsewhere
 
 
 def test_a_moved_replica_changes_the_entries_of_every_host_and_no_policy():

@@ -139,7 +139,12 @@ def _bridge(step: Bridge, facts: Facts) -> None:
             # to whoever has it.
             netlink.send([links.new_bridge(step.link, step.mtu, step.group, step.mac)])
         setting = links.set_up(
-            step.link, mtu=step.mtu, alias=step.mark, group=step.group, mac=step.mac
+            step.link,
+            mtu=step.mtu,
+            alias=step.mark,
+            group=step.group,
+            # Set anew, even to the same, it would cost the neighbours that are fixed on it.
+            mac=step.mac if there and there.mac != step.mac else "",
         )
         filtering = [links.filter_bridge(step.link, step.filtered)]
         netlink.send([*filtering, *setting])

@@ -74,6 +74,9 @@ def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
         # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
         # switch goes with the bridge, so there is nothing to restore.
         yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
+    if plan.site and rules.segments_with_doors(plan):
+        # The answer to a client on 127.0.0.1 may come by the underlay.
+        yield Sysctl(f"net.ipv4.conf.{plan.site.uplink}.route_localnet", "1", held=True)
     yield from (Rules(hook) for hook in rules.hooks(plan))
     for replica in plan.here:
         yield Namespace(replica.name, NAMESPACE_SYSCTLS, plan.mark)

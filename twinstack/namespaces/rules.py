@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator
 
 from twinstack import iptables
 from twinstack.iptables import Hook, Tables, chain_name, difference, quoted, restore_text, strangers
-from twinstack.plan import HostPort, Plan, Segment
+from twinstack.plan import HostPort, Plan, Replica, Segment
 from twinstack.policy import chains
+from twinstack.sites import Site
 
 __all__ = ["Hook", "difference", "hooks", "our_chains", "quoted", "removal_text", "restore_text",
            "segments_with_doors", "strangers"]  # fmt: skip
@@ -69,8 +70,9 @@ def _loopback_guard(plan: Plan) -> Iterator[str]:
 
     route_localnet, needed for localhost:8080, would let them in.
     """
-    for segment in plan.segments:
-        yield _rule(plan, f"-d 127.0.0.0/8 -i {segment.bridge}", "DROP", "guard of the host")
+    uplinks = [plan.site.uplink] if plan.site and segments_with_doors(plan) else []
+    for link in (*(segment.bridge for segment in plan.segments), *uplinks):
+        yield _rule(plan, f"-d 127.0.0.0/8 -i {link}", "DROP", "guard of the host")
 
 
 def _doors(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
@@ -90,6 +92,9 @@ def _masquerade(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
         replica = plan.replica(door.replica)
         segment = plan.segment(replica.segment)
         to = f"-d {replica.address}/32"
+        if plan.site and replica.name not in plan.site.here:
+            yield from _to_another_host(plan, plan.site, replica)
+            continue
         # A client on the host's loopback has an address that means nothing in the namespace.
         yield _rule(
             plan,
@@ -109,6 +114,20 @@ def _masquerade(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
         yield _rule(plan, f"-o {segment.bridge}", "RETURN", "between our own")
     for segment in plan.segments:
         yield _rule(plan, f"-s {segment.subnet}", "MASQUERADE", "out")
+
+
+def _to_another_host(plan: Plan, site: Site, replica: Replica) -> Iterator[str]:
+    """Ask from this host's own address what is behind another host, so that it answers this one.
+
+    The gateway's address is every host's. A service asks from its own.
+    """
+    segment = plan.segment(replica.segment)
+    to = f"-d {replica.address}/32 -o {segment.bridge} -p tcp -m tcp --dport {replica.port}"
+    own = f"SNAT --to-source {site.address}"
+    yield _rule(plan, f"-s {segment.subnet} {to} -m conntrack --ctstate DNAT", own, "hairpin")
+    for one in plan.segments:
+        yield _rule(plan, f"-s {one.subnet} {to}", "RETURN", "a service asks by itself")
+    yield _rule(plan, to, own, "to another host")
 
 
 def _forward(plan: Plan) -> Iterator[str]:

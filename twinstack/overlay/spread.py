@@ -109,9 +109,8 @@ def _machine(host: Host, segment: Segment) -> Replica:
 
 
 def host_plan(plan: Plan, found: Spread, host: Host, mtu: int = OVERLAY_MTU) -> Plan:
-    """Decide a host's share: every rule, and those replicas that are placed there.
+    """Decide a host's share: every rule and door, and those replicas that are placed there.
 
-    A door is open on the host of the replica that it leads to.
     Units: mtu in bytes, of what services send; more than fits is a mistake that a test makes.
     """
     addresses = {one.name: one.address for one in found.hosts}
@@ -133,13 +132,11 @@ def host_plan(plan: Plan, found: Spread, host: Host, mtu: int = OVERLAY_MTU) -> 
             for number, segment in enumerate(plan.segments)
         ),
         stations=stations,
+        uplink=UPLINK,
     )
     return replace(
         plan,
         instance=host_instance(plan.instance, host.name),
-        host_ports=tuple(
-            door for door in plan.host_ports if found.where[door.replica] == host.name
-        ),
         mtu=mtu,
         site=site,
     )

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from twinstack import bridge_filter
 from twinstack.errors import Missing
 from twinstack.hosts import Host
 from twinstack.namespaces import mounts, teardown
 from twinstack.namespaces import world as namespaces
+from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.network import network_steps
 from twinstack.namespaces.removals import Surplus
-from twinstack.namespaces.steps import Change
+from twinstack.namespaces.steps import Change, diff
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay import hosts, record
 from twinstack.overlay.record import Record
@@ -208,8 +210,9 @@ class Overlay:
 
     def _of_a_fresh_host(self, host: Host) -> Part:
         steps = network_steps(self.on_host(host).plan)
+        nothing = Facts(bridges_can_filter=bridge_filter.is_there())
         later = () if self.bare else ("services are told once the host is up",)
-        return Part(host.name, len(steps), tuple(Change(one, "is absent") for one in steps), later)
+        return Part(host.name, len(steps), diff(steps, nothing), later)
 
     def exec(self, host: str, command: Sequence[str]) -> int:
         """Run a command on a host, on this terminal; give its exit code."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,12 +35,18 @@ class Ground:
     unfiltered: tuple[str, ...] = ()
 
 
+def _all(_: Cell) -> bool:
+    return True
+
+
 def verify(
-    plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S, patience: float = PATIENCE
-) -> Verdict:
+    plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S, patience: float = PATIENCE,
+    asked: Callable[[Cell], bool] = _all,
+) -> Verdict:  # fmt: skip
     """Ask the whole truth table of a world that is up.
 
     What is wrong is asked once more, with patience: a busy machine is no policy.
+    `asked` leaves cells out that cannot be asked from here.
     Units: `wait_s` in seconds; `patience` is how many times as long, 0 for not at all.
     Raises: CannotTell, StepFailed, OSError.
     """
@@ -48,7 +54,8 @@ def verify(
     own = own_addresses(plan, ground.world)
     with outside(ground.places[HOST], plan.mark) as there:
         places = {**ground.places, OUTSIDE: there.namespace}
-        questions = tuple(_addressed(cell, there) for cell in cells(plan, ground.world))
+        chosen = (cell for cell in cells(plan, ground.world) if asked(cell))
+        questions = tuple(_addressed(cell, there) for cell in chosen)
         said = probe.ask(questions, places, own, wait_s)
         doubtful = [cell for cell in questions if (said[cell] == probe.OPEN) != cell.open]
         if doubtful and patience:

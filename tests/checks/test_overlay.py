@@ -1,0 +1,168 @@
+"""Several hosts joined by VXLAN: whole packets, nothing flooded, the policy, any crash."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.checks.drive import MOMENTS, Driver, driver
+from tests.sandbox import Sandbox, differences, sandbox, snapshot
+
+pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
+
+HOSTS = 3
+#: Nobody else's load on the machine is ours to count: mounts of other programs come and go.
+BUT = ("data",)
+
+
+def asked(host: Sandbox, what: str) -> dict[str, Any]:
+    """Ask `overlay_inside` something within the host."""
+    told = host.run(sys.executable, "-m", "tests.checks.overlay_inside", what).stdout
+    answer: dict[str, Any] = json.loads(told)
+    return answer
+
+
+def faults(told: dict[str, Any]) -> list[str]:
+    """Name what is not as it must be: the full packet answers, the next larger is refused here."""
+    found = [f"{host} cut {count}" for host, count in told["pieces"].items() if count]
+    for question, said in told["asked"].items():
+        full = question.endswith(" 1422")
+        refused = "message too long" in said
+        if (full and said != "answers") or (not full and not refused):
+            found.append(f"{question}: {said}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def host(software: None) -> Iterator[Sandbox]:
+    with sandbox("o") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def empty(host: Sandbox) -> dict[str, str]:
+    return snapshot(host, but=BUT)
+
+
+@pytest.fixture(scope="module")
+def open_network(host: Sandbox, empty: dict[str, str]) -> Sandbox:
+    """Give the networks alone, of three tiers on three hosts, open to pings."""
+    host.invoke("overlay.up", "--hosts", str(HOSTS), "--shape", "tiered", "--no-services",
+                "--no-policy")  # fmt: skip
+    return host
+
+
+def test_a_full_packet_passes_between_all_hosts_and_a_larger_one_is_refused(open_network: Sandbox):
+    told = asked(open_network, "full-size")
+    assert len(told["asked"]) >= 2 * HOSTS * (HOSTS - 1)
+    assert faults(told) == []
+
+
+def test_every_frame_goes_to_the_one_host_of_its_destination(open_network: Sandbox):
+    seen = asked(open_network, "watched")
+    assert seen["fine"]
+    assert seen["flooded"] == seen["astray"] == seen["cut"] == 0
+    assert seen["to_everybody"] == 0  # ARP is answered on the spot
+    assert seen["delivered"] == seen["frames"] > 100
+
+
+def test_a_captured_frame_is_encapsulated_as_declared(open_network: Sandbox):
+    for one in asked(open_network, "watched")["examples"]:
+        assert one["outer_source"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
+        assert one["outer_destination"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
+        assert one["outer_source"] != one["outer_destination"]
+        # A packet between tiers is routed first: it travels in the network of its destination.
+        tier = {"172.20.0": 7300, "172.21.0": 7301, "172.22.0": 7302}
+        assert one["vni"] == tier[one["inner_destination"].rpartition(".")[0]]
+        assert one["protocol"] == "ICMP"
+        assert one["whole"]
+
+
+def test_a_second_up_finds_nothing_to_do(open_network: Sandbox):
+    told = json.loads(open_network.invoke("overlay.plan", "--no-services", "--no-policy",
+                                          "--json").stdout)  # fmt: skip
+    assert {part["name"]: part["changes"] for part in told["parts"]} == {
+        name: [] for name in ("underlay", "host-1", "host-2", "host-3")
+    }
+
+
+#: What is altered on host-1, and what names it.
+ALTERED = {
+    "bridge fdb del 02:54:ac:16:00:32 dev vx-database self dst 10.88.0.13": "entries vx-database",
+    "ip link set vx-backend mtu 1500": "tunnel vx-backend has mtu 1500",
+    "bridge link set dev vx-frontend flood on": "tunnel vx-frontend its port learns, or passes on",
+    "ip link delete vx-database": "tunnel vx-database is absent",
+    "ip neigh del 172.21.0.70 dev br-backend": "entries vx-backend misses",
+    "ip route del 172.20.0.0/24 dev br-frontend": "route 172.20.0.0/24 asks from nowhere",
+    "ip link set br-backend address 02:00:00:00:00:01": "bridge br-backend has MAC",
+}
+
+
+def test_what_is_altered_by_hand_is_named_and_repaired(open_network: Sandbox):
+    for words in ALTERED:
+        open_network.invoke("overlay.exec", "host-1", "--", *words.split())
+    status = open_network.invoke("overlay.status", check=False)
+    assert status.returncode == 1
+    assert [said for said in ALTERED.values() if f"! {said}" not in status.stdout] == []
+    open_network.invoke("overlay.up", "--shape", "tiered", "--no-services", "--no-policy")
+    assert open_network.invoke("overlay.status").returncode == 0
+
+
+def test_the_policy_holds_across_hosts(open_network: Sandbox):
+    open_network.invoke("overlay.up", "--shape", "tiered", "--no-services")
+    told = json.loads(open_network.invoke("overlay.verify", "--json", check=False).stdout)
+    assert set(told["hosts"]) == {"host-1", "host-2", "host-3"}
+    for found in told["hosts"].values():
+        assert [(one["source"], one["destination"], one["port"], one["said"])
+                for one in found["wrong"]] == []  # fmt: skip
+        assert found["rule_faults"] == []
+
+
+def test_down_leaves_nothing(open_network: Sandbox, empty: dict[str, str]):
+    open_network.invoke("overlay.down")
+    assert differences(empty, snapshot(open_network, but=BUT)) == []
+
+
+@pytest.fixture
+def drive(host: Sandbox) -> Iterator[Driver]:
+    with driver(host, bare=True, hosts=2) as made:
+        yield made
+        made.order("down")
+
+
+def test_a_wrong_mtu_is_seen_by_the_same_test(host: Sandbox, drive: Driver):
+    drive.order("up", words={"mtu": "1500", "policy": "off", "shape": "tiered"})
+    assert faults(asked(host, "full-size")) != []
+
+
+@pytest.mark.timeout(0)
+def test_killed_or_failing_at_any_step_leaves_what_down_clears_away(
+    host: Sandbox, drive: Driver, full: bool, tell: Callable[[str], None]
+):
+    empty = snapshot(host, but=BUT)
+    up = [(step, moment) for step in drive.steps("up") for moment in MOMENTS]
+    drive.order("up")
+    assert drive.steps("up") == []
+    down = [(step, moment) for step in drive.steps("down") for moment in MOMENTS]
+    chance = random.Random(6)
+    for action, every, few in (("up", up, 3), ("down", down, 2)):
+        points = every if full else chance.sample(every, few)
+        for step, moment in points:
+            drive.order("down" if action == "up" else "up")
+            done = drive.order(action, at=(moment, step), check=False)
+            what = f"{action}, {moment} {step}: {done}"
+            assert done.code == (1 if moment == "during" else -signal.SIGKILL), what
+            drive.order("down")
+            assert differences(empty, snapshot(host, but=BUT)) == [], what
+        tell(
+            f"overlay: {action}: {len(points)} of {len(every)} points injected"
+            f" ({len(every) // len(MOMENTS)} steps x {len(MOMENTS)})"
+        )
+    drive.order("up")
+    assert drive.steps("up") == []
