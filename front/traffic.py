@@ -12,7 +12,7 @@ from invoke.context import Context
 
 from bench import bounds
 from front import invocation
-from front.answering import JSON, answer, guarded, root, say, task
+from front.answering import JSON, answer, end, guarded, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.observe import caught, taps, waterfall, waterfall_svg
@@ -21,7 +21,7 @@ from twinstack.observe.naming import Names
 from twinstack.observe.page import page
 from twinstack.observe.terminal import text
 from twinstack.observe.traffic import analyse
-from twinstack.observe.travel import travel
+from twinstack.observe.travel import middling
 from twinstack.plan import resolve
 from twinstack.stack import Stack
 from twinstack.world import World
@@ -67,6 +67,7 @@ def traffic_capture(
     )
     found = capture(links, folder, wanted, progress=say)
     answer(json, asdict(found), caught.text(found))
+    end(1 if any(one.failed for one in found.links) else 0)
 
 
 @task(positional=["file"],
@@ -97,17 +98,20 @@ def traffic_report(
 
 
 @task(help={"world": "net, docker, or both", "path": "what to ask the edge for",
+            "times": "requests, of which the middling one is shown",
             "svg": "draw it into this file as well", **JSON})  # fmt: skip
 @guarded
 def traffic_journey(
-    _: Context, world: str = "net", path: str = "/api/products", svg: str = "", json: bool = False
-) -> None:
+    _: Context, world: str = "net", path: str = "/api/products", times: int = 1, svg: str = "",
+    json: bool = False,
+) -> None:  # fmt: skip
     """Follow one request over every link: where its time went, NAT, the rules that counted it."""
     here = stack.from_environment()
     names = ("net", "docker") if world == "both" else (world,)
-    worlds = [_world(here, name, "net, docker or both") for name in names]
+    bounds.times(times)
     root("traffic.journey")
-    found = [travel(one, path) for one in worlds]
+    worlds = [_world(here, name, "net, docker or both") for name in names]
+    found = [middling(one, path, times) for one in worlds]
     if svg:
         _write(Path(svg), waterfall_svg.svg(found))
     told = waterfall.text(found[0]) if len(found) == 1 else waterfall.side_by_side(found)

@@ -33,6 +33,18 @@ def doors(host: Sandbox) -> dict[str, int]:
     }
 
 
+def test_one_requests_way_is_told_side_by_side(both: Sandbox) -> None:
+    told = both.invoke("traffic.journey", "--world", "both").stdout
+    assert max(map(len, told.splitlines())) <= 80
+    sums = told[told.index("stage  ") :].splitlines()
+    rows = {line[:42].strip(): line[42:64].split() for line in sums}
+    assert rows["stage"] == ["net", "µs", "docker", "µs"]
+    for name in ("nginx-lb", "api-gateway", "product-service", "redis-cache"):
+        assert all(cell.replace(",", "").isdigit() for cell in rows[name])
+    assert rows["docker-proxy"][0] == "–"
+    assert "127.0.0.1:8080   (the client's socket)" in told
+
+
 def test_every_container_is_healthy(both: Sandbox) -> None:
     told = both.run("docker", "ps", "--format", "{{.Status}}").stdout.splitlines()
     assert len(told) == 9

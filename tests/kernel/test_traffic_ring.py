@@ -6,6 +6,7 @@ Each test has a network namespace of its own; its loopback carries datagrams.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -98,6 +99,26 @@ def test_a_single_file_ends_when_it_is_full(tmp_path: Path):
     opened_file = open_capture(file)
     lengths = {int(length) for batch in opened_file.batches() for length in batch.captured}
     assert (lengths, opened_file.broken) == ({64}, None)
+
+
+def test_a_file_that_cannot_be_written_ends_its_link_and_stays_whole(tmp_path: Path):
+    def work() -> Captured:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+        sending = threading.Timer(0.3, sent, [200], {"every_s": 0.001})
+        sending.start()
+        found = capture([LOOPBACK], tmp_path / "a", Wanted(seconds=30, snap=0))
+        sending.join()
+        return found
+
+    found = alone(work)
+    assert found.seconds < 20  # nothing is left to wait for
+    (one,) = found.links
+    assert one.failed == "cannot be written: File too large"
+    assert 0 < one.unkept <= 200
+    (file,) = (Path(name) for name in one.files)
+    opened_file = open_capture(file)
+    assert sum(len(batch) for batch in opened_file.batches()) == one.packets
+    assert opened_file.broken is None
 
 
 def test_what_the_ring_has_no_room_for_is_counted_as_dropped():

@@ -77,19 +77,34 @@ class _Files:
     _told_dropped: int = 0
 
     def take(self, memory: memoryview, count: int, at: int) -> None:
-        """Write a block of the ring's. Raises: OSError."""
+        """Write a block of the ring's; a file that cannot be written ends its link's capture."""
         data, wire = written.packets(memory, count, at)
-        if len(data) > self._room and self._in_file:
-            if self.wanted.files == 1:
-                self.unkept += count
-                return
-            self.end()
-            self.begin()
-        _write(self._handle, data)
+        full = len(data) > self._room and self._in_file
+        if self.ring.failed or (full and self.wanted.files == 1):
+            self.unkept += count
+            return
+        try:
+            if full:
+                self.end()
+                self.begin()
+            _write(self._handle, data)
+        except OSError as error:
+            self._broken(error)
+            self.unkept += count
+            return
         self._room -= len(data)
         self._in_file += count
         self.packets += count
         self.bytes += wire
+
+    def _broken(self, error: OSError) -> None:
+        """Leave whole what was written before."""
+        self.ring.failed = f"cannot be written: {error.strerror}"
+        if self._handle >= 0:
+            os.ftruncate(self._handle, self.wanted.size - self._room)
+            os.close(self._handle)
+            self._handle = -1
+            self.kept[-1] = (self.kept[-1][0], self._in_file)
 
     def begin(self) -> None:
         """Begin a file, and remove the oldest where that is one too many. Raises: OSError."""
@@ -134,6 +149,7 @@ def capture(
 ) -> Captured:
     """Capture until the time is up, Ctrl-C, or SIGTERM; the files are whole whatever happens.
 
+    A link that goes away, or whose file cannot be written, ends alone, and its row says so.
     Raises: Missing without root or a link; TwinstackError when a file is there already; OSError.
     """
     private(folder)

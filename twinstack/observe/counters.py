@@ -1,7 +1,7 @@
 """What the rules of iptables counted between two looks at them: iptables-save -c; pure.
 
 A rule counts everybody's packets. Left out are those that could not have matched ours: by their
-addresses and ports, or since no rule that could leads to their chain.
+addresses, ports and interfaces, or since no rule that could leads to their chain.
 """
 
 from __future__ import annotations
@@ -45,9 +45,12 @@ def more(before: str, after: str) -> tuple[Counted, ...]:
     return tuple(found)
 
 
-def concerning(found: Sequence[Counted], ends: Collection[Ends]) -> tuple[Counted, ...]:
-    """Keep the rules that could have matched one of these packets."""
-    could = [one for one in found if any(_matches(one.rule, packet) for packet in ends)]
+def concerning(
+    found: Sequence[Counted], ends: Collection[Ends], interfaces: Collection[str]
+) -> tuple[Counted, ...]:
+    """Keep the rules that could have matched packets between these ends on these interfaces."""
+    could = [one for one in found
+             if any(_matches(one.rule, packet, interfaces) for packet in ends)]  # fmt: skip
     reached = {(one.table, one.chain) for one in found if one.chain in _BUILT_IN}
     while True:  # from the built-in chains on, as far as jumps lead
         more_reached = reached | {
@@ -60,8 +63,11 @@ def concerning(found: Sequence[Counted], ends: Collection[Ends]) -> tuple[Counte
     return tuple(one for one in could if (one.table, one.chain) in reached)
 
 
-def _matches(rule: str, ends: Ends) -> bool:
-    """Hold what a rule says of addresses and ports against a packet; "!" turns the next around."""
+def _matches(rule: str, ends: Ends, interfaces: Collection[str]) -> bool:
+    """Hold a rule's addresses, ports and interfaces against a packet; "!" turns one around.
+
+    An interface that is not to be may still be another one of the packet's: that matches.
+    """
     words = iptables.without_comments(rule).split()
     source, source_port, target, target_port = ends
     for number, word in enumerate(words[:-1]):
@@ -73,6 +79,9 @@ def _matches(rule: str, ends: Ends) -> bool:
             port = source_port if word == "--sport" else target_port
             low, _, high = value.partition(":")
             matches = int(low or 0) <= port <= int(high or low or 65535)
+        elif word in {"-i", "-o"}:
+            matches = inverted or value in interfaces
+            inverted = False
         else:
             continue
         if matches == inverted:

@@ -162,6 +162,8 @@ BEFORE = """*nat
 [1:60] -A OUTPUT -j OURS
 [1:60] -A OURS -d 10.0.0.10/32 -p tcp -m tcp --dport 80 -j MASQUERADE
 [0:0] -A OURS ! -d 10.0.0.0/24 -j ACCEPT
+[0:0] -A OURS -i elsewhere -j ACCEPT
+[0:0] -A OURS ! -o br -j ACCEPT
 [0:0] -A THEIRS -j DROP
 COMMIT
 """
@@ -171,12 +173,13 @@ AFTER = (BEFORE.replace("[1:60]", "[3:180]").replace("[0:0] -A OURS", "[5:300] -
 
 def test_rules_that_counted_are_those_that_could_have_seen_the_request():
     more = counters.more(BEFORE, AFTER)
-    assert [one.packets for one in more] == [2, 2, 5, 9]
+    assert [one.packets for one in more] == [2, 2, 5, 5, 5, 9]
     assert counters.more(AFTER, AFTER) == ()
-    found = counters.concerning(more, {OUTER})
+    found = counters.concerning(more, {OUTER}, {"br", "eth-n"})
     assert [(one.chain, one.packets, one.bytes) for one in found] == [
-        ("OUTPUT", 2, 120), ("OURS", 2, 120),
+        ("OUTPUT", 2, 120), ("OURS", 2, 120), ("OURS", 5, 300),
     ]  # fmt: skip
+    assert found[-1].rule.startswith("! -o br")
 
 
 def travelled(world: str = "net") -> Journey:
