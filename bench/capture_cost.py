@@ -184,17 +184,19 @@ def _started(words: list[str]) -> subprocess.Popen[str]:
 
 
 def _await(running: subprocess.Popen[str], word: str) -> None:
-    """Wait until it says that it listens. Raises: StepFailed."""
+    """Wait until it says that it listens, on a line of its own. Raises: StepFailed."""
     assert running.stderr is not None
+    handle = running.stderr.fileno()  # past its buffer, of which select knows nothing
     deadline = time.monotonic() + _BEGINS_S
-    said = [""]
-    while not said[-1].startswith(word):
+    said = ""
+    while not any(line.startswith(word) for line in said.splitlines()):
         left = deadline - time.monotonic()
-        ready = left > 0 and select.select([running.stderr], [], [], left)[0]
-        said.append(running.stderr.readline() if ready else "")
-        if not said[-1]:
-            cause = " ".join(line.strip() for line in said[-3:]).strip() or "it says nothing"
+        ready = left > 0 and select.select([handle], [], [], left)[0]
+        piece = os.read(handle, 1 << 16) if ready else b""
+        if not piece:
+            cause = said.strip()[-300:] or "it says nothing"
             raise StepFailed("the capture", "does not begin", cause, "start it by hand")
+        said += piece.decode(errors="replace")
 
 
 def _end(running: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def check_transitions(context: Context) -> None:
 @checking
 def check_traffic(context: Context) -> None:
     """Read damaged captures for ten minutes: no traceback, and counts as tshark's."""
-    _run(context, "traffic", "traffic")
+    _run(context, "traffic", "traffic", "traffic_live")
 
 
 @task(help={"rounds": "of twinstack and the floor", "slow-rounds": "of shell and Mininet",

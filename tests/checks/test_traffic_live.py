@@ -1,0 +1,68 @@
+"""Under load a capture loses nothing that it does not count: both ends of a link, to the packet."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.test_traffic_ring import alone
+from tests.pure.observe import craft
+from twinstack.observe.capture import Captured, capture
+from twinstack.observe.taps import Wanted
+from twinstack.world import Link
+
+FULL, SAMPLE, SEED = 2_000_000, 30_000, 20261125
+ENDS = ("one", "two")
+
+
+def frames(count: int, ready: threading.Event) -> None:
+    """Send frames of every length through the link, in bursts, as fast as it goes; then Ctrl-C."""
+    dice = random.Random(SEED)
+    payload = dice.randbytes(1500)
+    heads = [craft.ethernet(craft.ipv4(craft.NGINX, craft.GATEWAY, 17, craft.udp(7, 9)), 0x0800)]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind((ENDS[0], 0))
+        ready.wait(10)
+        for number in range(count):
+            sock.send(heads[0] + payload[: dice.randrange(1, 1450)])
+            if number % 5000 == 4999:
+                time.sleep(dice.random() / 50)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("snap", [128, 0])
+def test_every_packet_is_kept_or_counted_as_lost(
+    full: bool, tell: Callable[[str], None], tmp_path: Path, snap: int
+):
+    count = FULL if full else SAMPLE
+
+    def work() -> Captured:
+        subprocess.run(["ip", "link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1]],
+                       check=True)  # fmt: skip
+        for end in ENDS:
+            subprocess.run(["ip", "link", "set", end, "addrgenmode", "none", "up"], check=True)
+        ready = threading.Event()
+        sending = threading.Thread(target=frames, args=(count, ready))
+        sending.start()
+        threading.Timer(0.5, ready.set).start()
+        links = [Link(end, "host end", "", "", "") for end in ENDS]
+        found = capture(links, tmp_path / "a", Wanted(0, snap, 4_000_000_000, 1))
+        sending.join()
+        return found
+
+    found = alone(work)
+    for one in found.links:
+        assert one.packets + one.dropped == count, one
+        assert craft.tshark_counts(Path(one.files[0])) == (one.packets, one.bytes)
+        tell(f"{one.link}, snap {snap}: {count} frames sent, {one.packets} kept, "
+             f"{one.dropped} counted as lost, as tshark counts")  # fmt: skip
