@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from bench import (
     bounds,
     chain,
+    crossing,
     gateways,
     layers,
     likeness,
@@ -148,6 +149,21 @@ def ask_policy(
         )  # fmt: skip
     found = policy_cost.measure(chosen, rounds=rounds, progress=progress)
     return Answer(f"policy-{name}", chosen.plan, found, policy_cost.table(found))
+
+
+def ask_crossing(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
+    """Compare the ways to another host on a Swarm, and leave it as it was. Raises: as `measure`."""
+    bounds.rounds(rounds)
+    roots, _ = stack.software(progress)
+    world = stack.swarm()
+    up = bool(world.facts().tasks)
+    try:
+        world.up(timeout_s=worlds.UP_TIMEOUT_S, progress=progress)
+        found = crossing.measure(world, roots.tree("nginx"), rounds=rounds, progress=progress)
+    finally:
+        if not up:
+            world.down(progress=progress)
+    return Answer("crossing", world.plan, found, crossing.table(found))
 
 
 def ask_layers(

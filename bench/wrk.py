@@ -7,6 +7,7 @@ a second on one core. Source: wrk(1); units in its text are us, ms, s and k, M, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twinstack import shell
@@ -39,11 +40,23 @@ class WrkReport:
         return self.success / self.seconds if self.seconds > 0 else 0.0
 
 
-def run(url: str, *, connections: int, duration_s: int, threads: int = 1) -> WrkReport:
-    """Drive `url` for a while. Raises: Missing without `wrk`; StepFailed; CannotTell."""
+def run(
+    url: str,
+    *,
+    connections: int,
+    duration_s: int,
+    threads: int = 1,
+    prefix: Sequence[str] = (),
+    headers: Sequence[str] = (),
+) -> WrkReport:
+    """Drive `url` for a while; `prefix` are the words that lead to where it is run from.
+
+    Raises: Missing without `wrk`; StepFailed; CannotTell.
+    """
+    said = [word for header in headers for word in ("-H", header)]
     done = shell.run(
-        ("wrk", "--latency", "-t", str(threads), "-c", str(connections),
-         "-d", f"{duration_s}s", "--timeout", "5s", url),
+        (*prefix, "wrk", "--latency", "-t", str(threads), "-c", str(connections),
+         "-d", f"{duration_s}s", "--timeout", "5s", *said, url),
         timeout_s=duration_s + 30.0,
     )  # fmt: skip
     return parse(done.stdout)

@@ -111,6 +111,13 @@ def bench_policy(
     _ask("policy", json, world=world, rounds=rounds, shape=shape)
 
 
+@task(help={"rounds": "of every path", **JSON})
+@guarded
+def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
+    """Say what another host costs: loopback, a bridge, raw VXLAN, Swarm's overlay, in turn."""
+    _ask("crossing", json, rounds=rounds)
+
+
 @task(help={"world": "net or docker", "rounds": "of all four", "requests": "in one trial",
             **SHAPE, **JSON})  # fmt: skip
 @guarded
@@ -137,6 +144,7 @@ TASKS = {
     "gateways": bench_gateways,
     "capture": bench_capture,
     "chain": bench_chain,
+    "crossing": bench_crossing,
     "startup": bench_startup,
     "layers": bench_layers,
     "policy": bench_policy,
