@@ -1,4 +1,4 @@
-"""What crossing to another host costs is told from paired rounds, each rung against the one below."""
+"""What another host costs is told from paired rounds, each rung against the one below."""
 
 from __future__ import annotations
 
