@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from invoke.context import Context
-from rich.live import Live
-from rich.text import Text
 
 from bench import bounds
 from front.answering import JSON, answer, checking, root, task
@@ -48,6 +46,9 @@ def _followed(looks: Iterator[Connections], live: bool) -> Connections:
     """Show each look in place of the one before; give the last."""
     if not live:
         return deque(looks, maxlen=1)[0]
+    from rich.live import Live  # others need not wait for it
+    from rich.text import Text
+
     found = next(looks)
     with Live(Text(_text(found)), auto_refresh=False, transient=True) as shown:
         for found in looks:

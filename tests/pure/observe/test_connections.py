@@ -232,7 +232,7 @@ def test_the_text_fits_eighty_columns_and_says_which_table():
     told = text(found)
     assert max(len(line) for line in told.splitlines()) <= 80
     assert "! near-full table: the table holds 900 of 1000" in told
-    assert "tracked in the host's namespace; for themselves: nginx-lb (3)" in told
+    assert "for themselves track: every replica (3 to 3 each)" in told
     assert "not there: order-service" in told
     assert "5.0 new and 2.0 ended a second, in 2.0 s, of the whole table; more was" in told
 

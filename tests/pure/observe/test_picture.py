@@ -150,6 +150,25 @@ def test_a_strangers_rule_that_opens_is_seen():
     ]
 
 
+def test_an_engine_may_lead_a_port_to_any_address_of_a_container_on_several_networks():
+    plan = PLANS["tiered"]
+    replica = plan.replica("api-gateway")
+    assert len(replica.attachments) == 2
+    other, edge = replica.attachments[1].address, plan.replica("nginx-lb").docker_address
+    to = "-p tcp -m tcp --dport {} -j DNAT --to-destination {}:{}"
+    doors = {"nat": (
+        ":DOCKER - [0:0]", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+        f"-A DOCKER -d 127.0.0.1/32 ! -i dk0 {to.format(3000, other, 3000)}",
+        f"-A DOCKER ! -i dk0 {to.format(8088, edge, 81)}",
+    )}  # fmt: skip
+    found = compare(declared(plan, "docker"),
+                    observed.observed(plan, "docker", Facts(Inside(()), {}, doors)))  # fmt: skip
+    assert {one.name: (one.state, one.fact("for")) for one in found if one.kind == "door"} == {
+        "127.0.0.1:3000": ("as declared", "this host"),
+        "0.0.0.0:8088": ("differs", "other machines"),
+    }
+
+
 def test_a_bridge_whose_frames_pass_no_rule_opens_everything_between_neighbours():
     plan, facts = PLANS["flat"], whole(PLANS["flat"])
     bare = tuple(replace(one, filtered=False) for one in facts.host.interfaces)

@@ -67,7 +67,7 @@ class Tally:
         found: dict[tuple[str, str, str, int], Counter[str]] = {}
         verdicts = {}
         for one, count in self._mine:
-            client, server = self._client(one), self._end(one.new_destination)
+            client, server = self._here(one.source), self._here(one.new_destination)
             key = (client.name, server.name, protocol_name(one.protocol), one.new_port)
             found.setdefault(key, Counter())[one.state] += count
             verdicts[key] = self._names.judge(client, server, one.protocol, one.new_port)
@@ -87,7 +87,8 @@ class Tally:
                 kinds.append("SNAT")
             if kinds:
                 found[
-                    "+".join(kinds), self._client(one).name, self._end(one.new_destination).name,
+                    "+".join(kinds),
+                    self._here(one.source).name, self._here(one.new_destination).name,
                     written(one.source), place(one.destination, one.port),
                     written(one.new_source), place(one.new_destination, one.new_port),
                 ] += count  # fmt: skip
@@ -99,7 +100,7 @@ class Tally:
         opened: Counter[tuple[str, str]] = Counter()
         half: Counter[tuple[str, str]] = Counter()
         for one, count in self._mine:
-            client = self._client(one)
+            client = self._here(one.source)
             opened[client.name, client.instance] += count
             if one.state in HALF_OPEN:
                 half[client.name, client.instance] += count
@@ -114,9 +115,10 @@ class Tally:
         # A program of the host's may stand at a door (docker-proxy): nothing is translated then.
         return one.port in self._doors and self._end(one.destination).kind in {"local", "host"}
 
-    def _client(self, one: Alike) -> End:
-        client = self._end(one.source)
-        return End("host", "host", client.instance) if client.name == "loopback" else client
+    def _here(self, raw: bytes) -> End:
+        """Name an end; in the host's own table a loopback address is the host."""
+        found = self._end(raw)
+        return End("host", "host", found.instance) if found.name == "loopback" else found
 
     def _end(self, raw: bytes) -> End:
         found = self._known.get(raw)

@@ -9,6 +9,7 @@ from twinstack.observe.connections.report import Connections, Pair, Sockets
 from twinstack.observe.connections.tally import HALF_OPEN
 from twinstack.observe.sections import Cell, Column, Section
 from twinstack.observe.terminal import table
+from twinstack.policy.model import HOST
 
 _OPEN = "ESTABLISHED"
 _ENDED = "TIME_WAIT"
@@ -20,18 +21,20 @@ def text(found: Connections, width: int = 80) -> str:
     """Write it. Units: columns of the terminal."""
     sections = (_pairs(found), _translations(found), _sources(found), _sockets(found))
     head = [*_headline(found), *(f"! {one.rule}: {one.says}" for one in found.concerns)]
-    lines = [line for one in head for line in textwrap.wrap(one, width, subsequent_indent="  ")]
+    lines = [line for one in head for line in _wrapped(one, width)]
     return "\n\n".join(["\n".join(lines), *(table(one, width) for one in sections if one.rows)])
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _headline(found: Connections) -> Iterator[str]:
     size = found.table
     room = f" of {size.limit} ({size.entries / size.limit:.1%})" if size.limit else ""
-    yield (f"{found.world} ({found.shape}): {size.of_world} tracked connections; "
-           f"the host's table holds {size.entries}{room}")  # fmt: skip
-    own = [f"{one.replica} ({one.tracked})" for one in found.sockets
-           if one.tracked and one.replica != "host"]  # fmt: skip
-    yield "tracked in the host's namespace; for themselves: " + (", ".join(own) or "no replica")
+    yield (f"{found.world} ({found.shape}): {size.of_world} connections; "
+           f"the host's table has {size.entries}{room}")  # fmt: skip
+    yield "for themselves track: " + _own(found)
     if found.absent:
         yield "not there: " + ", ".join(found.absent)
     if found.events is not None:
@@ -39,6 +42,15 @@ def _headline(found: Connections) -> Iterator[str]:
         lost = f"; more was lost {told.lost} times" if told.lost else ""
         yield (f"{told.new_per_s:.1f} new and {told.ended_per_s:.1f} ended a second, "
                f"in {told.seconds:.1f} s, of the whole table{lost}")  # fmt: skip
+
+
+def _own(found: Connections) -> str:
+    inside = [one for one in found.sockets if one.replica != HOST]
+    own = [one for one in inside if one.tracked]
+    if own and len(own) == len(inside):
+        counts = [one.tracked for one in own]
+        return f"every replica ({min(counts)} to {max(counts)} each)"
+    return ", ".join(f"{one.replica} ({one.tracked})" for one in own) or "no replica"
 
 
 def _pairs(found: Connections) -> Section:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from twinstack.observe.picture.model import Item
-from twinstack.plan import Plan, Replica, Segment
+from twinstack.plan import HostPort, Plan, Replica, Segment
 from twinstack.policy.model import HOST, OUTSIDE, Cell, cells
 from twinstack.topology import WorldName
 
@@ -37,18 +37,24 @@ def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
         yield from _links(plan, replica, world)
     for door in plan.host_ports:
         if door.world == world:
-            replica = plan.replica(door.replica)
-            name = f"{door.bind}:{door.port}"
-            to = f"{replica.address_in(world)}:{door.replica_port}"
-            # By Docker's, a program of the engine's leads this host in, and no rule.
-            who = {"for": ", ".join(STARTS.values())} if world == "net" else {}
-            yield Item("door", name, {"to": to, "replica": door.replica, **who})
+            yield _door(plan, door, world)
     for segment in plan.segments:
         if not (world == "docker" and segment.internal):
             yield Item("nat", str(subnet_of(segment, world)), {"segment": segment.name})
     for flow, (opened, _) in flows(plan, world).items():
         if opened:
             yield flow_item(flow, opened, opened)
+
+
+def _door(plan: Plan, door: HostPort, world: WorldName) -> Item:
+    replica = plan.replica(door.replica)
+    facts = {"replica": door.replica, "to": f"{replica.address_in(world)}:{door.replica_port}"}
+    if world == "net":
+        facts["for"] = ", ".join(STARTS.values())
+    elif len(replica.attachments) > 1:
+        # Which of a container's addresses a port leads to, the engine decides.
+        del facts["to"]
+    return Item("door", f"{door.bind}:{door.port}", facts)
 
 
 def _links(plan: Plan, replica: Replica, world: WorldName) -> Iterator[Item]:

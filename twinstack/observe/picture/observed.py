@@ -112,18 +112,19 @@ def _doors(plan: Plan, world: WorldName, nat: tuple[str, ...]) -> Iterator[Item]
              for address in ((replica.address,) if world == "net" else
                              tuple(one.address for one in replica.attachments))}  # fmt: skip
     found: dict[str, dict[str, str]] = {}
-    for start, who in STARTS.items():
+    for start, anybody in STARTS.items():
         for line in _followed(nat, start):
             to = re.search(r"--to-destination (\S+)", line)
             port = re.search(r"--dport (\d+)", line)
-            if target(line) != "DNAT" or not to or not port:
-                continue
-            replica = whose.get(to[1].partition(":")[0])
-            if replica is None:
+            replica = whose.get(to[1].partition(":")[0]) if to else None
+            if target(line) != "DNAT" or not to or not port or replica is None:
                 continue
             bound = re.search(r"(?<!! )-d (\d+\.\d+\.\d+\.\d+)(?:/32)? ", line)
-            said = found.setdefault(f"{bound[1] if bound else '0.0.0.0'}:{port[1]}",
-                                    {"to": to[1], "replica": replica, "for": who})  # fmt: skip
+            name = bound[1] if bound else "0.0.0.0"
+            # No other machine's packet has a destination in 127.0.0.0/8.
+            who = STARTS["OUTPUT"] if name.startswith("127.") else anybody
+            said = found.setdefault(f"{name}:{port[1]}", {"to": to[1], "replica": replica,
+                                                          "for": who})  # fmt: skip
             if who not in said["for"]:
                 said["for"] += f", {who}"
     for name, said in found.items():
