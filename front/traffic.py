@@ -61,10 +61,6 @@ def traffic_capture(
     say("same as (all at once, in a folder that is there):")
     for one in links:
         say(f"    {taps.same_as(one, folder, wanted)}")
-    say(
-        f"capturing {len(links)} link{'s' * (len(links) != 1)}"
-        + (f" for {seconds} s" if seconds else " until Ctrl-C")
-    )
     found = capture(links, folder, wanted, progress=say)
     answer(json, asdict(found), caught.text(found))
     end(1 if any(one.failed for one in found.links) else 0)
@@ -90,7 +86,6 @@ def traffic_report(
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         root("traffic.report")
         links = taps.outer(_world(here, world).links())
-        say(f"listening to {len(links)} links for {seconds} s")
         found = caught.listened(links, plans, seconds, say)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))

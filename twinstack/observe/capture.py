@@ -154,6 +154,7 @@ def capture(
     """
     private(folder)
     with ExitStack() as stack:
+        stopped = stack.enter_context(_stoppable())
         rings = stack.enter_context(opened([place(one) for one in links], wanted.snap))
         files = [_Files(link, folder, wanted, ring)
                  for link, ring in zip(links, rings, strict=True)]  # fmt: skip
@@ -161,15 +162,16 @@ def capture(
             stack.callback(one.end)
             one.begin()
         started = time.monotonic()
-        with _stoppable() as stopped:
-            _follow(files, started, wanted.seconds, stopped, progress)
-            seconds = time.monotonic() - started
-            for ring in rings:
-                ring.stop()
-            time.sleep(_LAST_S)  # the kernel hands over what it holds; a second Ctrl-C waits
-            for one in files:
-                one.ring.read(one.take)
-                one.end()
+        until = f"for {wanted.seconds:g} s" if wanted.seconds else "until Ctrl-C"
+        progress(f"capturing {len(links)} link{'s' * (len(links) != 1)} {until}")
+        _follow(files, started, wanted.seconds, stopped, progress)
+        seconds = time.monotonic() - started
+        for ring in rings:
+            ring.stop()
+        time.sleep(_LAST_S)  # the kernel hands over what it holds; a second Ctrl-C waits
+        for one in files:
+            one.ring.read(one.take)
+            one.end()
         return Captured(str(folder), seconds, bool(stopped), tuple(one.caught() for one in files))
 
 
