@@ -8,6 +8,7 @@ from invoke.collection import Collection
 
 from front import (
     bench,
+    chaos,
     check,
     conntrack,
     docker,
@@ -35,5 +36,6 @@ namespace = Collection(
     live.dashboard,
     conntrack.conntrack,
     topology.topology,
+    chaos.chaos,
     *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in NOUNS),
 )

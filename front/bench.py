@@ -138,6 +138,21 @@ def bench_capture(
     say(f"kept as {page}")
 
 
+@task(help={"rounds": "of every size", **JSON})
+@checking
+def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
+    """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or one leaves some."""
+    from bench import overlay, questions
+
+    root("bench.overlay")
+    found = overlay.ask_overlay(rounds=rounds, progress=say)
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+    rounds_found = found.found
+    end(0 if isinstance(rounds_found, tuple) and overlay.reached(rounds_found) else 1)
+
+
 #: The collection `bench`, by the word after its dot; the one of its own name is its default.
 TASKS = {
     "bench": bench,
@@ -147,6 +162,7 @@ TASKS = {
     "crossing": bench_crossing,
     "startup": bench_startup,
     "layers": bench_layers,
+    "overlay": bench_overlay,
     "policy": bench_policy,
     "traffic": bench_traffic,
 }

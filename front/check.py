@@ -91,11 +91,19 @@ def check_swarm(context: Context) -> None:
     _run(context, "swarm", "swarm")
 
 
+@task
+@checking
+def check_overlay(context: Context) -> None:
+    """Kill an overlay at every step, break hosts, fill packets; all arrives, nothing is left."""
+    _run(context, "overlay", "overlay", "overlay_stack")
+
+
 #: The collection `check`, by the word after its dot.
 TASKS = {
     "residue": check_residue,
     "crash": check_crash,
     "transitions": check_transitions,
+    "overlay": check_overlay,
     "policy": check_policy,
     "scale": check_scale,
     "traffic": check_traffic,

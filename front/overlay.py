@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 
 from invoke.context import Context
 
@@ -143,6 +144,25 @@ def overlay_verify(_: Context, json: bool = False) -> None:
     end(0 if all(one.passed for one in found.values()) else 1)
 
 
+@task(help={"seconds": "how long to watch", **JSON})
+@checking
+def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
+    """Watch the underlay for a while: is each frame sent to the one host that it is for?"""
+    from twinstack.overlay import frames, watching
+
+    bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
+    root("overlay.watch")
+    world = stack.from_environment().overlay()
+    say(f"watching for {seconds} s")
+    seen = watching.watch(world.plan, world.spread, seconds)
+    examples = list(seen.examples.values())
+    shown = ["\n" + frames.layers(one) for one in examples[:1]]
+    lines = [*watching.sentences(seen, world.plan), *shown]
+    document = {**asdict(seen), "examples": [asdict(one) for one in examples], "fine": seen.fine}
+    answer(json, document, "\n".join(lines))
+    end(2 if not seen.frames else 0 if seen.fine else 1)
+
+
 @task(positional=["host"], help={"host": "which host to enter"})
 @guarded
 def overlay_exec(_: Context, host: str) -> None:
@@ -160,4 +180,5 @@ TASKS = {
     "plan": overlay_plan,
     "exec": overlay_exec,
     "verify": overlay_verify,
+    "watch": overlay_watch,
 }

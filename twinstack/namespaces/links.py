@@ -126,6 +126,11 @@ def set_up(
     return quiet, Request(SET_LINK, 0, body)
 
 
+def set_down(name: str) -> Request:
+    """Same as: ip link set dev NAME down."""
+    return Request(SET_LINK, 0, _LINK.pack(0, 0, 0, 0, _UP) + text(_NAME, name))
+
+
 def mark_loopback(alias: str) -> Request:
     """Same as: ip link set dev lo alias A up."""
     body = _link(index=1, up=True) + attribute(_ALIAS, alias.encode())

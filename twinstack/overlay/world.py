@@ -108,7 +108,10 @@ class Overlay:
             try:
                 self._record()
                 self._retire(progress)
-                self.underlay.up(timeout_s=timeout_s, progress=progress)
+                # A lost host's port is not to be put right: it would be found again half-way.
+                alive = {host.name for host in self.spread.alive}
+                if not (self.spread.lost and alive <= set(hosts.present(instance))):
+                    self.underlay.up(timeout_s=timeout_s, progress=progress)
                 return self._hosts_up(timeout_s, progress)
             except BaseException:
                 if fresh:

@@ -1,0 +1,75 @@
+"""The whole stack on three hosts: the seed's questions, every replica, and a host that is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.sandbox import Sandbox, differences, sandbox, snapshot
+
+pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
+
+HOSTS = ("host-1", "host-2", "host-3")
+EDGE = "http://10.0.0.10"
+FAULTS = ("host-loss", "partition", "mtu")
+REPLICAS = {"product-service", "product-service-2", "product-service-3"}
+
+
+@pytest.fixture(scope="module")
+def host(software: None) -> Iterator[Sandbox]:
+    with sandbox("s") as made:
+        before = snapshot(made)
+        made.invoke("overlay.up", "--hosts", "3", "--timeout", "120")
+        yield made
+        made.invoke("overlay.down")
+        assert differences(before, snapshot(made)) == []
+
+
+def curl(host: Sandbox, where: str, url: str, *options: str) -> str:
+    words = ("curl", "-sS", "--max-time", "10", *options, url)
+    return host.run("nsenter", f"--net=/run/netns/{where}", "--", *words).stdout
+
+
+def test_the_seeds_questions_are_answered_on_every_host(host: Sandbox):
+    for where in HOSTS:
+        assert json.loads(curl(host, where, f"{EDGE}/health"))["status"] == "ok"
+        assert json.loads(curl(host, where, f"{EDGE}/api/products"))["products"]
+
+
+def test_replicas_on_three_hosts_all_serve(host: Sandbox):
+    told = json.loads(host.invoke("overlay.status", "--json").stdout)
+    places = {one["name"]: one["where"].split(":")[0] for one in told["services"]}
+    assert {places[name] for name in REPLICAS} == set(HOSTS)
+    headers = curl(host, "host-2", f"{EDGE}/api/products?page=[1-12]", "-D", "-", "-o", "/dev/null")
+    served = {
+        line.split(": ")[1].strip()
+        for line in headers.splitlines()
+        if line.lower().startswith("x-served-by")
+    }
+    assert served == REPLICAS
+
+
+def test_every_host_is_a_door_for_other_machines(host: Sandbox):
+    for number in (11, 12, 13):
+        assert json.loads(host.fetch(f"http://10.88.0.{number}:8080/health"))["status"] == "ok"
+
+
+def test_who_is_left_goes_on_when_a_host_is_broken(
+    host: Sandbox, full: bool, tell: Callable[[str], None]
+):
+    for what in FAULTS if full else FAULTS[:1]:
+        moving = ("--move",) if what == "host-loss" else ()
+        done = host.invoke("chaos", "--what", what, "--seconds", "3", "--json", *moving)
+        story = json.loads(done.stdout)
+        assert (story["host"], story["fault"]) == ("host-3", what)
+        during = [one for one in story["phases"] if one["name"] in {"during", "moved"}]
+        assert sum(one["good"] for one in during) > 0
+        assert story["recovered"]
+        if moving:  # the lost host's replica serves from another one
+            moved = next(one for one in story["phases"] if one["name"] == "moved")
+            assert set(moved["served_by"]) == REPLICAS
+        tell(f"{what}: " + ", ".join(f"{one['name']} {one['good']}/{one['asked']}"
+                                     for one in story["phases"]))  # fmt: skip
+        assert host.invoke("overlay.status", check=False).returncode == 0
