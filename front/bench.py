@@ -153,6 +153,25 @@ def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     end(0 if isinstance(rounds_found, tuple) and overlay.reached(rounds_found) else 1)
 
 
+@task(help={"world": "net or docker", "rounds": "of nobody, dashboard, dashboard and browser",
+            **SHAPE, **JSON})  # fmt: skip
+@checking
+def bench_dashboard(
+    _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
+) -> None:
+    """Say what an open dashboard costs, and hold its rates against those that are sent."""
+    from bench import dashboard, questions
+
+    root("bench.dashboard")
+    found = dashboard.ask_dashboard(
+        stack.from_environment(), world=world, rounds=rounds, shape=shape, progress=say
+    )
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+    end(dashboard.code(found))
+
+
 #: The collection `bench`, by the word after its dot; the one of its own name is its default.
 TASKS = {
     "bench": bench,
@@ -164,5 +183,6 @@ TASKS = {
     "layers": bench_layers,
     "overlay": bench_overlay,
     "policy": bench_policy,
+    "dashboard": bench_dashboard,
     "traffic": bench_traffic,
 }

@@ -98,6 +98,13 @@ def check_overlay(context: Context) -> None:
     _run(context, "overlay", "overlay", "overlay_stack")
 
 
+@task(help={"pictures": "keep its screenshots in docs/"})
+@checking
+def check_dashboard(context: Context, pictures: bool = False) -> None:
+    """Look at the dashboard of both worlds in Chromium, while everything in them dies in turn."""
+    _run(context, "dashboard", "dashboard", words="--pictures docs" if pictures else "")
+
+
 #: The collection `check`, by the word after its dot.
 TASKS = {
     "residue": check_residue,
@@ -108,4 +115,5 @@ TASKS = {
     "scale": check_scale,
     "traffic": check_traffic,
     "swarm": check_swarm,
+    "dashboard": check_dashboard,
 }

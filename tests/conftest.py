@@ -11,6 +11,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="in tests/checks: every case, not a sample of them"
     )
+    parser.addoption(
+        "--pictures", metavar="FOLDER", help="in tests/checks: keep screenshots of the dashboard"
+    )
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -176,6 +176,16 @@ function replicas(section, world) {
   }
 }
 
+// Of a world that nobody can ask any more, nothing is known: old green would be a lie.
+function forget(section) {
+  for (const node of section.querySelectorAll("[data-node]:not([data-state=client]), [data-row]")) {
+    mark(node, "data-state", "absent");
+    mark(node.querySelector(".sign path, path.sign"), "d", SHAPES.absent);
+    put(node.querySelector(".word") || of(node, "state"), "unknown");
+  }
+  for (const said of section.querySelectorAll(".tiles dd, td.number, .flow")) put(said, "–");
+}
+
 function show(world) {
   const section = document.getElementById(world.world);
   if (!section) return;
@@ -185,6 +195,10 @@ function show(world) {
   }
   verdict(section, world);
   if (!section.dataset.key) return;
+  if (!world.up) {
+    forget(section);
+    return;
+  }
   put(of(section, "rate"), number(world.rate));
   put(of(section, "mean"), time(world.mean_ms));
   put(of(section, "failed"), number(world.failed_per_s));

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
 from tests.bpf import ALLOW, ENOSYS, EPERM, filter_of
+from tests.e2e import browser as b
 from tests.sandbox import HOST_ADDRESS, Sandbox, snapshot
 from twinstack.namespaces import seccomp
 
@@ -59,6 +63,25 @@ def test_both_worlds_answer_side_by_side(both: Sandbox) -> None:
         assert len(json.loads(both.fetch(f"{url}/api/products"))["products"]) >= 20
     assert both.invoke("net.status", check=False).returncode == 0
     assert both.invoke("docker.status", check=False).returncode == 0
+
+
+def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
+    both: Sandbox, tmp_path: Path
+) -> None:
+    name = "product-service-3"
+    with (
+        b.served(both) as address,
+        b.chromium(both, tmp_path) as browser,
+        b.looking(browser, address) as look,
+    ):
+        for world in ("net", "docker"):
+            look.await_all_up(world)
+            assert look.page.locator(f'#{world} .node[data-state="up"]').count() == 9
+        found = json.loads(both.fetch(f"{address}latest.json"))["docker"]["replicas"]
+        os.kill(next(one["pid"] for one in found if one["name"] == name), signal.SIGKILL)
+        look.await_state("docker", name, "down", 3)
+        look.await_all_up("docker")
+        assert look.state("net", name) == "up"
 
 
 def test_only_the_edge_is_open_to_other_machines(both: Sandbox) -> None:

@@ -119,6 +119,18 @@ def test_the_keyboard_reaches_everything_in_order(address: str, chromium: Browse
         assert look.page.evaluate("document.activeElement.id") == "main"
 
 
+def test_a_page_under_a_strangers_name_is_refused_in_the_browser(
+    address: str, chromium: Browser
+) -> None:
+    page = chromium.new_page()
+    port = address.rstrip("/").rsplit(":", 1)[1]
+    answer = page.goto(f"http://{b.REBOUND}:{port}/")
+    assert answer is not None
+    assert answer.status == 421
+    assert "product-service" not in page.content()
+    page.close()
+
+
 def test_a_stranger_learns_nothing(flat: Sandbox, address: str) -> None:
     code = ("-o", "/dev/null", "-w", "%{http_code}")
     assert flat.fetch(address, *code) == "200"

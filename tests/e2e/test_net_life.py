@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,23 @@ def test_a_killed_process_is_back_and_healthy_within_five_seconds(flat: Sandbox,
     assert took_s["itself"] < 5
     # The whole chain finds its way back too before the next one is killed.
     assert took_s["all"] < 10
+
+
+def test_a_killed_master_leaves_no_worker_that_holds_its_port(flat: Sandbox) -> None:
+    def members() -> set[int]:
+        own = f"twinstack/{flat.instance}/nginx-lb/cgroup.procs"  # by either version of cgroups
+        script = f"cat /sys/fs/cgroup/*/{own} /sys/fs/cgroup/{own} 2>/dev/null || true"
+        return {int(word) for word in flat.run("sh", "-c", script).stdout.split()}
+
+    before, master = members(), flat.status()["nginx-lb"]["pid"]
+    assert len(before) == 2
+    os.kill(master, signal.SIGKILL)
+    eventually(lambda: bool(members()) and not members() & before, within_s=5)
+    eventually(lambda: flat.status()["nginx-lb"]["state"] == "healthy", within_s=10)
+    pid = flat.status()["nginx-lb"]["pid"]
+    time.sleep(3)  # one that cannot bind its port tries for 2.5 s, and ends
+    found = flat.status()["nginx-lb"]
+    assert (found["pid"], found["state"]) == (pid, "healthy")
 
 
 def test_data_survives_down_and_up(flat: Sandbox) -> None:

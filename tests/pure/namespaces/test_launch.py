@@ -131,7 +131,7 @@ def test_another_filter_starts_every_process_anew():
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_launch_script_joins_every_cgroup_before_anything_else(name: str):
     lines = SCRIPTS[name].content.splitlines()
-    joined = [line.strip() for line in lines if "cgroup.procs" in line]
+    joined = [line.strip() for line in lines if "> /sys/fs/cgroup" in line]
     assert joined == [
         f"echo $$ > /sys/fs/cgroup/{controller}/twinstack/main/{name}/cgroup.procs"
         for controller in ("cpu", "cpuacct", "memory", "pids")
@@ -139,6 +139,15 @@ def test_a_launch_script_joins_every_cgroup_before_anything_else(name: str):
     assert max(n for n, line in enumerate(lines) if "cgroup.procs" in line) < min(
         n for n, line in enumerate(lines) if "nsenter" in line
     )
+
+
+def test_a_launch_script_ends_what_an_earlier_process_left_before_it_joins():
+    lines = [line.strip() for line in SCRIPTS["nginx-lb"].content.splitlines()]
+    procs = "/sys/fs/cgroup/cpu/twinstack/main/nginx-lb/cgroup.procs"
+    begins = next(n for n, line in enumerate(lines) if line.startswith("while read -r left"))
+    assert f"< {procs} " in lines[begins]
+    assert lines[begins + 1] == 'kill -KILL "$left" 2> /dev/null || :'
+    assert begins < lines.index(f"echo $$ > {procs}")
 
 
 def handed_over(script: str) -> list[str]:

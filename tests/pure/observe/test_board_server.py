@@ -21,8 +21,9 @@ from tests.pure.test_project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.observe.board import page, server
 from twinstack.observe.board.picture import WIDTH, broken, picture
+from twinstack.observe.live.documents import WorldSample
 from twinstack.observe.live.feed import KEPT, Feed
-from twinstack.observe.live.samples import WorldSample, sample
+from twinstack.observe.live.samples import sample
 from twinstack.plan import resolve
 
 

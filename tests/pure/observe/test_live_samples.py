@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from tests.pure.bench_fakes import PLAN
-from twinstack.observe.live import events, samples
+from twinstack.observe.live import events, samples, table
+from twinstack.observe.live.documents import WorldSample
 from twinstack.observe.live.readings import Count, Health, Reading, Said, Told, Usage
 
 NAMES = [one.name for one in PLAN.replicas]
@@ -57,6 +60,17 @@ def test_counters_of_another_process_are_not_compared():
     before = reading(1.0, edges={"nginx-lb": Count(1.0, 7, 900)})
     now = reading(2.0, edges={"nginx-lb": Count(2.0, 8, 5)})
     assert samples.sample("net", PLAN, 0.0, [before, now]).rate is None
+
+
+def test_a_late_answer_leaves_the_rate_before_it_standing():
+    def at(second: float, count: Count) -> Reading:
+        return reading(second, edges={"nginx-lb": count})
+
+    first, second = Count(1.0, 7, 100), Count(2.0, 7, 300)
+    late = [at(1.0, first), at(2.0, second), at(3.0, second)]
+    assert samples.sample("net", PLAN, 0.0, late).rate == pytest.approx(200)
+    later = [*late, at(4.0, Count(4.0, 7, 400))]  # of the two seconds since
+    assert samples.sample("net", PLAN, 0.0, later).rate == pytest.approx(50)
 
 
 def test_usage_is_told_against_limits_and_not_across_a_restart():
@@ -128,3 +142,17 @@ def test_an_ejection_and_a_lost_lease_are_told():
     fine, gone = at(1.0, (), "a", "b"), at(2.0, ("product-service-2",), "a")
     assert told(fine, gone) == [("ejected", "product-service-2", False), ("left", "b", False)]
     assert told(gone, fine) == [("readmitted", "product-service-2", True), ("joined", "b", True)]
+
+
+def test_the_terminal_says_each_replica_in_a_line_of_80_columns():
+    ill = reading(2.0, said={"redis-cache": Said("down", "no answer within 2 s")})
+    documents = [
+        asdict(samples.sample("net", PLAN, 0.0, [reading(1.0), ill])),
+        asdict(WorldSample("docker", 0.0, False)),
+    ]
+    text = table.text(documents, 80)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert text.count("● up") == len(NAMES) - 1
+    assert re.search(r"redis-cache +■ down", text)
+    assert "no answer within 2 s" in text
+    assert 'docker is not up; run "invoke docker.up"' in text

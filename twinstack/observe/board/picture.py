@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from twinstack.observe.live.samples import EDGE, GATEWAY
+from twinstack.observe.live.documents import EDGE, GATEWAY
 from twinstack.plan import Plan, Replica
 
 WIDTH = 400

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from twinstack.observe.live.counted import ejected, registered
 from twinstack.observe.live.readings import Reading, Said
-from twinstack.observe.live.samples import ejected, registered
 from twinstack.plan import Plan
 
 Kind = Literal["death", "restart", "ill", "well", "ejected", "readmitted", "left", "joined"]

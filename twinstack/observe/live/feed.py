@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from twinstack import entering
+from twinstack.observe.live.documents import WorldSample
 from twinstack.observe.live.probing import require_namespaces
-from twinstack.observe.live.samples import WorldSample
 from twinstack.observe.live.watcher import Give, watch
 from twinstack.plain import plain
 from twinstack.topology import WorldName

@@ -24,6 +24,7 @@ from twinstack.plan import Plan, Replica
 _CONNECT_S = 0.25
 _CHUNK = 65536
 _TOO_LONG = 4 << 20
+_DRAIN_S = 0.005
 #: A new session costs PostgreSQL a process, so it is asked less often.
 _SELDOM_S = 3.0
 
@@ -168,7 +169,7 @@ class Probe:
         self._waiting = []
         self.settled = True
         self.said = Said("down", why)
-        self.told = None
+        self.count = self.told = None
 
     def _close(self) -> None:
         if self._link is not None:
@@ -196,6 +197,9 @@ class Prober:
 
     def round(self, wait_s: float) -> tuple[str, ...]:
         """Ask everybody, and wait a while for the answers; name those who ended meanwhile."""
+        # What came while we were kept (a suspended machine) is an answer in time.
+        if ended := self.rest(time.monotonic() + _DRAIN_S, whole=True):
+            return ended
         for probe in self.probes.values():
             probe.begin(time.monotonic())
         return self.rest(time.monotonic() + wait_s, whole=True)

@@ -14,10 +14,10 @@ from dataclasses import asdict, replace
 
 from twinstack.errors import TwinstackError
 from twinstack.observe.live import groups, samples
+from twinstack.observe.live.documents import BALANCE_S, GATEWAY, REGISTRY, WorldSample
 from twinstack.observe.live.events import Event, events
 from twinstack.observe.live.probing import Prober
 from twinstack.observe.live.readings import Reading, Said, Usage
-from twinstack.observe.live.samples import BALANCE_S, GATEWAY, REGISTRY, WorldSample
 from twinstack.topology import WorldName
 from twinstack.world import World
 
@@ -26,6 +26,8 @@ PERIOD_S = 1.0
 ANSWERS_S = 0.3
 #: How often the supervisor or engine is asked although nothing seems to have changed.
 ASK_AGAIN_S = 15.0
+#: The same while some replica has no process: often enough to see it come.
+ASK_LACKING_S = 1.5
 #: How often a world that is not up is looked for.
 LOOK_AGAIN_S = 2.0
 
@@ -93,8 +95,9 @@ class _Watch:
                 self._tell(pids, ended)
             if ended:  # whoever starts it again needs a moment
                 _sleep(min(due_s - time.monotonic(), PERIOD_S / 2), stop)
-            lacking = bool(ended) or len(pids) < len(self._plan.replicas)
-            if lacking or time.monotonic() - asked_s > ASK_AGAIN_S:
+            lacking = len(pids) < len(self._plan.replicas)
+            again_s = ASK_LACKING_S if lacking else ASK_AGAIN_S
+            if ended or time.monotonic() - asked_s > again_s:
                 was, pids = pids, self._world.mains()
                 asked_s = time.monotonic()
                 if pids and pids != was and self._is_another():

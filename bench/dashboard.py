@@ -1,0 +1,222 @@
+"""What does an open dashboard cost what it watches, and does it say the rate that is sent?
+
+In each round, in random order, `ab` asks the edge over kept connections: with nobody looking, with
+a dashboard and one who takes its samples, and with a real Chromium that shows the page as well. The
+Chromium draws on this machine's own cores, so what it costs is the browser's work too. A trial
+lasts some of the dashboard's seconds: a shorter one would fall between them.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import textwrap
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench import ab, bounds, host, onlookers, probe, worlds
+from bench.measure import spent_us
+from bench.questions import Answer
+from bench.schedule import schedule
+from bench.statistics import Holds, Ratio, below, ratio, spread
+from twinstack.errors import TwinstackError
+from twinstack.stack import Stack
+from twinstack.topology import WorldName
+from twinstack.world import Progress, World
+
+NOBODY, WATCHED, SHOWN = "nobody looks", "dashboard", "and Chromium"
+#: Issue 5: a part of the requests; and how near the dashboard's rate must be.
+WANTED, NEAR = 0.03, 0.05
+CONCURRENCY = 20
+#: How long trials last, roughly, and those that rates are compared in.
+_TRIAL_S, _LONG_S, _LONG_TRIALS = 3.0, 12.0, 5
+_SETTLE_S = 1.2
+_PATH = "/api/products"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of ab. Units: requests per second, milliseconds, microseconds of CPU."""
+
+    round: int
+    what: str
+    complete: int
+    success: int
+    rate: float
+    p99_ms: float
+    cpu_us: int
+    host_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The rate that ab sent at and the one that the dashboard showed meanwhile (the mean of its
+    samples), and what each counted.
+    """
+
+    sent_rate: float
+    shown_rate: float
+    sent: int
+    counted: int
+
+    @property
+    def off(self) -> float:
+        """Give the difference as a part of what was sent."""
+        return self.shown_rate / self.sent_rate - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The comparison: `rates` with nobody over with somebody, `cpu` the world's the other way."""
+
+    trials: tuple[Trial, ...]
+    rates: dict[str, Ratio]
+    cpu: dict[str, Ratio]
+    agreements: tuple[Agreement, ...]
+    seed: int
+
+    def holds(self, what: str) -> Holds:
+        """Tell whether it costs less than what is wanted: only the whole interval decides."""
+        return below(self.rates[what], 1 / (1 - WANTED))
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether every rate was near, and every request counted once."""
+        return all(abs(one.off) <= NEAR and one.counted == one.sent for one in self.agreements)
+
+
+def ask_dashboard(
+    stack: Stack, *, world: str, rounds: int, shape: str | None, progress: Progress
+) -> Answer:
+    """Measure. Raises: Missing without chromium; StepFailed; TwinstackError for odd options."""
+    bounds.rounds(rounds)
+    if world not in {"net", "docker"}:
+        raise TwinstackError("--world", f"cannot be {world}", "it is net or docker", "choose one")
+    name: WorldName = "net" if world == "net" else "docker"
+    chosen = worlds.ready(stack, name, shape, progress)
+    with worlds.lifted([chosen]):
+        found = measure(chosen, rounds=rounds, progress=progress)
+    return Answer(f"dashboard-{name}", chosen.plan, found, table(found))
+
+
+def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
+    """Measure on a world that is up. Raises: as `ask_dashboard`; CannotTell."""
+    seed = random.SystemRandom().getrandbits(32)
+    endpoint = world.endpoint("nginx-lb")
+    size = len(probe.get_ok(endpoint, _PATH).body)
+
+    def load(requests: int) -> ab.AbReport:
+        return ab.run(endpoint, _PATH, requests=requests, concurrency=CONCURRENCY, keepalive=True,
+                      answer_bytes=size)  # fmt: skip
+
+    rate = max(load(1_000).rate, load(2_000).rate)
+    with ExitStack() as stack:
+        board, url, reader = stack.enter_context(onlookers.served(world.name))
+        screen = stack.enter_context(onlookers.browser(url))
+        looking = {NOBODY: set[onlookers.Group](), WATCHED: {board}, SHOWN: {board, screen}}
+
+        def trial(what: str, number: int) -> Trial:
+            for group in (board, screen):
+                (group.resume if group in looking[what] else group.pause)()
+            time.sleep(_SETTLE_S)
+            cpu, before = world.cpu_us(), host.snapshot()
+            said = load(round(rate * _TRIAL_S))
+            after = host.snapshot()
+            return Trial(number, what, said.complete, said.success, said.rate, said.p99_ms,
+                         spent_us(cpu, world.cpu_us()), after.busy_us - before.busy_us)  # fmt: skip
+
+        for what in looking:
+            trial(what, -1)
+        trials: list[Trial] = []
+        order = schedule(tuple(looking), (), rounds=rounds, others_every=1, seed=seed)
+        for number, names in enumerate(order, start=1):
+            found = [trial(what, number) for what in names]
+            trials += found
+            progress(f"round {number}/{rounds}: " + "  ".join(
+                f"{one.what} {one.rate:,.0f}/s" for one in found))  # fmt: skip
+        board.resume()
+        screen.pause()
+        time.sleep(_SETTLE_S)
+        agreements = [_agreement(reader, load, round(rate * _LONG_S)) for _ in range(_LONG_TRIALS)]
+        screen.resume()
+    return summarise(trials, agreements, seed=seed)
+
+
+def _agreement(
+    reader: onlookers.Reader, load: Callable[[int], ab.AbReport], requests: int
+) -> Agreement:
+    before = reader.newest(after=time.time())
+    began = time.time()
+    said = load(requests)
+    ended = time.time()
+    after = reader.newest(after=ended + 0.5)
+    inside = [one["rate"] for one in reader.samples
+              if one["rate"] is not None and began + 1.3 < one["at"] < ended]  # fmt: skip
+    return Agreement(said.rate, statistics.fmean(inside), said.complete,
+                     after["total"] - before["total"])  # fmt: skip
+
+
+def code(answer: Answer) -> int:
+    """Give the exit code: 0 all holds, 1 something fails, 2 the samples leave it open."""
+    found = answer.found
+    assert isinstance(found, Cost)
+    verdicts = {found.holds(WATCHED), "holds" if found.agrees else "fails"}
+    return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
+
+
+def summarise(trials: Sequence[Trial], agreements: Sequence[Agreement], *, seed: int) -> Cost:
+    """Turn trials into ratios; pure."""
+
+    def of(what: str) -> list[Trial]:
+        return sorted((one for one in trials if one.what == what), key=lambda one: one.round)
+
+    rates, cpu = {}, {}
+    for what in (WATCHED, SHOWN):
+        rates[what] = ratio([one.rate for one in of(NOBODY)], [one.rate for one in of(what)],
+                            seed=seed)  # fmt: skip
+        cpu[what] = ratio([one.cpu_us / one.complete for one in of(what)],
+                          [one.cpu_us / one.complete for one in of(NOBODY)], seed=seed)  # fmt: skip
+    return Cost(tuple(trials), rates, cpu, tuple(agreements), seed)
+
+
+def table(found: Cost) -> str:
+    """Draw the result, at most 80 columns wide."""
+    lines = [
+        f"{'':<14}{'req/s':>8}{'(min–max)':>16}{'p99 ms':>8}{'ok':>8}{'CPU µs':>8}{'host µs':>9}"
+    ]
+    for what in (NOBODY, WATCHED, SHOWN):
+        own = [one for one in found.trials if one.what == what]
+        rates = spread([one.rate for one in own])
+        span = f"({rates.minimum:.0f}–{rates.maximum:.0f})"
+        complete = sum(one.complete for one in own)
+        cpu = spread([one.cpu_us / one.complete for one in own]).median
+        work = spread([one.host_us / one.complete for one in own]).median
+        p99 = spread([one.p99_ms for one in own]).median
+        lines.append(f"{what:<14}{rates.median:>8.0f}{span:>16}{p99:>8.1f}"
+                     f"{sum(one.success for one in own) / complete:>8.2%}"
+                     f"{cpu:>8.0f}{work:>9.0f}")  # fmt: skip
+    for what in (WATCHED, SHOWN):
+        lines.append(textwrap.fill(_sentence(found, what), 80))
+    for one in found.agreements:
+        lines.append(f"ab sent {one.sent_rate:,.1f} req/s, the dashboard showed "
+                     f"{one.shown_rate:,.1f} ({one.off:+.1%}); it counted {one.counted:,} of "
+                     f"{one.sent:,}")  # fmt: skip
+    lines.append(f"Within {NEAR:.0%}, and each request counted once: "
+                 f"{'holds' if found.agrees else 'fails'}.")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _sentence(found: Cost, what: str) -> str:
+    rates, cpu = found.rates[what], found.cpu[what]
+    with_it = "With the dashboard" if what == WATCHED else "With Chromium showing it as well"
+
+    def part(value: float) -> str:
+        return f"{1 - 1 / value:+.1%}"
+
+    return (
+        f"{with_it} the edge carries {part(rates.estimate)} fewer requests (95 % interval "
+        f"{part(rates.low)} to {part(rates.high)}); below {WANTED:.0%}: {found.holds(what)}. CPU "
+        f"per request {cpu.estimate - 1:+.1%} ({cpu.low - 1:+.1%} to {cpu.high - 1:+.1%})."
+    )

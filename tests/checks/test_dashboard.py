@@ -1,0 +1,158 @@
+"""The dashboard of both worlds in Chromium: every replica dies in turn, worlds come, go and change.
+
+With `--pictures FOLDER` its screenshots are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e import browser as b
+from tests.sandbox import REPOSITORY, Sandbox, sandbox
+
+pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.long]
+
+WORLDS = ("net", "docker")
+RED_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def both(software: None) -> Iterator[Sandbox]:
+    with sandbox("board") as made:
+        made.invoke("net.up")
+        made.invoke("docker.up", "--timeout", "180", timeout_s=900)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(both: Sandbox) -> Iterator[str]:
+    with b.served(both) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium(both: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with b.chromium(both, tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture
+def keep(request: pytest.FixtureRequest) -> Callable[[b.Look, str, str], None]:
+    """Give what keeps a screenshot of a part of the page, where that is wanted."""
+    folder = request.config.getoption("--pictures")
+
+    def shoot(look: b.Look, name: str, selector: str) -> None:
+        if folder:
+            path = REPOSITORY / folder / f"dashboard-{name}.png"
+            look.page.locator(selector).screenshot(path=str(path))
+
+    return shoot
+
+
+def doors(host: Sandbox) -> list[str]:
+    """Give the edge of each world, as a client on the host enters it."""
+    told = host.run("docker", "ps", "--format", "{{.Names}} {{.Ports}}").stdout.splitlines()
+    line = next(one for one in told if "nginx-lb" in one)
+    port = line.split("->")[0].rsplit(":", 1)[1]
+    return ["http://127.0.0.1:8080", f"http://127.0.0.1:{port}"]
+
+
+@contextmanager
+def loaded(host: Sandbox) -> Iterator[None]:
+    """Ask both worlds, gently, while the block lasts: four clients each, over kept connections."""
+    command = ["ab", "-q", "-k", "-l", "-c", "4", "-t", "120", "-n", "400000"]
+    several = [
+        host.start(*command, f"{door}/api/products", stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+        for door in doors(host)
+    ]  # fmt: skip
+    try:
+        yield
+    finally:
+        for one in several:
+            one.terminate()
+            one.wait()
+
+
+def pids(host: Sandbox, address: str, world: str) -> dict[str, int]:
+    found = json.loads(host.fetch(f"{address}latest.json"))[world]["replicas"]
+    return {one["name"]: one["pid"] for one in found}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_everything_that_dies_turns_red_and_green_again(
+    both: Sandbox, address: str, chromium: Browser, world: str, tell: Callable[[str], None]
+) -> None:
+    took: dict[str, float] = {}
+    with b.looking(chromium, address) as look:
+        look.await_all_up(world)
+        for name in pids(both, address, world):
+            os.kill(pids(both, address, world)[name], signal.SIGKILL)
+            killed_s = time.monotonic()
+            look.await_state(world, name, "down", RED_S)
+            took[name] = time.monotonic() - killed_s
+            look.await_all_up(world)
+    slowest = max(took, key=lambda name: took[name])
+    tell(f"{world}: {len(took)} killed, red after {max(took.values()):.2f} s at most ({slowest})")
+    assert max(took.values()) < RED_S
+
+
+def test_pictures_of_both_worlds_under_load(
+    both: Sandbox, address: str, chromium: Browser, keep: Callable[[b.Look, str, str], None]
+) -> None:
+    with loaded(both), b.looking(chromium, address, (1280, 900)) as look:
+        for world in WORLDS:
+            look.await_all_up(world)
+        look.page.wait_for_timeout(20_000)  # some history, for the curve
+        for world in WORLDS:
+            rate = look.page.inner_text(f'#{world} [data-of="rate"]').replace(",", "")
+            assert float(rate) > 10
+            shares = look.page.locator(f'#{world} [data-of="balance"] meter').all()
+            assert len(shares) == 4
+        keep(look, "both", ".worlds")
+        redis = pids(both, address, "net")["redis-cache"]
+        os.kill(redis, signal.SIGSTOP)
+        try:
+            look.await_state("net", "redis-cache", "down", 10)
+            look.await_state("net", "product-service-2", "degraded", 10)
+            keep(look, "down", "#net .map")
+        finally:
+            os.kill(redis, signal.SIGCONT)
+        look.await_all_up("net")
+        keep(look, "events", "#happened")
+        with b.looking(chromium, address, b.PHONE, "dark") as phone:
+            phone.await_all_up("docker")
+            phone.page.wait_for_timeout(3_000)
+            assert phone.page.evaluate("document.documentElement.scrollWidth") <= b.PHONE[0]
+            assert phone.grave() == []
+            keep(phone, "phone", "#net")
+
+
+def test_a_world_that_goes_and_comes_in_another_shape_is_followed(
+    both: Sandbox, address: str, chromium: Browser
+) -> None:
+    with b.looking(chromium, address) as look:
+        look.await_all_up("net")
+        both.invoke("net.down")
+        look.page.wait_for_selector('#net:has-text("not up: invoke net.up")', timeout=10_000)
+        # What watched it holds nothing of it: no namespace is kept from going.
+        assert both.run("ip", "netns", "list").stdout == ""
+        both.invoke("net.up", "--shape", "tiered")
+        look.page.wait_for_selector('#net h2:has-text("tiered")', timeout=15_000)
+        look.await_all_up("net")
+
+
+def test_pictures_are_small(request: pytest.FixtureRequest) -> None:
+    folder = request.config.getoption("--pictures")
+    for path in (REPOSITORY / folder).glob("dashboard-*.png") if folder else []:
+        assert path.stat().st_size < 400_000, Path(path).name

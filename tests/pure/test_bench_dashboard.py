@@ -1,0 +1,55 @@
+"""What a dashboard costs is judged by the worse end, and its rates against those that were sent."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench import dashboard
+from bench.dashboard import NOBODY, SHOWN, WATCHED, Agreement, Cost, Trial
+from bench.questions import Answer
+from tests.pure.bench_fakes import PLAN
+
+NEAR = Agreement(4_000.0, 4_120.0, 40_000, 40_000)
+
+
+def measured(watched: float, shown: float, *agreements: Agreement, rounds: int = 12) -> Cost:
+    chance = random.Random(1)
+    trials = []
+    for number in range(rounds):
+        drift = chance.uniform(0.8, 1.2)  # a round is quick or slow as a whole
+        for what, part in ((NOBODY, 1.0), (WATCHED, watched), (SHOWN, shown)):
+            rate = 4_000 * drift * part * chance.uniform(0.999, 1.001)
+            trials.append(Trial(number, what, 1_000, 1_000, rate, 20.0, 400_000, 900_000))
+    return dashboard.summarise(trials, agreements or (NEAR,), seed=1)
+
+
+@pytest.mark.parametrize(("watched", "verdict", "code"), [(0.995, "holds", 0), (0.90, "fails", 1)])
+def test_the_cost_is_judged_by_the_worse_end(watched: float, verdict: str, code: int):
+    found = measured(watched, 0.9)
+    assert found.holds(WATCHED) == verdict
+    assert dashboard.code(Answer("dashboard-net", PLAN, found, "")) == code
+    assert f"below 3%: {verdict}" in dashboard.table(found)
+
+
+def test_a_browser_on_the_same_cores_is_told_apart():
+    text = dashboard.table(measured(0.995, 0.80))
+    assert "With the dashboard the edge carries +0.5% fewer requests" in text
+    assert (
+        "With Chromium showing it as well the edge carries +20.0% fewer requests"
+        in text.replace("\n", " ")
+    )
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [Agreement(4_000.0, 4_201.0, 40_000, 40_000), Agreement(4_000.0, 3_799.0, 40_000, 40_000),
+     Agreement(4_000.0, 4_000.0, 40_000, 39_999)],
+)  # fmt: skip
+def test_a_rate_too_far_off_or_a_request_not_counted_fails(wrong: Agreement):
+    assert measured(0.995, 0.9).agrees
+    found = measured(0.995, 0.9, NEAR, wrong)
+    assert not found.agrees
+    assert dashboard.code(Answer("dashboard-net", PLAN, found, "")) == 1
