@@ -23,13 +23,13 @@ from twinstack.swarm.facts import Facts
 from twinstack.swarm.world import SwarmWorld
 
 HOSTS = {"hosts": "how many hosts are simulated; as there are, or 2"}
-SHAPE = {"shape": "tiered (an overlay network for each tier) or flat (one for all)"}
+SHAPE = {"shape": "tiered (an overlay network for each tier, as at first) or flat (one)"}
 LIMITS = {"limits": "--no-limits lifts CPU, memory and pids limits"}
 
 
 @task(help={**SHAPE, **LIMITS})
 @guarded
-def swarm_render(_: Context, shape: str = "tiered", limits: bool = True) -> None:
+def swarm_render(_: Context, shape: str | None = None, limits: bool = True) -> None:
     """Print the stack file that swarm.up deploys on this kernel."""
     from twinstack.swarm.render import stack_text
 
@@ -41,7 +41,7 @@ def swarm_render(_: Context, shape: str = "tiered", limits: bool = True) -> None
             **JSON})  # fmt: skip
 @guarded
 def swarm_up(
-    _: Context, hosts: int = 0, shape: str = "tiered", limits: bool = True,
+    _: Context, hosts: int = 0, shape: str | None = None, limits: bool = True,
     timeout: int = UP_TIMEOUT_S, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring the stack up on a Swarm of engines, one on each simulated host."""
@@ -54,7 +54,7 @@ def swarm_up(
 @task(help={**HOSTS, **SHAPE, **LIMITS, **JSON})
 @guarded
 def swarm_plan(
-    _: Context, hosts: int = 0, shape: str = "tiered", limits: bool = True, json: bool = False
+    _: Context, hosts: int = 0, shape: str | None = None, limits: bool = True, json: bool = False
 ) -> None:
     """Show what swarm.up would do, each step with its reason and command; changes nothing."""
     steps = stack.from_environment().swarm(shape, hosts or None, limited=limits).preview()

@@ -33,7 +33,7 @@ from twinstack.software.wheels import Software, ensure_software
 from twinstack.state import Places, read_journal
 from twinstack.swarm.teardown import down as down_swarm
 from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
-from twinstack.swarm.world import SwarmWorld, hosts_for
+from twinstack.swarm.world import SwarmWorld, hosts_for, shape_present
 from twinstack.topology import Topology, load
 from twinstack.world import UNWATCHED, Progress, Watch
 
@@ -137,8 +137,9 @@ class Stack:
     def swarm(
         self, shape: str | None = None, count: int | None = None, *, limited: bool = True
     ) -> SwarmWorld:
-        """Give the Swarm; the number of its hosts, if not said, is that of those there are."""
-        plan, spec = self.plan(shape or SWARM_SHAPE, limited=limited), self.topology().hosts
+        """Give the Swarm; its shape and number of hosts, if not said, are those that run now."""
+        chosen = shape or shape_present(self.instance) or SWARM_SHAPE
+        plan, spec = self.plan(chosen, limited=limited), self.topology().hosts
         hosts = hosts_for(self.instance, spec, count)
         return SwarmWorld(plan, hosts, spec.underlay, repository=self.repository)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 
@@ -29,6 +30,8 @@ from tests.checks.swarm_steps import (
 )
 from tests.docker.own_engine import print_nothing
 from tests.sandbox import eventually
+from twinstack.errors import Locked, NotOurs
+from twinstack.state import Places, locked
 from twinstack.swarm import engines
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld
@@ -78,16 +81,39 @@ def test_a_struck_up_is_cleared_by_down_whenever_that_was(
     for point in chosen:
         code, said = run_child("up", 2, log, point)
         assert code == (1 if point.fault == "during" else KILLED), (point, said)
-        assert run_child("down", 2, log) == (0, ""), point
+        down(INSTANCE, progress=print_nothing)
         assert left(before) == [], point
         assert down(INSTANCE, progress=print_nothing) == ()
     moments = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0) if full else (1.3,)
     for moment in moments:
         run_child("up", 2, log, after_s=moment)
-        assert run_child("down", 2, log) == (0, ""), moment
+        down(INSTANCE, progress=print_nothing)
         assert left(before) == [], moment
     tell(f"swarm.up: points injected: {len(chosen)} of {len(points)} ({len(titles)} steps × 3), "
          f"and killed at {len(moments)} moments")  # fmt: skip
+
+
+def test_somebody_elses_namespace_is_refused_before_anything_is_made_and_stays(
+    before: dict[str, str],
+):
+    name = swarm(2).nodes[1].namespace.name
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        with pytest.raises(NotOurs, match=f"namespace {name}: is not ours"):
+            swarm(2).up(timeout_s=10, progress=print_nothing)
+        assert down(INSTANCE, progress=print_nothing) == ()
+        assert swarm(2).nodes[1].namespace.exists()
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+    assert left(before) == []
+
+
+def test_a_second_command_is_told_who_is_changing_it(before: dict[str, str]):
+    with locked(Places(INSTANCE), "swarm"):
+        with pytest.raises(Locked, match="by pid"):
+            swarm(2).up(timeout_s=10, progress=print_nothing)
+        with pytest.raises(Locked, match="by pid"):
+            down(INSTANCE, progress=print_nothing)
 
 
 def test_the_stack_answers_on_every_node_and_every_replica_serves(cluster: SwarmWorld):
@@ -134,6 +160,7 @@ def test_a_lost_worker_is_made_up_for_and_joins_again(
     answers: list[str] = []
 
     def made_up_for() -> bool:
+        time.sleep(0.5)
         answers.append(status_of(manager, url))
         rows = [row for row in cluster.status() if not row.name.endswith(worker.name)]
         return all((row.state, row.where) == ("healthy", manager.name) for row in rows)
@@ -150,12 +177,17 @@ def test_a_lost_worker_is_made_up_for_and_joins_again(
     tell(f"the worker is back after {time.monotonic() - start:.1f} s")
 
 
-def test_a_third_host_joins_and_its_door_leads_in(cluster: SwarmWorld):
+def test_a_third_host_joins_its_door_leads_in_and_it_goes_again(cluster: SwarmWorld):
     wider = swarm(3)
     states = wider.up(timeout_s=120, progress=print_nothing)
     assert {state.state for state in states} == {"healthy"}
     edge = door(wider, "nginx-lb")
     assert status_of(wider.nodes[2], f"http://localhost:{edge}/api/products") == "200"
+    assert {state.state for state in cluster.up(timeout_s=120, progress=print_nothing)} == {
+        "healthy"
+    }
+    assert [one.name for one in cluster.facts().members] == ["host-1", "host-2"]
+    assert not wider.nodes[2].namespace.exists()
 
 
 def test_a_struck_down_is_taken_up_by_the_next_and_nothing_is_left(

@@ -7,7 +7,7 @@ from tests.sandbox import REPOSITORY
 from twinstack.hosts import Host
 from twinstack.plan import resolve
 from twinstack.swarm.exposure import exposure
-from twinstack.swarm.facts import Facts, NodeFacts, TaskFacts
+from twinstack.swarm.facts import Facts, MemberFacts, NodeFacts, TaskFacts
 from twinstack.swarm.nodes import node
 from twinstack.swarm.rows import rows
 from twinstack.swarm.steps import PHASES, Step, Wanted, first_phase, placed, up_steps
@@ -63,6 +63,26 @@ def test_a_node_that_lost_its_engine_has_it_started_and_nothing_else():
 def test_a_worker_of_another_cluster_leaves_it_first():
     strayed = replace(ALL, nodes={"host-1": THERE, "host-2": replace(THERE, member="another")})
     assert titles(up_steps(WANTED, strayed)) == ["node host-2: leave", "node host-2: join"]
+
+
+def test_a_manager_that_manages_nothing_starts_anew():
+    strayed = replace(ALL, nodes={"host-1": replace(THERE, member="another"), "host-2": THERE})
+    assert titles(up_steps(WANTED, strayed))[:2] == ["cluster: leave", "cluster: init"]
+
+
+def test_a_member_that_is_lost_for_good_is_forgotten_and_no_other():
+    def member(identity: str, name: str, ready: bool) -> MemberFacts:
+        return MemberFacts(identity, name, False, ready, "10.88.0.12")
+
+    here = replace(THERE, identity="new")
+    told = (member("old", "host-2", False), member("new", "host-2", True),
+            member("far", "host-7", False))  # fmt: skip
+    facts = replace(ALL, nodes={"host-1": THERE, "host-2": here}, members=told)
+    assert titles(up_steps(WANTED, facts)) == ["member old: forget", "member far: forget"]
+    # Its engine does not answer: it may be that very one.
+    silent = replace(facts, nodes={"host-1": THERE, "host-2": NodeFacts(host=True)},
+                     members=told[:1])  # fmt: skip
+    assert "member old: forget" not in titles(up_steps(WANTED, silent))
 
 
 def test_a_host_too_many_goes_first():

@@ -24,7 +24,7 @@ from twinstack.swarm import carrying, cluster, engines, hosts, teardown
 from twinstack.swarm.client import client_words
 from twinstack.swarm.exposure import Exposure, address_pool, kept_to_the_host
 from twinstack.swarm.nodes import Node, secrets_directory, stack_file, stack_name
-from twinstack.swarm.observing import digest, door_rule, in_host, is_closed, observe
+from twinstack.swarm.observing import clients, digest, door_rule, in_host, is_closed, observe
 from twinstack.swarm.render import (
     Contents,
     config_file,
@@ -110,10 +110,12 @@ class Applying:
         return {
             ("node", "remove"): self._remove,
             ("hosts", "make"): lambda _: hosts.make(self.plan.instance, self.nodes, self.underlay),
-            ("engine", "start"): lambda name: engines.start(self._node(name).place),
+            ("engine", "start"): self._start,
+            ("cluster", "leave"): lambda _: self._leave(self.nodes[0].name),
             ("cluster", "init"): lambda _: self._init(),
             ("node", "leave"): self._leave,
             ("node", "join"): self._join,
+            ("member", "forget"): self._forget,
             ("images", "load"): self._load,
             ("doors", "close"): self._close,
             ("files", "write"): lambda _: self._write(),
@@ -136,10 +138,23 @@ class Applying:
         with client_of(self.nodes[0]) as manager, client_of(self._node(name)) as client:
             cluster.join(manager, client, self._node(name))
 
-    def _remove(self, name: str) -> None:
-        teardown.remove_node(self.plan.instance, name)
+    def _start(self, name: str) -> None:
+        engines.start(self._node(name).place)
+        with client_of(self._node(name)) as client:
+            cluster.settle(client)
+
+    def _forget(self, identity: str) -> None:
         with client_of(self.nodes[0]) as manager:
-            cluster.forget(manager, name)
+            cluster.forget(manager, identity)
+
+    def _remove(self, name: str) -> None:
+        """Remove a node; its manager is told at once, so that tasks go elsewhere, if it hears."""
+        teardown.remove_node(self.plan.instance, name)
+        with clients(self.nodes[:1]) as by_name:
+            manager = by_name[self.nodes[0].name]
+            for member in cluster.members(manager) if manager else ():
+                if manager and member.name == name:
+                    cluster.forget(manager, member.identity)
 
     def _load(self, name: str) -> None:
         node, identities = self._node(name), self._identities()

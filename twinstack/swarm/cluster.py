@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from ipaddress import IPv4Network
 from typing import Any
 
 import docker
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 
 from twinstack.compose.render import DIGEST_LABEL, INSTANCE_LABEL
+from twinstack.errors import StepFailed
 from twinstack.swarm.facts import MemberFacts, Membership, TaskFacts
 from twinstack.swarm.nodes import Node, stack_name
 
 PORT = 2377
 #: A node that has not been heard of for three of these is down. Docker's own choice is 5 s.
 HEARTBEAT_S = 2
+SETTLED_S = 30.0
 _NS = 1_000_000_000
 #: What an engine answers that manages nothing, or not yet again after its start.
 _NO_MANAGER = frozenset({406, 503})
@@ -51,24 +55,37 @@ def leave(client: docker.DockerClient) -> None:
     client.swarm.leave(force=True)
 
 
-def forget(manager: docker.DockerClient, name: str) -> None:
+def forget(manager: docker.DockerClient, identity: str) -> None:
     """Let the manager forget a node. Same as: docker node rm --force NODE."""
-    for member in members(manager):
-        if member.name == name:
-            manager.api.remove_node(member.identity, force=True)
+    with suppress(NotFound):
+        manager.api.remove_node(identity, force=True)
+
+
+def settle(client: docker.DockerClient) -> None:
+    """Wait until an engine that was started knows whether it is in a cluster still.
+
+    Raises: StepFailed when it does not find out.
+    """
+    deadline = time.monotonic() + SETTLED_S
+    while client.info()["Swarm"]["LocalNodeState"] == "pending":
+        if time.monotonic() > deadline:
+            raise StepFailed("swarm", "does not settle", f"still pending after {SETTLED_S:g} s",
+                             "invoke swarm.status")  # fmt: skip
+        time.sleep(0.1)
 
 
 def membership(
     client: docker.DockerClient, members: tuple[MemberFacts, ...], *, manager: bool
-) -> Membership:
-    """Say whether a node is in the cluster of these members."""
+) -> tuple[Membership, str]:
+    """Say whether a node is in the cluster of these members, and as which."""
     told = client.info()["Swarm"]
+    identity = str(told.get("NodeID", ""))
     if told["LocalNodeState"] == "inactive":
-        return "none"
+        return "none", ""
     if manager:
-        return "this cluster" if told.get("ControlAvailable") else "another"
+        return ("this cluster" if told.get("ControlAvailable") else "another"), identity
     known = {one.identity for one in members}
-    return "this cluster" if told.get("NodeID") in known else "another"
+    return ("this cluster" if identity in known else "another"), identity
 
 
 def members(client: docker.DockerClient) -> tuple[MemberFacts, ...]:

@@ -12,12 +12,16 @@ Membership = Literal["none", "this cluster", "another"]
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """A host and its engine. `lacks` names the wanted images that the engine has not."""
+    """A host and its engine. `lacks` names the wanted images that the engine has not.
+
+    `identity` is the engine's own as a member of a cluster, "" in none.
+    """
 
     host: bool = False
     engine: bool = False
     member: Membership = "none"
     lacks: tuple[str, ...] = ()
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,18 +28,23 @@ def is_ready(node: Node, instance: str) -> bool:
     return f" {node.address}/" in told and _is_ours(node.namespace, instance)
 
 
-def make(instance: str, nodes: Sequence[Node], underlay: IPv4Network) -> None:
-    """Make the switch and the hosts that are not there. Raises: NotOurs, StepFailed."""
-    switch = pin(instance, _SWITCH)
-    spaces = (switch, *(node.namespace for node in nodes))
+def check(instance: str, nodes: Sequence[Node]) -> None:
+    """Check that no name of ours is somebody else's. Raises: NotOurs."""
     known = _journalled(instance)
-    for space in spaces:
+    for space in (pin(instance, _SWITCH), *(node.namespace for node in nodes)):
         if space.exists() and space.name not in known and not _is_ours(space, instance):
             raise NotOurs(
                 f"namespace {space.name}", "is not ours", "somebody else made it",
                 f"remove it (ip netns delete {space.name}), or choose another instance",
             )  # fmt: skip
-    _write(instance, sorted({*known, *(space.name for space in spaces)}))
+
+
+def make(instance: str, nodes: Sequence[Node], underlay: IPv4Network) -> None:
+    """Make the switch and the hosts that are not there. Raises: NotOurs, StepFailed."""
+    check(instance, nodes)
+    switch = pin(instance, _SWITCH)
+    spaces = (switch, *(node.namespace for node in nodes))
+    _write(instance, sorted({*_journalled(instance), *(space.name for space in spaces)}))
     for space in spaces:
         if not space.exists():
             run(["ip", "netns", "add", space.name])

@@ -122,12 +122,11 @@ def _node(
 ) -> NodeFacts:  # fmt: skip
     if client is None:
         return NodeFacts(host=host)
+    member, identity = cluster.membership(client, known, manager=node.manager)
     return NodeFacts(
-        host=host,
-        engine=True,
-        member=cluster.membership(client, known, manager=node.manager),
-        lacks=carrying.lacking(client, images),
-    )
+        host=host, engine=True, member=member, lacks=carrying.lacking(client, images),
+        identity=identity,
+    )  # fmt: skip
 
 
 def _text(path: Path) -> str | None:

@@ -13,15 +13,15 @@ from typing import Literal
 from twinstack.swarm.facts import Facts, NodeFacts
 from twinstack.swarm.nodes import Node
 
-Kind = Literal["node", "hosts", "engine", "cluster", "images", "doors", "files", "stack"]
-Act = Literal["remove", "make", "start", "init", "leave", "join", "load", "close", "write",
-              "deploy"]  # fmt: skip
+Kind = Literal["node", "member", "hosts", "engine", "cluster", "images", "doors", "files", "stack"]
+Act = Literal["remove", "make", "start", "init", "leave", "join", "forget", "load", "close",
+              "write", "deploy"]  # fmt: skip
 #: The order of the phases; steps of one pair are taken together. A node that joins is given tasks
 #: at once: its images are there before.
 PHASES: tuple[tuple[Kind, Act], ...] = (
     ("node", "remove"), ("hosts", "make"), ("engine", "start"), ("images", "load"),
-    ("doors", "close"), ("cluster", "init"), ("node", "leave"), ("node", "join"),
-    ("files", "write"), ("stack", "deploy"),
+    ("doors", "close"), ("cluster", "leave"), ("cluster", "init"), ("node", "leave"),
+    ("node", "join"), ("member", "forget"), ("files", "write"), ("stack", "deploy"),
 )  # fmt: skip
 
 
@@ -58,8 +58,8 @@ class Wanted:
 
 def up_steps(wanted: Wanted, facts: Facts) -> tuple[Step, ...]:
     """Decide what has to be done; () when all is as wanted. What is not known counts as absent."""
-    found = [*_surplus(facts), *_nodes(wanted, facts), *_doors(wanted, facts),
-             *_stack(wanted, facts)]  # fmt: skip
+    found = [*_surplus(facts), *_nodes(wanted, facts), *_strays(wanted, facts),
+             *_doors(wanted, facts), *_stack(wanted, facts)]  # fmt: skip
     return tuple(sorted(found, key=lambda step: PHASES.index((step.kind, step.act))))
 
 
@@ -93,6 +93,8 @@ def _nodes(wanted: Wanted, facts: Facts) -> Iterator[Step]:
         if images:
             yield Step("images", node.name, "load", f"lacks {', '.join(images)}",
                        f"docker save … | docker -H {node.place.url} load")  # fmt: skip
+        if node.manager and state.member == "another":
+            yield Step("cluster", "", "leave", "manages none", "docker swarm leave --force")
         if node.manager and not managed:
             yield Step("cluster", "", "init", "is in none",
                        f"docker swarm init --advertise-addr {node.address} …")  # fmt: skip
@@ -106,6 +108,19 @@ def _membership(wanted: Wanted, node: Node, state: NodeFacts, managed: bool) -> 
     if state.member != "this cluster":
         yield Step("node", node.name, "join", "is in no cluster of ours",
                    f"docker swarm join --token … {wanted.manager.address}:2377")  # fmt: skip
+
+
+def _strays(wanted: Wanted, facts: Facts) -> Iterator[Step]:
+    """Let go of members that are lost for good: of another host, or of an engine that is another.
+
+    One whose engine does not answer may be that engine's: it is told once that is started.
+    """
+    for member in facts.members:
+        state = facts.nodes.get(member.name, NodeFacts())
+        known = member.name in {node.name for node in wanted.nodes}
+        if not member.ready and (not known or (state.engine and state.identity != member.identity)):
+            yield Step("member", member.identity, "forget", f"{member.name} is no longer it",
+                       f"docker node rm --force {member.identity}")  # fmt: skip
 
 
 def _doors(wanted: Wanted, facts: Facts) -> Iterator[Step]:

@@ -6,17 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from twinstack.compose.engine import DEFAULT, EnginePlace, require_root
 from twinstack.compose.failures import RAW, told
+from twinstack.compose.render import SHAPE_LABEL
 from twinstack.compose.world import REPOSITORY
 from twinstack.errors import CannotTell, Missing, NotHealthy, TwinstackError
 from twinstack.hosts import Host, hosts_of
 from twinstack.plan import Plan
 from twinstack.state import Places, locked, remove_run
-from twinstack.swarm import teardown
+from twinstack.swarm import cluster, hosts, teardown
 from twinstack.swarm.applying import Applying, client_of
 from twinstack.swarm.exposure import Exposure, exposure
 from twinstack.swarm.facts import Facts, TaskFacts
@@ -76,6 +77,7 @@ class SwarmWorld:
         with locked(places, "swarm"):
             try:
                 applying = self._applying
+                hosts.check(self.plan.instance, self.nodes)
                 applying.build(progress)
                 applying.converge(progress)
                 return self._await(timeout_s, progress)
@@ -166,6 +168,18 @@ class SwarmWorld:
             return ""
         lines = said.decode(errors="replace").splitlines()
         return " | ".join(line.strip() for line in lines if line.strip())
+
+
+@told("swarm.status", reading=True)
+def shape_present(instance: str) -> str | None:
+    """Tell the shape of the stack that a cluster has, as its services bear it; None for none."""
+    manager = node(instance, Host("host-1", IPv4Address(0)), manager=True)
+    try:
+        with client_of(manager) as client:
+            found = cluster.services(client, instance).values()
+    except Missing:
+        return None
+    return next((one["Spec"]["Labels"].get(SHAPE_LABEL) for one in found), None)
 
 
 def hosts_for(instance: str, spec: HostsSpec, count: int | None) -> tuple[Host, ...]:
