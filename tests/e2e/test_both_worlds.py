@@ -84,6 +84,28 @@ def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
         assert look.state("net", name) == "up"
 
 
+def test_both_are_drawn_as_declared_and_each_shows_its_own_connections(both: Sandbox) -> None:
+    done = both.invoke("topology", "--json", check=False)
+    told = json.loads(done.stdout)["worlds"]
+    wrong = [item for one in told for item in one["items"] if item["state"] != "as declared"]
+    assert (wrong, done.returncode) == ([], 0)
+    assert [(one["world"], one["notes"]) for one in told] == [("net", []), ("docker", [])]
+    drawn = both.invoke("topology").stdout
+    assert max(map(len, drawn.splitlines())) <= 80
+    for world, address in (("net", "10.0.0."), ("docker", "172.30.")):
+        found = json.loads(both.invoke("conntrack", "--once", "--json", "--world", world).stdout)
+        assert 0 < found["table"]["of_world"] < found["table"]["listed"]
+        pairs = {(one["client"], one["server"]): one for one in found["pairs"]}
+        assert pairs["product-service", "redis-cache"]["states"]["ESTABLISHED"] >= 3
+        assert {one["verdict"] for one in found["pairs"] if one["server"] == "redis-cache"} == {
+            "declared"
+        }
+        services = [one for one in found["sources"] if one["name"] not in {"host", "outside"}]
+        assert services
+        assert found["absent"] == []
+        assert all(address in one["new_destination"] for one in found["translations"])
+
+
 def test_only_the_edge_is_open_to_other_machines(both: Sandbox) -> None:
     found = doors(both)
     edge = f"http://{HOST_ADDRESS}:{found['nginx-lb']}/api/products"

@@ -182,9 +182,9 @@ def _options(words: list[str]) -> Iterator[tuple[bool, str, str]]:
 def _ask(option: str, value: str, packet: Packet) -> bool | None:
     match option:
         case "-s":
-            return IPv4Address(packet.source) in IPv4Network(value)
+            return _address(packet.source) in _network(value)
         case "-d":
-            return IPv4Address(packet.destination) in IPv4Network(value)
+            return _address(packet.destination) in _network(value)
         case "-i":
             return _link(value, packet.came_by)
         case "-o":
@@ -204,6 +204,11 @@ def _ask(option: str, value: str, packet: Packet) -> bool | None:
         case "--hashlimit-burst" | "--hashlimit-mode" | "--hashlimit-name":
             return True
     return None
+
+
+# A rule is asked again and again: parsing what it holds took most of the time.
+_address = lru_cache(maxsize=4096)(IPv4Address)
+_network = lru_cache(maxsize=4096)(IPv4Network)
 
 
 def _link(pattern: str, name: str) -> bool:

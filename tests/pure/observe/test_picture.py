@@ -150,6 +150,12 @@ def test_a_strangers_rule_that_opens_is_seen():
     ]
 
 
+def test_one_world_is_nothing_of_the_others():
+    facts = replace(whole(PLANS["flat"]), places={})
+    found = observed.observed(PLANS["flat"], "docker", facts)
+    assert {one.kind for one in found} <= {"flow"}
+
+
 def test_an_engine_may_lead_a_port_to_any_address_of_a_container_on_several_networks():
     plan = PLANS["tiered"]
     replica = plan.replica("api-gateway")

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -98,36 +98,31 @@ def _addresses(netlink: Netlink) -> Iterator[IPv4Address | IPv6Address]:
                 yield address
 
 
-def namespace_sockets(
-    where: str, namespace: Path | None, wanted: Callable[[Socket], bool]
-) -> Gathered | None:
-    """Ask a namespace for its TCP sockets, and how much it tracks itself; None when it is gone.
+def sockets_in(
+    places: Mapping[str, Path | None], wanted: Callable[[str, Socket], bool]
+) -> dict[str, Gathered]:
+    """Ask each namespace for its TCP sockets that are wanted, and how much it tracks itself.
 
-    Raises: Missing without root; StepFailed.
+    One that is gone meanwhile is left out. Raises: Missing without root; StepFailed.
     """
     require_root()
 
-    def gather() -> Gathered:
+    def gather(name: str) -> Gathered:
         found = Gathered()
         with Netlink(sockets.FAMILY) as netlink:
-            found.take(
-                [
-                    sockets.read_socket(body)
-                    for family in (socket.AF_INET, socket.AF_INET6)
-                    for body in netlink.dump(sockets.ASK, sockets.question(family))
-                ],
-                wanted,
-            )
+            told = [
+                sockets.read_socket(body)
+                for family in (socket.AF_INET, socket.AF_INET6)
+                for body in netlink.dump(sockets.ASK, sockets.question(family))
+            ]
+        found.take(one for one in told if wanted(name, one))
         found.time_wait_limit = _switch("net/ipv4/tcp_max_tw_buckets")
         found.local_ports = port_count(_read("net/ipv4/ip_local_port_range"))
         with Netlink(NETFILTER) as netlink:
             found.tracked, _ = _size(netlink)
         return found
 
-    try:
-        return entering.inside(where, namespace, gather)
-    except FileNotFoundError:
-        return None
+    return entering.each(places, gather)
 
 
 class Listening:

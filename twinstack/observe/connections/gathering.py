@@ -14,7 +14,8 @@ from twinstack.observe.connections.sockets import Socket
 class Gathered:
     """What one namespace told, as it comes out of the child that entered it.
 
-    `connected` counts by state and both ends, the end's port that is not the client's alone.
+    `listening` maps a port to (connections that wait, room for them); `ended` counts the sockets in
+    TIME_WAIT that went out, by the peer that they went to.
     """
 
     states: Counter[str] = field(default_factory=Counter)
@@ -24,9 +25,9 @@ class Gathered:
     local_ports: int | None = None
     tracked: int = 0
 
-    def take(self, sockets: Iterable[Socket], wanted: Callable[[Socket], bool]) -> None:
-        """Count those that are wanted."""
-        taken = [one for one in sockets if wanted(one)]
+    def take(self, sockets: Iterable[Socket]) -> None:
+        """Count sockets."""
+        taken = list(sockets)
         listening = {one.local_port for one in taken if one.state == "LISTEN"}
         for one in taken:
             self.states[one.state] += 1

@@ -10,7 +10,8 @@ from twinstack.observe.connections.concerns import concerns
 from twinstack.observe.connections.gathering import sockets_of
 from twinstack.observe.connections.report import Connections, Events, Sockets, Table
 from twinstack.observe.connections.sockets import Socket
-from twinstack.observe.connections.tally import Tally, numbers, place
+from twinstack.observe.connections.tally import Tally, numbers
+from twinstack.observe.connections.tally import place as place_of
 from twinstack.observe.naming import Names
 from twinstack.plan import Plan
 from twinstack.policy.model import HOST
@@ -51,19 +52,13 @@ def _sockets(
 ) -> tuple[Sockets, ...]:
     doors = {door.port for door in plan.host_ports if door.world == world}
 
-    def of_world(one: Socket) -> bool:
-        if one.local_port in doors or one.peer_port in doors:
+    def wanted(where: str, one: Socket) -> bool:
+        if where != HOST or one.local_port in doors or one.peer_port in doors:
             return True
         return any(names.end(*numbers(raw)).world == world for raw in (one.local, one.peer))
 
-    found = []
-    services = {replica.name: replica.service for replica in plan.replicas}
-    for name, service in services.items():
-        if name in places:
-            told = asking.namespace_sockets(name, places[name], lambda _one: True)
-            if told is not None:
-                found.append(sockets_of(name, service, told, place))
-    told = asking.namespace_sockets(HOST, places[HOST], of_world)
-    if told is not None:
-        found.append(sockets_of(HOST, HOST, told, place))
-    return tuple(found)
+    services = {replica.name: replica.service for replica in plan.replicas} | {HOST: HOST}
+    asked = {name: place for name, place in places.items() if name in services}
+    told = asking.sockets_in(asked, wanted)
+    return tuple(sockets_of(name, service, told[name], place_of)
+                 for name, service in services.items() if name in told)  # fmt: skip

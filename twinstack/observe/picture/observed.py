@@ -40,7 +40,7 @@ def observed(plan: Plan, world: WorldName, facts: Facts) -> Iterator[Item]:
     """List everything of the world's that is there, and what strangers hung on it."""
     bridges = {bridge_of(one, world): one.name for one in plan.segments}
     for one in facts.host.interfaces:
-        if one.kind == "bridge" and (one.name in bridges or one.alias == plan.mark):
+        if one.kind == "bridge" and (one.name in bridges or _is_marked(one, plan, world)):
             yield Item("bridge", one.name, {
                 "segment": bridges.get(one.name, ""), "address": ", ".join(one.addresses),
                 "state": _state(one), "mtu": str(one.mtu),
@@ -77,7 +77,7 @@ def _links(plan: Plan, world: WorldName, facts: Facts, bridges: dict[str, str]) 
                 outer = None
             yield _inside(replica, one, place, outer, by_index, bridges, world)
     for one in facts.host.interfaces:
-        loose = one.alias == plan.mark and one.kind == "veth"
+        loose = one.kind == "veth" and _is_marked(one, plan, world)
         if one.index not in joined and (one.master in ours or loose):
             name = by_index[one.master].name if one.master in by_index else ""
             yield Item("link", one.name, {
@@ -100,6 +100,11 @@ def _inside(
     if world == "net":
         said["gateway"] = ", ".join(place.gateways)
     return Item("link", link_name(replica, segment) if segment else f"{replica}:{one.name}", said)
+
+
+def _is_marked(one: Interface, plan: Plan, world: WorldName) -> bool:
+    """Tell a link of the namespace world's: what an engine makes, it does not mark."""
+    return world == "net" and one.alias == plan.mark
 
 
 def _state(one: Interface) -> str:

@@ -33,20 +33,10 @@ def scene(world: World) -> Scene | None:
 
 def look(places: Mapping[str, Path | None]) -> Facts:
     """Dump what is in each namespace, and the host's rules. Raises: StepFailed."""
-    host, rules = entering.inside(HOST, places[HOST], _host)
-    return Facts(
-        host=host,
-        places={
-            name: entering.inside(name, where, _inside)
-            for name, where in places.items()
-            if name != HOST
-        },
-        rules=rules,
-    )
-
-
-def _host() -> tuple[Inside, iptables.Tables]:
-    return _inside(), iptables.parse_save(shell.run(["iptables-save"]).stdout)
+    host = places[HOST]
+    saved = entering.inside(HOST, host, lambda: shell.run(["iptables-save"]).stdout)
+    found = entering.each(places, lambda _name: _inside())
+    return Facts(found.pop(HOST), found, iptables.parse_save(saved))
 
 
 def _inside() -> Inside:
