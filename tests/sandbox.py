@@ -32,7 +32,7 @@ _RUNS = 100000
 # directory `another` stands for an instance that needs the software too, so `clean` spares it.
 _PREPARE_HOST = """
 cut -d' ' -f5 /proc/self/mountinfo | grep -E '^/(run|var/lib/twinstack)(/|$)' | tac |
-while read -r inherited; do umount --lazy "$inherited"; done
+while read -r inherited; do umount --lazy "$inherited" || :; done  # it may go by itself meanwhile
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/roots /run/software
 mount --bind /var/lib/twinstack/roots /run/roots
@@ -243,7 +243,8 @@ _LOOKS = {
     "processes": "own=$(readlink /proc/self/ns/mnt); for p in /proc/[0-9]*; do"
     " [ \"$(readlink $p/ns/mnt)\" = \"$own\" ] && tr '\\0\\n' '  ' < $p/cmdline && echo; done"
     " | grep -v '^sh -c\\|^grep\\|^sort\\|^$' | sort",
-    "data": "find /var/lib/twinstack/INSTANCE | sort",
+    # What PostgreSQL keeps within its directory is its own business.
+    "data": "find /var/lib/twinstack/INSTANCE -path '*/postgres-db/*' -prune -o -print | sort",
 }
 _BETWEEN = "~~~~"
 

@@ -173,9 +173,19 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
 
 
 def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
-    """Give what is not alike, by its class."""
-    return {name: (before[name], after.get(name)) for name in before
-            if before[name] != after.get(name)}  # fmt: skip
+    """Give what is not alike, by its class: of lists what is gone and what is new."""
+    found: dict[str, object] = {}
+    for name, was in before.items():
+        now = after.get(name)
+        if isinstance(was, list) and isinstance(now, list) and was != now:
+            gone, new = (
+                [one for one in was if one not in now],
+                [one for one in now if one not in was],
+            )
+            found[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
+        elif was != now:
+            found[name] = (was, now)
+    return found
 
 
 @contextmanager
@@ -189,8 +199,12 @@ def connect_or_none() -> Iterator[DockerClient | None]:
 
 
 def _ip(*words: str) -> list[str]:
+    """List what `ip` tells, but routes that a bridge has since it once carried something."""
     found = json.loads(in_namespace("ip", "-j", *words) or "[]")
-    return sorted(json.dumps(one, sort_keys=True) for one in found)
+    return sorted(
+        json.dumps(one, sort_keys=True) for one in found
+        if not str(one["dst"]).startswith(("fe80:", "ff00:"))
+    )  # fmt: skip
 
 
 def _addresses() -> list[tuple[str, str]]:

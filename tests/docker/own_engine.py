@@ -152,7 +152,7 @@ def start_sleep(client: DockerClient, image: str) -> int:
 
 _HIDE = """
 cut -d' ' -f5 /proc/self/mountinfo | grep -F {name} | tac |
-while read -r inherited; do umount --lazy "$inherited"; done
+while read -r inherited; do umount --lazy "$inherited" || :; done
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs {data}
 ip link set lo up
