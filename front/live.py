@@ -43,7 +43,7 @@ def plans(here: stack.Stack) -> dict[WorldName, Plan | None]:
     for name, give in givers(here).items():
         try:
             world = give()
-        except TwinstackError:  # the page says of each world what its watcher says
+        except (TwinstackError, OSError):  # the page says of each world what its watcher says
             world = None
         found[name] = world.plan if world else None
     return found
