@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.long]
 
 WORLDS = ("net", "docker")
 RED_S = 3.0
+BUSY = """world => parseFloat(
+  document.querySelector(`#${world} [data-of="rate"]`).textContent.replace(",", "")) > 50"""
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +117,7 @@ def test_pictures_of_both_worlds_under_load(
             look.await_all_up(world)
         look.page.wait_for_timeout(20_000)  # some history, for the curve
         for world in WORLDS:
-            rate = look.page.inner_text(f'#{world} [data-of="rate"]').replace(",", "")
-            assert float(rate) > 10
+            look.page.wait_for_function(BUSY, arg=world, timeout=60_000)
             shares = look.page.locator(f'#{world} [data-of="balance"] meter').all()
             assert len(shares) == 4
         keep(look, "both", ".worlds")
