@@ -17,7 +17,7 @@ from twinstack.plan import Plan
 from twinstack.topology import WorldName
 
 #: Two samples give rates; the first look takes a while on a busy machine.
-_FIRST_LOOK_S = 8.0
+_FIRST_LOOK_S = 15.0
 BOTH: tuple[WorldName, ...] = ("net", "docker")
 
 
@@ -57,13 +57,13 @@ def health(_: Context, world: str = "both", once: bool = False, json: bool = Fal
 
     chosen = givers(stack.from_environment(), world)
     root("health")
+    live = sys.stdout.isatty() and not (once or json)
     with feed.watching(chosen) as found:
-        first = found.whole(_FIRST_LOOK_S, samples=2)
-        if not (once or json) and sys.stdout.isatty():
+        if live:
             table.show(found)
-        latest = found.latest() if not (once or json) else first
-        documents = [latest[name].document for name in chosen if name in latest]
-    if once or json or not sys.stdout.isatty():
+        latest = found.latest() if live else found.whole(_FIRST_LOOK_S, samples=2)
+    documents = [latest[name].document for name in chosen if name in latest]
+    if not live:
         width = max(shutil.get_terminal_size().columns, 80)
         answer(json, {"worlds": documents}, table.text(documents, width))
     end(words.exit_code(documents))
