@@ -13,6 +13,7 @@ import errno
 import fcntl
 import mmap
 import os
+import resource
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +29,10 @@ WHOLE = 262_144
 #: How long the kernel may keep a block that is not full, and all rings' memory together.
 RETIRE_MS = 100
 MEMORY_BYTES = 128 << 20
-_LEAST_BYTES, _MOST_BYTES = 1 << 20, 32 << 20
 _BLOCK_BYTES, _FRAME_BYTES = 1 << 17, 2048
+_LEAST_BYTES, _MOST_BYTES = 2 * _BLOCK_BYTES, 32 << 20
 _FDS_AT_ONCE = 200
+_FILES_BESIDE = 256
 
 _SOL_PACKET, _EVERY_PROTOCOL = 263, 3
 _MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION = 1, 5, 6, 10
@@ -131,6 +133,7 @@ def opened(
     Units: snap in bytes kept of a packet, 0 for all. Raises: Missing without the right or the
     interface; StepFailed.
     """
+    _raise_limit(2 * len(places))  # a socket and a file each
     size = max(_LEAST_BYTES, min(_MOST_BYTES, MEMORY_BYTES // max(len(places), 1)))
     with ExitStack() as stack:
         rings = []
@@ -148,6 +151,15 @@ def opened(
             except OSError as error:
                 raise _refused(place, error) from error
         yield rings
+
+
+def _raise_limit(more: int) -> None:
+    """Allow so many more open files, as far as we may: the usual 1,024 are soon too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = more + _FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _ring(place: Place, sock: socket.socket, snap: int, blocks: int, retire_ms: int) -> Ring:
