@@ -11,7 +11,7 @@ from tests.sandbox import REPOSITORY
 from twinstack.errors import TwinstackError
 from twinstack.plan import Plan, resolve
 from twinstack.swarm.exposure import address_pool, exposure, kept_to_the_host
-from twinstack.swarm.render import Contents, config_text, deployed_digest, stack_text
+from twinstack.swarm.render import Contents, config_text, deployed_digest, object_names, stack_text
 from twinstack.topology import load
 
 TOPOLOGY = load(REPOSITORY / "topology.yml")
@@ -144,6 +144,13 @@ def test_the_pool_meets_no_network_of_ours():
     assert address_pool(PLAN, IPv4Network("172.29.4.0/24")) != str(pool)
     with pytest.raises(TwinstackError, match="are all in use"):
         address_pool(PLAN, UNDERLAY, ["172.30.0.0/16"])
+
+
+def test_the_objects_of_a_file_are_named_as_the_cluster_has_them():
+    found = object_names(stack_text(PLAN, WITHOUT_IPVS), "t")
+    assert {"twinstack-t_frontend", "twinstack-t_backend", "twinstack-t_database"} < found
+    assert {"twinstack-t_redis-password", "twinstack-t_redis-acl"} < found
+    assert len([name for name in found if name.startswith("twinstack-t_nginx-")]) == 1
 
 
 def test_services_without_a_door_run_as_often_as_declared():

@@ -31,6 +31,7 @@ from twinstack.swarm.render import (
     config_text,
     deployed_digest,
     is_store,
+    object_names,
     secret_owners,
     services,
     stack_text,
@@ -55,7 +56,7 @@ class Applying:
 
     def build(self, progress: Progress) -> None:
         """Build the images that are not there, in the engine that keeps this machine's."""
-        with watched(self.watch, "images: build"):
+        with self._taking("images: build"):
             DockerWorld(self.plan, self.source, self.repository).build(progress=progress)
             ensure_secrets(secrets_directory(self.plan.instance), self.plan)
 
@@ -96,14 +97,30 @@ class Applying:
             taken |= {step.title for step in phase}
         raise StepFailed("swarm.up", "does not come to an end", steps[0].title)
 
+    def tidy(self, progress: Progress) -> None:
+        """Remove what an earlier file named and this one does not, once no task needs it."""
+        instance = self.plan.instance
+        wanted = object_names(self._files()[stack_file(instance)], instance)
+        with client_of(self.nodes[0]) as client:
+            for kind, name, identity in cluster.unused(client, instance, wanted):
+                progress(f"{kind} {name}: removing: no service has it any more")
+                with self._taking(f"{kind} {name}: remove"):
+                    cluster.remove_unused(client, kind, identity)
+
     def _take(self, step: Step) -> None:
+        with self._taking(step.title):
+            self._acts[step.kind, step.act](step.name)
+
+    @contextmanager
+    def _taking(self, title: str) -> Iterator[None]:
+        """Tell whoever watches, and give a failing call of the step's own its name."""
         try:
-            with watched(self.watch, step.title):
-                self._acts[step.kind, step.act](step.name)
+            with watched(self.watch, title):
+                yield
         except RAW as error:
-            raise as_ours(error, step.title) from error
+            raise as_ours(error, title) from error
         except OSError as error:
-            raise StepFailed(step.title, "fails", str(error)) from error
+            raise StepFailed(title, "fails", str(error)) from error
 
     @cached_property
     def _acts(self) -> dict[tuple[str, str], Callable[[str], None]]:

@@ -123,6 +123,30 @@ def services(client: docker.DockerClient, instance: str) -> dict[str, dict[str, 
     return {str(one["Spec"]["Name"]).removeprefix(prefix): one for one in found}
 
 
+def unused(
+    client: docker.DockerClient, instance: str, wanted: frozenset[str]
+) -> tuple[tuple[str, str, str], ...]:
+    """List networks, configs and secrets of ours that no file names any more: kind, name, id."""
+    ours = {"label": f"{INSTANCE_LABEL}={instance}"}
+    told = [("network", str(one["Name"]), str(one["Id"]))
+            for one in client.api.networks(filters=ours)]  # fmt: skip
+    for kind, found in (("config", client.api.configs(filters=ours)),  # type: ignore[no-untyped-call]
+                        ("secret", client.api.secrets(filters=ours))):  # fmt: skip
+        told += [(kind, str(one["Spec"]["Name"]), str(one["ID"])) for one in found]
+    return tuple(one for one in sorted(told) if one[1] not in wanted)
+
+
+def remove_unused(client: docker.DockerClient, kind: str, identity: str) -> None:
+    """Remove one of those. One that a task still holds on to stays until the next time."""
+    remove = {"network": client.api.remove_network, "config": client.api.remove_config,
+              "secret": client.api.remove_secret}[kind]  # fmt: skip
+    try:
+        remove(identity)
+    except APIError as error:
+        if not error.is_client_error():
+            raise
+
+
 def digest_of(service: dict[str, Any]) -> str:
     """Give the digest of the file that a service was deployed from."""
     return str(service["Spec"].get("Labels", {}).get(DIGEST_LABEL, ""))

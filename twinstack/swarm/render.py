@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import yaml
+
 from twinstack.compose.render import (
     DIGEST_LABEL,
     INSTANCE_LABEL,
@@ -86,6 +88,14 @@ def stack_text(plan: Plan, how: Exposure, contents: Contents = NOTHING) -> str:
     """Render the stack file; each service bears the digest of all that the file says of it."""
     plain = _stack_text(plan, how, contents, "")
     return _stack_text(plan, how, contents, digest(plain))
+
+
+def object_names(text: str, instance: str) -> frozenset[str]:
+    """Name the networks, configs and secrets of a rendered file, as the cluster has them."""
+    written = yaml.safe_load(text)
+    named = [one["name"] for kind in ("configs", "secrets")
+             for one in (written[kind] or {}).values()]  # fmt: skip
+    return frozenset([*named, *(f"{stack_name(instance)}_{key}" for key in written["networks"])])
 
 
 def deployed_digest(text: str) -> str:

@@ -80,7 +80,9 @@ class SwarmWorld:
                 hosts.check(self.plan.instance, self.nodes)
                 applying.build(progress)
                 applying.converge(progress)
-                return self._await(timeout_s, progress)
+                found = self._await(timeout_s, progress)
+                applying.tidy(progress)
+                return found
             except KeyboardInterrupt:
                 progress("swarm.up: stopped half way: what is done stays; invoke swarm.up goes "
                          "on from there, invoke swarm.down takes it away")  # fmt: skip
