@@ -8,6 +8,7 @@ from invoke.context import Context
 
 from bench import bounds
 from bench.worlds import UP_TIMEOUT_S
+from front import invocation
 from front.answering import (
     JSON,
     answer,
@@ -86,6 +87,22 @@ def swarm_status(_: Context, json: bool = False) -> None:
     end(0 if well and all(one.state == "healthy" for one in world.rows(facts)) else 1)
 
 
+@task(positional=["host"], help={"host": "on which"})
+@guarded
+def swarm_exec(_: Context, host: str) -> None:
+    """Run a command on a host, its engine for Docker's client: swarm.exec HOST -- COMMAND."""
+    words = invocation.command_after_dashes("swarm.exec")
+    end(stack.from_environment().swarm().exec(host, words))
+
+
+@task(positional=["host"], help={"host": "which"})
+@guarded
+def swarm_lose(_: Context, host: str) -> None:
+    """Let a host's engine and its tasks end at once, as a loss of power; swarm.up mends it."""
+    lost = stack.from_environment().swarm().lose(host)
+    print(f"{host}: its engine and tasks ended" if lost else f"{host}: nothing ran there")
+
+
 def _show(world: SwarmWorld, facts: Facts, json: bool) -> None:
     rows = world.rows(facts)
     members = [asdict(one) for one in facts.members]
@@ -105,4 +122,6 @@ TASKS = {
     "plan": swarm_plan,
     "down": swarm_down,
     "status": swarm_status,
+    "exec": swarm_exec,
+    "lose": swarm_lose,
 }

@@ -32,7 +32,6 @@ from tests.docker.own_engine import print_nothing
 from tests.sandbox import eventually
 from twinstack.errors import Locked, NotOurs
 from twinstack.state import Places, locked
-from twinstack.swarm import engines
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld
 
@@ -158,7 +157,7 @@ def test_a_lost_worker_is_made_up_for_and_joins_again(
     edge = door(cluster, "nginx-lb")
     url = f"http://localhost:{edge}/api/products"
     moved = {row.name for row in cluster.status() if row.where == worker.name}
-    assert engines.stop(worker)
+    assert cluster.lose(worker.name)
     answers: list[str] = []
 
     def made_up_for() -> bool:

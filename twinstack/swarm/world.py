@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +19,12 @@ from twinstack.errors import CannotTell, Missing, NotHealthy, TwinstackError
 from twinstack.hosts import Host, hosts_of
 from twinstack.plan import Plan
 from twinstack.state import Places, locked, remove_run
-from twinstack.swarm import cluster, hosts, teardown
+from twinstack.swarm import cluster, engines, hosts, teardown
 from twinstack.swarm.applying import Applying, client_of
 from twinstack.swarm.exposure import Exposure, exposure
 from twinstack.swarm.facts import Facts, TaskFacts
 from twinstack.swarm.nodes import Node, node
-from twinstack.swarm.observing import has_ipvs, known_nodes, observe
+from twinstack.swarm.observing import has_ipvs, in_host, known_nodes, observe
 from twinstack.swarm.render import is_store, services
 from twinstack.swarm.rows import rows
 from twinstack.swarm.steps import Step
@@ -116,6 +118,38 @@ class SwarmWorld:
             self.plan, self.underlay, self.nodes, self.exposure, self.source, self.repository,
             self.watch,
         )  # fmt: skip
+
+    def exec(self, host: str, command: Sequence[str]) -> int:
+        """Run a command on a host, on this terminal; Docker's client asks the engine there.
+
+        Gives its exit code. Raises: Missing when the host is not up.
+        """
+        where = self._at(host)
+        environment = {**os.environ, "DOCKER_HOST": where.place.url}
+        words = [*in_host(where), *command]
+        return subprocess.run(words, env=environment, check=False).returncode
+
+    def lose(self, host: str) -> bool:
+        """End an engine and all that runs in it, as a loss of power would; says whether any ran.
+
+        `up` starts it again. Raises: Locked; Missing when the host is not up.
+        """
+        places = Places(self.plan.instance)
+        with locked(places, "swarm"):
+            try:
+                return engines.stop(self._at(host))
+            finally:
+                remove_run(places, "swarm")
+
+    def _at(self, host: str) -> Node:
+        require_root("Swarm", "it has hosts of its own")
+        known = ", ".join(one.name for one in self.nodes)
+        found = next((one for one in self.nodes if one.name == host), None)
+        if found is None:
+            raise TwinstackError(host, "is no host", f"there are {known}", "choose one of them")
+        if not hosts.is_ready(found, self.plan.instance):
+            raise Missing(f"host {host}", "is not up", "", "run: invoke swarm.up")
+        return found
 
     def rows(self, facts: Facts) -> tuple[ServiceState, ...]:
         """Give a row for each task that there is to be, as these facts tell."""
