@@ -95,7 +95,7 @@ def check_swarm(context: Context) -> None:
 @checking
 def check_overlay(context: Context) -> None:
     """Kill an overlay at every step, break hosts, fill packets; all arrives, nothing is left."""
-    _run(context, "overlay", "overlay", "overlay_stack")
+    _run(context, "overlay", "overlay", "overlay_stack", "overlay_ssh")
 
 
 @task(help={"pictures": "keep its screenshots in docs/"})

@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from bench import bounds
 from bench.worlds import UP_TIMEOUT_S
-from front import invocation
+from front import invocation, overlay_ssh
 from front.answering import (
     JSON,
     UP,
@@ -24,6 +24,7 @@ from front.answering import (
     task,
 )  # fmt: skip
 from twinstack import stack, tables
+from twinstack.errors import TwinstackError
 from twinstack.overlay import record
 from twinstack.overlay import world as overlays
 
@@ -47,15 +48,21 @@ def _count(hosts: int) -> int | None:
     return None if hosts == 0 else hosts
 
 
-@task(help={**UP, **HOSTS, **BARE})
+@task(optional=["ssh"], help={**UP, **HOSTS, **BARE, **overlay_ssh.SSH})
 @guarded
 def overlay_up(
     _: Context, hosts: int = 0, shape: str | None = None, timeout: int = UP_TIMEOUT_S,
     limits: bool = True, services: bool = True, policy: bool = True, without: str = "",
-    json: bool = False,
+    ssh: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Bring simulated hosts up, join them by VXLAN, and start each service where it is placed."""
     bounds.timeout(timeout)
+    if ssh:
+        if services:
+            raise TwinstackError("--ssh", "starts no services", "networks alone go over ssh",
+                                 "add --no-services")  # fmt: skip
+        overlay_ssh.up(ssh, shape, policy, _names(without) or frozenset(), json)
+        return
     root("overlay.up")
     world = stack.from_environment().overlay(
         _count(hosts), shape, lost=_names(without), limited=limits, bare=not services,
@@ -64,10 +71,13 @@ def overlay_up(
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(help=JSON)
+@task(optional=["ssh"], help={**overlay_ssh.SSH, **JSON})
 @guarded
-def overlay_down(_: Context, json: bool = False) -> None:
+def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Take the hosts down, with everything on them, their data too."""
+    if ssh:
+        overlay_ssh.down(ssh, json)
+        return
     root("overlay.down")
     removed = overlays.down(stack.from_environment().instance, progress=say)
     show_removed(removed, json)
@@ -109,13 +119,17 @@ def _parts(parts: tuple[overlays.Part, ...]) -> list[dict[str, object]]:
     ]
 
 
-@task(help={**HOSTS, **BARE, "shape": UP["shape"], **JSON})
+@task(optional=["ssh"],
+      help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})  # fmt: skip
 @guarded
 def overlay_plan(
     _: Context, hosts: int = 0, shape: str | None = None, services: bool = True,
-    policy: bool = True, without: str | None = None, json: bool = False,
+    policy: bool = True, without: str | None = None, ssh: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Show what overlay.up would do, on the underlay and on each host; changes nothing."""
+    if ssh:
+        overlay_ssh.plan(ssh, shape, policy, _names(without) or frozenset(), json)
+        return
     root("overlay.plan")
     world = stack.from_environment().overlay(
         _count(hosts), shape, lost=_names(without), bare=not services, policy=policy

@@ -7,6 +7,7 @@ values. A world made without a shape is of the shape that runs now, or flat.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from twinstack.compose.engine import connect
 from twinstack.compose.render import INSTANCE_LABEL
 from twinstack.compose.teardown import clean as clean_docker
 from twinstack.compose.world import DockerWorld
-from twinstack.errors import SeveralFailed
+from twinstack.errors import Missing, SeveralFailed
+from twinstack.hosts import hosts_of
 from twinstack.names import check_instance
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.provision import accounts, find, provide
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay import record
 from twinstack.overlay import world as overlays
+from twinstack.overlay.remote import Machine, machine
 from twinstack.overlay.spread import spread
 from twinstack.overlay.world import Overlay
 from twinstack.plan import Plan, resolve
@@ -123,6 +126,33 @@ class Stack:
             mtu=mtu,
             watch=watch,
         )
+
+    def machines(self, options: Sequence[str] = ()) -> tuple[Machine, ...]:
+        """Give the machines that the topology names, as ssh reaches them.
+
+        Raises: TopologyError; Missing when it names none.
+        """
+        spec = self.topology().hosts
+        if not spec.machines:
+            raise Missing(
+                "hosts.machines", "is empty", "nobody said which machines there are",
+                "name them with their addresses in topology.yml",
+            )  # fmt: skip
+        return tuple(machine(host, options) for host in hosts_of(spec))
+
+    def order(
+        self, action: str, *, shape: str | None = None, policy: bool = True,
+        lost: frozenset[str] = frozenset(),
+    ) -> dict[str, object]:  # fmt: skip
+        """Write what a machine is asked, whole: it has no topology of its own."""
+        return {
+            "action": action,
+            "topology": self.topology_file.read_text(encoding="utf-8"),
+            "instance": self.instance,
+            "shape": shape or DEFAULT_SHAPE,
+            "policy": policy,
+            "lost": sorted(lost),
+        }
 
     def docker(
         self, shape: str | None = None, *, limited: bool = True, policy: bool | None = None,

@@ -86,6 +86,14 @@ def watched(here: Overlay) -> dict[str, Any]:
     return {**asdict(seen), "examples": examples, "fine": seen.fine}
 
 
+def made(_: Overlay) -> dict[str, Any]:
+    """Make two hosts, and nothing on them."""
+    file = REPOSITORY / "topology.yml"
+    there = Stack(os.environ["TWINSTACK_INSTANCE"], file).overlay(2, bare=True)
+    there.hosts_up(progress=lambda _line: None)
+    return {}
+
+
 if __name__ == "__main__":
-    work = {"full-size": full_size, "watched": watched}[sys.argv[1]]
+    work = {"full-size": full_size, "watched": watched, "hosts": made}[sys.argv[1]]
     sys.stdout.write(json.dumps(work(overlay())))

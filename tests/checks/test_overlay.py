@@ -64,16 +64,21 @@ def test_a_full_packet_passes_between_all_hosts_and_a_larger_one_is_refused(open
     assert faults(told) == []
 
 
-def test_every_frame_goes_to_the_one_host_of_its_destination(open_network: Sandbox):
-    seen = asked(open_network, "watched")
+@pytest.fixture(scope="module")
+def seen(open_network: Sandbox) -> dict[str, Any]:
+    return asked(open_network, "watched")
+
+
+def test_every_frame_goes_to_the_one_host_of_its_destination(seen: dict[str, Any]):
     assert seen["fine"]
     assert seen["flooded"] == seen["astray"] == seen["cut"] == 0
     assert seen["to_everybody"] == 0  # ARP is answered on the spot
     assert seen["delivered"] == seen["frames"] > 100
 
 
-def test_a_captured_frame_is_encapsulated_as_declared(open_network: Sandbox):
-    for one in asked(open_network, "watched")["examples"]:
+def test_a_captured_frame_is_encapsulated_as_declared(seen: dict[str, Any]):
+    assert len(seen["examples"]) >= HOSTS * (HOSTS - 1)
+    for one in seen["examples"]:
         assert one["outer_source"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
         assert one["outer_destination"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
         assert one["outer_source"] != one["outer_destination"]
@@ -151,7 +156,7 @@ def test_killed_or_failing_at_any_step_leaves_what_down_clears_away(
     assert drive.steps("up") == []
     down = [(step, moment) for step in drive.steps("down") for moment in MOMENTS]
     chance = random.Random(6)
-    for action, every, few in (("up", up, 3), ("down", down, 2)):
+    for action, every, few in (("up", up, 2), ("down", down, 1)):
         points = every if full else chance.sample(every, few)
         for step, moment in points:
             drive.order("down" if action == "up" else "up")

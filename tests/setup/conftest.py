@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # What set-up asks for and carries no service is in the tree, so that each test stays short. `wrk`
 # is left out: it lacks where docker.io is already there.
 PRESENT = (
-    "apache2-utils,ca-certificates,conntrack,curl,iproute2,iptables,iputils-ping,mmdebstrap,mount,procps,"
+    "apache2-utils,ca-certificates,conntrack,curl,iproute2,iptables,iputils-ping,mmdebstrap,mount,openssh-client,procps,"
     "python3-venv,systemd,tshark"
 )
 ABSENT = "docker.io wrk"

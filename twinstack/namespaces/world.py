@@ -237,7 +237,7 @@ class NamespaceWorld:
             )  # fmt: skip
 
         if self.bare:  # nobody to wait for
-            return tuple(map(state_of, self.plan.replicas))
+            return tuple(map(state_of, self.plan.here))
         with ThreadPoolExecutor(max_workers=8) as pool:
             return tuple(pool.map(state_of, self.plan.here))
 
@@ -288,7 +288,7 @@ class NamespaceWorld:
         """Ask the supervisor for the process of each replica that runs."""
         if read_journal(self._places).shape is None:
             return {}
-        known = {replica.name for replica in self.plan.replicas}  # others serve the world itself
+        known = {replica.name for replica in self.plan.here}  # others serve the world itself
         told = supervisor.observe(self._places).processes
         return {one.replica: one.pid for one in told if one.pid and one.replica in known}
 
