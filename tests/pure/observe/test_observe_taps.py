@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from twinstack.errors import Missing, TwinstackError
-from twinstack.observe import taps
+from twinstack.observe import caught, taps
+from twinstack.observe.capture import Captured, Caught
 from twinstack.observe.taps import Wanted
 from twinstack.world import Link
 
@@ -63,7 +68,7 @@ def test_a_files_name_tells_its_link():
     assert taps.file_name(BRIDGE, 12, Wanted(files=3)) == "br-app.00012.pcapng"
 
 
-def test_the_command_that_does_the_same_enters_bounds_and_rotates(tmp_path):
+def test_the_command_that_does_the_same_enters_bounds_and_rotates(tmp_path: Path):
     told = taps.same_as(INNER, tmp_path, Wanted(10, 128, 5_000_000, 2))
     assert told == (
         "nsenter --net=/run/netns/nginx-lb dumpcap -q -i eth0 -s 128 -p -a duration:10 "
@@ -71,3 +76,24 @@ def test_the_command_that_does_the_same_enters_bounds_and_rotates(tmp_path):
     )
     whole = taps.same_as(BRIDGE, tmp_path, Wanted(0, 0, 1_000_000, 1))
     assert whole == (f"dumpcap -q -i br-app -s 262144 -a filesize:1000 -w {tmp_path}/br-app.pcapng")
+
+
+def row(**said: Any) -> Caught:
+    whole = Caught("nginx-lb/eth0", "inside", 1234, 567_890, 0, 0, 0, "", ("a/x.pcapng",))
+    return replace(whole, **said)
+
+
+def test_the_summary_says_what_was_lost_and_why():
+    lost = row(link="br-app", kind="bridge", dropped=7, discarded=5, unkept=3,
+               failed="it went down")  # fmt: skip
+    told = caught.text(Captured("a", 1.26, True, (row(), lost))).splitlines()
+    assert told[1] == "nginx-lb/eth0       1,234    568 kB         0"
+    assert told[2].endswith("7  (5 in files removed since; 3 came when the file was full; "
+                            "it went down)")  # fmt: skip
+    assert told[3] == "2,468 packets in 1.3 s, stopped; 2 files in a"
+    assert told[4].startswith("! the kernel had no room for 7 more packets")
+
+
+def test_a_summary_without_loss_ends_with_its_files():
+    told = caught.text(Captured("a", 10.0, False, (row(),))).splitlines()
+    assert told[-1] == "1,234 packets in 10.0 s; 1 file in a"
