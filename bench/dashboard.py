@@ -32,7 +32,7 @@ WANTED, NEAR = 0.03, 0.05
 CONCURRENCY = 20
 #: How long trials last, roughly, and those that rates are compared in.
 _TRIAL_S, _LONG_S, _LONG_TRIALS = 3.0, 12.0, 5
-_SETTLE_S = 1.2
+_SETTLE_S, _REST_S = 1.2, 20.0
 _PATH = "/api/products"
 
 
@@ -68,9 +68,23 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class AtRest:
+    """What it takes while nobody asks anything. Units: microseconds of CPU a second.
+
+    `world` is all replicas, `board` the dashboard's own processes, `screen` the browser's.
+    """
+
+    what: str
+    world: float
+    board: float
+    screen: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """The comparison: `rates` with nobody over with somebody, `cpu` the world's the other way."""
 
+    rest: tuple[AtRest, ...]
     trials: tuple[Trial, ...]
     rates: dict[str, Ratio]
     cpu: dict[str, Ratio]
@@ -117,16 +131,30 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
         screen = stack.enter_context(onlookers.browser(url))
         looking = {NOBODY: set[onlookers.Group](), WATCHED: {board}, SHOWN: {board, screen}}
 
-        def trial(what: str, number: int) -> Trial:
+        def let(what: str) -> None:
             for group in (board, screen):
                 (group.resume if group in looking[what] else group.pause)()
             time.sleep(_SETTLE_S)
+
+        def at_rest(what: str) -> AtRest:
+            let(what)
+            began_s = time.monotonic()
+            before = world.cpu_us(), board.cpu_us(), screen.cpu_us()
+            time.sleep(_REST_S)
+            elapsed_s = time.monotonic() - began_s
+            return AtRest(what, spent_us(before[0], world.cpu_us()) / elapsed_s,
+                          (board.cpu_us() - before[1]) / elapsed_s,
+                          (screen.cpu_us() - before[2]) / elapsed_s)  # fmt: skip
+
+        def trial(what: str, number: int) -> Trial:
+            let(what)
             cpu, before = world.cpu_us(), host.snapshot()
             said = load(round(rate * _TRIAL_S))
             after = host.snapshot()
             return Trial(number, what, said.complete, said.success, said.rate, said.p99_ms,
                          spent_us(cpu, world.cpu_us()), after.busy_us - before.busy_us)  # fmt: skip
 
+        rest = [at_rest(what) for what in looking]
         for what in looking:
             trial(what, -1)
         trials: list[Trial] = []
@@ -141,7 +169,7 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
         time.sleep(_SETTLE_S)
         agreements = [_agreement(reader, load, round(rate * _LONG_S)) for _ in range(_LONG_TRIALS)]
         screen.resume()
-    return summarise(trials, agreements, seed=seed)
+    return summarise(rest, trials, agreements, seed=seed)
 
 
 def _agreement(
@@ -166,7 +194,9 @@ def code(answer: Answer) -> int:
     return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
 
 
-def summarise(trials: Sequence[Trial], agreements: Sequence[Agreement], *, seed: int) -> Cost:
+def summarise(
+    rest: Sequence[AtRest], trials: Sequence[Trial], agreements: Sequence[Agreement], *, seed: int
+) -> Cost:
     """Turn trials into ratios; pure."""
 
     def of(what: str) -> list[Trial]:
@@ -178,7 +208,7 @@ def summarise(trials: Sequence[Trial], agreements: Sequence[Agreement], *, seed:
                             seed=seed)  # fmt: skip
         cpu[what] = ratio([one.cpu_us / one.complete for one in of(what)],
                           [one.cpu_us / one.complete for one in of(NOBODY)], seed=seed)  # fmt: skip
-    return Cost(tuple(trials), rates, cpu, tuple(agreements), seed)
+    return Cost(tuple(rest), tuple(trials), rates, cpu, tuple(agreements), seed)
 
 
 def table(found: Cost) -> str:
@@ -199,6 +229,9 @@ def table(found: Cost) -> str:
                      f"{cpu:>8.0f}{work:>9.0f}")  # fmt: skip
     for what in (WATCHED, SHOWN):
         lines.append(textwrap.fill(_sentence(found, what), 80))
+    for still in found.rest:
+        ms = (f"{part / 1e3:.1f}" for part in (still.world, still.board, still.screen))
+        lines.append(f"At rest, {still.what}: CPU ms/s: world, dashboard, browser {', '.join(ms)}")
     for one in found.agreements:
         lines.append(f"ab sent {one.sent_rate:,.1f} req/s, the dashboard showed "
                      f"{one.shown_rate:,.1f} ({one.off:+.1%}); it counted {one.counted:,} of "

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench import dashboard
-from bench.dashboard import NOBODY, SHOWN, WATCHED, Agreement, Cost, Trial
+from bench.dashboard import NOBODY, SHOWN, WATCHED, Agreement, AtRest, Cost, Trial
 from bench.questions import Answer
 from tests.pure.bench_fakes import PLAN
 
@@ -22,7 +22,8 @@ def measured(watched: float, shown: float, *agreements: Agreement, rounds: int =
         for what, part in ((NOBODY, 1.0), (WATCHED, watched), (SHOWN, shown)):
             rate = 4_000 * drift * part * chance.uniform(0.999, 1.001)
             trials.append(Trial(number, what, 1_000, 1_000, rate, 20.0, 400_000, 900_000))
-    return dashboard.summarise(trials, agreements or (NEAR,), seed=1)
+    rest = [AtRest(NOBODY, 9_900.0, 0.0, 0.0), AtRest(WATCHED, 15_000.0, 5_000.0, 0.0)]
+    return dashboard.summarise(rest, trials, agreements or (NEAR,), seed=1)
 
 
 @pytest.mark.parametrize(("watched", "verdict", "code"), [(0.995, "holds", 0), (0.90, "fails", 1)])
