@@ -77,6 +77,11 @@ def test_a_door_counts_for_the_service_behind_it_and_shows_both_addresses():
                                   "10.0.0.10:80", 4)  # fmt: skip
 
 
+def test_another_address_is_a_translation_though_the_port_stays():
+    led = seen("203.0.113.9", "203.0.113.1", 80, becomes="10.0.0.10")
+    assert [one.kind for one in tally({led: 1}).translations()] == ["DNAT"]
+
+
 def test_what_a_replica_sends_out_is_masked_and_nothing_more():
     out = seen("10.0.0.30", "203.0.113.10", 443, by="203.0.113.1")
     assert [one.kind for one in tally({out: 1}).translations()] == ["SNAT"]
@@ -202,6 +207,17 @@ def test_time_wait_counts_where_the_port_is_the_namespaces_own():
     assert (told.busiest, told.to_busiest) == ("10.0.0.50:6379", 2)
     assert dict(told.states) == {"LISTEN": 2, "TIME_WAIT": 3}
     assert told.listening == (Listener(5000, 3, 128),)
+
+
+def test_an_end_that_was_called_keeps_no_port():
+    found = Gathered()
+    called = raw("10.0.0.30")
+    found.take([
+        Socket("LISTEN", called, 5000, bytes(4), 0, 0, 128),
+        Socket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
+    ])  # fmt: skip
+    told = sockets_of("product-service", "product-service", found, place)
+    assert (told.busiest, told.to_busiest, told.count("TIME_WAIT")) == ("", 0, 1)
 
 
 def test_a_socket_is_read_as_the_kernel_lays_it_out():

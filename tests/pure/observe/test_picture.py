@@ -110,6 +110,17 @@ def test_a_link_into_another_bridge_or_down_differs():
     ]
 
 
+def test_an_index_alone_joins_no_pair():
+    plan, facts = PLANS["flat"], whole(PLANS["flat"])
+    of_another = next(one for one in facts.host.interfaces if one.name == "ve-nginx-lb")
+    tunnel = interface("tun0", 7, peer=of_another.index)  # by chance: an index of elsewhere
+    place = facts.places["redis-cache"]
+    places = {**facts.places, "redis-cache": Inside((*place.interfaces, tunnel), place.gateways)}
+    assert wrong(plan, replace(facts, places=places)) == [
+        ("link", "redis-cache:tun0", "undeclared")
+    ]
+
+
 def test_a_replica_that_is_declared_no_longer_is_undeclared():
     plan, facts = PLANS["flat"], whole(PLANS["flat"])
     fewer = replace(plan, replicas=plan.replicas[:-1])

@@ -15,7 +15,7 @@ from twinstack.world import World
 
 #: At most this part of the time goes into looking: a full table takes seconds to read.
 _LOOKING_PART = 0.2
-_EVERY_S = 1.0
+_EVERY_S = 2.0
 
 
 def once(world: World) -> Connections:
@@ -24,7 +24,7 @@ def once(world: World) -> Connections:
 
 
 def watch(world: World, seconds: float | None = None) -> Iterator[Connections]:
-    """Look every second until the time is over, None for without end.
+    """Look every other second until the time is over, None for without end.
 
     The last one's events are those of the whole time, each other's those since the one before.
     Raises: as `once`.

@@ -109,12 +109,16 @@ def _hung(
 ) -> tuple[list[str], float]:
     """Hang links on their bridge, a few in a row; each row carries the bridge on."""
     parts: list[str] = []
+    before = top
     for start in range(0, len(hung), _IN_A_ROW):
         row = [(link, _box_lines(scene, link)) for link in hung[start : start + _IN_A_ROW]]
         height = _ROW * max(len(words) for _, words in row) + 14
         rail = top + 8
         if wired:
             parts.append(line(f"bridge{kind}", MARGIN, rail, WIDTH - MARGIN, rail))
+        if wired and start:  # the same bridge, carried on
+            parts.append(line(f"bridge{kind}", MARGIN, before, MARGIN, rail))
+        before = rail
         room = (WIDTH - 2 * MARGIN) / _IN_A_ROW
         width = min(BOX_WIDTH, room - 8)
         for column, (link, words) in enumerate(row):
@@ -136,6 +140,9 @@ def _box_lines(scene: Scene, link: Seen) -> list[str]:
     words += [address] if address else []
     wrong = link.differences or (() if link.right else (link.state,))
     words += [line for one in wrong for line in textwrap.wrap(f"! {visible(one)}", _LETTERS)]
+    home = next(one for one in scene.of("link") if one.fact("replica") == link.fact("replica"))
+    if home is not link:  # a container's further network: whom it may ask stands in its first
+        return [cut(one, _LETTERS) for one in words]
     service = next((one.fact("service") for one in scene.of("place")
                     if one.name == link.fact("replica")), "")  # fmt: skip
     for flow in scene.of("flow"):
