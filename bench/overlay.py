@@ -128,7 +128,8 @@ def _look() -> set[str]:
     script = (
         "ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//'; ip route show table all;"
         " iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'; find /run;"
-        " cut -d' ' -f5 /proc/self/mountinfo | grep -v docker;"
+        " cut -d' ' -f5 /proc/self/mountinfo | grep ^/run | while read -r place; do"
+        ' [ -e "$place" ] && echo "mount $place"; done;'  # others lie hidden below our /run
         " cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/null"
     )
     told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
