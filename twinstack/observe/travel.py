@@ -14,7 +14,9 @@ from pathlib import Path
 from twinstack import entering
 from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 from twinstack.observe import counters, journey, taps
-from twinstack.observe.journey import Asked, Journey, Leg
+from twinstack.observe import legs as legs_of
+from twinstack.observe.journey import Asked, Journey
+from twinstack.observe.legs import Leg
 from twinstack.observe.ring import HEADER, Place, Ring, opened
 from twinstack.observe.segments import Sight, decode
 from twinstack.plan import Plan
@@ -80,7 +82,7 @@ def told(
     """Make a journey of what was seen; `rules` before and after it. Raises: CannotTell."""
     plan = world.plan
     who = owners(plan)
-    legs = _by_proxy(journey.joined(sights, mark, lambda address: who.get(address, HOST)))
+    legs = _by_proxy(legs_of.joined(sights, mark, lambda address: who.get(address, HOST)))
     services = {one.name: one.service for one in plan.replicas}
     steps = journey.steps(legs, asked, lambda name: services.get(name, name))
     own = {packet for leg in legs for packet in leg.connection.packets}

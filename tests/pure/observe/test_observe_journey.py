@@ -10,6 +10,7 @@ from tests.pure.observe import craft
 from twinstack.errors import CannotTell
 from twinstack.observe import counters, journey, segments, waterfall, waterfall_svg
 from twinstack.observe.journey import Asked, Counted, Journey
+from twinstack.observe.legs import joined
 from twinstack.observe.segments import Sight
 
 MARK = "journey-0123456789abcdef"
@@ -80,7 +81,7 @@ ASKED = Asked(CLIENT, T0, T0 + 20_000, T0 + 25_000, T0 + 120_000, 200, 2)
 
 
 def steps_of(wire: Wire) -> tuple[journey.Step, ...]:
-    legs = journey.joined(wire.sights, MARK, named)
+    legs = joined(wire.sights, MARK, named)
     return journey.steps(legs, ASKED, lambda name: name)
 
 
@@ -119,7 +120,7 @@ def test_a_connection_opened_on_the_way_is_a_step_of_its_own():
 
 
 def test_nat_is_told_from_the_clients_socket_on():
-    legs = journey.joined(whole().sights, MARK, named)
+    legs = joined(whole().sights, MARK, named)
     (found,) = journey.rewrites(legs, ASKED)
     assert found.before_ends == "127.0.0.1:40000 → 127.0.0.1:8080"
     assert (found.until, found.after_ends) == ("br", "10.0.0.1:40000 → 10.0.0.10:80")
@@ -131,7 +132,7 @@ def test_nat_between_two_links_parts_no_connection():
     inside = ("203.0.113.10", 40000, craft.NGINX, 80)
     wire.send(30, door, REQUEST, "uplink", "br", rewritten=inside)
     wire.send(50, back(inside), ANSWER, "br", "uplink", rewritten=back(door))
-    (leg,) = journey.joined(wire.sights, MARK, named)
+    (leg,) = joined(wire.sights, MARK, named)
     assert [one.payload for one in leg.answers] == [ANSWER]
     found = journey.rewrites([leg], replace(ASKED, ends=door))
     assert [(one.after, one.until) for one in found] == [("uplink", "br")]
@@ -139,7 +140,7 @@ def test_nat_between_two_links_parts_no_connection():
 
 def test_a_step_that_was_overtaken_takes_no_time():
     late = replace(ASKED, connected_ns=T0 + 33_000)  # the client was told after it had sent
-    legs = journey.joined(whole().sights, MARK, named)
+    legs = joined(whole().sights, MARK, named)
     found = journey.steps(legs, late, lambda name: name)
     assert min(one.took_us for one in found) > 0
     assert sum(one.took_us for one in found) == pytest.approx(120)
@@ -183,7 +184,7 @@ def test_rules_that_counted_are_those_that_could_have_seen_the_request():
 
 
 def travelled(world: str = "net") -> Journey:
-    legs = journey.joined(whole().sights, MARK, named)
+    legs = joined(whole().sights, MARK, named)
     rule = '-p tcp -m comment --comment "twinstack:main the door" -j DNAT'
     return Journey(
         "net" if world == "net" else "docker", "flat", "/x", "http://127.0.0.1:8080/x", 200, 2,
