@@ -45,13 +45,13 @@ def _names(written: str | None) -> frozenset[str] | None:
 
 
 def _count(hosts: int) -> int | None:
-    return None if hosts == 0 else hosts
+    return None if hosts == -1 else hosts
 
 
 @task(optional=["ssh"], help={**UP, **HOSTS, **BARE, **overlay_ssh.SSH})
 @guarded
 def overlay_up(
-    _: Context, hosts: int = 0, shape: str | None = None, timeout: int = UP_TIMEOUT_S,
+    _: Context, hosts: int = -1, shape: str | None = None, timeout: int = UP_TIMEOUT_S,
     limits: bool = True, services: bool = True, policy: bool = True, without: str = "",
     ssh: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
@@ -123,7 +123,7 @@ def _parts(parts: tuple[overlays.Part, ...]) -> list[dict[str, object]]:
       help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})  # fmt: skip
 @guarded
 def overlay_plan(
-    _: Context, hosts: int = 0, shape: str | None = None, services: bool = True,
+    _: Context, hosts: int = -1, shape: str | None = None, services: bool = True,
     policy: bool = True, without: str | None = None, ssh: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Show what overlay.up would do, on the underlay and on each host; changes nothing."""

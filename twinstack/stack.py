@@ -118,7 +118,7 @@ class Stack:
         gone = frozenset(was.lost if was else ()) if lost is None else lost
         return Overlay(
             plan,
-            spread(plan, topology.hosts, count or (was.hosts if was else None), gone),
+            spread(plan, topology.hosts, _either(count, was.hosts if was else None), gone),
             lambda whose, progress: provide(whose, self.repository, progress),
             lambda whose: find(whose, self.repository),
             self.repository / "templates",
@@ -222,6 +222,10 @@ class Stack:
         if failures:
             raise failures[0] if len(failures) == 1 else SeveralFailed("clean", failures)
         return tuple(removed)
+
+
+def _either(said: int | None, was: int | None) -> int | None:
+    return was if said is None else said
 
 
 def from_environment() -> Stack:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.checks.drive import driver
 from tests.sandbox import Sandbox, differences, sandbox, snapshot
+from twinstack.overlay.spread import host_instance
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 HOSTS = ("host-1", "host-2", "host-3")
 EDGE = "http://10.0.0.10"
 FAULTS = ("host-loss", "partition", "mtu")
+#: Of each kind of what runs, one step of the second host's.
+FIRSTS = {
+    "supervisor": "supervisor",
+    "process": "process api-gateway",
+    "cgroup": "cgroup api-gateway",
+    "file": "file /run/twinstack/INSTANCE/conf/hosts",
+    "directory": "directory /run/twinstack/INSTANCE/launch",
+}
 REPLICAS = {"product-service", "product-service-2", "product-service-3"}
 
 
@@ -73,3 +84,24 @@ def test_who_is_left_goes_on_when_a_host_is_broken(
         tell(f"{what}: " + ", ".join(f"{one['name']} {one['good']}/{one['asked']}"
                                      for one in story["phases"]))  # fmt: skip
         assert host.invoke("overlay.status", check=False).returncode == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+def test_an_up_killed_while_it_starts_services_leaves_what_down_clears_away(
+    software: None, tell: Callable[[str], None]
+):
+    with sandbox("k") as made, driver(made, bare=False, hosts=2) as drive:
+        before = snapshot(made)
+        drive.order("up")
+        drive.order("down")
+        kinds = ("supervisor", "process", "cgroup", "file", "directory")
+        for kind in kinds:  # the first of each on the second host: the first one runs by then
+            for moment in ("before", "after"):
+                own = host_instance(made.instance, "host-2")
+                step = f"host-2: {FIRSTS[kind]}".replace("INSTANCE", own)
+                done = drive.order("up", at=(moment, step), check=False)
+                assert done.code == -signal.SIGKILL, f"{moment} {step}: {done}"
+                drive.order("down")
+                assert differences(before, snapshot(made)) == [], f"{moment} {step}"
+        tell(f"overlay with services: {2 * len(kinds)} points injected")

@@ -93,6 +93,9 @@ def cause(
     """
     namespaces.require_root("chaos")
     overlay.spread.host(host)
+    if overlay.bare:
+        raise CannotTell("chaos", "would show nothing", "the networks alone are up",
+                         'run "invoke overlay.up"')  # fmt: skip
     instance = overlay.plan.instance
     others = [one.name for one in overlay.spread.alive if one.name != host]
     front = overlay.spread.where["nginx-lb"]
