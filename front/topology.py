@@ -8,6 +8,7 @@ from invoke.context import Context
 
 from front.answering import checking, end, root, show, task
 from front.chosen import world_of
+from twinstack import stack
 from twinstack.errors import Missing, TwinstackError
 from twinstack.observe.picture import seeing
 from twinstack.observe.picture.mermaid import mermaid
@@ -43,19 +44,25 @@ def topology(_: Context, world: str = "both", format: str = "text", json: bool =
 
 def _scenes(world: str) -> list[Scene]:
     """Look at the worlds that are meant. Raises: Missing when none of them is up."""
-    found = []
-    for name in ("net", "docker") if world == "both" else (world,):
-        try:
-            scene = seeing.scene(world_of(name))
-        except Missing:
-            if world != "both":
-                raise
-            continue
-        found += [scene] if scene else []
+    names = ("net", "docker") if world == "both" else (world,)
+    found = [scene for name in names if (scene := _scene(name, alone=len(names) == 1))]
     if not found:
-        which = "no world" if world == "both" else f"the {world} world"
-        remedy = 'run "invoke net.up" or "invoke docker.up"' if world == "both" else (
-            f'run "invoke {world}.up"')  # fmt: skip
-        raise Missing("topology", "cannot be drawn", f"{which} is up" if world == "both" else
-                      f"{which} is not up", remedy)  # fmt: skip
+        which = "no world is" if world == "both" else f"the {world} world is not"
+        ups = " or ".join(f'"invoke {name}.up"' for name in names)
+        raise Missing("topology", "cannot be drawn", f"{which} up", f"run {ups}")
     return found
+
+
+def _scene(name: str, *, alone: bool) -> Scene | None:
+    """Look at a world; None when it is not up. Raises: Missing when it is, or is all that is asked
+    for, and cannot be looked at.
+    """
+    world = world_of(name)
+    try:
+        return seeing.scene(world)
+    except Missing:
+        here = stack.from_environment()
+        shape = here.net_shape() if name == "net" else here.docker_shape()
+        if alone or shape is not None:
+            raise
+        return None

@@ -10,6 +10,8 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.pure.test_project import ROOT
 from twinstack.iptables import Hook
@@ -18,7 +20,7 @@ from twinstack.observe.picture import observed
 from twinstack.observe.picture.declared import MOST_JUDGED, declared, judged
 from twinstack.observe.picture.facts import Facts, Inside, Interface
 from twinstack.observe.picture.mermaid import mermaid
-from twinstack.observe.picture.model import Item, Scene, compare, document, visible
+from twinstack.observe.picture.model import Item, Scene, Seen, compare, document, visible
 from twinstack.observe.picture.svg import picture
 from twinstack.observe.picture.words import text
 from twinstack.plan import Plan, resolve
@@ -263,6 +265,22 @@ def test_every_line_of_the_flowchart_is_of_its_grammar(number: int):
     assert odd == []
     words = drawn.split()
     assert words.count("subgraph") == words.count("end")
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/:"), min_size=1,
+                max_size=15)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(name=NAMES)
+def test_no_name_of_a_link_breaks_a_drawing(name: str):
+    one = replace(scenes()[0], items=(*scenes()[0].items, Seen("link", name, "undeclared",
+                                      {"bridge": "br-app", "outside": name})))  # fmt: skip
+    told = text([one])
+    assert all(letter.isprintable() or letter == "\n" for letter in told)
+    ElementTree.fromstring(picture([one]))
+    assert [line for line in mermaid([one]).splitlines() if not _LINE.fullmatch(line.strip())] == []
+    json.dumps(document([one]))
 
 
 def test_json_is_stable_and_says_each_state():
