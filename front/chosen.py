@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 WORLD = {"world": "net or docker"}
 
 
-def world_of(name: str) -> World:
-    """Give it. Raises: TwinstackError for a name of none."""
+def world_of(name: str, known: str = "net or docker") -> World:
+    """Give it. Raises: TwinstackError for a name of none; `known` are those that may be named."""
     here = stack.from_environment()
     if name == "net":
         return here.net()
     if name == "docker":
         return here.docker()
-    raise TwinstackError("--world", f"cannot be {name}", "a world is net or docker", "choose one")
+    raise TwinstackError("--world", f"cannot be {name}", f"a world is {known}", "choose one")

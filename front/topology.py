@@ -57,7 +57,7 @@ def _scene(name: str, *, alone: bool) -> Scene | None:
     """Look at a world; None when it is not up. Raises: Missing when it is, or is all that is asked
     for, and cannot be looked at.
     """
-    world = world_of(name)
+    world = world_of(name, "net, docker or both")
     try:
         return seeing.scene(world)
     except Missing:
