@@ -152,6 +152,18 @@ def test_a_rule_that_is_gone_takes_what_it_opened(
     assert wrong(plan, replace(facts, rules={**facts.rules, table: kept})) == expected
 
 
+def test_the_way_out_and_the_way_to_the_host_are_flows_too():
+    plan, facts = PLANS["flat"], whole(PLANS["flat"])
+    told = text([scene(plan, facts)])
+    assert "    nginx-lb → api-gateway:3000, outside:53,80,443,53/udp" in told
+    assert "redis-cache →" not in told  # a store asks nobody
+    rule = "-A INPUT -i br-app -p tcp -m tcp --dport 22 -j ACCEPT"
+    opened = {**facts.rules, "filter": (rule, *facts.rules["filter"])}
+    found = wrong(plan, replace(facts, rules=opened))
+    services = {one.service for one in plan.replicas}
+    assert found == [("flow", f"{one} → host tcp 22", "undeclared") for one in sorted(services)]
+
+
 def test_a_strangers_rule_that_opens_is_seen():
     plan, facts = PLANS["flat"], whole(PLANS["flat"])
     rule = "-A FORWARD -s 10.0.0.10/32 -d 10.0.0.50/32 -p tcp -m tcp --dport 6379 -j ACCEPT"
@@ -200,7 +212,7 @@ def test_a_bridge_whose_frames_pass_no_rule_opens_everything_between_neighbours(
 def test_a_large_world_is_judged_by_the_first_of_each_service():
     plan = PLANS["flat"]
     many = replace(plan, replicas=plan.replicas * (MOST_JUDGED // len(plan.replicas) + 1))
-    asked = {cell.destination for cell in judged(many, "net")}
+    asked = {cell.destination for cell in judged(many, "net")} - {"host", "outside"}
     assert asked == {plan.replicas_of(one.service)[0].name for one in plan.replicas}
 
 

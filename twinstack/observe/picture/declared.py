@@ -76,7 +76,7 @@ def _links(plan: Plan, replica: Replica, world: WorldName) -> Iterator[Item]:
 
 
 def flows(plan: Plan, world: WorldName) -> dict[Flow, tuple[int, int]]:
-    """Count, for each flow between services, the questions that should be open, and all of them.
+    """Count, for each flow, the questions that should be open, and all of them.
 
     Flows are asked as `policy.verify` asks them: every replica of one of every replica of another.
     Without a policy everything is open.
@@ -91,24 +91,24 @@ def flows(plan: Plan, world: WorldName) -> dict[Flow, tuple[int, int]]:
 
 
 def judged(plan: Plan, world: WorldName) -> Iterator[Cell]:
-    """List the questions that are asked of the rules: TCP and UDP, from anybody to a replica."""
+    """List the questions that are asked of the rules: by TCP and UDP, all but those by a door."""
     if not plan.policy:
         return
     if len(plan.replicas) > MOST_JUDGED:
         firsts = {one.service: one for one in reversed(plan.replicas)}
         plan = replace(plan, replicas=tuple(reversed(firsts.values())))
     for cell in cells(plan, world):
-        to_replica = cell.destination not in {HOST, OUTSIDE}
-        if cell.protocol in {"tcp", "udp"} and to_replica and not cell.proxied:
+        if cell.protocol in {"tcp", "udp"} and not cell.door:
             yield cell
 
 
 def flow_of(plan: Plan, cell: Cell) -> Flow:
     """Name the flow that a question is of: replicas by their service."""
-    source = cell.source
-    if source not in {HOST, OUTSIDE}:
-        source = plan.replica(source).service
-    return source, plan.replica(cell.destination).service, cell.protocol, cell.port
+    source, destination = (
+        end if end in {HOST, OUTSIDE} else plan.replica(end).service
+        for end in (cell.source, cell.destination)
+    )
+    return source, destination, cell.protocol, cell.port
 
 
 def flow_item(flow: Flow, opened: int, of: int) -> Item:

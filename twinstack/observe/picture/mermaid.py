@@ -14,7 +14,7 @@ from twinstack.observe.picture.model import (
     State,
     visible,
 )
-from twinstack.observe.picture.words import wrong_flows
+from twinstack.observe.picture.words import leads, port_of, wrong_flows
 
 _CLASSES: dict[State, str] = {MISSING: "missing", UNDECLARED: "undeclared", DIFFERS: "differs"}
 _STYLES = (
@@ -88,8 +88,12 @@ class _Drawn:
             place = self._ids.get(("place", door.fact("replica")))
             if place is not None:
                 yield f'{self._ids["door", door.name]} ==>|"{quoted(door.fact("to"))}"| {place}'
-        for flow in (*(one for one in self._scene.of("flow") if one.right),
-                     *wrong_flows(self._scene)):  # fmt: skip
+        for source, names in leads(self._scene).items():
+            for destination, _, ports in (name.rpartition(":") for name in names):
+                ends = self._end(source), self._end(destination)
+                if all(ends):
+                    yield f'{ends[0]} -->|"{quoted(ports)}"| {ends[1]}'
+        for flow in wrong_flows(self._scene):
             yield from self._flow(flow)
 
     def _flow(self, flow: Seen) -> Iterator[str]:
@@ -98,10 +102,8 @@ class _Drawn:
             return
         ends = [self._end(flow.fact(end)) for end in ("source", "destination")]
         if ends[0] and ends[1]:
-            udp = "" if flow.fact("protocol") == "tcp" else f"/{flow.fact('protocol')}"
-            words = flow.fact("port") + udp + ("" if flow.right else f" {said(flow)}")
-            arrow = "-->" if flow.right else "-.->"
-            yield f'{ends[0]} {arrow}|"{quoted(words)}"| {ends[1]}'
+            words = f"{port_of(flow)} {said(flow)}"
+            yield f'{ends[0]} -.->|"{quoted(words)}"| {ends[1]}'
 
     def _end(self, name: str) -> str:
         known = {"host": f"{self._prefix}host", "outside": f"{self._prefix}out"}

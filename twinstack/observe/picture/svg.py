@@ -12,7 +12,7 @@ from twinstack.observe.drawing import BOX_WIDTH, MARGIN, STYLE, WIDTH, Box, line
 from twinstack.observe.drawing import text as write
 from twinstack.observe.picture.mermaid import said
 from twinstack.observe.picture.model import DIFFERS, MISSING, UNDECLARED, Scene, Seen, visible
-from twinstack.observe.picture.words import asked, headline, wrong_flows
+from twinstack.observe.picture.words import asked, headline, leads, wrong_flows
 
 _STYLE = STYLE + (
     ".missing{stroke:#c62828;stroke-width:2;stroke-dasharray:6 4}"
@@ -76,9 +76,9 @@ def _host(scene: Scene) -> Iterator[tuple[str, str]]:
     for one in scene.of("nat"):
         yield _told(one, f"{one.name} goes out as this host (MASQUERADE)")
     services = {place.fact("service") for place in scene.of("place")}
-    for one in scene.of("flow"):
-        if one.right and one.fact("source") not in services:
-            yield _told(one, f"{one.fact('source')} → {asked(one)}")
+    for source, names in leads(scene).items():
+        if source not in services:
+            yield f"{source} → {', '.join(names)}", ""
     for one in wrong_flows(scene):
         yield _told(one, one.name)
     for note in scene.notes:
@@ -145,9 +145,10 @@ def _box_lines(scene: Scene, link: Seen) -> list[str]:
         return [cut(one, _LETTERS) for one in words]
     service = next((one.fact("service") for one in scene.of("place")
                     if one.name == link.fact("replica")), "")  # fmt: skip
+    words += [f"→ {one}" for one in leads(scene).get(service, ())]
     for flow in scene.of("flow"):
-        if service and flow.fact("source") == service and flow.state != UNDECLARED:
-            words.append(f"→ {asked(flow)}" if flow.right else f"! → {asked(flow)} {flow.state}")
+        if service and flow.fact("source") == service and flow.state in {MISSING, DIFFERS}:
+            words.append(f"! → {asked(flow)} {flow.state}")
     return [cut(one, _LETTERS) for one in words]
 
 

@@ -88,14 +88,23 @@ def _link(link: Seen) -> str:
 
 def _flows(scene: Scene) -> Iterator[tuple[str, int]]:
     """Gather what is as declared by who asks; the rest has a line each."""
-    fine: dict[str, list[str]] = {}
-    for one in scene.of("flow"):
-        if one.right:
-            fine.setdefault(one.fact("source"), []).append(asked(one))
-    for source, names in fine.items():
+    for source, names in leads(scene).items():
         yield f"    {source} → {', '.join(names)}", _MARK + 4
     for one in wrong_flows(scene):
         yield _line(one, 4, one.name)
+
+
+def leads(scene: Scene) -> dict[str, list[str]]:
+    """Give, for each who may ask, whom, and at which ports: of what is as declared."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in scene.of("flow"):
+        if one.right:
+            ends = (one.fact("source"), one.fact("destination"))
+            found.setdefault(ends, []).append(port_of(one))
+    told: dict[str, list[str]] = {}
+    for (source, destination), ports in found.items():
+        told.setdefault(source, []).append(f"{destination}:{','.join(ports)}")
+    return told
 
 
 def wrong_flows(scene: Scene) -> Iterator[Seen]:
@@ -119,8 +128,13 @@ def wrong_flows(scene: Scene) -> Iterator[Seen]:
 
 def asked(flow: Seen) -> str:
     """Write what a flow leads to."""
+    return f"{flow.fact('destination')}:{port_of(flow)}"
+
+
+def port_of(flow: Seen) -> str:
+    """Write a flow's port."""
     protocol = "" if flow.fact("protocol") == "tcp" else f"/{flow.fact('protocol')}"
-    return f"{flow.fact('destination')}:{flow.fact('port')}{protocol}"
+    return flow.fact("port") + protocol
 
 
 def _line(one: Seen, indent: int, words: str) -> tuple[str, int]:
