@@ -275,8 +275,12 @@ function connect() {
       newest[name] = found.length ? found[found.length - 1][0] : 0;
     }
     Object.assign(states, history.states);
+    // What happened before is there to be read, and is not read out.
+    const log = document.getElementById("log");
+    log.setAttribute("aria-live", "off");
     document.getElementById("events").replaceChildren();
     happened(history.events);
+    setTimeout(() => log.setAttribute("aria-live", "polite"), 500);
   });
   source.addEventListener("sample", (event) => {
     const world = JSON.parse(event.data);

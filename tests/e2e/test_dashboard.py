@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -41,9 +42,13 @@ def chromium(flat: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
-def latest(flat: Sandbox, address: str) -> dict[str, object]:
-    told: dict[str, object] = json.loads(flat.fetch(f"{address}latest.json"))["net"]
+def latest(flat: Sandbox, address: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(flat.fetch(f"{address}latest.json"))["net"]
     return told
+
+
+def pid_of(flat: Sandbox, address: str, name: str) -> int:
+    return next(one["pid"] for one in latest(flat, address)["replicas"] if one["name"] == name)
 
 
 def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
@@ -54,8 +59,7 @@ def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
         look.await_all_up("net")
         assert look.page.inner_text('#docker [data-of="verdict"]') == "not up: invoke docker.up"
         look.page.evaluate(REMEMBER, name)
-        pid = flat.status()[name]["pid"]
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid_of(flat, address, name), signal.SIGKILL)
         killed_s = time.monotonic()
         look.await_state("net", name, "down", 3)
         assert time.monotonic() - killed_s < 3
@@ -68,14 +72,12 @@ def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
         assert f"death {name}: its process" in told
         assert f"well {name}: is up" in told
         strip = look.page.locator(f'#net [data-row="{name}"] .strip rect.d')
-        assert strip.count() == 1
+        assert strip.count() >= 1
 
 
 def test_requests_at_the_door_are_counted_exactly(flat: Sandbox, address: str) -> None:
     def total() -> int:
-        found = latest(flat, address)["total"]
-        assert isinstance(found, int)
-        return found
+        return int(latest(flat, address)["total"])
 
     before = total()
     for _ in range(7):
@@ -143,12 +145,12 @@ def test_a_stranger_learns_nothing(flat: Sandbox, address: str) -> None:
         assert flat.fetch(f"http://10.0.0.10{path}", *code) == "404"
 
 
-def test_health_says_in_the_terminal_what_the_page_shows(flat: Sandbox) -> None:
+def test_health_says_in_the_terminal_what_the_page_shows(flat: Sandbox, address: str) -> None:
     told = flat.invoke("health", "--world", "net", "--once")
     assert told.stdout.startswith("net (flat): ")
     assert told.stdout.count("● up") == 9
     assert flat.invoke("health", "--world", "docker", "--once", check=False).returncode == 2
-    pid = flat.status()["redis-cache"]["pid"]
+    pid = pid_of(flat, address, "redis-cache")
     os.kill(pid, signal.SIGSTOP)
     try:
         ill = flat.invoke("health", "--world", "net", "--once", "--json", check=False)
