@@ -99,7 +99,7 @@ def test_a_second_up_finds_nothing_to_do(open_network: Sandbox):
 
 #: What is altered on host-1, and what names it.
 ALTERED = {
-    "bridge fdb del 02:54:ac:16:00:32 dev vx-database self dst 10.88.0.13": "entries vx-database",
+    "bridge fdb del 02:54:ac:15:00:1e dev vx-backend self dst 10.88.0.13": "entries vx-backend",
     "ip link set vx-backend mtu 1500": "tunnel vx-backend has mtu 1500",
     "bridge link set dev vx-frontend flood on": "tunnel vx-frontend its port learns, or passes on",
     "ip link delete vx-database": "tunnel vx-database is absent",
