@@ -48,7 +48,8 @@ def latest(flat: Sandbox, address: str) -> dict[str, Any]:
 
 
 def pid_of(flat: Sandbox, address: str, name: str) -> int:
-    return next(one["pid"] for one in latest(flat, address)["replicas"] if one["name"] == name)
+    found = {one["name"]: one["pid"] for one in latest(flat, address)["replicas"]}
+    return int(found[name])
 
 
 def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
