@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.pure.observe import craft
-from tests.sandbox import INVOKE, Sandbox, eventually
+from tests.sandbox import INVOKE, Sandbox
 from twinstack.observe.captures import open_capture
 
 pytestmark = pytest.mark.e2e
@@ -23,8 +24,14 @@ pytestmark = pytest.mark.e2e
 ASKED = 12
 
 
-def captured(flat: Sandbox, out: Path, *words: str, ask: int = ASKED) -> dict[str, Any]:
-    """Capture until told to stop, while the edge is asked so often; give what was told."""
+def captured(
+    flat: Sandbox, out: Path, *words: str, ask: int = ASKED,
+    first: Callable[[str], None] = lambda _command: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Capture until told to stop, while the edge is asked so often; give what was told.
+
+    `first` is done before, with the last command that the capture said it equals.
+    """
     process = flat.start(INVOKE, "traffic.capture", "--seconds", "0", "--json", "--out", str(out),
                          *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     try:
@@ -33,6 +40,7 @@ def captured(flat: Sandbox, out: Path, *words: str, ask: int = ASKED) -> dict[st
         while not told[-1].startswith("capturing"):
             told.append(process.stderr.readline())
             assert told[-1], told
+        first(told[-2].strip())
         for number in range(ask):
             flat.fetch(f"http://10.0.0.10/api/products/{1 + number % 5}")
         process.send_signal(signal.SIGINT)
@@ -41,7 +49,8 @@ def captured(flat: Sandbox, out: Path, *words: str, ask: int = ASKED) -> dict[st
         process.kill()
         process.wait()
     assert process.returncode == 0, errors
-    return {**json.loads(said), "commands": [one.strip() for one in told if "dumpcap" in one]}
+    found: dict[str, Any] = json.loads(said)
+    return found
 
 
 def test_counts_on_every_link_equal_tsharks_and_the_kernels(flat: Sandbox, tmp_path: Path) -> None:
@@ -89,20 +98,25 @@ def _interfaces(file: Path) -> list[str]:
 
 
 def test_the_command_that_it_equals_captures_the_same(flat: Sandbox, tmp_path: Path) -> None:
-    for name in ("ours", "theirs"):
-        (tmp_path / name).mkdir()
-    told = captured(flat, tmp_path / "first", "--link", "nginx-lb/eth0", ask=0)["commands"][0]
-    command = shlex.split(told.replace(str(tmp_path / "first"), str(tmp_path / "theirs")))
-    theirs = flat.start(*command, stderr=subprocess.DEVNULL)
+    (tmp_path / "theirs").mkdir()
+    running: list[subprocess.Popen[str]] = []
+
+    def start(command: str) -> None:
+        words = shlex.split(command.replace(str(tmp_path / "ours"), str(tmp_path / "theirs")))
+        running.append(flat.start(*words, stderr=subprocess.PIPE))
+        assert running[0].stderr is not None
+        while not running[0].stderr.readline().startswith("File: "):
+            assert running[0].poll() is None
+
     try:
-        eventually(lambda: any((tmp_path / "theirs").iterdir()), within_s=10)
-        found = captured(flat, tmp_path / "ours", "--link", "nginx-lb/eth0")
+        found = captured(flat, tmp_path / "ours", "--link", "nginx-lb/eth0", first=start)
         time.sleep(0.5)
-        theirs.send_signal(signal.SIGINT)
-        theirs.wait(timeout=10)
+        running[0].send_signal(signal.SIGINT)
+        running[0].wait(timeout=10)
     finally:
-        theirs.kill()
-        theirs.wait()
+        for one in running:
+            one.kill()
+            one.wait()
     (ours,) = (Path(name) for name in found["links"][0]["files"])
     (other,) = (tmp_path / "theirs").iterdir()
     matching = "tcp.port == 80"
