@@ -29,7 +29,7 @@ printf '#!/bin/sh\necho N 2\n' >/sbin/runlevel
 mkdir /opt/stand-in
 printf '#!/bin/bash\nwhile :; do sleep 1; done\n' >/opt/stand-in/dockerd
 chmod 755 /sbin/init /sbin/runlevel /opt/stand-in/dockerd
-ln -s /bin/true /usr/local/bin/chromium # hundreds of megabytes that carry no service
+ln -s true /usr/bin/chromium # hundreds of megabytes that carry no service
 printf 'DOCKERD=/opt/stand-in/dockerd\nulimit() { :; }\n' >/etc/default/docker
 echo 'Acquire::Retries "0";' >/etc/apt/apt.conf.d/no-retries
 echo force-confold >/etc/dpkg/dpkg.cfg.d/keep-stand-in
