@@ -30,8 +30,9 @@ from tests.checks.swarm_steps import (
 )
 from tests.docker.own_engine import print_nothing
 from tests.sandbox import eventually
-from twinstack.errors import Locked, NotOurs
+from twinstack.errors import Locked, NotOurs, StepFailed, TwinstackError
 from twinstack.state import Places, locked
+from twinstack.swarm import engines, hosts
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld
 
@@ -105,6 +106,24 @@ def test_somebody_elses_namespace_is_refused_before_anything_is_made_and_stays(
         assert swarm(2).nodes[1].namespace.exists()
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
+    assert left(before) == []
+
+
+def test_an_engine_that_cannot_be_ended_keeps_what_it_is_found_by(
+    before: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    made = swarm(2)
+    hosts.make(INSTANCE, made.nodes, made.underlay)
+    engines.start(made.nodes[0].place)
+
+    def refuse(_node: object) -> bool:
+        raise StepFailed("engine", "does not end")
+
+    with monkeypatch.context() as patched, pytest.raises(TwinstackError, match="does not end"):
+        patched.setattr(engines, "stop", refuse)
+        down(INSTANCE, progress=print_nothing)
+    assert any(line.startswith("+ processes: dockerd") for line in left(before))
+    assert "engine host-1" in down(INSTANCE, progress=print_nothing)
     assert left(before) == []
 
 

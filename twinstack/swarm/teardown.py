@@ -30,12 +30,15 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     failures: list[Exception] = []
     with locked(Places(instance), "swarm"):
         nodes = [_node(instance, name) for name in known_nodes(instance)]
+        running = set[str]()  # what marks them is kept, so that the next one finds them
         for one in nodes:
+            running.add(one.name)
             with _going_on(watch, f"engine {one.name}: stop", failures):
                 engines.stop(one)
+                running.discard(one.name)
         with _going_on(watch, "shared files: restore", failures):
             engines.restore_files(nodes)
-        for one in nodes:
+        for one in (one for one in nodes if one.name not in running):
             with _going_on(watch, f"engine {one.name}: remove", failures):
                 if engines.remove(one):
                     removed.append(f"engine {one.name}")
