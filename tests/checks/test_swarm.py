@@ -33,6 +33,7 @@ from tests.sandbox import eventually
 from twinstack.errors import Locked, NotOurs, StepFailed, TwinstackError
 from twinstack.state import Places, locked
 from twinstack.swarm import engines, hosts
+from twinstack.swarm.nodes import Node
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld
 
@@ -138,10 +139,14 @@ def test_a_second_command_is_told_who_is_changing_it(before: dict[str, str]):
 
 def test_the_stack_answers_on_every_node_and_every_replica_serves(cluster: SwarmWorld):
     gateway, edge = door(cluster, "api-gateway"), door(cluster, "nginx-lb")
-    for node in cluster.nodes:
-        for port in (gateway, edge):
-            products = json.loads(fetch(node, f"http://localhost:{port}/api/products"))
-            assert len(products["products"]) > 0
+    for node, port in itertools.product(cluster.nodes, (gateway, edge)):
+
+        def lists_products(node: Node = node, port: int = port) -> bool:
+            said = fetch(node, f"http://localhost:{port}/api/products")
+            return bool(json.loads(said or "{}").get("products"))
+
+        # Every task is healthy: a gateway asks the registry once a second who they are.
+        eventually(lists_products, within_s=10)
         assert status_of(node, f"http://localhost:{edge}/health") == "200"
     wanted = {f"product-service-{number}" for number in (1, 2, 3)}
     served: set[str] = set()
