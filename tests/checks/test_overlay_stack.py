@@ -35,7 +35,9 @@ def host(software: None) -> Iterator[Sandbox]:
         made.invoke("overlay.up", "--hosts", "3", "--timeout", "120")
         yield made
         made.invoke("overlay.down")
-        assert differences(before, snapshot(made)) == []
+        # A mount of another test's run that ends meanwhile goes from here too.
+        left = differences(before, snapshot(made))
+        assert [one for one in left if "/pytest-of-" not in one] == []
 
 
 def curl(host: Sandbox, where: str, url: str, *options: str) -> str:
