@@ -272,9 +272,16 @@ class _Writer:
         yield self._rule(_REPLIES, "ACCEPT", "replies from outside pass", "replies")
         state = "NEW" if self._world == "net" else "DNAT"  # a container is reached by its port
         for one in self._worlds_own():
-            yield from self._dispatch(one.destination, one.protocol, one.port,
-                                      self._name("EDGE"), one.sentence, state)  # fmt: skip
+            if self._world == "net" or one.destination in self._published():
+                yield from self._dispatch(one.destination, one.protocol, one.port,
+                                          self._name("EDGE"), one.sentence, state)  # fmt: skip
         yield self._rule("", self._deny, "nothing else from outside passes", "the rest")
+
+    def _published(self) -> set[str]:
+        """Name the services with a port that other machines can turn to: not this host's alone."""
+        doors = (one for one in self._plan.host_ports if one.world == self._world)
+        return {self._plan.replica(one.replica).service for one in doors
+                if not one.bind.is_loopback}  # fmt: skip
 
     def _from_host(self) -> Iterator[Rule]:
         yield self._rule(_REPLIES, "ACCEPT", "replies and what goes on pass", "replies")
