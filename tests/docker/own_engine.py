@@ -85,6 +85,9 @@ def remove_what_dead_runs_left() -> None:
 
 def end_engine(place: EnginePlace) -> None:
     """Stop an engine of the tests, whatever it holds."""
+    # What is removed are the parents of its directories: of another layout they are not ours.
+    for directory in (place.state, place.data_root):
+        assert directory.parent.name.startswith(namespace_of("")), directory
     record = read_record(place)
     if record:
         if record.alive:
