@@ -35,8 +35,8 @@ _TYPE_MASK = 0x3FFF
 
 _SOL_NETLINK = 270
 _CAP_ACK, _EXT_ACK = 10, 11
+#: More than the kernel puts into one datagram, of a dump too; 1 MB would be mapped anew each time.
 _RECEIVE_BYTES = 1 << 16
-_DUMP_BYTES = 1 << 20
 
 
 #: What the kernel says: kind, flags, sequence, body.
@@ -153,7 +153,7 @@ class Netlink:
         self._socket.send(batch)
         refused: Refused | None = None
         while True:
-            for kind, flags, sequence, body in self._receive(_RECEIVE_BYTES):
+            for kind, flags, sequence, body in self._receive():
                 if kind != ERROR or sequence < first:
                     continue
                 found = refusal(body, flags, sequence - first)
@@ -177,7 +177,7 @@ class Netlink:
         self._socket.send(pack(request.kind, request.flags, self._sequence, request.body))
         many = bool(request.flags & _DUMP)
         while True:
-            for kind, flags, sequence, body in self._receive(_DUMP_BYTES):
+            for kind, flags, sequence, body in self._receive():
                 if sequence != self._sequence:
                     continue
                 if kind == _DONE:
@@ -191,8 +191,8 @@ class Netlink:
                 if not many:
                     return
 
-    def _receive(self, size: int) -> Iterator[Message]:
-        return messages(memoryview(self._socket.recv(size)))
+    def _receive(self) -> Iterator[Message]:
+        return messages(memoryview(self._socket.recv(_RECEIVE_BYTES)))
 
 
 def messages(data: memoryview) -> Iterator[Message]:

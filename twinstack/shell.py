@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
@@ -55,42 +57,48 @@ def run(
     return done
 
 
-def begin(command: Sequence[str], *, stdin: str, timeout_s: float = 60.0) -> Callable[[], None]:
-    """Start a short `command`, and give what waits for its end: other work may be done meanwhile.
+def begin(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -> Callable[[], str]:
+    """Start a short `command`, and give what waits for its end and gives what it printed.
 
-    Raises: Missing when the program is not there; what it gives raises StepFailed as `run` does.
+    Other work may be done meanwhile: what it prints waits in memory, not in a pipe that would be
+    full. Units: timeout in seconds. Raises: Missing when the program is not there; what it gives
+    raises StepFailed as `run` does.
     """
     words = [str(word) for word in command]
+    said = os.fdopen(os.memfd_create(words[0]), "w+b")
     try:
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace",
+            words, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=said, stderr=subprocess.PIPE, text=True, errors="replace",
         )  # fmt: skip
     except FileNotFoundError as error:
+        said.close()
         raise Missing(
             words[0], "cannot be run", str(error.strerror), 'run "make setup" (or "invoke doctor")'
         ) from error
-    assert process.stdin is not None
-    try:
-        process.stdin.write(stdin)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # it ended at once: its exit code tells why
-    process.stdin = None
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):  # it ended at once: its exit code tells why
+            process.stdin.write(stdin)
+            process.stdin.close()
+        process.stdin = None
 
-    def wait() -> None:
-        try:
-            said, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            process.wait()
-            raise StepFailed(
-                shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
-            ) from error
+    def wait() -> str:
+        with said:
+            try:
+                _, errors = process.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                process.wait()
+                raise StepFailed(
+                    shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
+                ) from error
+            said.seek(0)
+            printed = said.read().decode(errors="replace")
         if process.returncode != 0:
             raise StepFailed(
                 shlex.join(words), f"exited {process.returncode}",
-                said.strip()[-2000:] or "it said nothing",
+                (errors or printed).strip()[-2000:] or "it said nothing",
             )  # fmt: skip
+        return printed
 
     return wait

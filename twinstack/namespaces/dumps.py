@@ -6,10 +6,11 @@ Every namespace is entered in one child that never comes back; what it saw comes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from twinstack.namespaces import kernel, links
-from twinstack.namespaces.facts import LinkFacts, NamespaceFacts
+from twinstack.namespaces.facts import LinkFacts, LinkIdentity, NamespaceFacts
 from twinstack.namespaces.network import NAMESPACE_SYSCTLS
 from twinstack.namespaces.sysctls import Sysctls
 from twinstack.netlink import Netlink
@@ -40,6 +41,13 @@ def read_links(netlink: Netlink) -> dict[str, LinkFacts]:
     return {link.name: links.read_link(link, names, on) for link in dumped}
 
 
+def read_identities() -> dict[str, LinkIdentity]:
+    """Dump of the links of the namespace we are in what tells whose they are, and no more."""
+    with Netlink() as netlink:
+        found = map(links.read_identity, read_told(netlink))
+        return {link.name: link for link in found}
+
+
 def read_told(netlink: Netlink) -> list[links.Told]:
     """Dump the links of the namespace that the socket is in, without looking deeper."""
     return [links.told(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
@@ -54,21 +62,34 @@ def _routes(netlink: Netlink) -> Iterable[tuple[str, str | None, int]]:
 
 def marked_namespaces(mark: str) -> tuple[str, ...]:
     """List the pinned namespaces that bear a mark, whatever their names."""
+    with looking_for_marked(mark) as answer:
+        return answer()
 
-    def alias(_name: str) -> str | None:
+
+@contextmanager
+def looking_for_marked(mark: str) -> Iterator[Callable[[], tuple[str, ...]]]:
+    """Look for the pinned namespaces that bear a mark; gives what waits for the answer."""
+
+    def is_marked(_name: str) -> bool:
         with Netlink() as netlink:
-            return _loopback_alias(netlink)
+            return _loopback_alias(netlink) == mark
 
-    found = kernel.visit(kernel.pinned(), alias)
-    return tuple(name for name, given in found.items() if given == mark)
+    with kernel.visiting(kernel.pinned(), is_marked) as answer:
+        yield lambda: tuple(name for name, marked in answer().items() if marked)
 
 
 def _loopback_alias(netlink: Netlink) -> str | None:
     return links.told(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
 
 
-def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFacts]:
-    """Enter each pinned namespace that is wanted or marked; look at its links and routes."""
+@contextmanager
+def looking_into(
+    wanted: Iterable[str], mark: str
+) -> Iterator[Callable[[], dict[str, NamespaceFacts]]]:
+    """Enter each pinned namespace that is wanted or marked; look at its links and routes.
+
+    Gives what waits for the answer.
+    """
     wanted = set(wanted)
     pinned = kernel.pinned()
     sysctls = Sysctls()
@@ -92,5 +113,5 @@ def read_namespaces(wanted: Iterable[str], mark: str) -> dict[str, NamespaceFact
                 sysctls=sysctls.read(key for key, _ in NAMESPACE_SYSCTLS),
             )
 
-    found = kernel.visit(pinned, look) if pinned else {}
-    return {name: one for name, one in found.items() if one is not None}
+    with kernel.visiting(pinned, look) as answer:
+        yield lambda: {name: one for name, one in answer().items() if one is not None}

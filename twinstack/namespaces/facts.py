@@ -35,24 +35,30 @@ class ForwardingFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkFacts:
+class LinkIdentity:
+    """What tells whose a network interface is, and which; `down` needs to know no more."""
+
+    name: str
+    index: int
+    kind: str | None
+    alias: str | None
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFacts(LinkIdentity):
     """One network interface. `addresses` as ADDRESS/LENGTH, IPv4 only; `hairpin` of its port.
 
     `filtered`: a bridge that hands its frames to iptables, whatever the host's switch says.
     `quiet_port`: of a bridge, learns nothing, passes on nothing unknown, answers ARP itself.
     """
 
-    name: str
-    index: int
-    kind: str | None
-    alias: str | None
     mtu: int
     up: bool
     master: str | None
     addresses: frozenset[str] = frozenset()
     autoconfigures_ipv6: bool = True
     hairpin: bool = False
-    group: int = 0
     filtered: bool = False
     mac: str = ""
     tunnel: TunnelFacts | None = None
@@ -104,7 +110,7 @@ class Owned:
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     namespaces: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
-    links: tuple[LinkFacts, ...] = ()
+    links: tuple[LinkIdentity, ...] = ()
     strangers: bool = False
     held: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
@@ -147,7 +153,9 @@ class Facts:
     mounts: frozenset[str] = frozenset()
 
 
-def ours(links: Iterable[LinkFacts], mark: str, intended: frozenset[str]) -> tuple[LinkFacts, ...]:
+def ours(
+    links: Iterable[LinkIdentity], mark: str, intended: frozenset[str]
+) -> tuple[LinkIdentity, ...]:
     """Tell which links are ours: marked, or yet without any mark and by a name we wrote down.
 
     Our link group tells nothing: a stranger's link may be in it by chance.

@@ -11,11 +11,12 @@ _LOOPBACK = "lo"
 
 def observed(plan: Plan) -> tuple[Link, ...]:
     """List what bears our mark, in the plan's order. Raises: StepFailed."""
-    host, _ = dumps.read_host()
+    with dumps.looking_into((), plan.mark) as looked:  # ours alone: a stranger of our name is not
+        host, _ = dumps.read_host()
+        inside = looked()
     ours = {name: one for name, one in host.items() if one.alias == plan.mark}
     segments = {one.bridge: one.name for one in plan.segments}
     replicas = {one.host_link: one.name for one in plan.here}
-    inside = dumps.read_namespaces((), plan.mark)  # ours alone: a stranger of our name is not
     order = {one.name: place for place, one in enumerate(plan.replicas)}
     bridges = [
         Link(name, "bridge", "", segments.get(name, ""), "")

@@ -7,8 +7,8 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,10 +29,13 @@ def _call(name: str, *arguments: object) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Result]:
-    """Enter each pinned namespace in turn, in one child, and gather what `look` gives.
+@contextmanager
+def visiting(
+    names: Sequence[str], look: Callable[[str], Result]
+) -> Iterator[Callable[[], dict[str, Result]]]:
+    """Enter each pinned namespace in turn, in one child; gives what waits for what `look` found.
 
-    One that is gone meanwhile is left out.
+    Other things may be done meanwhile. One that is gone by then is left out.
     """
 
     def tour() -> dict[str, Result]:
@@ -47,7 +50,14 @@ def visit(names: Iterable[str], look: Callable[[str], Result]) -> dict[str, Resu
             found[name] = look(name)
         return found
 
-    return entering.inside("namespaces", None, tour)
+    if not names:
+        yield dict
+        return
+    child = entering.start("namespaces", None, tour)
+    try:
+        yield child.answer
+    finally:
+        child.end()
 
 
 def pins_are_mounted() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
-from twinstack.namespaces.facts import LinkFacts, TunnelFacts
+from twinstack.namespaces.facts import LinkFacts, LinkIdentity, TunnelFacts
 from twinstack.netlink import (
     CREATE,
     EXCLUSIVE,
@@ -221,6 +221,12 @@ def told(body: memoryview) -> Told:
     """Take one answer about a link apart."""
     _, _, index, flags, _ = _LINK.unpack_from(body)
     return Told(index, bool(flags & _UP), attributes(body[_LINK.size :]))
+
+
+def read_identity(link: Told) -> LinkIdentity:
+    """Read of one answer about a link what tells whose it is."""
+    info = attributes(link.parts[_INFO]) if _INFO in link.parts else {}
+    return LinkIdentity(link.name, link.index, as_text(info.get(_KIND)), link.alias, link.group)
 
 
 def read_link(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from twinstack.namespaces import (
     supervisor,
     tunneling,
 )
-from twinstack.namespaces.facts import Facts, LinkFacts, Owned, ProcessFacts, ours
+from twinstack.namespaces.facts import Facts, LinkIdentity, Owned, ProcessFacts, ours
 from twinstack.namespaces.running import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
 from twinstack.plan import Plan
@@ -48,9 +48,11 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     _require_root()
     places = Places(plan.instance)
     journal = read_journal(places)
-    seen, routes = dumps.read_host()
-    namespaces = dumps.read_namespaces({replica.name for replica in plan.here}, plan.mark)
-    present = read_rules()
+    reading = begin_rules()
+    with dumps.looking_into({replica.name for replica in plan.here}, plan.mark) as inside:
+        seen, routes = dumps.read_host()
+        namespaces = inside()
+    present = reading()
     supervised = supervisor.observe(places)
     layout = cgroups.read_layout()
     forwarding, sources = tunneling.observe(steps)
@@ -90,22 +92,24 @@ def observe_owned(instance: str) -> Owned:
     _require_root()
     places = Places(instance)
     journal = read_journal(places)
-    seen, _ = dumps.read_host()
     try:
-        present = read_rules()
+        reading = begin_rules()
     except Missing:
         if not journal.empty:
             raise
-        present = {}  # a machine without iptables never had rules of ours
+        reading = dict  # a machine without iptables never had rules of ours
+    with dumps.looking_for_marked(names.mark(instance)) as inside:
+        seen = dumps.read_identities()
+        marked = inside()
     supervised = supervisor.observe(places)
-    marked = dumps.marked_namespaces(names.mark(instance))
+    present = reading()
     return _owned(instance, journal, seen, present, supervised, cgroups.read_layout(), marked)
 
 
 def _owned(
     instance: str,
     journal: Journal,
-    seen: Mapping[str, LinkFacts],
+    seen: Mapping[str, LinkIdentity],
     present: Mapping[str, tuple[str, ...]],
     supervised: supervisor.Supervised,
     layout: cgroups.Layout,
@@ -166,15 +170,28 @@ def read_sysctls(keys: Iterable[str]) -> dict[str, str]:
 
 
 def read_rules() -> dict[str, tuple[str, ...]]:
-    """Read iptables once, as iptables-save prints it, by table. Raises: StepFailed."""
-    tables: dict[str, list[str]] = {table: [] for table in _TABLES}
-    current: list[str] = []
-    for line in shell.run(["iptables-save"]).stdout.splitlines():
-        if line.startswith("*"):
-            current = tables.setdefault(line[1:], [])
-        elif line.startswith((":", "-A ")):
-            current.append(line)
-    return {table: tuple(lines) for table, lines in tables.items()}
+    """Read iptables once, as iptables-save prints it, by table. Raises: Missing, StepFailed."""
+    return begin_rules()()
+
+
+def begin_rules() -> Callable[[], dict[str, tuple[str, ...]]]:
+    """Begin to read iptables, and give what waits for it: other things may be read meanwhile.
+
+    Raises: Missing; what it gives raises StepFailed.
+    """
+    reading = shell.begin(["iptables-save"])
+
+    def wait() -> dict[str, tuple[str, ...]]:
+        tables: dict[str, list[str]] = {table: [] for table in _TABLES}
+        current: list[str] = []
+        for line in reading().splitlines():
+            if line.startswith("*"):
+                current = tables.setdefault(line[1:], [])
+            elif line.startswith((":", "-A ")):
+                current.append(line)
+        return {table: tuple(lines) for table, lines in tables.items()}
+
+    return wait
 
 
 def digest(content: str | bytes) -> str:

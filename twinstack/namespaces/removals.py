@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twinstack.namespaces.facts import LinkFacts, Owned
+from twinstack.namespaces.facts import LinkIdentity, Owned
 from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
 from twinstack.namespaces.tunnels import Mounts, Tunnel
@@ -99,7 +99,7 @@ class RemoveLinks:
     `together`: the whole of our link group goes, so one request names them all.
     """
 
-    links: tuple[LinkFacts, ...]
+    links: tuple[LinkIdentity, ...]
     group: int
     together: bool
 

@@ -26,7 +26,7 @@ from twinstack.namespaces import (
     rules,
     supervisor,
 )
-from twinstack.namespaces.facts import Facts, LinkFacts
+from twinstack.namespaces.facts import Facts, LinkIdentity
 from twinstack.namespaces.removals import (
     DetachPins,
     EndProgram,
@@ -56,13 +56,15 @@ class Job:
     """One going-over: where, what iptables held, what was removed, and what could not be.
 
     One failure never keeps the rest from going. `writing` waits for the rules, which the kernel
-    removes while the links go.
+    removes while the links go. `fresh`: nothing was done yet that takes its time, so that what was
+    seen is still so.
     """
 
     places: Places
     rules: Mapping[str, tuple[str, ...]]
     watch: Watch
-    writing: Callable[[], None] | None = None
+    writing: Callable[[], object] | None = None
+    fresh: bool = True
     removed: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
@@ -148,6 +150,7 @@ def _watched(job: Job, removal: Removal) -> object:
 
 def _remove(job: Job, removal: Removal) -> object:
     places = job.places
+    job.fresh = job.fresh and not isinstance(removal, EndSupervisor | EndProgram | RemoveCgroup)
     match removal:
         case RemoveNamespace(namespace):
             kernel.unpin(namespace)
@@ -167,7 +170,7 @@ def _remove(job: Job, removal: Removal) -> object:
         case RemoveRules(chains):
             _rules(job, chains)
         case RemoveLinks():
-            _links(removal)
+            _links(removal, fresh=job.fresh)
         case RemoveTable(table):
             job.settle()
             return basetables.remove_if_empty(table)
@@ -200,29 +203,33 @@ def _rules(job: Job, chains: tuple[tuple[str, str], ...]) -> None:
             )  # fmt: skip
 
 
-def _links(removal: RemoveLinks) -> None:
+def _links(removal: RemoveLinks, *, fresh: bool) -> None:
     """Delete links in one request, by their group: one by one each waits for a grace period."""
+    # Not all of the group: those to go are moved into another first.
+    group = removal.group if removal.together else removal.group + 1
+    mine: Sequence[LinkIdentity] = removal.links
+    alone = removal.together
+    if not (fresh and removal.together):  # looked at again: 1,000 links are 40 ms
+        there = dumps.read_identities()
+        mine = [now for link in removal.links if (now := _still(link, there))]
+        known = {link.name for link in mine}
+        alone = not any(one.group == group and one.name not in known for one in there.values())
+    if not mine:
+        return
     with Netlink() as netlink:
-        there = {one.index: one for one in dumps.read_told(netlink)}
-        mine = [link for link in removal.links if _still(link, there)]
-        if not mine:
-            return
-        # Not all of the group: those to go are moved into another first.
-        group = removal.group if removal.together else removal.group + 1
-        indices = {link.index for link in mine}
-        if any(one.group == group and one.index not in indices for one in there.values()):
+        if not alone:
             for link in mine:
                 netlink.send([links.delete_link(link.index)])
             return
-        movers = [link for link in mine if there[link.index].group != group]
+        movers = [link for link in mine if link.group != group]
         netlink.send([links.regroup(link.index, group) for link in movers])
         netlink.send([links.delete_group(group)])
 
 
-def _still(link: LinkFacts, there: dict[int, links.Told]) -> bool:
-    """Tell whether a link is the one that was seen: an index may be somebody else's by now."""
-    now = there.get(link.index)
-    return now is not None and (now.name, now.alias) == (link.name, link.alias)
+def _still(link: LinkIdentity, there: Mapping[str, LinkIdentity]) -> LinkIdentity | None:
+    """Give a link as it is now, if it is the one that was seen: a name may be another's by now."""
+    now = there.get(link.name)
+    return now if now and (now.index, now.alias) == (link.index, link.alias) else None
 
 
 def _file(path: Path) -> None:

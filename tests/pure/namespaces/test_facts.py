@@ -20,7 +20,7 @@ def test_facts_are_frozen(kind: type):
 
 
 def test_an_unknown_link_is_not_taken_for_a_finished_one():
-    link = facts.LinkFacts("a", 1, None, None, 1500, False, None)
+    link = facts.LinkFacts("a", 1, None, None, mtu=1500, up=False, master=None)
     assert link.autoconfigures_ipv6
     assert link.addresses == frozenset()
     assert facts.NamespaceFacts("a", 1, False).default_gateway is None
