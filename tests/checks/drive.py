@@ -4,7 +4,7 @@
 object a line, and does each in a child of its own, which knows nothing of those before it: what
 killing such a child leaves is what a power cut would. `Driver` gives the orders. An order's
 `at` is a moment and a step: before or after (the child's whole process group is killed), or
-during (the step's own call fails for want of memory).
+during: one of the step's own calls fails for want of memory (`faults`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tests.checks.faults import Calls
 from tests.sandbox import REPOSITORY, Sandbox
 
 MOMENTS = ("before", "during", "after")
@@ -34,15 +35,22 @@ class StopAt:
 
     moment: str = "never"
     step: str = ""
+    call: int = 0
+    calls: Calls | None = None
 
     def before(self, step: str) -> None:
         self._kill("before", step)
+        if self.calls:
+            self.calls.begin(step)
 
     def during(self, step: str) -> None:
-        if (self.moment, self.step) == ("during", step):
+        # Where several steps are one call (rules), it is counted with the last of them.
+        if (self.moment, self.step, self.call) == ("during", step, 0):
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     def after(self, step: str) -> None:
+        if self.calls:
+            self.calls.end()
         self._kill("after", step)
 
     def _kill(self, moment: str, step: str) -> None:
@@ -68,17 +76,19 @@ class Driver:
     hosts: int = 0
 
     def order(
-        self, *actions: str, at: tuple[str, str] | None = None, check: bool = True,
-        words: Mapping[str, str] = MappingProxyType({}),
+        self, *actions: str, at: tuple[str, str] | tuple[str, str, int] | None = None,
+        check: bool = True, words: Mapping[str, str] = MappingProxyType({}),
+        calls: Path | None = None,
     ) -> Done:  # fmt: skip
         """Have actions done in one fresh child: up, down, clean, pids, plan-up, plan-down.
 
         With hosts it is the overlay that is acted on.
 
-        `words` may name a `topology` file and a `shape`.
+        `words` may name a `topology` file and a `shape`. `calls` is the file in which the calls of
+        each step are counted, or the one is noted that `at` lets fail (its third word).
         """
         order = {"actions": actions, "bare": self.bare, "hosts": self.hosts, "at": at or (),
-                 **words}  # fmt: skip
+                 "calls": str(calls or ""), **words}  # fmt: skip
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -156,6 +166,10 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     instance = os.environ["TWINSTACK_INSTANCE"]
     file = Path(order.get("topology", REPOSITORY / "topology.yml"))
     watch = StopAt(*order["at"])
+    if order["calls"]:
+        calls = Calls(Path(order["calls"]), watch.step, watch.call)
+        calls.listen()
+        watch = replace(watch, calls=calls)
     if order["hosts"]:
         return _act_overlay(action, order, file, watch, progress)
     if action == "down":
