@@ -84,8 +84,9 @@ class Driver:
 
         With hosts it is the overlay that is acted on.
 
-        `words` may name a `topology` file and a `shape`. `calls` is the file in which the calls of
-        each step are counted, or the one is noted that `at` lets fail (its third word).
+        `words` may name a `topology` file and a `shape`, and say `policy` "on" or "off". `calls`
+        is the file in which the calls of each step are counted, or the one is noted that `at` lets
+        fail (its third word).
         """
         order = {"actions": actions, "bare": self.bare, "hosts": self.hosts, "at": at or (),
                  "calls": str(calls or ""), **words}  # fmt: skip
@@ -183,7 +184,10 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
         owned = observe.observe_owned(instance)
         return [one.name for one in removals(owned, group=names.link_group(instance))]
     here = stack.Stack(instance, file)
-    net = here.net(order.get("shape", "flat"), bare=order["bare"], watch=watch)
+    net = here.net(
+        order.get("shape", "flat"), bare=order["bare"], watch=watch,
+        policy=None if "policy" not in order else order["policy"] == "on",
+    )  # fmt: skip
     if action == "up":
         return [one.state for one in net.up(timeout_s=90, progress=progress)]
     if action == "plan-up":

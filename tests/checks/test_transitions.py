@@ -28,8 +28,11 @@ DECLARED: dict[str, Any] = yaml.safe_load((REPOSITORY / "topology.yml").read_tex
 
 
 @st.composite
-def topologies(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
-    """Vary what a topology may say: replicas, addresses, subnets, names, limits, flows, ports."""
+def topologies(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, str]]:
+    """Vary what a topology may say: replicas, addresses, subnets, names, limits, flows, ports.
+
+    Gives with it how it is brought up: its shape, with the policy or without.
+    """
     made = copy.deepcopy(DECLARED)
     services = made["services"]
     for name, most in (("product-service", 6), ("order-service", 3), ("api-gateway", 2)):
@@ -49,7 +52,8 @@ def topologies(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
             service["addresses"] = [
                 one.replace("10.0.0.", "10.0.4.") for one in service["addresses"]
             ]
-    return made, draw(st.sampled_from(["flat", "tiered"]))
+    shape, policy = draw(st.sampled_from(["flat", "tiered"])), draw(st.sampled_from(["on", "off"]))
+    return made, {"shape": shape, "policy": policy}
 
 
 def written(directory: Path, number: int, topology: dict[str, Any]) -> str:
@@ -75,10 +79,12 @@ def test_every_change_of_the_network_ends_as_a_fresh_deployment(
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(before=topologies(), after=topologies())
-    def holds(before: tuple[dict[str, Any], str], after: tuple[dict[str, Any], str]) -> None:
+    def holds(
+        before: tuple[dict[str, Any], dict[str, str]], after: tuple[dict[str, Any], dict[str, str]]
+    ) -> None:
         first, then = (
-            {"topology": written(tmp_path, turn, topology), "shape": shape}
-            for turn, (topology, shape) in enumerate((before, after))
+            {"topology": written(tmp_path, turn, topology), **how}
+            for turn, (topology, how) in enumerate((before, after))
         )
         net.order("down")
         net.order("up", words=first)
@@ -158,12 +164,12 @@ def test_random_changes_of_the_stack_converge(
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     @given(drawn=topologies())
-    def converges(drawn: tuple[dict[str, Any], str]) -> None:
-        words = {"topology": written(tmp_path, 0, drawn[0]), "shape": drawn[1]}
+    def converges(drawn: tuple[dict[str, Any], dict[str, str]]) -> None:
+        words = {"topology": written(tmp_path, 0, drawn[0]), **drawn[1]}
         states = stack.order("up", words=words).answer
         assert set(states) == {"healthy"}
         assert stack.steps("up", **words) == []
-        turns.append(drawn[1])
+        turns.append(drawn[1]["shape"])
 
     converges()
     tell(f"net: {len(turns)} random transitions of the whole stack, healthy after each")
