@@ -1,9 +1,9 @@
 """What does an open dashboard cost what it watches, and does it say the rate that is sent?
 
-In each round, in random order, `ab` asks the edge over kept connections: with nobody looking, with
-a dashboard and one who takes its samples, and with a real Chromium that shows the page as well. The
-Chromium draws on this machine's own cores, so what it costs is the browser's work too. A trial
-lasts some of the dashboard's seconds: a shorter one would fall between them.
+wrk asks the edge without a break, over kept connections. In each round, in random order, a window
+of it with nobody looking, one with a dashboard and one who takes its samples, and one with a real
+Chromium that shows the page as well. The Chromium draws on this machine's own cores, so what it
+costs is the browser's work too. A window lasts two of the dashboard's seconds.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench import ab, bounds, host, onlookers, probe, worlds
+from bench import ab, bounds, onlookers, probe, steady, worlds
 from bench.measure import spent_us
 from bench.questions import Answer
 from bench.schedule import schedule
 from bench.statistics import Holds, Ratio, below, ratio, spread
+from bench.steady import Window
+from bench.wrk import WrkReport
 from twinstack.errors import TwinstackError
 from twinstack.stack import Stack
 from twinstack.topology import WorldName
@@ -30,24 +32,20 @@ NOBODY, WATCHED, SHOWN = "nobody looks", "dashboard", "and Chromium"
 #: Issue 5: a part of the requests; and how near the dashboard's rate must be.
 WANTED, NEAR = 0.03, 0.05
 CONCURRENCY = 20
-#: How long trials last, roughly, and those that rates are compared in.
-_TRIAL_S, _LONG_S, _LONG_TRIALS = 3.0, 12.0, 5
-_SETTLE_S, _REST_S = 1.2, 20.0
+#: How long windows last, and, roughly, the trials of ab that rates are compared in.
+_WINDOW_S, _LONG_S, _LONG_TRIALS = 2.0, 30.0, 5
+#: What is let go on has work that waited; and how long a world at rest is looked at.
+_TURN_S, _SETTLE_S, _REST_S = 0.3, 1.2, 20.0
 _PATH = "/api/products"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of ab. Units: requests per second, milliseconds, microseconds of CPU."""
+    """A window of the load, its round, and who was looking."""
 
     round: int
     what: str
-    complete: int
-    success: int
-    rate: float
-    p99_ms: float
-    cpu_us: int
-    host_us: int
+    window: Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +84,7 @@ class Cost:
 
     rest: tuple[AtRest, ...]
     trials: tuple[Trial, ...]
+    load: WrkReport
     rates: dict[str, Ratio]
     cpu: dict[str, Ratio]
     agreements: tuple[Agreement, ...]
@@ -131,10 +130,10 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
         screen = stack.enter_context(onlookers.browser(url))
         looking = {NOBODY: set[onlookers.Group](), WATCHED: {board}, SHOWN: {board, screen}}
 
-        def let(what: str) -> None:
+        def let(what: str, settle_s: float = _SETTLE_S) -> None:
             for group in (board, screen):
                 (group.resume if group in looking[what] else group.pause)()
-            time.sleep(_SETTLE_S)
+            time.sleep(settle_s)
 
         def at_rest(what: str) -> AtRest:
             let(what)
@@ -146,30 +145,29 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
                           (board.cpu_us() - before[1]) / elapsed_s,
                           (screen.cpu_us() - before[2]) / elapsed_s)  # fmt: skip
 
-        def trial(what: str, number: int) -> Trial:
-            let(what)
-            cpu, before = world.cpu_us(), host.snapshot()
-            said = load(round(rate * _TRIAL_S))
-            after = host.snapshot()
-            return Trial(number, what, said.complete, said.success, said.rate, said.p99_ms,
-                         spent_us(cpu, world.cpu_us()), after.busy_us - before.busy_us)  # fmt: skip
-
         rest = [at_rest(what) for what in looking]
-        for what in looking:
-            trial(what, -1)
         trials: list[Trial] = []
         order = schedule(tuple(looking), (), rounds=rounds, others_every=1, seed=seed)
-        for number, names in enumerate(order, start=1):
-            found = [trial(what, number) for what in names]
-            trials += found
-            progress(f"round {number}/{rounds}: " + "  ".join(
-                f"{one.what} {one.rate:,.0f}/s" for one in found))  # fmt: skip
+        turns = 3 * rounds * (_WINDOW_S + _TURN_S)
+        count = stack.enter_context(steady.counting(world))
+        with steady.loaded(endpoint.url(_PATH), connections=CONCURRENCY,
+                           most_s=round(2 * turns) + 60) as ended:  # fmt: skip
+            time.sleep(_SETTLE_S)
+            for number, names in enumerate(order, start=1):
+                found = []
+                for what in names:
+                    let(what, _TURN_S)
+                    found.append(Trial(number, what, steady.window(world, count, _WINDOW_S)))
+                trials += found
+                progress(f"round {number}/{rounds}: " + "  ".join(
+                    f"{one.what} {one.window.rate:,.0f}/s" for one in found))  # fmt: skip
+            sent = ended()
         board.resume()
         screen.pause()
         time.sleep(_SETTLE_S)
         agreements = [_agreement(reader, load, round(rate * _LONG_S)) for _ in range(_LONG_TRIALS)]
         screen.resume()
-    return summarise(rest, trials, agreements, seed=seed)
+    return summarise(rest, trials, sent, agreements, seed=seed)
 
 
 def _agreement(
@@ -190,43 +188,46 @@ def code(answer: Answer) -> int:
     """Give the exit code: 0 all holds, 1 something fails, 2 the samples leave it open."""
     found = answer.found
     assert isinstance(found, Cost)
-    verdicts = {found.holds(WATCHED), "holds" if found.agrees else "fails"}
+    whole = found.agrees and not found.load.non_2xx + found.load.lost
+    verdicts = {found.holds(WATCHED), "holds" if whole else "fails"}
     return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
 
 
 def summarise(
-    rest: Sequence[AtRest], trials: Sequence[Trial], agreements: Sequence[Agreement], *, seed: int
-) -> Cost:
-    """Turn trials into ratios; pure."""
+    rest: Sequence[AtRest], trials: Sequence[Trial], load: WrkReport,
+    agreements: Sequence[Agreement], *, seed: int,
+) -> Cost:  # fmt: skip
+    """Turn windows into ratios; pure."""
 
-    def of(what: str) -> list[Trial]:
-        return sorted((one for one in trials if one.what == what), key=lambda one: one.round)
+    def of(what: str) -> list[Window]:
+        mine = sorted((one for one in trials if one.what == what), key=lambda one: one.round)
+        return [one.window for one in mine]
+
+    def work(what: str) -> list[float]:
+        return [one.cpu_us / one.answered for one in of(what)]
 
     rates, cpu = {}, {}
     for what in (WATCHED, SHOWN):
         rates[what] = ratio([one.rate for one in of(NOBODY)], [one.rate for one in of(what)],
                             seed=seed)  # fmt: skip
-        cpu[what] = ratio([one.cpu_us / one.complete for one in of(what)],
-                          [one.cpu_us / one.complete for one in of(NOBODY)], seed=seed)  # fmt: skip
-    return Cost(tuple(rest), tuple(trials), rates, cpu, tuple(agreements), seed)
+        cpu[what] = ratio(work(what), work(NOBODY), seed=seed)
+    return Cost(tuple(rest), tuple(trials), load, rates, cpu, tuple(agreements), seed)
 
 
 def table(found: Cost) -> str:
     """Draw the result, at most 80 columns wide."""
-    lines = [
-        f"{'':<14}{'req/s':>8}{'(min–max)':>16}{'p99 ms':>8}{'ok':>8}{'CPU µs':>8}{'host µs':>9}"
-    ]
+    lines = [f"{'':<14}{'req/s':>8}{'(min–max)':>16}{'CPU µs':>8}{'host µs':>9}"]
     for what in (NOBODY, WATCHED, SHOWN):
-        own = [one for one in found.trials if one.what == what]
+        own = [one.window for one in found.trials if one.what == what]
         rates = spread([one.rate for one in own])
         span = f"({rates.minimum:.0f}–{rates.maximum:.0f})"
-        complete = sum(one.complete for one in own)
-        cpu = spread([one.cpu_us / one.complete for one in own]).median
-        work = spread([one.host_us / one.complete for one in own]).median
-        p99 = spread([one.p99_ms for one in own]).median
-        lines.append(f"{what:<14}{rates.median:>8.0f}{span:>16}{p99:>8.1f}"
-                     f"{sum(one.success for one in own) / complete:>8.2%}"
-                     f"{cpu:>8.0f}{work:>9.0f}")  # fmt: skip
+        cpu = spread([one.cpu_us / one.answered for one in own]).median
+        work = spread([one.host_us / one.answered for one in own]).median
+        lines.append(f"{what:<14}{rates.median:>8.0f}{span:>16}{cpu:>8.0f}{work:>9.0f}")
+    sent = found.load
+    failed = sent.non_2xx + sent.lost
+    lines.append(f"wrk, {CONCURRENCY} connections: {sent.success:,} answers in"
+                 f" {sent.seconds:.0f} s, {failed} failed; p99 {sent.p99_ms:.1f} ms.")  # fmt: skip
     for what in (WATCHED, SHOWN):
         lines.append(textwrap.fill(_sentence(found, what), 80))
     for still in found.rest:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from bench import dashboard
 from bench.dashboard import NOBODY, SHOWN, WATCHED, Agreement, AtRest, Cost, Trial
 from bench.questions import Answer
+from bench.steady import Window
+from bench.wrk import WrkReport
 from tests.pure.bench_fakes import PLAN
 
 NEAR = Agreement(4_000.0, 4_120.0, 40_000, 40_000)
+SENT = WrkReport(36_000, 0, 0, 9.0, 36_000_000, 4.0, 20.0)
 
 
-def measured(watched: float, shown: float, *agreements: Agreement, rounds: int = 12) -> Cost:
+def measured(
+    watched: float, shown: float, *agreements: Agreement, rounds: int = 12, load: WrkReport = SENT
+) -> Cost:
     chance = random.Random(1)
     trials = []
     for number in range(rounds):
         drift = chance.uniform(0.8, 1.2)  # a round is quick or slow as a whole
         for what, part in ((NOBODY, 1.0), (WATCHED, watched), (SHOWN, shown)):
             rate = 4_000 * drift * part * chance.uniform(0.999, 1.001)
-            trials.append(Trial(number, what, 1_000, 1_000, rate, 20.0, 400_000, 900_000))
+            trials.append(Trial(number, what, Window(1_000 / rate, 1_000, 400_000, 900_000)))
     rest = [AtRest(NOBODY, 9_900.0, 0.0, 0.0), AtRest(WATCHED, 15_000.0, 5_000.0, 0.0)]
-    return dashboard.summarise(rest, trials, agreements or (NEAR,), seed=1)
+    return dashboard.summarise(rest, trials, load, agreements or (NEAR,), seed=1)
 
 
 @pytest.mark.parametrize(("watched", "verdict", "code"), [(0.995, "holds", 0), (0.90, "fails", 1)])
@@ -54,3 +60,9 @@ def test_a_rate_too_far_off_or_a_request_not_counted_fails(wrong: Agreement):
     found = measured(0.995, 0.9, NEAR, wrong)
     assert not found.agrees
     assert dashboard.code(Answer("dashboard-net", PLAN, found, "")) == 1
+
+
+def test_a_request_that_failed_under_the_load_fails_the_whole():
+    lost = measured(0.995, 0.9, load=replace(SENT, lost=1))
+    assert dashboard.code(Answer("dashboard-net", PLAN, lost, "")) == 1
+    assert ", 1 failed; p99" in dashboard.table(lost)
