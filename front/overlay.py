@@ -24,7 +24,6 @@ from front.answering import (
     task,
 )  # fmt: skip
 from twinstack import stack, tables
-from twinstack.errors import TwinstackError
 from twinstack.overlay import record
 from twinstack.overlay import world as overlays
 
@@ -57,13 +56,14 @@ def overlay_up(
 ) -> None:  # fmt: skip
     """Bring simulated hosts up, join them by VXLAN, and start each service where it is placed."""
     bounds.timeout(timeout)
-    if ssh:
-        if services:
-            raise TwinstackError("--ssh", "starts no services", "networks alone go over ssh",
-                                 "add --no-services")  # fmt: skip
-        overlay_ssh.up(ssh, shape, policy, _names(without) or frozenset(), json)
-        return
     root("overlay.up")
+    if ssh:
+        there = stack.from_environment().remote(
+            overlay_ssh.options(ssh), shape, lost=_names(without), limited=limits,
+            bare=not services, policy=policy,
+        )  # fmt: skip
+        overlay_ssh.up(there, timeout, json)
+        return
     world = stack.from_environment().overlay(
         _count(hosts), shape, lost=_names(without), limited=limits, bare=not services,
         policy=policy,
@@ -83,11 +83,14 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
     show_removed(removed, json)
 
 
-@task(help=JSON)
+@task(optional=["ssh"], help={**overlay_ssh.SSH, **JSON})
 @checking
-def overlay_status(_: Context, json: bool = False) -> None:
+def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Show how each service does and where, and what is not as planned; exits 1 when any is not."""
     root("overlay.status")
+    if ssh:
+        overlay_ssh.status(ssh, json)
+        return
     here = stack.from_environment()
     world = here.overlay()
     states = world.status()
@@ -127,10 +130,13 @@ def overlay_plan(
     policy: bool = True, without: str | None = None, ssh: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Show what overlay.up would do, on the underlay and on each host; changes nothing."""
-    if ssh:
-        overlay_ssh.plan(ssh, shape, policy, _names(without) or frozenset(), json)
-        return
     root("overlay.plan")
+    if ssh:
+        there = stack.from_environment().remote(
+            overlay_ssh.options(ssh), shape, lost=_names(without), bare=not services, policy=policy
+        )
+        overlay_ssh.plan(there, json)
+        return
     world = stack.from_environment().overlay(
         _count(hosts), shape, lost=_names(without), bare=not services, policy=policy
     )
@@ -186,6 +192,18 @@ def overlay_exec(_: Context, host: str) -> None:
     end(stack.from_environment().overlay().exec(host, words))
 
 
+@task(positional=["service"], optional=["ssh"],
+      help={"service": "whose log", "lines": "how many lines", **overlay_ssh.SSH})  # fmt: skip
+@guarded
+def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:
+    """Show the end of a service's log, from the host that it is on."""
+    bounds.lines(lines)
+    root("overlay.logs")
+    here = stack.from_environment()
+    world = here.remote(overlay_ssh.options(ssh)) if ssh else here.overlay()
+    print(world.logs(service, lines=lines), end="")
+
+
 #: The collection `overlay`, by the word after its dot.
 TASKS = {
     "up": overlay_up,
@@ -193,6 +211,7 @@ TASKS = {
     "status": overlay_status,
     "plan": overlay_plan,
     "exec": overlay_exec,
+    "logs": overlay_logs,
     "verify": overlay_verify,
     "watch": overlay_watch,
 }

@@ -17,7 +17,7 @@ CHAIN_MAX = 28
 INSTANCE_MAX = 15
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]|[a-z]")
 #: Directories beside those of the instances.
-_TAKEN = frozenset({"roots", "software", "docker"})
+_TAKEN = frozenset({"roots", "software", "docker", "agent"})
 _SERVICE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 

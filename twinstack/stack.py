@@ -22,17 +22,19 @@ from twinstack.names import check_instance
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.provision import accounts, find, provide
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.overlay import record
+from twinstack.overlay import record, remote
 from twinstack.overlay import world as overlays
-from twinstack.overlay.remote import Machine, machine
+from twinstack.overlay.channel import Machine, machine
+from twinstack.overlay.record import Record
+from twinstack.overlay.remote import Remote
 from twinstack.overlay.spread import spread
 from twinstack.overlay.world import Overlay
 from twinstack.plan import Plan, resolve
 from twinstack.sites import OVERLAY_MTU
 from twinstack.software.clean import remove_software
-from twinstack.software.roots import Roots, ensure_roots, recipe_for
+from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import secret_path
-from twinstack.software.wheels import Software, ensure_software
+from twinstack.software.wheels import Software, ensure_software, find_software
 from twinstack.state import Places, read_journal
 from twinstack.swarm.teardown import down as down_swarm
 from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
@@ -110,12 +112,7 @@ class Stack:
         Raises: TopologyError; TwinstackError for hosts that cannot be had.
         """
         topology, was = self.topology(), record.read(self.instance)
-        plan = self.plan(
-            shape or (was.shape if was else None),
-            limited=(was.limited if was else True) if limited is None else limited,
-            policy=(was.policy if was else True) if policy is None else policy,
-        )
-        gone = frozenset(was.lost if was else ()) if lost is None else lost
+        plan, gone = self._asked(was, shape, lost, limited, policy)
         return Overlay(
             plan,
             spread(plan, topology.hosts, _either(count, was.hosts if was else None), gone),
@@ -140,19 +137,48 @@ class Stack:
             )  # fmt: skip
         return tuple(machine(host, options) for host in hosts_of(spec))
 
-    def order(
-        self, action: str, *, shape: str | None = None, policy: bool = True,
-        lost: frozenset[str] = frozenset(),
-    ) -> dict[str, object]:  # fmt: skip
-        """Write what a machine is asked, whole: it has no topology of its own."""
-        return {
-            "action": action,
-            "topology": self.topology_file.read_text(encoding="utf-8"),
-            "instance": self.instance,
-            "shape": shape or DEFAULT_SHAPE,
-            "policy": policy,
-            "lost": sorted(lost),
-        }
+    def remote(
+        self,
+        options: Sequence[str] = (),
+        shape: str | None = None,
+        *,
+        lost: frozenset[str] | None = None,
+        limited: bool | None = None,
+        bare: bool | None = None,
+        policy: bool | None = None,
+    ) -> Remote:
+        """Give the stack on the machines that ssh reaches; what is not said is as it runs now.
+
+        Raises: TopologyError; Missing; TwinstackError for machines that cannot be had.
+        """
+        machines, was = self.machines(options), remote.recorded(self.instance)
+        plan, gone = self._asked(was, shape, lost, limited, policy)
+        return Remote(
+            plan,
+            spread(plan, self.topology().hosts, None, gone),
+            self.topology_file.read_text(encoding="utf-8"),
+            machines,
+            self.software,
+            self._found_software,
+            bare=(was.bare if was else False) if bare is None else bare,
+        )
+
+    def _asked(
+        self, was: Record | None, shape: str | None, lost: frozenset[str] | None,
+        limited: bool | None, policy: bool | None,
+    ) -> tuple[Plan, frozenset[str]]:  # fmt: skip
+        """Resolve the plan of several hosts, and who is lost; unsaid, as it was last asked."""
+        plan = self.plan(
+            shape or (was.shape if was else None),
+            limited=(was.limited if was else True) if limited is None else limited,
+            policy=(was.policy if was else True) if policy is None else policy,
+        )
+        return plan, frozenset(was.lost if was else ()) if lost is None else lost
+
+    def _found_software(self) -> tuple[Roots, Software] | None:
+        roots = find_roots(recipe_for(accounts(self.plan())))
+        software = find_software(self.repository)
+        return None if roots is None or software is None else (roots, software)
 
     def docker(
         self, shape: str | None = None, *, limited: bool = True, policy: bool | None = None,
@@ -210,6 +236,9 @@ class Stack:
         Needs no topology. Software that other instances use stays.
         Raises: Locked; SeveralFailed after everything else was removed.
         """
+        if remote.recorded(self.instance) is not None:
+            progress('machines keep the stack, and this one their passwords, until '
+                     '"invoke overlay.down --ssh"')  # fmt: skip
         removed: list[str] = []
         failures: list[Exception] = []
         for clean in (overlays.down, down_swarm, namespaces.clean, clean_docker):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 import yaml
@@ -22,6 +27,7 @@ MACHINES = {"left": "10.88.0.11", "right": "10.88.0.12"}
 PACKAGES = ("openssh-server", "libwrap0")
 
 SSHD = """
+mount -t tmpfs -o mode=755 tmpfs /var/lib/twinstack  # this machine's own
 mkdir -p /run/sshd /run/etc
 cp -p /etc/passwd /etc/shadow /run/etc/
 echo 'sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin' >> /run/etc/passwd
@@ -32,12 +38,19 @@ export LD_LIBRARY_PATH=$1/usr/lib/x86_64-linux-gnu:$1/lib/x86_64-linux-gnu
 exec "$1/usr/sbin/sshd" -D -e -f /dev/null -h "$2/host" -o UsePAM=no -o StrictModes=no \
     -o PermitRootLogin=prohibit-password -o AuthorizedKeysFile="$2/user.pub" -o PidFile=none
 """
-LOOK = (
-    "ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//' | sort; ip route | sort;"
-    " iptables-save | grep -v '^#' | sed 's/\\[.*\\]//';"
-    " find /run -not -path '/run/etc*' -not -path '/run/mount*' | sort;"
-    " sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.rp_filter"
-)
+#: Everything of a machine that we could change; what sshd is does not belong to it.
+LOOK = """
+ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//' | sort; ip route | sort
+ip netns list
+iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'
+find /run /var/lib/twinstack -not -path '/run/etc*' -not -path '/run/mount*' | sort
+sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.rp_filter
+find /sys/fs/cgroup -path '*twinstack/INSTANCE*' -type d | sort
+ss -Hltnu | awk '{print $1, $5}' | sort
+cut -d' ' -f4-5 /proc/self/mountinfo | sort
+readlink /proc/self/ns/net
+"""
+REPLICAS = {"product-service", "product-service-2", "product-service-3"}
 
 
 @dataclass(frozen=True)
@@ -56,11 +69,26 @@ class Machines:
         own = [f"TWINSTACK_INSTANCE={self.instance}", f"TWINSTACK_TOPOLOGY={self.topology}"]
         return self.host.run("env", *own, INVOKE, *words, check=check)
 
+    def look(self) -> list[str]:
+        script = LOOK.replace("INSTANCE", self.instance)
+        looks = [self.on(number, "sh", "-c", script).stdout for number in (1, 2)]
+        return [look + processes(look.split()[-1]) for look in looks]
+
     def on(self, number: int, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         pins = f"/run/twinstack/{self.host.instance}-hosts/mounts/host-{number}"
         net = f"/run/netns/host-{number}"
         return self.host.run("nsenter", f"--net={net}", f"--mount={pins}", "--", *words,
                              check=check)  # fmt: skip
+
+
+def processes(network: str) -> str:
+    """List what runs in a machine's network beside sshd."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.readlink(one / "ns/net") == network:
+                found.append((one / "cmdline").read_bytes().decode(errors="replace"))
+    return "\n".join(sorted(one for one in found if "sshd" not in one))
 
 
 def unpacked(into: Path) -> Path:
@@ -107,35 +135,165 @@ def machines(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 one.wait()
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The stack as it was brought up: what the machines were like before, and what was told."""
+
+    before: list[str]
+    told: str
+    took_s: float
+    exposed: list[str]
+
+
+@pytest.fixture(scope="module")
+def whole(machines: Machines) -> Whole:
+    before = machines.look()
+    watched, seen = Event(), set[bytes]()
+
+    def watch() -> None:
+        while not watched.wait(0.2):
+            seen.update(words_of_all())
+
+    watching = Thread(target=watch)
+    watching.start()
+    start = time.monotonic()
+    try:
+        done = machines.invoke("overlay.up", machines.ssh)
+    finally:
+        watched.set()
+        watching.join()
+    took_s = time.monotonic() - start
+    assert len(passwords(machines)) == 2
+    shown = [word.decode(errors="replace") for word in {*seen, *words_of_all()}]
+    exposed = [one for one in shown for secret in passwords(machines) if secret in one]
+    return Whole(before, done.stderr, took_s, exposed)
+
+
+def services(machines: Machines) -> list[dict[str, Any]]:
+    told = json.loads(machines.invoke("overlay.status", machines.ssh, "--json").stdout)
+    assert [one for one in told["machines"] if one["changes"] or one["unbuilt"]] == []
+    return list(told["services"])
+
+
+def words_of_all() -> set[bytes]:
+    """Give the words and environments of all processes: machines' ones are this kernel's."""
+    found = set()
+    for one in Path("/proc").glob("[0-9]*"):
+        for file in ("cmdline", "environ"):
+            with suppress(OSError):
+                found.add((one / file).read_bytes())
+    return found
+
+
+def passwords(machines: Machines) -> list[str]:
+    vault = f"/var/lib/twinstack/{machines.instance}-ssh/net/secrets/.vault"
+    script = f'for one in {vault}/*; do cat "$one"; echo; done'
+    return machines.host.run("sh", "-c", script).stdout.split()
+
+
 def test_the_same_plan_is_brought_about_by_ssh_and_leaves_nothing(machines: Machines):
-    before = [machines.on(number, "sh", "-c", LOOK).stdout for number in (1, 2)]
+    before = machines.look()
     words = ("--shape", "tiered", "--no-services", "--no-policy", machines.ssh)
     done = machines.invoke("overlay.up", *words)
     assert "left: 5 namespaces, joined" in done.stdout
     told = json.loads(machines.invoke("overlay.plan", *words, "--json").stdout)
-    assert {host: one["changes"] for host, one in told["machines"].items()} == {
-        "left": [],
-        "right": [],
-    }
+    assert {one["name"]: one["changes"] for one in told["machines"]} == {"left": [], "right": []}
     # nginx-lb is on the one machine, api-gateway on the other.
     inside = ("nsenter", "--net=/run/netns/nginx-lb", "--", "ping", "-M", "do", "-c", "1", "-W")
     machines.on(1, *inside, "3", "-s", "1422", "172.20.0.20")
     larger = machines.on(1, *inside, "0.1", "-s", "1423", "172.20.0.20", check=False)
     assert "message too long" in larger.stderr
     machines.invoke("overlay.down", machines.ssh)
-    after = [machines.on(number, "sh", "-c", LOOK).stdout for number in (1, 2)]
-    assert after == before
+    assert machines.look() == before
 
 
 def test_a_machine_that_cannot_be_reached_is_one_clear_line(machines: Machines):
+    before = machines.look()
     dead = machines.ssh.replace("/user", "/host")  # a key that opens nothing
-    done = machines.invoke("overlay.up", "--no-services", dead, check=False)
+    done = machines.invoke("overlay.up", dead, check=False)
     assert done.returncode == 1
     assert "host left: cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
+    assert machines.look() == before
 
 
-def test_services_are_not_started_by_ssh_and_it_says_so(machines: Machines):
-    done = machines.invoke("overlay.up", machines.ssh, check=False)
+def test_services_are_started_by_ssh_and_answer_across_machines(
+    machines: Machines, whole: Whole, tell: Callable[[str], None]
+):
+    edge = "http://10.0.0.10"
+    for number in (1, 2):
+        got = machines.on(number, "curl", "-sS", "--max-time", "10", f"{edge}/health").stdout
+        assert json.loads(got)["status"] == "ok"
+    got = machines.on(2, "curl", "-sS", "--max-time", "10", f"{edge}/api/products").stdout
+    assert json.loads(got)["products"]
+    told = services(machines)
+    assert {one["state"] for one in told} == {"healthy"}
+    where = {one["name"]: one["where"].split(":")[0] for one in told}
+    assert {where[name] for name in REPLICAS} == set(MACHINES)
+    for address in MACHINES.values():  # each machine is a door
+        url = f"http://{address}:8080/api/products?page=[1-12]"
+        headers = machines.host.fetch(url, "-D", "-", "-o", "/dev/null").lower().splitlines()
+        served = {one.split(": ")[1].strip() for one in headers if one.startswith("x-served-by")}
+        assert served == REPLICAS
+    sent = [line for line in whole.told.splitlines() if "MB went there" in line]
+    assert len(sent) == len(MACHINES)
+    tell(f"overlay.up --ssh: {whole.took_s:.1f} s; " + "; ".join(sent))
+
+
+def test_a_machine_is_brought_what_its_replicas_need_and_no_more(machines: Machines, whole: Whole):
+    pieces = [machines.on(number, "ls", "/var/lib/twinstack/agent").stdout for number in (1, 2)]
+    kinds = [{one.rpartition("-")[0] for one in told.split()} for told in pieces]
+    common = {"code", "python", "supervisor", "services-site"}
+    assert kinds == [common | {"nginx", "postgres"}, common | {"redis"}]
+    homes = f"/var/lib/twinstack/{machines.instance}-left/net/secrets"
+    assert machines.on(1, "ls", "-A", homes).stdout.split() == ["postgres-db", "product-service"]
+    words = ("-c", "cat /var/lib/twinstack/*-right/net/secrets/redis-cache/*")
+    acl = machines.on(2, "sh", *words).stdout
+    assert acl.startswith("user default on #")
+
+
+def test_no_process_list_and_no_environment_shows_a_secret(whole: Whole):
+    assert whole.exposed == []
+
+
+def test_status_by_ssh_names_the_machine_of_what_differs_and_up_repairs_that_alone(
+    machines: Machines, whole: Whole
+):
+    was = services(machines)
+    machines.on(2, "ip", "link", "set", "br-app", "down")
+    done = machines.invoke("overlay.status", machines.ssh, check=False)
     assert done.returncode == 1
-    assert "networks alone go over ssh" in done.stderr
+    assert "! right: bridge br-app is down" in done.stdout
+    machines.invoke("overlay.up", machines.ssh)
+    again = machines.invoke("overlay.up", machines.ssh)
+    assert "bringing" not in again.stderr  # nothing is sent twice
+    assert "steps to do" not in again.stderr
+    assert services(machines) == was  # each keeps its process
+    log = machines.invoke("overlay.logs", "redis-cache", "--lines", "3", machines.ssh).stdout
+    assert "Ready to accept connections" in log
+
+
+def test_when_a_machine_fails_the_others_stop_waiting_and_it_is_named(
+    machines: Machines, whole: Whole
+):
+    group = f"/sys/fs/cgroup/*/twinstack/{machines.instance}-left/nginx-lb/cgroup.procs"
+    signal = f'for one in $(cat {group} | sort -u); do kill -"$1" "$one"; done'
+    machines.on(1, "sh", "-c", signal, "sh", "STOP")  # left has something to wait for
+    machines.on(2, "ip", "link", "set", "br-app", "alias", "somebody's")
+    start = time.monotonic()
+    done = machines.invoke("overlay.up", machines.ssh, check=False)
+    machines.on(1, "sh", "-c", signal, "sh", "CONT")
+    machines.on(2, "ip", "link", "set", "br-app", "alias", f"twinstack:{machines.instance}-right")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("right: bridge br-app: is not ours")
+    assert "host left: was stopped: another machine failed" in done.stderr
+    assert time.monotonic() - start < 30
+
+
+def test_down_by_ssh_leaves_each_machine_as_it_was(machines: Machines, whole: Whole):
+    machines.invoke("overlay.down", machines.ssh)
+    assert machines.look() == whole.before
+    own = f"/var/lib/twinstack/{machines.instance}-ssh"
+    assert machines.host.run("test", "-e", own, check=False).returncode == 1
+    told = machines.invoke("overlay.status", machines.ssh, check=False)
+    assert (told.returncode, told.stdout.split(";")[0]) == (1, "Nothing is up there")

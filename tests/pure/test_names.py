@@ -74,7 +74,7 @@ def test_an_instance_that_cannot_stand_in_a_mark_is_refused(name: str):
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["roots", "software", "docker"])
+@pytest.mark.parametrize("name", ["roots", "software", "docker", "agent"])
 def test_an_instance_never_shares_a_directory_with_what_is_shared(name: str):
     with pytest.raises(TwinstackError):
         names.check_instance(name)

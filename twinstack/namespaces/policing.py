@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twinstack import bridge_filter, shell, tracking
 from twinstack.errors import Missing
 from twinstack.namespaces import dumps, kernel, links, observe, rules
 from twinstack.netlink import Netlink
 from twinstack.plan import Plan
 from twinstack.policy.model import HOST
-from twinstack.policy.verify import Ground
+
+if TYPE_CHECKING:
+    from twinstack.policy.verify import Ground
 
 
 def ground(plan: Plan) -> Ground:
     """Look at what enforces the plan's flows. Raises: Missing when the world is not up."""
+    # Here, since it loads what sends and receives packets, a third of a second's worth.
+    from twinstack.policy.verify import Ground
+
     absent = [one.name for one in plan.here if not kernel.is_pinned(one.name)]
     if absent:
         raise Missing(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.overlay.spread import underlay_instance
 from twinstack.state import Places
+
+_NAME = "overlay.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,12 @@ class Record:
 
 def read(instance: str) -> Record | None:
     """Read what was recorded; None when no overlay is up. Raises: CannotTell."""
-    path = Places(underlay_instance(instance)).run / "overlay.json"
+    return read_from(Places(underlay_instance(instance)).run)
+
+
+def read_from(directory: Path) -> Record | None:
+    """Read what was recorded in a directory. Raises: CannotTell."""
+    path = directory / _NAME
     try:
         told = json.loads(path.read_text())
         return Record(**{**told, "lost": tuple(told["lost"])})
@@ -37,8 +45,12 @@ def read(instance: str) -> Record | None:
 
 def write(instance: str, record: Record) -> None:
     """Record, whole or not at all."""
-    run = Places(underlay_instance(instance)).run
-    run.mkdir(parents=True, exist_ok=True)
-    fresh = run / "overlay.new"
+    write_to(Places(underlay_instance(instance)).run, record)
+
+
+def write_to(directory: Path, record: Record) -> None:
+    """Record in a directory, whole or not at all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    fresh = directory / "overlay.new"
     fresh.write_text(json.dumps(asdict(record), sort_keys=True))
-    fresh.replace(run / "overlay.json")
+    fresh.replace(directory / _NAME)

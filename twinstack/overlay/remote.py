@@ -1,181 +1,243 @@
-"""Machines reached by ssh: the same steps, done by the same code, over there.
+"""The stack on machines reached by ssh: the same steps, done by the same code, over there.
 
-A machine needs Python (of this one's minor version), iproute2 and iptables. The code goes along
-with the packages that it imports, into a directory named by their digest, once. Its share of the
-plan is then brought about as on a simulated host. Networks only: services are not started.
-Source: ssh(1).
+Each machine is handed the topology and does its own share of the plan, as a simulated host does
+(`agent`). What it needs is brought first, once (`pieces`, `shipping`): the code, and the software
+of its own replicas. Passwords are made and kept here; a machine is told those of its own replicas.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import io
-import json
-import subprocess
-import sys
-import tarfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
-from twinstack.hosts import Host
-from twinstack.world import Progress
+from twinstack.namespaces import seccomp, teardown
+from twinstack.namespaces import world as namespaces
+from twinstack.overlay import asking, hosts, record
+from twinstack.overlay.asking import Asked
+from twinstack.overlay.channel import Machine
+from twinstack.overlay.pieces import Carried, carried, code
+from twinstack.overlay.record import Record
+from twinstack.overlay.shipping import Parcels, bring, forget, survey
+from twinstack.overlay.spread import Spread, host_instance, machines_instance
+from twinstack.plan import Plan, Replica
+from twinstack.software.roots import Roots
+from twinstack.software.secrets import ensure_secrets, secrets_of
+from twinstack.software.wheels import Software as Installed
+from twinstack.state import Places, locked, remove_run
+from twinstack.world import Progress, ServiceState
 
-AGENTS = "/var/lib/twinstack/agent"
-_REPOSITORY = Path(__file__).resolve().parents[2]
-#: What the agent imports that is not Python's own.
-_PACKAGES = ("_yaml", "annotated_types", "jinja2", "markupsafe", "pydantic", "pydantic_core",
-             "pyroute2", "typing_extensions", "typing_inspection", "yaml")  # fmt: skip
-_PATIENCE_S = 10
-_BOUND_S = 300.0
+Provided = tuple[Roots, Installed]
+_LOCK = "overlay"
+_READING_S = 120.0
+#: What steps take, beside the time until services are healthy.
+_STEPS_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """One machine, and the words that run a command on it (the command follows as one word)."""
+class Share:
+    """What a machine differs in, by its own account; `unreached` says why it gave none."""
 
-    host: Host
-    words: tuple[str, ...]
-
-
-def machine(host: Host, options: Sequence[str] = (), user: str = "root") -> Machine:
-    """Say how a host is reached: never by a password, and not for ever."""
-    own = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={_PATIENCE_S}")
-    return Machine(host, ("ssh", *own, *options, f"{user}@{host.address}"))
+    host: str
+    planned: int = 0
+    changes: tuple[tuple[str, ...], ...] = ()
+    unbuilt: tuple[str, ...] = ()
+    unreached: str = ""
 
 
-def ask(one: Machine, order: Mapping[str, Any], progress: Progress) -> Any:
-    """Have an order obeyed on a machine; the agent is brought there first if it is not.
+class Remote:
+    """One plan on several machines.
 
-    Raises: StepFailed when the machine cannot be reached, TwinstackError as the agent tells.
+    `topology` is its text, which every machine resolves anew. `provide` gives the software, built
+    where it is not; `find` gives it if it is there. `bare`: networks alone.
     """
-    digest, packed = _bundle()
-    place = f"{AGENTS}/{digest}"
-    if _run(one, f"test -d {place}", check=False).returncode != 0:
-        progress(f"{one.host.name}: bringing the agent there ({len(packed) // 1024} KiB)")
-        # Whole or not at all: unpacked aside, then renamed.
-        script = (
-            f"mkdir -p {AGENTS} && fresh=$(mktemp -d {AGENTS}/.new-XXXXXX) && chmod 755 $fresh"
-            f" && tar -xzf - -C $fresh && {{ mv -T $fresh {place} 2>/dev/null || rm -rf $fresh; }}"
-        )
-        _run(one, script, packed)
-    command = f"cd / && env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={place}"
-    told = _run(
-        one, f"{command} python3 -m twinstack.overlay.agent",
-        json.dumps({**order, "host": one.host.name}).encode(), progress,
-    )  # fmt: skip
+
+    def __init__(
+        self, plan: Plan, spread: Spread, topology: str, machines: Sequence[Machine],
+        provide: Callable[[Progress], Provided], find: Callable[[], Provided | None], *,
+        bare: bool = False,
+    ) -> None:  # fmt: skip
+        self.plan = plan
+        self.spread = spread
+        self.bare = bare
+        self.machines = tuple(one for one in machines if one.name not in spread.lost)
+        self._topology = topology
+        self._provide, self._find = provide, find
+        self._places = Places(machines_instance(plan.instance))
+
+    def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+        """Bring the plan about on every machine, and wait until every service is healthy.
+
+        Nothing is begun unless all can be reached. When one fails, the others stop waiting, and a
+        machine that had nothing of ours undoes its share. Raises: StepFailed, NotHealthy,
+        SeveralFailed, each named by its machine; Locked.
+        """
+        namespaces.require_root("overlay.up")
+        with locked(self._places, _LOCK):
+            there = asking.all_of(self.machines, survey)
+            provided = None if self.bare else self._provide(progress)
+            if not self.bare:
+                ensure_secrets(self._secrets, self.plan)
+            self._record()
+            shares = {one.name: self._carried(one, provided) for one in self.machines}
+            self._bring(there, shares, progress)
+            orders = {
+                one.name: self._order("up", one, shares[one.name], secrets=True,
+                                      timeout_s=timeout_s)
+                for one in self.machines
+            }  # fmt: skip
+            found = asking.ask_all(self.machines, orders, progress, timeout_s + _STEPS_S)
+        return self._told(found)
+
+    def status(self) -> tuple[tuple[ServiceState, ...], tuple[Share, ...]]:
+        """Ask each machine how its services do, and in what it differs; go on past errors."""
+        told = self._ask("status", lambda _line: None)
+        found = {name: one.done["services"] for name, one in told.items() if one.done}
+        return self._told(found), tuple(map(_share, told.values()))
+
+    def preview(self, progress: Progress) -> tuple[Share, ...]:
+        """Tell what `up` would do on each machine; leaves no code behind where none was."""
+        told = self._ask("plan", progress)
+        asking.raise_any([one.failure for one in told.values()])
+        return tuple(map(_share, told.values()))
+
+    def logs(self, replica: str, *, lines: int) -> str:
+        """Give the end of a replica's log. Raises: TwinstackError for a name that is none."""
+        name = self.plan.replica(replica).name
+        there = [one for one in self.machines if one.name == self.spread.where[name]]
+        told = self._ask("logs", lambda _line: None, there, replica=name, lines=lines)
+        asking.raise_any([answer.failure for answer in told.values()])
+        return str(told[there[0].name].done)
+
+    def _ask(
+        self, action: str, progress: Progress, machines: Sequence[Machine] | None = None,
+        **words: Any,
+    ) -> dict[str, Asked]:  # fmt: skip
+        provided = None if self.bare else self._find()
+
+        def work(one: Machine) -> Any:
+            order = self._order(action, one, self._carried(one, provided), **words)
+            return _asked(one, order, progress, _READING_S)
+
+        code()  # once, before the threads
+        return asking.each(machines or self.machines, work)
+
+    @property
+    def _secrets(self) -> Path:
+        return self._places.lib / "secrets"
+
+    def _record(self) -> None:
+        plan, lost = self.plan, tuple(sorted(self.spread.lost))
+        asked = Record(plan.shape, len(self.spread.hosts), lost, plan.policy, plan.limited,
+                       self.bare)  # fmt: skip
+        record.write_to(self._places.lib, asked)
+
+    def _here(self, one: Machine) -> list[Replica]:
+        return [it for it in self.plan.replicas if self.spread.where[it.name] == one.name]
+
+    def _carried(self, one: Machine, provided: Provided | None) -> Carried | None:
+        if provided is None:
+            return None
+        return carried({replica.role for replica in self._here(one)}, *provided)
+
+    def _bring(
+        self, there: Mapping[str, frozenset[str]], shares: Mapping[str, Carried | None],
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        with Parcels() as parcels:
+
+            def work(one: Machine) -> int:
+                share = shares[one.name]
+                pieces = [code(), *(share.all if share else ())]
+                told = hosts.prefixed(progress, one.name)
+                return bring(one, pieces, there[one.name], parcels, told)
+
+            asking.all_of(self.machines, work)
+
+    def _order(
+        self, action: str, one: Machine, share: Carried | None, *, secrets: bool = False,
+        **words: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Write what a machine is asked, whole: it has no topology of its own."""
+        return {
+            "action": action,
+            "host": one.name,
+            "topology": self._topology,
+            "instance": self.plan.instance,
+            "shape": self.plan.shape,
+            "policy": self.plan.policy,
+            "limited": self.plan.limited,
+            "lost": sorted(self.spread.lost),
+            "bare": self.bare,
+            "software": share.names if share else None,
+            "seccomp": asdict(seccomp.compiled()) if share else None,
+            "secrets": secrets_of(self._secrets, self._here(one)) if secrets and share else {},
+            **words,
+        }
+
+    def _told(self, found: Mapping[str, list[dict[str, Any]]]) -> tuple[ServiceState, ...]:
+        there = {
+            told["name"]: replace(ServiceState(**told), where=f"{host}: {told['where']}")
+            for host, states in found.items()
+            for told in states
+        }
+        return tuple(
+            there.get(one.name)
+            or ServiceState(one.name, one.service, f"{self.spread.where[one.name]}: none",
+                            str(one.address), one.port, "absent", "its machine did not tell")
+            for one in self.plan.replicas
+        )  # fmt: skip
+
+
+def _asked(one: Machine, order: Mapping[str, Any], progress: Progress, bound_s: float) -> Any:
+    """Ask a machine, and bring the code there for as long as that takes where it has none."""
     try:
-        answer = json.loads(told.stdout.decode().splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        said = told.stderr.decode(errors="replace").strip()[-500:]
-        raise StepFailed(f"host {one.host.name}", "does not answer", said or str(error)) from error
-    if "error" in answer:
-        obj, *rest = answer["error"]
-        raise TwinstackError(f"{one.host.name}: {obj}", *rest)
-    return answer["done"]
+        return asking.ask(one, order, progress, threading.Event(), bound_s)
+    except asking.NoAgent:
+        there = survey(one)
+    with Parcels() as parcels:
+        bring(one, [code()], there, parcels, hosts.prefixed(progress, one.name))
+    try:
+        return asking.ask(one, order, progress, threading.Event(), bound_s)
+    finally:
+        if not there:  # who reads leaves nothing
+            forget(one, host_instance(order["instance"], one.name))
 
 
-def ask_each(
-    machines: Sequence[Machine], order: Mapping[str, Any], progress: Progress
-) -> dict[str, Any]:
-    """Have an order obeyed on every machine at once; go on past errors.
+def _share(told: Asked) -> Share:
+    if told.failure:
+        return Share(told.host, unreached=str(told.failure))
+    found = told.done
+    return Share(told.host, found["planned"], tuple(map(tuple, found["changes"])),
+                 tuple(found["unbuilt"]))  # fmt: skip
 
-    Raises: the one error there was, or SeveralFailed.
+
+def recorded(instance: str) -> Record | None:
+    """Read what was last asked of an instance's machines; None when nothing is up there."""
+    return record.read_from(Places(machines_instance(instance)).lib)
+
+
+def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict[str, list[str]]:
+    """Remove everything of ours from every machine: data, software and code too.
+
+    What is remembered here goes when all are done. Raises: the one error there was, or
+    SeveralFailed, after all the others were cleared; Locked.
     """
-    failures: list[Exception] = []
-    found: dict[str, Any] = {}
+    namespaces.require_root("overlay.down")
+    places = Places(machines_instance(instance))
 
-    def one_of(one: Machine) -> None:
-        try:
-            found[one.host.name] = ask(one, order, progress)
-        except TwinstackError as error:
-            failures.append(error)
+    def work(one: Machine) -> list[str]:
+        order = {"action": "down", "instance": instance, "host": one.name}
+        removed: list[str] = _asked(one, order, progress, _STEPS_S)
+        forget(one, host_instance(instance, one.name))
+        return removed
 
-    _bundle()  # once, before the threads
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(one_of, machines))
-    if failures:
-        raise failures[0] if len(failures) == 1 else SeveralFailed("machines", failures)
+    with locked(places, _LOCK):
+        code()  # once, before the threads
+        found = asking.all_of(machines, work)
+        for _ in teardown.remove_data(places.instance):
+            pass
+        remove_run(places, _LOCK)
     return found
-
-
-def forget(one: Machine) -> None:
-    """Remove every agent that was brought to a machine. Raises: StepFailed."""
-    _run(one, f"rm -rf {AGENTS}; rmdir /var/lib/twinstack 2>/dev/null || true")
-
-
-def _run(
-    one: Machine, command: str, data: bytes = b"", progress: Progress | None = None, *,
-    check: bool = True,
-) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
-    try:
-        done = subprocess.run(
-            [*one.words, command], input=data, capture_output=True, timeout=_BOUND_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise StepFailed(f"host {one.host.name}", "did not end",
-                         f"still at work after {_BOUND_S:g} s") from error  # fmt: skip
-    said = done.stderr.decode(errors="replace").strip()
-    if done.returncode == 255 or (check and done.returncode != 0):
-        raise StepFailed(
-            f"host {one.host.name}", "cannot be reached" if done.returncode == 255 else "refused",
-            said[-500:], f'try "{" ".join(one.words)} true"',
-        )  # fmt: skip
-    if progress is not None:
-        for line in said.splitlines():
-            progress(f"{one.host.name}: {line}")
-    return done
-
-
-@cache
-def _bundle() -> tuple[str, bytes]:
-    """Pack the code, its templates and what it imports; named by content alone."""
-    told = io.BytesIO()
-    with tarfile.open(fileobj=told, mode="w:gz", compresslevel=3) as tar:
-        for path, name in sorted(_files(), key=lambda pair: pair[1]):
-            info = tarfile.TarInfo(name)
-            content = path.read_bytes()
-            info.size, info.mode = len(content), 0o644
-            tar.addfile(info, io.BytesIO(content))
-    packed = told.getvalue()
-    named = b"".join(
-        name.encode() + path.read_bytes() for path, name in sorted(_files(), key=lambda p: p[1])
-    )
-    return hashlib.sha256(named).hexdigest()[:12], packed
-
-
-def _files() -> list[tuple[Path, str]]:
-    found = []
-    for directory in ("twinstack", "templates"):
-        for path in (_REPOSITORY / directory).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found.append((path, str(path.relative_to(_REPOSITORY))))
-    for package in _PACKAGES:
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            continue
-        origin = Path(spec.origin)
-        if origin.name != "__init__.py":
-            found.append((origin, origin.name))
-            continue
-        for path in origin.parent.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found.append((path, f"{package}/{path.relative_to(origin.parent)}"))
-    return found
-
-
-def same_python(one: Machine) -> None:
-    """Refuse a machine whose Python could not read what is brought. Raises: StepFailed."""
-    script = "python3 -c 'import sys; print(*sys.version_info[:2], sep=chr(46))'"
-    theirs = _run(one, script).stdout.decode().strip()
-    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if theirs != ours:
-        raise StepFailed(
-            f"host {one.host.name}", "cannot be used", f"it has Python {theirs}, this one {ours}",
-            "install the same version there",
-        )  # fmt: skip

@@ -21,6 +21,8 @@ from twinstack.topology import HostsSpec
 
 #: What the instance that holds the hosts is called, behind its owner's name.
 UNDERLAY = "hosts"
+#: What keeps, behind its owner's name, what is remembered here of machines that ssh reaches.
+MACHINES = "ssh"
 #: A host's own link to the underlay.
 UPLINK = "eth0"
 _NOTHING = Launch("python", (), (), (), "TERM")
@@ -65,6 +67,11 @@ def spread(
 def underlay_instance(instance: str) -> str:
     """Name the instance that an instance's hosts are made by."""
     return names.part_instance(instance, UNDERLAY)
+
+
+def machines_instance(instance: str) -> str:
+    """Name the instance that keeps what its machines share: passwords, and what was asked."""
+    return names.part_instance(instance, MACHINES)
 
 
 def host_instance(instance: str, host: str) -> str:

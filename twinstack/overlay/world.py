@@ -217,6 +217,13 @@ class Overlay:
         later = () if self.bare else ("services are told once the host is up",)
         return Part(host.name, len(steps), diff(steps, nothing), later)
 
+    def logs(self, replica: str, *, lines: int) -> str:
+        """Give the end of a replica's log. Raises: TwinstackError for a name that is none."""
+        name = self.plan.replica(replica).name
+        host = self.spread.host(self.spread.where[name])
+        read = partial(self.on_host(host).logs, name, lines=lines)
+        return hosts.on(self.plan.instance, host.name, read)
+
     def exec(self, host: str, command: Sequence[str]) -> int:
         """Run a command on a host, on this terminal; give its exit code."""
         self.spread.host(host)

@@ -10,7 +10,7 @@ from twinstack.software.roots import ROOTS, STATE
 from twinstack.software.wheels import SOFTWARE
 
 _RUN = Path("/run/twinstack")
-_SHARED = frozenset({"roots", "software", "docker", "engine", "bench"})
+_SHARED = frozenset({"roots", "software", "docker", "engine", "bench", "agent"})
 
 
 def remove_software(repository: Path) -> tuple[str, ...]:

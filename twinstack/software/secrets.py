@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from twinstack.errors import Missing, TwinstackError
-from twinstack.plan import Plan
+from twinstack.plan import Plan, Replica
 from twinstack.software.building import locked, remove_tree
 
 _BYTES = 24
@@ -73,6 +73,43 @@ def stale_secrets(directory: Path, plan: Plan) -> frozenset[str]:
         if not _is_right(secret_path(directory, replica.service, name), _kept(vault, name),
                          replica.user)
     )  # fmt: skip
+
+
+def secrets_of(directory: Path, replicas: Iterable[Replica]) -> dict[str, dict[str, str]]:
+    """Give the secrets of replicas as they are kept here: service → name → value.
+
+    Raises: OSError where one was not made yet.
+    """
+    return {
+        replica.service: {
+            name: secret_path(directory, replica.service, name).read_text()
+            for name in replica.secrets
+        }
+        for replica in replicas
+        if replica.secrets
+    }
+
+
+def place_secrets(
+    directory: Path, replicas: Iterable[Replica], values: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Write down secrets that were made elsewhere; those of other services are left alone."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for replica in replicas:
+        home = directory / replica.service
+        for name in replica.secrets:
+            home.mkdir(exist_ok=True)
+            home.chmod(0o755)
+            _place(home / name, values[replica.service][name], replica.user)
+
+
+def drop_secrets(directory: Path, replicas: Iterable[Replica]) -> None:
+    """Remove the secrets of all services but these replicas'."""
+    kept = {replica.service for replica in replicas}
+    if directory.is_dir():
+        for home in directory.iterdir():
+            if home.name not in kept:
+                remove_tree(home)
 
 
 def remove_secrets(directory: Path) -> bool:
