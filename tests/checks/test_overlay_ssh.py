@@ -47,7 +47,7 @@ find /run /var/lib/twinstack -not -path '/run/etc*' -not -path '/run/mount*' | s
 sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.rp_filter
 find /sys/fs/cgroup -path '*twinstack/INSTANCE*' -type d | sort
 ss -Hltnu | awk '{print $1, $5}' | sort
-cut -d' ' -f4-5 /proc/self/mountinfo | sort
+cut -d' ' -f5 /proc/self/mountinfo | grep -E '^/(run|var/lib/twinstack)' | sort
 readlink /proc/self/ns/net
 """
 REPLICAS = {"product-service", "product-service-2", "product-service-3"}
