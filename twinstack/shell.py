@@ -24,7 +24,7 @@ def run(
     """Run `command` to its end and give what it printed.
 
     Units: timeout in seconds. Raises: Missing when the program is not there; StepFailed when it
-    exits non-zero (unless `check` is false) or outlives its bound.
+    cannot be started, exits non-zero (unless `check` is false) or outlives its bound.
     """
     words = [str(word) for word in command]
     try:
@@ -41,10 +41,8 @@ def run(
             cwd=directory,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise Missing(
-            words[0], "cannot be run", str(error.strerror), 'run "make setup" (or "invoke doctor")'
-        ) from error
+    except OSError as error:
+        raise _not_started(words, error) from error
     except subprocess.TimeoutExpired as error:
         raise StepFailed(
             shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
@@ -61,8 +59,8 @@ def begin(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -
     """Start a short `command`, and give what waits for its end and gives what it printed.
 
     Other work may be done meanwhile: what it prints waits in memory, not in a pipe that would be
-    full. Units: timeout in seconds. Raises: Missing when the program is not there; what it gives
-    raises StepFailed as `run` does.
+    full. Units: timeout in seconds. Raises: Missing when the program is not there; StepFailed; what
+    it gives raises StepFailed as `run` does.
     """
     words = [str(word) for word in command]
     said = os.fdopen(os.memfd_create(words[0]), "w+b")
@@ -71,11 +69,9 @@ def begin(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -
             words, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=said, stderr=subprocess.PIPE, text=True, errors="replace",
         )  # fmt: skip
-    except FileNotFoundError as error:
+    except OSError as error:
         said.close()
-        raise Missing(
-            words[0], "cannot be run", str(error.strerror), 'run "make setup" (or "invoke doctor")'
-        ) from error
+        raise _not_started(words, error) from error
     if process.stdin is not None:
         with suppress(BrokenPipeError):  # it ended at once: its exit code tells why
             process.stdin.write(stdin)
@@ -102,3 +98,11 @@ def begin(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -
         return printed
 
     return wait
+
+
+def _not_started(words: Sequence[str], error: OSError) -> Missing | StepFailed:
+    """Say why a program was not started: it is not there, or the host lacks memory."""
+    cause = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        return Missing(words[0], "cannot be run", cause, 'run "make setup" (or "invoke doctor")')
+    return StepFailed(words[0], "cannot be started", cause, "try again")
