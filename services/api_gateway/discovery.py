@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from services.api_gateway.client import Client, Upstream, UpstreamError
+from services.common.asked import REGISTRY, Asked
 from services.common.logs import Log
 
 POLL_S = 1.0
@@ -86,6 +87,7 @@ class Directory:
         self._registry = Upstream("service-registry", url.hostname or "", url.port or 80)
         host = url.netloc.encode()
         self._request = b"GET /v1/services HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
+        self.asked = Asked()
         self._log = log
         self._clock = clock
         self._heard_at: float | None = None
@@ -158,9 +160,10 @@ class Directory:
                 upstream.shunned_until = 0.0
 
     async def _ask(self, client: Client) -> list[Upstream]:
-        answer = await client.exchange(
-            self._registry, self._request, False, POLL_TIMEOUT_S, fresh=False
-        )
+        with self.asked.of(REGISTRY):
+            answer = await client.exchange(
+                self._registry, self._request, False, POLL_TIMEOUT_S, fresh=False
+            )
         if answer.status != 200:
             raise ValueError(f"status {answer.status}")
         return self.learn(answer.body)

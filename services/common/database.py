@@ -17,6 +17,7 @@ from typing import TypeVar
 import psycopg2
 from psycopg2 import errors, extensions
 
+from services.common.asked import POSTGRES, Asked
 from services.common.breaker import Breaker
 from services.common.failures import DatabaseDown, OutcomeUnknown
 from services.common.settings import Settings
@@ -61,8 +62,11 @@ extensions.set_wait_callback(_wait)
 class Database:
     """A pool of connections to one PostgreSQL server."""
 
-    def __init__(self, settings: Settings, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, settings: Settings, asked: Asked | None = None, breaker: Breaker | None = None
+    ) -> None:
         self._settings = settings
+        self._asked = asked or Asked()
         self._lock = threading.Lock()
         self._idle: list[extensions.connection] = []
         self.breaker = breaker or Breaker(REST_S)
@@ -72,7 +76,8 @@ class Database:
 
         Raises: DatabaseDown.
         """
-        return self._run(work, timeout_s, transaction=False)
+        with self._asked.of(POSTGRES):
+            return self._run(work, timeout_s, transaction=False)
 
     def write(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
         """Run `work` in one transaction and commit it; roll back if it raises.
@@ -82,7 +87,8 @@ class Database:
         """
         for left in range(CONFLICT_TRIES - 1, -1, -1):
             try:
-                return self._run(work, timeout_s, transaction=True)
+                with self._asked.of(POSTGRES):
+                    return self._run(work, timeout_s, transaction=True)
             except (errors.DeadlockDetected, errors.SerializationFailure):
                 if not left:
                     raise
@@ -90,7 +96,7 @@ class Database:
 
     def ping(self, timeout_s: float = 1.0) -> None:
         """Raise DatabaseDown unless PostgreSQL answers a query."""
-        self.read(lambda cursor: cursor.execute("SELECT 1"), timeout_s)
+        self._run(lambda cursor: cursor.execute("SELECT 1"), timeout_s, transaction=False)
 
     def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
         if not self.breaker.allow():

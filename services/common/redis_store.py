@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from services.common.asked import REDIS, Asked
 from services.common.breaker import Breaker
 from services.common.failures import RedisDown
 from services.common.settings import Settings
@@ -43,8 +45,11 @@ class RedisStore:
     of memory, say): a caller that can do without Redis then does.
     """
 
-    def __init__(self, settings: Settings, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, settings: Settings, asked: Asked | None = None, breaker: Breaker | None = None
+    ) -> None:
         self._settings = settings
+        self._asked = asked or Asked()
         self._local = threading.local()
         self.breaker = breaker or Breaker(REST_S)
 
@@ -71,9 +76,19 @@ class RedisStore:
 
     def ping(self) -> None:
         """Raise RedisDown unless Redis answers."""
-        self.command("PING")
+        self._uncounted(lambda link: _ask(link, ("PING",)))
 
     def _with_connection(self, run: Callable[[Link], Any]) -> Any:
+        started = time.perf_counter()
+        try:
+            answer = self._uncounted(run)
+        except RedisDown:
+            self._asked.add(REDIS, time.perf_counter() - started, failed=True)
+            raise
+        self._asked.add(REDIS, time.perf_counter() - started)
+        return answer
+
+    def _uncounted(self, run: Callable[[Link], Any]) -> Any:
         if not self.breaker.allow():
             raise RedisDown("no answer a moment ago")
         link: Link | None = getattr(self._local, "link", None)

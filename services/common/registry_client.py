@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.common.asked import REGISTRY, Asked
 from services.common.logs import Log
 from services.common.process import at_exit
 from services.common.settings import Settings
@@ -51,8 +52,11 @@ _TROUBLE = (OSError, http.client.HTTPException, RegistryRefused, ValueError, Key
 class Registration:
     """The standing of one instance in the registry."""
 
-    def __init__(self, settings: Settings, log: Log, watch: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, log: Log, watch: Sequence[str] = (), asked: Asked | None = None
+    ) -> None:
         self._settings = settings
+        self._asked = asked or Asked()
         self._log = log
         self._path = f"/v1/services/{settings.service}/{settings.replica}"
         self._watch = tuple(watch)
@@ -133,6 +137,10 @@ class Registration:
     def _call(
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
     ) -> Any:
+        with self._asked.of(REGISTRY):
+            return self._exchange(method, path, body, timeout_s)
+
+    def _exchange(self, method: str, path: str, body: object, timeout_s: float) -> Any:
         url = urlsplit(self._settings.registry_url)
         link = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.common.asked import Asked
 from services.common.database import Database
 from services.common.logs import Log
 from services.common.process import die_with_parent
@@ -15,9 +16,10 @@ from services.order_service.routes import create
 die_with_parent()
 _settings = from_environment("order-service")
 _log = Log(_settings.service, _settings.replica, _settings.log_requests)
-_registration = Registration(_settings, _log, watch=("product-service",))
-_database = Database(_settings)
-_products = Products(_registration, _database, _log)
-_app = create(_settings, _log, _database, RedisStore(_settings), _products)
+_asked = Asked()
+_registration = Registration(_settings, _log, watch=("product-service",), asked=_asked)
+_database = Database(_settings, _asked)
+_products = Products(_registration, _database, _log, _asked)
+_app = create(_settings, _log, _database, RedisStore(_settings, _asked), _products, _asked)
 app = Instrumented(_app, _settings, _log)
 _registration.start()

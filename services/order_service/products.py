@@ -12,6 +12,7 @@ import json
 import threading
 from dataclasses import dataclass
 
+from services.common.asked import Asked
 from services.common.database import Cursor, Database
 from services.common.logs import Log
 from services.common.registry_client import Peer, Registration
@@ -33,7 +34,11 @@ class Product:
 class Products:
     """Ask the live product instances in turn."""
 
-    def __init__(self, registration: Registration | None, database: Database, log: Log) -> None:
+    def __init__(
+        self, registration: Registration | None, database: Database, log: Log,
+        asked: Asked | None = None,
+    ) -> None:  # fmt: skip
+        self._asked = asked or Asked()
         self._registration = registration
         self._database = database
         self._log = log
@@ -46,7 +51,8 @@ class Products:
         for _ in range(min(TRIES, len(peers))):
             peer = peers[next(self._turn) % len(peers)]
             try:
-                return self._ask(peer, request_id)
+                with self._asked.of(peer.instance):
+                    return self._ask(peer, request_id)
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
                 self._log.event(
                     "warning",

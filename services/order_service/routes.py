@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from services.common import health
+from services.common.asked import Asked
 from services.common.catalogue import CURRENCY
 from services.common.database import Database
 from services.common.failures import RedisDown
@@ -29,8 +30,9 @@ SESSION = "X-Session-ID"
 
 
 def create(
-    settings: Settings, log: Log, database: Database, store: RedisStore, products: Products
-) -> Flask:
+    settings: Settings, log: Log, database: Database, store: RedisStore, products: Products,
+    asked: Asked,
+) -> Flask:  # fmt: skip
     """Make the order service upon a database, a Redis and the product service."""
     app = make_app(settings, log)
     carts = Carts(store, settings.session_ttl_s)
@@ -149,6 +151,6 @@ def create(
 
     @app.get("/health")
     def service_health() -> Response:
-        return health.report(settings, needs)
+        return health.report(settings, needs, asked=asked.document())
 
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.common.asked import Asked
 from services.common.database import Database
 from services.common.logs import Log
 from services.common.process import die_with_parent
@@ -14,6 +15,8 @@ from services.product_service.routes import create
 die_with_parent()
 _settings = from_environment("product-service")
 _log = Log(_settings.service, _settings.replica, _settings.log_requests)
-_app = create(_settings, _log, Database(_settings), RedisStore(_settings))
+_asked = Asked()
+_stores = Database(_settings, _asked), RedisStore(_settings, _asked)
+_app = create(_settings, _log, *_stores, _asked)
 app = Instrumented(_app, _settings, _log)
-Registration(_settings, _log).start()
+Registration(_settings, _log, asked=_asked).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from services.common import health
+from services.common.asked import Asked
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
 from services.common.database import Cursor, Database
 from services.common.logs import Log
@@ -18,7 +19,9 @@ _LIST = f"SELECT {_COLUMNS} FROM products ORDER BY id"
 _ONE = f"SELECT {_COLUMNS}, description FROM products WHERE id = %s"
 
 
-def create(settings: Settings, log: Log, database: Database, store: RedisStore) -> Flask:
+def create(
+    settings: Settings, log: Log, database: Database, store: RedisStore, asked: Asked
+) -> Flask:
     """Make the product service upon a database and a Redis."""
     app = make_app(settings, log)
     cache = Cache(store, settings.cache_ttl_s)
@@ -55,7 +58,7 @@ def create(settings: Settings, log: Log, database: Database, store: RedisStore) 
 
     @app.get("/health")
     def service_health() -> Response:
-        return health.report(settings, needs)
+        return health.report(settings, needs, asked=asked.document())
 
     return app
 

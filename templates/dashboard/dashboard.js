@@ -133,11 +133,16 @@ function verdict(section, world) {
 }
 
 function replicas(section, world, slow) {
+  // What goes into a replica, from whomever: rates are added up, means weighed by them.
   const into = {};
   for (const edge of world.edges) {
-    const both = into[edge.destination];
-    into[edge.destination] = both && known(both.rate) && known(edge.rate)
-      ? { rate: both.rate + edge.rate, mean_ms: Math.max(both.mean_ms || 0, edge.mean_ms || 0) } : edge;
+    if (!known(edge.rate)) continue;
+    const all = (into[edge.destination] ||= { rate: 0, mean_ms: null, timed: 0, busy: 0 });
+    all.rate += edge.rate;
+    if (!known(edge.mean_ms) || !edge.rate) continue;
+    all.timed += edge.rate;
+    all.busy += edge.rate * edge.mean_ms;
+    all.mean_ms = all.busy / all.timed;
   }
   const seen = states[world.world];
   for (const one of world.replicas) {

@@ -56,6 +56,46 @@ def test_rates_are_those_of_the_time_between_the_answers():
     assert into["product-service"].mean_ms == pytest.approx(2.5)
 
 
+def asks(at_s: float, pid: int, **sums: tuple[int, int, float]) -> Told:
+    fields = ("answers", "failures", "busy_s")
+    return Told(at_s, pid, {"asked": [
+        {"name": name.replace("_", "-"), **dict(zip(fields, one, strict=True))}
+        for name, one in sums.items()
+    ]})  # fmt: skip
+
+
+def test_what_goes_into_a_store_is_added_up_over_whoever_asks():
+    def at(second: float, of_product: Told, of_order: Told) -> Reading:
+        both = {"product-service": of_product, "order-service": of_order}
+        return reading(second, asked=both)
+
+    before = at(1.0, asks(1.0, 102, redis=(100, 0, 1.0)), asks(1.0, 105, postgres=(7, 0, 0.1)))
+    now = at(
+        2.0,
+        asks(2.0, 102, redis=(400, 0, 1.3), postgres=(2, 1, 0.6)),
+        asks(3.0, 105, redis=(200, 0, 1.0), postgres=(7, 0, 0.1), product_service_2=(10, 0, 0.02)),
+    )
+    found = samples.sample("net", PLAN, 0.0, [before, now])
+    edges = {(one.source, one.destination): one for one in found.edges}
+    assert edges["product-service", "redis-cache"].rate == pytest.approx(300)
+    assert edges["product-service", "postgres-db"].failures_per_s == pytest.approx(1)
+    assert edges["product-service", "postgres-db"].rate == pytest.approx(3)  # in vain or not
+    assert edges["order-service", "product-service-2"].mean_ms == pytest.approx(2.0)
+    assert edges["order-service", "postgres-db"].rate == 0
+    told = [asdict(one) for one in found.edges]
+    rate, mean_ms = table.into(told, "redis-cache")
+    assert rate == pytest.approx(300 + 100)
+    assert mean_ms == pytest.approx((300 * 1.0 + 100 * 5.0) / 400)
+    assert table.into(told, "service-registry") == (None, None)
+
+
+def test_what_another_process_asked_is_not_compared():
+    before = reading(1.0, asked={"order-service": asks(1.0, 105, redis=(900, 0, 9.0))})
+    now = reading(2.0, asked={"order-service": asks(2.0, 106, redis=(1, 0, 0.1))})
+    edges = samples.sample("net", PLAN, 0.0, [before, now]).edges
+    assert not [one for one in edges if one.destination == "redis-cache"]
+
+
 def test_counters_of_another_process_are_not_compared():
     before = reading(1.0, edges={"nginx-lb": Count(1.0, 7, 900)})
     now = reading(2.0, edges={"nginx-lb": Count(2.0, 8, 5)})

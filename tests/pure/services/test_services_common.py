@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.api_gateway import messages, routes
+from services.common.asked import Asked
 from services.common.breaker import Breaker
 from services.common.catalogue import LIST_KEY, keys_of_change, lease_key
 from services.common.failures import RedisDown
@@ -250,3 +252,36 @@ def test_a_path_goes_to_its_service(path: bytes, upstream: bytes | None) -> None
 def test_the_catalogue_has_at_least_24_products() -> None:
     rows = [line for line in SCHEMA.read_text().splitlines() if line.startswith("    (")]
     assert len(rows) >= 24
+
+
+def test_what_is_asked_of_others_is_added_up_in_vain_or_not() -> None:
+    asked = Asked()
+
+    def ask() -> None:
+        for _ in range(200):
+            with asked.of("redis"):
+                pass
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    with pytest.raises(RedisDown), asked.of("redis"):
+        raise RedisDown("gone")
+    asked.add("postgres", 0.25)
+    postgres, redis = asked.document()
+    assert postgres == {"name": "postgres", "answers": 1, "failures": 0, "busy_s": 0.25}
+    assert (redis["name"], redis["answers"], redis["failures"]) == ("redis", 800, 1)
+
+
+def test_a_redis_that_is_away_is_counted_but_not_when_health_asks() -> None:
+    asked = Asked()
+    env = {"TWINSTACK_ADDRESS": "127.0.0.1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
+    store = RedisStore(from_environment("product-service", env), asked)
+    with pytest.raises(RedisDown):
+        store.ping()
+    assert asked.document() == []
+    with pytest.raises(RedisDown):
+        store.get(b"key")
+    assert [(one["answers"], one["failures"]) for one in asked.document()] == [(0, 1)]

@@ -42,12 +42,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A flow between two boxes, drawn as a curve. `counted`: requests on it are counted."""
+    """A flow between two boxes, drawn as a curve."""
 
     source: str
     destination: str
     path: str
-    counted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +84,11 @@ def _rows(plan: Plan) -> Iterator[Sequence[Replica]]:
 def _nodes(plan: Plan) -> Iterator[Node]:
     yield Node(CLIENT, ("clients",), (WIDTH - _NODE_WIDTH) / 2, _TOP, False, height=26)
     y = _TOP + 66
-    asked = {flow.destination for flow in plan.flows if flow.source == GATEWAY}
-    asked = (asked - {"service-registry"}) | {EDGE, GATEWAY}
     for row in _rows(plan):
         gap = (WIDTH - len(row) * _NODE_WIDTH) / (len(row) + 1)
         for place, replica in enumerate(row):
             x = gap + place * (_NODE_WIDTH + gap)
-            yield Node(replica.name, broken(replica.name), x, y, replica.service in asked)
+            yield Node(replica.name, broken(replica.name), x, y, True)
         y += _ROW_HEIGHT
 
 
@@ -110,9 +107,8 @@ def _lines(plan: Plan, places: dict[str, Node]) -> Iterator[Line]:
             one.name for one in plan.replicas_of(flow.source)]  # fmt: skip
         for source in sources:
             for target in plan.replicas_of(flow.destination):
-                counted = places[target.name].counted and flow.source in {"world", EDGE, GATEWAY}
                 path = _curve(places[source], places[target.name])
-                yield Line(source, target.name, path, counted)
+                yield Line(source, target.name, path)
 
 
 def _curve(source: Node, target: Node) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from twinstack.observe.live.documents import BALANCE_S, EDGE, GATEWAY, EdgeSample, Share
+from twinstack.observe.live.documents import BALANCE_S, EDGE, GATEWAY, REGISTRY, EdgeSample, Share
 from twinstack.observe.live.readings import Count, Reading, Told
 from twinstack.plan import Plan
 
@@ -18,7 +18,7 @@ def names(plan: Plan, service: str) -> list[str]:
 
 
 def edges(plan: Plan, readings: Sequence[Reading]) -> Iterator[EdgeSample]:
-    """Give what is counted: at the door by nginx, behind it by the gateway."""
+    """Give what is counted: at the door by nginx, behind it by whoever asks."""
     for name in names(plan, EDGE):
         count, was = _lately(readings, "edges", name)
         rate = None
@@ -43,10 +43,34 @@ def edges(plan: Plan, readings: Sequence[Reading]) -> Iterator[EdgeSample]:
                 name, one["instance"], one["answers"] - first["answers"],
                 one["failures"] - first["failures"], one["busy_s"] - first["busy_s"], elapsed_s,
             )  # fmt: skip
+    for replica in plan.replicas:
+        yield from _asked(plan, readings, replica.name)
+
+
+def _asked(plan: Plan, readings: Sequence[Reading], name: str) -> Iterator[EdgeSample]:
+    """Give what a replica asked of stores, the registry and instances, as it counts itself."""
+    now, was = _lately(readings, "asked", name)
+    if not isinstance(now, Told) or not isinstance(was, Told):
+        return
+    known = {one["name"]: one for one in was.document["asked"]}
+    for one in now.document["asked"]:
+        first = known.get(one["name"], _NOTHING)
+        failed = one["failures"] - first["failures"]
+        asked = one["answers"] - first["answers"] + failed
+        for destination in _called(plan, one["name"]):
+            yield _edge(name, destination, asked, failed, one["busy_s"] - first["busy_s"],
+                        now.at_s - was.at_s)  # fmt: skip
+
+
+def _called(plan: Plan, name: str) -> list[str]:
+    """Find who is meant: a store by its kind, the registry, or an instance by its own name."""
+    if name == "registry":
+        return names(plan, REGISTRY)[:1]
+    return [one.name for one in plan.replicas if name in {one.name, one.runtime}][:1]
 
 
 def _lately(
-    readings: Sequence[Reading], kind: Literal["edges", "gateways"], name: str
+    readings: Sequence[Reading], kind: Literal["edges", "gateways", "asked"], name: str
 ) -> tuple[Count | Told | None, Count | Told | None]:
     """Give what a process told last, and what it told before that.
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from twinstack import entering
 from twinstack.errors import StepFailed
@@ -39,6 +40,7 @@ class Probe:
         self.settled = False
         self.count: Count | None = None
         self.told: Told | None = None
+        self.asks: Told | None = None
         self.asked = 0
         self._selector = selector
         self._questions = q.questions(replica)
@@ -147,6 +149,8 @@ class Probe:
         answer = q.http_answer(data) if question.form == "http" else None
         if question.what == "health":
             self.said = q.judged(question, data, (now_s - self._sent_s) * 1000)
+            if answer is not None:
+                self._note_asked(q.document(answer.body), now_s)
         elif answer is not None and answer.status == 200:
             self._note(question, answer.body, now_s)
         if question.once:
@@ -163,13 +167,19 @@ class Probe:
         document = q.document(body)
         if document is not None:
             self.told = Told(now_s, self.pid, document)
+            self._note_asked(document, now_s)
+
+    def _note_asked(self, document: Mapping[str, Any] | None, now_s: float) -> None:
+        found = q.asked(document)
+        if found is not None:
+            self.asks = Told(now_s, self.pid, {"asked": found})
 
     def _fail(self, why: str) -> None:
         self._close()
         self._waiting = []
         self.settled = True
         self.said = Said("down", why)
-        self.count = self.told = None
+        self.count = self.told = self.asks = None
 
     def _close(self) -> None:
         if self._link is not None:

@@ -134,6 +134,15 @@ def _own_words(body: bytes) -> tuple[str, str]:
         return "", ""
 
 
+def asked(document: Mapping[str, Any] | None) -> list[Mapping[str, Any]] | None:
+    """Find in a health or counts document what its replica asked of others; None: it tells not."""
+    found = document.get("asked") if document else None
+    if not isinstance(found, list):
+        return None
+    fields = {"name", "answers", "failures", "busy_s"}
+    return [one for one in found if isinstance(one, dict) and fields <= one.keys()]
+
+
 def _refusal(data: bytes) -> str:
     fields = [part[1:] for part in data[5:].split(b"\0") if part[:1] == b"M"]
     return _short(fields[0]) if fields else "refuses a session"

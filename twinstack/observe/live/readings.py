@@ -60,8 +60,9 @@ class Told:
 class Reading:
     """One look at everything. Units: seconds of the monotonic clock.
 
-    `pids` are main processes; `registry` is None when it did not answer; `conntrack` is the
-    table's size and its limit, None where the kernel keeps none.
+    `pids` are main processes; `asked` is what a replica has asked of others; `registry` is None
+    when it did not answer; `conntrack` is the table's size and its limit, None where the kernel
+    keeps none.
     """
 
     at_s: float
@@ -70,5 +71,6 @@ class Reading:
     usage: Mapping[str, Usage] = field(default_factory=dict)
     edges: Mapping[str, Count] = field(default_factory=dict)
     gateways: Mapping[str, Told] = field(default_factory=dict)
+    asked: Mapping[str, Told] = field(default_factory=dict)
     registry: Told | None = None
     conntrack: tuple[int, int] | None = None

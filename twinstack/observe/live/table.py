@@ -43,15 +43,14 @@ def _world(one: Mapping[str, Any]) -> RenderableType:
                           ("mean", "right"), ("probe", "right"), ("CPU", "right"),
                           ("memory", "right"), ("of limit", "right")):  # fmt: skip
         table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-    into = {edge["destination"]: edge for edge in one["edges"]}
     for replica in one["replicas"]:
-        edge = into.get(replica["name"], {"rate": None, "mean_ms": None})
+        rate, mean_ms = into(one["edges"], replica["name"])
         state = replica["state"]
         table.add_row(
             replica["name"],
             Text(f"{words.SIGNS[state]} {state}", style=_STYLES[state]),
-            words.rate(edge["rate"]),
-            words.milliseconds(edge["mean_ms"]),
+            words.rate(rate),
+            words.milliseconds(mean_ms),
             words.milliseconds(replica["took_ms"]),
             words.part(replica["cpus"], replica["cpu_limit"]),
             words.size(replica["memory_bytes"]),
@@ -60,6 +59,20 @@ def _world(one: Mapping[str, Any]) -> RenderableType:
         if replica["detail"]:
             table.add_row("", Text(replica["detail"][:60], style=_STYLES[state]))
     return table
+
+
+def into(
+    edges: Sequence[Mapping[str, Any]], name: str
+) -> tuple[float | None, float | None]:  # fmt: skip
+    """Add up what goes into a replica: requests per second, and their mean in milliseconds."""
+    mine = [one for one in edges if one["destination"] == name and one["rate"] is not None]
+    if not mine:
+        return None, None
+    rate = sum(one["rate"] for one in mine)
+    timed = [one for one in mine if one["mean_ms"] is not None]
+    weight = sum(one["rate"] for one in timed)
+    mean_ms = sum(one["rate"] * one["mean_ms"] for one in timed) / weight if weight else None
+    return rate, mean_ms
 
 
 def _title(one: Mapping[str, Any]) -> Text:

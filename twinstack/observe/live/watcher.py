@@ -139,6 +139,7 @@ class _Watch:
             edges={name: one.count for name, one in probes.items() if one.count},
             gateways={name: one.told for name, one in probes.items()
                       if one.told and one.replica.service == GATEWAY},
+            asked={name: one.asks for name, one in probes.items() if one.asks},
             registry=registry[0] if registry else None,
             conntrack=groups.conntrack(),
         )  # fmt: skip
