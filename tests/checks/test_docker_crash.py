@@ -46,7 +46,7 @@ from twinstack.compose.removals import clean_steps, down_steps
 from twinstack.compose.render import base_name
 from twinstack.compose.steps import Step
 from twinstack.compose.teardown import down
-from twinstack.software.apt import host_archive
+from twinstack.software.apt import host_release
 from twinstack.state import Places
 
 pytestmark = pytest.mark.docker
@@ -68,7 +68,7 @@ def another_content() -> None:
     only_images()
     client, name = client_of(), base_name("nginx")
     import_sleep(client, name, "twinstack.kind=base", f"at={time.time_ns()}")
-    client.images.get(name).tag(*base_name("nginx", host_archive().suite).split(":"))
+    client.images.get(name).tag(*base_name("nginx", host_release().suite).split(":"))
 
 
 def dead_engine() -> None:

@@ -142,7 +142,7 @@ def make_base(
 
 def outdated_bases(client: docker.DockerClient, role: Role, recipe: Recipe) -> Iterator[str]:
     """Give the names by which `make_base` will hold the images of ours that lose theirs."""
-    for name in (base_name(role), base_name(role, recipe.archive.suite)):
+    for name in (base_name(role), base_name(role, recipe.release.suite)):
         image = _find(client, name)
         if image and image.labels.get(_BASE_LABEL) != recipe.name:
             yield replaced_name(name, str(image.id))

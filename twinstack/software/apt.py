@@ -21,24 +21,28 @@ _CARRIED = re.compile(r"Acquire::(?:https?::|Check-|Retries|ForceIPv)")
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
-    """The distribution's own packages as the host's apt reaches them.
-
-    `sources` are one-line entries, `options` lines of apt.conf; neither goes into any image.
-    """
+class Release:
+    """What the host is: its distribution, suite and architecture, as Debian calls them."""
 
     distribution: str
     suite: str
     architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A release's own packages as the host's apt reaches them.
+
+    `sources` are one-line entries, `options` lines of apt.conf; neither goes into any image.
+    """
+
+    release: Release
     sources: tuple[str, ...]
     options: tuple[str, ...]
 
 
-def host_archive() -> Archive:
-    """Ask the host's apt.
-
-    Raises: Missing without apt or its package lists; CannotTell on no Debian-like host.
-    """
+def host_release() -> Release:
+    """Say what the host is. Raises: Missing without dpkg; CannotTell on no Debian-like host."""
     release = os_release(Path("/etc/os-release").read_text(encoding="utf-8"))
     distribution, suite = release.get("ID", ""), release.get("VERSION_CODENAME", "")
     if not distribution or not suite:
@@ -46,22 +50,31 @@ def host_archive() -> Archive:
             "/etc/os-release", "names no suite", "ID or VERSION_CODENAME is not set",
             "use a release of Debian or Ubuntu",
         )  # fmt: skip
+    return Release(distribution, suite, run(["dpkg", "--print-architecture"]).stdout.strip())
+
+
+def host_archive() -> Archive:
+    """Ask the host's apt, which takes half a second where its own cache is not of use.
+
+    Raises: Missing without apt or its package lists; CannotTell on no Debian-like host.
+    """
+    host = host_release()
     listed = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).stdout
-    architecture = run(["dpkg", "--print-architecture"]).stdout.strip()
-    keyring = Path(f"/usr/share/keyrings/{distribution}-archive-keyring.gpg")
+    keyring = Path(f"/usr/share/keyrings/{host.distribution}-archive-keyring.gpg")
     sources = sources_of(
-        listed, distribution, suite, architecture, str(keyring) if keyring.exists() else ""
-    )
+        listed, host.distribution, host.suite, host.architecture,
+        str(keyring) if keyring.exists() else "",
+    )  # fmt: skip
     if not sources:
         raise Missing(
-            "apt", f"knows no packages of {distribution} {suite}",
+            "apt", f"knows no packages of {host.distribution} {host.suite}",
             "its lists are empty or come from elsewhere", 'run "apt-get update"',
         )  # fmt: skip
     options = tuple(
         line for line in run(["apt-config", "dump", "Acquire"]).stdout.splitlines()
         if _CARRIED.match(line) and not line.endswith('"";')
     )  # fmt: skip
-    return Archive(distribution, suite, architecture, sources, options)
+    return Archive(host, sources, options)
 
 
 def os_release(text: str) -> dict[str, str]:

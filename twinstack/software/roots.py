@@ -22,7 +22,7 @@ from types import MappingProxyType
 from twinstack.errors import Missing, StepFailed
 from twinstack.runtimes import Role
 from twinstack.shell import run
-from twinstack.software.apt import Archive, host_archive
+from twinstack.software.apt import Release, host_archive, host_release
 from twinstack.software.building import aside, locked, remove_tree
 
 STATE = Path("/var/lib/twinstack")
@@ -61,18 +61,18 @@ _PRIVATE = frozenset({"shadow", "shadow-", "gshadow", "gshadow-"})
 class Recipe:
     """What the trees are made of; `accounts` are the services' (name, uid), gid = uid."""
 
-    archive: Archive
+    release: Release
     accounts: tuple[tuple[str, int], ...]
 
     @property
     def name(self) -> str:
-        """Name a set of trees by what it is made of: the archive's suite, packages and recipe."""
+        """Name a set of trees by what it is made of: the host's release, packages and recipe."""
         words = (
-            self.archive.distribution, self.archive.suite, self.archive.architecture,
+            self.release.distribution, self.release.suite, self.release.architecture,
             repr(self.accounts), repr(dict(PACKAGES)), inspect.getsource(sys.modules[__name__]),
         )  # fmt: skip
         digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
-        return f"{self.archive.suite}-{digest}"
+        return f"{self.release.suite}-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,13 @@ class Roots:
 
 
 def recipe_for(accounts: Mapping[str, int]) -> Recipe:
-    """Say what the trees of this host are made of. Raises: as `host_archive`."""
-    return Recipe(host_archive(), tuple(sorted(accounts.items())))
+    """Say what the trees of this host are made of. Raises: as `host_release`."""
+    return Recipe(host_release(), tuple(sorted(accounts.items())))
 
 
 def find_roots(recipe: Recipe, base: Path = ROOTS) -> Roots | None:
     """Give the trees if they are whole."""
-    roots = Roots(base / recipe.name, recipe.archive.suite)
+    roots = Roots(base / recipe.name, recipe.release.suite)
     return roots if all(roots.tree(role).is_dir() for role in PACKAGES) else None
 
 
@@ -113,7 +113,7 @@ def ensure_roots(recipe: Recipe, progress: Callable[[str], None], base: Path = R
             "root trees", "cannot be built", "mmdebstrap is not installed", 'run "make setup"'
         )
     with locked(base, progress):
-        roots = Roots(base / recipe.name, recipe.archive.suite)
+        roots = Roots(base / recipe.name, recipe.release.suite)
         missing = [role for role in PACKAGES if not roots.tree(role).is_dir()]
         if missing:
             _build(roots, recipe, missing, progress)
@@ -123,19 +123,20 @@ def ensure_roots(recipe: Recipe, progress: Callable[[str], None], base: Path = R
 def _build(
     roots: Roots, recipe: Recipe, missing: list[Role], progress: Callable[[str], None]
 ) -> None:
+    archive = host_archive()
     roots.directory.mkdir(parents=True, exist_ok=True)
     essential = roots.directory / ".essential"
     remove_tree(essential)
     settings = roots.directory / ".apt"
     remove_tree(settings)
     settings.mkdir()
-    (settings / "apt.conf").write_text("\n".join((*recipe.archive.options, "")))
-    (settings / "sources.list").write_text("\n".join((*recipe.archive.sources, "")))
+    (settings / "apt.conf").write_text("\n".join((*archive.options, "")))
+    (settings / "sources.list").write_text("\n".join((*archive.sources, "")))
     try:
-        progress(f"root trees: essential packages of {recipe.archive.suite}")
+        progress(f"root trees: essential packages of {roots.suite}")
         with aside(essential) as tree:
             # mount: the launch script lets go of the host's file system by the tree's own umount.
-            _mmdebstrap(settings, tree, recipe.archive.suite, "--variant=essential",
+            _mmdebstrap(settings, tree, roots.suite, "--variant=essential",
                         "--include=mount", "--skip=cleanup/apt/lists")  # fmt: skip
 
         def build(role: Role) -> None:
