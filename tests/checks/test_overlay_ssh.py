@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -277,12 +278,12 @@ def test_when_a_machine_fails_the_others_stop_waiting_and_it_is_named(
     machines: Machines, whole: Whole
 ):
     group = f"/sys/fs/cgroup/*/twinstack/{machines.instance}-left/nginx-lb/cgroup.procs"
-    signal = f'for one in $(cat {group} | sort -u); do kill -"$1" "$one"; done'
-    machines.on(1, "sh", "-c", signal, "sh", "STOP")  # left has something to wait for
+    send = f'for one in $(cat {group} | sort -u); do kill -"$1" "$one"; done'
+    machines.on(1, "sh", "-c", send, "sh", "STOP")  # left has something to wait for
     machines.on(2, "ip", "link", "set", "br-app", "alias", "somebody's")
     start = time.monotonic()
     done = machines.invoke("overlay.up", machines.ssh, check=False)
-    machines.on(1, "sh", "-c", signal, "sh", "CONT")
+    machines.on(1, "sh", "-c", send, "sh", "CONT")
     machines.on(2, "ip", "link", "set", "br-app", "alias", f"twinstack:{machines.instance}-right")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("right: bridge br-app: is not ours")
@@ -297,3 +298,28 @@ def test_down_by_ssh_leaves_each_machine_as_it_was(machines: Machines, whole: Wh
     assert machines.host.run("test", "-e", own, check=False).returncode == 1
     told = machines.invoke("overlay.status", machines.ssh, check=False)
     assert (told.returncode, told.stdout.split(";")[0]) == (1, "Nothing is up there")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_up_by_ssh_that_is_stopped_is_undone_on_every_machine(machines: Machines, how: int):
+    machines.invoke("overlay.down", machines.ssh)
+    before = machines.look()
+    own = [f"TWINSTACK_INSTANCE={machines.instance}", f"TWINSTACK_TOPOLOGY={machines.topology}"]
+    words = ("env", *own, INVOKE, "overlay.up", machines.ssh)
+    up = machines.host.start(*words, stderr=subprocess.PIPE)
+    assert up.stderr is not None
+    assert any("steps to do" in line for line in up.stderr)
+    time.sleep(1)  # in the midst of them
+    up.send_signal(how)
+    up.communicate(timeout=60)
+
+    def kept() -> list[str]:
+        looks = [look.splitlines() for look in machines.look()]
+        return [
+            "\n".join(line for line in look if not line.startswith("/var/lib/twinstack/agent"))
+            for look in looks
+        ]
+
+    eventually(lambda: kept() == [look.rstrip("\n") for look in before], within_s=60)

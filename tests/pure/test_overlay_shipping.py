@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from threading import Event
@@ -16,7 +17,7 @@ from twinstack.hosts import Host
 from twinstack.overlay import asking, shipping
 from twinstack.overlay.channel import Machine
 from twinstack.overlay.pieces import Piece, carried, code
-from twinstack.overlay.shipping import Parcels, bring
+from twinstack.overlay.shipping import Parcels, bring, survey
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
 
@@ -109,6 +110,20 @@ def test_the_code_brings_all_that_the_agent_imports(agents: Path):
     words = [sys.executable, "-I", "-S", "-c", script, str(agents / code().name)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_machine_that_lacks_programs_is_told_which_package_brings_them(tmp_path: Path):
+    for name, script in (("id", "echo 0"), ("ls", ":")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    poor = replace(HERE, words=("env", f"PATH={tmp_path}", "/bin/sh", "-c"))
+    with pytest.raises(StepFailed, match="host here: cannot be used: it has no ") as told:
+        survey(poor)
+    assert "nsenter" in told.value.cause
+    assert "util-linux" in told.value.remedy
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    with pytest.raises(StepFailed, match="its user there is 1000; log in as root"):
+        survey(poor)
 
 
 def test_who_was_stopped_is_not_named_beside_who_failed():

@@ -30,7 +30,7 @@ from twinstack.overlay.spread import host_instance, host_plan, spread
 from twinstack.plan import Plan, resolve
 from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
-from twinstack.state import Places
+from twinstack.state import Places, read_journal
 from twinstack.topology import parse
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -64,9 +64,19 @@ def obey(order: dict[str, Any]) -> Any:
 
 
 def _up(order: dict[str, Any], plan: Plan, world: NamespaceWorld) -> list[dict[str, object]]:
+    places = Places(plan.instance)
+    fresh = not places.lib.exists()
     USERS.mkdir(parents=True, exist_ok=True)
     (USERS / plan.instance).touch()
-    states = world.up(timeout_s=order["timeout_s"], progress=_say)
+    try:
+        states = world.up(timeout_s=order["timeout_s"], progress=_say)
+    except BaseException:
+        if fresh and read_journal(places).empty:  # the world was undone: data and secrets go too
+            for _ in teardown.remove_data(plan.instance):
+                pass
+            teardown.forget(plan.instance)
+            (USERS / plan.instance).unlink(missing_ok=True)
+        raise
     drop_secrets(_secrets(plan), plan.here)  # of those who have moved away
     return [asdict(one) for one in states]
 

@@ -126,11 +126,12 @@ def _reading(stream: IO[bytes], take: Callable[[str], object]) -> threading.Thre
 
 
 def _check(one: Machine, code: int, said: str) -> None:
+    cause = said.strip()[-500:] or f"ssh exited {code}"
+    if code == 255:  # ssh's own
+        raise StepFailed(f"host {one.name}", "cannot be reached", cause,
+                         f'try "{" ".join(one.words)} true"')  # fmt: skip
     if code != 0:
-        raise StepFailed(
-            f"host {one.name}", "cannot be reached" if code == 255 else "refused",
-            said.strip()[-500:] or f"ssh exited {code}", f'try "{" ".join(one.words)} true"',
-        )  # fmt: skip
+        raise StepFailed(f"host {one.name}", "refused", cause)
 
 
 def _unended(one: Machine, bound_s: float) -> StepFailed:
