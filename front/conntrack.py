@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -14,9 +15,9 @@ from bench import bounds
 from front.answering import JSON, answer, checking, root, task
 from front.chosen import WORLD, world_of
 from twinstack.errors import TwinstackError
-from twinstack.observe.connections import watching
-from twinstack.observe.connections.report import Connections
-from twinstack.observe.connections.words import text
+
+if TYPE_CHECKING:
+    from twinstack.observe.connections.report import Connections
 
 
 @task(name="conntrack", help={
@@ -28,6 +29,8 @@ def conntrack(
     _: Context, world: str = "net", once: bool = False, seconds: int = 0, json: bool = False
 ) -> None:
     """Show connections by service and state, NAT, the table's size, sockets; live on a terminal."""
+    from twinstack.observe.connections import watching
+
     chosen = world_of(world)
     if once and seconds:
         raise TwinstackError("--once", "cannot go with --seconds", "it takes no time", "choose one")
@@ -57,4 +60,6 @@ def _followed(looks: Iterator[Connections], live: bool) -> Connections:
 
 
 def _text(found: Connections) -> str:
+    from twinstack.observe.connections.words import text
+
     return text(found, max(shutil.get_terminal_size().columns, 80))

@@ -1,4 +1,4 @@
-"""The tasks that look at traffic."""
+"""The tasks that look at traffic; what reads packets is imported when wanted, as it takes time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ from front import invocation
 from front.answering import JSON, answer, end, guarded, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
-from twinstack.observe import caught, taps, waterfall, waterfall_svg
-from twinstack.observe.capture import capture
-from twinstack.observe.naming import Names
-from twinstack.observe.page import page
-from twinstack.observe.terminal import text
-from twinstack.observe.traffic import analyse
-from twinstack.observe.travel import middling
+from twinstack.observe import taps
 from twinstack.plan import resolve
 from twinstack.stack import Stack
 from twinstack.world import World
@@ -49,6 +43,9 @@ def traffic_capture(
     json: bool = False,
 ) -> None:  # fmt: skip
     """Capture a world's bridges, or chosen links, a pcapng file each, in the kernel's ring."""
+    from twinstack.observe import caught
+    from twinstack.observe.capture import capture
+
     bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
     bounds.within("snap", snap, 0, MOST_SNAP, "it is a number of bytes; 0 keeps all")
     bounds.within("size", size, 1, MOST_MEGABYTES)
@@ -76,6 +73,12 @@ def traffic_report(
     json: bool = False,
 ) -> None:  # fmt: skip
     """Report traffic by service: of captures (FILE, a folder, -- FILE …), or live without any."""
+    from twinstack.observe import caught
+    from twinstack.observe.naming import Names
+    from twinstack.observe.page import page
+    from twinstack.observe.terminal import text
+    from twinstack.observe.traffic import analyse
+
     here = stack.from_environment()
     topology = here.topology()
     plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
@@ -101,6 +104,9 @@ def traffic_journey(
     json: bool = False,
 ) -> None:  # fmt: skip
     """Follow one request over every link: where its time went, NAT, the rules that counted it."""
+    from twinstack.observe import waterfall, waterfall_svg
+    from twinstack.observe.travel import middling
+
     here = stack.from_environment()
     names = ("net", "docker") if world == "both" else (world,)
     bounds.times(times)

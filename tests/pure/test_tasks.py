@@ -295,3 +295,12 @@ def test_options_keep_their_help() -> None:
 def test_the_front_door_is_short() -> None:
     files = [ROOT / "tasks.py", *(ROOT / "front").glob("*.py")]
     assert [one.name for one in files if len(one.read_text().splitlines()) > 400] == []
+
+
+def test_a_task_does_not_wait_for_what_only_others_need():
+    script = (
+        "import sys, tasks; print(*(m for m in ('numpy', 'pyroute2', 'rich') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, check=True,
+                          stdout=subprocess.PIPE)  # fmt: skip
+    assert done.stdout.split() == []

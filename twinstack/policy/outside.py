@@ -6,16 +6,19 @@ and its child goes with its parent. Its addresses are the documentation's (RFC 5
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-
-from pyroute2 import IPRoute
+from typing import TYPE_CHECKING
 
 from twinstack import entering
 from twinstack.errors import CannotTell, StepFailed
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
 
 LINK = "ts-outside"
 _NETWORKS = tuple(
@@ -40,6 +43,7 @@ def outside(host: Path | None, mark: str) -> Iterator[Outside]:
 
     Raises: CannotTell when its addresses, or its link's name, are somebody's already.
     """
+    importlib.import_module("pyroute2")  # before the children, who would each read it anew
     with entering.staying("outside", host, entering.fresh) as (child, _):
         namespace = Path(f"/proc/{child.pid}/ns/net")
         network = entering.inside("host", host, lambda: _join(child.pid, mark))
@@ -51,8 +55,14 @@ def outside(host: Path | None, mark: str) -> Iterator[Outside]:
             entering.inside("host", host, lambda: _part(mark))
 
 
+def _netlink() -> IPRoute:
+    from pyroute2 import IPRoute  # it takes a sixth of a second, which other tasks need not wait
+
+    return IPRoute()
+
+
 def _join(pid: int, mark: str) -> IPv4Network:
-    with IPRoute() as netlink:
+    with _netlink() as netlink:
         if netlink.link_lookup(ifname=LINK):
             raise CannotTell(
                 f"link {LINK}", "is there already", "another policy.verify runs, or it is not ours",
@@ -72,7 +82,7 @@ def _alias(mark: str) -> str:
 
 
 def _part(mark: str) -> None:
-    with IPRoute() as netlink:
+    with _netlink() as netlink:
         for index in netlink.link_lookup(ifname=LINK):
             if netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") == _alias(mark):
                 netlink.link("delete", index=index)
@@ -93,7 +103,7 @@ def _free(netlink: IPRoute) -> IPv4Network:
 
 
 def _settle(address: str, host: str) -> None:
-    with IPRoute() as netlink:
+    with _netlink() as netlink:
         found = netlink.link_lookup(ifname="eth0")
         if not found:
             raise StepFailed("outside", "is not joined to this host", "its link is gone")
