@@ -101,14 +101,15 @@ class Cost:
 
 
 def measure(
-    world: World, *, rounds: int = 20, requests: int = 500, seed: int = 1, progress: Progress
-) -> Cost:
-    """Measure on a world that is up and whose edge is lifted.
+    world: World, *, rounds: int = 20, requests: int = 500, seed: int = 1,
+    whats: Sequence[str] = WHATS, progress: Progress,
+) -> Cost:  # fmt: skip
+    """Measure on a world that is up and whose edge is lifted; `whats` are captured in turn.
 
     Raises: CannotTell when the samples do not decide; StepFailed when a capture does not begin.
     """
     links = world.links()
-    whats = [what for what in WHATS if what != DUMPCAP or shutil.which("dumpcap")]
+    whats = [what for what in whats if what != DUMPCAP or shutil.which("dumpcap")]
     samples: list[CostSample] = []
     for what in whats:
         _trial(world, links, what, -1, requests)
@@ -266,7 +267,7 @@ def table(found: Cost) -> str:
 
 def ask_capture(
     stack: Stack, *, world: str, rounds: int, requests: int, shape: str | None = None,
-    progress: Progress,
+    bridges: bool = False, progress: Progress,
 ) -> Answer:  # fmt: skip
     """Measure a world with and without captures; it is left as it was. Raises: as `measure`."""
     bounds.rounds(rounds)
@@ -281,5 +282,8 @@ def ask_capture(
         raise Missing(f"the {name} world", "cannot be captured", "it has no bridge",
                       f'run "invoke {name}.up"')  # fmt: skip
     with worlds.lifted([chosen]):
-        found = measure(chosen, rounds=rounds, requests=requests, progress=progress)
+        found = measure(
+            chosen, rounds=rounds, requests=requests, progress=progress,
+            whats=(OFF, BRIDGES) if bridges else WHATS,
+        )  # fmt: skip
     return Answer(f"capture-{name}", chosen.plan, found, table(found))

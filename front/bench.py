@@ -119,10 +119,10 @@ def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
 
 
 @task(help={"world": "net or docker", "rounds": "of all four", "requests": "in one trial",
-            **SHAPE, **JSON})  # fmt: skip
+            "bridges": "nobody and every bridge, no others", **SHAPE, **JSON})  # fmt: skip
 @guarded
 def bench_capture(
-    _: Context, world: str = "net", rounds: int = 20, requests: int = 500,
+    _: Context, world: str = "net", rounds: int = 20, requests: int = 500, bridges: bool = False,
     shape: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
@@ -131,7 +131,7 @@ def bench_capture(
     root("bench.capture")
     found = capture_cost.ask_capture(
         stack.from_environment(), world=world, rounds=rounds, requests=requests, shape=shape,
-        progress=say,
+        bridges=bridges, progress=say,
     )  # fmt: skip
     document, page = questions.keep(found)
     answer(json, document, found.text)
