@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,8 @@ from twinstack.errors import CannotTell, Locked, Missing
 
 RUN = Path("/run/twinstack")
 LIB = Path("/var/lib/twinstack")
+#: How long the children of a killed holder are waited for, and how often is looked.
+_DYING_S, _LOOK_S = 5.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,12 @@ def write_journal(places: Places, journal: Journal) -> None:
 
 
 def _taken(path: Path, places: Places) -> int:
-    """Open and lock the file that is at `path` once it is locked. Raises: Locked."""
+    """Open and lock the file that is at `path` once it is locked.
+
+    A holder that was killed may have children at work, which hold the lock with it until they have
+    died too: for those we wait. Raises: Locked.
+    """
+    deadline_s = time.monotonic() + _DYING_S
     while True:
         try:
             places.run.mkdir(parents=True, exist_ok=True)
@@ -136,11 +144,27 @@ def _taken(path: Path, places: Places) -> int:
         except BlockingIOError as error:
             holder = os.pread(handle, 200, 0).decode(errors="replace") or "another command"
             os.close(handle)
+            if _is_over(holder) and time.monotonic() < deadline_s:
+                time.sleep(_LOOK_S)
+                continue
             raise Locked(
                 f"instance {places.instance}", "is being changed", f"by {holder}",
                 "wait for it to end",
             ) from error  # fmt: skip
         os.close(handle)  # a `down` removed the file between our opening and our locking it
+
+
+def _is_over(holder: str) -> bool:
+    """Tell whether whoever wrote itself into a lock's file has ended. Source: proc_pid_stat(5)."""
+    word, _, rest = holder.partition(" ")
+    pid = rest.partition(" ")[0]
+    if word != "pid" or not pid.isdigit():
+        return False
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in {"Z", "X"}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -129,6 +130,22 @@ def test_a_holder_that_was_killed_holds_no_more(places: Places):
         child.wait(5)
         with locked(places, "net"):
             pass
+
+
+def test_the_children_of_a_killed_holder_are_waited_for(places: Places):
+    script = (
+        "import os, sys, time; from pathlib import Path; from twinstack import state\n"
+        "state.RUN = Path(sys.argv[1])\n"
+        "with state.locked(state.Places('t'), 'net'):\n"
+        "    if os.fork() == 0: time.sleep(1); os._exit(0)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", script, str(state.RUN)]
+    assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    with (places.run / "net.lock").open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the child has it still
+    with locked(places, "net"):
+        pass
 
 
 def test_the_lock_is_for_root_alone_and_not_inherited(places: Places):
