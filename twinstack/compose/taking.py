@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from twinstack.compose.failures import RAW, as_ours
@@ -26,13 +26,15 @@ def taking(watch: Watch, step: Step) -> Iterator[None]:
         raise StepFailed(step.title, "fails", str(error)) from error
 
 
-@contextmanager
-def removing(watch: Watch, step: Step, failures: list[Exception]) -> Iterator[None]:
-    """As `taking`, but go on past a failure and keep it; what is gone already is no failure."""
+def removing(
+    watch: Watch, step: Step, failures: list[Exception], take: Callable[[], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Take a step and name what it removed; a failure is kept, and what is gone already is none."""
     try:
         with taking(watch, step):
-            yield
+            return take()
     except Missing:
-        return
+        pass
     except Exception as error:
         failures.append(error)
+    return ()

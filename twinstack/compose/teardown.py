@@ -7,6 +7,7 @@ before, and all failures are reported at the end.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import docker
@@ -72,8 +73,8 @@ def _remove(
             for step in clean_steps(holding) if data else down_steps(holding):
                 if step.kind == "engine" and failures:
                     continue  # it is still needed: what did not go is in it
-                with removing(watch, step, failures):
-                    removed += _take(client, instance, place, step, progress)
+                take = partial(_take, client, instance, place, step, progress)
+                removed += removing(watch, step, failures, take)
             removed += leftovers.remove_ports(ports, place.prefix)
             if client:
                 client.close()
