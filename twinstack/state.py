@@ -128,7 +128,8 @@ def _taken(path: Path, places: Places) -> int:
     deadline_s = time.monotonic() + _DYING_S
     while True:
         try:
-            places.run.mkdir(parents=True, exist_ok=True)
+            # Root's alone: to open it for services is a step of `up`, as `net.plan` says.
+            places.run.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue  # the directory was removed by a `down` that ended just now

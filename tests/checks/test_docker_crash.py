@@ -67,8 +67,11 @@ def another_content() -> None:
     """Let nginx' base be of something else, as after an upgrade of the host's packages."""
     only_images()
     client, name = client_of(), base_name("nginx")
+    earlier = [str(one.id) for one in client.images.list(name) if "at" in one.labels]
     import_sleep(client, name, "twinstack.kind=base", f"at={time.time_ns()}")
     client.images.get(name).tag(*base_name("nginx", host_release().suite).split(":"))
+    for one in earlier:  # the one that was made here and never used, not what `up` replaces
+        client.images.remove(one)
 
 
 def dead_engine() -> None:

@@ -133,7 +133,9 @@ def observe_holding(
         return Holding(**found)
     mine = {"label": f"{INSTANCE_LABEL}={instance}"}
     found["containers"] = tuple(str(one.name) for one in project_containers(client, instance))
-    found["networks"] = tuple(str(one["Name"]) for one in client.api.networks(filters=mine))
+    # The engine tells networks in another order each time; what is planned has one.
+    networks = sorted(str(one["Name"]) for one in client.api.networks(filters=mine))
+    found["networks"] = tuple(networks)
     if data:
         volumes = client.api.volumes(filters=mine)["Volumes"] or []
         found["volumes"] = tuple(str(one["Name"]) for one in volumes)

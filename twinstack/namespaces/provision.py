@@ -33,7 +33,9 @@ def provide(plan: Plan, repository: Path, progress: Progress) -> Software:
     """
     roots = ensure_roots(recipe_for(accounts(plan)), progress)
     installed = ensure_software(repository, roots, progress)
-    ensure_secrets(Places(plan.instance).lib / "secrets", plan)
+    lib = Places(plan.instance).lib
+    lib.mkdir(mode=0o700, parents=True, exist_ok=True)  # to open it is a step, as of the lock's
+    ensure_secrets(lib / "secrets", plan)
     return _described(plan, roots, installed)
 
 
