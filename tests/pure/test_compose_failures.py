@@ -100,8 +100,30 @@ def test_a_removal_keeps_a_failure_in_our_words_and_forgives_what_is_gone():
         (b, ReadTimeout("slow")),
         (b, OSError(5, "Input/output error")),
     ):
-        with removing(UNWATCHED, step, failures):
+
+        def fails(error: Exception = error) -> tuple[str, ...]:
             raise error
+
+        assert removing(UNWATCHED, step, failures, fails) == ()
+    assert removing(UNWATCHED, a, failures, lambda: ("image a",)) == ("image a",)
     assert [type(one) for one in failures] == [StepFailed, StepFailed, StepFailed]
     assert str(failures[0]).startswith("image a: remove: the engine fails: is in use")
     assert str(failures[2]) == "image b: remove: fails: [Errno 5] Input/output error"
+
+
+def test_a_removal_that_fails_before_it_begins_keeps_no_other_from_going():
+    class Fails:
+        def before(self, step: str) -> None:
+            pass
+
+        def during(self, step: str) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+        after = before
+
+    failures: list[Exception] = []
+    step = Step("network", "n", "remove")
+    assert removing(Fails(), step, failures, lambda: ("network n",)) == ()
+    assert [str(one) for one in failures] == [
+        "network n: remove: fails: [Errno 12] Cannot allocate memory"
+    ]
