@@ -49,7 +49,11 @@ def test_a_pair_is_born_with_its_far_end_inside():
 
 
 def test_a_link_takes_no_address_by_itself_before_it_is_up():
-    first, second = links.set_up("eth0", mtu=1400, alias="twinstack:x", master=5, group=77)
+    wide, first, second = links.set_up("eth0", mtu=1400, alias="twinstack:x", master=5, group=77)
+    # The MTU before all: a link of less than 1,280 has nothing of IPv6 that could be set.
+    assert (decoded(wide, ifinfmsg)["flags"], decoded(wide, ifinfmsg).get_attr("IFLA_MTU")) == (
+        0, 1400,
+    )  # fmt: skip
     quiet = decoded(first, ifinfmsg)
     inet6 = quiet.get_attr("IFLA_AF_SPEC").get_attr("AF_INET6")
     assert inet6.get_attr("IFLA_INET6_ADDR_GEN_MODE") == 1

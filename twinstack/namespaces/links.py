@@ -109,21 +109,26 @@ def set_up(
 ) -> tuple[Request, ...]:  # fmt: skip
     """Put a link as it is to be, and up; it takes no IPv6 address by itself.
 
-    Same as: ip link set dev NAME addrgenmode none; ip link set dev NAME mtu M alias A
-    group G master B up. Two requests: in one the link would be up before the first half counts.
+    Same as: ip link set dev NAME mtu M; ip link set dev NAME addrgenmode none; ip link set dev
+    NAME alias A group G master B up. A request for each: in one the link would be up before the
+    first half counts, and a link that was narrower than 1,280 has nothing of IPv6 to set.
     """
+    wide = () if mtu is None else (set_mtu(name, mtu),)
     mode = attribute(_AF_INET6, byte(_ADDRESS_MODE, _MODE_NONE))
     quiet = Request(SET_LINK, 0, _link() + text(_NAME, name) + attribute(_FAMILIES, mode))
     body = _link(up=True) + text(_NAME, name) + _mac(mac)
-    if mtu is not None:
-        body += number(_MTU, mtu)
     if alias is not None:
         body += attribute(_ALIAS, alias.encode())
     if group is not None:
         body += number(_GROUP, group)
     if master is not None:
         body += number(_MASTER, master)
-    return quiet, Request(SET_LINK, 0, body)
+    return *wide, quiet, Request(SET_LINK, 0, body)
+
+
+def set_mtu(name: str, mtu: int) -> Request:
+    """Same as: ip link set dev NAME mtu M."""
+    return Request(SET_LINK, 0, _link() + text(_NAME, name) + number(_MTU, mtu))
 
 
 def set_down(name: str) -> Request:

@@ -22,7 +22,7 @@ from twinstack import entering, names
 from twinstack.errors import CannotTell, StepFailed, TwinstackError
 from twinstack.namespaces import cgroups, links, supervisor
 from twinstack.namespaces import world as namespaces
-from twinstack.netlink import Netlink
+from twinstack.netlink import Netlink, Request
 from twinstack.overlay import hosts
 from twinstack.overlay.spread import host_instance
 from twinstack.overlay.world import Overlay
@@ -33,7 +33,7 @@ from twinstack.world import Progress
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 #: What the underlay lets pass of a host with a black hole: a question, but no answer of size.
-NARROW_MTU = 576
+NARROW_MTU = 1280  # with less a link loses all of IPv6, its being off too
 _BEFORE_S, _AFTER_S = 2.0, 3.0
 _EVERY_S, _PATIENCE_S = 0.05, 1.0
 _PATH = "/api/products"
@@ -194,24 +194,25 @@ def _ask(target: str, until: int, other_end: int) -> list[Asked]:
 def _break(overlay: Overlay, fault: Fault, host: str) -> None:
     with locked(Places(overlay.underlay.plan.instance), "overlay"):
         if fault == "mtu":
-            _port(host, mtu=NARROW_MTU)
+            _port(host, [links.set_mtu(names.host_link(host), NARROW_MTU)])
             return
-        _port(host, up=False)
+        _port(host, [links.set_down(names.host_link(host))])
         if fault == "host-loss":
             _kill(overlay.plan.instance, host)
 
 
 def _restore(overlay: Overlay, fault: Fault, host: str) -> None:
-    _port(host, mtu=UNDERLAY_MTU if fault == "mtu" else None)
+    mtu = UNDERLAY_MTU if fault == "mtu" else None
+    _port(host, links.set_up(names.host_link(host), mtu=mtu))
 
 
-def _port(host: str, *, up: bool = True, mtu: int | None = None) -> None:
-    """Put a host's port of the underlay up or down, or change what it takes."""
-    name = names.host_link(host)
+def _port(host: str, requests: Sequence[Request]) -> None:
+    """Change a host's port of the underlay: up, down, or what it takes."""
     try:
         with Netlink() as netlink:
-            netlink.send(links.set_up(name, mtu=mtu) if up else [links.set_down(name)])
+            netlink.send(requests)
     except OSError as error:
+        name = names.host_link(host)
         raise StepFailed(f"link {name}", "cannot be set", error.strerror or str(error)) from error
 
 
