@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +18,10 @@ from twinstack import entering, names
 from twinstack.errors import Missing, SeveralFailed
 from twinstack.namespaces import cgroups, dumps, kernel, mounts, supervisor, teardown
 from twinstack.namespaces import world as namespaces
-from twinstack.overlay.spread import host_instance, underlay_instance
+from twinstack.overlay.spread import Spread, host_instance, underlay_instance
+from twinstack.plan import Plan
 from twinstack.state import Places, read_journal
-from twinstack.world import Progress, Watch
+from twinstack.world import Progress, ServiceState, Watch
 
 Result = TypeVar("Result")
 
@@ -179,3 +180,22 @@ def _sweep(own: str) -> tuple[str, ...]:
         cgroups.remove(own, group, layout)
     cgroups.remove_parents(own, layout)
     return tuple(teardown.remove_data(own))
+
+
+def located(
+    plan: Plan, spread: Spread, found: Mapping[str, Iterable[ServiceState]], lacking: str
+) -> tuple[ServiceState, ...]:
+    """Put what each host tells of its services in the plan's order; `lacking` says why one tells
+    nothing.
+    """
+    there = {
+        state.name: replace(state, where=f"{host}: {state.where}")
+        for host, states in found.items()
+        for state in states
+    }
+    return tuple(
+        there.get(one.name)
+        or ServiceState(one.name, one.service, f"{spread.where[one.name]}: none",
+                        str(one.address), one.port, "absent", lacking)
+        for one in plan.replicas
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -178,17 +178,8 @@ class Remote:
         }
 
     def _told(self, found: Mapping[str, list[dict[str, Any]]]) -> tuple[ServiceState, ...]:
-        there = {
-            told["name"]: replace(ServiceState(**told), where=f"{host}: {told['where']}")
-            for host, states in found.items()
-            for told in states
-        }
-        return tuple(
-            there.get(one.name)
-            or ServiceState(one.name, one.service, f"{self.spread.where[one.name]}: none",
-                            str(one.address), one.port, "absent", "its machine did not tell")
-            for one in self.plan.replicas
-        )  # fmt: skip
+        states = {host: [ServiceState(**one) for one in told] for host, told in found.items()}
+        return hosts.located(self.plan, self.spread, states, "its machine did not tell")
 
 
 def _asked(one: Machine, order: Mapping[str, Any], progress: Progress, bound_s: float) -> Any:

@@ -173,17 +173,7 @@ class Overlay:
                 shutil.copy2(file, vault / file.name)
 
     def _told(self, found: dict[str, tuple[ServiceState, ...]]) -> tuple[ServiceState, ...]:
-        there = {
-            state.name: replace(state, where=f"{host}: {state.where}")
-            for host, states in found.items()
-            for state in states
-        }
-        return tuple(
-            there.get(one.name)
-            or ServiceState(one.name, one.service, f"{self.spread.where[one.name]}: none",
-                            str(one.address), one.port, "absent", "its host is not up")
-            for one in self.plan.replicas
-        )  # fmt: skip
+        return hosts.located(self.plan, self.spread, found, "its host is not up")
 
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica, on its own host, how it does."""
