@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from front.answering import answer, end, root, say, show_states
 from twinstack import stack, tables
-from twinstack.errors import CannotTell
+from twinstack.errors import CannotTell, TwinstackError
 from twinstack.overlay import remote
 from twinstack.overlay.remote import Remote, Share
 
@@ -17,8 +17,11 @@ SSH = {"ssh": "the machines of hosts.machines, by ssh; --ssh='-i KEY' gives opti
 
 
 def options(ssh: str | bool) -> tuple[str, ...]:
-    """Take ssh's own options apart, where any were given."""
-    return tuple(shlex.split(ssh)) if isinstance(ssh, str) else ()
+    """Take ssh's own options apart, where any were given. Raises: TwinstackError."""
+    try:
+        return tuple(shlex.split(ssh)) if isinstance(ssh, str) else ()
+    except ValueError as error:
+        raise TwinstackError("--ssh", "cannot be read", str(error), "close its quotes") from error
 
 
 def up(world: Remote, timeout: int, json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
+from front import overlay_ssh
 from twinstack.errors import NotHealthy, SeveralFailed, StepFailed, TwinstackError
 from twinstack.hosts import Host
 from twinstack.overlay import asking, shipping
@@ -148,3 +149,9 @@ def test_an_ill_service_does_not_stop_the_other_machines():
         stop = Event()
         assert asking.each([HERE], work, stop)["here"].failure is not None
         assert stop.is_set() is stops
+
+
+def test_options_of_ssh_with_an_open_quote_are_one_clear_line():
+    assert overlay_ssh.options("-i 'a b'") == ("-i", "a b")
+    with pytest.raises(TwinstackError, match="--ssh: cannot be read: No closing quotation"):
+        overlay_ssh.options("-i 'a")
