@@ -9,6 +9,7 @@ from typing import Any
 from invoke import tasks
 from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
+from invoke.parser.parser import ParseMachine
 
 from twinstack.errors import TwinstackError
 
@@ -23,7 +24,10 @@ def full_path(path: str) -> str:
 
 
 class Option(Argument):
-    """An option whose wrong value is one line, not a traceback."""
+    """An option whose wrong value is one line, not a traceback; a bare word may have a default."""
+
+    #: What a bare word is when it is left out.
+    left_out: Any = None
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Take a value. Raises: ParseError, which Invoke prints before it exits 1."""
@@ -34,20 +38,57 @@ class Option(Argument):
                 f"--{self.name}: cannot be {value}: it is a whole number; choose another"
             ) from None
 
+    def settle(self) -> None:
+        """Take the default, as no word came."""
+        if self.value is None and self.left_out is not None:
+            self.set_value(self.left_out, cast=False)
+
+
+_complete_context, _handle = ParseMachine.complete_context, ParseMachine.handle
+
+
+def _settle(machine: ParseMachine) -> None:
+    for one in machine.context.positional_args if machine.context else ():
+        if isinstance(one, Option):
+            one.settle()
+
+
+def _settle_then_complete(machine: ParseMachine) -> None:
+    _settle(machine)
+    _complete_context(machine)
+
+
+def _handle_what_is_no_word(machine: ParseMachine, token: str) -> None:
+    # A flag of Invoke's own (--help), or one that nobody has, would be taken for the bare word.
+    known = machine.context is not None and token in machine.context.flags
+    if token.startswith("-") and not known and not machine.waiting_for_flag_value:
+        _settle(machine)
+    _handle(machine, token)
+
+
+# For Invoke a bare word is either required or, having a default, never read. So ours have none
+# while words are read, and get it where Invoke would say that one is missing.
+ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
+ParseMachine.handle = _handle_what_is_no_word  # type: ignore[method-assign, assignment]
+
 
 class Task(tasks.Task[Any]):
     """A task with such options."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Give the options of the task's signature."""
-        return [
-            Option(
-                names=one.names, kind=one.kind, default=one.default, help=one.help,
-                positional=one.positional, optional=one.optional,
-                incrementable=one.incrementable, attr_name=one.attr_name,
-            )
-            for one in super().get_arguments(ignore_unknown_help)
-        ]  # fmt: skip
+        return [_option(one) for one in super().get_arguments(ignore_unknown_help)]
+
+
+def _option(one: Argument) -> Option:
+    found = Option(
+        names=one.names, kind=one.kind, default=None if one.positional else one.default,
+        help=one.help, positional=one.positional, optional=one.optional,
+        incrementable=one.incrementable, attr_name=one.attr_name,
+    )  # fmt: skip
+    if one.positional:
+        found.left_out = one.default
+    return found
 
 
 def after_dashes() -> list[str]:

@@ -83,6 +83,7 @@ def traffic_report(
     topology = here.topology()
     plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
     files = [Path(word) for word in (file, *invocation.after_dashes()) if word]
+    _writable(html)
     if files:
         found = analyse(captures_in(files), Names(plans))
     else:
@@ -110,9 +111,10 @@ def traffic_journey(
     here = stack.from_environment()
     names = ("net", "docker") if world == "both" else (world,)
     bounds.times(times)
+    _writable(svg)
     root("traffic.journey")
     worlds = [_world(here, name, "net, docker or both") for name in names]
-    found = [middling(one, path, times) for one in worlds]
+    found = [middling(one, path, times, say) for one in worlds]
     if svg:
         _write(Path(svg), waterfall_svg.svg(found))
     told = waterfall.text(found[0]) if len(found) == 1 else waterfall.side_by_side(found)
@@ -128,9 +130,16 @@ def _world(here: Stack, name: str, known: str = "net or docker") -> World:
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
-    """Put the captures of a folder in its place. Raises: TwinstackError when it has none."""
+    """Put the captures of a folder in its place. Raises: TwinstackError when there are none."""
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise TwinstackError(
+                str(path),
+                "cannot be read",
+                "it is not there",
+                "name a capture, or a folder of them",
+            )
         if not path.is_dir():
             found.append(path)
             continue
@@ -144,9 +153,18 @@ def captures_in(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def _writable(name: str) -> None:
+    """Refuse a file that cannot be, before there is anything to lose. Raises: TwinstackError."""
+    path = Path(name)
+    if name and path.is_dir():
+        raise TwinstackError(name, "cannot be written", "it is a folder", "name a file")
+    if name and not path.parent.is_dir():
+        raise TwinstackError(
+            name, "cannot be written", f"{path.parent} is no folder", "name a file in one that is"
+        )
+
+
 def _write(path: Path, content: str) -> None:
-    if path.is_dir():
-        raise TwinstackError(str(path), "cannot be written", "it is a folder", "name a file")
     path.write_text(content, encoding="utf-8")
     say(f"written: {path}")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tests.pure.observe import craft
 from twinstack.errors import CannotTell
-from twinstack.observe import counters, journey, segments, waterfall, waterfall_svg
+from twinstack.observe import counters, journey, segments, travel, waterfall, waterfall_svg
 from twinstack.observe.journey import Asked, Counted, Journey
 from twinstack.observe.legs import joined
 from twinstack.observe.segments import Sight
+from twinstack.world import World
 
 MARK = "journey-0123456789abcdef"
 WHO = {craft.NGINX: "nginx-lb", craft.GATEWAY: "api-gateway", craft.REDIS: "redis-cache"}
@@ -217,3 +220,16 @@ def test_the_picture_is_whole_and_says_what_it_shows():
     assert picture.count("<rect") == 2 * (3 + len(travelled().steps))
     assert "<title>One request's way: 120 µs in the net world and" in picture
     assert "10.0.0.1:40000 → 10.0.0.10:80" in picture
+
+
+def test_several_journeys_are_told_of_one_by_one_and_the_middling_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    taken = iter([900.0, 100.0, 500.0])
+    monkeypatch.setattr(travel, "travel", lambda *_: replace(travelled(), total_us=next(taken)))
+    said: list[str] = []
+    world = cast(World, SimpleNamespace(name="net"))
+    assert travel.middling(world, "/", 3, said.append).total_us == 500
+    assert said == [
+        "net: request 1 of 3: 900 µs", "net: request 2 of 3: 100 µs", "net: request 3 of 3: 500 µs"
+    ]  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -47,6 +49,13 @@ def run(file: Path, **words: object) -> int:
     except SystemExit as left:
         return int(left.code or 0)
     return 0
+
+
+def invoke(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", "traffic.report", *words], cwd=ROOT, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
 
 
 def test_the_terminal_shows_every_section_in_80_columns(file: Path):
@@ -131,6 +140,38 @@ def test_a_folder_stands_for_its_captures(file: Path, tmp_path: Path, capsys):
     file.unlink()
     assert run(tmp_path) == 1
     assert "holds no capture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["FILE", "--json"], ["--json", "FILE"], ["--json", "--", "FILE"],
+                                   ["--json", "--file", "FILE"]])  # fmt: skip
+def test_a_capture_is_named_by_a_bare_word(file: Path, words: list[str]):
+    told = invoke(*(str(file) if word == "FILE" else word for word in words))
+    assert json.loads(told.stdout)["files"] == [str(file)]
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--help"], "Usage: "),
+        (["--bogus"], "No idea what '--bogus' is!"),
+        (["/nowhere/a.pcap"], "/nowhere/a.pcap: cannot be read: it is not there; "),
+        # nobody listens for ten seconds to learn that
+        (
+            ["--html", "/nowhere/a.html"],
+            "/nowhere/a.html: cannot be written: /nowhere is no folder",
+        ),
+    ],
+)
+def test_a_flag_is_no_capture_and_a_wrong_name_is_said_first(words: list[str], expected: str):
+    told = invoke(*words)
+    assert (told.stderr or told.stdout).startswith(expected)
+    assert len(told.stderr.splitlines()) <= 1
+
+
+def test_a_page_is_no_folder(file: Path, tmp_path: Path, capsys):
+    assert run(file, html=str(tmp_path)) == 1
+    assert f"{tmp_path}: cannot be written: it is a folder" in capsys.readouterr().err
 
 
 def test_a_file_named_twice_is_read_once(file: Path, tmp_path: Path):
