@@ -73,6 +73,28 @@ def caught(folder: Path, wanted: Wanted, count: int, **datagrams: Any) -> Captur
     return found
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_us_ends_a_capture_whole(tmp_path: Path, sign: signal.Signals):
+    def work() -> Captured:
+        threading.Timer(0.3, os.kill, (os.getpid(), sign)).start()
+        return capture([LOOPBACK], tmp_path / "a", Wanted(seconds=20))
+
+    found: Captured = alone(work)
+    assert found.interrupted
+    opened_file = open_capture(Path(found.links[0].files[0]))
+    assert sum(len(batch) for batch in opened_file.batches()) == found.links[0].packets
+    assert opened_file.broken is None
+
+
+def test_a_capture_that_shall_outlive_its_terminal_does(tmp_path: Path):
+    def work() -> Captured:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP)).start()
+        return capture([LOOPBACK], tmp_path / "a", Wanted(seconds=0.5))
+
+    assert not alone(work).interrupted
+
+
 def test_the_newest_files_stay_and_every_packet_is_accounted_for(tmp_path: Path):
     wanted = Wanted(seconds=0, snap=0, size=50_000, files=2)
     found = caught(tmp_path / "a", wanted, 400, every_s=0.001)

@@ -50,7 +50,7 @@ class Caught:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A whole capture. `interrupted`: by Ctrl-C or SIGTERM, before its time was up."""
+    """A whole capture. `interrupted`: by a signal, before its time was up."""
 
     folder: str
     seconds: float
@@ -148,7 +148,7 @@ class _Files:
 def capture(
     links: Sequence[Link], folder: Path, wanted: Wanted, *, progress: Progress = lambda _line: None
 ) -> Captured:
-    """Capture until the time is up, Ctrl-C, or SIGTERM; the files are whole whatever happens.
+    """Capture until the time is up, Ctrl-C, SIGTERM or SIGHUP; files are whole whatever happens.
 
     A link that goes away, or whose file cannot be written, ends alone, and its row says so.
     Raises: Missing without root or a link; TwinstackError when a file is there already; OSError.
@@ -248,10 +248,13 @@ def _uncollected() -> Iterator[None]:
 
 @contextmanager
 def _stoppable() -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into a note, so that a file is never left in the middle."""
+    """Turn what ends us into a note, so that neither a file nor its folder is left behind."""
     stopped: list[int] = []
     note = partial(_note, stopped)
-    former = {one: signal.signal(one, note) for one in (signal.SIGINT, signal.SIGTERM)}
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: go on without a terminal
+        ending.append(signal.SIGHUP)
+    former = {one: signal.signal(one, note) for one in ending}
     try:
         yield stopped
     finally:
