@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -46,17 +46,30 @@ def conntrack(
 
 
 def _followed(looks: Iterator[Connections], live: bool) -> Connections:
-    """Show each look in place of the one before; give the last."""
-    if not live:
-        return deque(looks, maxlen=1)[0]
+    """Show each look in place of the one before; give the last, also after Ctrl-C."""
+    found: Connections | None = None
+    with _screen() if live else nullcontext(lambda _found: None) as show:
+        try:
+            for found in looks:
+                show(found)
+        except KeyboardInterrupt:  # which is how a live view is meant to end
+            if found is None:
+                raise
+    assert found is not None, "a watch looks at least once"
+    return found
+
+
+@contextmanager
+def _screen() -> Iterator[Callable[[Connections], None]]:
     from rich.live import Live  # others need not wait for it
     from rich.text import Text
 
-    found = next(looks)
-    with Live(Text(_text(found)), auto_refresh=False, transient=True) as shown:
-        for found in looks:
-            shown.update(Text(_text(found)), refresh=True)
-    return found
+    with Live(auto_refresh=False, transient=True) as shown:
+        try:
+            yield lambda found: shown.update(Text(_text(found)), refresh=True)
+        finally:
+            # Live draws the whole once more before it wipes it, and cannot wipe what scrolled off.
+            shown.update(Text(""), refresh=True)
 
 
 def _text(found: Connections) -> str:

@@ -92,7 +92,7 @@ def text(documents: Sequence[Mapping[str, Any]], width: int) -> str:
 
 
 def show(feed: Feed) -> None:
-    """Draw until Ctrl-C, which is how it is meant to end."""
+    """Draw until Ctrl-C, which is how it ends. Raises: KeyboardInterrupt, if nothing was drawn."""
     seen: dict[WorldName, int] = {}
     with Live(auto_refresh=False, screen=False, transient=False) as live:
         try:
@@ -102,4 +102,5 @@ def show(feed: Feed) -> None:
                 documents = [one.document for one in feed.latest().values()]
                 live.update(picture(documents, feed.history()["events"]), refresh=True)
         except KeyboardInterrupt:
-            return
+            if not seen:  # nothing was drawn, so nothing can be told by the exit code
+                raise
