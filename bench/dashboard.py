@@ -151,7 +151,7 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
         turns = 3 * rounds * (_WINDOW_S + _TURN_S)
         count = stack.enter_context(steady.counting(world))
         with steady.loaded(endpoint.url(_PATH), connections=CONCURRENCY,
-                           most_s=round(2 * turns) + 60) as ended:  # fmt: skip
+                           most_s=round(2 * turns) + 60) as asking:  # fmt: skip
             time.sleep(_SETTLE_S)
             for number, names in enumerate(order, start=1):
                 found = []
@@ -161,7 +161,7 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
                 trials += found
                 progress(f"round {number}/{rounds}: " + "  ".join(
                     f"{one.what} {one.window.rate:,.0f}/s" for one in found))  # fmt: skip
-            sent = ended()
+            sent = asking.ended()
         board.resume()
         screen.pause()
         time.sleep(_SETTLE_S)

@@ -72,7 +72,7 @@ def compare(net: World, docker: World, options: Options, progress: Progress) -> 
     pair = tuple(Target(TITLES[world.name], world, world.endpoint(EDGE)) for world in (net, docker))
     others: tuple[Target, ...] = ()
     if options.published_every:
-        others = _published((net, docker), options.path, progress)
+        others = published((net, docker), PUBLISHED_SERVICES, options.path, progress)
     return _run("compare", pair, others, options, alike, net.software(), progress)
 
 
@@ -114,11 +114,13 @@ def calibration_line(found: Comparison) -> str:
     )
 
 
-def _published(worlds: tuple[World, ...], path: str, progress: Progress) -> tuple[Target, ...]:
-    """Give the doors on the host, as a client on the host uses them."""
+def published(
+    worlds: Sequence[World], services: Sequence[str], path: str, progress: Progress
+) -> tuple[Target, ...]:
+    """Give the doors of services on the host, as a client on the host uses them."""
     found = []
     for world in worlds:
-        for service in PUBLISHED_SERVICES:
+        for service in services:
             endpoint = world.published(service)
             if endpoint is not None:
                 found.append(Target(f"{world.name} :{endpoint.port}", world, endpoint))
@@ -166,7 +168,7 @@ def _run(
         forced=options.force,
         rest=at_rest,
         samples=samples,
-        rows=comparison.rows(samples, {one.name: _entry(one) for one in targets}),
+        rows=comparison.rows(samples, {one.name: entry(one) for one in targets}),
         contrasts=tuple(
             comparison.contrast(samples, quantity, first, second, seed=seed)
             for quantity in ("rate", "cpu", "work", "host")
@@ -198,9 +200,9 @@ def keep(
     return document, str(page)
 
 
-def _entry(target: Target) -> str:
+def entry(target: Target) -> str:
     """Name a way in; the host's own address is not told: a result is kept and passed on."""
     address = doors.HOST if target.name.endswith(" DNAT") else target.endpoint.address
-    entry = f"{address}:{target.endpoint.port}"
+    way = f"{address}:{target.endpoint.port}"
     through_proxy = target.name.startswith("docker :") and doors.proxied(target.endpoint.port)
-    return f"{entry} (docker-proxy)" if through_proxy else entry
+    return f"{way} (docker-proxy)" if through_proxy else way

@@ -7,13 +7,14 @@ namespace, so that nothing is opened or denied for it.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,9 @@ _DOOR = "nginx-lb"
 _QUESTION = f"GET {STATUS_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 _TOLD = struct.Struct("=dQ")
 _PATIENCE_S = 5.0
-_ENDS_S = 10.0
+_ENDS_S, _AGAIN_S = 10.0, 0.5
+#: Of a process's CPU clocks, the exact one.
+_SCHEDULED = 2
 
 #: Gives a moment (monotonic) and how many requests the edge had been asked by then.
 Count = Callable[[], tuple[float, int]]
@@ -113,33 +116,83 @@ class _Counter:
         return time.monotonic(), total - self._own
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A wrk that asks until it is ended; it may be held meanwhile, its connections open."""
+
+    running: subprocess.Popen[str]
+
+    def hold(self) -> None:
+        """Let it ask nothing."""
+        self.running.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it ask again."""
+        self.running.send_signal(signal.SIGCONT)
+
+    def cpu_us(self) -> int:
+        """Give the CPU time of its threads so far. Raises: StepFailed when it has ended.
+
+        Source: clock_getcpuclockid(3): a process's clock is named by its pid's complement.
+        """
+        try:
+            return time.clock_gettime_ns(~self.running.pid << 3 | _SCHEDULED) // 1_000
+        except OSError as error:
+            raise _early(self.running.poll()) from error
+
+    def ended(self) -> wrk.WrkReport:
+        """End it and read its report. Raises: StepFailed when it had ended; CannotTell."""
+        if self.running.poll() is not None:
+            raise _early(self.running.returncode)
+        self.go_on()
+        deadline_s = time.monotonic() + _ENDS_S
+        while time.monotonic() < deadline_s:
+            # It reports what it has. Only its main thread sleeps until the end, and a thread that
+            # was just let go leaves a signal to others.
+            self.running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                said, _ = self.running.communicate(timeout=_AGAIN_S)
+                return wrk.parse(said)
+        raise StepFailed("wrk", "does not end", f"{_ENDS_S:g} s after it was told", "run it again")
+
+
 @contextmanager
-def loaded(url: str, *, connections: int, most_s: int) -> Iterator[Callable[[], wrk.WrkReport]]:
-    """Keep wrk asking while the block lasts; gives what ends it and reads its report.
+def loaded(
+    url: str, *, connections: int, most_s: int, patience_s: int = 5, held: bool = False
+) -> Iterator[Load]:
+    """Keep wrk asking while the block lasts; `held` begins it stopped.
 
-    Units: seconds. Raises: Missing without wrk; StepFailed when it ended early.
+    Units: seconds, `patience_s` until an answer counts as lost. Raises: Missing without wrk.
     """
-    words = ["wrk", "--latency", "-t", "1", "-c", str(connections), "-d", f"{most_s}s",
-             "--timeout", "5s", url]  # fmt: skip
+    if shutil.which("wrk") is None:
+        raise Missing("wrk", "cannot be run", "it is missing", 'run "make setup"')
+    # A held one would outlive whoever held it.
+    words = ["setpriv", "--pdeathsig", "KILL", "wrk", "--latency", "-t", "1",
+             "-c", str(connections), "-d", f"{most_s}s", "--timeout", f"{patience_s}s",
+             url]  # fmt: skip
+    running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    load = Load(running)
     try:
-        running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True)  # fmt: skip
-    except FileNotFoundError as error:
-        raise Missing("wrk", "cannot be run", "it is missing", 'run "make setup"') from error
-
-    def ended() -> wrk.WrkReport:
-        if running.poll() is not None:
-            raise StepFailed("wrk", "ended early", f"exit {running.returncode}", "run it again")
-        running.send_signal(signal.SIGINT)  # it reports what it has
-        said, _ = running.communicate(timeout=_ENDS_S)
-        return wrk.parse(said)
-
-    try:
-        yield ended
+        if held:
+            _await_wrk(running)
+            load.hold()
+        yield load
     finally:
         if running.poll() is None:
             running.kill()
         running.wait()
+
+
+def _await_wrk(running: subprocess.Popen[str]) -> None:
+    """Wait until setpriv has become wrk: held earlier, it would not have asked for its end yet."""
+    comm = Path(f"/proc/{running.pid}/comm")
+    while running.poll() is None and comm.read_text(encoding="ascii") != "wrk\n":
+        time.sleep(0.001)
+
+
+def _early(code: int | None) -> StepFailed:
+    return StepFailed("wrk", "ended early", f"exit {code}", "run it again")
 
 
 def window(world: World, count: Count, seconds: float) -> Window:

@@ -86,6 +86,28 @@ def bench_layers(
     _ask("layers", json, rounds=rounds, requests=requests, force=force)
 
 
+@task(help={"rounds": "of every way in", "seconds": "of each in a round",
+            "doors": "--no-doors leaves the published ports out",
+            "force": "go on although the worlds are not alike", **SHAPE, **JSON})  # fmt: skip
+@guarded
+def bench_turns(
+    _: Context, rounds: int = 60, seconds: int = 2, doors: bool = True, force: bool = False,
+    shape: str | None = None, json: bool = False,
+) -> None:  # fmt: skip
+    """Compare both worlds to about a percent: an unbroken load each, in turn (15 minutes)."""
+    from bench import questions, turning
+
+    root("bench.turns")
+    found = turning.ask_turns(
+        stack.from_environment(), rounds=rounds, seconds=seconds, doors=doors, shape=shape,
+        force=force, progress=say,
+    )  # fmt: skip
+    document, page = questions.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+    end(turning.code(found))
+
+
 @task(help={"megabytes": "of the capture", "rounds": "of both", **JSON})
 @checking
 def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
@@ -185,4 +207,5 @@ TASKS = {
     "policy": bench_policy,
     "dashboard": bench_dashboard,
     "traffic": bench_traffic,
+    "turns": bench_turns,
 }

@@ -165,6 +165,24 @@ def test_the_benchmark_compares_them_and_keeps_its_result(both: Sandbox) -> None
         assert row["success_part"] == 1
 
 
+def test_the_worlds_are_loaded_in_turn_and_every_answer_is_counted_once(both: Sandbox) -> None:
+    told = both.invoke("bench.turns", "--rounds", "6", "--seconds", "1", "--json")
+    page = told.stderr.strip().splitlines()[-1].removeprefix("kept as ")
+    both.run("rm", page, page.removesuffix(".md") + ".json")
+    found = json.loads(told.stdout)["result"]
+    ways = set(found["entries"])
+    assert {"namespaces", "namespaces too", "docker", "net :8080", "docker DNAT"} <= ways
+    assert {one["first"] for one in found["differences"]} == ways - {"namespaces"}
+    for way, load in found["loads"].items():
+        windows = [one["window"]["answered"] for one in found["turns"] if one["way"] == way]
+        assert len(windows) == 6
+        assert min(windows) > 0
+        # Uncounted are the first turn, and what is answered before and after a window.
+        assert sum(windows) < load["complete"] < 3 * sum(windows)
+        assert load["non_2xx"] == load["lost"] == 0
+    assert both.run("pgrep", "-x", "wrk", check=False).stdout == ""
+
+
 def test_taking_one_world_down_leaves_the_other_reachable(both: Sandbox) -> None:
     both.invoke("net.down")
     found = doors(both)

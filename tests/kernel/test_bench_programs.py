@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import probe, programs
+from bench import probe, programs, steady
 from bench.programs import Program, await_port, free_port, running
-from twinstack.errors import NotHealthy
+from twinstack.errors import NotHealthy, StepFailed
 from twinstack.world import Endpoint
 
 pytestmark = [
@@ -96,3 +96,43 @@ def test_program_in_a_tree_leaves_no_mount_behind(tmp_path: Path) -> None:
     with running([Program("lost", ("/bin/true",), tree=tree)]) as started:
         started["lost"].tail()  # chroot finds no /usr/bin/setpriv there: the program ends
     assert str(tree) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_load_asks_only_while_it_is_let() -> None:
+    port = free_port()
+    with running([web_server(port)]) as started:
+        await_port(started["web"], "127.0.0.1", port)
+        url = f"http://127.0.0.1:{port}/version"
+        with steady.loaded(url, connections=2, most_s=60, held=True) as load:
+            time.sleep(0.3)
+            assert load.cpu_us() < 20_000
+            load.go_on()
+            time.sleep(0.5)
+            load.hold()
+            spent = load.cpu_us()
+            assert spent > 2_000
+            time.sleep(0.3)
+            assert load.cpu_us() - spent < 2_000
+            assert load.ended().success > 10
+        with pytest.raises(StepFailed, match="ended early"):
+            load.cpu_us()
+
+
+def test_a_held_load_does_not_outlive_who_held_it() -> None:
+    script = (
+        "import time; from bench import steady\n"
+        "with steady.loaded('http://127.0.0.1:9/', connections=1, most_s=60, held=True) as load:\n"
+        "    print(load.running.pid, flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    killed = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    assert killed.stdout is not None
+    pid = int(killed.stdout.readline())
+    assert Path(f"/proc/{pid}").exists()
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,189 @@
+"""What ways into two worlds cost over each other, of windows that they took in turn; pure.
+
+A way is compared with its own world's edge, and Docker's edge with the namespaces'. One way in is
+there twice: what it seems to differ from itself is the instrument's own error.
+"""
+
+from __future__ import annotations
+
+import statistics
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import report, run
+from bench.measure import Rest
+from bench.statistics import Ratio, ratio, spread
+from bench.steady import Window
+from bench.wrk import WrkReport
+
+NET, AGAIN, DOCKER = run.TITLES["net"], "namespaces too", run.TITLES["docker"]
+CONCURRENCY = 20
+PATH = "/api/products"
+
+Quantity = Literal["rate", "cpu", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One window. Units: microseconds; `client_us` is wrk's CPU time, of the window's `host_us`.
+
+    `held_us` is for how long CPU quotas kept replicas waiting, all added up.
+    """
+
+    round: int
+    way: str
+    window: Window
+    client_us: int
+    held_us: int
+
+    def value(self, quantity: Quantity) -> float:
+        """Give requests per second, or CPU microseconds a request: the world's or the host's."""
+        if quantity == "rate":
+            return self.window.rate
+        if quantity == "cpu":
+            return self.window.cpu_us / self.window.answered
+        return (self.window.host_us - self.client_us) / self.window.answered
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one way costs over another: three ratios, each the first way's to the second's.
+
+    `host_us` is the middle of the second's CPU time a request on the whole host.
+    """
+
+    first: str
+    second: str
+    rate: Ratio
+    cpu: Ratio
+    host: Ratio
+    host_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The comparison, every way's `loads` as wrk saw them, `entries` by the name of a way.
+
+    `seconds` is how long a window lasts."""
+
+    entries: dict[str, str]
+    seconds: int
+    turns: tuple[Turn, ...]
+    loads: dict[str, WrkReport]
+    differences: tuple[Difference, ...]
+    rest: Rest
+    seed: int
+
+    @property
+    def failed(self) -> int:
+        """Count the requests that got no 2xx or 3xx answer."""
+        return sum(one.non_2xx + one.lost for one in self.loads.values())
+
+
+def pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Give which ways are compared; pure."""
+    base = {name: DOCKER if name.startswith("docker ") else NET for name in names}
+    return tuple((name, base[name]) for name in names if name != NET)
+
+
+def summarise(
+    entries: dict[str, str], turns: Sequence[Turn], loads: dict[str, WrkReport], rest: Rest, *,
+    seconds: int, seed: int,
+) -> Turns:  # fmt: skip
+    """Turn windows into ratios; pure. Raises: CannotTell for a window without an answer."""
+
+    def values(name: str, quantity: Quantity) -> list[float]:
+        own = sorted((one for one in turns if one.way == name), key=lambda one: one.round)
+        return [one.value(quantity) for one in own]
+
+    def between(first: str, second: str) -> Difference:
+        def of(quantity: Quantity) -> Ratio:
+            return ratio(values(first, quantity), values(second, quantity), seed=seed)
+
+        middle = statistics.median(values(second, "host"))
+        return Difference(first, second, of("rate"), of("cpu"), of("host"), middle)
+
+    found = tuple(between(first, second) for first, second in pairs(tuple(entries)))
+    return Turns(entries, seconds, tuple(turns), loads, found, rest, seed)
+
+
+def text(found: Turns) -> str:
+    """Write the result, at most 80 columns wide."""
+    ended = ", ".join(f"{name} {us / 1000:.1f} ms" for name, us in
+                      sorted(found.rest.cpu_us_per_s.items()))  # fmt: skip
+    rounds = max(one.round for one in found.turns)
+    asked = sum(one.success for one in found.loads.values())
+    parts = [
+        _wrap(f"{CONCURRENCY} kept connections a way, {PATH}, {rounds} rounds of {found.seconds} s "
+              f"each, seed {found.seed}"),
+        _table(found),
+        _wrap(f"Medians over windows; times in ms; CPU µs: a request, all replicas of the world; "
+              f"host: the whole machine's, load generator left out; quota: how long CPU quotas "
+              f"kept replicas waiting, all added up, as a part of the time. {asked:,} answers, "
+              f"{found.failed} failed. "
+              + "; ".join(f"{name} = {entry}" for name, entry in found.entries.items()) + "."),
+        *(sentence(one) for one in found.differences),
+        _wrap(f"CPU time per second at rest (health probes, leases, timers): {ended}; the whole "
+              f"host {found.rest.host_us_per_s / 1000:.1f} ms. It is spent whichever world is "
+              "loaded, so that the rates above do not contain it: Docker alone would be slower by "
+              "the part of the machine that its own takes, the namespaces by theirs."),
+    ]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def _table(found: Turns) -> str:
+    head = (f"{'':<15}{'req/s':>7}{'(min–max)':>14}{'p50':>7}{'p99':>7}{'CPU µs':>8}{'host':>6}"
+            f"{'quota':>7}")  # fmt: skip
+    lines = [head, "─" * len(head)]
+    for name, load in found.loads.items():
+        own = [one for one in found.turns if one.way == name]
+        rates = spread([one.window.rate for one in own])
+        span = f"({rates.minimum:.0f}–{rates.maximum:.0f})"
+
+        def median(of: Callable[[Turn], float], own: list[Turn] = own) -> float:
+            return statistics.median(map(of, own))
+
+        part = median(lambda one: one.held_us / 1e6 / one.window.seconds)
+        lines.append(
+            f"{name:<15}{rates.median:>7.0f}{span:>14}{load.p50_ms:>7.1f}{load.p99_ms:>7.1f}"
+            f"{median(lambda one: one.value('cpu')):>8.0f}"
+            f"{median(lambda one: one.value('host')):>6.0f}{part:>7.1%}"
+        )
+    return "\n".join(lines)
+
+
+def sentence(found: Difference) -> str:
+    """Say what a way costs over another, or that it cannot be told; pure."""
+    title = f"{found.first} over {found.second}"
+    if found.first == AGAIN:
+        title = "The instrument, namespaces over themselves"
+    extra, least, most = (
+        (end - 1) * found.host_us for end in (found.host.estimate, found.host.low, found.host.high)
+    )
+    return _wrap(
+        f"{title}: {_told(found.rate, 'requests per second')}; "
+        f"{_told(found.cpu, 'CPU a request in its services')}; "
+        f"{_told(found.host, 'CPU a request on the whole host')}, that is {_signed(extra, '.0f')} "
+        f"µs ({_signed(least, '.0f')} to {_signed(most, '.0f')})."
+    )
+
+
+def _told(found: Ratio, noun: str) -> str:
+    ends = f"{_part(found.low)} to {_part(found.high)}"
+    if found.verdict == "no measurable difference":
+        return f"{noun} cannot be told apart ({ends})"
+    return f"{noun} {_part(found.estimate)} ({ends})"
+
+
+def _part(value: float) -> str:
+    return f"{_signed((value - 1) * 100, '.1f')} %"
+
+
+def _signed(value: float, form: str) -> str:
+    return f"{value:+{form}}".replace("-", "−")
+
+
+def _wrap(sentence: str) -> str:
+    return textwrap.fill(sentence, report.WIDTH)
