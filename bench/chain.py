@@ -21,6 +21,7 @@ from bench.observed import limited
 from bench.redis_stats import command_calls
 from bench.schedule import schedule
 from bench.statistics import Ratio, above, ratio, spread
+from bench.worlds import EDGE
 from twinstack.errors import CannotTell
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
@@ -109,7 +110,7 @@ def measure(
         progress("starting the naive chain in the same namespaces")
         naive = stack.enter_context(naive_chain(world, roots, software, redis_password))
         loads: dict[str, Callable[[], ab.AbReport]] = {
-            CHAIN: lambda: _load([world.endpoint("nginx-lb")], "/api/products", requests),
+            CHAIN: lambda: _load([world.endpoint(EDGE)], "/api/products", requests),
             DIRECT: lambda: _load(products, "/products", requests),
             NAIVE: lambda: _load([naive.edge], "/api/products", naive_requests),
         }

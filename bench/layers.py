@@ -17,11 +17,12 @@ from bench.comparison import contrast
 from bench.measure import Load, Rest, Sample, Target
 from bench.report import WIDTH
 from bench.statistics import Ratio
+from bench.worlds import EDGE
 from twinstack.world import Progress, World
 
 #: The ladder's services from the inside out, and the path that each answers.
 _DEPTHS = (("product-service", "product", "/products"), ("api-gateway", "gateway", None),
-           ("nginx-lb", "edge", None))  # fmt: skip
+           (EDGE, "edge", None))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def climb(
         )
         for world in worlds
     }
-    edge = docker.published("nginx-lb")
+    edge = docker.published(EDGE)
     proxied = "docker-proxy" if edge and doors.proxied(edge.port) else "DNAT"
     ladder = rungs([target.name for target in chosen], proxied=proxied)
     return Layers(

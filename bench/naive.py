@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench import probe
 from bench.programs import USER, Program, Running, await_port, running, workspace
+from bench.worlds import EDGE
 from twinstack.errors import CannotTell, Missing, NotHealthy
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
@@ -59,7 +60,7 @@ def naive_chain(
                 await_port(started[f"naive-{replica.name}"], address, PRODUCT_PORT)
             gateway = world.endpoint("api-gateway").address
             await_port(started["naive-gateway"], gateway, GATEWAY_PORT)
-            edge = Endpoint(world.endpoint("nginx-lb").address, EDGE_PORT)
+            edge = Endpoint(world.endpoint(EDGE).address, EDGE_PORT)
             await_port(started["naive-nginx"], edge.address, edge.port)
             try:
                 answer = probe.wait_ok(edge, "/api/products", timeout_s=10)
@@ -134,5 +135,5 @@ def _programs(
         command=("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf"),
         tree=roots.tree("nginx"),
         binds=((place, "/mnt"),),
-        network=networks["nginx-lb"],
+        network=networks[EDGE],
     )

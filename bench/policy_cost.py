@@ -16,6 +16,7 @@ from bench import ab, host, probe
 from bench.measure import spent_us
 from bench.schedule import schedule
 from bench.statistics import Ratio, below, ratio, spread
+from bench.worlds import EDGE
 from twinstack.world import Progress, World
 
 ON, OFF = "policy on", "policy off"
@@ -72,7 +73,7 @@ def measure(
 
     Raises: CannotTell when the samples do not decide; StepFailed.
     """
-    endpoint = world.endpoint("nginx-lb")
+    endpoint = world.endpoint(EDGE)
 
     def trial(what: str, number: int) -> CostSample:
         world.police(policy=what == ON, edge=False)

@@ -32,7 +32,6 @@ from twinstack.stack import Stack
 from twinstack.topology import WorldName
 from twinstack.world import Progress
 
-_BOTH: tuple[WorldName, ...] = ("net", "docker")
 _CLIENTS = 50
 DOCKER_IS_UP = (
     "the Docker world is up: its probes take CPU; take it down for the cleanest figure "
@@ -70,7 +69,7 @@ def ask_comparison(
 ) -> Comparison:
     """Compare both worlds, or one with itself (`aa`). Raises: as `run.compare`."""
     options.check()
-    if aa not in {"", *_BOTH}:
+    if aa not in {"", *worlds.NAMES}:
         raise TwinstackError("--aa", f"cannot be {aa}", "a world is net or docker", "choose one")
     if aa:
         name: WorldName = "net" if aa == "net" else "docker"
@@ -78,7 +77,7 @@ def ask_comparison(
         with worlds.lifted([world]):
             return run.calibrate(world, options, progress)
     shape = worlds.common_shape(stack, shape)
-    net, docker = (worlds.ready(stack, name, shape, progress) for name in _BOTH)
+    net, docker = (worlds.ready(stack, name, shape, progress) for name in worlds.NAMES)
     with worlds.lifted([net, docker]):
         return run.compare(net, docker, options, progress)
 
@@ -136,11 +135,7 @@ def ask_policy(
 ) -> Answer:
     """Measure a world with its policy on and off. Raises: as `policy_cost.measure`."""
     bounds.rounds(rounds)
-    if world not in _BOTH:
-        raise TwinstackError(
-            "--world", f"cannot be {world}", "a world is net or docker", "choose one"
-        )
-    name: WorldName = "net" if world == "net" else "docker"
+    name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     if not chosen.plan.policy:
         raise CannotTell(
@@ -173,10 +168,10 @@ def ask_layers(
     bounds.rounds(rounds)
     bounds.load(requests, _CLIENTS)
     shape = worlds.common_shape(stack, None)
-    net, docker = (worlds.ready(stack, name, shape, progress) for name in _BOTH)
+    net, docker = (worlds.ready(stack, name, shape, progress) for name in worlds.NAMES)
     load = Load("/api/products", requests, _CLIENTS, False, timeout_s=max(120.0, requests / 10))
     with worlds.lifted([net, docker], whole=True):
-        alike = likeness.look(net, docker, run.EDGE, load.path, force=force, progress=progress)
+        alike = likeness.look(net, docker, worlds.EDGE, load.path, force=force, progress=progress)
         found = layers.climb(net, docker, load, rounds=rounds, progress=progress)
     text = f"{layers.text(found)}\n{PAST_THE_EDGE}"
     if alike.misleading:

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from bench import bounds, comparison, doors, environment, likeness, measure, report
 from bench.measure import Load, Target
 from bench.report import Comparison
+from bench.worlds import EDGE
 from twinstack.errors import TwinstackError
 from twinstack.plan import Plan
 from twinstack.world import Progress, World
 
 #: What a world is called where users read it.
 TITLES = {"net": "namespaces", "docker": "docker"}
-EDGE = "nginx-lb"
 PUBLISHED_SERVICES = (EDGE, "api-gateway")
 
 

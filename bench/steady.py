@@ -20,12 +20,12 @@ from pathlib import Path
 
 from bench import host, wrk
 from bench.measure import spent_us
+from bench.worlds import EDGE
 from twinstack import entering
 from twinstack.errors import Missing, StepFailed
 from twinstack.observe.live.questions import STATUS_PATH, http_answer, requests_of
 from twinstack.world import World
 
-_DOOR = "nginx-lb"
 _QUESTION = f"GET {STATUS_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 _TOLD = struct.Struct("=dQ")
 _PATIENCE_S = 5.0
@@ -58,19 +58,19 @@ def counting(world: World) -> Iterator[Count]:
 
     Raises: StepFailed when nginx does not answer.
     """
-    pid = world.mains()[_DOOR]
+    pid = world.mains()[EDGE]
     ours, theirs = socket.socketpair()
     counter = _Counter(theirs)
     with ours, theirs:
         ours.settimeout(_PATIENCE_S)
-        inside = entering.staying(_DOOR, Path(f"/proc/{pid}/ns/net"), counter.ask, counter.serve)
+        inside = entering.staying(EDGE, Path(f"/proc/{pid}/ns/net"), counter.ask, counter.serve)
 
         def count() -> tuple[float, int]:
             ours.send(b"?")
             try:
                 moment, requests = _TOLD.unpack(ours.recv(_TOLD.size))
             except (TimeoutError, struct.error) as error:
-                raise StepFailed(_DOOR, "cannot be counted", "it does not answer",
+                raise StepFailed(EDGE, "cannot be counted", "it does not answer",
                                  'look at "invoke health"') from error  # fmt: skip
             return float(moment), int(requests)
 
@@ -112,7 +112,7 @@ class _Counter:
             data += piece
         total = requests_of(answer.body)
         if total is None:
-            raise StepFailed(_DOOR, "cannot be counted", f"it answers {answer.status}")
+            raise StepFailed(EDGE, "cannot be counted", f"it answers {answer.status}")
         return time.monotonic(), total - self._own
 
 

@@ -39,7 +39,7 @@ def ask_turns(
     net, docker = (worlds.ready(stack, "net", shape, progress),
                    worlds.ready(stack, "docker", shape, progress))  # fmt: skip
     with worlds.lifted([net, docker]):
-        alike = likeness.look(net, docker, run.EDGE, PATH, force=force, progress=progress)
+        alike = likeness.look(net, docker, worlds.EDGE, PATH, force=force, progress=progress)
         found = measured(
             net, docker, rounds=rounds, seconds=seconds, doors=doors, progress=progress
         )
@@ -59,10 +59,10 @@ def measured(
 ) -> Turns:
     """Measure two worlds that are up. Raises: Missing without wrk; StepFailed; CannotTell."""
     seed = secrets.randbits(32)
-    ways = [Target(NET, net, net.endpoint(run.EDGE)), Target(AGAIN, net, net.endpoint(run.EDGE)),
-            Target(DOCKER, docker, docker.endpoint(run.EDGE))]  # fmt: skip
+    pair = ((NET, net), (AGAIN, net), (DOCKER, docker))
+    ways = [Target(name, world, world.endpoint(worlds.EDGE)) for name, world in pair]
     if doors:
-        ways += run.published((net, docker), (run.EDGE,), PATH, progress)
+        ways += run.published((net, docker), (worlds.EDGE,), PATH, progress)
     for way in ways:
         probe.get_ok(way.endpoint, PATH)
     progress(f"watching at rest for {_REST_S:g} s")

@@ -10,13 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import observed
-from twinstack.errors import Locked
+from twinstack.errors import Locked, TwinstackError
 from twinstack.stack import Stack
 from twinstack.state import Places, read_journal
 from twinstack.topology import WorldName
 from twinstack.world import Progress, World
 
 UP_TIMEOUT_S = 60
+#: The service that stands at the door.
+EDGE = "nginx-lb"
+NAMES: tuple[WorldName, ...] = ("net", "docker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,14 @@ class Former:
 
     shape: str | None
     limited: bool
+
+
+def named(world: str) -> WorldName:
+    """Give the world that is meant. Raises: TwinstackError for a name of none."""
+    for name in NAMES:
+        if world == name:
+            return name
+    raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
 
 
 def common_shape(stack: Stack, wanted: str | None) -> str | None:

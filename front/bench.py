@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from front.answering import JSON, SHAPE, answer, checking, end, guarded, root, say, task
 from twinstack import stack
+
+if TYPE_CHECKING:
+    from bench.questions import Answer
 
 
 @task(
@@ -49,7 +52,14 @@ def _ask(question: str, json: bool, **words: Any) -> None:
     from bench import questions
 
     root(f"bench.{question}")
-    found = getattr(questions, f"ask_{question}")(stack.from_environment(), progress=say, **words)
+    asked = getattr(questions, f"ask_{question}")
+    _kept(asked(stack.from_environment(), progress=say, **words), json)
+
+
+def _kept(found: Answer, json: bool) -> None:
+    """Keep what was found, and print it."""
+    from bench import questions
+
     document, page = questions.keep(found)
     answer(json, document, found.text)
     say(f"kept as {page}")
@@ -95,16 +105,14 @@ def bench_turns(
     shape: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Compare both worlds to about a percent: an unbroken load each, in turn (15 minutes)."""
-    from bench import questions, turning
+    from bench import turning
 
     root("bench.turns")
     found = turning.ask_turns(
         stack.from_environment(), rounds=rounds, seconds=seconds, doors=doors, shape=shape,
         force=force, progress=say,
     )  # fmt: skip
-    document, page = questions.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
+    _kept(found, json)
     end(turning.code(found))
 
 
@@ -112,14 +120,12 @@ def bench_turns(
 @checking
 def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
     """Compare traffic.report with tshark on the same capture: time and memory."""
-    from bench import questions, traffic
+    from bench import traffic
 
     found = traffic.ask_traffic(
         stack.from_environment().plan(), megabytes=megabytes, rounds=rounds, progress=say
     )
-    document, page = questions.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
+    _kept(found, json)
     end(traffic.code(found))
 
 
@@ -142,35 +148,32 @@ def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
 
 @task(help={"world": "net or docker", "rounds": "of all four", "requests": "in one trial",
             "bridges": "nobody and every bridge, no others", **SHAPE, **JSON})  # fmt: skip
-@guarded
+@checking
 def bench_capture(
     _: Context, world: str = "net", rounds: int = 20, requests: int = 500, bridges: bool = False,
     shape: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
-    from bench import capture_cost, questions
+    from bench import capture_cost
 
     root("bench.capture")
     found = capture_cost.ask_capture(
         stack.from_environment(), world=world, rounds=rounds, requests=requests, shape=shape,
         bridges=bridges, progress=say,
     )  # fmt: skip
-    document, page = questions.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
+    _kept(found, json)
+    end(capture_cost.code(found))
 
 
 @task(help={"rounds": "of every size", **JSON})
 @checking
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or one leaves some."""
-    from bench import overlay, questions
+    from bench import overlay
 
     root("bench.overlay")
     found = overlay.ask_overlay(rounds=rounds, progress=say)
-    document, page = questions.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
+    _kept(found, json)
     rounds_found = found.found
     end(0 if isinstance(rounds_found, tuple) and overlay.reached(rounds_found) else 1)
 
@@ -182,15 +185,13 @@ def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:
     """Say what an open dashboard costs, and hold its rates against those that are sent."""
-    from bench import dashboard, questions
+    from bench import dashboard
 
     root("bench.dashboard")
     found = dashboard.ask_dashboard(
         stack.from_environment(), world=world, rounds=rounds, shape=shape, progress=say
     )
-    document, page = questions.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
+    _kept(found, json)
     end(dashboard.code(found))
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from bench import capture_cost
 from bench.capture_cost import BRIDGES, OFF, WHATS, WHOLE, Cost, CostSample, summarise, table
+from bench.questions import Answer
+from bench.statistics import Ratio
+from tests.pure.bench_fakes import PLAN
 
 
 def cost(slower: float) -> Cost:
@@ -26,6 +34,16 @@ def test_a_small_cost_holds_and_a_large_one_fails():
     assert "less than 10%: holds" in said
     (said,) = [one for one in large.sentences if one.startswith(BRIDGES)]
     assert "less than 10%: fails" in said
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.02, 0), (1.3, 1)])
+def test_the_verdict_is_the_exit_code(factor: float, code: int):
+    assert capture_cost.code(Answer("capture-net", PLAN, cost(factor), "")) == code
+
+
+def test_what_is_left_open_is_an_exit_code_of_its_own():
+    undecided = replace(cost(1.02), rates={BRIDGES: Ratio(1.05, 0.98, 1.2, 20)})
+    assert capture_cost.code(Answer("capture-net", PLAN, undecided, "")) == 2
 
 
 def test_whole_packets_are_told_and_not_judged():

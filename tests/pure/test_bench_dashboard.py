@@ -47,7 +47,7 @@ def test_a_browser_on_the_same_cores_is_told_apart():
         "With Chromium showing it as well the edge carries +20.0% fewer requests"
         in text.replace("\n", " ")
     )
-    assert max(len(line) for line in text.splitlines()) <= 100
+    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,14 @@ def test_a_request_that_failed_under_the_load_fails_the_whole():
     lost = measured(0.995, 0.9, load=replace(SENT, lost=1))
     assert dashboard.code(Answer("dashboard-net", PLAN, lost, "")) == 1
     assert ", 1 failed; p99" in dashboard.table(lost)
+
+
+@pytest.mark.parametrize(
+    ("counted", "agrees"), [(39_999, False), (40_000, True), (40_016, True), (40_017, False)]
+)
+def test_the_engines_own_probes_may_have_come_between(counted: int, agrees: bool):
+    found = measured(0.995, 0.9, Agreement(4_000.0, 4_000.0, 40_000, counted, probes=16))
+    assert found.agrees == agrees
+    text = dashboard.table(found)
+    assert "of 40,000, with at most 16 probes of the engine's." in text.replace("\n", " ")
+    assert max(map(len, text.splitlines())) <= 80
