@@ -24,6 +24,7 @@ USUAL = {"path": "/api/products", "keepalive": False}
 #: How to ask again where nothing was asked yet, in the order of the table.
 QUESTIONS = {
     "compare": "bench",
+    "turns": "bench.turns",
     "aa-net": "bench --aa net",
     "aa-docker": "bench --aa docker",
     "layers": "bench.layers",
@@ -103,6 +104,21 @@ def headline(one: Result) -> str:
     return "\n".join([_wrapped(intro), "", _table(one), "", _wrapped(READ)])
 
 
+def turns(found: Iterable[Result]) -> str:
+    """Give the newest windows of both worlds in turn, for the README; unlike things are below."""
+    own = [one for one in found if one.name == "turns"]
+    if not own:
+        return "None is kept yet: run `invoke bench.turns`."
+    one = next((one for one in own if not one.settings), own[0])
+    intro = (
+        f"{_measured(one)}, Docker {one.environment['docker']}"
+        f"{', ' if one.settings else ''}{one.settings}. Kept "
+        f"[here](bench/results/{one.page.name})."
+    )
+    table, cut, _ = _table(one).partition("\n\nAlike but for:")
+    return "\n".join([_wrapped(intro), "", table + ("\n```" if cut else "")])
+
+
 def scale(results: Path) -> str:
     """Give the newest race of `check.scale` with its machine and table, for docs/scale.md."""
     read = [one for one in map(_read, results.glob("*-scale.json")) if one]
@@ -156,13 +172,14 @@ def main() -> None:
     found = newest(RESULTS)
     try:
         contents = {
-            HERE.parent / "README.md": ("RESULT", headline(usual(found))),
-            HERE / "benchmark.md": ("FIGURES", figures(found)),
-            HERE / "scale.md": ("SCALE", scale(RESULTS)),
+            (HERE.parent / "README.md", "TURNS"): turns(found),
+            (HERE.parent / "README.md", "RESULT"): headline(usual(found)),
+            (HERE / "benchmark.md", "FIGURES"): figures(found),
+            (HERE / "scale.md", "SCALE"): scale(RESULTS),
         }
     except NoResult as error:
         sys.exit(str(error))
-    for page, (place, content) in contents.items():
+    for (page, place), content in contents.items():
         page.write_text(filled(page.read_text(encoding="utf-8"), place, content), encoding="utf-8")
 
 
@@ -182,6 +199,12 @@ def _line(task: str, one: Result) -> str:
 def _said(one: Result) -> Iterator[str]:
     """Give a result's sentences, a comparison's with its figures before."""
     document = one.document
+    if document["name"] == "turns":
+        told = "\n".join(document["said"]).split("\n\n")
+        yield from (
+            " ".join(one.split()) for one in told if re.match(r"[^:]{1,60} over [^:]+: ", one)
+        )
+        return
     if "contrasts" not in document:
         # Rows of a table have columns; a sentence has single blanks. It may go over several lines.
         yield from (line.strip() for line in document["said"] if "  " not in line.strip())

@@ -70,6 +70,22 @@ def test_each_question_has_its_line_measured_or_not(tmp_path):
     assert "| `bench.layers` | see `bench/results` | |" in lines
 
 
+def test_worlds_in_turn_are_told_by_their_sentences(tmp_path: Path):
+    assert "run `invoke bench.turns`" in figures.turns(figures.newest(tmp_path))
+    said = ["20 connections", "", "table   of", "", "docker over namespaces: requests per second",
+            "−3.0 %.", "", "At rest: it is over soon.", "", "Alike but for:", "- logs"]  # fmt: skip
+    for day in (1, 2):
+        keep(tmp_path, "turns", day, said=said)
+        page = tmp_path / f"202611{day:02}T100000Z-turns.md"
+        page.write_text(f"# turns\n\n```\nday {day}\n\nAlike but for:\n- logs\n```\n")
+    found = figures.newest(tmp_path)
+    assert figures.turns(found).endswith("```text\nday 2\n```")
+    assert (
+        "| `bench.turns` | docker over namespaces: requests per second −3.0 %. | [2026-11-02"
+        in (figures.figures(found))
+    )
+
+
 def test_failed_requests_are_told(tmp_path):
     keep(tmp_path, "compare", 1, succeeded=False)
     assert "Some requests FAILED." in figures.figures(figures.newest(tmp_path))
@@ -85,7 +101,10 @@ def test_filling_twice_is_filling_once():
 
 
 def test_the_pages_have_their_places_and_these_are_filled():
-    for page, place in ((ROOT / "README.md", "RESULT"), (ROOT / "docs/benchmark.md", "FIGURES")):
+    for page, place in (
+        (ROOT / "README.md", "TURNS"), (ROOT / "README.md", "RESULT"),
+        (ROOT / "docs/benchmark.md", "FIGURES"),
+    ):  # fmt: skip
         text = page.read_text()
         assert figures.filled(text, place, "") != text
         held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]
