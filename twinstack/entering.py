@@ -119,7 +119,13 @@ def start(
     try:
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-        gc.disable()  # it ends soon: walking the parent's objects would copy their pages
+        # Walking the parent's objects would copy their pages. Who ends soon collects nothing; who
+        # stays, perhaps for hours, collects what is its own.
+        if then is None:
+            gc.disable()
+        else:
+            gc.freeze()
+            gc.enable()
         if os.getppid() == parent:
             os.close(reading)
             _work(writing, where, handles, work)
