@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pure.bench_fakes import PLAN
+from twinstack.observe.live import answers, events, samples, words
 from twinstack.observe.live import questions as q
-from twinstack.observe.live import words
 from twinstack.observe.live.groups import interfaces
+from twinstack.observe.live.readings import Lease, Reading, Tally, Told
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 
@@ -74,6 +78,11 @@ def test_the_requests_of_nginx_are_read():
     assert q.requests_of(b"<html>") is None
 
 
+def read(body: bytes) -> tuple[Any, ...]:
+    """Read a body as everything that it could be."""
+    return answers.asked(body), answers.gateway(body), answers.registry(body)
+
+
 @given(st.binary(max_size=300))
 def test_no_answer_is_a_traceback(data: bytes):
     for name in ("nginx-lb", "redis-cache", "postgres-db"):
@@ -81,7 +90,106 @@ def test_no_answer_is_a_traceback(data: bytes):
         q.whole(question, data)
         assert q.judged(question, data, 1.0).health in {"up", "degraded", "down"}
     q.requests_of(data)
-    q.document(data)
+    read(data)
+
+
+WORDS = st.sampled_from(("status", "needs", "reasons", "asked", "statuses", "5xx", "busy_s", "name",
+                         "upstreams", "service", "instance", "answers", "failures", "shunned",
+                         "services", "address", "port", "expires_in_s", "redis", "a"))  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | WORDS
+    | st.sampled_from((10**400, -1, 1 << 63, "\ud800", "\x1b[2J")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(), inner),
+    max_leaves=20,
+)  # fmt: skip
+TALLY = {"name": "redis", "service": "a", "instance": "b", "answers": 3, "failures": 1,
+         "busy_s": 0.5, "shunned": True}  # fmt: skip
+COUNTS: dict[str, Any] = {"statuses": {"2xx": 5, "5xx": 2}, "busy_s": 1, "upstreams": [TALLY],
+                          "asked": [TALLY]}  # fmt: skip
+SERVICES: dict[str, Any] = {"services": {"a": [
+    {"instance": "b", "address": "10.0.0.1", "port": 80, "expires_in_s": -0.5}]}}  # fmt: skip
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Give the way to each value in a document."""
+    items = document.items() if isinstance(document, dict) else \
+        enumerate(document) if isinstance(document, list) else ()  # fmt: skip
+    return [path, *(found for key, one in items for found in places(one, (*path, key)))]
+
+
+def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Give a copy of a document with another value in one place."""
+    if not path:
+        return value
+    copy = document.copy()
+    copy[path[0]] = changed(document[path[0]], path[1:], value)
+    return copy
+
+
+def shown(bodies: tuple[bytes, bytes]) -> None:
+    """Do with two answers of every kind, one after the other, all that a watcher does."""
+    readings = []
+    for at_s, body in enumerate(bodies, 1):
+        question = asked("api-gateway")[0]
+        said = q.judged(question, http(200, body), 1.0)
+        asks, counts, leases = read(body)
+        readings.append(Reading(
+            float(at_s), pids={"api-gateway": 7}, said={"api-gateway": said},
+            gateways={"api-gateway": Told(at_s, 7, counts)} if counts else {},
+            asked={"api-gateway": Told(at_s, 7, asks)} if asks else {},
+            registry=None if leases is None else Told(at_s, 7, leases),
+        ))  # fmt: skip
+    found = samples.sample("net", PLAN, 0.0, readings)
+    told = list(events.events(PLAN, 0.0, *readings))
+    names = [str(value) for one in found.registry or () for value in one.values()]
+    details = [one.detail for one in found.replicas]
+    assert all(one.isprintable() for one in (*names, *details, *(one.replica for one in told)))
+
+
+@given(JSON, JSON)
+def test_no_document_ends_a_watcher(one: Any, other: Any):
+    shown((json.dumps(one).encode(), json.dumps(other).encode()))
+
+
+@given(st.sampled_from((COUNTS, SERVICES)), st.data(), JSON)
+def test_no_value_in_a_document_ends_a_watcher(document: Any, data: st.DataObject, value: Any):
+    path = data.draw(st.sampled_from(places(document)))
+    bad = json.dumps(changed(document, path, value)).encode()
+    good = json.dumps(document).encode()
+    shown((good, bad))
+    shown((bad, good))
+
+
+def test_what_is_of_its_shape_is_read():
+    asks, counts, _ = read(json.dumps(COUNTS).encode())
+    assert asks == (Tally("redis", 3, 1, 0.5),)
+    assert counts is not None
+    assert counts.total == Tally("", 5, 2, 1.0)
+    assert [(one.service, one.tally.name, one.shunned) for one in counts.upstreams] == [
+        ("a", "b", True)
+    ]
+    assert read(json.dumps(SERVICES).encode())[2] == (Lease("a", "b", "10.0.0.1", 80, -0.5),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"services": []}', b'{"services": {"a": {}}}', b'{"services": {"a": [{"instance": 1}]}}',
+     b'{"busy_s": 1, "upstreams": []}', b'{"statuses": {}, "busy_s": 1, "upstreams": []}',
+     b'{"asked": [{"name": [], "answers": 1, "failures": 0, "busy_s": 0}]}', b'{"asked": {}}',
+     b'{"asked": [{"name": "a", "answers": true, "failures": 0, "busy_s": 0}]}',
+     b'{"asked": [{"name": "a", "answers": 1, "failures": 0, "busy_s": NaN}]}',
+     b"[" * 100_000, b"1" * 5_000, b'{"services": ' + b"9" * 5_000 + b"}"],
+)  # fmt: skip
+def test_what_is_of_another_shape_is_not_told(body: bytes):
+    assert read(body) == (None, None, None)
+    assert q.judged(asked("api-gateway")[0], http(200, body), 1.0).health == "up"
+
+
+def test_figures_without_end_are_none():
+    nines = b"9" * 5_000
+    assert q.http_answer(b"HTTP/1.1 " + nines + b" So\r\n\r\n") == q.HttpAnswer(0, b"", True)
+    assert q.http_answer(b"HTTP/1.1 200 So\r\nContent-Length: " + nines + b"\r\n\r\n") is not None
+    assert q.requests_of(b"a\nb\n 1 1 " + nines + b"\n") is None
 
 
 def test_interfaces_are_added_up_without_the_loopback():

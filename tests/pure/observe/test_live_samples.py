@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict
 from typing import Any
@@ -9,16 +10,27 @@ from typing import Any
 import pytest
 
 from tests.pure.bench_fakes import PLAN
+from twinstack.observe.live import answers as read
 from twinstack.observe.live import events, samples, table
 from twinstack.observe.live.documents import WorldSample
-from twinstack.observe.live.readings import Count, Health, Reading, Said, Told, Usage
+from twinstack.observe.live.readings import (
+    Count,
+    GatewayCounts,
+    Health,
+    Lease,
+    Reading,
+    Said,
+    Tally,
+    Told,
+    Usage,
+)
 
 NAMES = [one.name for one in PLAN.replicas]
 
 
 def counts(answers: dict[str, int], busy_s: float = 0.0, failed: int = 0,
-           shunned: tuple[str, ...] = ()) -> dict[str, Any]:  # fmt: skip
-    return {
+           shunned: tuple[str, ...] = ()) -> GatewayCounts:  # fmt: skip
+    found = read.gateway(json.dumps({
         "statuses": {"1xx": 0, "2xx": sum(answers.values()), "3xx": 0, "4xx": 0, "5xx": failed},
         "busy_s": busy_s,
         "upstreams": [
@@ -26,7 +38,9 @@ def counts(answers: dict[str, int], busy_s: float = 0.0, failed: int = 0,
              "busy_s": busy_s / 2, "shunned": name in shunned}
             for name, number in answers.items()
         ],
-    }  # fmt: skip
+    }).encode())  # fmt: skip
+    assert found is not None
+    return found
 
 
 def reading(at_s: float, **more: Any) -> Reading:
@@ -56,16 +70,12 @@ def test_rates_are_those_of_the_time_between_the_answers():
     assert into["product-service"].mean_ms == pytest.approx(2.5)
 
 
-def asks(at_s: float, pid: int, **sums: tuple[int, int, float]) -> Told:
-    fields = ("answers", "failures", "busy_s")
-    return Told(at_s, pid, {"asked": [
-        {"name": name.replace("_", "-"), **dict(zip(fields, one, strict=True))}
-        for name, one in sums.items()
-    ]})  # fmt: skip
+def asks(at_s: float, pid: int, **sums: tuple[int, int, float]) -> Told[tuple[Tally, ...]]:
+    return Told(at_s, pid, tuple(Tally(name.replace("_", "-"), *one) for name, one in sums.items()))
 
 
 def test_what_goes_into_a_store_is_added_up_over_whoever_asks():
-    def at(second: float, of_product: Told, of_order: Told) -> Reading:
+    def at(second: float, of_product: Told[Any], of_order: Told[Any]) -> Reading:
         both = {"product-service": of_product, "order-service": of_order}
         return reading(second, asked=both)
 
@@ -174,7 +184,7 @@ def test_a_living_process_that_is_ill_is_told(health: Health, expected: tuple[st
 
 def test_an_ejection_and_a_lost_lease_are_told():
     def at(second: float, shunned: tuple[str, ...], *instances: str) -> Reading:
-        registry = {"services": {"product-service": [{"instance": one} for one in instances]}}
+        registry = tuple(Lease("product-service", one, "10.0.0.30", 5000, 9.0) for one in instances)
         document = counts({"product-service-2": 1}, shunned=shunned)
         return reading(second, gateways={"api-gateway": Told(second, 1, document)},
                        registry=Told(second, 1, registry))  # fmt: skip

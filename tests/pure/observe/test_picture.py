@@ -20,9 +20,10 @@ from twinstack.observe.picture import observed
 from twinstack.observe.picture.declared import MOST_JUDGED, declared, judged
 from twinstack.observe.picture.facts import Facts, Inside, Interface
 from twinstack.observe.picture.mermaid import mermaid
-from twinstack.observe.picture.model import Item, Scene, Seen, compare, document, visible
+from twinstack.observe.picture.model import Item, Scene, Seen, compare, document
 from twinstack.observe.picture.svg import picture
 from twinstack.observe.picture.words import text
+from twinstack.observe.visible import visible
 from twinstack.plan import Plan, resolve
 from twinstack.topology import load
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any, Protocol, TypeVar
 
 from twinstack.observe.live.documents import BALANCE_S, EDGE, GATEWAY, REGISTRY, EdgeSample, Share
-from twinstack.observe.live.readings import Count, Reading, Told
+from twinstack.observe.live.readings import GatewayCounts, Lease, Reading, Tally, Told
 from twinstack.plan import Plan
 
-_NOTHING: Mapping[str, Any] = {"answers": 0, "failures": 0, "busy_s": 0.0}
+
+class _Dated(Protocol):
+    @property
+    def at_s(self) -> float: ...
+
+    @property
+    def pid(self) -> int: ...
+
+
+Dated = TypeVar("Dated", bound=_Dated)
 
 
 def names(plan: Plan, service: str) -> list[str]:
@@ -20,46 +30,56 @@ def names(plan: Plan, service: str) -> list[str]:
 def edges(plan: Plan, readings: Sequence[Reading]) -> Iterator[EdgeSample]:
     """Give what is counted: at the door by nginx, behind it by whoever asks."""
     for name in names(plan, EDGE):
-        count, was = _lately(readings, "edges", name)
+        counts = _lately([one.edges.get(name) for one in readings])
         rate = None
-        if isinstance(count, Count) and isinstance(was, Count):
-            rate = max(count.requests - was.requests, 0) / (count.at_s - was.at_s)
+        if counts is not None:
+            was, now = counts
+            rate = max(now.requests - was.requests, 0) / (now.at_s - was.at_s)
         yield EdgeSample("world", name, rate, None, None)
     for name in names(plan, GATEWAY):
-        told, earlier = _lately(readings, "gateways", name)
-        if not isinstance(told, Told) or not isinstance(earlier, Told):
+        told = _lately([one.gateways.get(name) for one in readings])
+        if told is None:
             yield EdgeSample(EDGE, name, None, None, None)
-            continue
-        old, new, elapsed_s = earlier.document, told.document, told.at_s - earlier.at_s
-        answers = sum(new["statuses"].values()) - sum(old["statuses"].values())
-        failed = new["statuses"]["5xx"] - old["statuses"]["5xx"]
-        yield _edge(EDGE, name, answers, failed, new["busy_s"] - old["busy_s"], elapsed_s)
-        known = {one["instance"]: one for one in old["upstreams"]}
-        for one in new["upstreams"]:
-            first = known.get(one["instance"], _NOTHING)
-            if one["answers"] < first["answers"]:  # made anew meanwhile
-                first = _NOTHING
-            yield _edge(
-                name, one["instance"], one["answers"] - first["answers"],
-                one["failures"] - first["failures"], one["busy_s"] - first["busy_s"], elapsed_s,
-            )  # fmt: skip
+        else:
+            yield from _gateway(name, *told)
     for replica in plan.replicas:
         yield from _asked(plan, readings, replica.name)
 
 
+def _gateway(
+    name: str, was: Told[GatewayCounts], now: Told[GatewayCounts]
+) -> Iterator[EdgeSample]:  # fmt: skip
+    old, new, elapsed_s = was.what, now.what, now.at_s - was.at_s
+    total = _more(old.total, new.total)
+    yield _edge(EDGE, name, total.answers + total.failures, total, elapsed_s)
+    known = {one.tally.name: one.tally for one in old.upstreams}
+    for one in new.upstreams:
+        first = known.get(one.tally.name)
+        if first and one.tally.answers < first.answers:  # made anew meanwhile
+            first = None
+        more = _more(first, one.tally)
+        yield _edge(name, more.name, more.answers, more, elapsed_s)
+
+
 def _asked(plan: Plan, readings: Sequence[Reading], name: str) -> Iterator[EdgeSample]:
     """Give what a replica asked of stores, the registry and instances, as it counts itself."""
-    now, was = _lately(readings, "asked", name)
-    if not isinstance(now, Told) or not isinstance(was, Told):
+    told = _lately([one.asked.get(name) for one in readings])
+    if told is None:
         return
-    known = {one["name"]: one for one in was.document["asked"]}
-    for one in now.document["asked"]:
-        first = known.get(one["name"], _NOTHING)
-        failed = one["failures"] - first["failures"]
-        asked = one["answers"] - first["answers"] + failed
-        for destination in _called(plan, one["name"]):
-            yield _edge(name, destination, asked, failed, one["busy_s"] - first["busy_s"],
-                        now.at_s - was.at_s)  # fmt: skip
+    was, now = told
+    known = {one.name: one for one in was.what}
+    for one in now.what:
+        more = _more(known.get(one.name), one)
+        for destination in _called(plan, one.name):
+            yield _edge(name, destination, more.answers + more.failures, more, now.at_s - was.at_s)
+
+
+def _more(was: Tally | None, now: Tally) -> Tally:
+    """Give what was counted since."""
+    if was is None:
+        return now
+    return Tally(now.name, now.answers - was.answers, now.failures - was.failures,
+                 now.busy_s - was.busy_s)  # fmt: skip
 
 
 def _called(plan: Plan, name: str) -> list[str]:
@@ -69,38 +89,25 @@ def _called(plan: Plan, name: str) -> list[str]:
     return [one.name for one in plan.replicas if name in {one.name, one.runtime}][:1]
 
 
-def _lately(
-    readings: Sequence[Reading], kind: Literal["edges", "gateways", "asked"], name: str
-) -> tuple[Count | Told | None, Count | Told | None]:
-    """Give what a process told last, and what it told before that.
+def _lately(found: Sequence[Dated | None]) -> tuple[Dated, Dated] | None:
+    """Give what a process told before, and what it told last, of what is in each reading.
 
     An answer that was late is in a later reading: until then the one before it stands.
     """
-    found: list[Count | Told | None] = [getattr(one, kind).get(name) for one in readings]
     now = found[-1]
     for was in reversed(found[:-1]):
         if now is None or was is None or was.pid != now.pid:
             break
         if was.at_s < now.at_s:
-            return now, was
-    return now, None
-
-
-def _pair(
-    earlier: Told | None, later: Told | None
-) -> tuple[Mapping[str, Any], Mapping[str, Any], float] | None:
-    if earlier is None or later is None or earlier.pid != later.pid:
-        return None
-    if later.at_s <= earlier.at_s:
-        return None
-    return earlier.document, later.document, later.at_s - earlier.at_s
+            return was, now
+    return None
 
 
 def _edge(
-    source: str, destination: str, answers: int, failed: int, busy_s: float, elapsed_s: float
-) -> EdgeSample:
-    mean_ms = busy_s * 1000 / answers if answers > 0 else None
-    return EdgeSample(source, destination, answers / elapsed_s, mean_ms, failed / elapsed_s)
+    source: str, destination: str, asked: int, more: Tally, elapsed_s: float
+) -> EdgeSample:  # fmt: skip
+    mean_ms = more.busy_s * 1000 / asked if asked > 0 else None
+    return EdgeSample(source, destination, asked / elapsed_s, mean_ms, more.failures / elapsed_s)
 
 
 def balance(readings: Sequence[Reading]) -> Iterator[Share]:
@@ -108,16 +115,15 @@ def balance(readings: Sequence[Reading]) -> Iterator[Share]:
     before, now = _window(readings), readings[-1]
     found: dict[tuple[str, str], tuple[int, float]] = {}
     for name, told in now.gateways.items():
-        pair = _pair(before.gateways.get(name), told)
-        if pair is None:
+        was = before.gateways.get(name)
+        if was is None or was.pid != told.pid or told.at_s <= was.at_s:
             continue
-        old, new, elapsed_s = pair
-        known = {one["instance"]: one["answers"] for one in old["upstreams"]}
-        for one in new["upstreams"]:
-            place = (one["service"], one["instance"])
+        known = {one.tally.name: one.tally.answers for one in was.what.upstreams}
+        for one in told.what.upstreams:
+            place = (one.service, one.tally.name)
             answers, rate = found.get(place, (0, 0.0))
-            more = max(one["answers"] - known.get(one["instance"], 0), 0)
-            found[place] = answers + more, rate + more / elapsed_s
+            more = max(one.tally.answers - known.get(one.tally.name, 0), 0)
+            found[place] = answers + more, rate + more / (told.at_s - was.at_s)
     totals: dict[str, int] = {}
     for (service, _), (answers, _) in found.items():
         totals[service] = totals.get(service, 0) + answers
@@ -132,22 +138,16 @@ def _window(readings: Sequence[Reading]) -> Reading:
     return next(one for one in readings if newest - one.at_s <= BALANCE_S)
 
 
-def registered(told: Told | None) -> tuple[Mapping[str, Any], ...] | None:
+def registered(told: Told[tuple[Lease, ...]] | None) -> tuple[Mapping[str, Any], ...] | None:
     """List who is registered, with what is left of each lease in seconds; None: nobody told."""
-    if told is None:
-        return None
-    services = told.document.get("services", {})
-    return tuple(
-        {"service": service, **one} for service, several in sorted(services.items())
-        for one in several
-    )  # fmt: skip
+    return None if told is None else tuple(asdict(one) for one in told.what)
 
 
 def ejected(reading: Reading) -> frozenset[str]:
     """Name the instances that a gateway passes over."""
     return frozenset(
-        one["instance"]
+        one.tally.name
         for told in reading.gateways.values()
-        for one in told.document["upstreams"]
-        if one["shunned"]
+        for one in told.what.upstreams
+        if one.shunned
     )

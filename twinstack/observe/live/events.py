@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from twinstack.observe.live.counted import ejected, registered
+from twinstack.observe.live.counted import ejected
 from twinstack.observe.live.readings import Reading, Said
 from twinstack.plan import Plan
 
@@ -59,10 +59,9 @@ def _passed_over(at: float, before: Reading, now: Reading) -> Iterator[Event]:
 
 
 def _registered(at: float, before: Reading, now: Reading) -> Iterator[Event]:
-    old, new = registered(before.registry), registered(now.registry)
-    if old is None or new is None:
+    if before.registry is None or now.registry is None:
         return
-    was, is_now = {one["instance"] for one in old}, {one["instance"] for one in new}
+    was, is_now = ({one.instance for one in told.what} for told in (before.registry, now.registry))
     for name in sorted(was - is_now):
         yield Event(at, "left", name, "is in the registry no longer", False)
     for name in sorted(is_now - was):

@@ -22,7 +22,7 @@ from typing import Any
 from twinstack import entering
 from twinstack.observe.live.documents import WorldSample
 from twinstack.observe.live.probing import require_namespaces
-from twinstack.observe.live.watcher import Give, watch
+from twinstack.observe.live.watcher import LOOK_AGAIN_S, Give, watch
 from twinstack.plain import plain
 from twinstack.topology import WorldName
 
@@ -149,13 +149,15 @@ def _nothing() -> None:
 
 
 def _tell(name: WorldName, give: Give, writing: int) -> None:
-    """Watch for ever, in a child; a bug's last word goes the way of the samples."""
-    try:
-        watch(name, give, lambda found: _write(writing, found), stop=lambda: False)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        trouble = f"its watcher failed: {error!r} ({Path(where.filename).name}:{where.lineno})"
-        _write(writing, WorldSample(name, time.time(), False, trouble=trouble))
+    """Watch for ever, in a child; what a bug says goes the way of the samples, and it goes on."""
+    while True:
+        try:
+            watch(name, give, lambda found: _write(writing, found), stop=lambda: False)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            trouble = f"its watcher failed: {error!r} ({Path(where.filename).name}:{where.lineno})"
+            _write(writing, WorldSample(name, time.time(), False, trouble=trouble))
+        time.sleep(LOOK_AGAIN_S)
 
 
 def _write(handle: int, found: WorldSample) -> None:

@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from twinstack import entering
 from twinstack.errors import StepFailed
+from twinstack.observe.live import answers
 from twinstack.observe.live import questions as q
-from twinstack.observe.live.readings import Count, Said, Told
+from twinstack.observe.live.readings import Count, GatewayCounts, Lease, Said, Tally, Told
 from twinstack.plan import Plan, Replica
 
 #: A refusal comes at once; only a full queue of connections keeps one waiting.
@@ -39,8 +39,9 @@ class Probe:
         self.said = Said("down", "has not answered yet")
         self.settled = False
         self.count: Count | None = None
-        self.told: Told | None = None
-        self.asks: Told | None = None
+        self.gateway: Told[GatewayCounts] | None = None
+        self.registry: Told[tuple[Lease, ...]] | None = None
+        self.asks: Told[tuple[Tally, ...]] | None = None
         self.asked = 0
         self._selector = selector
         self._questions = q.questions(replica)
@@ -150,7 +151,7 @@ class Probe:
         if question.what == "health":
             self.said = q.judged(question, data, (now_s - self._sent_s) * 1000)
             if answer is not None:
-                self._note_asked(q.document(answer.body), now_s)
+                self._note_asked(answer.body, now_s)
         elif answer is not None and answer.status == 200:
             self._note(question, answer.body, now_s)
         if question.once:
@@ -163,23 +164,25 @@ class Probe:
             requests = q.requests_of(body)
             if requests is not None:
                 self.count = Count(now_s, self.pid, requests - self.asked)
-            return
-        document = q.document(body)
-        if document is not None:
-            self.told = Told(now_s, self.pid, document)
-            self._note_asked(document, now_s)
+        elif question.what == "counts":
+            counts = answers.gateway(body)
+            self.gateway = Told(now_s, self.pid, counts) if counts else None
+            self._note_asked(body, now_s)
+        elif question.what == "registry":
+            leases = answers.registry(body)
+            self.registry = None if leases is None else Told(now_s, self.pid, leases)
 
-    def _note_asked(self, document: Mapping[str, Any] | None, now_s: float) -> None:
-        found = q.asked(document)
+    def _note_asked(self, body: bytes, now_s: float) -> None:
+        found = answers.asked(body)
         if found is not None:
-            self.asks = Told(now_s, self.pid, {"asked": found})
+            self.asks = Told(now_s, self.pid, found)
 
     def _fail(self, why: str) -> None:
         self._close()
         self._waiting = []
         self.settled = True
         self.said = Said("down", why)
-        self.count = self.told = self.asks = None
+        self.count = self.gateway = self.registry = self.asks = None
 
     def _close(self) -> None:
         if self._link is not None:

@@ -6,13 +6,12 @@ inside, at 127.0.0.1, so watching needs no flow of its own.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from twinstack.observe.live import answers
 from twinstack.observe.live.readings import Said
 from twinstack.plan import Replica
 
@@ -21,9 +20,9 @@ What = Literal["health", "status", "counts", "registry"]
 STATUS_PATH = "/internal/status"
 COUNTS_PATH = "/internal/counts"
 REGISTRY_PATH = "/v1/services"
-#: Of what a service says about itself when it is ill.
-_DETAIL_CHARACTERS = 160
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+#: Longer figures are nobody's: Python itself reads none of more than 4,300 digits.
+_DIGITS = 18
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,%d})\r\n" % _DIGITS, re.IGNORECASE)
 _POSTGRES_3 = 3 << 16
 
 
@@ -97,7 +96,7 @@ def http_answer(data: bytes) -> HttpAnswer | None:
     if length and len(body) < int(length[1]):
         return None
     words = head.split(b" ", 2)
-    status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+    status = (_figure(words[1]) if len(words) > 1 else None) or 0
     last = not length or b"\r\nconnection: close" in head.lower()
     return HttpAnswer(status, body, last)
 
@@ -106,7 +105,7 @@ def judged(question: Question, data: bytes, took_ms: float) -> Said:
     """Say how a replica does by its answer to the question for its health."""
     if question.form == "redis":
         fine = b"+PONG\r\n" in data
-        return Said("up" if fine else "down", "" if fine else _short(data), took_ms)
+        return Said("up" if fine else "down", "" if fine else _text(data), took_ms)
     if question.form == "postgres":
         # R: it asks for the password, so it takes sessions. Else it says why not.
         return (
@@ -115,55 +114,27 @@ def judged(question: Question, data: bytes, took_ms: float) -> Said:
     answer = http_answer(data)
     if answer is None:
         return Said("down", "what it says is no HTTP", took_ms)
-    status, reasons = _own_words(answer.body)
+    status, reasons = answers.health(answer.body)
     if answer.status != 200:
         return Said("down", reasons or f"answers {answer.status}", took_ms)
     return Said("degraded" if status == "degraded" else "up", reasons, took_ms)
 
 
-def _own_words(body: bytes) -> tuple[str, str]:
-    """Give a health document's status, and what it names as away."""
-    try:
-        told = json.loads(body)
-        needs = told.get("needs", {})
-        away = [f"{name} {text}" for name, text in needs.items()
-                if isinstance(text, str) and text != "ok"]  # fmt: skip
-        away += [str(one) for one in told.get("reasons", ())]
-        return str(told.get("status", "")), _short("; ".join(away).encode())
-    except (ValueError, AttributeError, TypeError):
-        return "", ""
-
-
-def asked(document: Mapping[str, Any] | None) -> list[Mapping[str, Any]] | None:
-    """Find in a health or counts document what its replica asked of others; None: it tells not."""
-    found = document.get("asked") if document else None
-    if not isinstance(found, list):
-        return None
-    fields = {"name", "answers", "failures", "busy_s"}
-    return [one for one in found if isinstance(one, dict) and fields <= one.keys()]
-
-
 def _refusal(data: bytes) -> str:
     fields = [part[1:] for part in data[5:].split(b"\0") if part[:1] == b"M"]
-    return _short(fields[0]) if fields else "refuses a session"
+    return _text(fields[0]) if fields else "refuses a session"
 
 
-def _short(text: bytes) -> str:
-    words = " ".join(text.decode(errors="replace").split())
-    return words if len(words) <= _DETAIL_CHARACTERS else words[: _DETAIL_CHARACTERS - 1] + "…"
+def _text(data: bytes) -> str:
+    return answers.short(data.decode(errors="replace"))
+
+
+def _figure(digits: bytes) -> int | None:
+    return int(digits) if digits.isdigit() and len(digits) <= _DIGITS else None
 
 
 def requests_of(body: bytes) -> int | None:
     """Read the number of requests from nginx's stub_status."""
     lines = body.split(b"\n")
     numbers = lines[2].split() if len(lines) > 2 else []
-    return int(numbers[2]) if len(numbers) == 3 and numbers[2].isdigit() else None
-
-
-def document(body: bytes) -> Mapping[str, Any] | None:
-    """Read a JSON document; None for what is none."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+    return _figure(numbers[2]) if len(numbers) == 3 else None

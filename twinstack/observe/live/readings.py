@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Generic, Literal, TypeVar
 
 #: degraded: it serves, and something that it needs is away. absent: its world has no such process.
 Health = Literal["up", "degraded", "down", "absent"]
+What = TypeVar("What")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,53 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A JSON document of a replica's (the gateway's counts), and when it was told."""
+class Tally:
+    """What was asked of one since counting began: answers, failures, and the time that it took.
+
+    Units: seconds. `name` is how the one who counts calls whom it asked.
+    """
+
+    name: str
+    answers: int
+    failures: int
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """An instance that a gateway asks. `shunned`: it is passed over for a moment."""
+
+    service: str
+    tally: Tally
+    shunned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCounts:
+    """What a gateway answered, an answer 5xx being a failure, and what it asked of instances."""
+
+    total: Tally
+    upstreams: tuple[Upstream, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An instance in the registry, and how long it stays there without a sign of life."""
+
+    service: str
+    instance: str
+    address: str
+    port: int
+    expires_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[What]):
+    """What a replica told, and when."""
 
     at_s: float
     pid: int
-    document: Mapping[str, Any]
+    what: What
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +112,7 @@ class Reading:
     said: Mapping[str, Said] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
     edges: Mapping[str, Count] = field(default_factory=dict)
-    gateways: Mapping[str, Told] = field(default_factory=dict)
-    asked: Mapping[str, Told] = field(default_factory=dict)
-    registry: Told | None = None
+    gateways: Mapping[str, Told[GatewayCounts]] = field(default_factory=dict)
+    asked: Mapping[str, Told[tuple[Tally, ...]]] = field(default_factory=dict)
+    registry: Told[tuple[Lease, ...]] | None = None
     conntrack: tuple[int, int] | None = None

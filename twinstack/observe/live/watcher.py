@@ -130,15 +130,15 @@ class _Watch:
             # A death is shown for a whole period, however soon another process takes its place.
             if one.name in probes and now_s - self._died_s.get(one.name, -PERIOD_S) >= PERIOD_S:
                 said[one.name] = probes[one.name].said
-        registry = [one.told for one in probes.values() if one.replica.service == REGISTRY]
+        registry = [one.registry for one in probes.values() if one.replica.service == REGISTRY]
         return Reading(
             at_s=time.monotonic(),
             pids=pids,
             said=said,
             usage=self._usage(pids),
             edges={name: one.count for name, one in probes.items() if one.count},
-            gateways={name: one.told for name, one in probes.items()
-                      if one.told and one.replica.service == GATEWAY},
+            gateways={name: one.gateway for name, one in probes.items()
+                      if one.gateway and one.replica.service == GATEWAY},
             asked={name: one.asks for name, one in probes.items() if one.asks},
             registry=registry[0] if registry else None,
             conntrack=groups.conntrack(),

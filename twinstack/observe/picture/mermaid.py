@@ -12,9 +12,9 @@ from twinstack.observe.picture.model import (
     Scene,
     Seen,
     State,
-    visible,
 )
 from twinstack.observe.picture.words import leads, port_of, wrong_flows
+from twinstack.observe.visible import visible
 
 _CLASSES: dict[State, str] = {MISSING: "missing", UNDECLARED: "undeclared", DIFFERS: "differs"}
 _STYLES = (

@@ -125,8 +125,3 @@ def document(scenes: Sequence[Scene]) -> dict[str, object]:
             for scene in scenes
         ]
     }
-
-
-def visible(words: str) -> str:
-    """Show what a kernel's name may hold and no reader can see: it is text, and nothing more."""
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in words)

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from twinstack.observe.drawing import BOX_WIDTH, MARGIN, STYLE, WIDTH, Box, line, lines, rect, svg
 from twinstack.observe.drawing import text as write
 from twinstack.observe.picture.mermaid import said
-from twinstack.observe.picture.model import DIFFERS, MISSING, UNDECLARED, Scene, Seen, visible
+from twinstack.observe.picture.model import DIFFERS, MISSING, UNDECLARED, Scene, Seen
 from twinstack.observe.picture.words import asked, headline, leads, wrong_flows
+from twinstack.observe.visible import visible
 
 _STYLE = STYLE + (
     ".missing{stroke:#c62828;stroke-width:2;stroke-dasharray:6 4}"

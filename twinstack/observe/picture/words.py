@@ -17,8 +17,8 @@ from twinstack.observe.picture.model import (
     Kind,
     Scene,
     Seen,
-    visible,
 )
+from twinstack.observe.visible import visible
 
 _MARKS = {AS_DECLARED: " ", MISSING: "-", UNDECLARED: "+", DIFFERS: "!"}
 _MARK = 2

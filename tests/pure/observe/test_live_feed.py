@@ -1,0 +1,52 @@
+"""What watchers tell reaches whoever looks; a watcher goes on whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+import pytest
+
+from twinstack.observe.live import feed
+from twinstack.observe.live.documents import WorldSample
+
+
+class _Enough(BaseException):
+    """Ends what never ends by itself."""
+
+
+def test_a_watcher_says_what_happened_to_it_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def watch(name: str, _: object, emit: Callable[[WorldSample], None], *, stop: object) -> None:
+        calls.append(name)
+        if len(calls) == 1:
+            raise KeyError("services")
+        emit(WorldSample("net", 2.0, True))
+        raise _Enough
+
+    monkeypatch.setattr(feed, "watch", watch)
+    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.0)
+    reading, writing = os.pipe()
+    with pytest.raises(_Enough):
+        feed._tell("net", lambda: None, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        failed, fine = (json.loads(line) for line in told)
+    assert not failed["up"]
+    assert failed["trouble"].startswith("its watcher failed: KeyError('services') (test_live_feed.")
+    assert fine["up"]
+
+
+def test_a_watcher_to_whom_nobody_listens_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(feed, "watch", _fail)
+    with pytest.raises(BrokenPipeError):
+        feed._tell("net", lambda: None, writing)
+    os.close(writing)
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise KeyError("services")

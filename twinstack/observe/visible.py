@@ -1,0 +1,10 @@
+"""Words of others made fit to be shown: a terminal must take none of them for an order; pure."""
+
+from __future__ import annotations
+
+
+def visible(words: str) -> str:
+    """Show what a name may hold and no reader can see: it is text, and nothing more."""
+    if words.isprintable():
+        return words
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in words)
