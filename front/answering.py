@@ -2,6 +2,7 @@
 
 Progress goes to standard error, results to standard output, so that `--json` gives one clean
 document. A failure is one line and exit code 1; 2 where a task that checks could not; Ctrl-C 130.
+Names and words of others are in much of it, so no control character of theirs reaches a terminal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from invoke.collection import Collection
 from front import failures, invocation
 from twinstack import tables
 from twinstack.errors import CannotTell, Missing
+from twinstack.observe.visible import visible_lines
 from twinstack.plain import dumps
 from twinstack.world import ServiceState
 
@@ -33,7 +35,7 @@ task = functools.partial(invoke_tasks.task, klass=invocation.Task)
 
 def say(line: str) -> None:
     """Show progress."""
-    print(line, file=sys.stderr, flush=True)
+    print(visible_lines(line), file=sys.stderr, flush=True)
 
 
 def show(document: object) -> None:
@@ -46,7 +48,7 @@ def answer(json: bool, document: object, text: str) -> None:
     if json:
         show(document)
     else:
-        print(text)
+        print(visible_lines(text))
 
 
 def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., None]:

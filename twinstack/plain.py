@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
+
+_NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def plain(document: object) -> object:
@@ -19,7 +22,15 @@ def plain(document: object) -> object:
 
 
 def dumps(document: object, *, indent: int) -> str:
-    """Write a document; what JSON does not know (addresses, paths) as its text."""
-    return json.dumps(
+    """Write a document; what JSON does not know (addresses, paths) as its text.
+
+    Letters that nobody sees are escaped: some of them (C1) are orders to a terminal.
+    """
+    text = json.dumps(
         plain(document), indent=indent, default=str, ensure_ascii=False, allow_nan=False
     )
+    return _NOT_ASCII.sub(lambda one: _seen(one[0]), text)
+
+
+def _seen(letter: str) -> str:
+    return letter if letter.isprintable() else json.dumps(letter)[1:-1]

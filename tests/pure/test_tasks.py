@@ -111,6 +111,22 @@ def test_every_foreseen_error_is_one_line_and_exit_1(
     assert len(said.splitlines()) == 1
 
 
+def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = StepFailed("veth \x9b2J", "cannot be made")
+    error.add_note("one\n\ttwo \x1b]0;pwned\x07\x1b[2J\u202e")
+    assert raising(error) == 1
+    answering.answer(False, {}, "\x1b[31mred\nnot red")
+    found = capsys.readouterr()
+    assert "one\n\ttwo \\x1b]0;pwned\\x07\\x1b[2J\\x202e\nveth \\x9b2J: cannot" in found.err
+    assert found.out == "\\x1b[31mred\nnot red\n"
+    document = {"a": "\x1b\x9b\u202e\ud800 – \U000e0001"}
+    answering.answer(True, document, "")
+    out = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    assert "–" in out
+    assert json.loads(out) == document
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     def body() -> None:
         raise ZeroDivisionError

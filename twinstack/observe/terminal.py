@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from twinstack.observe.report import Traffic
 from twinstack.observe.sections import Section, headline, sections
+from twinstack.observe.visible import visible
 
 #: Of a table.
 MOST_ROWS = 20
@@ -17,7 +18,7 @@ _LEAST_FLEXIBLE = 12
 
 def text(found: Traffic, width: int = 80) -> str:
     """Write the report. Units: columns of the terminal."""
-    head = "\n".join([headline(found), *(f"! {note}" for note in found.notes)])
+    head = "\n".join([headline(found), *(f"! {visible(note)}" for note in found.notes)])
     return "\n\n".join([head, *(table(section, width) for section in sections(found))])
 
 
@@ -25,7 +26,7 @@ def table(section: Section, width: int) -> str:
     """Write one section."""
     shown = section.rows[:MOST_ROWS]
     rows = [[column.name for column in section.columns],
-            *([cell.text for cell in row] for row in shown)]  # fmt: skip
+            *([visible(cell.text) for cell in row] for row in shown)]  # fmt: skip
     columns = list(section.columns)
     while _width(rows) > width and any(column.optional for column in columns):
         last = max(at for at, column in enumerate(columns) if column.optional)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.pure.bench_fakes import PLAN
 from twinstack.observe.live import answers as read
@@ -206,3 +207,20 @@ def test_the_terminal_says_each_replica_in_a_line_of_80_columns():
     assert re.search(r"redis-cache +■ down", text)
     assert "no answer within 2 s" in text
     assert 'docker is not up; run "invoke docker.up"' in text
+
+
+def test_no_word_of_a_service_orders_the_terminal():
+    evil = "\x1b]0;pwned\x07\x9b2J" * 20
+    ill = reading(2.0, said={"redis-cache": Said("down", evil)})
+    documents = [
+        asdict(samples.sample("net", PLAN, 0.0, [reading(1.0), ill])),
+        asdict(WorldSample("docker", 0.0, False, trouble=evil)),
+    ]
+    event = {"at": 0.0, "world": "net", "replica": evil, "text": evil, "good": False}
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table.picture(documents, [event]))
+    told = capture.get()
+    assert all(letter.isprintable() or letter == "\n" for letter in told)
+    assert told.count("\\x1b]0;pwned\\x07") > 3
+    assert max(len(line) for line in table.text(documents[:1], 80).splitlines()) <= 80

@@ -43,6 +43,16 @@ def _file(tmp_path: Path) -> Path:
     return craft.pcapng(tmp_path / "a.pcapng", craft.spaced(frames), [Port("br-app")])
 
 
+def test_an_interfaces_name_orders_no_terminal(tmp_path: Path):
+    frames = list(map(ethernet, Connection(craft.CLIENT, craft.NGINX, 80, 40000).open().sent))
+    evil = "\x1b]0;pwned\x07" + "\x1b[31m" * 12
+    port = Port(evil)
+    found = craft.report(craft.pcapng(tmp_path / "a.pcapng", craft.spaced(frames), [port]))
+    said = text(replace(found, notes=(f"{evil}: 3 packets were cut",)))
+    assert all(letter.isprintable() or letter == "\n" for letter in said)
+    assert said.count("\\x1b]0;pwned\\x07") == 2
+
+
 def run(file: Path, **words: object) -> int:
     try:
         tasks.traffic_report(Context(), str(file), **words)

@@ -9,6 +9,7 @@ from twinstack.observe.connections.report import Connections, Pair, Sockets
 from twinstack.observe.connections.tally import HALF_OPEN
 from twinstack.observe.sections import Cell, Column, Section
 from twinstack.observe.terminal import table
+from twinstack.observe.visible import visible
 from twinstack.policy.model import HOST
 
 _OPEN = "ESTABLISHED"
@@ -26,7 +27,7 @@ def text(found: Connections, width: int = 80) -> str:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    return textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(visible(line), width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _headline(found: Connections) -> Iterator[str]:

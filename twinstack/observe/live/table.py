@@ -13,6 +13,7 @@ from rich.text import Text
 
 from twinstack.observe.live import words
 from twinstack.observe.live.feed import Feed, Latest
+from twinstack.observe.visible import visible
 from twinstack.topology import WorldName
 
 _STYLES = {"up": "green", "degraded": "yellow", "down": "bold red", "absent": "dim"}
@@ -28,14 +29,14 @@ def picture(documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str
     for event in list(events)[-_EVENTS:]:
         when = time.strftime("%H:%M:%S", time.localtime(event["at"]))
         style = "green" if event["good"] else "red"
-        parts.append(Text.assemble((f"{when} ", "dim"), f"{event['world']} {event['replica']}: ",
-                                   (event["text"], style)))  # fmt: skip
+        who = visible(f"{event['world']} {event['replica']}: ")
+        parts.append(Text.assemble((f"{when} ", "dim"), who, (visible(event["text"]), style)))
     return Group(*parts)
 
 
 def _world(one: Mapping[str, Any]) -> RenderableType:
     if not one["up"]:
-        why = one["trouble"] or f'run "invoke {one["world"]}.up"'
+        why = visible(one["trouble"]) or f'run "invoke {one["world"]}.up"'
         return Text.assemble((one["world"], "bold"), f" is not up; {why}")
     table = Table(title=_title(one), title_justify="left", box=None, pad_edge=False,
                   title_style="", header_style="dim")  # fmt: skip
@@ -57,7 +58,7 @@ def _world(one: Mapping[str, Any]) -> RenderableType:
             words.part(replica["memory_bytes"], replica["memory_limit"]),
         )
         if replica["detail"]:
-            table.add_row("", Text(replica["detail"][:60], style=_STYLES[state]))
+            table.add_row("", Text(visible(replica["detail"])[:60], style=_STYLES[state]))
     return table
 
 
