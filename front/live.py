@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from invoke.context import Context
 
@@ -52,7 +55,7 @@ def plans(here: stack.Stack) -> dict[WorldName, Plan | None]:
 @task(help={"world": "net, docker or both", "once": "look once and end", **JSON})
 @checking
 def health(_: Context, world: str = "both", once: bool = False, json: bool = False) -> None:
-    """Show how everything does, live; exits 1 when something is down, 2 when nothing is up."""
+    """Show how all does, live; exits 1: something is down, 2: nothing is up, or cannot be told."""
     from twinstack.observe.live import feed, table, words
 
     chosen = givers(stack.from_environment(), world)
@@ -62,11 +65,19 @@ def health(_: Context, world: str = "both", once: bool = False, json: bool = Fal
         if live:
             table.show(found)
         latest = found.latest() if live else found.whole(_FIRST_LOOK_S, samples=2)
-    documents = [latest[name].document for name in chosen if name in latest]
+    documents = [latest[name].document if name in latest else _silent(name) for name in chosen]
     if not live:
         width = max(shutil.get_terminal_size().columns, 80)
         answer(json, {"worlds": documents}, table.text(documents, width))
     end(words.exit_code(documents))
+
+
+def _silent(name: WorldName) -> dict[str, Any]:
+    """Make the document of a world that was not told of: who cannot tell is not well."""
+    from twinstack.observe.live.documents import WorldSample
+
+    trouble = "its watcher has said nothing yet"
+    return asdict(WorldSample(name, time.time(), False, trouble=trouble))
 
 
 @task(help={"port": "of the loopback to listen on; 0 takes any that is free"})

@@ -121,7 +121,7 @@ function curve(section, name) {
 function verdict(section, world) {
   const said = of(section, "verdict");
   if (!world.up) {
-    put(said, world.trouble ? "not up: " + world.trouble : `not up: invoke ${world.world}.up`);
+    put(said, world.trouble ? "cannot be told: " + world.trouble : `not up: invoke ${world.world}.up`);
     mark(said, "data-state", "absent");
     return;
   }

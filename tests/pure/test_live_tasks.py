@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import NoReturn, cast
 
 import pytest
 
 from front import conntrack, live
+from tests.pure.bench_fakes import PLAN
 from tests.pure.test_tasks import FakeNet, _net, call
 from twinstack.observe.connections import watching
 from twinstack.observe.connections.report import Connections, Table
 from twinstack.observe.connections.tracked import Pressure
-from twinstack.observe.live import table
-from twinstack.observe.live.feed import Feed
+from twinstack.observe.live import feed, samples, table
+from twinstack.observe.live.documents import WorldSample
+from twinstack.observe.live.readings import Reading, Said
 
 __all__ = ["_net"]
 
@@ -78,4 +82,48 @@ def test_ctrl_c_before_the_first_sample_is_no_verdict() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        table.show(cast(Feed, Nothing()))
+        table.show(cast(feed.Feed, Nothing()))
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
+    """Let the watchers tell this, and nothing more."""
+
+    @contextmanager
+    def watching(givers: dict[object, object]) -> Iterator[feed.Feed]:
+        found = feed.Feed(("net", "docker"))
+        for one in documents:
+            for _ in range(2):
+                found.take(one.world, json.dumps(asdict(one)).encode())
+        yield found
+
+    monkeypatch.setattr(feed, "watching", watching)
+    monkeypatch.setattr(live, "_FIRST_LOOK_S", 0.1)
+
+
+WELL = Reading(1.0, said={one.name: Said("up") for one in PLAN.replicas})
+ILL = Reading(1.0, said={**WELL.said, "redis-cache": Said("down")})
+
+
+@pytest.mark.parametrize(
+    ("net", "docker", "code", "said"),
+    [
+        (WELL, WorldSample("docker", 1.0, False), 0, 'docker is not up; run "invoke docker.up"'),
+        (WELL, WorldSample("docker", 1.0, False, trouble="engine: ill"), 2,
+         "docker cannot be told: engine: ill"),
+        (WELL, None, 2, "docker cannot be told: its watcher has said nothing yet"),
+        (ILL, None, 1, "docker cannot be told: its watcher has said nothing yet"),
+        (None, None, 2, "net cannot be told: its watcher has said nothing yet"),
+    ],
+)  # fmt: skip
+def test_a_world_that_cannot_be_told_is_no_pass(
+    net: Reading | None, docker: WorldSample | None, code: int, said: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    first = samples.sample("net", PLAN, 1.0, [net]) if net else None
+    told(monkeypatch, *(one for one in (first, docker) if one))
+    assert call(live.health, once=True) == code
+    assert said in capsys.readouterr().out
+    assert call(live.health, json=True) == code
+    worlds = json.loads(capsys.readouterr().out)["worlds"]
+    assert [one["world"] for one in worlds] == ["net", "docker"]

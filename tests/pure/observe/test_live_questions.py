@@ -204,13 +204,17 @@ def test_interfaces_are_added_up_without_the_loopback():
 @pytest.mark.parametrize(
     ("worlds", "code"),
     [([("up", "up")], 0), ([("up", "degraded")], 0), ([("up", "down")], 1), ([("down",)], 2),
-     ([None], 2), ([None, ("up",)], 0), ([("up",), ("down",)], 1)],
+     ([None], 2), ([None, ("up",)], 0), ([("up",), ("down",)], 1), (["its engine is ill"], 2),
+     ([("up",), "its engine is ill"], 2), (["its engine is ill", ("up", "down")], 1), ([], 2)],
 )  # fmt: skip
-def test_exit_code_tells_down_from_nothing_up(worlds: list[tuple[str, ...] | None], code: int):
+def test_exit_code_tells_down_from_what_cannot_be_told(
+    worlds: list[tuple[str, ...] | str | None], code: int
+):
     documents = [
-        {"up": one is not None, "replicas": [{"state": state} for state in one or ()]}
+        {"up": isinstance(one, tuple), "trouble": one if isinstance(one, str) else "",
+         "replicas": [{"state": state} for state in (one if isinstance(one, tuple) else ())]}
         for one in worlds
-    ]
+    ]  # fmt: skip
     assert words.exit_code(documents) == code
 
 

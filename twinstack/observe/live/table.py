@@ -35,8 +35,10 @@ def picture(documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str
 
 
 def _world(one: Mapping[str, Any]) -> RenderableType:
+    if one["trouble"]:
+        return Text.assemble((one["world"], "bold"), f" cannot be told: {visible(one['trouble'])}")
     if not one["up"]:
-        why = visible(one["trouble"]) or f'run "invoke {one["world"]}.up"'
+        why = f'run "invoke {one["world"]}.up"'
         return Text.assemble((one["world"], "bold"), f" is not up; {why}")
     table = Table(title=_title(one), title_justify="left", box=None, pad_edge=False,
                   title_style="", header_style="dim")  # fmt: skip

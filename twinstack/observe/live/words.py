@@ -42,12 +42,14 @@ def part(value: float | None, limit: float | None) -> str:
 
 
 def exit_code(documents: Iterable[Mapping[str, Any]]) -> int:
-    """Judge samples: 0 all is up, 1 something is down, 2 nothing is up.
+    """Judge samples: 0 all is up, 1 something is down, 2 nothing is up or a world cannot be told.
 
     A world that is not up at all is no failure beside one that is.
     """
-    there = [one for one in documents if one["up"]]
-    states = [replica["state"] for one in there for replica in one["replicas"]]
-    if "up" not in states and "degraded" not in states:
+    found = list(documents)
+    states = {replica["state"] for one in found if one["up"] for replica in one["replicas"]}
+    if not states & {"up", "degraded"}:
         return 2
-    return 1 if {"down", "absent"} & set(states) else 0
+    if states & {"down", "absent"}:
+        return 1
+    return 2 if any(one["trouble"] for one in found) else 0
