@@ -23,6 +23,7 @@ from twinstack.observe.live.readings import (
     Said,
     Tally,
     Told,
+    Upstream,
     Usage,
 )
 
@@ -105,6 +106,57 @@ def test_what_another_process_asked_is_not_compared():
     now = reading(2.0, asked={"order-service": asks(2.0, 106, redis=(1, 0, 0.1))})
     edges = samples.sample("net", PLAN, 0.0, [before, now]).edges
     assert not [one for one in edges if one.destination == "redis-cache"]
+
+
+def test_what_another_worker_counted_gives_no_rate():
+    """Two workers have one main process: who of them answers is chance."""
+
+    def at(second: float, answers: int, **more: Any) -> Reading:
+        told = Told(second, 101, counts({"product-service": answers}, answers / 1_000, answers))
+        asked = {"order-service": asks(second, 105, redis=(answers, answers, answers / 1_000))}
+        return reading(second, gateways={"api-gateway": told}, asked=asked,
+                       edges={"nginx-lb": Count(second, 100, answers)}, **more)  # fmt: skip
+
+    found = samples.sample("net", PLAN, 0.0, [at(1.0, 5_000), at(2.0, 40)])
+    shown = [one for one in found.edges if one.source in {"nginx-lb", "api-gateway", "world",
+                                                          "order-service"}]  # fmt: skip
+    assert {(one.source, one.destination) for one in shown} >= {
+        ("world", "nginx-lb"), ("nginx-lb", "api-gateway"), ("api-gateway", "product-service"),
+        ("order-service", "redis-cache"),
+    }  # fmt: skip
+    assert {(one.rate, one.mean_ms, one.failures_per_s) for one in shown} == {(None, None, None)}
+    assert (found.rate, found.mean_ms, found.failed_per_s) == (None, None, None)
+    assert found.balance == ()
+    again = samples.sample("net", PLAN, 0.0, [at(1.0, 5_000), at(2.0, 40), at(3.0, 60)])
+    assert again.rate == pytest.approx(20)
+    assert again.failed_per_s == pytest.approx(20)
+
+
+def test_an_instance_that_came_back_is_counted_from_nothing():
+    def at(second: float, product: int) -> Reading:
+        answers = {"product-service": product, "product-service-2": round(100 * second)}
+        return reading(second, gateways={"api-gateway": Told(second, 101, counts(answers))})
+
+    found = samples.sample("net", PLAN, 0.0, [at(1.0, 50), at(2.0, 7)])
+    rates = {one.destination: one.rate for one in found.edges if one.source == "api-gateway"}
+    assert rates["product-service"] == pytest.approx(7)
+    assert rates["product-service-2"] == pytest.approx(100)
+
+
+def test_a_rate_is_of_requests_in_vain_or_not_whoever_counts():
+    def at(second: float, upstream: Tally) -> Reading:
+        told = GatewayCounts(Tally("", 9, 0, 1.0), (Upstream("product-service", upstream, False),))
+        both = {"order-service": Told(second, 105, (upstream,))}
+        return reading(second, gateways={"api-gateway": Told(second, 101, told)}, asked=both)
+
+    readings = [at(1.0, Tally("product-service", 0, 0, 0.0)),
+                at(2.0, Tally("product-service", 3, 1, 0.6))]  # fmt: skip
+    found = [one for one in samples.sample("net", PLAN, 0.0, readings).edges
+             if one.destination == "product-service"]  # fmt: skip
+    assert [(one.source, one.rate, one.failures_per_s) for one in found] == [
+        ("api-gateway", 4, 1), ("order-service", 4, 1)]  # fmt: skip
+    # The gateway takes the time of its answers alone.
+    assert [one.mean_ms for one in found] == pytest.approx([200, 150])
 
 
 def test_counters_of_another_process_are_not_compared():

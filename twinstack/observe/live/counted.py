@@ -32,9 +32,9 @@ def edges(plan: Plan, readings: Sequence[Reading]) -> Iterator[EdgeSample]:
     for name in names(plan, EDGE):
         counts = _lately([one.edges.get(name) for one in readings])
         rate = None
-        if counts is not None:
+        if counts is not None and counts[0].requests <= counts[1].requests:
             was, now = counts
-            rate = max(now.requests - was.requests, 0) / (now.at_s - was.at_s)
+            rate = (now.requests - was.requests) / (now.at_s - was.at_s)
         yield EdgeSample("world", name, rate, None, None)
     for name in names(plan, GATEWAY):
         told = _lately([one.gateways.get(name) for one in readings])
@@ -51,14 +51,13 @@ def _gateway(
 ) -> Iterator[EdgeSample]:  # fmt: skip
     old, new, elapsed_s = was.what, now.what, now.at_s - was.at_s
     total = _more(old.total, new.total)
-    yield _edge(EDGE, name, total.answers + total.failures, total, elapsed_s)
+    yield _edge(EDGE, name, total, elapsed_s)
     known = {one.tally.name: one.tally for one in old.upstreams}
     for one in new.upstreams:
-        first = known.get(one.tally.name)
-        if first and one.tally.answers < first.answers:  # made anew meanwhile
-            first = None
-        more = _more(first, one.tally)
-        yield _edge(name, more.name, more.answers, more, elapsed_s)
+        more = None
+        if total is not None:  # else another worker answers, who counts for itself
+            more = _more(known.get(one.tally.name), one.tally) or one.tally  # made anew meanwhile
+        yield _edge(name, one.tally.name, more, elapsed_s, all_timed=False)
 
 
 def _asked(plan: Plan, readings: Sequence[Reading], name: str) -> Iterator[EdgeSample]:
@@ -71,15 +70,16 @@ def _asked(plan: Plan, readings: Sequence[Reading], name: str) -> Iterator[EdgeS
     for one in now.what:
         more = _more(known.get(one.name), one)
         for destination in _called(plan, one.name):
-            yield _edge(name, destination, more.answers + more.failures, more, now.at_s - was.at_s)
+            yield _edge(name, destination, more, now.at_s - was.at_s)
 
 
-def _more(was: Tally | None, now: Tally) -> Tally:
-    """Give what was counted since."""
+def _more(was: Tally | None, now: Tally) -> Tally | None:
+    """Give what was counted since; None where a count went back: it is another's, or made anew."""
     if was is None:
         return now
-    return Tally(now.name, now.answers - was.answers, now.failures - was.failures,
+    more = Tally(now.name, now.answers - was.answers, now.failures - was.failures,
                  now.busy_s - was.busy_s)  # fmt: skip
+    return None if min(more.answers, more.failures, more.busy_s) < 0 else more
 
 
 def _called(plan: Plan, name: str) -> list[str]:
@@ -104,9 +104,14 @@ def _lately(found: Sequence[Dated | None]) -> tuple[Dated, Dated] | None:
 
 
 def _edge(
-    source: str, destination: str, asked: int, more: Tally, elapsed_s: float
-) -> EdgeSample:  # fmt: skip
-    mean_ms = more.busy_s * 1000 / asked if asked > 0 else None
+    source: str, destination: str, more: Tally | None, elapsed_s: float, *, all_timed: bool = True
+) -> EdgeSample:
+    """Make a sample of what was counted. `all_timed`: what was in vain has its time in it too."""
+    if more is None:
+        return EdgeSample(source, destination, None, None, None)
+    asked = more.answers + more.failures
+    timed = asked if all_timed else more.answers
+    mean_ms = more.busy_s * 1000 / timed if timed else None
     return EdgeSample(source, destination, asked / elapsed_s, mean_ms, more.failures / elapsed_s)
 
 
@@ -117,6 +122,8 @@ def balance(readings: Sequence[Reading]) -> Iterator[Share]:
     for name, told in now.gateways.items():
         was = before.gateways.get(name)
         if was is None or was.pid != told.pid or told.at_s <= was.at_s:
+            continue
+        if _more(was.what.total, told.what.total) is None:
             continue
         known = {one.tally.name: one.tally.answers for one in was.what.upstreams}
         for one in told.what.upstreams:

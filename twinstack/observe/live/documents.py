@@ -43,7 +43,9 @@ class ReplicaSample:
 class EdgeSample:
     """What goes from one to another. Units: requests per second, milliseconds.
 
-    None is "not counted". `mean_ms` is as the source sees it.
+    `rate` is of all requests, answered or in vain; `failures_per_s` of those in vain. `mean_ms` is
+    as the source sees it: the gateway takes the time of what instances answer, all others of
+    everything. None is "not counted", or that a count went back.
     """
 
     source: str
