@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 #: What stores are called here and in /health, wherever they are; instances have their own names.
 REDIS, POSTGRES, REGISTRY = "redis", "postgres", "registry"
+Failures = tuple[type[BaseException], ...]
 
 
 class _Sum:
@@ -27,15 +28,20 @@ class Asked:
         self._sums: dict[str, _Sum] = {}
 
     @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Count the question that the block asks: in vain when it raises."""
+    def of(self, name: str, failures: Failures = (BaseException,)) -> Iterator[None]:
+        """Count the question that the block asks: in vain when it raises one of these failures.
+
+        Whatever else it raises is the caller's own, upon an answer.
+        """
         started = time.perf_counter()
+        failed = False
         try:
             yield
-        except BaseException:
-            self.add(name, time.perf_counter() - started, failed=True)
+        except failures:
+            failed = True
             raise
-        self.add(name, time.perf_counter() - started)
+        finally:
+            self.add(name, time.perf_counter() - started, failed=failed)
 
     def add(self, name: str, took_s: float, *, failed: bool = False) -> None:
         """Count a question. Units: seconds."""

@@ -27,6 +27,8 @@ STATEMENT_TIMEOUT_S = 2.0
 REST_S = 0.5
 IDLE_KEPT = 8
 CONFLICT_TRIES = 4
+#: PostgreSQL's own; whatever else is raised is the caller's, who was answered.
+_FAILURES = (DatabaseDown, OutcomeUnknown, psycopg2.Error)
 
 T = TypeVar("T")
 Cursor = extensions.cursor
@@ -76,7 +78,8 @@ class Database:
 
         Raises: DatabaseDown.
         """
-        with self._asked.of(POSTGRES):
+        self._take_leave()
+        with self._asked.of(POSTGRES, _FAILURES):
             return self._run(work, timeout_s, transaction=False)
 
     def write(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
@@ -86,8 +89,9 @@ class Database:
         Raises: DatabaseDown, OutcomeUnknown, and whatever `work` raises.
         """
         for left in range(CONFLICT_TRIES - 1, -1, -1):
+            self._take_leave()
             try:
-                with self._asked.of(POSTGRES):
+                with self._asked.of(POSTGRES, _FAILURES):
                     return self._run(work, timeout_s, transaction=True)
             except (errors.DeadlockDetected, errors.SerializationFailure):
                 if not left:
@@ -96,17 +100,23 @@ class Database:
 
     def ping(self, timeout_s: float = 1.0) -> None:
         """Raise DatabaseDown unless PostgreSQL answers a query."""
+        self._take_leave()
         self._run(lambda cursor: cursor.execute("SELECT 1"), timeout_s, transaction=False)
 
-    def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
+    def _take_leave(self) -> None:
+        """Go on to `_run`, or raise DatabaseDown: nobody is asked, and nothing is counted."""
         if not self.breaker.allow():
             raise DatabaseDown("no answer a moment ago")
+
+    def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
         connection = self._take()
         if connection is not None:
             try:
                 return self._use(connection, work, timeout_s, transaction)
             except _TooLate as error:
                 raise self._down(error) from error
+            except (errors.DeadlockDetected, errors.SerializationFailure):
+                raise
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if not connection.closed:
                     raise self._down(error) from error

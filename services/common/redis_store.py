@@ -76,9 +76,16 @@ class RedisStore:
 
     def ping(self) -> None:
         """Raise RedisDown unless Redis answers."""
+        self._take_leave()
         self._uncounted(lambda link: _ask(link, ("PING",)))
 
+    def _take_leave(self) -> None:
+        """Go on to `_uncounted`, or raise RedisDown: nobody is asked, and nothing is counted."""
+        if not self.breaker.allow():
+            raise RedisDown("no answer a moment ago")
+
     def _with_connection(self, run: Callable[[Link], Any]) -> Any:
+        self._take_leave()
         started = time.perf_counter()
         try:
             answer = self._uncounted(run)
@@ -89,8 +96,6 @@ class RedisStore:
         return answer
 
     def _uncounted(self, run: Callable[[Link], Any]) -> Any:
-        if not self.breaker.allow():
-            raise RedisDown("no answer a moment ago")
         link: Link | None = getattr(self._local, "link", None)
         if link is not None:
             try:

@@ -278,7 +278,8 @@ def test_what_is_asked_of_others_is_added_up_in_vain_or_not() -> None:
 def test_a_redis_that_is_away_is_counted_but_not_when_health_asks() -> None:
     asked = Asked()
     env = {"TWINSTACK_ADDRESS": "127.0.0.1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
-    store = RedisStore(from_environment("product-service", env), asked)
+    never_rests = Breaker(0.0)  # else it would refuse what comes after the first failure
+    store = RedisStore(from_environment("product-service", env), asked, never_rests)
     with pytest.raises(RedisDown):
         store.ping()
     assert asked.document() == []
