@@ -291,12 +291,11 @@ function connect() {
     const world = JSON.parse(event.data);
     heard = Date.now();
     said("live", "live");
-    if (world.at > (newest[world.world] || 0)) {
-      take(world);
-      happened(world.events.map((one) => ({ world: world.world, ...one })));
-    }
+    if (world.at > (newest[world.world] || 0)) take(world);
     show(world);
   });
+  // Apart from samples, of which a slow page misses some.
+  source.addEventListener("happened", (event) => happened(JSON.parse(event.data).events));
   source.addEventListener("error", () => {
     said("the connection is lost: what is shown is old; trying again", "lost");
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);

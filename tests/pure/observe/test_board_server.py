@@ -156,6 +156,28 @@ def test_a_client_gets_the_history_and_then_each_sample(board, feed: Feed):
         assert (kind, found["at"]) == ("sample", 2.0)
 
 
+def death(replica: str) -> dict[str, object]:
+    return {"at": 1.0, "kind": "death", "replica": replica, "text": "gone", "good": False}
+
+
+def test_a_client_hears_of_what_happened_in_samples_that_it_missed(board, feed: Feed):
+    feed.take("net", line(2.0, events=(death("nginx-lb"),)))
+    with closing(stream(board)) as link:
+        first = events_of(link, 3)
+        assert [one["replica"] for one in first[0][1]["events"]] == ["nginx-lb"]  # type: ignore[attr-defined]
+        with feed._news:  # nobody is woken before both are there
+            feed.take("net", line(3.0, events=(death("redis-cache"), death("postgres-db"))))
+            feed.take("net", line(4.0))
+        found = events_of(link, 2)
+        assert [kind for kind, _ in found] == ["happened", "sample"]
+        told = found[0][1]["events"]
+        assert [(one["number"], one["world"], one["replica"]) for one in told] == [  # type: ignore[attr-defined]
+            (2, "net", "redis-cache"), (3, "net", "postgres-db")]  # fmt: skip
+        assert found[1][1]["at"] == 4.0
+        feed.take("net", line(5.0))
+        assert [kind for kind, _ in events_of(link, 1)] == ["sample"]  # each is told once
+
+
 def test_a_client_that_takes_nothing_keeps_nobody_waiting(board, feed: Feed):
     deaf = socket.create_connection(("127.0.0.1", board.port))
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -182,9 +204,8 @@ def test_those_who_look_at_once_are_bounded(board):
 
 
 def test_history_is_bounded(feed: Feed):
-    death = {"at": 1.0, "kind": "death", "replica": "a", "text": "b", "good": False}
     for number in range(KEPT + 50):
-        feed.take("net", line(float(number), events=(death,)))
+        feed.take("net", line(float(number), events=(death("a"),)))
     history = feed.history()
     assert len(history["rates"]["net"]) == KEPT
     assert len(history["states"]["net"]["nginx-lb"]) == KEPT

@@ -176,11 +176,16 @@ class _Handler(BaseHTTPRequestHandler):
         feed = self.server.feed
         # What the kernel keeps for a client that takes nothing is little: then it is let go.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
-        self._event("history", json.dumps(plain(feed.history())).encode())
+        history = feed.history()
+        self._event("history", json.dumps(plain(history)).encode())
+        heard = history["events"][-1]["number"] if history["events"] else 0
         seen: dict[WorldName, int] = {}
         said_s = time.monotonic()
         while not feed.ended:
             found = feed.after(seen, _PING_S / 2)
+            if news := feed.happened(heard):  # in samples that were missed, too
+                heard = news[-1]["number"]
+                self._event("happened", json.dumps({"events": plain(news)}).encode())
             for name, one in found.items():
                 seen[name] = one.number
                 self._event("sample", one.line)

@@ -2,7 +2,7 @@
 
 One child for each world watches and writes a line for each sample; a thread takes them in. Who
 looks waits for something new and takes the latest there is: a slow one misses samples, and keeps
-nobody waiting.
+nobody waiting. What happened is numbered, so that nobody misses that.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Feed:
         self._rates = {name: deque(maxlen=KEPT) for name in worlds}
         self._marks: dict[WorldName, dict[str, deque[str]]] = {name: {} for name in worlds}
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
+        self._happened = 0
         self._ended = False
 
     def take(self, name: WorldName, line: bytes) -> None:
@@ -64,7 +65,9 @@ class Feed:
             for one in document["replicas"]:
                 marks = self._marks[name].setdefault(one["name"], deque(maxlen=KEPT))
                 marks.append(_MARKS[one["state"]])
-            self._events.extend({"world": name, **event} for event in document["events"])
+            for event in document["events"]:
+                self._happened += 1
+                self._events.append({"number": self._happened, "world": name, **event})
             self._news.notify_all()
 
     def end(self) -> None:
@@ -88,6 +91,11 @@ class Feed:
         with self._news:
             self._news.wait_for(lambda: self._ended or bool(newer()), timeout_s)
             return {} if self._ended else newer()
+
+    def happened(self, seen: int) -> list[dict[str, Any]]:
+        """Give the events after the one of that number, oldest first, as far as they are kept."""
+        with self._news:
+            return [one for one in self._events if one["number"] > seen]
 
     @property
     def ended(self) -> bool:
