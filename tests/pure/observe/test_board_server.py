@@ -24,7 +24,8 @@ from twinstack.observe.board.picture import WIDTH, broken, picture
 from twinstack.observe.live.documents import WorldSample
 from twinstack.observe.live.feed import KEPT, Feed
 from twinstack.observe.live.samples import sample
-from twinstack.plan import resolve
+from twinstack.plan import Plan, resolve
+from twinstack.topology import WorldName
 
 
 def line(at: float = 1.0, **more: object) -> bytes:
@@ -210,6 +211,40 @@ def test_history_is_bounded(feed: Feed):
     assert len(history["rates"]["net"]) == KEPT
     assert len(history["states"]["net"]["nginx-lb"]) == KEPT
     assert len(history["events"]) == 60
+
+
+def test_many_who_load_the_page_ask_for_what_runs_but_once_a_while(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def plans() -> dict[WorldName, Plan | None]:
+        asked.append(1)
+        time.sleep(0.05)
+        return {"net": PLAN, "docker": None}
+
+    kept = server.Kept(plans)
+    threads = [threading.Thread(target=kept) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert kept() == {"net": PLAN, "docker": None}
+    assert len(asked) == 1
+    monkeypatch.setattr(server, "PLANS_S", 0.0)
+    kept = server.Kept(plans)
+    kept()
+    kept()
+    assert len(asked) == 3
+    with server.opened(feed, plans, ROOT, 0) as found:
+        assert isinstance(found.plans, server.Kept)
+
+
+def test_templates_are_made_ready_once(monkeypatch: pytest.MonkeyPatch):
+    shown = (page.Shown("net", None),)
+    first = page.page(shown, ROOT / "none", ROOT / "templates")
+    monkeypatch.setattr(page, "Environment", None)
+    assert page.page(shown, ROOT / "none", ROOT / "templates") == first
 
 
 def test_a_busy_port_is_one_line(feed: Feed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -86,13 +87,17 @@ def _benchmark(file: Path, found: Mapping[str, Any]) -> Benchmark:
     )  # fmt: skip
 
 
-def page(worlds: tuple[Shown, ...], results: Path, templates: Path) -> bytes:
-    """Write the page."""
-    engine = Environment(
+@functools.cache
+def _engine(templates: Path) -> Environment:
+    """Make ready what fills templates: it compiles each once, and again when its file changes."""
+    return Environment(
         loader=FileSystemLoader(templates / FOLDER), undefined=StrictUndefined, autoescape=True,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    text = engine.get_template("page.html.j2").render(
-        worlds=worlds, benchmark=newest(results), year=time.gmtime().tm_year
-    )
-    return text.encode()
+
+
+def page(worlds: tuple[Shown, ...], results: Path, templates: Path) -> bytes:
+    """Write the page."""
+    template = _engine(templates).get_template("page.html.j2")
+    shown = {"worlds": worlds, "benchmark": newest(results), "year": time.gmtime().tm_year}
+    return template.render(shown).encode()

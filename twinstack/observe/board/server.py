@@ -35,6 +35,9 @@ ADDRESS = "127.0.0.1"
 STREAMS, CONNECTIONS = 16, 48
 #: A client that takes longer to send a request, or to take what it is sent, is let go.
 PATIENCE_S = 10.0
+#: How long what runs is known, once it was asked of the engine: below the page's own patience
+#: (3 s) with a picture of another topology.
+PLANS_S = 1.0
 _PING_S = 10.0
 _HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.IGNORECASE)
 _FILES = {
@@ -62,6 +65,24 @@ def is_ours(host: str, port: int) -> bool:
     return found is not None and int(found[1] or 80) == port
 
 
+class Kept:
+    """Plans that are asked for once a while, however many load the page. Safe in threads."""
+
+    def __init__(self, ask: Plans) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._found: dict[WorldName, Plan | None] = {}
+        self._until_s = 0.0
+
+    def __call__(self) -> dict[WorldName, Plan | None]:
+        """Give them; ask when they are too old. Raises: as who is asked."""
+        with self._lock:
+            if time.monotonic() >= self._until_s:
+                self._found = self._ask()
+                self._until_s = time.monotonic() + PLANS_S
+            return self._found
+
+
 class Server(ThreadingHTTPServer):
     """The server of one feed."""
 
@@ -70,7 +91,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, feed: Feed, plans: Plans, repository: Path, port: int) -> None:
         self.feed = feed
-        self.plans = plans
+        self.plans = Kept(plans)
         self.repository = repository
         self.streams = threading.BoundedSemaphore(STREAMS)
         self._room = threading.BoundedSemaphore(CONNECTIONS)

@@ -13,9 +13,11 @@ from twinstack.observe.naming import UNDECLARED
 
 #: Of the table's limit. At the limit the kernel drops what is new.
 NEAR_FULL = 0.8
-#: Answered and never confirmed, to one service's port: so many at least, and this part of all.
+#: Answered and never confirmed, of one service's over all its ports: so many at least, and this
+#: part of all of them.
 HALF_OPEN_LEAST, HALF_OPEN_PART = 64, 0.5
-#: As many that nobody answers at all: the service is dead, or a rule drops what it says.
+#: As many, from one service to one port, that nobody answers at all: who is asked is dead, or a
+#: rule drops what it says.
 UNANSWERED_LEAST, UNANSWERED_PART = 64, 0.5
 #: Of the ports from which one address may connect to one other.
 TIME_WAIT_PORTS = 0.5

@@ -2,7 +2,7 @@
 
 Runs in a child of its own: it enters namespaces, and no number of people who look makes it do
 more. A process that ends is told at once, not at the next second. What runs is asked of the
-supervisor or the engine only when something changed, and now and then.
+supervisor or the engine when something ended, more often while something lacks, and now and then.
 """
 
 from __future__ import annotations
