@@ -30,6 +30,11 @@ UP = {
     "limits": "--no-limits lifts CPU, memory and pids limits", **JSON,
 }  # fmt: skip
 
+BARE = {
+    "services": "--no-services brings about the network alone",
+    "policy": "--no-policy lets everybody reach everybody",
+}
+
 task = functools.partial(invoke_tasks.task, klass=invocation.Task)
 
 

@@ -10,6 +10,7 @@ from bench import bounds
 from bench.worlds import UP_TIMEOUT_S
 from front import invocation
 from front.answering import (
+    BARE,
     JSON,
     SHAPE,
     UP,
@@ -26,11 +27,6 @@ from front.answering import (
 from twinstack import stack, tables
 from twinstack.namespaces import network
 from twinstack.namespaces import world as namespaces
-
-BARE = {
-    "services": "--no-services brings about the network alone",
-    "policy": "--no-policy lets everybody reach everybody",
-}
 
 
 @task(help={**UP, **BARE})

@@ -11,6 +11,7 @@ from bench import bounds
 from bench.worlds import UP_TIMEOUT_S
 from front import invocation, overlay_ssh
 from front.answering import (
+    BARE,
     JSON,
     UP,
     answer,
@@ -30,10 +31,6 @@ from twinstack.overlay import world as overlays
 HOSTS = {
     "hosts": "how many simulated hosts; 3 unless topology.yml names machines",
     "without": "hosts that are lost, with commas: what was on them goes to others",
-}
-BARE = {
-    "services": "--no-services brings about the networks alone",
-    "policy": "--no-policy lets everybody reach everybody",
 }
 
 

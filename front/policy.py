@@ -10,6 +10,7 @@ from invoke.context import Context
 
 from bench import bounds
 from front.answering import JSON, answer, checking, end, guarded, root, say, task
+from front.chosen import WORLD
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
 from twinstack import stack
@@ -19,8 +20,6 @@ from twinstack.policy.model import HOST
 if TYPE_CHECKING:
     from twinstack.plan import Plan
     from twinstack.policy.verify import Ground
-
-WORLD = {"world": "net or docker"}
 
 
 def _chosen(world: str, shape: str | None = None) -> Plan:

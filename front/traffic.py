@@ -13,17 +13,15 @@ from invoke.context import Context
 from bench import bounds
 from front import invocation
 from front.answering import JSON, answer, end, guarded, root, say, task
+from front.chosen import WORLD, world_of
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.observe import taps
 from twinstack.plan import resolve
-from twinstack.stack import Stack
-from twinstack.world import World
 
 #: What a folder's captures are told by.
 SUFFIXES = (".pcap", ".pcapng")
 MOST_SNAP, MOST_MEGABYTES, MOST_FILES = 262_144, 1_000_000, 1_000
-WORLD = {"world": "net or docker"}
 CHOICE = {
     "link": "an interface, by its name, replica/name, or the replica; may be repeated",
     "bridge": "a bridge, by its name or segment; may be repeated",
@@ -51,7 +49,7 @@ def traffic_capture(
     bounds.within("size", size, 1, MOST_MEGABYTES)
     bounds.within("rotate", rotate, 1, MOST_FILES)
     root("traffic.capture")
-    chosen = _world(stack.from_environment(), world)
+    chosen = world_of(world)
     links = taps.chosen(chosen.links(), link, bridge, everything=everything)
     wanted = taps.Wanted(seconds, snap, size * 1_000_000, rotate)
     folder = Path(out or f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
@@ -89,7 +87,7 @@ def traffic_report(
     else:
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         root("traffic.report")
-        links = taps.outer(_world(here, world).links())
+        links = taps.outer(world_of(world).links())
         found = caught.listened(links, plans, seconds, say)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))
@@ -108,25 +106,16 @@ def traffic_journey(
     from twinstack.observe import waterfall, waterfall_svg
     from twinstack.observe.travel import middling
 
-    here = stack.from_environment()
     names = ("net", "docker") if world == "both" else (world,)
     bounds.times(times)
     _writable(svg)
     root("traffic.journey")
-    worlds = [_world(here, name, "net, docker or both") for name in names]
+    worlds = [world_of(name, "net, docker or both") for name in names]
     found = [middling(one, path, times, say) for one in worlds]
     if svg:
         _write(Path(svg), waterfall_svg.svg(found))
     told = waterfall.text(found[0]) if len(found) == 1 else waterfall.side_by_side(found)
     answer(json, {"journeys": [asdict(one) for one in found]}, told)
-
-
-def _world(here: Stack, name: str, known: str = "net or docker") -> World:
-    if name == "net":
-        return here.net()
-    if name == "docker":
-        return here.docker()
-    raise TwinstackError("--world", f"cannot be {name}", f"a world is {known}", "choose one")
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
