@@ -38,6 +38,10 @@ DRIFTS = {
     "link of another mtu": drift(  # the kernel lowers the bridge's with it
         f"ip link set {ORDER} mtu 1400", f"veth {ORDER}", "bridge br-app"
     ),
+    "links too narrow for IPv6": drift(  # they have nothing of it then, until they are wide again
+        f"ip link set {ORDER} mtu 1200; ip link set br-app mtu 1200",
+        f"veth {ORDER}", "bridge br-app",
+    ),
     "link without mark": drift(f"ip link set {ORDER} alias ''", f"veth {ORDER}"),
     "link out of our group": drift(f"ip link set {ORDER} group 0", f"veth {ORDER}"),
     "inner link down": drift(f"{IN_ORDER} link set eth0 down", f"veth {ORDER}"),

@@ -141,6 +141,7 @@ def _bridge(step: Bridge, facts: Facts) -> None:
         setting = links.set_up(
             step.link,
             mtu=step.mtu,
+            now=there.mtu if there else step.mtu,
             alias=step.mark,
             group=step.group,
             # Set anew, even to the same, it would cost the neighbours that are fixed on it.
@@ -256,8 +257,8 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
         finally:
             os.close(own)
     requests = links.set_up(
-        step.host_end, mtu=step.mtu if near else None, alias=step.mark,
-        group=step.group if near else None, master=bridge,
+        step.host_end, mtu=step.mtu if near else None, now=near.mtu if near else step.mtu,
+        alias=step.mark, group=step.group if near else None, master=bridge,
     )  # fmt: skip
     if step.hairpin or (near is not None and near.hairpin):
         requests = (*requests, links.hairpin(step.host_end, step.hairpin))

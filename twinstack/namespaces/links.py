@@ -54,6 +54,8 @@ _DESTINATION, _OUTGOING, _GATEWAY, _TABLE = 1, 4, 5, 15
 _SOURCE, _ON_LINK = 7, 253
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
 _WITHOUT_STATISTICS = 8
+#: Links of less have nothing of IPv6. Source: RFC 8200, section 5.
+LEAST_IPV6_MTU = 1280
 
 
 def new_bridge(name: str, mtu: int, group: int, mac: str = "") -> Request:
@@ -104,16 +106,19 @@ def new_pair(
 
 
 def set_up(
-    name: str, *, mtu: int | None = None, alias: str | None = None, master: int | None = None,
-    group: int | None = None, mac: str = "",
+    name: str, *, mtu: int | None = None, now: int = LEAST_IPV6_MTU, alias: str | None = None,
+    master: int | None = None, group: int | None = None, mac: str = "",
 ) -> tuple[Request, ...]:  # fmt: skip
     """Put a link as it is to be, and up; it takes no IPv6 address by itself.
 
     Same as: ip link set dev NAME mtu M; ip link set dev NAME addrgenmode none; ip link set dev
     NAME alias A group G master B up. A request for each: in one the link would be up before the
-    first half counts, and a link that was narrower than 1,280 has nothing of IPv6 to set.
+    first half counts, and a link that was narrower than 1,280 has nothing of IPv6 to set. One
+    that is so `now` is set down first: up, it would have an address as soon as it is wide.
     """
-    wide = () if mtu is None else (set_mtu(name, mtu),)
+    wide = [] if mtu is None else [set_mtu(name, mtu)]
+    if wide and now < LEAST_IPV6_MTU:
+        wide.insert(0, set_down(name))
     mode = attribute(_AF_INET6, byte(_ADDRESS_MODE, _MODE_NONE))
     quiet = Request(SET_LINK, 0, _link() + text(_NAME, name) + attribute(_FAMILIES, mode))
     body = _link(up=True) + text(_NAME, name) + _mac(mac)

@@ -33,7 +33,7 @@ from twinstack.world import Progress
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 #: What the underlay lets pass of a host with a black hole: a question, but no answer of size.
-NARROW_MTU = 1280  # with less a link loses all of IPv6, its being off too
+NARROW_MTU = links.LEAST_IPV6_MTU  # with less a link loses all of IPv6, its being off too
 _BEFORE_S, _AFTER_S = 2.0, 3.0
 _EVERY_S, _PATIENCE_S = 0.05, 1.0
 _PATH = "/api/products"
