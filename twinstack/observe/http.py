@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from twinstack.observe import headers as h
 from twinstack.observe.captures import Bytes, Ints, gather
+from twinstack.observe.packets import Flags
 from twinstack.observe.spread import bucket_of
 
 NOTHING, CUT_OFF = 0, -1
@@ -123,12 +124,14 @@ class Exchanges:
     tally: dict[tuple[int, int, int], Counter[int]] = field(default_factory=dict)
     _waiting: OrderedDict[int, deque[tuple[int, int, int]]] = field(default_factory=OrderedDict)
 
-    def add(self, flows: Ints, pairs: Ints, messages: Ints, times_ns: Ints) -> None:
-        """Take messages in the order of their time."""
+    def add(self, flows: Ints, pairs: Ints, messages: Ints, over: Flags, times_ns: Ints) -> None:
+        """Take messages in the order of their time; `over`: what waits there waits in vain."""
         waiting = self._waiting
-        rows = zip(flows.tolist(), pairs.tolist(), messages.tolist(), times_ns.tolist(),
-                   strict=True)  # fmt: skip
-        for flow, pair, message, time_ns in rows:
+        rows = zip(flows.tolist(), pairs.tolist(), messages.tolist(), over.tolist(),
+                   times_ns.tolist(), strict=True)  # fmt: skip
+        for flow, pair, message, ended, time_ns in rows:
+            if ended and flow in waiting:
+                self._give_up(waiting.pop(flow))
             if message >= FIRST_REQUEST:
                 queue = waiting.get(flow)
                 if queue is None:

@@ -34,9 +34,12 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`resent` has an element for each packet."""
+    """`resent` and `over` have an element for each packet; `over`: what this connection's ends
+    said before is not answered any more, as it opens another one, or resets it.
+    """
 
     resent: Flags
+    over: Flags
     handshakes: Timed
     acknowledged: Timed
 
@@ -62,7 +65,11 @@ class Tcp:
         parts = _Parts.of(table, packets, flow, side)
         resent, ends = _resent(table, packets, flow, side, parts)
         handshakes = _handshakes(table, packets, flow, side, parts)
-        return Found(resent, handshakes, self._acknowledged(packets, flow, side, ends, resent))
+        over = packets.flags & h.RST != 0
+        over[parts.order[parts.begins[parts.fresh]]] = True
+        return Found(
+            resent, over, handshakes, self._acknowledged(packets, flow, side, ends, resent)
+        )
 
     def _acknowledged(
         self, packets: Packets, flow: Ints, side: Ints, ends: Ints, resent: Flags

@@ -20,7 +20,7 @@ from twinstack.observe import headers as h
 from twinstack.observe.captures import PIECE_BYTES, Capture, open_capture
 from twinstack.observe.decode import Decoder
 from twinstack.observe.flows import Flows
-from twinstack.observe.http import CUT_OFF, Exchanges, Messages
+from twinstack.observe.http import CUT_OFF, NOTHING, Exchanges, Messages
 from twinstack.observe.ledger import Ledger
 from twinstack.observe.merge import merged
 from twinstack.observe.naming import Names
@@ -149,12 +149,15 @@ class Analysis:
             if len(timed.flow):
                 pairs = self._ledger.pairs_of(table, timed.flow)
                 self._ledger.time(pairs, timed.took_ns, handshakes=handshakes)
-        rows = np.flatnonzero((packets.message > 0) & ~found.resent)
+        says = (packets.message > 0) & ~found.resent
+        rows = np.flatnonzero(says | found.over)
         if len(rows):
-            pairs = self._ledger.pairs_of(table, flow[rows])
+            says = says[rows]
+            pairs, messages = np.zeros(len(rows), np.int64), np.full(len(rows), NOTHING, np.int64)
+            pairs[says] = self._ledger.pairs_of(table, flow[rows][says])
+            messages[says] = packets.message[rows][says]
             keys = table["key"][flow[rows]]
-            messages = packets.message[rows].astype(np.int64)
-            self._exchanges.add(keys, pairs, messages, packets.time_ns[rows])
+            self._exchanges.add(keys, pairs, messages, found.over[rows], packets.time_ns[rows])
 
 
 class Reading:
