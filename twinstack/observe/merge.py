@@ -45,9 +45,10 @@ class _Open:
 
 def merged(sources: Sequence[tuple[int, Callable[[], Source]]]) -> Iterator[Packets]:
     """Give packets of all sources, sorted by time within each batch and, where every source is
-    sorted, over all. A source, given with the time it begins at, is opened when that is reached.
+    sorted, over all. A source, given with the time it begins at, is opened when all that are open
+    have got past that, or ended.
     """
-    ahead = sorted(sources, key=lambda one: one[0], reverse=True)
+    ahead = sorted(sources, key=lambda one: one[0])[::-1]
     opened: list[_Open] = []
     while ahead or opened:
         if not opened:
@@ -56,7 +57,7 @@ def merged(sources: Sequence[tuple[int, Callable[[], Source]]]) -> Iterator[Pack
         if not opened:
             continue
         until_ns = min(one.until_ns for one in opened)
-        if ahead and ahead[-1][0] <= until_ns:
+        if ahead and ahead[-1][0] < until_ns:
             opened.append(_Open(ahead.pop()[1]()))
             continue
         parts = [taken for one in opened if (taken := one.take(until_ns)) is not None]

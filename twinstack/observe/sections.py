@@ -210,7 +210,7 @@ def _places(found: Traffic) -> Section:
     ]  # fmt: skip
     return Section(
         "interfaces", "Interfaces", "every sight, as tshark counts; cut: by the snap length",
-        (Column("interface"), Column("packets", True), Column("bytes", True),
+        (Column("interface", flexible=True), Column("packets", True), Column("bytes", True),
          Column("exactly", True), Column("cut", True), Column("dropped", True)), tuple(rows),
     )  # fmt: skip
 

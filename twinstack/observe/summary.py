@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from twinstack.observe import headers as h
 from twinstack.observe.http import UNANSWERED, Exchanges, Messages
+from twinstack.observe.interfaces import Interfaces
 from twinstack.observe.ledger import MOST_PAIRS, MOST_TALKERS, NO_PORT, Ledger, Totals
 from twinstack.observe.packets import BAD, ETHERTYPE, LLC, UNKNOWN_LINK, address_of
 from twinstack.observe.report import Http, Pair, Place, Share, Talker, Traffic, Tunnel
@@ -48,25 +48,16 @@ class Facts:
         self.last_ns = max(self.last_ns, last_ns)
 
 
-class Seen(Protocol):
-    """What was seen at an interface."""
-
-    packets: int
-    bytes: int
-    cut: int
-    dropped: int
-
-
 def summary(
-    files: Sequence[str], counts: Mapping[str, Seen], places: Sequence[str], facts: Facts,
-    ledger: Ledger, exchanges: Exchanges, messages: Messages, tunnels: Tunnels,
-    timeline: Timeline,
+    files: Sequence[str], interfaces: Interfaces, facts: Facts, ledger: Ledger,
+    exchanges: Exchanges, messages: Messages, tunnels: Tunnels, timeline: Timeline,
 ) -> Traffic:  # fmt: skip
     """Write the report."""
     pairs = sorted((_pair(one) for one in ledger.pairs),
                    key=lambda one: (-one.bytes, one.client, one.server, one.protocol,
                                     one.server_port or 0))  # fmt: skip
     first_ns = facts.first_ns
+    labels = interfaces.labels()
     return Traffic(
         files=tuple(files),
         started_ns=first_ns,
@@ -75,12 +66,12 @@ def summary(
         packets=facts.packets,
         bytes=facts.bytes,
         places=tuple(Place(name, one.packets, one.bytes, one.cut, one.dropped)
-                     for name, one in counts.items()),
+                     for name, one in zip(labels, interfaces.seen, strict=True)),
         pairs=tuple(one for one in pairs if one.packets),
         protocols=_shares(ledger),
         talkers=_talkers(ledger),
         http=_http(ledger, exchanges, messages),
-        tunnels=_tunnels(tunnels, places),
+        tunnels=_tunnels(tunnels, labels),
         step_s=timeline.step_ns / 1e9,
         moments=timeline.moments(),
         notes=tuple(_notes(facts, ledger)),

@@ -2,14 +2,14 @@
 
 Everything is kept in tables of bounded size, so a file of any length takes the same memory.
 Who does what: `captures` finds packets, `decode` reads their headers, `merge` puts several files
-in order, `once` tells further sights, `flows` knows connections, `tcp` and `http` follow them,
-`ledger` adds up by services, `naming` knows those and what is declared.
+in order, `interfaces` tells where each packet was seen, `once` tells further sights, `flows` knows
+connections, `tcp` and `http` follow them, `ledger` adds up by services, `naming` knows those and
+what is declared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from twinstack.observe.captures import PIECE_BYTES, Capture, open_capture
 from twinstack.observe.decode import Decoder
 from twinstack.observe.flows import Flows
 from twinstack.observe.http import CUT_OFF, NOTHING, Exchanges, Messages
+from twinstack.observe.interfaces import File, Interfaces
 from twinstack.observe.ledger import Ledger
 from twinstack.observe.merge import merged
 from twinstack.observe.naming import Names
@@ -34,16 +35,6 @@ from twinstack.observe.tunnels import Tunnels
 
 #: Of every file but the largest ones read at once.
 _LEAST_PIECE = 1 << 18
-
-
-@dataclass(slots=True)
-class Count:
-    """What was seen at one interface, by its name."""
-
-    packets: int = 0
-    bytes: int = 0
-    cut: int = 0
-    dropped: int = 0
 
 
 class Analysis:
@@ -72,15 +63,14 @@ class Analysis:
         self._count(packets, half, sights)
         self._follow(packets, half, sights)
 
-    def finish(self, files: Sequence[str], counts: dict[str, Count], places: Sequence[str],
-               notes: Sequence[str]) -> Traffic:  # fmt: skip
+    def finish(self, files: Sequence[str], interfaces: Interfaces, notes: Sequence[str]) -> Traffic:
         """Add up what is left."""
         self._exchanges.finish()
         self._flows.finish()
         facts = self._facts
         facts.notes = [*notes]
-        return summary(files, counts, places, facts, self._ledger, self._exchanges,
-                       self.messages, self.tunnels, self._timeline)  # fmt: skip
+        return summary(files, interfaces, facts, self._ledger, self._exchanges, self.messages,
+                       self.tunnels, self._timeline)  # fmt: skip
 
     def _link(self, half: Ints, sights: Sights, before: int) -> None:
         """Where a packet is seen again under other addresses, note where it went in the end."""
@@ -167,40 +157,36 @@ class Reading:
         self._analysis = analysis
         self._decoder = Decoder(analysis.messages, analysis.tunnels)
         self._piece = max(PIECE_BYTES // max(len(files), 1), _LEAST_PIECE)
-        self.counts: dict[str, Count] = {}
-        self.places: list[str] = []
+        self.interfaces = Interfaces()
         self.notes: list[str] = []
-        self._number_of: dict[str, int] = {}
 
-    def packets(self, capture: Capture) -> Iterator[Packets]:
+    def packets(self, capture: Capture, begins_ns: int) -> Iterator[Packets]:
         """Give a file's packets, and count what was seen where. Raises: OSError."""
-        places: list[int] = []
+        file = File(capture.path, begins_ns)
+        numbers: list[int] = []
         for batch in capture.batches(self._piece):
-            places += [self._place(one.name) for one in capture.interfaces[len(places) :]]
+            self._number(numbers, capture, file)
+            file.until_ns = max(file.until_ns, int(batch.time_ns.max()))
             found = np.unique(batch.interface)
             for number in found.tolist():
                 rows = batch.interface == number if len(found) > 1 else slice(None)
-                count = self.counts[capture.interfaces[number].name]
+                count = self.interfaces.seen[numbers[number]]
                 length, captured = batch.length[rows], batch.captured[rows]
                 count.packets += len(length)
                 count.bytes += int(length.sum())
                 count.cut += int((captured < length).sum())
-            yield self._decoder.packets(batch, capture.interfaces, places)
-        for one in capture.interfaces:
-            self._place(one.name)
-            self.counts[one.name].dropped += one.dropped
+            yield self._decoder.packets(batch, capture.interfaces, numbers)
+        self._number(numbers, capture, file)
+        for one, number in zip(capture.interfaces, numbers, strict=True):
+            self.interfaces.seen[number].dropped += one.dropped
         if capture.broken is not None:
             self.notes.append(f"{capture.path}: read up to byte {capture.broken.byte}: "
                               f"{capture.broken.cause}")  # fmt: skip
 
-    def _place(self, name: str) -> int:
-        """Give the number of an interface: two files of one name are of one interface."""
-        number = self._number_of.get(name)
-        if number is None:
-            number = self._number_of[name] = len(self.places)
-            self.places.append(name)
-            self.counts[name] = Count()
-        return number
+    def _number(self, numbers: list[int], capture: Capture, file: File) -> None:
+        """Number the interfaces that a file has named since."""
+        named = capture.interfaces[len(numbers) :]
+        numbers += [self.interfaces.number(one.name, file) for one in named]
 
 
 def analyse(files: Sequence[Path], names: Names) -> Traffic:
@@ -216,16 +202,15 @@ def analyse(files: Sequence[Path], names: Names) -> Traffic:
     reading = Reading(chosen, analysis)
     sources: list[tuple[int, Callable[[], Iterator[Packets]]]] = []
     for path in chosen:
-        begins = _begins(path) if len(chosen) > 1 else 0
-        sources.append((begins, partial(_read, path, reading)))
+        begins_ns = _begins(path) if len(chosen) > 1 else 0
+        sources.append((begins_ns, partial(_read, path, reading, begins_ns)))
     for packets in merged(sources):
         analysis.add(packets)
-    return analysis.finish([str(path) for path in chosen], reading.counts, reading.places,
-                           reading.notes)  # fmt: skip
+    return analysis.finish([str(path) for path in chosen], reading.interfaces, reading.notes)
 
 
-def _read(path: Path, reading: Reading) -> Iterator[Packets]:
-    return reading.packets(open_capture(path))
+def _read(path: Path, reading: Reading, begins_ns: int) -> Iterator[Packets]:
+    return reading.packets(open_capture(path), begins_ns)
 
 
 def _begins(path: Path) -> int:
