@@ -116,6 +116,7 @@ def test_a_single_file_ends_when_it_is_full(tmp_path: Path):
     (one,) = found.links
     assert one.packets + one.unkept == 400
     assert one.unkept > 0
+    assert one.unkept_because == "the file was full"
     (file,) = (Path(name) for name in one.files)
     assert craft.tshark_counts(file) == (one.packets, one.bytes)
     opened_file = open_capture(file)
@@ -137,6 +138,7 @@ def test_a_file_that_cannot_be_written_ends_its_link_and_stays_whole(tmp_path: P
     (one,) = found.links
     assert one.failed == "cannot be written: File too large"
     assert 0 < one.unkept <= 200
+    assert one.unkept_because == "the file could not be written"
     (file,) = (Path(name) for name in one.files)
     opened_file = open_capture(file)
     assert sum(len(batch) for batch in opened_file.batches()) == one.packets
@@ -181,3 +183,37 @@ def test_a_link_that_goes_away_ends_its_capture_alone(tmp_path: Path):
     found = alone(work)
     assert not found.interrupted
     assert [one.failed for one in found.links] == ["", "it went down"]
+
+
+def test_the_last_packets_of_a_link_that_goes_down_are_kept(tmp_path: Path):
+    """The kernel hands a block over that is not full up to a tenth of a second later."""
+    frame = bytes(12) + b"\x12\x34" + bytes(50)
+
+    def work() -> Captured:
+        for name in ("one", "two"):
+            if name == "one":
+                subprocess.run(["ip", "link", "add", "one", "type", "veth", "peer", "name", "two"],
+                               check=True)  # fmt: skip
+            subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+
+        def end() -> None:
+            for _ in range(7):
+                out.sendto(frame, ("two", 0))
+            subprocess.run(["ip", "link", "set", "one", "down"], check=True)
+            time.sleep(0.3)
+            subprocess.run(["ip", "link", "set", "one", "up"], check=True)
+            out.sendto(frame, ("two", 0))  # it has ended: nothing is kept after a hole in time
+
+        with out:
+            ending = threading.Timer(0.5, end)
+            ending.start()
+            links = [LOOPBACK, Link("one", "host end", "", "", "")]
+            found = capture(links, tmp_path / "a", Wanted(seconds=1.5))
+            ending.join()
+        return found
+
+    found = alone(work)
+    (_, one) = found.links
+    assert (one.failed, one.unkept, one.dropped) == ("it went down", 0, 0)
+    assert craft.tshark_matching(Path(one.files[0]), "eth.type == 0x1234") == 7

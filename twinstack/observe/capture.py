@@ -28,13 +28,17 @@ _LAST_S = 2 * RETIRE_MS / 1000
 _LOOK_S = 0.5
 _SAID_EVERY_S = 5.0
 
+#: Why packets that came were not kept.
+FULL, UNWRITABLE = "the file was full", "the file could not be written"
+
 
 @dataclass(frozen=True, slots=True)
 class Caught:
     """What became of a link: `packets` and `bytes` were written, as tshark counts them.
 
     `dropped` the kernel had no room for; `discarded` are packets in files that rotation removed,
-    `unkept` came when the only file was full. `failed`: why it ended early. `files`: those there.
+    `unkept` were refused, as `unkept_because` says. `failed`: why it ended early. `files`: those
+    there.
     """
 
     link: str
@@ -44,6 +48,7 @@ class Caught:
     dropped: int
     discarded: int
     unkept: int
+    unkept_because: str
     failed: str
     files: tuple[str, ...]
 
@@ -71,6 +76,8 @@ class _Files:
     bytes: int = 0
     discarded: int = 0
     unkept: int = 0
+    unwritable: str = ""
+    _full: bool = False
     _handle: int = -1
     _number: int = 0
     _room: int = 0
@@ -80,14 +87,10 @@ class _Files:
     def take(self, memory: memoryview, count: int, at: int) -> None:
         """Write a block of the ring's; a file that cannot be written ends its link's capture."""
         data, wire = written.packets(memory, count, at)
-        full = len(data) > self._room and self._in_file
-        if self.ring.failed or (full and self.wanted.files == 1):
+        if not self._holds(len(data)):
             self.unkept += count
             return
         try:
-            if full:
-                self.end()
-                self.begin()
             _write(self._handle, data)
         except OSError as error:
             self._broken(error)
@@ -98,9 +101,26 @@ class _Files:
         self.packets += count
         self.bytes += wire
 
+    def _holds(self, size: int) -> bool:
+        """Tell whether so much may be written, to the next file where this one has no room."""
+        if self._full or self.unwritable:
+            return False
+        if size <= self._room or not self._in_file:
+            return True
+        if self.wanted.files == 1:
+            self._full = True  # a smaller block might still fit: it would leave a hole in time
+            return False
+        self.end()
+        if not self.unwritable:
+            try:
+                self.begin()
+            except OSError as error:
+                self._broken(error)
+        return not self.unwritable
+
     def _broken(self, error: OSError) -> None:
         """Leave whole what was written before."""
-        self.ring.failed = f"cannot be written: {error.strerror}"
+        self.unwritable = f"cannot be written: {error.strerror}"
         if self._handle >= 0:
             os.ftruncate(self._handle, self.wanted.size - self._room)
             os.close(self._handle)
@@ -108,7 +128,10 @@ class _Files:
             self.kept[-1] = (self.kept[-1][0], self._in_file)
 
     def begin(self) -> None:
-        """Begin a file, and remove the oldest where that is one too many. Raises: OSError."""
+        """Begin a file, and remove the oldest where that is one too many.
+
+        Raises: OSError, and then leaves no file without a header; TwinstackError.
+        """
         self._number += 1
         path = self.folder / file_name(self.link, self._number, self.wanted)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -118,8 +141,14 @@ class _Files:
             raise TwinstackError(str(path), "is not written over", "it is there already",
                                  "choose another folder with --out") from error  # fmt: skip
         head = written.header(label(self.link), described(self.link), self.wanted.snap)
-        os.write(self._handle, head)
         self._room, self._in_file = self.wanted.size - len(head), 0
+        try:
+            _write(self._handle, head)
+        except OSError:
+            os.close(self._handle)
+            self._handle = -1
+            path.unlink(missing_ok=True)
+            raise
         self.kept.append((path, 0))
         if len(self.kept) > self.wanted.files:
             oldest, count = self.kept.pop(0)
@@ -127,21 +156,33 @@ class _Files:
             self.discarded += count
 
     def end(self) -> None:
-        """End the file that is written, with what the kernel counted meanwhile."""
+        """End the file that is written, with what the kernel counted meanwhile, if that fits."""
         if self._handle < 0:
             return
         self.ring.count()
         dropped = self.ring.dropped - self._told_dropped
         self._told_dropped = self.ring.dropped
-        os.write(self._handle, written.statistics(time.time_ns(), self._in_file + dropped, dropped))
+        counted = written.statistics(time.time_ns(), self._in_file + dropped, dropped)
+        try:
+            _write(self._handle, counted)
+        except OSError as error:
+            self._broken(error)
+            return
         os.close(self._handle)
         self._handle = -1
         self.kept[-1] = (self.kept[-1][0], self._in_file)
 
+    @property
+    def failed(self) -> str:
+        """Say why nothing more is written: of the interface, of the file, or of both."""
+        return "; ".join(one for one in (self.ring.failed, self.unwritable) if one)
+
     def caught(self) -> Caught:
+        because = UNWRITABLE if self.unwritable else FULL if self._full else ""
         return Caught(
             label(self.link), self.link.kind, self.packets, self.bytes, self.ring.dropped,
-            self.discarded, self.unkept, self.ring.failed, tuple(str(one) for one, _ in self.kept),
+            self.discarded, self.unkept, because, self.failed,
+            tuple(str(one) for one, _ in self.kept),
         )  # fmt: skip
 
 
@@ -198,8 +239,9 @@ def _follow(
             one.ring.read(one.take)
             if event & select.POLLERR:
                 one.ring.check()
-            if one.ring.failed:
-                progress(f"{label(one.link)}: {one.ring.failed}")
+            if one.failed:
+                progress(f"{label(one.link)}: {one.failed}")
+                one.ring.stop()  # what the kernel still holds of it is read at the end
                 waiting.unregister(handle)
                 del by_handle[handle]
 

@@ -47,7 +47,7 @@ def _beside(one: Caught) -> str:
     if one.discarded:
         said.append(f"{one.discarded:,} in files removed since")
     if one.unkept:
-        said.append(f"{one.unkept:,} came when the file was full")
+        said.append(f"{one.unkept:,} came when {one.unkept_because}")
     if one.failed:
         said.append(one.failed)
     return f"  ({'; '.join(said)})" if said else ""

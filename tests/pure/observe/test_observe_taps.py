@@ -79,17 +79,21 @@ def test_the_command_that_does_the_same_enters_bounds_and_rotates(tmp_path: Path
 
 
 def row(**said: Any) -> Caught:
-    whole = Caught("nginx-lb/eth0", "inside", 1234, 567_890, 0, 0, 0, "", ("a/x.pcapng",))
+    whole = Caught("nginx-lb/eth0", "inside", 1234, 567_890, 0, 0, 0, "", "", ("a/x.pcapng",))
     return replace(whole, **said)
 
 
 def test_the_summary_says_what_was_lost_and_why():
     lost = row(link="br-app", kind="bridge", dropped=7, discarded=5, unkept=3,
-               failed="it went down")  # fmt: skip
+               unkept_because="the file was full", failed="it went down")  # fmt: skip
     told = caught.text(Captured("a", 1.26, True, (row(), lost))).splitlines()
     assert told[1] == "nginx-lb/eth0       1,234    568 kB         0"
     assert told[2].endswith("7  (5 in files removed since; 3 came when the file was full; "
                             "it went down)")  # fmt: skip
+    lost = replace(lost, unkept_because="the file could not be written", failed="")
+    told = caught.text(Captured("a", 1.26, True, (row(), lost))).splitlines()
+    assert told[2].endswith("7  (5 in files removed since; 3 came when the file could not be "
+                            "written)")  # fmt: skip
     assert told[3] == "2,468 packets in 1.3 s, stopped; 2 files in a"
     assert told[4].startswith("! the kernel had no room for 7 more packets")
 
