@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -58,14 +59,27 @@ def listened(
 ) -> Traffic:
     """Capture for a while into a folder that goes again, and report it.
 
-    Raises: as `capture`; Ctrl-C ends the capture early, and what was caught is reported.
+    Raises: as `capture`; Ctrl-C ends the capture early, and what was caught is reported. Notes
+    say so, and what the capture lost.
     """
     with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as folder:
         wanted = Wanted(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
         caught = capture(links, Path(folder), wanted, progress=progress)
         names = Names(plans, host_addresses(links))
         files = [Path(name) for one in caught.links for name in one.files]
-        return analyse(files, names)
+        found = analyse(files, names)
+        return replace(found, notes=(*_lost(caught, wanted), *found.notes))
+
+
+def _lost(caught: Captured, wanted: Wanted) -> Iterator[str]:
+    """Say what a report lacks; what the kernel dropped is among its interfaces."""
+    if caught.interrupted:
+        yield f"stopped after {caught.seconds:.1f} s of {wanted.seconds:g} s"
+    for one in caught.links:
+        if one.failed:
+            yield f"{one.link}: {one.failed}"
+        if one.unkept:
+            yield f"{one.link}: {one.unkept:,} packets came when {one.unkept_because}"
 
 
 def host_addresses(links: Sequence[Link]) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.pure.observe import craft
+from tests.pure.observe.craft import Frame
+from tests.pure.test_project import ROOT
 from twinstack.errors import Missing, TwinstackError
 from twinstack.observe import caught, taps
 from twinstack.observe.capture import Captured, Caught
 from twinstack.observe.taps import Wanted
+from twinstack.plan import resolve
+from twinstack.topology import load
 from twinstack.world import Link
 
 BRIDGE = Link("br-app", "bridge", "", "app", "")
@@ -96,6 +101,29 @@ def test_the_summary_says_what_was_lost_and_why():
                             "written)")  # fmt: skip
     assert told[3] == "2,468 packets in 1.3 s, stopped; 2 files in a"
     assert told[4].startswith("! the kernel had no room for 7 more packets")
+
+
+def test_a_report_of_a_capture_notes_what_that_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = craft.pcap(tmp_path / "a.pcap", [Frame(bytes(3))])
+    rows = (
+        row(files=(str(file),), unkept=1234, unkept_because="the file was full"),
+        row(link="br-app", files=(), failed="it went down"),
+    )
+    monkeypatch.setattr(caught, "capture", lambda *_, **__: Captured("a", 1.26, True, rows))
+    monkeypatch.setattr(caught, "host_addresses", lambda _links: ())
+    plan = resolve(load(ROOT / "topology.yml"), "flat")
+    found = caught.listened(LINKS, [plan], 10, lambda _line: None)
+    assert found.notes == (
+        "stopped after 1.3 s of 10 s",
+        "nginx-lb/eth0: 1,234 packets came when the file was full",
+        "br-app: it went down",
+        "1 packets are shorter than their headers",
+    )
+    whole = Captured("a", 10.0, False, (row(files=(str(file),)),))
+    monkeypatch.setattr(caught, "capture", lambda *_, **__: whole)
+    assert caught.listened(LINKS, [plan], 10, lambda _line: None).notes == found.notes[-1:]
 
 
 def test_a_summary_without_loss_ends_with_its_files():
