@@ -27,12 +27,12 @@ _PLACE_BITS = (1 << 20) - 1
 
 @dataclass(slots=True)
 class Facts:
-    """Counts that belong to no connection."""
+    """Counts that belong to no connection: of packets, each once, but for `sights`."""
 
     sights: int = 0
     packets: int = 0
     bytes: int = 0
-    bad: int = 0
+    malformed: int = 0
     unknown_links: int = 0
     cut_headers: int = 0
     cut_messages: int = 0
@@ -158,8 +158,8 @@ def _notes(facts: Facts, ledger: Ledger) -> list[str]:
         )
     if facts.cut_headers:
         notes.append(f"{facts.cut_headers} packets are shorter than their headers")
-    if facts.bad > facts.cut_headers:
-        notes.append(f"{facts.bad - facts.cut_headers} packets are malformed")
+    if facts.malformed:
+        notes.append(f"{facts.malformed} packets are malformed")
     if facts.unknown_links:
         notes.append(f"{facts.unknown_links} packets are of a link type that is not decoded")
     if facts.cooked:

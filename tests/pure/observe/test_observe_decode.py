@@ -132,6 +132,17 @@ def test_what_is_cut_off_or_malformed_is_counted_and_said(data: bytes, note: str
     assert any(note in one for one in found.notes)
 
 
+def test_notes_count_packets_each_once_and_by_one_kind(tmp_path: Path):
+    """A TCP header that is cut off leaves a packet whose headers do not contradict themselves."""
+    short, wrong = ethernet(PACKET[:30]), ethernet(b"\x15" + PACKET[1:], 0x0800)
+    frames = [Frame(data, craft.START_NS + number * 1000, number % 3, 500)
+              for number, data in enumerate([short] * 3 + [wrong] * 3)]  # fmt: skip
+    ports = [Port("a"), Port("b"), Port("c")]
+    found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
+    assert (found.sights, found.packets) == (6, 2)
+    assert found.notes == ("1 packets are shorter than their headers", "1 packets are malformed")
+
+
 def test_a_link_type_nobody_decodes_is_counted_and_said(tmp_path: Path):
     file = craft.pcap(tmp_path / "a.pcap", [Frame(bytes(80))], link=147)
     found = craft.report(file)
