@@ -80,7 +80,7 @@ class Once:
     def forget(self, moved: Ints) -> None:
         """Take new numbers of half-flows: `moved[old]` is the new one, -1 for one that is gone."""
         if len(self._half):
-            self._half = moved[self._half]
+            self._half = np.where(self._half < 0, -1, moved[self._half])
 
     def _number(self, view: Hashes, time_ns: Ints, nth: Ints, old: int) -> Ints:
         """Number the packets of each view from what is remembered of it on."""

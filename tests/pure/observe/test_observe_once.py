@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.pure.observe import craft
 from tests.pure.observe.craft import ACK, START_NS, SYN, Connection, Frame, Port, ethernet
 from twinstack.observe import once
+from twinstack.observe.packets import Packets
 
 VETHS = [Port("ve-a"), Port("br-app"), Port("ve-b")]
 
@@ -253,6 +255,18 @@ def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask().close()
     file = craft.pcapng(tmp_path / "a", seen(connection.sent, 3), VETHS)
     assert craft.report(file).packets == len(connection.sent)
+
+
+def test_a_half_flow_that_is_gone_stays_gone():
+    """The table is emptied twice while a packet of a retired flow is remembered."""
+    packets = Packets.blank(2)
+    packets.same[:] = 7, 8
+    memory = once.Once()
+    memory.look(packets, np.array([0, 2]))
+    memory.forget(np.array([-1, -1, 0, 1]))
+    memory.forget(np.array([4, 5]))
+    packets.place[:] = 1
+    assert memory.look(packets, np.array([6, 4])).first_half.tolist() == [-1, 4]
 
 
 def test_packets_alike_keep_their_numbers_when_the_first_is_forgotten(
