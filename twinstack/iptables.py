@@ -82,6 +82,14 @@ def target(line: str) -> str:
     return found[1] if found else ""
 
 
+def matches_link(pattern: str, link: str) -> bool:
+    """Tell whether a rule's -i or -o means a link: "+" at the end stands for any rest.
+
+    Source: iptables(8).
+    """
+    return link.startswith(pattern[:-1]) if pattern.endswith("+") else link == pattern
+
+
 def restore_text(wanted: tuple[Hook, ...], present: Tables) -> str:
     """Write the input of one `iptables-restore --noflush` that makes `wanted` so.
 

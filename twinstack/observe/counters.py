@@ -80,7 +80,7 @@ def _matches(rule: str, ends: Ends, interfaces: Collection[str]) -> bool:
             low, _, high = value.partition(":")
             matches = int(low or 0) <= port <= int(high or low or 65535)
         elif word in {"-i", "-o"}:
-            matches = inverted or value in interfaces
+            matches = inverted or any(iptables.matches_link(value, one) for one in interfaces)
             inverted = False
         else:
             continue

@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from itertools import takewhile
 
-from twinstack.iptables import target, without_comments
+from twinstack.iptables import matches_link, target, without_comments
 from twinstack.plan import Plan
 from twinstack.policy.model import HOST, OUTSIDE, Cell, addresses
 from twinstack.topology import WorldName
@@ -186,9 +186,9 @@ def _ask(option: str, value: str, packet: Packet) -> bool | None:
         case "-d":
             return _address(packet.destination) in _network(value)
         case "-i":
-            return _link(value, packet.came_by)
+            return matches_link(value, packet.came_by)
         case "-o":
-            return _link(value, packet.leaves_by)
+            return matches_link(value, packet.leaves_by)
         case "-p":
             return value == packet.protocol
         case "--dport":
@@ -209,10 +209,6 @@ def _ask(option: str, value: str, packet: Packet) -> bool | None:
 # A rule is asked again and again: parsing what it holds took most of the time.
 _address = lru_cache(maxsize=4096)(IPv4Address)
 _network = lru_cache(maxsize=4096)(IPv4Network)
-
-
-def _link(pattern: str, name: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("+") else name == pattern
 
 
 def _in_range(value: str, port: int) -> bool:

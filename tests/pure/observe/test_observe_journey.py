@@ -186,6 +186,16 @@ def test_rules_that_counted_are_those_that_could_have_seen_the_request():
     assert found[-1].rule.startswith("! -o br")
 
 
+def test_a_rule_for_interfaces_that_begin_alike_is_for_each_of_them():
+    """As iptables(8) has it: "+" at the end stands for any rest."""
+    rules = ["-i br-+", "-o +", "! -o br-+", "-i br-app+", "-i br-", "-i eth+"]
+    found = counters.concerning(
+        [Counted("filter", "FORWARD", f"{rule} -j ACCEPT", 1, 60) for rule in rules],
+        {OUTER}, {"br-app"},
+    )  # fmt: skip
+    assert [one.rule.removesuffix(" -j ACCEPT") for one in found] == rules[:4]
+
+
 def travelled(world: str = "net") -> Journey:
     legs = joined(whole().sights, MARK, named)
     rule = '-p tcp -m comment --comment "twinstack:main the door" -j DNAT'
