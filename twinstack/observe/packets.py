@@ -34,9 +34,8 @@ class Packets:
     """Columns of one length. `length` is the frame's on the wire, without a tunnel's own headers.
 
     `place` is where it was seen, an index into all interfaces; `cooked` that several interfaces
-    hide in it. `seen_as` tells apart the views of one packet at one place (addresses, ports, TTL),
-    `same` is what no router or NAT changes. `message` names what HTTP begins in it, 0 for nothing,
-    -1 when that was cut off. `cut` says that the snap length cost us a header.
+    hide in it. `same` is what no router or NAT changes. `message` names what HTTP begins in it, 0
+    for nothing, -1 when that was cut off. `cut` says that the snap length cost us a header.
     """
 
     time_ns: Ints

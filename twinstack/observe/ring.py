@@ -39,7 +39,6 @@ _MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION = 1, 5, 6, 10
 _V3, _PROMISCUOUS = 2, 1
 _ATTACH_FILTER = 26
 _GET_INDEX = 0x8933
-_ETHERNET, _LOOPBACK = 1, 772
 
 _RING = struct.Struct("=7I")
 _DESCRIBED = struct.Struct("=3I")  # status, packets, offset of the first; behind two words
@@ -54,9 +53,9 @@ Take = Callable[[memoryview, int, int], None]
 
 @dataclass(slots=True)
 class Ring:
-    """An open ring; `seen` and `dropped` are what the kernel counted, drops included in neither.
-
-    `failed` says why nothing more comes: the interface went down or away.
+    """An open ring. `seen` counts the packets that the kernel put into it, `dropped` those that it
+    had no room for: together, all that came. `failed` says why nothing more comes: the interface
+    went down or away.
     """
 
     label: str
