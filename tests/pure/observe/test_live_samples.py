@@ -248,16 +248,24 @@ def test_an_ejection_and_a_lost_lease_are_told():
 
 
 def test_the_terminal_says_each_replica_in_a_line_of_80_columns():
-    ill = reading(2.0, said={"redis-cache": Said("down", "no answer within 2 s")})
+    stuck = "redis down: TimeoutError: Timeout reading from redis-cache:6379, and so on and on"
+    ill = reading(2.0, said={
+        "redis-cache": Said("down", "no answer within 2 s"),
+        "product-service-2": Said("degraded", stuck, 4.0),
+    })  # fmt: skip
     documents = [
         asdict(samples.sample("net", PLAN, 0.0, [reading(1.0), ill])),
         asdict(WorldSample("docker", 0.0, False)),
     ]
     text = table.text(documents, 80)
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert text.count("● up") == len(NAMES) - 1
-    assert re.search(r"redis-cache +■ down", text)
-    assert "no answer within 2 s" in text
+    assert text.count("● up") == len(NAMES) - 2
+    assert re.search(r"^redis-cache +■ down", text, re.M)
+    assert "■ redis-cache: no answer within 2 s\n" in text
+    # what is ill is told at length, and still nothing of the figures is cut off
+    assert re.search(r"^service +state +req/s +mean +probe +CPU +memory +of limit$", text, re.M)
+    assert re.search(r"^product-service-2 +▲ degraded .* 4\.0 ms ", text, re.M)
+    assert f"▲ product-service-2: {stuck[:50]}" in text
     assert 'docker is not up; run "invoke docker.up"' in text
 
 

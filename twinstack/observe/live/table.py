@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -59,9 +60,14 @@ def _world(one: Mapping[str, Any]) -> RenderableType:
             words.size(replica["memory_bytes"]),
             words.part(replica["memory_bytes"], replica["memory_limit"]),
         )
-        if replica["detail"]:
-            table.add_row("", Text(visible(replica["detail"])[:60], style=_STYLES[state]))
-    return table
+    # A column for it would take the width of all the others, just when those are wanted.
+    return Group(table, *map(_why, filter(itemgetter("detail"), one["replicas"])))
+
+
+def _why(replica: Mapping[str, Any]) -> Text:
+    state = replica["state"]
+    return Text(f"{words.SIGNS[state]} {replica['name']}: {visible(replica['detail'])}",
+                style=_STYLES[state], no_wrap=True, overflow="ellipsis")  # fmt: skip
 
 
 def into(
