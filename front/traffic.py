@@ -49,8 +49,8 @@ def traffic_capture(
     bounds.within("size", size, 1, MOST_MEGABYTES)
     bounds.within("rotate", rotate, 1, MOST_FILES)
     root("traffic.capture")
-    chosen = world_of(world)
-    links = taps.chosen(chosen.links(), link, bridge, everything=everything)
+    there = taps.there(world, world_of(world).links())
+    links = taps.chosen(there, link, bridge, everything=everything)
     wanted = taps.Wanted(seconds, snap, size * 1_000_000, rotate)
     folder = Path(out or f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     say("same as (all at once, in a folder that is there):")
@@ -87,7 +87,7 @@ def traffic_report(
     else:
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         root("traffic.report")
-        links = taps.outer(world_of(world).links())
+        links = taps.outer(taps.there(world, world_of(world).links()))
         found = caught.listened(links, plans, seconds, say)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))

@@ -37,6 +37,14 @@ def short(link: Link) -> str:
     return label(link) if link.kind == "inside" else link.name
 
 
+def there(world: str, links: Sequence[Link]) -> Sequence[Link]:
+    """Give the links of a world. Raises: Missing when it has none: it is not up."""
+    if not links:
+        raise Missing(f"{world} world", "has nothing to listen to", "it is not up",
+                      f'run "invoke {world}.up"')  # fmt: skip
+    return links
+
+
 def chosen(
     links: Sequence[Link], names: Iterable[str] = (), bridges: Iterable[str] = (), *,
     everything: bool = False,

@@ -1,7 +1,7 @@
 """A report of traffic as text of a given width. Pure.
 
 A table that is too wide first loses columns that may go, the last first; then the one that may be
-shortened is. The JSON document has everything.
+shortened loses the middle of its words. The JSON document has everything.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def table(section: Section, width: int) -> str:
         if column.flexible and excess > 0:
             most = max(max(len(row[at]) for row in rows) - excess, _LEAST_FLEXIBLE)
             for row in rows:
-                row[at] = row[at] if len(row[at]) <= most else row[at][: most - 1] + "…"
+                row[at] = _shortened(row[at], most)
     widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
     lines = [f"{section.title} ({section.says})"]
     for row in rows:
@@ -48,6 +48,14 @@ def table(section: Section, width: int) -> str:
     if len(section.rows) > len(shown):
         lines.append(f"… and {len(section.rows) - len(shown)} more: --json has them all")
     return "\n".join(lines)
+
+
+def _shortened(words: str, most: int) -> str:
+    """Leave out the middle: paths begin alike, and rows cut at the end would look the same."""
+    if len(words) <= most:
+        return words
+    head = (most - 1) // 3
+    return f"{words[:head]}…{words[len(words) - (most - 1 - head) :]}"
 
 
 def _width(table: list[list[str]]) -> int:

@@ -44,7 +44,7 @@ def travel(world: World, path: str) -> Journey:
         raise TwinstackError(
             "--path", f"cannot be {path!r}", "a path begins with / and has no blanks", "choose one"
         )
-    links = taps.chosen(world.links(), everything=True)
+    links = taps.there(world.name, world.links())
     namespace = next(one.namespace for one in links if one.kind != "inside")
     where = Path(namespace) if namespace else None
     door = world.published(DOOR)

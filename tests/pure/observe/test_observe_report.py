@@ -22,9 +22,9 @@ from twinstack.errors import TwinstackError
 from twinstack.observe import captures, flows, ledger
 from twinstack.observe.page import page
 from twinstack.observe.report import Traffic
-from twinstack.observe.sections import sections, size, took
+from twinstack.observe.sections import Cell, Column, Section, sections, size, took
 from twinstack.observe.spread import bucket_of, buckets_of, spread
-from twinstack.observe.terminal import text
+from twinstack.observe.terminal import table, text
 
 EVIL = "/<script>alert(1)</script>"
 
@@ -142,6 +142,18 @@ def test_a_page_that_cannot_be_written_is_one_line(words, file: Path, capsys):
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys):
     assert run(tmp_path / "none.pcap") == 1
     assert str(tmp_path / "none.pcap") in capsys.readouterr().err
+
+
+def test_what_is_shortened_can_still_be_told_apart():
+    paths = [f"POST /v1/services/product-service/product-service-{n}/heartbeat" for n in (2, 3)]
+    columns = (Column("from"), Column("request", flexible=True))
+    rows = tuple((Cell("product-service"), Cell(one)) for one in paths)
+    told = table(Section("http", "HTTP", "a test", columns, rows), 41).splitlines()
+    assert told[2:] == [
+        "product-service  POST /v…vice-2/heartbeat",
+        "product-service  POST /v…vice-3/heartbeat",
+    ]
+    assert max(map(len, told)) <= 41
 
 
 def test_a_folder_stands_for_its_captures(file: Path, tmp_path: Path, capsys):

@@ -66,6 +66,9 @@ def test_a_world_that_is_down_has_nothing_to_listen_to():
     for choose in (taps.chosen, taps.outer):
         with pytest.raises(Missing, match="this world is not up"):
             choose(())
+    with pytest.raises(Missing, match=r'docker world: .* not up; run "invoke docker\.up"'):
+        taps.there("docker", ())
+    assert taps.there("docker", LINKS) == LINKS
 
 
 def test_a_files_name_tells_its_link():
