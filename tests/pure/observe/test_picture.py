@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.pure.test_project import ROOT
 from twinstack.iptables import Hook
 from twinstack.namespaces import rules
+from twinstack.observe.drawing import MARGIN, WIDTH
 from twinstack.observe.picture import observed
 from twinstack.observe.picture.declared import MOST_JUDGED, declared, judged
 from twinstack.observe.picture.facts import Facts, Inside, Interface
@@ -259,6 +260,22 @@ def test_the_picture_is_well_formed_and_shows_every_name(number: int):
     assert root.find(".//{http://www.w3.org/2000/svg}script") is None
     if one.wrong:
         assert "undeclared" in told or "missing" in told  # in words, not by colour alone
+
+
+def test_the_longest_name_of_a_link_crosses_no_bridge_that_is_carried_on():
+    longest = "ve-produc-30d37"  # 15 letters: as many as a link may have
+    facts = whole(PLANS["flat"])
+    host = tuple(replace(one, name=longest) if one.name == "ve-nginx-lb" else one
+                 for one in facts.host.interfaces)  # fmt: skip
+    drawn = picture(
+        [scene(PLANS["flat"], replace(facts, host=replace(facts.host, interfaces=host)))]
+    )
+    found = re.findall(rf'x="(\d+)" y="\d+" text-anchor="(\w+)">{longest}<', drawn)
+    assert len(found) >= 1
+    for at, anchor in found:
+        left = int(at) - (6.4 * len(longest) if anchor == "end" else 0)  # letters of 11 pixels
+        assert left > MARGIN + 3
+        assert left + 6.4 * len(longest) < WIDTH
 
 
 #: The lines that we write, by the grammar of Mermaid's flowcharts: a quoted text holds no quote.

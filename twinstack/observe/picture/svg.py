@@ -126,8 +126,8 @@ def _hung(
             box = Box(MARGIN + column * room + (room - width) / 2, rail + 28, width, height)
             state = "" if link.right else _CLASSES[link.state]
             parts.append(line(f"wire{state}", box.middle, rail + 3, box.middle, box.y))
-            parts.append(write(box.middle - 6, rail + 19, "dim", visible(link.fact("outside")),
-                               "end"))  # fmt: skip
+            # To the right: at the left the name of the first would cross the bridge carried on.
+            parts.append(write(box.middle + 6, rail + 19, "dim", visible(link.fact("outside"))))
             parts.append(rect(box, f"box{state}"))
             parts += lines(box, words)
         top = rail + 28 + height + 30
