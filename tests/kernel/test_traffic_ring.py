@@ -22,6 +22,8 @@ from tests.pure.observe import craft
 from twinstack import entering
 from twinstack.observe.capture import Captured, capture
 from twinstack.observe.captures import open_capture
+from twinstack.observe.caught import listened
+from twinstack.observe.report import Traffic
 from twinstack.observe.ring import Place, opened
 from twinstack.observe.taps import Wanted
 from twinstack.world import Link
@@ -84,6 +86,15 @@ def test_what_ends_us_ends_a_capture_whole(tmp_path: Path, sign: signal.Signals)
     opened_file = open_capture(Path(found.links[0].files[0]))
     assert sum(len(batch) for batch in opened_file.batches()) == found.links[0].packets
     assert opened_file.broken is None
+
+
+def test_a_live_report_names_no_file_as_none_stays():
+    def work() -> Traffic:
+        threading.Timer(0.2, sent, (3,)).start()
+        return listened([LOOPBACK], [], 0.6, lambda _line: None)
+
+    found: Traffic = alone(work)
+    assert (found.files, found.packets) == ((), 3)
 
 
 def test_a_capture_that_shall_outlive_its_terminal_does(tmp_path: Path):

@@ -68,7 +68,8 @@ def listened(
         names = Names(plans, host_addresses(links))
         files = [Path(name) for one in caught.links for name in one.files]
         found = analyse(files, names)
-        return replace(found, notes=(*_lost(caught, wanted), *found.notes))
+        # Its files are gone when it is read.
+        return replace(found, files=(), notes=(*_lost(caught, wanted), *found.notes))
 
 
 def _lost(caught: Captured, wanted: Wanted) -> Iterator[str]:

@@ -126,6 +126,12 @@ def test_a_page_needs_no_network_and_no_script(file: Path, tmp_path: Path, capsy
     assert f"written: {target}" in capsys.readouterr().err
 
 
+def test_a_page_of_a_live_report_names_no_file_that_is_gone(file: Path):
+    told = page(replace(craft.report(file), files=()), ROOT / "templates")
+    assert "<title>Traffic</title>" in told
+    assert "captured as it passed, on 1 link</p>" in told
+
+
 def test_a_page_of_nothing_is_a_page(tmp_path: Path):
     found = craft.report(craft.pcap(tmp_path / "a.pcap", []))
     assert found.started_ns is None
