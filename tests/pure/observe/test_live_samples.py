@@ -284,3 +284,17 @@ def test_no_word_of_a_service_orders_the_terminal():
     assert all(letter.isprintable() or letter == "\n" for letter in told)
     assert told.count("\\x1b]0;pwned\\x07") > 3
     assert max(len(line) for line in table.text(documents[:1], 80).splitlines()) <= 80
+
+
+@pytest.mark.parametrize(("height", "told"), [(24, 0), (26, 2), (22, 0), (60, 6)])
+def test_what_happened_takes_no_services_line(height: int, told: int):
+    whole = asdict(samples.sample("net", PLAN, 0.0, [reading(1.0), reading(2.0)]))
+    happened = [{"at": 0.0, "world": "net", "replica": f"r{n}", "text": "t", "good": False}
+                for n in range(9)]  # fmt: skip
+    console = Console(width=80, height=height, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table.fitting(console, [whole, whole], happened))
+    lines = capture.get().splitlines()
+    assert len([one for one in lines if "net r" in one]) == told
+    assert capture.get().count("postgres-db") == 2
+    assert len(lines) <= max(height, 23)

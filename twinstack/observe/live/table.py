@@ -26,7 +26,8 @@ def picture(documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str
     """Draw worlds under each other, and what happened last."""
     parts: list[RenderableType] = []
     for one in documents:
-        parts += [_world(one), Text("")]
+        parts += [Text(""), _world(one)] if parts else [_world(one)]
+    parts += [Text("")] if events else []
     for event in list(events)[-_EVENTS:]:
         when = time.strftime("%H:%M:%S", time.localtime(event["at"]))
         style = "green" if event["good"] else "red"
@@ -100,6 +101,15 @@ def text(documents: Sequence[Mapping[str, Any]], width: int) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip()
 
 
+def fitting(
+    console: Console, documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]
+) -> RenderableType:
+    """Draw worlds, and as much of what happened as there is room for below them."""
+    # Live cuts at the bottom of the terminal: an event more would cost a service its line.
+    room = console.height - len(console.render_lines(picture(documents))) - 1
+    return picture(documents, list(events)[-room:] if room > 0 else ())
+
+
 def show(feed: Feed) -> None:
     """Draw until Ctrl-C, which is how it ends. Raises: KeyboardInterrupt, if nothing was drawn."""
     seen: dict[WorldName, int] = {}
@@ -109,7 +119,8 @@ def show(feed: Feed) -> None:
                 found: Mapping[WorldName, Latest] = feed.after(seen, 1.0)
                 seen |= {name: one.number for name, one in found.items()}
                 documents = [one.document for one in feed.latest().values()]
-                live.update(picture(documents, feed.history()["events"]), refresh=True)
+                drawn = fitting(live.console, documents, feed.history()["events"])
+                live.update(drawn, refresh=True)
         except KeyboardInterrupt:
             if not seen:  # nothing was drawn, so nothing can be told by the exit code
                 raise
