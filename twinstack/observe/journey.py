@@ -99,7 +99,7 @@ def steps(legs: Sequence[Leg], asked: Asked, stage: Callable[[str], str]) -> tup
     """
     if not legs:
         raise CannotTell("the request", "was seen on no link", "it took another way",
-                         "look at the world's status")  # fmt: skip
+                         'run "invoke health"')  # fmt: skip
     way = _Way(legs, asked, stage)
     way.go()
     return tuple(way.steps)

@@ -72,6 +72,7 @@ def middling(world: World, path: str, times: int, progress: Progress) -> Journey
     One request may have met a stroke of bad luck; the mean of several is nobody's way.
     """
     found = []
+    progress(f"{world.name}: asking for {path}")  # a door that hangs is waited for
     for number in range(1, times + 1):
         found.append(travel(world, path))
         if times > 1:  # opening and closing so many rings takes a second
@@ -170,8 +171,8 @@ def ask(door: Endpoint, path: str, mark: str) -> Asked:
                 done = time.time_ns()
                 answer += piece
         except OSError as error:
-            raise StepFailed(door.url(path), "does not answer", str(error),
-                             "look at the world's status") from error  # fmt: skip
+            raise StepFailed(door.url(path), "does not answer", error.strerror or str(error),
+                             'run "invoke health"') from error  # fmt: skip
     head, _, body = bytes(answer).partition(b"\r\n\r\n")
     match = re.match(rb"HTTP/1\.[01] (\d{3})", head)
     if match is None:

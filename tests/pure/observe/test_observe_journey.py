@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -9,12 +10,12 @@ from typing import cast
 import pytest
 
 from tests.pure.observe import craft
-from twinstack.errors import CannotTell
+from twinstack.errors import CannotTell, StepFailed
 from twinstack.observe import counters, journey, segments, travel, waterfall, waterfall_svg
 from twinstack.observe.journey import Asked, Counted, Journey
 from twinstack.observe.legs import joined
 from twinstack.observe.segments import Sight
-from twinstack.world import World
+from twinstack.world import Endpoint, World
 
 MARK = "journey-0123456789abcdef"
 WHO = {craft.NGINX: "nginx-lb", craft.GATEWAY: "api-gateway", craft.REDIS: "redis-cache"}
@@ -241,5 +242,17 @@ def test_several_journeys_are_told_of_one_by_one_and_the_middling_is_given(
     world = cast(World, SimpleNamespace(name="net"))
     assert travel.middling(world, "/", 3, said.append).total_us == 500
     assert said == [
+        "net: asking for /",
         "net: request 1 of 3: 900 µs", "net: request 2 of 3: 100 µs", "net: request 3 of 3: 500 µs"
     ]  # fmt: skip
+
+
+def test_who_does_not_answer_is_named_with_a_command_that_tells_more():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        with pytest.raises(StepFailed) as caught:
+            travel.ask(Endpoint("127.0.0.1", port), "/x", MARK)
+    assert str(caught.value) == (
+        f'http://127.0.0.1:{port}/x: does not answer: Connection refused; run "invoke health"'
+    )
