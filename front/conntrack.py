@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -41,7 +42,9 @@ def conntrack(
     if once or not (seconds or live):
         found = watching.once(chosen)
     else:
-        found = _followed(watching.watch(chosen, seconds or None), live)
+        looks = watching.watch(chosen, seconds or None)
+        # Its first look comes when there are events of two seconds to tell.
+        found = _followed(chain((watching.once(chosen),), looks) if live else looks, live)
     answer(json, asdict(found), _text(found))
 
 

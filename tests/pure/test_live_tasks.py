@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -72,6 +73,20 @@ def test_ctrl_c_leaves_the_last_look_at_connections(
         assert json.loads(told.out)["table"]["entries"] == 3
     else:
         assert (told.out, told.err) == ("", "stopped by Ctrl-C\n")
+
+
+def test_a_terminal_is_shown_connections_at_once(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def watch(*_: object) -> Iterator[Connections]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(watching, "watch", watch)
+    monkeypatch.setattr(watching, "once", lambda _: LOOK)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert call(conntrack.conntrack) == 0
+    assert "the host's table has 3 of 9" in capsys.readouterr().out
 
 
 def test_ctrl_c_before_the_first_sample_is_no_verdict() -> None:
