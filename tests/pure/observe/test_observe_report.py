@@ -132,6 +132,11 @@ def test_a_page_of_a_live_report_names_no_file_that_is_gone(file: Path):
     assert "captured as it passed, on 1 link</p>" in told
 
 
+def test_the_words_below_the_curve_keep_apart_on_a_phone(file: Path):
+    told = page(craft.report(file), ROOT / "templates")
+    assert re.search(r"\.axis\{[^}]*gap:1em", told)
+
+
 def test_a_page_of_nothing_is_a_page(tmp_path: Path):
     found = craft.report(craft.pcap(tmp_path / "a.pcap", []))
     assert found.started_ns is None
