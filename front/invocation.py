@@ -38,19 +38,20 @@ class Option(Argument):
                 f"--{self.name}: cannot be {value}: it is a whole number; choose another"
             ) from None
 
-    def settle(self) -> None:
-        """Take the default, as no word came."""
-        if self.value is None and self.left_out is not None:
-            self.set_value(self.left_out, cast=False)
+    def settle(self, otherwise: str | None = None) -> None:
+        """Take the default, or what else there is, as no word came."""
+        given = otherwise if self.left_out is None else self.left_out
+        if self.value is None and given is not None:
+            self.set_value(given, cast=False)
 
 
 _complete_context, _handle = ParseMachine.complete_context, ParseMachine.handle
 
 
-def _settle(machine: ParseMachine) -> None:
+def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
     for one in machine.context.positional_args if machine.context else ():
         if isinstance(one, Option):
-            one.settle()
+            one.settle(otherwise)
 
 
 def _settle_then_complete(machine: ParseMachine) -> None:
@@ -60,9 +61,10 @@ def _settle_then_complete(machine: ParseMachine) -> None:
 
 def _handle_what_is_no_word(machine: ParseMachine, token: str) -> None:
     # A flag of Invoke's own (--help), or one that nobody has, would be taken for the bare word.
+    # With either the task does not run, so that a required one may be anything.
     known = machine.context is not None and token in machine.context.flags
     if token.startswith("-") and not known and not machine.waiting_for_flag_value:
-        _settle(machine)
+        _settle(machine, otherwise="")
     _handle(machine, token)
 
 

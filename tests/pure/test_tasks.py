@@ -278,6 +278,8 @@ def test_system_programs_are_found_on_any_path() -> None:
         (("net.up", "--timeout=1.5"), "--timeout: cannot be 1.5: it is a whole number"),
         (("bench", "--rounds", "5"), "--rounds: cannot be 5: an interval needs 6 rounds"),
         (("net.up", "--timeout=0"), "--timeout: cannot be 0: "),
+        (("net.logs", "--bogus"), "No idea what '--bogus' is!"),
+        (("net.logs",), "'net.logs' did not receive required positional arguments: 'service'"),
     ],
 )
 def test_a_wrong_value_is_one_line_at_the_command_line(
@@ -299,13 +301,21 @@ def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
     assert net.did == ["preview"]
 
 
-def test_options_keep_their_help() -> None:
+@pytest.mark.parametrize(
+    ("words", "option", "said"),
+    [
+        (("bench", "--help"), "--rounds=INT", "both worlds once in each"),
+        (("net.logs", "--help"), "--lines=INT", "how many lines"),
+        (("--help", "net.logs"), "--lines=INT", "how many lines"),
+    ],
+)
+def test_options_keep_their_help(words: tuple[str, ...], option: str, said: str) -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "invoke", "bench", "--help"], cwd=ROOT, capture_output=True,
-        text=True, check=True,
+        [sys.executable, "-m", "invoke", *words], cwd=ROOT, capture_output=True, text=True,
+        check=True,
     )  # fmt: skip
-    assert "--rounds=INT" in told.stdout
-    assert "both worlds once in each" in told.stdout
+    assert option in told.stdout
+    assert said in told.stdout
 
 
 def test_the_front_door_is_short() -> None:
