@@ -54,7 +54,7 @@ def _shortened(words: str, most: int) -> str:
     """Leave out the middle: paths begin alike, and rows cut at the end would look the same."""
     if len(words) <= most:
         return words
-    head = (most - 1) // 3
+    head = (most - 1) // 2
     return f"{words[:head]}…{words[len(words) - (most - 1 - head) :]}"
 
 
