@@ -17,6 +17,10 @@ from twinstack.observe.segments import Ends, Packet
 from twinstack.topology import WorldName
 
 Kind = Literal["hop", "work", "connect"]
+#: What each kind of step is called, in the order of a legend.
+KINDS: tuple[tuple[Kind, str], ...] = (
+    ("work", "somebody works"), ("hop", "between links"), ("connect", "a connection opens"),
+)  # fmt: skip
 CLIENT = "client"
 _DEEPEST = 8
 

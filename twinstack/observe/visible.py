@@ -17,3 +17,9 @@ def visible_lines(text: str) -> str:
     if text.isprintable():
         return text
     return re.sub(r"[^\n\t]+", lambda found: visible(found[0]), text)
+
+
+def cut(words: str, most: int) -> str:
+    """Make a text visible, and shorten it at its end to so many letters."""
+    shown = visible(words)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"

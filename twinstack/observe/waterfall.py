@@ -6,14 +6,12 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from twinstack.observe.journey import Counted, Journey, Kind, Step, stages
+from twinstack.observe.journey import KINDS, Counted, Journey, Kind, Step, stages
+from twinstack.observe.visible import cut
 
 WIDTH = 80
 _BAR, _WHAT = 18, 44
 _MARKS: dict[Kind, str] = {"hop": "─", "work": "█", "connect": "▒"}
-_KINDS: tuple[tuple[Kind, str], ...] = (
-    ("work", "somebody works"), ("hop", "between links"), ("connect", "a connection opens"),
-)  # fmt: skip
 _SIDE_BAR, _SIDE_WHAT = 13, 42
 _MOST_RULES = 24
 #: A comment, and what it says behind the mark that ours begin with.
@@ -56,18 +54,18 @@ def table(found: Sequence[Journey]) -> str:
         cells = "".join(f"{one[name][1]:>11,.0f}" if name in one else f"{'–':>11}" for one in sums)
         longest = max(one[name] for one in sums if name in one)
         bar = _bar(longest[0], longest[1], most, _SIDE_BAR)
-        lines.append(f"{_cut(name, _SIDE_WHAT - 1):<{_SIDE_WHAT}}{cells}  {bar}".rstrip())
+        lines.append(f"{cut(name, _SIDE_WHAT - 1):<{_SIDE_WHAT}}{cells}  {bar}".rstrip())
     totals = "".join(f"{one.total_us:>11,.0f}" for one in found)
     return "\n".join([*lines, f"{'in all':<{_SIDE_WHAT}}{totals}"])
 
 
 def _legend() -> str:
-    said = ", ".join(f"{_MARKS[kind]} {words}" for kind, words in _KINDS)
+    said = ", ".join(f"{_MARKS[kind]} {words}" for kind, words in KINDS)
     return f"{'at µs':>7} {'took':>7}  {said}"
 
 
 def _row(one: Step, total_us: float) -> str:
-    what = _cut("· " * one.depth + one.what, _WHAT)
+    what = cut("· " * one.depth + one.what, _WHAT)
     begin = min(int(one.at_us / total_us * _BAR), _BAR - 1)
     room = _BAR - begin
     bar = " " * begin + _bar(one.kind, one.took_us, total_us, _BAR)[:room]
@@ -78,13 +76,9 @@ def _bar(kind: Kind, took_us: float, most_us: float, width: int) -> str:
     return _MARKS[kind] * max(1, round(took_us / most_us * width)) if took_us else ""
 
 
-def _cut(words: str, width: int) -> str:
-    return words if len(words) <= width else words[: width - 1] + "…"
-
-
 def _sums(found: Journey) -> list[str]:
     lines = ["", "Where the time went"]
-    for kind, words in _KINDS:
+    for kind, words in KINDS:
         took = sum(one.took_us for one in found.steps if one.kind == kind)
         lines.append(f"{took:>10,.1f} µs {took / found.total_us:>6.1%}  {words}")
     return lines

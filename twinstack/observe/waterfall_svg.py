@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from twinstack.observe.journey import Journey, Kind, Step
+from twinstack.observe.journey import KINDS, Journey, Kind, Step
+from twinstack.observe.visible import cut
 
 _ROW, _TOP, _AXIS, _MARGIN = 16, 66, 34, 12
 _LABELS, _BARS, _TIMES = 292, 240, 62
 _PANEL = _LABELS + _BARS + _TIMES + _MARGIN
 _LEAST = 1.2
 _CLASS: dict[Kind, str] = {"hop": "hop", "work": "work", "connect": "open"}
-_WORDS: tuple[tuple[Kind, str], ...] = (
-    ("work", "somebody works"), ("hop", "between links"), ("connect", "a connection opens"),
-)  # fmt: skip
 _STYLE = """
 svg { color-scheme: light dark; background: #fff; font: 11px ui-monospace, monospace; }
 text { fill: #1c2430; } .dim { fill: #5b6675; } .line { stroke: #d5dae1; }
@@ -58,7 +56,7 @@ def _panel(found: Journey, most: float, left: int, axis: int) -> list[str]:
         _text(left, 36, f"GET {found.url} — {found.status}", "dim"),
     ]
     at = left
-    for kind, words in _WORDS:
+    for kind, words in KINDS:
         lines.append(f'<rect class="{_CLASS[kind]}" x="{at}" y="45" width="10" height="10"/>')
         lines.append(_text(at + 14, 54, words, "dim"))
         at += 26 + 7 * len(words)
@@ -85,7 +83,7 @@ def _row(one: Step, most: float, left: int, top: int) -> list[str]:
     size = f'x="{x:.2f}" y="{top + 2}" width="{wide:.2f}" height="{_ROW - 5}"'
     says = f"{escape(one.stage)}: {one.took_us:,.1f} µs"
     return [
-        _text(left + 8 * one.depth, top + 11, _cut(one.what, 40 - one.depth)),
+        _text(left + 8 * one.depth, top + 11, cut(one.what, 40 - one.depth)),
         f'<rect class="{_CLASS[one.kind]}" {size}><title>{says}</title></rect>',
         _text(right, top + 11, f"{one.took_us:,.1f}", "dim", "end"),
     ]
@@ -94,7 +92,3 @@ def _row(one: Step, most: float, left: int, top: int) -> list[str]:
 def _text(x: float, y: float, words: str, style: str = "", anchor: str = "start") -> str:
     named = f' class="{style}"' if style else ""
     return f'<text{named} x="{x:.1f}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>'
-
-
-def _cut(words: str, width: int) -> str:
-    return words if len(words) <= width else words[: width - 1] + "…"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from twinstack.observe.live.readings import GatewayCounts, Lease, Tally, Upstream
-from twinstack.observe.visible import visible
+from twinstack.observe.visible import cut, visible
 
 #: Of what a service says about itself when it is ill.
 _DETAIL_CHARACTERS = 160
@@ -73,8 +73,7 @@ def registry(body: bytes) -> tuple[Lease, ...] | None:
 
 def short(words: str) -> str:
     """Put what somebody says of himself into a short line that is fit to be shown."""
-    line = visible(" ".join(words.split()))
-    return line if len(line) <= _DETAIL_CHARACTERS else line[: _DETAIL_CHARACTERS - 1] + "…"
+    return cut(" ".join(words.split()), _DETAIL_CHARACTERS)
 
 
 def _read(body: bytes, make: Callable[[Mapping[str, object]], Found]) -> Found | None:

@@ -13,7 +13,7 @@ from twinstack.observe.drawing import text as write
 from twinstack.observe.picture.mermaid import said
 from twinstack.observe.picture.model import DIFFERS, MISSING, UNDECLARED, Scene, Seen
 from twinstack.observe.picture.words import asked, headline, leads, wrong_flows
-from twinstack.observe.visible import visible
+from twinstack.observe.visible import cut, visible
 
 _STYLE = STYLE + (
     ".missing{stroke:#c62828;stroke-width:2;stroke-dasharray:6 4}"
@@ -151,9 +151,3 @@ def _box_lines(scene: Scene, link: Seen) -> list[str]:
         if service and flow.fact("source") == service and flow.state in {MISSING, DIFFERS}:
             words.append(f"! → {asked(flow)} {flow.state}")
     return [cut(one, _LETTERS) for one in words]
-
-
-def cut(words: str, most: int) -> str:
-    """Shorten a text to so many letters."""
-    shown = visible(words)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
