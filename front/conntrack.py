@@ -69,10 +69,22 @@ def _screen() -> Iterator[Callable[[Connections], None]]:
 
     with Live(auto_refresh=False, transient=True) as shown:
         try:
-            yield lambda found: shown.update(Text(_text(found)), refresh=True)
+            yield lambda found: shown.update(
+                Text(fitting(_text(found), shown.console.height)), refresh=True
+            )
         finally:
             # Live draws the whole once more before it wipes it, and cannot wipe what scrolled off.
             shown.update(Text(""), refresh=True)
+
+
+def fitting(text: str, height: int) -> str:
+    """Cut a text to the lines of a terminal, and say how much there is; pure."""
+    lines = text.splitlines()
+    if len(lines) < height:
+        return text
+    kept = max(height - 2, 1)
+    more = f"… {len(lines) - kept} lines more: a taller terminal shows them, --once writes them all"
+    return "\n".join([*lines[:kept], more])
 
 
 def _text(found: Connections) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from twinstack.errors import TwinstackError
 
 #: Errors of libraries that we call, by name, so that none is imported here: object, failure.
@@ -11,6 +13,16 @@ _FOREIGN = {
     "python_on_whales.exceptions.DockerException": ("Docker Compose", "failed"),
     "requests.exceptions.RequestException": ("Docker engine", "does not answer"),
 }
+#: What no place can be made of, and where there is none left.
+_NO_PLACE = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EROFS,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def told(error: Exception) -> TwinstackError | None:
@@ -22,11 +34,22 @@ def told(error: Exception) -> TwinstackError | None:
         if name in kinds:
             return TwinstackError(*words, _cause(error), 'run "invoke doctor"')
     if isinstance(error, OSError):
-        remedy = "run it with sudo" if isinstance(error, PermissionError) else 'run "invoke doctor"'
         return TwinstackError(
-            str(error.filename or "operating system"), "cannot be used", _cause(error), remedy
-        )
+            str(error.filename or "operating system"), "cannot be used", _cause(error),
+            _remedy(error),
+        )  # fmt: skip
     return None
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "run it with sudo"
+    if error.errno in _FULL:
+        return "make room there"
+    # A program that lacks has a name alone.
+    if error.errno in _NO_PLACE and "/" in str(error.filename):
+        return "choose another place"
+    return 'run "invoke doctor"'
 
 
 def _cause(error: Exception) -> str:

@@ -246,7 +246,7 @@ function happened(events) {
     const kind = document.createElement("span");
     kind.className = one.good ? "good" : "bad";
     kind.textContent = one.kind;
-    item.append(when, ` ${one.world} `, kind, ` ${one.replica}: ${one.text}`);
+    item.append(when, ` ${one.world} `, kind, ` ${one.replica ? `${one.replica}: ` : ""}${one.text}`);
     list.prepend(item);
   }
   while (list.children.length > 60) list.lastChild.remove();

@@ -142,3 +142,15 @@ def test_a_world_that_cannot_be_told_is_no_pass(
     assert call(live.health, json=True) == code
     worlds = json.loads(capsys.readouterr().out)["worlds"]
     assert [one["world"] for one in worlds] == ["net", "docker"]
+
+
+@pytest.mark.parametrize(("lines", "height", "shown"), [(23, 24, 23), (24, 24, 22), (60, 24, 22)])
+def test_a_look_longer_than_the_terminal_says_so(lines: int, height: int, shown: int) -> None:
+    text = "\n".join(f"line {number}" for number in range(lines))
+    kept = conntrack.fitting(text, height).splitlines()
+    assert len(kept) < height
+    assert kept[shown - 1] == f"line {shown - 1}"
+    if lines > shown:
+        assert kept[shown:] == [
+            f"… {lines - shown} lines more: a taller terminal shows them, --once writes them all"
+        ]

@@ -10,13 +10,15 @@ from twinstack.observe.live.counted import ejected
 from twinstack.observe.live.readings import Reading, Said
 from twinstack.plan import Plan
 
-Kind = Literal["death", "restart", "ill", "well", "ejected", "readmitted", "left", "joined"]
+Kind = Literal[
+    "death", "restart", "ill", "well", "ejected", "readmitted", "left", "joined", "gone", "came"
+]
 _ILL = frozenset({"down", "absent"})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a replica. `good`: it is a recovery."""
+    """One thing that happened to a replica, or to a world as a whole. `good`: it is a recovery."""
 
     at: float
     kind: Kind
@@ -46,6 +48,13 @@ def events(plan: Plan, at: float, before: Reading, now: Reading) -> Iterator[Eve
                 yield Event(at, "well", name, "is up", True)
     yield from _passed_over(at, before, now)
     yield from _registered(at, before, now)
+
+
+def turned(at: float, up: bool) -> Event:
+    """Tell that a world came, or that it went."""
+    if up:
+        return Event(at, "came", "", "the world is up", True)
+    return Event(at, "gone", "", "the world is not up any more", False)
 
 
 def _passed_over(at: float, before: Reading, now: Reading) -> Iterator[Event]:

@@ -31,7 +31,7 @@ def picture(documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str
     for event in list(events)[-_EVENTS:]:
         when = time.strftime("%H:%M:%S", time.localtime(event["at"]))
         style = "green" if event["good"] else "red"
-        who = visible(f"{event['world']} {event['replica']}: ")
+        who = visible(f"{event['world']} {event['replica']}".rstrip()) + ": "
         parts.append(Text.assemble((f"{when} ", "dim"), who, (visible(event["text"]), style)))
     return Group(*parts)
 

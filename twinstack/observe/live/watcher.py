@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from twinstack.errors import TwinstackError
 from twinstack.observe.live import groups, samples
 from twinstack.observe.live.documents import BALANCE_S, GATEWAY, REGISTRY, WorldSample
-from twinstack.observe.live.events import Event, events
+from twinstack.observe.live.events import Event, events, turned
 from twinstack.observe.live.probing import Prober
 from twinstack.observe.live.readings import Reading, Said, Usage
 from twinstack.topology import WorldName
@@ -40,6 +40,7 @@ def watch(name: WorldName, give: Give, emit: Emit, *, stop: Callable[[], bool]) 
 
     `give` gives the world as it runs now, or None.
     """
+    emit = _turning(emit)
     while not stop():
         trouble = ""
         try:
@@ -51,6 +52,20 @@ def watch(name: WorldName, give: Give, emit: Emit, *, stop: Callable[[], bool]) 
         if not stop():
             emit(WorldSample(name, time.time(), False, trouble=trouble))
             _sleep(LOOK_AGAIN_S, stop)
+
+
+def _turning(emit: Emit) -> Emit:
+    """Tell with a sample that the world came or went since the one before."""
+    up: bool | None = None
+
+    def tell(found: WorldSample) -> None:
+        nonlocal up
+        if up is not None and found.up != up and not found.trouble:
+            found = replace(found, events=(*found.events, asdict(turned(found.at, found.up))))
+        up = up if found.trouble else found.up
+        emit(found)
+
+    return tell
 
 
 def _sleep(seconds: float, stop: Callable[[], bool]) -> None:
