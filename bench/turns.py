@@ -127,8 +127,8 @@ def text(found: Turns) -> str:
         *(sentence(one) for one in found.differences),
         _wrap(f"CPU time per second at rest (health probes, leases, timers): {ended}; the whole "
               f"host {found.rest.host_us_per_s / 1000:.1f} ms. It is spent whichever world is "
-              "loaded, so that the rates above do not contain it: Docker alone would be slower by "
-              "the part of the machine that its own takes, the namespaces by theirs."),
+              "loaded, so the rates above hide it: a world alone on the machine pays for its own "
+              "only."),
     ]  # fmt: skip
     return "\n\n".join(parts)
 
