@@ -40,10 +40,7 @@ def travel(world: World, path: str) -> Journey:
     A request before it opens what is opened once. Raises: Missing when the world is not up;
     StepFailed when nobody answers; CannotTell when the request was not seen.
     """
-    if not _PATH.fullmatch(path):
-        raise TwinstackError(
-            "--path", f"cannot be {path!r}", "a path begins with / and has no blanks", "choose one"
-        )
+    _check(path)
     links = taps.there(world.name, world.links())
     namespace = next(one.namespace for one in links if one.kind != "inside")
     where = Path(namespace) if namespace else None
@@ -66,12 +63,20 @@ def travel(world: World, path: str) -> Journey:
     return told(world, path, door, mark, asked, sights, (before, _rules(where)), dropped)
 
 
+def _check(path: str) -> None:
+    if not _PATH.fullmatch(path):
+        raise TwinstackError(
+            "--path", f"cannot be {path!r}", "a path begins with / and has no blanks", "choose one"
+        )
+
+
 def middling(world: World, path: str, times: int, progress: Progress) -> Journey:
     """Travel so many times, and give the journey whose time is in the middle. Raises: as `travel`.
 
     One request may have met a stroke of bad luck; the mean of several is nobody's way.
     """
     found = []
+    _check(path)
     progress(f"{world.name}: asking for {path}")  # a door that hangs is waited for
     for number in range(1, times + 1):
         found.append(travel(world, path))
