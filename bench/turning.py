@@ -77,7 +77,8 @@ def measured(
             for one in (net, docker)
         }
         loaded = {
-            way.name: _Way(way, *counters[way.world.name], open_.enter_context(steady.loaded(
+            way.name: _Way(way, *counters[way.world.name],
+                           rest.cpu_us_per_s[way.world.name], open_.enter_context(steady.loaded(
                 way.endpoint.url(PATH), connections=CONCURRENCY, most_s=most_s,
                 patience_s=patience_s, held=True)))
             for way in ways
@@ -98,11 +99,12 @@ def measured(
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A way in, with what counts its world's answers, its world's processes, and its load."""
+    """A way in, with what counts its world's answers, its processes, its rest, and its load."""
 
     target: Target
     count: steady.Count
     pids: tuple[int, ...]
+    rest_us_per_s: float
     load: steady.Load
 
     def turn(self, number: int, seconds: int) -> Turn:
@@ -113,7 +115,7 @@ class _Way:
             held, client = self._held_us(), self.load.cpu_us()
             window = steady.window(self.target.world, self.count, seconds)
             return Turn(number, self.target.name, window, self.load.cpu_us() - client,
-                        self._held_us() - held)  # fmt: skip
+                        self.rest_us_per_s * window.seconds, self._held_us() - held)  # fmt: skip
         finally:
             self.load.hold()
 

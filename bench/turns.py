@@ -22,34 +22,42 @@ NET, AGAIN, DOCKER = run.TITLES["net"], "namespaces too", run.TITLES["docker"]
 CONCURRENCY = 20
 PATH = "/api/products"
 
-Quantity = Literal["rate", "cpu", "host"]
+Quantity = Literal["rate", "cpu", "work", "host"]
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One window. Units: microseconds; `client_us` is wrk's CPU time, of the window's `host_us`.
 
-    `held_us` is for how long CPU quotas kept replicas waiting, all added up.
+    `rest_us` is what the world would have spent meanwhile had nobody asked, `held_us` for how
+    long CPU quotas kept replicas waiting, all added up.
     """
 
     round: int
     way: str
     window: Window
     client_us: int
+    rest_us: float
     held_us: int
 
     def value(self, quantity: Quantity) -> float:
-        """Give requests per second, or CPU microseconds a request: the world's or the host's."""
+        """Give requests per second, or CPU microseconds a request.
+
+        `cpu` is the world's, `work` the same beyond what it spends at rest, `host` everybody's.
+        """
         if quantity == "rate":
             return self.window.rate
-        if quantity == "cpu":
-            return self.window.cpu_us / self.window.answered
-        return (self.window.host_us - self.client_us) / self.window.answered
+        spent_us = {
+            "cpu": self.window.cpu_us,
+            "work": self.window.cpu_us - self.rest_us,
+            "host": self.window.host_us - self.client_us,
+        }
+        return spent_us[quantity] / self.window.answered
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one way costs over another: three ratios, each the first way's to the second's.
+    """What one way costs over another: four ratios, each the first way's to the second's.
 
     `host_us` is the middle of the second's CPU time a request on the whole host.
     """
@@ -58,28 +66,27 @@ class Difference:
     second: str
     rate: Ratio
     cpu: Ratio
+    work: Ratio
     host: Ratio
     host_us: float
 
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """The comparison, every way's `loads` as wrk saw them, `entries` by the name of a way.
+    """The comparison; `entries` and how many requests were `asked` by the name of a way.
 
-    `seconds` is how long a window lasts."""
+    `seconds` is how long a window lasts; `failed` counts requests without a 2xx or 3xx answer.
+    wrk's latencies are not kept: it takes its being held for slow answers.
+    """
 
     entries: dict[str, str]
     seconds: int
     turns: tuple[Turn, ...]
-    loads: dict[str, WrkReport]
+    asked: dict[str, int]
+    failed: int
     differences: tuple[Difference, ...]
     rest: Rest
     seed: int
-
-    @property
-    def failed(self) -> int:
-        """Count the requests that got no 2xx or 3xx answer."""
-        return sum(one.non_2xx + one.lost for one in self.loads.values())
 
 
 def pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -103,10 +110,12 @@ def summarise(
             return ratio(values(first, quantity), values(second, quantity), seed=seed)
 
         middle = statistics.median(values(second, "host"))
-        return Difference(first, second, of("rate"), of("cpu"), of("host"), middle)
+        return Difference(first, second, of("rate"), of("cpu"), of("work"), of("host"), middle)
 
     found = tuple(between(first, second) for first, second in pairs(tuple(entries)))
-    return Turns(entries, seconds, tuple(turns), loads, found, rest, seed)
+    asked = {name: one.complete for name, one in loads.items()}
+    failed = sum(one.non_2xx + one.lost for one in loads.values())
+    return Turns(entries, seconds, tuple(turns), asked, failed, found, rest, seed)
 
 
 def text(found: Turns) -> str:
@@ -114,14 +123,14 @@ def text(found: Turns) -> str:
     ended = ", ".join(f"{name} {us / 1000:.1f} ms" for name, us in
                       sorted(found.rest.cpu_us_per_s.items()))  # fmt: skip
     rounds = max(one.round for one in found.turns)
-    asked = sum(one.success for one in found.loads.values())
     parts = [
         _wrap(f"{CONCURRENCY} kept connections a way, {PATH}, {rounds} rounds of {found.seconds} s "
               f"each, seed {found.seed}"),
         _table(found),
-        _wrap(f"Medians over windows; times in ms; CPU µs: a request, all replicas of the world; "
-              f"host: the whole machine's, load generator left out; quota: how long CPU quotas "
-              f"kept replicas waiting, all added up, as a part of the time. {asked:,} answers, "
+        _wrap(f"Medians over windows; CPU µs: a request, all replicas of the world; work: the "
+              f"same beyond what the world spends at rest; host: the whole machine's, load "
+              f"generator left out; quota: how long CPU quotas kept replicas waiting, all added "
+              f"up, as a part of the time. {sum(found.asked.values()):,} requests, "
               f"{found.failed} failed. "
               + "; ".join(f"{name} = {entry}" for name, entry in found.entries.items()) + "."),
         *(sentence(one) for one in found.differences),
@@ -134,10 +143,10 @@ def text(found: Turns) -> str:
 
 
 def _table(found: Turns) -> str:
-    head = (f"{'':<15}{'req/s':>7}{'(min–max)':>14}{'p50':>7}{'p99':>7}{'CPU µs':>8}{'host':>6}"
-            f"{'quota':>7}")  # fmt: skip
+    head = (f"{'':<15}{'req/s':>8}{'(min–max)':>15}{'CPU µs':>9}{'work':>7}{'host':>7}"
+            f"{'quota':>8}")  # fmt: skip
     lines = [head, "─" * len(head)]
-    for name, load in found.loads.items():
+    for name in found.entries:
         own = [one for one in found.turns if one.way == name]
         rates = spread([one.window.rate for one in own])
         span = f"({rates.minimum:.0f}–{rates.maximum:.0f})"
@@ -147,9 +156,10 @@ def _table(found: Turns) -> str:
 
         part = median(lambda one: one.held_us / 1e6 / one.window.seconds)
         lines.append(
-            f"{name:<15}{rates.median:>7.0f}{span:>14}{load.p50_ms:>7.1f}{load.p99_ms:>7.1f}"
-            f"{median(lambda one: one.value('cpu')):>8.0f}"
-            f"{median(lambda one: one.value('host')):>6.0f}{part:>7.1%}"
+            f"{name:<15}{rates.median:>8.0f}{span:>15}"
+            f"{median(lambda one: one.value('cpu')):>9.0f}"
+            f"{median(lambda one: one.value('work')):>7.0f}"
+            f"{median(lambda one: one.value('host')):>7.0f}{part:>8.1%}"
         )
     return "\n".join(lines)
 
@@ -164,7 +174,8 @@ def sentence(found: Difference) -> str:
     )
     return _wrap(
         f"{title}: {_told(found.rate, 'requests per second')}; "
-        f"{_told(found.cpu, 'CPU a request in its services')}; "
+        f"{_told(found.cpu, 'CPU a request in its services')}, "
+        f"{_told(found.work, 'beyond what it spends at rest')}; "
         f"{_told(found.host, 'CPU a request on the whole host')}, that is {_signed(extra, '.0f')} "
         f"µs ({_signed(least, '.0f')} to {_signed(most, '.0f')})."
     )
