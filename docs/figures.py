@@ -202,7 +202,9 @@ def _said(one: Result) -> Iterator[str]:
     if document["name"] == "turns":
         told = "\n".join(document["said"]).split("\n\n")
         yield from (
-            " ".join(one.split()) for one in told if re.match(r"[^:]{1,60} over [^:]+: ", one)
+            " ".join(one.split())
+            for one in told
+            if re.match(r"[^;]{1,60} over [^;]{1,40}: requests per second", one)
         )
         return
     if "contrasts" not in document:

@@ -104,7 +104,7 @@ def bench_turns(
     _: Context, rounds: int = 60, seconds: int = 2, doors: bool = True, force: bool = False,
     shape: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
-    """Compare both worlds to about a percent: an unbroken load each, in turn (15 minutes)."""
+    """Compare both worlds to about two percent: an unbroken load each, in turn (15 minutes)."""
     from bench import turning
 
     root("bench.turns")

@@ -72,7 +72,8 @@ def test_each_question_has_its_line_measured_or_not(tmp_path):
 
 def test_worlds_in_turn_are_told_by_their_sentences(tmp_path: Path):
     assert "run `invoke bench.turns`" in figures.turns(figures.newest(tmp_path))
-    said = ["20 connections", "", "table   of", "", "docker over namespaces: requests per second",
+    said = ["20 connections", "", "table   of", "", "Medians over windows; of CPU: µs", "",
+            "docker over namespaces: requests per second",
             "−3.0 %.", "", "At rest: it is over soon.", "", "Alike but for:", "- logs"]  # fmt: skip
     for day in (1, 2):
         keep(tmp_path, "turns", day, said=said)
