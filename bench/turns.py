@@ -133,7 +133,10 @@ def text(found: Turns) -> str:
               f"up, as a part of the time. {sum(found.asked.values()):,} requests, "
               f"{found.failed} failed. "
               + "; ".join(f"{name} = {entry}" for name, entry in found.entries.items()) + "."),
-        *(sentence(one) for one in found.differences),
+        _costs(found),
+        _wrap(f"?: cannot be told apart. {AGAIN}: the same way in again, so what it seems to "
+              "differ by is the instrument's own error. CPU time of the whole host for each "
+              f"request: {'; '.join(extra(one) for one in found.differences)}."),
         _wrap(f"CPU time per second at rest (health probes, leases, timers): {ended}; the whole "
               f"host {found.rest.host_us_per_s / 1000:.1f} ms. It is spent whichever world is "
               "loaded, so the rates above hide it: a world alone on the machine pays for its own "
@@ -164,32 +167,35 @@ def _table(found: Turns) -> str:
     return "\n".join(lines)
 
 
-def sentence(found: Difference) -> str:
-    """Say what a way costs over another, or that it cannot be told; pure."""
-    title = f"{found.first} over {found.second}"
-    if found.first == AGAIN:
-        title = "The instrument, namespaces over themselves"
-    extra, least, most = (
-        (end - 1) * found.host_us for end in (found.host.estimate, found.host.low, found.host.high)
-    )
-    return _wrap(
-        f"{title}: {_told(found.rate, 'requests per second')}; "
-        f"{_told(found.cpu, 'CPU a request in its services')}, "
-        f"{_told(found.work, 'beyond what it spends at rest')}; "
-        f"{_told(found.host, 'CPU a request on the whole host')}, that is {_signed(extra, '.0f')} "
-        f"µs ({_signed(least, '.0f')} to {_signed(most, '.0f')})."
-    )
+def _costs(found: Turns) -> str:
+    """Draw what each way costs over another; what the interval leaves open has no estimate."""
+    head = f"{'% more [95 %]':<16}{'req/s':>21}{'work':>21}{'host':>21}"
+    lines = [head, "─" * len(head)]
+    for base in dict.fromkeys(one.second for one in found.differences):
+        lines.append(f"over {base}")
+        for one in found.differences:
+            if one.second == base:
+                cells = (_cell(ratio) for ratio in (one.rate, one.work, one.host))
+                lines.append(f"  {one.first:<14}" + "".join(f"{cell:>21}" for cell in cells))
+    return "\n".join(lines)
 
 
-def _told(found: Ratio, noun: str) -> str:
-    ends = f"{_part(found.low)} to {_part(found.high)}"
-    if found.verdict == "no measurable difference":
-        return f"{noun} cannot be told apart ({ends})"
-    return f"{noun} {_part(found.estimate)} ({ends})"
+def _cell(found: Ratio) -> str:
+    ends = f"[{_part(found.low)}, {_part(found.high)}]"
+    return f"{'?' if found.verdict == 'no measurable difference' else _part(found.estimate)} {ends}"
+
+
+def extra(found: Difference) -> str:
+    """Say what a way costs the whole host for each request, where that can be told; pure."""
+    ends = (found.host.estimate, found.host.low, found.host.high)
+    middle, least, most = (_signed((end - 1) * found.host_us, ".0f") for end in ends)
+    if found.host.verdict == "no measurable difference":
+        return f"{found.first} over {found.second} cannot be told ({least} to {most} µs)"
+    return f"{found.first} over {found.second} {middle} µs ({least} to {most})"
 
 
 def _part(value: float) -> str:
-    return f"{_signed((value - 1) * 100, '.1f')} %"
+    return _signed((value - 1) * 100, ".1f")
 
 
 def _signed(value: float, form: str) -> str:

@@ -200,12 +200,10 @@ def _said(one: Result) -> Iterator[str]:
     """Give a result's sentences, a comparison's with its figures before."""
     document = one.document
     if document["name"] == "turns":
-        told = "\n".join(document["said"]).split("\n\n")
-        yield from (
-            " ".join(one.split())
-            for one in told
-            if re.match(r"[^;]{1,60} over [^;]{1,40}: requests per second", one)
-        )
+        for found in document["result"]["differences"]:
+            rate, host = (_interval(found[quantity]) for quantity in ("rate", "host"))
+            yield (f"{found['first']} over {found['second']}: requests per second {rate}, CPU time "
+                   f"a request on the whole host {host}.")  # fmt: skip
         return
     if "contrasts" not in document:
         # Rows of a table have columns; a sentence has single blanks. It may go over several lines.
@@ -222,6 +220,14 @@ def _said(one: Result) -> Iterator[str]:
     yield from (contrast["sentence"] for contrast in document["contrasts"])
     if not document["succeeded"]:
         yield "Some requests FAILED."
+
+
+def _interval(found: dict[str, float]) -> str:
+    ends = [f"{(found[end] - 1) * 100:+.1f} %".replace("-", "−")
+            for end in ("estimate", "low", "high")]  # fmt: skip
+    if found["low"] <= 1 <= found["high"]:
+        return f"cannot be told apart ({ends[1]} to {ends[2]})"
+    return f"{ends[0]} ({ends[1]} to {ends[2]})"
 
 
 def _machine(one: Result) -> str:

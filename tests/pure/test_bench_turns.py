@@ -72,23 +72,28 @@ def test_a_few_percent_are_told_although_rounds_differ_by_half() -> None:
     assert docker.host.low > 1.045
     # Of its 399 µs it spends 94 ms a second at rest, 3,810 times a second: 24.7; of 380, 3.
     assert docker.work.estimate == pytest.approx((399 - 24.7) / (380 - 3), rel=0.01)
-    said = turns.sentence(docker).replace("\n", " ")
-    assert re.match(r"docker over namespaces: requests per second −4\.[789] % \(−[45]\.", said)
-    assert re.search(r"on the whole host \+5\.[01] % \(.*\), that is \+20 µs \(\+(19|20) to", said)
+    assert re.match(
+        r"docker over namespaces \+20 µs \(\+(19|20) to \+2[01]\)$", turns.extra(docker)
+    )
+    row = next(line for line in turns.text(found).splitlines() if line.startswith("  docker  "))
+    assert re.match(r"  docker +−4\.[789] \[−[45]\.\d, −4\.\d\] +−?", row)
+    assert re.search(r"\+5\.[01] \[\+(4\.9|5\.0), \+5\.[012]\]$", row)
 
 
 def test_the_instrument_is_told_from_what_it_measures() -> None:
-    alike = turns.sentence(difference(compared(1.05), AGAIN)).replace("\n", " ")
-    assert alike.startswith("The instrument, namespaces over themselves: requests per second can")
-    broken = turns.sentence(difference(compared(1.05, again=1.02), AGAIN)).replace("\n", " ")
-    assert "requests per second −2.0 %" in broken
+    def row(found: Turns) -> str:
+        return next(one for one in turns.text(found).splitlines() if one.startswith("  " + AGAIN))
+
+    assert re.match(r"  namespaces too +\? \[−0\.\d, \+0\.\d\] +\? \[", row(compared(1.05)))
+    assert re.match(r"  namespaces too +−2\.0 \[", row(compared(1.05, again=1.02)))
 
 
 def test_what_cannot_be_told_is_not() -> None:
     found = compared(1.0, swing=0.03)
-    said = turns.sentence(difference(found, DOCKER)).replace("\n", " ")
-    for noun in ("requests per second", "CPU a request in its services"):
-        assert f"{noun} cannot be told apart (−" in said
+    row = next(line for line in turns.text(found).splitlines() if line.startswith("  docker  "))
+    # Beyond rest it spends less, as more of the same is spent at rest.
+    assert re.match(r"  docker +\? \[−[^]]+\] +−\S+ \[−[^]]+\] +\? \[−[^]]+\]$", row)
+    assert "docker over namespaces cannot be told (−" in turns.extra(difference(found, DOCKER))
 
 
 def test_the_load_generators_own_work_is_nobodys() -> None:
@@ -101,8 +106,11 @@ def test_the_text_fits_a_terminal_and_tells_every_way() -> None:
     text = turns.text(compared(1.05))
     assert max(map(len, text.splitlines())) <= 80
     assert "20 rounds of 2 s each, seed 7" in text.replace("\n", " ")
+    lines = text.splitlines()
+    assert lines.index("over namespaces") < lines.index("over docker")
     for name, entry in ENTRIES.items():
         assert f"\n{name} " in text
+        assert name == NET or f"\n  {name} " in text
         assert f"{name} = {entry}" in text.replace("\n", " ")
     assert "600,000 requests, 0 failed." in text.replace("\n", " ")
     assert "at rest (health probes, leases, timers): docker 94.0 ms, net 12.0 ms" in text.replace(

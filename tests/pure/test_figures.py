@@ -72,19 +72,20 @@ def test_each_question_has_its_line_measured_or_not(tmp_path):
 
 def test_worlds_in_turn_are_told_by_their_sentences(tmp_path: Path):
     assert "run `invoke bench.turns`" in figures.turns(figures.newest(tmp_path))
-    said = ["20 connections", "", "table   of", "", "Medians over windows; of CPU: µs", "",
-            "docker over namespaces: requests per second",
-            "−3.0 %.", "", "At rest: it is over soon.", "", "Alike but for:", "- logs"]  # fmt: skip
+    same = {"estimate": 1.01, "low": 0.99, "high": 1.02}
+    fewer = {"estimate": 0.95, "low": 0.91, "high": 0.96}
+    ways = {"first": "docker", "second": "namespaces", "rate": fewer, "host": same}
     for day in (1, 2):
-        keep(tmp_path, "turns", day, said=said)
+        keep(tmp_path, "turns", day, result={"differences": [ways]})
         page = tmp_path / f"202611{day:02}T100000Z-turns.md"
         page.write_text(f"# turns\n\n```\nday {day}\n\nAlike but for:\n- logs\n```\n")
     found = figures.newest(tmp_path)
     assert figures.turns(found).endswith("```text\nday 2\n```")
     assert (
-        "| `bench.turns` | docker over namespaces: requests per second −3.0 %. | [2026-11-02"
-        in (figures.figures(found))
-    )
+        "| `bench.turns` | docker over namespaces: requests per second −5.0 % (−9.0 % to −4.0 %), "
+        "CPU time a request on the whole host cannot be told apart (−1.0 % to +2.0 %). "
+        "| [2026-11-02"
+    ) in figures.figures(found)
 
 
 def test_failed_requests_are_told(tmp_path):
