@@ -29,7 +29,7 @@ from bench import ab, bounds, host, probe, worlds
 from bench.measure import spent_us
 from bench.questions import Answer
 from bench.schedule import schedule
-from bench.statistics import Holds, Ratio, below, ratio, spread
+from bench.statistics import Holds, Ratio, below, exit_code, ratio, spread
 from twinstack.errors import Missing, StepFailed
 from twinstack.observe import taps
 from twinstack.stack import REPOSITORY, Stack
@@ -247,7 +247,7 @@ def summarise(samples: Sequence[CostSample], *, links: int, seed: int) -> Cost:
 def code(answer: Answer) -> int:
     """Give the exit code: 0 it holds, 1 it fails, 2 the samples leave it open."""
     assert isinstance(answer.found, Cost)
-    return {"holds": 0, "fails": 1, "cannot tell": 2}[answer.found.holds]
+    return exit_code(answer.found.holds)
 
 
 def table(found: Cost) -> str:

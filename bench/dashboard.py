@@ -21,7 +21,7 @@ from bench import ab, bounds, onlookers, probe, steady, worlds
 from bench.measure import spent_us
 from bench.questions import Answer
 from bench.schedule import schedule
-from bench.statistics import Holds, Ratio, below, ratio, spread
+from bench.statistics import Holds, Ratio, below, exit_code, ratio, spread
 from bench.steady import Window
 from bench.wrk import WrkReport
 from twinstack.stack import Stack
@@ -200,8 +200,7 @@ def code(answer: Answer) -> int:
     found = answer.found
     assert isinstance(found, Cost)
     whole = found.agrees and not found.load.non_2xx + found.load.lost
-    verdicts = {found.holds(WATCHED), "holds" if whole else "fails"}
-    return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
+    return exit_code(found.holds(WATCHED), "holds" if whole else "fails")
 
 
 def summarise(

@@ -162,6 +162,11 @@ def above(found: Ratio, limit: float) -> Holds:
     return "fails" if found.high < limit else "cannot tell"
 
 
+def exit_code(*verdicts: Holds) -> int:
+    """Give a task's exit code: 0 all holds, 1 something fails, 2 the samples leave it open."""
+    return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
+
+
 def _expanded_tail(level: float, count: int) -> float:
     """Widen a percentile interval's tail for a small sample, as Student's t widens the normal."""
     normal = statistics.NormalDist()

@@ -95,13 +95,8 @@ def usual(found: Iterable[Result]) -> Result:
 
 def headline(one: Result) -> str:
     """Give a comparison's date, machine, table and how to read it, for the README."""
-    there = one.environment
-    intro = (
-        f"{_measured(one)}, Docker {there['docker']}"
-        f"{', ' if one.settings else ''}{one.settings}. Kept "
-        f"[here](bench/results/{one.page.name}); more in [figures](docs/benchmark.md#figures)."
-    )
-    return "\n".join([_wrapped(intro), "", _table(one), "", _wrapped(READ)])
+    intro = _wrapped(f"{_kept(one)}; more in [figures](docs/benchmark.md#figures).")
+    return "\n".join([intro, "", _table(one), "", _wrapped(READ)])
 
 
 def turns(found: Iterable[Result]) -> str:
@@ -110,13 +105,8 @@ def turns(found: Iterable[Result]) -> str:
     if not own:
         return "None is kept yet: run `invoke bench.turns`."
     one = next((one for one in own if not one.settings), own[0])
-    intro = (
-        f"{_measured(one)}, Docker {one.environment['docker']}"
-        f"{', ' if one.settings else ''}{one.settings}. Kept "
-        f"[here](bench/results/{one.page.name})."
-    )
     table, cut, _ = _table(one).partition("\n\nAlike but for:")
-    return "\n".join([_wrapped(intro), "", table + ("\n```" if cut else "")])
+    return "\n".join([_wrapped(f"{_kept(one)}."), "", table + ("\n```" if cut else "")])
 
 
 def scale(results: Path) -> str:
@@ -127,6 +117,12 @@ def scale(results: Path) -> str:
     one = max(read, key=lambda one: one.started)
     intro = f"{_measured(one)}. Kept [here](../bench/results/{one.page.name})."
     return "\n".join([_wrapped(intro), "", _table(one)])
+
+
+def _kept(one: Result) -> str:
+    """Say for the README when and where two worlds were compared, and where that is kept."""
+    where = ", ".join(filter(None, [f"Docker {one.environment['docker']}", one.settings]))
+    return f"{_measured(one)}, {where}. Kept [here](bench/results/{one.page.name})"
 
 
 def _measured(one: Result) -> str:
