@@ -12,7 +12,9 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from twinstack.observe.drawing import (
+from twinstack.model.plan import Plan, Replica, resolve
+from twinstack.model.topology_file import load
+from twinstack.observe.svg import (
     BOX_HEIGHT,
     BOX_WIDTH,
     MARGIN,
@@ -24,8 +26,6 @@ from twinstack.observe.drawing import (
     svg,
     text,
 )
-from twinstack.plan import Plan, Replica, resolve
-from twinstack.topology import load
 
 HERE = Path(__file__).parent
 BAND_HEIGHT, DOORS_HEIGHT = 142, 84
@@ -41,45 +41,70 @@ def services(flat: Plan, tiered: Plan) -> str:
     for name, box in boxes.items():
         ours = flat.replicas_of(name)
         many = f" × {len(ours)}" if len(ours) > 1 else ""
-        parts += [rect(Box(box.x + 4 * back, box.y - 4 * back), "box")
-                  for back in range(min(len(ours), 3) - 1, -1, -1)]  # fmt: skip
-        parts += lines(box, [name + many, f"{ours[0].runtime}, port {ours[0].port}",
-                              f"flat {_addresses(ours)}"])  # fmt: skip
+        parts += [
+            rect(Box(box.x + 4 * back, box.y - 4 * back), "box")
+            for back in range(min(len(ours), 3) - 1, -1, -1)
+        ]
+        parts += lines(
+            box,
+            [name + many, f"{ours[0].runtime}, port {ours[0].port}", f"flat {_addresses(ours)}"],
+        )
     parts += [_arrow(boxes, flow, number) for number, flow in enumerate(_flows(tiered, boxes))]
-    for name, doors in groupby(tiered.host_ports, lambda door: door.replica):
+    for name, doors in groupby(tiered.published_ports, lambda door: door.replica):
         ways = [f"{door.bind}:{door.port} ({door.world})" for door in doors]
         if name in boxes:
             parts += _door(boxes[name], ways)
     height = DOORS_HEIGHT + len(tiered.segments) * BAND_HEIGHT + LEGEND_HEIGHT
-    parts += [text(MARGIN + 10, top + 18, "dim title", f"{one.name}: {one.bridge} {one.subnet}")
-              for one, top in tops.items()]  # fmt: skip
-    parts.append(text(MARGIN, height - 14, "dim",
-        "Bands: the tiers of the tiered shape. In the flat shape all are on one bridge; the last "
-        "part of an address stays."))  # fmt: skip
+    parts += [
+        text(MARGIN + 10, top + 18, "dim title", f"{one.name}: {one.bridge} {one.subnet}")
+        for one, top in tops.items()
+    ]
+    parts.append(
+        text(
+            MARGIN,
+            height - 14,
+            "dim",
+            "Bands: the tiers of the tiered shape. In the flat shape all share one bridge; "
+            "the last part of an address stays.",
+        )
+    )
     return svg(height, f"{len(boxes)} services, {len(tiered.flows)} flows", parts)
 
 
 def wiring(plan: Plan) -> str:
     """Draw the host, its bridges, and every namespace that hangs on them by a veth pair."""
     parts, top = [], DOORS_HEIGHT - 34
-    ways = [f"port {door.port} → {door.replica}" for door in plan.host_ports if door.world == "net"]
+    ways = [
+        f"port {door.port} → {door.replica}" for door in plan.published_ports if door.world == "net"
+    ]
     host = "; ".join(["the host: " + ", ".join(ways), "MASQUERADE out", "routes between bridges"])
-    parts += [rect(Box(MARGIN, 12, WIDTH - 2 * MARGIN, 26), "door"),
-              text(MARGIN + 10, 29, "name", host)]  # fmt: skip
+    parts += [
+        rect(Box(MARGIN, 12, WIDTH - 2 * MARGIN, 26), "door"),
+        text(MARGIN + 10, 29, "name", host),
+    ]
     for segment in plan.segments:
         members = [one for one in plan.replicas if one.segment == segment.name]
         rows = [members[start : start + 5] for start in range(0, len(members), 5)]
         for number, row in enumerate(rows):
             line = top + 24
-            parts.append(f'<line class="bridge" x1="{MARGIN}" x2="{WIDTH - MARGIN}" '
-                         f'y1="{line}" y2="{line}"/>')  # fmt: skip
+            parts.append(
+                f'<line class="bridge" x1="{MARGIN}" x2="{WIDTH - MARGIN}" '
+                f'y1="{line}" y2="{line}"/>'
+            )
             if number == 0:
-                parts.append(text(MARGIN, line - 8, "name",
-                                   f"{segment.bridge} {segment.gateway}/"
-                                   f"{segment.subnet.prefixlen}"))  # fmt: skip
+                parts.append(
+                    text(
+                        MARGIN,
+                        line - 8,
+                        "name",
+                        f"{segment.bridge} {segment.gateway}/{segment.subnet.prefixlen}",
+                    )
+                )
             else:  # the same bridge, carried on
-                parts.append(f'<line class="bridge" x1="{MARGIN + 2}" x2="{MARGIN + 2}" '
-                             f'y1="{line - BOX_HEIGHT - 62}" y2="{line}"/>')  # fmt: skip
+                parts.append(
+                    f'<line class="bridge" x1="{MARGIN + 2}" x2="{MARGIN + 2}" '
+                    f'y1="{line - BOX_HEIGHT - 62}" y2="{line}"/>'
+                )
             parts += _hanging(row, line)
             top = line + BOX_HEIGHT + 38
     return svg(top, f"{len(plan.replicas)} namespaces", parts)
@@ -89,8 +114,11 @@ def pictures() -> dict[str, str]:
     """Give every picture of the repository's own topology by its file's name."""
     topology = load(HERE.parent / "topology.yml")
     flat, tiered = (resolve(topology, shape) for shape in ("flat", "tiered"))
-    return {"architecture.svg": services(flat, tiered),
-            "flat.svg": wiring(flat), "tiered.svg": wiring(tiered)}  # fmt: skip
+    return {
+        "architecture.svg": services(flat, tiered),
+        "flat.svg": wiring(flat),
+        "tiered.svg": wiring(tiered),
+    }
 
 
 def main() -> None:
@@ -102,8 +130,9 @@ def main() -> None:
 def _service_boxes(plan: Plan) -> dict[str, Box]:
     boxes = {}
     for row, segment in enumerate(plan.segments):
-        names = list(dict.fromkeys(
-            one.service for one in plan.replicas if one.segment == segment.name))  # fmt: skip
+        names = list(
+            dict.fromkeys(one.service for one in plan.replicas if one.segment == segment.name)
+        )
         room = (WIDTH - 2 * MARGIN) / len(names)
         for column, name in enumerate(names):
             left = MARGIN + column * room + (room - BOX_WIDTH) / 2
@@ -112,8 +141,11 @@ def _service_boxes(plan: Plan) -> dict[str, Box]:
 
 
 def _flows(plan: Plan, boxes: dict[str, Box]) -> list[tuple[str, str]]:
-    return [(flow.source, flow.destination) for flow in plan.flows
-            if flow.source in boxes and flow.destination in boxes]  # fmt: skip
+    return [
+        (flow.source, flow.destination)
+        for flow in plan.flows
+        if flow.source in boxes and flow.destination in boxes
+    ]
 
 
 def _arrow(boxes: dict[str, Box], flow: tuple[str, str], number: int) -> str:
@@ -121,28 +153,36 @@ def _arrow(boxes: dict[str, Box], flow: tuple[str, str], number: int) -> str:
     one, other = (boxes[name] for name in flow)
     shift = (number % 5 - 2) * 13  # so that arrows of one box do not lie on each other
     if one.y == other.y:
-        between = [box for box in boxes.values() if box.y == one.y
-                   and min(one.x, other.x) < box.x < max(one.x, other.x)]  # fmt: skip
+        between = [
+            box
+            for box in boxes.values()
+            if box.y == one.y and min(one.x, other.x) < box.x < max(one.x, other.x)
+        ]
         right = other.x > one.x
         if not between:
             y = one.y + one.height / 2 + shift / 2
             start, end = (one.x + one.width, other.x) if right else (one.x, other.x + other.width)
             return path(f"M{start:.0f} {y:.0f}L{end:.0f} {y:.0f}")
         start, end, up = one.middle + 60, other.middle - 60, one.y - 36
-        return path(f"M{start:.0f} {one.y:.0f}C{start:.0f} {up:.0f} {end:.0f} {up:.0f} "
-                     f"{end:.0f} {other.y:.0f}")  # fmt: skip
+        return path(
+            f"M{start:.0f} {one.y:.0f}C{start:.0f} {up:.0f} {end:.0f} {up:.0f} "
+            f"{end:.0f} {other.y:.0f}"
+        )
     start, end = one.middle + shift, other.middle + shift
     low = one.y + one.height
     half = (low + other.y) / 2
-    return path(f"M{start:.0f} {low:.0f}C{start:.0f} {half:.0f} {end:.0f} {half:.0f} "
-                 f"{end:.0f} {other.y:.0f}")  # fmt: skip
+    return path(
+        f"M{start:.0f} {low:.0f}C{start:.0f} {half:.0f} {end:.0f} {half:.0f} "
+        f"{end:.0f} {other.y:.0f}"
+    )
 
 
 def _door(box: Box, ways: Sequence[str]) -> list[str]:
     pill = Box(box.x - 20, 12, box.width + 40, 16 * len(ways) + 10)
     parts = [rect(pill, "door")]
-    parts += [text(pill.middle, pill.y + 18 + 16 * row, "", way, "middle")
-              for row, way in enumerate(ways)]  # fmt: skip
+    parts += [
+        text(pill.middle, pill.y + 18 + 16 * row, "", way, "middle") for row, way in enumerate(ways)
+    ]
     return [*parts, path(f"M{box.middle:.0f} {pill.y + pill.height:.0f}V{box.y:.0f}", "flow way")]
 
 
@@ -152,12 +192,20 @@ def _hanging(row: Sequence[Replica], line: float) -> list[str]:
     for column, replica in enumerate(row):
         width = min(BOX_WIDTH, room - 10)
         box = Box(MARGIN + column * room + (room - width) / 2, line + 26, width)
-        parts.append(f'<line class="wire" x1="{box.middle:.0f}" x2="{box.middle:.0f}" '
-                     f'y1="{line + 3}" y2="{box.y}"/>')  # fmt: skip
+        parts.append(
+            f'<line class="wire" x1="{box.middle:.0f}" x2="{box.middle:.0f}" '
+            f'y1="{line + 3}" y2="{box.y}"/>'
+        )
         parts.append(text(box.middle - 6, line + 19, "dim", replica.host_link, "end"))
         parts.append(rect(box, "box"))
-        parts += lines(box, [replica.name, f"{replica.link} {replica.address}",
-                              f"port {replica.port}, uid {replica.user}"])  # fmt: skip
+        parts += lines(
+            box,
+            [
+                replica.name,
+                f"{replica.link} {replica.address}",
+                f"port {replica.port}, uid {replica.user}",
+            ],
+        )
     return parts
 
 

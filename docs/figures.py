@@ -198,8 +198,10 @@ def _said(one: Result) -> Iterator[str]:
     if document["name"] == "turns":
         for found in document["result"]["differences"]:
             rate, host = (_interval(found[quantity]) for quantity in ("rate", "host"))
-            yield (f"{found['first']} over {found['second']}: requests per second {rate}, CPU time "
-                   f"a request on the whole host {host}.")  # fmt: skip
+            yield (
+                f"{found['first']} over {found['second']}: requests per second {rate}, CPU time "
+                f"a request on the whole host {host}."
+            )
         return
     if "contrasts" not in document:
         # Rows of a table have columns; a sentence has single blanks. It may go over several lines.
@@ -219,8 +221,9 @@ def _said(one: Result) -> Iterator[str]:
 
 
 def _interval(found: dict[str, float]) -> str:
-    ends = [f"{(found[end] - 1) * 100:+.1f} %".replace("-", "−")
-            for end in ("estimate", "low", "high")]  # fmt: skip
+    ends = [
+        f"{(found[end] - 1) * 100:+.1f} %".replace("-", "−") for end in ("estimate", "low", "high")
+    ]
     if found["low"] <= 1 <= found["high"]:
         return f"cannot be told apart ({ends[1]} to {ends[2]})"
     return f"{ends[0]} ({ends[1]} to {ends[2]})"

@@ -16,19 +16,19 @@ from typing import Any
 from invoke import tasks as invoke_tasks
 from invoke.collection import Collection
 
-from front import failures, invocation
-from twinstack import tables
+from front import failures, invocation, tables
 from twinstack.errors import CannotTell, Missing
-from twinstack.observe.visible import visible_lines
-from twinstack.plain import dumps
+from twinstack.printable import dumps, visible_lines
 from twinstack.world import ServiceState
 
 SHAPE = {"shape": "flat (one bridge) or tiered (three, the host routes)"}
 JSON = {"json": "print one JSON document"}
 UP = {
-    **SHAPE, "timeout": "seconds until every service must be healthy",
-    "limits": "--no-limits lifts CPU, memory and pids limits", **JSON,
-}  # fmt: skip
+    **SHAPE,
+    "timeout": "seconds until every service must be healthy",
+    "limits": "--no-limits lifts CPU, memory and pids limits",
+    **JSON,
+}
 
 BARE = {
     "services": "--no-services brings about the network alone",

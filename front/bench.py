@@ -10,57 +10,75 @@ from front.answering import JSON, SHAPE, answer, checking, end, guarded, root, s
 from twinstack import stack
 
 if TYPE_CHECKING:
-    from bench.questions import Answer
+    from bench.questions.catalogue import Answer
 
 
 @task(
     default=True,
     help={
-        "requests": "in one trial", "concurrency": "requests at once",
-        "rounds": "both worlds once in each", "path": "what to ask for",
+        "requests": "in one trial",
+        "concurrency": "requests at once",
+        "rounds": "both worlds once in each",
+        "path": "what to ask for",
         "keepalive": "keep connections (ab -k)",
         "aa": "compare a world (net or docker) with itself",
         "seed": "of the order of trials; recorded",
-        "force": "go on although the worlds are not alike", **SHAPE, **JSON,
+        "force": "go on although the worlds are not alike",
+        **SHAPE,
+        **JSON,
     },
-)  # fmt: skip
+)
 @guarded
 def bench(
-    _: Context, requests: int = 1000, concurrency: int = 50, rounds: int = 10,
-    path: str = "/api/products", keepalive: bool = False, aa: str = "", seed: int = -1,
-    force: bool = False, shape: str | None = None, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    requests: int = 1000,
+    concurrency: int = 50,
+    rounds: int = 10,
+    path: str = "/api/products",
+    keepalive: bool = False,
+    aa: str = "",
+    seed: int = -1,
+    force: bool = False,
+    shape: str | None = None,
+    json: bool = False,
+) -> None:
     """Compare both worlds under ab, interleaved; brings up what is not up."""
-    from bench import questions, report, run
+    from bench.engine import report
+    from bench.questions import catalogue, worlds
 
-    options = run.Options(
-        path=path, requests=requests, concurrency=concurrency, rounds=rounds, keepalive=keepalive,
-        seed=None if seed < 0 else seed, force=force,
-    )  # fmt: skip
+    options = worlds.Options(
+        path=path,
+        requests=requests,
+        concurrency=concurrency,
+        rounds=rounds,
+        keepalive=keepalive,
+        seed=None if seed < 0 else seed,
+        force=force,
+    )
     options.check()
     root("bench")
     here = stack.from_environment()
-    found = questions.ask_comparison(here, options, aa=aa, shape=shape, progress=say)
-    saved = run.save(found)
-    answer(json, report.document(found), run.told(found))
+    found = catalogue.ask_comparison(here, options, aa=aa, shape=shape, progress=say)
+    saved = worlds.save(found)
+    answer(json, report.document(found), worlds.told(found))
     say(f"kept as {saved}")
     end(0 if found.succeeded else 1)
 
 
 def _ask(question: str, json: bool, **words: Any) -> None:
     """Ask one of `bench.questions`, print what it found, and keep it."""
-    from bench import questions
+    from bench.questions import catalogue
 
     root(f"bench.{question}")
-    asked = getattr(questions, f"ask_{question}")
+    asked = getattr(catalogue, f"ask_{question}")
     _kept(asked(stack.from_environment(), progress=say, **words), json)
 
 
 def _kept(found: Answer, json: bool) -> None:
     """Keep what was found, and print it."""
-    from bench import questions
+    from bench.questions import catalogue
 
-    document, page = questions.keep(found)
+    document, page = catalogue.keep(found)
     answer(json, document, found.text)
     say(f"kept as {page}")
 
@@ -86,8 +104,14 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
     _ask("startup", json, times=times)
 
 
-@task(help={"rounds": "of every rung", "requests": "in one trial",
-            "force": "go on although the worlds are not alike", **JSON})  # fmt: skip
+@task(
+    help={
+        "rounds": "of every rung",
+        "requests": "in one trial",
+        "force": "go on although the worlds are not alike",
+        **JSON,
+    }
+)
 @guarded
 def bench_layers(
     _: Context, rounds: int = 10, requests: int = 1000, force: bool = False, json: bool = False
@@ -96,22 +120,39 @@ def bench_layers(
     _ask("layers", json, rounds=rounds, requests=requests, force=force)
 
 
-@task(help={"rounds": "of every way in", "seconds": "of each in a round",
-            "doors": "--no-doors leaves the published ports out",
-            "force": "go on although the worlds are not alike", **SHAPE, **JSON})  # fmt: skip
+@task(
+    help={
+        "rounds": "of every way in",
+        "seconds": "of each in a round",
+        "doors": "--no-doors leaves the published ports out",
+        "force": "go on although the worlds are not alike",
+        **SHAPE,
+        **JSON,
+    }
+)
 @guarded
 def bench_turns(
-    _: Context, rounds: int = 60, seconds: int = 2, doors: bool = True, force: bool = False,
-    shape: str | None = None, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    rounds: int = 60,
+    seconds: int = 2,
+    doors: bool = True,
+    force: bool = False,
+    shape: str | None = None,
+    json: bool = False,
+) -> None:
     """Compare both worlds to about two percent: an unbroken load each, in turn (15 minutes)."""
-    from bench import turning
+    from bench.questions import turning
 
     root("bench.turns")
     found = turning.ask_turns(
-        stack.from_environment(), rounds=rounds, seconds=seconds, doors=doors, shape=shape,
-        force=force, progress=say,
-    )  # fmt: skip
+        stack.from_environment(),
+        rounds=rounds,
+        seconds=seconds,
+        doors=doors,
+        shape=shape,
+        force=force,
+        progress=say,
+    )
     _kept(found, json)
     end(turning.code(found))
 
@@ -120,7 +161,7 @@ def bench_turns(
 @checking
 def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
     """Compare traffic.report with tshark on the same capture: time and memory."""
-    from bench import traffic
+    from bench.questions import traffic
 
     found = traffic.ask_traffic(
         stack.from_environment().plan(), megabytes=megabytes, rounds=rounds, progress=say
@@ -132,9 +173,12 @@ def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool 
 @task(help={"world": "net or docker", "rounds": "of both", **SHAPE, **JSON})
 @guarded
 def bench_policy(
-    _: Context, world: str = "net", rounds: int = 40, shape: str | None = None,
+    _: Context,
+    world: str = "net",
+    rounds: int = 40,
+    shape: str | None = None,
     json: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Say what the policies cost: the same world with them and without, in turn."""
     _ask("policy", json, world=world, rounds=rounds, shape=shape)
 
@@ -146,21 +190,39 @@ def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
     _ask("crossing", json, rounds=rounds)
 
 
-@task(help={"world": "net or docker", "rounds": "of all four", "requests": "in one trial",
-            "bridges": "nobody and every bridge, no others", **SHAPE, **JSON})  # fmt: skip
+@task(
+    help={
+        "world": "net or docker",
+        "rounds": "of all four",
+        "requests": "in one trial",
+        "bridges": "nobody and every bridge, no others",
+        **SHAPE,
+        **JSON,
+    }
+)
 @checking
 def bench_capture(
-    _: Context, world: str = "net", rounds: int = 20, requests: int = 500, bridges: bool = False,
-    shape: str | None = None, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    world: str = "net",
+    rounds: int = 20,
+    requests: int = 500,
+    bridges: bool = False,
+    shape: str | None = None,
+    json: bool = False,
+) -> None:
     """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
-    from bench import capture_cost
+    from bench.questions import capture_cost
 
     root("bench.capture")
     found = capture_cost.ask_capture(
-        stack.from_environment(), world=world, rounds=rounds, requests=requests, shape=shape,
-        bridges=bridges, progress=say,
-    )  # fmt: skip
+        stack.from_environment(),
+        world=world,
+        rounds=rounds,
+        requests=requests,
+        shape=shape,
+        bridges=bridges,
+        progress=say,
+    )
     _kept(found, json)
     end(capture_cost.code(found))
 
@@ -169,7 +231,7 @@ def bench_capture(
 @checking
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or one leaves some."""
-    from bench import overlay
+    from bench.questions import overlay
 
     root("bench.overlay")
     found = overlay.ask_overlay(rounds=rounds, progress=say)
@@ -178,14 +240,20 @@ def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     end(0 if isinstance(rounds_found, tuple) and overlay.reached(rounds_found) else 1)
 
 
-@task(help={"world": "net or docker", "rounds": "of nobody, dashboard, dashboard and browser",
-            **SHAPE, **JSON})  # fmt: skip
+@task(
+    help={
+        "world": "net or docker",
+        "rounds": "of nobody, dashboard, dashboard and browser",
+        **SHAPE,
+        **JSON,
+    }
+)
 @checking
 def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:
     """Say what an open dashboard costs, and hold its rates against those that are sent."""
-    from bench import dashboard
+    from bench.questions import dashboard
 
     root("bench.dashboard")
     found = dashboard.ask_dashboard(

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from invoke.context import Context
 
-from bench import bounds
-from bench.worlds import UP_TIMEOUT_S
+from bench.engine import bounds
+from bench.engine.worlds import UP_TIMEOUT_S
 from front.answering import JSON, answer, checking, end, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
@@ -17,18 +17,24 @@ from twinstack.overlay import chaos as breaking
 MOST_SECONDS = 600
 
 
-@task(help={
-    "what": "host-loss, partition or mtu (the underlay swallows larger packets)",
-    "host": "which host; the last one, if not said",
-    "seconds": "how long it stays broken",
-    "move": "bring up elsewhere meanwhile what was on it",
-    **JSON,
-})  # fmt: skip
+@task(
+    help={
+        "what": "host-loss, partition or mtu (the underlay swallows larger packets)",
+        "host": "which host; the last one, if not said",
+        "seconds": "how long it stays broken",
+        "move": "bring up elsewhere meanwhile what was on it",
+        **JSON,
+    }
+)
 @checking
 def chaos(
-    _: Context, what: str = "host-loss", host: str = "", seconds: int = 10, move: bool = False,
+    _: Context,
+    what: str = "host-loss",
+    host: str = "",
+    seconds: int = 10,
+    move: bool = False,
     json: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Break a host of the overlay for a while, watch from another one, and put it back."""
     bounds.within("seconds", seconds, 1, MOST_SECONDS, "it is a time, more than 0")
     fault = next((one for one in breaking.FAULTS if one == what), None)
@@ -40,9 +46,15 @@ def chaos(
     here = stack.from_environment()
     world = here.overlay(lost=frozenset())
     story = breaking.cause(
-        world, fault, host or world.spread.hosts[-1].name, seconds=seconds, move=move,
-        timeout_s=UP_TIMEOUT_S, progress=say, elsewhere=lambda lost: here.overlay(lost=lost),
-    )  # fmt: skip
+        world,
+        fault,
+        host or world.spread.hosts[-1].name,
+        seconds=seconds,
+        move=move,
+        timeout_s=UP_TIMEOUT_S,
+        progress=say,
+        elsewhere=lambda lost: here.overlay(lost=lost),
+    )
     document = asdict(story) | {"recovered": story.recovered}
     answer(json, document, breaking.text(story))
     end(0 if story.recovered else 1)

@@ -19,9 +19,11 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     options = "-m '' -q -p no:cacheprovider --timeout 0 --full"
     with context.cd(str(stack.REPOSITORY)):
         done = context.run(
-            f"{sys.executable} -m pytest {options} {places} {words}", warn=True, pty=False,
+            f"{sys.executable} -m pytest {options} {places} {words}",
+            warn=True,
+            pty=False,
             env={key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
-        )  # fmt: skip
+        )
     end(0 if done is not None and done.ok else 1)
 
 
@@ -53,25 +55,39 @@ def check_traffic(context: Context) -> None:
     _run(context, "traffic", "traffic", "traffic_live")
 
 
-@task(help={"rounds": "of twinstack and the floor", "slow-rounds": "of shell and Mininet",
-            "shell-rounds": "of the shell at 1,000", "seed": "of the order", **JSON})  # fmt: skip
+@task(
+    help={
+        "rounds": "of twinstack and the floor",
+        "slow-rounds": "of shell and Mininet",
+        "shell-rounds": "of the shell at 1,000",
+        "seed": "of the order",
+        **JSON,
+    }
+)
 @checking
 def check_scale(
-    context: Context, rounds: int = 10, slow_rounds: int = 6, shell_rounds: int = 3,
-    seed: int = -1, json: bool = False,
-) -> None:  # fmt: skip
+    context: Context,
+    rounds: int = 10,
+    slow_rounds: int = 6,
+    shell_rounds: int = 3,
+    seed: int = -1,
+    json: bool = False,
+) -> None:
     """Bring up to 1,000 namespaces up and down beside the kernel's floor, a shell and Mininet."""
-    from bench import questions
-    from bench.provisioning import run
+    from bench.questions import catalogue
+    from bench.questions.provisioning import run
 
     root("check.scale")
     if not json:  # what comes about is as planned, before how fast: it prints a report of its own
         _run(context, "scale", "scale")
     found = run.ask_scale(
-        rounds=rounds, slow_rounds=slow_rounds, shell_rounds=shell_rounds,
-        seed=None if seed < 0 else seed, progress=say,
-    )  # fmt: skip
-    document, page = questions.keep(found)
+        rounds=rounds,
+        slow_rounds=slow_rounds,
+        shell_rounds=shell_rounds,
+        seed=None if seed < 0 else seed,
+        progress=say,
+    )
+    document, page = catalogue.keep(found)
     answer(json, document, found.text)
     say(f"kept as {page}")
     end(run.code(found))

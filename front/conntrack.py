@@ -12,25 +12,30 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from bench import bounds
+from bench.engine import bounds
 from front.answering import JSON, answer, checking, root, task
-from front.chosen import WORLD, world_of
+from front.worlds import WORLD, world_of
 from twinstack.errors import TwinstackError
 
 if TYPE_CHECKING:
     from twinstack.observe.connections.report import Connections
 
 
-@task(name="conntrack", help={
-    **WORLD, "once": "look once, and listen to no events",
-    "seconds": "how long to look; without it, until Ctrl-C", **JSON,
-})  # fmt: skip
+@task(
+    name="conntrack",
+    help={
+        **WORLD,
+        "once": "look once, and listen to no events",
+        "seconds": "how long to look; without it, until Ctrl-C",
+        **JSON,
+    },
+)
 @checking
 def conntrack(
     _: Context, world: str = "net", once: bool = False, seconds: int = 0, json: bool = False
 ) -> None:
     """Show connections by service and state, NAT, the table's size, sockets; live on a terminal."""
-    from twinstack.observe.connections import watching
+    from twinstack.observe.connections import watch
 
     chosen = world_of(world)
     if once and seconds:
@@ -40,11 +45,11 @@ def conntrack(
     root("conntrack")
     live = sys.stdout.isatty() and not json
     if once or not (seconds or live):
-        found = watching.once(chosen)
+        found = watch.once(chosen)
     else:
-        looks = watching.watch(chosen, seconds or None)
+        looks = watch.watch(chosen, seconds or None)
         # Its first look comes when there are events of two seconds to tell.
-        found = _followed(chain((watching.once(chosen),), looks) if live else looks, live)
+        found = _followed(chain((watch.once(chosen),), looks) if live else looks, live)
     answer(json, asdict(found), _text(found))
 
 
@@ -88,6 +93,6 @@ def fitting(text: str, height: int) -> str:
 
 
 def _text(found: Connections) -> str:
-    from twinstack.observe.connections.words import text
+    from twinstack.observe.connections.text import text
 
     return text(found, max(shutil.get_terminal_size().columns, 80))

@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 
 from invoke.context import Context
 
-from bench import bounds
-from bench.worlds import UP_TIMEOUT_S
-from front import invocation
+from bench.engine import bounds
+from bench.engine.worlds import UP_TIMEOUT_S
+from front import invocation, tables
 from front.answering import (
     JSON,
     SHAPE,
@@ -22,8 +22,8 @@ from front.answering import (
     show_removed,
     show_states,
     task,
-)  # fmt: skip
-from twinstack import stack, tables
+)
+from twinstack import stack
 
 
 @task(help={"check": "write nothing; exit 1 when a file is stale"})
@@ -65,9 +65,13 @@ def docker_build(_: Context, shape: str | None = None) -> None:
 @task(help=UP)
 @guarded
 def docker_up(
-    _: Context, shape: str | None = None, timeout: int = UP_TIMEOUT_S, limits: bool = True,
-    policy: bool = True, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    shape: str | None = None,
+    timeout: int = UP_TIMEOUT_S,
+    limits: bool = True,
+    policy: bool = True,
+    json: bool = False,
+) -> None:
     """Bring the Docker world up and wait until it is healthy."""
     bounds.timeout(timeout)
     world = stack.from_environment().docker(shape, limited=limits, policy=policy)
@@ -78,9 +82,12 @@ def docker_up(
 @task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits", **JSON})
 @guarded
 def docker_plan(
-    _: Context, shape: str | None = None, limits: bool = True, policy: bool = True,
+    _: Context,
+    shape: str | None = None,
+    limits: bool = True,
+    policy: bool = True,
     json: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Show what docker.up would do, each step with its reason and command; changes nothing."""
     root("docker.plan")
     steps = stack.from_environment().docker(shape, limited=limits, policy=policy).preview()

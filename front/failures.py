@@ -35,9 +35,11 @@ def told(error: Exception) -> TwinstackError | None:
             return TwinstackError(*words, _cause(error), 'run "invoke doctor"')
     if isinstance(error, OSError):
         return TwinstackError(
-            str(error.filename or "operating system"), "cannot be used", _cause(error),
+            str(error.filename or "operating system"),
+            "cannot be used",
+            _cause(error),
             _remedy(error),
-        )  # fmt: skip
+        )
     return None
 
 

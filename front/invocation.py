@@ -84,10 +84,15 @@ class Task(tasks.Task[Any]):
 
 def _option(one: Argument) -> Option:
     found = Option(
-        names=one.names, kind=one.kind, default=None if one.positional else one.default,
-        help=one.help, positional=one.positional, optional=one.optional,
-        incrementable=one.incrementable, attr_name=one.attr_name,
-    )  # fmt: skip
+        names=one.names,
+        kind=one.kind,
+        default=None if one.positional else one.default,
+        help=one.help,
+        positional=one.positional,
+        optional=one.optional,
+        incrementable=one.incrementable,
+        attr_name=one.attr_name,
+    )
     if one.positional:
         found.left_out = one.default
     return found
@@ -104,7 +109,9 @@ def command_after_dashes(task: str) -> list[str]:
     words = after_dashes()
     if not words:
         raise TwinstackError(
-            task, "has nothing to run", "no command is given",
+            task,
+            "has nothing to run",
+            "no command is given",
             f"say invoke {task} SERVICE -- COMMAND",
-        )  # fmt: skip
+        )
     return words

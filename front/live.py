@@ -11,13 +11,13 @@ from typing import Any
 
 from invoke.context import Context
 
-from bench import bounds
+from bench.engine import bounds
 from front.answering import JSON, answer, checking, end, guarded, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.observe.live.watcher import Give
-from twinstack.plan import Plan
-from twinstack.topology import WorldName
 
 #: Two samples give rates; the first look takes a while on a busy machine.
 _FIRST_LOOK_S = 15.0
@@ -56,7 +56,7 @@ def plans(here: stack.Stack) -> dict[WorldName, Plan | None]:
 @checking
 def health(_: Context, world: str = "both", once: bool = False, json: bool = False) -> None:
     """Show how all does, live; exits 1: something is down, 2: nothing is up, or cannot be told."""
-    from twinstack.observe.live import feed, table, words
+    from twinstack.observe.live import feed, table, text
 
     chosen = givers(stack.from_environment(), world)
     root("health")
@@ -69,7 +69,7 @@ def health(_: Context, world: str = "both", once: bool = False, json: bool = Fal
     if not live:
         width = max(shutil.get_terminal_size().columns, 80)
         answer(json, {"worlds": documents}, table.text(documents, width))
-    end(words.exit_code(documents))
+    end(text.exit_code(documents))
 
 
 def _silent(name: WorldName) -> dict[str, Any]:

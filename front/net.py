@@ -6,9 +6,9 @@ import sys
 
 from invoke.context import Context
 
-from bench import bounds
-from bench.worlds import UP_TIMEOUT_S
-from front import invocation
+from bench.engine import bounds
+from bench.engine.worlds import UP_TIMEOUT_S
+from front import invocation, tables
 from front.answering import (
     BARE,
     JSON,
@@ -23,18 +23,23 @@ from front.answering import (
     show_removed,
     show_states,
     task,
-)  # fmt: skip
-from twinstack import stack, tables
-from twinstack.namespaces import network
+)
+from twinstack import stack
+from twinstack.namespaces import network_steps
 from twinstack.namespaces import world as namespaces
 
 
 @task(help={**UP, **BARE})
 @guarded
 def net_up(
-    _: Context, shape: str | None = None, timeout: int = UP_TIMEOUT_S, limits: bool = True,
-    services: bool = True, policy: bool = True, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    shape: str | None = None,
+    timeout: int = UP_TIMEOUT_S,
+    limits: bool = True,
+    services: bool = True,
+    policy: bool = True,
+    json: bool = False,
+) -> None:
     """Bring the namespace world up and wait until it is healthy."""
     bounds.timeout(timeout)
     root("net.up")
@@ -76,8 +81,15 @@ def net_status(_: Context, json: bool = False) -> None:
     end(1 if ill or told else 0)
 
 
-@task(help={**SHAPE, **BARE, "limits": "--no-limits lifts CPU, memory and pids limits",
-            "script": "print the network's steps as a shell script", **JSON})  # fmt: skip
+@task(
+    help={
+        **SHAPE,
+        **BARE,
+        "limits": "--no-limits lifts CPU, memory and pids limits",
+        "script": "print the network's steps as a shell script",
+        **JSON,
+    }
+)
 @guarded
 def net_plan(
     _: Context,
@@ -92,7 +104,7 @@ def net_plan(
     here = stack.from_environment()
     if script:  # of the plan alone: the kernel is not looked at, nor anything built
         plan = here.plan(shape or here.net_shape(), limited=limits, policy=policy)
-        print(tables.script(network.network_steps(plan)))
+        print(tables.script(network_steps.network_steps(plan)))
         return
     root("net.plan")
     found = here.net(shape, limited=limits, bare=not services, policy=policy).preview()

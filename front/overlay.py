@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from invoke.context import Context
 
-from bench import bounds
-from bench.worlds import UP_TIMEOUT_S
-from front import invocation, overlay_ssh
+from bench.engine import bounds
+from bench.engine.worlds import UP_TIMEOUT_S
+from front import invocation, overlay_ssh, tables
 from front.answering import (
     BARE,
     JSON,
@@ -23,8 +23,8 @@ from front.answering import (
     show_removed,
     show_states,
     task,
-)  # fmt: skip
-from twinstack import stack, tables
+)
+from twinstack import stack
 from twinstack.overlay import record
 from twinstack.overlay import world as overlays
 
@@ -47,24 +47,39 @@ def _count(hosts: int) -> int | None:
 @task(optional=["ssh"], help={**UP, **HOSTS, **BARE, **overlay_ssh.SSH})
 @guarded
 def overlay_up(
-    _: Context, hosts: int = -1, shape: str | None = None, timeout: int = UP_TIMEOUT_S,
-    limits: bool = True, services: bool = True, policy: bool = True, without: str = "",
-    ssh: str | None = None, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    hosts: int = -1,
+    shape: str | None = None,
+    timeout: int = UP_TIMEOUT_S,
+    limits: bool = True,
+    services: bool = True,
+    policy: bool = True,
+    without: str = "",
+    ssh: str | None = None,
+    json: bool = False,
+) -> None:
     """Bring simulated hosts up, join them by VXLAN, and start each service where it is placed."""
     bounds.timeout(timeout)
     root("overlay.up")
     if ssh:
         there = stack.from_environment().remote(
-            overlay_ssh.options(ssh), shape, lost=_names(without), limited=limits,
-            bare=not services, policy=policy,
-        )  # fmt: skip
+            overlay_ssh.options(ssh),
+            shape,
+            lost=_names(without),
+            limited=limits,
+            bare=not services,
+            policy=policy,
+        )
         overlay_ssh.up(there, timeout, json)
         return
     world = stack.from_environment().overlay(
-        _count(hosts), shape, lost=_names(without), limited=limits, bare=not services,
+        _count(hosts),
+        shape,
+        lost=_names(without),
+        limited=limits,
+        bare=not services,
         policy=policy,
-    )  # fmt: skip
+    )
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
@@ -119,13 +134,18 @@ def _parts(parts: tuple[overlays.Part, ...]) -> list[dict[str, object]]:
     ]
 
 
-@task(optional=["ssh"],
-      help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})  # fmt: skip
+@task(optional=["ssh"], help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})
 @guarded
 def overlay_plan(
-    _: Context, hosts: int = -1, shape: str | None = None, services: bool = True,
-    policy: bool = True, without: str | None = None, ssh: str | None = None, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    hosts: int = -1,
+    shape: str | None = None,
+    services: bool = True,
+    policy: bool = True,
+    without: str | None = None,
+    ssh: str | None = None,
+    json: bool = False,
+) -> None:
     """Show what overlay.up would do, on the underlay and on each host; changes nothing."""
     root("overlay.plan")
     if ssh:
@@ -149,12 +169,12 @@ def overlay_plan(
 @checking
 def overlay_verify(_: Context, json: bool = False) -> None:
     """Ask who reaches whom across hosts, port by port, from each host in turn."""
-    from twinstack.overlay import verifying
+    from twinstack.overlay import verify
     from twinstack.policy import table
 
     root("overlay.verify")
     world = stack.from_environment().overlay(policy=True)
-    found = verifying.verdicts(world)
+    found = verify.verdicts(world)
     documents = {host: table.document(one) for host, one in found.items()}
     texts = [f"from {host}:\n{table.text(one, world.plan)}" for host, one in found.items()]
     answer(json, {"hosts": documents}, "\n\n".join(texts))
@@ -165,16 +185,16 @@ def overlay_verify(_: Context, json: bool = False) -> None:
 @checking
 def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     """Watch the underlay for a while: is each frame sent to the one host that it is for?"""
-    from twinstack.overlay import frames, watching
+    from twinstack.overlay import flooding, frames
 
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     root("overlay.watch")
     world = stack.from_environment().overlay()
     say(f"watching for {seconds} s")
-    seen = watching.watch(world.plan, world.spread, seconds)
+    seen = flooding.watch(world.plan, world.spread, seconds)
     examples = list(seen.examples.values())
     shown = ["\n" + frames.layers(one) for one in examples[:1]]
-    lines = [*watching.sentences(seen, world.plan), *shown]
+    lines = [*flooding.sentences(seen, world.plan), *shown]
     document = {**asdict(seen), "examples": [asdict(one) for one in examples], "fine": seen.fine}
     answer(json, document, "\n".join(lines))
     end(2 if not seen.frames else 0 if seen.fine else 1)
@@ -189,8 +209,11 @@ def overlay_exec(_: Context, host: str) -> None:
     end(stack.from_environment().overlay().exec(host, words))
 
 
-@task(positional=["service"], optional=["ssh"],
-      help={"service": "whose log", "lines": "how many lines", **overlay_ssh.SSH})  # fmt: skip
+@task(
+    positional=["service"],
+    optional=["ssh"],
+    help={"service": "whose log", "lines": "how many lines", **overlay_ssh.SSH},
+)
 @guarded
 def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:
     """Show the end of a service's log, from the host that it is on."""

@@ -7,8 +7,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from front import tables
 from front.answering import answer, end, root, say, show_states
-from twinstack import stack, tables
+from twinstack import stack
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.overlay import remote
 from twinstack.overlay.remote import Remote, Share
@@ -68,11 +69,13 @@ def _document(shares: Sequence[Share]) -> list[dict[str, object]]:
             "unreached": one.unreached,
             "unbuilt": list(one.unbuilt),
             "steps": one.planned,
-            "changes": [{"step": name, "reason": why, "commands": list(commands)}
-                        for name, why, *commands in one.changes],
+            "changes": [
+                {"step": name, "reason": why, "commands": list(commands)}
+                for name, why, *commands in one.changes
+            ],
         }
         for one in shares
-    ]  # fmt: skip
+    ]
 
 
 def plan(world: Remote, json: bool) -> None:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from bench import bounds
+from bench.engine import bounds
 from front.answering import JSON, answer, checking, end, guarded, root, say, task
-from front.chosen import WORLD
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
+from front.worlds import WORLD
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.policy.model import HOST
 
 if TYPE_CHECKING:
-    from twinstack.plan import Plan
-    from twinstack.policy.verify import Ground
+    from twinstack.model.plan import Plan
+    from twinstack.policy.verify import Enforcement
 
 
 def _chosen(world: str, shape: str | None = None) -> Plan:
@@ -32,15 +32,15 @@ def _chosen(world: str, shape: str | None = None) -> Plan:
     raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
 
 
-def _ground(world: str, plan: Plan) -> Ground:
+def _ground(world: str, plan: Plan) -> Enforcement:
     if world == "net":
-        from twinstack.namespaces import policing
+        from twinstack.namespaces import policy
 
-        return policing.ground(plan)
-    from twinstack.compose.enforcing import ground
+        return policy.enforcement(plan)
+    from twinstack.compose.apply_policy import enforcement
     from twinstack.compose.engine import DEFAULT, connect
 
-    return ground(plan, connect(DEFAULT), DEFAULT)
+    return enforcement(plan, connect(DEFAULT), DEFAULT)
 
 
 @task(help={**WORLD, "shape": "flat or tiered; as it runs, if not said", **JSON})
@@ -49,10 +49,10 @@ def policy_show(
     _: Context, world: str = "net", shape: str | None = None, json: bool = False
 ) -> None:
     """Print each rule of the policy with the sentence that it comes from."""
-    from twinstack.policy import showing
+    from twinstack.policy import show
 
     plan = _chosen(world, shape)
-    found = showing.shown(plan, "net" if world == "net" else "docker")
+    found = show.shown(plan, "net" if world == "net" else "docker")
     answer(json, found.document, found.text)
 
 
@@ -78,20 +78,20 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     plan = _chosen(world)
     root("policy.drops")
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-    ground = _ground(world, plan)
+    enforcement = _ground(world, plan)
     say(f"listening for {seconds} s")
-    found = drops.watch(plan, ground.world, ground.places[HOST], _counted(world), seconds)
+    found = drops.watch(plan, enforcement.world, enforcement.places[HOST], _counted(world), seconds)
     answer(json, asdict(found), drops.text(found))
 
 
 def _counted(world: str) -> Callable[[], str]:
     if world == "net":
-        from twinstack.namespaces import policing
+        from twinstack.namespaces import policy
 
-        return policing.counted
-    from twinstack.compose import enforcing
+        return policy.counted
+    from twinstack.compose import apply_policy
 
-    return enforcing.counted
+    return apply_policy.counted
 
 
 #: The collection `policy`, by the word after its dot.

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 from invoke.context import Context
 
+from front import tables
 from front.answering import JSON, answer, checking, end, task
-from twinstack import stack, tables
+from twinstack import stack
 
 
 @task(help=JSON)
 @checking
 def policy_cis(_: Context, json: bool = False) -> None:
     """Hold the rendered Docker files against the CIS benchmark, hadolint and the compose schema."""
-    from twinstack.compose.cis.examine import examine
-    from twinstack.compose.cis.gate import Report, grouped
+    from twinstack.cis.examine import examine
+    from twinstack.cis.gate import Report, grouped
 
     def text(report: Report) -> str:
         rows = [(row.number, row.outcome, row.title) for row in report.rows]
@@ -26,8 +27,9 @@ def policy_cis(_: Context, json: bool = False) -> None:
                 for said, places in grouped(findings):
                     lines += [f"{row.number} {mark}: {said}", *(f"    at {one}" for one in places)]
             lines += [f"    because {why}" for why in row.reasons if row.exceptions]
-            lines += [f"{row.number} {row.outcome}: {why}" for why in row.reasons
-                      if not row.exceptions]  # fmt: skip
+            lines += [
+                f"{row.number} {row.outcome}: {why}" for why in row.reasons if not row.exceptions
+            ]
             if lines:
                 parts.append("\n".join(lines))
         parts.append(", ".join(f"{count} {word}" for word, count in report.counts().items()))

@@ -8,9 +8,11 @@ from typing import Any
 
 from invoke.context import Context
 
+from front import tables
 from front.answering import JSON, answer, checking, end, root, task
-from twinstack import confinement, confinement_facts, stack, tables
-from twinstack.confinement import ReplicaFacts, Weakness
+from twinstack import stack
+from twinstack.confinement import observe, requirements
+from twinstack.confinement.requirements import ReplicaFacts, Weakness
 from twinstack.errors import Missing
 from twinstack.world import World
 
@@ -26,12 +28,12 @@ def policy_confinement(_: Context, json: bool = False) -> None:
     """Read from /proc what holds each process of both worlds; exits 1 where it is too little."""
     root("policy.confinement")
     worlds = _worlds_up(stack.from_environment())
-    found = {name: confinement_facts.look(world) for name, world in worlds.items()}
+    found = {name: observe.look(world) for name, world in worlds.items()}
     weak = {
         name: [
             one
             for facts in found[name]
-            for one in confinement.weaknesses(world.plan.replica(facts.name), facts)
+            for one in requirements.weaknesses(world.plan.replica(facts.name), facts)
         ]
         for name, world in worlds.items()
     }
@@ -48,9 +50,11 @@ def _worlds_up(here: stack.Stack) -> dict[str, World]:
         worlds["docker"] = here.docker(shape)
     if not worlds:
         raise Missing(
-            "policy.confinement", "has nothing to look at", "no world is up",
+            "policy.confinement",
+            "has nothing to look at",
+            "no world is up",
             'run "invoke net.up" or "invoke docker.up"',
-        )  # fmt: skip
+        )
     return worlds
 
 
@@ -58,7 +62,7 @@ def _document(
     found: Mapping[str, Sequence[ReplicaFacts]], weak: Mapping[str, Sequence[Weakness]]
 ) -> dict[str, Any]:
     return {
-        "level": asdict(confinement.LEVEL),
+        "level": asdict(requirements.LEVEL),
         "worlds": {
             name: {
                 "replicas": [asdict(one) for one in replicas],
@@ -72,8 +76,8 @@ def _document(
 def _text(
     found: Mapping[str, Sequence[ReplicaFacts]], weak: Mapping[str, Sequence[Weakness]]
 ) -> str:
-    parts = [tables.columns(confinement.HEADER, confinement.rows(found))]
-    shared = {name: confinement.shared(replicas) for name, replicas in found.items()}
+    parts = [tables.columns(requirements.HEADER, requirements.rows(found))]
+    shared = {name: requirements.shared(replicas) for name, replicas in found.items()}
     aspects = next(iter(shared.values()))
     rows = [(what, name, told[what]) for what in aspects for name, told in shared.items()]
     parts.append(tables.columns(("all processes", "world", "what they have"), rows))
@@ -81,7 +85,7 @@ def _text(
         parts.append(_WHY)
     for name, several in weak.items():
         if several:
-            said = (f"! {name}: {one}" for one in confinement.sentences(several))
+            said = (f"! {name}: {one}" for one in requirements.sentences(several))
             parts.append("\n".join(said))
         else:
             count = sum(len(one.processes) for one in found[name])

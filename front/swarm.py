@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from invoke.context import Context
 
-from bench import bounds
-from bench.worlds import UP_TIMEOUT_S
-from front import invocation
+from bench.engine import bounds
+from bench.engine.worlds import UP_TIMEOUT_S
+from front import invocation, tables
 from front.answering import (
     JSON,
     answer,
@@ -18,8 +18,8 @@ from front.answering import (
     say,
     show_removed,
     task,
-)  # fmt: skip
-from twinstack import stack, tables
+)
+from twinstack import stack
 from twinstack.swarm.facts import Facts
 from twinstack.swarm.world import SwarmWorld
 
@@ -38,13 +38,18 @@ def swarm_render(_: Context, shape: str | None = None, limits: bool = True) -> N
     print(stack_text(world.plan, world.exposure), end="")
 
 
-@task(help={**HOSTS, **SHAPE, **LIMITS, "timeout": "seconds until every task must be healthy",
-            **JSON})  # fmt: skip
+@task(
+    help={**HOSTS, **SHAPE, **LIMITS, "timeout": "seconds until every task must be healthy", **JSON}
+)
 @guarded
 def swarm_up(
-    _: Context, hosts: int = 0, shape: str | None = None, limits: bool = True,
-    timeout: int = UP_TIMEOUT_S, json: bool = False,
-) -> None:  # fmt: skip
+    _: Context,
+    hosts: int = 0,
+    shape: str | None = None,
+    limits: bool = True,
+    timeout: int = UP_TIMEOUT_S,
+    json: bool = False,
+) -> None:
     """Bring the stack up on a Swarm of engines, one on each simulated host."""
     bounds.timeout(timeout)
     world = stack.from_environment().swarm(shape, hosts or None, limited=limits)
@@ -108,9 +113,16 @@ def _show(world: SwarmWorld, facts: Facts, json: bool) -> None:
     members = [asdict(one) for one in facts.members]
     nodes = tables.columns(
         ("node", "role", "underlay", "state"),
-        [(one.name, "manager" if one.manager else "worker", one.address,
-          "ready" if one.ready else "down") for one in facts.members],
-    )  # fmt: skip
+        [
+            (
+                one.name,
+                "manager" if one.manager else "worker",
+                one.address,
+                "ready" if one.ready else "down",
+            )
+            for one in facts.members
+        ],
+    )
     text = f"{nodes}\n\n{tables.states(rows)}" if members else tables.states(rows)
     answer(json, {"nodes": members, "services": tables.states_json(rows)}, text)
 

@@ -7,22 +7,26 @@ import shutil
 from invoke.context import Context
 
 from front.answering import checking, end, root, show, task
-from front.chosen import world_of
+from front.worlds import world_of
 from twinstack import stack
 from twinstack.errors import Missing, TwinstackError
-from twinstack.observe.picture import seeing
+from twinstack.observe.picture import collect
 from twinstack.observe.picture.mermaid import mermaid
 from twinstack.observe.picture.model import Scene, document
 from twinstack.observe.picture.svg import picture
-from twinstack.observe.picture.words import text
+from twinstack.observe.picture.text import text
 
 FORMATS = ("text", "svg", "mermaid", "json")
 
 
-@task(name="topology", help={
-    "world": "net, docker or both (those that are up)", "format": ", ".join(FORMATS),
-    "json": "the same as --format json",
-})  # fmt: skip
+@task(
+    name="topology",
+    help={
+        "world": "net, docker or both (those that are up)",
+        "format": ", ".join(FORMATS),
+        "json": "the same as --format json",
+    },
+)
 @checking
 def topology(_: Context, world: str = "both", format: str = "text", json: bool = False) -> None:
     """Draw what is there, with what was declared beside it; exits 1 when the two differ."""
@@ -59,7 +63,7 @@ def _scene(name: str, *, alone: bool) -> Scene | None:
     """
     world = world_of(name, "net, docker or both")
     try:
-        return seeing.scene(world)
+        return collect.scene(world)
     except Missing:
         here = stack.from_environment()
         shape = here.net_shape() if name == "net" else here.docker_shape()

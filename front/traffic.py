@@ -10,14 +10,14 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from bench import bounds
+from bench.engine import bounds
 from front import invocation
 from front.answering import JSON, answer, end, guarded, root, say, task
-from front.chosen import WORLD, world_of
+from front.worlds import WORLD, world_of
 from twinstack import stack
 from twinstack.errors import TwinstackError
-from twinstack.observe import taps
-from twinstack.plan import resolve
+from twinstack.model.plan import resolve
+from twinstack.observe.capture import taps
 
 #: What a folder's captures are told by.
 SUFFIXES = (".pcap", ".pcapng")
@@ -29,20 +29,36 @@ CHOICE = {
 }
 
 
-@task(iterable=["link", "bridge"],
-      help={**WORLD, **CHOICE, "seconds": "how long; 0: until Ctrl-C",
-            "snap": "bytes kept of each packet; 0: all", "size": "most MB of a file",
-            "rotate": "most files of a link: the newest; with 1 a full file ends it",
-            "out": "the folder of the files", **JSON})  # fmt: skip
+@task(
+    iterable=["link", "bridge"],
+    help={
+        **WORLD,
+        **CHOICE,
+        "seconds": "how long; 0: until Ctrl-C",
+        "snap": "bytes kept of each packet; 0: all",
+        "size": "most MB of a file",
+        "rotate": "most files of a link: the newest; with 1 a full file ends it",
+        "out": "the folder of the files",
+        **JSON,
+    },
+)
 @guarded
 def traffic_capture(
-    _: Context, link: list[str], bridge: list[str], world: str = "net", everything: bool = False,
-    seconds: int = 10, snap: int = 128, size: int = 100, rotate: int = 2, out: str = "",
+    _: Context,
+    link: list[str],
+    bridge: list[str],
+    world: str = "net",
+    everything: bool = False,
+    seconds: int = 10,
+    snap: int = 128,
+    size: int = 100,
+    rotate: int = 2,
+    out: str = "",
     json: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Capture a world's bridges, or chosen links, a pcapng file each, in the kernel's ring."""
-    from twinstack.observe import caught
-    from twinstack.observe.capture import capture
+    from twinstack.observe.capture import live
+    from twinstack.observe.capture.record import capture
 
     bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
     bounds.within("snap", snap, 0, MOST_SNAP, "it is a number of bytes; 0 keeps all")
@@ -57,25 +73,35 @@ def traffic_capture(
     for one in links:
         say(f"    {taps.same_as(one, folder, wanted)}")
     found = capture(links, folder, wanted, progress=say)
-    answer(json, asdict(found), caught.text(found))
+    answer(json, asdict(found), live.text(found))
     end(1 if any(one.failed for one in found.links) else 0)
 
 
-@task(positional=["file"],
-      help={"file": "a capture (pcap, pcapng), or a folder of them; none: listen to a world",
-            "html": "write a page to this file as well", **WORLD,
-            "seconds": "how long to listen", **JSON})  # fmt: skip
+@task(
+    positional=["file"],
+    help={
+        "file": "a capture (pcap, pcapng), or a folder of them; none: listen to a world",
+        "html": "write a page to this file as well",
+        **WORLD,
+        "seconds": "how long to listen",
+        **JSON,
+    },
+)
 @guarded
 def traffic_report(
-    _: Context, file: str = "", html: str = "", world: str = "net", seconds: int = 10,
+    _: Context,
+    file: str = "",
+    html: str = "",
+    world: str = "net",
+    seconds: int = 10,
     json: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Report traffic by service: of captures (FILE, a folder, -- FILE …), or live without any."""
-    from twinstack.observe import caught
-    from twinstack.observe.naming import Names
-    from twinstack.observe.page import page
-    from twinstack.observe.terminal import text
-    from twinstack.observe.traffic import analyse
+    from twinstack.observe.capture import live
+    from twinstack.observe.traffic.analysis import analyse
+    from twinstack.observe.traffic.html import page
+    from twinstack.observe.traffic.naming import Names
+    from twinstack.observe.traffic.text import text
 
     here = stack.from_environment()
     topology = here.topology()
@@ -88,23 +114,34 @@ def traffic_report(
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         root("traffic.report")
         links = taps.outer(taps.there(world, world_of(world).links()))
-        found = caught.listened(links, plans, seconds, say)
+        found = live.listened(links, plans, seconds, say)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))
     answer(json, asdict(found), text(found, max(shutil.get_terminal_size().columns, 80)))
 
 
-@task(help={"world": "net, docker, or both", "path": "what to ask the edge for",
-            "times": "requests, of which the middling one is shown",
-            "svg": "draw it into this file as well", **JSON})  # fmt: skip
+@task(
+    help={
+        "world": "net, docker, or both",
+        "path": "what to ask the edge for",
+        "times": "requests, of which the middling one is shown",
+        "svg": "draw it into this file as well",
+        **JSON,
+    }
+)
 @guarded
 def traffic_journey(
-    _: Context, world: str = "net", path: str = "/api/products", times: int = 1, svg: str = "",
+    _: Context,
+    world: str = "net",
+    path: str = "/api/products",
+    times: int = 1,
+    svg: str = "",
     json: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Follow one request over every link: where its time went, NAT, the rules that counted it."""
-    from twinstack.observe import waterfall, waterfall_svg
-    from twinstack.observe.travel import middling
+    from twinstack.observe.journey import text as waterfall
+    from twinstack.observe.journey import waterfall as waterfall_svg
+    from twinstack.observe.journey.send import middling
 
     names = ("net", "docker") if world == "both" else (world,)
     bounds.times(times)
@@ -135,9 +172,11 @@ def captures_in(paths: Sequence[Path]) -> list[Path]:
         inside = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES)
         if not inside:
             raise TwinstackError(
-                str(path), "holds no capture", f"no file there ends in {' or '.join(SUFFIXES)}",
+                str(path),
+                "holds no capture",
+                f"no file there ends in {' or '.join(SUFFIXES)}",
                 "name the files",
-            )  # fmt: skip
+            )
         found += inside
     return found
 

@@ -11,36 +11,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack.compose.enforcing import is_enforced
+from twinstack.compose.apply_policy import is_enforced
 from twinstack.compose.engine import connect
 from twinstack.compose.render import INSTANCE_LABEL
 from twinstack.compose.teardown import clean as clean_docker
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Missing, SeveralFailed
-from twinstack.hosts import hosts_of
-from twinstack.names import check_instance
+from twinstack.model.names import check_instance
+from twinstack.model.placement import hosts_of
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.topology import Topology
+from twinstack.model.topology_file import load
+from twinstack.model.vxlan import OVERLAY_MTU
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.provision import accounts, find, provide
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay import record, remote
 from twinstack.overlay import world as overlays
-from twinstack.overlay.channel import Machine, machine
+from twinstack.overlay.host_plans import spread
 from twinstack.overlay.record import Record
 from twinstack.overlay.remote import Remote
-from twinstack.overlay.spread import spread
+from twinstack.overlay.ssh import Machine, machine
 from twinstack.overlay.world import Overlay
-from twinstack.plan import Plan, resolve
-from twinstack.sites import OVERLAY_MTU
+from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.clean import remove_software
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import secret_path
 from twinstack.software.wheels import Software, ensure_software, find_software
-from twinstack.state import Places, read_journal
+from twinstack.state.instance import InstancePaths, read_journal
 from twinstack.swarm.teardown import down as down_swarm
 from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
 from twinstack.swarm.world import SwarmWorld, hosts_for, shape_present
-from twinstack.topology import Topology, load
-from twinstack.world import UNWATCHED, Progress, Watch
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT_SHAPE = "flat"
@@ -59,14 +60,22 @@ class Stack:
         return load(self.topology_file)
 
     def plan(
-        self, shape: str | None = None, *, limited: bool = True, policy: bool = True,
-        edge: bool = True,
-    ) -> Plan:  # fmt: skip
+        self,
+        shape: str | None = None,
+        *,
+        limited: bool = True,
+        policy: bool = True,
+        rate_limit: bool = True,
+    ) -> Plan:
         """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
         return resolve(
-            self.topology(), shape or DEFAULT_SHAPE, self.instance,
-            limited=limited, policy=policy, edge=edge,
-        )  # fmt: skip
+            self.topology(),
+            shape or DEFAULT_SHAPE,
+            self.instance,
+            limited=limited,
+            policy=policy,
+            rate_limit=rate_limit,
+        )
 
     def net(
         self,
@@ -75,16 +84,16 @@ class Stack:
         limited: bool | None = None,
         bare: bool | None = None,
         policy: bool | None = None,
-        edge: bool = True,
+        rate_limit: bool = True,
         watch: Watch = UNWATCHED,
     ) -> NamespaceWorld:
         """Give the namespace world; what is not said is as it runs now."""
-        journal = read_journal(Places(self.instance))
+        journal = read_journal(InstancePaths(self.instance))
         plan = self.plan(
             shape or journal.shape,
             limited=journal.limited if limited is None else limited,
             policy=journal.policy if policy is None else policy,
-            edge=edge,
+            rate_limit=rate_limit,
         )
         return NamespaceWorld(
             plan,
@@ -132,9 +141,11 @@ class Stack:
         spec = self.topology().hosts
         if not spec.machines:
             raise Missing(
-                "hosts.machines", "is empty", "nobody said which machines there are",
+                "hosts.machines",
+                "is empty",
+                "nobody said which machines there are",
                 "name them with their addresses in topology.yml",
-            )  # fmt: skip
+            )
         return tuple(machine(host, options) for host in hosts_of(spec))
 
     def remote(
@@ -164,9 +175,13 @@ class Stack:
         )
 
     def _asked(
-        self, was: Record | None, shape: str | None, lost: frozenset[str] | None,
-        limited: bool | None, policy: bool | None,
-    ) -> tuple[Plan, frozenset[str]]:  # fmt: skip
+        self,
+        was: Record | None,
+        shape: str | None,
+        lost: frozenset[str] | None,
+        limited: bool | None,
+        policy: bool | None,
+    ) -> tuple[Plan, frozenset[str]]:
         """Resolve the plan of several hosts, and who is lost; unsaid, as it was last asked."""
         plan = self.plan(
             shape or (was.shape if was else None),
@@ -181,13 +196,19 @@ class Stack:
         return None if roots is None or software is None else (roots, software)
 
     def docker(
-        self, shape: str | None = None, *, limited: bool = True, policy: bool | None = None,
-        edge: bool = True,
-    ) -> DockerWorld:  # fmt: skip
+        self,
+        shape: str | None = None,
+        *,
+        limited: bool = True,
+        policy: bool | None = None,
+        rate_limit: bool = True,
+    ) -> DockerWorld:
         """Give the Docker world; shape and policy, if not said, are those that run now."""
         if policy is None:
             policy = self.docker_shape() is None or is_enforced(self.instance)
-        plan = self.plan(shape or self.docker_shape(), limited=limited, policy=policy, edge=edge)
+        plan = self.plan(
+            shape or self.docker_shape(), limited=limited, policy=policy, rate_limit=rate_limit
+        )
         return DockerWorld(plan, repository=self.repository)
 
     def swarm(
@@ -201,7 +222,7 @@ class Stack:
 
     def net_shape(self) -> str | None:
         """Tell the shape of the namespace world that is up, or None."""
-        return read_journal(Places(self.instance)).shape
+        return read_journal(InstancePaths(self.instance)).shape
 
     def docker_shape(self) -> str | None:
         """Tell the shape of the Docker world by the networks that are there, or None."""
@@ -228,7 +249,7 @@ class Stack:
 
     @property
     def _secrets(self) -> Path:
-        return Places(self.instance).lib / "secrets"
+        return InstancePaths(self.instance).lib / "secrets"
 
     def clean(self, progress: Progress) -> tuple[str, ...]:
         """Remove all worlds, their data and images, and what was built for them; name it all.
@@ -237,8 +258,10 @@ class Stack:
         Raises: Locked; SeveralFailed after everything else was removed.
         """
         if remote.recorded(self.instance) is not None:
-            progress('machines keep the stack, and this one their passwords, until '
-                     '"invoke overlay.down --ssh"')  # fmt: skip
+            progress(
+                "machines keep the stack, and this one their passwords, until "
+                '"invoke overlay.down --ssh"'
+            )
         removed: list[str] = []
         failures: list[Exception] = []
         for clean in (overlays.down, down_swarm, namespaces.clean, clean_docker):

@@ -6,52 +6,16 @@ A world is made from a `Plan` and acts on what is there: it keeps no memory of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from twinstack.plan import Plan
-from twinstack.topology import WorldName
-
-#: Told of each thing that happens, one line at a time, while something long is under way.
-Progress = Callable[[str], None]
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
+from twinstack.reconcile import Progress
 
 State = Literal["healthy", "unhealthy", "starting", "stopped", "absent"]
-
-
-class Watch(Protocol):
-    """Told of each step as it is taken: a test stops a world there, or makes the step fail."""
-
-    def before(self, step: str) -> None:
-        """Nothing of the step is done yet."""
-
-    def during(self, step: str) -> None:
-        """An OSError raised here counts as a failing call of the step's own."""
-
-    def after(self, step: str) -> None:
-        """The whole step is done."""
-
-
-class _Unwatched:
-    def before(self, step: str) -> None:
-        pass
-
-    during = after = before
-
-
-#: Watches nothing.
-UNWATCHED: Watch = _Unwatched()
-
-
-@contextmanager
-def watched(watch: Watch, step: str) -> Iterator[None]:
-    """Tell a watch of the step that the block takes."""
-    watch.before(step)
-    watch.during(step)
-    yield
-    watch.after(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +89,11 @@ class World(Protocol):
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`, data too."""
 
-    def police(self, *, policy: bool, edge: bool) -> None:
+    def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
         """Rewrite what enforces the flows, and nothing else: no process, no record.
 
-        `policy`: they are enforced; `edge`: so is the limit of new connections. A benchmark lifts
-        both for a while; were it killed meanwhile, `status` would name the difference.
+        `policy`: enforce the flows; `rate_limit`: limit new connections. A benchmark lifts both for
+        a while; were it killed meanwhile, `status` would name the difference.
         """
 
     def status(self) -> tuple[ServiceState, ...]:
@@ -150,7 +114,7 @@ class World(Protocol):
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
 
-    def mains(self) -> dict[str, int]:
+    def main_pids(self) -> dict[str, int]:
         """Give the main process of each replica that runs, as the host sees it; probes nothing."""
 
     def cpu_us(self) -> dict[str, int]:

@@ -194,8 +194,15 @@ class Upstream:
     """One address, the connections to it that are kept, and what came of asking it so far."""
 
     __slots__ = (
-        "answers", "busy_s", "failures", "host", "idle", "name", "port", "shunned_until",
-    )  # fmt: skip
+        "answers",
+        "busy_s",
+        "failures",
+        "host",
+        "idle",
+        "name",
+        "port",
+        "shunned_until",
+    )
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self.name = name

@@ -101,9 +101,11 @@ class Gateway:
             elif counts.is_asked(scope["raw_path"], scope["client"]):
                 counted = False
                 body = self._counts.body(
-                    self.directory.rotations, time.monotonic(), in_flight=self._in_flight,
+                    self.directory.rotations,
+                    time.monotonic(),
+                    in_flight=self._in_flight,
                     asked=self.directory.asked.document(),
-                )  # fmt: skip
+                )
                 status, out = 200, self._own_headers(raw_id, body)
             else:
                 answer, upstream = await self._pass_on(scope, receive, request_id)

@@ -59,7 +59,11 @@ class Asked:
         """Give the sums since the process began. Units: seconds."""
         with self._lock:
             return [
-                {"name": name, "answers": one.answers, "failures": one.failures,
-                 "busy_s": round(one.busy_s, 6)}
+                {
+                    "name": name,
+                    "answers": one.answers,
+                    "failures": one.failures,
+                    "busy_s": round(one.busy_s, 6),
+                }
                 for name, one in sorted(self._sums.items())
-            ]  # fmt: skip
+            ]

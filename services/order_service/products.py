@@ -35,9 +35,12 @@ class Products:
     """Ask the live product instances in turn."""
 
     def __init__(
-        self, registration: Registration | None, database: Database, log: Log,
+        self,
+        registration: Registration | None,
+        database: Database,
+        log: Log,
         asked: Asked | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._asked = asked or Asked()
         self._registration = registration
         self._database = database

@@ -30,9 +30,13 @@ SESSION = "X-Session-ID"
 
 
 def create(
-    settings: Settings, log: Log, database: Database, store: RedisStore, products: Products,
+    settings: Settings,
+    log: Log,
+    database: Database,
+    store: RedisStore,
+    products: Products,
     asked: Asked,
-) -> Flask:  # fmt: skip
+) -> Flask:
     """Make the order service upon a database, a Redis and the product service."""
     app = make_app(settings, log)
     carts = Carts(store, settings.session_ttl_s)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.built import software
-from tests.checks.docker_steps import docker_host, images
+from tests.support.built import software
+from tests.support.docker_steps import docker_host, images
 
 __all__ = ["docker_host", "images", "software"]
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import ab, statistics
-from tests.sandbox import Sandbox, eventually, sandbox
-from twinstack.procfs import levels, parse_cgroup, parse_hierarchies
+from bench.engine import statistics
+from bench.load import ab
+from tests.support.sandbox import Sandbox, eventually, sandbox
+from twinstack.linux.procfs import levels, parse_cgroup, parse_hierarchies
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 

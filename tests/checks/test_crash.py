@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.bystanders import Bystanders, bystanders
-from tests.checks.drive import MOMENTS, Driver, driver
-from tests.checks.faults import counted
-from tests.sandbox import Sandbox, differences, sandbox, snapshot
-from twinstack.names import link_group
+from tests.support.bystanders import Bystanders, bystanders
+from tests.support.drive import MOMENTS, Driver, driver
+from tests.support.faults import counted
+from tests.support.sandbox import Sandbox, differences, sandbox, snapshot
+from twinstack.model.names import link_group
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 

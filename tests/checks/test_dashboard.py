@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e import browser as b
-from tests.sandbox import REPOSITORY, Sandbox, sandbox
+from tests.support import browser as b
+from tests.support.sandbox import REPOSITORY, Sandbox, sandbox
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.long]
 
@@ -74,10 +74,11 @@ def loaded(host: Sandbox) -> Iterator[None]:
     """Ask both worlds, gently, while the block lasts: four clients each, over kept connections."""
     command = ["ab", "-q", "-k", "-l", "-c", "4", "-t", "120", "-n", "400000"]
     several = [
-        host.start(*command, f"{door}/api/products", stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
+        host.start(
+            *command, f"{door}/api/products", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         for door in doors(host)
-    ]  # fmt: skip
+    ]
     try:
         yield
     finally:

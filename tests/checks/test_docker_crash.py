@@ -2,7 +2,7 @@
 
 Each step of a list is struck in three ways: its whole process group is killed with SIGKILL just
 before it, just after it, and a call of its own fails. Where compose takes the step, it waits at the
-gate meanwhile (`twinstack/compose/gate.py`), and is killed with the rest. The lists are those that
+step proxy (`twinstack/compose/step_proxy.py`), and is killed with it. The lists are those that
 the pure functions decide beforehand; what the watch is told of must be the very same steps.
 
 The states that `up` starts from, so that every kind of step is in some list: nothing (but images),
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks.docker_steps import (
+from tests.support.docker_steps import (
     INSTANCE,
     PLACE,
     Point,
@@ -39,15 +39,15 @@ from tests.checks.docker_steps import (
     up,
     world,
 )
-from tests.docker.own_engine import import_sleep, print_nothing
-from twinstack.compose.observing import observe_holding
-from twinstack.compose.record import start_ticks
+from tests.support.own_engine import import_sleep, print_nothing
+from twinstack.compose.engine_record import start_ticks
+from twinstack.compose.observe import observe_holding
 from twinstack.compose.removals import clean_steps, down_steps
 from twinstack.compose.render import base_name
 from twinstack.compose.steps import Step
 from twinstack.compose.teardown import down
 from twinstack.software.apt import host_release
-from twinstack.state import Places
+from twinstack.state.instance import InstancePaths
 
 pytestmark = pytest.mark.docker
 FAULTS = ("before", "after", "during")
@@ -112,19 +112,36 @@ def kind_of(step: Step) -> str:
 #: After one of these all is decided anew; it is there only for whoever overlooks something.
 _FIRST = {
     kind_of(step): step
-    for step in (Step("engine", "", "start"), Step("root trees", "", "make"),
-                 Step("wheelhouse", "", "fetch"))
-}  # fmt: skip
+    for step in (
+        Step("engine", "", "start"),
+        Step("root trees", "", "make"),
+        Step("wheelhouse", "", "fetch"),
+    )
+}
 STARTS = (
     Start("another shape", another_shape, ("container: remove", "network: remove")),
     Start("a dead engine", dead_engine, ("engine: start",)),
-    Start("nothing but images", only_images,
-          ("secrets: write", "file: write", "policy: write", "network: create", "volume: create",
-           "container: create", "container: attach", "container: start")),
-    Start("another base", another_content,
-          ("root trees: make", "wheelhouse: fetch", "base: make", "image: build", "image: remove"),
-          ("find_roots", "find_wheelhouse")),
-)  # fmt: skip
+    Start(
+        "nothing but images",
+        only_images,
+        (
+            "secrets: write",
+            "file: write",
+            "policy: write",
+            "network: create",
+            "volume: create",
+            "container: create",
+            "container: attach",
+            "container: start",
+        ),
+    ),
+    Start(
+        "another base",
+        another_content,
+        ("root trees: make", "wheelhouse: fetch", "base: make", "image: build", "image: remove"),
+        ("find_roots", "find_wheelhouse"),
+    ),
+)
 
 
 def strike(verb: str, point: Point, log: Path, lacking: tuple[str, ...] = ()) -> None:
@@ -172,9 +189,12 @@ def base(images: None, full: bool) -> tuple[dict[str, object], set[str]]:
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda one: one.name)
 def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
-    base: tuple[dict[str, object], set[str]], start: Start, full: bool,
-    tell: Callable[[str], None], tmp_path: Path,
-):  # fmt: skip
+    base: tuple[dict[str, object], set[str]],
+    start: Start,
+    full: bool,
+    tell: Callable[[str], None],
+    tmp_path: Path,
+):
     before, images = base
     log = tmp_path / "log"
     start.make()
@@ -201,8 +221,9 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
             struck += 1
         if start is not STARTS[-1]:  # from there the next test goes on
             see_that_down_clears(before, point, log)
-    tell(f"docker.up from {start.name}: points injected: {struck} of {3 * count} "
-         f"({count} steps × 3)")  # fmt: skip
+    tell(
+        f"docker.up from {start.name}: points injected: {struck} of {3 * count} ({count} steps × 3)"
+    )
 
 
 def of_kind(start: Start, kind: str) -> list[Step]:
@@ -225,9 +246,11 @@ def test_what_is_done_is_what_was_decided_step_by_step(
 
 
 def test_down_struck_at_a_step_is_taken_up_by_the_next(
-    base: tuple[dict[str, object], set[str]], full: bool, tell: Callable[[str], None],
+    base: tuple[dict[str, object], set[str]],
+    full: bool,
+    tell: Callable[[str], None],
     tmp_path: Path,
-):  # fmt: skip
+):
     before, images = base
     log = tmp_path / "log"
     up(world(SHAPE))
@@ -252,8 +275,7 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
         see_that_down_clears(before, point, log)
     if full:
         see_that_up_converges(images)
-    tell(f"docker.down: points injected: {struck} of {3 * len(steps)} "
-         f"({len(steps)} steps × 3)")  # fmt: skip
+    tell(f"docker.down: points injected: {struck} of {3 * len(steps)} ({len(steps)} steps × 3)")
 
 
 def holding_steps(*, data: bool = False) -> tuple[Step, ...]:
@@ -261,15 +283,17 @@ def holding_steps(*, data: bool = False) -> tuple[Step, ...]:
     with connect_or_none() as client:
         holding = observe_holding(client, INSTANCE, PLACE, data=data)
     # A command holds its lock while it looks; from here there is none.
-    holding = replace(holding, run=(str(Places(INSTANCE).run),))
+    holding = replace(holding, run=(str(InstancePaths(INSTANCE).run),))
     return clean_steps(holding) if data else down_steps(holding)
 
 
 @pytest.mark.long
 def test_clean_killed_at_every_step_in_turn_ends_with_nothing(
-    base: tuple[dict[str, object], set[str]], tell: Callable[[str], None],
-    tmp_path: Path, docker_host: dict[str, object],
-):  # fmt: skip
+    base: tuple[dict[str, object], set[str]],
+    tell: Callable[[str], None],
+    tmp_path: Path,
+    docker_host: dict[str, object],
+):
     up(world(SHAPE))
     steps = holding_steps(data=True)
     for step in steps:

@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from tests.checks.docker_steps import INSTANCE, PLACE, client_of, up
-from tests.checks.docker_steps import world as small_world
-from tests.checks.policy_cases import generated, oracle
-from tests.checks.policy_inside import told
-from twinstack.compose import enforcing
+from tests.support.docker_steps import INSTANCE, PLACE, client_of, up
+from tests.support.docker_steps import world as small_world
+from tests.support.policy_cases import generated, oracle
+from tests.support.policy_inside import told
+from twinstack.compose import apply_policy
 from twinstack.compose.world import DockerWorld
-from twinstack.plan import Plan, resolve
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.topology_file import parse
 from twinstack.policy.model import cells
 from twinstack.policy.table import Verdict
 from twinstack.policy.verify import verify
-from twinstack.topology import parse
 
 pytestmark = pytest.mark.docker
 SETS = 10
@@ -27,8 +27,8 @@ Tell = Callable[[str], None]
 
 
 def verdict_of(plan: Plan, *, patience: float = 4, wait_s: float = 0.6) -> Verdict:
-    ground = enforcing.ground(replace(plan, policy=True), client_of(), PLACE)
-    return verify(plan, ground, wait_s=wait_s, patience=patience)
+    enforcement = apply_policy.enforcement(replace(plan, policy=True), client_of(), PLACE)
+    return verify(plan, enforcement, wait_s=wait_s, patience=patience)
 
 
 def in_host(*command: str) -> None:
@@ -53,8 +53,10 @@ def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: T
         up(made)
         assert made.preview() == ()
         found = verdict_of(made.plan)
-        tell(f"docker {shape}: {len(found.answers)} cells, {len(found.wrong)} wrong, "
-             f"{found.rules} rules, {found.seconds:.1f} s")  # fmt: skip
+        tell(
+            f"docker {shape}: {len(found.answers)} cells, {len(found.wrong)} wrong, "
+            f"{found.rules} rules, {found.seconds:.1f} s"
+        )
         assert told(found) == []
         assert found.seconds < 10
 
@@ -68,14 +70,15 @@ def test_it_holds_through_restarts_and_whatever_the_hosts_switch_says(flat: Dock
 
 
 def test_what_a_benchmark_opens_is_seen_and_closed_again(flat: DockerWorld) -> None:
-    flat.police(policy=False, edge=False)
+    flat.apply_policy(policy=False, rate_limit=False)
     opened = verdict_of(flat.plan, patience=0)
     assert len(opened.wrong) > 300
     assert opened.unfiltered
     assert [step.title for step in flat.preview()] == [
-        "policy rules: write", "policy bridges: write",
-    ]  # fmt: skip
-    flat.police(policy=True, edge=True)
+        "policy rules: write",
+        "policy bridges: write",
+    ]
+    flat.apply_policy(policy=True, rate_limit=True)
     assert flat.preview() == ()
     assert told(verdict_of(flat.plan)) == []
 
@@ -88,21 +91,24 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
         for seed in seeds:
             written = generated(seed)
             plan = resolve(parse(written), "flat", INSTANCE)
-            DockerWorld(plan, PLACE).police(policy=True, edge=True)
+            DockerWorld(plan, PLACE).apply_policy(policy=True, rate_limit=True)
             found = verdict_of(plan)
             asked += len(found.answers)
-            opened = {(c.source, c.destination, c.protocol, c.port)
-                      for c in cells(plan, "docker") if c.open}  # fmt: skip
+            opened = {
+                (c.source, c.destination, c.protocol, c.port)
+                for c in cells(plan, "docker")
+                if c.open
+            }
             assert opened == oracle(written, plan, "docker")
             assert told(found) == [], seed
     finally:
-        flat.police(policy=True, edge=True)
+        flat.apply_policy(policy=True, rate_limit=True)
     tell(f"docker: {len(seeds)} sets of flows, {asked} cells, none wrong")
 
 
 def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: Tell) -> None:
-    ground = enforcing.ground(flat.plan, client_of(), PLACE)
-    lines = [line for hook in ground.wanted for line in (*hook.lines, hook.jump) if line]
+    enforcement = apply_policy.enforcement(flat.plan, client_of(), PLACE)
+    lines = [line for hook in enforcement.wanted for line in (*hook.lines, hook.jump) if line]
     chosen = lines if full else random.Random(3).sample(lines, 5)
     by_probes = by_rules = 0
     for line in chosen:
@@ -111,7 +117,9 @@ def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: T
         assert not found.passed, line
         by_probes += bool(found.wrong)
         by_rules += not found.wrong
-        flat.police(policy=True, edge=True)
-    tell(f"docker: {len(chosen)} of {len(chosen)} deletions noticed: {by_probes} by probes, "
-         f"{by_rules} by comparing rules alone")  # fmt: skip
+        flat.apply_policy(policy=True, rate_limit=True)
+    tell(
+        f"docker: {len(chosen)} of {len(chosen)} deletions noticed: {by_probes} by probes, "
+        f"{by_rules} by comparing rules alone"
+    )
     assert told(verdict_of(flat.plan)) == []

@@ -17,7 +17,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import NotFound
 
-from tests.checks.docker_steps import (
+from tests.support.docker_steps import (
     INSTANCE,
     PLACE,
     Point,
@@ -29,8 +29,8 @@ from tests.checks.docker_steps import (
     up,
     world,
 )
-from tests.docker.own_engine import import_sleep, print_nothing
-from twinstack.compose.observing import compose_file
+from tests.support.own_engine import import_sleep, print_nothing
+from twinstack.compose.observe import compose_file
 from twinstack.compose.render import container_name
 from twinstack.compose.teardown import clean, down
 from twinstack.errors import NotOurs, StepFailed
@@ -101,11 +101,12 @@ def look_at_strangers() -> dict[str, object]:
         },
         "networks": sorted(one["Id"] for one in now.api.networks(names=list(THEIR_NETWORKS))),
         "volumes": sorted(
-            (one["Name"], one["CreatedAt"]) for one in now.api.volumes()["Volumes"]
+            (one["Name"], one["CreatedAt"])
+            for one in now.api.volumes()["Volumes"]
             if one["Name"] in THEIR_VOLUMES
         ),
         "images": [now.images.get(name).id for name in THEIR_IMAGES],
-    }  # fmt: skip
+    }
 
 
 def _take_away(client: DockerClient) -> None:
@@ -172,8 +173,9 @@ def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
     left = world().preview()
     # A container was started: so the policy had been there, its bridges' part too.
     assert {(step.kind, step.act) for step in left} <= {
-        ("container", "create"), ("container", "start"),
-    }  # fmt: skip
+        ("container", "create"),
+        ("container", "start"),
+    }
     assert left
     up(world())
     after = {name: one[0] for name, one in identities(client_of()).items()}
@@ -249,12 +251,16 @@ def test_a_strangers_container_at_port_3000_stops_up_before_anything_is_changed(
 ):
     client = client_of()
     down(INSTANCE, progress=print_nothing, place=PLACE)
-    door = world().plan.host_port("docker", "api-gateway")
+    door = world().plan.published_port("docker", "api-gateway")
     assert door is not None
     stranger = client.containers.run(
-        "theirs:1", SLEEP, name="at-the-port", detach=True, stop_signal="SIGKILL",
+        "theirs:1",
+        SLEEP,
+        name="at-the-port",
+        detach=True,
+        stop_signal="SIGKILL",
         ports={"3000/tcp": ("127.0.0.1", door.port)},
-    )  # fmt: skip
+    )
     try:
         before = snapshot()
         with pytest.raises(NotOurs, match=rf"port {door.port}: is taken: container at-the-port"):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.docker_steps import INSTANCE, Edit, client_of, identities, small, up, world
+from tests.support.docker_steps import INSTANCE, Edit, client_of, identities, small, up, world
 
 pytestmark = pytest.mark.docker
 SEED, MANY = 5, 20
@@ -73,8 +73,9 @@ def test_another_shape_makes_every_container_anew(deployed: None):
     names = {one.name for one in world().plan.replicas}
     assert touched_by(small, "tiered") == names
     networks = {one["Name"] for one in client_of().api.networks(names=[f"twinstack-{INSTANCE}"])}
-    assert networks == {f"twinstack-{INSTANCE}_{tier}" for tier in
-                        ("frontend", "backend", "database")}  # fmt: skip
+    assert networks == {
+        f"twinstack-{INSTANCE}_{tier}" for tier in ("frontend", "backend", "database")
+    }
     assert touched_by(small, "flat") == names
 
 

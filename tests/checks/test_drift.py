@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.checks.drive import Driver, driver
-from tests.checks.state import kernel_state, unlike
-from tests.sandbox import Sandbox, sandbox
+from tests.support.drive import Driver, driver
+from tests.support.kernel_state import kernel_state, unlike
+from tests.support.sandbox import Sandbox, sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -40,7 +40,8 @@ DRIFTS = {
     ),
     "links too narrow for IPv6": drift(  # they have nothing of it then, until they are wide again
         f"ip link set {ORDER} mtu 1200; ip link set br-app mtu 1200",
-        f"veth {ORDER}", "bridge br-app",
+        f"veth {ORDER}",
+        "bridge br-app",
     ),
     "link without mark": drift(f"ip link set {ORDER} alias ''", f"veth {ORDER}"),
     "link out of our group": drift(f"ip link set {ORDER} group 0", f"veth {ORDER}"),
@@ -58,7 +59,9 @@ DRIFTS = {
     ),
     "namespace gone": drift(
         "ip netns del order-service",
-        "namespace order-service", f"veth {ORDER}", "process order-service",
+        "namespace order-service",
+        f"veth {ORDER}",
+        "process order-service",
         renewed="order-service",
     ),
     "bridge down": drift("ip link set br-app down", "bridge br-app"),
@@ -66,25 +69,19 @@ DRIFTS = {
     "bridge without filter": drift(
         "ip link set br-app type bridge nf_call_iptables 0", "bridge br-app"
     ),
-    "forwarding off": drift(
-        "sysctl -qw net.ipv4.ip_forward=0", "sysctl net.ipv4.ip_forward"
-    ),
+    "forwarding off": drift("sysctl -qw net.ipv4.ip_forward=0", "sysctl net.ipv4.ip_forward"),
     "localnet off": drift(
         "sysctl -qw net.ipv4.conf.br-app.route_localnet=0",
         "sysctl net.ipv4.conf.br-app.route_localnet",
     ),
-    "chain emptied": drift(
-        f"iptables -t nat -F {CHAIN}-POSTROUTING", "rules nat POSTROUTING"
-    ),
+    "chain emptied": drift(f"iptables -t nat -F {CHAIN}-POSTROUTING", "rules nat POSTROUTING"),
     "rule gone": drift(f"iptables -t nat -D {CHAIN}-POSTROUTING 1", "rules nat POSTROUTING"),
     "rules in another order": drift(
         f"rule=$(iptables -t nat -S {CHAIN}-POSTROUTING 1);"
         f' iptables -t nat -D {CHAIN}-POSTROUTING 1; eval "iptables -t nat $rule"',
         "rules nat POSTROUTING",
     ),
-    "jump gone": drift(
-        "iptables -t nat -D PREROUTING 1", "rules nat PREROUTING"
-    ),
+    "jump gone": drift("iptables -t nat -D PREROUTING 1", "rules nat PREROUTING"),
     "memory limit": drift(
         "echo 100000000 > $(ls -d /sys/fs/cgroup/memory/twinstack/INSTANCE/order-service)"
         "/memory.limit_in_bytes",
@@ -108,12 +105,20 @@ DRIFTS = {
         "process order-service",
         renewed="order-service",
     ),
-}  # fmt: skip
+}
 
 
-SAMPLE = ("link gone", "default route altered", "namespace gone", "bridge without filter",
-          "forwarding off", "rules in another order", "memory limit", "hosts file",
-          "a replica's process stopped for good")  # fmt: skip
+SAMPLE = (
+    "link gone",
+    "default route altered",
+    "namespace gone",
+    "bridge without filter",
+    "forwarding off",
+    "rules in another order",
+    "memory limit",
+    "hosts file",
+    "a replica's process stopped for good",
+)
 #: For these `net.status` is asked as a user does; it tells what `up` would do.
 TOLD = ("namespace gone", "memory limit")
 

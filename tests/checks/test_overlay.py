@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.checks.drive import MOMENTS, Driver, driver
-from tests.sandbox import Sandbox, differences, sandbox, snapshot
+from tests.support.drive import MOMENTS, Driver, driver
+from tests.support.sandbox import Sandbox, differences, sandbox, snapshot
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -23,7 +23,7 @@ BUT = ("data",)
 
 def asked(host: Sandbox, what: str) -> dict[str, Any]:
     """Ask `overlay_inside` something within the host."""
-    told = host.run(sys.executable, "-m", "tests.checks.overlay_inside", what).stdout
+    told = host.run(sys.executable, "-m", "tests.support.overlay_inside", what).stdout
     answer: dict[str, Any] = json.loads(told)
     return answer
 
@@ -53,8 +53,9 @@ def empty(host: Sandbox) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def open_network(host: Sandbox, empty: dict[str, str]) -> Sandbox:
     """Give the networks alone, of three tiers on three hosts, open to pings."""
-    host.invoke("overlay.up", "--hosts", str(HOSTS), "--shape", "tiered", "--no-services",
-                "--no-policy")  # fmt: skip
+    host.invoke(
+        "overlay.up", "--hosts", str(HOSTS), "--shape", "tiered", "--no-services", "--no-policy"
+    )
     return host
 
 
@@ -90,8 +91,9 @@ def test_a_captured_frame_is_encapsulated_as_declared(seen: dict[str, Any]):
 
 
 def test_a_second_up_finds_nothing_to_do(open_network: Sandbox):
-    told = json.loads(open_network.invoke("overlay.plan", "--no-services", "--no-policy",
-                                          "--json").stdout)  # fmt: skip
+    told = json.loads(
+        open_network.invoke("overlay.plan", "--no-services", "--no-policy", "--json").stdout
+    )
     assert {part["name"]: part["changes"] for part in told["parts"]} == {
         name: [] for name in ("underlay", "host-1", "host-2", "host-3")
     }
@@ -124,8 +126,9 @@ def test_the_policy_holds_across_hosts(open_network: Sandbox):
     told = json.loads(open_network.invoke("overlay.verify", "--json", check=False).stdout)
     assert set(told["hosts"]) == {"host-1", "host-2", "host-3"}
     for found in told["hosts"].values():
-        assert [(one["source"], one["destination"], one["port"], one["said"])
-                for one in found["wrong"]] == []  # fmt: skip
+        assert [
+            (one["source"], one["destination"], one["port"], one["said"]) for one in found["wrong"]
+        ] == []
         assert found["rule_faults"] == []
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, sandbox
+from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -79,8 +79,9 @@ class Machines:
     def on(self, number: int, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         pins = f"/run/twinstack/{self.host.instance}-hosts/mounts/host-{number}"
         net = f"/run/netns/host-{number}"
-        return self.host.run("nsenter", f"--net={net}", f"--mount={pins}", "--", *words,
-                             check=check)  # fmt: skip
+        return self.host.run(
+            "nsenter", f"--net={net}", f"--mount={pins}", "--", *words, check=check
+        )
 
 
 def processes(network: str) -> str:
@@ -114,13 +115,22 @@ def machines(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     topology.write_text(yaml.safe_dump(written, sort_keys=False))
     options = f"-i {place}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     with sandbox("x") as host:
-        host.run(sys.executable, "-m", "tests.checks.overlay_inside", "hosts")
+        host.run(sys.executable, "-m", "tests.support.overlay_inside", "hosts")
         made = Machines(host, topology, f"--ssh={options} -o LogLevel=ERROR")
         running = []
         for number in (1, 2):
             pins = f"/run/twinstack/{host.instance}-hosts/mounts/host-{number}"
-            words = [f"--net=/run/netns/host-{number}", f"--mount={pins}", "--", "sh", "-ec", SSHD,
-                     "sh", str(tree), str(place)]  # fmt: skip
+            words = [
+                f"--net=/run/netns/host-{number}",
+                f"--mount={pins}",
+                "--",
+                "sh",
+                "-ec",
+                SSHD,
+                "sh",
+                str(tree),
+                str(place),
+            ]
             running.append(host.start("nsenter", *words, stderr=subprocess.DEVNULL))
         try:
             for address in MACHINES.values():

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.checks.drive import driver
-from tests.sandbox import Sandbox, differences, sandbox, snapshot
-from twinstack.overlay.spread import host_instance
+from tests.support.drive import driver
+from tests.support.sandbox import Sandbox, differences, sandbox, snapshot
+from twinstack.overlay.host_plans import host_instance
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -84,8 +84,10 @@ def test_who_is_left_goes_on_when_a_host_is_broken(
         if "--move" in words:  # the lost host's replica serves from another one
             moved = next(one for one in story["phases"] if one["name"] == "moved")
             assert set(moved["served_by"]) == REPLICAS
-        tell(f"{what}: " + ", ".join(f"{one['name']} {one['good']}/{one['asked']}"
-                                     for one in story["phases"]))  # fmt: skip
+        tell(
+            f"{what}: "
+            + ", ".join(f"{one['name']} {one['good']}/{one['asked']}" for one in story["phases"])
+        )
         assert host.invoke("overlay.status", check=False).returncode == 0
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.pure.core_cases import written
-from tests.sandbox import HOST_ADDRESS, INVOKE, REPOSITORY, Sandbox, sandbox
+from tests.support.core_cases import written
+from tests.support.sandbox import HOST_ADDRESS, INVOKE, REPOSITORY, Sandbox, sandbox
 
 pytestmark = pytest.mark.kernel
 SETS = 100
@@ -28,8 +28,16 @@ def host() -> Iterator[Sandbox]:
 
 def inside(host: Sandbox, *words: str, timeout_s: float = 1800) -> dict[str, Any]:
     """Have policy_inside.py work in there."""
-    command = ("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m",
-               "tests.checks.policy_inside", words[0], host.instance, *words[1:])  # fmt: skip
+    command = (
+        "env",
+        f"PYTHONPATH={REPOSITORY}",
+        sys.executable,
+        "-m",
+        "tests.support.policy_inside",
+        words[0],
+        host.instance,
+        *words[1:],
+    )
     told: dict[str, Any] = json.loads(host.run(*command, timeout_s=timeout_s).stdout)
     return told
 
@@ -48,8 +56,10 @@ def test_the_truth_table_has_no_wrong_cell(
     host.run("sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={bridges_filter}")
     host.invoke("net.up", "--no-services", "--shape", shape)
     code, found = verified(host)
-    tell(f"{shape}, bridge-nf-call-iptables={bridges_filter}: {found['cells']} cells, "
-         f"{len(found['wrong'])} wrong, {found['rules']} rules, {found['seconds']} s")  # fmt: skip
+    tell(
+        f"{shape}, bridge-nf-call-iptables={bridges_filter}: {found['cells']} cells, "
+        f"{len(found['wrong'])} wrong, {found['rules']} rules, {found['seconds']} s"
+    )
     assert (code, found["wrong"], found["rule_faults"]) == (0, [], [])
     assert found["seconds"] < 10
     assert sum(one["expected"] for one in found["answers"]) > 50
@@ -61,8 +71,11 @@ def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: S
     code, found = verified(host)
     assert code == 1
     assert found["unfiltered_bridges"] == ["br-app"]
-    between = [one for one in found["answers"] if one["protocol"] == "tcp"
-               and one["destination"] not in {"host", "outside"}]  # fmt: skip
+    between = [
+        one
+        for one in found["answers"]
+        if one["protocol"] == "tcp" and one["destination"] not in {"host", "outside"}
+    ]
     assert all(one["observed"] for one in between)
     host.invoke("net.up", "--no-services")
     assert verified(host)[0] == 0
@@ -74,20 +87,25 @@ def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: S
         pytest.param(
             "ip link set br-app type bridge nf_call_iptables 0;"
             "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
-            ("nginx-lb", "redis-cache", "tcp"), id="frames that pass no iptables",
+            ("nginx-lb", "redis-cache", "tcp"),
+            id="frames that pass no iptables",
         ),
-        pytest.param("iptables -I FORWARD -j ACCEPT", ("nginx-lb", "redis-cache", "tcp"),
-                     id="a stranger's rule before ours"),
+        pytest.param(
+            "iptables -I FORWARD -j ACCEPT",
+            ("nginx-lb", "redis-cache", "tcp"),
+            id="a stranger's rule before ours",
+        ),
         pytest.param(
             "for n in nginx-lb redis-cache; do"
             " ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0"
             " net.ipv6.conf.eth0.disable_ipv6=0;"
             " ip -n $n link set eth0 addrgenmode eui64;"
             " ip -n $n link set eth0 down; ip -n $n link set eth0 up; done; sleep 2.5",
-            ("nginx-lb", "redis-cache", "tcp6"), id="IPv6 turned on inside",
+            ("nginx-lb", "redis-cache", "tcp6"),
+            id="IPv6 turned on inside",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_opens_a_door_beside_the_rules_is_noticed(
     host: Sandbox, harm: str, cell: tuple[str, str, str]
 ) -> None:
@@ -137,15 +155,17 @@ def opened(host: Sandbox, address: str, port: int, count: int, where: str) -> in
 
 def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_path: Path) -> None:
     topology = tmp_path / "topology.yml"
-    topology.write_text(written(lambda d: d.update(
-        edge={"new_connections_per_second": 2, "burst": 10})))  # fmt: skip
+    topology.write_text(
+        written(lambda d: d.update(edge={"new_connections_per_second": 2, "burst": 10}))
+    )
 
     def up() -> None:
         host.run("env", f"TWINSTACK_TOPOLOGY={topology}", INVOKE, "net.up", "--no-services")
 
     up()
-    listener = host.start("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", LISTEN,
-                          stdout=subprocess.PIPE)  # fmt: skip
+    listener = host.start(
+        "ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", LISTEN, stdout=subprocess.PIPE
+    )
     try:
         assert listener.stdout is not None
         assert listener.stdout.readline() == "ready\n"
@@ -154,8 +174,9 @@ def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_pat
         assert 10 <= by_port <= 14
         assert opened(host, "10.0.0.10", 80, 60, "internet") <= 4  # the same client, the same share
         assert 10 <= opened(host, "10.0.0.10", 80, 60, "host") <= 14  # another client has its own
-        topology.write_text(written(lambda d: d.update(
-            edge={"new_connections_per_second": 1000, "burst": 1000})))  # fmt: skip
+        topology.write_text(
+            written(lambda d: d.update(edge={"new_connections_per_second": 1000, "burst": 1000}))
+        )
         up()
         assert opened(host, HOST_ADDRESS, 8080, 60, "internet") == 60
     finally:
@@ -165,8 +186,15 @@ def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_pat
 
 def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> None:
     host.invoke("net.up", "--no-services")
-    listening = host.start(INVOKE, "policy.drops", "--seconds", "4", "--json",
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    listening = host.start(
+        INVOKE,
+        "policy.drops",
+        "--seconds",
+        "4",
+        "--json",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert listening.stderr is not None
     assert "listening" in listening.stderr.readline()
     time.sleep(0.5)
@@ -182,8 +210,10 @@ def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> No
 
 def test_generated_flows_are_what_is_open(host: Sandbox, full: bool, tell: Tell) -> None:
     found = inside(host, "flows", "0", str(SETS if full else 12))
-    tell(f"{found['sets']} sets of flows, {found['cells']} cells, {found['open']} to be open, "
-         f"{len(found['failed'])} sets failed, {found['seconds']} s")  # fmt: skip
+    tell(
+        f"{found['sets']} sets of flows, {found['cells']} cells, {found['open']} to be open, "
+        f"{len(found['failed'])} sets failed, {found['seconds']} s"
+    )
     assert found["failed"] == []
     assert found["open"] > 20 * found["sets"]
 
@@ -194,8 +224,10 @@ def test_no_rule_can_be_deleted_or_turned_round_unnoticed(
 ) -> None:
     found = inside(host, "strength", shape, "1000" if full else "12", "7")
     noticed = found["by_probes"] + len(found["by_rules"])
-    tell(f"{shape}: {noticed} of {noticed + len(found['unnoticed'])} alterations noticed: "
-         f"{found['by_probes']} by probes, {len(found['by_rules'])} by comparing rules alone, "
-         f"{found['seconds']} s")  # fmt: skip
+    tell(
+        f"{shape}: {noticed} of {noticed + len(found['unnoticed'])} alterations noticed: "
+        f"{found['by_probes']} by probes, {len(found['by_rules'])} by comparing rules alone, "
+        f"{found['seconds']} s"
+    )
     assert (found["before"], found["after"], found["unnoticed"]) == ([], [], [])
     assert noticed >= (100 if full else 12)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bystanders import bystanders
-from tests.checks.drive import driver
-from tests.sandbox import differences, sandbox, snapshot
-from twinstack.names import link_group
+from tests.support.bystanders import bystanders
+from tests.support.drive import driver
+from tests.support.sandbox import differences, sandbox, snapshot
+from twinstack.model.names import link_group
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e, pytest.mark.timeout(0)]
 

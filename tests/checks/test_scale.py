@@ -14,16 +14,26 @@ from typing import Any
 
 import pytest
 
-from bench.provisioning import contenders, topologies
-from tests.sandbox import Sandbox, eventually, sandbox, snapshot
-from twinstack.namespaces.network import NAMESPACE_SYSCTLS, network_steps
+from bench.questions.provisioning import contenders, topologies
+from tests.support.sandbox import Sandbox, eventually, sandbox, snapshot
+from twinstack.namespaces.network_steps import NAMESPACE_SYSCTLS, network_steps
 from twinstack.namespaces.steps import Bridge, VethPair
 
 pytestmark = pytest.mark.kernel
 
 #: What no two makings of a link have in common.
-_ITS_OWN = {"ifindex", "address", "link_index", "link_netnsid", "ifalias_index", "stats64",
-            "broadcast", "netns-immutable", "parentbus", "parentdev"}  # fmt: skip
+_ITS_OWN = {
+    "ifindex",
+    "address",
+    "link_index",
+    "link_netnsid",
+    "ifalias_index",
+    "stats64",
+    "broadcast",
+    "netns-immutable",
+    "parentbus",
+    "parentdev",
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +97,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         # Timers and identifiers run on; what they belong to is the same.
         return {
-            key: _plain(one) for key, one in value.items()
+            key: _plain(one)
+            for key, one in value.items()
             if key not in _ITS_OWN and not key.endswith(("_id", "_timer", "root_port"))
-        }  # fmt: skip
+        }
     return value
 
 

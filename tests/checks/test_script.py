@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.state import kernel_state, unlike
-from tests.sandbox import sandbox
+from tests.support.kernel_state import kernel_state, unlike
+from tests.support.sandbox import sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -17,8 +17,9 @@ def test_the_script_and_up_end_in_the_same_state(words: tuple[str, str]):
         empty = kernel_state(host)
         options = ("--shape", shape, f"--{policy}") if policy == "no-policy" else ("--shape", shape)
         text = host.invoke("net.plan", *options, "--script").stdout
-        script = host.run("sh", "-c", f"cat > /run/by-hand.sh <<'END'\n{text}\nEND\n"
-                          "sh /run/by-hand.sh")  # fmt: skip
+        script = host.run(
+            "sh", "-c", f"cat > /run/by-hand.sh <<'END'\n{text}\nEND\nsh /run/by-hand.sh"
+        )
         by_hand = kernel_state(host)
         assert by_hand != empty, script.stdout
         host.invoke("net.down")  # it bears our marks, so it is ours to take away

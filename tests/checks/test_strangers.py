@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.checks.drive import Driver, driver
-from tests.sandbox import Sandbox, differences, eventually, sandbox, snapshot
+from tests.support.drive import Driver, driver
+from tests.support.sandbox import Sandbox, differences, eventually, sandbox, snapshot
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.checks.docker_steps import Point
-from tests.checks.swarm_steps import (
+from tests.support.docker_steps import Point
+from tests.support.own_engine import print_nothing
+from tests.support.sandbox import eventually
+from tests.support.swarm_steps import (
     INSTANCE,
     KILLED,
     door,
@@ -28,10 +30,8 @@ from tests.checks.swarm_steps import (
     status_of,
     swarm,
 )
-from tests.docker.own_engine import print_nothing
-from tests.sandbox import eventually
 from twinstack.errors import Locked, NotOurs, StepFailed, TwinstackError
-from twinstack.state import Places, locked
+from twinstack.state.instance import InstancePaths, locked
 from twinstack.swarm import engines, hosts
 from twinstack.swarm.nodes import Node
 from twinstack.swarm.teardown import down
@@ -42,9 +42,11 @@ RESCHEDULED_WITHIN_S = 30.0
 BUILD = "images: build"
 #: Struck in the sample, one after the other, each `up` going on from where the last one died.
 STRUCK = (
-    Point("hosts: make", "after"), Point("engine host-2: start", "after"),
-    Point("images host-2: load", "during"), Point("stack: deploy", "after"),
-)  # fmt: skip
+    Point("hosts: make", "after"),
+    Point("engine host-2: start", "after"),
+    Point("images host-2: load", "during"),
+    Point("stack: deploy", "after"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,9 @@ def before(images: None) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def cluster(before: dict[str, str], tmp_path_factory: pytest.TempPathFactory,
-            full: bool) -> SwarmWorld:  # fmt: skip
+def cluster(
+    before: dict[str, str], tmp_path_factory: pytest.TempPathFactory, full: bool
+) -> SwarmWorld:
     """Give a cluster of two that came up in spite of all that struck it."""
     log = tmp_path_factory.mktemp("swarm") / "log"
     every = [Point(step.title, "after") for step in swarm(2).preview()]
@@ -73,9 +76,11 @@ def cluster(before: dict[str, str], tmp_path_factory: pytest.TempPathFactory,
 
 
 def test_a_struck_up_is_cleared_by_down_whenever_that_was(
-    before: dict[str, str], full: bool, tell: Callable[[str], None],
+    before: dict[str, str],
+    full: bool,
+    tell: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
-):  # fmt: skip
+):
     log = tmp_path_factory.mktemp("swarm") / "log"
     titles = [BUILD, *(step.title for step in swarm(2).preview())]
     points = [Point(*both) for both in itertools.product(titles, ("before", "after", "during"))]
@@ -91,8 +96,10 @@ def test_a_struck_up_is_cleared_by_down_whenever_that_was(
         run_child("up", 2, log, after_s=moment)
         down(INSTANCE, progress=print_nothing)
         assert left(before) == [], moment
-    tell(f"swarm.up: points injected: {len(chosen)} of {len(points)} ({len(titles)} steps × 3), "
-         f"and killed at {len(moments)} moments")  # fmt: skip
+    tell(
+        f"swarm.up: points injected: {len(chosen)} of {len(points)} ({len(titles)} steps × 3), "
+        f"and killed at {len(moments)} moments"
+    )
 
 
 def test_somebody_elses_namespace_is_refused_before_anything_is_made_and_stays(
@@ -130,7 +137,7 @@ def test_an_engine_that_cannot_be_ended_keeps_what_it_is_found_by(
 
 
 def test_a_second_command_is_told_who_is_changing_it(before: dict[str, str]):
-    with locked(Places(INSTANCE), "swarm"):
+    with locked(InstancePaths(INSTANCE), "swarm"):
         with pytest.raises(Locked, match="by pid"):
             swarm(2).up(timeout_s=10, progress=print_nothing)
         with pytest.raises(Locked, match="by pid"):
@@ -192,8 +199,10 @@ def test_a_lost_worker_is_made_up_for_and_joins_again(
         return elsewhere and answers[-1] == "200"
 
     took = eventually(made_up_for, within_s=RESCHEDULED_WITHIN_S)
-    tell(f"a worker lost with {len(moved)} tasks: all on the other after {took:.1f} s; "
-         f"{answers.count('200')} of {len(answers)} requests meanwhile answered")  # fmt: skip
+    tell(
+        f"a worker lost with {len(moved)} tasks: all on the other after {took:.1f} s; "
+        f"{answers.count('200')} of {len(answers)} requests meanwhile answered"
+    )
     start = time.monotonic()
     assert cluster.preview() != ()
     cluster.up(timeout_s=60, progress=print_nothing)
@@ -216,12 +225,17 @@ def test_a_third_host_joins_its_door_leads_in_and_it_goes_again(cluster: SwarmWo
 
 
 def test_a_struck_down_is_taken_up_by_the_next_and_nothing_is_left(
-    cluster: SwarmWorld, before: dict[str, str], full: bool,
+    cluster: SwarmWorld,
+    before: dict[str, str],
+    full: bool,
     tmp_path_factory: pytest.TempPathFactory,
-):  # fmt: skip
+):
     log = tmp_path_factory.mktemp("swarm") / "log"
-    struck = (Point("engine host-1: stop", "after"), Point("engine host-2: remove", "before"),
-              Point(f"host ts-{INSTANCE}-host-1: remove", "after"))  # fmt: skip
+    struck = (
+        Point("engine host-1: stop", "after"),
+        Point("engine host-2: remove", "before"),
+        Point(f"host ts-{INSTANCE}-host-1: remove", "after"),
+    )
     for point in struck if full else struck[1:]:
         assert run_child("down", 3, log, point)[0] == KILLED, point
     assert run_child("down", 3, log) == (0, "")

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.checks import traffic_cases as cases
-from tests.pure.observe import craft
 from tests.pure.test_project import ROOT
+from tests.support import craft
+from tests.support import traffic_cases as cases
 from twinstack.errors import TwinstackError
-from twinstack.observe.page import page
-from twinstack.observe.report import Traffic
-from twinstack.observe.terminal import text
-from twinstack.plain import dumps
+from twinstack.observe.traffic.html import page
+from twinstack.observe.traffic.report import Traffic
+from twinstack.observe.traffic.text import text
+from twinstack.printable import dumps
 
 FULL_S, SEED = 600, 20261124
 #: tshark takes half a second a file.
@@ -56,15 +56,19 @@ def read(folder: Path, files: Sequence[bytes]) -> Traffic | None:
     return found
 
 
-@settings(max_examples=150, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     number=st.integers(0, len(cases.whole_files()) - 1),
     damage=st.lists(
         st.tuples(st.integers(0, cases.KINDS - 1), st.integers(0, 65535), st.integers(0, 65535)),
         max_size=6,
     ),
-)  # fmt: skip
+)
 @example(number=0, damage=[])
 def test_a_damaged_capture_is_read_or_refused(
     number: int, damage: list[cases.Damage], tmp_path: Path
@@ -72,8 +76,12 @@ def test_a_damaged_capture_is_read_or_refused(
     read(tmp_path, [cases.damaged(cases.whole_files()[number], damage)])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     head=st.sampled_from([one[:24] for one in cases.whole_files()]), rest=st.binary(max_size=600)
 )
@@ -83,8 +91,12 @@ def test_a_header_with_anything_behind_it_is_read_or_refused(
     read(tmp_path, [head + rest])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(link=st.sampled_from(cases._LINKS), frames=st.lists(st.binary(max_size=120), max_size=6))
 def test_any_frame_on_any_link_is_counted(link: int, frames: list[bytes], tmp_path: Path):
     file = craft.pcap(tmp_path / "whole", craft.spaced(frames), link=link)
@@ -123,8 +135,10 @@ def test_damage_of_ten_minutes_brings_no_traceback(
         if expected is not None:
             compared += 1
             assert found.sights == expected, (tmp_path / "0.pcap").read_bytes().hex()
-    tell(f"damaged captures: {tried} tried, {read_ones} read, {refused} refused, "
-         f"{compared} compared with tshark, 0 tracebacks")  # fmt: skip
+    tell(
+        f"damaged captures: {tried} tried, {read_ones} read, {refused} refused, "
+        f"{compared} compared with tshark, 0 tracebacks"
+    )
     assert read_ones > 0
     assert refused > 0
     assert compared > 0

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.test_traffic_ring import alone
-from tests.pure.observe import craft
-from twinstack.observe.capture import Captured, capture
-from twinstack.observe.taps import Wanted
+from tests.kernel.linux.test_packet_ring import alone
+from tests.support import craft
+from twinstack.observe.capture.record import Captured, capture
+from twinstack.observe.capture.taps import Wanted
 from twinstack.world import Link
 
 FULL, SAMPLE, SEED = 2_000_000, 30_000, 20261125
@@ -47,8 +47,9 @@ def test_every_packet_is_kept_or_counted_as_lost(
     count = FULL if full else SAMPLE
 
     def work() -> Captured:
-        subprocess.run(["ip", "link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1]],
-                       check=True)  # fmt: skip
+        subprocess.run(
+            ["ip", "link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1]], check=True
+        )
         for end in ENDS:
             subprocess.run(["ip", "link", "set", end, "addrgenmode", "none", "up"], check=True)
         ready = threading.Event()
@@ -64,5 +65,7 @@ def test_every_packet_is_kept_or_counted_as_lost(
     for one in found.links:
         assert one.packets + one.dropped == count, one
         assert craft.tshark_counts(Path(one.files[0])) == (one.packets, one.bytes)
-        tell(f"{one.link}, snap {snap}: {count} frames sent, {one.packets} kept, "
-             f"{one.dropped} counted as lost, as tshark counts")  # fmt: skip
+        tell(
+            f"{one.link}, snap {snap}: {count} frames sent, {one.packets} kept, "
+            f"{one.dropped} counted as lost, as tshark counts"
+        )

@@ -16,11 +16,11 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.bystanders import bystanders
-from tests.checks.drive import Driver, driver
-from tests.checks.state import kernel_state, unlike
-from tests.sandbox import REPOSITORY, Sandbox, sandbox
-from twinstack.names import link_group
+from tests.support.bystanders import bystanders
+from tests.support.drive import Driver, driver
+from tests.support.kernel_state import kernel_state, unlike
+from tests.support.sandbox import REPOSITORY, Sandbox, sandbox
+from twinstack.model.names import link_group
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e, pytest.mark.timeout(0)]
 
@@ -75,9 +75,12 @@ def test_every_change_of_the_network_ends_as_a_fresh_deployment(
     ways: list[tuple[str, ...]] = []
 
     @settings(
-        max_examples=number, derandomize=True, deadline=None, database=None,
+        max_examples=number,
+        derandomize=True,
+        deadline=None,
+        database=None,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(before=topologies(), after=topologies())
     def holds(
         before: tuple[dict[str, Any], dict[str, str]], after: tuple[dict[str, Any], dict[str, str]]
@@ -116,12 +119,16 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], set[str]]] = {
     "a replica more": (lambda d: d["services"]["product-service"].update(replicas=4), set()),
     "a replica less": (lambda d: d["services"]["product-service"].update(replicas=2), set()),
     "a limit": (lambda d: d["services"]["order-service"]["limits"].update(memory="256M"), set()),
-    "an address": (lambda d: d["services"]["order-service"].update(addresses=["10.0.0.41"]),
-                   {"order-service"}),
-    "a flow": (lambda d: d["flows"].remove({"from": "order-service", "to": "product-service"}),
-               set()),
+    "an address": (
+        lambda d: d["services"]["order-service"].update(addresses=["10.0.0.41"]),
+        {"order-service"},
+    ),
+    "a flow": (
+        lambda d: d["flows"].remove({"from": "order-service", "to": "product-service"}),
+        set(),
+    ),
     "a port of the host": (lambda d: d["host_ports"][0].update(port=8090), set()),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +167,13 @@ def test_random_changes_of_the_stack_converge(
     turns = []
 
     @settings(
-        max_examples=number, derandomize=True, deadline=None, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
-    )  # fmt: skip
+        max_examples=number,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
     @given(drawn=topologies())
     def converges(drawn: tuple[dict[str, Any], dict[str, str]]) -> None:
         words = {"topology": written(tmp_path, 0, drawn[0]), **drawn[1]}

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.asking import UP_TIMEOUT_S
-from tests.docker.own_engine import (
+from tests.support.docker_world import UP_TIMEOUT_S
+from tests.support.own_engine import (
     PLACE,
     PREFIX,
     RUN,
@@ -22,8 +22,8 @@ from tests.docker.own_engine import (
     remove_what_dead_runs_left,
     world,
 )
-from twinstack.compose.engine import EnginePlace, connect, ensure_engine
-from twinstack.compose.leftovers import Before, observe
+from twinstack.compose.engine import EnginePaths, connect, ensure_engine
+from twinstack.compose.engine_leftovers import Before, observe
 from twinstack.compose.world import DockerWorld
 
 _numbers = itertools.count(1)
@@ -70,7 +70,7 @@ def up(said_at_start: list[str]) -> DockerWorld:
 
 
 @pytest.fixture
-def place(able: None) -> Iterator[EnginePlace]:
+def place(able: None) -> Iterator[EnginePaths]:
     """Give a place on a host of its own for one test, and empty it."""
     name = f"{RUN}-{next(_numbers)}"
     make_namespace(name)

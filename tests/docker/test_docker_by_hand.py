@@ -8,17 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.asking import (
-    UP_TIMEOUT_S,
-    containers,
-    until,
-)
-from tests.docker.own_engine import (
-    INSTANCE,
-    PLACE,
-    REPOSITORY,
-    print_nothing,
-)
+from tests.support.docker_world import UP_TIMEOUT_S, containers, until
+from tests.support.own_engine import INSTANCE, PLACE, REPOSITORY, print_nothing
 from twinstack.compose.client import compose_program
 from twinstack.compose.render import project_name, render_files, state_directory
 from twinstack.compose.world import DockerWorld
@@ -29,9 +20,14 @@ pytestmark = pytest.mark.docker
 def test_compose_by_hand_finds_the_stack_as_it_should_be(up: DockerWorld):
     before = {name: one["Id"] for name, one in containers().items()}
     words = [
-        str(compose_program()), "--project-name", project_name(INSTANCE),
-        "--file", str(state_directory(INSTANCE) / "docker-compose.yml"), "up", "--detach",
-    ]  # fmt: skip
+        str(compose_program()),
+        "--project-name",
+        project_name(INSTANCE),
+        "--file",
+        str(state_directory(INSTANCE) / "docker-compose.yml"),
+        "up",
+        "--detach",
+    ]
     subprocess.run(words, env={**os.environ, "DOCKER_HOST": PLACE.url}, check=True)
     assert {name: one["Id"] for name, one in containers().items()} == before
 
@@ -52,16 +48,21 @@ def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
     def compose(*words: str) -> None:
         outside = {name: value for name, value in os.environ.items() if "COMPOSE" not in name}
         done = subprocess.run(
-            [str(compose_program()), *words], cwd=tmp_path, capture_output=True, text=True,
-            env={**outside, "DOCKER_HOST": PLACE.url}, check=False,
-        )  # fmt: skip
+            [str(compose_program()), *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**outside, "DOCKER_HOST": PLACE.url},
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
 
     compose("up", "-d")
     try:
         until(lambda: {one.state for one in up.status()} == {"healthy"}, 60)
-        projects = {one["Config"]["Labels"]["com.docker.compose.project"]
-                    for one in containers().values()}  # fmt: skip
+        projects = {
+            one["Config"]["Labels"]["com.docker.compose.project"] for one in containers().values()
+        }
         assert projects == {project_name(INSTANCE)}
     finally:
         compose("down")

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.asking import (
-    containers,
-)
-from tests.docker.own_engine import (
-    INSTANCE,
-    PLACE,
-    print_nothing,
-)
+from tests.support.docker_world import containers
+from tests.support.own_engine import INSTANCE, PLACE, print_nothing
 from twinstack.compose.engine import connect
 from twinstack.compose.render import state_directory
 from twinstack.compose.world import DockerWorld

@@ -12,20 +12,15 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from tests.docker.asking import (
-    BACK_WITHIN_S,
-    containers,
-    fetch,
-    until,
-)
-from tests.docker.own_engine import INSTANCE, PLACE, in_namespace
-from tests.pure.observe import craft
+from tests.support import craft
+from tests.support.docker_world import BACK_WITHIN_S, containers, fetch, until
+from tests.support.own_engine import INSTANCE, PLACE, in_namespace
 from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
-from twinstack.observe.capture import capture
-from twinstack.observe.taps import Wanted, label
-from twinstack.observe.travel import travel
-from twinstack.plan import Replica
+from twinstack.model.plan import Replica
+from twinstack.observe.capture.record import capture
+from twinstack.observe.capture.taps import Wanted, label
+from twinstack.observe.journey.send import travel
 
 pytestmark = pytest.mark.docker
 
@@ -139,9 +134,16 @@ def asked_inside(replica: Replica) -> bool:
 
 @pytest.mark.parametrize(
     "name",
-    ["nginx-lb", "api-gateway", "product-service-2", "order-service", "service-registry",
-     "redis-cache", "postgres-db"],
-)  # fmt: skip
+    [
+        "nginx-lb",
+        "api-gateway",
+        "product-service-2",
+        "order-service",
+        "service-registry",
+        "redis-cache",
+        "postgres-db",
+    ],
+)
 def test_a_killed_service_is_back_and_healthy_within_five_seconds(up: DockerWorld, name: str):
     def state() -> tuple[int | None, str]:
         found = next(one for one in up.status() if one.name == name)

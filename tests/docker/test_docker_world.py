@@ -10,24 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.asking import (
-    UP_TIMEOUT_S,
-    containers,
-    fetch,
-    until,
-)
-from tests.docker.own_engine import (
-    INSTANCE,
-    PLACE,
-    PREFIX,
-    in_namespace,
-    print_nothing,
-    world,
-)
+from tests.support.docker_world import UP_TIMEOUT_S, containers, fetch, until
+from tests.support.own_engine import INSTANCE, PLACE, PREFIX, in_namespace, print_nothing, world
 from twinstack.compose.engine import connect, is_ours
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Locked, NotHealthy, NotOurs
-from twinstack.state import Places, locked
+from twinstack.state.instance import InstancePaths, locked
 
 pytestmark = pytest.mark.docker
 
@@ -60,7 +48,7 @@ def test_a_container_removed_by_hand_is_put_back_and_no_other_touched(up: Docker
 
 def test_a_second_command_is_told_who_holds_the_instance(up: DockerWorld):
     with (
-        locked(Places(INSTANCE), "docker"),
+        locked(InstancePaths(INSTANCE), "docker"),
         pytest.raises(Locked, match=f"by pid {os.getpid()}"),
     ):
         up.up(timeout_s=1, progress=print_nothing)
@@ -101,7 +89,7 @@ def test_a_strangers_container_and_listener_stop_up_before_anything_changes(up: 
     client = connect(PLACE)
     assert client is not None
     up.down(progress=print_nothing)
-    door = up.plan.host_port("docker", "nginx-lb")
+    door = up.plan.published_port("docker", "nginx-lb")
     assert door is not None
     stranger = client.containers.create(
         "twinstack-base-nginx:host", ["/bin/true"], name=f"twinstack-{INSTANCE}-redis-cache"

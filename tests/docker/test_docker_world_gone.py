@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.asking import (
-    UP_TIMEOUT_S,
-    until,
-)
-from tests.docker.own_engine import (
+from tests.support.docker_world import UP_TIMEOUT_S, until
+from tests.support.own_engine import (
     INSTANCE,
     PLACE,
     PREFIX,
@@ -21,7 +18,7 @@ from tests.docker.own_engine import (
     in_namespace,
     print_nothing,
 )
-from twinstack.compose import leftovers
+from twinstack.compose import engine_leftovers
 from twinstack.compose.engine import connect
 from twinstack.compose.render import state_directory
 from twinstack.compose.world import DockerWorld
@@ -31,10 +28,10 @@ pytestmark = pytest.mark.docker
 
 
 def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
-    up: DockerWorld, host: leftovers.Before
+    up: DockerWorld, host: engine_leftovers.Before
 ):
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
-    assert leftovers.observe(PREFIX) != host
+    assert engine_leftovers.observe(PREFIX) != host
     assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
     assert cgroups_of(PLACE)
     process = json.loads(PLACE.record.read_text())["pid"]
@@ -44,7 +41,7 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     said: list[str] = []
     assert up.clean(progress=said.append), said
 
-    after = leftovers.observe(PREFIX)
+    after = engine_leftovers.observe(PREFIX)
     assert after.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv4/ip_forward"]
     assert (after.files, after.bridges) == (host.files, [])
     for family in host.rules:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from tests.docker.own_engine import (
+from tests.support.own_engine import (
     end_engine,
     hidden_engine,
     import_sleep,
@@ -23,8 +23,8 @@ from tests.docker.own_engine import (
     print_nothing,
     start_sleep,
 )
-from twinstack.compose import leftovers
-from twinstack.compose.engine import EnginePlace, connect, ensure_engine, is_ours, stop_engine
+from twinstack.compose import engine_leftovers
+from twinstack.compose.engine import EnginePaths, connect, ensure_engine, is_ours, stop_engine
 from twinstack.compose.teardown import clean
 from twinstack.errors import StepFailed, TwinstackError
 
@@ -46,24 +46,24 @@ def wait(truth: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def kill_daemon(place: EnginePlace) -> None:
+def kill_daemon(place: EnginePaths) -> None:
     pid = json.loads(place.record.read_text())["pid"]
     os.kill(pid, signal.SIGKILL)
     wait(lambda: not runs(pid))
 
 
-def cgroups_of(place: EnginePlace) -> list[Path]:
+def cgroups_of(place: EnginePaths) -> list[Path]:
     return list(Path("/sys/fs/cgroup").glob(f"**/{place.cgroup_parent.strip('/')}*"))
 
 
-def shared(place: EnginePlace) -> tuple[object, ...]:
+def shared(place: EnginePaths) -> tuple[object, ...]:
     """Look at what every engine of a host shares; iptables-save without its times."""
-    seen = leftovers.observe(place.prefix)
-    rules = [leftovers.parse_save(text) for text in seen.rules.values()]
+    seen = engine_leftovers.observe(place.prefix)
+    rules = [engine_leftovers.parse_save(text) for text in seen.rules.values()]
     return seen.sysctls, rules, seen.files, seen.bridges
 
 
-def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(place: EnginePlace):
+def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(place: EnginePaths):
     client = ensure_engine(place, print_nothing)
     import_sleep(client, "sleep:1", "twinstack.kind=image")
     mine = start_sleep(client, "sleep:1")
@@ -76,7 +76,7 @@ def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(place: 
         assert [one.status for one in client.containers.list(all=True)] == ["running"]
 
 
-def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(place: EnginePlace):
+def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(place: EnginePaths):
     client = ensure_engine(place, print_nothing)
     import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
     orphan = start_sleep(client, "twinstack-base-sleep:1")
@@ -112,7 +112,7 @@ def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(place: En
         end_engine(stranger)
 
 
-def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(place: EnginePlace):
+def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(place: EnginePaths):
     ensure_engine(place, print_nothing).close()
     pid = json.loads(place.record.read_text())["pid"]
     place.socket.unlink()
@@ -132,7 +132,7 @@ def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(place: Eng
         end_engine(stranger)
 
 
-def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(place: EnginePlace):
+def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(place: EnginePaths):
     client = ensure_engine(place, print_nothing)
     client.volumes.create("theirs")
     import_sleep(client, "theirs:1")
@@ -149,12 +149,13 @@ def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(place:
 
 
 def test_data_without_a_record_are_looked_into_before_they_go(
-    place: EnginePlace, monkeypatch: pytest.MonkeyPatch
+    place: EnginePaths, monkeypatch: pytest.MonkeyPatch
 ):
     ensure_engine(place, print_nothing).volumes.create("theirs")
     kill_daemon(place)
-    leftovers.remove_own(
-        leftovers.Places(place.data_root, place.state, place.socket, "", ()), data=False
+    engine_leftovers.remove_own(
+        engine_leftovers.InstancePaths(place.data_root, place.state, place.socket, "", ()),
+        data=False,
     )
     place.socket.unlink(missing_ok=True)  # as after a reboot
 
@@ -177,7 +178,7 @@ def test_data_without_a_record_are_looked_into_before_they_go(
 
 
 def test_data_stay_when_the_dead_engine_cannot_be_started_again(
-    place: EnginePlace, monkeypatch: pytest.MonkeyPatch
+    place: EnginePaths, monkeypatch: pytest.MonkeyPatch
 ):
     ensure_engine(place, print_nothing).volumes.create("theirs")
     kill_daemon(place)
@@ -190,7 +191,7 @@ def test_data_stay_when_the_dead_engine_cannot_be_started_again(
     assert "DOCKER" not in in_namespace("iptables-save", prefix=place.prefix)
 
 
-def test_an_engine_whose_start_was_cut_short_is_still_ours(place: EnginePlace):
+def test_an_engine_whose_start_was_cut_short_is_still_ours(place: EnginePaths):
     ensure_engine(place, print_nothing).close()
     record = json.loads(place.record.read_text())
     place.record.write_text(json.dumps({**record, "pid": 0, "ticks": 0}))
@@ -204,7 +205,7 @@ def build(client: DockerClient, base: str, name: str) -> None:
     client.images.build(fileobj=dockerfile, tag=name, rm=True)
 
 
-def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place: EnginePlace):
+def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place: EnginePaths):
     client = ensure_engine(place, print_nothing)
     labels = ("twinstack.kind=image", f"twinstack.instance={INSTANCE}")
     import_sleep(client, "twinstack-base-sleep:host", "twinstack.kind=base")
@@ -226,6 +227,7 @@ def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place
         f"image twinstack-{INSTANCE}/used:latest",
     )
     assert sorted(tag for one in client.images.list() for tag in one.tags) == [
-        "theirs:1", "theirs:2",
-    ]  # fmt: skip
+        "theirs:1",
+        "theirs:2",
+    ]
     assert said[-1] == "engine: left running: it still holds image theirs:1, image theirs:2"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.built import software
-from tests.sandbox import Sandbox, sandbox
+from tests.support.built import software
+from tests.support.sandbox import Sandbox, sandbox
 
 __all__ = ["software"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bpf import ALLOW, ENOSYS, EPERM, filter_of
-from tests.e2e import browser as b
-from tests.sandbox import HOST_ADDRESS, Sandbox, snapshot
-from twinstack.namespaces import seccomp
+from tests.support import browser as b
+from tests.support.bpf import ALLOW, ENOSYS, EPERM, filter_of
+from tests.support.sandbox import HOST_ADDRESS, Sandbox, snapshot
+from twinstack.confinement import seccomp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
 
@@ -57,8 +57,12 @@ def test_every_container_is_healthy(both: Sandbox) -> None:
 
 def test_both_worlds_answer_side_by_side(both: Sandbox) -> None:
     found = doors(both)
-    urls = ["http://10.0.0.10", "http://localhost:8080", f"http://localhost:{found['api-gateway']}",
-            f"http://localhost:{found['nginx-lb']}"]  # fmt: skip
+    urls = [
+        "http://10.0.0.10",
+        "http://localhost:8080",
+        f"http://localhost:{found['api-gateway']}",
+        f"http://localhost:{found['nginx-lb']}",
+    ]
     for url in urls:
         assert len(json.loads(both.fetch(f"{url}/api/products"))["products"]) >= 20
     assert both.invoke("net.status", check=False).returncode == 0
@@ -130,11 +134,14 @@ def test_no_call_is_open_in_a_namespace_that_is_closed_in_a_container(both: Sand
     ours = filter_of(both.status()["redis-cache"]["pid"])
     assert ours.code == bytes.fromhex(seccomp.compiled().program)
     resolve = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name
-    arguments = {resolve(name.encode()): several for name, several in (
-        ("clone", [0x003D0F00, *(0x11 | 1 << bit for bit in range(8, 32))]),
-        ("socket", range(64)),
-        ("personality", [0, 8, 0x20000, 0x20008, 0x400000, 0xFFFFFFFF]),
-    )}  # fmt: skip
+    arguments = {
+        resolve(name.encode()): several
+        for name, several in (
+            ("clone", [0x003D0F00, *(0x11 | 1 << bit for bit in range(8, 32))]),
+            ("socket", range(64)),
+            ("personality", [0, 8, 0x20000, 0x20008, 0x400000, 0xFFFFFFFF]),
+        )
+    }
     weaker: set[int] = set()
     stricter: set[int] = set()
     for number in range(512):
@@ -146,16 +153,36 @@ def test_no_call_is_open_in_a_namespace_that_is_closed_in_a_container(both: Sand
                 (weaker if mine == ALLOW else stricter).add(number)
     assert weaker == set()
     # Tracing, io_uring, AF_VSOCK; and what engines after 20.10 let through.
-    known = ("ptrace", "process_vm_readv", "process_vm_writev", "io_uring_setup", "io_uring_enter",
-             "io_uring_register", "socket", "name_to_handle_at", "pkey_alloc", "pkey_free",
-             "pkey_mprotect")  # fmt: skip
+    known = (
+        "ptrace",
+        "process_vm_readv",
+        "process_vm_writev",
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "socket",
+        "name_to_handle_at",
+        "pkey_alloc",
+        "pkey_free",
+        "pkey_mprotect",
+    )
     assert stricter <= {resolve(name.encode()) for name in known} | set(seccomp.NEWER)
     assert resolve(b"ptrace") in stricter
 
 
 def test_the_benchmark_compares_them_and_keeps_its_result(both: Sandbox) -> None:
-    told = both.invoke("bench", "--requests", "100", "--concurrency", "10", "--rounds", "6",
-                       "--seed", "1", "--json")  # fmt: skip
+    told = both.invoke(
+        "bench",
+        "--requests",
+        "100",
+        "--concurrency",
+        "10",
+        "--rounds",
+        "6",
+        "--seed",
+        "1",
+        "--json",
+    )
     page = told.stderr.strip().splitlines()[-1].removeprefix("kept as ")
     both.run("rm", page, page.removesuffix(".md") + ".json")
     document = json.loads(told.stdout)

@@ -18,19 +18,30 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import Sandbox, eventually
+from tests.support.sandbox import Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
 
 #: Calls that the kernel would let any user make, or would refuse for another reason than EPERM.
 #: Arguments that nothing can come of. PTRACE_TRACEME, KEYCTL_GET_KEYRING_ID, CLONE_NEWUSER.
 CALLS: dict[str, tuple[int, ...]] = {
-    "unshare": (0x10000000,), "ptrace": (0, 0, 0, 0), "keyctl": (0, -3, 1),
-    "add_key": (0, 0, 0, 0, -3), "io_uring_setup": (1, 0), "userfaultfd": (1,),
-    "perf_event_open": (0, 0, -1, -1, 0), "setns": (-1, 0), "process_vm_readv": (0, 0, 0, 0, 0, 0),
-    "name_to_handle_at": (-1, 0, 0, 0, 0), "bpf": (0, 0, 0), "mount": (0, 0, 0, 0, 0),
-    "clone3": (0, 0), "open_tree": (-1, 0, 0), "fsopen": (0, 0), "kcmp": (0, 0, 99, 0, 0),
-}  # fmt: skip
+    "unshare": (0x10000000,),
+    "ptrace": (0, 0, 0, 0),
+    "keyctl": (0, -3, 1),
+    "add_key": (0, 0, 0, 0, -3),
+    "io_uring_setup": (1, 0),
+    "userfaultfd": (1,),
+    "perf_event_open": (0, 0, -1, -1, 0),
+    "setns": (-1, 0),
+    "process_vm_readv": (0, 0, 0, 0, 0, 0),
+    "name_to_handle_at": (-1, 0, 0, 0, 0),
+    "bpf": (0, 0, 0),
+    "mount": (0, 0, 0, 0, 0),
+    "clone3": (0, 0),
+    "open_tree": (-1, 0, 0),
+    "fsopen": (0, 0),
+    "kcmp": (0, 0, 99, 0, 0),
+}
 #: Refused to an unprivileged user in any case.
 BY_CAPABILITY = {"bpf", "mount", "perf_event_open", "fsopen", "open_tree"}
 
@@ -56,8 +67,9 @@ print "done\n";
 def calls() -> str:
     library = ctypes.CDLL("libseccomp.so.2")
     numbers = {name: library.seccomp_syscall_resolve_name(name.encode()) for name in CALLS}
-    return " ".join(":".join(map(str, (name, numbers[name], *words)))
-                    for name, words in CALLS.items())  # fmt: skip
+    return " ".join(
+        ":".join(map(str, (name, numbers[name], *words))) for name, words in CALLS.items()
+    )
 
 
 def ask(host: Sandbox, calls: str, *, filtered: bool) -> dict[str, dict[str, str]]:
@@ -115,17 +127,20 @@ def confinement(host: Sandbox) -> tuple[int, dict[str, Any]]:
 
 
 def members(host: Sandbox, replica: str) -> set[int]:
-    (file,) = Path("/sys/fs/cgroup").glob(f"*/twinstack/{host.instance}/{replica}/cgroup.procs") \
-        if not (v1 := Path(f"/sys/fs/cgroup/pids/twinstack/{host.instance}/{replica}")).is_dir() \
-        else (v1 / "cgroup.procs",)  # fmt: skip
+    (file,) = (
+        Path("/sys/fs/cgroup").glob(f"*/twinstack/{host.instance}/{replica}/cgroup.procs")
+        if not (v1 := Path(f"/sys/fs/cgroup/pids/twinstack/{host.instance}/{replica}")).is_dir()
+        else (v1 / "cgroup.procs",)
+    )
     return {int(word) for word in file.read_text().split()}
 
 
 def test_every_process_and_worker_is_held_as_declared(flat: Sandbox) -> None:
     code, found = confinement(flat)
     assert (code, found["weaknesses"]) == (0, [])
-    seen = {one["name"]: {process["pid"] for process in one["processes"]}
-            for one in found["replicas"]}  # fmt: skip
+    seen = {
+        one["name"]: {process["pid"] for process in one["processes"]} for one in found["replicas"]
+    }
     assert len(seen) == 9
     for name in ("nginx-lb", "api-gateway", "order-service", "redis-cache"):  # of no passing ones
         assert seen[name] == members(flat, name)
@@ -156,8 +171,9 @@ def intruder(host: Sandbox, *words: str) -> Iterator[int]:
     ]
     script = 'for file in $1; do echo $$ > "$file"; done; shift; exec "$@"'
     inside = ("ip", "netns", "exec", "redis-cache", *words)
-    process = host.start("sh", "-c", script, "sh", " ".join(files), *inside,
-                         stdout=subprocess.DEVNULL)  # fmt: skip
+    process = host.start(
+        "sh", "-c", script, "sh", " ".join(files), *inside, stdout=subprocess.DEVNULL
+    )
     try:
         yield process.pid
     finally:
@@ -170,8 +186,15 @@ def test_a_process_that_is_not_confined_is_named_with_all_that_it_lacks(flat: Sa
         code, found = confinement(flat)
     assert code == 1
     mine = {one["what"] for one in found["weaknesses"] if one["pid"] == pid}
-    assert {"user", "group", "capabilities", "no_new_privs", "seccomp", "root file system",
-            "writable mounts"} <= mine  # fmt: skip
+    assert {
+        "user",
+        "group",
+        "capabilities",
+        "no_new_privs",
+        "seccomp",
+        "root file system",
+        "writable mounts",
+    } <= mine
     assert {one["pid"] for one in found["weaknesses"]} == {pid}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e import browser as b
-from tests.sandbox import Sandbox, eventually
+from tests.support import browser as b
+from tests.support.sandbox import Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -107,14 +107,24 @@ def test_the_keyboard_reaches_everything_in_order(address: str, chromium: Browse
         order = []
         for _ in range(10):
             look.page.keyboard.press("Tab")
-            order.append(look.page.evaluate(
-                "(document.activeElement.getAttribute('href')"
-                " || document.activeElement.getAttribute('aria-labelledby'))"
-            ))  # fmt: skip
+            order.append(
+                look.page.evaluate(
+                    "(document.activeElement.getAttribute('href')"
+                    " || document.activeElement.getAttribute('aria-labelledby'))"
+                )
+            )
         assert order == [
-            "#main", "#net", "#docker", "#happened", "#benchmark", "net-services",
-            "net-balance", "net-registry", "happened-title", "benchmark-title",
-        ]  # fmt: skip
+            "#main",
+            "#net",
+            "#docker",
+            "#happened",
+            "#benchmark",
+            "net-services",
+            "net-balance",
+            "net-registry",
+            "happened-title",
+            "benchmark-title",
+        ]
         look.page.keyboard.press("Home")
         look.page.reload()
         look.page.keyboard.press("Tab")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, Sandbox, eventually
+from tests.support.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -45,21 +45,26 @@ def test_links_are_the_bridge_and_both_ends_of_every_pair(flat: Sandbox) -> None
         told = json.loads(flat.run(sys.executable, "-c", LINKS).stdout)
     finally:
         flat.run("ip", "link", "delete", "ve-stranger")
-    kinds = {kind: [one for one in told if one["kind"] == kind]
-             for kind in ("bridge", "host end", "inside")}  # fmt: skip
+    kinds = {
+        kind: [one for one in told if one["kind"] == kind]
+        for kind in ("bridge", "host end", "inside")
+    }
     assert sum(map(len, kinds.values())) == len(told)
     assert kinds["bridge"] == [
         {"name": "br-app", "kind": "bridge", "namespace": "", "segment": "app", "replica": ""}
     ]
     assert {one["segment"] for one in told} == {"app"}
-    outer = {one["ifname"] for one in json.loads(flat.run("ip", "-j", "link", "show", "master",
-                                                        "br-app").stdout)}  # fmt: skip
+    outer = {
+        one["ifname"]
+        for one in json.loads(flat.run("ip", "-j", "link", "show", "master", "br-app").stdout)
+    }
     assert {one["name"] for one in kinds["host end"]} == outer
     assert {one["replica"] for one in kinds["host end"]} == SEED | OTHERS
     for inner, end in zip(kinds["inside"], kinds["host end"], strict=True):
         assert inner["replica"] == end["replica"]
-        seen = flat.run("nsenter", f"--net={inner['namespace']}", "cat", "/dev/null",
-                        "/proc/net/dev").stdout  # fmt: skip
+        seen = flat.run(
+            "nsenter", f"--net={inner['namespace']}", "cat", "/dev/null", "/proc/net/dev"
+        ).stdout
         assert f"{inner['name']}:" in seen
 
 
@@ -69,9 +74,13 @@ def test_health_answers_by_the_load_balancer(flat: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     "where",
-    ["http://10.0.0.10", "http://localhost:8080", "http://127.0.0.1:8080",
-     f"http://{HOST_ADDRESS}:8080"],
-)  # fmt: skip
+    [
+        "http://10.0.0.10",
+        "http://localhost:8080",
+        "http://127.0.0.1:8080",
+        f"http://{HOST_ADDRESS}:8080",
+    ],
+)
 def test_products_are_reached_from_the_host(flat: Sandbox, where: str) -> None:
     assert len(json.loads(flat.fetch(f"{where}/api/products"))["products"]) >= 20
 
@@ -103,8 +112,14 @@ def test_a_namespace_reaches_the_internet_as_the_host(flat: Sandbox) -> None:
             lambda: "LISTEN" in flat.run("ss", "-Hltn", "sport = :80", where="internet").stdout,
             within_s=5,
         )
-        seen = flat.invoke("net.exec", "product-service", "--", "bash", "-c",
-                           f"cat < /dev/tcp/{INTERNET_ADDRESS}/80").stdout  # fmt: skip
+        seen = flat.invoke(
+            "net.exec",
+            "product-service",
+            "--",
+            "bash",
+            "-c",
+            f"cat < /dev/tcp/{INTERNET_ADDRESS}/80",
+        ).stdout
     finally:
         listener.kill()
         listener.wait()
@@ -126,17 +141,19 @@ def test_everything_holds_where_docker_set_forward_to_drop(flat: Sandbox) -> Non
 def _loopback_datagram_arrives(host: Sandbox) -> bool:
     """Send the host's 127.0.0.1 a datagram from within a namespace, past its routing."""
     listener = host.start(
-        "/usr/bin/python3", "-c",
+        "/usr/bin/python3",
+        "-c",
         "import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);"
         "s.bind(('127.0.0.1',9999));s.settimeout(60);print('ready',flush=True);"
         "print(s.recv(9),flush=True)",
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     assert listener.stdout is not None
     assert listener.stdout.readline() == "ready\n"
     # Not from /sys: it shows the network namespace that it was mounted in.
     mac = host.run("ip", "-o", "link", "show", "br-app").stdout.split("link/ether ")[1][:17]
-    script = Path(__file__).with_name("send_to_loopback.py")
+    script = Path(__file__).parents[1] / "support" / "send_to_loopback.py"
     host.invoke("net.exec", "product-service", "--", "/usr/bin/python3", str(script), mac)
     # It is there at once, or never: the listener is not to give up while the sender starts.
     with suppress(subprocess.TimeoutExpired):
@@ -184,8 +201,15 @@ def test_processes_are_unprivileged_and_limited(flat: Sandbox) -> None:
 def test_requests_are_balanced_and_carry_one_id_through_every_log(flat: Sandbox) -> None:
     served: dict[str, int] = {}
     for number in range(30):
-        header = flat.fetch("http://10.0.0.10/api/products/1", "-o", "/dev/null", "-D", "-",
-                            "-H", f"X-Request-ID: e2e-balance-{number:04}")  # fmt: skip
+        header = flat.fetch(
+            "http://10.0.0.10/api/products/1",
+            "-o",
+            "/dev/null",
+            "-D",
+            "-",
+            "-H",
+            f"X-Request-ID: e2e-balance-{number:04}",
+        )
         lines = dict(line.split(": ", 1) for line in header.splitlines() if ": " in line)
         found = {key.lower(): value for key, value in lines.items()}
         assert found["x-request-id"] == f"e2e-balance-{number:04}"
@@ -204,8 +228,16 @@ def test_requests_are_balanced_and_carry_one_id_through_every_log(flat: Sandbox)
 
 def test_an_order_is_made_once_for_one_key(flat: Sandbox) -> None:
     body = json.dumps({"items": [{"product_id": 3, "quantity": 2}]})
-    words = ("-X", "POST", "-H", "Content-Type: application/json", "-H",
-             "Idempotency-Key: e2e-key-1", "-d", body)  # fmt: skip
+    words = (
+        "-X",
+        "POST",
+        "-H",
+        "Content-Type: application/json",
+        "-H",
+        "Idempotency-Key: e2e-key-1",
+        "-d",
+        body,
+    )
     first = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
     second = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
     assert first["id"] == second["id"]

@@ -12,19 +12,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, snapshot
+from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, snapshot
 
 pytestmark = pytest.mark.e2e
 
 REPLICAS = (
-    "nginx-lb", "api-gateway", "product-service", "product-service-2", "product-service-3",
-    "order-service", "service-registry", "redis-cache", "postgres-db",
-)  # fmt: skip
+    "nginx-lb",
+    "api-gateway",
+    "product-service",
+    "product-service-2",
+    "product-service-3",
+    "order-service",
+    "service-registry",
+    "redis-cache",
+    "postgres-db",
+)
 
 
 @pytest.mark.parametrize("name", REPLICAS)
 def test_a_killed_process_is_back_and_healthy_within_five_seconds(flat: Sandbox, name: str) -> None:
-    script = str(Path(__file__).with_name("kill_and_await.py"))
+    script = str(Path(__file__).parents[1] / "support" / "kill_and_await.py")
     took_s = json.loads(
         flat.run("env", f"PYTHONPATH={REPOSITORY}", sys.executable, script, name).stdout
     )
@@ -53,9 +60,16 @@ def test_a_killed_master_leaves_no_worker_that_holds_its_port(flat: Sandbox) -> 
 def test_data_survives_down_and_up(flat: Sandbox) -> None:
     body = json.dumps({"items": [{"product_id": 5, "quantity": 1}]})
     made = json.loads(
-        flat.fetch("http://10.0.0.10/api/orders", "-X", "POST", "-H",
-                   "Content-Type: application/json", "-d", body)
-    )  # fmt: skip
+        flat.fetch(
+            "http://10.0.0.10/api/orders",
+            "-X",
+            "POST",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            body,
+        )
+    )
     flat.invoke("net.down")
     assert flat.run("ip", "netns", "list").stdout == ""
     flat.invoke("net.up")
@@ -78,9 +92,10 @@ def test_services_answer_without_redis_and_say_so_without_postgresql(flat: Sandb
 
     body = json.dumps({"items": [{"product_id": 6, "quantity": 1}]})
     order = json.loads(
-        flat.fetch("http://10.0.0.10/api/orders", "-H", "Content-Type: application/json",
-                   "-d", body)
-    )["id"]  # fmt: skip
+        flat.fetch(
+            "http://10.0.0.10/api/orders", "-H", "Content-Type: application/json", "-d", body
+        )
+    )["id"]
     assert code(f"/api/orders/{order}") == "200"
     control("stop", "redis-cache")
     try:
@@ -191,10 +206,13 @@ def test_ctrl_c_undoes_what_was_half_done(host: Sandbox) -> None:
     [
         ("ip link add br-app type bridge", "ip link delete br-app", "bridge br-app: is not ours"),
         ("ip netns add nginx-lb", "ip netns delete nginx-lb", "namespace nginx-lb: is not ours"),
-        ("ip route add 10.0.0.0/24 dev uplink", "ip route delete 10.0.0.0/24 dev uplink",
-         "subnet 10.0.0.0/24: is taken"),
+        (
+            "ip route add 10.0.0.0/24 dev uplink",
+            "ip route delete 10.0.0.0/24 dev uplink",
+            "subnet 10.0.0.0/24: is taken",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_strangers_object_is_one_clear_error_before_any_change(
     host: Sandbox, make: str, unmake: str, says: str
 ) -> None:
@@ -229,9 +247,14 @@ def test_a_busy_port_is_one_clear_error(host: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("net.up", "--shape", "round"), ("net.logs", "nobody"), ("net.exec", "nginx-lb"),
-     ("bench", "--rounds", "0"), ("bench", "--aa", "moon")],
-)  # fmt: skip
+    [
+        ("net.up", "--shape", "round"),
+        ("net.logs", "nobody"),
+        ("net.exec", "nginx-lb"),
+        ("bench", "--rounds", "0"),
+        ("bench", "--aa", "moon"),
+    ],
+)
 def test_a_wrong_word_is_one_clear_line(host: Sandbox, words: tuple[str, ...]) -> None:
     told = host.invoke(*words, check=False)
     assert told.returncode == 1

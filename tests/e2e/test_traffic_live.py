@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.pure.observe import craft
-from tests.sandbox import INVOKE, Sandbox
-from twinstack.observe.captures import open_capture
+from tests.support import craft
+from tests.support.sandbox import INVOKE, Sandbox
+from twinstack.observe.traffic.reader import open_capture
 
 pytestmark = pytest.mark.e2e
 
@@ -25,15 +25,28 @@ ASKED = 12
 
 
 def captured(
-    flat: Sandbox, out: Path, *words: str, ask: int = ASKED,
+    flat: Sandbox,
+    out: Path,
+    *words: str,
+    ask: int = ASKED,
     first: Callable[[str], None] = lambda _command: None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Capture until told to stop, while the edge is asked so often; give what was told.
 
     `first` is done before, with the last command that the capture said it equals.
     """
-    process = flat.start(INVOKE, "traffic.capture", "--seconds", "0", "--json", "--out", str(out),
-                         *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = flat.start(
+        INVOKE,
+        "traffic.capture",
+        "--seconds",
+        "0",
+        "--json",
+        "--out",
+        str(out),
+        *words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         assert process.stderr is not None
         told = [process.stderr.readline()]
@@ -67,8 +80,9 @@ def test_counts_on_every_link_equal_tsharks_and_the_kernels(flat: Sandbox, tmp_p
     for one in (*busy[:3], *busy[-3:]):
         counted = craft.tshark_counts(Path(one["files"][0]))
         assert counted == (one["packets"], one["bytes"]), one["link"]
-    assert wiresharks(found) == {one["link"]: (one["packets"], one["bytes"])
-                                 for one in found["links"]}  # fmt: skip
+    assert wiresharks(found) == {
+        one["link"]: (one["packets"], one["bytes"]) for one in found["links"]
+    }
     report = craft.report(*(Path(name) for one in found["links"] for name in one["files"]))
     assert {place.name: (place.packets, place.bytes) for place in report.places} == {
         one["link"]: (one["packets"], one["bytes"]) for one in found["links"]
@@ -84,8 +98,9 @@ def test_counts_on_every_link_equal_tsharks_and_the_kernels(flat: Sandbox, tmp_p
 def wiresharks(found: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """Ask capinfos for packets and bytes of every file, in one go."""
     files = {one["files"][0]: one["link"] for one in found["links"]}
-    told = subprocess.run(["capinfos", "-TrMcd", *files], capture_output=True, text=True,
-                          check=True).stdout  # fmt: skip
+    told = subprocess.run(
+        ["capinfos", "-TrMcd", *files], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split("\t") for line in told.splitlines()]
     return {files[row[0]]: (int(row[1]), int(row[2])) for row in rows}
 
@@ -125,8 +140,9 @@ def test_the_command_that_it_equals_captures_the_same(flat: Sandbox, tmp_path: P
 
 def test_files_are_private_bounded_and_the_newest(flat: Sandbox, tmp_path: Path) -> None:
     out = tmp_path / "turned"
-    found = captured(flat, out, "--link", "nginx-lb", "--snap", "0", "--size", "1",
-                     "--rotate", "2", ask=1)  # fmt: skip
+    found = captured(
+        flat, out, "--link", "nginx-lb", "--snap", "0", "--size", "1", "--rotate", "2", ask=1
+    )
     (only,) = found["links"][0]["files"]
     assert Path(only).name.startswith("nginx-lb.ve-nginx-lb.")
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
@@ -137,8 +153,15 @@ def test_files_are_private_bounded_and_the_newest(flat: Sandbox, tmp_path: Path)
 
 
 def test_a_live_report_names_who_asked_whom(flat: Sandbox) -> None:
-    process = flat.start(INVOKE, "traffic.report", "--seconds", "4", "--json",
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = flat.start(
+        INVOKE,
+        "traffic.report",
+        "--seconds",
+        "4",
+        "--json",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr is not None
     assert process.stderr.readline() == "capturing 9 links for 4 s\n"
     for _ in range(3):
@@ -167,19 +190,30 @@ def test_a_journey_adds_up_and_tells_nat_and_the_rules_that_counted(
         at += step["took_us"]
     assert at == pytest.approx(found["total_us"], abs=0.01)
     assert list(dict.fromkeys(one["stage"] for one in found["steps"])) == [
-        "client → nginx-lb: connect", "client", "client → nginx-lb: request", "nginx-lb",
-        "nginx-lb → api-gateway: request", "api-gateway",
-        "api-gateway → product-service: request", "product-service",
-        "product-service → redis-cache: request", "redis-cache",
-        "product-service → redis-cache: answer", "api-gateway → product-service: answer",
-        "nginx-lb → api-gateway: answer", "client → nginx-lb: answer",
-    ]  # fmt: skip
+        "client → nginx-lb: connect",
+        "client",
+        "client → nginx-lb: request",
+        "nginx-lb",
+        "nginx-lb → api-gateway: request",
+        "api-gateway",
+        "api-gateway → product-service: request",
+        "product-service",
+        "product-service → redis-cache: request",
+        "redis-cache",
+        "product-service → redis-cache: answer",
+        "api-gateway → product-service: answer",
+        "nginx-lb → api-gateway: answer",
+        "client → nginx-lb: answer",
+    ]
     (rewrite,) = found["rewrites"]
     assert rewrite["before_ends"].endswith("→ 127.0.0.1:8080")
     assert rewrite["after_ends"].startswith("10.0.0.1:")
     assert rewrite["after_ends"].endswith("→ 10.0.0.10:80")
-    counted = {one["rule"].rpartition(" -j ")[2].split()[0]: one["packets"]
-               for one in found["rules"] if one["table"] == "nat"}  # fmt: skip
+    counted = {
+        one["rule"].rpartition(" -j ")[2].split()[0]: one["packets"]
+        for one in found["rules"]
+        if one["table"] == "nat"
+    }
     assert counted["DNAT"] == counted["MASQUERADE"] == 1
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 

@@ -50,8 +50,11 @@ def unknown_tasks(text: str) -> list[str]:
     known = {name for one in tasks.namespace.task_names.items() for name in (one[0], *one[1])}
     groups = set(tasks.namespace.collections)
     said = set(re.findall(r"\binvoke ([a-z]+(?:\.[a-z]+)?)\b", text))
-    said |= {word for word in re.findall(r"`([a-z]+\.[a-z]+)\b(?![.-])", text)
-             if word.partition(".")[0] in groups}  # fmt: skip
+    said |= {
+        word
+        for word in re.findall(r"`([a-z]+\.[a-z]+)\b(?![.-])", text)
+        if word.partition(".")[0] in groups
+    }
     return sorted(said - known - groups - NO_TASKS)
 
 
@@ -89,11 +92,20 @@ def test_lines_are_short(page: Path):
 def test_the_readme_names_every_task_of_the_seed_and_its_checks():
     readme = (ROOT / "README.md").read_text()
     for words in (
-        "make bench", "make test", "invoke net.up", "invoke docker.up", "invoke bench",
-        "invoke clean", "ip netns list", "ip addr show br-app", "curl http://10.0.0.10/health",
-        "curl http://10.0.0.10/api/products", "docker ps", "docker-compose up -d",
+        "make bench",
+        "make test",
+        "invoke net.up",
+        "invoke docker.up",
+        "invoke bench",
+        "invoke clean",
+        "ip netns list",
+        "ip addr show br-app",
+        "curl http://10.0.0.10/health",
+        "curl http://10.0.0.10/api/products",
+        "docker ps",
+        "docker-compose up -d",
         "curl http://localhost:3000/api/products",
-    ):  # fmt: skip
+    ):
         assert words in readme, words
 
 
@@ -124,9 +136,13 @@ def test_a_picture_is_the_plans_and_well_formed(name: str):
 def test_what_is_wrong_is_noticed():
     page = ROOT / "README.md"
     assert dead_links(page, "[a](docs/none.md) [b](Makefile#none) [c](#none)") == [
-        "docs/none.md", "Makefile#none", "#none",
-    ]  # fmt: skip
+        "docs/none.md",
+        "Makefile#none",
+        "#none",
+    ]
     assert unknown_tasks("run `invoke net.upp`, `docker.fly` or invoke cleen") == [
-        "cleen", "docker.fly", "net.upp",
-    ]  # fmt: skip
-    assert missing_paths("`twinstack/plan.py` `twinstack/none.py`") == ["twinstack/none.py"]
+        "cleen",
+        "docker.fly",
+        "net.upp",
+    ]
+    assert missing_paths("`twinstack/model/plan.py` `twinstack/none.py`") == ["twinstack/none.py"]

@@ -24,14 +24,18 @@ from twinstack.errors import (
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (TwinstackError("veth a", "cannot be made", "busy", "remove it"),
-         "veth a: cannot be made: busy; remove it"),
+        (
+            TwinstackError("veth a", "cannot be made", "busy", "remove it"),
+            "veth a: cannot be made: busy; remove it",
+        ),
         (TwinstackError("veth a", "cannot be made", "busy"), "veth a: cannot be made: busy"),
-        (TwinstackError("veth a", "cannot be made", "", "remove it"),
-         "veth a: cannot be made; remove it"),
+        (
+            TwinstackError("veth a", "cannot be made", "", "remove it"),
+            "veth a: cannot be made; remove it",
+        ),
         (TwinstackError("veth a", "cannot be made"), "veth a: cannot be made"),
     ],
-)  # fmt: skip
+)
 def test_an_error_reads_object_failure_cause_remedy(error: TwinstackError, text: str):
     assert text == str(error)
 
@@ -62,6 +66,14 @@ def test_an_error_survives_the_way_out_of_a_child(kind: type[TwinstackError]):
 
 
 def test_every_error_of_ours_is_caught_as_one():
-    kinds = (NotOurs, Missing, Locked, StepFailed, NotHealthy, CannotTell, TopologyError,
-             SeveralFailed)  # fmt: skip
+    kinds = (
+        NotOurs,
+        Missing,
+        Locked,
+        StepFailed,
+        NotHealthy,
+        CannotTell,
+        TopologyError,
+        SeveralFailed,
+    )
     assert all(issubclass(kind, TwinstackError) for kind in kinds)

@@ -12,9 +12,15 @@ from docs import figures
 from tests.pure.test_project import ROOT
 
 ENVIRONMENT: dict[str, object] = {
-    "kernel": "6.1", "os": "Debian", "cpu": "A CPU", "cores": 2, "docker": "20.10",
-    "shape": "flat", "revision": "0123456789ab", "limits": {"nginx-lb": "1 cores"},
-}  # fmt: skip
+    "kernel": "6.1",
+    "os": "Debian",
+    "cpu": "A CPU",
+    "cores": 2,
+    "docker": "20.10",
+    "shape": "flat",
+    "revision": "0123456789ab",
+    "limits": {"nginx-lb": "1 cores"},
+}
 ROWS = [
     {"name": name, "rate": {"median": rate}, "cpu_us_per_request": us}
     for name, rate, us in (("namespaces", 3000.4, 444.0), ("docker", 2900.0, 470.0))
@@ -30,11 +36,18 @@ def keep(folder: Path, name: str, day: int, **changes: object) -> None:
     }
     if name == "compare":
         document |= {
-            "load": {"path": "/api/products", "keepalive": False, "requests": 1000,
-                     "concurrency": 50},
-            "rounds": 10, "rows": ROWS, "not_alike": [], "succeeded": True,
+            "load": {
+                "path": "/api/products",
+                "keepalive": False,
+                "requests": 1000,
+                "concurrency": 50,
+            },
+            "rounds": 10,
+            "rows": ROWS,
+            "not_alike": [],
+            "succeeded": True,
             "contrasts": [{"sentence": "No measurable difference."}],
-        }  # fmt: skip
+        }
     stem = folder / f"202611{day:02}T100000Z-{name}"
     stem.with_suffix(".json").write_text(json.dumps(document | changes))
     stem.with_suffix(".md").write_text(f"# {name}\n\n```\nthe table of day {day}\n```\n")
@@ -104,9 +117,10 @@ def test_filling_twice_is_filling_once():
 
 def test_the_pages_have_their_places_and_these_are_filled():
     for page, place in (
-        (ROOT / "README.md", "TURNS"), (ROOT / "README.md", "RESULT"),
+        (ROOT / "README.md", "TURNS"),
+        (ROOT / "README.md", "RESULT"),
         (ROOT / "docs/benchmark.md", "FIGURES"),
-    ):  # fmt: skip
+    ):
         text = page.read_text()
         assert figures.filled(text, place, "") != text
         held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]

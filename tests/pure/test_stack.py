@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from twinstack import stack, state
+from twinstack import stack
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
 from twinstack.software import clean as software
 from twinstack.stack import REPOSITORY, Stack, from_environment
-from twinstack.state import Journal, Places, write_journal
+from twinstack.state import instance as state
+from twinstack.state.instance import InstancePaths, Journal, write_journal
 
 
 @pytest.fixture(name="own")
@@ -92,7 +93,7 @@ def test_a_plan_is_flat_and_limited_unless_said_otherwise(own: Stack):
 
 def test_the_namespace_world_is_as_it_runs_unless_said_otherwise(own: Stack):
     assert (own.net().plan.shape, own.net().plan.limited) == ("flat", True)
-    write_journal(Places("t"), Journal(shape="tiered", limited=False))
+    write_journal(InstancePaths("t"), Journal(shape="tiered", limited=False))
     assert (own.net().plan.shape, own.net().plan.limited) == ("tiered", False)
     assert (own.net("flat", limited=True).plan.shape) == "flat"
     assert own.net("flat", limited=True).plan.limited
@@ -168,8 +169,11 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
 
     tiered = tuple(one.docker_network for one in own.plan("tiered").segments)
     for names, shape in (
-        (tiered, "tiered"), (("twinstack-t_app",), "flat"), (tiered[:2], None), ((), None)
-    ):  # fmt: skip
+        (tiered, "tiered"),
+        (("twinstack-t_app",), "flat"),
+        (tiered[:2], None),
+        ((), None),
+    ):
         monkeypatch.setattr(stack, "connect", lambda names=names: Client(names))
         assert own.docker_shape() == shape
     monkeypatch.setattr(stack, "connect", lambda: None)

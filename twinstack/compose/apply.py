@@ -17,13 +17,12 @@ import docker
 from docker.errors import NotFound
 from python_on_whales.exceptions import DockerException as ComposeFailed
 
-from twinstack.compose import enforcing, images
+from twinstack.compose import apply_policy, images
 from twinstack.compose.bring_up import bring_up, compose_failed
 from twinstack.compose.client import compose_client
 from twinstack.compose.engine import connect, ensure_engine
-from twinstack.compose.gate import gate
-from twinstack.compose.observing import compose_file, gate_socket, observe_facts
-from twinstack.compose.place import EnginePlace
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.compose.observe import compose_file, gate_socket, observe_facts
 from twinstack.compose.preflight import check_host
 from twinstack.compose.render import (
     INSTANCE_LABEL,
@@ -33,15 +32,16 @@ from twinstack.compose.render import (
     secrets_directory,
     state_directory,
 )
+from twinstack.compose.step_proxy import gate
 from twinstack.compose.steps import PREPARING, Step, building, up_steps
 from twinstack.compose.taking import taking
 from twinstack.errors import Missing
-from twinstack.plan import Plan
-from twinstack.runtimes import Role
+from twinstack.model.plan import Plan
+from twinstack.model.runtimes import Role
+from twinstack.reconcile import Progress, Watch
 from twinstack.software.roots import Recipe, Roots, ensure_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
 from twinstack.software.wheels import ensure_wheelhouse
-from twinstack.world import Progress, Watch
 
 #: More than the grace that the compose file gives (stop_grace_period).
 STOP_TIMEOUT_S = 10
@@ -52,7 +52,7 @@ class Applying:
     """One `up` of a plan, under its lock."""
 
     plan: Plan
-    place: EnginePlace
+    place: EnginePaths
     repository: Path
     progress: Progress
     watch: Watch
@@ -149,11 +149,11 @@ class Applying:
     def _police(self, step: Step) -> None:
         plan, prefix = self.plan, self.place.prefix
         # Once more with the bridges: DOCKER-USER may be there only since the networks are.
-        enforcing.enforce(plan, prefix)
+        apply_policy.enforce(plan, prefix)
         if step.name == "bridges":
             bridges = [segment.docker_bridge for segment in plan.segments]
-            enforcing.filter_bridges(bridges, prefix, on=plan.policy)
-            enforcing.forget(plan, prefix)
+            apply_policy.filter_bridges(bridges, prefix, on=plan.policy)
+            apply_policy.forget(plan, prefix)
 
     def _bring_up(
         self,
@@ -170,8 +170,10 @@ class Applying:
             return
         instance, file = self.plan.instance, compose_file(self.plan.instance)
         state = state_directory(instance)
-        names = {str(one["Id"]): str(one["Names"][0]).removeprefix("/")
-                 for one in client.api.containers(all=True)}  # fmt: skip
+        names = {
+            str(one["Id"]): str(one["Names"][0]).removeprefix("/")
+            for one in client.api.containers(all=True)
+        }
         names |= {str(one["Id"]): str(one["Name"]) for one in client.api.networks()}
         state.mkdir(parents=True, exist_ok=True)
         with gate(self.place.url, self.watch, gate_socket(instance), names) as url:

@@ -18,11 +18,12 @@ import docker
 from docker.errors import DockerException
 from python_on_whales.exceptions import DockerException as ComposeFailed
 
-from twinstack.compose.observing import project_containers
+from twinstack.compose.observe import project_containers
 from twinstack.compose.render import container_name
 from twinstack.errors import NotHealthy, StepFailed
-from twinstack.plan import Plan, Replica
-from twinstack.world import Progress, ServiceState, State
+from twinstack.model.plan import Plan, Replica
+from twinstack.reconcile import Progress
+from twinstack.world import ServiceState, State
 
 POLL_S = 0.2
 _LOG_LINES = 12
@@ -146,9 +147,12 @@ def _failed(
     blamed = sorted(
         waiting,
         key=lambda one: (
-            one.state == "absent", one.name not in stores, rank.get(one.state, 3), -one.restarts,
+            one.state == "absent",
+            one.name not in stores,
+            rank.get(one.state, 3),
+            -one.restarts,
         ),
-    )  # fmt: skip
+    )
     if not blamed or blamed[0].state == "absent":
         return _step_failed("up", cause)
     first = blamed[0]

@@ -22,9 +22,13 @@ def cgroup_directory(pid: int, controller: str) -> Path:
     for _, names, path in entries:
         if controller in names.split(","):
             point = next(
-                (words[4] for words in mounts
-                 if words[-3] == "cgroup" and controller in words[-1].split(",")), None,
-            )  # fmt: skip
+                (
+                    words[4]
+                    for words in mounts
+                    if words[-3] == "cgroup" and controller in words[-1].split(",")
+                ),
+                None,
+            )
             if point:
                 return Path(point + path)
     for number, names, path in entries:

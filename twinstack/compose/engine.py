@@ -22,16 +22,16 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from twinstack import switches
-from twinstack.compose import holdings, leftovers
-from twinstack.compose.place import DEFAULT, EnginePlace
-from twinstack.compose.record import Record, read_record, start_ticks, write_record
+from twinstack.compose import engine_contents, engine_leftovers
+from twinstack.compose.engine_paths import DEFAULT, EnginePaths
+from twinstack.compose.engine_record import Record, read_record, start_ticks, write_record
 from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 from twinstack.software.building import locked, remove_tree
+from twinstack.state import host_sysctls
 
 __all__ = [
     "DEFAULT",
-    "EnginePlace",
+    "EnginePaths",
     "check_startable",
     "connect",
     "ensure_engine",
@@ -47,7 +47,7 @@ STOP_TIMEOUT_S = 60.0
 API_TIMEOUT_S = 120
 
 
-def connect(place: EnginePlace = DEFAULT) -> docker.DockerClient | None:
+def connect(place: EnginePaths = DEFAULT) -> docker.DockerClient | None:
     """Give a client of the engine that answers, or None when none does.
 
     Raises: Missing when one is there but may not be asked, or when the one that DOCKER_HOST
@@ -70,7 +70,7 @@ def connect(place: EnginePlace = DEFAULT) -> docker.DockerClient | None:
     return client
 
 
-def ensure_engine(place: EnginePlace, progress: Callable[[str], None]) -> docker.DockerClient:
+def ensure_engine(place: EnginePaths, progress: Callable[[str], None]) -> docker.DockerClient:
     """Give a client of the engine, starting one when none answers.
 
     Raises: Missing when none can be started here; StepFailed when it does not come up.
@@ -102,7 +102,7 @@ def require_root(what: str, why: str) -> None:
 
 
 def revive(
-    place: EnginePlace, progress: Callable[[str], None], *, unrecorded: bool = False
+    place: EnginePaths, progress: Callable[[str], None], *, unrecorded: bool = False
 ) -> None:
     """Start our engine again if it died: only it can take its bridges and rules away cleanly.
 
@@ -112,7 +112,7 @@ def revive(
     if record is None and not unrecorded:
         return
     alive = record is not None and record.alive
-    if _at_socket(place) or (holdings.is_bare(place.data_root) and not alive):
+    if _at_socket(place) or (engine_contents.is_bare(place.data_root) and not alive):
         return
     what = "ours died: starting it again" if record else f"{place.data_root} is in use: starting it"
     progress("engine: waiting for it" if alive else f"engine: {what}, to tidy up with it")
@@ -124,13 +124,13 @@ def revive(
         progress(str(error))
 
 
-def is_ours(place: EnginePlace) -> bool:
+def is_ours(place: EnginePaths) -> bool:
     """Say whether an engine that we started is running."""
     record = read_record(place)
     return record is not None and record.alive
 
 
-def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[str, ...]:
+def stop_engine(place: EnginePaths, progress: Callable[[str], None]) -> tuple[str, ...]:
     """Stop the engine that we started, if we did, and put back what it changed on the host.
 
     Works after a crash of the engine too. Gives what was removed; nothing when it is not ours,
@@ -157,10 +157,10 @@ def stop_engine(place: EnginePlace, progress: Callable[[str], None]) -> tuple[st
     return tuple(removed)
 
 
-def _without_record(place: EnginePlace) -> tuple[str, ...]:
+def _without_record(place: EnginePaths) -> tuple[str, ...]:
     """Never started, or before the host's last boot, and `revive` could not start it again."""
     client = _at_socket(place)
-    if not holdings.is_bare(place.data_root):
+    if not engine_contents.is_bare(place.data_root):
         if client:
             cause = f"another's engine answers at {place.url}, so none of ours can look into it"
             if _is_it(client, place):
@@ -171,23 +171,25 @@ def _without_record(place: EnginePlace) -> tuple[str, ...]:
             cause = "it holds an engine's data, and there is no dockerd here to look into them"
         raise _kept(place, cause)
     if not place.prefix:  # of a start that was cut short before anything was noted
-        switches.release(_HOLDER)
+        host_sysctls.release(_HOLDER)
     gone = client is None and remove_tree(place.data_root)
     return (f"engine: {place.data_root}",) if gone else ()
 
 
-def _stop_silent(place: EnginePlace, record: Record, progress: Callable[[str], None]) -> list[str]:
+def _stop_silent(place: EnginePaths, record: Record, progress: Callable[[str], None]) -> list[str]:
     """Tidy up after our engine when none answers at its socket."""
     if record.alive:
         raise CannotTell(
-            f"dockerd {record.pid}", "does not answer", f"it is ours, but not at {place.url}",
+            f"dockerd {record.pid}",
+            "does not answer",
+            f"it is ours, but not at {place.url}",
             f"read {place.log}; end it, then run: invoke clean",
-        )  # fmt: skip
-    bare = holdings.is_bare(place.data_root)
+        )
+    bare = engine_contents.is_bare(place.data_root)
     where = _places(place, record)
-    removed = leftovers.remove(record.before, where, data=bare)
+    removed = engine_leftovers.remove(record.before, where, data=bare)
     if not place.prefix:
-        removed += switches.release(_HOLDER)
+        removed += host_sysctls.release(_HOLDER)
     if not bare:
         for line in removed:
             progress(line)
@@ -196,7 +198,7 @@ def _stop_silent(place: EnginePlace, record: Record, progress: Callable[[str], N
 
 
 def _stop_answering(
-    place: EnginePlace,
+    place: EnginePaths,
     record: Record,
     client: docker.DockerClient,
     progress: Callable[[str], None],
@@ -204,7 +206,7 @@ def _stop_answering(
     """Stop our engine, or tidy up after it behind another's; None when it is left running."""
     if not _is_it(client, place):
         return _remove_behind(place, record, progress)
-    others = holdings.others(client)
+    others = engine_contents.others(client)
     if others:
         progress(f"engine: left running: it still holds {', '.join(others)}")
         return None
@@ -213,31 +215,31 @@ def _stop_answering(
     if record.alive:
         _terminate(record.pid, place)
         removed.append(f"engine: dockerd {record.pid} stopped")
-    removed += leftovers.remove(record.before, _places(place, record))
+    removed += engine_leftovers.remove(record.before, _places(place, record))
     if not place.prefix:
-        removed += switches.release(_HOLDER)
+        removed += host_sysctls.release(_HOLDER)
     return removed
 
 
 def _remove_behind(
-    place: EnginePlace, record: Record, progress: Callable[[str], None]
+    place: EnginePaths, record: Record, progress: Callable[[str], None]
 ) -> list[str]:
     """Remove what was our engine's alone, while another's answers at the socket."""
     progress(
         f"engine: another's answers at {place.url}: "
         "the socket, bridges, rules and sysctls are left as they are"
     )
-    others = holdings.others_at(place.data_root)
+    others = engine_contents.others_at(place.data_root)
     removed: list[str] = []
     if record.alive:
         # Asked to stop, it would unlink the socket that is another's by now.
         os.kill(record.pid, 9)
         _wait_for_end(record.pid, place)
         removed.append(f"engine: dockerd {record.pid} ended")
-    removed += leftovers.remove_own(_places(place, record), data=not others)
+    removed += engine_leftovers.remove_own(_places(place, record), data=not others)
     if not place.prefix:  # let go of it, but what the other engine needs stays as it is
         forwarding = _FORWARDING.read_text()
-        switches.release(_HOLDER)
+        host_sysctls.release(_HOLDER)
         _FORWARDING.write_text(forwarding)
     if others:
         for line in removed:
@@ -246,39 +248,44 @@ def _remove_behind(
     return removed
 
 
-def _kept(place: EnginePlace, cause: str) -> TwinstackError:
+def _kept(place: EnginePaths, cause: str) -> TwinstackError:
     return CannotTell(
-        str(place.data_root), "is not removed", cause,
+        str(place.data_root),
+        "is not removed",
+        cause,
         "save what you need of it, then remove it by hand; or free the socket and dockerd, "
         "and run: invoke clean",
-    )  # fmt: skip
+    )
 
 
-def _at_socket(place: EnginePlace) -> docker.DockerClient | None:
+def _at_socket(place: EnginePaths) -> docker.DockerClient | None:
     """Give a client of the engine at the place's own socket, wherever DOCKER_HOST leads."""
     return connect(replace(place, by_environment=False))
 
 
-def _is_it(client: docker.DockerClient, place: EnginePlace) -> bool:
+def _is_it(client: docker.DockerClient, place: EnginePaths) -> bool:
     """Say whether the engine that answers is the one that lives at a place."""
     answers: str = client.info()["DockerRootDir"]
     return os.path.realpath(answers) == os.path.realpath(place.data_root)
 
 
-def _places(place: EnginePlace, record: Record) -> leftovers.Places:
-    return leftovers.Places(
-        place.data_root, place.exec_root(record.token), place.socket,
-        place.cgroups(record.token), place.prefix,
-    )  # fmt: skip
+def _places(place: EnginePaths, record: Record) -> engine_leftovers.InstancePaths:
+    return engine_leftovers.InstancePaths(
+        place.data_root,
+        place.exec_root(record.token),
+        place.socket,
+        place.cgroups(record.token),
+        place.prefix,
+    )
 
 
-def _start(place: EnginePlace) -> docker.DockerClient:
+def _start(place: EnginePaths) -> docker.DockerClient:
     if not place.prefix:  # held together with the namespace world, which needs it too
-        switches.hold("net.ipv4.ip_forward", "1", _HOLDER)
+        host_sysctls.hold("net.ipv4.ip_forward", "1", _HOLDER)
     # One that died left the host changed, and perhaps containers: what was before it still
     # counts, and its token still names them.
     record = read_record(place) or Record(
-        token=secrets.token_hex(4), before=leftovers.observe(place.prefix)
+        token=secrets.token_hex(4), before=engine_leftovers.observe(place.prefix)
     )
     if record.alive:  # a command that started it was ended before it came up
         return _await(place, lambda: record.alive)
@@ -293,8 +300,12 @@ def _start(place: EnginePlace) -> docker.DockerClient:
     with place.log.open("ab") as log:
         process = subprocess.Popen(
             [*place.prefix, "dockerd", "--config-file", str(configuration)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )
     write_record(place, replace(record, pid=process.pid, ticks=start_ticks(process.pid)))
     return _await(place, lambda: process.poll() is None)
 
@@ -307,7 +318,7 @@ def _forget_dead(*pidfiles: Path) -> None:
                 file.unlink()
 
 
-def _settings(place: EnginePlace, token: str) -> dict[str, object]:
+def _settings(place: EnginePaths, token: str) -> dict[str, object]:
     return {
         "hosts": [f"unix://{place.socket}"],
         "data-root": str(place.data_root),
@@ -326,7 +337,7 @@ def _settings(place: EnginePlace, token: str) -> dict[str, object]:
     }
 
 
-def _await(place: EnginePlace, runs: Callable[[], bool]) -> docker.DockerClient:
+def _await(place: EnginePaths, runs: Callable[[], bool]) -> docker.DockerClient:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         client = _at_socket(place)
@@ -341,35 +352,45 @@ def _await(place: EnginePlace, runs: Callable[[], bool]) -> docker.DockerClient:
     )
 
 
-def _terminate(pid: int, place: EnginePlace) -> None:
+def _terminate(pid: int, place: EnginePaths) -> None:
     os.kill(pid, 15)
     _wait_for_end(pid, place)
 
 
-def _wait_for_end(pid: int, place: EnginePlace) -> None:
+def _wait_for_end(pid: int, place: EnginePaths) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while start_ticks(pid):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # when this very process started it
         if time.monotonic() > deadline:
             raise StepFailed(
-                f"dockerd {pid}", "does not stop", f"still there after {STOP_TIMEOUT_S:g} s",
+                f"dockerd {pid}",
+                "does not stop",
+                f"still there after {STOP_TIMEOUT_S:g} s",
                 f"read {place.log}",
-            )  # fmt: skip
+            )
         time.sleep(0.1)
 
 
-def _refuse_unless_absent(place: EnginePlace, error: Exception) -> None:
+def _refuse_unless_absent(place: EnginePaths, error: Exception) -> None:
     """Tell an engine that is not there from one that cannot be asked."""
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
         raise Missing(place.url, "may not be used", "permission denied", "run it as root (sudo)")
     if place.by_environment and os.environ.get("DOCKER_HOST"):
         raise Missing(
-            place.url, "does not answer", "DOCKER_HOST names this engine",
+            place.url,
+            "does not answer",
+            "DOCKER_HOST names this engine",
             "start it, or unset DOCKER_HOST",
-        )  # fmt: skip
-    absent = ("No such file", "Connection refused", "FileNotFound", "ConnectionRefused",
-              "Connection aborted", "timed out")  # fmt: skip
+        )
+    absent = (
+        "No such file",
+        "Connection refused",
+        "FileNotFound",
+        "ConnectionRefused",
+        "Connection aborted",
+        "timed out",
+    )
     if not any(word in text for word in absent):
         raise CannotTell(place.url, "cannot be asked", text, "look at the engine's own log")

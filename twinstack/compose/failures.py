@@ -1,6 +1,6 @@
 """The engine's errors and its clients' as ours: an object, what failed, why, and what to do.
 
-`told` stands on every public function that asks the engine.
+`translated` stands on every public function that asks the engine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def as_ours(error: Exception, obj: str, *, reading: bool = False) -> TwinstackEr
     return StepFailed(obj, failure, cause, "" if refused else "look at the engine: docker info")
 
 
-def told(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def translated(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let nothing but our own errors out of a function; `obj` is what they name."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:

@@ -20,8 +20,8 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from twinstack.compose.engine_contents import PULLED_TAG, is_our_tag
 from twinstack.compose.facts import ImageFacts
-from twinstack.compose.holdings import PULLED_TAG, is_our_tag
 from twinstack.compose.render import (
     BASE_PREFIX,
     DIGEST_LABEL,
@@ -38,8 +38,8 @@ from twinstack.compose.render import (
     replaced_name,
 )
 from twinstack.errors import StepFailed
-from twinstack.plan import Plan
-from twinstack.runtimes import Role
+from twinstack.model.plan import Plan
+from twinstack.model.runtimes import Role
 from twinstack.software.roots import Recipe, Roots
 from twinstack.software.wheels import service_files
 
@@ -265,10 +265,18 @@ def _build(
     said: list[str] = []
     try:
         for word in client.api.build(
-            fileobj=context.tar(), custom_context=True, dockerfile=context.dockerfile, tag=name,
-            buildargs={"BASE": base}, labels=dict(labels), network_mode="none",
-            rm=True, forcerm=True, pull=False, decode=True,
-        ):  # fmt: skip
+            fileobj=context.tar(),
+            custom_context=True,
+            dockerfile=context.dockerfile,
+            tag=name,
+            buildargs={"BASE": base},
+            labels=dict(labels),
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+            pull=False,
+            decode=True,
+        ):
             said += _lines(word)
             if "error" in word:
                 raise StepFailed(f"image {name}", "cannot be built", " / ".join(said[-6:]))

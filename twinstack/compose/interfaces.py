@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinstack.compose.place import EnginePlace
+from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.render import REPLICA_LABEL
-from twinstack.plan import Plan
-from twinstack.shell import run
+from twinstack.linux.process import run
+from twinstack.model.plan import Plan
 from twinstack.world import Link, ServiceState
 
 _LOOPBACK = "lo"
@@ -31,7 +31,7 @@ class End:
     master: str
 
 
-def observed(plan: Plan, states: tuple[ServiceState, ...], place: EnginePlace) -> tuple[Link, ...]:
+def observed(plan: Plan, states: tuple[ServiceState, ...], place: EnginePaths) -> tuple[Link, ...]:
     """List the interfaces of the containers that run, in the plan's order. Raises: StepFailed."""
     host = ends(run([*place.prefix, "ip", "-d", "-j", "link", "show"]).stdout)
     inside = {}
@@ -56,13 +56,15 @@ def ends(told: str) -> tuple[End, ...]:
     """Read what `ip -d -j link show` prints; what has no index or name is left out."""
     return tuple(
         End(
-            str(one["ifname"]), int(one["ifindex"]),
+            str(one["ifname"]),
+            int(one["ifindex"]),
             str(one.get("linkinfo", {}).get("info_kind", "")),
-            one.get("link_index"), str(one.get("master", "")),
+            one.get("link_index"),
+            str(one.get("master", "")),
         )
         for one in json.loads(told or "[]")
         if "ifindex" in one and "ifname" in one
-    )  # fmt: skip
+    )
 
 
 def paired(
@@ -79,8 +81,11 @@ def paired(
     segments = {one.docker_bridge: one.name for one in plan.segments}
     by_index = {one.index: one for one in host if one.kind == "veth" and one.master in segments}
     present = {one.name for one in host if one.kind == "bridge"}
-    bridges = [Link(name, "bridge", outer, segment, "")
-               for name, segment in segments.items() if name in present]  # fmt: skip
+    bridges = [
+        Link(name, "bridge", outer, segment, "")
+        for name, segment in segments.items()
+        if name in present
+    ]
     host_ends, inside_ends = [], []
     for replica, (where, found) in inside.items():
         for one in found:

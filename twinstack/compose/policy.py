@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from twinstack import iptables
-from twinstack.iptables import Hook
-from twinstack.plan import Plan
+from twinstack.linux import iptables
+from twinstack.linux.iptables import Hook
+from twinstack.model.plan import Plan
 from twinstack.policy.chains import chains
 
 _USERS_OWN = "DOCKER-USER"

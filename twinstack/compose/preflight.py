@@ -14,8 +14,8 @@ import docker
 
 from twinstack.compose.render import INSTANCE_LABEL, container_name, volume_name
 from twinstack.errors import NotOurs, SeveralFailed, TwinstackError
-from twinstack.plan import HostPort, Plan
-from twinstack.shell import run
+from twinstack.linux.process import run
+from twinstack.model.plan import Plan, PublishedPort
 
 _LISTEN = "0A"
 
@@ -35,10 +35,12 @@ def check_host(
     for door, name in theirs.items():
         found.append(
             NotOurs(
-                f"port {door}", "is taken", f"container {name} publishes it",
+                f"port {door}",
+                "is taken",
+                f"container {name} publishes it",
                 f"end it (docker stop {name}), or choose another in topology.yml",
             )
-        )  # fmt: skip
+        )
     found += _doors(plan, mine | set(theirs), prefix)
     routes = run([*prefix, "ip", "-j", "-4", "route", "show", "table", "all"]).stdout
     links = run([*prefix, "ip", "-j", "link", "show"]).stdout
@@ -79,10 +81,11 @@ def clashing_routes(
                     continue
                 seen.add((segment.name, target))
                 yield NotOurs(
-                    f"subnet {segment.docker_subnet}", "is taken",
+                    f"subnet {segment.docker_subnet}",
+                    "is taken",
                     f"this host reaches {target} through {device}",
                     f"choose another docker_subnet for {segment.name} in topology.yml",
-                )  # fmt: skip
+                )
 
 
 def strangers_ports(plan: Plan, containers: list[dict[str, Any]]) -> dict[int, str]:
@@ -93,7 +96,7 @@ def strangers_ports(plan: Plan, containers: list[dict[str, Any]]) -> dict[int, s
         for one in containers
         if (one["Labels"] or {}).get(INSTANCE_LABEL) != plan.instance
         for port in one["Ports"]
-        for door in plan.host_ports
+        for door in plan.published_ports
         if door.world == "docker" and port.get("PublicPort") == door.port
         if {port.get("IP", ""), str(door.bind)} & everywhere or port["IP"] == str(door.bind)
     }
@@ -110,7 +113,7 @@ def listening(tables: str) -> set[tuple[str, int]]:
     return found
 
 
-def is_busy(door: HostPort, sockets: set[tuple[str, int]]) -> bool:
+def is_busy(door: PublishedPort, sockets: set[tuple[str, int]]) -> bool:
     """Say whether a listening socket is in the way of a door's address and port."""
     little_endian = int(door.bind).to_bytes(4, "little").hex().upper()
     for address, port in sockets:
@@ -127,12 +130,14 @@ def _doors(plan: Plan, mine: set[int], prefix: tuple[str, ...]) -> Iterator[Twin
     sockets = listening(
         run([*prefix, "cat", "/proc/net/tcp", "/proc/net/tcp6"], check=False).stdout
     )
-    for door in plan.host_ports:
+    for door in plan.published_ports:
         if door.world == "docker" and door.port not in mine and is_busy(door, sockets):
             yield NotOurs(
-                f"port {door.port}", "is taken", f"a process listens on {door.bind} already",
+                f"port {door.port}",
+                "is taken",
+                f"a process listens on {door.bind} already",
                 f"end it (ss -ltnp 'sport = :{door.port}'), or choose another in topology.yml",
-            )  # fmt: skip
+            )
 
 
 def _engine_objects(plan: Plan, client: docker.DockerClient) -> Iterator[TwinstackError]:
@@ -155,9 +160,11 @@ def _engine_objects(plan: Plan, client: docker.DockerClient) -> Iterator[Twinsta
 
 def _foreign(kind: str, name: str, remove: str) -> TwinstackError:
     return NotOurs(
-        f"{kind} {name}", "is not ours", f"it has our name but no label {INSTANCE_LABEL}",
+        f"{kind} {name}",
+        "is not ours",
+        f"it has our name but no label {INSTANCE_LABEL}",
         f"rename or remove it: {remove}",
-    )  # fmt: skip
+    )
 
 
 def _networks(client: docker.DockerClient) -> set[str]:

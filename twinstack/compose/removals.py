@@ -23,16 +23,20 @@ def clean_steps(holding: Holding) -> tuple[Step, ...]:
     """List what `clean` removes: all that is ours. The engine is asked last, when it is empty."""
     return (
         *_running(holding),
-        *(Step("volume", name, "remove", command=f"docker volume rm {name}")
-          for name in holding.volumes),
+        *(
+            Step("volume", name, "remove", command=f"docker volume rm {name}")
+            for name in holding.volumes
+        ),
         *(Step("image", tag, "remove", command=f"docker rmi {tag}") for tag in holding.images),
-        *(Step("build stage", name, "remove", command=f"docker rmi {name}")
-          for name in holding.stages),
+        *(
+            Step("build stage", name, "remove", command=f"docker rmi {name}")
+            for name in holding.stages
+        ),
         *(Step("image", tag, "remove", command=f"docker rmi {tag}") for tag in holding.bases),
         *([Step("engine", holding.engine, "stop")] if holding.engine else []),
         *(Step("secrets", path, "remove", command=f"rm -r {path}") for path in holding.kept),
         *_files(holding),
-    )  # fmt: skip
+    )
 
 
 def told(step: Step) -> str | None:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from twinstack.plan import Plan, Replica
-from twinstack.runtimes import Role
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.runtimes import Role
 from twinstack.software.configs import configuration_of, render
 from twinstack.software.roots import STATE
 from twinstack.software.secrets import secret_path
@@ -167,9 +167,14 @@ def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -
             _service(plan, replica, context, digests[replica.name]) for replica in plan.replicas
         ],
         networks=[
-            {"key": one.name, "name": one.docker_network, "bridge": one.docker_bridge,
-             "subnet": one.docker_subnet, "gateway": one.docker_gateway,
-             "internal": one.internal}
+            {
+                "key": one.name,
+                "name": one.docker_network,
+                "bridge": one.docker_bridge,
+                "subnet": one.docker_subnet,
+                "gateway": one.docker_gateway,
+                "internal": one.internal,
+            }
             for one in plan.segments
         ],
         volumes=[
@@ -181,7 +186,7 @@ def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -
             {"key": one.key, "file": secret_path(secrets_directory(plan.instance), *one.where)}
             for one in sorted(set(_secrets(plan.replicas)), key=lambda one: one.key)
         ],
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +217,11 @@ def _hosts(plan: Plan, replica: Replica | None) -> list[tuple[str, str]] | None:
     replace them all. nginx alone asks by name for each replica that it leads to.
     """
     nginx = replica is not None and replica.runtime == "nginx"
-    reached = {flow.destination for flow in plan.flows
-               if nginx and replica and flow.source == replica.service}  # fmt: skip
+    reached = {
+        flow.destination
+        for flow in plan.flows
+        if nginx and replica and flow.source == replica.service
+    }
     named = [one for one in plan.replicas if one.number == 1 or one.service in reached]
     if replica and all(one.number == 1 for one in named):
         return None
@@ -249,7 +257,7 @@ def _service(plan: Plan, replica: Replica, context: str | None, digest: str) -> 
         "ports": json.dumps(
             [
                 f"{door.bind}:{door.port}:{door.replica_port}"
-                for door in plan.host_ports
+                for door in plan.published_ports
                 if door.world == "docker" and door.replica == replica.name
             ]
         ).replace("[]", ""),

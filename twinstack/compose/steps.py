@@ -25,22 +25,38 @@ from twinstack.compose.render import (
     replaced_name,
     volume_name,
 )
-from twinstack.plan import Plan, Replica, Segment
-from twinstack.runtimes import Role
+from twinstack.model.plan import Plan, Replica, Segment
+from twinstack.model.runtimes import Role
 
 Act = Literal["start", "make", "fetch", "build", "write", "create", "attach", "remove", "stop"]
 Kind = Literal[
-    "engine", "root trees", "wheelhouse", "base", "image", "secrets", "file", "network", "volume",
-    "container", "build stage", "run files", "policy",
-]  # fmt: skip
+    "engine",
+    "root trees",
+    "wheelhouse",
+    "base",
+    "image",
+    "secrets",
+    "file",
+    "network",
+    "volume",
+    "container",
+    "build stage",
+    "run files",
+    "policy",
+]
 #: After one of these more can be known: the facts are observed anew and the rest decided again.
 PREPARING: frozenset[Kind] = frozenset({"engine", "root trees", "wheelhouse"})
 #: What compose does. What stands before these in the list is done before, and the rest between
 #: making and starting (the bridges' policy) or after.
 BY_COMPOSE: frozenset[tuple[Kind, Act]] = frozenset(
-    {("network", "create"), ("volume", "create"), ("container", "create"),
-     ("container", "attach"), ("container", "start")}
-)  # fmt: skip
+    {
+        ("network", "create"),
+        ("volume", "create"),
+        ("container", "create"),
+        ("container", "attach"),
+        ("container", "start"),
+    }
+)
 _RUNS = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
 
@@ -81,14 +97,27 @@ def up_steps(plan: Plan, facts: Facts) -> tuple[Step, ...]:
     return (
         *prepared,
         *(step for step in images if step.act != "remove"),
-        *(Step("container", name, "remove", why, f"docker rm --force --volumes {name}")
-          for name, why in gone.items()),
-        *(Step("network", name, "remove", why, f"docker network rm {name}")
-          for name, why in wrong.items()),
+        *(
+            Step("container", name, "remove", why, f"docker rm --force --volumes {name}")
+            for name, why in gone.items()
+        ),
+        *(
+            Step("network", name, "remove", why, f"docker network rm {name}")
+            for name, why in wrong.items()
+        ),
         *([Step("secrets", "", "write", f"not there, or not right, for {stale}")] if stale else []),
-        *([Step("file", "docker-compose.yml", "write",
-                "is not there" if facts.file is None else "is not as rendered")]
-          if facts.file != text else []),
+        *(
+            [
+                Step(
+                    "file",
+                    "docker-compose.yml",
+                    "write",
+                    "is not there" if facts.file is None else "is not as rendered",
+                )
+            ]
+            if facts.file != text
+            else []
+        ),
         *_rules(plan, facts),
         *_networks(plan, facts, frozenset(wrong)),
         *_volumes(plan, facts),
@@ -96,7 +125,7 @@ def up_steps(plan: Plan, facts: Facts) -> tuple[Step, ...]:
         *_bridges(plan, facts, frozenset(wrong)),
         *_starts(plan, facts, frozenset(gone)),
         *_forgotten(plan, facts, remade),
-    )  # fmt: skip
+    )
 
 
 def building(steps: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -108,8 +137,9 @@ def building(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 def _preparation(plan: Plan, facts: Facts) -> Iterator[Step]:
     if not facts.engine:
         yield Step("engine", "", "start", "none answers", "dockerd")
-    needed = any(facts.bases.get(one.role) is None and _of_trees(plan, one.role)
-                 for one in plan.replicas)  # fmt: skip
+    needed = any(
+        facts.bases.get(one.role) is None and _of_trees(plan, one.role) for one in plan.replicas
+    )
     if needed and not facts.trees:
         yield Step("root trees", "", "make", "a base needs them", "mmdebstrap")
     if not facts.wheelhouse:
@@ -196,8 +226,13 @@ def _wrong(plan: Plan, there: NetworkFacts) -> str | None:
     segment = next((one for one in plan.segments if one.docker_network == there.name), None)
     if segment is None:
         return f"is not of shape {plan.shape}"
-    wanted = (str(segment.docker_subnet), str(segment.docker_gateway), segment.docker_bridge,
-              str(plan.mtu), _way_out(segment.internal))  # fmt: skip
+    wanted = (
+        str(segment.docker_subnet),
+        str(segment.docker_gateway),
+        segment.docker_bridge,
+        str(plan.mtu),
+        _way_out(segment.internal),
+    )
     found = (there.subnet, there.gateway, there.bridge, there.mtu, _way_out(there.internal))
     return None if found == wanted else f"is {' '.join(found)}, not {' '.join(wanted)}"
 

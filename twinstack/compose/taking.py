@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from twinstack.compose.failures import RAW, as_ours
 from twinstack.compose.steps import Step
 from twinstack.errors import Missing, StepFailed
-from twinstack.world import Watch, watched
+from twinstack.reconcile import Watch, watched
 
 
 @contextmanager

@@ -12,33 +12,33 @@ from pathlib import Path
 
 import docker
 
-from twinstack.compose import enforcing, leftovers
+from twinstack.compose import apply_policy, engine_leftovers
 from twinstack.compose.apply import remove_container, remove_network
 from twinstack.compose.engine import (
     DEFAULT,
-    EnginePlace,
+    EnginePaths,
     connect,
     require_root,
     revive,
     stop_engine,
 )
-from twinstack.compose.failures import told
+from twinstack.compose.failures import translated
 from twinstack.compose.images import remove_stage
-from twinstack.compose.observing import observe_holding
+from twinstack.compose.observe import observe_holding
 from twinstack.compose.removals import clean_steps, down_steps
 from twinstack.compose.removals import told as told_of
 from twinstack.compose.render import state_directory
 from twinstack.compose.steps import Step
 from twinstack.compose.taking import removing
 from twinstack.errors import SeveralFailed
+from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.building import remove_tree
-from twinstack.state import Places, locked, remove_run
-from twinstack.world import UNWATCHED, Progress, Watch
+from twinstack.state.instance import InstancePaths, locked, remove_run
 
 
-@told("docker.down")
+@translated("docker.down")
 def down(
-    instance: str, *, progress: Progress, place: EnginePlace = DEFAULT, watch: Watch = UNWATCHED
+    instance: str, *, progress: Progress, place: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Remove containers and networks, data kept, and name them; goes on past failures.
 
@@ -47,9 +47,9 @@ def down(
     return _remove("docker.down", instance, place, progress, watch, data=False)
 
 
-@told("docker.clean")
+@translated("docker.clean")
 def clean(
-    instance: str, *, progress: Progress, place: EnginePlace = DEFAULT, watch: Watch = UNWATCHED
+    instance: str, *, progress: Progress, place: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """As `down`; volumes, images, secrets, and an engine that we started and nobody else uses.
 
@@ -59,14 +59,14 @@ def clean(
 
 
 def _remove(
-    task: str, instance: str, place: EnginePlace, progress: Progress, watch: Watch, *, data: bool
+    task: str, instance: str, place: EnginePaths, progress: Progress, watch: Watch, *, data: bool
 ) -> tuple[str, ...]:
     require_root(f"Docker world {instance}", "it keeps secrets and a lock")
     removed: list[str] = []
     failures: list[Exception] = []
     try:
-        with locked(Places(instance), "docker"):
-            ports = leftovers.ports(place.prefix)
+        with locked(InstancePaths(instance), "docker"):
+            ports = engine_leftovers.ports(place.prefix)
             revive(place, progress, unrecorded=data)
             client = connect(place)
             holding = observe_holding(client, instance, place, data=data)
@@ -75,7 +75,7 @@ def _remove(
                     continue  # it is still needed: what did not go is in it
                 take = partial(_take, client, instance, place, step, progress)
                 removed += removing(watch, step, failures, take)
-            removed += leftovers.remove_ports(ports, place.prefix)
+            removed += engine_leftovers.remove_ports(ports, place.prefix)
             if client:
                 client.close()
     except KeyboardInterrupt:
@@ -90,7 +90,7 @@ def _remove(
 def _take(
     client: docker.DockerClient | None,
     instance: str,
-    place: EnginePlace,
+    place: EnginePaths,
     step: Step,
     progress: Progress,
 ) -> tuple[str, ...]:
@@ -98,11 +98,11 @@ def _take(
     if step.kind in {"file", "secrets"}:
         remove_tree(Path(step.name))
     elif step.kind == "run files":
-        remove_run(Places(instance), "docker")
+        remove_run(InstancePaths(instance), "docker")
         with suppress(OSError):  # secrets, or the other world's own things, may be there
             state_directory(instance).parent.rmdir()
     elif step.kind == "policy":
-        enforcing.lift(instance, place.prefix)
+        apply_policy.lift(instance, place.prefix)
     elif step.kind == "engine":
         if client:
             client.close()

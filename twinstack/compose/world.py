@@ -18,28 +18,29 @@ from typing import Any
 import docker
 from docker.errors import NotFound
 
-from twinstack.compose import cgroups, enforcing, interfaces, teardown
+from twinstack.compose import apply_policy, cgroups, interfaces, teardown
 from twinstack.compose.apply import Applying
 from twinstack.compose.bring_up import observe
 from twinstack.compose.engine import (
     DEFAULT,
-    EnginePlace,
+    EnginePaths,
     check_startable,
     connect,
     require_root,
 )
-from twinstack.compose.failures import told
+from twinstack.compose.failures import translated
 from twinstack.compose.interfaces import running
-from twinstack.compose.observing import project_containers
+from twinstack.compose.observe import project_containers
 from twinstack.compose.render import container_name
 from twinstack.compose.steps import Step
 from twinstack.errors import CannotTell, Missing
-from twinstack.plan import Plan, Replica
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.topology import WorldName
 from twinstack.policy.model import HOST
+from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
-from twinstack.state import Places, locked, remove_run
-from twinstack.topology import WorldName
-from twinstack.world import UNWATCHED, Endpoint, Link, Process, Progress, ServiceState, Watch
+from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.world import Endpoint, Link, Process, ServiceState
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,7 +53,7 @@ class DockerWorld:
     def __init__(
         self,
         plan: Plan,
-        place: EnginePlace = DEFAULT,
+        place: EnginePaths = DEFAULT,
         repository: Path = REPOSITORY,
         watch: Watch = UNWATCHED,
     ) -> None:
@@ -61,7 +62,7 @@ class DockerWorld:
         self.repository = repository
         self.watch = watch
 
-    @told("docker.build")
+    @translated("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:
         """Make images and secrets, so that `docker-compose up -d` works; name what was made.
 
@@ -72,7 +73,7 @@ class DockerWorld:
             taken = self._applying(progress).build()
         return tuple(step.name for step in taken if step.kind == "image")
 
-    @told("docker.up")
+    @translated("docker.up")
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every service is healthy.
 
@@ -86,12 +87,14 @@ class DockerWorld:
             try:
                 self._applying(progress).up(timeout_s)
             except KeyboardInterrupt:
-                progress("docker.up: stopped half way: what is done stays; invoke docker.up goes "
-                         "on from there, invoke docker.down takes it away")  # fmt: skip
+                progress(
+                    "docker.up: stopped half way: what is done stays; invoke docker.up goes "
+                    "on from there, invoke docker.down takes it away"
+                )
                 raise
         return self.status()
 
-    @told("docker.plan", reading=True)
+    @translated("docker.plan", reading=True)
     def preview(self) -> tuple[Step, ...]:
         """List what `up` would do, now; () when all is as planned. Raises: Missing without root."""
         require_root("Docker world", "it keeps secrets")
@@ -109,23 +112,25 @@ class DockerWorld:
             self.plan.instance, progress=progress, place=self.place, watch=self.watch
         )
 
-    @told("docker.up")
-    def police(self, *, policy: bool, edge: bool) -> None:
+    @translated("docker.up")
+    def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
         """Rewrite the rules and the bridges' switch alone. Raises: Locked, StepFailed."""
         require_root("Docker world", "it changes iptables")
-        plan = replace(self.plan, policy=policy, edge=self.plan.edge if edge else None)
+        plan = replace(
+            self.plan, policy=policy, rate_limit=self.plan.rate_limit if rate_limit else None
+        )
         bridges = [segment.docker_bridge for segment in plan.segments]
-        with locked(Places(plan.instance), "docker"):
-            enforcing.enforce(plan, self.place.prefix)
-            enforcing.filter_bridges(bridges, self.place.prefix, on=policy)
-            enforcing.forget(plan, self.place.prefix)
+        with locked(InstancePaths(plan.instance), "docker"):
+            apply_policy.enforce(plan, self.place.prefix)
+            apply_policy.filter_bridges(bridges, self.place.prefix, on=policy)
+            apply_policy.forget(plan, self.place.prefix)
 
-    @told("docker.status", reading=True)
+    @translated("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica how it does, now."""
         return observe(connect(self.place), self.plan)
 
-    @told("docker.exec")
+    @translated("docker.exec")
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run a command in a replica's container, on the caller's terminal; give its exit code.
 
@@ -138,7 +143,7 @@ class DockerWorld:
         words = ["docker", "--host", self.place.url, "exec", "--interactive", *terminal]
         return subprocess.run([*words, str(container.name), *command], check=False).returncode
 
-    @told("docker.logs", reading=True)
+    @translated("docker.logs", reading=True)
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the last lines of a replica's log."""
         container = self._container(self.plan.replica(replica))
@@ -153,23 +158,23 @@ class DockerWorld:
 
     def published(self, service: str) -> Endpoint | None:
         """Give the host port that leads to a service, as a client on this host uses it."""
-        door = self.plan.host_port("docker", service)
+        door = self.plan.published_port("docker", service)
         return Endpoint("127.0.0.1", door.port) if door else None
 
-    @told("docker.links", reading=True)
+    @translated("docker.links", reading=True)
     def links(self) -> tuple[Link, ...]:
         """List the interfaces there are. Raises: Missing without root or engine; StepFailed."""
         require_root("docker.links", "it enters containers")
         return interfaces.observed(self.plan, observe(self._client(), self.plan), self.place)
 
-    @told("docker.links", reading=True)
+    @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each container of ours that runs. Raises: Missing; StepFailed."""
         require_root("docker.links", "it enters containers")
         found = running(project_containers(self._client(), self.plan.instance))
         return {HOST: self.place.network_namespace, **found}
 
-    @told("docker.processes", reading=True)
+    @translated("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
         return tuple(
@@ -178,17 +183,17 @@ class DockerWorld:
             for pid in cgroups.members(main)
         )
 
-    @told("docker.mains", reading=True)
-    def mains(self) -> dict[str, int]:
+    @translated("docker.main_pids", reading=True)
+    def main_pids(self) -> dict[str, int]:
         """Ask the engine for the main process of each container that runs."""
         return self._pids()
 
-    @told("docker.cpu_us", reading=True)
+    @translated("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds, from its cgroup."""
         return {name: cgroups.cpu_us(pid) for name, pid in self._pids().items()}
 
-    @told("docker.software", reading=True)
+    @translated("docker.software", reading=True)
     def software(self) -> dict[str, str]:
         """Name what runs: versions and content digests, asked of one container a role."""
         answer: dict[str, str] = {}
@@ -200,7 +205,7 @@ class DockerWorld:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the lock; its file goes with it, so that an `up` that is refused leaves nothing."""
-        places = Places(self.plan.instance)
+        places = InstancePaths(self.plan.instance)
         with locked(places, "docker"):
             try:
                 yield

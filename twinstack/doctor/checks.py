@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 from twinstack.doctor.facts import PROGRAMS, Facts
 from twinstack.doctor.report import Check, State
-from twinstack.plan import Plan
+from twinstack.model.plan import Plan
 
 GIB = 1024**3
 #: Root trees 0.4 GiB, images of the same size, wheels, PostgreSQL's data.
@@ -38,7 +38,7 @@ def wanted_by(plans: Iterable[Plan]) -> Wanted:
     ports: dict[int, str] = {}
     networks: dict[tuple[IPv4Network, str], None] = {}
     for plan in plans:
-        for door in plan.host_ports:
+        for door in plan.published_ports:
             ports[door.port] = f"{door.replica} ({door.world})"
         for segment in plan.segments:
             networks[segment.subnet, segment.bridge] = None
@@ -49,9 +49,18 @@ def wanted_by(plans: Iterable[Plan]) -> Wanted:
 def judge(wanted: Wanted, facts: Facts) -> tuple[Check, ...]:
     """Decide every check, in the order in which one would mend them."""
     single: tuple[Callable[[Facts], Check], ...] = (
-        root, programs, kernel, optional_kernel, cgroups, engine, compose, forward, ip_forward,
-        disk, left_by_setup,
-    )  # fmt: skip
+        root,
+        programs,
+        kernel,
+        optional_kernel,
+        cgroups,
+        engine,
+        compose,
+        forward,
+        ip_forward,
+        disk,
+        left_by_setup,
+    )
     return (
         *(check(facts) for check in single),
         *ports(wanted, facts),
@@ -83,9 +92,11 @@ def kernel(facts: Facts) -> Check:
     lacking = [name for name in needed if not facts.features[name]]
     if lacking:
         return Check(
-            "kernel", State.FAIL, f"refuses: {', '.join(lacking)}",
+            "kernel",
+            State.FAIL,
+            f"refuses: {', '.join(lacking)}",
             "modprobe -a veth bridge iptable_nat iptable_raw xt_comment xt_conntrack",
-        )  # fmt: skip
+        )
     return Check("kernel", State.OK, f"network namespaces, {', '.join(needed)}")
 
 
@@ -107,9 +118,11 @@ def cgroups(facts: Facts) -> Check:
     if not lacking:
         return Check("cgroups", State.OK, f"controllers {', '.join(needed)}")
     return Check(
-        "cgroups", State.FAIL, f"no controller for {', '.join(lacking)}",
+        "cgroups",
+        State.FAIL,
+        f"no controller for {', '.join(lacking)}",
         "mount them (apt-get install cgroupfs-mount), or boot with cgroup_enable=memory",
-    )  # fmt: skip
+    )
 
 
 def engine(facts: Facts) -> Check:
@@ -147,9 +160,10 @@ def forward(facts: Facts) -> Check:
         return Check("forward policy", State.UNKNOWN, "only root can read it", _AS_ROOT)
     if facts.forward_policy == "DROP" and facts.bridges_call_iptables:
         return Check(
-            "forward policy", State.WARN,
+            "forward policy",
+            State.WARN,
             "DROP, and bridged packets pass iptables (Docker): net.up accepts its own bridges",
-        )  # fmt: skip
+        )
     return Check("forward policy", State.OK, facts.forward_policy)
 
 
@@ -190,9 +204,11 @@ def ports(wanted: Wanted, facts: Facts) -> Iterator[Check]:
         elif port in facts.listeners:
             owner = facts.listeners[port]
             yield Check(
-                name, State.FAIL, f"{door}: taken by {owner}",
+                name,
+                State.FAIL,
+                f"{door}: taken by {owner}",
                 f"stop {owner}, or set another host_ports entry in topology.yml",
-            )  # fmt: skip
+            )
         else:
             yield Check(name, State.OK, f"{door}: free")
 
@@ -214,8 +230,10 @@ def networks(wanted: Wanted, facts: Facts) -> Iterator[Check]:
         )
         if clash:
             yield Check(
-                name, State.FAIL, f"overlaps the host's route {clash.network} by {clash.device}",
+                name,
+                State.FAIL,
+                f"overlaps the host's route {clash.network} by {clash.device}",
                 "set another subnet in topology.yml",
-            )  # fmt: skip
+            )
         else:
             yield Check(name, State.OK, f"{device}: free or ours")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from twinstack.errors import TwinstackError
-from twinstack.shell import run
+from twinstack.linux.process import run
 
 #: Each program that is called, or that the pages say to call, and the Debian package it is in.
 PROGRAMS = {

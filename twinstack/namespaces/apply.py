@@ -15,9 +15,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from twinstack import bridge_filter, entering, procfs, shell, switches, tracking
 from twinstack.errors import StepFailed
-from twinstack.namespaces import basetables, kernel, links, mounts, rules, start, tunneling
+from twinstack.linux import (
+    br_netfilter,
+    child,
+    conntrack,
+    mounts,
+    netns,
+    nft_tables,
+    process,
+    procfs,
+    rtnetlink,
+)
+from twinstack.linux.netlink import Netlink, Request
+from twinstack.linux.sysctl import Sysctls
+from twinstack.model.plan import Plan
+from twinstack.namespaces import processes, rules, vxlan
 from twinstack.namespaces.facts import Facts, LinkFacts
 from twinstack.namespaces.steps import (
     Bridge,
@@ -29,12 +42,10 @@ from twinstack.namespaces.steps import (
     Sysctl,
     VethPair,
 )
-from twinstack.namespaces.sysctls import Sysctls
-from twinstack.namespaces.tunnels import Forwarding, Mounts, SourceRoute, Tunnel
-from twinstack.netlink import Netlink, Request
-from twinstack.plan import Plan
-from twinstack.state import Places, read_journal, write_journal
-from twinstack.world import UNWATCHED, Progress, Watch, watched
+from twinstack.namespaces.vxlan_steps import Forwarding, Mounts, SourceRoute, Tunnel
+from twinstack.reconcile import UNWATCHED, Progress, Watch, watched
+from twinstack.state import host_sysctls
+from twinstack.state.instance import InstancePaths, read_journal, write_journal
 
 _TELL_EVERY = 100
 _ON_THE_HOST = (Bridge, BridgeFilter, Sysctl, Tunnel, Forwarding, SourceRoute)
@@ -54,7 +65,7 @@ def apply(
 
     Raises: StepFailed, and what was done so far stays.
     """
-    places = Places(plan.instance)
+    places = InstancePaths(plan.instance)
     todo = [change.step for change in changes]
     _intend(places, plan, todo, bare)
     for step in todo:
@@ -63,32 +74,32 @@ def apply(
                 _on_the_host(step, places, facts)
     _rules([step for step in todo if isinstance(step, Rules)], facts, watch)
     if facts.namespaces and any(_judges(step) for step in todo):
-        tracking.forget(segment.subnet for segment in plan.segments)
+        conntrack.flush(segment.subnet for segment in plan.segments)
     inside = [step for step in todo if isinstance(step, Namespace | VethPair)]
     if inside:
         _pins(places)
-        entering.inside("namespaces", None, lambda: _tour(inside, facts, progress, watch))
+        child.inside("namespaces", None, lambda: _tour(inside, facts, progress, watch))
     for step in todo:
         if isinstance(step, Mounts):
             with _done(step, watch):
                 mounts.make(step.namespace, Path(step.pin))
-    start.apply(places, changes, progress, watch)
+    processes.apply(places, changes, progress, watch)
 
 
-def _on_the_host(step: Step, places: Places, facts: Facts) -> None:
+def _on_the_host(step: Step, places: InstancePaths, facts: Facts) -> None:
     match step:
         case Bridge():
             _bridge(step, facts)
         case BridgeFilter():
-            bridge_filter.load()
+            br_netfilter.load()
         case Sysctl():
             _sysctl(places, step)
         case Tunnel():
-            tunneling.make(step, facts)
+            vxlan.make(step, facts)
         case Forwarding():
-            tunneling.forward(step)
+            vxlan.forward(step)
         case SourceRoute():
-            tunneling.route(step)
+            vxlan.route(step)
 
 
 def _judges(step: Step) -> bool:
@@ -109,7 +120,7 @@ def _done(step: Step, watch: Watch) -> Iterator[None]:
         )
 
 
-def _intend(places: Places, plan: Plan, todo: Sequence[Step], bare: bool) -> None:
+def _intend(places: InstancePaths, plan: Plan, todo: Sequence[Step], bare: bool) -> None:
     """Write down what is about to be made and cannot bear our mark from its first moment."""
     journal = read_journal(places)
     names = {step.namespace for step in todo if isinstance(step, Namespace)}
@@ -117,7 +128,7 @@ def _intend(places: Places, plan: Plan, todo: Sequence[Step], bare: bool) -> Non
     names |= {step.link for step in todo if isinstance(step, Bridge | Tunnel)}
     tables = {step.hook.table for step in todo if isinstance(step, Rules)}
     if tables:
-        tables -= basetables.present()
+        tables -= nft_tables.present()
     wanted = replace(
         journal,
         intended=tuple(sorted(names | set(journal.intended))),
@@ -137,8 +148,8 @@ def _bridge(step: Bridge, facts: Facts) -> None:
         if there is None:
             # Alone: the kernel goes on past a refusal, and what follows would be done by name
             # to whoever has it.
-            netlink.send([links.new_bridge(step.link, step.mtu, step.group, step.mac)])
-        setting = links.set_up(
+            netlink.send([rtnetlink.new_bridge(step.link, step.mtu, step.group, step.mac)])
+        setting = rtnetlink.set_up(
             step.link,
             mtu=step.mtu,
             now=there.mtu if there else step.mtu,
@@ -147,7 +158,7 @@ def _bridge(step: Bridge, facts: Facts) -> None:
             # Set anew, even to the same, it would cost the neighbours that are fixed on it.
             mac=step.mac if there and there.mac != step.mac else "",
         )
-        filtering = [links.filter_bridge(step.link, step.filtered)]
+        filtering = [rtnetlink.filter_bridge(step.link, step.filtered)]
         netlink.send([*filtering, *setting])
         index = socket.if_nametoindex(step.link)
         netlink.send(_only_address(index, step.address, there))
@@ -159,13 +170,13 @@ def _only_address(index: int, wanted: str, there: LinkFacts | None) -> list[Requ
     if present == {wanted}:
         return []
     # With a primary address the kernel removes those beside it: ours is always put anew.
-    strange = [links.delete_address(index, one) for one in sorted(present - {wanted})]
-    return [*strange, links.put_address(index, wanted)]
+    strange = [rtnetlink.delete_address(index, one) for one in sorted(present - {wanted})]
+    return [*strange, rtnetlink.put_address(index, wanted)]
 
 
-def _sysctl(places: Places, step: Sysctl) -> None:
+def _sysctl(places: InstancePaths, step: Sysctl) -> None:
     if step.held:
-        switches.hold(step.key, step.value, switches.holder(places.instance))
+        host_sysctls.hold(step.key, step.value, host_sysctls.holder(places.instance))
     else:
         (_PROC / procfs.sysctl_place(step.key)).write_text(step.value)
 
@@ -182,20 +193,20 @@ def _rules(steps: Sequence[Rules], facts: Facts, watch: Watch) -> None:
             watch.during(step.name)
         except OSError as error:
             raise StepFailed(step.name, "cannot be made", error.strerror or "") from error
-    shell.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+    process.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
     for step in steps:
         watch.after(step.name)
 
 
-def _pins(places: Places) -> None:
+def _pins(places: InstancePaths) -> None:
     """Make /run/netns what `ip netns` expects, if nobody has yet. Raises: StepFailed."""
-    if kernel.pins_are_mounted():
+    if netns.pins_are_mounted():
         return
     write_journal(places, replace(read_journal(places), mounted_pins=True))
     try:
-        kernel.mount_pins()
+        netns.mount_pins()
     except OSError as error:
-        raise StepFailed(str(kernel.PINS), "cannot be mounted", str(error)) from error
+        raise StepFailed(str(netns.PINS), "cannot be mounted", str(error)) from error
 
 
 def _tour(
@@ -214,9 +225,9 @@ def _tour(
                 fresh = isinstance(step, Namespace) and step.namespace not in facts.namespaces
                 if step.namespace != where:
                     if fresh:
-                        entering.fresh()
+                        child.fresh()
                     else:
-                        entering.enter(kernel.PINS / step.namespace)
+                        child.enter(netns.PINS / step.namespace)
                     where = step.namespace
                     with inside:
                         inside = Netlink()
@@ -231,11 +242,11 @@ def _tour(
 
 def _namespace(step: Namespace, inside: Netlink, sysctls: Sysctls, fresh: bool) -> None:
     """Set up the namespace we are in. It bears our mark before anybody can see it."""
-    inside.send([links.mark_loopback(step.mark)])
+    inside.send([rtnetlink.mark_loopback(step.mark)])
     # A kernel without IPv6 has nothing of it to turn off.
     sysctls.write(step.sysctls, optional="net.ipv6.")
     if fresh:
-        kernel.pin(step.namespace)
+        netns.pin(step.namespace)
 
 
 def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts: Facts) -> None:
@@ -244,36 +255,43 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
     home = facts.namespaces.get(step.namespace)
     far = home.links.get(step.link) if home else None
     if near is not None and far is None:  # its other end went with an older namespace
-        outside.send([links.delete_link(near.index)])
+        outside.send([rtnetlink.delete_link(near.index)])
         near = None
     if near is None:
         with suppress(OSError):  # its other end was moved away, or renamed and is removed by now
-            inside.send([links.delete_link(socket.if_nametoindex(step.link))])
+            inside.send([rtnetlink.delete_link(socket.if_nametoindex(step.link))])
         far = None
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:  # alone, as a bridge is
-            outside.send([links.new_pair(step.host_end, step.link, own, step.mtu, step.group,
-                                         step.mac)])  # fmt: skip
+            outside.send(
+                [rtnetlink.new_pair(step.host_end, step.link, own, step.mtu, step.group, step.mac)]
+            )
         finally:
             os.close(own)
-    requests = links.set_up(
-        step.host_end, mtu=step.mtu if near else None, now=near.mtu if near else step.mtu,
-        alias=step.mark, group=step.group if near else None, master=bridge,
-    )  # fmt: skip
+    requests = rtnetlink.set_up(
+        step.host_end,
+        mtu=step.mtu if near else None,
+        now=near.mtu if near else step.mtu,
+        alias=step.mark,
+        group=step.group if near else None,
+        master=bridge,
+    )
     if step.hairpin or (near is not None and near.hairpin):
-        requests = (*requests, links.hairpin(step.host_end, step.hairpin))
+        requests = (*requests, rtnetlink.hairpin(step.host_end, step.hairpin))
     outside.send(requests)
     index = socket.if_nametoindex(step.link)
     inside.send(
         [
-            *links.set_up(step.link, mtu=step.mtu if far else None, mac=step.mac if far else ""),
+            *rtnetlink.set_up(
+                step.link, mtu=step.mtu if far else None, mac=step.mac if far else ""
+            ),
             *_only_address(index, step.address, far),
             # An address removed or a link set down takes the routes along: always set anew.
-            links.default_route(index, step.gateway),
+            rtnetlink.default_route(index, step.gateway),
         ]
     )
 
 
 def _index(netlink: Netlink, name: str) -> int:
     """Ask the socket's own namespace, which is not that of this thread, for an index."""
-    return links.told(netlink.get(links.GET_LINK, links.named(name))).index
+    return rtnetlink.told(netlink.get(rtnetlink.GET_LINK, rtnetlink.named(name))).index

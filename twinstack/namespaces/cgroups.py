@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
-from twinstack.namespaces.running import Cgroup
-from twinstack.plan import Limits, Plan
+from twinstack.model.plan import Limits, Plan
+from twinstack.namespaces.process_steps import Cgroup
 
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
 UNLIMITED = "max"
@@ -66,9 +66,11 @@ def read_layout(mountinfo: str | None = None) -> Layout:
             mounts[controller], version[controller] = unified, 2
     if lost := [one for one in CONTROLLERS if one not in mounts]:
         raise Missing(
-            "cgroups", "cannot limit", f"no controller {', '.join(lost)} is mounted",
+            "cgroups",
+            "cannot limit",
+            f"no controller {', '.join(lost)} is mounted",
             'run "invoke doctor"',
-        )  # fmt: skip
+        )
     return Layout(
         {one: mounts[one] for one in CONTROLLERS},
         version,

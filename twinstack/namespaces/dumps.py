@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from twinstack.namespaces import kernel, links
+from twinstack.linux import netns, rtnetlink
+from twinstack.linux.netlink import Netlink
+from twinstack.linux.sysctl import Sysctls
 from twinstack.namespaces.facts import LinkFacts, LinkIdentity, NamespaceFacts
-from twinstack.namespaces.network import NAMESPACE_SYSCTLS
-from twinstack.namespaces.sysctls import Sysctls
-from twinstack.netlink import Netlink
+from twinstack.namespaces.network_steps import NAMESPACE_SYSCTLS
 
 
 def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
@@ -32,30 +32,30 @@ def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
 def read_links(netlink: Netlink) -> dict[str, LinkFacts]:
     """Dump the links of the namespace that the socket is in, with their IPv4 addresses."""
     addresses: dict[int, set[str]] = {}
-    for body in netlink.dump(links.GET_ADDRESS, links.EVERY_ADDRESS):
-        index, written = links.read_address(body)
+    for body in netlink.dump(rtnetlink.GET_ADDRESS, rtnetlink.EVERY_ADDRESS):
+        index, written = rtnetlink.read_address(body)
         addresses.setdefault(index, set()).add(written)
     dumped = read_told(netlink)
     names = {link.index: link.name for link in dumped}
     on = {index: frozenset(found) for index, found in addresses.items()}
-    return {link.name: links.read_link(link, names, on) for link in dumped}
+    return {link.name: rtnetlink.read_link(link, names, on) for link in dumped}
 
 
 def read_identities() -> dict[str, LinkIdentity]:
     """Dump of the links of the namespace we are in what tells whose they are, and no more."""
     with Netlink() as netlink:
-        found = map(links.read_identity, read_told(netlink))
+        found = map(rtnetlink.read_identity, read_told(netlink))
         return {link.name: link for link in found}
 
 
-def read_told(netlink: Netlink) -> list[links.Told]:
+def read_told(netlink: Netlink) -> list[rtnetlink.Told]:
     """Dump the links of the namespace that the socket is in, without looking deeper."""
-    return [links.told(body) for body in netlink.dump(links.GET_LINK, links.EVERY_LINK)]
+    return [rtnetlink.told(body) for body in netlink.dump(rtnetlink.GET_LINK, rtnetlink.EVERY_LINK)]
 
 
 def _routes(netlink: Netlink) -> Iterable[tuple[str, str | None, int]]:
-    for body in netlink.dump(links.GET_ROUTE, links.EVERY_ROUTE):
-        route = links.read_route(body)
+    for body in netlink.dump(rtnetlink.GET_ROUTE, rtnetlink.EVERY_ROUTE):
+        route = rtnetlink.read_route(body)
         if route is not None:
             yield route
 
@@ -74,12 +74,12 @@ def looking_for_marked(mark: str) -> Iterator[Callable[[], tuple[str, ...]]]:
         with Netlink() as netlink:
             return _loopback_alias(netlink) == mark
 
-    with kernel.visiting(kernel.pinned(), is_marked) as answer:
+    with netns.visiting(netns.pinned(), is_marked) as answer:
         yield lambda: tuple(name for name, marked in answer().items() if marked)
 
 
 def _loopback_alias(netlink: Netlink) -> str | None:
-    return links.told(netlink.get(links.GET_LINK, links.LOOPBACK)).alias
+    return rtnetlink.told(netlink.get(rtnetlink.GET_LINK, rtnetlink.LOOPBACK)).alias
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def looking_into(
     Gives what waits for the answer.
     """
     wanted = set(wanted)
-    pinned = kernel.pinned()
+    pinned = netns.pinned()
     sysctls = Sysctls()
 
     def look(name: str) -> NamespaceFacts | None:
@@ -101,9 +101,10 @@ def looking_into(
             if not ours and name not in wanted:
                 return None  # somebody else's: nothing of it is looked at
             gateways = [
-                gateway for destination, gateway, _ in _routes(netlink)
+                gateway
+                for destination, gateway, _ in _routes(netlink)
                 if destination == "0.0.0.0/0"
-            ]  # fmt: skip
+            ]
             return NamespaceFacts(
                 name=name,
                 inode=os.stat("/proc/thread-self/ns/net").st_ino,
@@ -113,5 +114,5 @@ def looking_into(
                 sysctls=sysctls.read(key for key, _ in NAMESPACE_SYSCTLS),
             )
 
-    with kernel.visiting(pinned, look) as answer:
+    with netns.visiting(pinned, look) as answer:
         yield lambda: {name: one for name, one in answer().items() if one is not None}

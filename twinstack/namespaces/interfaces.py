@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from twinstack.namespaces import dumps, kernel
-from twinstack.plan import Plan
+from twinstack.linux import netns
+from twinstack.model.plan import Plan
+from twinstack.namespaces import dumps
 from twinstack.world import Link
 
 _LOOPBACK = "lo"
@@ -30,7 +31,7 @@ def observed(plan: Plan) -> tuple[Link, ...]:
     ]
     where = {one.replica: one.segment for one in host_ends}
     inside_ends = [
-        Link(link, "inside", str(kernel.PINS / name), where.get(name, ""), name)
+        Link(link, "inside", str(netns.PINS / name), where.get(name, ""), name)
         for name, one in inside.items()
         for link in one.links
         if link != _LOOPBACK

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import jinja2
 
+from twinstack.confinement.seccomp import Filter
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.runtimes import SECRETS, SRV, Role
 from twinstack.namespaces import cgroups
 from twinstack.namespaces.cgroups import Layout
-from twinstack.namespaces.running import Directory, File, Process, Supervisor, file_facts
-from twinstack.namespaces.seccomp import Filter
+from twinstack.namespaces.process_steps import Directory, File, Process, Supervisor, file_facts
 from twinstack.namespaces.steps import Step
-from twinstack.plan import Plan, Replica
-from twinstack.runtimes import SECRETS, SRV, Role
-from twinstack.state import Places
+from twinstack.state.instance import InstancePaths
 
 OPEN_FILES = 65_536
 SCRATCH = "64m"
@@ -30,8 +30,18 @@ ROTATOR = "log-rotator"
 _PINS = "/run/netns"
 #: What an engine makes read-only below /proc, and what it hides there.
 _KNOBS = ("bus", "fs", "irq", "sys", "sysrq-trigger")
-_MASKED = ("acpi", "asound", "scsi", "interrupts", "kcore", "keys", "latency_stats",
-           "sched_debug", "timer_list", "timer_stats")  # fmt: skip
+_MASKED = (
+    "acpi",
+    "asound",
+    "scsi",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "timer_list",
+    "timer_stats",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +68,21 @@ def steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> tu
 
 
 def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> Iterator[Step]:
-    places = Places(plan.instance)
+    places = InstancePaths(plan.instance)
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # shell, not HTML: every word is quoted below
     )
-    for path, mode in ((places.run, 0o755), (places.lib, 0o755), (places.log, 0o750),
-                       (places.run / "launch", 0o700), (places.run / "root", 0o755),
-                       (places.run / "conf", 0o755)):  # fmt: skip
+    for path, mode in (
+        (places.run, 0o755),
+        (places.lib, 0o755),
+        (places.log, 0o750),
+        (places.run / "launch", 0o700),
+        (places.run / "root", 0o755),
+        (places.run / "conf", 0o755),
+    ):
         yield Directory(str(path), mode, 0)
     hosts = _file(places.run / "conf" / "hosts", _hosts(plan), in_place=True)
     yield hosts
@@ -89,20 +104,28 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
         script = _script(engine, plan, replica, software, layout, configured, digests)
         yield script
         digest = _launch_digest(script.content)
-        programs.append({"name": replica.name, "script": script.path, "digest": digest,
-                         "stop_signal": replica.launch.stop_signal})  # fmt: skip
+        programs.append(
+            {
+                "name": replica.name,
+                "script": script.path,
+                "digest": digest,
+                "stop_signal": replica.launch.stop_signal,
+            }
+        )
         processes.append(_process(replica.name, script, digest, replica.name))
     yield cgroups.step(plan, ROTATOR, None, layout)
     rotator = _file(
         places.run / "launch" / ROTATOR,
         engine.get_template("rotate.sh.j2").render(
-            log=places.log, most_bytes=LOG_BYTES,
+            log=places.log,
+            most_bytes=LOG_BYTES,
             cgroups=layout.directories(cgroups.path_of(plan.instance, ROTATOR)),
         ),
-    )  # fmt: skip
+    )
     yield rotator
-    programs.append({"name": ROTATOR, "script": rotator.path, "digest": rotator.digest,
-                     "stop_signal": "KILL"})  # fmt: skip
+    programs.append(
+        {"name": ROTATOR, "script": rotator.path, "digest": rotator.digest, "stop_signal": "KILL"}
+    )
     conf = engine.get_template("supervisord.conf.j2").render(
         instance=plan.instance, run=places.run, programs=programs
     )
@@ -110,10 +133,16 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
     yield supervisord
     processes.append(_process(ROTATOR, rotator, rotator.digest, None))
     yield Supervisor(
-        (str(software.supervisor), "/usr/bin/python3", "-m", "supervisor.supervisord",
-         "--configuration", supervisord.path),
+        (
+            str(software.supervisor),
+            "/usr/bin/python3",
+            "-m",
+            "supervisor.supervisord",
+            "--configuration",
+            supervisord.path,
+        ),
         frozenset(process.replica for process in processes),
-    )  # fmt: skip
+    )
     yield from processes
 
 
@@ -122,12 +151,12 @@ def _process(name: str, script: File, digest: str, namespace: str | None) -> Pro
     return Process(name, script.path, digest, written, namespace)
 
 
-def log_path(places: Places, replica: str) -> Path:
+def log_path(places: InstancePaths, replica: str) -> Path:
     """Give the file that a replica writes its output to."""
     return places.log / f"{replica}.log"
 
 
-def _data(places: Places, replica: Replica) -> Path:
+def _data(places: InstancePaths, replica: Replica) -> Path:
     return places.lib / replica.name
 
 
@@ -140,7 +169,7 @@ def _script(
     configured: list[tuple[str, str]],
     digests: list[str],
 ) -> File:
-    places = Places(plan.instance)
+    places = InstancePaths(plan.instance)
     read_only = list(configured)
     if replica.role in {"python", "postgres"}:
         read_only.append((str(software.srv), SRV))

@@ -13,30 +13,35 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from twinstack import bridge_filter, names, procfs, shell, switches
 from twinstack.errors import Missing
-from twinstack.namespaces import (
-    cgroups,
-    dumps,
-    kernel,
-    listeners,
-    mounts,
-    rules,
-    supervisor,
-    tunneling,
-)
+from twinstack.linux import br_netfilter, listeners, mounts, netns, procfs
+from twinstack.linux import process as shell
+from twinstack.model import names
+from twinstack.model.plan import Plan
+from twinstack.namespaces import cgroups, dumps, rules, supervisor, vxlan
 from twinstack.namespaces.facts import Facts, LinkIdentity, Owned, ProcessFacts, ours
-from twinstack.namespaces.running import Cgroup, Directory, File, directory_facts, file_facts
+from twinstack.namespaces.process_steps import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
-from twinstack.plan import Plan
-from twinstack.state import Journal, Places, read_journal
+from twinstack.state import host_sysctls
+from twinstack.state.instance import InstancePaths, Journal, read_journal
 
 #: How coarsely the kernel writes down when a process was started, and some.
 _CLOCK_TICK_S = 0.02
 #: Files of ours under /run/twinstack/INSTANCE, by name.
-RUN_FILES = ("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid",
-             "supervisor.sock", "launch", "root", "conf", "journal.new",
-             ".supervisord.conf.new", "overlay.json", "overlay.new")  # fmt: skip
+RUN_FILES = (
+    "supervisord.conf",
+    "supervisord.log",
+    "supervisord.log.1",
+    "supervisord.pid",
+    "supervisor.sock",
+    "launch",
+    "root",
+    "conf",
+    "journal.new",
+    ".supervisord.conf.new",
+    "overlay.json",
+    "overlay.new",
+)
 _TABLES = ("raw", "nat", "filter")
 
 
@@ -46,7 +51,7 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     Raises: Missing without root; StepFailed when a part of the host cannot be read.
     """
     _require_root()
-    places = Places(plan.instance)
+    places = InstancePaths(plan.instance)
     journal = read_journal(places)
     reading = begin_rules()
     with dumps.looking_into({replica.name for replica in plan.here}, plan.mark) as inside:
@@ -55,12 +60,12 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
     present = reading()
     supervised = supervisor.observe(places)
     layout = cgroups.read_layout()
-    forwarding, sources = tunneling.observe(steps)
+    forwarding, sources = vxlan.observe(steps)
     return Facts(
         links=seen,
         namespaces=namespaces,
         sysctls=read_sysctls(step.key for step in steps if isinstance(step, Sysctl)),
-        held=switches.held_by(switches.holder(plan.instance)),
+        held=host_sysctls.held_by(host_sysctls.holder(plan.instance)),
         rules=present,
         routes=routes,
         listeners=listeners.read(),
@@ -73,15 +78,20 @@ def observe(plan: Plan, steps: tuple[Step, ...]) -> Facts:
         supervisor_pid=supervised.pid,
         processes={one.replica: _located(one, places) for one in supervised.processes},
         intended=frozenset(journal.intended),
-        bridges_can_filter=bridge_filter.is_there(),
+        bridges_can_filter=br_netfilter.is_there(),
         forwarding=forwarding,
         sources=sources,
         mounts=frozenset(mounts.pinned(places.run)),
         owned=_owned(
-            plan.instance, journal, seen, present, supervised, layout,
+            plan.instance,
+            journal,
+            seen,
+            present,
+            supervised,
+            layout,
             tuple(name for name, one in namespaces.items() if one.ours),
         ),
-    )  # fmt: skip
+    )
 
 
 def observe_owned(instance: str) -> Owned:
@@ -90,7 +100,7 @@ def observe_owned(instance: str) -> Owned:
     Raises: Missing without root; StepFailed when a part of the host cannot be read.
     """
     _require_root()
-    places = Places(instance)
+    places = InstancePaths(instance)
     journal = read_journal(places)
     try:
         reading = begin_rules()
@@ -115,12 +125,12 @@ def _owned(
     layout: cgroups.Layout,
     namespaces: tuple[str, ...],
 ) -> Owned:
-    places = Places(instance)
+    places = InstancePaths(instance)
     mark, group = names.mark(instance), names.link_group(instance)
 
     mine = ours(seen.values(), mark, frozenset(journal.intended))
     known = {link.name for link in mine}
-    pins = tuple(name for name in journal.intended if kernel.is_empty_pin(name))
+    pins = tuple(name for name in journal.intended if netns.is_empty_pin(name))
     chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
     return Owned(
         instance=instance,
@@ -133,17 +143,17 @@ def _owned(
         pins=pins,
         links=mine,
         strangers=any(link.group == group and link.name not in known for link in seen.values()),
-        held=switches.held_by(switches.holder(instance)),
+        held=host_sysctls.held_by(host_sysctls.holder(instance)),
         files=tuple(_run_files(places)),
         tables=journal.tables,
         mounted_pins=journal.mounted_pins,
         mounts=mounts.pinned(places.run),
         mounts_kept=mounts.is_kept(places.run),
-        alone=journal.mounted_pins and kernel.entries() <= {*namespaces, *pins},
+        alone=journal.mounted_pins and netns.entries() <= {*namespaces, *pins},
     )
 
 
-def _run_files(places: Places) -> Iterable[str]:
+def _run_files(places: InstancePaths) -> Iterable[str]:
     """List what of ours lies in the run directory: what else lies there is not ours."""
     for name in RUN_FILES:
         path = places.run / name
@@ -212,7 +222,7 @@ def _files(steps: tuple[Step, ...]) -> Iterable[tuple[str, str]]:
                 yield step.path, file_facts(digest(path.read_bytes()), mode)
 
 
-def _located(process: ProcessFacts, places: Places) -> ProcessFacts:
+def _located(process: ProcessFacts, places: InstancePaths) -> ProcessFacts:
     """Add what /proc says of a supervised process: its namespace and the script it came from."""
     if process.pid is None:
         return process

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from twinstack.errors import NotOurs, SeveralFailed
+from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, VethPair
-from twinstack.namespaces.tunnels import Tunnel
-from twinstack.plan import Plan
+from twinstack.namespaces.vxlan_steps import Tunnel
 
 #: Interface kinds that we make; anything of another kind with our name is not ours.
 _KINDS = {"bridge", "veth", "vxlan"}
@@ -26,9 +26,13 @@ def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
     """
     if other := _other_instance(plan, steps, facts):
         raise other
-    clashes = [*_links(plan, steps, facts), *_namespaces(steps, facts),
-               *_subnets(plan, facts), *_ports(plan, facts),
-               *_chains(plan, steps, facts)]  # fmt: skip
+    clashes = [
+        *_links(plan, steps, facts),
+        *_namespaces(steps, facts),
+        *_subnets(plan, facts),
+        *_ports(plan, facts),
+        *_chains(plan, steps, facts),
+    ]
     if len(clashes) == 1:
         raise clashes[0]
     if clashes:
@@ -67,9 +71,11 @@ def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOur
         if link.kind != kind or name not in ours:
             mark = f"its alias is {link.alias}" if link.alias else "it has no mark of ours"
             yield NotOurs(
-                f"{link.kind or 'link'} {name}", "is not ours", mark,
+                f"{link.kind or 'link'} {name}",
+                "is not ours",
+                mark,
                 f'rename or remove it ("ip link delete {name}"), or name another in topology.yml',
-            )  # fmt: skip
+            )
 
 
 def _namespaces(steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
@@ -78,9 +84,11 @@ def _namespaces(steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
             there = facts.namespaces.get(step.namespace)
             if there is not None and not there.ours:
                 yield NotOurs(
-                    f"namespace {step.namespace}", "is not ours", "twinstack did not make it",
+                    f"namespace {step.namespace}",
+                    "is not ours",
+                    "twinstack did not make it",
                     f'if nobody needs it, "ip netns delete {step.namespace}"',
-                )  # fmt: skip
+                )
 
 
 def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
@@ -93,20 +101,22 @@ def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
         for segment in plan.segments:
             if network.overlaps(segment.subnet) and link not in bridges | ours:
                 yield NotOurs(
-                    f"subnet {segment.subnet}", "is taken",
+                    f"subnet {segment.subnet}",
+                    "is taken",
                     f"the host reaches {destination} by {link or 'a route of its own'}",
                     f"declare another subnet for {segment.name} in topology.yml",
-                )  # fmt: skip
+                )
 
 
 def _ports(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
-    for door in plan.host_ports:
+    for door in plan.published_ports:
         if door.world == "net" and door.port in facts.listeners:
             yield NotOurs(
-                f"port {door.port}", "is busy",
+                f"port {door.port}",
+                "is busy",
                 f"a program listens on {facts.listeners[door.port]}:{door.port}",
                 f'find it with "ss -ltnp sport = :{door.port}", or declare another host port',
-            )  # fmt: skip
+            )
 
 
 def _chains(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
@@ -116,6 +126,8 @@ def _chains(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOu
             lines = facts.rules.get(table, ())
             for line in rules.strangers(chain, plan.instance, lines)[:1]:
                 yield NotOurs(
-                    f"chain {chain}", "holds a rule that is not ours", line,
-                    f'put it elsewhere (iptables -t {table} -D {line.removeprefix("-A ")})',
-                )  # fmt: skip
+                    f"chain {chain}",
+                    "holds a rule that is not ours",
+                    line,
+                    f"put it elsewhere (iptables -t {table} -D {line.removeprefix('-A ')})",
+                )

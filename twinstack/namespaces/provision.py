@@ -9,16 +9,16 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from twinstack.namespaces import seccomp
+from twinstack.confinement import seccomp
+from twinstack.model.plan import Plan
 from twinstack.namespaces.launch import Software
-from twinstack.plan import Plan
+from twinstack.reconcile import Progress
 from twinstack.software.configs import configuration_of
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
 from twinstack.software.wheels import Software as Installed
 from twinstack.software.wheels import ensure_software, find_software
-from twinstack.state import Places
-from twinstack.world import Progress
+from twinstack.state.instance import InstancePaths
 
 
 def accounts(plan: Plan) -> Mapping[str, int]:
@@ -33,7 +33,7 @@ def provide(plan: Plan, repository: Path, progress: Progress) -> Software:
     """
     roots = ensure_roots(recipe_for(accounts(plan)), progress)
     installed = ensure_software(repository, roots, progress)
-    lib = Places(plan.instance).lib
+    lib = InstancePaths(plan.instance).lib
     lib.mkdir(mode=0o700, parents=True, exist_ok=True)  # to open it is a step, as of the lock's
     ensure_secrets(lib / "secrets", plan)
     return _described(plan, roots, installed)

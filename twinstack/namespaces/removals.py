@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from twinstack.namespaces.facts import LinkIdentity, Owned
-from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
+from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
-from twinstack.namespaces.tunnels import Mounts, Tunnel
+from twinstack.namespaces.vxlan_steps import Mounts, Tunnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +231,21 @@ class RemoveFile:
 
 
 Removal = (
-    EndProgram | EndSupervisor | RemoveCgroup | RemoveRules | RemoveTable | RemoveLinks
-    | ReleaseMounts | RemoveMounts | RemoveNamespace | DetachPins | RemovePin | UnmountPins
-    | Release | RemoveFile
-)  # fmt: skip
+    EndProgram
+    | EndSupervisor
+    | RemoveCgroup
+    | RemoveRules
+    | RemoveTable
+    | RemoveLinks
+    | ReleaseMounts
+    | RemoveMounts
+    | RemoveNamespace
+    | DetachPins
+    | RemovePin
+    | UnmountPins
+    | Release
+    | RemoveFile
+)
 
 
 @dataclass(frozen=True, slots=True)

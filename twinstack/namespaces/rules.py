@@ -1,32 +1,58 @@
 """The iptables rules of the namespace world: doors, the way out, and the policy. Pure.
 
 Every rule is in a chain of our own and bears our mark; how chains are written, compared and
-removed is `twinstack.iptables`'s, which flows they enforce `twinstack.policy.chains`'s.
+removed is `twinstack.linux.iptables`'s, which flows they enforce `twinstack.policy.chains`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from twinstack import iptables
-from twinstack.iptables import Hook, Tables, chain_name, difference, quoted, restore_text, strangers
-from twinstack.plan import HostPort, Plan, Replica, Segment
+from twinstack.linux import iptables
+from twinstack.linux.iptables import (
+    Hook,
+    Tables,
+    chain_name,
+    difference,
+    quoted,
+    restore_text,
+    strangers,
+)
+from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
+from twinstack.model.vxlan import Site
 from twinstack.policy import chains
-from twinstack.sites import Site
 
-__all__ = ["Hook", "difference", "hooks", "our_chains", "quoted", "removal_text", "restore_text",
-           "segments_with_doors", "strangers"]  # fmt: skip
+__all__ = [
+    "Hook",
+    "difference",
+    "hooks",
+    "our_chains",
+    "quoted",
+    "removal_text",
+    "restore_text",
+    "segments_with_doors",
+    "strangers",
+]
 
 #: Bridges and tunnels of others: whether our namespaces may enter them is not ours to decide.
 _FOREIGN_BRIDGES = (
-    "docker+", "br-+", "dk-+", "virbr+", "lxdbr+", "cni+", "podman+",
-    "wg+", "tun+", "tap+", "tailscale+",
-)  # fmt: skip
+    "docker+",
+    "br-+",
+    "dk-+",
+    "virbr+",
+    "lxdbr+",
+    "cni+",
+    "podman+",
+    "wg+",
+    "tun+",
+    "tap+",
+    "tailscale+",
+)
 
 
 def hooks(plan: Plan) -> tuple[Hook, ...]:
     """Decide every rule of the plan."""
-    doors = [door for door in plan.host_ports if door.world == "net"]
+    doors = [door for door in plan.published_ports if door.world == "net"]
 
     def hook(table: str, builtin: str, rules: Iterator[str], *, first: bool = False) -> Hook:
         chain = chain_name(plan.instance, builtin)
@@ -75,7 +101,7 @@ def _loopback_guard(plan: Plan) -> Iterator[str]:
         yield _rule(plan, f"-d 127.0.0.0/8 -i {link}", "DROP", "guard of the host")
 
 
-def _doors(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
+def _doors(plan: Plan, doors: list[PublishedPort]) -> Iterator[str]:
     """Send a port of the host on to its replica, wherever the client is."""
     for door in doors:
         replica = plan.replica(door.replica)
@@ -87,7 +113,7 @@ def _doors(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
         yield _rule(plan, match, f"DNAT --to-destination {replica.address}:{replica.port}")
 
 
-def _masquerade(plan: Plan, doors: list[HostPort]) -> Iterator[str]:
+def _masquerade(plan: Plan, doors: list[PublishedPort]) -> Iterator[str]:
     for door in doors:
         replica = plan.replica(door.replica)
         segment = plan.segment(replica.segment)
@@ -148,5 +174,7 @@ def _forward(plan: Plan) -> Iterator[str]:
 
 def segments_with_doors(plan: Plan) -> tuple[Segment, ...]:
     """List the segments that a door on the host's loopback leads into."""
-    behind = {plan.replica(door.replica).segment for door in plan.host_ports if door.world == "net"}
+    behind = {
+        plan.replica(door.replica).segment for door in plan.published_ports if door.world == "net"
+    }
     return tuple(segment for segment in plan.segments if segment.name in behind)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from twinstack import bridge_filter
+from twinstack.linux import br_netfilter
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import Facts, LinkFacts
-from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
-from twinstack.namespaces.tunnels import Forwarding, Mounts, SourceRoute, Tunnel
+from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
+from twinstack.namespaces.vxlan_steps import Forwarding, Mounts, SourceRoute, Tunnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class BridgeFilter:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        off = " ".join(f"{key}=0" for key in bridge_filter.SWITCHES)
+        off = " ".join(f"{key}=0" for key in br_netfilter.SWITCHES)
         return (f"test -e /proc/sys/net/bridge || {{ modprobe br_netfilter; sysctl -w {off}; }}",)
 
     def difference(self, facts: Facts) -> str | None:
@@ -263,9 +263,17 @@ class Rules:
 
 
 NetworkStep = (
-    Sysctl | BridgeFilter | Bridge | Namespace | VethPair | Rules
-    | Tunnel | Forwarding | SourceRoute | Mounts
-)  # fmt: skip
+    Sysctl
+    | BridgeFilter
+    | Bridge
+    | Namespace
+    | VethPair
+    | Rules
+    | Tunnel
+    | Forwarding
+    | SourceRoute
+    | Mounts
+)
 Step = NetworkStep | Cgroup | Directory | File | Supervisor | Process
 
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinstack import shell
 from twinstack.errors import StepFailed
+from twinstack.linux import process
 from twinstack.namespaces.facts import ProcessFacts
-from twinstack.state import Places
+from twinstack.state.instance import InstancePaths
 
 #: How long supervisord may take to stop everything: PostgreSQL's checkpoint is the longest.
 STOP_S = 20.0
@@ -47,17 +47,17 @@ class _UnixTransport(xmlrpc.client.Transport):
         return _UnixConnection(self._path)
 
 
-def conf_path(places: Places) -> Path:
+def conf_path(places: InstancePaths) -> Path:
     """Give the file of an instance's programs."""
     return places.run / "supervisord.conf"
 
 
-def socket_path(places: Places) -> Path:
+def socket_path(places: InstancePaths) -> Path:
     """Give the socket that an instance's supervisord listens on."""
     return places.run / "supervisor.sock"
 
 
-def pid(places: Places) -> int | None:
+def pid(places: InstancePaths) -> int | None:
     """Find the instance's supervisord: the process that was started with our file.
 
     Its own pid file says which; where that is missing, or was not written yet, /proc does.
@@ -84,7 +84,7 @@ def _search(conf: bytes) -> int | None:
     return None
 
 
-def answers(places: Places) -> bool:
+def answers(places: InstancePaths) -> bool:
     """Tell whether supervisord can be asked: one without its socket cannot."""
     with suppress(StepFailed):
         call(places, "getState")
@@ -92,7 +92,7 @@ def answers(places: Places) -> bool:
     return False
 
 
-def call(places: Places, method: str, *arguments: Any) -> Any:
+def call(places: InstancePaths, method: str, *arguments: Any) -> Any:
     """Ask supervisord. Raises: StepFailed."""
     proxy = xmlrpc.client.ServerProxy(
         "http://localhost/RPC2", transport=_UnixTransport(str(socket_path(places)))
@@ -114,7 +114,7 @@ class Supervised:
     processes: tuple[ProcessFacts, ...] = ()
 
 
-def observe(places: Places) -> Supervised:
+def observe(places: InstancePaths) -> Supervised:
     """Ask supervisord for its programs; empty when it is not up."""
     found = pid(places)
     if found is None:
@@ -136,7 +136,7 @@ def observe(places: Places) -> Supervised:
     return Supervised(found, frozenset(one.replica for one in facts), facts)
 
 
-def _times_spawned(places: Places) -> dict[str, int]:
+def _times_spawned(places: InstancePaths) -> dict[str, int]:
     counts: dict[str, int] = {}
     try:
         text = (places.run / "supervisord.log").read_text(errors="replace")
@@ -150,13 +150,13 @@ def _times_spawned(places: Places) -> dict[str, int]:
     return counts
 
 
-def start(places: Places, command: tuple[str, ...]) -> None:
+def start(places: InstancePaths, command: tuple[str, ...]) -> None:
     """Start supervisord and wait until it answers. Raises: StepFailed."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     environment["PYTHONPATH"] = command[0]
     # It daemonises: it has left our process group before this returns, so a Ctrl-C of the
     # user's later on does not reach it.
-    shell.run(command[1:], environment=environment, directory=Path("/"), timeout_s=20)
+    process.run(command[1:], environment=environment, directory=Path("/"), timeout_s=20)
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -168,7 +168,7 @@ def start(places: Places, command: tuple[str, ...]) -> None:
             time.sleep(0.02)
 
 
-def reload(places: Places, stale: frozenset[str]) -> None:
+def reload(places: InstancePaths, stale: frozenset[str]) -> None:
     """Make supervisord's programs those of its file, and end what is to be started anew.
 
     `stale` names programs to be ended although their lines did not change. Everybody else keeps
@@ -183,7 +183,7 @@ def reload(places: Places, stale: frozenset[str]) -> None:
         call(places, "addProcessGroup", name)
 
 
-def end_programs(places: Places, names: set[str]) -> None:
+def end_programs(places: InstancePaths, names: set[str]) -> None:
     """End programs, all at once: one after the other each costs supervisord a second.
 
     Raises: StepFailed when one does not end within its bound.
@@ -200,18 +200,18 @@ def end_programs(places: Places, names: set[str]) -> None:
         time.sleep(0.02)
 
 
-def start_program(places: Places, name: str) -> None:
+def start_program(places: InstancePaths, name: str) -> None:
     """Start a program that does not run. Raises: StepFailed."""
     call(places, "startProcess", name, False)
 
 
-def remove_program(places: Places, name: str) -> None:
+def remove_program(places: InstancePaths, name: str) -> None:
     """End a program and forget it. Raises: StepFailed."""
     end_programs(places, {name})
     call(places, "removeProcessGroup", name)
 
 
-def stop(places: Places) -> bool:
+def stop(places: InstancePaths) -> bool:
     """End supervisord and everything it runs, in an orderly way; tell whether it was up.
 
     Raises: StepFailed when it does not end within its bound.

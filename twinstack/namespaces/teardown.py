@@ -13,19 +13,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from twinstack import names, shell, switches
 from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
-from twinstack.namespaces import (
-    basetables,
-    cgroups,
-    dumps,
-    kernel,
-    links,
-    mounts,
-    observe,
-    rules,
-    supervisor,
-)
+from twinstack.linux import mounts, netns, nft_tables, process, rtnetlink
+from twinstack.linux.netlink import Netlink
+from twinstack.model import names
+from twinstack.namespaces import cgroups, dumps, observe, rules, supervisor
 from twinstack.namespaces.facts import Facts, LinkIdentity
 from twinstack.namespaces.removals import (
     DetachPins,
@@ -45,10 +37,10 @@ from twinstack.namespaces.removals import (
     UnmountPins,
     removals,
 )
-from twinstack.netlink import Netlink
+from twinstack.reconcile import UNWATCHED, Watch, watched
 from twinstack.software.building import remove_tree
-from twinstack.state import Journal, Places, read_journal, remove_run, write_journal
-from twinstack.world import UNWATCHED, Watch, watched
+from twinstack.state import host_sysctls
+from twinstack.state.instance import InstancePaths, Journal, read_journal, remove_run, write_journal
 
 
 @dataclass(slots=True)
@@ -60,7 +52,7 @@ class Job:
     seen is still so.
     """
 
-    places: Places
+    places: InstancePaths
     rules: Mapping[str, tuple[str, ...]]
     watch: Watch
     writing: Callable[[], object] | None = None
@@ -102,12 +94,12 @@ def down(instance: str, watch: Watch = UNWATCHED) -> tuple[str, ...]:
     when parts could not be removed, after all the others were.
     """
     owned = observe.observe_owned(instance)
-    job = Job(Places(instance), owned.rules, watch)
+    job = Job(InstancePaths(instance), owned.rules, watch)
     _do(job, removals(owned, group=names.link_group(instance)))
     layout = cgroups.read_layout()
     job.attempt(lambda: cgroups.remove_parents(instance, layout))
     # What a kill in the midst of writing left of the table goes with an empty one.
-    job.attempt(lambda: job.removed.extend(switches.release(switches.holder(instance))))
+    job.attempt(lambda: job.removed.extend(host_sysctls.release(host_sysctls.holder(instance))))
     if job.failures:
         raise SeveralFailed(f"net.down (instance {instance})", job.failures)
     write_journal(job.places, Journal())
@@ -121,7 +113,7 @@ def remove_surplus(
 
     Raises: SeveralFailed after everything else was removed.
     """
-    job = Job(Places(instance), facts.rules, watch)
+    job = Job(InstancePaths(instance), facts.rules, watch)
     _do(job, surplus)
     if job.failures:
         raise SeveralFailed("net.up", job.failures)
@@ -129,7 +121,7 @@ def remove_surplus(
         _forget_intended(job.places, surplus)
 
 
-def _forget_intended(places: Places, todo: Sequence[Removal]) -> None:
+def _forget_intended(places: InstancePaths, todo: Sequence[Removal]) -> None:
     gone = {one.namespace for one in todo if isinstance(one, RemoveNamespace | RemovePin)}
     gone |= {link.name for one in todo if isinstance(one, RemoveLinks) for link in one.links}
     journal = read_journal(places)
@@ -153,7 +145,7 @@ def _remove(job: Job, removal: Removal) -> object:
     job.fresh = job.fresh and not isinstance(removal, EndSupervisor | EndProgram | RemoveCgroup)
     match removal:
         case RemoveNamespace(namespace):
-            kernel.unpin(namespace)
+            netns.unpin(namespace)
         case ReleaseMounts(namespace):
             mounts.release(places.run / mounts.DIRECTORY / namespace)
         case RemoveMounts():
@@ -173,16 +165,16 @@ def _remove(job: Job, removal: Removal) -> object:
             _links(removal, fresh=job.fresh)
         case RemoveTable(table):
             job.settle()
-            return basetables.remove_if_empty(table)
+            return nft_tables.remove_if_empty(table)
         case DetachPins(namespaces):
-            if kernel.entries() <= set(namespaces):  # looked at again: others may have come
-                kernel.detach_pins()
+            if netns.entries() <= set(namespaces):  # looked at again: others may have come
+                netns.detach_pins()
         case RemovePin(namespace):
-            (kernel.PINS / namespace).unlink(missing_ok=True)
+            (netns.PINS / namespace).unlink(missing_ok=True)
         case UnmountPins():
-            kernel.unmount_pins()
+            netns.unmount_pins()
         case Release(key):
-            return switches.release(switches.holder(places.instance), key)
+            return host_sysctls.release(host_sysctls.holder(places.instance), key)
         case RemoveFile(path):
             _file(Path(path))
     return True
@@ -194,13 +186,15 @@ def _rules(job: Job, chains: tuple[tuple[str, str], ...]) -> None:
     present = {table: lines for table, lines in job.rules.items() if table in tables}
     text = rules.removal_text(instance, present, {chain for _, chain in chains})
     if text:
-        job.writing = shell.begin(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+        job.writing = process.begin(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
     for table, chain in chains:
         for line in rules.strangers(chain, instance, present.get(table, ())):
             raise StepFailed(
-                f"chain {chain}", "stays", f"it holds a rule that is not ours: {line}",
+                f"chain {chain}",
+                "stays",
+                f"it holds a rule that is not ours: {line}",
                 f'remove it ("iptables -t {table} -F {chain}"), then run "invoke net.down"',
-            )  # fmt: skip
+            )
 
 
 def _links(removal: RemoveLinks, *, fresh: bool) -> None:
@@ -219,11 +213,11 @@ def _links(removal: RemoveLinks, *, fresh: bool) -> None:
     with Netlink() as netlink:
         if not alone:
             for link in mine:
-                netlink.send([links.delete_link(link.index)])
+                netlink.send([rtnetlink.delete_link(link.index)])
             return
         movers = [link for link in mine if link.group != group]
-        netlink.send([links.regroup(link.index, group) for link in movers])
-        netlink.send([links.delete_group(group)])
+        netlink.send([rtnetlink.regroup(link.index, group) for link in movers])
+        netlink.send([rtnetlink.delete_group(group)])
 
 
 def _still(link: LinkIdentity, there: Mapping[str, LinkIdentity]) -> LinkIdentity | None:
@@ -241,7 +235,7 @@ def _file(path: Path) -> None:
 
 def remove_data(instance: str) -> Iterator[str]:
     """Remove what down keeps: the stores' data, logs and secrets of an instance's world."""
-    directory = Places(instance).lib
+    directory = InstancePaths(instance).lib
     if remove_tree(directory):
         yield f"data {directory}"
     with suppress(OSError):  # the Docker world may keep its own things there
@@ -250,4 +244,4 @@ def remove_data(instance: str) -> Iterator[str]:
 
 def forget(instance: str) -> None:
     """Remove the lock's file and the empty directories, at the very end."""
-    remove_run(Places(instance), "net")
+    remove_run(InstancePaths(instance), "net")

@@ -12,43 +12,35 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinstack import shell
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
-from twinstack.names import link_group
+from twinstack.linux import netns
+from twinstack.linux import process as shell
+from twinstack.model.names import link_group
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.topology import WorldName
 from twinstack.namespaces import (
     apply,
     cgroups,
     dumps,
-    inside,
     interfaces,
-    kernel,
     launch,
     observe,
-    policing,
     preflight,
     supervisor,
     teardown,
 )
+from twinstack.namespaces import policy as policing
+from twinstack.namespaces import replica as inside
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
-from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.removals import Removal, Surplus, removals
 from twinstack.namespaces.steps import Change, Step, diff
-from twinstack.plan import Plan, Replica
 from twinstack.policy.model import HOST
+from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
-from twinstack.state import Places, locked, read_journal
-from twinstack.topology import WorldName
-from twinstack.world import (
-    UNWATCHED,
-    Endpoint,
-    Link,
-    Process,
-    Progress,
-    ServiceState,
-    State,
-    Watch,
-)
+from twinstack.state.instance import InstancePaths, locked, read_journal
+from twinstack.world import Endpoint, Link, Process, ServiceState, State
 
 _PROBE_EVERY_S = 0.1
 _LOG_TAIL = 15
@@ -99,7 +91,7 @@ class NamespaceWorld:
         self._software = software
         self._built = built
         self._templates = templates
-        self._places = Places(plan.instance)
+        self._places = InstancePaths(plan.instance)
         self._watch = watch
 
     def difference(self, progress: Progress) -> Difference:
@@ -147,9 +139,13 @@ class NamespaceWorld:
                     progress(f"{len(found.told)} steps to do, {len(found.steps)} are planned")
                 teardown.remove_surplus(self.plan.instance, found.surplus, found.facts, self._watch)
                 apply.apply(
-                    self.plan, found.changes, found.facts, progress,
-                    bare=self.bare, watch=self._watch,
-                )  # fmt: skip
+                    self.plan,
+                    found.changes,
+                    found.facts,
+                    progress,
+                    bare=self.bare,
+                    watch=self._watch,
+                )
             except BaseException:
                 self._undo(fresh, progress)
                 raise
@@ -189,9 +185,11 @@ class NamespaceWorld:
     def _not_healthy(self, state: ServiceState, timeout_s: float) -> NotHealthy:
         tail = self.logs(state.name, lines=_LOG_TAIL).strip()
         error = NotHealthy(
-            state.name, f"is {state.state} after {timeout_s:g} s", state.detail,
+            state.name,
+            f"is {state.state} after {timeout_s:g} s",
+            state.detail,
             f'see "invoke net.logs {state.name}"',
-        )  # fmt: skip
+        )
         error.add_note(tail or "its log is empty")
         return error
 
@@ -203,12 +201,16 @@ class NamespaceWorld:
         """Remove everything, data too. Raises: Locked, SeveralFailed."""
         return clean(self.plan.instance, progress=progress)
 
-    def police(self, *, policy: bool, edge: bool) -> None:
+    def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
         """Rewrite the rules and the bridges' switch alone. Raises: Locked, StepFailed."""
         require_root("net.up")
         with locked(self._places, self.name):
-            policing.police(
-                replace(self.plan, policy=policy, edge=self.plan.edge if edge else None)
+            policing.apply_policy(
+                replace(
+                    self.plan,
+                    policy=policy,
+                    rate_limit=self.plan.rate_limit if rate_limit else None,
+                )
             )
 
     def status(self) -> tuple[ServiceState, ...]:
@@ -222,7 +224,7 @@ class NamespaceWorld:
             pid = process.pid if process else None
             state: State
             detail = ""
-            if not up or not kernel.is_pinned(replica.name):
+            if not up or not netns.is_pinned(replica.name):
                 state, detail = "absent", ""
             elif self.bare:
                 state, detail = "stopped", "the network alone is up"
@@ -232,9 +234,16 @@ class NamespaceWorld:
             else:
                 state, detail = inside.probe(replica, pid)
             return ServiceState(
-                replica.name, replica.service, f"netns {replica.name}", str(replica.address),
-                replica.port, state, detail, pid, process.restarts if process else 0,
-            )  # fmt: skip
+                replica.name,
+                replica.service,
+                f"netns {replica.name}",
+                str(replica.address),
+                replica.port,
+                state,
+                detail,
+                pid,
+                process.restarts if process else 0,
+            )
 
         if self.bare:  # nobody to wait for
             return tuple(map(state_of, self.plan.here))
@@ -261,7 +270,7 @@ class NamespaceWorld:
 
     def published(self, service: str) -> Endpoint | None:
         """Give the host's port that leads to a service."""
-        door = self.plan.host_port("net", service)
+        door = self.plan.published_port("net", service)
         return None if door is None else Endpoint("127.0.0.1", door.port)
 
     def links(self) -> tuple[Link, ...]:
@@ -273,7 +282,7 @@ class NamespaceWorld:
         """Map the host and each namespace that bears our mark. Raises: Missing; StepFailed."""
         require_root("net.links")
         found = dumps.marked_namespaces(self.plan.mark)
-        return {HOST: None, **{name: kernel.PINS / name for name in found}}
+        return {HOST: None, **{name: netns.PINS / name for name in found}}
 
     def processes(self) -> tuple[Process, ...]:
         """List every process in the replicas' cgroups."""
@@ -284,7 +293,7 @@ class NamespaceWorld:
             for pid in cgroups.processes(self.plan.instance, replica.name, layout)
         )
 
-    def mains(self) -> dict[str, int]:
+    def main_pids(self) -> dict[str, int]:
         """Ask the supervisor for the process of each replica that runs."""
         if read_journal(self._places).shape is None:
             return {}
@@ -331,7 +340,7 @@ def down(
     Raises: Locked; SeveralFailed after everything else was removed.
     """
     require_root("net.down")
-    places = Places(instance)
+    places = InstancePaths(instance)
     with locked(places, "net"):
         removed = teardown.down(instance, watch)
         if data:

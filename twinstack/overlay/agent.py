@@ -19,19 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from twinstack.confinement.seccomp import Filter
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.topology_file import parse
 from twinstack.namespaces import dumps, teardown
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.launch import Software
-from twinstack.namespaces.seccomp import Filter
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.overlay.pieces import AGENTS, USERS
-from twinstack.overlay.spread import host_instance, host_plan, spread
-from twinstack.plan import Plan, resolve
+from twinstack.overlay.bundles import AGENTS, USERS
+from twinstack.overlay.host_plans import host_instance, host_plan, spread
 from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
-from twinstack.state import Places, read_journal
-from twinstack.topology import parse
+from twinstack.state.instance import InstancePaths, read_journal
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 _UNBUILT = "software and secrets are to be brought there first"
@@ -49,9 +49,12 @@ def obey(order: dict[str, Any]) -> Any:
         return [*removed, *teardown.remove_data(own)]
     plan = _plan(order)
     world = NamespaceWorld(
-        plan, lambda _progress: _provide(order, plan), TEMPLATES, partial(_find, order, plan),
+        plan,
+        lambda _progress: _provide(order, plan),
+        TEMPLATES,
+        partial(_find, order, plan),
         bare=order["bare"],
-    )  # fmt: skip
+    )
     if action == "up":
         return _up(order, plan, world)
     if action == "status":
@@ -64,7 +67,7 @@ def obey(order: dict[str, Any]) -> Any:
 
 
 def _up(order: dict[str, Any], plan: Plan, world: NamespaceWorld) -> list[dict[str, object]]:
-    places = Places(plan.instance)
+    places = InstancePaths(plan.instance)
     fresh = not places.lib.exists()
     USERS.mkdir(parents=True, exist_ok=True)
     (USERS / plan.instance).touch()
@@ -94,9 +97,12 @@ def _plan(order: dict[str, Any]) -> Plan:
     """Resolve this machine's share; its uplink is the link that has its address."""
     topology = parse(order["topology"])
     plan = resolve(
-        topology, order["shape"], order["instance"],
-        limited=order["limited"], policy=order["policy"],
-    )  # fmt: skip
+        topology,
+        order["shape"],
+        order["instance"],
+        limited=order["limited"],
+        policy=order["policy"],
+    )
     found = spread(plan, topology.hosts, None, frozenset(order["lost"]))
     host = found.host(order["host"])
     links, _ = dumps.read_host()
@@ -106,21 +112,27 @@ def _plan(order: dict[str, Any]) -> Plan:
             assert mine.site is not None
             return replace(mine, site=replace(mine.site, uplink=link.name))
     raise CannotTell(
-        f"host {host.name}", "cannot be told", f"no link of this machine has {host.address}",
+        f"host {host.name}",
+        "cannot be told",
+        f"no link of this machine has {host.address}",
         "correct hosts.machines in topology.yml",
-    )  # fmt: skip
+    )
 
 
 def _secrets(plan: Plan) -> Path:
-    return Places(plan.instance).lib / "secrets"
+    return InstancePaths(plan.instance).lib / "secrets"
 
 
 def _provide(order: dict[str, Any], plan: Plan) -> Software:
     """Give what the services run on, as it was brought, and put their secrets in place."""
     found = _find(order, plan)
     if found is None:
-        raise Missing("software", "is not there", "a part of it has gone since it was brought",
-                      'run "invoke overlay.up --ssh" again')  # fmt: skip
+        raise Missing(
+            "software",
+            "is not there",
+            "a part of it has gone since it was brought",
+            'run "invoke overlay.up --ssh" again',
+        )
     place_secrets(_secrets(plan), plan.here, order["secrets"])
     return found
 

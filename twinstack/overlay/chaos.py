@@ -18,22 +18,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from twinstack import entering, names
 from twinstack.errors import CannotTell, StepFailed, TwinstackError
-from twinstack.namespaces import cgroups, links, supervisor
+from twinstack.linux import child as entering
+from twinstack.linux import rtnetlink
+from twinstack.linux.netlink import Netlink, Request
+from twinstack.model import names
+from twinstack.model.vxlan import UNDERLAY_MTU
+from twinstack.namespaces import cgroups, supervisor
 from twinstack.namespaces import world as namespaces
-from twinstack.netlink import Netlink, Request
 from twinstack.overlay import hosts
-from twinstack.overlay.spread import host_instance
+from twinstack.overlay.host_plans import host_instance
 from twinstack.overlay.world import Overlay
-from twinstack.sites import UNDERLAY_MTU
-from twinstack.state import Places, locked
-from twinstack.world import Progress
+from twinstack.reconcile import Progress
+from twinstack.state.instance import InstancePaths, locked
 
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 #: What the underlay lets pass of a host with a black hole: a question, but no answer of size.
-NARROW_MTU = links.LEAST_IPV6_MTU  # with less a link loses all of IPv6, its being off too
+NARROW_MTU = rtnetlink.LEAST_IPV6_MTU  # with less a link loses all of IPv6, its being off too
 _BEFORE_S, _AFTER_S = 2.0, 3.0
 _EVERY_S, _PATIENCE_S = 0.05, 1.0
 _PATH = "/api/products"
@@ -82,10 +84,16 @@ class Story:
 
 
 def cause(
-    overlay: Overlay, fault: Fault, host: str, *, seconds: float, move: bool,
-    timeout_s: float, progress: Progress,
+    overlay: Overlay,
+    fault: Fault,
+    host: str,
+    *,
+    seconds: float,
+    move: bool,
+    timeout_s: float,
+    progress: Progress,
     elsewhere: Callable[[frozenset[str]], Overlay],
-) -> Story:  # fmt: skip
+) -> Story:
     """Break a host, watch from another one, put it back. `move`: what was on it goes to others.
 
     `elsewhere` gives the overlay without some hosts. Units: seconds, of the fault.
@@ -94,15 +102,20 @@ def cause(
     namespaces.require_root("chaos")
     overlay.spread.host(host)
     if overlay.bare:
-        raise CannotTell("chaos", "would show nothing", "the networks alone are up",
-                         'run "invoke overlay.up"')  # fmt: skip
+        raise CannotTell(
+            "chaos", "would show nothing", "the networks alone are up", 'run "invoke overlay.up"'
+        )
     instance = overlay.plan.instance
     others = [one.name for one in overlay.spread.alive if one.name != host]
     front = overlay.spread.where["nginx-lb"]
     client = front if front in others else (others[0] if others else "")
     if not client:
-        raise TwinstackError(host, "cannot be broken", "there is no other host to look from",
-                             "bring up two or more (invoke overlay.up --hosts 3)")  # fmt: skip
+        raise TwinstackError(
+            host,
+            "cannot be broken",
+            "there is no other host to look from",
+            "bring up two or more (invoke overlay.up --hosts 3)",
+        )
     for name in (host, client):
         hosts.pins_of(instance, name)  # it is up, or this says so
     target = str(overlay.plan.replica("nginx-lb").address)
@@ -146,9 +159,13 @@ def phases(
         moments = [start, *(min(one.at + one.took, end) for one in good), end]
         gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
         yield Phase(
-            name, end - start, len(mine), len(good), max(gaps),
+            name,
+            end - start,
+            len(mine),
+            len(good),
+            max(gaps),
             tuple(sorted({one.served_by for one in good})),
-        )  # fmt: skip
+        )
 
 
 @contextmanager
@@ -192,18 +209,18 @@ def _ask(target: str, until: int, other_end: int) -> list[Asked]:
 
 
 def _break(overlay: Overlay, fault: Fault, host: str) -> None:
-    with locked(Places(overlay.underlay.plan.instance), "overlay"):
+    with locked(InstancePaths(overlay.underlay.plan.instance), "overlay"):
         if fault == "mtu":
-            _port(host, [links.set_mtu(names.host_link(host), NARROW_MTU)])
+            _port(host, [rtnetlink.set_mtu(names.host_link(host), NARROW_MTU)])
             return
-        _port(host, [links.set_down(names.host_link(host))])
+        _port(host, [rtnetlink.set_down(names.host_link(host))])
         if fault == "host-loss":
             _kill(overlay.plan.instance, host)
 
 
 def _restore(overlay: Overlay, fault: Fault, host: str) -> None:
     mtu = UNDERLAY_MTU if fault == "mtu" else None
-    _port(host, links.set_up(names.host_link(host), mtu=mtu))
+    _port(host, rtnetlink.set_up(names.host_link(host), mtu=mtu))
 
 
 def _port(host: str, requests: Sequence[Request]) -> None:
@@ -221,7 +238,7 @@ def _kill(instance: str, host: str) -> None:
     own = host_instance(instance, host)
 
     def kill() -> None:
-        supervising = supervisor.pid(Places(own))
+        supervising = supervisor.pid(InstancePaths(own))
         if supervising is not None:
             os.kill(supervising, 9)
         layout = cgroups.read_layout()
@@ -236,10 +253,16 @@ def text(story: Story) -> str:
     lines = [f"{story.fault} of {story.host}, seen from {story.client}: GET {_PATH}", ""]
     rows = [("", "seconds", "asked", "good", "longest gap", "served by")]
     rows += [
-        (one.name, f"{one.seconds:.1f}", str(one.asked), str(one.good),
-         f"{one.longest_gap_s:.2f} s", " ".join(one.served_by) or "nobody")
+        (
+            one.name,
+            f"{one.seconds:.1f}",
+            str(one.asked),
+            str(one.good),
+            f"{one.longest_gap_s:.2f} s",
+            " ".join(one.served_by) or "nobody",
+        )
         for one in story.phases
-    ]  # fmt: skip
+    ]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

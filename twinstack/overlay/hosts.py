@@ -14,14 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from twinstack import entering, names
 from twinstack.errors import Missing, SeveralFailed
-from twinstack.namespaces import cgroups, dumps, kernel, mounts, supervisor, teardown
+from twinstack.linux import child as entering
+from twinstack.linux import mounts, netns
+from twinstack.model import names
+from twinstack.model.plan import Plan
+from twinstack.namespaces import cgroups, dumps, supervisor, teardown
 from twinstack.namespaces import world as namespaces
-from twinstack.overlay.spread import Spread, host_instance, underlay_instance
-from twinstack.plan import Plan
-from twinstack.state import Places, read_journal
-from twinstack.world import Progress, ServiceState, Watch
+from twinstack.overlay.host_plans import Spread, host_instance, underlay_instance
+from twinstack.reconcile import Progress, Watch
+from twinstack.state.instance import InstancePaths, read_journal
+from twinstack.world import ServiceState
 
 Result = TypeVar("Result")
 
@@ -41,25 +44,26 @@ class Pins:
 
 def pins_of(instance: str, host: str) -> Pins:
     """Tell where a host of an instance is pinned. Raises: Missing when it is not up."""
-    run = Places(underlay_instance(instance)).run
-    pins = Pins(kernel.PINS / host, run / mounts.DIRECTORY / host)
-    if not kernel.is_pinned(host) or host not in mounts.pinned(run):
-        raise Missing(f"host {host}", "cannot be entered", "it is not up",
-                      'run "invoke overlay.up"')  # fmt: skip
+    run = InstancePaths(underlay_instance(instance)).run
+    pins = Pins(netns.PINS / host, run / mounts.DIRECTORY / host)
+    if not netns.is_pinned(host) or host not in mounts.pinned(run):
+        raise Missing(
+            f"host {host}", "cannot be entered", "it is not up", 'run "invoke overlay.up"'
+        )
     return pins
 
 
 def present(instance: str) -> tuple[str, ...]:
     """List the hosts that are whole: network and mounts pinned, by our mark."""
     outer = underlay_instance(instance)
-    pinned = set(mounts.pinned(Places(outer).run))
+    pinned = set(mounts.pinned(InstancePaths(outer).run))
     marked = dumps.marked_namespaces(names.mark(outer))
     return tuple(name for name in marked if name in pinned)
 
 
 def known(instance: str) -> tuple[str, ...]:
     """List every host of which anything may be left, whole or not."""
-    outer = Places(underlay_instance(instance))
+    outer = InstancePaths(underlay_instance(instance))
     marked = dumps.marked_namespaces(names.mark(outer.instance))
     intended = read_journal(outer).intended
     found = {*mounts.pinned(outer.run), *marked, *intended}
@@ -111,8 +115,9 @@ def on_each(
             while waiting and len(running) < most:
                 host, work = waiting.pop(0)
                 pins = pins_of(instance, host)
-                running[host] = entering.start(f"host {host}", pins.network, work,
-                                               mounts=pins.mounts)  # fmt: skip
+                running[host] = entering.start(
+                    f"host {host}", pins.network, work, mounts=pins.mounts
+                )
             host = next(iter(running))
             try:
                 found[host] = running[host].answer()
@@ -164,12 +169,10 @@ def clear(instance: str, hosts: Iterable[str], progress: Progress, watch: Watch)
 
 def _end(instance: str, host: str, progress: Progress, watch: Watch) -> Sequence[str]:
     own = host_instance(instance, host)
-    runs = supervisor.pid(Places(own)) is not None
+    runs = supervisor.pid(InstancePaths(own)) is not None
     if not runs and not cgroups.existing(own, cgroups.read_layout()):
         return ()
-    return namespaces.down(
-        own, progress=prefixed(progress, host), watch=Prefixed(watch, host)
-    )  # fmt: skip
+    return namespaces.down(own, progress=prefixed(progress, host), watch=Prefixed(watch, host))
 
 
 def _sweep(own: str) -> tuple[str, ...]:
@@ -195,7 +198,14 @@ def located(
     }
     return tuple(
         there.get(one.name)
-        or ServiceState(one.name, one.service, f"{spread.where[one.name]}: none",
-                        str(one.address), one.port, "absent", lacking)
+        or ServiceState(
+            one.name,
+            one.service,
+            f"{spread.where[one.name]}: none",
+            str(one.address),
+            one.port,
+            "absent",
+            lacking,
+        )
         for one in plan.replicas
-    )  # fmt: skip
+    )

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell
-from twinstack.overlay.spread import underlay_instance
-from twinstack.state import Places
+from twinstack.overlay.host_plans import underlay_instance
+from twinstack.state.instance import InstancePaths
 
 _NAME = "overlay.json"
 
@@ -27,7 +27,7 @@ class Record:
 
 def read(instance: str) -> Record | None:
     """Read what was recorded; None when no overlay is up. Raises: CannotTell."""
-    return read_from(Places(underlay_instance(instance)).run)
+    return read_from(InstancePaths(underlay_instance(instance)).run)
 
 
 def read_from(directory: Path) -> Record | None:
@@ -45,7 +45,7 @@ def read_from(directory: Path) -> Record | None:
 
 def write(instance: str, record: Record) -> None:
     """Record, whole or not at all."""
-    write_to(Places(underlay_instance(instance)).run, record)
+    write_to(InstancePaths(underlay_instance(instance)).run, record)
 
 
 def write_to(directory: Path, record: Record) -> None:

@@ -13,21 +13,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinstack.namespaces import seccomp, teardown
+from twinstack.confinement import seccomp
+from twinstack.model.plan import Plan, Replica
+from twinstack.namespaces import teardown
 from twinstack.namespaces import world as namespaces
-from twinstack.overlay import asking, hosts, record
-from twinstack.overlay.asking import Asked
-from twinstack.overlay.channel import Machine
-from twinstack.overlay.pieces import Carried, carried, code
+from twinstack.overlay import fanout, hosts, record
+from twinstack.overlay.bundles import Carried, carried, code
+from twinstack.overlay.fanout import Asked
+from twinstack.overlay.host_plans import Spread, host_instance, machines_instance
 from twinstack.overlay.record import Record
-from twinstack.overlay.shipping import Parcels, bring, forget, survey
-from twinstack.overlay.spread import Spread, host_instance, machines_instance
-from twinstack.plan import Plan, Replica
+from twinstack.overlay.ssh import Machine
+from twinstack.overlay.upload import Parcels, bring, forget, survey
+from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
 from twinstack.software.secrets import ensure_secrets, secrets_of
 from twinstack.software.wheels import Software as Installed
-from twinstack.state import Places, locked, remove_run
-from twinstack.world import Progress, ServiceState
+from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.world import ServiceState
 
 Provided = tuple[Roots, Installed]
 _LOCK = "overlay"
@@ -55,17 +57,23 @@ class Remote:
     """
 
     def __init__(
-        self, plan: Plan, spread: Spread, topology: str, machines: Sequence[Machine],
-        provide: Callable[[Progress], Provided], find: Callable[[], Provided | None], *,
+        self,
+        plan: Plan,
+        spread: Spread,
+        topology: str,
+        machines: Sequence[Machine],
+        provide: Callable[[Progress], Provided],
+        find: Callable[[], Provided | None],
+        *,
         bare: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.plan = plan
         self.spread = spread
         self.bare = bare
         self.machines = tuple(one for one in machines if one.name not in spread.lost)
         self._topology = topology
         self._provide, self._find = provide, find
-        self._places = Places(machines_instance(plan.instance))
+        self._places = InstancePaths(machines_instance(plan.instance))
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about on every machine, and wait until every service is healthy.
@@ -76,7 +84,7 @@ class Remote:
         """
         namespaces.require_root("overlay.up")
         with locked(self._places, _LOCK):
-            there = asking.all_of(self.machines, survey)
+            there = fanout.all_of(self.machines, survey)
             provided = None if self.bare else self._provide(progress)
             if not self.bare:
                 ensure_secrets(self._secrets, self.plan)
@@ -84,11 +92,12 @@ class Remote:
             shares = {one.name: self._carried(one, provided) for one in self.machines}
             self._bring(there, shares, progress)
             orders = {
-                one.name: self._order("up", one, shares[one.name], secrets=True,
-                                      timeout_s=timeout_s)
+                one.name: self._order(
+                    "up", one, shares[one.name], secrets=True, timeout_s=timeout_s
+                )
                 for one in self.machines
-            }  # fmt: skip
-            found = asking.ask_all(self.machines, orders, progress, timeout_s + _STEPS_S)
+            }
+            found = fanout.ask_all(self.machines, orders, progress, timeout_s + _STEPS_S)
         return self._told(found)
 
     def status(self) -> tuple[tuple[ServiceState, ...], tuple[Share, ...]]:
@@ -100,7 +109,7 @@ class Remote:
     def preview(self, progress: Progress) -> tuple[Share, ...]:
         """Tell what `up` would do on each machine; leaves no code behind where none was."""
         told = self._ask("plan", progress)
-        asking.raise_any([one.failure for one in told.values()])
+        fanout.raise_any([one.failure for one in told.values()])
         return tuple(map(_share, told.values()))
 
     def logs(self, replica: str, *, lines: int) -> str:
@@ -108,13 +117,16 @@ class Remote:
         name = self.plan.replica(replica).name
         there = [one for one in self.machines if one.name == self.spread.where[name]]
         told = self._ask("logs", lambda _line: None, there, replica=name, lines=lines)
-        asking.raise_any([answer.failure for answer in told.values()])
+        fanout.raise_any([answer.failure for answer in told.values()])
         return str(told[there[0].name].done)
 
     def _ask(
-        self, action: str, progress: Progress, machines: Sequence[Machine] | None = None,
+        self,
+        action: str,
+        progress: Progress,
+        machines: Sequence[Machine] | None = None,
         **words: Any,
-    ) -> dict[str, Asked]:  # fmt: skip
+    ) -> dict[str, Asked]:
         provided = None if self.bare else self._find()
 
         def work(one: Machine) -> Any:
@@ -122,7 +134,7 @@ class Remote:
             return _asked(one, order, progress, _READING_S)
 
         code()  # once, before the threads
-        return asking.each(machines or self.machines, work)
+        return fanout.each(machines or self.machines, work)
 
     @property
     def _secrets(self) -> Path:
@@ -130,8 +142,9 @@ class Remote:
 
     def _record(self) -> None:
         plan, lost = self.plan, tuple(sorted(self.spread.lost))
-        asked = Record(plan.shape, len(self.spread.hosts), lost, plan.policy, plan.limited,
-                       self.bare)  # fmt: skip
+        asked = Record(
+            plan.shape, len(self.spread.hosts), lost, plan.policy, plan.limited, self.bare
+        )
         record.write_to(self._places.lib, asked)
 
     def _here(self, one: Machine) -> list[Replica]:
@@ -143,9 +156,11 @@ class Remote:
         return carried({replica.role for replica in self._here(one)}, *provided)
 
     def _bring(
-        self, there: Mapping[str, frozenset[str]], shares: Mapping[str, Carried | None],
+        self,
+        there: Mapping[str, frozenset[str]],
+        shares: Mapping[str, Carried | None],
         progress: Progress,
-    ) -> None:  # fmt: skip
+    ) -> None:
         with Parcels() as parcels:
 
             def work(one: Machine) -> int:
@@ -154,12 +169,17 @@ class Remote:
                 told = hosts.prefixed(progress, one.name)
                 return bring(one, pieces, there[one.name], parcels, told)
 
-            asking.all_of(self.machines, work)
+            fanout.all_of(self.machines, work)
 
     def _order(
-        self, action: str, one: Machine, share: Carried | None, *, secrets: bool = False,
+        self,
+        action: str,
+        one: Machine,
+        share: Carried | None,
+        *,
+        secrets: bool = False,
         **words: Any,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """Write what a machine is asked, whole: it has no topology of its own."""
         return {
             "action": action,
@@ -185,13 +205,13 @@ class Remote:
 def _asked(one: Machine, order: Mapping[str, Any], progress: Progress, bound_s: float) -> Any:
     """Ask a machine, and bring the code there for as long as that takes where it has none."""
     try:
-        return asking.ask(one, order, progress, threading.Event(), bound_s)
-    except asking.NoAgent:
+        return fanout.ask(one, order, progress, threading.Event(), bound_s)
+    except fanout.NoAgent:
         there = survey(one)
     with Parcels() as parcels:
         bring(one, [code()], there, parcels, hosts.prefixed(progress, one.name))
     try:
-        return asking.ask(one, order, progress, threading.Event(), bound_s)
+        return fanout.ask(one, order, progress, threading.Event(), bound_s)
     finally:
         if not there:  # who reads leaves nothing
             forget(one, host_instance(order["instance"], one.name))
@@ -201,13 +221,14 @@ def _share(told: Asked) -> Share:
     if told.failure:
         return Share(told.host, unreached=str(told.failure))
     found = told.done
-    return Share(told.host, found["planned"], tuple(map(tuple, found["changes"])),
-                 tuple(found["unbuilt"]))  # fmt: skip
+    return Share(
+        told.host, found["planned"], tuple(map(tuple, found["changes"])), tuple(found["unbuilt"])
+    )
 
 
 def recorded(instance: str) -> Record | None:
     """Read what was last asked of an instance's machines; None when nothing is up there."""
-    return record.read_from(Places(machines_instance(instance)).lib)
+    return record.read_from(InstancePaths(machines_instance(instance)).lib)
 
 
 def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict[str, list[str]]:
@@ -217,7 +238,7 @@ def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict
     SeveralFailed, after all the others were cleared; Locked.
     """
     namespaces.require_root("overlay.down")
-    places = Places(machines_instance(instance))
+    places = InstancePaths(machines_instance(instance))
 
     def work(one: Machine) -> list[str]:
         order = {"action": "down", "instance": instance, "host": one.name}
@@ -227,7 +248,7 @@ def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict
 
     with locked(places, _LOCK):
         code()  # once, before the threads
-        found = asking.all_of(machines, work)
+        found = fanout.all_of(machines, work)
         for _ in teardown.remove_data(places.instance):
             pass
         remove_run(places, _LOCK)

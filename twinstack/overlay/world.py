@@ -12,30 +12,31 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from twinstack import bridge_filter
 from twinstack.errors import Missing
-from twinstack.hosts import Host
-from twinstack.namespaces import mounts, teardown
+from twinstack.linux import br_netfilter, mounts
+from twinstack.model.placement import Host
+from twinstack.model.plan import Plan
+from twinstack.model.vxlan import OVERLAY_MTU
+from twinstack.namespaces import teardown
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.launch import Software
-from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.removals import Surplus
 from twinstack.namespaces.steps import Change, diff
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay import hosts, record
-from twinstack.overlay.record import Record
-from twinstack.overlay.spread import (
+from twinstack.overlay.host_plans import (
     Spread,
     host_instance,
     host_plan,
     underlay_instance,
     underlay_plan,
 )
-from twinstack.plan import Plan
-from twinstack.sites import OVERLAY_MTU
-from twinstack.state import Places, locked, remove_run
-from twinstack.world import UNWATCHED, Progress, ServiceState, Watch
+from twinstack.overlay.record import Record
+from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.world import ServiceState
 
 _LOCK = "overlay"
 
@@ -75,7 +76,7 @@ class Overlay:
         self._mtu = mtu
         self._provide, self._find, self._templates = provide, find, templates
         self._watch = watch
-        self._places = Places(underlay_instance(plan.instance))
+        self._places = InstancePaths(underlay_instance(plan.instance))
 
     @property
     def underlay(self) -> NamespaceWorld:
@@ -129,8 +130,14 @@ class Overlay:
 
     def _record(self) -> None:
         plan = self.plan
-        asked = Record(plan.shape, len(self.spread.hosts), tuple(sorted(self.spread.lost)),
-                       plan.policy, plan.limited, self.bare)  # fmt: skip
+        asked = Record(
+            plan.shape,
+            len(self.spread.hosts),
+            tuple(sorted(self.spread.lost)),
+            plan.policy,
+            plan.limited,
+            self.bare,
+        )
         record.write(plan.instance, asked)
 
     def _retire(self, progress: Progress) -> None:
@@ -152,11 +159,12 @@ class Overlay:
                 self._share_secrets(host)
         works = {
             host.name: partial(
-                self.on_host(host).up, timeout_s=timeout_s,
+                self.on_host(host).up,
+                timeout_s=timeout_s,
                 progress=hosts.prefixed(progress, host.name),
             )
             for host in self.spread.alive
-        }  # fmt: skip
+        }
         # Services wait for each other across hosts: then all hosts go at once.
         found = hosts.on_each(instance, works, at_once=hosts.workers() if self.bare else None)
         return self._told(found)
@@ -164,7 +172,7 @@ class Overlay:
     def _share_secrets(self, host: Host) -> None:
         """Give a host the passwords that every other has."""
         ours = self._places.lib / "secrets"
-        theirs = Places(host_instance(self.plan.instance, host.name)).lib / "secrets"
+        theirs = InstancePaths(host_instance(self.plan.instance, host.name)).lib / "secrets"
         theirs.mkdir(parents=True, exist_ok=True)
         vault = theirs / ".vault"
         vault.mkdir(mode=0o700, exist_ok=True)
@@ -203,7 +211,7 @@ class Overlay:
 
     def _of_a_fresh_host(self, host: Host) -> Part:
         steps = network_steps(self.on_host(host).plan)
-        nothing = Facts(bridges_can_filter=bridge_filter.is_there())
+        nothing = Facts(bridges_can_filter=br_netfilter.is_there())
         later = () if self.bare else ("services are told once the host is up",)
         return Part(host.name, len(steps), diff(steps, nothing), later)
 
@@ -236,7 +244,7 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     everything else was removed.
     """
     namespaces.require_root("overlay.down")
-    with locked(Places(underlay_instance(instance)), _LOCK):
+    with locked(InstancePaths(underlay_instance(instance)), _LOCK):
         return _down(instance, progress, watch)
 
 
@@ -245,5 +253,5 @@ def _down(instance: str, progress: Progress, watch: Watch) -> tuple[str, ...]:
     removed = hosts.clear(instance, hosts.known(instance), progress, watch)
     removed = (*removed, *namespaces.down(outer, progress=progress, data=True, watch=watch))
     teardown.forget(outer)
-    remove_run(Places(outer), _LOCK)
+    remove_run(InstancePaths(outer), _LOCK)
     return removed

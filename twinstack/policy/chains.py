@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twinstack.iptables import Hook, chain_name, quoted
-from twinstack.plan import Egress, Plan, Replica, Segment
+from twinstack.linux.iptables import Hook, chain_name, quoted
+from twinstack.model.plan import Egress, Plan, Replica, Segment
+from twinstack.model.topology import WorldName
 from twinstack.policy.model import Permission, addresses, flows_in, permissions
-from twinstack.topology import WorldName
 
 #: The group of nfnetlink_log that denied packets are told to, and how many of them.
 NFLOG_GROUP = 7311
@@ -98,8 +98,9 @@ class _Writer:
     def _name(self, suffix: str) -> str:
         return chain_name(self._plan.instance, suffix, self._world)
 
-    def _chain(self, suffix: str, rules: Iterator[Rule] | tuple[Rule, ...],
-               builtin: str = "") -> Chain:  # fmt: skip
+    def _chain(
+        self, suffix: str, rules: Iterator[Rule] | tuple[Rule, ...], builtin: str = ""
+    ) -> Chain:
         return Chain(self._name(suffix), builtin, tuple(rules))
 
     def _rule(self, match: str, target: str, sentence: str, why: str = "") -> Rule:
@@ -128,8 +129,10 @@ class _Writer:
             yield self._rule(
                 f"-s {self._plan.site.underlay} -i {segment.bridge}"
                 f" -m physdev --physdev-in {tunnel}",
-                self._name("INTO"), f"another host asks: {segment.bridge}", "a host asks",
-            )  # fmt: skip
+                self._name("INTO"),
+                f"another host asks: {segment.bridge}",
+                "a host asks",
+            )
 
     def _denials(self) -> Iterator[Rule]:
         prefix = quoted(mark_of(self._plan, self._world))
@@ -140,16 +143,16 @@ class _Writer:
     def _edge(self) -> Iterator[Rule]:
         if not self._worlds_own():
             return
-        if edge := self._plan.edge:
+        if rate_limit := self._plan.rate_limit:
             # A table of this name that is still in use keeps its rate: another rate, another name.
-            limit = f"{edge.rate_per_s}-{edge.burst}"
+            limit = f"{rate_limit.rate_per_s}-{rate_limit.burst}"
             yield self._rule(
-                f"-m hashlimit --hashlimit-above {edge.rate_per_s}/sec "
-                f"--hashlimit-burst {edge.burst} --hashlimit-mode srcip "
+                f"-m hashlimit --hashlimit-above {rate_limit.rate_per_s}/sec "
+                f"--hashlimit-burst {rate_limit.burst} --hashlimit-mode srcip "
                 f"--hashlimit-name {self._name('EDGE')}-{limit}",
                 self._deny,
-                f"one client may open {edge.rate_per_s} connections a second, "
-                f"{edge.burst} at once (edge)",
+                f"one client may open {rate_limit.rate_per_s} connections a second, "
+                f"{rate_limit.burst} at once (edge)",
                 "too many",
             )
         yield self._rule("", "ACCEPT", "what the world may reach is open to it", "the edge")
@@ -178,8 +181,12 @@ class _Writer:
         segment = self._plan.replicas_of(service)[0].segment
         for one in found:
             for replica in self._plan.replicas_of(one.source):
-                yield self._rule(f"-s {self._source(replica, segment)}/32", "ACCEPT",
-                                 one.sentence, f"{replica.name} to {service}")  # fmt: skip
+                yield self._rule(
+                    f"-s {self._source(replica, segment)}/32",
+                    "ACCEPT",
+                    one.sentence,
+                    f"{replica.name} to {service}",
+                )
 
     def _source(self, replica: Replica, segment: str) -> str:
         """Give the address that a replica asks from: in Docker, its own on that network."""
@@ -206,15 +213,21 @@ class _Writer:
             if not ports:
                 continue
             listed = ",".join(str(port) for port in ports)
-            match = f"-m multiport --dports {listed}" if len(ports) > 1 else (
-                f"-m {protocol} --dport {listed}"
-            )  # fmt: skip
-            yield self._rule(f"-p {protocol} {match}", "ACCEPT",
-                             f"out to {protocol} port {listed.replace(',', ', ')} (egress)",
-                             "out")  # fmt: skip
+            match = (
+                f"-m multiport --dports {listed}"
+                if len(ports) > 1
+                else (f"-m {protocol} --dport {listed}")
+            )
+            yield self._rule(
+                f"-p {protocol} {match}",
+                "ACCEPT",
+                f"out to {protocol} port {listed.replace(',', ', ')} (egress)",
+                "out",
+            )
 
-    def _dispatch(self, service: str, protocol: str, port: int, target: str, sentence: str,
-                  state: str = "") -> Iterator[Rule]:  # fmt: skip
+    def _dispatch(
+        self, service: str, protocol: str, port: int, target: str, sentence: str, state: str = ""
+    ) -> Iterator[Rule]:
         """Lead to the target what asks a service; `state` where no other service asks.
 
         Peers use a replica's first address. An engine leads from a published port to whichever
@@ -232,9 +245,12 @@ class _Writer:
         for service, protocol, port in self._inner():
             target = self._name(self._suffix(service, protocol, port))
             yield from self._dispatch(
-                service, protocol, port, target,
+                service,
+                protocol,
+                port,
+                target,
                 f"who asks {service} for {protocol} port {port} is looked up in {target}",
-            )  # fmt: skip
+            )
         if exits := self._egresses():
             yield from self._not_out()
             names = {egress: suffix for suffix, egress in exits.items()}
@@ -250,50 +266,68 @@ class _Writer:
             ours = [one for one in self._bridges() if one.startswith(pattern.removesuffix("+"))]
             caught |= set(ours)
             also = f", and nothing else between services on {' and '.join(ours)}" if ours else ""
-            yield self._rule(f"-o {pattern}", self._deny,
-                             f"the way out does not lead into other people's {pattern}{also}",
-                             "not out")  # fmt: skip
+            yield self._rule(
+                f"-o {pattern}",
+                self._deny,
+                f"the way out does not lead into other people's {pattern}{also}",
+                "not out",
+            )
         for bridge in self._bridges():
             if bridge not in caught:
-                yield self._rule(f"-o {bridge}", self._deny,
-                                 f"nothing else between services on {bridge}",
-                                 "between services")  # fmt: skip
+                yield self._rule(
+                    f"-o {bridge}",
+                    self._deny,
+                    f"nothing else between services on {bridge}",
+                    "between services",
+                )
 
     def _exit(self, replica: Replica, target: str) -> Iterator[Rule]:
-        addresses = [replica.address] if self._world == "net" else [
-            one.address for one in replica.attachments
-        ]  # fmt: skip
+        addresses = (
+            [replica.address]
+            if self._world == "net"
+            else [one.address for one in replica.attachments]
+        )
         for address in addresses:
-            yield self._rule(f"-s {address}/32", target,
-                             f"where {replica.name} may go out to is in {target}",
-                             f"{replica.name} out")  # fmt: skip
+            yield self._rule(
+                f"-s {address}/32",
+                target,
+                f"where {replica.name} may go out to is in {target}",
+                f"{replica.name} out",
+            )
 
     def _from_outside(self) -> Iterator[Rule]:
         yield self._rule(_REPLIES, "ACCEPT", "replies from outside pass", "replies")
         state = "NEW" if self._world == "net" else "DNAT"  # a container is reached by its port
         for one in self._worlds_own():
             if self._world == "net" or one.destination in self._published():
-                yield from self._dispatch(one.destination, one.protocol, one.port,
-                                          self._name("EDGE"), one.sentence, state)  # fmt: skip
+                yield from self._dispatch(
+                    one.destination, one.protocol, one.port, self._name("EDGE"), one.sentence, state
+                )
         yield self._rule("", self._deny, "nothing else from outside passes", "the rest")
 
     def _published(self) -> set[str]:
         """Name the services with a port that other machines can turn to: not this host's alone."""
-        doors = (one for one in self._plan.host_ports if one.world == self._world)
-        return {self._plan.replica(one.replica).service for one in doors
-                if not one.bind.is_loopback}  # fmt: skip
+        doors = (one for one in self._plan.published_ports if one.world == self._world)
+        return {
+            self._plan.replica(one.replica).service for one in doors if not one.bind.is_loopback
+        }
 
     def _from_host(self) -> Iterator[Rule]:
         yield self._rule(_REPLIES, "ACCEPT", "replies and what goes on pass", "replies")
         for one in self._worlds_own():
-            yield from self._dispatch(one.destination, one.protocol, one.port,
-                                      self._name("EDGE"), one.sentence, "NEW")  # fmt: skip
-        asked = {(flow.destination, flow.protocol, flow.port) for flow in flows_in(
-            self._plan, self._world) if flow.source == "world"}  # fmt: skip
+            yield from self._dispatch(
+                one.destination, one.protocol, one.port, self._name("EDGE"), one.sentence, "NEW"
+            )
+        asked = {
+            (flow.destination, flow.protocol, flow.port)
+            for flow in flows_in(self._plan, self._world)
+            if flow.source == "world"
+        }
         for one in self._permissions:
             if one.source == "host" and (one.destination, one.protocol, one.port) not in asked:
-                yield from self._dispatch(one.destination, one.protocol, one.port, "ACCEPT",
-                                          one.sentence, "NEW")  # fmt: skip
+                yield from self._dispatch(
+                    one.destination, one.protocol, one.port, "ACCEPT", one.sentence, "NEW"
+                )
         yield self._rule("", self._deny, "nothing else that this host asks passes", "the rest")
 
     def _to_host(self) -> Iterator[Rule]:
@@ -306,8 +340,12 @@ class _Writer:
         for segment in self._plan.segments:
             bridge = self._bridge(segment)
             if segment.name in asked:
-                yield self._rule(f"-i {bridge} {_REPLIES}", "ACCEPT",
-                                 "replies to this host pass", "replies")  # fmt: skip
-            yield self._rule(f"-i {bridge}", self._deny,
-                             f"no service turns to this host: {bridge}",
-                             "not to the host")  # fmt: skip
+                yield self._rule(
+                    f"-i {bridge} {_REPLIES}", "ACCEPT", "replies to this host pass", "replies"
+                )
+            yield self._rule(
+                f"-i {bridge}",
+                self._deny,
+                f"no service turns to this host: {bridge}",
+                "not to the host",
+            )

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack import entering
-from twinstack.iptables import chain_name
-from twinstack.plan import Plan
+from twinstack.linux import child
+from twinstack.linux.iptables import chain_name
+from twinstack.linux.nflog import Denied, listen
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, mark_of
 from twinstack.policy.model import HOST, OUTSIDE, addresses, gateway_in
-from twinstack.policy.nflog import Denied, listen
-from twinstack.topology import WorldName
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def watch(
     def collect() -> list[Denied]:
         return [one for one in listen(NFLOG_GROUP, seconds) if one.prefix == prefix]
 
-    found = entering.inside("host", host, collect)
+    found = child.inside("host", host, collect)
     after = count(plan, world, counted())
     return Drops(seconds, after - before, after, summed(found, names_of(plan, world)))
 

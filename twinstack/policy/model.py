@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal
 
-from twinstack.plan import Flow, HostPort, Plan, Replica
-from twinstack.topology import WorldName
-from twinstack.topology_rules import OUTSIDE as PEERS
+from twinstack.model.checks import OUTSIDE as PEERS
+from twinstack.model.plan import Flow, Plan, PublishedPort, Replica
+from twinstack.model.topology import WorldName
 
 #: Endpoints that are no replica: this host, and a machine that stands for the internet.
 HOST = "host"
@@ -86,10 +86,13 @@ def _flows(plan: Plan, world: WorldName) -> Iterator[Permission]:
     for flow in flows_in(plan, world):
         who = {"world": "anybody outside, and this host,", "host": "this host"}
         yield Permission(
-            flow.source, flow.destination, flow.protocol, flow.port,
+            flow.source,
+            flow.destination,
+            flow.protocol,
+            flow.port,
             f"{who.get(flow.source, flow.source)} may connect to {flow.destination} by "
             f"{flow.protocol} port {flow.port} (flows)",
-        )  # fmt: skip
+        )
 
 
 def _egress(plan: Plan) -> Iterator[Permission]:
@@ -99,9 +102,12 @@ def _egress(plan: Plan) -> Iterator[Permission]:
         for protocol in protocols:
             for port in egress.ports(protocol):
                 yield Permission(
-                    service, OUTSIDE, protocol, port,
+                    service,
+                    OUTSIDE,
+                    protocol,
+                    port,
                     f"{service} may connect out to {protocol} port {port} (egress)",
-                )  # fmt: skip
+                )
 
 
 def addresses(replica: Replica, world: WorldName) -> tuple[tuple[str, IPv4Address], ...]:
@@ -184,8 +190,16 @@ def _to_replicas(plan: Plan, world: WorldName, answers: _Answers) -> Iterator[Ce
                         said, why = None, "peers use its first address, no other"
                     if said and source == OUTSIDE and world == "docker":
                         said, why = None, "other machines come by the published port"
-                    yield Cell(source, replica.name, str(address), protocol, port,
-                               said is not None, why, segment=segment)  # fmt: skip
+                    yield Cell(
+                        source,
+                        replica.name,
+                        str(address),
+                        protocol,
+                        port,
+                        said is not None,
+                        why,
+                        segment=segment,
+                    )
             if source != OUTSIDE:
                 yield from _link_local(plan, world, source, replica.name, replica.port)
 
@@ -196,20 +210,37 @@ def _link_local(
     asked: tuple[tuple[Protocol, int], ...] = (("tcp6", port), ("icmp6", 0))
     for segment in shared_segments(plan, source, destination, world):
         for protocol, number in asked:
-            yield Cell(source, destination, "", protocol, number, False,
-                       "no service speaks IPv6", segment=segment)  # fmt: skip
+            yield Cell(
+                source,
+                destination,
+                "",
+                protocol,
+                number,
+                False,
+                "no service speaks IPv6",
+                segment=segment,
+            )
 
 
 def _to_host(plan: Plan, world: WorldName, answers: _Answers) -> Iterator[Cell]:
-    doors = [door for door in plan.host_ports if door.world == world]
+    doors = [door for door in plan.published_ports if door.world == world]
     for replica in plan.replicas:
         for segment, _ in addresses(replica, world):
             gateway = gateway_in(plan, segment, world)
             for port in dict.fromkeys((*(door.port for door in doors), *UNDECLARED)):
                 door = next((one for one in doors if one.port == port), None)
                 said = _by_door(plan, world, answers, replica.service, door)
-                yield Cell(replica.name, HOST, gateway, "tcp", port, said is not None,
-                           said or DENIED, door.replica if door else "", segment)  # fmt: skip
+                yield Cell(
+                    replica.name,
+                    HOST,
+                    gateway,
+                    "tcp",
+                    port,
+                    said is not None,
+                    said or DENIED,
+                    door.replica if door else "",
+                    segment,
+                )
             yield Cell(replica.name, HOST, gateway, "udp", 53, False, DENIED, segment=segment)
             yield Cell(replica.name, HOST, gateway, "icmp", 0, False, DENIED, segment=segment)
             yield from (
@@ -223,13 +254,21 @@ def _to_host(plan: Plan, world: WorldName, answers: _Answers) -> Iterator[Cell]:
             if said and source == OUTSIDE and not door.bind.is_unspecified:
                 said = None
             address = "127.0.0.1" if source == HOST else ""
-            yield Cell(source, HOST, address, "tcp", door.port, said is not None,
-                       said or DENIED, door.replica,
-                       proxied=(source, world) == (HOST, "docker"))  # fmt: skip
+            yield Cell(
+                source,
+                HOST,
+                address,
+                "tcp",
+                door.port,
+                said is not None,
+                said or DENIED,
+                door.replica,
+                proxied=(source, world) == (HOST, "docker"),
+            )
 
 
 def _by_door(
-    plan: Plan, world: WorldName, answers: _Answers, source: str, door: HostPort | None
+    plan: Plan, world: WorldName, answers: _Answers, source: str, door: PublishedPort | None
 ) -> str | None:
     """Say why a port of the host leads a source to the replica behind it, or None.
 
@@ -253,6 +292,13 @@ def _to_outside(plan: Plan, answers: _Answers) -> Iterator[Cell]:
             for port in probed_ports(plan, protocol):
                 said = answers.between(replica.service, OUTSIDE, protocol, port)
                 kind: Protocol = "tcp" if protocol == "tcp" else "udp"
-                yield Cell(replica.name, OUTSIDE, "", kind, port, said is not None,
-                           said or "egress is not declared: everything else is denied")  # fmt: skip
+                yield Cell(
+                    replica.name,
+                    OUTSIDE,
+                    "",
+                    kind,
+                    port,
+                    said is not None,
+                    said or "egress is not declared: everything else is denied",
+                )
         yield Cell(replica.name, OUTSIDE, "", "icmp", 0, False, "ICMP is never declared")

@@ -14,8 +14,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinstack import entering
 from twinstack.errors import CannotTell, StepFailed
+from twinstack.linux import child as entering
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
@@ -65,9 +65,11 @@ def _join(pid: int, mark: str) -> IPv4Network:
     with _netlink() as netlink:
         if netlink.link_lookup(ifname=LINK):
             raise CannotTell(
-                f"link {LINK}", "is there already", "another policy.verify runs, or it is not ours",
+                f"link {LINK}",
+                "is there already",
+                "another policy.verify runs, or it is not ours",
                 "try again when it is gone",
-            )  # fmt: skip
+            )
         network = _free(netlink)
         netlink.link("add", ifname=LINK, kind="veth", peer={"ifname": "eth0", "net_ns_pid": pid})
         index = netlink.link_lookup(ifname=LINK)[0]

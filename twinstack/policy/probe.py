@@ -22,7 +22,7 @@ from functools import partial
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from twinstack import entering
+from twinstack.linux import child as entering
 from twinstack.policy.model import HOST, Cell
 
 WAIT_S = 1.0
@@ -83,11 +83,13 @@ def ask(
         links: dict[str, tuple[Link, ...]] = {}
         waiting = []
         for name, place in places.items():
-            wanted = sorted({
-                (cell.protocol, cell.address, cell.port)
-                for cell in cells
-                if cell.destination == name and cell.port and not (name == HOST and cell.door)
-            })  # fmt: skip
+            wanted = sorted(
+                {
+                    (cell.protocol, cell.address, cell.port)
+                    for cell in cells
+                    if cell.destination == name and cell.port and not (name == HOST and cell.door)
+                }
+            )
             listening: list[socket.socket] = []
             child = entering.start(
                 name, place, partial(_listen, wanted, listening), partial(_serve, listening)
@@ -257,9 +259,11 @@ def _connect(place: int, one: Question, selector: selectors.BaseSelector) -> soc
 
 
 def _heard(
-    place: int, one: socket.socket, closing: dict[int, socket.socket],
+    place: int,
+    one: socket.socket,
+    closing: dict[int, socket.socket],
     tell: Callable[[int, str], None],
-) -> None:  # fmt: skip
+) -> None:
     """Take what a socket has to say: an error, a datagram, or a connection to be ended."""
     try:
         if one.type == socket.SOCK_DGRAM:
@@ -276,9 +280,12 @@ def _heard(
 
 
 def _through_proxy(
-    place: int, one: socket.socket, selector: selectors.BaseSelector, events: int,
+    place: int,
+    one: socket.socket,
+    selector: selectors.BaseSelector,
+    events: int,
     tell: Callable[[int, str], None],
-) -> None:  # fmt: skip
+) -> None:
     """Ask what is behind a proxy, once it has taken the connection: only data is an answer."""
     try:
         if events & selectors.EVENT_READ:
@@ -298,9 +305,14 @@ def _state(one: socket.socket) -> int:
 
 
 def _word(error: OSError) -> str:
-    words = {errno.ECONNREFUSED: "refused", errno.EPERM: "not permitted",
-             errno.EADDRNOTAVAIL: "no address", errno.ENETUNREACH: "no route",
-             errno.EHOSTUNREACH: "no route", errno.EACCES: "not permitted"}  # fmt: skip
+    words = {
+        errno.ECONNREFUSED: "refused",
+        errno.EPERM: "not permitted",
+        errno.EADDRNOTAVAIL: "no address",
+        errno.ENETUNREACH: "no route",
+        errno.EHOSTUNREACH: "no route",
+        errno.EACCES: "not permitted",
+    }
     return words.get(error.errno or 0, error.strerror or str(error))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from twinstack.iptables import Hook
-from twinstack.plan import Plan
+from twinstack.linux.iptables import Hook
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.policy.model import HOST, OUTSIDE, Cell
 from twinstack.policy.trace import packet_of, trace
-from twinstack.topology import WorldName
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,14 @@ def rule_faults(wanted: Sequence[Hook], present: tuple[str, ...]) -> Iterator[Ru
 
 
 def reason(
-    cell: Cell, said: str, plan: Plan, world: WorldName, wanted: Sequence[Hook],
-    present: tuple[str, ...], unfiltered: Sequence[str],
-) -> str:  # fmt: skip
+    cell: Cell,
+    said: str,
+    plan: Plan,
+    world: WorldName,
+    wanted: Sequence[Hook],
+    present: tuple[str, ...],
+    unfiltered: Sequence[str],
+) -> str:
     """Name the rule, or the missing rule, behind a wrong answer.
 
     The packet is followed through the rules that are there and through those that should be; where
@@ -117,8 +122,12 @@ def _lines(wanted: Sequence[Hook], present: tuple[str, ...]) -> tuple[str, ...]:
         for line in present
         if not (line.startswith("-A ") and (line.split()[1] in own or line in jumps))
     ]
-    return (*(one for one in others if one.startswith(":")), *jumps, *mine,
-            *(one for one in others if not one.startswith(":")))  # fmt: skip
+    return (
+        *(one for one in others if one.startswith(":")),
+        *jumps,
+        *mine,
+        *(one for one in others if not one.startswith(":")),
+    )
 
 
 def grid(verdict: Verdict, plan: Plan, *, expected: bool) -> str:
@@ -198,7 +207,14 @@ def document(verdict: Verdict) -> dict[str, object]:
 def _told(one: Answer) -> dict[str, object]:
     cell = one.cell
     return {
-        "source": cell.source, "destination": cell.destination, "address": cell.address,
-        "protocol": cell.protocol, "port": cell.port, "expected": cell.open, "observed": one.open,
-        "said": one.said, "why": cell.why, "behind": one.behind,
-    }  # fmt: skip
+        "source": cell.source,
+        "destination": cell.destination,
+        "address": cell.address,
+        "protocol": cell.protocol,
+        "port": cell.port,
+        "expected": cell.open,
+        "observed": one.open,
+        "said": one.said,
+        "why": cell.why,
+        "behind": one.behind,
+    }

@@ -14,10 +14,10 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from itertools import takewhile
 
-from twinstack.iptables import matches_link, target, without_comments
-from twinstack.plan import Plan
+from twinstack.linux.iptables import matches_link, target, without_comments
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.policy.model import HOST, OUTSIDE, Cell, addresses
-from twinstack.topology import WorldName
 
 #: A client and a link of the outside, where no packet says which.
 _FAR = "192.0.2.2"
@@ -66,7 +66,9 @@ def packet_of(cell: Cell, plan: Plan, world: WorldName) -> Packet | None:
     behind = cell.door
     if behind:  # the host's port is translated, or a proxy asks in its stead
         replica = plan.replica(behind)
-        door = next(one for one in plan.host_ports if one.replica == behind and one.world == world)
+        door = next(
+            one for one in plan.published_ports if one.replica == behind and one.world == world
+        )
         by_proxy = world == "docker" and cell.source not in {OUTSIDE, HOST}
         if by_proxy:
             behind = ""

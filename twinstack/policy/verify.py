@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinstack.iptables import Hook
-from twinstack.plan import Plan
+from twinstack.linux.iptables import Hook
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.policy import probe
 from twinstack.policy.model import HOST, OUTSIDE, Cell, addresses, cells, gateway_in
 from twinstack.policy.outside import Outside, outside
 from twinstack.policy.table import Answer, Verdict, reason, rule_faults
-from twinstack.topology import WorldName
 
 #: How much longer what looks wrong is given when it is asked once more.
 PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Enforcement:
     """Where a world is, and what enforces its policy there, as observed.
 
     `places` maps each replica and `HOST` to its network namespace, None for our own; `filter` are
@@ -40,9 +40,13 @@ def _all(_: Cell) -> bool:
 
 
 def verify(
-    plan: Plan, ground: Ground, *, wait_s: float = probe.WAIT_S, patience: float = PATIENCE,
+    plan: Plan,
+    enforcement: Enforcement,
+    *,
+    wait_s: float = probe.WAIT_S,
+    patience: float = PATIENCE,
     asked: Callable[[Cell], bool] = _all,
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Ask the whole truth table of a world that is up.
 
     What is wrong is asked once more, with patience: a busy machine is no policy.
@@ -51,21 +55,26 @@ def verify(
     Raises: CannotTell, StepFailed, OSError.
     """
     started = time.monotonic()
-    own = own_addresses(plan, ground.world)
-    with outside(ground.places[HOST], plan.mark) as there:
-        places = {**ground.places, OUTSIDE: there.namespace}
-        chosen = (cell for cell in cells(plan, ground.world) if asked(cell))
+    own = own_addresses(plan, enforcement.world)
+    with outside(enforcement.places[HOST], plan.mark) as there:
+        places = {**enforcement.places, OUTSIDE: there.namespace}
+        chosen = (cell for cell in cells(plan, enforcement.world) if asked(cell))
         questions = tuple(_addressed(cell, there) for cell in chosen)
         said = probe.ask(questions, places, own, wait_s)
         doubtful = [cell for cell in questions if (said[cell] == probe.OPEN) != cell.open]
         if doubtful and patience:
             said |= probe.ask(doubtful, places, own, wait_s * patience)
-    faults = tuple(rule_faults(ground.wanted, ground.filter))
-    answers = tuple(_explained(cell, said[cell], plan, ground) for cell in questions)
+    faults = tuple(rule_faults(enforcement.wanted, enforcement.filter))
+    answers = tuple(_explained(cell, said[cell], plan, enforcement) for cell in questions)
     return Verdict(
-        ground.world, plan.shape, answers, sum(len(hook.rules) for hook in ground.wanted), faults,
-        ground.unfiltered, time.monotonic() - started,
-    )  # fmt: skip
+        enforcement.world,
+        plan.shape,
+        answers,
+        sum(len(hook.rules) for hook in enforcement.wanted),
+        faults,
+        enforcement.unfiltered,
+        time.monotonic() - started,
+    )
 
 
 def own_addresses(plan: Plan, world: WorldName) -> dict[tuple[str, str], str]:
@@ -88,11 +97,19 @@ def _addressed(cell: Cell, there: Outside) -> Cell:
     return cell
 
 
-def _explained(cell: Cell, said: str, plan: Plan, ground: Ground) -> Answer:
+def _explained(cell: Cell, said: str, plan: Plan, enforcement: Enforcement) -> Answer:
     answer = Answer(cell, said)
     if not answer.wrong:
         return answer
-    why = reason(cell, said, plan, ground.world, ground.wanted, ground.filter, ground.unfiltered)
+    why = reason(
+        cell,
+        said,
+        plan,
+        enforcement.world,
+        enforcement.wanted,
+        enforcement.filter,
+        enforcement.unfiltered,
+    )
     return replace(answer, behind=why)
 
 

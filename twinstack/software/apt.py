@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing
-from twinstack.shell import run
+from twinstack.linux.process import run
 
 _FIELDS = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ARCHITECTURE)|$(SIGNED_BY)"
 _POCKETS = ("", "-updates", "-security")
@@ -47,9 +47,11 @@ def host_release() -> Release:
     distribution, suite = release.get("ID", ""), release.get("VERSION_CODENAME", "")
     if not distribution or not suite:
         raise CannotTell(
-            "/etc/os-release", "names no suite", "ID or VERSION_CODENAME is not set",
+            "/etc/os-release",
+            "names no suite",
+            "ID or VERSION_CODENAME is not set",
             "use a release of Debian or Ubuntu",
-        )  # fmt: skip
+        )
     return Release(distribution, suite, run(["dpkg", "--print-architecture"]).stdout.strip())
 
 
@@ -62,18 +64,24 @@ def host_archive() -> Archive:
     listed = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).stdout
     keyring = Path(f"/usr/share/keyrings/{host.distribution}-archive-keyring.gpg")
     sources = sources_of(
-        listed, host.distribution, host.suite, host.architecture,
+        listed,
+        host.distribution,
+        host.suite,
+        host.architecture,
         str(keyring) if keyring.exists() else "",
-    )  # fmt: skip
+    )
     if not sources:
         raise Missing(
-            "apt", f"knows no packages of {host.distribution} {host.suite}",
-            "its lists are empty or come from elsewhere", 'run "apt-get update"',
-        )  # fmt: skip
+            "apt",
+            f"knows no packages of {host.distribution} {host.suite}",
+            "its lists are empty or come from elsewhere",
+            'run "apt-get update"',
+        )
     options = tuple(
-        line for line in run(["apt-config", "dump", "Acquire"]).stdout.splitlines()
+        line
+        for line in run(["apt-config", "dump", "Acquire"]).stdout.splitlines()
         if _CARRIED.match(line) and not line.endswith('"";')
-    )  # fmt: skip
+    )
     return Archive(host, sources, options)
 
 

@@ -68,9 +68,11 @@ def remove_tree(path: Path) -> bool:
     mounts = mounts_beneath(path)
     if mounts:
         raise StepFailed(
-            str(path), "cannot be removed", f"{mounts[0]} is mounted inside it",
+            str(path),
+            "cannot be removed",
+            f"{mounts[0]} is mounted inside it",
             "bring the worlds down first: invoke clean",
-        )  # fmt: skip
+        )
     try:
         if path.is_dir():
             shutil.rmtree(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from twinstack.plan import Plan, Replica
-from twinstack.runtimes import NGINX_CONF, REDIS_CONF
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 #: Redis counts only its data: the rest of its limit is for buffers and the allocator.

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from twinstack.errors import CannotTell
-from twinstack.runtimes import Role
-from twinstack.shell import run
+from twinstack.linux.process import run
+from twinstack.model.runtimes import Role
 
 #: Each role's package and program.
 _PROGRAMS: Mapping[Role, tuple[str, str]] = MappingProxyType(

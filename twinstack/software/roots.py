@@ -20,8 +20,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from twinstack.errors import Missing, StepFailed
-from twinstack.runtimes import Role
-from twinstack.shell import run
+from twinstack.linux.process import run
+from twinstack.model.runtimes import Role
 from twinstack.software.apt import Release, host_archive, host_release
 from twinstack.software.building import aside, locked, remove_tree
 
@@ -39,21 +39,51 @@ PACKAGES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
 )
 #: Where both worlds mount or bind something; the trees themselves stay read-only.
 MOUNT_POINTS = (
-    "srv/twinstack", "run/secrets", "proc", "dev", "sys", "tmp",
-    "etc/nginx", "etc/redis", "var/lib/postgresql/data",
-)  # fmt: skip
-MOUNT_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/nginx/nginx.conf",
-               "etc/redis/redis.conf")  # fmt: skip
+    "srv/twinstack",
+    "run/secrets",
+    "proc",
+    "dev",
+    "sys",
+    "tmp",
+    "etc/nginx",
+    "etc/redis",
+    "var/lib/postgresql/data",
+)
+MOUNT_FILES = (
+    "etc/hosts",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "etc/nginx/nginx.conf",
+    "etc/redis/redis.conf",
+)
 #: What no service reads: the packages' own scripts want the whole of Perl, the services none of
 #: it. PostgreSQL runs without its JIT (LLVM, Z3) when the JIT's library is not there.
 _UNNEEDED = (
-    "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian",
-    "usr/share/bash-completion", "usr/share/perl", "usr/share/perl5", "usr/lib/*/perl",
-    "usr/lib/*/libperl.so*", "usr/lib/*/gconv", "usr/lib/*/libLLVM*", "usr/lib/llvm-*",
-    "usr/lib/*/libz3.so*", "usr/lib/postgresql/*/lib/bitcode", "usr/lib/postgresql/*/lib/llvmjit*",
-    "usr/lib/postgresql/*/lib/plperl*", "var/cache/apt", "var/cache/debconf", "var/log", "etc/apt",
-    "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/machine-id", "etc/nginx/sites-enabled/default",
-)  # fmt: skip
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/bash-completion",
+    "usr/share/perl",
+    "usr/share/perl5",
+    "usr/lib/*/perl",
+    "usr/lib/*/libperl.so*",
+    "usr/lib/*/gconv",
+    "usr/lib/*/libLLVM*",
+    "usr/lib/llvm-*",
+    "usr/lib/*/libz3.so*",
+    "usr/lib/postgresql/*/lib/bitcode",
+    "usr/lib/postgresql/*/lib/llvmjit*",
+    "usr/lib/postgresql/*/lib/plperl*",
+    "var/cache/apt",
+    "var/cache/debconf",
+    "var/log",
+    "etc/apt",
+    "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    "etc/machine-id",
+    "etc/nginx/sites-enabled/default",
+)
 _PRIVATE = frozenset({"shadow", "shadow-", "gshadow", "gshadow-"})
 
 
@@ -68,9 +98,13 @@ class Recipe:
     def name(self) -> str:
         """Name a set of trees by what it is made of: the host's release, packages and recipe."""
         words = (
-            self.release.distribution, self.release.suite, self.release.architecture,
-            repr(self.accounts), repr(dict(PACKAGES)), inspect.getsource(sys.modules[__name__]),
-        )  # fmt: skip
+            self.release.distribution,
+            self.release.suite,
+            self.release.architecture,
+            repr(self.accounts),
+            repr(dict(PACKAGES)),
+            inspect.getsource(sys.modules[__name__]),
+        )
         digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
         return f"{self.release.suite}-{digest}"
 
@@ -136,8 +170,14 @@ def _build(
         progress(f"root trees: essential packages of {roots.suite}")
         with aside(essential) as tree:
             # mount: the launch script lets go of the host's file system by the tree's own umount.
-            _mmdebstrap(settings, tree, roots.suite, "--variant=essential",
-                        "--include=mount", "--skip=cleanup/apt/lists")  # fmt: skip
+            _mmdebstrap(
+                settings,
+                tree,
+                roots.suite,
+                "--variant=essential",
+                "--include=mount",
+                "--skip=cleanup/apt/lists",
+            )
 
         def build(role: Role) -> None:
             progress(f"root trees: {role}: {', '.join(PACKAGES[role])}")
@@ -162,31 +202,48 @@ def _build_role(settings: Path, essential: Path, tree: Path, role: Role, recipe:
             "create_main_cluster = false\n"
         )
     _mmdebstrap(
-        settings, tree, "", "--variant=custom", "--skip=check/empty,update",
+        settings,
+        tree,
+        "",
+        "--variant=custom",
+        "--skip=check/empty,update",
         f"--include={','.join(PACKAGES[role])}",
-    )  # fmt: skip
+    )
     _finish(tree, recipe)
 
 
 def _mmdebstrap(settings: Path, tree: Path, suite: str, *options: str) -> None:
     """Run mmdebstrap in a mount namespace of its own, so that a kill leaves nothing mounted."""
     command = [
-        "unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", "--mode=root",
-        "--format=directory", f"--aptopt={settings / 'apt.conf'}",
-        '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
-        *options, suite, str(tree), str(settings / "sources.list"),
-    ]  # fmt: skip
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "mmdebstrap",
+        "--quiet",
+        "--mode=root",
+        "--format=directory",
+        f"--aptopt={settings / 'apt.conf'}",
+        '--aptopt=APT::Install-Recommends "false"',
+        "--dpkgopt=force-unsafe-io",
+        *options,
+        suite,
+        str(tree),
+        str(settings / "sources.list"),
+    ]
     done = run(command, timeout_s=BUILD_TIMEOUT_S, check=False)
     if done.returncode == 0:
         return
     said = [line for line in done.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))]
     network = any("resolve" in line or "onnect" in line for line in said)
     raise StepFailed(
-        f"root tree {tree.name.split('.')[0]}", "cannot be built",
+        f"root tree {tree.name.split('.')[0]}",
+        "cannot be built",
         " / ".join(said[-3:]) or done.stderr[-300:] or f"mmdebstrap exited {done.returncode}",
-        "check this machine's way to its package mirror, then run it again" if network
+        "check this machine's way to its package mirror, then run it again"
+        if network
         else 'run "apt-get update", then run it again',
-    )  # fmt: skip
+    )
 
 
 def _finish(tree: Path, recipe: Recipe) -> None:

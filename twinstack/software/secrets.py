@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from twinstack.errors import Missing, TwinstackError
-from twinstack.plan import Plan, Replica
+from twinstack.model.plan import Plan, Replica
 from twinstack.software.building import locked, remove_tree
 
 _BYTES = 24
@@ -70,9 +70,10 @@ def stale_secrets(directory: Path, plan: Plan) -> frozenset[str]:
         replica.service
         for replica in plan.replicas
         for name in replica.secrets
-        if not _is_right(secret_path(directory, replica.service, name), _kept(vault, name),
-                         replica.user)
-    )  # fmt: skip
+        if not _is_right(
+            secret_path(directory, replica.service, name), _kept(vault, name), replica.user
+        )
+    )
 
 
 def secrets_of(directory: Path, replicas: Iterable[Replica]) -> dict[str, dict[str, str]]:
@@ -123,9 +124,11 @@ def _value(vault: Path, name: str) -> str:
         return derive(_value(vault, source))
     if not name.endswith("_password"):
         raise TwinstackError(
-            f"secret {name}", "cannot be made", "only passwords (…_password) and redis.acl can",
+            f"secret {name}",
+            "cannot be made",
+            "only passwords (…_password) and redis.acl can",
             "correct it in topology.yml",
-        )  # fmt: skip
+        )
     file = vault / name
     if not file.exists() or not file.read_text():
         _place(file, secrets.token_urlsafe(_BYTES), 0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
-from twinstack.shell import run
+from twinstack.linux.process import run
 from twinstack.software.building import aside, locked, remove_tree
 from twinstack.software.roots import STATE, Roots
 
@@ -72,10 +72,15 @@ def ensure_wheelhouse(repository: Path, progress: Callable[[str], None]) -> Path
             pip = next(line for line in TOOLS.read_text().splitlines() if line.startswith("pip=="))
             _pip(("-m", "pip"), "download", "--no-deps", "--dest", str(fresh), pip)
             _pip(
-                (str(_pip_wheel(fresh) / "pip"),), "download", "--only-binary=:all:",
-                "--dest", str(fresh), "--find-links", str(house),
+                (str(_pip_wheel(fresh) / "pip"),),
+                "download",
+                "--only-binary=:all:",
+                "--dest",
+                str(fresh),
+                "--find-links",
+                str(house),
                 *(word for file in lists for word in ("-r", str(file))),
-            )  # fmt: skip
+            )
             (house / _WHOLE).unlink(missing_ok=True)
             for old in house.glob("*.whl"):
                 old.unlink()
@@ -149,9 +154,11 @@ def same_python(roots: Roots) -> None:
     hosts = run([PYTHON, "-I", "-c", _TAG]).stdout
     if ours != hosts:
         raise StepFailed(
-            PYTHON, "cannot install for the root trees",
-            f"it is {hosts.strip()}, theirs is {ours.strip()}", "use the release's own Python",
-        )  # fmt: skip
+            PYTHON,
+            "cannot install for the root trees",
+            f"it is {hosts.strip()}, theirs is {ours.strip()}",
+            "use the release's own Python",
+        )
 
 
 def _install(repository: Path, house: Path, into: Software) -> None:
@@ -161,19 +168,40 @@ def _install(repository: Path, house: Path, into: Software) -> None:
         (into.supervisor, _only("supervisor")),
     ):
         _pip(
-            pip, "install", "--no-index", "--find-links", str(house), "--no-compile",
-            "--no-warn-script-location", "--target", str(target), *chosen,
-        )  # fmt: skip
+            pip,
+            "install",
+            "--no-index",
+            "--find-links",
+            str(house),
+            "--no-compile",
+            "--no-warn-script-location",
+            "--target",
+            str(target),
+            *chosen,
+        )
         remove_tree(target / "bin")  # scripts name an interpreter; nothing calls them
     shutil.copytree(
         repository / "services", into.services, ignore=shutil.ignore_patterns(*_NOT_SHIPPED)
     )
     # Unchecked: the trees are read-only and the sources' times are nobody's business.
     run(
-        [PYTHON, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
-         "-s", str(into.directory), "-p", "/srv/twinstack", str(into.directory)],
+        [
+            PYTHON,
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "--invalidation-mode",
+            "unchecked-hash",
+            "-s",
+            str(into.directory),
+            "-p",
+            "/srv/twinstack",
+            str(into.directory),
+        ],
         timeout_s=PIP_TIMEOUT_S,
-    )  # fmt: skip
+    )
     run(["chmod", "-R", "a+rX,go-w", str(into.directory)])
 
 
@@ -191,15 +219,17 @@ def _pip(runner: tuple[str, ...], *words: str) -> None:
     python = sys.executable if runner == ("-m", "pip") else PYTHON
     done = run(
         [python, *runner, *words, "--quiet", "--disable-pip-version-check", "--no-input"],
-        timeout_s=PIP_TIMEOUT_S, check=False,
-    )  # fmt: skip
+        timeout_s=PIP_TIMEOUT_S,
+        check=False,
+    )
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise StepFailed(
             "wheelhouse" if words[0] == "download" else "software",
-            f"pip {words[0]} failed", " / ".join(said[-2:]) or done.stderr[-300:],
+            f"pip {words[0]} failed",
+            " / ".join(said[-2:]) or done.stderr[-300:],
             "check this machine's way to its Python package index, then run it again",
-        )  # fmt: skip
+        )
 
 
 def _stamp(house: Path) -> str:

@@ -31,11 +31,14 @@ def init(client: docker.DockerClient, node: Node, pool: str) -> None:
     Same as: docker swarm init --advertise-addr A --default-addr-pool P --dispatcher-heartbeat 2s.
     """
     client.swarm.init(
-        advertise_addr=str(node.address), listen_addr=f"{node.address}:{PORT}",
-        data_path_addr=str(node.address), default_addr_pool=[pool],
+        advertise_addr=str(node.address),
+        listen_addr=f"{node.address}:{PORT}",
+        data_path_addr=str(node.address),
+        default_addr_pool=[pool],
         subnet_size=IPv4Network(pool).max_prefixlen - 8,
-        dispatcher_heartbeat_period=HEARTBEAT_S * _NS, task_history_retention_limit=1,
-    )  # fmt: skip
+        dispatcher_heartbeat_period=HEARTBEAT_S * _NS,
+        task_history_retention_limit=1,
+    )
 
 
 def join(manager: docker.DockerClient, client: docker.DockerClient, node: Node) -> None:
@@ -45,9 +48,10 @@ def join(manager: docker.DockerClient, client: docker.DockerClient, node: Node) 
     client.swarm.join(
         remote_addrs=[f"{told['NodeAddr']}:{PORT}"],
         join_token=manager.swarm.attrs["JoinTokens"]["Worker"],
-        listen_addr=f"{node.address}:{PORT}", advertise_addr=str(node.address),
+        listen_addr=f"{node.address}:{PORT}",
+        advertise_addr=str(node.address),
         data_path_addr=str(node.address),
-    )  # fmt: skip
+    )
 
 
 def leave(client: docker.DockerClient) -> None:
@@ -69,8 +73,12 @@ def settle(client: docker.DockerClient) -> None:
     deadline = time.monotonic() + SETTLED_S
     while client.info()["Swarm"]["LocalNodeState"] == "pending":
         if time.monotonic() > deadline:
-            raise StepFailed("swarm", "does not settle", f"still pending after {SETTLED_S:g} s",
-                             "invoke swarm.status")  # fmt: skip
+            raise StepFailed(
+                "swarm",
+                "does not settle",
+                f"still pending after {SETTLED_S:g} s",
+                "invoke swarm.status",
+            )
         time.sleep(0.1)
 
 
@@ -128,18 +136,24 @@ def unused(
 ) -> tuple[tuple[str, str, str], ...]:
     """List networks, configs and secrets of ours that no file names any more: kind, name, id."""
     ours = {"label": f"{INSTANCE_LABEL}={instance}"}
-    told = [("network", str(one["Name"]), str(one["Id"]))
-            for one in client.api.networks(filters=ours)]  # fmt: skip
-    for kind, found in (("config", client.api.configs(filters=ours)),  # type: ignore[no-untyped-call]
-                        ("secret", client.api.secrets(filters=ours))):  # fmt: skip
+    told = [
+        ("network", str(one["Name"]), str(one["Id"])) for one in client.api.networks(filters=ours)
+    ]
+    for kind, found in (
+        ("config", client.api.configs(filters=ours)),  # type: ignore[no-untyped-call]
+        ("secret", client.api.secrets(filters=ours)),
+    ):
         told += [(kind, str(one["Spec"]["Name"]), str(one["ID"])) for one in found]
     return tuple(one for one in sorted(told) if one[1] not in wanted)
 
 
 def remove_unused(client: docker.DockerClient, kind: str, identity: str) -> None:
     """Remove one of those. One that a task still holds on to stays until the next time."""
-    remove = {"network": client.api.remove_network, "config": client.api.remove_config,
-              "secret": client.api.remove_secret}[kind]  # fmt: skip
+    remove = {
+        "network": client.api.remove_network,
+        "config": client.api.remove_config,
+        "secret": client.api.remove_secret,
+    }[kind]
     try:
         remove(identity)
     except APIError as error:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import docker
 
-from twinstack.compose import leftovers
+from twinstack.compose import engine_leftovers
 from twinstack.compose.engine import connect, ensure_engine
-from twinstack.compose.place import EnginePlace
-from twinstack.compose.record import read_record
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.compose.engine_record import read_record
 from twinstack.errors import StepFailed
 from twinstack.software.building import remove_tree
 from twinstack.swarm.nodes import Node
@@ -29,12 +29,12 @@ _END_TIMEOUT_S = 20.0
 _PROGRAMS = ("dockerd", "containerd", "nsenter", "unshare", "sh", "docker-proxy", "runc")
 
 
-def start(place: EnginePlace) -> None:
+def start(place: EnginePaths) -> None:
     """Start an engine that does not answer. Raises: Missing, StepFailed."""
     ensure_engine(place, lambda _line: None).close()
 
 
-def answering(place: EnginePlace) -> docker.DockerClient | None:
+def answering(place: EnginePaths) -> docker.DockerClient | None:
     """Give a client of the engine, or None. Raises: Missing, CannotTell."""
     return connect(place) if place.socket.exists() else None
 
@@ -57,11 +57,14 @@ def stop(node: Node) -> bool:
         _collect(pids)
     record = read_record(place)
     if record:
-        where = leftovers.Places(
-            place.data_root, place.exec_root(record.token), place.socket,
-            place.cgroups(record.token), place.prefix,
-        )  # fmt: skip
-        ran |= bool(leftovers.remove_own(where, data=False))
+        where = engine_leftovers.InstancePaths(
+            place.data_root,
+            place.exec_root(record.token),
+            place.socket,
+            place.cgroups(record.token),
+            place.prefix,
+        )
+        ran |= bool(engine_leftovers.remove_own(where, data=False))
     return ran
 
 
@@ -73,14 +76,14 @@ def restore_files(nodes: Sequence[Node]) -> None:
     records = [record for node in nodes if (record := read_record(node.place))]
     if records and not any(_programs("dockerd")):
         there = set[str].intersection(*(set(one.before.files) for one in records))
-        leftovers.restore_files(replace(records[0].before, files=sorted(there)))
+        engine_leftovers.restore_files(replace(records[0].before, files=sorted(there)))
 
 
 def remove(node: Node) -> bool:
     """Remove a stopped engine's data and state; says whether there was anything."""
     found = False
     for directory in (node.place.data_root, node.place.state):
-        leftovers.unmount_beneath(directory)
+        engine_leftovers.unmount_beneath(directory)
         found |= remove_tree(directory)
     return found
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 from twinstack.errors import TwinstackError
-from twinstack.plan import HostPort, Plan
+from twinstack.model.plan import Plan, PublishedPort
 
 #: VXLAN over IPv4: outer Ethernet 14, IP 20, UDP 8, VXLAN 8. Source: RFC 7348, section 5.
 VXLAN_BYTES = 50
@@ -40,9 +40,9 @@ def exposure(ipvs: bool) -> Exposure:
     return Exposure("dnsrr", "host", everywhere=True)
 
 
-def doors(plan: Plan) -> tuple[HostPort, ...]:
+def doors(plan: Plan) -> tuple[PublishedPort, ...]:
     """Give the doors of the Docker world: those of the Swarm too."""
-    return tuple(door for door in plan.host_ports if door.world == "docker")
+    return tuple(door for door in plan.published_ports if door.world == "docker")
 
 
 def kept_to_the_host(plan: Plan) -> tuple[int, ...]:
@@ -62,6 +62,8 @@ def address_pool(plan: Plan, underlay: IPv4Network, pools: Iterable[str] = _POOL
         if not any(IPv4Network(pool).overlaps(other) for other in taken):
             return pool
     raise TwinstackError(
-        "Swarm's address pool", "cannot be chosen", f"{', '.join(pools)} are all in use",
+        "Swarm's address pool",
+        "cannot be chosen",
+        f"{', '.join(pools)} are all in use",
         "declare other subnets in topology.yml",
-    )  # fmt: skip
+    )

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from twinstack import names
 from twinstack.errors import NotOurs
-from twinstack.shell import run
-from twinstack.sites import UNDERLAY_MTU
+from twinstack.linux.process import run
+from twinstack.model import names
+from twinstack.model.vxlan import UNDERLAY_MTU
 from twinstack.swarm.nodes import PINS, Node, pin, run_directory
 
 _SWITCH = "switch"
@@ -34,9 +34,11 @@ def check(instance: str, nodes: Sequence[Node]) -> None:
     for space in (pin(instance, _SWITCH), *(node.namespace for node in nodes)):
         if space.exists() and space.name not in known and not _is_ours(space, instance):
             raise NotOurs(
-                f"namespace {space.name}", "is not ours", "somebody else made it",
+                f"namespace {space.name}",
+                "is not ours",
+                "somebody else made it",
                 f"remove it (ip netns delete {space.name}), or choose another instance",
-            )  # fmt: skip
+            )
 
 
 def make(instance: str, nodes: Sequence[Node], underlay: IPv4Network) -> None:
@@ -50,8 +52,18 @@ def make(instance: str, nodes: Sequence[Node], underlay: IPv4Network) -> None:
             run(["ip", "netns", "add", space.name])
         _ip(space, "link", "set", "lo", "alias", names.mark(instance), "up")
     if not _has(switch, _BRIDGE):
-        _ip(switch, "link", "add", _BRIDGE, "mtu", str(UNDERLAY_MTU), "type", "bridge",
-            "mcast_snooping", "0")  # fmt: skip
+        _ip(
+            switch,
+            "link",
+            "add",
+            _BRIDGE,
+            "mtu",
+            str(UNDERLAY_MTU),
+            "type",
+            "bridge",
+            "mcast_snooping",
+            "0",
+        )
     _ip(switch, "link", "set", _BRIDGE, "addrgenmode", "none", "up")
     for node in nodes:
         _join(switch, node, underlay)
@@ -60,12 +72,26 @@ def make(instance: str, nodes: Sequence[Node], underlay: IPv4Network) -> None:
 def _join(switch: Path, node: Node, underlay: IPv4Network) -> None:
     """Plug a host into the switch."""
     if not _has(node.namespace, _UPLINK):
-        _ip(switch, "link", "add", node.name, "mtu", str(UNDERLAY_MTU), "type", "veth",
-            "peer", "name", _UPLINK, "netns", node.namespace.name)  # fmt: skip
+        _ip(
+            switch,
+            "link",
+            "add",
+            node.name,
+            "mtu",
+            str(UNDERLAY_MTU),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            _UPLINK,
+            "netns",
+            node.namespace.name,
+        )
     _ip(switch, "link", "set", node.name, "master", _BRIDGE, "addrgenmode", "none", "up")
     _ip(node.namespace, "link", "set", _UPLINK, "up")
-    _ip(node.namespace, "address", "replace", f"{node.address}/{underlay.prefixlen}",
-        "dev", _UPLINK)  # fmt: skip
+    _ip(
+        node.namespace, "address", "replace", f"{node.address}/{underlay.prefixlen}", "dev", _UPLINK
+    )
 
 
 def present(instance: str) -> tuple[str, ...]:

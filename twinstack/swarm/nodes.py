@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from twinstack.compose.place import EnginePlace
-from twinstack.hosts import Host
-from twinstack.state import LIB, RUN
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.model.placement import Host
+from twinstack.state.instance import LIB, RUN
 
 PINS = Path("/run/netns")
 #: A process sees its own host's name: a node of the cluster is called by it.
@@ -25,7 +25,7 @@ class Node:
     manager: bool
     address: IPv4Address
     namespace: Path
-    place: EnginePlace
+    place: EnginePaths
 
 
 def pin(instance: str, what: str) -> Path:
@@ -58,10 +58,10 @@ def client_directory(instance: str) -> Path:
     return data_directory(instance) / "docker-cli"
 
 
-def engine_place(instance: str, host: str, namespace: Path) -> EnginePlace:
+def engine_place(instance: str, host: str, namespace: Path) -> EnginePaths:
     """Give where the engine of a host lives; its network and its name are the host's."""
     state = run_directory(instance) / host
-    return EnginePlace(
+    return EnginePaths(
         socket=state / "docker.sock",
         data_root=data_directory(instance) / host,
         state=state,

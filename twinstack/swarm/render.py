@@ -18,8 +18,8 @@ from twinstack.compose.render import (
     SHAPE_LABEL,
     image_name,
 )
-from twinstack.plan import Plan, Replica
-from twinstack.runtimes import NGINX_CONF
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.runtimes import NGINX_CONF
 from twinstack.software.configs import nginx_conf, render
 from twinstack.software.secrets import secret_path
 from twinstack.swarm.exposure import VXLAN_BYTES, Exposure, doors
@@ -93,8 +93,9 @@ def stack_text(plan: Plan, how: Exposure, contents: Contents = NOTHING) -> str:
 def object_names(text: str, instance: str) -> frozenset[str]:
     """Name the networks, configs and secrets of a rendered file, as the cluster has them."""
     written = yaml.safe_load(text)
-    named = [one["name"] for kind in ("configs", "secrets")
-             for one in (written[kind] or {}).values()]  # fmt: skip
+    named = [
+        one["name"] for kind in ("configs", "secrets") for one in (written[kind] or {}).values()
+    ]
     return frozenset([*named, *(f"{stack_name(instance)}_{key}" for key in written["networks"])])
 
 
@@ -117,15 +118,23 @@ def _stack_text(plan: Plan, how: Exposure, contents: Contents, mark: str) -> str
         ],
         volumes=[{"key": f"{one.name}-data"} for one in services(plan) if one.launch.data],
         configs=[
-            {"key": "nginx", "file": config_file(plan.instance),
-             "name": f"{stack_name(plan.instance)}_nginx-{digest(config)}"}
-        ] if config else [],
+            {
+                "key": "nginx",
+                "file": config_file(plan.instance),
+                "name": f"{stack_name(plan.instance)}_nginx-{digest(config)}",
+            }
+        ]
+        if config
+        else [],
         secrets=[
-            {"key": _key(name), "name": _secret_name(plan, name, contents),
-             "file": secret_path(secrets_directory(plan.instance), service, name)}
+            {
+                "key": _key(name),
+                "name": _secret_name(plan, name, contents),
+                "file": secret_path(secrets_directory(plan.instance), service, name),
+            }
             for name, service in secret_owners(plan).items()
         ],
-    )  # fmt: skip
+    )
 
 
 def secret_owners(plan: Plan) -> dict[str, str]:
@@ -158,8 +167,8 @@ def _service(
     return {
         "name": replica.service,
         # A node's task bears the node's name; that of a service with replicas its slot's number.
-        "replica": f"{replica.service}-" + ("{{.Node.Hostname}}" if everywhere
-                                            else "{{.Task.Slot}}"),
+        "replica": f"{replica.service}-"
+        + ("{{.Node.Hostname}}" if everywhere else "{{.Task.Slot}}"),
         # By its id: of a name, Swarm would first ask a registry, whose image of that name would
         # be somebody else's. And a new build is a change of the task, which Swarm rolls out.
         "image": contents.images.get(replica.service, name),
@@ -191,7 +200,7 @@ def _service(
         else None,
         # Two tasks cannot hold one port of a host, nor one store's data.
         "order": "start-first" if moves else "stop-first",
-    }  # fmt: skip
+    }
 
 
 def _environment(plan: Plan, replica: Replica, everywhere: bool) -> Iterator[tuple[str, str]]:

@@ -14,15 +14,25 @@ from twinstack.swarm.facts import Facts, NodeFacts
 from twinstack.swarm.nodes import Node
 
 Kind = Literal["node", "member", "hosts", "engine", "cluster", "images", "doors", "files", "stack"]
-Act = Literal["remove", "make", "start", "init", "leave", "join", "forget", "load", "close",
-              "write", "deploy"]  # fmt: skip
+Act = Literal[
+    "remove", "make", "start", "init", "leave", "join", "forget", "load", "close", "write", "deploy"
+]
 #: The order of the phases; steps of one pair are taken together. A node that joins is given tasks
 #: at once: its images are there before.
 PHASES: tuple[tuple[Kind, Act], ...] = (
-    ("node", "remove"), ("hosts", "make"), ("engine", "start"), ("images", "load"),
-    ("doors", "close"), ("cluster", "leave"), ("cluster", "init"), ("node", "leave"),
-    ("node", "join"), ("member", "forget"), ("files", "write"), ("stack", "deploy"),
-)  # fmt: skip
+    ("node", "remove"),
+    ("hosts", "make"),
+    ("engine", "start"),
+    ("images", "load"),
+    ("doors", "close"),
+    ("cluster", "leave"),
+    ("cluster", "init"),
+    ("node", "leave"),
+    ("node", "join"),
+    ("member", "forget"),
+    ("files", "write"),
+    ("stack", "deploy"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +68,13 @@ class Wanted:
 
 def up_steps(wanted: Wanted, facts: Facts) -> tuple[Step, ...]:
     """Decide what has to be done; () when all is as wanted. What is not known counts as absent."""
-    found = [*_surplus(facts), *_nodes(wanted, facts), *_strays(wanted, facts),
-             *_doors(wanted, facts), *_stack(wanted, facts)]  # fmt: skip
+    found = [
+        *_surplus(facts),
+        *_nodes(wanted, facts),
+        *_strays(wanted, facts),
+        *_doors(wanted, facts),
+        *_stack(wanted, facts),
+    ]
     return tuple(sorted(found, key=lambda step: PHASES.index((step.kind, step.act))))
 
 
@@ -87,17 +102,32 @@ def _nodes(wanted: Wanted, facts: Facts) -> Iterator[Step]:
     for node in wanted.nodes:
         state = states[node.name]
         if not state.engine:
-            yield Step("engine", node.name, "start", "does not answer",
-                       f"nsenter --net={node.namespace} dockerd …")  # fmt: skip
+            yield Step(
+                "engine",
+                node.name,
+                "start",
+                "does not answer",
+                f"nsenter --net={node.namespace} dockerd …",
+            )
         images = state.lacks if state.engine else wanted.images[node.name]
         if images:
-            yield Step("images", node.name, "load", f"lacks {', '.join(images)}",
-                       f"docker save … | docker -H {node.place.url} load")  # fmt: skip
+            yield Step(
+                "images",
+                node.name,
+                "load",
+                f"lacks {', '.join(images)}",
+                f"docker save … | docker -H {node.place.url} load",
+            )
         if node.manager and state.member == "another":
             yield Step("cluster", "", "leave", "manages none", "docker swarm leave --force")
         if node.manager and not managed:
-            yield Step("cluster", "", "init", "is in none",
-                       f"docker swarm init --advertise-addr {node.address} …")  # fmt: skip
+            yield Step(
+                "cluster",
+                "",
+                "init",
+                "is in none",
+                f"docker swarm init --advertise-addr {node.address} …",
+            )
         elif not node.manager:
             yield from _membership(wanted, node, state, managed)
 
@@ -106,8 +136,13 @@ def _membership(wanted: Wanted, node: Node, state: NodeFacts, managed: bool) -> 
     if state.member == "another" and managed:
         yield Step("node", node.name, "leave", "is in another cluster", "docker swarm leave -f")
     if state.member != "this cluster":
-        yield Step("node", node.name, "join", "is in no cluster of ours",
-                   f"docker swarm join --token … {wanted.manager.address}:2377")  # fmt: skip
+        yield Step(
+            "node",
+            node.name,
+            "join",
+            "is in no cluster of ours",
+            f"docker swarm join --token … {wanted.manager.address}:2377",
+        )
 
 
 def _strays(wanted: Wanted, facts: Facts) -> Iterator[Step]:
@@ -119,8 +154,13 @@ def _strays(wanted: Wanted, facts: Facts) -> Iterator[Step]:
         state = facts.nodes.get(member.name, NodeFacts())
         known = member.name in {node.name for node in wanted.nodes}
         if not member.ready and (not known or (state.engine and state.identity != member.identity)):
-            yield Step("member", member.identity, "forget", f"{member.name} is no longer it",
-                       f"docker node rm --force {member.identity}")  # fmt: skip
+            yield Step(
+                "member",
+                member.identity,
+                "forget",
+                f"{member.name} is no longer it",
+                f"docker node rm --force {member.identity}",
+            )
 
 
 def _doors(wanted: Wanted, facts: Facts) -> Iterator[Step]:
@@ -128,8 +168,13 @@ def _doors(wanted: Wanted, facts: Facts) -> Iterator[Step]:
         return
     for node in wanted.nodes:
         if node.name not in facts.closed:
-            yield Step("doors", node.name, "close", "a port is the host's alone",
-                       "iptables -t raw -I PREROUTING ! -i lo …")  # fmt: skip
+            yield Step(
+                "doors",
+                node.name,
+                "close",
+                "a port is the host's alone",
+                "iptables -t raw -I PREROUTING ! -i lo …",
+            )
 
 
 def _stack(wanted: Wanted, facts: Facts) -> Iterator[Step]:

@@ -14,13 +14,13 @@ from pathlib import Path
 from twinstack.compose.engine import require_root
 from twinstack.compose.failures import RAW, as_ours
 from twinstack.errors import SeveralFailed, StepFailed
-from twinstack.hosts import Host
+from twinstack.model.placement import Host
+from twinstack.reconcile import UNWATCHED, Progress, Watch, watched
 from twinstack.software.building import remove_tree
-from twinstack.state import Places, locked, remove_run
+from twinstack.state.instance import InstancePaths, locked, remove_run
 from twinstack.swarm import engines, hosts
 from twinstack.swarm.nodes import Node, data_directory, node, pin, run_directory
-from twinstack.swarm.observing import known_nodes
-from twinstack.world import UNWATCHED, Progress, Watch, watched
+from twinstack.swarm.observe import known_nodes
 
 
 def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     require_root(f"Swarm {instance}", "it has engines and hosts")
     removed: list[str] = []
     failures: list[Exception] = []
-    with locked(Places(instance), "swarm"):
+    with locked(InstancePaths(instance), "swarm"):
         nodes = [_node(instance, name) for name in known_nodes(instance)]
         running = set[str]()  # what marks them is kept, so that the next one finds them
         for one in nodes:
@@ -52,7 +52,7 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
                 if not failures and remove_tree(directory):
                     removed.append(str(directory))
             _remove_empty(data_directory(instance).parent)
-        remove_run(Places(instance), "swarm")
+        remove_run(InstancePaths(instance), "swarm")
     if failures:
         obj = f"swarm.down {instance}"
         raise failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)

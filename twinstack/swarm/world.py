@@ -11,25 +11,26 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from twinstack.compose.engine import DEFAULT, EnginePlace, require_root
-from twinstack.compose.failures import RAW, told
+from twinstack.compose.engine import DEFAULT, EnginePaths, require_root
+from twinstack.compose.failures import RAW, translated
 from twinstack.compose.render import SHAPE_LABEL
 from twinstack.compose.world import REPOSITORY
 from twinstack.errors import CannotTell, Missing, NotHealthy, TwinstackError
-from twinstack.hosts import Host, hosts_of
-from twinstack.plan import Plan
-from twinstack.state import Places, locked, remove_run
+from twinstack.model.placement import Host, hosts_of
+from twinstack.model.plan import Plan
+from twinstack.model.topology import HostsSpec
+from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.state.instance import InstancePaths, locked, remove_run
 from twinstack.swarm import cluster, engines, hosts, teardown
-from twinstack.swarm.applying import Applying, client_of
+from twinstack.swarm.apply import Applying, client_of
 from twinstack.swarm.exposure import Exposure, exposure
 from twinstack.swarm.facts import Facts, TaskFacts
 from twinstack.swarm.nodes import Node, node
-from twinstack.swarm.observing import has_ipvs, in_host, known_nodes, observe
+from twinstack.swarm.observe import has_ipvs, in_host, known_nodes, observe
 from twinstack.swarm.render import is_store, services
-from twinstack.swarm.rows import rows
+from twinstack.swarm.status import rows
 from twinstack.swarm.steps import Step
-from twinstack.topology import HostsSpec
-from twinstack.world import UNWATCHED, Progress, ServiceState, Watch
+from twinstack.world import ServiceState
 
 #: Swarm is what one uses to have networks of their own for tiers on many hosts.
 DEFAULT_SHAPE = "tiered"
@@ -50,7 +51,7 @@ class SwarmWorld:
     plan: Plan
     hosts: tuple[Host, ...]
     underlay: IPv4Network
-    source: EnginePlace = DEFAULT
+    source: EnginePaths = DEFAULT
     repository: Path = REPOSITORY
     watch: Watch = UNWATCHED
 
@@ -67,7 +68,7 @@ class SwarmWorld:
         """Decide how services are reached, by what this kernel can do."""
         return exposure(has_ipvs())
 
-    @told("swarm.up")
+    @translated("swarm.up")
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every task is healthy.
 
@@ -75,7 +76,7 @@ class SwarmWorld:
         that names the step; NotHealthy with the log's tail.
         """
         require_root("Swarm", "it makes hosts and engines")
-        places = Places(self.plan.instance)
+        places = InstancePaths(self.plan.instance)
         with locked(places, "swarm"):
             try:
                 applying = self._applying
@@ -86,13 +87,15 @@ class SwarmWorld:
                 applying.tidy(progress)
                 return found
             except KeyboardInterrupt:
-                progress("swarm.up: stopped half way: what is done stays; invoke swarm.up goes "
-                         "on from there, invoke swarm.down takes it away")  # fmt: skip
+                progress(
+                    "swarm.up: stopped half way: what is done stays; invoke swarm.up goes "
+                    "on from there, invoke swarm.down takes it away"
+                )
                 raise
             finally:
                 remove_run(places, "swarm")
 
-    @told("swarm.up", reading=True)
+    @translated("swarm.up", reading=True)
     def preview(self) -> tuple[Step, ...]:
         """List what `up` would do, now. Raises: Missing without root."""
         require_root("Swarm", "it makes hosts and engines")
@@ -102,7 +105,7 @@ class SwarmWorld:
         """Remove the cluster, its data and its hosts. Works after any crash."""
         return teardown.down(self.plan.instance, progress=progress, watch=self.watch)
 
-    @told("swarm.status", reading=True)
+    @translated("swarm.status", reading=True)
     def facts(self) -> Facts:
         """Look at the cluster, now. Raises: Missing without root."""
         require_root("Swarm", "it looks into hosts")
@@ -115,9 +118,14 @@ class SwarmWorld:
     @cached_property
     def _applying(self) -> Applying:
         return Applying(
-            self.plan, self.underlay, self.nodes, self.exposure, self.source, self.repository,
+            self.plan,
+            self.underlay,
+            self.nodes,
+            self.exposure,
+            self.source,
+            self.repository,
             self.watch,
-        )  # fmt: skip
+        )
 
     def exec(self, host: str, command: Sequence[str]) -> int:
         """Run a command on a host, on this terminal; Docker's client asks the engine there.
@@ -134,7 +142,7 @@ class SwarmWorld:
 
         `up` starts it again. Raises: Locked; Missing when the host is not up.
         """
-        places = Places(self.plan.instance)
+        places = InstancePaths(self.plan.instance)
         with locked(places, "swarm"):
             try:
                 return engines.stop(self._at(host))
@@ -172,8 +180,12 @@ class SwarmWorld:
                 return found
             if after > timeout_s:
                 if not waiting:
-                    raise NotHealthy(lost[0], "is not ready", f"not within {timeout_s:g} s",
-                                     "invoke swarm.status")  # fmt: skip
+                    raise NotHealthy(
+                        lost[0],
+                        "is not ready",
+                        f"not within {timeout_s:g} s",
+                        "invoke swarm.status",
+                    )
                 raise self._unhealthy(found, facts.tasks, timeout_s)
             time.sleep(POLL_S)
 
@@ -182,15 +194,18 @@ class SwarmWorld:
     ) -> NotHealthy:
         """Name the first service that is in the way: a store before those that need it."""
         stores = {one.service for one in services(self.plan) if is_store(one)}
-        row = min((one for one in found if one.state != "healthy"),
-                  key=lambda one: (one.service not in stores, one.state == "absent"))  # fmt: skip
+        row = min(
+            (one for one in found if one.state != "healthy"),
+            key=lambda one: (one.service not in stores, one.state == "absent"),
+        )
         tails = (self._tail(one) for one in tasks if one.service == row.service)
         tail = next((text for text in tails if text), "")
         return NotHealthy(
-            row.name, f"is {row.state}" + (f" ({row.detail})" if row.detail else ""),
+            row.name,
+            f"is {row.state}" + (f" ({row.detail})" if row.detail else ""),
             f"not within {timeout_s:g} s" + (f"; its log ends: {tail}" if tail else ""),
             "invoke swarm.status",
-        )  # fmt: skip
+        )
 
     def _tail(self, task: TaskFacts) -> str:
         """Give the end of a task's log, as its own node tells; "" when nobody does."""
@@ -206,7 +221,7 @@ class SwarmWorld:
         return " | ".join(line.strip() for line in lines if line.strip())
 
 
-@told("swarm.status", reading=True)
+@translated("swarm.status", reading=True)
 def shape_present(instance: str) -> str | None:
     """Tell the shape of the stack that a cluster has, as its services bear it; None for none."""
     manager = node(instance, Host("host-1", IPv4Address(0)), manager=True)
@@ -225,12 +240,18 @@ def hosts_for(instance: str, spec: HostsSpec, count: int | None) -> tuple[Host, 
     """
     if spec.machines:
         raise TwinstackError(
-            "hosts.machines", "are not for swarm.up", "it rehearses on simulated hosts only",
+            "hosts.machines",
+            "are not for swarm.up",
+            "it rehearses on simulated hosts only",
             "leave machines out of topology.yml",
-        )  # fmt: skip
+        )
     if count is None:
         count = len(known_nodes(instance)) or DEFAULT_COUNT
     if not 2 <= count <= MOST:
-        raise TwinstackError("--hosts", f"cannot be {count}", f"2 to {MOST} hosts are simulated",
-                             "choose another number")  # fmt: skip
+        raise TwinstackError(
+            "--hosts",
+            f"cannot be {count}",
+            f"2 to {MOST} hosts are simulated",
+            "choose another number",
+        )
     return hosts_of(spec, count)

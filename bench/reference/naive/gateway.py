@@ -1,6 +1,6 @@
 """The gateway as the seed ran it: Flask's development server, `requests` called anew each time.
 
-Frozen: bench/chain.py compares the chain with it.
+Frozen: bench/questions/chain.py compares the chain with it.
 """
 
 import os

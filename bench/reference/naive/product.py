@@ -1,6 +1,6 @@
 """The product service as the seed ran it: Flask's development server, Redis read by redis-py.
 
-Frozen: bench/chain.py compares the chain with it.
+Frozen: bench/questions/chain.py compares the chain with it.
 """
 
 import json

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.pure.core_cases import HYBRID, VERSION_1, planned, version_2
+from tests.support.core_cases import HYBRID, VERSION_1, planned, version_2
 from twinstack.errors import Missing, StepFailed
+from twinstack.model.plan import Limits
 from twinstack.namespaces import cgroups
 from twinstack.namespaces.cgroups import Layout, read_layout
-from twinstack.plan import Limits
 
 HALF_A_CORE = Limits(cpus=0.5, memory_bytes=64 * 1024**2, pids=32)
 
@@ -131,8 +131,11 @@ def test_what_version_1_says_back_is_what_was_wanted(
     assert cgroups.read(step) is None
     for directory in layout.directories(step.path):
         directory.mkdir(parents=True)
-    values = {"cpu.cfs_quota_us": quota, "memory.limit_in_bytes": memory,
-              "pids.max": "32" if limits else "max"}  # fmt: skip
+    values = {
+        "cpu.cfs_quota_us": quota,
+        "memory.limit_in_bytes": memory,
+        "pids.max": "32" if limits else "max",
+    }
     for file, _ in step.files:
         Path(file).write_text(values[Path(file).name] + "\n")
     assert cgroups.read(step) == dict(step.wanted)

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.pure.core_cases import REPOSITORY, SOFTWARE, edited_plan, layout, planned
+from tests.support.core_cases import REPOSITORY, SOFTWARE, edited_plan, layout, planned
+from twinstack.model.plan import Limits, Plan, Replica
 from twinstack.namespaces.launch import ROTATOR, Software, log_path, steps
-from twinstack.namespaces.running import Cgroup, Directory, File, Process, Supervisor
+from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Step
-from twinstack.plan import Limits, Plan, Replica
-from twinstack.state import Places
+from twinstack.state.instance import InstancePaths
 
 TEMPLATES = REPOSITORY / "templates"
 
@@ -68,9 +68,13 @@ def test_a_launch_script_leaves_no_privilege(name: str):
     assert words[:2] == ["exec", "/usr/bin/setpriv"]
     options = words[2 : words.index("/usr/bin/perl")]
     assert set(options) == {
-        f"--reuid={replica.user}", f"--regid={replica.user}", "--clear-groups",
-        "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs",
-    }  # fmt: skip
+        f"--reuid={replica.user}",
+        f"--regid={replica.user}",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "--no-new-privs",
+    }
     assert replica.user >= 1000
 
 
@@ -194,7 +198,7 @@ def test_no_secret_is_in_any_file_or_command_only_its_directory_is_mounted():
         for word in ("password", "PASSWORD", "redis.acl"):
             assert word not in content
             assert all(word not in command for command in step.commands)
-    lib = Places("main").lib
+    lib = InstancePaths("main").lib
     for name, script in SCRIPTS.items():
         replica = planned().replica(name)
         mount = f'mount -o bind,ro,nosuid,nodev {lib}/secrets/{replica.service} "$root/run/secrets"'
@@ -205,15 +209,16 @@ def test_no_secret_is_in_any_file_or_command_only_its_directory_is_mounted():
 
 def test_scripts_are_roots_alone():
     assert {one.mode for one in SCRIPTS.values()} == {0o700}
-    (directory,) = (one for one in STEPS if isinstance(one, Directory)
-                    and one.path.endswith("/launch"))  # fmt: skip
+    (directory,) = (
+        one for one in STEPS if isinstance(one, Directory) and one.path.endswith("/launch")
+    )
     assert (directory.mode, directory.user) == (0o700, 0)
 
 
 def test_only_postgres_may_write_and_only_in_its_own_directory():
     data = [one for one in STEPS if isinstance(one, Directory) and one.user != 0]
     assert [(one.path, one.mode, one.user) for one in data] == [
-        (str(Places("main").lib / "postgres-db"), 0o700, 30060)
+        (str(InstancePaths("main").lib / "postgres-db"), 0o700, 30060)
     ]
 
 
@@ -247,20 +252,32 @@ MATTERS: dict[str, tuple[Plan, Software, set[str]]] = {
     "module": (edit("order-service", module="services.other:app"), SOFTWARE, ONE),
     "secrets": (edit("order-service", secrets=[]), SOFTWARE, ONE),
     "environment": (
-        changed(planned(), "order-service",
-                lambda one: replace(one, environment=(*one.environment, ("A", "b")))),
-        SOFTWARE, ONE),
+        changed(
+            planned(),
+            "order-service",
+            lambda one: replace(one, environment=(*one.environment, ("A", "b"))),
+        ),
+        SOFTWARE,
+        ONE,
+    ),
     "configuration": (
         planned(),
         replace(SOFTWARE, configs={"nginx-lb": {"/etc/nginx/nginx.conf": "events {}"}}),
-        {"nginx-lb"}),
+        {"nginx-lb"},
+    ),
     "own address": (edit("order-service", addresses=["10.0.0.41"]), SOFTWARE, ONE),
     "software": (planned(), replace(SOFTWARE, digest="fresh"), ALL),
-    "its packages": (planned(), replace(SOFTWARE, srv=Path("/software/new")),
-                     {n for n in ALL if planned().replica(n).role in {"python", "postgres"}}),
-    "a tree": (planned(), replace(SOFTWARE, trees={**SOFTWARE.trees, "redis": Path("/new")}),
-               {"redis-cache"}),
-}  # fmt: skip
+    "its packages": (
+        planned(),
+        replace(SOFTWARE, srv=Path("/software/new")),
+        {n for n in ALL if planned().replica(n).role in {"python", "postgres"}},
+    ),
+    "a tree": (
+        planned(),
+        replace(SOFTWARE, trees={**SOFTWARE.trees, "redis": Path("/new")}),
+        {"redis-cache"},
+    ),
+}
 
 
 @pytest.mark.parametrize("what", MATTERS)
@@ -375,7 +392,7 @@ def test_the_rotator_keeps_logs_small(tmp_path: Path):
     done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     # Run its loop once over logs of our own: no cgroup, no waiting.
-    body = text.replace(str(Places("main").log), str(tmp_path)).replace("8000000", "10")
+    body = text.replace(str(InstancePaths("main").log), str(tmp_path)).replace("8000000", "10")
     body = "\n".join(one for one in body.splitlines() if "cgroup.procs" not in one)
     body = body.replace("while sleep 5; do", "for once in 1; do")
     (tmp_path / "large.log").write_text("x" * 11)
@@ -388,4 +405,4 @@ def test_the_rotator_keeps_logs_small(tmp_path: Path):
 
 def test_logs_are_the_scripts_own_output():
     for name, script in SCRIPTS.items():
-        assert f"exec >> {log_path(Places('main'), name)} 2>&1 < /dev/null" in script.content
+        assert f"exec >> {log_path(InstancePaths('main'), name)} 2>&1 < /dev/null" in script.content

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.pure.core_cases import link, planned, satisfied
+from tests.support.core_cases import link, planned, satisfied
 from twinstack.errors import NotOurs, SeveralFailed
-from twinstack.names import link_group
+from twinstack.model.names import link_group
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ours
-from twinstack.namespaces.network import network_steps
+from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.preflight import check
 from twinstack.namespaces.steps import Rules
 
@@ -35,32 +35,55 @@ def test_an_empty_host_and_a_host_of_ours_are_fit():
 
 
 CLASHES = {
-    "foreign bridge": (Facts(links={"br-backend": link("br-backend", kind="bridge", alias=None)}),
-                       "bridge br-backend: is not ours: it has no mark of ours"),
-    "marked by others": (Facts(links={"br-backend": link("br-backend", kind="bridge", alias="x")}),
-                         "bridge br-backend: is not ours: its alias is x"),
-    "another kind": (Facts(links={"br-backend": link("br-backend", kind="dummy")}),
-                     "dummy br-backend: is not ours"),
-    "no kind": (Facts(links={"br-backend": link("br-backend", kind=None, alias=None)}),
-                "link br-backend: is not ours"),
-    "foreign veth": (Facts(links={"ve-nginx-lb": link("ve-nginx-lb", alias=None)}),
-                     "veth ve-nginx-lb: is not ours"),
-    "bridge for a veth": (Facts(links={"ve-nginx-lb": link("ve-nginx-lb", kind="bridge")}),
-                          "bridge ve-nginx-lb: is not ours"),
-    "foreign namespace": (Facts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, False)}),
-                          "namespace nginx-lb: is not ours"),
-    "same subnet": (Facts(routes=(("172.21.0.0/24", "docker0"),)),
-                    "subnet 172.21.0.0/24: is taken: the host reaches 172.21.0.0/24 by docker0"),
-    "part of a subnet": (Facts(routes=(("172.21.0.128/25", "eth0"),)),
-                         "the host reaches 172.21.0.128/25 by eth0"),
-    "one address": (Facts(routes=(("172.22.0.60/32", ""),)),
-                    "the host reaches 172.22.0.60/32 by a route of its own"),
-    "busy port": (Facts(listeners={8080: "0.0.0.0"}),
-                  "port 8080: is busy: a program listens on 0.0.0.0:8080"),
+    "foreign bridge": (
+        Facts(links={"br-backend": link("br-backend", kind="bridge", alias=None)}),
+        "bridge br-backend: is not ours: it has no mark of ours",
+    ),
+    "marked by others": (
+        Facts(links={"br-backend": link("br-backend", kind="bridge", alias="x")}),
+        "bridge br-backend: is not ours: its alias is x",
+    ),
+    "another kind": (
+        Facts(links={"br-backend": link("br-backend", kind="dummy")}),
+        "dummy br-backend: is not ours",
+    ),
+    "no kind": (
+        Facts(links={"br-backend": link("br-backend", kind=None, alias=None)}),
+        "link br-backend: is not ours",
+    ),
+    "foreign veth": (
+        Facts(links={"ve-nginx-lb": link("ve-nginx-lb", alias=None)}),
+        "veth ve-nginx-lb: is not ours",
+    ),
+    "bridge for a veth": (
+        Facts(links={"ve-nginx-lb": link("ve-nginx-lb", kind="bridge")}),
+        "bridge ve-nginx-lb: is not ours",
+    ),
+    "foreign namespace": (
+        Facts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, False)}),
+        "namespace nginx-lb: is not ours",
+    ),
+    "same subnet": (
+        Facts(routes=(("172.21.0.0/24", "docker0"),)),
+        "subnet 172.21.0.0/24: is taken: the host reaches 172.21.0.0/24 by docker0",
+    ),
+    "part of a subnet": (
+        Facts(routes=(("172.21.0.128/25", "eth0"),)),
+        "the host reaches 172.21.0.128/25 by eth0",
+    ),
+    "one address": (
+        Facts(routes=(("172.22.0.60/32", ""),)),
+        "the host reaches 172.22.0.60/32 by a route of its own",
+    ),
+    "busy port": (
+        Facts(listeners={8080: "0.0.0.0"}),
+        "port 8080: is busy: a program listens on 0.0.0.0:8080",
+    ),
     "another instance": (
         Facts(links={"br-frontend": link("br-frontend", kind="bridge", alias="twinstack:lab")}),
-        "bridge br-frontend: is not ours: it belongs to instance lab"),
-}  # fmt: skip
+        "bridge br-frontend: is not ours: it belongs to instance lab",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CLASHES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.pure.core_cases import all_steps, edited_plan, link, planned, satisfied
+from tests.support.core_cases import all_steps, edited_plan, link, planned, satisfied
 from twinstack.namespaces.facts import Owned
 from twinstack.namespaces.removals import (
     EndProgram,
@@ -93,8 +93,11 @@ def test_links_go_together_only_when_the_group_is_all_ours():
 
 def test_the_network_alone_sheds_everything_that_runs():
     steps = all_steps(planned())
-    bare = tuple(step for step in steps if step.name.split()[0] in
-                 {"sysctl", "bridge", "rules", "namespace", "veth"})  # fmt: skip
+    bare = tuple(
+        step
+        for step in steps
+        if step.name.split()[0] in {"sysctl", "bridge", "rules", "namespace", "veth"}
+    )
     found = removals(owned(steps), bare, group=GROUP)
     assert found[0] == EndSupervisor()
     assert {type(one) for one in found} == {EndSupervisor, RemoveCgroup, RemoveFile}
@@ -113,15 +116,20 @@ def test_a_mount_of_the_pins_goes_after_the_last_namespace():
 def test_a_directory_that_goes_takes_its_files_along():
     there = Owned(files=("/run/x/launch", "/run/x/launch/a", "/run/x/supervisor.sock"))
     assert removals(there, group=GROUP) == (
-        RemoveFile("/run/x/launch"), RemoveFile("/run/x/supervisor.sock"),
-    )  # fmt: skip
+        RemoveFile("/run/x/launch"),
+        RemoveFile("/run/x/supervisor.sock"),
+    )
 
 
 def test_every_removal_has_a_name_and_plain_commands():
     there = replace(
-        owned(all_steps(planned())), mounted_pins=True, pins=("x",), tables=("raw",),
-        held=frozenset({"net.ipv4.ip_forward"}), links=(link("br-x", kind="bridge"), link("ve-x")),
-    )  # fmt: skip
+        owned(all_steps(planned())),
+        mounted_pins=True,
+        pins=("x",),
+        tables=("raw",),
+        held=frozenset({"net.ipv4.ip_forward"}),
+        links=(link("br-x", kind="bridge"), link("ve-x")),
+    )
     for one in removals(there, group=GROUP):
         assert one.name
         assert one.commands

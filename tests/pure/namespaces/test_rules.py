@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.pure.core_cases import edited_plan, planned
+from tests.support.core_cases import edited_plan, planned
+from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
-from twinstack.plan import Plan
 
 SHAPES = ["flat", "tiered"]
 Tables = dict[str, tuple[str, ...]]
@@ -198,9 +198,10 @@ def test_what_is_not_ours_is_never_masqueraded(plan: Plan):
 def test_an_outside_client_keeps_its_address(plan: Plan):
     edge = plan.replica("nginx-lb")
     packet = Packet(
-        destination=str(edge.address), leaves_by=plan.segment(edge.segment).bridge,
+        destination=str(edge.address),
+        leaves_by=plan.segment(edge.segment).bridge,
         state=frozenset({"NEW", "DNAT"}),
-    )  # fmt: skip
+    )
     assert verdict(plan, "nat", "POSTROUTING", packet) == "RETURN"
 
 

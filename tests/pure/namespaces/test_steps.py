@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.pure.core_cases import all_steps, edited_plan, planned, satisfied
-from twinstack.names import host_link
+from tests.support.core_cases import all_steps, edited_plan, planned, satisfied
+from twinstack.model.names import host_link
 from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
-from twinstack.namespaces.network import network_steps
-from twinstack.namespaces.running import (
+from twinstack.namespaces.network_steps import network_steps
+from twinstack.namespaces.process_steps import (
     Cgroup,
     Directory,
     File,
@@ -246,8 +246,10 @@ def test_a_step_comes_after_what_it_rests_on(shape: str):
 @pytest.mark.parametrize(("shape", "bridges"), [("flat", 1), ("tiered", 3)])
 def test_network_steps_are_those_of_the_shape(shape: str, bridges: int):
     steps = network_steps(planned(shape))
-    count = {kind: sum(isinstance(one, kind) for one in steps)
-             for kind in (Bridge, Namespace, VethPair, Rules)}  # fmt: skip
+    count = {
+        kind: sum(isinstance(one, kind) for one in steps)
+        for kind in (Bridge, Namespace, VethPair, Rules)
+    }
     assert count == {Bridge: bridges, Namespace: 9, VethPair: 9, Rules: 4 + 15}
     bare = network_steps(planned(shape, policy=False))
     assert sum(isinstance(one, Rules) for one in bare) == 4 + 1
@@ -259,9 +261,16 @@ def test_an_added_replica_changes_no_step_of_the_others():
     before = set(network_steps(planned("flat")))
     plan = edited_plan(lambda d: d["services"]["order-service"].update(replicas=2))
     fresh = [step.name for step in network_steps(plan) if step not in before]
-    chains = [f"TO-{name}" for name in (
-        "product-service", "order-service", "service-registry", "redis-cache", "postgres-db"
-    )]  # fmt: skip
+    chains = [
+        f"TO-{name}"
+        for name in (
+            "product-service",
+            "order-service",
+            "service-registry",
+            "redis-cache",
+            "postgres-db",
+        )
+    ]
     chains.remove("TO-order-service")  # who may ask it is the same for one and for two
     assert fresh == [
         *(f"rules filter TS-main-{chain}" for chain in (*chains, "FROM")),

@@ -10,39 +10,39 @@ from pathlib import Path
 
 import pytest
 
-from twinstack import state
 from twinstack.errors import StepFailed
 from twinstack.namespaces import supervisor
-from twinstack.state import Places
+from twinstack.state import instance
+from twinstack.state.instance import InstancePaths
 
 
 @pytest.fixture(name="places")
-def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
-    monkeypatch.setattr(state, "RUN", tmp_path)
-    places = Places("t")
+def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstancePaths:
+    monkeypatch.setattr(instance, "RUN", tmp_path)
+    places = InstancePaths("t")
     places.run.mkdir()
     return places
 
 
-def test_nothing_is_supervised_where_no_supervisor_was(places: Places):
+def test_nothing_is_supervised_where_no_supervisor_was(places: InstancePaths):
     assert supervisor.pid(places) is None
     assert supervisor.observe(places) == supervisor.Supervised()
     assert supervisor.stop(places) is False
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-1", "99999999", "1 2"])
-def test_a_pid_file_that_says_nothing_is_no_supervisor(places: Places, text: str):
+def test_a_pid_file_that_says_nothing_is_no_supervisor(places: InstancePaths, text: str):
     (places.run / "supervisord.pid").write_text(text)
     assert supervisor.pid(places) is None
 
 
-def test_another_process_that_got_the_pid_is_no_supervisor(places: Places):
+def test_another_process_that_got_the_pid_is_no_supervisor(places: InstancePaths):
     (places.run / "supervisord.pid").write_text(f"{os.getpid()}\n")
     assert supervisor.pid(places) is None
     assert supervisor.stop(places) is False
 
 
-def test_the_process_that_runs_our_file_is_the_supervisor(places: Places):
+def test_the_process_that_runs_our_file_is_the_supervisor(places: InstancePaths):
     command = [sys.executable, "-c", "input()", str(supervisor.conf_path(places))]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
         (places.run / "supervisord.pid").write_text(f"{child.pid}\n")
@@ -50,18 +50,18 @@ def test_the_process_that_runs_our_file_is_the_supervisor(places: Places):
         while supervisor.pid(places) is None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert supervisor.pid(places) == child.pid
-        assert supervisor.pid(Places("u")) is None
+        assert supervisor.pid(InstancePaths("u")) is None
         # It does not answer: nothing can be said of its programs.
         assert supervisor.observe(places) == supervisor.Supervised(child.pid)
         child.communicate(b"\n", timeout=5)
 
 
-def test_one_that_does_not_answer_is_an_error_that_says_so(places: Places):
+def test_one_that_does_not_answer_is_an_error_that_says_so(places: InstancePaths):
     with pytest.raises(StepFailed, match="supervisor: does not answer"):
         supervisor.call(places, "getState")
 
 
-def test_starts_are_counted_by_program(places: Places):
+def test_starts_are_counted_by_program(places: InstancePaths):
     assert supervisor._times_spawned(places) == {}
     (places.run / "supervisord.log").write_text(
         "2026-01-01 INFO spawned: 'redis-cache' with pid 1\n"

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.checks.policy_cases import generated, oracle
-from tests.pure.core_cases import edited_plan, planned
-from twinstack.plan import Plan, resolve
+from tests.support.core_cases import edited_plan, planned
+from tests.support.policy_cases import generated, oracle
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.topology import WorldName
+from twinstack.model.topology_file import parse
 from twinstack.policy.chains import chains
 from twinstack.policy.model import HOST, OUTSIDE, Cell, cells, permissions
 from twinstack.policy.trace import packet_of, trace
-from twinstack.topology import WorldName, parse
 
 WORLDS: tuple[WorldName, ...] = ("net", "docker")
 POLICIES = (":FORWARD ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]")
@@ -107,9 +108,10 @@ def test_rules_grow_with_the_replicas_and_not_with_their_pairs():
 def test_a_store_goes_out_to_nobody_and_its_tier_has_no_way_out():
     plan = planned("tiered")
     assert not [
-        one for one in permissions(plan, "net") if one.source == "redis-cache"
-        and one.destination == OUTSIDE
-    ]  # fmt: skip
+        one
+        for one in permissions(plan, "net")
+        if one.source == "redis-cache" and one.destination == OUTSIDE
+    ]
     assert [segment.name for segment in plan.segments if segment.internal] == ["database"]
     assert not [segment for segment in planned("flat").segments if segment.internal]
 
@@ -118,7 +120,7 @@ def test_the_edge_is_limited_for_each_client_and_may_be_left_so():
     limited = [rule.text for chain in chains(planned(), "net") for rule in chain.rules]
     (rule,) = (one for one in limited if "hashlimit" in one)
     assert "--hashlimit-above 1000/sec --hashlimit-burst 2000 --hashlimit-mode srcip" in rule
-    lifted = replace(planned(), edge=None)
+    lifted = replace(planned(), rate_limit=None)
     assert not [r for c in chains(lifted, "net") for r in c.rules if "hashlimit" in r.text]
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from twinstack.observe.board.picture import Picture, picture
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
+from twinstack.observe.board.layout import Picture, picture
 from twinstack.observe.live.samples import key_of
-from twinstack.plan import Plan
-from twinstack.topology import WorldName
 
 FOLDER = "dashboard"
 TITLES: Mapping[WorldName, str] = {"net": "Namespaces", "docker": "Docker"}
@@ -80,20 +80,29 @@ def _benchmark(file: Path, found: Mapping[str, Any]) -> Benchmark:
         page=file.with_suffix(".md").name,
         load=f"{load['requests']} requests, {load['concurrency']} at once, {load['path']}",
         rows=tuple(
-            Row(str(one["name"]), float(one["rate"]["median"]), float(one["p50_ms"]),
-                float(one["p99_ms"]), float(one["cpu_us_per_request"]))
+            Row(
+                str(one["name"]),
+                float(one["rate"]["median"]),
+                float(one["p50_ms"]),
+                float(one["p99_ms"]),
+                float(one["cpu_us_per_request"]),
+            )
             for one in found["rows"]
         ),
-    )  # fmt: skip
+    )
 
 
 @functools.cache
 def _engine(templates: Path) -> Environment:
     """Make ready what fills templates: it compiles each once, and again when its file changes."""
     return Environment(
-        loader=FileSystemLoader(templates / FOLDER), undefined=StrictUndefined, autoescape=True,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(templates / FOLDER),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def page(worlds: tuple[Shown, ...], results: Path, templates: Path) -> bytes:

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from twinstack.errors import TwinstackError
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.observe.board import page
 from twinstack.observe.live.feed import Feed
-from twinstack.plain import plain
-from twinstack.plan import Plan
-from twinstack.topology import WorldName
-from twinstack.world import Progress
+from twinstack.printable import plain
+from twinstack.reconcile import Progress
 
 ADDRESS = "127.0.0.1"
 #: People who look at once, and connections at once.
@@ -268,6 +268,8 @@ def opened(feed: Feed, plans: Plans, repository: Path, port: int) -> Server:
         return Server(feed, plans, repository, port)
     except OSError as error:
         raise TwinstackError(
-            f"port {port}", "cannot be listened on", error.strerror or str(error),
+            f"port {port}",
+            "cannot be listened on",
+            error.strerror or str(error),
             "choose another: --port",
-        ) from error  # fmt: skip
+        ) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twinstack.observe.connections.tracked import Pressure
-from twinstack.observe.naming import Verdict
-from twinstack.topology import WorldName
+from twinstack.linux.conntrack import Pressure
+from twinstack.model.topology import WorldName
+from twinstack.observe.traffic.naming import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from twinstack.observe.live.readings import GatewayCounts, Lease, Tally, Upstream
-from twinstack.observe.visible import cut, visible
+from twinstack.printable import cut, visible
 
 #: Of what a service says about itself when it is ill.
 _DETAIL_CHARACTERS = 160
@@ -37,8 +37,11 @@ def health(body: bytes) -> tuple[str, str]:
     """Give a health document's status, and what it names as away; empty where it does not say."""
     told = document(body) or {}
     status, needs, reasons = told.get("status"), told.get("needs"), told.get("reasons")
-    away = [f"{name} {text}" for name, text in (needs.items() if isinstance(needs, dict) else ())
-            if isinstance(text, str) and text != "ok"]  # fmt: skip
+    away = [
+        f"{name} {text}"
+        for name, text in (needs.items() if isinstance(needs, dict) else ())
+        if isinstance(text, str) and text != "ok"
+    ]
     away += [one for one in (reasons if isinstance(reasons, list) else ()) if isinstance(one, str)]
     return status if isinstance(status, str) else "", short("; ".join(away))
 
@@ -65,8 +68,9 @@ def registry(body: bytes) -> tuple[Lease, ...] | None:
 
     def leases(told: Mapping[str, object]) -> tuple[Lease, ...]:
         services = _object(told["services"])
-        return tuple(_lease(service, one) for service in sorted(services)
-                     for one in _list(services[service]))  # fmt: skip
+        return tuple(
+            _lease(service, one) for service in sorted(services) for one in _list(services[service])
+        )
 
     return _read(body, leases)
 
@@ -86,8 +90,12 @@ def _read(body: bytes, make: Callable[[Mapping[str, object]], Found]) -> Found |
 
 def _tally(value: object, name: str) -> Tally:
     told = _object(value)
-    return Tally(_name(told[name]), _count(told["answers"]), _count(told["failures"]),
-                 _number(told["busy_s"]))  # fmt: skip
+    return Tally(
+        _name(told[name]),
+        _count(told["answers"]),
+        _count(told["failures"]),
+        _number(told["busy_s"]),
+    )
 
 
 def _upstream(value: object) -> Upstream:
@@ -97,8 +105,13 @@ def _upstream(value: object) -> Upstream:
 
 def _lease(service: str, value: object) -> Lease:
     told = _object(value)
-    return Lease(_name(service), _name(told["instance"]), _name(told["address"]),
-                 _count(told["port"]), _number(told["expires_in_s"]))  # fmt: skip
+    return Lease(
+        _name(service),
+        _name(told["instance"]),
+        _name(told["address"]),
+        _count(told["port"]),
+        _number(told["expires_in_s"]),
+    )
 
 
 def _object(value: object) -> Mapping[str, object]:

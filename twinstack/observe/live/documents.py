@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twinstack.model.topology import WorldName
 from twinstack.observe.live.readings import Health
-from twinstack.topology import WorldName
 
 #: The door: where requests come in.
 EDGE = "nginx-lb"

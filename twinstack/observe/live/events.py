@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from twinstack.observe.live.counted import ejected
+from twinstack.model.plan import Plan
+from twinstack.observe.live.rates import ejected
 from twinstack.observe.live.readings import Reading, Said
-from twinstack.plan import Plan
 
 Kind = Literal[
     "death", "restart", "ill", "well", "ejected", "readmitted", "left", "joined", "gone", "came"

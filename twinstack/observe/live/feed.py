@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinstack import entering
+from twinstack.linux import child
+from twinstack.model.topology import WorldName
 from twinstack.observe.live.documents import WorldSample
-from twinstack.observe.live.probing import require_namespaces
+from twinstack.observe.live.prober import require_namespaces
 from twinstack.observe.live.watcher import LOOK_AGAIN_S, Give, watch
-from twinstack.plain import plain
-from twinstack.topology import WorldName
+from twinstack.printable import plain
 
 #: Samples that are kept of each world: three minutes.
 KEPT = 180
@@ -85,8 +85,9 @@ class Feed:
         """Wait for what is newer than what was seen; {} when nothing came, or it has ended."""
 
         def newer() -> dict[WorldName, Latest]:
-            return {name: one for name, one in self._latest.items()
-                    if one.number > seen.get(name, 0)}  # fmt: skip
+            return {
+                name: one for name, one in self._latest.items() if one.number > seen.get(name, 0)
+            }
 
         with self._news:
             self._news.wait_for(lambda: self._ended or bool(newer()), timeout_s)
@@ -119,8 +120,9 @@ class Feed:
         deadline = time.monotonic() + timeout_s
         while True:
             found = self.latest()
-            done = [one for one in found.values()
-                    if one.number >= samples or not one.document["up"]]  # fmt: skip
+            done = [
+                one for one in found.values() if one.number >= samples or not one.document["up"]
+            ]
             if len(done) == len(self.worlds) or time.monotonic() > deadline:
                 return found
             self.after({name: one.number for name, one in found.items()}, 0.2)
@@ -132,7 +134,7 @@ def watching(givers: Mapping[WorldName, Give]) -> Iterator[Feed]:
 
     The children end with us, however we end.
     """
-    entering.inside("the watcher", None, require_namespaces)
+    child.inside("the watcher", None, require_namespaces)
     feed = Feed(tuple(givers))
     with ExitStack() as children:
         threads = []
@@ -142,7 +144,7 @@ def watching(givers: Mapping[WorldName, Give]) -> Iterator[Feed]:
             def tell(name: WorldName = name, give: Give = give, writing: int = writing) -> None:
                 _tell(name, give, writing)
 
-            started = entering.staying(f"the watcher of {name}", None, _nothing, tell)
+            started = child.staying(f"the watcher of {name}", None, _nothing, tell)
             children.enter_context(started)
             os.close(writing)
             threads.append(threading.Thread(target=_read, args=(feed, name, reading), daemon=True))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 
-from twinstack.observe.live import counted
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.topology import WorldName
+from twinstack.observe.live import rates
 from twinstack.observe.live.documents import EDGE, GATEWAY, EdgeSample, ReplicaSample, WorldSample
 from twinstack.observe.live.readings import Reading, Said
-from twinstack.plan import Plan, Replica
-from twinstack.topology import WorldName
 
 
 def key_of(plan: Plan) -> str:
@@ -19,17 +19,15 @@ def key_of(plan: Plan) -> str:
     return f"{zlib.crc32(repr(shown).encode()):08x}"
 
 
-def sample(
-    world: WorldName, plan: Plan, at: float, readings: Sequence[Reading]
-) -> WorldSample:  # fmt: skip
+def sample(world: WorldName, plan: Plan, at: float, readings: Sequence[Reading]) -> WorldSample:
     """Make a sample of the latest readings, oldest first: two or more, or rates are None."""
     now = readings[-1]
     before = readings[-2] if len(readings) > 1 else None
     replicas = tuple(_replica(one, before, now) for one in plan.replicas)
-    edges = tuple(counted.edges(plan, readings))
+    edges = tuple(rates.edges(plan, readings))
     doors = [one for one in edges if one.source == "world"]
-    inner = [one for one in edges if one.destination in counted.names(plan, GATEWAY)]
-    counts = [now.edges[name].requests for name in counted.names(plan, EDGE) if name in now.edges]
+    inner = [one for one in edges if one.destination in rates.names(plan, GATEWAY)]
+    counts = [now.edges[name].requests for name in rates.names(plan, EDGE) if name in now.edges]
     return WorldSample(
         world=world,
         at=at,
@@ -46,9 +44,9 @@ def sample(
         conntrack_limit=now.conntrack[1] if now.conntrack else None,
         replicas=replicas,
         edges=edges,
-        balance=tuple(counted.balance(readings)),
-        registry=counted.registered(now.registry),
-        ejected=tuple(sorted(counted.ejected(now))),
+        balance=tuple(rates.balance(readings)),
+        registry=rates.registered(now.registry),
+        ejected=tuple(sorted(rates.ejected(now))),
     )
 
 

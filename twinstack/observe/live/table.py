@@ -12,17 +12,18 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from twinstack.observe.live import words
+from twinstack.model.topology import WorldName
+from twinstack.observe.live import text as words
 from twinstack.observe.live.feed import Feed, Latest
-from twinstack.observe.visible import visible
-from twinstack.topology import WorldName
+from twinstack.printable import visible
 
 _STYLES = {"up": "green", "degraded": "yellow", "down": "bold red", "absent": "dim"}
 _EVENTS = 6
 
 
-def picture(documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]] = ()
-            ) -> RenderableType:  # fmt: skip
+def picture(
+    documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]] = ()
+) -> RenderableType:
     """Draw worlds under each other, and what happened last."""
     parts: list[RenderableType] = []
     for one in documents:
@@ -42,11 +43,24 @@ def _world(one: Mapping[str, Any]) -> RenderableType:
     if not one["up"]:
         why = f'run "invoke {one["world"]}.up"'
         return Text.assemble((one["world"], "bold"), f" is not up; {why}")
-    table = Table(title=_title(one), title_justify="left", box=None, pad_edge=False,
-                  title_style="", header_style="dim")  # fmt: skip
-    for name, justify in (("service", "left"), ("state", "left"), ("req/s", "right"),
-                          ("mean", "right"), ("probe", "right"), ("CPU", "right"),
-                          ("memory", "right"), ("of limit", "right")):  # fmt: skip
+    table = Table(
+        title=_title(one),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        title_style="",
+        header_style="dim",
+    )
+    for name, justify in (
+        ("service", "left"),
+        ("state", "left"),
+        ("req/s", "right"),
+        ("mean", "right"),
+        ("probe", "right"),
+        ("CPU", "right"),
+        ("memory", "right"),
+        ("of limit", "right"),
+    ):
         table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
     for replica in one["replicas"]:
         rate, mean_ms = into(one["edges"], replica["name"])
@@ -67,13 +81,15 @@ def _world(one: Mapping[str, Any]) -> RenderableType:
 
 def _why(replica: Mapping[str, Any]) -> Text:
     state = replica["state"]
-    return Text(f"{words.SIGNS[state]} {replica['name']}: {visible(replica['detail'])}",
-                style=_STYLES[state], no_wrap=True, overflow="ellipsis")  # fmt: skip
+    return Text(
+        f"{words.SIGNS[state]} {replica['name']}: {visible(replica['detail'])}",
+        style=_STYLES[state],
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
-def into(
-    edges: Sequence[Mapping[str, Any]], name: str
-) -> tuple[float | None, float | None]:  # fmt: skip
+def into(edges: Sequence[Mapping[str, Any]], name: str) -> tuple[float | None, float | None]:
     """Add up what goes into a replica: requests per second, and their mean in milliseconds."""
     mine = [one for one in edges if one["destination"] == name and one["rate"] is not None]
     if not mine:
@@ -88,9 +104,10 @@ def into(
 def _title(one: Mapping[str, Any]) -> Text:
     tracked = "–" if one["conntrack"] is None else f"{one['conntrack']:,}"
     return Text.assemble(
-        (one["world"], "bold"), f" ({one['shape']}): {words.rate(one['rate'])} req/s, mean ",
+        (one["world"], "bold"),
+        f" ({one['shape']}): {words.rate(one['rate'])} req/s, mean ",
         f"{words.milliseconds(one['mean_ms'])}, {tracked} connections tracked",
-    )  # fmt: skip
+    )
 
 
 def text(documents: Sequence[Mapping[str, Any]], width: int) -> str:

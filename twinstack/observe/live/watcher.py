@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from twinstack.errors import TwinstackError
-from twinstack.observe.live import groups, samples
+from twinstack.model.topology import WorldName
+from twinstack.observe.live import samples, usage
 from twinstack.observe.live.documents import BALANCE_S, GATEWAY, REGISTRY, WorldSample
 from twinstack.observe.live.events import Event, events, turned
-from twinstack.observe.live.probing import Prober
+from twinstack.observe.live.prober import Prober
 from twinstack.observe.live.readings import Reading, Said, Usage
-from twinstack.topology import WorldName
 from twinstack.world import World
 
 PERIOD_S = 1.0
@@ -84,7 +84,7 @@ class _Watch:
         self._give = give
         self._emit = emit
         self._prober = Prober(world.plan)
-        self._groups: dict[str, groups.Group] = {}
+        self._groups: dict[str, usage.Group] = {}
         self._readings: deque[Reading] = deque(maxlen=round(BALANCE_S / PERIOD_S) + 3)
         self._events: list[Event] = []
         self._died_s: dict[str, float] = {}
@@ -99,7 +99,7 @@ class _Watch:
                 group.close()
 
     def _run(self, stop: Callable[[], bool]) -> bool:
-        pids = self._world.mains()
+        pids = self._world.main_pids()
         asked_s = due_s = time.monotonic()
         while pids and not stop():
             self._prober.follow(pids)
@@ -113,7 +113,7 @@ class _Watch:
             lacking = len(pids) < len(self._plan.replicas)
             again_s = ASK_LACKING_S if lacking else ASK_AGAIN_S
             if ended or time.monotonic() - asked_s > again_s:
-                was, pids = pids, self._world.mains()
+                was, pids = pids, self._world.main_pids()
                 asked_s = time.monotonic()
                 if pids and pids != was and self._is_another():
                     return True
@@ -152,12 +152,15 @@ class _Watch:
             said=said,
             usage=self._usage(pids),
             edges={name: one.count for name, one in probes.items() if one.count},
-            gateways={name: one.gateway for name, one in probes.items()
-                      if one.gateway and one.replica.service == GATEWAY},
+            gateways={
+                name: one.gateway
+                for name, one in probes.items()
+                if one.gateway and one.replica.service == GATEWAY
+            },
             asked={name: one.asks for name, one in probes.items() if one.asks},
             registry=registry[0] if registry else None,
-            conntrack=groups.conntrack(),
-        )  # fmt: skip
+            conntrack=usage.conntrack(),
+        )
 
     def _usage(self, pids: dict[str, int]) -> dict[str, Usage]:
         for name in [name for name, one in self._groups.items() if pids.get(name) != one.pid]:
@@ -166,7 +169,7 @@ class _Watch:
         for name, pid in pids.items():
             try:
                 if name not in self._groups:
-                    self._groups[name] = groups.Group(pid)
+                    self._groups[name] = usage.Group(pid)
                 found[name] = self._groups[name].read(time.monotonic())
             except (OSError, ValueError):
                 continue  # it ended between two looks

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network
 
+from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
+from twinstack.model.topology import WorldName
 from twinstack.observe.picture.model import Item
-from twinstack.plan import HostPort, Plan, Replica, Segment
 from twinstack.policy.model import HOST, OUTSIDE, Cell, cells
-from twinstack.topology import WorldName
 
 #: Past so many replicas flows are judged by the first of each service.
 MOST_JUDGED = 40
@@ -24,18 +24,30 @@ Flow = tuple[str, str, str, int]
 def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
     """List everything that the plan wants to be there."""
     for segment in plan.segments:
-        yield Item("bridge", bridge_of(segment, world), {
-            "segment": segment.name, "tiers": ", ".join(segment.tiers),
-            "address": f"{gateway_of(segment, world)}/{subnet_of(segment, world).prefixlen}",
-            "state": UP, "mtu": str(plan.mtu),
-        })  # fmt: skip
+        yield Item(
+            "bridge",
+            bridge_of(segment, world),
+            {
+                "segment": segment.name,
+                "tiers": ", ".join(segment.tiers),
+                "address": f"{gateway_of(segment, world)}/{subnet_of(segment, world).prefixlen}",
+                "state": UP,
+                "mtu": str(plan.mtu),
+            },
+        )
     for replica in plan.replicas:
-        yield Item("place", replica.name, {
-            "kind": kind_of(world), "service": replica.service, "tier": replica.tier,
-            "state": THERE,
-        })  # fmt: skip
+        yield Item(
+            "place",
+            replica.name,
+            {
+                "kind": kind_of(world),
+                "service": replica.service,
+                "tier": replica.tier,
+                "state": THERE,
+            },
+        )
         yield from _links(plan, replica, world)
-    for door in plan.host_ports:
+    for door in plan.published_ports:
         if door.world == world:
             yield _door(plan, door, world)
     for segment in plan.segments:
@@ -46,7 +58,7 @@ def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
             yield flow_item(flow, opened, opened)
 
 
-def _door(plan: Plan, door: HostPort, world: WorldName) -> Item:
+def _door(plan: Plan, door: PublishedPort, world: WorldName) -> Item:
     replica = plan.replica(door.replica)
     facts = {"replica": door.replica, "to": f"{replica.address_in(world)}:{door.replica_port}"}
     if world == "net":
@@ -60,19 +72,34 @@ def _door(plan: Plan, door: HostPort, world: WorldName) -> Item:
 def _links(plan: Plan, replica: Replica, world: WorldName) -> Iterator[Item]:
     if world == "net":
         bridge = plan.segment(replica.segment).bridge
-        yield Item("link", link_name(replica.name, replica.segment), {
-            "replica": replica.name, "bridge": bridge, "inside": replica.link,
-            "outside": replica.host_link, "state": UP, "mtu": str(plan.mtu),
-            "address": f"{replica.address}/{replica.prefix_length}",
-            "gateway": str(replica.gateway),
-        })  # fmt: skip
+        yield Item(
+            "link",
+            link_name(replica.name, replica.segment),
+            {
+                "replica": replica.name,
+                "bridge": bridge,
+                "inside": replica.link,
+                "outside": replica.host_link,
+                "state": UP,
+                "mtu": str(plan.mtu),
+                "address": f"{replica.address}/{replica.prefix_length}",
+                "gateway": str(replica.gateway),
+            },
+        )
         return
     for one in replica.attachments:
         segment = plan.segment(one.segment)
-        yield Item("link", link_name(replica.name, one.segment), {
-            "replica": replica.name, "bridge": segment.docker_bridge, "state": UP,
-            "address": f"{one.address}/{segment.docker_subnet.prefixlen}", "mtu": str(plan.mtu),
-        })  # fmt: skip
+        yield Item(
+            "link",
+            link_name(replica.name, one.segment),
+            {
+                "replica": replica.name,
+                "bridge": segment.docker_bridge,
+                "state": UP,
+                "address": f"{one.address}/{segment.docker_subnet.prefixlen}",
+                "mtu": str(plan.mtu),
+            },
+        )
 
 
 def flows(plan: Plan, world: WorldName) -> dict[Flow, tuple[int, int]]:
@@ -115,10 +142,17 @@ def flow_item(flow: Flow, opened: int, of: int) -> Item:
     """Give a flow of which so many ways are open, and so many should be."""
     source, destination, protocol, port = flow
     ways = "all" if opened == of else f"{opened} of {of}" if of else f"{opened}"
-    return Item("flow", f"{source} → {destination} {protocol} {port}", {
-        "source": source, "destination": destination, "protocol": protocol, "port": str(port),
-        "ways": ways,
-    })  # fmt: skip
+    return Item(
+        "flow",
+        f"{source} → {destination} {protocol} {port}",
+        {
+            "source": source,
+            "destination": destination,
+            "protocol": protocol,
+            "port": str(port),
+            "ways": ways,
+        },
+    )
 
 
 def kind_of(world: WorldName) -> str:

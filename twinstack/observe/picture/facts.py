@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from twinstack.iptables import Tables
-from twinstack.netlink import as_number, as_text, attributes, number
+from twinstack.linux.iptables import Tables
+from twinstack.linux.netlink import as_number, as_text, attributes, number
 
 GET_LINK, GET_ADDRESS, GET_ROUTE = 18, 22, 26
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change

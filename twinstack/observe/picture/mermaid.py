@@ -13,8 +13,8 @@ from twinstack.observe.picture.model import (
     Seen,
     State,
 )
-from twinstack.observe.picture.words import leads, port_of, wrong_flows
-from twinstack.observe.visible import visible
+from twinstack.observe.picture.text import leads, port_of, wrong_flows
+from twinstack.printable import visible
 
 _CLASSES: dict[State, str] = {MISSING: "missing", UNDECLARED: "undeclared", DIFFERS: "differs"}
 _STYLES = (

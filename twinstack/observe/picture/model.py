@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from twinstack.topology import WorldName
+from twinstack.model.topology import WorldName
 
 Kind = Literal["bridge", "place", "link", "door", "nat", "flow"]
 State = Literal["as declared", "missing", "undeclared", "differs"]

@@ -11,7 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from twinstack.iptables import target, without_comments
+from twinstack.linux.iptables import target, without_comments
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.observe.picture.declared import (
     STARTS,
     THERE,
@@ -28,9 +30,7 @@ from twinstack.observe.picture.declared import (
 )
 from twinstack.observe.picture.facts import Facts, Inside, Interface
 from twinstack.observe.picture.model import Item
-from twinstack.plan import Plan
 from twinstack.policy.trace import packet_of, trace
-from twinstack.topology import WorldName
 
 _LOOPBACK = "lo"
 _DEPTH = 8
@@ -41,10 +41,16 @@ def observed(plan: Plan, world: WorldName, facts: Facts) -> Iterator[Item]:
     bridges = {bridge_of(one, world): one.name for one in plan.segments}
     for one in facts.host.interfaces:
         if one.kind == "bridge" and (one.name in bridges or _is_marked(one, plan, world)):
-            yield Item("bridge", one.name, {
-                "segment": bridges.get(one.name, ""), "address": ", ".join(one.addresses),
-                "state": _state(one), "mtu": str(one.mtu),
-            })  # fmt: skip
+            yield Item(
+                "bridge",
+                one.name,
+                {
+                    "segment": bridges.get(one.name, ""),
+                    "address": ", ".join(one.addresses),
+                    "state": _state(one),
+                    "mtu": str(one.mtu),
+                },
+            )
     for name in facts.places:
         yield Item("place", name, {"kind": kind_of(world), "state": THERE})
     yield from _links(plan, world, facts, bridges)
@@ -63,8 +69,9 @@ def notes(plan: Plan, world: WorldName, facts: Facts) -> Iterator[str]:
 
 def _links(plan: Plan, world: WorldName, facts: Facts, bridges: dict[str, str]) -> Iterator[Item]:
     by_index = {one.index: one for one in facts.host.interfaces}
-    ours = {one.index for one in facts.host.interfaces
-            if one.kind == "bridge" and one.name in bridges}  # fmt: skip
+    ours = {
+        one.index for one in facts.host.interfaces if one.kind == "bridge" and one.name in bridges
+    }
     joined: set[int] = set()
     for replica, place in facts.places.items():
         for one in place.interfaces:
@@ -80,23 +87,39 @@ def _links(plan: Plan, world: WorldName, facts: Facts, bridges: dict[str, str]) 
         loose = one.kind == "veth" and _is_marked(one, plan, world)
         if one.index not in joined and (one.master in ours or loose):
             name = by_index[one.master].name if one.master in by_index else ""
-            yield Item("link", one.name, {
-                "bridge": name, "outside": one.name, "state": _state(one), "mtu": str(one.mtu),
-                "address": ", ".join(one.addresses),
-            })  # fmt: skip
+            yield Item(
+                "link",
+                one.name,
+                {
+                    "bridge": name,
+                    "outside": one.name,
+                    "state": _state(one),
+                    "mtu": str(one.mtu),
+                    "address": ", ".join(one.addresses),
+                },
+            )
 
 
 def _inside(
-    replica: str, one: Interface, place: Inside, outer: Interface | None,
-    by_index: dict[int, Interface], bridges: dict[str, str], world: WorldName,
-) -> Item:  # fmt: skip
+    replica: str,
+    one: Interface,
+    place: Inside,
+    outer: Interface | None,
+    by_index: dict[int, Interface],
+    bridges: dict[str, str],
+    world: WorldName,
+) -> Item:
     bridge = by_index.get(outer.master or 0) if outer else None
     segment = bridges.get(bridge.name, "") if bridge else ""
     said = {
-        "replica": replica, "bridge": bridge.name if bridge else "", "inside": one.name,
-        "outside": outer.name if outer else "", "address": ", ".join(one.addresses),
-        "state": UP if one.up and outer and outer.up else "down", "mtu": str(one.mtu),
-    }  # fmt: skip
+        "replica": replica,
+        "bridge": bridge.name if bridge else "",
+        "inside": one.name,
+        "outside": outer.name if outer else "",
+        "address": ", ".join(one.addresses),
+        "state": UP if one.up and outer and outer.up else "down",
+        "mtu": str(one.mtu),
+    }
     if world == "net":
         said["gateway"] = ", ".join(place.gateways)
     return Item("link", link_name(replica, segment) if segment else f"{replica}:{one.name}", said)
@@ -113,9 +136,15 @@ def _state(one: Interface) -> str:
 
 def _doors(plan: Plan, world: WorldName, nat: tuple[str, ...]) -> Iterator[Item]:
     """Find the ports of the host that lead to a replica, whoever opened them."""
-    whose = {str(address): replica.name for replica in plan.replicas
-             for address in ((replica.address,) if world == "net" else
-                             tuple(one.address for one in replica.attachments))}  # fmt: skip
+    whose = {
+        str(address): replica.name
+        for replica in plan.replicas
+        for address in (
+            (replica.address,)
+            if world == "net"
+            else tuple(one.address for one in replica.attachments)
+        )
+    }
     found: dict[str, dict[str, str]] = {}
     for start, anybody in STARTS.items():
         for line in _followed(nat, start):
@@ -128,8 +157,9 @@ def _doors(plan: Plan, world: WorldName, nat: tuple[str, ...]) -> Iterator[Item]
             name = bound[1] if bound else "0.0.0.0"
             # No other machine's packet has a destination in 127.0.0.0/8.
             who = STARTS["OUTPUT"] if name.startswith("127.") else anybody
-            said = found.setdefault(f"{name}:{port[1]}", {"to": to[1], "replica": replica,
-                                                          "for": who})  # fmt: skip
+            said = found.setdefault(
+                f"{name}:{port[1]}", {"to": to[1], "replica": replica, "for": who}
+            )
             if who not in said["for"]:
                 said["for"] += f", {who}"
     for name, said in found.items():
@@ -180,5 +210,8 @@ def _unfiltered(plan: Plan, world: WorldName, facts: Facts) -> set[str]:
     if not plan.policy:
         return set()
     ours = {bridge_of(one, world) for one in plan.segments}
-    return {one.name for one in facts.host.interfaces
-            if one.kind == "bridge" and one.name in ours and not one.filtered}  # fmt: skip
+    return {
+        one.name
+        for one in facts.host.interfaces
+        if one.kind == "bridge" and one.name in ours and not one.filtered
+    }

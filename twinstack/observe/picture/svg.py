@@ -8,12 +8,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from twinstack.observe.drawing import BOX_WIDTH, MARGIN, STYLE, WIDTH, Box, line, lines, rect, svg
-from twinstack.observe.drawing import text as write
 from twinstack.observe.picture.mermaid import said
 from twinstack.observe.picture.model import DIFFERS, MISSING, UNDECLARED, Scene, Seen
-from twinstack.observe.picture.words import asked, headline, leads, wrong_flows
-from twinstack.observe.visible import cut, visible
+from twinstack.observe.picture.text import asked, headline, leads, wrong_flows
+from twinstack.observe.svg import BOX_WIDTH, MARGIN, STYLE, WIDTH, Box, line, lines, rect, svg
+from twinstack.observe.svg import text as write
+from twinstack.printable import cut, visible
 
 _STYLE = STYLE + (
     ".missing{stroke:#c62828;stroke-width:2;stroke-dasharray:6 4}"
@@ -144,8 +144,9 @@ def _box_lines(scene: Scene, link: Seen) -> list[str]:
     home = next(one for one in scene.of("link") if one.fact("replica") == link.fact("replica"))
     if home is not link:  # a container's further network: whom it may ask stands in its first
         return [cut(one, _LETTERS) for one in words]
-    service = next((one.fact("service") for one in scene.of("place")
-                    if one.name == link.fact("replica")), "")  # fmt: skip
+    service = next(
+        (one.fact("service") for one in scene.of("place") if one.name == link.fact("replica")), ""
+    )
     words += [f"→ {one}" for one in leads(scene).get(service, ())]
     for flow in scene.of("flow"):
         if service and flow.fact("source") == service and flow.state in {MISSING, DIFFERS}:

@@ -1,0 +1,1 @@
+"""What every question uses: worlds, schedule, samples, statistics, report."""

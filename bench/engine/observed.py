@@ -1,0 +1,124 @@
+"""What a running process is held to, as the kernel sees it: limits, seccomp, mounts, output.
+
+Read from /proc and the cgroup file systems of the host, in the same way for both worlds, so that
+"the limits are alike" is observed and not remembered. Parsers are pure; those of limits are in
+twinstack/linux/procfs.py.
+
+Source: proc(5), cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2 of the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinstack.errors import CannotTell
+from twinstack.linux.procfs import held, levels, parse_cgroup, parse_hierarchies, parse_status
+from twinstack.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """One process's. Units: cores, microseconds, bytes; None is "no limit".
+
+    `swap_bytes` is that of the kernel's own file: memory and swap together on cgroup v1, swap
+    alone on v2; None too where the kernel keeps no account of swap. `open_files` soft and hard.
+    """
+
+    cpus: float | None
+    period_us: int | None
+    memory_bytes: int | None
+    swap_bytes: int | None
+    pids: int | None
+    open_files: str
+    seccomp: str
+    no_new_privs: bool
+    capabilities: str
+    speculation: str
+    root: str
+    data: str
+    stdout: str
+
+
+def parse_mount(mountinfo: str, place: str) -> str:
+    """Name the file system mounted at a place in a process's root, or "part of its root"."""
+    kinds = [
+        line.partition(" - ")[2].split(" ")[0]
+        for line in mountinfo.splitlines()
+        if line.split(" ")[4] == place
+    ]
+    return kinds[-1] if kinds else "part of its root"
+
+
+def parse_open_files(text: str) -> str:
+    """Read /proc/PID/limits: the soft and the hard limit of open files."""
+    for line in text.splitlines():
+        if line.startswith("Max open files"):
+            soft, hard = line.removeprefix("Max open files").split()[:2]
+            return soft if soft == hard else f"{soft} (hard {hard})"
+    return "?"
+
+
+def limited(world: World) -> list[str]:
+    """Name the replicas whose CPU is limited, as the kernel sees it. Raises: CannotTell."""
+    return [
+        state.name
+        for state in world.status()
+        if state.pid is not None and confinement(state.pid).cpus is not None
+    ]
+
+
+def confinement(pid: int, data: str | None = None) -> Confinement:
+    """Look at a process; `data` is the directory, in its root, that it keeps data in.
+
+    Raises: CannotTell when it is gone or may not be looked at.
+    """
+    proc = Path("/proc") / str(pid)
+    try:
+        status = parse_status((proc / "status").read_text(encoding="utf-8", errors="replace"))
+        mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="replace")
+        limits = held(pid)
+        open_files = parse_open_files((proc / "limits").read_text(encoding="ascii"))
+        stdout = str((proc / "fd" / "1").readlink())
+    except (OSError, ValueError) as error:
+        raise CannotTell(
+            f"process {pid}", "cannot be looked at", str(error), "run as root, while it is up"
+        ) from error
+    return Confinement(
+        cpus=limits.cpus,
+        period_us=limits.period_us,
+        memory_bytes=limits.memory_bytes,
+        swap_bytes=limits.swap_bytes,
+        open_files=open_files,
+        pids=limits.pids,
+        seccomp={"0": "none", "1": "strict", "2": "filter"}.get(status.get("Seccomp", ""), "?"),
+        no_new_privs=status.get("NoNewPrivs") == "1",
+        capabilities=status.get("CapEff", "?"),
+        speculation=status.get("Speculation_Store_Bypass", "?"),
+        root=parse_mount(mounts, "/"),
+        data=parse_mount(mounts, data) if data else "",
+        stdout=stdout.split(":", 1)[0] if ":[" in stdout else "file",
+    )
+
+
+def throttled_us(pid: int) -> int:
+    """Tell how long a process's cgroup has been kept from running by its CPU quota, so far.
+
+    Raises: CannotTell when it is gone. Source: cpu.stat (v1: nanoseconds, v2: microseconds).
+    """
+    try:
+        groups = parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(encoding="utf-8"))
+        hierarchies = parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+        for level in levels(groups, hierarchies, "cpu")[:1]:
+            return parse_throttled((level / "cpu.stat").read_text(encoding="ascii"))
+    except OSError as error:
+        raise CannotTell(f"process {pid}", "cannot be looked at", str(error)) from error
+    return 0
+
+
+def parse_throttled(text: str) -> int:
+    """Read cpu.stat: microseconds throttled so far; 0 where no quota is kept."""
+    found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    if "throttled_usec" in found:
+        return int(found["throttled_usec"])
+    return int(found.get("throttled_time", "0")) // 1000

@@ -1,0 +1,121 @@
+"""The worlds that a question is asked of: brought up where they are not, and left as they were.
+
+A world that is up is taken as it runs, limits lifted or not: nothing here changes it unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bench.engine import observed
+from twinstack.errors import Locked, TwinstackError
+from twinstack.model.topology import WorldName
+from twinstack.reconcile import Progress
+from twinstack.stack import Stack
+from twinstack.state.instance import InstancePaths, read_journal
+from twinstack.world import World
+
+UP_TIMEOUT_S = 60
+#: The service that stands at the door.
+EDGE = "nginx-lb"
+NAMES: tuple[WorldName, ...] = ("net", "docker")
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """How a world was before; no `shape` means that it was down."""
+
+    shape: str | None
+    limited: bool
+
+
+def named(world: str) -> WorldName:
+    """Give the world that is meant. Raises: TwinstackError for a name of none."""
+    for name in NAMES:
+        if world == name:
+            return name
+    raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
+
+
+def common_shape(stack: Stack, wanted: str | None) -> str | None:
+    """Choose one shape for both worlds: what is wanted, else what runs; None is the default."""
+    return wanted or stack.net_shape() or stack.docker_shape()
+
+
+def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> World:
+    """Give a world with the limits that it has now (the plan's, where it is down)."""
+    if name == "net":
+        return stack.net(shape)
+    world = stack.docker(shape)
+    running = any(state.pid for state in world.status())
+    if running and not observed.limited(world):
+        return stack.docker(shape, limited=False)
+    return world
+
+
+def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) -> World:
+    """Give a world that is up and healthy, bringing it up where it is not."""
+    world = as_it_runs(stack, name, shape)
+    there = stack.net_shape() if name == "net" else stack.docker_shape()
+    wanted = world.plan.shape
+    if there != wanted or any(state.state != "healthy" for state in world.status()):
+        progress(f"the {name} world is not up in its {wanted} shape: bringing it up")
+        world.up(timeout_s=UP_TIMEOUT_S, progress=progress)
+    return world
+
+
+def former(stack: Stack, name: WorldName) -> Former:
+    """See how a world is now. Raises: CannotTell for a journal that cannot be read."""
+    if name == "net":
+        journal = read_journal(InstancePaths(stack.instance))
+        return Former(journal.shape, journal.limited)
+    shape = stack.docker_shape()
+    if shape is None:
+        return Former(None, True)
+    limits = as_it_runs(stack, "docker", shape).plan.replicas[0].limits
+    return Former(shape, limits is not None)
+
+
+@contextmanager
+def lifted(worlds: Iterable[World], *, whole: bool = False) -> Iterator[None]:
+    """Lift the edge's limit of new connections while the block lasts, or the policy as a `whole`.
+
+    One client is the whole load of a benchmark, and some ask services past their edge. What was
+    open is closed again, whatever happened; a world that enforces nothing is left alone.
+    """
+    with ExitStack() as stack:
+        for world in worlds:
+            if world.plan.policy:
+                stack.callback(world.apply_policy, policy=True, rate_limit=True)
+                world.apply_policy(policy=not whole, rate_limit=False)
+        yield
+
+
+@contextmanager
+def left_as_it_was(stack: Stack, name: WorldName, progress: Progress) -> Iterator[Former]:
+    """Bring a world's former shape, limits or absence back at the end, whatever happened.
+
+    Not where another command is changing it: what that one makes of it is its own.
+    """
+    was = former(stack, name)
+    try:
+        yield was
+    except Locked:
+        raise
+    except BaseException:
+        _bring_back(stack, name, was, progress)
+        raise
+    _bring_back(stack, name, was, progress)
+
+
+def _bring_back(stack: Stack, name: WorldName, was: Former, progress: Progress) -> None:
+    if was.shape is None:
+        progress(f"the {name} world was down: taking it down again")
+        (stack.net() if name == "net" else stack.docker()).down(progress=progress)
+        return
+    limits = "limited" if was.limited else "without limits"
+    progress(f"bringing the {name} world back as it was: {was.shape}, {limits}")
+    give = stack.net if name == "net" else stack.docker
+    give(was.shape, limited=was.limited).up(timeout_s=UP_TIMEOUT_S, progress=progress)

@@ -1,0 +1,1 @@
+"""Load generators, and programs to compare with."""

@@ -1,0 +1,181 @@
+"""ApacheBench: one bounded run of `ab`, and what its report says; the parser is pure.
+
+`ab` has habits that make a careless reading wrong. It counts a non-2xx answer as complete. With
+`-l` (answers may vary in length, or 996 of 1,000 count as failed) it also counts a connection
+closed without any answer as complete and not failed, so the bytes received are held against the
+size of a known answer. A reset connection is counted as two failures. Without `-r` one reset ends
+the run, and a silent connection always does: that is an error here, not a slow round. Only what
+is left after all of that is a success.
+
+`ab` speaks HTTP/1.0: without keep-alive every request is a connection. The side that closes first
+keeps it in TIME_WAIT for a minute (about 28,000 local ports are free), and conntrack remembers it
+for two, so `measure` looks at both tables before each run and waits where they are nearly full.
+
+Source: ab(1), apache2-utils.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinstack.errors import CannotTell, StepFailed
+from twinstack.linux import process
+from twinstack.world import Endpoint
+
+#: `ab` gives up on a connection that is silent for this long.
+SILENCE_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AbReport:
+    """One run. Units: seconds, bytes, and milliseconds for `_ms`.
+
+    `lost` counts requests that got no whole answer. `success` counts answers that were 2xx and
+    whole; `rate` those per second.
+    """
+
+    complete: int
+    non_2xx: int
+    lost: int
+    seconds: float
+    transferred_bytes: int
+    body_bytes: int
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+    @property
+    def success(self) -> int:
+        """Count the answers that were 2xx and whole."""
+        return max(0, self.complete - self.non_2xx - self.lost)
+
+    @property
+    def rate(self) -> float:
+        """Give successes per second."""
+        return self.success / self.seconds if self.seconds > 0 else 0.0
+
+
+def command(
+    url: str, *, requests: int, concurrency: int, keepalive: bool, csv_file: Path
+) -> tuple[str, ...]:
+    """Give the command line of a run."""
+    return (
+        "ab",
+        "-l",
+        "-q",
+        "-r",
+        "-s",
+        str(SILENCE_S),
+        *(("-k",) if keepalive else ()),
+        "-n",
+        str(requests),
+        "-c",
+        str(min(concurrency, requests)),
+        "-e",
+        str(csv_file),
+        url,
+    )
+
+
+def run(
+    endpoint: Endpoint,
+    path: str,
+    *,
+    requests: int,
+    concurrency: int,
+    keepalive: bool,
+    answer_bytes: int | None = None,
+    timeout_s: float = 120.0,
+) -> AbReport:
+    """Send `requests` and give what came back; a run without any answer is an error.
+
+    `answer_bytes` is the known size of one answer's body. Raises: Missing without `ab`;
+    StepFailed when it cannot connect or outlives its bound; CannotTell for a report that does
+    not say.
+    """
+    url = endpoint.url(path)
+    with tempfile.TemporaryDirectory(prefix="twinstack-ab-") as directory:
+        csv_file = Path(directory) / "percentiles.csv"
+        words = command(
+            url, requests=requests, concurrency=concurrency, keepalive=keepalive, csv_file=csv_file
+        )
+        done = process.run(words, timeout_s=timeout_s, check=False)
+        if done.returncode != 0 or not csv_file.exists():
+            raise StepFailed(
+                url,
+                f"ab exited {done.returncode}",
+                reason(done.stdout, done.stderr),
+                'look at "invoke net.status" and "invoke docker.status"',
+            )
+        percentiles = csv_file.read_text(encoding="utf-8")
+    return parse(done.stdout, percentiles, answer_bytes=answer_bytes)
+
+
+def parse(text: str, percentiles: str, *, answer_bytes: int | None = None) -> AbReport:
+    """Read a report and its `-e` file. Raises: CannotTell when a line is not there."""
+    complete = int(_number(text, "Complete requests"))
+    non_2xx = int(_number(text, "Non-2xx responses", default=0.0))
+    body_bytes = int(_number(text, "HTML transferred"))
+    times = parse_percentiles(percentiles)
+    lost = int(_number(text, "Failed requests"))
+    if answer_bytes:  # the bytes say how many answers came whole; a reset counts only once then
+        parts = re.search(
+            r"\(Connect: (\d+), Receive: (\d+), Length: (\d+), Exceptions: (\d+)\)", text
+        )
+        failures = max((int(one) for one in parts.groups()), default=0) if parts else lost
+        lost = max(failures, _missing_answers(complete - non_2xx, body_bytes, answer_bytes))
+    return AbReport(
+        complete=complete,
+        non_2xx=non_2xx,
+        lost=lost,
+        seconds=_number(text, "Time taken for tests"),
+        transferred_bytes=int(_number(text, "Total transferred")),
+        body_bytes=body_bytes,
+        mean_ms=_number(text, "Time per request"),
+        p50_ms=times.get(50, math.nan),
+        p95_ms=times.get(95, math.nan),
+        p99_ms=times.get(99, math.nan),
+    )
+
+
+def reason(stdout: str, stderr: str) -> str:
+    """Say why a run ended before its time, and how far it came."""
+    said = [line.strip() for line in stderr.splitlines() if line.strip()]
+    reached = re.search(r"Total of (\d+) requests completed", stdout)
+    if reached:
+        said.append(f"{reached[1]} requests were complete")
+    return ", ".join(said)[-300:] or "it said nothing"
+
+
+def parse_percentiles(text: str) -> dict[int, float]:
+    """Read `ab -e`: a percentage and milliseconds a line. Units: ms."""
+    rows = csv.reader(text.splitlines())
+    found = {}
+    for row in rows:
+        if len(row) == 2 and row[0].isdigit():
+            found[int(row[0])] = float(row[1])
+    if not found:
+        raise CannotTell("ab's percentiles", "cannot be read", "no line of figures", "run it again")
+    return found
+
+
+def _missing_answers(answered: int, body_bytes: int, answer_bytes: int) -> int:
+    """Count the answers whose bytes never came: what is short of half an answer is variation."""
+    short = answered * answer_bytes - body_bytes
+    return max(0, min(answered, math.floor(short / answer_bytes + 0.5)))
+
+
+def _number(text: str, label: str, default: float | None = None) -> float:
+    found = re.search(rf"^{re.escape(label)}:\s+([\d.]+)", text, re.MULTILINE)
+    if found:
+        return float(found[1])
+    if default is not None:
+        return default
+    said = " ".join(text.split())[-200:]
+    raise CannotTell("ab's report", f"has no line {label!r}", said or "it is empty", "run it again")

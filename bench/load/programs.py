@@ -1,0 +1,198 @@
+"""Start programs to compare with, each in a role's root tree, and leave none behind.
+
+A reference program gets what a service of the namespace world gets, in fewer words: a role's
+tree as its root, scratch mounts in a mount namespace that dies with it, an unprivileged user,
+and, if asked, the network of a replica. It has no cgroup: what is measured here is unlimited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twinstack.errors import Missing, NotHealthy
+
+#: Anybody's but a service's: no reference program may touch a service's files.
+USER = 30990
+_STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program. `tree` None runs it in the host's own root.
+
+    `binds` maps a directory of the host to one in the tree; `network` is the pid whose network
+    namespace it joins.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    tree: Path | None = None
+    binds: tuple[tuple[Path, str], ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started program: the leader of its own session, which all its children belong to."""
+
+    name: str
+    pid: int
+    log: Path
+
+    def cpu_us(self) -> int:
+        """Add up the CPU time of all its processes. Source: proc(5)."""
+        tick_us = 1_000_000 // os.sysconf("SC_CLK_TCK")
+        return sum(ticks for _, ticks in _session(self.pid)) * tick_us
+
+    def precise_cpu_us(self) -> float:
+        """Add up the CPU time of its processes' main threads, to the nanosecond; reaped ones' not.
+
+        Source: Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat.
+        """
+        total_ns = 0
+        for pid, _ in _session(self.pid):
+            with contextlib.suppress(OSError):
+                total_ns += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        return total_ns / 1e3
+
+    def tail(self) -> str:
+        """Give the end of what it printed."""
+        with contextlib.suppress(OSError):
+            return " ".join(self.log.read_text(errors="replace").split())[-300:]
+        return ""
+
+
+def launch_words(program: Program) -> list[str]:
+    """Give the command line that starts a program in its place."""
+    network = []
+    if program.network is not None:
+        network = ["nsenter", f"--net=/proc/{program.network}/ns/net"]
+    # TERM when this process dies, even by SIGKILL: nothing is left behind then either.
+    as_user = [
+        "setpriv",
+        f"--reuid={USER}",
+        f"--regid={USER}",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "--no-new-privs",
+        "--pdeathsig",
+        "TERM",
+        "env",
+        "-i",
+        *(f"{key}={value}" for key, value in program.environment.items()),
+        *program.command,
+    ]
+    if program.tree is None:
+        return [*network, *as_user]
+    # A tree has no mount point that is not in it: each of these is, in every tree.
+    lines = [
+        f"root={shlex.quote(str(program.tree))}",
+        'mount -t tmpfs -o mode=1777,size=64m tmpfs "$root/tmp"',
+        'mount -t tmpfs -o mode=1777,size=1m tmpfs "$root/run"',
+        'mount --rbind /dev "$root/dev"',
+        'mount -t proc proc "$root/proc"',
+    ]
+    for source, target in program.binds:
+        lines.append(f'mount --bind {shlex.quote(str(source))} "$root"{shlex.quote(target)}')
+        lines.append(f'mount -o remount,bind,ro "$root"{shlex.quote(target)}')
+    lines.append(f'exec chroot "$root" {shlex.join(as_user)}')
+    script = "set -e\n" + "\n".join(lines)
+    return [*network, "unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script]
+
+
+@contextmanager
+def running(programs: Sequence[Program]) -> Iterator[dict[str, Running]]:
+    """Run programs while the block lasts; all of their processes are gone after it."""
+    if os.geteuid() != 0:
+        raise Missing("reference programs", "cannot be started", "only root may", "use sudo")
+    with tempfile.TemporaryDirectory(prefix="twinstack-bench-") as directory:
+        started: dict[str, Running] = {}
+        children: list[subprocess.Popen[bytes]] = []
+        try:
+            for program in programs:
+                log = Path(directory) / f"{program.name}.log"
+                with log.open("wb") as output:
+                    child = subprocess.Popen(
+                        launch_words(program),
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        start_new_session=True,
+                    )
+                children.append(child)
+                started[program.name] = Running(program.name, child.pid, log)
+            yield started
+        finally:
+            _stop(children)
+
+
+def await_port(program: Running, address: str, port: int, *, timeout_s: float = 15.0) -> None:
+    """Wait until a program accepts connections. Raises: NotHealthy with its last words."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return
+        if not any(_session(program.pid)):
+            break
+        time.sleep(0.05)
+    raise NotHealthy(
+        program.name, f"does not listen on {address}:{port}", program.tail() or "it said nothing"
+    )
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """Give a directory that an unprivileged program can read, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="twinstack-bench-") as directory:
+        place = Path(directory)
+        place.chmod(0o755)
+        yield place
+
+
+def free_port() -> int:
+    """Give a port of loopback that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _session(leader: int) -> Iterator[tuple[int, int]]:
+    """List the living processes of a session: pid, and ticks of CPU with reaped children's."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+            fields = text.rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z":
+                yield int(entry.name), sum(int(one) for one in fields[11:15])
+
+
+def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for child in children:
+            for pid, _ in _session(child.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, sign)
+        deadline = time.monotonic() + _STOP_S
+        while time.monotonic() < deadline:
+            for child in children:
+                child.poll()
+            if not any(any(_session(child.pid)) for child in children):
+                break
+            time.sleep(0.02)
+    for child in children:
+        child.wait()

@@ -1,0 +1,1 @@
+"""The questions: what does X cost? Each one is a task."""

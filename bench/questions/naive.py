@@ -1,0 +1,139 @@
+"""The naive chain of the seed, started in the networks of a world's own replicas.
+
+Its programs (bench/reference/naive) run beside ours, on other ports of the same namespaces, read
+the same Redis, and get the same interpreter, tree and product data: what differs is how the chain
+is written and served.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.engine import probe
+from bench.engine.worlds import EDGE
+from bench.load.programs import USER, Program, Running, await_port, running, workspace
+from twinstack.errors import CannotTell, Missing, NotHealthy
+from twinstack.software.roots import Roots
+from twinstack.software.wheels import Software
+from twinstack.world import Endpoint, World
+
+PRODUCT_PORT, GATEWAY_PORT, EDGE_PORT = 5900, 3900, 8900
+_REFERENCE = Path(__file__).parents[1] / "reference" / "naive"
+#: What `requests` stands on; the docker SDK brings it into the tools' environment.
+_REQUESTS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
+
+
+@dataclass(frozen=True, slots=True)
+class NaiveChain:
+    """The running chain: where it is entered, and its programs."""
+
+    edge: Endpoint
+    programs: tuple[Running, ...]
+
+    def cpu_us(self) -> int:
+        """Add up the CPU time of its programs; Redis is the world's."""
+        return sum(program.cpu_us() for program in self.programs)
+
+
+@contextmanager
+def naive_chain(
+    world: World, roots: Roots, software: Software, redis_password: str
+) -> Iterator[NaiveChain]:
+    """Run the naive chain while the block lasts.
+
+    Raises: Missing, NotHealthy, CannotTell when it answers otherwise than ours.
+    """
+    products = probe.get_ok(world.endpoint("product-service"), "/products").body
+    networks = {process.replica: process.pid for process in world.processes()}
+    with workspace() as place:
+        _lay_out(place, world, products, redis_password)
+        programs = [*_programs(world, place, roots, software, networks)]
+        with running(programs) as started:
+            for replica in world.plan.replicas_of("product-service"):
+                address = world.endpoint("product-service", replica.number).address
+                await_port(started[f"naive-{replica.name}"], address, PRODUCT_PORT)
+            gateway = world.endpoint("api-gateway").address
+            await_port(started["naive-gateway"], gateway, GATEWAY_PORT)
+            edge = Endpoint(world.endpoint(EDGE).address, EDGE_PORT)
+            await_port(started["naive-nginx"], edge.address, edge.port)
+            try:
+                answer = probe.wait_ok(edge, "/api/products", timeout_s=10)
+            except CannotTell as error:
+                said = " / ".join(filter(None, (one.tail() for one in started.values())))
+                raise NotHealthy("the naive chain", str(error.failure), said[-1000:]) from error
+            if b'"products"' not in answer.body:
+                raise CannotTell("the naive chain", "answers otherwise", str(answer.body[:80]), "")
+            yield NaiveChain(edge, tuple(started.values()))
+
+
+def _lay_out(place: Path, world: World, products: bytes, redis_password: str) -> None:
+    for name in ("product.py", "gateway.py"):
+        shutil.copy(_REFERENCE / name, place / name)
+    edge = (_REFERENCE / "nginx.conf").read_text(encoding="utf-8")
+    gateway = f"{world.endpoint('api-gateway').address}:{GATEWAY_PORT}"
+    edge = edge.replace("PORT", str(EDGE_PORT)).replace("GATEWAY", gateway)
+    (place / "nginx.conf").write_text(edge, encoding="utf-8")
+    (place / "products.json").write_bytes(products)
+    secret = place / "redis_password"
+    secret.touch(mode=0o400)
+    os.chown(secret, USER, USER)
+    secret.write_text(redis_password, encoding="utf-8")
+    for package in _REQUESTS:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise Missing(package, "is not installed", "", 'run "make setup"')
+        shutil.copytree(
+            Path(spec.origin).parent,
+            place / "site" / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+
+
+def _programs(
+    world: World, place: Path, roots: Roots, software: Software, networks: dict[str, int]
+) -> Iterator[Program]:
+    redis = world.endpoint("redis-cache")
+    python = {"LANG": "C.UTF-8", "PYTHONPATH": "/srv/twinstack/site:/mnt/site", "PATH": "/usr/bin"}
+    binds = ((software.directory, "/srv/twinstack"), (place, "/mnt"))
+    replicas = world.plan.replicas_of("product-service")
+    for replica in replicas:
+        yield Program(
+            name=f"naive-{replica.name}",
+            command=("/usr/bin/python3", "/mnt/product.py"),
+            tree=roots.tree("python"),
+            binds=binds,
+            network=networks[replica.name],
+            environment={
+                **python,
+                "PORT": str(PRODUCT_PORT),
+                "REDIS_HOST": redis.address,
+                "REDIS_PORT": str(redis.port),
+                "REDIS_PASSWORD_FILE": "/mnt/redis_password",
+                "PRODUCTS_FILE": "/mnt/products.json",
+            },
+        )
+    upstreams = " ".join(
+        f"{world.endpoint('product-service', one.number).address}:{PRODUCT_PORT}"
+        for one in replicas
+    )
+    yield Program(
+        name="naive-gateway",
+        command=("/usr/bin/python3", "/mnt/gateway.py"),
+        tree=roots.tree("python"),
+        binds=binds,
+        network=networks["api-gateway"],
+        environment={**python, "PORT": str(GATEWAY_PORT), "UPSTREAMS": upstreams},
+    )
+    yield Program(
+        name="naive-nginx",
+        command=("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf"),
+        tree=roots.tree("nginx"),
+        binds=((place, "/mnt"),),
+        network=networks[EDGE],
+    )

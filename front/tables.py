@@ -1,0 +1,110 @@
+"""What the tasks print: states, steps and plans as tables for 80 columns, and as JSON. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from twinstack.compose.steps import Step as DockerStep
+from twinstack.namespaces.removals import Removal, Surplus
+from twinstack.namespaces.steps import Change, Step
+from twinstack.world import ServiceState
+
+_GAP = "  "
+
+
+def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Align rows under a header; the last column is never padded."""
+    table = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(row[index]) for row in table) for index in range(len(header))]
+    lines = []
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append(_GAP.join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def states(found: Sequence[ServiceState]) -> str:
+    """Write a world's status: service, where, address, state."""
+    rows = [
+        (
+            one.name,
+            one.where,
+            f"{one.address}:{one.port}",
+            one.state + (f" ({one.detail})" if one.detail else ""),
+            str(one.restarts) if one.restarts else "",
+        )
+        for one in found
+    ]
+    header = ("service", "where", "address", "state", "restarts")
+    if not any(row[-1] for row in rows):
+        return columns(header[:-1], (row[:-1] for row in rows))
+    return columns(header, rows)
+
+
+def states_json(found: Sequence[ServiceState]) -> list[dict[str, object]]:
+    """Give a world's status as JSON's words."""
+    return [asdict(one) for one in found]
+
+
+def docker_steps(found: Sequence[DockerStep]) -> str:
+    """Write what `docker.up` would do: each step, why, and the command that it equals."""
+    if not found:
+        return "Nothing to do: all is as planned."
+    lines = [f"{len(found)} steps to do:"]
+    for step in found:
+        lines.append(f"- {step.title}: {step.reason}")
+        lines += [f"    {step.command}"] if step.command else []
+    return "\n".join(lines)
+
+
+def changes(found: Sequence[Change | Surplus], total: int) -> str:
+    """Write what `up` would do: each step, why, and the commands that it equals."""
+    if not found:
+        return f"Nothing to do: all {total} steps are as planned."
+    lines = [f"{len(found)} steps to do, {total} are planned:"]
+    for change in found:
+        lines.append(f"- {change.step.name}: {change.reason}")
+        lines += [f"    {command}" for command in _commands(change.step)]
+    return "\n".join(lines)
+
+
+def changes_json(found: Sequence[Change | Surplus], total: int) -> dict[str, object]:
+    """Give what `up` would do as JSON's words."""
+    return {
+        "steps": total,
+        "changes": [
+            {
+                "step": change.step.name,
+                "reason": change.reason,
+                "commands": list(change.step.commands),
+            }
+            for change in found
+        ],
+    }
+
+
+def script(steps: Sequence[Step]) -> str:
+    """Write the steps of the network as a shell script of plain commands."""
+    lines = [
+        "#!/bin/sh",
+        "# The same by hand: run it as root on a host without a twinstack.",
+        "set -eu",
+    ]
+    for step in steps:
+        lines.append(f"\n# {step.name}")
+        lines += step.commands
+    return "\n".join([*lines, ""])
+
+
+def differences(found: Sequence[Change | Surplus]) -> str:
+    """Name what is not as planned, a line each."""
+    return "\n".join(f"! {change.step.name} {change.reason}" for change in found)
+
+
+def _commands(step: Step | Removal) -> list[str]:
+    return [
+        command if len(command) < 400 else shlex.split(command)[0] + " …"
+        for command in step.commands
+    ]

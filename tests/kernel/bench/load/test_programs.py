@@ -1,0 +1,139 @@
+"""Reference programs run without privileges, and none is left when they are done with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.engine import probe, steady
+from bench.load import programs
+from bench.load.programs import Program, await_port, free_port, running
+from twinstack.errors import NotHealthy, StepFailed
+from twinstack.world import Endpoint
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="starts programs as another user: needs root"),
+]
+PYTHON = "/usr/bin/python3"
+
+
+def web_server(port: int) -> Program:
+    words = (PYTHON, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", "/proc")
+    return Program("web", words)
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def test_program_runs_without_privileges_while_the_block_lasts() -> None:
+    port = free_port()
+    with running([web_server(port)]) as started:
+        program = started["web"]
+        await_port(program, "127.0.0.1", port)
+        status = status_of(program.pid)
+        assert status["Uid"].split() == [str(programs.USER)] * 4
+        assert (status["CapEff"], status["NoNewPrivs"]) == ("0000000000000000", "1")
+        assert probe.get(Endpoint("127.0.0.1", port), "/version").status == 200
+        assert program.cpu_us() > 0
+    assert not any(programs._session(program.pid))
+    assert not Path(f"/proc/{program.pid}").exists()
+
+
+def test_program_that_cannot_start_is_told_with_its_last_words() -> None:
+    broken = Program("broken", (PYTHON, "-c", "raise SystemExit('no such thing')"))
+    with running([broken]) as started, pytest.raises(NotHealthy, match="no such thing"):
+        await_port(started["broken"], "127.0.0.1", free_port())
+
+
+def test_programs_are_gone_after_a_failure_in_the_block() -> None:
+    port = free_port()
+    pids = []
+    with contextlib.suppress(ZeroDivisionError), running([web_server(port)]) as started:
+        await_port(started["web"], "127.0.0.1", port)
+        pids.append(started["web"].pid)
+        raise ZeroDivisionError
+    assert not any(programs._session(pids[0]))
+
+
+def test_programs_are_gone_after_the_benchmark_was_killed(tmp_path: Path) -> None:
+    port = free_port()
+    script = (
+        "import sys, time; from bench.programs import *\n"
+        f"program = Program('web', ({PYTHON!r}, '-m', 'http.server', '{port}'))\n"
+        "with running([program]) as started:\n"
+        f"    await_port(started['web'], '127.0.0.1', {port})\n"
+        "    print(started['web'].pid, flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[4]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        cwd=root,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # its log outlives it
+    )
+    assert killed.stdout is not None
+    pid = int(killed.stdout.readline())
+    killed.kill()
+    killed.wait()
+    deadline = time.monotonic() + 5
+    while any(programs._session(pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(programs._session(pid))
+
+
+def test_program_in_a_tree_leaves_no_mount_behind(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("tmp", "run", "dev", "proc", "mnt"):
+        (tree / name).mkdir(parents=True)
+    with running([Program("lost", ("/bin/true",), tree=tree)]) as started:
+        started["lost"].tail()  # chroot finds no /usr/bin/setpriv there: the program ends
+    assert str(tree) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_load_asks_only_while_it_is_let() -> None:
+    port = free_port()
+    with running([web_server(port)]) as started:
+        await_port(started["web"], "127.0.0.1", port)
+        url = f"http://127.0.0.1:{port}/version"
+        with steady.loaded(url, connections=2, most_s=60, held=True) as load:
+            time.sleep(0.3)
+            assert load.cpu_us() < 20_000
+            load.go_on()
+            time.sleep(0.5)
+            load.hold()
+            spent = load.cpu_us()
+            assert spent > 2_000
+            time.sleep(0.3)
+            assert load.cpu_us() - spent < 2_000
+            assert load.ended().success > 10
+        with pytest.raises(StepFailed, match="ended early"):
+            load.cpu_us()
+
+
+def test_a_held_load_does_not_outlive_who_held_it() -> None:
+    script = (
+        "import time; from bench.engine import steady\n"
+        "with steady.loaded('http://127.0.0.1:9/', connections=1, most_s=60, held=True) as load:\n"
+        "    print(load.running.pid, flush=True); time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[4]
+    killed = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    assert killed.stdout is not None
+    pid = int(killed.stdout.readline())
+    assert Path(f"/proc/{pid}").exists()
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,164 @@
+"""The picture is of what is there: after each change by hand it shows that, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.looker import looker
+from tests.support.sandbox import Sandbox, sandbox
+from twinstack.linux.iptables import chain_name
+
+pytestmark = pytest.mark.kernel
+Draw = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Sandbox]:
+    """Give a host with the tiered network of the namespace world, and nothing that runs in it."""
+    with sandbox("picture") as made:
+        done = made.invoke("topology", check=False)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert "no world is up" in done.stderr
+        made.invoke("net.up", "--no-services", "--shape", "tiered")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def draw(host: Sandbox) -> Iterator[Draw]:
+    """Give what draws that world, in every format."""
+    with looker(host) as made:
+        yield made.topology
+
+
+def wrong(drawn: dict[str, Any]) -> dict[str, str]:
+    """Give what is not as declared, with how."""
+    told = drawn["json"]["worlds"][0]
+    found = {
+        f"{one['kind']} {one['name']}": "; ".join(one["differences"]) or one["state"]
+        for one in told["items"]
+        if one["state"] != "as declared"
+    }
+    assert told["as_declared"] == (not found)
+    return found
+
+
+def test_a_world_that_was_just_made_is_as_declared(host: Sandbox, draw: Draw):
+    told = json.loads(host.invoke("topology", "--json").stdout)["worlds"][0]
+    assert (told["as_declared"], told["shape"]) == (True, "tiered")
+    kinds = [one["kind"] for one in told["items"]]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "bridge": 3,
+        "place": 9,
+        "link": 9,
+        "door": 1,
+        "nat": 3,
+        "flow": 33,
+    }
+    text = draw()["text"]
+    assert "net (tiered): 3 bridges, 9 namespaces, 33 open flows; as declared" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_every_change_by_hand_is_shown_and_repaired(host: Sandbox, draw: Draw):
+    chain = chain_name(host.instance, "TO-redis-cache")
+    script = f"""
+        ip link delete ve-nginx-lb
+        nsenter --net=/run/netns/redis-cache ip address add 172.22.0.99/24 dev eth0
+        nsenter --net=/run/netns/postgres-db ip route delete default
+        ip link set br-backend mtu 1400
+        iptables -D {chain} -s 172.21.0.31/32 -m comment --comment \\
+            "twinstack:{host.instance} product-service-2 to redis-cache" -j ACCEPT
+        iptables -t nat -F {chain_name(host.instance, "OUTPUT")}
+        ip netns delete service-registry
+    """
+    host.run("sh", "-ec", script)
+    assert wrong(draw()) == {
+        "bridge br-backend": "mtu is 1400, declared is 1500",
+        "place service-registry": "missing",
+        "link nginx-lb@frontend": "missing",
+        "link service-registry@backend": "missing",
+        "link redis-cache@database": (
+            "address is 172.22.0.50/24, 172.22.0.99/24, declared is 172.22.0.50/24"
+        ),
+        "link postgres-db@database": "gateway is none, declared is 172.22.0.1",
+        "door 0.0.0.0:8080": "for is other machines, declared is other machines, this host",
+        "flow product-service → redis-cache tcp 6379": "ways is 2 of 3, declared is all",
+    }
+    host.invoke("net.up", "--no-services", "--shape", "tiered")
+    assert wrong(draw()) == {}
+
+
+def test_what_strangers_add_is_undeclared_whatever_its_name(host: Sandbox, draw: Draw):
+    name = "<b>&\"'$(x)"
+    host.run("ip", "link", "add", name, "type", "veth", "peer", "name", "lab1")
+    host.run("ip", "link", "set", name, "master", "br-database")
+    host.run(
+        "iptables",
+        "-I",
+        "FORWARD",
+        "-s",
+        "172.20.0.10",
+        "-d",
+        "172.22.0.60",
+        "-p",
+        "tcp",
+        "--dport",
+        "5432",
+        "-j",
+        "ACCEPT",
+    )
+    host.run(
+        "iptables",
+        "-t",
+        "nat",
+        "-A",
+        "PREROUTING",
+        "-p",
+        "tcp",
+        "--dport",
+        "8081",
+        "-j",
+        "DNAT",
+        "--to-destination",
+        "172.20.0.20:3000",
+    )
+    try:
+        drawn = draw()
+        assert wrong(drawn) == {
+            f"link {name}": "undeclared",
+            "door 0.0.0.0:8081": "undeclared",
+            "flow nginx-lb → postgres-db tcp 5432": "undeclared",
+        }
+        assert f"+     {name}: undeclared" in drawn["text"]
+        assert name in [node.text for node in ElementTree.fromstring(drawn["svg"]).iter()]
+        assert '["#lt;b#gt;#amp;#quot;\'$(x)<br>undeclared"]' in drawn["mermaid"]
+        assert host.invoke("topology", "--format", "svg", check=False).returncode == 1
+    finally:
+        host.run("ip", "link", "delete", name)
+        host.run("iptables", "-D", "FORWARD", "1")
+        host.run(
+            "iptables",
+            "-t",
+            "nat",
+            "-D",
+            "PREROUTING",
+            "-p",
+            "tcp",
+            "--dport",
+            "8081",
+            "-j",
+            "DNAT",
+            "--to-destination",
+            "172.20.0.20:3000",
+        )
+    assert wrong(draw()) == {}
+
+
+def test_a_wrong_word_is_one_line(host: Sandbox):
+    done = host.invoke("topology", "--format", "gif", check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)

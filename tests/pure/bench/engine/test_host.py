@@ -1,0 +1,54 @@
+"""The host's counters are read for what they say."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Address
+
+import pytest
+
+from bench.engine import host
+from twinstack.errors import CannotTell
+
+STAT = "cpu  100 20 30 4000 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 0100000A:D431 0A00000A:0050 01 00000000:00000000 00:00000000 00000000     0        0 2 1
+   2: 0100000A:D432 0A00000A:0050 06 00000000:00000000 00:00000000 00000000     0        0 0 3
+"""
+
+
+def test_busy_time_leaves_out_idle_waiting_and_stolen() -> None:
+    assert host.parse_stat(STAT, ticks_per_second=100) == (1_630_000, 80_000)
+
+
+@pytest.mark.parametrize("text", ["", "cpu 1 2\n", "intr 1 2 3 4 5 6 7 8 9\n"])
+def test_counters_that_are_not_there_cannot_be_told(text: str) -> None:
+    with pytest.raises(CannotTell):
+        host.parse_stat(text, ticks_per_second=100)
+
+
+def test_only_established_connections_count() -> None:
+    assert [(IPv4Address("10.0.0.10"), 80)] == host.parse_connections(TCP)
+
+
+def test_connections_that_wait_are_counted_by_destination() -> None:
+    assert host.parse_connections(TCP, "06") == [(IPv4Address("10.0.0.10"), 80)]
+    found = host.room("127.0.0.1", 9)
+    assert found.ports > 1_000
+    assert found.waiting == 0
+
+
+def test_an_open_connection_is_seen_and_a_closed_one_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert host.connections("127.0.0.1", port) == 0
+        with socket.create_connection(("127.0.0.1", port)):
+            assert host.connections("127.0.0.1", port) == 1
+
+
+def test_snapshots_only_grow() -> None:
+    first, second = host.snapshot(), host.snapshot()
+    assert first.clock_s <= second.clock_s
+    assert first.busy_us <= second.busy_us

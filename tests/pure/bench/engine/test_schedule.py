@@ -1,0 +1,60 @@
+"""Trials are interleaved, balanced, repeatable, and leave the machine its ports."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.engine.schedule import Room, schedule
+
+PAIR = ("namespaces", "docker")
+
+
+def order(rounds: int = 10, seed: int = 1) -> tuple[tuple[str, ...], ...]:
+    return schedule(PAIR, ("net :8080", "docker :3000"), rounds=rounds, others_every=3, seed=seed)
+
+
+@given(rounds=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_every_round_holds_both_worlds_once(rounds: int, seed: int) -> None:
+    found = order(rounds, seed)
+    assert len(found) == rounds
+    assert all(names.count("docker") == names.count("namespaces") == 1 for names in found)
+
+
+@given(rounds=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_each_world_goes_first_equally_often(rounds: int, seed: int) -> None:
+    firsts = sum(names.index("namespaces") < names.index("docker") for names in order(rounds, seed))
+    assert abs(2 * firsts - rounds) <= 1
+
+
+def test_published_ports_are_in_every_third_round() -> None:
+    assert [len(names) for names in order()] == [4, 2, 2, 4, 2, 2, 4, 2, 2, 4]
+
+
+def test_order_is_the_seed_s() -> None:
+    assert order(seed=7) == order(seed=7)
+    assert len({order(seed=seed) for seed in range(20)}) > 10
+
+
+def test_one_target_alone_is_in_every_round() -> None:
+    assert schedule(("only",), (), rounds=3, others_every=1, seed=1) == (("only",),) * 3
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (Room(28_000, 0), ""),
+        (Room(28_000, 20_000), ""),
+        (Room(28_000, 22_000), "local ports"),
+        (Room(28_000, 0, 10_000, 65_536), ""),
+        (Room(28_000, 0, 60_000, 65_536), "conntrack entries"),
+        (Room(28_000, 0, None, None), ""),
+    ],
+)
+def test_connections_wait_for_room_in_the_kernel_s_tables(room: Room, expected: str) -> None:
+    assert room.lacks(1_000) == expected
+
+
+def test_a_lone_run_never_waits() -> None:
+    assert Room(28_000, 0, 10, 65_536).lacks(1_000_000) == ""

@@ -1,0 +1,165 @@
+"""What ab and wrk print is read for what it says, and no failure passes for a success."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.load import ab, wrk
+from twinstack.errors import CannotTell
+
+REPORT = """\
+This is ApacheBench, Version 2.3 <$Revision$>
+
+Benchmarking 127.0.0.1 (be patient).....done
+
+Server Software:        nginx
+Server Hostname:        127.0.0.1
+Server Port:            80
+
+Document Path:          /api/products
+Document Length:        Variable
+
+Concurrency Level:      10
+Time taken for tests:   0.025 seconds
+Complete requests:      60
+Failed requests:        {failed}
+{more}Total transferred:      {total} bytes
+HTML transferred:       {body} bytes
+Requests per second:    2400.00 [#/sec] (mean)
+Time per request:       4.151 [ms] (mean)
+Time per request:       0.415 [ms] (mean, across all concurrent requests)
+Transfer rate:          5867.14 [Kbytes/sec] received
+
+Percentage of the requests served within a certain time (ms)
+  50%      4
+ 100%      6 (longest request)
+"""
+PERCENTILES = "Percentage served,Time in ms\n0,0.708\n50,3.926\n95,5.125\n99,6.250\n100,6.250\n"
+
+
+def report(*, failed: int = 0, more: str = "", body: int = 180_000) -> ab.AbReport:
+    text = REPORT.format(failed=failed, more=more, total=body + 7_000, body=body)
+    return ab.parse(text, PERCENTILES, answer_bytes=3_000)
+
+
+def test_ab_report_of_a_good_run_is_read_whole() -> None:
+    found = report()
+    assert (found.complete, found.non_2xx, found.lost, found.success) == (60, 0, 0, 60)
+    assert (found.seconds, found.rate, found.transferred_bytes) == (0.025, 2400, 187_000)
+    assert (
+        found.mean_ms,
+        found.p50_ms,
+        found.p95_ms,
+        found.p99_ms,
+    ) == (4.151, 3.926, 5.125, 6.25)
+
+
+def test_ab_answers_outside_2xx_are_no_success() -> None:
+    found = report(more="Non-2xx responses:      20\n", body=120_161)
+    assert (found.success, found.non_2xx) == (40, 20)
+    assert found.rate == pytest.approx(1600)
+
+
+def test_ab_connections_closed_without_an_answer_are_no_success() -> None:
+    found = report(body=144_000)  # ab itself says: 60 complete, 0 failed
+    assert (found.success, found.lost) == (48, 12)
+
+
+def test_ab_reset_connections_are_counted_once() -> None:
+    parts = "   (Connect: 0, Receive: 12, Length: 0, Exceptions: 12)\n"
+    found = report(failed=24, more=parts, body=144_000)
+    assert (found.success, found.lost) == (48, 12)
+
+
+def test_ab_failures_all_count_when_no_answer_is_known() -> None:
+    parts = "   (Connect: 0, Receive: 12, Length: 0, Exceptions: 12)\n"
+    text = REPORT.format(failed=24, more=parts, total=150_000, body=144_000)
+    assert ab.parse(text, PERCENTILES).success == 36
+
+
+def test_ab_answers_of_slightly_varying_length_are_all_successes() -> None:
+    assert report(body=179_400).success == 60
+
+
+def test_ab_run_of_nothing_but_failures_has_no_rate() -> None:
+    found = report(more="Non-2xx responses:      60\n", body=9_000)
+    assert (found.success, found.rate) == (0, 0.0)
+
+
+@given(failed=st.integers(0, 60), non_2xx=st.integers(0, 60), body=st.integers(0, 200_000))
+def test_ab_success_never_exceeds_the_answers_that_were_good(
+    failed: int, non_2xx: int, body: int
+) -> None:
+    more = f"Non-2xx responses:      {non_2xx}\n" if non_2xx else ""
+    found = report(failed=failed, more=more, body=body)
+    assert 0 <= found.success <= max(0, 60 - max(non_2xx, failed))
+
+
+@pytest.mark.parametrize("text", ["", "Connection refused", "Complete requests:      60\n"])
+def test_ab_report_that_is_not_whole_cannot_be_told(text: str) -> None:
+    with pytest.raises(CannotTell, match="has no line"):
+        ab.parse(text, PERCENTILES)
+
+
+@pytest.mark.parametrize("text", ["", "Percentage served,Time in ms\n", "nonsense"])
+def test_ab_percentiles_that_are_not_there_cannot_be_told(text: str) -> None:
+    with pytest.raises(CannotTell):
+        ab.parse_percentiles(text)
+
+
+def test_ab_that_gave_up_says_why_and_how_far_it_came() -> None:
+    said = "apr_pollset_poll: The timeout specified has expired (70007)\n"
+    assert (
+        ab.reason("(be patient)...Total of 57 requests completed\n", said)
+        == "apr_pollset_poll: The timeout specified has expired (70007), 57 requests were complete"
+    )
+
+
+def test_ab_is_told_to_accept_varying_length_and_to_survive_a_reset() -> None:
+    words = ab.command(
+        "http://10.0.0.10:80/", requests=10, concurrency=50, keepalive=True, csv_file=Path("x")
+    )
+    assert {"-l", "-r", "-k", "-q"} <= set(words)
+    assert words[words.index("-c") + 1] == "10"  # ab refuses more clients than requests
+
+
+WRK = """\
+Running 1s test @ http://127.0.0.1:18998/
+  1 threads and 10 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency   658.36us  483.83us   4.65ms   92.76%
+    Req/Sec    10.34k     1.13k   12.02k    60.00%
+  Latency Distribution
+     50%  539.00us
+     75%  651.00us
+     90%    0.93ms
+     99%    3.07ms
+  10308 requests in 1.01s, 30.00MB read
+{more}Requests/sec:  10293.27
+Transfer/sec:     30.09MB
+"""
+
+
+def test_wrk_report_is_read_with_its_units() -> None:
+    found = wrk.parse(WRK.format(more=""))
+    assert (found.complete, found.success, found.seconds) == (10308, 10308, 1.01)
+    assert pytest.approx((found.p50_ms, found.p99_ms)) == (0.539, 3.07)
+    assert found.transferred_bytes == 30 * 1024**2
+
+
+def test_wrk_answers_outside_2xx_are_no_success() -> None:
+    more = (
+        "  Socket errors: connect 0, read 7, write 0, timeout 1\n  Non-2xx or 3xx responses: 308\n"
+    )
+    found = wrk.parse(WRK.format(more=more))
+    assert (found.success, found.non_2xx, found.lost) == (10_000, 308, 8)
+
+
+@pytest.mark.parametrize("text", ["", "unable to connect to 127.0.0.1:1 Connection refused\n"])
+def test_wrk_report_that_is_not_whole_cannot_be_told(text: str) -> None:
+    with pytest.raises(CannotTell, match="lacks a figure"):
+        wrk.parse(text)

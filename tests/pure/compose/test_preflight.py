@@ -1,0 +1,86 @@
+"""Is the way free? Sockets and routes that are in it, and those that are not."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from twinstack.compose.preflight import clashing_routes, is_busy, listening, strangers_ports
+from twinstack.model.plan import PublishedPort, resolve
+from twinstack.model.topology_file import load
+
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+PORT_3000 = "0BB8"
+
+
+def sockets(address: str, state: str = "0A") -> set[tuple[str, int]]:
+    return listening(f"{HEAD}   0: {address}:{PORT_3000} 00000000:0000 {state} 00000000:00000000\n")
+
+
+def door(bind: str) -> PublishedPort:
+    return PublishedPort("docker", IPv4Address(bind), 3000, "api-gateway", 3000)
+
+
+@pytest.mark.parametrize(
+    ("address", "bind", "busy"),
+    [
+        ("0100007F", "127.0.0.1", True),
+        ("00000000", "127.0.0.1", True),
+        ("00000000000000000000000000000000", "127.0.0.1", True),
+        ("0000000000000000FFFF00000100007F", "127.0.0.1", True),
+        ("0100007F", "0.0.0.0", True),
+        ("0A00000A", "127.0.0.1", False),
+        ("00000000000000000000000001000000", "127.0.0.1", False),
+    ],
+)
+def test_a_door_is_busy_when_its_address_and_port_are(address: str, bind: str, busy: bool):
+    assert is_busy(door(bind), sockets(address)) is busy
+
+
+def test_a_connection_is_no_listener():
+    assert not is_busy(door("127.0.0.1"), sockets("0100007F", state="01"))
+
+
+def clashes(*routes: dict[str, str], own: frozenset[str] = frozenset()) -> list[str]:
+    plan = resolve(load(Path(__file__).parents[3] / "topology.yml"))
+    return [str(one) for one in clashing_routes(plan, list(routes), set(own))]
+
+
+def test_a_route_into_a_declared_subnet_is_named_with_its_device():
+    assert clashes({"dst": "172.30.0.0/16", "dev": "wg0"}) == [
+        (
+            "subnet 172.30.0.0/24: is taken: this host reaches 172.30.0.0/16 through wg0; "
+            "choose another docker_subnet for app in topology.yml"
+        )
+    ]
+
+
+def test_our_own_bridge_the_default_route_and_other_subnets_are_no_clash():
+    assert (
+        clashes(
+            {"dst": "172.30.0.0/24", "dev": "dk-app"},
+            {"dst": "default", "dev": "eth0"},
+            {"dst": "10.0.0.0/24", "dev": "br-app"},
+            {"dst": "172.30.0.1", "dev": "eth0", "type": "local"},
+            own=frozenset({"dk-app"}),
+        )
+        == []
+    )
+
+
+def published(ip: str, port: int, **labels: str) -> list[dict[str, object]]:
+    ports = [{"IP": ip, "PrivatePort": 80, "PublicPort": port, "Type": "tcp"}, {"PrivatePort": 9}]
+    return [{"Names": ["/theirs"], "Labels": labels, "Ports": ports}]
+
+
+def test_a_strangers_container_is_named_that_publishes_a_door_of_ours():
+    plan = resolve(load(Path(__file__).parents[3] / "topology.yml"))
+    assert strangers_ports(plan, published("127.0.0.1", 3000)) == {3000: "theirs"}
+    assert strangers_ports(plan, published("0.0.0.0", 3000)) == {3000: "theirs"}
+    assert strangers_ports(plan, published("10.9.9.9", 8088)) == {8088: "theirs"}
+    assert strangers_ports(plan, published("10.9.9.9", 3000)) == {}
+    assert strangers_ports(plan, published("0.0.0.0", 3001)) == {}
+    ours = published("127.0.0.1", 3000, **{"twinstack.instance": "main"})
+    assert strangers_ports(plan, ours) == {}

@@ -1,0 +1,171 @@
+"""The tasks that watch: what cannot be is refused in one line, before anything is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import NoReturn, cast
+
+import pytest
+
+from front import conntrack, live
+from tests.pure.front.test_tasks import FakeNet, _net, call
+from tests.support.bench_fakes import PLAN
+from twinstack.linux.conntrack import Pressure
+from twinstack.observe.connections import watch as watching
+from twinstack.observe.connections.report import Connections, Table
+from twinstack.observe.live import feed, samples, table
+from twinstack.observe.live.documents import WorldSample
+from twinstack.observe.live.readings import Reading, Said
+
+__all__ = ["_net"]
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "code", "said"),
+    [
+        (live.health, {"world": "mars"}, 1, "--world: cannot be mars: it is net, docker or both"),
+        (live.dashboard, {"port": 70_000}, 1, "--port: cannot be 70000: it is 0 to 65535"),
+        (live.dashboard, {"port": -1}, 1, "--port: cannot be -1: it is a port"),
+    ],
+)
+def test_what_cannot_be_is_refused_first(
+    net: FakeNet,
+    task: object,
+    words: dict[str, object],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(task, **words) == code
+    told = capsys.readouterr().err
+    assert told.startswith(said)
+    assert len(told.splitlines()) == 1
+
+
+def test_a_user_who_is_not_root_is_told(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert call(live.health, once=True) == 2  # nothing could be checked
+    assert call(live.dashboard) == 1
+    assert capsys.readouterr().err.count("this needs root; run it with sudo") == 2
+
+
+LOOK = Connections(
+    "net", "flat", Table(3, 9, 3, 3, Pressure(0, 0, 0)), (), (), (), (), (), None, ()
+)
+
+
+@pytest.mark.parametrize(("looks", "code"), [([LOOK], 0), ([], 130)])
+def test_ctrl_c_leaves_the_last_look_at_connections(
+    net: FakeNet,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    looks: list[Connections],
+    code: int,
+) -> None:
+    def watch(*_: object) -> Iterator[Connections]:
+        yield from looks
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "watch", watch)
+    assert call(conntrack.conntrack, seconds=9, json=True) == code
+    told = capsys.readouterr()
+    if looks:
+        assert json.loads(told.out)["table"]["entries"] == 3
+    else:
+        assert (told.out, told.err) == ("", "stopped by Ctrl-C\n")
+
+
+def test_a_terminal_is_shown_connections_at_once(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def watch(*_: object) -> Iterator[Connections]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(watching, "watch", watch)
+    monkeypatch.setattr(watching, "once", lambda _: LOOK)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert call(conntrack.conntrack) == 0
+    assert "the host's table has 3 of 9" in capsys.readouterr().out
+
+
+def test_ctrl_c_before_the_first_sample_is_no_verdict() -> None:
+    class Nothing:
+        ended = False
+
+        def after(self, *_: object) -> NoReturn:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        table.show(cast(feed.Feed, Nothing()))
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
+    """Let the watchers tell this, and nothing more."""
+
+    @contextmanager
+    def watching(givers: dict[object, object]) -> Iterator[feed.Feed]:
+        found = feed.Feed(("net", "docker"))
+        for one in documents:
+            for _ in range(2):
+                found.take(one.world, json.dumps(asdict(one)).encode())
+        yield found
+
+    monkeypatch.setattr(feed, "watching", watching)
+    monkeypatch.setattr(live, "_FIRST_LOOK_S", 0.1)
+
+
+WELL = Reading(1.0, said={one.name: Said("up") for one in PLAN.replicas})
+ILL = Reading(1.0, said={**WELL.said, "redis-cache": Said("down")})
+
+
+@pytest.mark.parametrize(
+    ("net", "docker", "code", "said"),
+    [
+        (WELL, WorldSample("docker", 1.0, False), 0, 'docker is not up; run "invoke docker.up"'),
+        (
+            WELL,
+            WorldSample("docker", 1.0, False, trouble="engine: ill"),
+            2,
+            "docker cannot be told: engine: ill",
+        ),
+        (WELL, None, 2, "docker cannot be told: its watcher has said nothing yet"),
+        (ILL, None, 1, "docker cannot be told: its watcher has said nothing yet"),
+        (None, None, 2, "net cannot be told: its watcher has said nothing yet"),
+    ],
+)
+def test_a_world_that_cannot_be_told_is_no_pass(
+    net: Reading | None,
+    docker: WorldSample | None,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    first = samples.sample("net", PLAN, 1.0, [net]) if net else None
+    told(monkeypatch, *(one for one in (first, docker) if one))
+    assert call(live.health, once=True) == code
+    assert said in capsys.readouterr().out
+    assert call(live.health, json=True) == code
+    worlds = json.loads(capsys.readouterr().out)["worlds"]
+    assert [one["world"] for one in worlds] == ["net", "docker"]
+
+
+@pytest.mark.parametrize(("lines", "height", "shown"), [(23, 24, 23), (24, 24, 22), (60, 24, 22)])
+def test_a_look_longer_than_the_terminal_says_so(lines: int, height: int, shown: int) -> None:
+    text = "\n".join(f"line {number}" for number in range(lines))
+    kept = conntrack.fitting(text, height).splitlines()
+    assert len(kept) < height
+    assert kept[shown - 1] == f"line {shown - 1}"
+    if lines > shown:
+        assert kept[shown:] == [
+            f"… {lines - shown} lines more: a taller terminal shows them, --once writes them all"
+        ]

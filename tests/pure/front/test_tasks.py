@@ -1,0 +1,369 @@
+"""The front door: every failure is one line and an exit code; nothing is looked at too early."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import docker.errors
+import pytest
+import requests
+from invoke.context import Context
+from pyroute2.netlink.exceptions import NetlinkError
+from python_on_whales.exceptions import DockerException
+
+from front import answering, bench, failures, invocation, whole
+from front import docker as docker_tasks
+from front import net as net_tasks
+from tests.pure.test_project import ROOT
+from tests.support.bench_fakes import PLAN
+from twinstack import stack
+from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, StepFailed
+from twinstack.world import ServiceState
+
+
+@dataclass
+class FakeNet:
+    """The namespace world as the tasks ask it."""
+
+    state: str = "healthy"
+    changes: tuple[Any, ...] = ()
+    unbuilt: tuple[str, ...] = ()
+    did: list[str] = field(default_factory=list)
+    plan: Any = PLAN
+
+    def status(self) -> tuple[ServiceState, ...]:
+        return tuple(
+            ServiceState(one.name, one.service, "here", "10.0.0.1", 80, self.state)  # type: ignore[arg-type]
+            for one in PLAN.replicas
+        )
+
+    def preview(self) -> Any:
+        self.did.append("preview")
+        return SimpleNamespace(steps=(1, 2), told=self.changes, unbuilt=self.unbuilt)
+
+    def up(self, **_: object) -> tuple[ServiceState, ...]:
+        self.did.append("up")
+        return self.status()
+
+
+@pytest.fixture(name="net")
+def _net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
+    net = FakeNet()
+
+    def clean(say: Callable[[str], None]) -> tuple[str, ...]:
+        net.did.append("clean")
+        return ("thing",)
+
+    here = SimpleNamespace(
+        instance="lab",
+        net=lambda *_, **__: net,
+        docker=lambda *_, **__: net,
+        clean=clean,
+        plan=lambda *_, **__: PLAN,
+        net_shape=lambda: None if net.state == "absent" else "flat",
+    )
+    monkeypatch.setattr(stack, "from_environment", lambda: here)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return net
+
+
+def call(task: Any, **words: Any) -> int:
+    """Call a task as Invoke does; give the exit code that it leaves with, 0 without."""
+    try:
+        task(Context(), **words)
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
+
+
+def raising(error: BaseException, **words: Any) -> int:
+    def body() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        answering.guarded(body, **words)()
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (StepFailed("veth a", "cannot be made", "busy"), "veth a: cannot be made: busy"),
+        (
+            OSError(28, "No space left on device", "/var/x"),
+            "/var/x: cannot be used: No space left on device; make room there",
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "/proc/x"),
+            "/proc/x: cannot be used: No such file or directory; choose another place",
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "mmdebstrap"),
+            'mmdebstrap: cannot be used: No such file or directory; run "invoke doctor"',
+        ),
+        (
+            OSError(5, "Input/output error", "/dev/x"),
+            '/dev/x: cannot be used: Input/output error; run "invoke doctor"',
+        ),
+        (
+            PermissionError(13, "Permission denied", "/run/x"),
+            "/run/x: cannot be used: Permission denied; run it with sudo",
+        ),
+        (NetlinkError(17, "File exists"), "kernel: refused a request: (17, 'File exists'); run"),
+        (docker.errors.APIError("no\nspace"), "Docker engine: failed: no space; run"),
+        (requests.exceptions.ConnectionError("refused"), "Docker engine: does not answer: refused"),
+        (DockerException(["docker", "compose"], 1), "Docker Compose: failed: "),
+    ],
+)
+def test_every_foreseen_error_is_one_line_and_exit_1(
+    error: Exception, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raising(error) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(expected)
+    assert len(said.splitlines()) == 1
+
+
+def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = StepFailed("veth \x9b2J", "cannot be made")
+    error.add_note("one\n\ttwo \x1b]0;pwned\x07\x1b[2J\u202e")
+    assert raising(error) == 1
+    answering.answer(False, {}, "\x1b[31mred\nnot red")
+    found = capsys.readouterr()
+    assert "one\n\ttwo \\x1b]0;pwned\\x07\\x1b[2J\\x202e\nveth \\x9b2J: cannot" in found.err
+    assert found.out == "\\x1b[31mred\nnot red\n"
+    document = {"a": "\x1b\x9b\u202e\ud800 – \U000e0001"}
+    answering.answer(True, document, "")
+    out = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    assert "–" in out
+    assert json.loads(out) == document
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    def body() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        answering.guarded(body)()
+    assert failures.told(ZeroDivisionError()) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "acting", "looking"),
+    [
+        (Missing("root", "is missing"), 1, 2),
+        (CannotTell("x", "cannot be told"), 1, 2),
+        (StepFailed("x", "failed"), 1, 1),
+        (KeyboardInterrupt(), 130, 130),
+        (BrokenPipeError(), 141, 141),
+    ],
+)
+def test_exit_code_tells_a_failure_from_what_could_not_be_checked(
+    error: BaseException, acting: int, looking: int
+) -> None:
+    assert raising(error) == acting
+    assert raising(error, undecided=2) == looking
+
+
+def test_log_of_an_ill_service_is_shown_before_the_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ill = NotHealthy("nginx-lb", "is unhealthy")
+    ill.add_note("bind() failed")
+    assert raising(SeveralFailed("net.up", [ill, ill])) == 1
+    assert capsys.readouterr().err.startswith("--- nginx-lb, the end of its log:\nbind() failed")
+
+
+@pytest.mark.parametrize("task", [net_tasks.net_status, docker_tasks.docker_status, whole.doctor])
+def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
+    task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise CannotTell("x", "cannot be told")
+
+    monkeypatch.setattr(stack, "from_environment", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert call(task) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "code"),
+    [
+        (net_tasks.net_up, {}, 1),
+        (net_tasks.net_down, {}, 1),
+        (net_tasks.net_status, {}, 2),
+        (net_tasks.net_plan, {}, 1),
+        (net_tasks.net_logs, {"service": "nginx-lb"}, 1),
+        (whole.clean, {}, 1),
+        (bench.bench, {}, 1),
+        (bench.bench_chain, {}, 1),
+    ],
+)
+def test_a_user_who_is_not_root_is_told_first(
+    net: FakeNet,
+    task: Any,
+    words: dict[str, Any],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert call(task, **words) == code
+    assert "this needs root; run it with sudo" in capsys.readouterr().err
+    assert net.did == []
+
+
+def test_timeout_that_cannot_be_is_refused_first(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(net_tasks.net_up, timeout=0) == 1
+    assert call(docker_tasks.docker_up, timeout=-1) == 1
+    assert net.did == []
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_world_that_is_not_up_is_said_without_a_look_for_software(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net.state = "absent"
+    assert call(net_tasks.net_status) == 1
+    assert 'The namespace world is not up; "invoke net.up"' in capsys.readouterr().out
+    assert call(net_tasks.net_status, json=True) == 1
+    assert json.loads(capsys.readouterr().out)["differences"] == []
+    assert net.did == []
+
+
+def test_status_passes_only_when_all_is_as_planned(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(net_tasks.net_status) == 0
+    step = SimpleNamespace(name="bridge br-app", commands=())
+    net.changes = (SimpleNamespace(step=step, reason="is absent"),)
+    assert call(net_tasks.net_status) == 1
+    assert "! bridge br-app is absent" in capsys.readouterr().out
+    net.changes, net.unbuilt = (), ("packages are to be built first",)
+    assert call(net_tasks.net_status) == 1
+    assert "packages are to be built first" in capsys.readouterr().out
+
+
+def test_a_script_is_written_of_the_plan_alone(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # nothing is looked at: no root is needed
+    assert call(net_tasks.net_plan, script=True) == 0
+    assert capsys.readouterr().out.startswith("#!/bin/sh")
+    assert net.did == []
+
+
+def test_a_plan_says_what_must_be_built_first(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net.unbuilt = ("packages are to be built first",)
+    assert call(net_tasks.net_plan) == 0
+    assert capsys.readouterr().out.startswith("packages are to be built first\n")
+    assert call(net_tasks.net_plan, json=True) == 0
+    assert json.loads(capsys.readouterr().out)["unbuilt"] == list(net.unbuilt)
+
+
+def test_clean_names_the_instance_before_it_removes(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(whole.clean) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines()[0] == "instance lab"
+    assert told.out == "removed thing\n"
+
+
+def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(net_tasks.net_logs, service="nginx-lb", lines=0) == 1
+    assert call(docker_tasks.docker_logs, service="nginx-lb", lines=-1) == 1
+    assert "--lines: cannot be 0" in capsys.readouterr().err
+
+
+def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    answering.show({"p99_ms": float("nan")})
+    assert json.loads(capsys.readouterr().out) == {"p99_ms": None}
+
+
+def test_system_programs_are_found_on_any_path() -> None:
+    assert invocation.full_path("/bin") == "/bin:/usr/local/sbin:/usr/sbin:/sbin"
+    assert invocation.full_path("/sbin:/bin").startswith("/sbin:/bin:")
+    assert invocation.full_path("/sbin:/bin").split(":").count("/sbin") == 1
+    assert {"/usr/local/sbin", "/usr/sbin", "/sbin"} <= set(os.environ["PATH"].split(":"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("bench", "--rounds", "ten"), "--rounds: cannot be ten: it is a whole number"),
+        (("net.up", "--timeout=1.5"), "--timeout: cannot be 1.5: it is a whole number"),
+        (("bench", "--rounds", "5"), "--rounds: cannot be 5: an interval needs 6 rounds"),
+        (("net.up", "--timeout=0"), "--timeout: cannot be 0: "),
+        (("net.logs", "--bogus"), "No idea what '--bogus' is!"),
+        (("net.logs",), "'net.logs' did not receive required positional arguments: 'service'"),
+    ],
+)
+def test_a_wrong_value_is_one_line_at_the_command_line(
+    words: tuple[str, ...], expected: str
+) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TWINSTACK_INSTANCE": "none"},
+    )
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert told.stderr.startswith(expected)
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
+    docker_tasks.docker_status(Context())  # raises no SystemExit
+    net_tasks.net_status(Context())
+    assert net.did == ["preview"]
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "said"),
+    [
+        (("bench", "--help"), "--rounds=INT", "both worlds once in each"),
+        (("net.logs", "--help"), "--lines=INT", "how many lines"),
+        (("--help", "net.logs"), "--lines=INT", "how many lines"),
+    ],
+)
+def test_options_keep_their_help(words: tuple[str, ...], option: str, said: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert option in told.stdout
+    assert said in told.stdout
+
+
+def test_the_front_door_is_short() -> None:
+    files = [ROOT / "tasks.py", *(ROOT / "front").glob("*.py")]
+    assert [one.name for one in files if len(one.read_text().splitlines()) > 400] == []
+
+
+def test_a_task_does_not_wait_for_what_only_others_need():
+    script = (
+        "import sys, tasks; print(*(m for m in ('numpy', 'pyroute2', 'rich') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE
+    )
+    assert done.stdout.split() == []

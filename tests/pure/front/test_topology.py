@@ -1,0 +1,84 @@
+"""`invoke topology` exits 0 as declared, 1 when not, 2 when there is nothing to draw."""
+
+from __future__ import annotations
+
+import json
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from front import topology
+from front import worlds as chosen
+from tests.pure.front.test_tasks import call
+from tests.pure.observe.picture.test_picture import scenes
+from twinstack import stack
+from twinstack.errors import Missing
+from twinstack.observe.picture import collect
+from twinstack.observe.picture.model import Scene
+
+AS_DECLARED, WRONG = scenes()[0], scenes()[2]
+NO_ENGINE = Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
+NO_IPTABLES = Missing("iptables-save", "is not installed", "", 'run "make setup"')
+
+
+@pytest.fixture(name="worlds")
+def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scene | Missing | None]:
+    """Say what looking at each world comes to; one that gives a scene or `None` is asked alone."""
+    found: dict[str, Scene | Missing | None] = {"net": None, "docker": NO_ENGINE}
+    shapes = {"net": None, "docker": None}
+
+    def look(world: Any) -> Scene | None:
+        told = found[world.name]
+        if isinstance(told, Missing):
+            raise told
+        return told
+
+    here = SimpleNamespace(
+        net=lambda: SimpleNamespace(name="net"),
+        docker=lambda: SimpleNamespace(name="docker"),
+        net_shape=lambda: "flat" if found["net"] is NO_IPTABLES else shapes["net"],
+        docker_shape=lambda: shapes["docker"],
+    )
+    monkeypatch.setattr(stack, "from_environment", lambda: here)
+    monkeypatch.setattr(collect, "scene", look)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("net", "docker", "world", "code"),
+    [
+        (AS_DECLARED, NO_ENGINE, "both", 0),
+        (AS_DECLARED, NO_ENGINE, "docker", 2),
+        (AS_DECLARED, WRONG, "both", 1),
+        (AS_DECLARED, WRONG, "net", 0),
+        (None, NO_ENGINE, "both", 2),
+        (None, AS_DECLARED, "both", 0),
+        (None, AS_DECLARED, "net", 2),
+        (NO_IPTABLES, AS_DECLARED, "both", 2),  # it is up, and cannot be looked at
+        (AS_DECLARED, NO_ENGINE, "moon", 1),
+    ],
+)
+def test_the_exit_code_tells_what_was_found(
+    worlds: dict[str, Scene | Missing | None],
+    capsys: pytest.CaptureFixture[str],
+    net: Scene | Missing | None,
+    docker: Scene | Missing | None,
+    world: str,
+    code: int,
+) -> None:
+    worlds.update(net=net, docker=docker)
+    assert call(topology.topology, world=world, json=True) == code
+    said = capsys.readouterr()
+    drawn = code == 0 or (world, docker) == ("both", WRONG)
+    assert bool(said.out) == drawn
+    assert len(said.err.splitlines()) == (0 if drawn else 1)
+    if drawn:
+        assert json.loads(said.out)["worlds"]
+
+
+def test_a_world_is_net_or_docker(worlds: dict[str, Scene | Missing | None]) -> None:
+    assert chosen.world_of("net").name == "net"
+    assert chosen.world_of("docker").name == "docker"

@@ -1,0 +1,265 @@
+"""What the values of a topology say against each other is one clear line for each mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.pure.model.test_topology import one_mistake, segment, service
+from tests.support.core_cases import Edit, declared, edited_plan, written
+from twinstack.errors import TopologyError, TwinstackError
+from twinstack.model import addressing
+from twinstack.model.checks import mistakes
+from twinstack.model.topology import WorldName
+from twinstack.model.topology_file import parse
+
+WORLDS: tuple[WorldName, WorldName] = ("net", "docker")
+APP = "shapes.flat.segments.app"
+TIERED = "shapes.tiered.segments"
+
+
+def rename(old: str, new: str) -> Edit:
+    """Rename a service wherever it is spoken of."""
+
+    def edit(d: dict[str, Any]) -> None:
+        d["services"] = {new if k == old else k: v for k, v in d["services"].items()}
+        for flow in d["flows"]:
+            flow.update({key: new for key in ("from", "to") if flow[key] == old})
+        for door in d["host_ports"]:
+            door["service"] = new if door["service"] == old else door["service"]
+
+    return edit
+
+
+def flow(**pair: str | int) -> Edit:
+    return lambda d: d["flows"].append({"from": "nginx-lb", "to": "order-service", **pair})
+
+
+RULES: dict[str, tuple[Edit, str, str]] = {
+    "subnet used twice": (
+        segment("tiered", "backend", subnet="172.20.0.0/24"),
+        f"{TIERED}.backend.subnet",
+        "is the same as",
+    ),
+    "subnets overlap": (
+        segment("tiered", "backend", subnet="172.20.0.0/16"),
+        f"{TIERED}.backend.subnet",
+        "overlaps",
+    ),
+    "both worlds in one subnet": (
+        segment("flat", "app", docker_subnet="10.0.0.0/24"),
+        f"{APP}.docker_subnet",
+        "is the same as",
+    ),
+    "subnet too small": (
+        segment("tiered", "frontend", subnet="172.20.0.0/30"),
+        f"{TIERED}.frontend.subnet",
+        "too small",
+    ),
+    "bridge used twice": (
+        segment("tiered", "backend", bridge="br-frontend"),
+        f"{TIERED}.backend.bridge",
+        "is used twice",
+    ),
+    "tier in two segments": (
+        segment("tiered", "backend", tiers=["backend", "frontend"]),
+        f"{TIERED}.backend.tiers",
+        "cannot hold frontend",
+    ),
+    "tier in no segment": (
+        segment("tiered", "backend", tiers=["middle"]),
+        "services.service-registry.tier",
+        "has no segment in shape tiered",
+    ),
+    "pool outside": (
+        segment("flat", "app", pool="10.0.0.128-10.0.1.2"),
+        f"{APP}.pool",
+        "outside 10.0.0.0/24",
+    ),
+    "bridge that the kernel knows otherwise": (
+        segment("tiered", "backend", bridge="all"),
+        f"{TIERED}.backend.bridge",
+        "cannot be used",
+    ),
+    "address outside": (
+        service("nginx-lb", addresses=["10.0.1.10"]),
+        "services.nginx-lb.addresses.0",
+        "outside 10.0.0.0/24",
+    ),
+    "address of the network": (
+        service("nginx-lb", addresses=["10.0.0.0"]),
+        "services.nginx-lb.addresses.0",
+        "reserved",
+    ),
+    "address of the gateway": (
+        service("nginx-lb", addresses=["10.0.0.1"]),
+        "services.nginx-lb.addresses.0",
+        "reserved",
+    ),
+    "address of the broadcast": (
+        service("nginx-lb", addresses=["10.0.0.255"]),
+        "services.nginx-lb.addresses.0",
+        "reserved",
+    ),
+    "address used twice": (
+        service("api-gateway", addresses=["10.0.0.10"]),
+        "services.api-gateway.addresses.0",
+        "services.nginx-lb has it",
+    ),
+    "address used twice at home": (
+        service("product-service", addresses=["10.0.0.30", "10.0.0.31", "10.0.0.30"]),
+        "services.product-service.addresses.2",
+        "is used twice",
+    ),
+    "more replicas than addresses": (
+        service("product-service", replicas=200),
+        "services.product-service.replicas",
+        "197 replicas",
+    ),
+    "flow to nobody": (flow(to="order-servce"), "flows.13.to", "did you mean order-service?"),
+    "flow from nobody": (flow(**{"from": "zzz"}), "flows.13.from", "'zzz' is no service"),
+    "flow to the world": (flow(to="world"), "flows.13.to", "'world' is no service"),
+    "flow declared twice": (flow(to="api-gateway"), "flows.13", "declared twice"),
+    "a UDP flow without a port": (
+        flow(to="api-gateway", protocol="udp"),
+        "flows.13.port",
+        "is missing",
+    ),
+    "a flow's own port declared twice": (flow(to="api-gateway", port=3000), "flows.13", "twice"),
+    "more replicas than a bridge has ports": (
+        lambda d: (
+            d["services"]["product-service"].update(replicas=1020),
+            d["shapes"]["flat"]["segments"]["app"].update(
+                subnet="10.0.0.0/16", pool="10.0.1.0-10.0.255.254", docker_subnet="172.16.0.0/16"
+            ),
+            d["shapes"]["tiered"]["segments"]["backend"].update(
+                subnet="10.1.0.0/16", docker_subnet="10.2.0.0/16"
+            ),
+        ),
+        APP,
+        "a bridge has 1023 ports",
+    ),
+    "door to nobody": (
+        lambda d: d["host_ports"][0].update(service="nobody"),
+        "host_ports.0.service",
+        "'nobody' is no service",
+    ),
+    "door used twice": (
+        lambda d: d["host_ports"][1].update(port=8080),
+        "host_ports.1.port",
+        "host_ports.0 has it",
+    ),
+    "service named badly": (rename("nginx-lb", "Nginx_LB"), "services.Nginx_LB", "lower-case"),
+    "service named too long": (rename("nginx-lb", "n" * 41), f"services.{'n' * 41}", "1 to 40"),
+    "service named world": (
+        lambda d: (rename("nginx-lb", "world")(d), d["flows"].clear()),
+        "services.world",
+        "peer outside",
+    ),
+    "service named as a replica": (
+        rename("nginx-lb", "product-service-2"),
+        "services.product-service",
+        "also be a replica",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_contradiction_is_one_clear_line_with_its_path_and_remedy(name: str):
+    edit, path, fragment = RULES[name]
+    line = one_mistake(written(edit))
+    assert line.startswith(f"topology.yml: {path}: "), line
+    assert fragment in line
+    assert "; " in line
+
+
+def test_the_committed_topology_contradicts_itself_nowhere():
+    assert mistakes(declared()) == []
+
+
+def test_the_same_bridge_may_serve_two_shapes():
+    parse(written(segment("tiered", "frontend", bridge="br-app")))
+
+
+def test_addresses_are_those_of_the_flat_shape_wherever_it_stands():
+    def edit(d: dict[str, Any]) -> None:
+        d["shapes"] = dict(reversed(d["shapes"].items()))
+
+    homes = addressing.flat_segments(parse(written(edit)))
+    assert {"br-app"} == {home.bridge for home in homes.values()}
+
+
+def ping_of_another(d: dict[str, Any]) -> None:
+    d["services"]["order-service"]["health"] = {"ping": "redis"}
+
+
+def two_homes(d: dict[str, Any]) -> None:
+    """Declare addresses in two subnets, of which one has the places of the other."""
+    d["shapes"] = {
+        "flat": {
+            "segments": {
+                "left": {
+                    "bridge": "br-left",
+                    "subnet": "10.1.0.0/24",
+                    "docker_subnet": "172.30.8.0/24",
+                    "tiers": ["frontend", "database"],
+                },
+                "right": {
+                    "bridge": "br-right",
+                    "subnet": "10.2.0.0/24",
+                    "docker_subnet": "172.30.9.0/24",
+                    "tiers": ["backend"],
+                },
+            }
+        },
+        "one": {"segments": d["shapes"]["flat"]["segments"]},
+    }
+    for spec in d["services"].values():
+        net = "10.2.0" if spec["tier"] == "backend" else "10.1.0"
+        spec["addresses"] = [one.replace("10.0.0", net) for one in spec["addresses"]]
+    d["services"]["service-registry"]["addresses"] = ["10.2.0.10"]
+
+
+#: Reported to the lead: each is taken when it is read, and goes wrong later.
+LATE: dict[str, Edit] = {
+    "ping of another store": ping_of_another,
+    "bridge with a dot": segment("flat", "app", bridge="br.app"),
+    "bridge that iptables reads as a pattern": segment("flat", "app", bridge="br-app+"),
+    "bridge with a quote": segment("flat", "app", bridge='br"app'),
+    "bridge named as a link of ours": segment("flat", "app", bridge="ve-nginx-lb"),
+    "segment that names no network": lambda d: d["shapes"]["flat"].update(
+        segments={"a/ b": d["shapes"]["flat"]["segments"]["app"]}
+    ),
+    "pool with the gateway in it": segment("flat", "app", pool="10.0.0.0-10.0.0.200"),
+    "tier too small for its places": segment("tiered", "backend", subnet="172.21.0.0/28"),
+    "docker subnet too small": segment("flat", "app", docker_subnet="172.30.0.0/28"),
+    "worlds of two shapes in one subnet": segment("tiered", "backend", docker_subnet="10.0.0.0/24"),
+    "loopback as a subnet": segment("tiered", "backend", subnet="127.0.0.0/24"),
+    "two replicas in one place": two_homes,
+    "quota below the kernel's least": lambda d: d["services"]["nginx-lb"]["limits"].update(
+        cpus=0.001
+    ),
+    "memory that is not whole pages": lambda d: d["services"]["nginx-lb"]["limits"].update(
+        memory="10001K"
+    ),
+    "secret outside its directory": service("nginx-lb", secrets=[".."]),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_contradiction_is_told_when_read_and_not_later(name: str):
+    with pytest.raises(TopologyError):
+        parse(written(LATE[name]))
+
+
+@pytest.mark.parametrize("name", ["ping of another store", "two replicas in one place"])
+def test_what_was_taken_resolves_or_is_refused(name: str):
+    for shape in ("flat", "one" if name.startswith("two") else "tiered"):
+        try:
+            plan = edited_plan(LATE[name], shape)
+        except TwinstackError:
+            continue
+        for world in WORLDS:
+            given = [one.address_in(world) for one in plan.replicas]
+            assert len(given) == len(set(given))

@@ -1,0 +1,288 @@
+"""A plan decides everything once: the contract's names and addresses, and nothing twice."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.core_cases import declared, edited_plan, planned, written
+from twinstack.errors import TwinstackError
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.topology import Topology, WorldName
+from twinstack.model.topology_file import parse
+
+INSTANCES = st.from_regex(r"[a-z]([a-z0-9-]{0,13}[a-z0-9])?", fullmatch=True)
+SHAPES = st.sampled_from(["flat", "tiered"])
+WORLDS: tuple[WorldName, WorldName] = ("net", "docker")
+
+
+def replicated(**counts: int) -> Topology:
+    topology = declared()
+    services = {
+        name: spec.model_copy(update={"replicas": counts.get(name.replace("-", "_"), 1)})
+        for name, spec in topology.services.items()
+    }
+    return topology.model_copy(update={"services": services})
+
+
+def test_flat_addresses_are_those_of_the_contract():
+    assert {name: str(address) for name, address in planned("flat").hosts("net").items()} == {
+        "nginx-lb": "10.0.0.10",
+        "api-gateway": "10.0.0.20",
+        "product-service": "10.0.0.30",
+        "product-service-2": "10.0.0.31",
+        "product-service-3": "10.0.0.32",
+        "order-service": "10.0.0.40",
+        "service-registry": "10.0.0.70",
+        "redis-cache": "10.0.0.50",
+        "postgres-db": "10.0.0.60",
+    }
+
+
+def test_tiered_addresses_keep_their_last_octet():
+    assert {name: str(address) for name, address in planned("tiered").hosts("net").items()} == {
+        "nginx-lb": "172.20.0.10",
+        "api-gateway": "172.20.0.20",
+        "product-service": "172.21.0.30",
+        "product-service-2": "172.21.0.31",
+        "product-service-3": "172.21.0.32",
+        "order-service": "172.21.0.40",
+        "service-registry": "172.21.0.70",
+        "redis-cache": "172.22.0.50",
+        "postgres-db": "172.22.0.60",
+    }
+
+
+def test_bridges_and_gateways_are_those_of_the_contract():
+    flat = [(one.bridge, str(one.gateway), str(one.subnet)) for one in planned("flat").segments]
+    assert flat == [("br-app", "10.0.0.1", "10.0.0.0/24")]
+    assert [
+        (one.bridge, str(one.gateway), str(one.subnet)) for one in planned("tiered").segments
+    ] == [
+        ("br-frontend", "172.20.0.1", "172.20.0.0/24"),
+        ("br-backend", "172.21.0.1", "172.21.0.0/24"),
+        ("br-database", "172.22.0.1", "172.22.0.0/24"),
+    ]
+
+
+def test_ports_are_those_of_the_contract():
+    assert {one.service: one.port for one in planned().replicas} == {
+        "nginx-lb": 80,
+        "api-gateway": 3000,
+        "product-service": 5000,
+        "order-service": 5000,
+        "service-registry": 8500,
+        "redis-cache": 6379,
+        "postgres-db": 5432,
+    }
+    doors = {
+        (one.world, one.port): (str(one.bind), one.replica) for one in planned().published_ports
+    }
+    assert doors == {
+        ("net", 8080): ("0.0.0.0", "nginx-lb"),
+        ("docker", 8088): ("0.0.0.0", "nginx-lb"),
+        ("docker", 3000): ("127.0.0.1", "api-gateway"),
+    }
+
+
+def test_the_first_extra_replica_takes_the_first_address_of_the_pool():
+    plan = resolve(replicated(order_service=3), "flat")
+    assert [str(one.address) for one in plan.replicas_of("order-service")] == [
+        "10.0.0.40",
+        "10.0.0.128",
+        "10.0.0.129",
+    ]
+
+
+def test_the_pool_never_gives_an_address_that_is_declared():
+    def edit(d: dict[str, Any]) -> None:
+        d["services"]["redis-cache"]["addresses"] = ["10.0.0.128"]
+        d["services"]["order-service"]["replicas"] = 2
+
+    plan = edited_plan(edit)
+    assert str(plan.replica("order-service-2").address) == "10.0.0.129"
+
+
+def assert_addresses_are_sound(plan: Plan) -> None:
+    for world in WORLDS:
+        given_out = [replica.address_in(world) for replica in plan.replicas]
+        assert len(given_out) == len(set(given_out))
+        taken = {one.gateway for one in plan.segments} | {
+            one.docker_gateway for one in plan.segments
+        }
+        assert not taken & set(given_out)
+    on_docker = [one.address for replica in plan.replicas for one in replica.attachments]
+    assert len(on_docker) == len(set(on_docker))
+    for replica in plan.replicas:
+        segment = plan.segment(replica.segment)
+        assert replica.address in segment.subnet
+        assert replica.gateway == segment.gateway != replica.address
+        assert replica.address != segment.subnet.broadcast_address
+        assert replica.prefix_length == segment.subnet.prefixlen
+        assert replica.tier in segment.tiers
+        for attachment in replica.attachments:
+            there = plan.segment(attachment.segment)
+            assert attachment.address in there.docker_subnet
+            assert attachment.network == there.docker_network
+    links = [replica.host_link for replica in plan.replicas]
+    bridges = {one.bridge for one in plan.segments} | {one.docker_bridge for one in plan.segments}
+    assert len(links) == len(set(links))
+    assert not bridges & set(links)
+    assert all(len(name) <= 15 for name in {*links, *bridges})
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, st.lists(st.integers(1, 15), min_size=7, max_size=7), INSTANCES)
+def test_addresses_are_unique_and_in_their_subnet(shape: str, counts: list[int], instance: str):
+    names = [name.replace("-", "_") for name in declared().services]
+    topology = replicated(**dict(zip(names, counts, strict=True)))
+    plan = resolve(topology, shape, instance)
+    assert sum(counts) == len(plan.replicas) == len({one.name for one in plan.replicas})
+    assert_addresses_are_sound(plan)
+
+
+def test_a_thousand_replicas_resolve_in_a_larger_subnet():
+    def edit(d: dict[str, Any]) -> None:
+        d["shapes"]["flat"]["segments"]["app"] |= {
+            "subnet": "10.0.0.0/16",
+            "pool": "10.0.1.0-10.0.200.0",
+            "docker_subnet": "172.16.0.0/16",
+        }
+        d["services"]["product-service"]["replicas"] = 1000
+        del d["shapes"]["tiered"]
+
+    plan = edited_plan(edit)
+    assert len(plan.replicas_of("product-service")) == 1000
+    assert_addresses_are_sound(plan)
+
+
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+def test_two_plans_of_the_same_topology_are_equal(shape: str):
+    one = resolve(parse(written()), shape, "other")
+    other = resolve(parse(written()), shape, "other")
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+@given(INSTANCES)
+def test_another_instance_shifts_docker_subnets_and_ports_only(instance: str):
+    main, other = planned("tiered"), resolve(declared(), "tiered", instance)
+    assert [one.address for one in main.replicas] == [one.address for one in other.replicas]
+    subnets = [one.docker_subnet for one in other.segments]
+    ports = [one.port for one in other.published_ports]
+    assert len({*subnets}) == 3
+    assert all(IPv4Network("172.16.0.0/12").supernet_of(subnet) for subnet in subnets)
+    assert len(ports) == len(set(ports))
+    assert all(port < 65536 for port in ports)
+    assert other.mark == f"twinstack:{instance}"
+    assert [one.port for one in other.published_ports if one.world == "net"] == [8080]
+    if instance != "main":
+        assert not {*subnets} & {one.docker_subnet for one in main.segments}
+        assert {one.docker_network for one in main.segments}.isdisjoint(
+            one.docker_network for one in other.segments
+        )
+
+
+@given(INSTANCES, SHAPES, SHAPES)
+def test_no_docker_subnet_of_an_instance_overlaps_one_of_main(instance: str, one: str, two: str):
+    if instance == "main":
+        return
+    main, other = planned(one), resolve(declared(), two, instance)
+    for mine in main.segments:
+        for theirs in other.segments:
+            assert not mine.docker_subnet.overlaps(theirs.docker_subnet)
+            assert not mine.subnet.overlaps(theirs.docker_subnet)
+
+
+def test_a_shifted_port_stays_a_port():
+    try:
+        plan = edited_plan(lambda d: d["host_ports"][1].update(port=65530), instance="other")
+    except TwinstackError:
+        return
+    assert all(door.port < 65536 for door in plan.published_ports)
+
+
+@pytest.mark.parametrize("subnet", ["172.24.0.0/16", "172.30.16.0/20", "255.255.255.0/24"])
+def test_a_shifted_subnet_stays_a_subnet(subnet: str):
+    def edit(d: dict[str, Any]) -> None:
+        d["shapes"]["flat"]["segments"]["app"]["docker_subnet"] = subnet
+
+    try:
+        plan = edited_plan(edit, instance="other")
+    except TwinstackError:
+        return
+    assert IPv4Network(subnet).prefixlen == plan.segments[0].docker_subnet.prefixlen
+
+
+def test_lifted_limits_are_none_and_nothing_else_changes():
+    lifted, limited = planned(limited=False), planned()
+    assert all(one.limits is None for one in lifted.replicas)
+    assert not lifted.limited
+    limits = limited.replica("postgres-db").limits
+    assert limits is not None
+    assert (limits.cpus, limits.memory_bytes, limits.pids) == (1.0, 256 * 1024**2, 128)
+    assert [one.launch for one in lifted.replicas] == [one.launch for one in limited.replicas]
+
+
+def test_a_container_joins_the_networks_it_reaches_into_and_no_other():
+    joined = {
+        one.service: [attachment.segment for attachment in one.attachments]
+        for one in planned("tiered").replicas
+    }
+    assert joined == {
+        "nginx-lb": ["frontend"],
+        "api-gateway": ["frontend", "backend"],
+        "product-service": ["backend", "database"],
+        "order-service": ["backend", "database"],
+        "service-registry": ["backend"],
+        "redis-cache": ["database"],
+        "postgres-db": ["database"],
+    }
+
+
+def test_flows_carry_the_destinations_port_and_their_worlds():
+    flows = {(one.source, one.destination): (one.port, one.worlds) for one in planned().flows}
+    assert flows["host", "api-gateway"] == (3000, ("docker",))
+    assert flows["order-service", "postgres-db"] == (5432, ("net", "docker"))
+    assert ("redis-cache", "postgres-db") not in flows
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_environment_names_the_replicas_own_address_and_no_secret(world: WorldName):
+    for replica in planned("tiered").replicas:
+        environment = replica.environment_in(world)
+        assert str(replica.address_in(world)) == environment["TWINSTACK_ADDRESS"]
+        assert replica.name == environment["TWINSTACK_REPLICA"]
+        assert replica.service == environment["TWINSTACK_SERVICE"]
+        assert not [key for key in environment if "PASSWORD" in key.upper()]
+
+
+def test_an_unknown_shape_is_refused_with_those_there_are():
+    with pytest.raises(TwinstackError, match=r"shape mesh: is not declared: there are flat, tier"):
+        resolve(declared(), "mesh")
+
+
+def test_an_unusable_instance_is_refused():
+    with pytest.raises(TwinstackError, match="TWINSTACK_INSTANCE"):
+        resolve(declared(), "flat", "A B")
+
+
+def test_an_unknown_replica_is_refused_with_those_there_are():
+    with pytest.raises(TwinstackError, match=r"nobody: is no service: there are nginx-lb, "):
+        planned().replica("nobody")
+
+
+def test_an_unknown_segment_is_a_key_error():
+    with pytest.raises(KeyError, match="nowhere"):
+        planned().segment("nowhere")
+
+
+def test_the_door_to_a_service_is_found_by_world():
+    door = planned().published_port("docker", "api-gateway")
+    assert door is not None
+    assert (3000, IPv4Address("127.0.0.1")) == (door.port, door.bind)
+    assert planned().published_port("net", "api-gateway") is None

@@ -1,0 +1,310 @@
+"""The dashboard's server over real sockets: who may ask, what is refused, and that nobody waits."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.pure.observe.live.test_samples import reading
+from tests.pure.test_project import ROOT
+from tests.support.bench_fakes import PLAN, TOPOLOGY
+from twinstack.errors import TwinstackError
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.topology import WorldName
+from twinstack.observe.board import page, server
+from twinstack.observe.board.layout import WIDTH, broken, picture
+from twinstack.observe.live.documents import WorldSample
+from twinstack.observe.live.feed import KEPT, Feed
+from twinstack.observe.live.samples import sample
+
+
+def line(at: float = 1.0, **more: object) -> bytes:
+    found = replace(sample("net", PLAN, at, [reading(at)]), **more)  # type: ignore[arg-type]
+    return json.dumps(asdict(found)).encode()
+
+
+@pytest.fixture
+def feed() -> Feed:
+    found = Feed(("net", "docker"))
+    found.take("net", line())
+    found.take("docker", json.dumps(asdict(WorldSample("docker", 1.0, False))).encode())
+    return found
+
+
+@pytest.fixture
+def board(feed: Feed) -> Iterator[server.Server]:
+    with server.opened(feed, lambda: {"net": PLAN, "docker": None}, ROOT, 0) as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield found
+        feed.end()
+        found.shutdown()
+        thread.join()
+
+
+def ask(
+    board: server.Server, path: str = "/", method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", board.port, timeout=5)) as link:
+        link.request(
+            method, path, headers={name.replace("_", "-"): text for name, text in headers.items()}
+        )
+        answer = link.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+
+def raw(board: server.Server, data: bytes) -> bytes:
+    with closing(socket.create_connection(("127.0.0.1", board.port), timeout=5)) as link:
+        link.sendall(data)
+        got = b""
+        while part := link.recv(65536):
+            got += part
+        return got
+
+
+def test_the_page_and_its_files_are_served_and_nothing_is_loaded_from_elsewhere(board):
+    status, headers, body = ask(board)
+    assert status == 200
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    text = body.decode()
+    assert "<style" not in text
+    assert re.findall(r"<script(?! src=\"/dashboard.js\")", text) == []
+    assert re.findall(r' style="| on\w+="', text) == []
+    for link in re.findall(r'(?:src|href)="([^"#]+)"', text):
+        assert ask(board, link)[0] == 200
+    for name in ("dashboard.js", "dashboard.css", "page.html.j2"):
+        found = (ROOT / "templates" / "dashboard" / name).read_text()
+        assert re.findall(r"https?://", found.replace("http://www.w3.org/2000/svg", "")) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("LOCALHOST:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("127.0.0.1", 421),
+        ("127.0.0.1:1", 421),
+        ("rebound.example", 421),
+        ("rebound.example:{port}", 421),
+        ("127.0.0.1:{port}.rebound.example", 421),
+        ("127.0.0.1.rebound.example:{port}", 421),
+        ("0.0.0.0:{port}", 421),
+        ("", 421),
+    ],
+)
+def test_only_a_host_that_is_ours_is_answered(board, host: str, status: int):
+    for path in ("/", "/events", "/latest.json", "/dashboard.js", "/nowhere"):
+        if status == 421 or path == "/":
+            found = ask(board, path, Host=host.format(port=board.port))
+            assert found[0] == status
+            if status == 421:
+                assert b"product" not in found[2]
+
+
+def test_no_host_and_two_hosts_are_bad_requests(board):
+    assert raw(board, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    host = b"Host: 127.0.0.1:%d\r\n" % board.port
+    assert raw(board, b"GET / HTTP/1.1\r\n" + host + host + b"\r\n").startswith(b"HTTP/1.1 400 ")
+    assert raw(board, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_another_sites_page_may_not_ask(board):
+    assert ask(board, Sec_Fetch_Site="cross-site")[0] == 403
+    assert ask(board, Sec_Fetch_Site="same-origin")[0] == 200
+    assert "Access-Control-Allow-Origin" not in ask(board, Origin="http://rebound.example")[1]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+def test_nothing_can_be_changed(board, method: str):
+    status, headers, _ = ask(board, "/", method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_paths_lead_nowhere_else(board):
+    for path in ("/nowhere", "/../README.md", "/%2e%2e/README.md", "/dashboard/page.html.j2"):
+        assert ask(board, path)[0] == 404
+    assert ask(board, "/", "HEAD")[2] == b""
+
+
+def events_of(link: http.client.HTTPResponse, count: int) -> list[tuple[str, dict[str, object]]]:
+    found: list[tuple[str, dict[str, object]]] = []
+    kind = ""
+    while len(found) < count:
+        text = link.readline().decode().rstrip()
+        if text.startswith("event: "):
+            kind = text.removeprefix("event: ")
+        elif text.startswith("data: "):
+            found.append((kind, json.loads(text.removeprefix("data: "))))
+    return found
+
+
+def stream(board: server.Server) -> http.client.HTTPResponse:
+    link = http.client.HTTPConnection("127.0.0.1", board.port, timeout=5)
+    link.request("GET", "/events")
+    return link.getresponse()
+
+
+def test_a_client_gets_the_history_and_then_each_sample(board, feed: Feed):
+    with closing(stream(board)) as link:
+        first = events_of(link, 3)
+        assert [kind for kind, _ in first] == ["history", "sample", "sample"]
+        assert first[0][1]["states"]["net"]["redis-cache"] == "u"  # type: ignore[index]
+        feed.take("net", line(2.0))
+        kind, found = events_of(link, 1)[0]
+        assert (kind, found["at"]) == ("sample", 2.0)
+
+
+def death(replica: str) -> dict[str, object]:
+    return {"at": 1.0, "kind": "death", "replica": replica, "text": "gone", "good": False}
+
+
+def test_a_client_hears_of_what_happened_in_samples_that_it_missed(board, feed: Feed):
+    feed.take("net", line(2.0, events=(death("nginx-lb"),)))
+    with closing(stream(board)) as link:
+        first = events_of(link, 3)
+        assert [one["replica"] for one in first[0][1]["events"]] == ["nginx-lb"]  # type: ignore[attr-defined]
+        with feed._news:  # nobody is woken before both are there
+            feed.take("net", line(3.0, events=(death("redis-cache"), death("postgres-db"))))
+            feed.take("net", line(4.0))
+        found = events_of(link, 2)
+        assert [kind for kind, _ in found] == ["happened", "sample"]
+        told = found[0][1]["events"]
+        assert [(one["number"], one["world"], one["replica"]) for one in told] == [  # type: ignore[attr-defined]
+            (2, "net", "redis-cache"),
+            (3, "net", "postgres-db"),
+        ]
+        assert found[1][1]["at"] == 4.0
+        feed.take("net", line(5.0))
+        assert [kind for kind, _ in events_of(link, 1)] == ["sample"]  # each is told once
+
+
+def test_a_client_that_takes_nothing_keeps_nobody_waiting(board, feed: Feed):
+    deaf = socket.create_connection(("127.0.0.1", board.port))
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % board.port)
+    with closing(deaf), closing(stream(board)) as link:
+        events_of(link, 3)
+        started_s = time.monotonic()
+        for number in range(400):  # two megabytes that the deaf one does not take
+            feed.take("net", line(10.0 + number))
+        last = 0.0
+        while last < 409.0:
+            last = float(str(events_of(link, 1)[0][1]["at"]))
+        assert time.monotonic() - started_s < 5
+
+
+def test_those_who_look_at_once_are_bounded(board):
+    several = [stream(board) for _ in range(server.STREAMS)]
+    assert {one.status for one in several} == {200}
+    over = stream(board)
+    assert (over.status, over.getheader("Retry-After")) == (503, "5")
+    assert ask(board)[0] == 200  # the page itself is still served
+    for one in (*several, over):
+        one.close()
+
+
+def test_history_is_bounded(feed: Feed):
+    for number in range(KEPT + 50):
+        feed.take("net", line(float(number), events=(death("a"),)))
+    history = feed.history()
+    assert len(history["rates"]["net"]) == KEPT
+    assert len(history["states"]["net"]["nginx-lb"]) == KEPT
+    assert len(history["events"]) == 60
+
+
+def test_many_who_load_the_page_ask_for_what_runs_but_once_a_while(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def plans() -> dict[WorldName, Plan | None]:
+        asked.append(1)
+        time.sleep(0.05)
+        return {"net": PLAN, "docker": None}
+
+    kept = server.Kept(plans)
+    threads = [threading.Thread(target=kept) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert kept() == {"net": PLAN, "docker": None}
+    assert len(asked) == 1
+    monkeypatch.setattr(server, "PLANS_S", 0.0)
+    kept = server.Kept(plans)
+    kept()
+    kept()
+    assert len(asked) == 3
+    with server.opened(feed, plans, ROOT, 0) as found:
+        assert isinstance(found.plans, server.Kept)
+
+
+def test_templates_are_made_ready_once(monkeypatch: pytest.MonkeyPatch):
+    shown = (page.Shown("net", None),)
+    first = page.page(shown, ROOT / "none", ROOT / "templates")
+    monkeypatch.setattr(page, "Environment", None)
+    assert page.page(shown, ROOT / "none", ROOT / "templates") == first
+
+
+def test_a_busy_port_is_one_line(feed: Feed):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(TwinstackError, match=rf"^port {port}: cannot be listened on: "):
+            server.opened(feed, dict, ROOT, port)
+
+
+@pytest.mark.parametrize("shape", ["flat", "tiered"])
+def test_the_picture_holds_every_replica_within_its_width(shape: str):
+    plan = resolve(TOPOLOGY, shape)
+    found = picture(plan)
+    assert {one.name for one in found.nodes} == {"world", *(one.name for one in plan.replicas)}
+    for one in found.nodes:
+        assert 0 <= one.x <= WIDTH - one.width
+        assert one.y + one.height <= found.height
+    boxes = [(one.x, one.y) for one in found.nodes]
+    assert len(set(boxes)) == len(boxes)
+    pairs = {(one.source, one.destination) for one in found.lines}
+    assert {("world", "nginx-lb"), ("nginx-lb", "api-gateway")} <= pairs
+    assert ("api-gateway", "product-service-3") in pairs
+    assert ("order-service", "redis-cache") in pairs
+    assert ("nginx-lb", "redis-cache") not in pairs
+
+
+def test_long_names_are_broken_near_their_middle():
+    assert broken("nginx-lb") == ("nginx-lb",)
+    assert broken("product-service-2") == ("product-", "service-2")
+
+
+def test_the_page_is_well_formed_for_one_world_and_for_none():
+    shown = (page.Shown("net", PLAN), page.Shown("docker", None))
+    text = page.page(shown, ROOT / "bench" / "results", ROOT / "templates").decode()
+    assert text.count('data-row="') == len(PLAN.replicas)
+    assert "not up: invoke docker.up" in text
+    for svg in re.findall(r"<svg.*?</svg>", text, flags=re.S):
+        ElementTree.fromstring(svg)
+    empty = page.page((page.Shown("net", None),), ROOT / "none", ROOT / "templates").decode()
+    assert "None was kept yet" in empty
+
+
+def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
+    kept = sorted((ROOT / "bench" / "results").glob("*-compare.json"))[0]
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    (tmp_path / "29990101T000000Z-compare.json").write_text("{")
+    found = page.newest(tmp_path)
+    assert found is not None
+    assert found.page == kept.with_suffix(".md").name
+    assert found.rows[0].rate > 0

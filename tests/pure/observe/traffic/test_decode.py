@@ -1,0 +1,244 @@
+"""Every kind of frame is put where it belongs, and counted as tshark counts it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.support import craft
+from tests.support.craft import ACK, PSH, Frame, Port, ethernet, ipv4, ipv6, tcp, udp
+
+REQUEST = b"GET /api/products HTTP/1.1\r\n\r\n"
+SEGMENT = tcp(40000, 3000, PSH | ACK, seq=1, ack=1, payload=REQUEST)
+PACKET = ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, ident=5)
+SIX, SIX_TOO = "2001:db8::1", "2001:db8::2"
+PAIR = ("nginx-lb", "api-gateway", "TCP", 3000)
+
+
+def short(value: object) -> str | None:
+    """Name a case: long bytes are no names."""
+    return f"{len(value)}B" if isinstance(value, bytes) else None
+
+
+def one_packet(
+    tmp_path: Path, data: bytes, link: int = 1
+) -> dict[tuple[str, str, str, int | None], int]:
+    file = craft.pcap(tmp_path / "a.pcap", [Frame(data)], link=link)
+    found = craft.report(file)
+    assert (found.places[0].packets, found.places[0].bytes) == (1, len(data))
+    return craft.told(found)
+
+
+CARRIED = [
+    (1, ethernet(PACKET)),
+    (1, ethernet(PACKET) + bytes(6)),  # padding
+    (1, ethernet(PACKET, tags=[5])),
+    (1, ethernet(PACKET, tags=[7, 5])),
+    (1, ethernet(ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, options=b"\x01" * 8))),
+    (1, ethernet(ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, length=0))),  # left to the card
+    (113, struct.pack(">HHH6s2xH", 0, 1, 6, b"\x02" * 6, 0x0800) + PACKET),
+    (276, struct.pack(">HHIHBB8s", 0x0800, 0, 3, 1, 0, 6, b"\x02" * 8) + PACKET),
+    (101, PACKET),
+    (228, PACKET),
+    (12, PACKET),
+    (0, struct.pack("<I", 2) + PACKET),
+    (0, struct.pack(">I", 2) + PACKET),
+    (108, struct.pack(">I", 2) + PACKET),
+    (1, craft.vxlan(ethernet(PACKET))),
+    (1, craft.vxlan(ethernet(PACKET, tags=[3]))),
+    (
+        1,
+        ethernet(
+            ipv4(
+                "192.0.2.1",
+                "192.0.2.2",
+                17,
+                udp(50000, 8472, struct.pack(">II", 0x08 << 24, 5 << 8) + ethernet(PACKET)),
+            )
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("link", "data"), CARRIED, ids=short)
+def test_a_request_is_found_in_whatever_carries_it(link: int, data: bytes, tmp_path: Path):
+    assert one_packet(tmp_path, data, link) == {PAIR: 1}
+
+
+def test_every_interface_counts_as_tshark_does(tmp_path: Path):
+    ports = [Port(str(number), link=link) for number, (link, _) in enumerate(CARRIED)]
+    frames = [
+        Frame(data, craft.START_NS + number * 1_000_000, number, len(data) + number)
+        for number, (_, data) in enumerate(CARRIED)
+    ]
+    file = craft.pcapng(tmp_path / "a.pcapng", frames, ports)
+    found = craft.report(file)
+    assert craft.tshark_counts(file) == (
+        sum(one.packets for one in found.places),
+        sum(one.bytes for one in found.places),
+    )
+    for number, place in enumerate(found.places):
+        expected = craft.tshark_matching(file, f"frame.interface_id == {number}")
+        assert (place.name, place.packets) == (str(number), expected)
+
+
+@pytest.mark.parametrize(
+    ("link", "data"),
+    [
+        (1, ethernet(ipv6(SIX, SIX_TOO, 6, tcp(40000, 443, ACK, seq=1)))),
+        (1, ethernet(ipv6(SIX, SIX_TOO, 0, struct.pack(">BB6x", 6, 0) + tcp(40000, 443, ACK)))),
+        (
+            1,
+            ethernet(
+                ipv6(
+                    SIX,
+                    SIX_TOO,
+                    0,
+                    struct.pack(">BB6x", 60, 0)
+                    + struct.pack(">BB14x", 6, 1)
+                    + tcp(40000, 443, ACK),
+                )
+            ),
+        ),
+        (1, ethernet(ipv6(SIX, SIX_TOO, 51, struct.pack(">BB10x", 6, 1) + tcp(40000, 443, ACK)))),
+        (101, ipv6(SIX, SIX_TOO, 6, tcp(40000, 443, ACK))),
+        (229, ipv6(SIX, SIX_TOO, 6, tcp(40000, 443, ACK))),
+        (0, struct.pack("<I", 30) + ipv6(SIX, SIX_TOO, 6, tcp(40000, 443, ACK))),
+    ],
+    ids=short,
+)
+def test_ipv6_is_read_past_its_extension_headers(link: int, data: bytes, tmp_path: Path):
+    assert one_packet(tmp_path, data, link) == {("outside", "outside", "TCP", 443): 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            ethernet(ipv4(craft.GATEWAY, craft.ORDER, 1, craft.icmp())),
+            ("api-gateway", "order-service", "ICMP", None),
+        ),
+        (
+            ethernet(ipv6(SIX, "ff02::1", 58, craft.icmp(135))),
+            ("outside", "multicast", "ICMPv6", None),
+        ),
+        (
+            ethernet(craft.arp(craft.GATEWAY, craft.ORDER), 0x0806),
+            ("api-gateway", "order-service", "ARP", None),
+        ),
+        (
+            ethernet(ipv4(craft.ORDER, "203.0.113.53", 17, udp(40000, 53, b"12345678"))),
+            ("order-service", "outside", "UDP", 53),
+        ),
+        (
+            ethernet(ipv4(craft.ORDER, craft.REDIS, 47, b"\0" * 30)),
+            ("order-service", "redis-cache", "GRE", None),
+        ),
+        (bytes(12) + b"\x00\x26\x42\x42\x03" + bytes(35), ("–", "–", "802.3", None)),
+        (ethernet(bytes(46), 0x88CC), ("–", "–", "LLDP", None)),
+        (ethernet(bytes(46), 0x1234), ("–", "–", "type 0x1234", None)),
+    ],
+    ids=short,
+)
+def test_what_is_not_tcp_is_named_too(
+    data: bytes, expected: tuple[str, str, str, int | None], tmp_path: Path
+):
+    assert one_packet(tmp_path, data) == {expected: 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (b"\x01\x02\x03", "shorter than their headers"),
+        (ethernet(PACKET[:15]), "shorter than their headers"),
+        (ethernet(PACKET[:30]), "shorter than their headers"),
+        (ethernet(b"\x15" + PACKET[1:], 0x0800), "malformed"),
+        (ethernet(b"\x43" + PACKET[1:], 0x0800), "malformed"),
+        (ethernet(PACKET, 0x86DD), "malformed"),
+    ],
+    ids=short,
+)
+def test_what_is_cut_off_or_malformed_is_counted_and_said(data: bytes, note: str, tmp_path: Path):
+    found = craft.report(craft.pcap(tmp_path / "a.pcap", [Frame(data, length=500)]))
+    assert (found.packets, found.places[0].bytes, found.places[0].cut) == (1, 500, 1)
+    assert any(note in one for one in found.notes)
+
+
+def test_notes_count_packets_each_once_and_by_one_kind(tmp_path: Path):
+    """A TCP header that is cut off leaves a packet whose headers do not contradict themselves."""
+    short, wrong = ethernet(PACKET[:30]), ethernet(b"\x15" + PACKET[1:], 0x0800)
+    frames = [
+        Frame(data, craft.START_NS + number * 1000, number % 3, 500)
+        for number, data in enumerate([short] * 3 + [wrong] * 3)
+    ]
+    ports = [Port("a"), Port("b"), Port("c")]
+    found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
+    assert (found.sights, found.packets) == (6, 2)
+    assert found.notes == ("1 packets are shorter than their headers", "1 packets are malformed")
+
+
+def test_a_link_type_nobody_decodes_is_counted_and_said(tmp_path: Path):
+    file = craft.pcap(tmp_path / "a.pcap", [Frame(bytes(80))], link=147)
+    found = craft.report(file)
+    assert found.places[0].packets == 1
+    assert "1 packets are of a link type that is not decoded" in found.notes
+
+
+def test_fragments_belong_to_the_pair_of_their_first(tmp_path: Path):
+    whole = udp(40000, 5000, bytes(3000))
+    pieces = [
+        ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[:1480], ident=9, fragment=0x2000),
+        ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[1480:2960], ident=9, fragment=0x2000 | 185),
+        ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[2960:], ident=9, fragment=370),
+    ]
+    found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(map(ethernet, pieces))))
+    assert craft.told(found) == {("api-gateway", "product-service", "UDP", 5000): 3}
+    # The last alone: to the right pair, without a port.
+    found = craft.report(craft.pcap(tmp_path / "b.pcap", [Frame(ethernet(pieces[2]))]))
+    assert craft.told(found) == {("api-gateway", "product-service", "UDP", None): 1}
+
+
+def test_fragments_of_ipv6_too(tmp_path: Path):
+    def piece(offset: int, more: int, part: bytes) -> bytes:
+        head = struct.pack(">BBHI", 17, 0, offset | more, 77)
+        return ethernet(ipv6(SIX, SIX_TOO, 44, head + part))
+
+    whole = udp(40000, 53, bytes(1500))
+    frames = craft.spaced([piece(0, 1, whole[:800]), piece(800, 0, whole[800:])])
+    found = craft.report(craft.pcap(tmp_path / "a.pcap", frames))
+    assert craft.told(found) == {("outside", "outside", "UDP", 53): 2}
+
+
+def test_a_carrier_is_listed_apart_from_what_it_carries(tmp_path: Path):
+    inner = ethernet(PACKET)
+    outer = craft.vxlan(inner, vni=42)
+    file = craft.pcapng(tmp_path / "a.pcapng", [Frame(outer)], [Port("eth0")])
+    (tunnel,) = craft.report(file).tunnels
+    assert (tunnel.source, tunnel.destination, tunnel.vni) == ("192.0.2.1", "192.0.2.2", 42)
+    assert (tunnel.place, tunnel.packets, tunnel.bytes) == ("eth0", 1, len(outer))
+    assert craft.report(file).bytes == len(inner)
+
+
+def test_a_jumbo_frame_is_counted_whole(tmp_path: Path):
+    data = ethernet(
+        ipv4(craft.NGINX, craft.GATEWAY, 6, tcp(40000, 3000, ACK, seq=1, payload=bytes(8900)))
+    )
+    file = craft.pcap(tmp_path / "a.pcap", craft.cut([Frame(data)], 128))
+    found = craft.report(file)
+    assert craft.tshark_counts(file) == (1, len(data))
+    assert (found.bytes, found.places[0].cut) == (len(data), 1)
+    assert craft.told(found) == {PAIR: 1}
+
+
+def test_interfaces_of_unlike_kinds_share_a_file(tmp_path: Path):
+    frames = [
+        Frame(ethernet(PACKET)),
+        Frame(PACKET, craft.START_NS + 10**9 * 5, 1),
+        Frame(struct.pack("<I", 2) + PACKET, craft.START_NS + 10**9 * 10, 2),
+    ]
+    ports = [Port("a"), Port("b", link=101), Port("c", link=0)]
+    found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
+    assert craft.told(found) == {PAIR: 3}
+    assert [one.name for one in found.places] == ["a", "b", "c"]

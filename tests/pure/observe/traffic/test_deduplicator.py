@@ -1,0 +1,315 @@
+"""A packet counts once, however many interfaces saw it, whatever NAT made of it on its way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import craft
+from tests.support.craft import ACK, START_NS, SYN, Connection, Frame, Port, ethernet
+from twinstack.observe.traffic import deduplicator
+from twinstack.observe.traffic.packets import Packets
+
+VETHS = [Port("ve-a"), Port("br-app"), Port("ve-b")]
+
+
+def seen(packets: list[bytes], interfaces: int, *, step_ns: int = 100_000) -> list[Frame]:
+    """Let every packet be seen by each interface in turn, a microsecond apart."""
+    return [
+        Frame(ethernet(packet), START_NS + number * step_ns + place * 1000, place)
+        for number, packet in enumerate(packets)
+        for place in range(interfaces)
+    ]
+
+
+def translated(packet: bytes, *, source: str = "", target: str = "", ports: str = "") -> bytes:
+    """Rewrite addresses and ports ("40000>80") as NAT does, and pass a router."""
+    from ipaddress import ip_address
+
+    data = bytearray(packet)
+    data[8] -= 1
+    if source:
+        data[12:16] = ip_address(source).packed
+    if target:
+        data[16:20] = ip_address(target).packed
+    if ports:
+        one, other = ports.split(">")
+        data[20:24] = int(one).to_bytes(2) + int(other).to_bytes(2)
+    return bytes(data)
+
+
+def test_three_interfaces_count_a_packet_once(tmp_path: Path):
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask().close()
+    found = craft.report(craft.pcapng(tmp_path / "a", seen(connection.sent, 3), VETHS))
+    count = len(connection.sent)
+    assert (found.sights, found.packets) == (3 * count, count)
+    assert [place.packets for place in found.places] == [count] * 3
+    one = craft.pair(found, "nginx-lb", "api-gateway")
+    assert (one.packets, one.connections, one.resent) == (count, 1, 0)
+    assert [(http.request, http.status, http.count) for http in found.http] == [
+        ("GET /api/products", 200, 1)
+    ]
+
+
+def test_files_of_one_capture_each_are_joined_in_time(tmp_path: Path):
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask().close()
+    frames = seen(connection.sent, 3)
+    files = [
+        craft.pcap(
+            tmp_path / f"{VETHS[place].name}.pcap",
+            [replace(one, interface=0) for one in frames if one.interface == place],
+        )
+        for place in (2, 0, 1)
+    ]
+    found = craft.report(*files)
+    assert found.packets == len(connection.sent)
+    assert {place.name for place in found.places} == {"ve-a", "br-app", "ve-b"}
+    assert craft.pair(found, "nginx-lb", "api-gateway").resent == 0
+
+
+def test_a_retransmission_is_another_packet_with_or_without_an_identification(tmp_path: Path):
+    for ident in (None, 0):
+        connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
+        connection.send(0, ACK, b"x" * 100)
+        connection.send(0, ACK, b"x" * 100, again=100)
+        packets = connection.sent
+        if ident is not None:
+            packets = [one[:4] + b"\0\0" + one[6:] for one in packets]
+        found = craft.report(craft.pcapng(tmp_path / "a", seen(packets, 3), VETHS))
+        assert found.packets == 5
+        assert craft.pair(found, "nginx-lb", "api-gateway").resent == 1
+
+
+def test_what_one_interface_missed_another_saw(tmp_path: Path):
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
+    frames = seen(connection.sent, 3)
+    found = craft.report(craft.pcapng(tmp_path / "a", [frames[0], frames[4], frames[8]], VETHS))
+    assert found.packets == 3
+
+
+def test_alike_packets_a_second_apart_are_two(tmp_path: Path):
+    packet = Connection(craft.NGINX, craft.GATEWAY, 3000).send(0, SYN)
+    frames = [
+        Frame(ethernet(packet), START_NS + time, place)
+        for place, time in enumerate((0, 1_000_000_000, 2_000_001_000))
+    ]
+    found = craft.report(craft.pcapng(tmp_path / "a", frames, VETHS))
+    assert found.packets == 2
+
+
+def test_what_comes_by_a_door_goes_to_the_service_behind_it(tmp_path: Path):
+    """Another machine asks host:8080: DNAT makes it nginx-lb:80, and takes the answers back."""
+    connection = Connection(craft.CLIENT, "198.51.100.1", 8080).open().ask("/", 502).close()
+    sights = []
+    for number, packet in enumerate(connection.sent):
+        request = packet[12:16] == connection.sent[0][12:16]
+        inside = (
+            translated(packet, target=craft.NGINX, ports="40000>80")
+            if request
+            else translated(packet, source=craft.NGINX, ports="80>40000")
+        )
+        views = (
+            [(0, packet), (1, inside), (2, inside)]
+            if request
+            else [(2, inside), (1, inside), (0, packet)]
+        )
+        sights += [
+            Frame(ethernet(one), START_NS + number * 100_000 + at * 1000, place)
+            for at, (place, one) in enumerate(views)
+        ]
+    ports = [Port("eth0"), Port("br-app"), Port("ve-nginx")]
+    found = craft.report(craft.pcapng(tmp_path / "a", sights, ports))
+    assert craft.told(found) == {("outside", "nginx-lb", "TCP", 80): len(connection.sent)}
+    (one,) = found.pairs
+    assert (one.connections, one.verdict, one.resent) == (1, "declared", 0)
+    assert one.packets_there == len([p for p in connection.sent if p[12:16] == b"\xcb\x00\x71\x0a"])
+    assert [(http.client, http.server, http.status, http.count) for http in found.http] == [
+        ("outside", "nginx-lb", 502, 1)
+    ]
+
+
+def test_hairpin_names_the_first_source_and_the_last_destination(tmp_path: Path):
+    """A service asks host:8080: both ends are rewritten, and one bridge sees both forms."""
+    connection = Connection(craft.PRODUCT, craft.HOST, 8080).open().ask().close()
+    sights = []
+    for number, packet in enumerate(connection.sent):
+        request = packet[12:16] == connection.sent[0][12:16]
+        inside = translated(packet, source=craft.NGINX, target=craft.HOST, ports="80>1024")
+        if request:
+            inside = translated(packet, source=craft.HOST, target=craft.NGINX, ports="1024>80")
+        views = [packet, inside] if request else [inside, packet]
+        sights += [
+            Frame(ethernet(one), START_NS + number * 100_000 + at * 1000)
+            for at, one in enumerate(views)
+        ]
+    found = craft.report(craft.pcapng(tmp_path / "a", sights, [Port("br-app")]))
+    assert craft.told(found) == {("product-service", "nginx-lb", "TCP", 80): len(connection.sent)}
+    assert found.pairs[0].connections == 1
+    assert found.pairs[0].verdict == "undeclared"
+
+
+def test_one_datagram_to_two_servers_is_two(tmp_path: Path):
+    """musl asks every name server at once, with the same number and no identification."""
+    ask = craft.udp(40000, 53, b"\x12\x34" + bytes(20))
+    sent = [craft.ipv4(craft.ORDER, server, 17, ask) for server in ("192.0.2.53", "192.0.2.54")]
+    sights = []
+    for number, packet in enumerate(sent):
+        outside = translated(packet, source="198.51.100.1")
+        sights += [
+            Frame(ethernet(one), START_NS + number * 10_000 + place * 1000, place)
+            for place, one in enumerate((packet, outside))
+        ]
+    found = craft.report(craft.pcapng(tmp_path / "a", sights, [Port("br-app"), Port("eth0")]))
+    assert craft.told(found) == {("order-service", "outside", "UDP", 53): 2}
+
+
+def test_masquerade_keeps_who_asked(tmp_path: Path):
+    connection = Connection(craft.ORDER, craft.CLIENT, 443).open()
+    sights = []
+    for number, packet in enumerate(connection.sent):
+        request = packet[12:16] == connection.sent[0][12:16]
+        outside = (
+            translated(packet, source="198.51.100.1")
+            if request
+            else translated(packet, target="198.51.100.1")
+        )
+        views = [(0, packet), (1, outside)] if request else [(1, outside), (0, packet)]
+        sights += [
+            Frame(ethernet(one), START_NS + number * 100_000 + at * 1000, place)
+            for at, (place, one) in enumerate(views)
+        ]
+    found = craft.report(craft.pcapng(tmp_path / "a", sights, [Port("br-app"), Port("eth0")]))
+    assert craft.told(found) == {("order-service", "outside", "TCP", 443): 3}
+    assert found.pairs[0].verdict == "declared"
+
+
+def test_of_several_rewritings_the_last_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The last packet is seen no further than the middle; still it goes where the others went."""
+    from twinstack.observe.traffic import pcapng
+
+    monkeypatch.setattr(pcapng, "BATCH_PACKETS", 3)
+    connection = Connection(craft.CLIENT, "198.51.100.1", 8080)
+    sights = []
+    for number, length in enumerate((0, 10, 20)):
+        packet = connection.send(0, ACK, bytes(length))
+        middle = translated(packet, target=craft.HOST)
+        views = [packet, middle, translated(middle, target=craft.NGINX, ports="40000>80")]
+        sights += [
+            Frame(ethernet(one), START_NS + number * 100_000 + place * 1000, place)
+            for place, one in enumerate(views)
+        ]
+    found = craft.report(craft.pcapng(tmp_path / "a", sights[:-1], VETHS))
+    assert craft.told(found) == {("outside", "nginx-lb", "TCP", 80): 3}
+
+
+def test_an_encapsulated_packet_is_what_it_carries(tmp_path: Path):
+    connection = Connection(craft.GATEWAY, craft.PRODUCT, 5000).open().ask()
+    sights = [
+        Frame(
+            craft.vxlan(ethernet(packet)) if place == 1 else ethernet(packet),
+            START_NS + number * 100_000 + place * 1000,
+            place,
+        )
+        for number, packet in enumerate(connection.sent)
+        for place in (0, 1)
+    ]
+    found = craft.report(craft.pcapng(tmp_path / "a", sights, [Port("br-a"), Port("eth0")]))
+    assert craft.told(found) == {
+        ("api-gateway", "product-service", "TCP", 5000): len(connection.sent)
+    }
+    assert found.tunnels[0].packets == len(connection.sent)
+
+
+def test_a_cooked_capture_of_all_interfaces_counts_once_too(tmp_path: Path):
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask()
+    header = bytes(14) + b"\x08\x00"
+    frames = [
+        Frame(header + packet, START_NS + number * 100_000 + place * 1000)
+        for number, packet in enumerate(connection.sent)
+        for place in range(3)
+    ]
+    found = craft.report(craft.pcap(tmp_path / "a", frames, link=113))
+    assert (found.packets, found.sights) == (len(connection.sent), len(frames))
+    assert found.pairs[0].resent == 0
+    assert any("does not say which" in note for note in found.notes)
+
+
+def test_the_second_cooked_header_tells_interfaces_apart(tmp_path: Path):
+    import struct
+
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
+    connection.send(0, ACK, b"x" * 100)
+    connection.send(0, ACK, b"x" * 100, again=100)
+    packets = [one[:4] + b"\0\0" + one[6:] for one in connection.sent]
+    frames = [
+        Frame(
+            struct.pack(">HHIHBB8s", 0x0800, 0, place + 1, 1, 0, 6, b"") + packet,
+            START_NS + number * 100_000 + place * 1000,
+        )
+        for number, packet in enumerate(packets)
+        for place in range(3)
+    ]
+    found = craft.report(craft.pcap(tmp_path / "a", frames, link=276))
+    assert (found.packets, found.pairs[0].resent) == (5, 1)
+
+
+@pytest.mark.parametrize("piece", [2000, 9000])
+def test_the_answer_does_not_depend_on_where_batches_end(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    frames, number = [], 0
+    for client_port in range(40000, 40030):
+        connection = Connection(craft.GATEWAY, craft.PRODUCT, 5000, client_port).open().ask()
+        for again in (0, 0, 200, 200):
+            connection.send(0, ACK, b"x" * 100, again=again)
+            connection.seq[0] += 100 if again else 0
+        connection.seq[0] -= 200
+        for packet in connection.close().sent:
+            packet = packet[:4] + b"\0\0" + packet[6:]
+            frames += [
+                replace(one, time_ns=one.time_ns + number * 100_000) for one in seen([packet], 3)
+            ]
+            number += 1
+    file = craft.pcapng(tmp_path / "a", frames, VETHS)
+    whole = craft.report(file)
+    from twinstack.observe.traffic import analysis
+
+    monkeypatch.setattr(analysis, "PIECE_BYTES", piece)
+    monkeypatch.setattr(analysis, "_LEAST_PIECE", piece)
+    assert craft.report(file) == whole
+    assert whole.packets == number
+    assert craft.pair(whole, "api-gateway", "product-service").resent == 60
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(deduplicator, "REMEMBERED", 8)
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask().close()
+    file = craft.pcapng(tmp_path / "a", seen(connection.sent, 3), VETHS)
+    assert craft.report(file).packets == len(connection.sent)
+
+
+def test_a_half_flow_that_is_gone_stays_gone():
+    """The table is emptied twice while a packet of a retired flow is remembered."""
+    packets = Packets.blank(2)
+    packets.same[:] = 7, 8
+    memory = deduplicator.Once()
+    memory.look(packets, np.array([0, 2]))
+    memory.forget(np.array([-1, -1, 0, 1]))
+    memory.forget(np.array([4, 5]))
+    packets.place[:] = 1
+    assert memory.look(packets, np.array([6, 4])).first_half.tolist() == [-1, 4]
+
+
+def test_packets_alike_keep_their_numbers_when_the_first_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from twinstack.observe.traffic import pcapng
+
+    monkeypatch.setattr(pcapng, "BATCH_PACKETS", 1)
+    monkeypatch.setattr(deduplicator, "REMEMBERED", 1)
+    packet = ethernet(craft.ipv4(craft.NGINX, craft.GATEWAY, 6, craft.tcp(40000, 3000, SYN)))
+    frames = [Frame(packet, START_NS + number * 200_000_000) for number in range(4)]
+    assert craft.report(craft.pcapng(tmp_path / "a", frames)).packets == 4

@@ -1,0 +1,125 @@
+"""Interfaces of one name in several files: parts of one capture are one, all others are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import craft
+from tests.support.craft import ACK, SYN, Connection, Frame, Port, ethernet
+from twinstack.observe.traffic import pcap, pcapng
+from twinstack.observe.traffic.text import text
+
+Write = Callable[[Path, list[Frame]], Path]
+
+
+def as_pcap(path: Path, frames: list[Frame]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    return craft.pcap(path.with_name(f"{path.name}.pcap"), frames)
+
+
+def as_eth0(path: Path, frames: list[Frame]) -> Path:
+    """Write a file as dumpcap does within a namespace, where every interface has this name."""
+    path.parent.mkdir(exist_ok=True)
+    return craft.pcapng(path.with_name(f"{path.name}.pcapng"), frames, [Port("eth0")])
+
+
+def later(frames: list[Frame], ns: int) -> list[Frame]:
+    return [replace(one, time_ns=one.time_ns + ns) for one in frames]
+
+
+def some() -> list[Frame]:
+    """Give five packets, one of them sent again without an identification."""
+    one = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
+    one.send(0, ACK, b"x" * 100)
+    one.send(0, ACK, b"x" * 100, again=100)
+    return craft.spaced(ethernet(packet[:4] + b"\0\0" + packet[6:]) for packet in one.sent)
+
+
+@pytest.fixture(autouse=True, params=[1, 3, 1000])
+def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (pcap, pcapng):
+        monkeypatch.setattr(module, "BATCH_PACKETS", request.param)
+
+
+@pytest.mark.parametrize("write", [as_pcap, as_eth0])
+@pytest.mark.parametrize("apart_ns", [0, 1000])
+@pytest.mark.parametrize("paths", [("a/x", "b/x"), ("1/x", "2/x")])
+def test_alike_names_that_saw_the_same_are_two_interfaces(
+    paths: tuple[str, str], apart_ns: int, write: Write, tmp_path: Path
+):
+    frames = some()
+    files = [
+        write(tmp_path / path, later(frames, number * apart_ns))
+        for number, path in enumerate(paths)
+    ]
+    found = craft.report(*files)
+    assert (found.packets, found.sights) == (5, 10)
+    assert craft.pair(found, "nginx-lb", "api-gateway").resent == 1
+    name = "x" if write is as_pcap else "eth0"
+    assert [(one.name, one.packets) for one in found.places] == [
+        (f"{file.parent.name}/{file.name}: {name}", 5) for file in files
+    ]
+    assert all(len(line) <= 80 for line in text(found).splitlines())
+
+
+def test_no_more_of_a_path_is_told_than_is_needed(tmp_path: Path):
+    files = [as_eth0(tmp_path / name, some()) for name in ("nginx-lb.eth0", "redis-cache.eth0")]
+    assert [one.name for one in craft.report(*files).places] == [
+        "nginx-lb.eth0.pcapng: eth0",
+        "redis-cache.eth0.pcapng: eth0",
+    ]
+
+
+def test_parts_that_meet_in_one_instant_are_of_one_capture(tmp_path: Path):
+    frames = [
+        replace(one, time_ns=craft.START_NS + number // 2 * 1000)
+        for number, one in enumerate(some())
+    ]
+    whole = craft.report(as_eth0(tmp_path / "whole", frames))
+    parts = [
+        as_eth0(tmp_path / f"a_{number:05}_20261125", frames[at:to])
+        for number, (at, to) in enumerate([(0, 3), (3, 5)])
+    ]
+    assert replace(craft.report(*parts), files=()) == replace(whole, files=())
+    assert whole.packets == 5
+
+
+def test_two_captures_that_turn_their_files_are_two_interfaces(tmp_path: Path):
+    """Both pause between their parts, and the later part's own predecessor is not the last one."""
+    frames = some()
+    there = [
+        (as_eth0(tmp_path / f"web-{which}_{part}", later(frames[at:to], which * 1000)))
+        for which in (1, 2)
+        for part, at, to in ((1, 0, 3), (2, 3, 5))
+    ]
+    found = craft.report(*there)
+    assert (found.packets, craft.pair(found, "nginx-lb", "api-gateway").resent) == (5, 1)
+    assert [(one.name, one.packets) for one in found.places] == [
+        ("web-1_1.pcapng: eth0", 5),
+        ("web-2_1.pcapng: eth0", 5),
+    ]
+
+
+def test_captures_that_happen_to_follow_each_other_are_two_interfaces(tmp_path: Path):
+    frame = Frame(ethernet(Connection(craft.NGINX, craft.GATEWAY, 3000).send(0, SYN)))
+    files = [
+        as_eth0(tmp_path / "nginx-lb", [frame]),
+        as_eth0(tmp_path / "api-gateway", later([frame], 2000)),
+    ]
+    found = craft.report(*files)
+    assert (found.packets, found.sights, len(found.places)) == (1, 2, 2)
+
+
+def test_a_part_without_packets_is_a_part(tmp_path: Path):
+    frames = some()
+    parts = [
+        as_eth0(tmp_path / f"a_{number}", kept)
+        for number, kept in enumerate([frames[:3], [], frames[3:]])
+    ]
+    found = craft.report(*parts)
+    assert [(one.name, one.packets) for one in found.places] == [("eth0", 5)]
+    assert craft.pair(found, "nginx-lb", "api-gateway").resent == 1

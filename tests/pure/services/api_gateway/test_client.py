@@ -1,0 +1,123 @@
+"""The gateway before upstreams that fail: what it answers, what it tries once more."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.support.gateway_parts import (
+    OK,
+    Upstream,
+    always,
+    closed_port,
+    error_of,
+    gateway,
+    upstream,
+)
+
+__all__ = ["gateway", "upstream"]
+
+
+def test_an_upstream_that_switches_protocols_is_a_502(gateway, upstream):
+    upstream(always(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"))
+    status, _, body = gateway.call("GET", "/api/products")
+    assert (status, error_of(body)) == (502, "upstream_failed")
+
+
+@pytest.mark.parametrize("junk", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n"])
+def test_an_upstream_that_speaks_no_http_is_a_502(gateway, upstream, junk):
+    upstream(always(junk))
+    status, _, body = gateway.call("GET", "/api/products")
+    assert (status, error_of(body)) == (502, "upstream_failed")
+
+
+def test_an_upstream_that_stops_half_way_is_a_502(gateway, upstream):
+    upstream(always(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf"))
+    status, _, body = gateway.call("GET", "/api/products")
+    assert (status, error_of(body)) == (502, "upstream_failed")
+
+
+def test_an_upstream_that_says_nothing_is_a_504_in_time(gateway, upstream):
+    def silent(request: bytes, connection: int, place: int) -> bytes:
+        time.sleep(3)
+        return OK
+
+    upstream(silent)
+    began = time.monotonic()
+    status, _, body = gateway.call("GET", "/api/products")
+    assert (status, error_of(body)) == (504, "upstream_timeout")
+    assert time.monotonic() - began < 2
+
+
+def test_a_stale_connection_is_tried_once_more_when_that_is_safe(gateway, upstream):
+    def second_dies(request: bytes, connection: int, place: int) -> bytes | None:
+        return OK if place == 1 else None
+
+    up = upstream(second_dies)
+    for _ in range(6):
+        assert gateway.call("GET", "/api/products")[0] == 200
+    assert up.connections > 3
+
+
+def test_a_post_is_never_sent_twice(gateway, upstream):
+    up = upstream(lambda request, connection, place: OK if place == 1 else None)
+    assert gateway.call("POST", "/api/orders", b"{}")[0] == 200
+    status, _, body = gateway.call("POST", "/api/orders", b"{}")
+    assert (status, error_of(body)) == (502, "upstream_failed")
+    assert len(up.requests) == 2
+
+
+def test_a_post_with_an_idempotency_key_may_be_sent_again(gateway, upstream):
+    upstream(lambda request, connection, place: OK if place == 1 else None)
+    for _ in range(4):
+        assert gateway.call("POST", "/api/orders", b"{}", Idempotency_Key="k")[0] == 200
+
+
+def test_an_instance_that_refuses_is_replaced_by_another(gateway, upstream):
+    up = upstream(always(OK))
+    gateway.know(closed_port(), up.port, closed_port())
+    for _ in range(9):
+        assert gateway.call("GET", "/api/products")[0] == 200
+        assert gateway.call("POST", "/api/orders", b"{}")[0] == 200
+
+
+def test_when_all_refuse_it_is_a_502_and_health_says_why(gateway):
+    gateway.know(closed_port(), closed_port())
+    status, headers, body = gateway.call("GET", "/api/products")
+    assert (status, error_of(body), headers["retry-after"]) == (502, "upstream_failed", "1")
+    status, _, body = gateway.call("GET", "/health")
+    assert status == 503
+    assert "no instance of product-service is live" in json.loads(body)["reasons"]
+
+
+def test_an_instance_that_comes_back_is_used_soon(gateway):
+    port = closed_port()
+    gateway.know(port)
+    assert gateway.call("GET", "/api/products")[0] == 502
+    listener = socket.create_server(("127.0.0.1", port))
+    up = Upstream(always(OK))
+    up._listener.close()
+    up._listener = listener
+    threading.Thread(target=up._accept, daemon=True).start()
+    assert gateway.call("GET", "/api/products")[0] == 200
+    assert gateway.call("GET", "/health")[0] == 200
+    up.close()
+
+
+def test_when_nobody_is_known_it_is_a_503(gateway):
+    gateway.know()
+    status, _, body = gateway.call("GET", "/api/products")
+    assert (status, error_of(body)) == (503, "no_instance")
+    assert gateway.call("GET", "/health")[0] == 503
+
+
+def test_health_is_degraded_but_well_without_the_registry(gateway, upstream):
+    upstream(always(OK))
+    time.sleep(0.1)
+    gateway.gateway.directory._heard_at = -1e9
+    status, _, body = gateway.call("GET", "/health")
+    assert (status, json.loads(body)["status"]) == (200, "degraded")

@@ -1,0 +1,47 @@
+"""What the gateway counts: answers by status and by instance, told to nobody from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from services.api_gateway import counts
+from tests.support.gateway_parts import OK, Running, always, closed_port, gateway, upstream
+
+__all__ = ["gateway", "upstream"]
+
+
+def counts_of(gateway: Running) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(gateway.call("GET", "/internal/counts")[2])
+    return told
+
+
+def test_answers_are_counted_by_status_and_by_instance(gateway, upstream):
+    upstream(always(OK))
+    before = counts_of(gateway)
+    for path in ("/api/products", "/api/products", "/nowhere", "/health"):
+        gateway.call("GET", path)
+    after = counts_of(gateway)
+    new = {
+        status: after["statuses"][status] - count for status, count in before["statuses"].items()
+    }
+    assert new == {"1xx": 0, "2xx": 2, "3xx": 0, "4xx": 1, "5xx": 0}
+    assert after["busy_s"] > before["busy_s"]
+    product = next(one for one in after["upstreams"] if one["service"] == "product-service")
+    assert (product["answers"], product["failures"], product["shunned"]) == (2, 0, False)
+    assert 0 < product["busy_s"] < 1
+
+
+def test_an_instance_that_refuses_is_counted_as_shunned(gateway):
+    gateway.know(closed_port())
+    assert gateway.call("GET", "/api/products")[0] == 502
+    product = counts_of(gateway)["upstreams"][0]
+    assert (product["answers"], product["failures"] > 0, product["shunned"]) == (0, True, True)
+    gateway.know()
+
+
+def test_counts_are_told_to_nobody_who_comes_from_elsewhere():
+    assert counts.is_asked(counts.PATH, ("127.0.0.1", 1))
+    assert not counts.is_asked(counts.PATH, ("10.0.0.10", 1))
+    assert not counts.is_asked(counts.PATH, None)
+    assert not counts.is_asked(b"/health", ("127.0.0.1", 1))

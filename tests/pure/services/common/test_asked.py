@@ -1,0 +1,144 @@
+"""What counts as a failure of PostgreSQL's or Redis' is theirs, not a caller's or a breaker's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import errors
+
+from services.common.asked import Asked
+from services.common.breaker import Breaker
+from services.common.database import CONFLICT_TRIES, Database
+from services.common.failures import DatabaseDown, OutcomeUnknown, RedisDown
+from services.common.redis_store import RedisStore
+from services.common.settings import from_environment
+
+SETTINGS = from_environment(
+    "order-service",
+    {"TWINSTACK_ADDRESS": "127.0.0.1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"},
+)
+
+
+class Refusal(Exception):
+    """A caller's own: there is no stock, or the order was made before."""
+
+
+class FakeConnection:
+    """As much of a connection as is used."""
+
+    def __init__(self, at_commit: Exception | None = None) -> None:
+        self.autocommit = True
+        self.closed = False
+        self._at_commit = at_commit
+
+    def cursor(self) -> FakeConnection:
+        return self
+
+    def __enter__(self) -> FakeConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def commit(self) -> None:
+        if self._at_commit:
+            raise self._at_commit
+
+    def rollback(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+def database(asked: Asked, monkeypatch: pytest.MonkeyPatch, connect: Callable[[], Any]) -> Database:
+    found = Database(SETTINGS, asked)
+    monkeypatch.setattr(found, "_connect", connect)
+    return found
+
+
+def sums(asked: Asked) -> list[tuple[object, object]]:
+    return [(one["answers"], one["failures"]) for one in asked.document()]
+
+
+def raising(error: Exception) -> Callable[[object], None]:
+    def work(_: object) -> None:
+        raise error
+
+    return work
+
+
+def test_a_callers_own_refusal_is_an_answer_of_postgresqls(asked, monkeypatch):
+    store = database(asked, monkeypatch, FakeConnection)
+    for act in (store.write, store.read):
+        with pytest.raises(Refusal):
+            act(raising(Refusal()))
+    store.write(lambda _: None)
+    assert sums(asked) == [(3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "failures"),
+    [
+        (psycopg2.OperationalError("gone"), DatabaseDown, 1),
+        (errors.UniqueViolation("twice"), psycopg2.Error, 1),
+        (errors.DeadlockDetected("knot"), psycopg2.Error, CONFLICT_TRIES),
+    ],
+)
+def test_postgresqls_own_errors_are_failures(asked, monkeypatch, error, raised, failures: int):
+    store = database(asked, monkeypatch, FakeConnection)
+    with pytest.raises(raised):
+        store.write(raising(error))
+    assert sums(asked) == [(0, failures)]
+
+
+def test_after_a_deadlock_work_runs_again_on_a_kept_connection_too(asked, monkeypatch):
+    knots = [errors.DeadlockDetected("knot"), errors.SerializationFailure("knot"), None]
+    store = database(asked, monkeypatch, FakeConnection)
+    store.write(lambda _: None)
+
+    def work(_: object) -> str:
+        knot = knots.pop(0)
+        if knot is not None:
+            raise knot
+        return "done"
+
+    assert store.write(work) == "done"
+    assert store.breaker.closed
+    assert sums(asked) == [(2, 2)]
+
+
+def test_an_outcome_that_nobody_knows_is_a_failure(asked, monkeypatch):
+    lost = psycopg2.OperationalError("gone")
+    store = database(asked, monkeypatch, lambda: FakeConnection(lost))
+    with pytest.raises(OutcomeUnknown):
+        store.write(lambda _: None)
+    assert sums(asked) == [(0, 1)]
+
+
+def test_what_a_breaker_refuses_was_asked_of_nobody(asked, monkeypatch):
+    def refuse() -> None:
+        raise psycopg2.OperationalError("refused")
+
+    postgres = database(asked, monkeypatch, refuse)
+    postgres.breaker = Breaker(60.0)
+    redis = RedisStore(SETTINGS, asked, Breaker(60.0))
+    for _ in range(3):
+        for act in (postgres.read, postgres.write):
+            with pytest.raises(DatabaseDown):
+                act(lambda _: None)
+        with pytest.raises(RedisDown):
+            redis.get(b"key")
+        with pytest.raises(DatabaseDown, match="a moment ago"):
+            postgres.ping()
+        with pytest.raises(RedisDown, match="a moment ago"):
+            redis.ping()
+    assert sums(asked) == [(0, 1), (0, 1)]

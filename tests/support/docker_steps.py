@@ -1,0 +1,352 @@
+"""What the checks of the Docker world share: its engine, a child to kill, and snapshots of it.
+
+The engine is the tests' own, in a network namespace that plays the host. Its images are built
+once and stay; each check starts from a state that it makes, and leaves the world down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from docker import DockerClient
+
+from tests.support.own_engine import (
+    REPOSITORY,
+    RUN,
+    cgroups_of,
+    end_engine,
+    make_namespace,
+    place_of,
+    print_nothing,
+    remove_namespace,
+    remove_what_dead_runs_left,
+)
+from tests.support.own_engine import in_namespace as in_namespace_of
+from twinstack.compose import observe
+from twinstack.compose.engine import connect
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.compose.render import INSTANCE_LABEL, state_directory
+from twinstack.compose.teardown import clean, down
+from twinstack.compose.world import DockerWorld
+from twinstack.errors import TwinstackError
+from twinstack.model.plan import resolve
+from twinstack.model.topology_file import parse
+from twinstack.software.building import remove_tree
+from twinstack.state.instance import InstancePaths
+
+NAME = f"{RUN}-checks"
+PLACE = place_of(NAME)
+INSTANCE = f"dc{RUN}"
+UP_TIMEOUT_S = 90.0
+Edit = Callable[[dict[str, Any]], object]
+
+
+def small(written: dict[str, Any]) -> None:
+    """Declare one replica of each service: every kind of step is left."""
+    service = written["services"]["product-service"]
+    service["replicas"] = 1
+    service["addresses"] = service["addresses"][:1]
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[dict[str, object]]:
+    """Give a host for an engine, and tell how it was; what a check forgot ends the session."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if not shutil.which("dockerd"):
+        pytest.skip("needs dockerd (make setup)")
+    remove_what_dead_runs_left()
+    make_namespace(NAME)
+    try:
+        yield snapshot()
+        clean(INSTANCE, progress=print_nothing, place=PLACE)
+        assert not state_directory(INSTANCE).parent.exists()
+        assert cgroups_of(PLACE) == []
+    finally:
+        end_engine(PLACE)
+        remove_namespace(NAME)
+
+
+@pytest.fixture(scope="module")
+def images(docker_host: object) -> Iterator[None]:
+    """Give an engine that holds the images and nothing else of ours, and leave it so.
+
+    Whatever files share the session, and in whatever order: none meets what another left running.
+    """
+    only_images()
+    world().build(progress=print_nothing)
+    try:
+        yield
+    finally:
+        only_images()
+
+
+def only_images() -> None:
+    """Take all away but the images; where no engine was ever started, none is."""
+    down(INSTANCE, progress=print_nothing, place=PLACE)
+    with connect_or_none() as client:
+        if client:
+            for volume in client.volumes.list(filters={"label": f"{INSTANCE_LABEL}={INSTANCE}"}):
+                volume.remove()
+    remove_tree(state_directory(INSTANCE))
+
+
+def in_namespace(*command: str, check: bool = True) -> str:
+    return in_namespace_of(*command, check=check, prefix=PLACE.prefix)
+
+
+def world(shape: str = "flat", edit: Edit = small, instance: str = INSTANCE) -> DockerWorld:
+    written = yaml.safe_load((REPOSITORY / "topology.yml").read_text())
+    edit(written)
+    topology = parse(yaml.safe_dump(written, sort_keys=False))
+    return DockerWorld(resolve(topology, shape, instance), PLACE, REPOSITORY)
+
+
+def up(one: DockerWorld) -> None:
+    states = one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+    assert {state.state for state in states} == {"healthy"}
+
+
+def client_of(place: EnginePaths = PLACE) -> DockerClient:
+    client = connect(place)
+    assert client is not None
+    return client
+
+
+def identities(client: DockerClient) -> dict[str, tuple[str, str]]:
+    """Give each container's id and when it was started, by its name."""
+    return {
+        str(one.name): (str(one.id), str(one.attrs["State"]["StartedAt"]))
+        for one in client.containers.list(all=True, ignore_removed=True)
+    }
+
+
+def snapshot(instance: str = INSTANCE) -> dict[str, object]:
+    """Look at every class of object that a Docker world makes, on its host and in its engine."""
+    with connect_or_none() as client:
+        seen: dict[str, object] = {}
+        if client:
+            seen |= {
+                "containers": identities(client),
+                # Those that the engine itself makes at each of its starts, by name alone.
+                "networks": sorted(
+                    (
+                        one["Name"],
+                        one["Id"] if one["Driver"] == "bridge" and one["Name"] != "bridge" else "",
+                    )
+                    for one in client.api.networks()
+                ),
+                "volumes": sorted(one["Name"] for one in client.api.volumes()["Volumes"] or []),
+                "images": sorted(
+                    (one["Id"], *sorted(one["RepoTags"] or ())) for one in client.api.images()
+                ),
+            }
+    seen |= {
+        "links": _links(),
+        "addresses": _addresses(),
+        "routes": _ip("route", "show", "table", "all"),
+        "neighbours": _ip("neigh", "show"),
+        "sockets": in_namespace("ss", "-Hltn"),
+        "mounts": [
+            line.split()[4]
+            for line in Path("/proc/self/mountinfo").read_text().splitlines()
+            if PLACE.data_root.parent.name in line
+        ],
+        "processes": len(_processes()),
+        "run": _tree(InstancePaths(instance).run),
+        "state": _tree(state_directory(instance).parent),
+    }
+    for family in ("iptables", "ip6tables"):
+        # The order of the engine's own chains is that of their last network: not of the start.
+        seen[family] = sorted(
+            re.sub(r"\[\d+:\d+\]", "", line)
+            for line in in_namespace(f"{family}-save").splitlines()
+            # A table that was looked at stays, empty: that is no rule.
+            if line.startswith("-") or (line.startswith(":") and " ACCEPT " not in line)
+        )
+    return seen
+
+
+def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
+    """Give what is not alike, by its class: of lists what is gone and what is new."""
+    found: dict[str, object] = {}
+    for name, was in before.items():
+        now = after.get(name)
+        if isinstance(was, list) and isinstance(now, list) and was != now:
+            gone, new = (
+                [one for one in was if one not in now],
+                [one for one in now if one not in was],
+            )
+            found[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
+        elif was != now:
+            found[name] = (was, now)
+    return found
+
+
+@contextmanager
+def connect_or_none() -> Iterator[DockerClient | None]:
+    client = connect(PLACE)
+    try:
+        yield client
+    finally:
+        if client:
+            client.close()
+
+
+def _ip(*words: str) -> list[str]:
+    """List what `ip` tells, but routes that a bridge has since it once carried something."""
+    found = json.loads(in_namespace("ip", "-j", *words) or "[]")
+    return sorted(
+        json.dumps(one, sort_keys=True)
+        for one in found
+        if not str(one["dst"]).startswith(("fe80:", "ff00:"))
+    )
+
+
+def _addresses() -> list[tuple[str, str]]:
+    """List the addresses but those that follow from a link's random MAC."""
+    found = json.loads(in_namespace("ip", "-j", "address", "show"))
+    return sorted(
+        (one["ifname"], f"{address['local']}/{address['prefixlen']}")
+        for one in found
+        for address in one["addr_info"]
+        if not address["local"].startswith("fe80:")
+    )
+
+
+def _links() -> list[tuple[str, ...]]:
+    found = json.loads(in_namespace("ip", "-j", "link", "show"))
+    return sorted((one["ifname"], one["link_type"], str(one["mtu"])) for one in found)
+
+
+def _processes() -> list[int]:
+    cgroups = Path("/sys/fs/cgroup").glob(f"*/{PLACE.cgroup_parent.strip('/')}*/**/cgroup.procs")
+    return sorted({int(pid) for file in cgroups for pid in _read(file).split()})
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _tree(directory: Path) -> list[str]:
+    """List the files; secrets are data, and stay."""
+    found = (path for path in directory.rglob("*") if "secrets" not in path.parts)
+    return sorted(str(path) for path in found if not path.is_dir())
+
+
+Fault = str  # before, after: killed there; during: a call of the step's own fails
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a command is struck: at the step of a title, and how."""
+
+    title: str
+    fault: Fault
+
+
+class Striker:
+    """A watch that writes down the steps it is told of, and strikes at one of them."""
+
+    def __init__(self, log: Path | None = None, point: Point | None = None) -> None:
+        self.log = log
+        self.point = point
+
+    def before(self, step: str) -> None:
+        if self.log:
+            with self.log.open("a") as file:
+                file.write(f"{step}\n")
+        self._strike("before", step)
+
+    def during(self, step: str) -> None:
+        if self.point == Point(step, "during"):
+            raise OSError(5, f"made to fail: {step}")
+
+    def after(self, step: str) -> None:
+        self._strike("after", step)
+
+    def _strike(self, fault: Fault, step: str) -> None:
+        if self.point == Point(step, fault):
+            os.killpg(0, signal.SIGKILL)
+
+
+def run_child(
+    verb: str, shape: str, log: Path, point: Point | None = None, lacking: tuple[str, ...] = ()
+) -> tuple[int, str]:
+    """Run a command of the world in a process group of its own; give its exit code and last word.
+
+    `lacking`: what the child does not find at its first look; the next one at its second too.
+    """
+    words = {
+        "verb": verb,
+        "shape": shape,
+        "log": str(log),
+        "instance": INSTANCE,
+        "place": NAME,
+        "point": [point.title, point.fault] if point else None,
+        "lacking": lacking,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.docker_steps", json.dumps(words)],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=UP_TIMEOUT_S * 2,
+        check=False,
+    )
+    assert done.returncode in {0, 1, -signal.SIGKILL}, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stderr
+
+
+def _child(words: dict[str, Any]) -> None:
+    """Be the command: on the parent's engine and instance, in a process of its own."""
+    instance, place = words["instance"], place_of(words["place"])
+    point = Point(*words["point"]) if words["point"] else None
+    watch = Striker(Path(words["log"]), point)
+    for looks, name in enumerate(words["lacking"], start=1):
+        _overlook(name, looks)
+    try:
+        if words["verb"] == "up":
+            one = world(words["shape"], instance=instance)
+            one.place, one.watch = place, watch
+            one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+        else:  # without a plan: as when the topology is gone
+            verb = {"down": down, "clean": clean}[words["verb"]]
+            verb(instance, progress=print_nothing, place=place, watch=watch)
+    except TwinstackError as error:
+        sys.exit(str(error))
+
+
+def _overlook(name: str, blind: int) -> None:
+    """Let the first looks not find the root trees, or the wheelhouse."""
+    seeing = getattr(observe, name)
+    looks: list[object] = []
+
+    def see(*words: object) -> object:
+        looks.append(words)
+        return seeing(*words) if len(looks) > blind else None
+
+    setattr(observe, name, see)
+
+
+if __name__ == "__main__":
+    _child(json.loads(sys.argv[1]))

@@ -1,0 +1,50 @@
+"""Ask the tests' own Docker world: over HTTP, of its services, and of its engine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.own_engine import INSTANCE, PLACE, in_namespace
+from twinstack.compose.engine import connect
+
+UP_TIMEOUT_S = 90.0
+BACK_WITHIN_S = 5.0
+
+_FETCH = """
+import sys, urllib.error, urllib.request
+method, url, body = sys.argv[1:]
+request = urllib.request.Request(url, body.encode() or None, {"Content-Type": "application/json"},
+                                 method=method)
+try:
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        print(answer.status, answer.read().decode())
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+except OSError as error:
+    print(0, error)
+"""
+
+
+def fetch(url: str, method: str = "GET", body: str = "") -> tuple[int, str]:
+    """Ask a URL from the tests' host; status 0 for no answer."""
+    words = in_namespace(sys.executable, "-c", _FETCH, method, url, body).split(" ", 1)
+    return int(words[0]), words[1].strip()
+
+
+def until(truth: Callable[[], bool], within_s: float) -> float:
+    """Wait for a truth and give how long it took."""
+    start = time.monotonic()
+    while not truth():
+        assert time.monotonic() - start < within_s, f"not within {within_s} s"
+        time.sleep(0.1)
+    return time.monotonic() - start
+
+
+def containers() -> dict[str, dict[str, Any]]:
+    client = connect(PLACE)
+    assert client is not None
+    found = client.containers.list(all=True, filters={"label": f"twinstack.instance={INSTANCE}"})
+    return {one.labels["twinstack.replica"]: one.attrs for one in found}

@@ -1,0 +1,102 @@
+"""Look at the namespace world of a sandbox, from a process in there that starts but once.
+
+A task of Invoke's spends a second to start; these tests look two dozen times. What the tasks do
+with their words is asked of the tasks themselves, once each.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.support.sandbox import REPOSITORY, Sandbox
+
+
+@dataclass(frozen=True)
+class Looker:
+    """The process, from outside."""
+
+    process: subprocess.Popen[str]
+
+    def _ask(self, word: str) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def connections(self) -> Any:
+        """Give what `invoke conntrack --once` tells, as JSON and as text."""
+        return self._ask("conntrack")
+
+    def listen(self) -> None:
+        """Begin to listen to the kernel's events."""
+        self._ask("listen")
+
+    def heard(self) -> Any:
+        """Take in what the kernel has told, and give it."""
+        return self._ask("heard")
+
+    def topology(self) -> Any:
+        """Give every drawing of `invoke topology`, by its format."""
+        return self._ask("topology")
+
+
+@contextmanager
+def looker(host: Sandbox) -> Iterator[Looker]:
+    """Keep one in a host while the block lasts."""
+    words = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "tests.support.looker"]
+    process = subprocess.Popen(
+        host.command(words),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=host.environment,
+    )
+    try:
+        yield Looker(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(words: Iterator[str]) -> Iterator[object]:
+    from twinstack import stack
+    from twinstack.observe.connections import collect, watch
+    from twinstack.observe.connections.text import text
+    from twinstack.observe.picture import collect as picture
+    from twinstack.observe.picture import mermaid, model, svg
+    from twinstack.observe.picture import text as tree
+
+    with ExitStack() as kept:
+        for word in words:
+            world = stack.from_environment().net()
+            if word == "conntrack":
+                found = watch.once(world)
+                yield {"json": asdict(found), "text": text(found)}
+            elif word == "listen":
+                told = kept.enter_context(collect.listening(None))
+                yield None
+            elif word == "heard":
+                told.wait(0.5)
+                yield asdict(told.recent())
+            else:
+                scene = picture.scene(world)
+                assert scene is not None
+                yield {
+                    "json": model.document([scene]),
+                    "text": tree.text([scene]),
+                    "svg": svg.picture([scene]),
+                    "mermaid": mermaid.mermaid([scene]),
+                }
+
+
+if __name__ == "__main__":
+    for answer in _answers(line.strip() for line in sys.stdin):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()

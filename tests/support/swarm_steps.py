@@ -1,0 +1,175 @@
+"""What the checks of the Swarm share: its cluster, a child to kill, and snapshots of the machine.
+
+Images come from the engine of the Docker checks. The cluster's hosts and engines are of the tests'
+own instance.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.docker_steps import INSTANCE, PLACE, Point, Striker
+from tests.support.own_engine import REPOSITORY, place_of, print_nothing
+from tests.support.sandbox import differences
+from twinstack.errors import TwinstackError
+from twinstack.model.plan import resolve
+from twinstack.model.topology_file import load
+from twinstack.reconcile import UNWATCHED, Watch
+from twinstack.swarm.nodes import Node, data_directory, run_directory
+from twinstack.swarm.teardown import down
+from twinstack.swarm.world import SwarmWorld, hosts_for
+
+__all__ = ["INSTANCE"]
+
+UP_TIMEOUT_S = 120.0
+KILLED = -signal.SIGKILL
+
+
+def swarm(
+    count: int, instance: str = INSTANCE, place: Any = PLACE, watch: Watch = UNWATCHED
+) -> SwarmWorld:
+    """Give the cluster of the tests."""
+    topology = load(REPOSITORY / "topology.yml")
+    hosts = hosts_for(instance, topology.hosts, count)
+    plan = resolve(topology, "tiered", instance)
+    return SwarmWorld(plan, hosts, topology.hosts.underlay, place, REPOSITORY, watch)
+
+
+def door(world: SwarmWorld, service: str) -> int:
+    """Give the port of each host that leads to a service."""
+    found = world.plan.published_port("docker", service)
+    assert found
+    return found.port
+
+
+def fetch(node: Node, url: str, *options: str) -> str:
+    """Get a URL from a host; "" when nobody answers."""
+    words = ["nsenter", f"--net={node.namespace}", "curl", "-sS", "--max-time", "5", *options, url]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+
+def status_of(node: Node, url: str) -> str:
+    """Give the status that a URL is answered with, asked from a host; 000 for none."""
+    return fetch(node, url, "-o", "/dev/null", "-w", "%{http_code}")
+
+
+def snapshot() -> dict[str, str]:
+    """Write down all of the machine that a cluster could change, class by class."""
+    mark = re.compile(rf"{INSTANCE}(?![0-9])")
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {
+        "namespaces": _only(mark.search, _said("ip", "netns", "list")),
+        "bridges": _only(
+            re.compile("docker|underlay").search,
+            _said("ip", "-o", "link", "show", "type", "bridge"),
+        ),
+        "rules": _only(re.compile("DOCKER|docker|twinstack").search, _said("iptables-save")),
+        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+        "mounts": "\n".join(line.split(" ", 4)[4] for line in mounts if _ours(line)),
+        "processes": "\n".join(_processes()),
+        "cgroups": "\n".join(
+            str(path)
+            for path in Path("/sys/fs/cgroup").glob("*/twinstack-swarm-*")
+            if mark.search(path.name)
+        ),
+        "run": _tree(run_directory(INSTANCE)),
+        "data": _tree(data_directory(INSTANCE)),
+        "engines' files": "\n".join(
+            str(path) for path in (Path("/etc/docker"), Path("/run/docker")) if path.exists()
+        ),
+    }
+
+
+def left(before: dict[str, str]) -> list[str]:
+    """Name what is not as it was."""
+    return differences(before, snapshot())
+
+
+def run_child(
+    verb: str, count: int, log: Path, point: Point | None = None, after_s: float | None = None
+) -> tuple[int, str]:
+    """Run a command in a process group of its own, perhaps struck at a point or after a while.
+
+    Gives its exit code and its last word.
+    """
+    words = {
+        "verb": verb,
+        "count": count,
+        "log": str(log),
+        "instance": INSTANCE,
+        "place": PLACE.state.parent.name.rpartition("dockertest-")[2],
+        "point": [point.title, point.fault] if point else None,
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.swarm_steps", json.dumps(words)],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, said = child.communicate(timeout=after_s or UP_TIMEOUT_S * 2)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        _, said = child.communicate()
+    assert child.returncode in {0, 1, KILLED}, said
+    assert "Traceback" not in said, said
+    return child.returncode, said
+
+
+def _child(words: dict[str, Any]) -> None:
+    """Be the command, in a process of its own."""
+    point = Point(*words["point"]) if words["point"] else None
+    watch = Striker(Path(words["log"]), point)
+    try:
+        if words["verb"] == "up":
+            one = swarm(words["count"], words["instance"], place_of(words["place"]), watch)
+            one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+        else:
+            down(words["instance"], progress=print_nothing, watch=watch)
+    except TwinstackError as error:
+        sys.exit(str(error))
+
+
+def _ours(line: str) -> bool:
+    return f"/{INSTANCE}/swarm" in line or f"ts-{INSTANCE}-" in line
+
+
+def _said(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+
+def _only(wanted: Callable[[str], object], text: str) -> str:
+    """Keep the lines that a cluster could be in; counters aside."""
+    lines = re.sub(r"\[\d+:\d+\]", "", text).splitlines()
+    return "\n".join(line for line in lines if wanted(line))
+
+
+def _processes() -> Iterator[str]:
+    for entry in Path("/proc").iterdir():
+        try:
+            line = (
+                (entry / "cmdline").read_text().replace("\0", " ") if entry.name.isdigit() else ""
+            )
+        except OSError:
+            continue
+        if f"/{INSTANCE}/swarm/" in line:
+            yield line
+
+
+def _tree(directory: Path) -> str:
+    return "\n".join(sorted(str(path) for path in directory.rglob("*")))
+
+
+if __name__ == "__main__":
+    _child(json.loads(sys.argv[1]))

@@ -1,0 +1,151 @@
+"""What test_traffic throws at the reading of captures: whole files of every kind, and damage."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.pure.observe.traffic.test_decode import CARRIED
+from tests.support import craft
+from tests.support.craft import ACK, PSH, Connection, Frame, Port, ethernet, ipv4, ipv6
+
+#: (what to do, where in the file as a part of 2^16, with which value)
+Damage = tuple[int, int, int]
+KINDS = 7
+_LINKS = [0, 1, 12, 101, 108, 113, 147, 228, 229, 276]
+#: Numbers at which arithmetic turns.
+_EDGES = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+    12,
+    13,
+    14,
+    16,
+    19,
+    20,
+    27,
+    28,
+    31,
+    32,
+    39,
+    40,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    0x10000,
+    0x3FFFF,
+    0x40000,
+    0x40001,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFE,
+    0xFFFFFFFF,
+]
+
+
+@cache
+def whole_files() -> tuple[bytes, ...]:
+    """Give small captures of every form, with every kind of frame that is decoded."""
+    one = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask()
+    one.send(0, ACK, b"x" * 50)
+    one.send(0, ACK, b"x" * 50, again=50)
+    one.close()
+    whole = craft.udp(40000, 4789, bytes(2000))
+    others = [
+        ethernet(craft.arp(craft.GATEWAY, craft.HOST), 0x0806),
+        ethernet(ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[:1480], ident=9, fragment=0x2000)),
+        ethernet(ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[1480:], ident=9, fragment=185)),
+        ethernet(
+            ipv6(
+                "2001:db8::1",
+                "2001:db8::2",
+                0,
+                struct.pack(">BB6x", 44, 0)
+                + struct.pack(">BBHI", 6, 0, 1, 5)
+                + craft.tcp(1, 2, PSH | ACK),
+            )
+        ),
+        ethernet(ipv4(craft.GATEWAY, craft.PRODUCT, 1, craft.icmp())),
+        craft.vxlan(craft.vxlan(ethernet(one.sent[3]))),
+        bytes(14) + b"\x42\x42\x03" + bytes(30),
+    ]
+    plain = craft.spaced([*(ethernet(packet) for packet in one.sent), *others])
+    mixed = [
+        Frame(data, craft.START_NS + number * 1000, _LINKS.index(link))
+        for number, (link, data) in enumerate(CARRIED)
+    ]
+    ports = [Port(f"if{link}", link=link, snap_length=99) for link in _LINKS]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a"
+        return (
+            craft.pcap(path, plain).read_bytes(),
+            craft.pcap(path, craft.cut(plain, 60), order=">", ns=True).read_bytes(),
+            craft.pcapng(path, plain, [Port("br-app", resolution=9)]).read_bytes(),
+            craft.pcapng(path, mixed, ports, order=">").read_bytes(),
+            *(
+                craft.pcap(path, [Frame(data)] * 3, link=link).read_bytes()
+                for link, data in CARRIED
+            ),
+            craft.section()
+            + craft.described(Port(snap_length=40))
+            + craft.simple(plain[3])
+            + craft.block("<", 5, struct.pack("<III", 0, 0, 0) + craft.option("<", 5, bytes(8)))
+            + craft.section(">")
+            + craft.described(Port(), ">")
+            + craft.enhanced(plain[0], order=">"),
+        )
+
+
+def damaged(data: bytes, damages: Sequence[Damage]) -> bytes:
+    """Do damage to a file."""
+    found = bytearray(data)
+    for kind, where, value in damages:
+        at = where * len(found) >> 16
+        edge = _EDGES[value % len(_EDGES)]
+        if kind == 0:
+            del found[at:]
+        elif kind == 1:
+            found[at : at + 1] = bytes([value & 0xFF])
+        elif kind == 2:
+            found[at : at + 4] = struct.pack("<I", edge)
+        elif kind == 3:
+            found[at : at + 2] = struct.pack(">H", edge & 0xFFFF)
+        elif kind == 4:
+            del found[at : at + 1 + value % 70]
+        elif kind == 5:
+            found[at:at] = found[at : at + 1 + value % 200]
+        else:
+            found[at:at] = random.Random(value).randbytes(1 + value % 90)
+    return bytes(found)
+
+
+def damages(seed: int) -> Iterator[tuple[bytes, ...]]:
+    """Give damaged files without end: one, or two to be read together."""
+    dice = random.Random(seed)
+    while True:
+        yield tuple(
+            damaged(
+                dice.choice(whole_files()),
+                [
+                    (dice.randrange(KINDS), dice.randrange(1 << 16), dice.randrange(1 << 16))
+                    for _ in range(dice.choice([0, 1, 1, 2, 3, 8]))
+                ],
+            )
+            for _ in range(dice.choice([1, 1, 1, 2]))
+        )

@@ -1,0 +1,107 @@
+"""What we wrote down of the engine that we started: which process, which token, what was before.
+
+The token is drawn at the start and is part of the engine's cgroup and of the path of its
+run-time state. Paths alone tell nothing: they may be the same in two mount namespaces, while
+cgroups and pids are shared by both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from twinstack.compose.engine_leftovers import Before
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.errors import CannotTell
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An engine of ours. `ticks`: when its process started; pid and ticks are 0 before it has.
+
+    `token` is "" for one that an older release started.
+    """
+
+    token: str
+    before: Before
+    pid: int = 0
+    ticks: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it is that very process that runs."""
+        return bool(self.pid) and start_ticks(self.pid) == self.ticks
+
+
+def write_record(place: EnginePaths, record: Record) -> None:
+    """Record, whole or not at all."""
+    written = {
+        "token": record.token,
+        "pid": record.pid,
+        "ticks": record.ticks,
+        "before": record.before.to_json(),
+    }
+    fresh = place.record.with_suffix(".new")
+    fresh.write_text(json.dumps(written))
+    fresh.rename(place.record)
+
+
+def read_record(place: EnginePaths) -> Record | None:
+    """Read what was recorded, or None. Raises: CannotTell.
+
+    A crash between the start and its note leaves no pid: the process is then known by its
+    configuration file, whose name bears the token.
+    """
+    try:
+        written: dict[str, Any] = json.loads(place.record.read_text())
+        record = Record(
+            token=str(written.get("token", "")),
+            before=Before.from_json(written["before"]),
+            pid=int(written["pid"]),
+            ticks=int(written["ticks"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CannotTell(
+            str(place.record), "cannot be read", str(error), "remove it once dockerd is stopped"
+        ) from error
+    if record.pid:
+        return record
+    for pid in _candidates(place.pidfile, bool(record.token)):
+        if is_daemon(pid, place.configuration(record.token)):
+            return replace(record, pid=pid, ticks=start_ticks(pid))
+    return record
+
+
+def is_daemon(pid: int, configuration: Path) -> bool:
+    """Say whether a process is the dockerd that reads this configuration file."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return words[0].rpartition(b"/")[2] == b"dockerd" and str(configuration).encode() in words
+
+
+def start_ticks(pid: int) -> int:
+    """Give when a process started, in clock ticks since boot; 0 when it is gone or a zombie.
+
+    Pid and start together are unique. Source: proc(5), /proc/pid/stat fields 3 and 22.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def _candidates(pidfile: Path, everywhere: bool) -> Iterator[int]:
+    """Give the pid that dockerd wrote; every other too where a token tells ours."""
+    with suppress(OSError, ValueError):
+        yield int(pidfile.read_text())
+    if everywhere:
+        yield from (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())

@@ -1,0 +1,1 @@
+"""What a service's processes are restricted to, and where a world falls short of it."""

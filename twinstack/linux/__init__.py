@@ -1,0 +1,1 @@
+"""The kernel's interfaces, and nothing of twinstack's own: netlink, /proc, iptables, files."""

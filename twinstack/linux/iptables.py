@@ -1,0 +1,204 @@
+"""Chains of our own in iptables, as text in the form that iptables-save prints. Pure.
+
+Every rule is in a chain of ours and bears our mark as a comment, as do the jumps from the
+built-in chains. Writing rules in iptables-save's own form makes comparing them with what is there
+a comparison of lines. Both worlds use this. Source: iptables-extensions(8).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from twinstack.model import names
+from twinstack.model.topology import WorldName
+
+#: The present rules by table: `:CHAIN` and `-A CHAIN …` lines of iptables-save.
+Tables = Mapping[str, tuple[str, ...]]
+_DOCKER = "D-"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One of our chains, and the built-in chain that it hangs off.
+
+    Without `builtin` it is reached from others of our chains only. `first` puts the jump before
+    other people's rules: needed where theirs would drop, or let pass.
+    """
+
+    table: str
+    builtin: str
+    chain: str
+    rules: tuple[str, ...]
+    first: bool = False
+    comment: str = ""
+
+    @property
+    def jump(self) -> str:
+        """Give the rule that leads into the chain; empty where none of a built-in one does."""
+        if not self.builtin:
+            return ""
+        return f"-A {self.builtin} -m comment --comment {quoted(self.comment)} -j {self.chain}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Give the chain's content as iptables-save prints it."""
+        return tuple(f"-A {self.chain} {rule}" for rule in self.rules)
+
+    @property
+    def title(self) -> str:
+        """Name it: by the built-in chain, or by its own name."""
+        return f"{self.table} {self.builtin or self.chain}"
+
+
+def chain_name(instance: str, suffix: str, world: WorldName = "net") -> str:
+    """Name a chain of ours; `suffix` begins with a capital, as no instance does."""
+    return names.chain(instance, suffix if world == "net" else f"{_DOCKER}{suffix}")
+
+
+def is_chain_of(instance: str, chain: str, world: WorldName | None = None) -> bool:
+    """Tell whether a chain is of an instance, and of a world of it if one is named."""
+    suffix = chain.removeprefix(f"TS-{instance}-")
+    if suffix == chain or not suffix[:1].isupper():  # TS-main-x-INPUT is of instance main-x
+        return False
+    return world is None or suffix.startswith(_DOCKER) == (world == "docker")
+
+
+def quoted(comment: str) -> str:
+    """Quote a comment as iptables-save does."""
+    return f'"{comment}"'
+
+
+def without_comments(line: str) -> str:
+    """Leave out what is quoted: a comment may hold any words, a target's among them."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
+
+
+def target(line: str) -> str:
+    """Give what a rule does with a packet, or where it sends it; empty for nothing."""
+    found = re.search(r" -[jg] (\S+)", without_comments(line))
+    return found[1] if found else ""
+
+
+def matches_link(pattern: str, link: str) -> bool:
+    """Tell whether a rule's -i or -o means a link: "+" at the end stands for any rest.
+
+    Source: iptables(8).
+    """
+    return link.startswith(pattern[:-1]) if pattern.endswith("+") else link == pattern
+
+
+def restore_text(wanted: tuple[Hook, ...], present: Tables) -> str:
+    """Write the input of one `iptables-restore --noflush` that makes `wanted` so.
+
+    Naming a chain of ours there empties it, so its content is replaced as a whole; a jump is
+    added only where it is absent. A table is committed at once or not at all.
+    """
+    text: list[str] = []
+    for table in dict.fromkeys(hook.table for hook in wanted):
+        mine = [hook for hook in wanted if hook.table == table]
+        text.append(f"*{table}")
+        text += [f":{hook.chain} - [0:0]" for hook in mine]
+        for hook in mine:
+            text += hook.lines
+            if hook.jump and hook.jump not in present.get(table, ()):
+                text.append(hook.jump.replace("-A ", "-I ", 1) if hook.first else hook.jump)
+        text.append("COMMIT")
+    return "\n".join([*text, ""])
+
+
+def removal_text(
+    instance: str,
+    present: Tables,
+    only: Collection[str] | None = None,
+    world: WorldName | None = None,
+) -> str:
+    """Write the input of one `iptables-restore --noflush` that removes what bears our mark.
+
+    Needs no plan: chains of ours are known by their name, jumps by the chain they lead to. A
+    chain in which somebody else has put a rule loses ours and stays. `only` names the chains
+    that are to go, if not all; `world` is the one whose they are. Empty when nothing is ours.
+    """
+    text: list[str] = []
+    for table, lines in present.items():
+        chains = {one for one in our_chains(instance, lines, world) if only is None or one in only}
+        if not chains:
+            continue
+        text.append(f"*{table}")
+        kept = chains & set(strangers_by_chain(instance, lines))
+        for line in lines:
+            if not line.startswith("-A "):
+                continue
+            chain = line.split()[1]
+            ours = chain in kept and _is_marked(line, instance)
+            emptied = chain in chains - kept
+            if not emptied and (target(line) in chains or ours):
+                text.append(line.replace("-A ", "-D ", 1))
+        ordered = [one for one in our_chains(instance, lines, world) if one in chains - kept]
+        text += [f"-F {chain}" for chain in ordered]
+        text += [f"-X {chain}" for chain in ordered]
+        text.append("COMMIT")
+    return "\n".join([*text, ""]) if text else ""
+
+
+def strangers(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
+    """List the rules in a chain of ours that do not bear our mark: somebody else put them there."""
+    return strangers_by_chain(instance, lines).get(chain, ())
+
+
+@functools.lru_cache(maxsize=8)
+def strangers_by_chain(instance: str, lines: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """List the unmarked rules of each chain that has any, whosever the chain is."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("-A ") and not _is_marked(line, instance):
+            found.setdefault(line.split(" ", 2)[1], []).append(line)
+    return {chain: tuple(rules) for chain, rules in found.items()}
+
+
+_COMMENT = re.compile(r'--comment "?([^\s"]+)')
+
+
+def _is_marked(line: str, instance: str) -> bool:
+    comment = _COMMENT.search(line)
+    return comment is not None and comment[1] == names.mark(instance)
+
+
+def our_chains(instance: str, lines: tuple[str, ...], world: WorldName | None = None) -> list[str]:
+    """List the chains of an instance among a table's lines; of one world, if one is named."""
+    found = (line[1:].split()[0] for line in lines if line.startswith(":"))
+    return [chain for chain in found if is_chain_of(instance, chain, world)]
+
+
+def difference(hook: Hook, present: tuple[str, ...]) -> str | None:
+    """Say how a chain differs from what is wanted, or None."""
+    if not any(line.startswith(f":{hook.chain} ") for line in present):
+        return f"chain {hook.chain} is absent"
+    there = tuple(line for line in present if line.startswith(f"-A {hook.chain} "))
+    if there != hook.lines:
+        lost = len(set(hook.lines) - set(there))
+        strange = len(set(there) - set(hook.lines))
+        parts = [f"misses {_rules(lost)}"] if lost else []
+        parts += [f"has {_rules(strange)} too many"] if strange else []
+        return ", ".join(parts) or "has its rules in another order, or twice"
+    if hook.jump and hook.jump not in present:
+        return f"the jump from {hook.builtin} is absent"
+    return None
+
+
+def _rules(number: int) -> str:
+    return "1 rule" if number == 1 else f"{number} rules"
+
+
+def parse_save(text: str) -> dict[str, tuple[str, ...]]:
+    """Read what iptables-save printed, by table."""
+    tables: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("*"):
+            current = tables.setdefault(line[1:], [])
+        elif line.startswith((":", "-A ")):
+            current.append(line)
+    return {table: tuple(lines) for table, lines in tables.items()}

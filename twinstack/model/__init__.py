@@ -1,0 +1,1 @@
+"""What is declared and what is decided from it: topology, checks, addresses, plan. Pure."""

@@ -1,0 +1,1 @@
+"""Capture a world's links into pcapng files."""

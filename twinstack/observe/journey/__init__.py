@@ -1,0 +1,1 @@
+"""Follow one request over every link that it crosses."""

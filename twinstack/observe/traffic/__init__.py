@@ -1,0 +1,1 @@
+"""From capture files to a report of traffic by service."""
