@@ -1,4 +1,4 @@
-"""The whole as the tasks see it: what is declared, both worlds, and cleaning up after them.
+"""One instance of the stack as the tasks use it: its plan, its worlds, and cleaning up.
 
 `from_environment` reads TWINSTACK_INSTANCE and TWINSTACK_TOPOLOGY; everything below takes
 values. A world made without a shape is of the shape that runs now, or flat.
@@ -10,38 +10,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from twinstack.compose.apply_policy import is_enforced
-from twinstack.compose.engine import connect
-from twinstack.compose.render import INSTANCE_LABEL
-from twinstack.compose.teardown import clean as clean_docker
-from twinstack.compose.world import DockerWorld
 from twinstack.errors import Missing, SeveralFailed
-from twinstack.model.names import check_instance
-from twinstack.model.placement import hosts_of
-from twinstack.model.plan import Plan, resolve
-from twinstack.model.topology import Topology
-from twinstack.model.topology_file import load
-from twinstack.model.vxlan import OVERLAY_MTU
-from twinstack.namespaces import world as namespaces
-from twinstack.namespaces.provision import accounts, find, provide
-from twinstack.namespaces.world import NamespaceWorld
-from twinstack.overlay import record, remote
-from twinstack.overlay import world as overlays
-from twinstack.overlay.host_plans import spread
-from twinstack.overlay.record import Record
-from twinstack.overlay.remote import Remote
-from twinstack.overlay.ssh import Machine, machine
-from twinstack.overlay.world import Overlay
 from twinstack.reconcile import UNWATCHED, Progress, Watch
-from twinstack.software.clean import remove_software
-from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
-from twinstack.software.secrets import secret_path
-from twinstack.software.wheels import Software, ensure_software, find_software
-from twinstack.state.instance import InstancePaths, read_journal
-from twinstack.swarm.teardown import down as down_swarm
-from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
-from twinstack.swarm.world import SwarmWorld, hosts_for, shape_present
+
+if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
+    from twinstack.compose.world import DockerWorld
+    from twinstack.model.plan import Plan
+    from twinstack.model.topology import Topology
+    from twinstack.namespaces.world import NamespaceWorld
+    from twinstack.overlay.record import Record
+    from twinstack.overlay.remote import Remote
+    from twinstack.overlay.ssh import Machine
+    from twinstack.overlay.world import Overlay
+    from twinstack.software.roots import Roots
+    from twinstack.software.wheels import Software
+    from twinstack.swarm.world import SwarmWorld
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT_SHAPE = "flat"
@@ -57,6 +42,8 @@ class Stack:
 
     def topology(self) -> Topology:
         """Read what is declared. Raises: TopologyError."""
+        from twinstack.model.topology_file import load
+
         return load(self.topology_file)
 
     def plan(
@@ -68,6 +55,8 @@ class Stack:
         rate_limit: bool = True,
     ) -> Plan:
         """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
+        from twinstack.model.plan import resolve
+
         return resolve(
             self.topology(),
             shape or DEFAULT_SHAPE,
@@ -88,6 +77,10 @@ class Stack:
         watch: Watch = UNWATCHED,
     ) -> NamespaceWorld:
         """Give the namespace world; what is not said is as it runs now."""
+        from twinstack.namespaces.provision import find, provide
+        from twinstack.namespaces.world import NamespaceWorld
+        from twinstack.state.instance import InstancePaths, read_journal
+
         journal = read_journal(InstancePaths(self.instance))
         plan = self.plan(
             shape or journal.shape,
@@ -113,13 +106,19 @@ class Stack:
         limited: bool | None = None,
         bare: bool | None = None,
         policy: bool | None = None,
-        mtu: int = OVERLAY_MTU,
+        mtu: int | None = None,
         watch: Watch = UNWATCHED,
     ) -> Overlay:
         """Give the stack on several hosts; what is not said is as it runs now.
 
         Raises: TopologyError; TwinstackError for hosts that cannot be had.
         """
+        from twinstack.model.vxlan import OVERLAY_MTU
+        from twinstack.namespaces.provision import find, provide
+        from twinstack.overlay import record
+        from twinstack.overlay.host_plans import spread
+        from twinstack.overlay.world import Overlay
+
         topology, was = self.topology(), record.read(self.instance)
         plan, gone = self._asked(was, shape, lost, limited, policy)
         return Overlay(
@@ -129,7 +128,7 @@ class Stack:
             lambda whose: find(whose, self.repository),
             self.repository / "templates",
             bare=(was.bare if was else False) if bare is None else bare,
-            mtu=mtu,
+            mtu=mtu or OVERLAY_MTU,
             watch=watch,
         )
 
@@ -138,6 +137,9 @@ class Stack:
 
         Raises: TopologyError; Missing when it names none.
         """
+        from twinstack.model.placement import hosts_of
+        from twinstack.overlay.ssh import machine
+
         spec = self.topology().hosts
         if not spec.machines:
             raise Missing(
@@ -162,6 +164,10 @@ class Stack:
 
         Raises: TopologyError; Missing; TwinstackError for machines that cannot be had.
         """
+        from twinstack.overlay import remote
+        from twinstack.overlay.host_plans import spread
+        from twinstack.overlay.remote import Remote
+
         machines, was = self.machines(options), remote.recorded(self.instance)
         plan, gone = self._asked(was, shape, lost, limited, policy)
         return Remote(
@@ -191,6 +197,10 @@ class Stack:
         return plan, frozenset(was.lost if was else ()) if lost is None else lost
 
     def _found_software(self) -> tuple[Roots, Software] | None:
+        from twinstack.namespaces.provision import accounts
+        from twinstack.software.roots import find_roots, recipe_for
+        from twinstack.software.wheels import find_software
+
         roots = find_roots(recipe_for(accounts(self.plan())))
         software = find_software(self.repository)
         return None if roots is None or software is None else (roots, software)
@@ -204,6 +214,9 @@ class Stack:
         rate_limit: bool = True,
     ) -> DockerWorld:
         """Give the Docker world; shape and policy, if not said, are those that run now."""
+        from twinstack.compose.apply_policy import is_enforced
+        from twinstack.compose.world import DockerWorld
+
         if policy is None:
             policy = self.docker_shape() is None or is_enforced(self.instance)
         plan = self.plan(
@@ -215,6 +228,9 @@ class Stack:
         self, shape: str | None = None, count: int | None = None, *, limited: bool = True
     ) -> SwarmWorld:
         """Give the Swarm; its shape and number of hosts, if not said, are those that run now."""
+        from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
+        from twinstack.swarm.world import SwarmWorld, hosts_for, shape_present
+
         chosen = shape or shape_present(self.instance) or SWARM_SHAPE
         plan, spec = self.plan(chosen, limited=limited), self.topology().hosts
         hosts = hosts_for(self.instance, spec, count)
@@ -222,10 +238,16 @@ class Stack:
 
     def net_shape(self) -> str | None:
         """Tell the shape of the namespace world that is up, or None."""
+        from twinstack.state.instance import InstancePaths, read_journal
+
         return read_journal(InstancePaths(self.instance)).shape
 
     def docker_shape(self) -> str | None:
         """Tell the shape of the Docker world by the networks that are there, or None."""
+        from twinstack.compose.engine import connect
+        from twinstack.compose.render import INSTANCE_LABEL
+        from twinstack.model.plan import resolve
+
         client = connect()
         if client is None:
             return None
@@ -240,15 +262,23 @@ class Stack:
 
     def software(self, progress: Progress) -> tuple[Roots, Software]:
         """Give what the services run on, built when it is not there. Raises: as `provide`."""
+        from twinstack.namespaces.provision import accounts
+        from twinstack.software.roots import ensure_roots, recipe_for
+        from twinstack.software.wheels import ensure_software
+
         roots = ensure_roots(recipe_for(accounts(self.plan())), progress)
         return roots, ensure_software(self.repository, roots, progress)
 
     def redis_password(self) -> str:
         """Give the namespace world's Redis password. Raises: OSError when it was never up."""
+        from twinstack.software.secrets import secret_path
+
         return secret_path(self._secrets, "product-service", "redis_password").read_text().strip()
 
     @property
     def _secrets(self) -> Path:
+        from twinstack.state.instance import InstancePaths
+
         return InstancePaths(self.instance).lib / "secrets"
 
     def clean(self, progress: Progress) -> tuple[str, ...]:
@@ -257,6 +287,13 @@ class Stack:
         Needs no topology. Software that other instances use stays.
         Raises: Locked; SeveralFailed after everything else was removed.
         """
+        from twinstack.compose.teardown import clean as clean_docker
+        from twinstack.namespaces import world as namespaces
+        from twinstack.overlay import remote
+        from twinstack.overlay import world as overlays
+        from twinstack.software.clean import remove_software
+        from twinstack.swarm.teardown import down as down_swarm
+
         if remote.recorded(self.instance) is not None:
             progress(
                 "machines keep the stack, and this one their passwords, until "
@@ -282,6 +319,8 @@ def _either(said: int | None, was: int | None) -> int | None:
 
 def from_environment() -> Stack:
     """Read which instance and which topology are meant. Raises: TwinstackError."""
+    from twinstack.model.names import check_instance
+
     instance = check_instance(os.environ.get("TWINSTACK_INSTANCE") or "main")
     file = os.environ.get("TWINSTACK_TOPOLOGY")
     return Stack(instance, Path(file) if file else REPOSITORY / "topology.yml")

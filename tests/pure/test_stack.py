@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from twinstack import stack
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
 from twinstack.software import clean as software
 from twinstack.stack import REPOSITORY, Stack, from_environment
@@ -48,7 +47,7 @@ def cleaners(
         return clean
 
     monkeypatch.setattr("twinstack.namespaces.world.clean", cleaner("net", net))
-    monkeypatch.setattr(stack, "clean_docker", cleaner("docker", docker))
+    monkeypatch.setattr("twinstack.compose.teardown.clean", cleaner("docker", docker))
     return asked
 
 
@@ -174,7 +173,7 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
         (tiered[:2], None),
         ((), None),
     ):
-        monkeypatch.setattr(stack, "connect", lambda names=names: Client(names))
+        monkeypatch.setattr("twinstack.compose.engine.connect", lambda names=names: Client(names))
         assert own.docker_shape() == shape
-    monkeypatch.setattr(stack, "connect", lambda: None)
+    monkeypatch.setattr("twinstack.compose.engine.connect", lambda: None)
     assert own.docker_shape() is None

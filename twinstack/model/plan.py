@@ -241,7 +241,8 @@ def resolve(
     """Decide everything once.
 
     `limited=False` lifts every CPU, memory and pids limit, `policy=False` leaves the flows
-    unenforced, `rate_limit=False` leaves new connections unlimited. Raises: TwinstackError for a shape that is not declared.
+    unenforced, `rate_limit=False` leaves new connections unlimited.
+    Raises: TwinstackError for a shape that is not declared.
     """
     if shape not in topology.shapes:
         known = ", ".join(topology.shapes)
