@@ -34,21 +34,6 @@ __all__ = [
     "strangers",
 ]
 
-#: Bridges and tunnels of others: whether our namespaces may enter them is not ours to decide.
-_FOREIGN_BRIDGES = (
-    "docker+",
-    "br-+",
-    "dk-+",
-    "virbr+",
-    "lxdbr+",
-    "cni+",
-    "podman+",
-    "wg+",
-    "tun+",
-    "tap+",
-    "tailscale+",
-)
-
 
 def hooks(plan: Plan) -> tuple[Hook, ...]:
     """Decide every rule of the plan."""
@@ -167,7 +152,7 @@ def _forward(plan: Plan) -> Iterator[str]:
             plan, f"-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT", "replies"
         )
         yield _rule(plan, f"-o {bridge} -m conntrack --ctstate DNAT", "ACCEPT", "the door")
-        for foreign in _FOREIGN_BRIDGES:
+        for foreign in chains.FOREIGN_LINKS:
             yield _rule(plan, f"-i {bridge} -o {foreign}", "RETURN", "left to the rules of others")
         yield _rule(plan, f"-i {bridge}", "ACCEPT", "out")
 

@@ -24,8 +24,11 @@ NFLOG_GROUP = 7311
 NFLOG_PER_S = 20
 _NFLOG_LIMIT = f"-m limit --limit {NFLOG_PER_S}/sec --limit-burst {2 * NFLOG_PER_S}"
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
-#: Bridges of others on this host: the way out to the internet is not a way into them.
-_FOREIGN = ("docker+", "br-+", "dk-+", "virbr+", "lxdbr+", "cni+", "podman+")
+_CONTAINER_BRIDGES = ("docker+", "br-+", "dk-+", "virbr+", "lxdbr+", "cni+", "podman+")
+_VPNS = ("wg+", "tun+", "tap+", "tailscale+")
+#: Links of other software. Egress never leads into one; with `--no-policy` the rules of their
+#: owners decide whether our namespaces may enter them.
+FOREIGN_LINKS = (*_CONTAINER_BRIDGES, *_VPNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,16 +263,16 @@ class _Writer:
         yield self._rule("", self._deny, "nothing else that a service asks passes", "the rest")
 
     def _not_out(self) -> Iterator[Rule]:
-        """Keep what may go out to the internet from services, and from other people's bridges."""
+        """Keep egress out of our own segments and of foreign links."""
         caught: set[str] = set()
-        for pattern in _FOREIGN:
+        for pattern in FOREIGN_LINKS:
             ours = [one for one in self._bridges() if one.startswith(pattern.removesuffix("+"))]
             caught |= set(ours)
             also = f", and nothing else between services on {' and '.join(ours)}" if ours else ""
             yield self._rule(
                 f"-o {pattern}",
                 self._deny,
-                f"the way out does not lead into other people's {pattern}{also}",
+                f"egress does not lead into {pattern} of other software{also}",
                 "not out",
             )
         for bridge in self._bridges():
