@@ -20,11 +20,13 @@ from twinstack.observe.svg import (
     MARGIN,
     WIDTH,
     Box,
-    lines,
-    path,
+    arrow,
+    curve,
+    document,
+    line,
     rect,
-    svg,
     text,
+    text_in,
 )
 
 HERE = Path(__file__).parent
@@ -45,7 +47,7 @@ def services(flat: Plan, tiered: Plan) -> str:
             rect(Box(box.x + 4 * back, box.y - 4 * back), "box")
             for back in range(min(len(ours), 3) - 1, -1, -1)
         ]
-        parts += lines(
+        parts += text_in(
             box,
             [name + many, f"{ours[0].runtime}, port {ours[0].port}", f"flat {_addresses(ours)}"],
         )
@@ -56,19 +58,19 @@ def services(flat: Plan, tiered: Plan) -> str:
             parts += _door(boxes[name], ways)
     height = DOORS_HEIGHT + len(tiered.segments) * BAND_HEIGHT + LEGEND_HEIGHT
     parts += [
-        text(MARGIN + 10, top + 18, "dim title", f"{one.name}: {one.bridge} {one.subnet}")
+        text(MARGIN + 10, top + 18, f"{one.name}: {one.bridge} {one.subnet}", "dim title")
         for one, top in tops.items()
     ]
     parts.append(
         text(
             MARGIN,
             height - 14,
-            "dim",
             "Bands: the tiers of the tiered shape. In the flat shape all share one bridge; "
             "the last part of an address stays.",
+            "dim",
         )
     )
-    return svg(height, f"{len(boxes)} services, {len(tiered.flows)} flows", parts)
+    return document(parts, f"{len(boxes)} services, {len(tiered.flows)} flows", height)
 
 
 def wiring(plan: Plan) -> str:
@@ -79,35 +81,24 @@ def wiring(plan: Plan) -> str:
     ]
     host = "; ".join(["the host: " + ", ".join(ways), "MASQUERADE out", "routes between bridges"])
     parts += [
-        rect(Box(MARGIN, 12, WIDTH - 2 * MARGIN, 26), "door"),
-        text(MARGIN + 10, 29, "name", host),
+        rect(Box(MARGIN, 12, WIDTH - 2 * MARGIN, 26), "port"),
+        text(MARGIN + 10, 29, host, "name"),
     ]
     for segment in plan.segments:
         members = [one for one in plan.replicas if one.segment == segment.name]
         rows = [members[start : start + 5] for start in range(0, len(members), 5)]
         for number, row in enumerate(rows):
-            line = top + 24
-            parts.append(
-                f'<line class="bridge" x1="{MARGIN}" x2="{WIDTH - MARGIN}" '
-                f'y1="{line}" y2="{line}"/>'
-            )
+            rail = top + 24
+            parts.append(line(MARGIN, rail, WIDTH - MARGIN, rail, "bridge"))
             if number == 0:
-                parts.append(
-                    text(
-                        MARGIN,
-                        line - 8,
-                        "name",
-                        f"{segment.bridge} {segment.gateway}/{segment.subnet.prefixlen}",
-                    )
-                )
+                address = f"{segment.gateway}/{segment.subnet.prefixlen}"
+                parts.append(text(MARGIN, rail - 8, f"{segment.bridge} {address}", "name"))
             else:  # the same bridge, carried on
-                parts.append(
-                    f'<line class="bridge" x1="{MARGIN + 2}" x2="{MARGIN + 2}" '
-                    f'y1="{line - BOX_HEIGHT - 62}" y2="{line}"/>'
-                )
-            parts += _hanging(row, line)
-            top = line + BOX_HEIGHT + 38
-    return svg(top, f"{len(plan.replicas)} namespaces", parts)
+                left, above = MARGIN + 2, rail - BOX_HEIGHT - 62
+                parts.append(line(left, above, left, rail, "bridge"))
+            parts += _hanging(row, rail)
+            top = rail + BOX_HEIGHT + 38
+    return document(parts, f"{len(plan.replicas)} namespaces", top)
 
 
 def pictures() -> dict[str, str]:
@@ -162,43 +153,31 @@ def _arrow(boxes: dict[str, Box], flow: tuple[str, str], number: int) -> str:
         if not between:
             y = one.y + one.height / 2 + shift / 2
             start, end = (one.x + one.width, other.x) if right else (one.x, other.x + other.width)
-            return path(f"M{start:.0f} {y:.0f}L{end:.0f} {y:.0f}")
-        start, end, up = one.middle + 60, other.middle - 60, one.y - 36
-        return path(
-            f"M{start:.0f} {one.y:.0f}C{start:.0f} {up:.0f} {end:.0f} {up:.0f} "
-            f"{end:.0f} {other.y:.0f}"
-        )
-    start, end = one.middle + shift, other.middle + shift
-    low = one.y + one.height
-    half = (low + other.y) / 2
-    return path(
-        f"M{start:.0f} {low:.0f}C{start:.0f} {half:.0f} {end:.0f} {half:.0f} "
-        f"{end:.0f} {other.y:.0f}"
-    )
+            return arrow(f"M{start:.0f} {y:.0f}L{end:.0f} {y:.0f}")
+        return arrow(curve(one.middle + 60, one.y, other.middle - 60, other.y, one.y - 36))
+    return arrow(curve(one.middle + shift, one.bottom, other.middle + shift, other.y))
 
 
 def _door(box: Box, ways: Sequence[str]) -> list[str]:
     pill = Box(box.x - 20, 12, box.width + 40, 16 * len(ways) + 10)
-    parts = [rect(pill, "door")]
+    parts = [rect(pill, "port")]
     parts += [
-        text(pill.middle, pill.y + 18 + 16 * row, "", way, "middle") for row, way in enumerate(ways)
+        text(pill.middle, pill.y + 18 + 16 * row, way, anchor="middle")
+        for row, way in enumerate(ways)
     ]
-    return [*parts, path(f"M{box.middle:.0f} {pill.y + pill.height:.0f}V{box.y:.0f}", "flow way")]
+    return [*parts, arrow(f"M{box.middle:.0f} {pill.bottom:.0f}V{box.y:.0f}", "flow entry")]
 
 
-def _hanging(row: Sequence[Replica], line: float) -> list[str]:
+def _hanging(row: Sequence[Replica], rail: float) -> list[str]:
     room = (WIDTH - 2 * MARGIN) / len(row)
     parts = []
     for column, replica in enumerate(row):
         width = min(BOX_WIDTH, room - 10)
-        box = Box(MARGIN + column * room + (room - width) / 2, line + 26, width)
-        parts.append(
-            f'<line class="wire" x1="{box.middle:.0f}" x2="{box.middle:.0f}" '
-            f'y1="{line + 3}" y2="{box.y}"/>'
-        )
-        parts.append(text(box.middle - 6, line + 19, "dim", replica.host_link, "end"))
+        box = Box(MARGIN + column * room + (room - width) / 2, rail + 26, width)
+        parts.append(line(box.middle, rail + 3, box.middle, box.y, "wire"))
+        parts.append(text(box.middle - 6, rail + 19, replica.host_link, "dim", "end"))
         parts.append(rect(box, "box"))
-        parts += lines(
+        parts += text_in(
             box,
             [
                 replica.name,

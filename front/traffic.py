@@ -140,8 +140,8 @@ def traffic_journey(
 ) -> None:
     """Follow one request over every link: where its time went, NAT, the rules that counted it."""
     from twinstack.observe.journey import text as waterfall
-    from twinstack.observe.journey import waterfall as waterfall_svg
     from twinstack.observe.journey.send import middling
+    from twinstack.observe.journey.waterfall import waterfall as draw
 
     names = ("net", "docker") if world == "both" else (world,)
     bounds.times(times)
@@ -150,7 +150,7 @@ def traffic_journey(
     worlds = [world_of(name, "net, docker or both") for name in names]
     found = [middling(one, path, times, say) for one in worlds]
     if svg:
-        _write(Path(svg), waterfall_svg.svg(found))
+        _write(Path(svg), draw(found))
     told = waterfall.text(found[0]) if len(found) == 1 else waterfall.side_by_side(found)
     answer(json, {"journeys": [asdict(one) for one in found]}, told)
 

@@ -11,8 +11,18 @@ from collections.abc import Iterator, Sequence
 from twinstack.observe.picture.mermaid import said
 from twinstack.observe.picture.model import DIFFERS, MISSING, UNDECLARED, Scene, Seen
 from twinstack.observe.picture.text import asked, headline, leads, wrong_flows
-from twinstack.observe.svg import BOX_WIDTH, MARGIN, STYLE, WIDTH, Box, line, lines, rect, svg
-from twinstack.observe.svg import text as write
+from twinstack.observe.svg import (
+    BOX_WIDTH,
+    MARGIN,
+    STYLE,
+    WIDTH,
+    Box,
+    document,
+    line,
+    rect,
+    text,
+    text_in,
+)
 from twinstack.printable import cut, visible
 
 _STYLE = STYLE + (
@@ -38,17 +48,17 @@ def picture(scenes: Sequence[Scene]) -> str:
         drawn, top = _scene(scene, top)
         parts += drawn
         top += 20
-    return svg(top, "; ".join(headline(scene) for scene in scenes), parts, _STYLE)
+    return document(parts, "; ".join(headline(scene) for scene in scenes), top, style=_STYLE)
 
 
 def _scene(scene: Scene, top: float) -> tuple[list[str], float]:
-    parts = [write(MARGIN, top + 14, "name", headline(scene))]
+    parts = [text(MARGIN, top + 14, headline(scene), "name")]
     top += 24
     head = list(_host(scene))
-    parts.append(rect(Box(MARGIN, top, WIDTH - 2 * MARGIN, _ROW * len(head) + 12), "door"))
+    parts.append(rect(Box(MARGIN, top, WIDTH - 2 * MARGIN, _ROW * len(head) + 12), "port"))
     for row, (words, kind) in enumerate(head):
         y = top + 18 + _ROW * row
-        parts.append(write(MARGIN + 10, y, kind, cut(words, _LETTERS_WIDE)))
+        parts.append(text(MARGIN + 10, y, cut(words, _LETTERS_WIDE), kind))
     top += _ROW * len(head) + 34
     placed: set[str] = set()
     for bridge in scene.of("bridge"):
@@ -58,13 +68,13 @@ def _scene(scene: Scene, top: float) -> tuple[list[str], float]:
         parts += drawn
     loose = [link for link in scene.of("link") if link.name not in placed]
     if loose:
-        parts.append(write(MARGIN, top, "name", "on no bridge of ours"))
+        parts.append(text(MARGIN, top, "on no bridge of ours", "name"))
         drawn, top = _hung(scene, loose, top, wired=False)
         parts += drawn
     alone = [one for one in scene.of("place") if not one.right]
     for one in alone:
         words = f"{one.fact('kind')} {one.name}: {said(one)}"
-        parts.append(write(MARGIN, top, f"name{_CLASSES[one.state]}", visible(words)))
+        parts.append(text(MARGIN, top, visible(words), f"name{_CLASSES[one.state]}"))
         top += _ROW
     return parts, top
 
@@ -97,9 +107,9 @@ def _bridge(scene: Scene, bridge: Seen, hung: list[Seen], top: float) -> tuple[l
     tiers = f" ({bridge.fact('tiers')})" if bridge.fact("tiers") else ""
     words = f"{bridge.name} {bridge.fact('address')}{tiers}"
     words = words if bridge.right else f"{words}: {said(bridge)}"
-    parts = [write(MARGIN, top, f"name{kind}", cut(words, _LETTERS_WIDE))]
+    parts = [text(MARGIN, top, cut(words, _LETTERS_WIDE), f"name{kind}")]
     if not hung:
-        parts.append(line(f"bridge{kind}", MARGIN, top + 8, WIDTH - MARGIN, top + 8))
+        parts.append(line(MARGIN, top + 8, WIDTH - MARGIN, top + 8, f"bridge{kind}"))
         return parts, top + 34
     drawn, top = _hung(scene, hung, top, kind=kind)
     return parts + drawn, top
@@ -116,20 +126,20 @@ def _hung(
         height = _ROW * max(len(words) for _, words in row) + 14
         rail = top + 8
         if wired:
-            parts.append(line(f"bridge{kind}", MARGIN, rail, WIDTH - MARGIN, rail))
+            parts.append(line(MARGIN, rail, WIDTH - MARGIN, rail, f"bridge{kind}"))
         if wired and start:  # the same bridge, carried on
-            parts.append(line(f"bridge{kind}", MARGIN, before, MARGIN, rail))
+            parts.append(line(MARGIN, before, MARGIN, rail, f"bridge{kind}"))
         before = rail
         room = (WIDTH - 2 * MARGIN) / _IN_A_ROW
         width = min(BOX_WIDTH, room - 8)
         for column, (link, words) in enumerate(row):
             box = Box(MARGIN + column * room + (room - width) / 2, rail + 28, width, height)
             state = "" if link.right else _CLASSES[link.state]
-            parts.append(line(f"wire{state}", box.middle, rail + 3, box.middle, box.y))
+            parts.append(line(box.middle, rail + 3, box.middle, box.y, f"wire{state}"))
             # To the right: at the left the name of the first would cross the bridge carried on.
-            parts.append(write(box.middle + 6, rail + 19, "dim", visible(link.fact("outside"))))
+            parts.append(text(box.middle + 6, rail + 19, visible(link.fact("outside")), "dim"))
             parts.append(rect(box, f"box{state}"))
-            parts += lines(box, words)
+            parts += text_in(box, words)
         top = rail + 28 + height + 30
     return parts, top
 

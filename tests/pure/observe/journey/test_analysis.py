@@ -14,10 +14,10 @@ from twinstack.errors import CannotTell, StepFailed
 from twinstack.observe.journey import analysis, rule_counters, segments
 from twinstack.observe.journey import send as travel
 from twinstack.observe.journey import text as waterfall
-from twinstack.observe.journey import waterfall as waterfall_svg
 from twinstack.observe.journey.analysis import Asked, Counted, Journey
 from twinstack.observe.journey.legs import joined
 from twinstack.observe.journey.segments import Sight
+from twinstack.observe.journey.waterfall import waterfall as draw
 from twinstack.world import Endpoint, World
 
 MARK = "journey-0123456789abcdef"
@@ -271,8 +271,8 @@ def test_a_stage_of_one_world_alone_has_its_place():
 
 
 def test_the_picture_is_whole_and_says_what_it_shows():
-    picture = waterfall_svg.svg([travelled(), travelled("docker")])
-    assert picture.count("<rect") == 2 * (3 + len(travelled().steps))
+    picture = draw([travelled(), travelled("docker")])
+    assert picture.count("<rect") == 1 + 2 * (3 + len(travelled().steps))
     assert "<title>One request's way: 120 µs in the net world and" in picture
     assert "10.0.0.1:40000 → 10.0.0.10:80" in picture
 
