@@ -80,7 +80,7 @@ def filter_bridges(bridges: Iterable[str], prefix: tuple[str, ...], *, on: bool)
 def is_enforced(instance: str, prefix: tuple[str, ...] = ()) -> bool:
     """Tell whether chains of this world are there; a host without iptables has none."""
     try:
-        return bool(iptables.our_chains(instance, read_filter(prefix), "docker"))
+        return bool(policy.ownership(instance).chains(read_filter(prefix)))
     except Missing:
         return False
 

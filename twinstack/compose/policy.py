@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from twinstack.linux import iptables
-from twinstack.linux.iptables import Hook
+from twinstack.linux.iptables import Hook, Ownership
+from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.policy.chains import chains
 
@@ -41,7 +42,7 @@ def texts(plan: Plan, present: tuple[str, ...]) -> tuple[str, ...]:
     hooks = wanted(plan, present)
     strays = [line.replace("-A ", "-D ", 1) for line in _strays(plan, present)]
     surplus = iptables.removal_text(
-        plan.instance, {"filter": present}, _surplus(plan, present), "docker"
+        ownership(plan.instance), {"filter": present}, _surplus(plan, present)
     )
     found = (  # first what goes: the rules that lead there are in chains that are rewritten
         surplus,
@@ -51,25 +52,28 @@ def texts(plan: Plan, present: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
+def ownership(instance: str) -> Ownership:
+    """Recognise this world's chains of an instance, and its rules."""
+    return Ownership(names.chain_pattern(instance, "docker"), names.mark(instance))
+
+
 def removal(instance: str, present: tuple[str, ...]) -> str:
     """Give what removes this world's chains of an instance; empty when there are none."""
-    return iptables.removal_text(instance, {"filter": present}, None, "docker")
+    return iptables.removal_text(ownership(instance), {"filter": present})
 
 
 def _surplus(plan: Plan, present: tuple[str, ...]) -> list[str]:
     kept = {hook.chain for hook in wanted(plan, present)}
-    ours = iptables.our_chains(plan.instance, present, "docker")
+    ours = ownership(plan.instance).chains(present)
     return [chain for chain in ours if chain not in kept]
 
 
 def _strays(plan: Plan, present: tuple[str, ...]) -> Iterator[str]:
     """List jumps into chains that we want from where they do not belong: FORWARD's, of old."""
-    hooks = wanted(plan, present)
+    ours, hooks = ownership(plan.instance), wanted(plan, present)
     own = {hook.chain for hook in hooks}
     jumps = {hook.jump for hook in hooks}
     for line in present:
-        outside = line.startswith("-A ") and not iptables.is_chain_of(
-            plan.instance, line.split()[1], "docker"
-        )
+        outside = line.startswith("-A ") and not ours.owns(line.split()[1])
         if outside and iptables.target(line) in own and line not in jumps:
             yield line

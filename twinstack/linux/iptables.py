@@ -12,12 +12,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from twinstack.model import names
-from twinstack.model.topology import WorldName
-
 #: The present rules by table: `:CHAIN` and `-A CHAIN …` lines of iptables-save.
 Tables = Mapping[str, tuple[str, ...]]
-_DOCKER = "D-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +49,21 @@ class Hook:
         return f"{self.table} {self.builtin or self.chain}"
 
 
-def chain_name(instance: str, suffix: str, world: WorldName = "net") -> str:
-    """Name a chain of ours; `suffix` begins with a capital, as no instance does."""
-    return names.chain(instance, suffix if world == "net" else f"{_DOCKER}{suffix}")
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """How a world's chains and rules are recognised, without its plan."""
 
+    pattern: re.Pattern[str]  # matches the start of its chains' names
+    mark: str  # the first word of the comment on each of its rules
 
-def is_chain_of(instance: str, chain: str, world: WorldName | None = None) -> bool:
-    """Tell whether a chain is of an instance, and of a world of it if one is named."""
-    suffix = chain.removeprefix(f"TS-{instance}-")
-    if suffix == chain or not suffix[:1].isupper():  # TS-main-x-INPUT is of instance main-x
-        return False
-    return world is None or suffix.startswith(_DOCKER) == (world == "docker")
+    def owns(self, chain: str) -> bool:
+        """Tell whether a chain is this world's."""
+        return self.pattern.match(chain) is not None
+
+    def chains(self, lines: tuple[str, ...]) -> list[str]:
+        """List this world's chains among a table's lines."""
+        names = (line[1:].split()[0] for line in lines if line.startswith(":"))
+        return [chain for chain in names if self.owns(chain)]
 
 
 def quoted(comment: str) -> str:
@@ -90,18 +90,18 @@ def matches_link(pattern: str, link: str) -> bool:
     return link.startswith(pattern[:-1]) if pattern.endswith("+") else link == pattern
 
 
-def restore_text(wanted: tuple[Hook, ...], present: Tables) -> str:
-    """Write the input of one `iptables-restore --noflush` that makes `wanted` so.
+def restore_text(hooks: tuple[Hook, ...], present: Tables) -> str:
+    """Write the input of one `iptables-restore --noflush` that creates chains and their jumps.
 
-    Naming a chain of ours there empties it, so its content is replaced as a whole; a jump is
-    added only where it is absent. A table is committed at once or not at all.
+    Naming a chain there empties it, so its content is replaced as a whole; a jump is added only
+    where it is absent. A table is committed at once or not at all.
     """
     text: list[str] = []
-    for table in dict.fromkeys(hook.table for hook in wanted):
-        mine = [hook for hook in wanted if hook.table == table]
+    for table in dict.fromkeys(hook.table for hook in hooks):
+        in_table = [hook for hook in hooks if hook.table == table]
         text.append(f"*{table}")
-        text += [f":{hook.chain} - [0:0]" for hook in mine]
-        for hook in mine:
+        text += [f":{hook.chain} - [0:0]" for hook in in_table]
+        for hook in in_table:
             text += hook.lines
             if hook.jump and hook.jump not in present.get(table, ()):
                 text.append(hook.jump.replace("-A ", "-I ", 1) if hook.first else hook.jump)
@@ -109,67 +109,50 @@ def restore_text(wanted: tuple[Hook, ...], present: Tables) -> str:
     return "\n".join([*text, ""])
 
 
-def removal_text(
-    instance: str,
-    present: Tables,
-    only: Collection[str] | None = None,
-    world: WorldName | None = None,
-) -> str:
-    """Write the input of one `iptables-restore --noflush` that removes what bears our mark.
+def removal_text(ours: Ownership, present: Tables, only: Collection[str] | None = None) -> str:
+    """Write the input of one `iptables-restore --noflush` that removes a world's chains.
 
-    Needs no plan: chains of ours are known by their name, jumps by the chain they lead to. A
-    chain in which somebody else has put a rule loses ours and stays. `only` names the chains
-    that are to go, if not all; `world` is the one whose they are. Empty when nothing is ours.
+    Needs no plan: chains are recognised by name, jumps by the chain they lead to. A chain in which
+    somebody else has put a rule loses our rules and stays. `only` restricts it to some chains.
+    Empty when there is nothing to remove.
     """
     text: list[str] = []
     for table, lines in present.items():
-        chains = {one for one in our_chains(instance, lines, world) if only is None or one in only}
+        chains = [chain for chain in ours.chains(lines) if only is None or chain in only]
         if not chains:
             continue
+        kept = set(chains) & set(foreign_rules(ours.mark, lines))
+        removed = [chain for chain in chains if chain not in kept]
         text.append(f"*{table}")
-        kept = chains & set(strangers_by_chain(instance, lines))
         for line in lines:
             if not line.startswith("-A "):
                 continue
             chain = line.split()[1]
-            ours = chain in kept and _is_marked(line, instance)
-            emptied = chain in chains - kept
-            if not emptied and (target(line) in chains or ours):
+            is_ours = chain in kept and _is_marked(line, ours.mark)
+            if chain not in removed and (target(line) in chains or is_ours):
                 text.append(line.replace("-A ", "-D ", 1))
-        ordered = [one for one in our_chains(instance, lines, world) if one in chains - kept]
-        text += [f"-F {chain}" for chain in ordered]
-        text += [f"-X {chain}" for chain in ordered]
+        text += [f"-F {chain}" for chain in removed]
+        text += [f"-X {chain}" for chain in removed]
         text.append("COMMIT")
     return "\n".join([*text, ""]) if text else ""
 
 
-def strangers(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
-    """List the rules in a chain of ours that do not bear our mark: somebody else put them there."""
-    return strangers_by_chain(instance, lines).get(chain, ())
-
-
 @functools.lru_cache(maxsize=8)
-def strangers_by_chain(instance: str, lines: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-    """List the unmarked rules of each chain that has any, whosever the chain is."""
-    found: dict[str, list[str]] = {}
+def foreign_rules(mark: str, lines: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """Map each chain, ours or not, to its rules without our mark, if it has any."""
+    rules: dict[str, list[str]] = {}
     for line in lines:
-        if line.startswith("-A ") and not _is_marked(line, instance):
-            found.setdefault(line.split(" ", 2)[1], []).append(line)
-    return {chain: tuple(rules) for chain, rules in found.items()}
+        if line.startswith("-A ") and not _is_marked(line, mark):
+            rules.setdefault(line.split(" ", 2)[1], []).append(line)
+    return {chain: tuple(lines) for chain, lines in rules.items()}
 
 
 _COMMENT = re.compile(r'--comment "?([^\s"]+)')
 
 
-def _is_marked(line: str, instance: str) -> bool:
+def _is_marked(line: str, mark: str) -> bool:
     comment = _COMMENT.search(line)
-    return comment is not None and comment[1] == names.mark(instance)
-
-
-def our_chains(instance: str, lines: tuple[str, ...], world: WorldName | None = None) -> list[str]:
-    """List the chains of an instance among a table's lines; of one world, if one is named."""
-    found = (line[1:].split()[0] for line in lines if line.startswith(":"))
-    return [chain for chain in found if is_chain_of(instance, chain, world)]
+    return comment is not None and comment[1] == mark
 
 
 def difference(hook: Hook, present: tuple[str, ...]) -> str | None:

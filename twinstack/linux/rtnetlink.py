@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
+from twinstack.linux.links import LinkFacts, LinkIdentity, TunnelFacts
 from twinstack.linux.netlink import (
     CREATE,
     EXCLUSIVE,
@@ -27,7 +28,6 @@ from twinstack.linux.netlink import (
     number,
     text,
 )
-from twinstack.namespaces.facts import LinkFacts, LinkIdentity, TunnelFacts
 
 NEW_LINK, DELETE_LINK, GET_LINK, SET_LINK = 16, 17, 18, 19
 NEW_ADDRESS, DELETE_ADDRESS, GET_ADDRESS = 20, 21, 22

@@ -79,9 +79,14 @@ def docker_bridge(instance: str, segment: str) -> str:
     return shortened(f"{prefix}-{segment}", INTERFACE_MAX)
 
 
-def chain(instance: str, hook: str) -> str:
-    """Name our own iptables chain that hangs off a built-in one."""
-    return shortened(f"TS-{instance}-{hook}", CHAIN_MAX)
+def chain(instance: str, suffix: str, world: str = "net") -> str:
+    """Name an iptables chain of a world; `suffix` starts with a capital, as no instance does."""
+    return shortened(f"TS-{instance}-{'' if world == 'net' else 'D-'}{suffix}", CHAIN_MAX)
+
+
+def chain_pattern(instance: str, world: str) -> re.Pattern[str]:
+    """Match the start of a world's chain names: TS-main-x-INPUT is of the instance main-x."""
+    return re.compile(rf"TS-{instance}-{'(?!D-)' if world == 'net' else 'D-'}[A-Z]")
 
 
 def replica_name(service: str, number: int) -> str:

@@ -27,11 +27,12 @@ from twinstack.linux import (
     procfs,
     rtnetlink,
 )
+from twinstack.linux.links import LinkFacts
 from twinstack.linux.netlink import Netlink, Request
 from twinstack.linux.sysctl import Sysctls
 from twinstack.model.plan import Plan
 from twinstack.namespaces import processes, rules, vxlan
-from twinstack.namespaces.facts import Facts, LinkFacts
+from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.steps import (
     Bridge,
     BridgeFilter,

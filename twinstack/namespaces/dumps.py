@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from twinstack.linux import netns, rtnetlink
+from twinstack.linux.links import LinkFacts, LinkIdentity
 from twinstack.linux.netlink import Netlink
 from twinstack.linux.sysctl import Sysctls
-from twinstack.namespaces.facts import LinkFacts, LinkIdentity, NamespaceFacts
+from twinstack.namespaces.facts import NamespaceFacts
 from twinstack.namespaces.network_steps import NAMESPACE_SYSCTLS
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, listeners, mounts, netns, procfs
 from twinstack.linux import process as shell
+from twinstack.linux.links import LinkIdentity
 from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.namespaces import cgroups, dumps, rules, supervisor, vxlan
-from twinstack.namespaces.facts import Facts, LinkIdentity, Owned, ProcessFacts, ours
+from twinstack.namespaces.facts import Facts, Owned, ProcessFacts, ours
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
 from twinstack.state import host_sysctls

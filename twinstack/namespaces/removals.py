@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twinstack.namespaces.facts import LinkIdentity, Owned
+from twinstack.linux.links import LinkIdentity
+from twinstack.namespaces.facts import Owned
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
 from twinstack.namespaces.vxlan_steps import Mounts, Tunnel

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterator
 from twinstack.linux import iptables
 from twinstack.linux.iptables import (
     Hook,
+    Ownership,
     Tables,
-    chain_name,
     difference,
     quoted,
     restore_text,
-    strangers,
 )
+from twinstack.model import names
 from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
 from twinstack.model.vxlan import Site
 from twinstack.policy import chains
@@ -40,7 +40,7 @@ def hooks(plan: Plan) -> tuple[Hook, ...]:
     doors = [door for door in plan.published_ports if door.world == "net"]
 
     def hook(table: str, builtin: str, rules: Iterator[str], *, first: bool = False) -> Hook:
-        chain = chain_name(plan.instance, builtin)
+        chain = names.chain(plan.instance, builtin)
         return Hook(table, builtin, chain, tuple(rules), first, plan.mark)
 
     return (
@@ -52,21 +52,30 @@ def hooks(plan: Plan) -> tuple[Hook, ...]:
     )
 
 
+def _ours(instance: str) -> Ownership:
+    return Ownership(names.chain_pattern(instance, "net"), names.mark(instance))
+
+
 def our_chains(instance: str, lines: tuple[str, ...]) -> list[str]:
     """List this world's chains of an instance among a table's lines."""
-    return iptables.our_chains(instance, lines, "net")
+    return _ours(instance).chains(lines)
+
+
+def strangers(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
+    """List the rules in a chain of ours that do not bear our mark: somebody else put them there."""
+    return iptables.foreign_rules(names.mark(instance), lines).get(chain, ())
 
 
 def removal_text(instance: str, present: Tables, only: Collection[str] | None = None) -> str:
     """Write what removes this world's chains, and the jumps to them."""
-    return iptables.removal_text(instance, present, only, "net")
+    return iptables.removal_text(_ours(instance), present, only)
 
 
 def _filter(plan: Plan) -> tuple[Hook, ...]:
     """Enforce the flows, or accept all that is our own."""
     if plan.policy:
         return tuple(chain.hook(plan.mark) for chain in chains.chains(plan, "net"))
-    chain = chain_name(plan.instance, "FORWARD")
+    chain = names.chain(plan.instance, "FORWARD")
     return (Hook("filter", "FORWARD", chain, tuple(_forward(plan)), True, plan.mark),)
 
 

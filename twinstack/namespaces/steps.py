@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from twinstack.linux import br_netfilter
+from twinstack.linux.links import LinkFacts
 from twinstack.namespaces import rules
-from twinstack.namespaces.facts import Facts, LinkFacts
+from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.vxlan_steps import Forwarding, Mounts, SourceRoute, Tunnel
 

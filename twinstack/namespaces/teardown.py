@@ -15,10 +15,11 @@ from pathlib import Path
 
 from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
 from twinstack.linux import mounts, netns, nft_tables, process, rtnetlink
+from twinstack.linux.links import LinkIdentity
 from twinstack.linux.netlink import Netlink
 from twinstack.model import names
 from twinstack.namespaces import cgroups, dumps, observe, rules, supervisor
-from twinstack.namespaces.facts import Facts, LinkIdentity
+from twinstack.namespaces.facts import Facts
 from twinstack.namespaces.removals import (
     DetachPins,
     EndProgram,

@@ -6,9 +6,10 @@ import socket
 from collections.abc import Iterable, Mapping
 
 from twinstack.linux import neigh, rtnetlink
+from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import Entry
 from twinstack.linux.netlink import Netlink
-from twinstack.namespaces.facts import Facts, ForwardingFacts, LinkFacts
+from twinstack.namespaces.facts import Facts, ForwardingFacts
 from twinstack.namespaces.vxlan_steps import EVERYBODY, Forwarding, SourceRoute, Tunnel
 
 

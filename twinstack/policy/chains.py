@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twinstack.linux.iptables import Hook, chain_name, quoted
+from twinstack.linux.iptables import Hook, quoted
+from twinstack.model import names
 from twinstack.model.plan import Egress, Plan, Replica, Segment
 from twinstack.model.topology import WorldName
 from twinstack.policy.model import Permission, addresses, flows_in, permissions
@@ -99,7 +100,7 @@ class _Writer:
         return tuple(one for one in tables if one.rules)
 
     def _name(self, suffix: str) -> str:
-        return chain_name(self._plan.instance, suffix, self._world)
+        return names.chain(self._plan.instance, suffix, self._world)
 
     def _chain(
         self, suffix: str, rules: Iterator[Rule] | tuple[Rule, ...], builtin: str = ""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.linux import child
-from twinstack.linux.iptables import chain_name
 from twinstack.linux.nflog import Denied, listen
+from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, mark_of
@@ -69,7 +69,7 @@ def watch(
 
 def count(plan: Plan, world: WorldName, saved: str) -> int:
     """Give how many packets the policy has denied, from `iptables-save -c`; pure."""
-    chain = re.escape(chain_name(plan.instance, "DENY", world))
+    chain = re.escape(names.chain(plan.instance, "DENY", world))
     found = re.search(rf"^\[(\d+):\d+\] -A {chain} .*-j DROP$", saved, re.MULTILINE)
     return int(found[1]) if found else 0
 

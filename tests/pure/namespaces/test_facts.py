@@ -6,13 +6,12 @@ import dataclasses
 
 import pytest
 
+from twinstack.linux.links import LinkFacts
 from twinstack.namespaces import facts
 from twinstack.namespaces.observe import digest
 
 
-@pytest.mark.parametrize(
-    "kind", [facts.Facts, facts.LinkFacts, facts.NamespaceFacts, facts.ProcessFacts]
-)
+@pytest.mark.parametrize("kind", [facts.Facts, LinkFacts, facts.NamespaceFacts, facts.ProcessFacts])
 def test_facts_are_frozen(kind: type):
     assert dataclasses.fields(kind)
     assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
@@ -20,7 +19,7 @@ def test_facts_are_frozen(kind: type):
 
 
 def test_an_unknown_link_is_not_taken_for_a_finished_one():
-    link = facts.LinkFacts("a", 1, None, None, mtu=1500, up=False, master=None)
+    link = LinkFacts("a", 1, None, None, mtu=1500, up=False, master=None)
     assert link.autoconfigures_ipv6
     assert link.addresses == frozenset()
     assert facts.NamespaceFacts("a", 1, False).default_gateway is None

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.core_cases import link, planned, satisfied
 from twinstack.errors import NotOurs, SeveralFailed
+from twinstack.linux.links import LinkFacts
 from twinstack.model.names import link_group
-from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, Owned, ours
+from twinstack.namespaces.facts import Facts, NamespaceFacts, Owned, ours
 from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.preflight import check
 from twinstack.namespaces.steps import Rules

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.core_cases import all_steps, edited_plan, planned, satisfied
+from twinstack.linux.links import LinkFacts
 from twinstack.model.names import host_link
-from twinstack.namespaces.facts import Facts, LinkFacts, NamespaceFacts, ProcessFacts
+from twinstack.namespaces.facts import Facts, NamespaceFacts, ProcessFacts
 from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.process_steps import (
     Cgroup,

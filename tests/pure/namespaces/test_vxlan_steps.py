@@ -15,8 +15,9 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from tests.pure.linux.test_netlink import decoded
 from tests.support.core_cases import link, planned
 from twinstack.linux import neigh, rtnetlink
+from twinstack.linux.links import TunnelFacts
 from twinstack.model.topology import HostsSpec
-from twinstack.namespaces.facts import Facts, ForwardingFacts, TunnelFacts
+from twinstack.namespaces.facts import Facts, ForwardingFacts
 from twinstack.namespaces.vxlan_steps import EVERYBODY, Forwarding, SourceRoute, Tunnel
 from twinstack.overlay import flooding
 from twinstack.overlay.chaos import Asked, phases

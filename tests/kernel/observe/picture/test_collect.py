@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.looker import looker
 from tests.support.sandbox import Sandbox, sandbox
-from twinstack.linux.iptables import chain_name
+from twinstack.model import names
 
 pytestmark = pytest.mark.kernel
 Draw = Callable[[], dict[str, Any]]
@@ -65,7 +65,7 @@ def test_a_world_that_was_just_made_is_as_declared(host: Sandbox, draw: Draw):
 
 
 def test_every_change_by_hand_is_shown_and_repaired(host: Sandbox, draw: Draw):
-    chain = chain_name(host.instance, "TO-redis-cache")
+    chain = names.chain(host.instance, "TO-redis-cache")
     script = f"""
         ip link delete ve-nginx-lb
         nsenter --net=/run/netns/redis-cache ip address add 172.22.0.99/24 dev eth0
@@ -73,7 +73,7 @@ def test_every_change_by_hand_is_shown_and_repaired(host: Sandbox, draw: Draw):
         ip link set br-backend mtu 1400
         iptables -D {chain} -s 172.21.0.31/32 -m comment --comment \\
             "twinstack:{host.instance} product-service-2 to redis-cache" -j ACCEPT
-        iptables -t nat -F {chain_name(host.instance, "OUTPUT")}
+        iptables -t nat -F {names.chain(host.instance, "OUTPUT")}
         ip netns delete service-registry
     """
     host.run("sh", "-ec", script)
