@@ -9,6 +9,7 @@ from dataclasses import asdict
 from twinstack.compose.steps import Step as DockerStep
 from twinstack.namespaces.removals import Removal, Surplus
 from twinstack.namespaces.steps import Change, Step
+from twinstack.reconcile import Preview
 from twinstack.world import ServiceState
 
 _GAP = "  "
@@ -57,6 +58,32 @@ def docker_steps(found: Sequence[DockerStep]) -> str:
         lines.append(f"- {step.title}: {step.reason}")
         lines += [f"    {step.command}"] if step.command else []
     return "\n".join(lines)
+
+
+def preview(found: Preview) -> str:
+    """Write what `up` would do: each step, why, and the commands that do the same."""
+    lines = list(found.unbuilt)
+    if found.changes:
+        lines.append(f"{len(found.changes)} steps to do, {found.total} are planned:")
+    else:
+        lines.append(f"Nothing to do: all {found.total} steps are as planned.")
+    for change in found.changes:
+        lines.append(f"- {change.step.name}: {change.reason}")
+        lines += [f"    {_shortened(command)}" for command in change.step.commands]
+    return "\n".join(lines)
+
+
+def preview_json(found: Preview) -> dict[str, object]:
+    """Give what `up` would do as a JSON document."""
+    changes = [
+        {"step": change.step.name, "reason": change.reason, "commands": list(change.step.commands)}
+        for change in found.changes
+    ]
+    return {"steps": found.total, "changes": changes, "unbuilt": list(found.unbuilt)}
+
+
+def _shortened(command: str) -> str:
+    return command if len(command) < 400 else f"{shlex.split(command)[0]} …"
 
 
 def changes(found: Sequence[Change | Surplus], total: int) -> str:

@@ -1,9 +1,10 @@
-"""The one engine behind every up, plan and down: what is wanted, what is there, the difference.
+"""The one engine behind every up, plan and down: desired steps, observed facts, the difference.
 
 A world lists the steps of its plan once, in the order of doing. `diff` keeps those that differ
 from the facts, each with its reason. `Preview` is that list as `plan` shows it; `up` takes the same
-changes one by one with `run_step`. Tear-down needs no plan: it takes a list of removals with
-`Teardown`, which goes on past failures and reports them all at the end.
+changes in the same order, each in `run_step`. An object that is declared no longer is a change too:
+its step is a removal. Tear-down needs no plan: it takes a list of removals with `Teardown`, which
+continues past failures and reports them all at the end.
 
 A `Watch` sees each step as it is taken: tests stop a world there, or make the step fail.
 """
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from twinstack.errors import Missing, SeveralFailed, StepFailed, TwinstackError
+from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
 
 #: Receives one line for each thing that happens while something long is under way.
 Progress = Callable[[str], None]
@@ -107,8 +108,8 @@ def watched(watch: Watch, step: str) -> Iterator[None]:
 def run_step(
     watch: Watch,
     name: str,
-    *,
     failure: str = "failed",
+    *,
     remedy: str = "",
     translate: Translate | None = None,
 ) -> Iterator[None]:
@@ -133,36 +134,42 @@ def run_step(
         raise ours from error
 
 
+#: Why an `up` removes something.
+UNDECLARED = "is declared no longer"
+
+
 @dataclass(slots=True)
 class Teardown:
-    """Removals taken one after another; one failure never keeps the rest from going.
-
-    An object that is gone already is not a failure.
-    """
+    """Removals taken one after another; a failure never keeps the rest from going."""
 
     watch: Watch = UNWATCHED
     remedy: str = ""
     translate: Translate | None = None
+    gone: tuple[type[Exception], ...] = ()  # raised for an object that is gone already: no failure
     removed: list[str] = field(default_factory=list)  # names, in the order of removal
     failures: list[Exception] = field(default_factory=list)
 
     def remove(self, name: str, act: Callable[[], object], *, report: bool = True) -> bool:
-        """Remove one object by `act`; say whether that did not fail.
+        """Remove one object by `act`, in view of the watch; give whether that succeeded.
 
-        `act` gives nothing, False when nothing was there, or the names of what it removed.
-        `report` says whether `name` is listed as removed.
+        `act` returns nothing, False when there was nothing to remove, or the names of what it
+        removed. `report`: list `name` as removed.
         """
+        return self._attempt(self.watch, name, act, report)
+
+    def tidy(self, name: str, act: Callable[[], object]) -> bool:
+        """Do what belongs to no single removal, past failures; as `remove`, but not a step."""
+        return self._attempt(UNWATCHED, name, act, report=False)
+
+    def _attempt(self, watch: Watch, name: str, act: Callable[[], object], report: bool) -> bool:
         try:
             with run_step(
-                self.watch,
-                name,
-                failure="cannot be removed",
-                remedy=self.remedy,
-                translate=self.translate,
+                watch, name, "cannot be removed", remedy=self.remedy, translate=self.translate
             ):
-                done = act()
-        except Missing:
-            return True
+                try:
+                    done = act()
+                except self.gone:
+                    done = False
         except Exception as error:
             self.failures.append(error)
             return False
@@ -173,9 +180,9 @@ class Teardown:
         return True
 
     def finish(self, task: str) -> tuple[str, ...]:
-        """Give the names of what was removed. Raises: the failure, or SeveralFailed with all."""
+        """Give the names of what was removed. Raises: the one failure, or SeveralFailed."""
+        if len(self.failures) == 1:
+            raise self.failures[0]
         if self.failures:
-            raise (
-                self.failures[0] if len(self.failures) == 1 else SeveralFailed(task, self.failures)
-            )
+            raise SeveralFailed(task, self.failures)
         return tuple(self.removed)
