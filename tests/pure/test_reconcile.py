@@ -1,4 +1,4 @@
-"""The engine: a step is taken once it differs, a failure names it, a removal never stops the rest."""
+"""The engine takes only steps that differ, names the one that fails, and removes past failures."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def test_a_step_is_seen_before_and_after():
 
 def test_a_refused_system_call_is_an_error_that_names_the_step():
     with (
-        pytest.raises(
-            StepFailed, match=r"^bridge b: cannot be made: Cannot allocate memory; wait$"
-        ),
+        pytest.raises(StepFailed, match="bridge b: cannot be made: Cannot allocate memory; wait"),
         run_step(UNWATCHED, "bridge b", "cannot be made", remedy="wait"),
     ):
         raise _no_memory()
@@ -117,7 +115,7 @@ def test_removal_continues_past_failures_and_reports_them_all():
 def test_a_single_failure_is_raised_as_it_is():
     teardown = Teardown()
     teardown.remove("link a", _failing(StepFailed("link a", "stays")))
-    with pytest.raises(StepFailed, match="^link a: stays$"):
+    with pytest.raises(StepFailed, match="link a: stays"):
         teardown.finish("net.down")
 
 
