@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from invoke.context import Context
 
-from bench.engine import bounds
-from bench.engine.worlds import UP_TIMEOUT_S
 from front.answering import JSON, answer, checking, end, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.model import bounds
+from twinstack.model.bounds import UP_TIMEOUT_S
 from twinstack.overlay import chaos as breaking
 
 #: Longer than this is no rehearsal.

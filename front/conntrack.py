@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from bench.engine import bounds
 from front.answering import JSON, answer, checking, root, task
 from front.worlds import WORLD, world_of
 from twinstack.errors import TwinstackError
+from twinstack.model import bounds
 
 if TYPE_CHECKING:
     from twinstack.observe.connections.report import Connections

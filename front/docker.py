@@ -6,8 +6,6 @@ from dataclasses import asdict, replace
 
 from invoke.context import Context
 
-from bench.engine import bounds
-from bench.engine.worlds import UP_TIMEOUT_S
 from front import invocation, tables
 from front.answering import (
     JSON,
@@ -24,6 +22,8 @@ from front.answering import (
     task,
 )
 from twinstack import stack
+from twinstack.model import bounds
+from twinstack.model.bounds import UP_TIMEOUT_S
 
 
 @task(help={"check": "write nothing; exit 1 when a file is stale"})

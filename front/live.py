@@ -11,10 +11,10 @@ from typing import Any
 
 from invoke.context import Context
 
-from bench.engine import bounds
 from front.answering import JSON, answer, checking, end, guarded, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.model import bounds
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.live.watcher import Give

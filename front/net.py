@@ -6,8 +6,6 @@ import sys
 
 from invoke.context import Context
 
-from bench.engine import bounds
-from bench.engine.worlds import UP_TIMEOUT_S
 from front import invocation, tables
 from front.answering import (
     BARE,
@@ -25,6 +23,8 @@ from front.answering import (
     task,
 )
 from twinstack import stack
+from twinstack.model import bounds
+from twinstack.model.bounds import UP_TIMEOUT_S
 from twinstack.namespaces import network_steps
 from twinstack.namespaces import world as namespaces
 

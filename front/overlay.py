@@ -7,8 +7,6 @@ from dataclasses import asdict
 
 from invoke.context import Context
 
-from bench.engine import bounds
-from bench.engine.worlds import UP_TIMEOUT_S
 from front import invocation, overlay_ssh, tables
 from front.answering import (
     BARE,
@@ -25,6 +23,8 @@ from front.answering import (
     task,
 )
 from twinstack import stack
+from twinstack.model import bounds
+from twinstack.model.bounds import UP_TIMEOUT_S
 from twinstack.overlay import record
 from twinstack.overlay import world as overlays
 

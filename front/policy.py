@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from bench.engine import bounds
 from front.answering import JSON, answer, checking, end, guarded, root, say, task
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
 from front.worlds import WORLD
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.model import bounds
 from twinstack.policy.model import HOST
 
 if TYPE_CHECKING:

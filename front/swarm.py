@@ -6,8 +6,6 @@ from dataclasses import asdict
 
 from invoke.context import Context
 
-from bench.engine import bounds
-from bench.engine.worlds import UP_TIMEOUT_S
 from front import invocation, tables
 from front.answering import (
     JSON,
@@ -20,6 +18,8 @@ from front.answering import (
     task,
 )
 from twinstack import stack
+from twinstack.model import bounds
+from twinstack.model.bounds import UP_TIMEOUT_S
 from twinstack.swarm.facts import Facts
 from twinstack.swarm.world import SwarmWorld
 

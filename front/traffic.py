@@ -10,12 +10,12 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from bench.engine import bounds
 from front import invocation
 from front.answering import JSON, answer, end, guarded, root, say, task
 from front.worlds import WORLD, world_of
 from twinstack import stack
 from twinstack.errors import TwinstackError
+from twinstack.model import bounds
 from twinstack.model.plan import resolve
 from twinstack.observe.capture import taps
 

@@ -12,8 +12,33 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.engine.statistics import MINIMUM_PAIRS
+from twinstack.errors import TwinstackError
+from twinstack.model import bounds
+
+#: More than this at once, or in a run, is another tool's work.
+MOST_REQUESTS, MOST_CLIENTS, MOST_ROUNDS = 1_000_000, 1_000, 1_000
 #: Tables fuller than this part make connections slow or fail.
 _FULL = 0.8
+
+
+def require_rounds(rounds: int) -> None:
+    """Refuse too few rounds for an interval, or too many. Raises: TwinstackError."""
+    why = f"an interval needs {MINIMUM_PAIRS} rounds at least"
+    bounds.within("rounds", rounds, MINIMUM_PAIRS, MOST_ROUNDS, why)
+
+
+def require_load(requests: int, concurrency: int) -> None:
+    """Refuse a load that `ab` cannot send. Raises: TwinstackError."""
+    bounds.within("requests", requests, 1, MOST_REQUESTS)
+    bounds.within("concurrency", concurrency, 1, MOST_CLIENTS)
+    if requests < concurrency:
+        raise TwinstackError(
+            "--requests",
+            f"cannot be {requests}",
+            f"{concurrency} at once need as many",
+            "raise it, or lower --concurrency",
+        )
 
 
 def schedule(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from bench.engine import observed
 from twinstack.errors import Locked, TwinstackError
+from twinstack.model import bounds
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.state.instance import InstancePaths, read_journal
 from twinstack.world import World
 
-UP_TIMEOUT_S = 60
 #: The service that stands at the door.
 EDGE = "nginx-lb"
 NAMES: tuple[WorldName, ...] = ("net", "docker")
@@ -62,7 +62,7 @@ def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) 
     wanted = world.plan.shape
     if there != wanted or any(state.state != "healthy" for state in world.status()):
         progress(f"the {name} world is not up in its {wanted} shape: bringing it up")
-        world.up(timeout_s=UP_TIMEOUT_S, progress=progress)
+        world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
     return world
 
 
@@ -118,4 +118,4 @@ def _bring_back(stack: Stack, name: WorldName, was: Former, progress: Progress) 
     limits = "limited" if was.limited else "without limits"
     progress(f"bringing the {name} world back as it was: {was.shape}, {limits}")
     give = stack.net if name == "net" else stack.docker
-    give(was.shape, limited=was.limited).up(timeout_s=UP_TIMEOUT_S, progress=progress)
+    give(was.shape, limited=was.limited).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)

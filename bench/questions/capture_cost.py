@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.engine import bounds, host, probe, worlds
+from bench.engine import host, probe, worlds
 from bench.engine.measure import spent_us
-from bench.engine.schedule import schedule
+from bench.engine.schedule import require_load, require_rounds, schedule
 from bench.engine.statistics import Holds, Ratio, below, exit_code, ratio, spread
 from bench.load import ab
 from bench.questions.catalogue import Answer
@@ -334,8 +334,8 @@ def ask_capture(
     progress: Progress,
 ) -> Answer:
     """Measure a world with and without captures; it is left as it was. Raises: as `measure`."""
-    bounds.rounds(rounds)
-    bounds.load(requests, CONCURRENCY)
+    require_rounds(rounds)
+    require_load(requests, CONCURRENCY)
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     if not any(one.kind == "bridge" for one in chosen.links()):

@@ -10,13 +10,15 @@ import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bench.engine import bounds, comparability, report, worlds
+from bench.engine import comparability, report, worlds
 from bench.engine.measure import Load
 from bench.engine.report import Comparison
+from bench.engine.schedule import require_load, require_rounds
 from bench.questions import chain, crossing, gateways, layers, policy_cost, startup
 from bench.questions import worlds as run
 from bench.questions.worlds import Options
 from twinstack.errors import CannotTell, TwinstackError
+from twinstack.model import bounds
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
@@ -75,7 +77,7 @@ def ask_comparison(
 
 def ask_gateways(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
     """Compare the gateway alone with Node's http and nginx. Raises: as `gateways.measure`."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     roots, software = stack.software(progress)
     plan = stack.plan()
     found = gateways.measure(plan, roots, software, rounds=rounds, progress=progress)
@@ -84,13 +86,13 @@ def ask_gateways(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
 
 def ask_chain(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
     """Measure the chain without limits; the world is left as it was. Raises: as `chain.measure`."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     disturbed = stack.docker_shape() is not None
     if disturbed:
         progress(DOCKER_IS_UP)
     with worlds.left_as_it_was(stack, "net", progress) as was:
         world = stack.net(was.shape, limited=False)
-        world.up(timeout_s=worlds.UP_TIMEOUT_S, progress=progress)
+        world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
         roots, software = stack.software(progress)
         password = stack.redis_password()
         with worlds.lifted([world], whole=True):
@@ -126,7 +128,7 @@ def ask_policy(
     stack: Stack, *, world: str, rounds: int, shape: str | None = None, progress: Progress
 ) -> Answer:
     """Measure a world with its policy on and off. Raises: as `policy_cost.measure`."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     if not chosen.plan.policy:
@@ -142,12 +144,12 @@ def ask_policy(
 
 def ask_crossing(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
     """Compare the ways to another host on a Swarm, and leave it as it was. Raises: as `measure`."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     roots, _ = stack.software(progress)
     world = stack.swarm()
     up = bool(world.facts().tasks)
     try:
-        world.up(timeout_s=worlds.UP_TIMEOUT_S, progress=progress)
+        world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
         found = crossing.measure(world, roots.tree("nginx"), rounds=rounds, progress=progress)
     finally:
         if not up:
@@ -159,8 +161,8 @@ def ask_layers(
     stack: Stack, *, rounds: int, requests: int, force: bool = False, progress: Progress
 ) -> Answer:
     """Say which layer costs what, on two worlds alike. Raises: as `layers.climb`, `likeness`."""
-    bounds.rounds(rounds)
-    bounds.load(requests, _CLIENTS)
+    require_rounds(rounds)
+    require_load(requests, _CLIENTS)
     shape = worlds.common_shape(stack, None)
     net, docker = (worlds.ready(stack, name, shape, progress) for name in worlds.NAMES)
     load = Load("/api/products", requests, _CLIENTS, False, timeout_s=max(120.0, requests / 10))

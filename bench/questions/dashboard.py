@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.engine import bounds, probe, steady, worlds
+from bench.engine import probe, steady, worlds
 from bench.engine.measure import spent_us
-from bench.engine.schedule import schedule
+from bench.engine.schedule import require_rounds, schedule
 from bench.engine.statistics import Holds, Ratio, below, exit_code, ratio, spread
 from bench.engine.steady import Window
 from bench.load import ab, onlookers
@@ -111,7 +111,7 @@ def ask_dashboard(
     stack: Stack, *, world: str, rounds: int, shape: str | None, progress: Progress
 ) -> Answer:
     """Measure. Raises: Missing without chromium; StepFailed; TwinstackError for odd options."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     with worlds.lifted([chosen]):

@@ -1,6 +1,6 @@
 """How long several hosts take to come up and go: underlay and overlay, without services.
 
-    python -m bench.overlay ROUNDS INSTANCE HOSTS...
+    python -m bench.questions.overlay ROUNDS INSTANCE HOSTS...
 
 does it within a host of its own and prints JSON; `ask_overlay` runs that and keeps what came of it.
 """
@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from bench.engine import bounds
+from bench.engine.schedule import MOST_ROUNDS
 from bench.questions.catalogue import Answer
 from bench.questions.provisioning import host, topologies
 from twinstack.errors import StepFailed, TwinstackError
+from twinstack.model import bounds
 from twinstack.overlay import world as overlays
 from twinstack.overlay.host_plans import spread
 from twinstack.overlay.world import Overlay
@@ -48,9 +49,16 @@ class Round:
 
 def ask_overlay(*, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Progress) -> Answer:
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
-    bounds.within("rounds", rounds, 1, bounds.MOST_ROUNDS)
+    bounds.within("rounds", rounds, 1, MOST_ROUNDS)
     instance = f"bo{os.getpid() % 10_000}"
-    words = (sys.executable, "-m", "bench.overlay", str(rounds), instance, *map(str, sizes))
+    words = (
+        sys.executable,
+        "-m",
+        "bench.questions.overlay",
+        str(rounds),
+        instance,
+        *map(str, sizes),
+    )
     own = {key: text for key, text in os.environ.items() if not key.startswith("TWINSTACK_")}
     with subprocess.Popen(
         host.words(*words),

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.engine import bounds
+from bench.engine.schedule import require_rounds
 from bench.engine.statistics import Holds, Ratio, above, ratio, spread
 from bench.questions import traffic_file
 from bench.questions.catalogue import Answer
 from twinstack.errors import Missing, StepFailed
+from twinstack.model import bounds
 from twinstack.model.plan import Plan
 from twinstack.observe.traffic.flows import MOST_FLOWS
 from twinstack.reconcile import Progress
@@ -64,7 +65,7 @@ class Speed:
 
 def ask_traffic(plan: Plan, *, megabytes: int, rounds: int, progress: Progress) -> Answer:
     """Measure. Raises: Missing without tshark; StepFailed; TwinstackError for odd options."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     bounds.within("megabytes", megabytes, _LEAST_MB, _MOST_MB)
     tshark = shutil.which("tshark")
     if tshark is None:

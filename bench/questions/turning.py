@@ -13,9 +13,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.engine import bounds, comparability, measure, observed, probe, report, steady, worlds
+from bench.engine import comparability, measure, observed, probe, report, steady, worlds
 from bench.engine.measure import Target
-from bench.engine.schedule import schedule
+from bench.engine.schedule import require_rounds, schedule
 from bench.questions import worlds as run
 from bench.questions.catalogue import Answer
 from bench.questions.turns import (
@@ -29,6 +29,7 @@ from bench.questions.turns import (
     summarise,
     text,
 )
+from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import World
@@ -51,7 +52,7 @@ def ask_turns(
     progress: Progress,
 ) -> Answer:
     """Compare both worlds; brings up what is not up. Raises: as `likeness.look`, `measured`."""
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     bounds.within("seconds", seconds, 1, _LONGEST_S)
     shape = worlds.common_shape(stack, shape)
     net, docker = (

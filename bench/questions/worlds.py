@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.engine import (
-    bounds,
     comparability,
     comparison,
     environment,
@@ -23,8 +22,10 @@ from bench.engine import (
 )
 from bench.engine.measure import Load, Target
 from bench.engine.report import Comparison
+from bench.engine.schedule import require_load, require_rounds
 from bench.engine.worlds import EDGE
 from twinstack.errors import TwinstackError
+from twinstack.model import bounds
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
 from twinstack.world import World
@@ -55,8 +56,8 @@ class Options:
 
     def check(self) -> None:
         """Refuse what cannot be measured. Raises: TwinstackError."""
-        bounds.load(self.requests, self.concurrency)
-        bounds.rounds(self.rounds)
+        require_load(self.requests, self.concurrency)
+        require_rounds(self.rounds)
         bounds.within("warmups", self.warmups, 0, 100)
         if not self.path.startswith("/"):
             raise TwinstackError("--path", f"cannot be {self.path}", "", "begin it with /")

@@ -51,7 +51,14 @@ def size(full: bool) -> int:
 
 
 def _ours(host: Sandbox, what: str, size: int) -> dict[str, float]:
-    words = (sys.executable, "-m", "bench.provisioning.ours", what, str(size), host.instance)
+    words = (
+        sys.executable,
+        "-m",
+        "bench.questions.provisioning.ours",
+        what,
+        str(size),
+        host.instance,
+    )
     return dict(json.loads(host.run(*words).stdout))
 
 

@@ -115,7 +115,7 @@ def compile_floor(into: Path) -> Path:
         process.run(["cc", "-O2", "-Wall", "-Werror", "-o", str(program), str(source)])
     except Missing as error:
         raise Missing(
-            "bench/provisioning/floor.c",
+            "bench/questions/provisioning/floor.c",
             "cannot be compiled",
             "there is no C compiler",
             'install one ("apt-get install gcc libc6-dev")',
@@ -145,7 +145,7 @@ def prepare(work: Path, namespaces: int, instance: str) -> Path:
 
 def ours(instance: str) -> Contender:
     """Give twinstack itself, as a user starts it: a process each for up and for down."""
-    words = (sys.executable, "-m", "bench.provisioning.ours")
+    words = (sys.executable, "-m", "bench.questions.provisioning.ours")
 
     def begin(namespaces: int) -> Run:
         rest = (str(namespaces), instance)

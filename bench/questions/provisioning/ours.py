@@ -1,6 +1,6 @@
 """Time the network part of our own `up` or `down`, in a process of its own, by what it does.
 
-    python -m bench.provisioning.ours up|down NAMESPACES INSTANCE
+    python -m bench.questions.provisioning.ours up|down NAMESPACES INSTANCE
 
 The clock starts after the imports and after the plan is resolved, where the network part begins:
 looking, comparing, doing. Prints one JSON object, in milliseconds. `race` runs it.

@@ -1,6 +1,6 @@
 """Run the contenders round by round in a host of their own, and keep every sample.
 
-    python -m bench.provisioning.race SETTINGS-AS-JSON
+    python -m bench.questions.provisioning.race SETTINGS-AS-JSON
 
 Started by `run` in the host that `host` makes. Each round measures every size and contender that
 is due once, in an order drawn from the seed: a machine drifts, and what is compared must drift

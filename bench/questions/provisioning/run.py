@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.engine import bounds
+from bench.engine.schedule import require_rounds
 from bench.questions.catalogue import Answer
 from bench.questions.provisioning import host, mininet, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
 from bench.questions.provisioning.race import Settings
 from bench.questions.provisioning.verdict import Row, Sample, Verdict
 from twinstack.errors import StepFailed, TwinstackError
+from twinstack.model import bounds
 from twinstack.reconcile import Progress
 
 SIZES = (8, 100, 1000)
@@ -53,7 +54,7 @@ def ask_scale(
     `slow_rounds` of these two, 0 leaves them out; `shell_rounds` of the shell at the largest size.
     Raises: TwinstackError for options that cannot be; StepFailed when the race ends badly.
     """
-    bounds.rounds(rounds)
+    require_rounds(rounds)
     bounds.within("slow-rounds", slow_rounds, 0, rounds)
     bounds.within("shell-rounds", shell_rounds, 0, rounds)
     for size in sizes:
@@ -89,7 +90,12 @@ def code(answer: Answer) -> int:
 
 def _race(settings: Settings, progress: Progress) -> list[dict[str, Any]]:
     """Run `race` in a host of its own, its progress passed on."""
-    program = (sys.executable, "-m", "bench.provisioning.race", json.dumps(asdict(settings)))
+    program = (
+        sys.executable,
+        "-m",
+        "bench.questions.provisioning.race",
+        json.dumps(asdict(settings)),
+    )
     own = {key: text for key, text in os.environ.items() if not key.startswith("TWINSTACK_")}
     with subprocess.Popen(
         host.words(*program),

@@ -67,7 +67,7 @@ def test_programs_are_gone_after_a_failure_in_the_block() -> None:
 def test_programs_are_gone_after_the_benchmark_was_killed(tmp_path: Path) -> None:
     port = free_port()
     script = (
-        "import sys, time; from bench.programs import *\n"
+        "import sys, time; from bench.load.programs import *\n"
         f"program = Program('web', ({PYTHON!r}, '-m', 'http.server', '{port}'))\n"
         "with running([program]) as started:\n"
         f"    await_port(started['web'], '127.0.0.1', {port})\n"

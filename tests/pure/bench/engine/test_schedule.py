@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.engine.schedule import Room, schedule
+from bench.engine.schedule import Room, require_load, require_rounds, schedule
+from twinstack.errors import TwinstackError
 
 PAIR = ("namespaces", "docker")
 
@@ -58,3 +61,25 @@ def test_connections_wait_for_room_in_the_kernel_s_tables(room: Room, expected: 
 
 def test_a_lone_run_never_waits() -> None:
     assert Room(28_000, 0, 10, 65_536).lacks(1_000_000) == ""
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        (lambda: require_rounds(5), "--rounds: cannot be 5: an interval needs 6 rounds at least"),
+        (lambda: require_rounds(1_001), "--rounds: cannot be 1001: it is 6 to 1000"),
+        (lambda: require_load(49, 50), "--requests: cannot be 49: 50 at once need as many"),
+        (lambda: require_load(0, 1), "--requests: cannot be 0"),
+        (lambda: require_load(9, 0), "--concurrency: cannot be 0"),
+    ],
+)
+def test_rounds_and_loads_that_cannot_be_are_refused(
+    check: Callable[[], None], expected: str
+) -> None:
+    with pytest.raises(TwinstackError, match=expected):
+        check()
+
+
+def test_the_least_rounds_and_load_are_accepted() -> None:
+    require_rounds(6)
+    require_load(50, 50)

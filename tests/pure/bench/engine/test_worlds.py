@@ -110,7 +110,7 @@ def _stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(state, "RUN", tmp_path)
     found = FakeStack()
     monkeypatch.setattr(
-        "bench.observed.limited", lambda world: ["x"] if found.limited[world.name] else []
+        "bench.engine.observed.limited", lambda world: ["x"] if found.limited[world.name] else []
     )
     return found
 

@@ -1,0 +1,32 @@
+"""Bounds of what a task's options may be, checked before anything is done; pure."""
+
+from __future__ import annotations
+
+from twinstack.errors import TwinstackError
+
+#: How long `up` waits for healthy services unless --timeout says otherwise.
+UP_TIMEOUT_S = 60
+MOST_SECONDS = 86_400
+_MOST_LINES, _MOST_TIMES = 1_000_000, 100
+
+
+def within(option: str, value: int, least: int, most: int, why: str = "") -> None:
+    """Refuse a value outside its bounds. Raises: TwinstackError."""
+    if not least <= value <= most:
+        cause = why if why and value < least else f"it is {least} to {most}"
+        raise TwinstackError(f"--{option}", f"cannot be {value}", cause, "choose another")
+
+
+def timeout(value: int) -> None:
+    """Refuse to wait for no time, or forever. Units: seconds. Raises: TwinstackError."""
+    within("timeout", value, 1, MOST_SECONDS, "it is a time in seconds, more than 0")
+
+
+def lines(value: int) -> None:
+    """Refuse to show no line. Raises: TwinstackError."""
+    within("lines", value, 1, _MOST_LINES)
+
+
+def times(value: int) -> None:
+    """Refuse to do nothing. Raises: TwinstackError."""
+    within("times", value, 1, _MOST_TIMES)
