@@ -27,8 +27,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_steps import (
+    ENGINE,
     INSTANCE,
-    PLACE,
     Point,
     client_of,
     connect_or_none,
@@ -77,7 +77,7 @@ def another_content() -> None:
 def dead_engine() -> None:
     """Kill the engine: the next command finds none."""
     only_images()
-    pid = json.loads(PLACE.record.read_text())["pid"]
+    pid = json.loads(ENGINE.record.read_text())["pid"]
     os.kill(pid, signal.SIGKILL)
     while start_ticks(pid):
         with suppress(ChildProcessError):
@@ -156,7 +156,7 @@ def strike(verb: str, point: Point, log: Path, lacking: tuple[str, ...] = ()) ->
 def see_that_down_clears(base: dict[str, object], point: Point, log: Path) -> None:
     """Take the world down twice, from a process without a plan, and look for what is left."""
     assert run_child("down", SHAPE, log) == (0, ""), point
-    assert down(INSTANCE, progress=print_nothing, place=PLACE) == (), point
+    assert down(INSTANCE, progress=print_nothing, engine=ENGINE) == (), point
     now = snapshot()
     left = difference(base, now)
     # Data stay: images, those half replaced too, and the volume.
@@ -201,9 +201,9 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
     count = len(start.steps())
     struck = 0
     if full:
-        for place, fault in itertools.product(range(count), FAULTS):
+        for engine, fault in itertools.product(range(count), FAULTS):
             start.make()
-            point = Point(start.steps()[place].title, fault)
+            point = Point(start.steps()[engine].title, fault)
             strike("up", point, log, start.lacking)
             see_that_down_clears(before, point, log)
             see_that_up_converges(images)
@@ -281,7 +281,7 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
 def holding_steps(*, data: bool = False) -> tuple[Step, ...]:
     """List what `down`, or `clean`, will do, now."""
     with connect_or_none() as client:
-        holding = observe_holding(client, INSTANCE, PLACE, data=data)
+        holding = observe_holding(client, INSTANCE, ENGINE, data=data)
     # A command holds its lock while it looks; from here there is none.
     holding = replace(holding, run=(str(InstancePaths(INSTANCE).run),))
     return clean_steps(holding) if data else down_steps(holding)

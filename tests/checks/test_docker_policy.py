@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.docker_steps import INSTANCE, PLACE, client_of, up
+from tests.support.docker_steps import ENGINE, INSTANCE, client_of, up
 from tests.support.docker_steps import world as small_world
 from tests.support.policy_cases import generated, oracle
 from tests.support.policy_inside import told
@@ -27,12 +27,12 @@ Tell = Callable[[str], None]
 
 
 def verdict_of(plan: Plan, *, patience: float = 4, wait_s: float = 0.6) -> Verdict:
-    enforcement = apply_policy.enforcement(replace(plan, policy=True), client_of(), PLACE)
+    enforcement = apply_policy.enforcement(replace(plan, policy=True), client_of(), ENGINE)
     return verify(plan, enforcement, wait_s=wait_s, patience=patience)
 
 
 def in_host(*command: str) -> None:
-    subprocess.run([*PLACE.prefix, *command], check=True, capture_output=True)
+    subprocess.run([*ENGINE.prefix, *command], check=True, capture_output=True)
 
 
 def world(shape: str) -> DockerWorld:
@@ -91,7 +91,7 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
         for seed in seeds:
             written = generated(seed)
             plan = resolve(parse(written), "flat", INSTANCE)
-            DockerWorld(plan, PLACE).apply_policy(policy=True, rate_limit=True)
+            DockerWorld(plan, ENGINE).apply_policy(policy=True, rate_limit=True)
             found = verdict_of(plan)
             asked += len(found.answers)
             opened = {
@@ -107,7 +107,7 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
 
 
 def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: Tell) -> None:
-    enforcement = apply_policy.enforcement(flat.plan, client_of(), PLACE)
+    enforcement = apply_policy.enforcement(flat.plan, client_of(), ENGINE)
     lines = [line for hook in enforcement.wanted for line in (*hook.lines, hook.jump) if line]
     chosen = lines if full else random.Random(3).sample(lines, 5)
     by_probes = by_rules = 0

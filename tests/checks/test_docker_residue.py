@@ -18,8 +18,8 @@ from docker import DockerClient
 from docker.errors import NotFound
 
 from tests.support.docker_steps import (
+    ENGINE,
     INSTANCE,
-    PLACE,
     Point,
     client_of,
     difference,
@@ -130,14 +130,14 @@ def test_cycles_of_up_and_down_leave_the_host_as_it_was(
 ):
     theirs = strangers()
     up(world())
-    down(INSTANCE, progress=print_nothing, place=PLACE)
+    down(INSTANCE, progress=print_nothing, engine=ENGINE)
     before = snapshot()  # with what outlives a `down`: images, the volume
     cycles = CYCLES if full else FEW
     for cycle in range(cycles):
         shape = ("tiered", "flat")[cycle % 2]  # the first one was flat
         up(world(shape))
         assert strangers() == theirs
-        assert down(INSTANCE, progress=print_nothing, place=PLACE)
+        assert down(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert difference(before, snapshot()) == {}, f"cycle {cycle}"
         assert strangers() == theirs
     tell(f"docker.up and docker.down: {cycles} cycles, nothing left, strangers untouched")
@@ -146,7 +146,7 @@ def test_cycles_of_up_and_down_leave_the_host_as_it_was(
 def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
     strangers: Callable[[], dict[str, object]],
 ):
-    down(INSTANCE, progress=print_nothing, place=PLACE)
+    down(INSTANCE, progress=print_nothing, engine=ENGINE)
     said: list[str] = []
 
     class CtrlC:
@@ -205,7 +205,7 @@ def test_down_needs_no_rendered_file_nor_one_that_is_sound(
         up(world())
         damage(compose_file(INSTANCE))
         assert [step.title for step in world().preview()] == ["file docker-compose.yml: write"]
-        gone = down(INSTANCE, progress=print_nothing, place=PLACE)
+        gone = down(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert set(gone) == {
             *(f"container {container_name(plan, one)}" for one in plan.replicas),
             *(f"network {one.docker_network}" for one in plan.segments),
@@ -231,18 +231,18 @@ def test_a_stranger_inside_a_network_of_ours_stays_and_is_named(
     )
     try:
         with pytest.raises(StepFailed, match=rf"network {network}: remove: the engine refuses"):
-            down(INSTANCE, progress=print_nothing, place=PLACE)
+            down(INSTANCE, progress=print_nothing, engine=ENGINE)
         stranger.reload()
         assert stranger.status == "running"
         assert down_says_again(network)
     finally:
         stranger.remove(force=True)
-    assert down(INSTANCE, progress=print_nothing, place=PLACE) == (f"network {network}",)
+    assert down(INSTANCE, progress=print_nothing, engine=ENGINE) == (f"network {network}",)
 
 
 def down_says_again(network: str) -> bool:
     with pytest.raises(StepFailed, match=network):
-        down(INSTANCE, progress=print_nothing, place=PLACE)
+        down(INSTANCE, progress=print_nothing, engine=ENGINE)
     return True
 
 
@@ -250,7 +250,7 @@ def test_a_strangers_container_at_port_3000_stops_up_before_anything_is_changed(
     strangers: Callable[[], dict[str, object]],
 ):
     client = client_of()
-    down(INSTANCE, progress=print_nothing, place=PLACE)
+    down(INSTANCE, progress=print_nothing, engine=ENGINE)
     door = world().plan.published_port("docker", "api-gateway")
     assert door is not None
     stranger = client.containers.run(
@@ -275,12 +275,12 @@ def test_a_networks_namesake_of_a_strangers_stops_up_and_outlives_down(
 ):
     client = client_of()
     network = f"twinstack-{INSTANCE}_app"
-    down(INSTANCE, progress=print_nothing, place=PLACE)
+    down(INSTANCE, progress=print_nothing, engine=ENGINE)
     other = client.networks.create(network)
     try:
         with pytest.raises(NotOurs, match=rf"network {network}: is not ours"):
             up(world())
-        assert down(INSTANCE, progress=print_nothing, place=PLACE) == ()
+        assert down(INSTANCE, progress=print_nothing, engine=ENGINE) == ()
         other.reload()
     finally:
         other.remove()
@@ -290,13 +290,13 @@ def test_a_kill_half_way_and_clean_touch_no_stranger(
     strangers: Callable[[], dict[str, object]], tmp_path: Any
 ):
     theirs = strangers()
-    down(INSTANCE, progress=print_nothing, place=PLACE)
+    down(INSTANCE, progress=print_nothing, engine=ENGINE)
     start = next(step for step in world().preview() if step.act == "start")
     code, _ = run_child("up", "flat", tmp_path / "log", Point(start.title, "after"))
     assert code < 0
     assert strangers() == theirs
     said: list[str] = []
-    removed = clean(INSTANCE, progress=said.append, place=PLACE)
+    removed = clean(INSTANCE, progress=said.append, engine=ENGINE)
     assert strangers() == theirs
     assert any(name.startswith("image twinstack-base-nginx") for name in removed)
     assert "left running: it still holds" in said[-1]

@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.docker_world import UP_TIMEOUT_S
 from tests.support.own_engine import (
-    PLACE,
+    ENGINE,
     PREFIX,
     RUN,
     end_engine,
+    engine_paths,
     make_namespace,
-    place_of,
     print_nothing,
     remove_namespace,
     remove_what_dead_runs_left,
@@ -48,7 +48,7 @@ def host(able: None) -> Iterator[Before]:
     finally:
         world().clean(progress=print_nothing)
         remove_namespace(str(RUN))
-        for directory in (PLACE.state.parent, PLACE.data_root.parent):
+        for directory in (ENGINE.state.parent, ENGINE.data_root.parent):
             shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -56,8 +56,8 @@ def host(able: None) -> Iterator[Before]:
 def said_at_start(host: Before) -> list[str]:
     """Start the engine, and give what was said of it."""
     said: list[str] = []
-    assert connect(PLACE) is None
-    ensure_engine(PLACE, said.append).close()
+    assert connect(ENGINE) is None
+    ensure_engine(ENGINE, said.append).close()
     return said
 
 
@@ -70,11 +70,11 @@ def up(said_at_start: list[str]) -> DockerWorld:
 
 
 @pytest.fixture
-def place(able: None) -> Iterator[EnginePaths]:
-    """Give a place on a host of its own for one test, and empty it."""
+def engine(able: None) -> Iterator[EnginePaths]:
+    """Give the paths of an engine on a host of its own for one test, and empty it."""
     name = f"{RUN}-{next(_numbers)}"
     make_namespace(name)
-    made = place_of(name)
+    made = engine_paths(name)
     try:
         yield made
     finally:

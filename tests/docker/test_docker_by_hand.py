@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_world import UP_TIMEOUT_S, containers, until
-from tests.support.own_engine import INSTANCE, PLACE, REPOSITORY, print_nothing
+from tests.support.own_engine import ENGINE, INSTANCE, REPOSITORY, print_nothing
 from twinstack.compose.client import compose_program
 from twinstack.compose.render import project_name, render_files, state_directory
 from twinstack.compose.world import DockerWorld
@@ -28,7 +28,7 @@ def test_compose_by_hand_finds_the_stack_as_it_should_be(up: DockerWorld):
         "up",
         "--detach",
     ]
-    subprocess.run(words, env={**os.environ, "DOCKER_HOST": PLACE.url}, check=True)
+    subprocess.run(words, env={**os.environ, "DOCKER_HOST": ENGINE.url}, check=True)
     assert {name: one["Id"] for name, one in containers().items()} == before
 
 
@@ -52,7 +52,7 @@ def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            env={**outside, "DOCKER_HOST": PLACE.url},
+            env={**outside, "DOCKER_HOST": ENGINE.url},
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_world import containers
-from tests.support.own_engine import INSTANCE, PLACE, print_nothing
+from tests.support.own_engine import ENGINE, INSTANCE, print_nothing
 from twinstack.compose.engine import connect
 from twinstack.compose.render import state_directory
 from twinstack.compose.world import DockerWorld
@@ -53,7 +53,7 @@ def test_passwords_are_in_no_environment_argument_image_or_label(up: DockerWorld
     vault = state_directory(INSTANCE) / "secrets" / ".vault"
     passwords = [file.read_text() for file in vault.iterdir()]
     assert len(passwords) == 2
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     seen = json.dumps(list(containers().values()))
     for image in client.images.list(filters={"label": "twinstack.kind"}):

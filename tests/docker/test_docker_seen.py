@@ -14,7 +14,7 @@ from docker.errors import APIError
 
 from tests.support import craft
 from tests.support.docker_world import BACK_WITHIN_S, containers, fetch, until
-from tests.support.own_engine import INSTANCE, PLACE, in_namespace
+from tests.support.own_engine import ENGINE, INSTANCE, in_namespace
 from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import Replica
@@ -94,7 +94,7 @@ def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_pat
 
 
 def inside(name: str, *command: str) -> str:
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     container = client.containers.get(f"twinstack-{INSTANCE}-{name}")
     answer = container.exec_run(list(command)).output
@@ -123,7 +123,7 @@ def test_both_doors_and_every_address_answer(up: DockerWorld):
 
 def asked_inside(replica: Replica) -> bool:
     """Run a replica's own probe in its container."""
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     try:
         container = client.containers.get(f"twinstack-{INSTANCE}-{replica.name}")
@@ -165,7 +165,7 @@ def test_stopping_postgresql_turns_the_order_service_unhealthy_and_back(up: Dock
     def order() -> str:
         return next(one.state for one in up.status() if one.name == "order-service")
 
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     until(lambda: order() == "healthy", 20)
     postgres = client.containers.get(containers()["postgres-db"]["Id"])

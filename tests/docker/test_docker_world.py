@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_world import UP_TIMEOUT_S, containers, fetch, until
-from tests.support.own_engine import INSTANCE, PLACE, PREFIX, in_namespace, print_nothing, world
+from tests.support.own_engine import ENGINE, INSTANCE, PREFIX, in_namespace, print_nothing, world
 from twinstack.compose.engine import connect, is_ours
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Locked, NotHealthy, NotOurs
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.docker
 
 
 def test_an_engine_is_started_when_none_answers_and_says_so(said_at_start: list[str]):
-    assert is_ours(PLACE)
+    assert is_ours(ENGINE)
     assert "none answers" in said_at_start[0]
     assert "starting dockerd" in said_at_start[0]
 
@@ -37,7 +37,7 @@ def test_a_second_up_recreates_nothing(up: DockerWorld):
 
 def test_a_container_removed_by_hand_is_put_back_and_no_other_touched(up: DockerWorld):
     before = {name: one["Id"] for name, one in containers().items()}
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     client.containers.get(before["service-registry"]).remove(force=True)
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
@@ -67,7 +67,7 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
     tiered = world("tiered")
     tiered.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     assert fetch(door.url(f"/api/orders/{made}"))[0] == 200
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     names = sorted(str(one.name) for one in client.networks.list())
     assert [name for name in names if "twinstack" in name] == [
@@ -86,7 +86,7 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
 
 
 def test_a_strangers_container_and_listener_stop_up_before_anything_changes(up: DockerWorld):
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     up.down(progress=print_nothing)
     door = up.plan.published_port("docker", "nginx-lb")
@@ -113,7 +113,7 @@ def test_a_strangers_container_and_listener_stop_up_before_anything_changes(up: 
 
 def test_a_service_that_does_not_come_up_is_named_with_the_end_of_its_log(up: DockerWorld):
     # A cluster of a release that does not exist: PostgreSQL says so and exits.
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     up.down(progress=print_nothing)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.docker_world import UP_TIMEOUT_S, until
 from tests.support.own_engine import (
+    ENGINE,
     INSTANCE,
-    PLACE,
     PREFIX,
     cgroups_of,
     in_namespace,
@@ -33,11 +33,11 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     assert engine_leftovers.observe(PREFIX) != host
     assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
-    assert cgroups_of(PLACE)
-    process = json.loads(PLACE.record.read_text())["pid"]
+    assert cgroups_of(ENGINE)
+    process = json.loads(ENGINE.record.read_text())["pid"]
     orphan = next(one.pid for one in up.status() if one.name == "redis-cache")
     os.kill(process, signal.SIGKILL)
-    until(lambda: connect(PLACE) is None, 10)
+    until(lambda: connect(ENGINE) is None, 10)
     said: list[str] = []
     assert up.clean(progress=said.append), said
 
@@ -51,11 +51,11 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     until(lambda: len(in_namespace("ip", "-o", "link").splitlines()) == 1, 10)
     assert orphan is not None
     assert not Path(f"/proc/{orphan}").exists()
-    assert not PLACE.data_root.exists()
-    assert not PLACE.state.exists()
-    assert not PLACE.socket.exists()
+    assert not ENGINE.data_root.exists()
+    assert not ENGINE.state.exists()
+    assert not ENGINE.socket.exists()
     assert not state_directory(INSTANCE).exists()
-    for directory in (PLACE.data_root, PLACE.state.parent):
+    for directory in (ENGINE.data_root, ENGINE.state.parent):
         assert mounts_beneath(directory) == []
-    assert cgroups_of(PLACE) == []
+    assert cgroups_of(ENGINE) == []
     assert up.clean(progress=print_nothing) == ()

@@ -46,28 +46,28 @@ def wait(truth: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def kill_daemon(place: EnginePaths) -> None:
-    pid = json.loads(place.record.read_text())["pid"]
+def kill_daemon(engine: EnginePaths) -> None:
+    pid = json.loads(engine.record.read_text())["pid"]
     os.kill(pid, signal.SIGKILL)
     wait(lambda: not runs(pid))
 
 
-def cgroups_of(place: EnginePaths) -> list[Path]:
-    return list(Path("/sys/fs/cgroup").glob(f"**/{place.cgroup_parent.strip('/')}*"))
+def cgroups_of(engine: EnginePaths) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob(f"**/{engine.cgroup_parent.strip('/')}*"))
 
 
-def shared(place: EnginePaths) -> tuple[object, ...]:
+def shared(engine: EnginePaths) -> tuple[object, ...]:
     """Look at what every engine of a host shares; iptables-save without its times."""
-    seen = engine_leftovers.observe(place.prefix)
+    seen = engine_leftovers.observe(engine.prefix)
     rules = [engine_leftovers.parse_save(text) for text in seen.rules.values()]
     return seen.sysctls, rules, seen.files, seen.bridges
 
 
-def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(place: EnginePaths):
-    client = ensure_engine(place, print_nothing)
+def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(engine: EnginePaths):
+    client = ensure_engine(engine, print_nothing)
     import_sleep(client, "sleep:1", "twinstack.kind=image")
     mine = start_sleep(client, "sleep:1")
-    with hidden_engine(place) as other:
+    with hidden_engine(engine) as other:
         theirs = int(other.do("up"))
         assert runs(theirs)
         other.do("down")
@@ -76,127 +76,127 @@ def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(place: 
         assert [one.status for one in client.containers.list(all=True)] == ["running"]
 
 
-def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(place: EnginePaths):
-    client = ensure_engine(place, print_nothing)
+def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(engine: EnginePaths):
+    client = ensure_engine(engine, print_nothing)
     import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
     orphan = start_sleep(client, "twinstack-base-sleep:1")
-    kill_daemon(place)
+    kill_daemon(engine)
     stranger = replace(
-        place,
-        data_root=place.data_root.with_name(place.data_root.name + "-stranger"),
-        state=place.state.with_name("stranger"),
-        cgroup_parent=f"{place.cgroup_parent}-stranger",
+        engine,
+        data_root=engine.data_root.with_name(engine.data_root.name + "-stranger"),
+        state=engine.state.with_name("stranger"),
+        cgroup_parent=f"{engine.cgroup_parent}-stranger",
     )
     try:
         answering = ensure_engine(stranger, print_nothing)
         import_sleep(answering, "sleep:1")
         theirs = start_sleep(answering, "sleep:1")
-        before = shared(place)
+        before = shared(engine)
         said: list[str] = []
         # A container without our label in our own data: they are somebody's, and stay.
-        with pytest.raises(TwinstackError, match=rf"{place.data_root}: is not removed: it holds"):
-            stop_engine(place, said.append)
+        with pytest.raises(TwinstackError, match=rf"{engine.data_root}: is not removed: it holds"):
+            stop_engine(engine, said.append)
         assert "another's answers" in said[0]
-        assert place.data_root.exists()
-        shutil.rmtree(place.data_root / "containers")
-        assert f"engine: {place.data_root}" in stop_engine(place, said.append)
-        assert not place.data_root.exists()
-        assert not place.state.exists()
+        assert engine.data_root.exists()
+        shutil.rmtree(engine.data_root / "containers")
+        assert f"engine: {engine.data_root}" in stop_engine(engine, said.append)
+        assert not engine.data_root.exists()
+        assert not engine.state.exists()
         assert not runs(orphan)
         assert runs(theirs)
-        assert shared(place) == before
-        assert "docker0" in in_namespace("ip", "link", prefix=place.prefix)
+        assert shared(engine) == before
+        assert "docker0" in in_namespace("ip", "link", prefix=engine.prefix)
         assert answering.ping()
-        assert connect(place) is not None
+        assert connect(engine) is not None
     finally:
         end_engine(stranger)
 
 
-def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(place: EnginePaths):
-    ensure_engine(place, print_nothing).close()
-    pid = json.loads(place.record.read_text())["pid"]
-    place.socket.unlink()
+def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(engine: EnginePaths):
+    ensure_engine(engine, print_nothing).close()
+    pid = json.loads(engine.record.read_text())["pid"]
+    engine.socket.unlink()
     stranger = replace(
-        place,
-        data_root=place.data_root.with_name(place.data_root.name + "-stranger"),
-        state=place.state.with_name("stranger"),
-        cgroup_parent=f"{place.cgroup_parent}-stranger",
+        engine,
+        data_root=engine.data_root.with_name(engine.data_root.name + "-stranger"),
+        state=engine.state.with_name("stranger"),
+        cgroup_parent=f"{engine.cgroup_parent}-stranger",
     )
     try:
         answering = ensure_engine(stranger, print_nothing)
-        assert f"engine: dockerd {pid} ended" in stop_engine(place, print_nothing)
+        assert f"engine: dockerd {pid} ended" in stop_engine(engine, print_nothing)
         assert not runs(pid)
-        assert connect(place) is not None
+        assert connect(engine) is not None
         assert answering.ping()
     finally:
         end_engine(stranger)
 
 
-def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(place: EnginePaths):
-    client = ensure_engine(place, print_nothing)
+def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(engine: EnginePaths):
+    client = ensure_engine(engine, print_nothing)
     client.volumes.create("theirs")
     import_sleep(client, "theirs:1")
     import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
     said: list[str] = []
-    assert stop_engine(place, said.append) == ()
-    assert is_ours(place)
+    assert stop_engine(engine, said.append) == ()
+    assert is_ours(engine)
     assert said == ["engine: left running: it still holds image theirs:1, volume theirs"]
     client.volumes.get("theirs").remove()
     client.images.remove("theirs:1")
-    assert stop_engine(place, said.append)
-    assert not place.data_root.exists()
-    assert cgroups_of(place) == []
+    assert stop_engine(engine, said.append)
+    assert not engine.data_root.exists()
+    assert cgroups_of(engine) == []
 
 
 def test_data_without_a_record_are_looked_into_before_they_go(
-    place: EnginePaths, monkeypatch: pytest.MonkeyPatch
+    engine: EnginePaths, monkeypatch: pytest.MonkeyPatch
 ):
-    ensure_engine(place, print_nothing).volumes.create("theirs")
-    kill_daemon(place)
+    ensure_engine(engine, print_nothing).volumes.create("theirs")
+    kill_daemon(engine)
     engine_leftovers.remove_own(
-        engine_leftovers.InstancePaths(place.data_root, place.state, place.socket, "", ()),
+        engine_leftovers.InstancePaths(engine.data_root, engine.state, engine.socket, "", ()),
         data=False,
     )
-    place.socket.unlink(missing_ok=True)  # as after a reboot
+    engine.socket.unlink(missing_ok=True)  # as after a reboot
 
     with monkeypatch.context() as without:
         without.setattr(shutil, "which", lambda _name: None)
-        with pytest.raises(TwinstackError, match=rf"{place.data_root}: is not removed: .*dockerd"):
-            clean(INSTANCE, progress=print_nothing, place=place)
-    assert (place.data_root / "volumes/theirs/_data").exists()
+        with pytest.raises(TwinstackError, match=rf"{engine.data_root}: is not removed: .*dockerd"):
+            clean(INSTANCE, progress=print_nothing, engine=engine)
+    assert (engine.data_root / "volumes/theirs/_data").exists()
 
     said: list[str] = []
-    clean(INSTANCE, progress=said.append, place=place)
+    clean(INSTANCE, progress=said.append, engine=engine)
     assert "left running: it still holds volume theirs" in said[-1]
-    client = connect(place)
+    client = connect(engine)
     assert client is not None
     client.volumes.get("theirs").remove()
     client.close()
-    clean(INSTANCE, progress=print_nothing, place=place)
-    assert not place.data_root.exists()
-    assert not place.state.exists()
+    clean(INSTANCE, progress=print_nothing, engine=engine)
+    assert not engine.data_root.exists()
+    assert not engine.state.exists()
 
 
 def test_data_stay_when_the_dead_engine_cannot_be_started_again(
-    place: EnginePaths, monkeypatch: pytest.MonkeyPatch
+    engine: EnginePaths, monkeypatch: pytest.MonkeyPatch
 ):
-    ensure_engine(place, print_nothing).volumes.create("theirs")
-    kill_daemon(place)
+    ensure_engine(engine, print_nothing).volumes.create("theirs")
+    kill_daemon(engine)
     with monkeypatch.context() as without:
         without.setattr(shutil, "which", lambda _name: None)
-        with pytest.raises(TwinstackError, match=rf"{place.data_root}: is not removed"):
-            clean(INSTANCE, progress=print_nothing, place=place)
-    assert (place.data_root / "volumes/theirs/_data").exists()
-    assert "docker0" not in in_namespace("ip", "link", prefix=place.prefix)
-    assert "DOCKER" not in in_namespace("iptables-save", prefix=place.prefix)
+        with pytest.raises(TwinstackError, match=rf"{engine.data_root}: is not removed"):
+            clean(INSTANCE, progress=print_nothing, engine=engine)
+    assert (engine.data_root / "volumes/theirs/_data").exists()
+    assert "docker0" not in in_namespace("ip", "link", prefix=engine.prefix)
+    assert "DOCKER" not in in_namespace("iptables-save", prefix=engine.prefix)
 
 
-def test_an_engine_whose_start_was_cut_short_is_still_ours(place: EnginePaths):
-    ensure_engine(place, print_nothing).close()
-    record = json.loads(place.record.read_text())
-    place.record.write_text(json.dumps({**record, "pid": 0, "ticks": 0}))
-    assert is_ours(place)
-    assert f"engine: dockerd {record['pid']} stopped" in stop_engine(place, print_nothing)
+def test_an_engine_whose_start_was_cut_short_is_still_ours(engine: EnginePaths):
+    ensure_engine(engine, print_nothing).close()
+    record = json.loads(engine.record.read_text())
+    engine.record.write_text(json.dumps({**record, "pid": 0, "ticks": 0}))
+    assert is_ours(engine)
+    assert f"engine: dockerd {record['pid']} stopped" in stop_engine(engine, print_nothing)
     assert not runs(record["pid"])
 
 
@@ -205,8 +205,8 @@ def build(client: DockerClient, base: str, name: str) -> None:
     client.images.build(fileobj=dockerfile, tag=name, rm=True)
 
 
-def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place: EnginePaths):
-    client = ensure_engine(place, print_nothing)
+def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(engine: EnginePaths):
+    client = ensure_engine(engine, print_nothing)
     labels = ("twinstack.kind=image", f"twinstack.instance={INSTANCE}")
     import_sleep(client, "twinstack-base-sleep:host", "twinstack.kind=base")
     import_sleep(client, f"twinstack-{INSTANCE}/free:latest", *labels)
@@ -216,14 +216,14 @@ def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(place
     start_sleep(client, f"twinstack-{INSTANCE}/used:latest")
 
     with pytest.raises(StepFailed, match=rf"twinstack-{INSTANCE}/used:latest.*the engine refuses"):
-        clean(INSTANCE, progress=print_nothing, place=place)
+        clean(INSTANCE, progress=print_nothing, engine=engine)
     left = {tag for one in client.images.list() for tag in one.tags}
     assert left == {"theirs:1", "theirs:2", f"twinstack-{INSTANCE}/used:latest"}
-    assert is_ours(place)
+    assert is_ours(engine)
 
     client.containers.list()[0].remove(force=True)
     said: list[str] = []
-    assert clean(INSTANCE, progress=said.append, place=place) == (
+    assert clean(INSTANCE, progress=said.append, engine=engine) == (
         f"image twinstack-{INSTANCE}/used:latest",
     )
     assert sorted(tag for one in client.images.list() for tag in one.tags) == [

@@ -28,8 +28,8 @@ from tests.support.own_engine import (
     RUN,
     cgroups_of,
     end_engine,
+    engine_paths,
     make_namespace,
-    place_of,
     print_nothing,
     remove_namespace,
     remove_what_dead_runs_left,
@@ -48,7 +48,7 @@ from twinstack.software.building import remove_tree
 from twinstack.state.instance import InstancePaths
 
 NAME = f"{RUN}-checks"
-PLACE = place_of(NAME)
+ENGINE = engine_paths(NAME)
 INSTANCE = f"dc{RUN}"
 UP_TIMEOUT_S = 90.0
 Edit = Callable[[dict[str, Any]], object]
@@ -72,11 +72,11 @@ def docker_host() -> Iterator[dict[str, object]]:
     make_namespace(NAME)
     try:
         yield snapshot()
-        clean(INSTANCE, progress=print_nothing, place=PLACE)
+        clean(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert not state_directory(INSTANCE).parent.exists()
-        assert cgroups_of(PLACE) == []
+        assert cgroups_of(ENGINE) == []
     finally:
-        end_engine(PLACE)
+        end_engine(ENGINE)
         remove_namespace(NAME)
 
 
@@ -96,7 +96,7 @@ def images(docker_host: object) -> Iterator[None]:
 
 def only_images() -> None:
     """Take all away but the images; where no engine was ever started, none is."""
-    down(INSTANCE, progress=print_nothing, place=PLACE)
+    down(INSTANCE, progress=print_nothing, engine=ENGINE)
     with connect_or_none() as client:
         if client:
             for volume in client.volumes.list(filters={"label": f"{INSTANCE_LABEL}={INSTANCE}"}):
@@ -105,14 +105,14 @@ def only_images() -> None:
 
 
 def in_namespace(*command: str, check: bool = True) -> str:
-    return in_namespace_of(*command, check=check, prefix=PLACE.prefix)
+    return in_namespace_of(*command, check=check, prefix=ENGINE.prefix)
 
 
 def world(shape: str = "flat", edit: Edit = small, instance: str = INSTANCE) -> DockerWorld:
     written = yaml.safe_load((REPOSITORY / "topology.yml").read_text())
     edit(written)
     topology = parse(yaml.safe_dump(written, sort_keys=False))
-    return DockerWorld(resolve(topology, shape, instance), PLACE, REPOSITORY)
+    return DockerWorld(resolve(topology, shape, instance), ENGINE, REPOSITORY)
 
 
 def up(one: DockerWorld) -> None:
@@ -120,8 +120,8 @@ def up(one: DockerWorld) -> None:
     assert {state.state for state in states} == {"healthy"}
 
 
-def client_of(place: EnginePaths = PLACE) -> DockerClient:
-    client = connect(place)
+def client_of(engine: EnginePaths = ENGINE) -> DockerClient:
+    client = connect(engine)
     assert client is not None
     return client
 
@@ -163,7 +163,7 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
         "mounts": [
             line.split()[4]
             for line in Path("/proc/self/mountinfo").read_text().splitlines()
-            if PLACE.data_root.parent.name in line
+            if ENGINE.data_root.parent.name in line
         ],
         "processes": len(_processes()),
         "run": _tree(InstancePaths(instance).run),
@@ -198,7 +198,7 @@ def difference(before: dict[str, object], after: dict[str, object]) -> dict[str,
 
 @contextmanager
 def connect_or_none() -> Iterator[DockerClient | None]:
-    client = connect(PLACE)
+    client = connect(ENGINE)
     try:
         yield client
     finally:
@@ -233,7 +233,7 @@ def _links() -> list[tuple[str, ...]]:
 
 
 def _processes() -> list[int]:
-    cgroups = Path("/sys/fs/cgroup").glob(f"*/{PLACE.cgroup_parent.strip('/')}*/**/cgroup.procs")
+    cgroups = Path("/sys/fs/cgroup").glob(f"*/{ENGINE.cgroup_parent.strip('/')}*/**/cgroup.procs")
     return sorted({int(pid) for file in cgroups for pid in _read(file).split()})
 
 
@@ -298,7 +298,7 @@ def run_child(
         "shape": shape,
         "log": str(log),
         "instance": INSTANCE,
-        "place": NAME,
+        "engine": NAME,
         "point": [point.title, point.fault] if point else None,
         "lacking": lacking,
     }
@@ -319,7 +319,7 @@ def run_child(
 
 def _child(words: dict[str, Any]) -> None:
     """Be the command: on the parent's engine and instance, in a process of its own."""
-    instance, place = words["instance"], place_of(words["place"])
+    instance, engine = words["instance"], engine_paths(words["engine"])
     point = Point(*words["point"]) if words["point"] else None
     watch = Striker(Path(words["log"]), point)
     for looks, name in enumerate(words["lacking"], start=1):
@@ -327,11 +327,11 @@ def _child(words: dict[str, Any]) -> None:
     try:
         if words["verb"] == "up":
             one = world(words["shape"], instance=instance)
-            one.place, one.watch = place, watch
+            one.engine, one.watch = engine, watch
             one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
         else:  # without a plan: as when the topology is gone
             verb = {"down": down, "clean": clean}[words["verb"]]
-            verb(instance, progress=print_nothing, place=place, watch=watch)
+            verb(instance, progress=print_nothing, engine=engine, watch=watch)
     except TwinstackError as error:
         sys.exit(str(error))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.own_engine import INSTANCE, PLACE, in_namespace
+from tests.support.own_engine import ENGINE, INSTANCE, in_namespace
 from twinstack.compose.engine import connect
 
 UP_TIMEOUT_S = 90.0
@@ -44,7 +44,7 @@ def until(truth: Callable[[], bool], within_s: float) -> float:
 
 
 def containers() -> dict[str, dict[str, Any]]:
-    client = connect(PLACE)
+    client = connect(ENGINE)
     assert client is not None
     found = client.containers.list(all=True, filters={"label": f"twinstack.instance={INSTANCE}"})
     return {one.labels["twinstack.replica"]: one.attrs for one in found}

@@ -40,8 +40,8 @@ def namespace_of(name: str) -> str:
     return f"twinstack-dockertest-{name}"
 
 
-def place_of(name: str) -> EnginePaths:
-    """Give the place of an engine in the network namespace of its name."""
+def engine_paths(name: str) -> EnginePaths:
+    """Give the paths of an engine in the network namespace of its name."""
     full = namespace_of(name)
     return EnginePaths(
         socket=Path(f"/run/{full}/docker.sock"),
@@ -53,8 +53,8 @@ def place_of(name: str) -> EnginePaths:
 
 
 NAMESPACE = namespace_of(str(RUN))
-PLACE = place_of(str(RUN))
-PREFIX = PLACE.prefix
+ENGINE = engine_paths(str(RUN))
+PREFIX = ENGINE.prefix
 
 
 def in_namespace(*command: str, check: bool = True, prefix: tuple[str, ...] = PREFIX) -> str:
@@ -66,7 +66,7 @@ def in_namespace(*command: str, check: bool = True, prefix: tuple[str, ...] = PR
 
 def make_namespace(name: str) -> None:
     subprocess.run(["ip", "netns", "add", namespace_of(name)], check=True)
-    in_namespace("ip", "link", "set", "lo", "up", prefix=place_of(name).prefix)
+    in_namespace("ip", "link", "set", "lo", "up", prefix=engine_paths(name).prefix)
 
 
 def remove_namespace(name: str) -> None:
@@ -79,16 +79,16 @@ def remove_what_dead_runs_left() -> None:
         name = directory.name.removeprefix(namespace_of(""))
         owner = re.match(r"\d+", name)
         if owner and not Path(f"/proc/{owner[0]}").exists():
-            end_engine(place_of(name))
+            end_engine(engine_paths(name))
             remove_namespace(name)
 
 
-def end_engine(place: EnginePaths) -> None:
+def end_engine(engine: EnginePaths) -> None:
     """Stop an engine of the tests, whatever it holds."""
     # What is removed are the parents of its directories: of another layout they are not ours.
-    for directory in (place.state, place.data_root):
+    for directory in (engine.state, engine.data_root):
         assert directory.parent.name.startswith(namespace_of("")), directory
-    record = read_record(place)
+    record = read_record(engine)
     if record:
         if record.alive:
             os.kill(record.pid, signal.SIGTERM)
@@ -97,24 +97,24 @@ def end_engine(place: EnginePaths) -> None:
                     os.waitpid(record.pid, os.WNOHANG)
                 time.sleep(0.05)
         where = engine_leftovers.InstancePaths(
-            place.data_root,
-            place.exec_root(record.token),
-            place.socket,
-            place.cgroups(record.token),
-            place.prefix,
+            engine.data_root,
+            engine.exec_root(record.token),
+            engine.socket,
+            engine.cgroups(record.token),
+            engine.prefix,
         )
         engine_leftovers.remove(record.before, where)
-    for directory in (place.state, place.state.parent, place.data_root.parent):
+    for directory in (engine.state, engine.state.parent, engine.data_root.parent):
         if directory.exists():
             remove_tree(directory)
 
 
-def cgroups_of(place: EnginePaths) -> list[Path]:
-    """List the cgroups of a place's engines, whatever their token; another place's name is longer.
+def cgroups_of(engine: EnginePaths) -> list[Path]:
+    """List the cgroups of an engine, whatever its token; another engine's name is longer.
 
     Source: twinstack.compose.engine_paths.EnginePaths.cgroups.
     """
-    name = place.cgroup_parent.strip("/")
+    name = engine.cgroup_parent.strip("/")
     return sorted(
         path
         for pattern in (f"{name}*", f"*/{name}*")  # cgroup v2; v1, one hierarchy for a controller
@@ -125,7 +125,7 @@ def cgroups_of(place: EnginePaths) -> list[Path]:
 
 def world(shape: str = "flat") -> DockerWorld:
     plan = resolve(load(REPOSITORY / "topology.yml"), shape, INSTANCE)
-    return DockerWorld(plan, PLACE, REPOSITORY)
+    return DockerWorld(plan, ENGINE, REPOSITORY)
 
 
 def print_nothing(_line: str) -> None:
@@ -175,8 +175,8 @@ from twinstack.compose.engine import EnginePaths, ensure_engine, stop_engine
 verb, written = sys.argv[1:]
 words = json.loads(written)
 paths = (Path(words[key]) for key in ("socket", "data_root", "state"))
-place = EnginePaths(*paths, words["cgroup"])
-client = ensure_engine(place, own_engine.print_nothing)
+engine = EnginePaths(*paths, words["cgroup"])
+client = ensure_engine(engine, own_engine.print_nothing)
 if verb == "up":
     own_engine.import_sleep(client, "sleep:1", "twinstack.kind=image")
     print(own_engine.start_sleep(client, "sleep:1"))
@@ -184,7 +184,7 @@ else:
     for container in client.containers.list(all=True):
         container.remove(force=True)
     client.images.remove("sleep:1")
-    print(stop_engine(place, own_engine.print_nothing))
+    print(stop_engine(engine, own_engine.print_nothing))
 """
 
 
@@ -193,14 +193,14 @@ class HiddenEngine:
     """An engine whose paths are those of another, seen from a mount namespace of its own."""
 
     holder: int
-    place: EnginePaths
+    engine: EnginePaths
 
     def do(self, verb: str) -> str:
         words = {
-            "socket": str(self.place.socket),
-            "data_root": str(self.place.data_root),
-            "state": str(self.place.state),
-            "cgroup": self.place.cgroup_parent,
+            "socket": str(self.engine.socket),
+            "data_root": str(self.engine.data_root),
+            "state": str(self.engine.state),
+            "cgroup": self.engine.cgroup_parent,
         }
         done = subprocess.run(
             [
@@ -228,7 +228,7 @@ class HiddenEngine:
 
 
 @contextmanager
-def hidden_engine(place: EnginePaths) -> Iterator[HiddenEngine]:
+def hidden_engine(engine: EnginePaths) -> Iterator[HiddenEngine]:
     """Give a host whose paths are the same and whose files are not, as a sandbox does."""
     words = [
         "unshare",
@@ -238,13 +238,13 @@ def hidden_engine(place: EnginePaths) -> Iterator[HiddenEngine]:
         "private",
         "sh",
         "-ec",
-        _HIDE.format(name=place.data_root.parent.name, data=place.data_root.parent),
+        _HIDE.format(name=engine.data_root.parent.name, data=engine.data_root.parent),
     ]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        yield HiddenEngine(process.pid, replace(place, prefix=()))
+        yield HiddenEngine(process.pid, replace(engine, prefix=()))
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

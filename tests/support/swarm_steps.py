@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.docker_steps import INSTANCE, PLACE, Point, Striker
-from tests.support.own_engine import REPOSITORY, place_of, print_nothing
+from tests.support.docker_steps import ENGINE, INSTANCE, Point, Striker
+from tests.support.own_engine import REPOSITORY, engine_paths, print_nothing
 from tests.support.sandbox import differences
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
@@ -34,7 +34,7 @@ KILLED = -signal.SIGKILL
 
 
 def swarm(
-    count: int, instance: str = INSTANCE, place: Any = PLACE, watch: Watch = UNWATCHED
+    count: int, instance: str = INSTANCE, place: Any = ENGINE, watch: Watch = UNWATCHED
 ) -> SwarmWorld:
     """Give the cluster of the tests."""
     topology = load(REPOSITORY / "topology.yml")
@@ -105,7 +105,7 @@ def run_child(
         "count": count,
         "log": str(log),
         "instance": INSTANCE,
-        "place": PLACE.state.parent.name.rpartition("dockertest-")[2],
+        "engine": ENGINE.state.parent.name.rpartition("dockertest-")[2],
         "point": [point.title, point.fault] if point else None,
     }
     child = subprocess.Popen(
@@ -133,7 +133,7 @@ def _child(words: dict[str, Any]) -> None:
     watch = Striker(Path(words["log"]), point)
     try:
         if words["verb"] == "up":
-            one = swarm(words["count"], words["instance"], place_of(words["place"]), watch)
+            one = swarm(words["count"], words["instance"], engine_paths(words["engine"]), watch)
             one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
         else:
             down(words["instance"], progress=print_nothing, watch=watch)

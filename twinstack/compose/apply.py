@@ -52,7 +52,7 @@ class Applying:
     """One `up` of a plan, under its lock."""
 
     plan: Plan
-    place: EnginePaths
+    engine: EnginePaths
     repository: Path
     progress: Progress
     watch: Watch
@@ -87,7 +87,7 @@ class Applying:
 
     def steps(self, client: docker.DockerClient | None) -> tuple[Step, ...]:
         """Decide what is to be done, now."""
-        facts = observe_facts(client, self.plan, self.repository, self._recipe, self.place.prefix)
+        facts = observe_facts(client, self.plan, self.repository, self._recipe, self.engine.prefix)
         return up_steps(self.plan, facts)
 
     def prepare(self, *, check: bool) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
@@ -97,9 +97,9 @@ class Applying:
         """
         taken: list[Step] = []
         while True:
-            client = connect(self.place)
+            client = connect(self.engine)
             if check and not (taken and taken[-1].kind != "engine"):
-                check_host(self.plan, client, self.place.prefix)
+                check_host(self.plan, client, self.engine.prefix)
             steps = self.steps(client)
             if client:
                 client.close()
@@ -108,7 +108,7 @@ class Applying:
                 return tuple(taken), steps
             with taking(self.watch, step):
                 if step.kind == "engine":
-                    ensure_engine(self.place, self.progress).close()
+                    ensure_engine(self.engine, self.progress).close()
                 elif step.kind == "root trees":
                     _ = self._roots
                 else:
@@ -122,7 +122,7 @@ class Applying:
                     role = self._role(step.name)
                     declared = dict(self.plan.bases).get(role)
                     images.make_base(
-                        client, self.place.url, role, declared, lambda: self._roots, self.progress
+                        client, self.engine.url, role, declared, lambda: self._roots, self.progress
                     )
                 case "image", "build":
                     self.progress(f"image {step.name}: building ({step.reason})")
@@ -147,7 +147,7 @@ class Applying:
                     raise NotImplementedError(str(other))
 
     def _police(self, step: Step) -> None:
-        plan, prefix = self.plan, self.place.prefix
+        plan, prefix = self.plan, self.engine.prefix
         # Once more with the bridges: DOCKER-USER may be there only since the networks are.
         apply_policy.enforce(plan, prefix)
         if step.name == "bridges":
@@ -176,7 +176,7 @@ class Applying:
         }
         names |= {str(one["Id"]): str(one["Name"]) for one in client.api.networks()}
         state.mkdir(parents=True, exist_ok=True)
-        with gate(self.place.url, self.watch, gate_socket(instance), names) as url:
+        with gate(self.engine.url, self.watch, gate_socket(instance), names) as url:
             compose = compose_client(url, state, file, project_name(instance))
             if bridges and any(step.act != "start" for step in steps):
                 try:
@@ -218,7 +218,7 @@ class Applying:
         return ensure_roots(self._recipe, self.progress)
 
     def _client(self) -> docker.DockerClient:
-        client = connect(self.place)
+        client = connect(self.engine)
         if client is None:
             raise Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
         return client

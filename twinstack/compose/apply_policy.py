@@ -96,7 +96,7 @@ def _restore(text: str, prefix: tuple[str, ...]) -> None:
     run([*prefix, "iptables-restore", "--noflush", "--wait", "5"], stdin=text)
 
 
-def enforcement(plan: Plan, client: docker.DockerClient | None, place: EnginePaths) -> Enforcement:
+def enforcement(plan: Plan, client: docker.DockerClient | None, engine: EnginePaths) -> Enforcement:
     """Look at what enforces the plan's flows. Raises: Missing when a container is not running."""
     states = observe(client, plan)
     for state in states:
@@ -107,12 +107,12 @@ def enforcement(plan: Plan, client: docker.DockerClient | None, place: EnginePat
                 f"{state.where} does not run",
                 'run "invoke docker.up"',
             )
-    present = read_filter(place.prefix)
-    filtered = read_filtered(place.prefix)
+    present = read_filter(engine.prefix)
+    filtered = read_filtered(engine.prefix)
     return Enforcement(
         "docker",
         {
-            HOST: place.network_namespace,
+            HOST: engine.network_namespace,
             **{one.name: Path(f"/proc/{one.pid}/ns/net") for one in states},
         },
         present,

@@ -37,7 +37,7 @@ class Record:
         return bool(self.pid) and start_ticks(self.pid) == self.ticks
 
 
-def write_record(place: EnginePaths, record: Record) -> None:
+def write_record(engine: EnginePaths, record: Record) -> None:
     """Record, whole or not at all."""
     written = {
         "token": record.token,
@@ -45,19 +45,19 @@ def write_record(place: EnginePaths, record: Record) -> None:
         "ticks": record.ticks,
         "before": record.before.to_json(),
     }
-    fresh = place.record.with_suffix(".new")
+    fresh = engine.record.with_suffix(".new")
     fresh.write_text(json.dumps(written))
-    fresh.rename(place.record)
+    fresh.rename(engine.record)
 
 
-def read_record(place: EnginePaths) -> Record | None:
+def read_record(engine: EnginePaths) -> Record | None:
     """Read what was recorded, or None. Raises: CannotTell.
 
     A crash between the start and its note leaves no pid: the process is then known by its
     configuration file, whose name bears the token.
     """
     try:
-        written: dict[str, Any] = json.loads(place.record.read_text())
+        written: dict[str, Any] = json.loads(engine.record.read_text())
         record = Record(
             token=str(written.get("token", "")),
             before=Before.from_json(written["before"]),
@@ -68,12 +68,12 @@ def read_record(place: EnginePaths) -> Record | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CannotTell(
-            str(place.record), "cannot be read", str(error), "remove it once dockerd is stopped"
+            str(engine.record), "cannot be read", str(error), "remove it once dockerd is stopped"
         ) from error
     if record.pid:
         return record
-    for pid in _candidates(place.pidfile, bool(record.token)):
-        if is_daemon(pid, place.configuration(record.token)):
+    for pid in _candidates(engine.pidfile, bool(record.token)):
+        if is_daemon(pid, engine.configuration(record.token)):
             return replace(record, pid=pid, ticks=start_ticks(pid))
     return record
 

@@ -31,16 +31,16 @@ class End:
     master: str
 
 
-def observed(plan: Plan, states: tuple[ServiceState, ...], place: EnginePaths) -> tuple[Link, ...]:
+def observed(plan: Plan, states: tuple[ServiceState, ...], engine: EnginePaths) -> tuple[Link, ...]:
     """List the interfaces of the containers that run, in the plan's order. Raises: StepFailed."""
-    host = ends(run([*place.prefix, "ip", "-d", "-j", "link", "show"]).stdout)
+    host = ends(run([*engine.prefix, "ip", "-d", "-j", "link", "show"]).stdout)
     inside = {}
     for state in states:
         if state.pid is not None:
             namespace = f"/proc/{state.pid}/ns/net"
             told = run(["nsenter", f"--net={namespace}", "ip", "-d", "-j", "link", "show"])
             inside[state.name] = (namespace, ends(told.stdout))
-    return paired(plan, place.network_namespace, host, inside)
+    return paired(plan, engine.network_namespace, host, inside)
 
 
 def running(containers: list[Any]) -> dict[str, Path]:

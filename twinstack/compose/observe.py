@@ -113,7 +113,7 @@ def observe_facts(
 
 
 def observe_holding(
-    client: docker.DockerClient | None, instance: str, place: EnginePaths, *, data: bool
+    client: docker.DockerClient | None, instance: str, engine: EnginePaths, *, data: bool
 ) -> Holding:
     """Look for all that bears an instance's label; `data`: volumes, images, secrets and engine too.
 
@@ -126,9 +126,9 @@ def observe_holding(
         "kept": (str(state),) if data and state.exists() else (),
         "run": (str(run),) if run.exists() else (),
     }
-    if data and (place.record.exists() or place.data_root.exists()):
-        found["engine"] = str(place.data_root)
-    found["policy"] = apply_policy.is_enforced(instance, place.prefix)
+    if data and (engine.record.exists() or engine.data_root.exists()):
+        found["engine"] = str(engine.data_root)
+    found["policy"] = apply_policy.is_enforced(instance, engine.prefix)
     if client is None:
         return Holding(**found)
     mine = {"label": f"{INSTANCE_LABEL}={instance}"}

@@ -1,6 +1,6 @@
 """Is the way free? Asked before anything is changed: names, doors, subnets and bridges.
 
-What bears our labels is ours; anything else in our place is named, and nothing is done.
+What bears our labels is ours; anything else in our engine is named, and nothing is done.
 """
 
 from __future__ import annotations

@@ -38,44 +38,44 @@ from twinstack.state.instance import InstancePaths, locked, remove_run
 
 @translated("docker.down")
 def down(
-    instance: str, *, progress: Progress, place: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
+    instance: str, *, progress: Progress, engine: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """Remove containers and networks, data kept, and name them; goes on past failures.
 
     Raises: Locked, SeveralFailed.
     """
-    return _remove("docker.down", instance, place, progress, watch, data=False)
+    return _remove("docker.down", instance, engine, progress, watch, data=False)
 
 
 @translated("docker.clean")
 def clean(
-    instance: str, *, progress: Progress, place: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
+    instance: str, *, progress: Progress, engine: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
     """As `down`; volumes, images, secrets, and an engine that we started and nobody else uses.
 
     Raises: Locked, SeveralFailed.
     """
-    return _remove("docker.clean", instance, place, progress, watch, data=True)
+    return _remove("docker.clean", instance, engine, progress, watch, data=True)
 
 
 def _remove(
-    task: str, instance: str, place: EnginePaths, progress: Progress, watch: Watch, *, data: bool
+    task: str, instance: str, engine: EnginePaths, progress: Progress, watch: Watch, *, data: bool
 ) -> tuple[str, ...]:
     require_root(f"Docker world {instance}", "it keeps secrets and a lock")
     removed: list[str] = []
     failures: list[Exception] = []
     try:
         with locked(InstancePaths(instance), "docker"):
-            ports = engine_leftovers.ports(place.prefix)
-            revive(place, progress, unrecorded=data)
-            client = connect(place)
-            holding = observe_holding(client, instance, place, data=data)
+            ports = engine_leftovers.ports(engine.prefix)
+            revive(engine, progress, unrecorded=data)
+            client = connect(engine)
+            holding = observe_holding(client, instance, engine, data=data)
             for step in clean_steps(holding) if data else down_steps(holding):
                 if step.kind == "engine" and failures:
                     continue  # it is still needed: what did not go is in it
-                take = partial(_take, client, instance, place, step, progress)
+                take = partial(_take, client, instance, engine, step, progress)
                 removed += removing(watch, step, failures, take)
-            removed += engine_leftovers.remove_ports(ports, place.prefix)
+            removed += engine_leftovers.remove_ports(ports, engine.prefix)
             if client:
                 client.close()
     except KeyboardInterrupt:
@@ -90,7 +90,7 @@ def _remove(
 def _take(
     client: docker.DockerClient | None,
     instance: str,
-    place: EnginePaths,
+    engine: EnginePaths,
     step: Step,
     progress: Progress,
 ) -> tuple[str, ...]:
@@ -102,11 +102,11 @@ def _take(
         with suppress(OSError):  # secrets, or the other world's own things, may be there
             state_directory(instance).parent.rmdir()
     elif step.kind == "policy":
-        apply_policy.lift(instance, place.prefix)
+        apply_policy.lift(instance, engine.prefix)
     elif step.kind == "engine":
         if client:
             client.close()
-        return stop_engine(place, progress)
+        return stop_engine(engine, progress)
     elif client:
         _take_from_engine(client, instance, step)
         progress(f"{step.kind} {step.name}: removed")

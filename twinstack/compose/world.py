@@ -53,12 +53,12 @@ class DockerWorld:
     def __init__(
         self,
         plan: Plan,
-        place: EnginePaths = DEFAULT,
+        engine: EnginePaths = DEFAULT,
         repository: Path = REPOSITORY,
         watch: Watch = UNWATCHED,
     ) -> None:
         self.plan = plan
-        self.place = place
+        self.engine = engine
         self.repository = repository
         self.watch = watch
 
@@ -82,7 +82,7 @@ class DockerWorld:
         """
         require_root("Docker world", "it keeps secrets")
         with self._changing():
-            if connect(self.place) is None:
+            if connect(self.engine) is None:
                 check_startable()
             try:
                 self._applying(progress).up(timeout_s)
@@ -98,18 +98,18 @@ class DockerWorld:
     def preview(self) -> tuple[Step, ...]:
         """List what `up` would do, now; () when all is as planned. Raises: Missing without root."""
         require_root("Docker world", "it keeps secrets")
-        return self._applying(lambda _line: None).steps(connect(self.place))
+        return self._applying(lambda _line: None).steps(connect(self.engine))
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Remove containers and networks, data kept, and name them. Works after any crash."""
         return teardown.down(
-            self.plan.instance, progress=progress, place=self.place, watch=self.watch
+            self.plan.instance, progress=progress, engine=self.engine, watch=self.watch
         )
 
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`; volumes, images, secrets and an engine that we started too."""
         return teardown.clean(
-            self.plan.instance, progress=progress, place=self.place, watch=self.watch
+            self.plan.instance, progress=progress, engine=self.engine, watch=self.watch
         )
 
     @translated("docker.up")
@@ -121,14 +121,14 @@ class DockerWorld:
         )
         bridges = [segment.docker_bridge for segment in plan.segments]
         with locked(InstancePaths(plan.instance), "docker"):
-            apply_policy.enforce(plan, self.place.prefix)
-            apply_policy.filter_bridges(bridges, self.place.prefix, on=policy)
-            apply_policy.forget(plan, self.place.prefix)
+            apply_policy.enforce(plan, self.engine.prefix)
+            apply_policy.filter_bridges(bridges, self.engine.prefix, on=policy)
+            apply_policy.forget(plan, self.engine.prefix)
 
     @translated("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica how it does, now."""
-        return observe(connect(self.place), self.plan)
+        return observe(connect(self.engine), self.plan)
 
     @translated("docker.exec")
     def exec(self, replica: str, command: Sequence[str]) -> int:
@@ -140,7 +140,7 @@ class DockerWorld:
         if not shutil.which("docker"):
             raise Missing("docker", "is not installed", "the client is needed", 'run "make setup"')
         terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-        words = ["docker", "--host", self.place.url, "exec", "--interactive", *terminal]
+        words = ["docker", "--host", self.engine.url, "exec", "--interactive", *terminal]
         return subprocess.run([*words, str(container.name), *command], check=False).returncode
 
     @translated("docker.logs", reading=True)
@@ -165,14 +165,14 @@ class DockerWorld:
     def links(self) -> tuple[Link, ...]:
         """List the interfaces there are. Raises: Missing without root or engine; StepFailed."""
         require_root("docker.links", "it enters containers")
-        return interfaces.observed(self.plan, observe(self._client(), self.plan), self.place)
+        return interfaces.observed(self.plan, observe(self._client(), self.plan), self.engine)
 
     @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each container of ours that runs. Raises: Missing; StepFailed."""
         require_root("docker.links", "it enters containers")
         found = running(project_containers(self._client(), self.plan.instance))
-        return {HOST: self.place.network_namespace, **found}
+        return {HOST: self.engine.network_namespace, **found}
 
     @translated("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:
@@ -213,10 +213,10 @@ class DockerWorld:
                 remove_run(places, "docker")
 
     def _applying(self, progress: Progress) -> Applying:
-        return Applying(self.plan, self.place, self.repository, progress, self.watch)
+        return Applying(self.plan, self.engine, self.repository, progress, self.watch)
 
     def _client(self) -> docker.DockerClient:
-        client = connect(self.place)
+        client = connect(self.engine)
         if client is None:
             raise Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
         return client

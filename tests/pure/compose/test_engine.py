@@ -15,8 +15,8 @@ from twinstack.errors import Missing
 
 
 def test_no_socket_is_no_engine(tmp_path: Path):
-    place = replace(DEFAULT, socket=tmp_path / "docker.sock", by_environment=False)
-    assert connect(place) is None
+    engine = replace(DEFAULT, socket=tmp_path / "docker.sock", by_environment=False)
+    assert connect(engine) is None
 
 
 def test_an_engine_that_docker_host_names_must_answer(
@@ -28,14 +28,14 @@ def test_an_engine_that_docker_host_names_must_answer(
 
 
 def test_stopping_an_engine_that_was_never_started_does_nothing(tmp_path: Path):
-    place = replace(
+    engine = replace(
         DEFAULT,
         socket=tmp_path / "docker.sock",
         data_root=tmp_path / "data",
         state=tmp_path / "state",
         by_environment=False,
     )
-    assert stop_engine(place, lambda _line: None) == ()
+    assert stop_engine(engine, lambda _line: None) == ()
     assert list(tmp_path.iterdir()) == []
 
 
