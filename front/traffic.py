@@ -17,7 +17,7 @@ from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.model.plan import resolve
-from twinstack.observe.capture import taps
+from twinstack.observe.capture import targets
 
 #: What a folder's captures are told by.
 SUFFIXES = (".pcap", ".pcapng")
@@ -65,13 +65,13 @@ def traffic_capture(
     bounds.within("size", size, 1, MOST_MEGABYTES)
     bounds.within("rotate", rotate, 1, MOST_FILES)
     root("traffic.capture")
-    there = taps.there(world, world_of(world).links())
-    links = taps.chosen(there, link, bridge, everything=everything)
-    wanted = taps.Wanted(seconds, snap, size * 1_000_000, rotate)
+    there = targets.there(world, world_of(world).links())
+    links = targets.chosen(there, link, bridge, everything=everything)
+    wanted = targets.CaptureOptions(seconds, snap, size * 1_000_000, rotate)
     folder = Path(out or f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     say("same as (all at once, in a folder that is there):")
     for one in links:
-        say(f"    {taps.same_as(one, folder, wanted)}")
+        say(f"    {targets.same_as(one, folder, wanted)}")
     found = capture(links, folder, wanted, progress=say)
     answer(json, asdict(found), live.text(found))
     end(1 if any(one.failed for one in found.links) else 0)
@@ -100,7 +100,7 @@ def traffic_report(
     from twinstack.observe.capture import live
     from twinstack.observe.traffic.analysis import analyse
     from twinstack.observe.traffic.html import page
-    from twinstack.observe.traffic.naming import Names
+    from twinstack.observe.traffic.peers import PeerDirectory
     from twinstack.observe.traffic.text import text
 
     here = stack.from_environment()
@@ -109,11 +109,11 @@ def traffic_report(
     files = [Path(word) for word in (file, *invocation.after_dashes()) if word]
     _writable(html)
     if files:
-        found = analyse(captures_in(files), Names(plans))
+        found = analyse(captures_in(files), PeerDirectory(plans))
     else:
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         root("traffic.report")
-        links = taps.outer(taps.there(world, world_of(world).links()))
+        links = targets.outer(targets.there(world, world_of(world).links()))
         found = live.listened(links, plans, seconds, say)
     if html:
         _write(Path(html), page(found, here.repository / "templates"))

@@ -33,7 +33,7 @@ from bench.load import ab
 from bench.questions.catalogue import Answer
 from twinstack.errors import Missing, StepFailed
 from twinstack.model.topology import WorldName
-from twinstack.observe.capture import taps
+from twinstack.observe.capture import targets
 from twinstack.reconcile import Progress
 from twinstack.stack import REPOSITORY, Stack
 from twinstack.world import Link, World
@@ -204,9 +204,9 @@ def _capturing(
             _await(running[0], "capturing")
         elif what == DUMPCAP:
             folder.mkdir()
-            wanted = taps.Wanted(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
-            for link in taps.chosen(links):
-                running.append(_started(shlex.split(taps.same_as(link, folder, wanted))))
+            wanted = targets.CaptureOptions(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
+            for link in targets.chosen(links):
+                running.append(_started(shlex.split(targets.same_as(link, folder, wanted))))
                 _await(running[-1], "File: ")
         time.sleep(_SETTLES_S)
         yield running

@@ -25,7 +25,7 @@ from bench.questions.catalogue import Answer
 from twinstack.errors import Missing, StepFailed
 from twinstack.model import bounds
 from twinstack.model.plan import Plan
-from twinstack.observe.traffic.flows import MOST_FLOWS
+from twinstack.observe.traffic.flow_table import MOST_FLOWS
 from twinstack.reconcile import Progress
 
 OURS, TSHARK = "traffic.report", "tshark conv,tcp"

@@ -19,7 +19,7 @@ from tests.support import craft
 from tests.support import traffic_cases as cases
 from twinstack.errors import TwinstackError
 from twinstack.observe.traffic.html import page
-from twinstack.observe.traffic.report import Traffic
+from twinstack.observe.traffic.report import TrafficReport
 from twinstack.observe.traffic.text import text
 from twinstack.printable import dumps
 
@@ -28,7 +28,7 @@ FULL_S, SEED = 600, 20261124
 COMPARED_EVERY = 50
 
 
-def read(folder: Path, files: Sequence[bytes]) -> Traffic | None:
+def read(folder: Path, files: Sequence[bytes]) -> TrafficReport | None:
     """Report files; None for a clear refusal. Anything else that is raised is a defect."""
     paths = []
     for number, data in enumerate(files):

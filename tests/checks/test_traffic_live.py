@@ -16,8 +16,8 @@ import pytest
 
 from tests.kernel.linux.test_packet_ring import alone
 from tests.support import craft
-from twinstack.observe.capture.record import Captured, capture
-from twinstack.observe.capture.taps import Wanted
+from twinstack.observe.capture.record import CaptureResult, capture
+from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.world import Link
 
 FULL, SAMPLE, SEED = 2_000_000, 30_000, 20261125
@@ -46,7 +46,7 @@ def test_every_packet_is_kept_or_counted_as_lost(
 ):
     count = FULL if full else SAMPLE
 
-    def work() -> Captured:
+    def work() -> CaptureResult:
         subprocess.run(
             ["ip", "link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1]], check=True
         )
@@ -57,7 +57,7 @@ def test_every_packet_is_kept_or_counted_as_lost(
         sending.start()
         threading.Timer(0.5, ready.set).start()
         links = [Link(end, "host end", "", "", "") for end in ENDS]
-        found = capture(links, tmp_path / "a", Wanted(0, snap, 4_000_000_000, 1))
+        found = capture(links, tmp_path / "a", CaptureOptions(0, snap, 4_000_000_000, 1))
         sending.join()
         return found
 

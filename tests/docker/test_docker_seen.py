@@ -19,7 +19,7 @@ from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import Replica
 from twinstack.observe.capture.record import capture
-from twinstack.observe.capture.taps import Wanted, label
+from twinstack.observe.capture.targets import CaptureOptions, label
 from twinstack.observe.journey.send import travel
 
 pytestmark = pytest.mark.docker
@@ -80,7 +80,7 @@ def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_pat
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        found = capture(links, tmp_path / "all", Wanted(seconds=3, files=1))
+        found = capture(links, tmp_path / "all", CaptureOptions(seconds=3, files=1))
     finally:
         done.set()
         asking.join()

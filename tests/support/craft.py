@@ -16,8 +16,8 @@ from tests.pure.test_project import ROOT
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.observe.traffic.analysis import analyse
-from twinstack.observe.traffic.naming import Names
-from twinstack.observe.traffic.report import Pair, Traffic
+from twinstack.observe.traffic.peers import PeerDirectory
+from twinstack.observe.traffic.report import PairTraffic, TrafficReport
 
 START_NS = 1_700_000_000_000_000_000
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -33,16 +33,16 @@ CLIENT = "203.0.113.10"
 
 
 @cache
-def names() -> Names:
+def names() -> PeerDirectory:
     topology = load(ROOT / "topology.yml")
-    return Names([resolve(topology, shape) for shape in topology.shapes])
+    return PeerDirectory([resolve(topology, shape) for shape in topology.shapes])
 
 
-def report(*files: Path) -> Traffic:
+def report(*files: Path) -> TrafficReport:
     return analyse(files, names())
 
 
-def pair(found: Traffic, client: str, server: str, protocol: str = "TCP") -> Pair:
+def pair(found: TrafficReport, client: str, server: str, protocol: str = "TCP") -> PairTraffic:
     (one,) = [
         one
         for one in found.pairs
@@ -51,7 +51,7 @@ def pair(found: Traffic, client: str, server: str, protocol: str = "TCP") -> Pai
     return one
 
 
-def told(found: Traffic) -> dict[tuple[str, str, str, int | None], int]:
+def told(found: TrafficReport) -> dict[tuple[str, str, str, int | None], int]:
     return {
         (one.client, one.server, one.protocol, one.server_port): one.packets for one in found.pairs
     }

@@ -22,10 +22,10 @@ from tests.support import craft
 from twinstack.linux import child
 from twinstack.linux.packet_ring import Place, opened
 from twinstack.observe.capture.live import listened
-from twinstack.observe.capture.record import Captured, capture
-from twinstack.observe.capture.taps import Wanted
+from twinstack.observe.capture.record import CaptureResult, capture
+from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.reader import open_capture
-from twinstack.observe.traffic.report import Traffic
+from twinstack.observe.traffic.report import TrafficReport
 from twinstack.world import Link
 
 pytestmark = pytest.mark.kernel
@@ -55,10 +55,10 @@ def sent(count: int, size: int = 1000, every_s: float = 0.0) -> None:
             time.sleep(every_s)
 
 
-def caught(folder: Path, wanted: Wanted, count: int, **datagrams: Any) -> Captured:
+def caught(folder: Path, wanted: CaptureOptions, count: int, **datagrams: Any) -> CaptureResult:
     """Capture loopback while so many datagrams are sent, then interrupt it as Ctrl-C does."""
 
-    def work() -> Captured:
+    def work() -> CaptureResult:
         def disturb() -> None:
             time.sleep(0.3)
             sent(count, **datagrams)  # the kernel has not handed over the last of them yet
@@ -70,20 +70,20 @@ def caught(folder: Path, wanted: Wanted, count: int, **datagrams: Any) -> Captur
         thread.join()
         return found
 
-    found: Captured = alone(work)
+    found: CaptureResult = alone(work)
     assert found.interrupted
     return found
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_ends_us_ends_a_capture_whole(tmp_path: Path, sign: signal.Signals):
-    def work() -> Captured:
+    def work() -> CaptureResult:
         if sign == signal.SIGHUP:  # whoever runs the tests may have taken it away, as nohup does
             signal.signal(sign, signal.SIG_DFL)
         threading.Timer(0.3, os.kill, (os.getpid(), sign)).start()
-        return capture([LOOPBACK], tmp_path / "a", Wanted(seconds=20))
+        return capture([LOOPBACK], tmp_path / "a", CaptureOptions(seconds=20))
 
-    found: Captured = alone(work)
+    found: CaptureResult = alone(work)
     assert found.interrupted
     opened_file = open_capture(Path(found.links[0].files[0]))
     assert sum(len(batch) for batch in opened_file.batches()) == found.links[0].packets
@@ -91,25 +91,25 @@ def test_what_ends_us_ends_a_capture_whole(tmp_path: Path, sign: signal.Signals)
 
 
 def test_a_live_report_names_no_file_as_none_stays():
-    def work() -> Traffic:
+    def work() -> TrafficReport:
         threading.Timer(0.2, sent, (3,)).start()
         return listened([LOOPBACK], [], 0.6, lambda _line: None)
 
-    found: Traffic = alone(work)
+    found: TrafficReport = alone(work)
     assert (found.files, found.packets) == ((), 3)
 
 
 def test_a_capture_that_shall_outlive_its_terminal_does(tmp_path: Path):
-    def work() -> Captured:
+    def work() -> CaptureResult:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP)).start()
-        return capture([LOOPBACK], tmp_path / "a", Wanted(seconds=0.5))
+        return capture([LOOPBACK], tmp_path / "a", CaptureOptions(seconds=0.5))
 
     assert not alone(work).interrupted
 
 
 def test_the_newest_files_stay_and_every_packet_is_accounted_for(tmp_path: Path):
-    wanted = Wanted(seconds=0, snap=0, size=50_000, files=2)
+    wanted = CaptureOptions(seconds=0, snap=0, size=50_000, files=2)
     found = caught(tmp_path / "a", wanted, 400, every_s=0.001)
     (one,) = found.links
     assert (one.packets, one.bytes) == (400, 400 * (1000 + HEADERS))
@@ -124,7 +124,7 @@ def test_the_newest_files_stay_and_every_packet_is_accounted_for(tmp_path: Path)
 
 
 def test_a_single_file_ends_when_it_is_full(tmp_path: Path):
-    wanted = Wanted(seconds=0, snap=64, size=20_000, files=1)
+    wanted = CaptureOptions(seconds=0, snap=64, size=20_000, files=1)
     found = caught(tmp_path / "a", wanted, 400, every_s=0.001)
     (one,) = found.links
     assert one.packets + one.unkept == 400
@@ -138,11 +138,11 @@ def test_a_single_file_ends_when_it_is_full(tmp_path: Path):
 
 
 def test_a_file_that_cannot_be_written_ends_its_link_and_stays_whole(tmp_path: Path):
-    def work() -> Captured:
+    def work() -> CaptureResult:
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
         sending = threading.Timer(0.3, sent, [200], {"every_s": 0.001})
         sending.start()
-        found = capture([LOOPBACK], tmp_path / "a", Wanted(seconds=30, snap=0))
+        found = capture([LOOPBACK], tmp_path / "a", CaptureOptions(seconds=30, snap=0))
         sending.join()
         return found
 
@@ -184,7 +184,7 @@ def test_more_links_than_files_may_be_open_are_listened_to_all_the_same():
 
 
 def test_a_link_that_goes_away_ends_its_capture_alone(tmp_path: Path):
-    def work() -> Captured:
+    def work() -> CaptureResult:
         subprocess.run(
             ["ip", "link", "add", "one", "type", "veth", "peer", "name", "two"], check=True
         )
@@ -192,7 +192,7 @@ def test_a_link_that_goes_away_ends_its_capture_alone(tmp_path: Path):
         gone = threading.Timer(0.5, subprocess.run, [["ip", "link", "delete", "one"]])
         gone.start()
         links = [LOOPBACK, Link("one", "host end", "", "", "")]
-        return capture(links, tmp_path / "a", Wanted(seconds=1.2))
+        return capture(links, tmp_path / "a", CaptureOptions(seconds=1.2))
 
     found = alone(work)
     assert not found.interrupted
@@ -203,7 +203,7 @@ def test_the_last_packets_of_a_link_that_goes_down_are_kept(tmp_path: Path):
     """The kernel hands a block over that is not full up to a tenth of a second later."""
     frame = bytes(12) + b"\x12\x34" + bytes(50)
 
-    def work() -> Captured:
+    def work() -> CaptureResult:
         for name in ("one", "two"):
             if name == "one":
                 subprocess.run(
@@ -224,7 +224,7 @@ def test_the_last_packets_of_a_link_that_goes_down_are_kept(tmp_path: Path):
             ending = threading.Timer(0.5, end)
             ending.start()
             links = [LOOPBACK, Link("one", "host end", "", "", "")]
-            found = capture(links, tmp_path / "a", Wanted(seconds=1.5))
+            found = capture(links, tmp_path / "a", CaptureOptions(seconds=1.5))
             ending.join()
         return found
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from twinstack.linux import child
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
-from twinstack.observe.capture.record import Captured, Caught, capture
-from twinstack.observe.capture.taps import Wanted
+from twinstack.observe.capture.record import CaptureResult, LinkCapture, capture
+from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.analysis import analyse
-from twinstack.observe.traffic.naming import Names
-from twinstack.observe.traffic.report import Traffic
-from twinstack.observe.traffic.sections import size
+from twinstack.observe.traffic.peers import PeerDirectory
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.traffic.tables import size
 from twinstack.reconcile import Progress
 from twinstack.world import Link
 
@@ -25,7 +25,7 @@ from twinstack.world import Link
 SNAP = 256
 
 
-def text(found: Captured) -> str:
+def text(found: CaptureResult) -> str:
     """Write a row for each link, and what was lost."""
     width = max(len(one.link) for one in found.links)
     lines = [f"{'link':<{width}}  {'packets':>10}  {'bytes':>8}  {'dropped':>8}"]
@@ -50,7 +50,7 @@ def text(found: Captured) -> str:
     return "\n".join(lines)
 
 
-def _beside(one: Caught) -> str:
+def _beside(one: LinkCapture) -> str:
     said = []
     if one.discarded:
         said.append(f"{one.discarded:,} in files removed since")
@@ -63,23 +63,23 @@ def _beside(one: Caught) -> str:
 
 def listened(
     links: Sequence[Link], plans: Sequence[Plan], seconds: float, progress: Progress
-) -> Traffic:
+) -> TrafficReport:
     """Capture for a while into a folder that goes again, and report it.
 
     Raises: as `capture`; Ctrl-C ends the capture early, and what was caught is reported. Notes
     say so, and what the capture lost.
     """
     with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as folder:
-        wanted = Wanted(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
+        wanted = CaptureOptions(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
         caught = capture(links, Path(folder), wanted, progress=progress)
-        names = Names(plans, host_addresses(links))
+        names = PeerDirectory(plans, host_addresses(links))
         files = [Path(name) for one in caught.links for name in one.files]
         found = analyse(files, names)
         # Its files are gone when it is read.
         return replace(found, files=(), notes=(*_lost(caught, wanted), *found.notes))
 
 
-def _lost(caught: Captured, wanted: Wanted) -> Iterator[str]:
+def _lost(caught: CaptureResult, wanted: CaptureOptions) -> Iterator[str]:
     """Say what a report lacks; what the kernel dropped is among its interfaces."""
     if caught.interrupted:
         yield f"stopped after {caught.seconds:.1f} s of {wanted.seconds:g} s"

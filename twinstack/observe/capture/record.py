@@ -20,7 +20,7 @@ from pathlib import Path
 from twinstack.errors import TwinstackError
 from twinstack.linux.packet_ring import RETIRE_MS, Ring, opened
 from twinstack.observe.capture import pcapng_writer
-from twinstack.observe.capture.taps import Wanted, described, file_name, label, place
+from twinstack.observe.capture.targets import CaptureOptions, described, file_name, label, place
 from twinstack.reconcile import Progress
 from twinstack.world import Link
 
@@ -34,7 +34,7 @@ FULL, UNWRITABLE = "the file was full", "the file could not be written"
 
 
 @dataclass(frozen=True, slots=True)
-class Caught:
+class LinkCapture:
     """What became of a link: `packets` and `bytes` were written, as tshark counts them.
 
     `dropped` the kernel had no room for; `discarded` are packets in files that rotation removed,
@@ -55,13 +55,13 @@ class Caught:
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class CaptureResult:
     """A whole capture. `interrupted`: by a signal, before its time was up."""
 
     folder: str
     seconds: float
     interrupted: bool
-    links: tuple[Caught, ...]
+    links: tuple[LinkCapture, ...]
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class _Files:
 
     link: Link
     folder: Path
-    wanted: Wanted
+    wanted: CaptureOptions
     ring: Ring
     kept: list[tuple[Path, int]] = field(default_factory=list)  # and its packets
     packets: int = 0
@@ -182,9 +182,9 @@ class _Files:
         """Say why nothing more is written: of the interface, of the file, or of both."""
         return "; ".join(one for one in (self.ring.failed, self.unwritable) if one)
 
-    def caught(self) -> Caught:
+    def caught(self) -> LinkCapture:
         because = UNWRITABLE if self.unwritable else FULL if self._full else ""
-        return Caught(
+        return LinkCapture(
             label(self.link),
             self.link.kind,
             self.packets,
@@ -199,8 +199,12 @@ class _Files:
 
 
 def capture(
-    links: Sequence[Link], folder: Path, wanted: Wanted, *, progress: Progress = lambda _line: None
-) -> Captured:
+    links: Sequence[Link],
+    folder: Path,
+    wanted: CaptureOptions,
+    *,
+    progress: Progress = lambda _line: None,
+) -> CaptureResult:
     """Capture until the time is up, Ctrl-C, SIGTERM or SIGHUP; files are whole whatever happens.
 
     A link that goes away, or whose file cannot be written, ends alone, and its row says so.
@@ -228,7 +232,9 @@ def capture(
         for one in files:
             one.ring.read(one.take)
             one.end()
-        return Captured(str(folder), seconds, bool(stopped), tuple(one.caught() for one in files))
+        return CaptureResult(
+            str(folder), seconds, bool(stopped), tuple(one.caught() for one in files)
+        )
 
 
 def _follow(

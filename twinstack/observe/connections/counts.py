@@ -15,8 +15,8 @@ from twinstack.linux.conntrack import Entry
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections.report import Pair, Source, Translation
-from twinstack.observe.traffic.naming import End, Names
 from twinstack.observe.traffic.packets import MAPPED, address_of
+from twinstack.observe.traffic.peers import Peer, PeerDirectory
 
 #: TCP's states before both ends have agreed, as connection tracking sees them.
 HALF_OPEN = ("SYN_SENT", "SYN_SENT2", "SYN_RECV")
@@ -66,12 +66,12 @@ class Tally:
     """Counted connections, and whose they are in a world of a plan."""
 
     def __init__(
-        self, counts: Mapping[Alike, int], names: Names, plan: Plan, world: WorldName
+        self, counts: Mapping[Alike, int], names: PeerDirectory, plan: Plan, world: WorldName
     ) -> None:
         self._names = names
         self._world = world
         self._doors = {door.port for door in plan.published_ports if door.world == world}
-        self._known: dict[bytes, End] = {}
+        self._known: dict[bytes, Peer] = {}
         self._mine = [(one, count) for one, count in counts.items() if self._is_mine(one)]
         self.total = sum(count for _, count in self._mine)
 
@@ -83,7 +83,7 @@ class Tally:
             client, server = self._here(one.source), self._here(one.new_destination)
             key = (client.name, server.name, protocol_name(one.protocol), one.new_port)
             found.setdefault(key, Counter())[one.state] += count
-            verdicts[key] = self._names.judge(client, server, one.protocol, one.new_port)
+            verdicts[key] = self._names.verdict(client, server, one.protocol, one.new_port)
         pairs = [
             Pair(*key, sum(states.values()), dict(sorted(states.items())), verdicts[key])
             for key, states in found.items()
@@ -136,15 +136,15 @@ class Tally:
         # A program of the host's may stand at a door (docker-proxy): nothing is translated then.
         return one.port in self._doors and self._end(one.destination).kind in {"local", "host"}
 
-    def _here(self, raw: bytes) -> End:
+    def _here(self, raw: bytes) -> Peer:
         """Name an end; in the host's own table a loopback address is the host."""
         found = self._end(raw)
-        return End("host", "host", found.instance) if found.name == "loopback" else found
+        return Peer("host", "host", found.instance) if found.name == "loopback" else found
 
-    def _end(self, raw: bytes) -> End:
+    def _end(self, raw: bytes) -> Peer:
         found = self._known.get(raw)
         if found is None:
-            found = self._known[raw] = self._names.end(*numbers(raw))
+            found = self._known[raw] = self._names.peer(*numbers(raw))
         return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from twinstack.linux.conntrack import Pressure
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic.naming import Verdict
+from twinstack.observe.traffic.peers import Verdict
 
 
 @dataclass(frozen=True, slots=True)

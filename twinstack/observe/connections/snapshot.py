@@ -14,7 +14,7 @@ from twinstack.observe.connections.counts import place as place_of
 from twinstack.observe.connections.report import Connections, Events, Sockets, Table
 from twinstack.observe.connections.socket_summary import sockets_of
 from twinstack.observe.connections.warnings import concerns
-from twinstack.observe.traffic.naming import Names
+from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.policy.model import HOST
 from twinstack.world import World
 
@@ -28,7 +28,7 @@ def look(
     """
     plan = world.plan
     seen = collect.table(places[HOST])
-    names = Names([plan], seen.addresses)
+    names = PeerDirectory([plan], seen.addresses)
     tally = Tally(seen.counts, names, plan, world.name)
     table = Table(seen.entries, seen.limit, seen.counts.total(), tally.total, seen.pressure)
     sockets = _sockets(plan, world.name, names, places)
@@ -48,14 +48,14 @@ def look(
 
 
 def _sockets(
-    plan: Plan, world: WorldName, names: Names, places: Mapping[str, Path | None]
+    plan: Plan, world: WorldName, names: PeerDirectory, places: Mapping[str, Path | None]
 ) -> tuple[Sockets, ...]:
     doors = {door.port for door in plan.published_ports if door.world == world}
 
     def wanted(where: str, one: Socket) -> bool:
         if where != HOST or one.local_port in doors or one.peer_port in doors:
             return True
-        return any(names.end(*numbers(raw)).world == world for raw in (one.local, one.peer))
+        return any(names.peer(*numbers(raw)).world == world for raw in (one.local, one.peer))
 
     services = {replica.name: replica.service for replica in plan.replicas} | {HOST: HOST}
     asked = {name: place for name, place in places.items() if name in services}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from twinstack.observe.connections.counts import HALF_OPEN
 from twinstack.observe.connections.report import Connections, Pair, Sockets
-from twinstack.observe.traffic.sections import Cell, Column, Section
+from twinstack.observe.traffic.tables import Column, Section, TableCell
 from twinstack.observe.traffic.text import table
 from twinstack.policy.model import HOST
 from twinstack.printable import visible
@@ -70,11 +70,11 @@ def _pairs(found: Connections) -> Section:
     return Section("pairs", "Connections", _LEGEND, columns, rows)
 
 
-def _pair(one: Pair) -> tuple[Cell, ...]:
+def _pair(one: Pair) -> tuple[TableCell, ...]:
     shown = (one.count(_OPEN), one.count(*HALF_OPEN), one.count(_ENDED))
     counts = (one.connections, *shown, one.connections - sum(shown))
     port = one.protocol + (f" {one.port}" if one.port else "")
-    return (Cell(one.client), Cell(one.server), Cell(port), *_numbers(counts))
+    return (TableCell(one.client), TableCell(one.server), TableCell(port), *_numbers(counts))
 
 
 def _translations(found: Connections) -> Section:
@@ -88,12 +88,12 @@ def _translations(found: Connections) -> Section:
     )
     rows = tuple(
         (
-            Cell(one.kind),
-            Cell(one.source),
-            Cell(one.destination),
-            Cell(one.new_source),
-            Cell(one.new_destination),
-            Cell(str(one.connections)),
+            TableCell(one.kind),
+            TableCell(one.source),
+            TableCell(one.destination),
+            TableCell(one.new_source),
+            TableCell(one.new_destination),
+            TableCell(str(one.connections)),
         )
         for one in found.translations
     )
@@ -108,7 +108,7 @@ def _sources(found: Connections) -> Section:
         Column("half", number=True),
     )
     rows = tuple(
-        (Cell(one.name), Cell(one.instance), *_numbers((one.connections, one.half_open)))
+        (TableCell(one.name), TableCell(one.instance), *_numbers((one.connections, one.half_open)))
         for one in found.sources
     )
     return Section("sources", "Sources", "who opened them", columns, rows)
@@ -124,15 +124,15 @@ def _sockets(found: Connections) -> Section:
     return Section("sockets", "Sockets", "TCP, as each namespace has them", columns, rows)
 
 
-def _namespace(one: Sockets) -> tuple[Cell, ...]:
+def _namespace(one: Sockets) -> tuple[TableCell, ...]:
     ports = [
         f"{listener.port}" + (f" ({listener.waiting} waiting)" if listener.waiting else "")
         for listener in one.listening
     ]
     counts = (one.count(_OPEN), one.count("SYN_RECV", "SYN_SENT"), one.count(_ENDED))
     rest = sum(one.states.values()) - sum(counts) - one.count("LISTEN")
-    return (Cell(one.replica), Cell(", ".join(ports)), *_numbers((*counts, rest)))
+    return (TableCell(one.replica), TableCell(", ".join(ports)), *_numbers((*counts, rest)))
 
 
-def _numbers(counts: Iterable[int]) -> tuple[Cell, ...]:
-    return tuple(Cell(str(count) if count else "") for count in counts)
+def _numbers(counts: Iterable[int]) -> tuple[TableCell, ...]:
+    return tuple(TableCell(str(count) if count else "") for count in counts)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from twinstack.observe.connections.report import Concern, Pair, Sockets, Table
-from twinstack.observe.traffic.naming import UNDECLARED
+from twinstack.observe.traffic.peers import UNDECLARED
 
 #: Of the table's limit. At the limit the kernel drops what is new.
 NEAR_FULL = 0.8

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from twinstack.linux import iptables
-from twinstack.observe.journey.analysis import Counted
+from twinstack.observe.journey.report import Counted
 from twinstack.observe.journey.segments import Ends
 
 _BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})

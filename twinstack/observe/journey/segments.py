@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from twinstack.observe.traffic import headers as h
+from twinstack.observe.traffic import protocols as h
 
 _IPV4 = struct.Struct(">BxHHxxBB2xII")  # version and size, length, id, TTL, protocol, addresses
 _TCP = struct.Struct(">HHIIBBH")

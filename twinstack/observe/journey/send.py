@@ -16,11 +16,11 @@ from twinstack.linux import child
 from twinstack.linux.packet_ring import HEADER, Place, Ring, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
-from twinstack.observe.capture import taps
-from twinstack.observe.journey import analysis, rule_counters
-from twinstack.observe.journey import legs as legs_of
-from twinstack.observe.journey.analysis import Asked, Journey
-from twinstack.observe.journey.legs import Leg
+from twinstack.observe.capture import targets
+from twinstack.observe.journey import exchanges as legs_of
+from twinstack.observe.journey import report, rule_counters
+from twinstack.observe.journey.exchanges import Leg
+from twinstack.observe.journey.report import Asked, Journey
 from twinstack.observe.journey.segments import Sight, decode
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, World
@@ -43,13 +43,13 @@ def travel(world: World, path: str) -> Journey:
     StepFailed when nobody answers; CannotTell when the request was not seen.
     """
     _check(path)
-    links = taps.there(world.name, world.links())
+    links = targets.there(world.name, world.links())
     namespace = next(one.namespace for one in links if one.kind != "inside")
     where = Path(namespace) if namespace else None
     door = world.published(DOOR)
     if door is None:
         raise Missing(DOOR, "has no port of the host", "none is declared", "declare one")
-    places = [replace(taps.place(one), label=taps.short(one)) for one in links]
+    places = [replace(targets.place(one), label=targets.short(one)) for one in links]
     places.append(Place("lo", "lo", namespace))
     _asked(where, door, path, "journey-before")
     mark = f"journey-{secrets.token_hex(8)}"
@@ -102,10 +102,10 @@ def told(
     who = owners(plan)
     legs = _by_proxy(legs_of.joined(sights, mark, lambda address: who.get(address, HOST)))
     services = {one.name: one.service for one in plan.replicas}
-    steps = analysis.steps(legs, asked, lambda name: services.get(name, name))
+    steps = report.steps(legs, asked, lambda name: services.get(name, name))
     own = {packet for leg in legs for packet in leg.connection.packets}
     crossed = {one.place for packet in own for one in packet.sights}
-    ends = analysis.all_ends(legs, asked)
+    ends = report.all_ends(legs, asked)
     counted = rule_counters.concerning(rule_counters.more(*rules), ends, crossed)
     notes = [f"the kernel dropped {dropped} packets: some hops may be missing"] if dropped else []
     return Journey(
@@ -120,7 +120,7 @@ def told(
         packets=len(own),
         sights=sum(len(packet.sights) for packet in own),
         steps=steps,
-        rewrites=analysis.rewrites(legs, asked),
+        rewrites=report.rewrites(legs, asked),
         rules=counted,
         notes=tuple(notes),
     )

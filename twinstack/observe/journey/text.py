@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from twinstack.observe.journey.analysis import KINDS, Counted, Journey, Kind, Step, stages
+from twinstack.observe.journey.report import KINDS, Counted, Journey, Kind, Step, stages
 from twinstack.printable import cut
 
 WIDTH = 80

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twinstack.observe.journey.analysis import KINDS, Journey, Step
+from twinstack.observe.journey.report import KINDS, Journey, Step
 from twinstack.observe.svg import STYLE, Box, document, line, rect, text
 from twinstack.printable import cut
 

@@ -16,37 +16,37 @@ from pathlib import Path
 import numpy as np
 
 from twinstack.errors import TwinstackError
-from twinstack.observe.traffic import headers as h
-from twinstack.observe.traffic.decode import Decoder
-from twinstack.observe.traffic.deduplicator import Once, Sights
-from twinstack.observe.traffic.flows import Flows
-from twinstack.observe.traffic.http import CUT_OFF, NOTHING, Exchanges, Messages
-from twinstack.observe.traffic.interfaces import File, Interfaces
+from twinstack.observe.traffic import protocols as h
+from twinstack.observe.traffic.build_report import PacketCounts, summary
+from twinstack.observe.traffic.decode import PacketDecoder
+from twinstack.observe.traffic.deduplicator import Deduplicator, Sightings
+from twinstack.observe.traffic.flow_table import FlowTable
+from twinstack.observe.traffic.http import CUT_OFF, NOTHING, HttpExchanges, HttpMessages
+from twinstack.observe.traffic.interfaces import FileSpan, InterfaceRegistry
 from twinstack.observe.traffic.merge import merged
-from twinstack.observe.traffic.naming import Names
 from twinstack.observe.traffic.packets import BAD, UNKNOWN_LINK, Flags, Ints, Packets
-from twinstack.observe.traffic.reader import PIECE_BYTES, Capture, open_capture
-from twinstack.observe.traffic.report import Traffic
-from twinstack.observe.traffic.summary import Facts, summary
-from twinstack.observe.traffic.tcp import Tcp
+from twinstack.observe.traffic.peers import PeerDirectory
+from twinstack.observe.traffic.reader import PIECE_BYTES, CaptureFile, open_capture
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.traffic.tcp_health import TcpTracker
 from twinstack.observe.traffic.timeline import Timeline
-from twinstack.observe.traffic.totals import Ledger
-from twinstack.observe.traffic.vxlan import Tunnels
+from twinstack.observe.traffic.totals import TrafficTotals
+from twinstack.observe.traffic.vxlan import VxlanCarriers
 
 #: Of every file but the largest ones read at once.
 _LEAST_PIECE = 1 << 18
 
 
-class Analysis:
+class TrafficAnalysis:
     """Follows packets that come in the order of time; `finish` gives the report."""
 
-    def __init__(self, names: Names) -> None:
-        self._ledger = Ledger(names)
-        self._flows = Flows(names.ports, self._ledger.retire)
-        self._once, self._tcp = Once(), Tcp()
-        self._exchanges, self._timeline = Exchanges(), Timeline()
-        self.messages, self.tunnels = Messages(), Tunnels()
-        self._facts = Facts()
+    def __init__(self, names: PeerDirectory) -> None:
+        self._ledger = TrafficTotals(names)
+        self._flows = FlowTable(names.ports, self._ledger.retire)
+        self._once, self._tcp = Deduplicator(), TcpTracker()
+        self._exchanges, self._timeline = HttpExchanges(), Timeline()
+        self.messages, self.tunnels = HttpMessages(), VxlanCarriers()
+        self._facts = PacketCounts()
 
     def add(self, packets: Packets) -> None:
         """Take packets, each batch sorted by time."""
@@ -63,7 +63,9 @@ class Analysis:
         self._count(packets, half, sights)
         self._follow(packets, half, sights)
 
-    def finish(self, files: Sequence[str], interfaces: Interfaces, notes: Sequence[str]) -> Traffic:
+    def finish(
+        self, files: Sequence[str], interfaces: InterfaceRegistry, notes: Sequence[str]
+    ) -> TrafficReport:
         """Add up what is left."""
         self._exchanges.finish()
         self._flows.finish()
@@ -80,7 +82,7 @@ class Analysis:
             self._timeline,
         )
 
-    def _link(self, half: Ints, sights: Sights, before: int) -> None:
+    def _link(self, half: Ints, sights: Sightings, before: int) -> None:
         """Where a packet is seen again under other addresses, note where it went in the end."""
         again = np.flatnonzero(
             ~sights.first & (sights.first_half != half) & (sights.first_half >= 0)
@@ -111,7 +113,7 @@ class Analysis:
         table["pair"][source[fresh] >> 1] = -1
         table["pair"][target[fresh] >> 1] = -1
 
-    def _count(self, packets: Packets, half: Ints, sights: Sights) -> None:
+    def _count(self, packets: Packets, half: Ints, sights: Sightings) -> None:
         """Count first sights."""
         once = sights.first
         flow, side = half[once] >> 1, half[once] & 1
@@ -131,7 +133,7 @@ class Analysis:
         facts.segments += int((once & (packets.protocol == h.TCP) & (packets.payload > 0)).sum())
         facts.span(int(packets.time_ns.min()), int(packets.time_ns.max()))
 
-    def _follow(self, packets: Packets, half: Ints, sights: Sights) -> None:
+    def _follow(self, packets: Packets, half: Ints, sights: Sightings) -> None:
         """Look at each TCP connection in one place: where, and as which flow, it was seen first."""
         table = self._flows.table
         flow = half >> 1
@@ -162,19 +164,19 @@ class Analysis:
             self._exchanges.add(keys, pairs, messages, found.over[rows], packets.time_ns[rows])
 
 
-class Reading:
+class FileReading:
     """Reads files, and remembers what was seen at which interface."""
 
-    def __init__(self, files: Sequence[Path], analysis: Analysis) -> None:
+    def __init__(self, files: Sequence[Path], analysis: TrafficAnalysis) -> None:
         self._analysis = analysis
-        self._decoder = Decoder(analysis.messages, analysis.tunnels)
+        self._decoder = PacketDecoder(analysis.messages, analysis.tunnels)
         self._piece = max(PIECE_BYTES // max(len(files), 1), _LEAST_PIECE)
-        self.interfaces = Interfaces()
+        self.interfaces = InterfaceRegistry()
         self.notes: list[str] = []
 
-    def packets(self, capture: Capture, begins_ns: int) -> Iterator[Packets]:
+    def packets(self, capture: CaptureFile, begins_ns: int) -> Iterator[Packets]:
         """Give a file's packets, and count what was seen where. Raises: OSError."""
-        file = File(capture.path, begins_ns)
+        file = FileSpan(capture.path, begins_ns)
         numbers: list[int] = []
         for batch in capture.batches(self._piece):
             self._number(numbers, capture, file)
@@ -196,14 +198,14 @@ class Reading:
                 f"{capture.path}: read up to byte {capture.broken.byte}: {capture.broken.cause}"
             )
 
-    def _number(self, numbers: list[int], capture: Capture, file: File) -> None:
+    def _number(self, numbers: list[int], capture: CaptureFile, file: FileSpan) -> None:
         """Number the interfaces that a file has named since."""
         named = capture.interfaces[len(numbers) :]
         numbers += [self.interfaces.number(one.name, file) for one in named]
 
 
-def analyse(files: Sequence[Path], names: Names) -> Traffic:
-    """Report what is in capture files, together. A file that breaks off is told in the notes.
+def analyse(files: Sequence[Path], names: PeerDirectory) -> TrafficReport:
+    """Report what is in capture files, concatenate. A file that breaks off is told in the notes.
 
     Raises: Unreadable for what is no capture; TwinstackError without files; OSError.
     """
@@ -212,8 +214,8 @@ def analyse(files: Sequence[Path], names: Names) -> Traffic:
         raise TwinstackError(
             "traffic.report", "has nothing to read", "no file is given", "name a capture file"
         )
-    analysis = Analysis(names)
-    reading = Reading(chosen, analysis)
+    analysis = TrafficAnalysis(names)
+    reading = FileReading(chosen, analysis)
     sources: list[tuple[int, Callable[[], Iterator[Packets]]]] = []
     for path in chosen:
         begins_ns = _begins(path) if len(chosen) > 1 else 0
@@ -223,7 +225,7 @@ def analyse(files: Sequence[Path], names: Names) -> Traffic:
     return analysis.finish([str(path) for path in chosen], reading.interfaces, reading.notes)
 
 
-def _read(path: Path, reading: Reading, begins_ns: int) -> Iterator[Packets]:
+def _read(path: Path, reading: FileReading, begins_ns: int) -> Iterator[Packets]:
     return reading.packets(open_capture(path), begins_ns)
 
 

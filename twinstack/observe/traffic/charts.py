@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from twinstack.observe.traffic.naming import UNDECLARED
-from twinstack.observe.traffic.report import Traffic
-from twinstack.observe.traffic.sections import size
+from twinstack.observe.traffic.peers import UNDECLARED
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.traffic.tables import size
 
 _MOST_NODES = 14
 _WIDTH, _HEIGHT, _RADIUS = 720.0, 460.0, 170.0
@@ -61,7 +61,7 @@ class Curve:
     step: str
 
 
-def ring(found: Traffic) -> Ring:
+def ring(found: TrafficReport) -> Ring:
     """Place the services that exchanged most on a ring, and draw what they exchanged."""
     totals: Counter[str] = Counter()
     lines: dict[tuple[str, str], tuple[int, bool]] = {}
@@ -91,7 +91,7 @@ def ring(found: Traffic) -> Ring:
     return Ring(_WIDTH, _HEIGHT, tuple(nodes.values()), tuple(edges), len(totals) - len(chosen))
 
 
-def curve(found: Traffic) -> Curve | None:
+def curve(found: TrafficReport) -> Curve | None:
     """Draw bytes over time; None when there is no time to speak of."""
     moments = found.moments
     if len(moments) < 2:

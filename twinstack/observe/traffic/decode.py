@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from twinstack.observe.traffic import headers as h
-from twinstack.observe.traffic.http import Messages
+from twinstack.observe.traffic import protocols as h
+from twinstack.observe.traffic.http import HttpMessages
 from twinstack.observe.traffic.packets import (
     BAD,
     ETHERTYPE,
@@ -25,10 +25,10 @@ from twinstack.observe.traffic.packets import (
     Flags,
     Ints,
     Packets,
-    mixed,
+    hash_rows,
 )
-from twinstack.observe.traffic.reader import Batch, Interface, gather
-from twinstack.observe.traffic.vxlan import Tunnels
+from twinstack.observe.traffic.reader import CaptureInterface, RecordBatch, gather
+from twinstack.observe.traffic.vxlan import VxlanCarriers
 
 _TAGS_DEEP = 8
 _EXTENSIONS_DEEP = 12
@@ -64,15 +64,15 @@ class _Rows:
         return self.at + size <= self.end
 
 
-class Decoder:
+class PacketDecoder:
     """Reads headers; keeps what tunnels and HTTP messages were met."""
 
-    def __init__(self, messages: Messages, tunnels: Tunnels) -> None:
+    def __init__(self, messages: HttpMessages, tunnels: VxlanCarriers) -> None:
         self._messages = messages
         self._tunnels = tunnels
 
     def packets(
-        self, batch: Batch, interfaces: Sequence[Interface], places: Sequence[int]
+        self, batch: RecordBatch, interfaces: Sequence[CaptureInterface], places: Sequence[int]
     ) -> Packets:
         """Read a batch. `places` gives each of its interfaces' number among all."""
         count = len(batch)
@@ -97,7 +97,11 @@ class _Batch:
     """One batch at work: its bytes, and the columns to fill."""
 
     def __init__(
-        self, data: NDArray[np.uint8], found: Packets, messages: Messages, tunnels: Tunnels
+        self,
+        data: NDArray[np.uint8],
+        found: Packets,
+        messages: HttpMessages,
+        tunnels: VxlanCarriers,
     ) -> None:
         self.data = data
         self.found = found
@@ -366,7 +370,7 @@ class _Batch:
             found.flags,
             found.window,
         )
-        found.same = mixed(*seen)
+        found.same = hash_rows(*seen)
         plain = found.version == 0
         if plain.any():
             part = rows.take(plain)
@@ -375,7 +379,7 @@ class _Batch:
                 at = np.minimum(part.at + shift, len(self.data) - 8)
                 word = gather(self.data, at, h.LONG)["value"]
                 words.append(np.where(part.at + shift + 8 <= part.end, word, 0))
-            found.same[plain] = mixed(found.same[plain], found.length[plain], *words)
+            found.same[plain] = hash_rows(found.same[plain], found.length[plain], *words)
 
     def _short(self, at: Ints) -> Ints:
         return gather(self.data, at, h.SHORT)["value"].astype(np.int64)

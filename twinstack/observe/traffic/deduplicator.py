@@ -21,15 +21,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinstack.observe.traffic.headers import TCP
-from twinstack.observe.traffic.packets import Flags, Hashes, Ints, Packets, grouped, mixed
+from twinstack.observe.traffic.packets import Flags, Hashes, Ints, Packets, group_rows, hash_rows
+from twinstack.observe.traffic.protocols import TCP
 
 REMEMBERED = 1 << 15
 _SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sights:
+class Sightings:
     """Of each packet: is this its first sight, and if not, as which half-flow and where it was
     seen first. `rank` is 0 for a first sight, 1 for the second, and so on.
     """
@@ -40,7 +40,7 @@ class Sights:
     rank: Ints
 
 
-class Once:
+class Deduplicator:
     """Tells first sights from further ones. Packets must come in the order of their time."""
 
     def __init__(self) -> None:
@@ -51,14 +51,16 @@ class Once:
         self._half: Ints = np.zeros(0, np.int64)
         self._place: Ints = np.zeros(0, np.int64)
 
-    def look(self, packets: Packets, half: Ints) -> Sights:
+    def look(self, packets: Packets, half: Ints) -> Sightings:
         """Judge packets. `half` is each one's half-flow (`flows`)."""
         old = len(self._same)
         same = np.concatenate([self._same, packets.same])
         # No two connections agree in TCP's numbers, so other addresses there are NAT's work even
         # without a router's; two datagrams may be alike, sent to several servers.
         ways = np.where(packets.protocol == TCP, half + 1, 0)
-        view = np.concatenate([self._view, mixed(packets.same, packets.place, ways, packets.ttl)])
+        view = np.concatenate(
+            [self._view, hash_rows(packets.same, packets.place, ways, packets.ttl)]
+        )
         halves = np.concatenate([self._half, half])
         places = np.concatenate([self._place, packets.place])
         time_ns = np.concatenate([self._time_ns, packets.time_ns])
@@ -66,7 +68,7 @@ class Once:
         nth = self._number(view, time_ns, nth, old)
         # A cooked capture hides several interfaces in one: there nothing tells views apart.
         nth[old:][packets.cooked] = 0
-        order, begins = _apart(time_ns, *grouped(mixed(same, nth)))
+        order, begins = _apart(time_ns, *group_rows(hash_rows(same, nth)))
         group = np.cumsum(begins) - 1
         starts = np.flatnonzero(begins)
         rank = np.empty(len(order), np.int64)
@@ -75,7 +77,7 @@ class Once:
         origin[order] = order[starts][group]
         self._remember(time_ns, same, view, nth, halves, places)
         mine = origin[old:]
-        return Sights(rank[old:] == 0, halves[mine], places[mine], rank[old:])
+        return Sightings(rank[old:] == 0, halves[mine], places[mine], rank[old:])
 
     def forget(self, moved: Ints) -> None:
         """Take new numbers of half-flows: `moved[old]` is the new one, -1 for one that is gone."""
@@ -84,7 +86,7 @@ class Once:
 
     def _number(self, view: Hashes, time_ns: Ints, nth: Ints, old: int) -> Ints:
         """Number the packets of each view from what is remembered of it on."""
-        order, begins = _apart(time_ns, *grouped(view))
+        order, begins = _apart(time_ns, *group_rows(view))
         group = np.cumsum(begins) - 1
         starts = np.flatnonzero(begins)
         if len(starts) == len(order):

@@ -15,7 +15,7 @@ _HIGHEST = 64 * _FINE - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Percentiles:
     """Units: microseconds; each within 2.2 %."""
 
     count: int
@@ -35,13 +35,13 @@ def buckets_of(values_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.minimum(logs.astype(np.int64), _HIGHEST)
 
 
-def spread(counts: Mapping[int, int]) -> Spread | None:
+def spread(counts: Mapping[int, int]) -> Percentiles | None:
     """Tell how the counted values are spread; None when there are none."""
     total = sum(counts.values())
     if not total:
         return None
     least = min(bucket for bucket, count in counts.items() if count)
-    return Spread(
+    return Percentiles(
         total,
         _middle_us(least),
         _middle_us(_quantile(counts, 0.5 * total)),

@@ -7,15 +7,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from twinstack.observe.traffic import charts
-from twinstack.observe.traffic.report import Traffic
-from twinstack.observe.traffic.sections import headline, sections, size
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.traffic.tables import headline, sections, size
 
 TEMPLATE = "traffic.html.j2"
 #: Of a table; the JSON document has all of them.
 MOST_ROWS = 200
 
 
-def page(found: Traffic, templates: Path) -> str:
+def page(found: TrafficReport, templates: Path) -> str:
     """Write the page. `templates` is the folder that holds its template."""
     engine = Environment(
         loader=FileSystemLoader(templates),

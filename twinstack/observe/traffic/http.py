@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from twinstack.observe.traffic import headers as h
+from twinstack.observe.traffic import protocols as h
 from twinstack.observe.traffic.histogram import bucket_of
 from twinstack.observe.traffic.packets import Flags
 from twinstack.observe.traffic.reader import Bytes, Ints, gather
@@ -41,7 +41,7 @@ _OPEN_CONNECTIONS = 20_000
 _PIPELINED = 64
 
 
-class Messages:
+class HttpMessages:
     """Names what begins in a payload by a number; the names are `requests`."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def _status(head: bytes) -> int:
 
 
 @dataclass(slots=True)
-class Exchanges:
+class HttpExchanges:
     """Pairs answers with requests, in each connection in their order.
 
     `tally` counts, by pair of services, request and status, how long the answer's first byte took

@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 @dataclass(slots=True)
-class File:
+class FileSpan:
     """A file that is read. Units: nanoseconds, of its first packet and the latest so far; 0: none.
 
     Files are begun in the order of their first packets, and of those before it one is read on
@@ -27,7 +27,7 @@ class File:
     begins_ns: int
     until_ns: int = 0
 
-    def follows(self, other: File) -> bool:
+    def follows(self, other: FileSpan) -> bool:
         """Tell whether nothing of this file is as early as what the other one ends with."""
         if not self.begins_ns or not other.begins_ns:
             return True
@@ -35,26 +35,26 @@ class File:
 
 
 @dataclass(slots=True)
-class Seen:
+class InterfaceCounts:
     """What was seen at one interface. `path` is that of the first file, `latest` the last part."""
 
     name: str
     path: Path
-    latest: File
+    latest: FileSpan
     packets: int = 0
     bytes: int = 0
     cut: int = 0
     dropped: int = 0
 
 
-class Interfaces:
+class InterfaceRegistry:
     """Numbers interfaces over all files."""
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[InterfaceCounts] = []
         self._alike: dict[tuple[str, str], list[int]] = {}
 
-    def number(self, name: str, file: File) -> int:
+    def number(self, name: str, file: FileSpan) -> int:
         """Give the number of what a file calls so; it is asked for anew with every part."""
         alike = self._alike.setdefault((name, re.sub(r"\d+", "0", str(file.path))), [])
         for number in alike:
@@ -67,7 +67,7 @@ class Interfaces:
                 self.seen[number].latest = file
             return number
         alike.append(len(self.seen))
-        self.seen.append(Seen(name, file.path, file))
+        self.seen.append(InterfaceCounts(name, file.path, file))
         return alike[-1]
 
     def labels(self) -> list[str]:

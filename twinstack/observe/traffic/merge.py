@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinstack.observe.traffic.packets import Packets, together
+from twinstack.observe.traffic.packets import Packets, concatenate
 
 Source = Iterator[Packets]
 
@@ -61,7 +61,7 @@ def merged(sources: Sequence[tuple[int, Callable[[], Source]]]) -> Iterator[Pack
             opened.append(_Open(ahead.pop()[1]()))
             continue
         parts = [taken for one in opened if (taken := one.take(until_ns)) is not None]
-        packets = together(parts)
+        packets = concatenate(parts)
         if len(parts) > 1 or bool((packets.time_ns[1:] < packets.time_ns[:-1]).any()):
             packets = packets.take(np.argsort(packets.time_ns, kind="stable"))
         yield packets

@@ -75,7 +75,7 @@ class Packets:
         return Packets(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def together(parts: list[Packets]) -> Packets:
+def concatenate(parts: list[Packets]) -> Packets:
     """Join columns one after the other."""
     if len(parts) == 1:
         return parts[0]
@@ -113,7 +113,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
 
-def mixed(*columns: NDArray[np.generic]) -> Hashes:
+def hash_rows(*columns: NDArray[np.generic]) -> Hashes:
     """Hash rows of columns to 64 bits each: equal rows alike, others apart but by bad luck."""
     found = np.full(len(columns[0]), 0x2545F4914F6CDD1D, np.uint64)
     for column in columns:
@@ -123,7 +123,7 @@ def mixed(*columns: NDArray[np.generic]) -> Hashes:
     return found
 
 
-def grouped(keys: Hashes | Ints) -> tuple[Ints, Flags]:
+def group_rows(keys: Hashes | Ints) -> tuple[Ints, Flags]:
     """Sort rows by key, keeping their order within one: the order, and where a group begins.
 
     Keys are hashes, or numbers that with the row's fit in 64 bits. (Sorting a key's upper bits

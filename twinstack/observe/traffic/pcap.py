@@ -13,10 +13,10 @@ from twinstack.observe.traffic.reader import (
     BATCH_PACKETS,
     PADDING,
     RECORD_BYTES,
-    Batch,
-    Broken,
-    Found,
-    Interface,
+    CaptureInterface,
+    Damage,
+    FoundRecords,
+    RecordBatch,
     gather,
 )
 
@@ -35,20 +35,20 @@ def is_pcap(head: bytes) -> bool:
     return head[:4] in _MAGIC
 
 
-class Pcap:
+class PcapFormat:
     """Finds records. All packets of such a file are of one interface, which it does not name."""
 
-    def __init__(self, head: bytes, interfaces: list[Interface], name: str) -> None:
+    def __init__(self, head: bytes, interfaces: list[CaptureInterface], name: str) -> None:
         order, self._unit_ns = _MAGIC[head[:4]]
         snap_length, network = struct.unpack_from(f"{order}II", head, 16)
-        interfaces.append(Interface(name, network & 0xFFFF, snap_length))
+        interfaces.append(CaptureInterface(name, network & 0xFFFF, snap_length))
         self._length = struct.Struct(f"{order}I")
         word = f"{order}u4"
         self._record = np.dtype(
             [("seconds", word), ("fraction", word), ("captured", word), ("length", word)]
         )
 
-    def packets(self, data: bytes, last: bool, offset: int) -> Found:
+    def packets(self, data: bytes, last: bool, offset: int) -> FoundRecords:
         """Find whole records. `last` matters nothing: what is cut off is left over."""
         places: list[int] = []
         add, length_at = places.append, self._length.unpack_from
@@ -58,7 +58,7 @@ class Pcap:
             (length,) = length_at(data, at + 8)
             after = at + 16 + length
             if length > RECORD_BYTES:
-                broken = Broken(offset + at, f"a packet there claims {length} bytes")
+                broken = Damage(offset + at, f"a packet there claims {length} bytes")
                 break
             if after > size:
                 break
@@ -67,14 +67,14 @@ class Pcap:
             if len(places) == BATCH_PACKETS:
                 break
         if not places:
-            return Found(None, 0, broken)
+            return FoundRecords(None, 0, broken)
         array = np.frombuffer(data + PADDING, np.uint8)
         starts = np.array(places, np.int64)
         records = gather(array, starts, self._record)
         seconds = records["seconds"].astype(np.int64)
         fraction = records["fraction"].astype(np.int64)
-        return Found(
-            Batch(
+        return FoundRecords(
+            RecordBatch(
                 data=array,
                 start=starts + 16,
                 captured=records["captured"].astype(np.int64),

@@ -19,11 +19,11 @@ from twinstack.observe.traffic.reader import (
     BLOCK_BYTES,
     PADDING,
     RECORD_BYTES,
-    Batch,
-    Broken,
-    Found,
-    Interface,
+    CaptureInterface,
+    Damage,
+    FoundRecords,
     Ints,
+    RecordBatch,
     gather,
 )
 
@@ -77,10 +77,10 @@ class _BrokenBlock(Exception):
     """A block contradicts itself."""
 
 
-class Pcapng:
+class PcapngFormat:
     """Finds blocks. A section begins anew: its byte order, its interfaces."""
 
-    def __init__(self, interfaces: list[Interface], name: str) -> None:
+    def __init__(self, interfaces: list[CaptureInterface], name: str) -> None:
         self._interfaces = interfaces
         self._clocks: list[_Clock] = []
         self._file_name = name
@@ -88,7 +88,7 @@ class Pcapng:
         self._first = 0  # the section's first interface
         self._latest_ns = 0  # a simple block has no time: it gets that of the packet before
 
-    def packets(self, data: bytes, last: bool, offset: int) -> Found:
+    def packets(self, data: bytes, last: bool, offset: int) -> FoundRecords:
         """Find whole blocks, up to a new section: its packets are for the next call."""
         places: list[int] = []
         kinds: list[int] = []
@@ -125,13 +125,13 @@ class Pcapng:
                 if len(places) == BATCH_PACKETS:
                     break
         except _BrokenBlock as error:
-            broken = Broken(offset + at, str(error))
+            broken = Damage(offset + at, str(error))
         if not places:
-            return Found(None, at, broken)
+            return FoundRecords(None, at, broken)
         batch, good = self._batch(data, np.array(places, np.int64), np.array(kinds, np.int64))
         if good < len(places):
-            broken = Broken(offset + places[good], "a packet block there contradicts itself")
-        return Found(batch, at, broken)
+            broken = Damage(offset + places[good], "a packet block there contradicts itself")
+        return FoundRecords(batch, at, broken)
 
     def _section(self, data: bytes, at: int) -> int:
         """Begin a section; 0 when it is not whole yet."""
@@ -168,7 +168,7 @@ class Pcapng:
                 (offset_s,) = struct.unpack(f"{self._order}q", value)
         number = len(self._interfaces) - self._first
         name = name or (f"{self._file_name}#{number}" if number else self._file_name)
-        self._interfaces.append(Interface(name, link, snap_length))
+        self._interfaces.append(CaptureInterface(name, link, snap_length))
         self._clocks.append(_Clock(base, exponent, offset_s))
 
     def _statistics(self, data: bytes, at: int, length: int) -> None:
@@ -190,7 +190,7 @@ class Pcapng:
             yield code, data[at + 4 : at + 4 + length]
             at += 4 + (length + 3) // 4 * 4
 
-    def _batch(self, data: bytes, places: Ints, kinds: Ints) -> tuple[Batch, int]:
+    def _batch(self, data: bytes, places: Ints, kinds: Ints) -> tuple[RecordBatch, int]:
         """Read the packets' own headers; how many there are before one that cannot be."""
         array = np.frombuffer(data + PADDING, np.uint8)
         word = f"{self._order}u4"
@@ -227,7 +227,9 @@ class Pcapng:
             rows = interface == number
             time_ns[rows] = self._clocks[number].ns(ticks[kept][rows])
         self._time_simple(time_ns, simple[kept])
-        return Batch(array, start[kept], captured[kept], length[kept], time_ns, interface), count
+        return RecordBatch(
+            array, start[kept], captured[kept], length[kept], time_ns, interface
+        ), count
 
     def _time_simple(self, time_ns: Ints, simple: NDArray[np.bool_]) -> None:
         if simple.any():

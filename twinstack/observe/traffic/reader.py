@@ -1,8 +1,8 @@
 """Capture files as batches of packets, in constant memory: what pcap and pcapng have in common.
 
-`open_capture` looks at a file's first bytes and gives a `Capture`, whose `batches` are read one at
-a time. `pcap` and `pcapng` find where the packets of a piece of file lie; nobody here looks into a
-packet. A file that breaks off is read up to there, and `broken` says where and why.
+`open_capture` recognises a file by its first bytes and gives a `CaptureFile` that is read in
+batches. `pcap` and `pcapng` find the packets in a piece of a file; decoding them is up to `decode`.
+A damaged file is read up to the damage; `damage` has the place and the cause.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(slots=True)
-class Interface:
+class CaptureInterface:
     """Where packets were captured. `dropped`: packets that the capturing lost, if it said so.
 
     `link` is a LINKTYPE number. Units: snap_length in bytes, 0 when unbounded.
@@ -50,11 +50,11 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordBatch:
     """Packets of one file as they lie in `data`; every array has one element for each packet.
 
     `start` is where a packet begins in `data`, `captured` how many bytes of it are there, `length`
-    how many it had, `interface` the index of its interface in its Capture.
+    how many it had, `interface` the index of its interface in its CaptureFile.
     """
 
     data: Bytes
@@ -69,17 +69,17 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Damage:
     """Why a file cannot be read past some byte."""
 
     byte: int
     cause: str
 
 
-class Format(Protocol):
+class RecordFormat(Protocol):
     """What finds the packets in a piece of a file."""
 
-    def packets(self, data: bytes, last: bool, offset: int) -> Found:
+    def packets(self, data: bytes, last: bool, offset: int) -> FoundRecords:
         """Find whole packets from the beginning of `data`; `offset` is where that lies in the file.
 
         `last` says that no more will follow.
@@ -87,27 +87,27 @@ class Format(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRecords:
     """What was found in a piece: the packets, how many bytes they took, and whether it broke."""
 
-    batch: Batch | None
+    batch: RecordBatch | None
     used: int
-    broken: Broken | None = None
+    broken: Damage | None = None
 
 
 @dataclass(slots=True)
-class Capture:
+class CaptureFile:
     """An open capture file. `interfaces` grows while it is read."""
 
     path: Path
-    interfaces: list[Interface]
-    broken: Broken | None = None
-    _format: Format = field(repr=False, default=None)  # type: ignore[assignment]
+    interfaces: list[CaptureInterface]
+    broken: Damage | None = None
+    _format: RecordFormat = field(repr=False, default=None)  # type: ignore[assignment]
     _file: BinaryIO = field(repr=False, default=None)  # type: ignore[assignment]
     _head: bytes = field(repr=False, default=b"")
     _begins: int = 0
 
-    def batches(self, piece_bytes: int = PIECE_BYTES) -> Iterator[Batch]:
+    def batches(self, piece_bytes: int = PIECE_BYTES) -> Iterator[RecordBatch]:
         """Give the packets in the file's order. Raises: OSError."""
         data, offset, more, want = self._head, self._begins, True, piece_bytes
         with self._file as file:
@@ -125,7 +125,7 @@ class Capture:
                 data = data[found.used :]
                 if not more and not found.used:
                     if data:
-                        self.broken = Broken(offset, "it ends in the middle of a record")
+                        self.broken = Damage(offset, "it ends in the middle of a record")
                     return
                 want = max(piece_bytes - len(data), 1) if found.used else piece_bytes
 
@@ -134,7 +134,7 @@ class Capture:
         self._file.close()
 
 
-def open_capture(path: Path) -> Capture:
+def open_capture(path: Path) -> CaptureFile:
     """Open a capture by what it is, whatever it is called.
 
     Raises: Unreadable when it is none, or has not even a header; OSError.
@@ -146,16 +146,16 @@ def open_capture(path: Path) -> Capture:
         head = file.read(pcap.HEADER_BYTES)
         if not head:
             raise Unreadable(str(path), "cannot be read", "it is empty", "capture anew")
-        opened = Capture(path, [], _file=file)
+        opened = CaptureFile(path, [], _file=file)
         if pcap.is_pcap(head):
             if len(head) < pcap.HEADER_BYTES:
                 raise _cut_off(path)
-            opened._format = pcap.Pcap(head, opened.interfaces, path.stem)
+            opened._format = pcap.PcapFormat(head, opened.interfaces, path.stem)
             opened._begins = pcap.HEADER_BYTES
         elif pcapng.is_pcapng(head):
             if len(head) < pcap.HEADER_BYTES:
                 raise _cut_off(path)
-            opened._format, opened._head = pcapng.Pcapng(opened.interfaces, path.stem), head
+            opened._format, opened._head = pcapng.PcapngFormat(opened.interfaces, path.stem), head
         else:
             raise _no_capture(path, head)
     except BaseException:

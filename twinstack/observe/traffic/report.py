@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic.histogram import Spread
-from twinstack.observe.traffic.naming import Verdict
+from twinstack.observe.traffic.histogram import Percentiles
+from twinstack.observe.traffic.peers import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InterfaceTraffic:
     """One interface as captured: every packet that was seen there, as tshark counts.
 
     `cut` packets are longer than what was kept of them; `dropped` never reached the file.
@@ -24,7 +24,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairTraffic:
     """Two services and the server's port, each packet counted once, there and back.
 
     `server_port` is None where there is none. `verdict` is empty where the declaration says
@@ -45,8 +45,8 @@ class Pair:
     resent: int
     resets: int
     zero_windows: int
-    handshake: Spread | None
-    acknowledged: Spread | None
+    handshake: Percentiles | None
+    acknowledged: Percentiles | None
     example: str
 
     @property
@@ -59,7 +59,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ProtocolTraffic:
     """A protocol's part: IP version (or frame type), transport, and what the port is for."""
 
     network: str
@@ -80,7 +80,7 @@ class Talker:
 
 
 @dataclass(frozen=True, slots=True)
-class Http:
+class HttpTraffic:
     """Requests of one kind that got one status; `status` is None where no answer was seen.
 
     `latency` is the time until the answer's first byte, where the client's leg was seen first.
@@ -91,11 +91,11 @@ class Http:
     request: str
     status: int | None
     count: int
-    latency: Spread | None
+    latency: Percentiles | None
 
 
 @dataclass(frozen=True, slots=True)
-class Tunnel:
+class TunnelTraffic:
     """Carriers of one VXLAN between two hosts, at one place; what they carry is in the pairs."""
 
     source: str
@@ -107,7 +107,7 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelineStep:
     """What was counted in one step of time. Units: seconds since the first packet."""
 
     at_s: float
@@ -116,7 +116,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficReport:
     """The whole report. `sights` counts a packet wherever it was seen, `packets` counts it once.
 
     `started_ns` is the earliest time, None without packets. `notes` say what could not be read or
@@ -129,16 +129,16 @@ class Traffic:
     sights: int
     packets: int
     bytes: int
-    places: tuple[Place, ...]
-    pairs: tuple[Pair, ...]
-    protocols: tuple[Share, ...]
+    places: tuple[InterfaceTraffic, ...]
+    pairs: tuple[PairTraffic, ...]
+    protocols: tuple[ProtocolTraffic, ...]
     talkers: tuple[Talker, ...]
-    http: tuple[Http, ...]
-    tunnels: tuple[Tunnel, ...]
+    http: tuple[HttpTraffic, ...]
+    tunnels: tuple[TunnelTraffic, ...]
     step_s: float
-    moments: tuple[Moment, ...]
+    moments: tuple[TimelineStep, ...]
     notes: tuple[str, ...]
 
     @property
-    def undeclared(self) -> tuple[Pair, ...]:
+    def undeclared(self) -> tuple[PairTraffic, ...]:
         return tuple(pair for pair in self.pairs if pair.verdict == "undeclared")

@@ -6,8 +6,8 @@ shortened loses the middle of its words. The JSON document has everything.
 
 from __future__ import annotations
 
-from twinstack.observe.traffic.report import Traffic
-from twinstack.observe.traffic.sections import Section, headline, sections
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.traffic.tables import Section, headline, sections
 from twinstack.printable import visible
 
 #: Of a table.
@@ -16,7 +16,7 @@ _GAP = "  "
 _LEAST_FLEXIBLE = 12
 
 
-def text(found: Traffic, width: int = 80) -> str:
+def text(found: TrafficReport, width: int = 80) -> str:
     """Write the report. Units: columns of the terminal."""
     head = "\n".join([headline(found), *(f"! {visible(note)}" for note in found.notes)])
     return "\n\n".join([head, *(table(section, width) for section in sections(found))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twinstack.observe.traffic.packets import Ints
-from twinstack.observe.traffic.report import Moment
+from twinstack.observe.traffic.report import TimelineStep
 
 _MOST_STEPS = 240
 _FIRST_STEP_NS = 1_000_000
@@ -33,13 +33,13 @@ class Timeline:
             before = self._steps.get(key, (0, 0))
             self._steps[key] = before[0] + int(packets[number]), before[1] + int(size[number])
 
-    def moments(self) -> tuple[Moment, ...]:
+    def moments(self) -> tuple[TimelineStep, ...]:
         """Give every step from the first to the last."""
         if not self._steps:
             return ()
         first = min(self._steps)
         return tuple(
-            Moment((number - first) * self.step_ns / 1e9, *self._steps.get(number, (0, 0)))
+            TimelineStep((number - first) * self.step_ns / 1e9, *self._steps.get(number, (0, 0)))
             for number in range(first, max(self._steps) + 1)
         )
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic import headers as h
+from twinstack.observe.traffic import protocols as h
 from twinstack.observe.traffic.histogram import buckets_of
-from twinstack.observe.traffic.naming import End, Names, Verdict
-from twinstack.observe.traffic.packets import Ints, grouped, mixed
+from twinstack.observe.traffic.packets import Ints, group_rows, hash_rows
+from twinstack.observe.traffic.peers import Peer, PeerDirectory, Verdict
 
 MOST_PAIRS = 2_000
 MOST_TALKERS = 50_000
@@ -24,11 +24,11 @@ NO_PORT = 0
 
 
 @dataclass(slots=True)
-class Totals:
+class PairTotals:
     """What a pair of services exchanged: `packets` and `bytes` are there and back."""
 
-    client: End
-    server: End
+    client: Peer
+    server: Peer
     protocol: int
     port: int
     verdict: Verdict
@@ -45,12 +45,12 @@ class Totals:
 Key = tuple[str, str, int, int, WorldName | None, Verdict]
 
 
-class Ledger:
+class TrafficTotals:
     """Keeps the totals."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: PeerDirectory) -> None:
         self.names = names
-        self.pairs: list[Totals] = []
+        self.pairs: list[PairTotals] = []
         self.talkers: dict[tuple[int, int], list[int]] = {}
         self.talkers_left_out = 0
         self.protocols: dict[tuple[int, int, str], list[int]] = {}
@@ -97,7 +97,7 @@ class Ledger:
         has_port = np.isin(rows["protocol"], (h.TCP, h.UDP))
         ends[5] = np.where(has_port, ends[5], NO_PORT)
         columns = (ends[0], ends[1], ends[3], ends[4], ends[5], rows["protocol"])
-        name = self.names.end
+        name = self.names.peer
         return np.asarray(
             [
                 self._pair(
@@ -110,8 +110,8 @@ class Ledger:
             np.int64,
         )
 
-    def _pair(self, client: End, server: End, protocol: int, port: int) -> int:
-        verdict = self.names.judge(client, server, protocol, port)
+    def _pair(self, client: Peer, server: Peer, protocol: int, port: int) -> int:
+        verdict = self.names.verdict(client, server, protocol, port)
         key = (client.name, server.name, protocol, port, server.world or client.world, verdict)
         number = self._number_of.get(key)
         if number is None:
@@ -121,7 +121,7 @@ class Ledger:
                 number = self._number_of.get(key)
             if number is None:
                 number = self._number_of[key] = len(self.pairs)
-                self.pairs.append(Totals(client, server, protocol, key[3], verdict))
+                self.pairs.append(PairTotals(client, server, protocol, key[3], verdict))
         return number
 
     def _add_pairs(self, rows: NDArray[np.void]) -> None:
@@ -155,7 +155,7 @@ class Ledger:
     def _add_talkers(self, rows: NDArray[np.void]) -> None:
         high, low = rows["high"].ravel(), rows["low"].ravel()
         packets, size = rows["packets"].ravel(), rows["bytes"].ravel()
-        order, begins = grouped(mixed(high, low))
+        order, begins = group_rows(hash_rows(high, low))
         starts = np.flatnonzero(begins)
         heads = order[starts]
         sums = zip(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from twinstack.observe.traffic.packets import Ints, Packets, grouped, mixed
+from twinstack.observe.traffic.packets import Ints, Packets, group_rows, hash_rows
 
 _MOST = 10_000
 
 
-class Tunnels:
+class VxlanCarriers:
     """Counts carriers: (source, destination, VNI, place) → packets and bytes of whole frames."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Tunnels:
 
     def add(self, outer: Packets, vni: Ints) -> None:
         """Count packets that carry others."""
-        keys = mixed(
+        keys = hash_rows(
             outer.source_high,
             outer.source_low,
             outer.target_high,
@@ -25,7 +25,7 @@ class Tunnels:
             vni,
             outer.place,
         )
-        order, begins = grouped(keys)
+        order, begins = group_rows(keys)
         starts = np.flatnonzero(begins)
         sizes = np.add.reduceat(outer.length[order], starts)
         counts = np.diff(np.append(starts, len(order)))

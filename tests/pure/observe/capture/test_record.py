@@ -12,7 +12,7 @@ import pytest
 
 from twinstack.linux.packet_ring import HEADER, Ring
 from twinstack.observe.capture.record import _Files
-from twinstack.observe.capture.taps import Wanted
+from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.reader import open_capture
 from twinstack.world import Link
 
@@ -23,7 +23,7 @@ FRAME_AT = 64
 def files(folder: Path, **wanted: Any) -> _Files:
     """Begin the files of a link whose ring counts nothing."""
     ring = SimpleNamespace(dropped=0, failed="", count=lambda: None)
-    found = _Files(LINK, folder, Wanted(snap=0, **wanted), cast(Ring, ring))
+    found = _Files(LINK, folder, CaptureOptions(snap=0, **wanted), cast(Ring, ring))
     found.begin()
     return found
 

@@ -11,11 +11,11 @@ import pytest
 
 from tests.support import craft
 from twinstack.errors import CannotTell, StepFailed
-from twinstack.observe.journey import analysis, rule_counters, segments
+from twinstack.observe.journey import report, rule_counters, segments
 from twinstack.observe.journey import send as travel
 from twinstack.observe.journey import text as waterfall
-from twinstack.observe.journey.analysis import Asked, Counted, Journey
-from twinstack.observe.journey.legs import joined
+from twinstack.observe.journey.exchanges import joined
+from twinstack.observe.journey.report import Asked, Counted, Journey
 from twinstack.observe.journey.segments import Sight
 from twinstack.observe.journey.waterfall import waterfall as draw
 from twinstack.world import Endpoint, World
@@ -98,9 +98,9 @@ def whole() -> Wire:
 ASKED = Asked(CLIENT, T0, T0 + 20_000, T0 + 25_000, T0 + 120_000, 200, 2)
 
 
-def steps_of(wire: Wire) -> tuple[analysis.Step, ...]:
+def steps_of(wire: Wire) -> tuple[report.Step, ...]:
     legs = joined(wire.sights, MARK, named)
-    return analysis.steps(legs, ASKED, lambda name: name)
+    return report.steps(legs, ASKED, lambda name: name)
 
 
 def test_every_moment_belongs_to_one_step():
@@ -152,7 +152,7 @@ def test_a_connection_opened_on_the_way_is_a_step_of_its_own():
 
 def test_nat_is_told_from_the_clients_socket_on():
     legs = joined(whole().sights, MARK, named)
-    (found,) = analysis.rewrites(legs, ASKED)
+    (found,) = report.rewrites(legs, ASKED)
     assert found.before_ends == "127.0.0.1:40000 → 127.0.0.1:8080"
     assert (found.until, found.after_ends) == ("br", "10.0.0.1:40000 → 10.0.0.10:80")
 
@@ -165,21 +165,21 @@ def test_nat_between_two_links_parts_no_connection():
     wire.send(50, back(inside), ANSWER, "br", "uplink", rewritten=back(door))
     (leg,) = joined(wire.sights, MARK, named)
     assert [one.payload for one in leg.answers] == [ANSWER]
-    found = analysis.rewrites([leg], replace(ASKED, ends=door))
+    found = report.rewrites([leg], replace(ASKED, ends=door))
     assert [(one.after, one.until) for one in found] == [("uplink", "br")]
 
 
 def test_a_step_that_was_overtaken_takes_no_time():
     late = replace(ASKED, connected_ns=T0 + 33_000)  # the client was told after it had sent
     legs = joined(whole().sights, MARK, named)
-    found = analysis.steps(legs, late, lambda name: name)
+    found = report.steps(legs, late, lambda name: name)
     assert min(one.took_us for one in found) > 0
     assert sum(one.took_us for one in found) == pytest.approx(120)
 
 
 def test_what_nobody_saw_cannot_be_told():
     with pytest.raises(CannotTell, match="the request: was seen on no link"):
-        analysis.steps([], ASKED, str)
+        report.steps([], ASKED, str)
 
 
 @pytest.mark.parametrize("cut", [0, 20, 40, 53])
@@ -244,8 +244,8 @@ def travelled(world: str = "net") -> Journey:
         4,
         11,
         22,
-        analysis.steps(legs, ASKED, lambda name: name),
-        analysis.rewrites(legs, ASKED),
+        report.steps(legs, ASKED, lambda name: name),
+        report.rewrites(legs, ASKED),
         (Counted("nat", "OUTPUT", rule, 1, 60),),
         (),
     )

@@ -295,7 +295,7 @@ def test_a_half_flow_that_is_gone_stays_gone():
     """The table is emptied twice while a packet of a retired flow is remembered."""
     packets = Packets.blank(2)
     packets.same[:] = 7, 8
-    memory = deduplicator.Once()
+    memory = deduplicator.Deduplicator()
     memory.look(packets, np.array([0, 2]))
     memory.forget(np.array([-1, -1, 0, 1]))
     memory.forget(np.array([4, 5]))

@@ -7,13 +7,13 @@ from ipaddress import ip_address
 import pytest
 
 from tests.support import craft
-from twinstack.observe.traffic.headers import ICMP, TCP, UDP
-from twinstack.observe.traffic.naming import End
 from twinstack.observe.traffic.packets import address_of, numbers_of
+from twinstack.observe.traffic.peers import Peer
+from twinstack.observe.traffic.protocols import ICMP, TCP, UDP
 
 
-def end(address: str) -> End:
-    return craft.names().end(*numbers_of(ip_address(address)))
+def end(address: str) -> Peer:
+    return craft.names().peer(*numbers_of(ip_address(address)))
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_an_address_survives_its_two_numbers(address: str):
 def test_a_connection_is_declared_or_not(
     client: str, server: str, protocol: int, port: int, expected: str
 ):
-    assert craft.names().judge(end(client), end(server), protocol, port) == expected
+    assert craft.names().verdict(end(client), end(server), protocol, port) == expected
 
 
 def test_a_port_of_the_host_is_judged_by_what_is_behind_it():
     # nginx-lb serves the world; a service is not the world, by whatever door it comes.
-    assert craft.names().judge(end(craft.ORDER), end(craft.HOST), TCP, 8080) == "undeclared"
+    assert craft.names().verdict(end(craft.ORDER), end(craft.HOST), TCP, 8080) == "undeclared"

@@ -14,7 +14,7 @@ from twinstack.observe.traffic import reader
 from twinstack.observe.traffic.reader import open_capture
 
 
-def read(path: Path) -> tuple[list[tuple[int, bytes, int, int]], reader.Capture]:
+def read(path: Path) -> tuple[list[tuple[int, bytes, int, int]], reader.CaptureFile]:
     capture = open_capture(path)
     found = []
     for batch in capture.batches():
@@ -170,7 +170,7 @@ def test_a_length_that_cannot_be_ends_the_reading_where_it_stands(tmp_path: Path
     file.write_bytes(data)
     found, capture = read(file)
     assert found == EXPECTED[:1]
-    assert capture.broken == reader.Broken(second, "a packet there claims 2147483647 bytes")
+    assert capture.broken == reader.Damage(second, "a packet there claims 2147483647 bytes")
 
 
 @pytest.mark.parametrize(

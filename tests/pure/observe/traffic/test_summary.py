@@ -19,11 +19,11 @@ from tests.pure.test_project import ROOT
 from tests.support import craft
 from tests.support.craft import ACK, START_NS, SYN, Connection, Frame, Port, ethernet
 from twinstack.errors import TwinstackError
-from twinstack.observe.traffic import flows, reader, totals
+from twinstack.observe.traffic import flow_table, reader, totals
 from twinstack.observe.traffic.histogram import bucket_of, buckets_of, spread
 from twinstack.observe.traffic.html import page
-from twinstack.observe.traffic.report import Traffic
-from twinstack.observe.traffic.sections import Cell, Column, Section, sections, size, took
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.observe.traffic.tables import Column, Section, TableCell, sections, size, took
 from twinstack.observe.traffic.text import table, text
 
 EVIL = "/<script>alert(1)</script>"
@@ -169,7 +169,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path, capsys):
 def test_what_is_shortened_can_still_be_told_apart():
     paths = [f"POST /v1/services/product-service/product-service-{n}/heartbeat" for n in (2, 3)]
     columns = (Column("from"), Column("request", flexible=True))
-    rows = tuple((Cell("product-service"), Cell(one)) for one in paths)
+    rows = tuple((TableCell("product-service"), TableCell(one)) for one in paths)
     told = table(Section("http", "HTTP", "a test", columns, rows), 41).splitlines()
     assert told[2:] == [
         "product-service  POST /v1/se…-2/heartbeat",
@@ -253,7 +253,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch, packets: int, most: int) -> None:
 
     monkeypatch.setattr(pcap, "BATCH_PACKETS", packets)
     monkeypatch.setattr(analysis, "PIECE_BYTES", 1 << 16)
-    monkeypatch.setattr(flows, "MOST_FLOWS", most)
+    monkeypatch.setattr(flow_table, "MOST_FLOWS", most)
 
 
 def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
@@ -266,14 +266,14 @@ def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
     whole = craft.report(file)
     bounded(monkeypatch, 16, 64)
     held: list[int] = []
-    enter = flows.Flows.halves
+    enter = flow_table.FlowTable.halves
 
     def watched(self, batch):
         found = enter(self, batch)
         held.append(self.count)
         return found
 
-    monkeypatch.setattr(flows.Flows, "halves", watched)
+    monkeypatch.setattr(flow_table.FlowTable, "halves", watched)
     found = craft.report(file)
     assert max(held) <= 64
     assert found.packets == whole.packets == len(packets)
@@ -375,17 +375,17 @@ def test_sections_without_rows_are_left_out(tmp_path: Path):
 
 def test_many_files_are_read_in_small_pieces(file: Path, tmp_path: Path, monkeypatch):
     asked: list[int] = []
-    read: Callable[..., Iterator[reader.Batch]] = reader.Capture.batches
+    read: Callable[..., Iterator[reader.RecordBatch]] = reader.CaptureFile.batches
 
     def watched(self, piece_bytes: int = reader.PIECE_BYTES):
         asked.append(piece_bytes)
         return read(self, piece_bytes)
 
-    monkeypatch.setattr(reader.Capture, "batches", watched)
+    monkeypatch.setattr(reader.CaptureFile, "batches", watched)
     copies = []
     for number in range(8):
         copies.append(tmp_path / f"{number}.pcapng")
         copies[-1].write_bytes(file.read_bytes())
-    found: Traffic = craft.report(file, *copies)
+    found: TrafficReport = craft.report(file, *copies)
     assert [one.packets for one in found.places] == [craft.report(file).places[0].packets] * 9
     assert max(asked[:18]) <= reader.PIECE_BYTES // 8

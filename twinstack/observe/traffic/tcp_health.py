@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinstack.observe.traffic import headers as h
-from twinstack.observe.traffic.packets import Flags, Hashes, Ints, Packets, grouped, mixed
+from twinstack.observe.traffic import protocols as h
+from twinstack.observe.traffic.packets import Flags, Hashes, Ints, Packets, group_rows, hash_rows
 
 _FAR = np.int64(1 << 40)
 _APART = np.int64(1 << 42)
@@ -25,7 +25,7 @@ _U32 = np.int64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class FlowTimes:
     """Flows, and how long something took in each. Units: nanoseconds."""
 
     flow: Ints
@@ -33,18 +33,18 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TcpFindings:
     """`resent` and `over` have an element for each packet; `over`: what this connection's ends
     said before is not answered any more, as it opens another one, or resets it.
     """
 
     resent: Flags
     over: Flags
-    handshakes: Timed
-    acknowledged: Timed
+    handshakes: FlowTimes
+    acknowledged: FlowTimes
 
 
-class Tcp:
+class TcpTracker:
     """Follows connections; their state is in the table of `flows`."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Tcp:
         self._flows: Ints = np.zeros(0, np.int64)
         self._times: Ints = np.zeros(0, np.int64)
 
-    def examine(self, table: NDArray[np.void], packets: Packets, half: Ints) -> Found:
+    def examine(self, table: NDArray[np.void], packets: Packets, half: Ints) -> TcpFindings:
         """Take TCP packets in the order of their time, each connection's as seen in one place."""
         flow, side = half >> 1, half & 1
         np.add.at(table["resets"], (flow, side), (packets.flags & h.RST != 0).astype(np.int64))
@@ -67,28 +67,28 @@ class Tcp:
         handshakes = _handshakes(table, packets, flow, side, parts)
         over = packets.flags & h.RST != 0
         over[parts.order[parts.begins[parts.fresh]]] = True
-        return Found(
+        return TcpFindings(
             resent, over, handshakes, self._acknowledged(packets, flow, side, ends, resent)
         )
 
     def _acknowledged(
         self, packets: Packets, flow: Ints, side: Ints, ends: Ints, resent: Flags
-    ) -> Timed:
+    ) -> FlowTimes:
         sent = np.flatnonzero((packets.payload > 0) & ~resent)
         acks = np.flatnonzero(packets.flags & h.ACK)
         keys = np.concatenate(
             [
                 self._keys,
-                mixed(flow[sent] * 2 + side[sent], ends[sent] & _U32),
-                mixed(flow[acks] * 2 + 1 - side[acks], packets.ack[acks]),
+                hash_rows(flow[sent] * 2 + side[sent], ends[sent] & _U32),
+                hash_rows(flow[acks] * 2 + 1 - side[acks], packets.ack[acks]),
             ]
         )
         if not len(keys):
-            return Timed(self._flows, self._times)
+            return FlowTimes(self._flows, self._times)
         flows = np.concatenate([self._flows, flow[sent], flow[acks]])
         times = np.concatenate([self._times, packets.time_ns[sent], packets.time_ns[acks]])
         first_ack = len(keys) - len(acks)
-        order, begins = grouped(keys)
+        order, begins = group_rows(keys)
         starts = np.flatnonzero(begins)
         heads = order[starts]  # a segment, if there is one: they stand before the ACKs
         far = len(order)
@@ -98,7 +98,7 @@ class Tcp:
         acked = order[at[done]]
         took = times[acked] - times[heads[done]]
         kept = heads[waiting & (at == far)][-_UNACKED:]
-        found = Timed(flows[heads[done]][took >= 0], took[took >= 0])
+        found = FlowTimes(flows[heads[done]][took >= 0], took[took >= 0])
         self._keys, self._flows, self._times = keys[kept], flows[kept], times[kept]
         return found
 
@@ -115,7 +115,7 @@ class _Parts:
 
     @classmethod
     def of(cls, table: NDArray[np.void], packets: Packets, flow: Ints, side: Ints) -> _Parts:
-        order, begins = grouped(flow)
+        order, begins = group_rows(flow)
         opening = packets.flags[order] & (h.SYN | h.ACK) == h.SYN
         asks = np.flatnonzero(opening)
         ask_flow, ask_seq = flow[order][asks], packets.seq[order][asks]
@@ -141,7 +141,7 @@ def _resent(
     table: NDArray[np.void], packets: Packets, flow: Ints, side: Ints, parts: _Parts
 ) -> tuple[Flags, Ints]:
     """Tell which segments were sent before, and where each ends (32 bits of it count)."""
-    inner, begins = grouped(parts.part * 2 + side[parts.order])
+    inner, begins = group_rows(parts.part * 2 + side[parts.order])
     order = parts.order[inner]
     group, starts = np.cumsum(begins) - 1, np.flatnonzero(begins)
     heads = order[starts]
@@ -183,7 +183,7 @@ def _resent(
 
 def _handshakes(
     table: NDArray[np.void], packets: Packets, flow: Ints, side: Ints, parts: _Parts
-) -> Timed:
+) -> FlowTimes:
     """Find those that end here, and keep what is known of the others."""
     order, part = parts.order, parts.part
     flows = flow[order[parts.begins]]
@@ -207,7 +207,7 @@ def _handshakes(
     table["accepted_ns"][flows[keep]] = 0
     table["syn_ns"][flows[waits]] = asked[waits]
     table["accepted_ns"][flows[waits]] = np.where(accepted < _NEVER, accepted, 0)[waits]
-    return Timed(flows[done], (ended - asked)[done])
+    return FlowTimes(flows[done], (ended - asked)[done])
 
 
 def _signed(difference: Ints) -> Ints:

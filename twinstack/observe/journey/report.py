@@ -12,9 +12,9 @@ from typing import Literal
 
 from twinstack.errors import CannotTell
 from twinstack.model.topology import WorldName
-from twinstack.observe.journey.legs import Leg, sender
+from twinstack.observe.journey.exchanges import Leg, sender
 from twinstack.observe.journey.segments import Ends, Packet
-from twinstack.observe.traffic import headers as h
+from twinstack.observe.traffic import protocols as h
 
 Kind = Literal["hop", "work", "connect"]
 #: What each kind of step is called, in the order of a legend.

@@ -9,7 +9,7 @@ from typing import Literal
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic import headers as h
+from twinstack.observe.traffic import protocols as h
 from twinstack.observe.traffic.packets import address_of, numbers_of
 
 Kind = Literal["service", "host", "outside", "unknown", "local"]
@@ -32,7 +32,7 @@ _WELL_KNOWN = {53: "DNS", 67: "DHCP", 68: "DHCP", 80: "HTTP", 123: "NTP", 443: "
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Peer:
     """One end of a connection. `name` is a service, host, outside or the like; `instance` which
     replica or address it is.
     """
@@ -43,34 +43,34 @@ class End:
     world: WorldName | None = None
 
 
-NOBODY = End("–", "local", "–")
+NOBODY = Peer("–", "local", "–")
 
 
-class Names:
+class PeerDirectory:
     """Gives ends their names. `host` are this host's other addresses, where they are known."""
 
     def __init__(
         self, plans: Sequence[Plan], host: Iterable[IPv4Address | IPv6Address] = ()
     ) -> None:
         self._plans = tuple(plans)
-        self._known: dict[tuple[int, int], End] = {}
+        self._known: dict[tuple[int, int], Peer] = {}
         self._subnets: list[tuple[IPv4Network, WorldName]] = []
-        self._found: dict[tuple[int, int], End] = {}
+        self._found: dict[tuple[int, int], Peer] = {}
         for address in host:
-            self._know(address, End("host", "host", str(address)))
+            self._know(address, Peer("host", "host", str(address)))
         for plan in plans:
             for segment in plan.segments:
-                self._know(segment.gateway, End("host", "host", str(segment.gateway), "net"))
+                self._know(segment.gateway, Peer("host", "host", str(segment.gateway), "net"))
                 self._know(
                     segment.docker_gateway,
-                    End("host", "host", str(segment.docker_gateway), "docker"),
+                    Peer("host", "host", str(segment.docker_gateway), "docker"),
                 )
                 self._subnets += [(segment.subnet, "net"), (segment.docker_subnet, "docker")]
             for replica in plan.replicas:
-                self._know(replica.address, End(replica.service, "service", replica.name, "net"))
+                self._know(replica.address, Peer(replica.service, "service", replica.name, "net"))
                 for place in replica.attachments:
                     self._know(
-                        place.address, End(replica.service, "service", replica.name, "docker")
+                        place.address, Peer(replica.service, "service", replica.name, "docker")
                     )
         self.ports = tuple(
             sorted(
@@ -84,7 +84,7 @@ class Names:
             self._applications |= {one.port: _APPLICATIONS[one.runtime] for one in plan.replicas}
             self._applications |= {door.port: "HTTP" for door in plan.published_ports}
 
-    def end(self, high: int, low: int) -> End:
+    def peer(self, high: int, low: int) -> Peer:
         """Name an address given by its two numbers."""
         found = self._known.get((high, low)) or self._found.get((high, low))
         if found is None:
@@ -97,7 +97,7 @@ class Names:
         """Say what a server's port is for; empty when nothing is known of it."""
         return self._applications.get(port, "")
 
-    def judge(self, client: End, server: End, protocol: int, port: int) -> Verdict:
+    def verdict(self, client: Peer, server: Peer, protocol: int, port: int) -> Verdict:
         """Hold a connection against the declared flows.
 
         `world` in the declaration is everybody who is none of the services: this host too.
@@ -129,34 +129,34 @@ class Names:
                         return DECLARED
         return NOT_JUDGED if server.kind == "local" else UNDECLARED
 
-    def _behind_door(self, server: End, port: int) -> tuple[End, int]:
+    def _behind_door(self, server: Peer, port: int) -> tuple[Peer, int]:
         """Give what a port of the host leads to, by the plan."""
         for plan in self._plans:
             for door in plan.published_ports:
                 if door.port == port and (server.world is None or door.world == server.world):
                     replica = plan.replica(door.replica)
-                    return End(replica.service, "service", replica.name, door.world), replica.port
+                    return Peer(replica.service, "service", replica.name, door.world), replica.port
         return server, port
 
-    def _know(self, address: IPv4Address | IPv6Address, end: End) -> None:
+    def _know(self, address: IPv4Address | IPv6Address, end: Peer) -> None:
         self._known.setdefault(numbers_of(address), end)
 
-    def _look(self, high: int, low: int) -> End:
+    def _look(self, high: int, low: int) -> Peer:
         if not high and not low:
             return NOBODY
         address = address_of(high, low)
         text = str(address)
         if address.is_loopback:
-            return End("loopback", "local", text)
+            return Peer("loopback", "local", text)
         if address.is_multicast or text == "255.255.255.255":
-            return End("multicast", "local", text)
+            return Peer("multicast", "local", text)
         if address.is_unspecified:
-            return End("unspecified", "local", text)
+            return Peer("unspecified", "local", text)
         if isinstance(address, IPv4Address):
             for subnet, world in self._subnets:
                 if address in subnet:
                     name = "broadcast" if address == subnet.broadcast_address else "unknown"
-                    return End(name, "local" if name == "broadcast" else "unknown", text, world)
+                    return Peer(name, "local" if name == "broadcast" else "unknown", text, world)
         elif address.is_link_local:
-            return End("link-local", "local", text)
-        return End("outside", "outside", text)
+            return Peer("link-local", "local", text)
+        return Peer("outside", "outside", text)

@@ -6,15 +6,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twinstack.observe.traffic import headers as h
+from twinstack.observe.traffic import protocols as h
 from twinstack.observe.traffic.histogram import spread
-from twinstack.observe.traffic.http import UNANSWERED, Exchanges, Messages
-from twinstack.observe.traffic.interfaces import Interfaces
+from twinstack.observe.traffic.http import UNANSWERED, HttpExchanges, HttpMessages
+from twinstack.observe.traffic.interfaces import InterfaceRegistry
 from twinstack.observe.traffic.packets import BAD, ETHERTYPE, LLC, UNKNOWN_LINK, address_of
-from twinstack.observe.traffic.report import Http, Pair, Place, Share, Talker, Traffic, Tunnel
+from twinstack.observe.traffic.report import (
+    HttpTraffic,
+    InterfaceTraffic,
+    PairTraffic,
+    ProtocolTraffic,
+    Talker,
+    TrafficReport,
+    TunnelTraffic,
+)
 from twinstack.observe.traffic.timeline import Timeline
-from twinstack.observe.traffic.totals import MOST_PAIRS, MOST_TALKERS, NO_PORT, Ledger, Totals
-from twinstack.observe.traffic.vxlan import Tunnels
+from twinstack.observe.traffic.totals import (
+    MOST_PAIRS,
+    MOST_TALKERS,
+    NO_PORT,
+    PairTotals,
+    TrafficTotals,
+)
+from twinstack.observe.traffic.vxlan import VxlanCarriers
 
 _TOP_TALKERS = 20
 _PROTOCOLS = {
@@ -40,7 +54,7 @@ _PLACE_BITS = (1 << 20) - 1
 
 
 @dataclass(slots=True)
-class Facts:
+class PacketCounts:
     """Counts that belong to no connection: of packets, each once, but for `sights`."""
 
     sights: int = 0
@@ -64,14 +78,14 @@ class Facts:
 
 def summary(
     files: Sequence[str],
-    interfaces: Interfaces,
-    facts: Facts,
-    ledger: Ledger,
-    exchanges: Exchanges,
-    messages: Messages,
-    tunnels: Tunnels,
+    interfaces: InterfaceRegistry,
+    facts: PacketCounts,
+    ledger: TrafficTotals,
+    exchanges: HttpExchanges,
+    messages: HttpMessages,
+    tunnels: VxlanCarriers,
     timeline: Timeline,
-) -> Traffic:
+) -> TrafficReport:
     """Write the report."""
     pairs = sorted(
         (_pair(one) for one in ledger.pairs),
@@ -79,7 +93,7 @@ def summary(
     )
     first_ns = facts.first_ns
     labels = interfaces.labels()
-    return Traffic(
+    return TrafficReport(
         files=tuple(files),
         started_ns=first_ns,
         seconds=0.0 if first_ns is None else (facts.last_ns - first_ns) / 1e9,
@@ -87,7 +101,7 @@ def summary(
         packets=facts.packets,
         bytes=facts.bytes,
         places=tuple(
-            Place(name, one.packets, one.bytes, one.cut, one.dropped)
+            InterfaceTraffic(name, one.packets, one.bytes, one.cut, one.dropped)
             for name, one in zip(labels, interfaces.seen, strict=True)
         ),
         pairs=tuple(one for one in pairs if one.packets),
@@ -110,8 +124,8 @@ def protocol_name(number: int) -> str:
     return f"IP protocol {number}"
 
 
-def _pair(one: Totals) -> Pair:
-    return Pair(
+def _pair(one: PairTotals) -> PairTraffic:
+    return PairTraffic(
         client=one.client.name,
         server=one.server.name,
         protocol=protocol_name(one.protocol),
@@ -132,24 +146,24 @@ def _pair(one: Totals) -> Pair:
     )
 
 
-def _shares(ledger: Ledger) -> tuple[Share, ...]:
+def _shares(ledger: TrafficTotals) -> tuple[ProtocolTraffic, ...]:
     found = []
     for (version, protocol, application), (packets, size) in ledger.protocols.items():
         if not packets:
             continue
         network = f"IPv{version}" if version else protocol_name(protocol)
         transport = protocol_name(protocol) if version else ""
-        found.append(Share(network, transport, application, packets, size))
+        found.append(ProtocolTraffic(network, transport, application, packets, size))
     return tuple(
         sorted(found, key=lambda one: (-one.bytes, one.network, one.transport, one.application))
     )
 
 
-def _talkers(ledger: Ledger) -> tuple[Talker, ...]:
+def _talkers(ledger: TrafficTotals) -> tuple[Talker, ...]:
     found = []
     for (high, low), (packets, size) in ledger.talkers.items():
         if high or low:
-            end = ledger.names.end(high, low)
+            end = ledger.names.peer(high, low)
             found.append(
                 Talker(
                     str(address_of(high, low)),
@@ -162,7 +176,9 @@ def _talkers(ledger: Ledger) -> tuple[Talker, ...]:
     return tuple(found[:_TOP_TALKERS])
 
 
-def _http(ledger: Ledger, exchanges: Exchanges, messages: Messages) -> tuple[Http, ...]:
+def _http(
+    ledger: TrafficTotals, exchanges: HttpExchanges, messages: HttpMessages
+) -> tuple[HttpTraffic, ...]:
     # Several pairs of numbers may bear the same names: replicas, worlds.
     sums: dict[tuple[str, str, str, int], Counter[int]] = {}
     for (pair, request, status), counts in exchanges.tally.items():
@@ -170,7 +186,7 @@ def _http(ledger: Ledger, exchanges: Exchanges, messages: Messages) -> tuple[Htt
         key = (one.client.name, one.server.name, messages.name(request), status)
         sums.setdefault(key, Counter()).update(counts)
     found = [
-        Http(
+        HttpTraffic(
             client,
             server,
             request,
@@ -188,9 +204,9 @@ def _http(ledger: Ledger, exchanges: Exchanges, messages: Messages) -> tuple[Htt
     )
 
 
-def _tunnels(tunnels: Tunnels, places: Sequence[str]) -> tuple[Tunnel, ...]:
+def _tunnels(tunnels: VxlanCarriers, places: Sequence[str]) -> tuple[TunnelTraffic, ...]:
     found = [
-        Tunnel(
+        TunnelTraffic(
             str(address_of(high, low)),
             str(address_of(to_high, to_low)),
             vni,
@@ -205,7 +221,7 @@ def _tunnels(tunnels: Tunnels, places: Sequence[str]) -> tuple[Tunnel, ...]:
     )
 
 
-def _notes(facts: Facts, ledger: Ledger) -> list[str]:
+def _notes(facts: PacketCounts, ledger: TrafficTotals) -> list[str]:
     notes = list(facts.notes)
     if facts.cut_messages:
         notes.append(

@@ -2,7 +2,7 @@
 
 A *flow* is two ends (address and port) and a protocol; its two *half-flows* are its directions,
 numbered twice the flow's number, plus one towards the end that is first in order. The table is
-bounded: when it is full, the flows that were silent longest go into the `Ledger`.
+bounded: when it is full, the flows that were silent longest go into the `TrafficTotals`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twinstack.observe.traffic import headers as h
-from twinstack.observe.traffic.packets import FIRST, LATER, Flags, Ints, Packets, grouped, mixed
+from twinstack.observe.traffic import protocols as h
+from twinstack.observe.traffic.packets import (
+    FIRST,
+    LATER,
+    Flags,
+    Ints,
+    Packets,
+    group_rows,
+    hash_rows,
+)
 
-#: Flows remembered at once; about 300 bytes each.
+#: FlowTable remembered at once; about 300 bytes each.
 MOST_FLOWS = 1 << 16
 _FRAGMENTS = 1 << 14
 _UNKNOWN = -1
@@ -56,7 +64,7 @@ FLOW = np.dtype(
 )
 
 
-class Flows:
+class FlowTable:
     """The table. `retire` is given the rows that leave it."""
 
     def __init__(self, server_ports: tuple[int, ...], retire: Callable[[np.ndarray], None]) -> None:
@@ -103,7 +111,7 @@ class Flows:
         second_low = np.where(swapped, packets.source_low, packets.target_low)
         first_port = np.where(swapped, packets.target_port, packets.source_port)
         second_port = np.where(swapped, packets.source_port, packets.target_port)
-        keys = mixed(
+        keys = hash_rows(
             first_high,
             first_low,
             second_high,
@@ -111,7 +119,7 @@ class Flows:
             first_port << 16 | second_port,
             packets.protocol,
         )
-        order, begins = grouped(keys)
+        order, begins = group_rows(keys)
         heads = order[begins]
         wanted = keys[heads].tolist()
         numbers = np.asarray([self._of_key.get(key, _UNKNOWN) for key in wanted], np.int64)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from twinstack.observe.traffic.histogram import Spread
-from twinstack.observe.traffic.naming import DECLARED, UNDECLARED
-from twinstack.observe.traffic.report import Pair, Traffic
+from twinstack.observe.traffic.histogram import Percentiles
+from twinstack.observe.traffic.peers import DECLARED, UNDECLARED
+from twinstack.observe.traffic.report import PairTraffic, TrafficReport
 
 Tone = Literal["", "bad", "dim"]
 
@@ -27,7 +27,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """What stands in a row. `part` of the largest in its column may be drawn as a bar."""
 
     text: str
@@ -43,10 +43,10 @@ class Section:
     title: str
     says: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
 
 
-def sections(found: Traffic) -> tuple[Section, ...]:
+def sections(found: TrafficReport) -> tuple[Section, ...]:
     """Give every section that has rows."""
     made = (
         _undeclared(found),
@@ -61,7 +61,7 @@ def sections(found: Traffic) -> tuple[Section, ...]:
     return tuple(section for section in made if section.rows)
 
 
-def headline(found: Traffic) -> str:
+def headline(found: TrafficReport) -> str:
     """Say in a sentence what was looked at."""
     if found.started_ns is None:
         return "No packets."
@@ -94,7 +94,7 @@ def took(us: float) -> str:
     return f"{us / 1_000_000:.1f} s"
 
 
-def service_port(pair: Pair) -> str:
+def service_port(pair: PairTraffic) -> str:
     """Write protocol and port."""
     return pair.protocol + (f" {pair.server_port}" if pair.server_port else "")
 
@@ -104,19 +104,19 @@ def _parts(values: Sequence[float]) -> Iterator[float]:
     return (value / most if most else 0.0 for value in values)
 
 
-def _verdict(pair: Pair) -> Cell:
+def _verdict(pair: PairTraffic) -> TableCell:
     if pair.verdict == UNDECLARED:
-        return Cell("NO", tone="bad")
-    return Cell("yes") if pair.verdict == DECLARED else Cell("–", tone="dim")
+        return TableCell("NO", tone="bad")
+    return TableCell("yes") if pair.verdict == DECLARED else TableCell("–", tone="dim")
 
 
-def _answered(pair: Pair) -> str:
+def _answered(pair: PairTraffic) -> str:
     if not pair.packets_back:
         return "no"
     return "refused" if pair.resets and pair.handshake is None else "yes"
 
 
-def _undeclared(found: Traffic) -> Section:
+def _undeclared(found: TrafficReport) -> Section:
     return Section(
         "undeclared",
         "Not declared",
@@ -131,27 +131,27 @@ def _undeclared(found: Traffic) -> Section:
         ),
         tuple(
             (
-                Cell(one.client),
-                Cell(one.server),
-                Cell(service_port(one), tone="bad"),
-                Cell(str(one.packets)),
-                Cell(_answered(one)),
-                Cell(one.example),
+                TableCell(one.client),
+                TableCell(one.server),
+                TableCell(service_port(one), tone="bad"),
+                TableCell(str(one.packets)),
+                TableCell(_answered(one)),
+                TableCell(one.example),
             )
             for one in found.undeclared
         ),
     )
 
 
-def _pairs(found: Traffic) -> Section:
+def _pairs(found: TrafficReport) -> Section:
     rows = [
         (
-            Cell(one.client),
-            Cell(one.server),
-            Cell(service_port(one)),
-            Cell(str(one.packets)),
-            Cell(size(one.bytes), part),
-            Cell(str(one.connections)),
+            TableCell(one.client),
+            TableCell(one.server),
+            TableCell(service_port(one)),
+            TableCell(str(one.packets)),
+            TableCell(size(one.bytes), part),
+            TableCell(str(one.connections)),
             _verdict(one),
         )
         for one, part in zip(found.pairs, _parts([one.bytes for one in found.pairs]), strict=True)
@@ -173,22 +173,22 @@ def _pairs(found: Traffic) -> Section:
     )
 
 
-def _spread(found: Spread | None) -> tuple[Cell, Cell]:
+def _spread(found: Percentiles | None) -> tuple[TableCell, TableCell]:
     if found is None:
-        return Cell("–", tone="dim"), Cell("–", tone="dim")
-    return Cell(took(found.median_us)), Cell(took(found.p99_us))
+        return TableCell("–", tone="dim"), TableCell("–", tone="dim")
+    return TableCell(took(found.median_us)), TableCell(took(found.p99_us))
 
 
-def _http(found: Traffic) -> Section:
+def _http(found: TrafficReport) -> Section:
     rows = [
         (
-            Cell(one.client),
-            Cell(one.server),
-            Cell(one.request),
-            Cell("none", tone="bad")
+            TableCell(one.client),
+            TableCell(one.server),
+            TableCell(one.request),
+            TableCell("none", tone="bad")
             if one.status is None
-            else Cell(str(one.status), tone="bad" if one.status >= 500 else ""),
-            Cell(str(one.count), part),
+            else TableCell(str(one.status), tone="bad" if one.status >= 500 else ""),
+            TableCell(str(one.count), part),
             *_spread(one.latency),
         )
         for one, part in zip(found.http, _parts([one.count for one in found.http]), strict=True)
@@ -210,16 +210,16 @@ def _http(found: Traffic) -> Section:
     )
 
 
-def _count(value: int) -> Cell:
-    return Cell(str(value), tone="bad" if value else "dim")
+def _count(value: int) -> TableCell:
+    return TableCell(str(value), tone="bad" if value else "dim")
 
 
-def _tcp(found: Traffic) -> Section:
+def _tcp(found: TrafficReport) -> Section:
     rows = [
         (
-            Cell(one.client),
-            Cell(one.server),
-            Cell(str(one.server_port or "")),
+            TableCell(one.client),
+            TableCell(one.server),
+            TableCell(str(one.server_port or "")),
             _count(one.resent),
             _count(one.resets),
             _count(one.zero_windows),
@@ -248,15 +248,15 @@ def _tcp(found: Traffic) -> Section:
     )
 
 
-def _protocols(found: Traffic) -> Section:
+def _protocols(found: TrafficReport) -> Section:
     shares = _parts([one.bytes for one in found.protocols])
     rows = [
         (
-            Cell(one.network),
-            Cell(one.transport),
-            Cell(one.application),
-            Cell(str(one.packets)),
-            Cell(size(one.bytes), part),
+            TableCell(one.network),
+            TableCell(one.transport),
+            TableCell(one.application),
+            TableCell(str(one.packets)),
+            TableCell(size(one.bytes), part),
         )
         for one, part in zip(found.protocols, shares, strict=True)
     ]
@@ -275,10 +275,15 @@ def _protocols(found: Traffic) -> Section:
     )
 
 
-def _talkers(found: Traffic) -> Section:
+def _talkers(found: TrafficReport) -> Section:
     shares = _parts([one.bytes for one in found.talkers])
     rows = [
-        (Cell(one.address), Cell(one.name), Cell(str(one.packets)), Cell(size(one.bytes), part))
+        (
+            TableCell(one.address),
+            TableCell(one.name),
+            TableCell(str(one.packets)),
+            TableCell(size(one.bytes), part),
+        )
         for one, part in zip(found.talkers, shares, strict=True)
     ]
     return Section(
@@ -290,15 +295,15 @@ def _talkers(found: Traffic) -> Section:
     )
 
 
-def _places(found: Traffic) -> Section:
+def _places(found: TrafficReport) -> Section:
     shares = _parts([one.bytes for one in found.places])
     rows = [
         (
-            Cell(one.name),
-            Cell(str(one.packets)),
-            Cell(size(one.bytes), part),
-            Cell(str(one.bytes)),
-            Cell(str(one.cut)),
+            TableCell(one.name),
+            TableCell(str(one.packets)),
+            TableCell(size(one.bytes), part),
+            TableCell(str(one.bytes)),
+            TableCell(str(one.cut)),
             _count(one.dropped),
         )
         for one, part in zip(found.places, shares, strict=True)
@@ -319,7 +324,7 @@ def _places(found: Traffic) -> Section:
     )
 
 
-def _tunnels(found: Traffic) -> Section:
+def _tunnels(found: TrafficReport) -> Section:
     return Section(
         "tunnels",
         "VXLAN carriers",
@@ -334,12 +339,12 @@ def _tunnels(found: Traffic) -> Section:
         ),
         tuple(
             (
-                Cell(one.source),
-                Cell(one.destination),
-                Cell(str(one.vni)),
-                Cell(one.place),
-                Cell(str(one.packets)),
-                Cell(size(one.bytes)),
+                TableCell(one.source),
+                TableCell(one.destination),
+                TableCell(str(one.vni)),
+                TableCell(one.place),
+                TableCell(str(one.packets)),
+                TableCell(size(one.bytes)),
             )
             for one in found.tunnels
         ),

@@ -15,7 +15,7 @@ _LISTED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CaptureOptions:
     """How to capture. Units: snap and size in bytes, seconds; 0 seconds go on until stopped.
 
     `snap` 0 keeps packets whole. A link has at most `files` files of at most `size`, the latest.
@@ -111,7 +111,7 @@ def place(link: Link) -> Place:
     return Place(label(link), link.name, link.namespace, promiscuous=link.kind == "bridge")
 
 
-def file_name(link: Link, number: int, wanted: Wanted) -> str:
+def file_name(link: Link, number: int, wanted: CaptureOptions) -> str:
     """Name a link's file; numbered where there may be several."""
     stem = label(link).replace("/", ".")
     return f"{stem}.pcapng" if wanted.files == 1 else f"{stem}.{number:05}.pcapng"
@@ -123,7 +123,7 @@ def described(link: Link) -> str:
     return f"{link.kind} of {link.replica or 'the host'}, segment {link.segment or '?'}{where}"
 
 
-def same_as(link: Link, folder: Path, wanted: Wanted) -> str:
+def same_as(link: Link, folder: Path, wanted: CaptureOptions) -> str:
     """Give the command that captures the same with Wireshark's dumpcap."""
     words = ["nsenter", f"--net={link.namespace}"] if link.namespace else []
     words += ["dumpcap", "-q", "-i", link.name, "-s", str(wanted.snap or 262_144)]
