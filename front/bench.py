@@ -44,9 +44,9 @@ def bench(
 ) -> None:
     """Compare both worlds under ab, interleaved; brings up what is not up."""
     from bench.engine import report
-    from bench.questions import catalogue, worlds
+    from bench.questions import catalogue, compare
 
-    options = worlds.Options(
+    options = compare.Options(
         path=path,
         requests=requests,
         concurrency=concurrency,
@@ -59,8 +59,8 @@ def bench(
     root("bench")
     here = stack.from_environment()
     found = catalogue.ask_comparison(here, options, aa=aa, shape=shape, progress=say)
-    saved = worlds.save(found)
-    answer(json, report.document(found), worlds.told(found))
+    saved = compare.save(found)
+    answer(json, report.document(found), compare.told(found))
     say(f"kept as {saved}")
     end(0 if found.succeeded else 1)
 
@@ -141,10 +141,10 @@ def bench_turns(
     json: bool = False,
 ) -> None:
     """Compare both worlds to about two percent: an unbroken load each, in turn (15 minutes)."""
-    from bench.questions import turning
+    from bench.questions import turns
 
     root("bench.turns")
-    found = turning.ask_turns(
+    found = turns.ask_turns(
         stack.from_environment(),
         rounds=rounds,
         seconds=seconds,
@@ -154,7 +154,7 @@ def bench_turns(
         progress=say,
     )
     _kept(found, json)
-    end(turning.code(found))
+    end(turns.code(found))
 
 
 @task(help={"megabytes": "of the capture", "rounds": "of both", **JSON})
@@ -211,10 +211,10 @@ def bench_capture(
     json: bool = False,
 ) -> None:
     """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
-    from bench.questions import capture_cost
+    from bench.questions import capture
 
     root("bench.capture")
-    found = capture_cost.ask_capture(
+    found = capture.ask_capture(
         stack.from_environment(),
         world=world,
         rounds=rounds,
@@ -224,7 +224,7 @@ def bench_capture(
         progress=say,
     )
     _kept(found, json)
-    end(capture_cost.code(found))
+    end(capture.code(found))
 
 
 @task(help={"rounds": "of every size", **JSON})

@@ -75,12 +75,12 @@ def check_scale(
 ) -> None:
     """Bring up to 1,000 namespaces up and down beside the kernel's floor, a shell and Mininet."""
     from bench.questions import catalogue
-    from bench.questions.provisioning import run
+    from bench.questions.provisioning import scale
 
     root("check.scale")
     if not json:  # what comes about is as planned, before how fast: it prints a report of its own
         _run(context, "scale", "scale")
-    found = run.ask_scale(
+    found = scale.ask_scale(
         rounds=rounds,
         slow_rounds=slow_rounds,
         shell_rounds=shell_rounds,
@@ -90,7 +90,7 @@ def check_scale(
     document, page = catalogue.keep(found)
     answer(json, document, found.text)
     say(f"kept as {page}")
-    end(run.code(found))
+    end(scale.code(found))
 
 
 @task

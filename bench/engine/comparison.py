@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.engine.measure import Sample
-from bench.engine.statistics import Ratio, Spread, ratio, spread
+from bench.engine.estimate import Ratio, Spread, ratio, spread
+from bench.engine.trials import Sample
 from twinstack.errors import CannotTell
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from bench.engine.comparability import Likeness, Weight
 from bench.engine.comparison import Contrast, Row
-from bench.engine.measure import Load, Rest, Sample
-from bench.engine.statistics import Ratio
+from bench.engine.estimate import Ratio
+from bench.engine.trials import Load, Rest, Sample
 from twinstack.printable import dumps
 
 #: At rest, more of the machine's CPU time than this spent by neither world is worth a warning.

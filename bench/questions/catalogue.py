@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.engine import comparability, report, worlds
-from bench.engine.measure import Load
+from bench.engine.design import require_load, require_rounds
 from bench.engine.report import Comparison
-from bench.engine.schedule import require_load, require_rounds
-from bench.questions import chain, crossing, gateways, layers, policy_cost, startup
-from bench.questions import worlds as run
-from bench.questions.worlds import Options
+from bench.engine.trials import Load
+from bench.questions import chain, crossing, gateways, layers, policy, startup
+from bench.questions import compare as run
+from bench.questions.compare import Options
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.model import bounds
 from twinstack.model.plan import Plan
@@ -138,8 +138,8 @@ def ask_policy(
             "it was brought up with --no-policy",
             f'run "invoke {name}.up"',
         )
-    found = policy_cost.measure(chosen, rounds=rounds, progress=progress)
-    return Answer(f"policy-{name}", chosen.plan, found, policy_cost.table(found))
+    found = policy.measure(chosen, rounds=rounds, progress=progress)
+    return Answer(f"policy-{name}", chosen.plan, found, policy.table(found))
 
 
 def ask_crossing(stack: Stack, *, rounds: int, progress: Progress) -> Answer:

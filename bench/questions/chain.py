@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bench.engine import probe
-from bench.engine.measure import spent_us
+from bench.engine.design import schedule
+from bench.engine.estimate import Ratio, above, ratio, spread
 from bench.engine.observed import limited
-from bench.engine.schedule import schedule
-from bench.engine.statistics import Ratio, above, ratio, spread
+from bench.engine.trials import spent_us
 from bench.engine.worlds import EDGE
 from bench.load import ab
 from bench.questions.naive import naive_chain

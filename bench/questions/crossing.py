@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from bench.engine import host
-from bench.engine.schedule import schedule
-from bench.engine.statistics import Ratio, ratio, spread
+from bench.engine import meter
+from bench.engine.design import schedule
+from bench.engine.estimate import Ratio, ratio, spread
 from bench.load import wrk
 from bench.load.programs import Program, Running, running, workspace
 from bench.questions.crossing_lab import End, raw_ends
@@ -211,7 +211,7 @@ def _rounds(
 def _trial(
     way: Way, load: str, number: int, duration_s: int, servers: Sequence[Running]
 ) -> CrossingSample:
-    before = host.snapshot().client_us + sum(one.precise_cpu_us() for one in servers)
+    before = meter.snapshot().client_us + sum(one.precise_cpu_us() for one in servers)
     said = wrk.run(
         f"http://{way.address}:{PORT}/",
         connections=1,
@@ -219,7 +219,7 @@ def _trial(
         prefix=_at(way.client),
         headers=("Connection: close",) if load == NEW else (),
     )
-    after = host.snapshot().client_us + sum(one.precise_cpu_us() for one in servers)
+    after = meter.snapshot().client_us + sum(one.precise_cpu_us() for one in servers)
     failed = said.non_2xx + said.lost
     if not said.success or failed:
         raise CannotTell(

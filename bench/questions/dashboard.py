@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.engine import probe, steady, worlds
-from bench.engine.measure import spent_us
-from bench.engine.schedule import require_rounds, schedule
-from bench.engine.statistics import Holds, Ratio, below, exit_code, ratio, spread
-from bench.engine.steady import Window
+from bench.engine import probe, windows, worlds
+from bench.engine.design import require_rounds, schedule
+from bench.engine.estimate import Holds, Ratio, below, exit_code, ratio, spread
+from bench.engine.trials import spent_us
+from bench.engine.windows import Window
 from bench.load import ab, onlookers
 from bench.load.wrk import WrkReport
 from bench.questions.catalogue import Answer
@@ -163,8 +163,8 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
         trials: list[Trial] = []
         order = schedule(tuple(looking), (), rounds=rounds, others_every=1, seed=seed)
         turns = 3 * rounds * (_WINDOW_S + _TURN_S)
-        count = stack.enter_context(steady.counting(world))
-        with steady.loaded(
+        count = stack.enter_context(windows.counting(world))
+        with windows.loaded(
             endpoint.url(_PATH), connections=CONCURRENCY, most_s=round(2 * turns) + 60
         ) as asking:
             time.sleep(_SETTLE_S)
@@ -172,7 +172,7 @@ def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
                 found = []
                 for what in names:
                     let(what, _TURN_S)
-                    found.append(Trial(number, what, steady.window(world, count, _WINDOW_S)))
+                    found.append(Trial(number, what, windows.window(world, count, _WINDOW_S)))
                 trials += found
                 progress(
                     f"round {number}/{rounds}: "

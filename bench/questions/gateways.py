@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.engine import probe
-from bench.engine.schedule import schedule
-from bench.engine.statistics import Ratio, above, ratio, spread
+from bench.engine.design import schedule
+from bench.engine.estimate import Ratio, above, ratio, spread
 from bench.load import wrk
 from bench.load.programs import Program, Running, await_port, free_port, running, workspace
 from twinstack.errors import CannotTell

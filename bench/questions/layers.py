@@ -12,11 +12,11 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.engine import measure, observed, published_ports
+from bench.engine import observed, published_ports, trials
 from bench.engine.comparison import contrast
-from bench.engine.measure import Load, Rest, Sample, Target
+from bench.engine.estimate import Ratio
 from bench.engine.report import WIDTH
-from bench.engine.statistics import Ratio
+from bench.engine.trials import Load, Rest, Sample, Target
 from bench.engine.worlds import EDGE
 from twinstack.reconcile import Progress
 from twinstack.world import World
@@ -86,10 +86,10 @@ def climb(
     """Measure every rung on two worlds that are up. Raises: as `measure.measure`."""
     worlds = (net, docker)
     progress("watching at rest for 4 s")
-    at_rest = measure.rest(worlds, seconds=4.0)
+    at_rest = trials.rest(worlds, seconds=4.0)
     chosen = targets(worlds, load.path, progress)
     before = [_throttled_us(world) for world in worlds]
-    samples = measure.measure(chosen, (), load, rounds=rounds, seed=seed, progress=progress)
+    samples = trials.measure(chosen, (), load, rounds=rounds, seed=seed, progress=progress)
     after = [_throttled_us(world) for world in worlds]
     loaded_s = {
         world.name: sum(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from bench.engine.schedule import MOST_ROUNDS
+from bench.engine.design import MOST_ROUNDS
 from bench.questions.catalogue import Answer
 from bench.questions.provisioning import host, topologies
 from twinstack.errors import StepFailed, TwinstackError

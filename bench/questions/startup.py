@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine.statistics import Spread, spread
+from bench.engine.estimate import Spread, spread
 from twinstack.errors import CannotTell
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.engine.schedule import require_rounds
-from bench.engine.statistics import Holds, Ratio, above, ratio, spread
+from bench.engine.design import require_rounds
+from bench.engine.estimate import Holds, Ratio, above, ratio, spread
 from bench.questions import traffic_file
 from bench.questions.catalogue import Answer
 from twinstack.errors import Missing, StepFailed

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import statistics
+from bench.engine import estimate
 from bench.load import ab
 from tests.support.sandbox import Sandbox, eventually, sandbox
 from twinstack.linux.procfs import levels, parse_cgroup, parse_hierarchies
@@ -100,10 +100,10 @@ def test_the_filter_costs_less_than_five_percent(
                     spent[filtered[replica]].append(cpu)
                 time.sleep(0.05)
     for what, values in (("req/s", rates), ("CPU µs per request", spent)):
-        found = statistics.ratio(values[True], values[False], seed=SEED)
+        found = estimate.ratio(values[True], values[False], seed=SEED)
         tell(
-            f"{what}: {statistics.spread(values[True]).median:.1f} with the filter, "
-            f"{statistics.spread(values[False]).median:.1f} without; ratio {found.estimate:.3f} "
+            f"{what}: {estimate.spread(values[True]).median:.1f} with the filter, "
+            f"{estimate.spread(values[False]).median:.1f} without; ratio {found.estimate:.3f} "
             f"[{found.low:.3f}, {found.high:.3f}], {found.pairs} rounds of {REQUESTS}"
         )
         # What is asked is that no cost of 5 % is seen; a noisy machine may leave it open.

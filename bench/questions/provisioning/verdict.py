@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.engine.statistics import MINIMUM_PAIRS, Ratio, Spread, paired_log_ratios, ratio, spread
+from bench.engine.estimate import MINIMUM_PAIRS, Ratio, Spread, paired_log_ratios, ratio, spread
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Figures
 
 Phase = Literal["up", "down"]

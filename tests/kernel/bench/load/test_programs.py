@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import probe, steady
+from bench.engine import probe, windows
 from bench.load import programs
 from bench.load.programs import Program, await_port, free_port, running
 from twinstack.errors import NotHealthy, StepFailed
@@ -104,7 +104,7 @@ def test_a_load_asks_only_while_it_is_let() -> None:
     with running([web_server(port)]) as started:
         await_port(started["web"], "127.0.0.1", port)
         url = f"http://127.0.0.1:{port}/version"
-        with steady.loaded(url, connections=2, most_s=60, held=True) as load:
+        with windows.loaded(url, connections=2, most_s=60, held=True) as load:
             time.sleep(0.3)
             assert load.cpu_us() < 20_000
             load.go_on()

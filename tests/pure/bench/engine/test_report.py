@@ -12,9 +12,9 @@ import pytest
 from bench.engine import comparison, report
 from bench.engine.comparability import Difference, Likeness
 from bench.engine.comparison import contrast, rows
-from bench.engine.measure import Load, Rest, Sample
 from bench.engine.report import Comparison
-from bench.questions import worlds
+from bench.engine.trials import Load, Rest, Sample
+from bench.questions import compare
 from bench.questions.startup import Startup
 from tests.support.bench_fakes import PLAN
 
@@ -208,7 +208,7 @@ def test_result_of_another_question_is_kept_with_the_machine(
     monkeypatch.setattr(report.save, "__defaults__", (tmp_path,))
     result = Startup("net", (3.0,), (1.0,), {"nginx-lb": 1 << 20})
     started = datetime(2026, 1, 2, tzinfo=UTC)
-    document, page = worlds.keep("startup", started, PLAN, [result], result.sentence)
+    document, page = compare.keep("startup", started, PLAN, [result], result.sentence)
     kept = json.loads(Path(page).with_suffix(".json").read_text(encoding="utf-8"))
     assert kept == json.loads(json.dumps(document))
     assert (kept["forced"], kept["not_alike"]) == (False, [])
@@ -227,9 +227,9 @@ def test_result_that_was_forced_is_kept_as_such() -> None:
 
 
 def test_calibration_says_what_could_not_have_been_seen() -> None:
-    assert "shows no difference" in worlds.calibration_line(found(samples(1.0)))
-    assert "FAILED" in worlds.calibration_line(found(samples(1.1)))
-    assert "too few" in worlds.calibration_line(found(samples(1.1)[:4]))
+    assert "shows no difference" in compare.calibration_line(found(samples(1.0)))
+    assert "FAILED" in compare.calibration_line(found(samples(1.1)))
+    assert "too few" in compare.calibration_line(found(samples(1.1)[:4]))
 
 
 def test_quantities_are_all_sayable() -> None:

@@ -14,8 +14,8 @@ from bench.engine import comparability, worlds
 from bench.engine.comparability import Difference, Likeness
 from bench.engine.worlds import Former, left_as_it_was
 from bench.questions import catalogue, chain, gateways, layers, startup
-from bench.questions import worlds as run
-from bench.questions.worlds import Options
+from bench.questions import compare as run
+from bench.questions.compare import Options
 from tests.support.bench_fakes import PLAN, TOPOLOGY, FakeWorld
 from twinstack.errors import Locked, StepFailed, TwinstackError
 from twinstack.model.plan import Plan, resolve

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine.measure import Rest, Sample
+from bench.engine.trials import Rest, Sample
 from bench.load import programs
 from bench.load.programs import Program, Running
 from bench.load.wrk import WrkReport

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.engine.steady import Window
+from bench.engine.windows import Window
 from bench.load.wrk import WrkReport
 from bench.questions import dashboard
 from bench.questions.catalogue import Answer

@@ -6,18 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.engine.statistics import Ratio
-from bench.questions import capture_cost
-from bench.questions.capture_cost import (
-    BRIDGES,
-    OFF,
-    WHATS,
-    WHOLE,
-    Cost,
-    CostSample,
-    summarise,
-    table,
-)
+from bench.engine.estimate import Ratio
+from bench.questions import capture
+from bench.questions.capture import BRIDGES, OFF, WHATS, WHOLE, Cost, CostSample, summarise, table
 from bench.questions.catalogue import Answer
 from tests.support.bench_fakes import PLAN
 
@@ -58,12 +49,12 @@ def test_a_small_cost_holds_and_a_large_one_fails():
 
 @pytest.mark.parametrize(("factor", "code"), [(1.02, 0), (1.3, 1)])
 def test_the_verdict_is_the_exit_code(factor: float, code: int):
-    assert capture_cost.code(Answer("capture-net", PLAN, cost(factor), "")) == code
+    assert capture.code(Answer("capture-net", PLAN, cost(factor), "")) == code
 
 
 def test_what_is_left_open_is_an_exit_code_of_its_own():
     undecided = replace(cost(1.02), rates={BRIDGES: Ratio(1.05, 0.98, 1.2, 20)})
-    assert capture_cost.code(Answer("capture-net", PLAN, undecided, "")) == 2
+    assert capture.code(Answer("capture-net", PLAN, undecided, "")) == 2
 
 
 def test_whole_packets_are_told_and_not_judged():

@@ -12,10 +12,10 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.engine import host, probe
-from bench.engine.measure import spent_us
-from bench.engine.schedule import schedule
-from bench.engine.statistics import Ratio, below, ratio, spread
+from bench.engine import meter, probe
+from bench.engine.design import schedule
+from bench.engine.estimate import Ratio, below, ratio, spread
+from bench.engine.trials import spent_us
 from bench.engine.worlds import EDGE
 from bench.load import ab
 from twinstack.reconcile import Progress
@@ -80,7 +80,7 @@ def measure(
     def trial(what: str, number: int) -> CostSample:
         world.apply_policy(policy=what == ON, rate_limit=False)
         size = len(probe.get_ok(endpoint, _PATH).body)
-        cpu, before = world.cpu_us(), host.snapshot()
+        cpu, before = world.cpu_us(), meter.snapshot()
         said = ab.run(
             endpoint,
             _PATH,
@@ -89,7 +89,7 @@ def measure(
             keepalive=False,
             answer_bytes=size,
         )
-        after = host.snapshot()
+        after = meter.snapshot()
         return CostSample(
             number,
             what,

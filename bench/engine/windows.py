@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine import host
-from bench.engine.measure import spent_us
+from bench.engine import meter
+from bench.engine.trials import spent_us
 from bench.engine.worlds import EDGE
 from bench.load import wrk
 from twinstack.errors import Missing, StepFailed
@@ -213,11 +213,11 @@ def _early(code: int | None) -> StepFailed:
 
 def window(world: World, count: Count, seconds: float) -> Window:
     """Count for some seconds. Raises: StepFailed."""
-    cpu, before = world.cpu_us(), host.snapshot()
+    cpu, before = world.cpu_us(), meter.snapshot()
     began_s, first = count()
     time.sleep(seconds)
     ended_s, last = count()
-    after = host.snapshot()
+    after = meter.snapshot()
     return Window(
         ended_s - began_s,
         last - first,

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench.engine.measure import Rest
-from bench.engine.steady import Window
+from bench.engine.trials import Rest
+from bench.engine.windows import Window
 from bench.load.wrk import WrkReport
-from bench.questions import turning, turns
+from bench.questions import turns as turning
+from bench.questions import turns_cost
 from bench.questions.catalogue import Answer
-from bench.questions.turns import AGAIN, DOCKER, NET, Turn, Turns
+from bench.questions.turns_cost import AGAIN, DOCKER, NET, Turn, Turns
 from tests.support.bench_fakes import PLAN
 from twinstack.errors import CannotTell
 
@@ -52,15 +53,15 @@ def compared(
             found.append(turn(number, way, 4_000 / work, 380 * work, 400 * work, client))
     chance.shuffle(found)  # the order of turns is drawn; only rounds pair them
     loads = dict.fromkeys(ENTRIES, SENT)
-    return turns.summarise(ENTRIES, found, loads, REST, seconds=2, seed=7)
+    return turns_cost.summarise(ENTRIES, found, loads, REST, seconds=2, seed=7)
 
 
-def difference(found: Turns, first: str) -> turns.Difference:
+def difference(found: Turns, first: str) -> turns_cost.Difference:
     return next(one for one in found.differences if one.first == first)
 
 
 def test_each_way_is_held_against_its_own_world_and_docker_against_the_namespaces() -> None:
-    assert turns.pairs(tuple(ENTRIES)) == (
+    assert turns_cost.pairs(tuple(ENTRIES)) == (
         (AGAIN, NET),
         (DOCKER, NET),
         ("net :8080", NET),
@@ -79,16 +80,20 @@ def test_a_few_percent_are_told_although_rounds_differ_by_half() -> None:
     # Of its 399 µs it spends 94 ms a second at rest, 3,810 times a second: 24.7; of 380, 3.
     assert docker.work.estimate == pytest.approx((399 - 24.7) / (380 - 3), rel=0.01)
     assert re.match(
-        r"docker over namespaces \+20 µs \(\+(19|20) to \+2[01]\)$", turns.extra(docker)
+        r"docker over namespaces \+20 µs \(\+(19|20) to \+2[01]\)$", turns_cost.extra(docker)
     )
-    row = next(line for line in turns.text(found).splitlines() if line.startswith("  docker  "))
+    row = next(
+        line for line in turns_cost.text(found).splitlines() if line.startswith("  docker  ")
+    )
     assert re.match(r"  docker +−4\.[789] \[−[45]\.\d, −4\.\d\] +−?", row)
     assert re.search(r"\+5\.[01] \[\+(4\.9|5\.0), \+5\.[012]\]$", row)
 
 
 def test_the_instrument_is_told_from_what_it_measures() -> None:
     def row(found: Turns) -> str:
-        return next(one for one in turns.text(found).splitlines() if one.startswith("  " + AGAIN))
+        return next(
+            one for one in turns_cost.text(found).splitlines() if one.startswith("  " + AGAIN)
+        )
 
     assert re.match(r"  namespaces too +\? \[−0\.\d, \+0\.\d\] +\? \[", row(compared(1.05)))
     assert re.match(r"  namespaces too +−2\.0 \[", row(compared(1.05, again=1.02)))
@@ -96,10 +101,12 @@ def test_the_instrument_is_told_from_what_it_measures() -> None:
 
 def test_what_cannot_be_told_is_not() -> None:
     found = compared(1.0, swing=0.03)
-    row = next(line for line in turns.text(found).splitlines() if line.startswith("  docker  "))
+    row = next(
+        line for line in turns_cost.text(found).splitlines() if line.startswith("  docker  ")
+    )
     # Beyond rest it spends less, as more of the same is spent at rest.
     assert re.match(r"  docker +\? \[−[^]]+\] +−\S+ \[−[^]]+\] +\? \[−[^]]+\]$", row)
-    assert "docker over namespaces cannot be told (−" in turns.extra(difference(found, DOCKER))
+    assert "docker over namespaces cannot be told (−" in turns_cost.extra(difference(found, DOCKER))
 
 
 def test_the_load_generators_own_work_is_nobodys() -> None:
@@ -109,7 +116,7 @@ def test_the_load_generators_own_work_is_nobodys() -> None:
 
 
 def test_the_text_fits_a_terminal_and_tells_every_way() -> None:
-    text = turns.text(compared(1.05))
+    text = turns_cost.text(compared(1.05))
     assert max(map(len, text.splitlines())) <= 80
     assert "20 rounds of 2 s each, seed 7" in text.replace("\n", " ")
     lines = text.splitlines()
@@ -130,9 +137,9 @@ def test_a_request_that_failed_is_an_exit_code(lost: WrkReport) -> None:
     found = compared(1.0)
     assert turning.code(Answer("turns", PLAN, found, "")) == 0
     loads = {**dict.fromkeys(ENTRIES, SENT), DOCKER: lost}
-    wrong = turns.summarise(ENTRIES, found.turns, loads, REST, seconds=2, seed=7)
+    wrong = turns_cost.summarise(ENTRIES, found.turns, loads, REST, seconds=2, seed=7)
     assert turning.code(Answer("turns", PLAN, wrong, "")) == 1
-    assert ", 1 failed." in turns.text(wrong).replace("\n", " ")
+    assert ", 1 failed." in turns_cost.text(wrong).replace("\n", " ")
 
 
 def test_a_window_without_an_answer_has_no_ratio() -> None:
@@ -140,4 +147,4 @@ def test_a_window_without_an_answer_has_no_ratio() -> None:
     place = next(place for place, one in enumerate(found) if one.way == DOCKER)
     found[place] = replace(found[place], window=Window(2.0, 0, 1_000, 1_000))
     with pytest.raises(CannotTell, match="a sample is 0"):
-        turns.summarise(ENTRIES, found, dict.fromkeys(ENTRIES, SENT), REST, seconds=2, seed=7)
+        turns_cost.summarise(ENTRIES, found, dict.fromkeys(ENTRIES, SENT), REST, seconds=2, seed=7)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from bench.engine.schedule import Room
+from bench.engine.design import Room
 from twinstack.errors import CannotTell
 
 _ESTABLISHED, _TIME_WAIT = "01", "06"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.engine.schedule import Room, require_load, require_rounds, schedule
+from bench.engine.design import Room, require_load, require_rounds, schedule
 from twinstack.errors import TwinstackError
 
 PAIR = ("namespaces", "docker")

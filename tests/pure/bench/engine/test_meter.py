@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from bench.engine import host
+from bench.engine import meter
 from twinstack.errors import CannotTell
 
 STAT = "cpu  100 20 30 4000 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
@@ -20,22 +20,22 @@ TCP = """\
 
 
 def test_busy_time_leaves_out_idle_waiting_and_stolen() -> None:
-    assert host.parse_stat(STAT, ticks_per_second=100) == (1_630_000, 80_000)
+    assert meter.parse_stat(STAT, ticks_per_second=100) == (1_630_000, 80_000)
 
 
 @pytest.mark.parametrize("text", ["", "cpu 1 2\n", "intr 1 2 3 4 5 6 7 8 9\n"])
 def test_counters_that_are_not_there_cannot_be_told(text: str) -> None:
     with pytest.raises(CannotTell):
-        host.parse_stat(text, ticks_per_second=100)
+        meter.parse_stat(text, ticks_per_second=100)
 
 
 def test_only_established_connections_count() -> None:
-    assert [(IPv4Address("10.0.0.10"), 80)] == host.parse_connections(TCP)
+    assert [(IPv4Address("10.0.0.10"), 80)] == meter.parse_connections(TCP)
 
 
 def test_connections_that_wait_are_counted_by_destination() -> None:
-    assert host.parse_connections(TCP, "06") == [(IPv4Address("10.0.0.10"), 80)]
-    found = host.room("127.0.0.1", 9)
+    assert meter.parse_connections(TCP, "06") == [(IPv4Address("10.0.0.10"), 80)]
+    found = meter.room("127.0.0.1", 9)
     assert found.ports > 1_000
     assert found.waiting == 0
 
@@ -43,12 +43,12 @@ def test_connections_that_wait_are_counted_by_destination() -> None:
 def test_an_open_connection_is_seen_and_a_closed_one_is_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert host.connections("127.0.0.1", port) == 0
+        assert meter.connections("127.0.0.1", port) == 0
         with socket.create_connection(("127.0.0.1", port)):
-            assert host.connections("127.0.0.1", port) == 1
+            assert meter.connections("127.0.0.1", port) == 1
 
 
 def test_snapshots_only_grow() -> None:
-    first, second = host.snapshot(), host.snapshot()
+    first, second = meter.snapshot(), meter.snapshot()
     assert first.clock_s <= second.clock_s
     assert first.busy_us <= second.busy_us

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.engine import host, probe
-from bench.engine.schedule import schedule
+from bench.engine import meter, probe
+from bench.engine.design import schedule
 from bench.load import ab
 from twinstack.errors import CannotTell
 from twinstack.reconcile import Progress
@@ -157,9 +157,9 @@ def measure(
 
 def rest(worlds: Sequence[World], *, seconds: float) -> Rest:
     """Watch worlds at rest for a while."""
-    before, start = [world.cpu_us() for world in worlds], host.snapshot()
+    before, start = [world.cpu_us() for world in worlds], meter.snapshot()
     time.sleep(seconds)
-    after, end = [world.cpu_us() for world in worlds], host.snapshot()
+    after, end = [world.cpu_us() for world in worlds], meter.snapshot()
     elapsed = end.clock_s - start.clock_s
     return Rest(
         cpu_us_per_s={
@@ -201,7 +201,7 @@ def _trial(
         _check_quiet(one)
     opened_s = time.monotonic()
     was, others_were = target.world.cpu_us(), [world.cpu_us() for world in others]
-    start = host.snapshot()
+    start = meter.snapshot()
     report = ab.run(
         target.endpoint,
         target.path or load.path,
@@ -211,7 +211,7 @@ def _trial(
         answer_bytes=answer_bytes,
         timeout_s=load.timeout_s,
     )
-    end = host.snapshot()
+    end = meter.snapshot()
     now, others_are = target.world.cpu_us(), [world.cpu_us() for world in others]
     closed_s = time.monotonic()
     client_us = end.client_us - start.client_us
@@ -244,7 +244,7 @@ def _trial(
 def _check_quiet(target: Target) -> None:
     """See that nobody on this host is connected to an entry before a trial."""
     deadline = time.monotonic() + 2.0  # the last trial's connections may still be closing
-    while host.connections(target.endpoint.address, target.endpoint.port):
+    while meter.connections(target.endpoint.address, target.endpoint.port):
         if time.monotonic() > deadline:
             raise CannotTell(
                 target.name,
@@ -264,7 +264,7 @@ def _await_room(endpoint: Endpoint, load: Load, progress: Progress) -> None:
         return
     deadline = time.monotonic() + ROOM_S
     told = False
-    while lacking := host.room(endpoint.address, endpoint.port).lacks(load.requests):
+    while lacking := meter.room(endpoint.address, endpoint.port).lacks(load.requests):
         if time.monotonic() > deadline:
             raise CannotTell(
                 endpoint.url(),

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.engine import host, probe, worlds
-from bench.engine.measure import spent_us
-from bench.engine.schedule import require_load, require_rounds, schedule
-from bench.engine.statistics import Holds, Ratio, below, exit_code, ratio, spread
+from bench.engine import meter, probe, worlds
+from bench.engine.design import require_load, require_rounds, schedule
+from bench.engine.estimate import Holds, Ratio, below, exit_code, ratio, spread
+from bench.engine.trials import spent_us
 from bench.load import ab
 from bench.questions.catalogue import Answer
 from twinstack.errors import Missing, StepFailed
@@ -147,7 +147,7 @@ def _trial(
         tempfile.TemporaryDirectory(prefix="twinstack-bench-capture-") as folder,
         _capturing(world.name, links, what, Path(folder) / "files") as running,
     ):
-        cpu, before = world.cpu_us(), host.snapshot()
+        cpu, before = world.cpu_us(), meter.snapshot()
         own = sum(_spent_us(one.pid) for one in running)
         said = ab.run(
             endpoint,
@@ -157,7 +157,7 @@ def _trial(
             keepalive=False,
             answer_bytes=size,
         )
-        after, own = host.snapshot(), sum(_spent_us(one.pid) for one in running) - own
+        after, own = meter.snapshot(), sum(_spent_us(one.pid) for one in running) - own
         spent = spent_us(cpu, world.cpu_us())
         told = _end(running)
     kept = told.get("links", ())

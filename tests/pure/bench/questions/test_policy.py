@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.questions.policy_cost import OFF, ON, CostSample, summarise, table
+from bench.questions.policy import OFF, ON, CostSample, summarise, table
 
 
 def samples(slower: float) -> list[CostSample]:

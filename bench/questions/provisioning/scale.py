@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.engine.schedule import require_rounds
+from bench.engine.design import require_rounds
 from bench.questions.catalogue import Answer
 from bench.questions.provisioning import host, mininet, topologies, verdict
 from bench.questions.provisioning.contenders import MININET

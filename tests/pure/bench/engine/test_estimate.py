@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.engine.statistics import Ratio, above, below, paired_log_ratios, ratio, spread
+from bench.engine.estimate import Ratio, above, below, paired_log_ratios, ratio, spread
 from twinstack.errors import CannotTell
 
 samples = st.lists(st.floats(0.1, 1e6), min_size=6, max_size=20)

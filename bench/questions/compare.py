@@ -12,17 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bench.engine import (
-    comparability,
-    comparison,
-    environment,
-    measure,
-    published_ports,
-    report,
-)
-from bench.engine.measure import Load, Target
+from bench.engine import comparability, comparison, environment, published_ports, report, trials
+from bench.engine.design import require_load, require_rounds
 from bench.engine.report import Comparison
-from bench.engine.schedule import require_load, require_rounds
+from bench.engine.trials import Load, Target
 from bench.engine.worlds import EDGE
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
@@ -158,8 +151,8 @@ def _run(
     seed = secrets.randbits(32) if options.seed is None else options.seed
     worlds = list({id(one.world): one.world for one in (*pair, *others)}.values())
     progress(f"watching at rest for {options.rest_s:g} s")
-    at_rest = measure.rest(worlds, seconds=options.rest_s)
-    samples = measure.measure(
+    at_rest = trials.rest(worlds, seconds=options.rest_s)
+    samples = trials.measure(
         pair,
         others,
         options.load,

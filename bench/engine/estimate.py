@@ -5,7 +5,7 @@ Two identical systems measured the usual way (all of one, then all of the other;
 within a round counts, the median of the rounds' log-ratios is the estimate, and a bootstrap
 gives its interval. With ten rounds the plain percentile interval is too narrow (it covers the
 truth 93 times of 100, not 95), so the levels are widened as Hesterberg advises. The A/A tests in
-tests/pure/bench/engine/test_statistics.py hold the coverage.
+tests/pure/bench/engine/test_estimate.py hold the coverage.
 
 Source: Abedi & Brecht, ICPE 2017; Kalibera & Jones, ISMM 2013; Hesterberg, "What Teachers Should
 Know About the Bootstrap", 2015 (expanded percentile interval).

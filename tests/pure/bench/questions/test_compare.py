@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.engine import measure, published_ports
-from bench.questions import worlds
-from bench.questions.worlds import Options
+from bench.engine import published_ports, trials
+from bench.questions import compare
+from bench.questions.compare import Options
 from tests.support.bench_fakes import FakeWorld, quietly, served
 from twinstack.errors import CannotTell, Missing, TwinstackError
 from twinstack.model.plan import resolve
@@ -21,7 +21,7 @@ SMALL = replace(WHOLE, published_every=0, warmups=0)
 def test_comparison_measures_both_worlds_in_every_round_and_keeps_all_samples() -> None:
     said: list[str] = []
     with served() as one, served() as other:
-        found = worlds.compare(
+        found = compare.compare(
             FakeWorld("net", one), FakeWorld("docker", other), WHOLE, said.append
         )
     assert [row.name for row in found.rows][:2] == ["namespaces", "docker"]
@@ -34,13 +34,13 @@ def test_comparison_measures_both_worlds_in_every_round_and_keeps_all_samples() 
 
 def test_a_slow_world_is_found_slower() -> None:
     with served() as one, served(delay_s=0.01) as other:
-        found = worlds.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
+        found = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
     assert found.contrasts[0].sentence.startswith("Namespaces answered")
 
 
 def test_answers_outside_2xx_lower_the_success_rate_and_the_rate() -> None:
     with served(lambda number: 503 if number % 4 == 3 else 200) as one, served() as other:
-        found = worlds.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
+        found = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
     assert 0.7 < found.rows[0].success_part < 0.8
     assert found.rows[1].success_part == 1.0
     assert not found.succeeded
@@ -48,15 +48,15 @@ def test_answers_outside_2xx_lower_the_success_rate_and_the_rate() -> None:
 
 def test_connections_closed_without_an_answer_are_no_success() -> None:
     with served(lambda number: 0 if number % 4 == 3 else 200) as one, served() as other:
-        found = worlds.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
+        found = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
     assert 0.7 < found.rows[0].success_part < 0.8
 
 
 def test_a_world_with_itself_gives_a_calibration_line() -> None:
     with served() as port:
-        found = worlds.calibrate(FakeWorld("net", port), SMALL, quietly)
+        found = compare.calibrate(FakeWorld("net", port), SMALL, quietly)
     assert [row.name for row in found.rows] == ["namespaces A", "namespaces B"]
-    assert worlds.calibration_line(found).startswith("Calibration")
+    assert compare.calibration_line(found).startswith("Calibration")
 
 
 def test_worlds_that_are_not_alike_are_refused_before_any_load() -> None:
@@ -64,8 +64,8 @@ def test_worlds_that_are_not_alike_are_refused_before_any_load() -> None:
         net, docker = FakeWorld("net", one), FakeWorld("docker", other)
         docker.versions = {"nginx": "1.27"}
         with pytest.raises(TwinstackError, match="software nginx: net 1"):
-            worlds.compare(net, docker, SMALL, quietly)
-        forced = worlds.compare(net, docker, replace(SMALL, force=True), quietly)
+            compare.compare(net, docker, SMALL, quietly)
+        forced = compare.compare(net, docker, replace(SMALL, force=True), quietly)
     assert forced.forced
     assert forced.likeness is not None
     assert len(forced.likeness.misleading) == 1
@@ -76,13 +76,13 @@ def test_a_world_that_is_not_up_is_named_with_its_remedy() -> None:
         docker = FakeWorld("docker", other)
         docker.state = "unhealthy"
         with pytest.raises(Missing, match=r'run "invoke docker\.up"'):
-            worlds.compare(FakeWorld("net", one), docker, SMALL, quietly)
+            compare.compare(FakeWorld("net", one), docker, SMALL, quietly)
 
 
 def test_an_entry_that_answers_errors_is_not_measured() -> None:
     with served(lambda number: 500) as one, served() as other:  # noqa: SIM117
         with pytest.raises(CannotTell, match="answers 500"):
-            worlds.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
+            compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
 
 
 def test_another_client_at_work_stops_the_measurement() -> None:
@@ -92,7 +92,7 @@ def test_another_client_at_work_stops_the_measurement() -> None:
         socket.create_connection(("127.0.0.1", other)),
         pytest.raises(CannotTell, match="is not idle"),
     ):
-        worlds.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
+        compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quietly)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_another_client_at_work_stops_the_measurement() -> None:
 def test_options_that_cannot_be_are_refused(options: Options, expected: str) -> None:
     world = FakeWorld("net", 1)
     with pytest.raises(TwinstackError, match=expected):
-        worlds.calibrate(world, options, quietly)
+        compare.calibrate(world, options, quietly)
 
 
 def test_a_replica_that_restarted_spoils_the_trial() -> None:
     with pytest.raises(CannotTell, match="product-service: restarted"):
-        measure.spent_us({"product-service": 9, "x": 1}, {"product-service": 3, "x": 2})
-    assert measure.spent_us({"a": 1, "b": 2}, {"a": 3, "b": 5}) == 5
+        trials.spent_us({"product-service": 9, "x": 1}, {"product-service": 3, "x": 2})
+    assert trials.spent_us({"a": 1, "b": 2}, {"a": 3, "b": 5}) == 5
 
 
 def test_worlds_of_other_shape_are_refused() -> None:
@@ -124,7 +124,7 @@ def test_worlds_of_other_shape_are_refused() -> None:
     with served() as one, served() as other:
         docker = FakeWorld("docker", other, resolve(TOPOLOGY, "tiered"))
         with pytest.raises(TwinstackError, match="shape: net flat, docker tiered"):
-            worlds.compare(FakeWorld("net", one), docker, SMALL, quietly)
+            compare.compare(FakeWorld("net", one), docker, SMALL, quietly)
 
 
 def test_the_other_way_into_dockers_port_is_a_row_of_its_own(
@@ -132,7 +132,7 @@ def test_the_other_way_into_dockers_port_is_a_row_of_its_own(
 ) -> None:
     monkeypatch.setattr(published_ports, "host_address", lambda plan: "127.0.0.1")
     with served() as one, served() as other:
-        found = worlds.compare(FakeWorld("net", one), FakeWorld("docker", other), WHOLE, quietly)
+        found = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), WHOLE, quietly)
     entries = {row.name: row.entry for row in found.rows}
     assert entries[f"docker :{other}"] == f"127.0.0.1:{other}"
     assert entries["docker DNAT"] == f"this host's address:{other}"
@@ -141,7 +141,7 @@ def test_the_other_way_into_dockers_port_is_a_row_of_its_own(
 
 def test_a_calibration_says_what_it_means_below_its_table() -> None:
     with served() as port:
-        found = worlds.calibrate(FakeWorld("net", port), SMALL, quietly)
-    last = worlds.told(found).rpartition("\n\n")[2]
+        found = compare.calibrate(FakeWorld("net", port), SMALL, quietly)
+    last = compare.told(found).rpartition("\n\n")[2]
     assert last.startswith("Calibration")
     assert max(map(len, last.splitlines())) <= 80

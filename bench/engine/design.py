@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.engine.statistics import MINIMUM_PAIRS
+from bench.engine.estimate import MINIMUM_PAIRS
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 
