@@ -32,6 +32,15 @@ QUESTIONS = {
     "gateways": "bench.gateways",
     "startup": "bench.startup",
 }
+#: The README's three lines: a title, and which two entry points it compares.
+_SUMMARY = {
+    "**Docker over namespaces**": ("docker", "namespaces"),
+    "**Docker's published port (docker-proxy) over its bridge address**": (
+        "docker :8088",
+        "docker",
+    ),
+    "**Namespaces over themselves**, the method's own error": ("namespaces too", "namespaces"),
+}
 READ = (
     "Read the sentences below the table before its rates: where an interval contains no "
     "difference, these rounds did not tell the worlds apart, however far apart the medians lie."
@@ -86,7 +95,7 @@ def newest(results: Path) -> list[Result]:
 
 
 def usual(found: Iterable[Result]) -> Result:
-    """Give the comparison for the README. Raises: NoResult."""
+    """Give the comparison for docs/benchmark.md. Raises: NoResult."""
     compared = [one for one in found if one.name == "compare"]
     if not compared:
         raise NoResult("bench/results: holds no comparison; run make bench")
@@ -94,19 +103,61 @@ def usual(found: Iterable[Result]) -> Result:
 
 
 def headline(one: Result) -> str:
-    """Give a comparison's date, machine, table and how to read it, for the README."""
-    intro = _wrapped(f"{_kept(one)}; more in [figures](docs/benchmark.md#figures).")
+    """Give a comparison's date, machine, table and how to read it, for docs/benchmark.md."""
+    intro = _wrapped(f"{_kept(one)}; more in [figures](#figures).")
     return "\n".join([intro, "", _table(one), "", _wrapped(READ)])
 
 
 def turns(found: Iterable[Result]) -> str:
-    """Give the newest windows of both worlds in turn, for the README; unlike things are below."""
+    """Give the newest windows of both worlds in turn, for docs/benchmark.md."""
     own = [one for one in found if one.name == "turns"]
     if not own:
         return "None is kept yet: run `invoke bench.turns`."
     one = next((one for one in own if not one.settings), own[0])
     table, cut, _ = _table(one).partition("\n\nAlike but for:")
     return "\n".join([_wrapped(f"{_kept(one)}."), "", table + ("\n```" if cut else "")])
+
+
+def summary(found: Iterable[Result]) -> str:
+    """Give the newest `bench.turns` in three lines, for the README."""
+    own = [one for one in found if one.name == "turns" and not one.settings]
+    if not own:
+        return "None is kept yet: run `invoke bench.turns`."
+    result = own[0]
+    differences = {
+        (one["first"], one["second"]): one for one in result.document["result"]["differences"]
+    }
+    lines = [
+        f"- {title}: {_summed(differences[pair])}."
+        for title, pair in _SUMMARY.items()
+        if pair in differences
+    ]
+    page = f"[Measured {result.started:%Y-%m-%d}](bench/results/{result.page.name})"
+    where = f"95 % intervals in brackets. {page} on {_machine(result)}"
+    more = "[all figures](docs/benchmark.md#figures)."
+    return "\n".join([*map(_item, lines), "", _wrapped(f"{where}; {more}")])
+
+
+def _summed(difference: dict[str, Any]) -> str:
+    """Say by how much two entry points differ; only the interval where it contains zero."""
+    rate, host = difference["rate"], difference["host"]
+    percent = [(rate[end] - 1) * 100 for end in ("estimate", "low", "high")]
+    cpu_us = [(host[end] - 1) * difference["host_us"] for end in ("estimate", "low", "high")]
+    return (
+        f"requests per second {_estimate(percent, '.1f', '%')}, "
+        f"host CPU per request {_estimate(cpu_us, '.0f', 'µs')}"
+    )
+
+
+def _estimate(values: list[float], form: str, unit: str) -> str:
+    middle, low, high = (f"{value:+{form}}".replace("-", "−") for value in values)
+    if values[1] <= 0 <= values[2]:
+        return f"no difference found [{low}, {high} {unit}]"
+    return f"{middle} {unit} [{low}, {high}]"
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ")
 
 
 def scale(results: Path) -> str:
@@ -122,7 +173,7 @@ def scale(results: Path) -> str:
 def _kept(one: Result) -> str:
     """Say for the README when and where two worlds were compared, and where that is kept."""
     where = ", ".join(filter(None, [f"Docker {one.environment['docker']}", one.settings]))
-    return f"{_measured(one)}, {where}. Kept [here](bench/results/{one.page.name})"
+    return f"{_measured(one)}, {where}. Kept [here](../bench/results/{one.page.name})"
 
 
 def _measured(one: Result) -> str:
@@ -168,8 +219,9 @@ def main() -> None:
     found = newest(RESULTS)
     try:
         contents = {
-            (HERE.parent / "README.md", "TURNS"): turns(found),
-            (HERE.parent / "README.md", "RESULT"): headline(usual(found)),
+            (HERE.parent / "README.md", "SUMMARY"): summary(found),
+            (HERE / "benchmark.md", "TURNS"): turns(found),
+            (HERE / "benchmark.md", "RESULT"): headline(usual(found)),
             (HERE / "benchmark.md", "FIGURES"): figures(found),
             (HERE / "scale.md", "SCALE"): scale(RESULTS),
         }

@@ -61,7 +61,7 @@ def test_the_headline_is_the_newest_of_the_usual_kind(tmp_path):
     said = figures.headline(figures.usual(figures.newest(tmp_path)))
     assert "```text\nthe table of day 2\n```" in said
     assert "2026-11-02 10:00 UTC on 2 cores (A CPU)" in said.replace("\n", " ")
-    assert "(bench/results/20261102T100000Z-compare.md)" in said
+    assert "(../bench/results/20261102T100000Z-compare.md)" in said
 
 
 def test_without_a_comparison_nothing_is_said(tmp_path):
@@ -101,6 +101,23 @@ def test_worlds_in_turn_are_told_by_their_sentences(tmp_path: Path):
     ) in figures.figures(found)
 
 
+def test_the_summary_says_an_estimate_only_where_zero_is_outside_its_interval(tmp_path):
+    def difference(first: str, second: str, estimate: float, low: float, high: float) -> object:
+        ratio = {"estimate": estimate, "low": low, "high": high}
+        return {"first": first, "second": second, "rate": ratio, "host": ratio, "host_us": 100.0}
+
+    found = [
+        difference("docker", "namespaces", 0.95, 0.91, 0.96),
+        difference("namespaces too", "namespaces", 0.99, 0.97, 1.01),
+    ]
+    keep(tmp_path, "turns", 1, load=figures.USUAL, result={"differences": found})
+
+    text = " ".join(figures.summary(figures.newest(tmp_path)).split())
+
+    assert "requests per second −5.0 % [−9.0, −4.0], host CPU per request −5 µs [−9, −4]" in text
+    assert "requests per second no difference found [−3.0, +1.0 %]" in text
+
+
 def test_failed_requests_are_told(tmp_path):
     keep(tmp_path, "compare", 1, succeeded=False)
     assert "Some requests FAILED." in figures.figures(figures.newest(tmp_path))
@@ -117,14 +134,15 @@ def test_filling_twice_is_filling_once():
 
 def test_the_pages_have_their_places_and_these_are_filled():
     for page, place in (
-        (ROOT / "README.md", "TURNS"),
-        (ROOT / "README.md", "RESULT"),
+        (ROOT / "README.md", "SUMMARY"),
+        (ROOT / "docs/benchmark.md", "TURNS"),
+        (ROOT / "docs/benchmark.md", "RESULT"),
         (ROOT / "docs/benchmark.md", "FIGURES"),
     ):
         text = page.read_text()
         assert figures.filled(text, place, "") != text
         held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]
-        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", held)
+        assert re.search(r"\d{4}-\d\d-\d\d", held)
 
 
 def test_the_page_of_scale_shows_the_newest_race(tmp_path: Path):

@@ -1,0 +1,75 @@
+"""Write docs/tasks.md, the reference of every task, from the tasks themselves.
+
+`.venv/bin/python -m docs.tasks` writes it; a test fails when it is stale.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from invoke.collection import Collection
+from invoke.parser.argument import Argument
+
+import tasks
+
+PAGE = Path(__file__).with_suffix(".md")
+_HEAD = """\
+# Tasks
+
+Every task, its options and their defaults. Made from the tasks by `.venv/bin/python -m docs.tasks`;
+`invoke --help TASK` prints the same.
+
+"""
+
+
+def reference() -> str:
+    """Give the page's text: the tasks without a noun first, then each noun's."""
+    root: Collection = tasks.namespace
+    parts = [_section("Everything", list(_rows(root, "")))]
+    for noun, collection in sorted(root.collections.items()):
+        parts.append(_section(noun, list(_rows(collection, noun))))
+    return _HEAD + "\n".join(parts)
+
+
+def _rows(collection: Collection, noun: str) -> Iterator[tuple[str, str, list[Argument]]]:
+    for name, task in sorted(collection.tasks.items()):
+        full = f"{noun}.{name}" if noun and name != noun else name
+        yield full, " ".join((task.__doc__ or "").split()), task.get_arguments()
+
+
+def _section(title: str, rows: list[tuple[str, str, list[Argument]]]) -> str:
+    lines = [f"## {title}", ""]
+    for name, does, arguments in rows:
+        words = [str(argument.name).upper() for argument in arguments if argument.positional]
+        lines += [f"### `{' '.join([name, *words])}`", "", does, ""]
+        options = [
+            textwrap.fill(
+                f"- `{_flag(argument)}`: {argument.help or 'no description'}{_default(argument)}",
+                width=100,
+                subsequent_indent="  ",
+            )
+            for argument in arguments
+        ]
+        lines += [*options, ""] if options else []
+    return "\n".join(lines)
+
+
+def _flag(argument: Argument) -> str:
+    name = str(argument.name)
+    if argument.positional:
+        return name.upper()
+    if argument.kind is bool:
+        return f"--no-{name}" if argument.default is True else f"--{name}"
+    return f"--{name} {argument.kind.__name__.upper()}"
+
+
+def _default(argument: Argument) -> str:
+    if argument.kind is bool or argument.default in (None, ""):
+        return ""
+    return f" (default: {argument.default})"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")
