@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.support import browser as b
-from tests.support.sandbox import REPOSITORY, Sandbox, sandbox
+from tests.support.figures import every_sample
+from tests.support.sandbox import REPOSITORY, Sandbox, eventually, sandbox
+from twinstack.model.plan import resolve
+from twinstack.model.topology_file import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.long]
 
 WORLDS = ("net", "docker")
 RED_S = 3.0
+PLAN = resolve(load(REPOSITORY / "topology.yml"), "flat")
+#: How many processes of each world are killed while every figure is looked at.
+SAMPLED_KILLS, FULL_KILLS = 36, 200
 BUSY = """world => parseFloat(
   document.querySelector(`#${world} [data-of="rate"]`).textContent.replace(",", "")) > 50"""
 
@@ -108,6 +115,28 @@ def test_everything_that_dies_turns_red_and_green_again(
     slowest = max(took, key=lambda name: took[name])
     tell(f"{world}: {len(took)} killed, red after {max(took.values()):.2f} s at most ({slowest})")
     assert max(took.values()) < RED_S
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_no_service_is_shown_with_more_than_its_limits_however_often_it_is_killed(
+    both: Sandbox, address: str, world: str, full: bool, tell: Callable[[str], None]
+) -> None:
+    """A process that restarts is in the root cgroup first: the whole machine's figures."""
+    kills = 0
+    with every_sample(both, address, PLAN) as samples:
+        eventually(lambda: world in samples.latest, within_s=20)
+        while kills < (FULL_KILLS if full else SAMPLED_KILLS):
+            time.sleep(0.2)
+            for replica in samples.latest[world]["replicas"]:
+                # Once it has run for a second, it is started again at once.
+                if replica["state"] == "up" and replica["pid"] is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(replica["pid"], signal.SIGKILL)
+                        kills += 1
+                    time.sleep(random.uniform(0.1, 0.3))
+        time.sleep(3)
+    tell(f"{world}: {kills} killed, {samples.seen} samples, {len(samples.violations)} beyond")
+    assert samples.violations == []
 
 
 def test_pictures_of_both_worlds_under_load(
