@@ -117,6 +117,13 @@ class World(Protocol):
     def main_pids(self) -> dict[str, int]:
         """Give the main process of each replica that runs, as the host sees it; probes nothing."""
 
+    def cgroup_paths(self) -> dict[str, str]:
+        """Give each running replica's own cgroup: its path below every controller's mount.
+
+        A replica is left out until its cgroup is known. Never read off a process alone: one that
+        was just started is still in the root cgroup.
+        """
+
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds, from its cgroup."""
 

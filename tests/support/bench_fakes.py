@@ -57,6 +57,9 @@ class FakeWorld:
             for one in self.plan.replicas
         )
 
+    def cgroup_paths(self) -> dict[str, str]:
+        return {}
+
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
         pass
 

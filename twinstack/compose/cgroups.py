@@ -6,6 +6,8 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell
 
+PROC = Path("/proc")
+
 
 def cgroup_directory(pid: int, controller: str) -> Path:
     """Give the directory of a process's cgroup in the hierarchy that has a controller.
@@ -37,6 +39,19 @@ def cgroup_directory(pid: int, controller: str) -> Path:
             if point:
                 return Path(point + path)
     raise CannotTell(f"process {pid}", "has no cgroup", f"no hierarchy has {controller}")
+
+
+def container_path(pid: int, container: str) -> str | None:
+    """Give a container's cgroup; None while its main process is in another, or has ended.
+
+    Both drivers name it by the container's id: PARENT/ID, PARENT/docker-ID.scope.
+    """
+    try:
+        lines = (PROC / str(pid) / "cgroup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    paths = (line.split(":", 2)[2] for line in lines)
+    return next((path for path in paths if container in path.rpartition("/")[2]), None)
 
 
 def cpu_us(pid: int) -> int:

@@ -31,7 +31,7 @@ from twinstack.compose.engine import (
 from twinstack.compose.failures import translated
 from twinstack.compose.interfaces import running
 from twinstack.compose.observe import project_containers
-from twinstack.compose.render import container_name
+from twinstack.compose.render import REPLICA_LABEL, container_name
 from twinstack.compose.steps import Step
 from twinstack.errors import CannotTell, Missing
 from twinstack.model.plan import Plan, Replica
@@ -187,6 +187,15 @@ class DockerWorld:
     def main_pids(self) -> dict[str, int]:
         """Ask the engine for the main process of each container that runs."""
         return self._pids()
+
+    @translated("docker.main_pids", reading=True)
+    def cgroup_paths(self) -> dict[str, str]:
+        """Give each running container's own cgroup, which is named after the container."""
+        return {
+            one.labels[REPLICA_LABEL]: path
+            for one in project_containers(self._client(), self.plan.instance)
+            if (path := cgroups.container_path(one.attrs["State"]["Pid"], str(one.id)))
+        }
 
     @translated("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:

@@ -301,6 +301,11 @@ class NamespaceWorld:
         told = supervisor.observe(self._places).processes
         return {one.replica: one.pid for one in told if one.pid and one.replica in known}
 
+    def cgroup_paths(self) -> dict[str, str]:
+        """Give each replica's cgroup, as the plan names it."""
+        paths = {one.name: cgroups.path_of(self.plan.instance, one.name) for one in self.plan.here}
+        return {name: f"/{path}" for name, path in paths.items()}
+
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds."""
         layout = cgroups.read_layout()

@@ -123,7 +123,10 @@ class Probe:
                 self._ask(fresh=True)
 
     def _connect(self) -> None:
-        link = child.stream_in(Path(f"/proc/{self.pid}/ns/net"))
+        namespace = Path(f"/proc/{self.pid}/ns/net")
+        if namespace.samefile(child.OWN):  # it is starting: a service of the host's would answer
+            raise OSError("has not joined its network namespace yet")
+        link = child.stream_in(namespace)
         try:
             link.settimeout(_CONNECT_S)
             link.connect(("127.0.0.1", self.replica.port))

@@ -1,57 +1,73 @@
 """What a replica uses: its cgroup's files, held open and read again, and its interfaces' counters.
 
+A process that has just been started is still in the root cgroup, and in the host's network
+namespace: both count the whole machine. So the cgroup is the one that the world names for the
+replica (`World.cgroup_paths`), and a process in our own network namespace is not looked at yet.
+
 Source: cgroups(7), proc_pid_net(5).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from twinstack.linux import procfs
 from twinstack.observe.live.readings import Usage
 
+PROC = Path("/proc")
 _PAGE = 8192
+_FILES = {
+    "cpuacct": ("cpuacct.usage",),
+    "cpu": ("cpu.stat",),
+    "memory": ("memory.usage_in_bytes", "memory.current", "memory.stat"),
+}
 
 
-class Group:
-    """The files of the cgroup that a process is in. Raises: OSError when the process is gone.
+class ReplicaCgroup:
+    """The cgroup at a path below each controller's mount, and the main process in it.
 
-    They are opened once: a read of an open one costs a few microseconds. An interface's counters
+    The files are opened once: reading an open one costs a few microseconds. An interface's counters
     are opened each time: an open file there would keep the namespace from going.
+    Raises: OSError when it is gone; ValueError for the root cgroup, which is no service's.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, path: str, proc: Path = PROC) -> None:
+        if not path.strip("/"):
+            raise ValueError("the root cgroup counts the whole machine")
         self.pid = pid
+        self._proc = proc
         self._open: dict[str, int] = {}
-        groups = procfs.parse_cgroup(Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"))
-        mounts = procfs.parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
-        self._cpus, _ = procfs.cpu(groups, mounts)
-        self._memory = procfs.least(groups, mounts, "memory", "memory.limit_in_bytes", "memory.max")
-        for controller, names in (
-            ("cpuacct", ("cpuacct.usage",)),
-            ("cpu", ("cpu.stat",)),
-            ("memory", ("memory.usage_in_bytes", "memory.current", "memory.stat")),
-        ):
-            for directory in procfs.levels(groups, mounts, controller)[:1]:
+        mounts = procfs.parse_hierarchies((proc / "self/mountinfo").read_text(encoding="utf-8"))
+        paths = dict.fromkeys(mounts, path)
+        self._cpus, _ = procfs.cpu(paths, mounts)
+        self._memory = procfs.least(paths, mounts, "memory", "memory.limit_in_bytes", "memory.max")
+        for controller, names in _FILES.items():
+            for directory in procfs.levels(paths, mounts, controller)[:1]:
                 for name in names:
                     with suppress(FileNotFoundError):
                         self._open[name] = os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC)
+        if "memory.stat" not in self._open:
+            self.close()
+            raise FileNotFoundError(f"cgroup {path} is gone")
 
     def read(self, now_s: float) -> Usage:
         """Read all of it. Raises: OSError, ValueError when it is gone."""
+        process = self._proc / str(self.pid)
+        if os.path.samefile(process / "ns/net", self._proc / "self/ns/net"):
+            raise ProcessLookupError(f"process {self.pid} has not joined its network namespace")
         cpu = _fields(self._text("cpu.stat"))
         spent = self._text("cpuacct.usage")
-        throttled = cpu.get("throttled_usec", cpu.get("throttled_time", 0) // 1000)
         memory = _fields(self._text("memory.stat"))
         held = int(self._text("memory.usage_in_bytes") or self._text("memory.current") or 0)
         droppable = memory.get("total_inactive_file", memory.get("inactive_file", 0))
-        received, sent = interfaces(Path(f"/proc/{self.pid}/net/dev").read_text())
+        received, sent = interfaces((process / "net/dev").read_text())
         return Usage(
             at_s=now_s,
             cpu_us=int(spent) // 1000 if spent else cpu.get("usage_usec", 0),
-            throttled_us=throttled,
+            throttled_us=cpu.get("throttled_usec", cpu.get("throttled_time", 0) // 1000),
             memory_bytes=max(held - droppable, 0),
             received_bytes=received,
             sent_bytes=sent,
@@ -70,13 +86,39 @@ class Group:
         return "" if handle is None else os.pread(handle, _PAGE, 0).decode("ascii")
 
 
+class UsageReader:
+    """Reads the usage of a world's replicas; `cgroup_paths` is the world's method."""
+
+    def __init__(self, cgroup_paths: Callable[[], Mapping[str, str]], proc: Path = PROC) -> None:
+        self._cgroup_paths = cgroup_paths
+        self._proc = proc
+        self._cgroups: dict[str, ReplicaCgroup] = {}
+
+    def read(self, pids: Mapping[str, int], now_s: float) -> dict[str, Usage]:
+        """Read what each main process's replica uses; one that is starting or gone is left out."""
+        for name in [one for one, cgroup in self._cgroups.items() if pids.get(one) != cgroup.pid]:
+            self._cgroups.pop(name).close()
+        if unknown := pids.keys() - self._cgroups.keys():
+            paths = self._cgroup_paths()
+            for name in unknown & paths.keys():
+                with suppress(OSError, ValueError):
+                    self._cgroups[name] = ReplicaCgroup(pids[name], paths[name], self._proc)
+        usage = {}
+        for name, cgroup in list(self._cgroups.items()):
+            try:
+                usage[name] = cgroup.read(now_s)
+            except (OSError, ValueError):
+                self._cgroups.pop(name).close()
+        return usage
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.read({}, 0.0)
+
+
 def _fields(text: str) -> dict[str, int]:
-    found = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if value.isdigit():
-            found[name] = int(value)
-    return found
+    pairs = (line.partition(" ") for line in text.splitlines())
+    return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
 def interfaces(text: str) -> tuple[int, int]:

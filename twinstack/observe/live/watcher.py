@@ -14,11 +14,12 @@ from dataclasses import asdict, replace
 
 from twinstack.errors import TwinstackError
 from twinstack.model.topology import WorldName
-from twinstack.observe.live import samples, usage
+from twinstack.observe.live import samples
 from twinstack.observe.live.documents import BALANCE_S, GATEWAY, REGISTRY, WorldSample
 from twinstack.observe.live.events import Event, events, turned
 from twinstack.observe.live.prober import Prober
-from twinstack.observe.live.readings import Reading, Said, Usage
+from twinstack.observe.live.readings import Reading, Said
+from twinstack.observe.live.usage import UsageReader, conntrack
 from twinstack.world import World
 
 PERIOD_S = 1.0
@@ -84,7 +85,7 @@ class _Watch:
         self._give = give
         self._emit = emit
         self._prober = Prober(world.plan)
-        self._groups: dict[str, usage.Group] = {}
+        self._usage = UsageReader(world.cgroup_paths)
         self._readings: deque[Reading] = deque(maxlen=round(BALANCE_S / PERIOD_S) + 3)
         self._events: list[Event] = []
         self._died_s: dict[str, float] = {}
@@ -95,8 +96,7 @@ class _Watch:
             return self._run(stop)
         finally:
             self._prober.end()
-            for group in self._groups.values():
-                group.close()
+            self._usage.close()
 
     def _run(self, stop: Callable[[], bool]) -> bool:
         pids = self._world.main_pids()
@@ -150,7 +150,7 @@ class _Watch:
             at_s=time.monotonic(),
             pids=pids,
             said=said,
-            usage=self._usage(pids),
+            usage=self._usage.read(pids, time.monotonic()),
             edges={name: one.count for name, one in probes.items() if one.count},
             gateways={
                 name: one.gateway
@@ -159,18 +159,5 @@ class _Watch:
             },
             asked={name: one.asks for name, one in probes.items() if one.asks},
             registry=registry[0] if registry else None,
-            conntrack=usage.conntrack(),
+            conntrack=conntrack(),
         )
-
-    def _usage(self, pids: dict[str, int]) -> dict[str, Usage]:
-        for name in [name for name, one in self._groups.items() if pids.get(name) != one.pid]:
-            self._groups.pop(name).close()
-        found = {}
-        for name, pid in pids.items():
-            try:
-                if name not in self._groups:
-                    self._groups[name] = usage.Group(pid)
-                found[name] = self._groups[name].read(time.monotonic())
-            except (OSError, ValueError):
-                continue  # it ended between two looks
-        return found

@@ -35,7 +35,7 @@ def test_a_watcher_says_what_happened_to_it_and_goes_on(monkeypatch: pytest.Monk
     with os.fdopen(reading, "rb") as told:
         failed, fine = (json.loads(line) for line in told)
     assert not failed["up"]
-    assert failed["trouble"].startswith("its watcher failed: KeyError('services') (test_live_feed.")
+    assert failed["trouble"].startswith("its watcher failed: KeyError('services') (test_feed.")
     assert fine["up"]
 
 

@@ -14,7 +14,6 @@ from twinstack.observe.live import answers, events, samples
 from twinstack.observe.live import probes as q
 from twinstack.observe.live import text as words
 from twinstack.observe.live.readings import Lease, Reading, Tally, Told
-from twinstack.observe.live.usage import interfaces
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 
@@ -249,15 +248,6 @@ def test_figures_without_end_are_none():
     assert q.http_answer(b"HTTP/1.1 " + nines + b" So\r\n\r\n") == q.HttpAnswer(0, b"", True)
     assert q.http_answer(b"HTTP/1.1 200 So\r\nContent-Length: " + nines + b"\r\n\r\n") is not None
     assert q.requests_of(b"a\nb\n 1 1 " + nines + b"\n") is None
-
-
-def test_interfaces_are_added_up_without_the_loopback():
-    text = (
-        "Inter-|   Receive  |  Transmit\n face |bytes packets\n"
-        "    lo: 900 1 0 0 0 0 0 0 900 1 0 0 0 0 0 0\n"
-        "  eth0: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n  eth1:5 1 0 0 0 0 0 0 7 1 0 0 0 0 0 0\n"
-    )
-    assert interfaces(text) == (15, 27)
 
 
 @pytest.mark.parametrize(
