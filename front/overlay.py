@@ -170,13 +170,13 @@ def overlay_plan(
 def overlay_verify(_: Context, json: bool = False) -> None:
     """Ask who reaches whom across hosts, port by port, from each host in turn."""
     from twinstack.overlay import verify
-    from twinstack.policy import table
+    from twinstack.policy import verdict
 
     root("overlay.verify")
     world = stack.from_environment().overlay(policy=True)
     found = verify.verdicts(world)
-    documents = {host: table.document(one) for host, one in found.items()}
-    texts = [f"from {host}:\n{table.text(one, world.plan)}" for host, one in found.items()]
+    documents = {host: verdict.document(one) for host, one in found.items()}
+    texts = [f"from {host}:\n{verdict.text(one, world.plan)}" for host, one in found.items()]
     answer(json, {"hosts": documents}, "\n\n".join(texts))
     end(0 if all(one.passed for one in found.values()) else 1)
 

@@ -15,11 +15,11 @@ from front.worlds import WORLD
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
-from twinstack.policy.model import HOST
+from twinstack.model.plan import HOST
 
 if TYPE_CHECKING:
     from twinstack.model.plan import Plan
-    from twinstack.policy.verify import Enforcement
+    from twinstack.policy.verdict import Enforcement
 
 
 def _chosen(world: str, shape: str | None = None) -> Plan:
@@ -60,12 +60,12 @@ def policy_show(
 @checking
 def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     """Ask who reaches whom, port by port, and compare it and every rule with the plan."""
-    from twinstack.policy import table, verify
+    from twinstack.policy import verdict, verify
 
     plan = _chosen(world)
     root("policy.verify")
     found = verify.verify(plan, _ground(world, plan))
-    answer(json, table.document(found), table.text(found, plan))
+    answer(json, verdict.document(found), verdict.text(found, plan))
     end(0 if found.passed else 1)
 
 
@@ -80,7 +80,8 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     enforcement = _ground(world, plan)
     say(f"listening for {seconds} s")
-    found = drops.watch(plan, enforcement.world, enforcement.places[HOST], _counted(world), seconds)
+    host = enforcement.namespaces[HOST]
+    found = drops.watch(plan, enforcement.world, host, _counted(world), seconds)
     answer(json, asdict(found), drops.text(found))
 
 

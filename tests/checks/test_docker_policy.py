@@ -17,8 +17,8 @@ from twinstack.compose import apply_policy
 from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import parse
-from twinstack.policy.model import cells
-from twinstack.policy.table import Verdict
+from twinstack.policy.truth_table import cells
+from twinstack.policy.verdict import PolicyVerdict
 from twinstack.policy.verify import verify
 
 pytestmark = pytest.mark.docker
@@ -26,7 +26,7 @@ SETS = 10
 Tell = Callable[[str], None]
 
 
-def verdict_of(plan: Plan, *, patience: float = 4, wait_s: float = 0.6) -> Verdict:
+def verdict_of(plan: Plan, *, patience: float = 4, wait_s: float = 0.6) -> PolicyVerdict:
     enforcement = apply_policy.enforcement(replace(plan, policy=True), client_of(), ENGINE)
     return verify(plan, enforcement, wait_s=wait_s, patience=patience)
 
@@ -54,8 +54,8 @@ def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: T
         assert made.preview() == ()
         found = verdict_of(made.plan)
         tell(
-            f"docker {shape}: {len(found.answers)} cells, {len(found.wrong)} wrong, "
-            f"{found.rules} rules, {found.seconds:.1f} s"
+            f"docker {shape}: {len(found.results)} cells, {len(found.wrong)} wrong, "
+            f"{found.rule_count} rules, {found.seconds:.1f} s"
         )
         assert told(found) == []
         assert found.seconds < 10
@@ -73,7 +73,7 @@ def test_what_a_benchmark_opens_is_seen_and_closed_again(flat: DockerWorld) -> N
     flat.apply_policy(policy=False, rate_limit=False)
     opened = verdict_of(flat.plan, patience=0)
     assert len(opened.wrong) > 300
-    assert opened.unfiltered
+    assert opened.unfiltered_bridges
     assert [step.title for step in flat.preview()] == [
         "policy rules: write",
         "policy bridges: write",
@@ -93,7 +93,7 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
             plan = resolve(parse(written), "flat", INSTANCE)
             DockerWorld(plan, ENGINE).apply_policy(policy=True, rate_limit=True)
             found = verdict_of(plan)
-            asked += len(found.answers)
+            asked += len(found.results)
             opened = {
                 (c.source, c.destination, c.protocol, c.port)
                 for c in cells(plan, "docker")
@@ -108,7 +108,9 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
 
 def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: Tell) -> None:
     enforcement = apply_policy.enforcement(flat.plan, client_of(), ENGINE)
-    lines = [line for hook in enforcement.wanted for line in (*hook.lines, hook.jump) if line]
+    lines = [
+        line for hook in enforcement.expected_chains for line in (*hook.lines, hook.jump) if line
+    ]
     chosen = lines if full else random.Random(3).sample(lines, 5)
     by_probes = by_rules = 0
     for line in chosen:

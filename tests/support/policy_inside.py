@@ -21,8 +21,8 @@ from twinstack.model.topology_file import parse
 from twinstack.namespaces import policy
 from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.policy.model import cells
-from twinstack.policy.table import Verdict
+from twinstack.policy.truth_table import cells
+from twinstack.policy.verdict import PolicyVerdict
 from twinstack.policy.verify import verify
 from twinstack.stack import REPOSITORY
 
@@ -40,16 +40,16 @@ def up(plan: Plan) -> None:
     world.up(timeout_s=60, progress=lambda _: None)
 
 
-def told(verdict: Verdict) -> list[str]:
+def told(verdict: PolicyVerdict) -> list[str]:
     """Say in a line each what is wrong."""
     return [
         *(
             f"{one.cell.source} > {one.cell.destination} {one.cell.target} {one.cell.address}: "
-            f"{one.said}; {one.behind}"
+            f"{one.outcome}; {one.cause}"
             for one in verdict.wrong
         ),
-        *map(str, verdict.faults),
-        *verdict.unfiltered,
+        *map(str, verdict.differences),
+        *verdict.unfiltered_bridges,
     ]
 
 
@@ -67,7 +67,7 @@ def flows(instance: str, seeds: range) -> dict[str, object]:
             found.append({"seed": seed, "wrong": ["the model differs from the declaration"]})
         up(plan)
         verdict = verify(plan, policy.enforcement(plan), wait_s=WAIT_S, patience=10)
-        asked += len(verdict.answers)
+        asked += len(verdict.results)
         opened += len(expected)
         if not verdict.passed:
             found.append({"seed": seed, "shape": shape, "wrong": told(verdict)[:10]})
@@ -76,7 +76,7 @@ def flows(instance: str, seeds: range) -> dict[str, object]:
 
 def _altered(plan: Plan, chance: random.Random, sample: int) -> Iterator[tuple[str, str, str]]:
     """Give each rule twice, deleted and turned round: what it is, the way there, the way back."""
-    wanted = policy.enforcement(plan).wanted
+    wanted = policy.enforcement(plan).expected_chains
     changes: list[tuple[str, str, str]] = []
     for hook in wanted:
         for place, line in enumerate(hook.lines):

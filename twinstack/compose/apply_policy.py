@@ -14,9 +14,8 @@ from twinstack.compose.engine_paths import EnginePaths
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, conntrack, iptables
 from twinstack.linux.process import run
-from twinstack.model.plan import Plan
-from twinstack.policy.model import HOST
-from twinstack.policy.verify import Enforcement
+from twinstack.model.plan import HOST, Plan
+from twinstack.policy.verdict import Enforcement
 
 
 def read_filter(prefix: tuple[str, ...]) -> tuple[str, ...]:

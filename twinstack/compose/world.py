@@ -34,9 +34,8 @@ from twinstack.compose.observe import project_containers
 from twinstack.compose.render import REPLICA_LABEL, container_name
 from twinstack.compose.steps import Step
 from twinstack.errors import CannotTell, Missing
-from twinstack.model.plan import Plan, Replica
+from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.topology import WorldName
-from twinstack.policy.model import HOST
 from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state.instance import InstancePaths, locked, remove_run

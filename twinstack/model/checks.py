@@ -18,10 +18,11 @@ from twinstack.model.names import service_problem
 from twinstack.model.topology import Topology
 
 #: Links that we name ourselves: ends of veth pairs, bridges of Docker networks, tunnels.
-RESERVED = ("ve-", "dk-", "vx-")
-OUTSIDE = frozenset({"world", "host"})
+LINK_PREFIXES = ("ve-", "dk-", "vx-")
+#: What a flow may name beside services.
+PEERS = frozenset({"world", "host"})
 #: Names that /proc/sys/net and every network namespace have already.
-KERNELS = {"all", "default", "lo"}
+KERNEL_NAMES = {"all", "default", "lo"}
 #: A bridge numbers its ports with ten bits, and none is number 0. Source: br_private.h (Linux).
 BRIDGE_PORTS = 1023
 
@@ -72,7 +73,7 @@ def _name_mistakes(topology: Topology) -> Iterator[TwinstackError]:
     for name in topology.services:
         if problem := service_problem(name):
             yield TwinstackError(f"services.{name}", "cannot be named so", problem, "rename it")
-        elif name in OUTSIDE:
+        elif name in PEERS:
             yield TwinstackError(
                 f"services.{name}",
                 "cannot be named so",
@@ -134,18 +135,18 @@ def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                 )
         bridges: dict[str, str] = {}
         for name, segment in shape.segments.items():
-            if segment.bridge in KERNELS:
+            if segment.bridge in KERNEL_NAMES:
                 yield TwinstackError(
                     f"{path}.{name}.bridge",
                     f"{segment.bridge} cannot be used",
                     "the kernel means something else by it",
                     "name another bridge",
                 )
-            if segment.bridge.startswith(RESERVED):
+            if segment.bridge.startswith(LINK_PREFIXES):
                 yield TwinstackError(
                     f"{path}.{name}.bridge",
                     f"{segment.bridge} cannot be used",
-                    f"links of our own begin with {', '.join(RESERVED)}",
+                    f"links of our own begin with {', '.join(LINK_PREFIXES)}",
                     "name another bridge",
                 )
             if bridges.setdefault(segment.bridge, name) != name:
@@ -194,11 +195,11 @@ def _overlaps(topology: Topology) -> Iterator[TwinstackError]:
 
 
 def _flow_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    known = [*topology.services, *sorted(OUTSIDE)]
+    known = [*topology.services, *sorted(PEERS)]
     seen: set[tuple[str, str, str, int | None]] = set()
     for index, flow in enumerate(topology.flows):
         for key, name in (("from", flow.source), ("to", flow.destination)):
-            if name not in known or (key == "to" and name in OUTSIDE):
+            if name not in known or (key == "to" and name in PEERS):
                 close = difflib.get_close_matches(name, known, n=1)
                 remedy = f"did you mean {close[0]}?" if close else "name a service of this file"
                 yield TwinstackError(f"flows.{index}.{key}", f"{name!r} is no service", "", remedy)

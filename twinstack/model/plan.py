@@ -14,12 +14,15 @@ from typing import Literal
 
 from twinstack.errors import TwinstackError
 from twinstack.model import addressing, names
-from twinstack.model.checks import OUTSIDE
+from twinstack.model.checks import PEERS
 from twinstack.model.runtimes import Launch, Role, launch_of
 from twinstack.model.topology import Runtime, ServiceSpec, Topology, WorldName
-from twinstack.model.vxlan import Site
+from twinstack.model.vxlan import Vtep
 
 MTU = 1500
+#: Endpoints beside the replicas: this host, and a machine that stands for the internet.
+HOST = "host"
+OUTSIDE = "outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class Plan:
     """The platform as it is going to be, in both worlds.
 
     `policy` says whether the flows are enforced. `rate_limit` is None: no limit.
-    `site` is the host that it is for, where the replicas are on several. `machines`: its replicas
+    `vtep` is the host that it is for, where the replicas are on several. `machines`: its replicas
     are hosts themselves, each with mounts of its own.
     """
 
@@ -183,16 +186,16 @@ class Plan:
     limited: bool
     policy: bool = True
     mtu: int = MTU
-    site: Site | None = None
+    vtep: Vtep | None = None
     machines: bool = False
 
     @property
     def here(self) -> tuple[Replica, ...]:
         """Give the replicas that are on the host that the plan is for: all, if it is for one."""
-        site = self.site
-        if site is None:
+        vtep = self.vtep
+        if vtep is None:
             return self.replicas
-        here = site.here
+        here = vtep.here
         return tuple(replica for replica in self.replicas if replica.name in here)
 
     @property
@@ -343,7 +346,7 @@ def _replica(
     egress = spec.egress or topology.egress
     attached = [segment]
     for flow in topology.flows:  # a container joins each network that it must reach into
-        if flow.source == service and flow.destination not in OUTSIDE:
+        if flow.source == service and flow.destination not in PEERS:
             other = home[topology.services[flow.destination].tier]
             if other not in attached:
                 attached.append(other)

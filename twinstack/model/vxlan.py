@@ -21,7 +21,7 @@ _MAC_PREFIX = b"\x02\x54"
 
 
 @dataclass(frozen=True, slots=True)
-class Tunnel:
+class VxlanLink:
     """A segment's VXLAN: the same network identifier on every host."""
 
     segment: str
@@ -41,14 +41,14 @@ class FdbEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Vtep:
     """What one host is, and has to know of the others. `peers` are the others' addresses."""
 
     host: str
     address: IPv4Address
     underlay: IPv4Network
     peers: tuple[IPv4Address, ...]
-    tunnels: tuple[Tunnel, ...]
+    tunnels: tuple[VxlanLink, ...]
     fdb: tuple[FdbEntry, ...]
     port: int = VXLAN_PORT
     uplink: str = "eth0"
@@ -58,7 +58,7 @@ class Site:
         """Name the replicas that are on this host."""
         return frozenset(one.replica for one in self.fdb if one.host is None)
 
-    def tunnel(self, segment: str) -> Tunnel:
+    def tunnel(self, segment: str) -> VxlanLink:
         """Give a segment's tunnel. Raises: StopIteration for a segment that has none."""
         return next(one for one in self.tunnels if one.segment == segment)
 

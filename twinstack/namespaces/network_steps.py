@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from twinstack.model import names
 from twinstack.model.plan import Plan, Replica, Segment
-from twinstack.model.vxlan import Site, mac_of
+from twinstack.model.vxlan import Vtep, mac_of
 from twinstack.namespaces import rules
 from twinstack.namespaces.steps import (
     Bridge,
@@ -52,7 +52,7 @@ def network_steps(plan: Plan) -> tuple[NetworkStep, ...]:
 
 def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
     yield Sysctl("net.ipv4.ip_forward", "1", held=True)
-    if plan.site:
+    if plan.vtep:
         # An answer to this host's own address comes by the underlay, not by the tunnel.
         yield Sysctl("net.ipv4.conf.all.rp_filter", LOOSE, held=True)
     neighbours = _NEIGHBOURS_EACH * len(plan.replicas)
@@ -71,17 +71,17 @@ def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
             plan.mark,
             names.link_group(plan.instance),
             filtered=plan.policy,
-            mac=mac_of(segment.gateway) if plan.site else "",
+            mac=mac_of(segment.gateway) if plan.vtep else "",
         )
-        if plan.site:
-            yield from _joined(plan, plan.site, segment)
+        if plan.vtep:
+            yield from _joined(plan, plan.vtep, segment)
     for segment in rules.segments_with_doors(plan):
         # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
         # switch goes with the bridge, so there is nothing to restore.
         yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
-    if plan.site and rules.segments_with_doors(plan):
+    if plan.vtep and rules.segments_with_doors(plan):
         # The answer to a client on 127.0.0.1 may come by the underlay.
-        yield Sysctl(f"net.ipv4.conf.{plan.site.uplink}.route_localnet", "1", held=True)
+        yield Sysctl(f"net.ipv4.conf.{plan.vtep.uplink}.route_localnet", "1", held=True)
     yield from (Rules(hook) for hook in rules.hooks(plan))
     for replica in plan.here:
         yield Namespace(replica.name, NAMESPACE_SYSCTLS, plan.mark)
@@ -91,28 +91,28 @@ def _network_steps(plan: Plan) -> Iterator[NetworkStep]:
         yield from (Mounts(replica.name, str(pins / replica.name)) for replica in plan.replicas)
 
 
-def _joined(plan: Plan, site: Site, segment: Segment) -> Iterator[NetworkStep]:
+def _joined(plan: Plan, vtep: Vtep, segment: Segment) -> Iterator[NetworkStep]:
     """Join a segment's bridge with those of the other hosts."""
-    tunnel = site.tunnel(segment.name)
+    tunnel = vtep.tunnel(segment.name)
     yield Tunnel(
         tunnel.link,
         segment.bridge,
         tunnel.vni,
-        site.address,
-        site.port,
+        vtep.address,
+        vtep.port,
         plan.mtu,
         plan.mark,
         names.link_group(plan.instance),
     )
-    fdb = [one for one in site.fdb if one.segment == segment.name]
+    fdb = [one for one in vtep.fdb if one.segment == segment.name]
     remote = {(one.mac, str(one.host)) for one in fdb if one.host is not None}
     yield Forwarding(
         tunnel.link,
         segment.bridge,
-        frozenset({*((EVERYBODY, str(peer)) for peer in site.peers), *remote}),
+        frozenset({*((EVERYBODY, str(peer)) for peer in vtep.peers), *remote}),
         frozenset((str(one.address), one.mac) for one in fdb),
     )
-    yield SourceRoute(segment.bridge, segment.subnet, site.address)
+    yield SourceRoute(segment.bridge, segment.subnet, vtep.address)
 
 
 def _veth(plan: Plan, replica: Replica) -> VethPair:
@@ -129,5 +129,5 @@ def _veth(plan: Plan, replica: Replica) -> VethPair:
         hairpin=any(
             door.replica == replica.name for door in plan.published_ports if door.world == "net"
         ),
-        mac=plan.site.mac(replica.name) if plan.site else "",
+        mac=plan.vtep.mac(replica.name) if plan.vtep else "",
     )

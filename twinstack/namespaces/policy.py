@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, conntrack, netns, process, rtnetlink
 from twinstack.linux.netlink import Netlink
-from twinstack.model.plan import Plan
+from twinstack.model.plan import HOST, Plan
 from twinstack.namespaces import dumps, observe, rules
-from twinstack.policy.model import HOST
-
-if TYPE_CHECKING:
-    from twinstack.policy.verify import Enforcement
+from twinstack.policy.verdict import Enforcement
 
 
 def enforcement(plan: Plan) -> Enforcement:
     """Look at what enforces the plan's flows. Raises: Missing when the world is not up."""
-    # Here, since it loads what sends and receives packets, a third of a second's worth.
-    from twinstack.policy.verify import Enforcement
-
     absent = [one.name for one in plan.here if not netns.is_pinned(one.name)]
     if absent:
         raise Missing(

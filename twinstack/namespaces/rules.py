@@ -19,7 +19,7 @@ from twinstack.linux.iptables import (
 )
 from twinstack.model import names
 from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
-from twinstack.model.vxlan import Site
+from twinstack.model.vxlan import Vtep
 from twinstack.policy import chains
 
 __all__ = [
@@ -90,7 +90,7 @@ def _loopback_guard(plan: Plan) -> Iterator[str]:
 
     route_localnet, needed for localhost:8080, would let them in.
     """
-    uplinks = [plan.site.uplink] if plan.site and segments_with_doors(plan) else []
+    uplinks = [plan.vtep.uplink] if plan.vtep and segments_with_doors(plan) else []
     for link in (*(segment.bridge for segment in plan.segments), *uplinks):
         yield _rule(plan, f"-d 127.0.0.0/8 -i {link}", "DROP", "guard of the host")
 
@@ -112,8 +112,8 @@ def _masquerade(plan: Plan, doors: list[PublishedPort]) -> Iterator[str]:
         replica = plan.replica(door.replica)
         segment = plan.segment(replica.segment)
         to = f"-d {replica.address}/32"
-        if plan.site and replica.name not in plan.site.here:
-            yield from _to_another_host(plan, plan.site, replica)
+        if plan.vtep and replica.name not in plan.vtep.here:
+            yield from _to_another_host(plan, plan.vtep, replica)
             continue
         # A client on the host's loopback has an address that means nothing in the namespace.
         yield _rule(
@@ -136,14 +136,14 @@ def _masquerade(plan: Plan, doors: list[PublishedPort]) -> Iterator[str]:
         yield _rule(plan, f"-s {segment.subnet}", "MASQUERADE", "out")
 
 
-def _to_another_host(plan: Plan, site: Site, replica: Replica) -> Iterator[str]:
+def _to_another_host(plan: Plan, vtep: Vtep, replica: Replica) -> Iterator[str]:
     """Ask from this host's own address what is behind another host, so that it answers this one.
 
     The gateway's address is every host's. A service asks from its own.
     """
     segment = plan.segment(replica.segment)
     to = f"-d {replica.address}/32 -o {segment.bridge} -p tcp -m tcp --dport {replica.port}"
-    own = f"SNAT --to-source {site.address}"
+    own = f"SNAT --to-source {vtep.address}"
     yield _rule(plan, f"-s {segment.subnet} {to} -m conntrack --ctstate DNAT", own, "hairpin")
     for one in plan.segments:
         yield _rule(plan, f"-s {one.subnet} {to}", "RETURN", "a service asks by itself")

@@ -16,7 +16,7 @@ from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, Twi
 from twinstack.linux import netns
 from twinstack.linux import process as shell
 from twinstack.model.names import link_group
-from twinstack.model.plan import Plan, Replica
+from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.topology import WorldName
 from twinstack.namespaces import (
     apply,
@@ -36,7 +36,6 @@ from twinstack.namespaces.launch import Software
 from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.removals import Removal, Surplus, removals
 from twinstack.namespaces.steps import Change, Step, diff
-from twinstack.policy.model import HOST
 from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state.instance import InstancePaths, locked, read_journal

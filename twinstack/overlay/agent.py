@@ -109,8 +109,8 @@ def _plan(order: dict[str, Any]) -> Plan:
     for link in links.values():
         if any(one.partition("/")[0] == str(host.address) for one in link.addresses):
             mine = host_plan(plan, found, host)
-            assert mine.site is not None
-            return replace(mine, site=replace(mine.site, uplink=link.name))
+            assert mine.vtep is not None
+            return replace(mine, vtep=replace(mine.vtep, uplink=link.name))
     raise CannotTell(
         f"host {host.name}",
         "cannot be told",

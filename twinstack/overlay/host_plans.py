@@ -1,7 +1,7 @@
 """A plan spread over hosts: the underlay that joins them, and each host's own plan; pure.
 
 The underlay is a plan like any other: one segment, with hosts in the place of replicas. A host's
-plan is the whole stack's, with a `Site` that says who is here and how to the rest; so its rules
+plan is the whole stack's, with a `Vtep` that says who is here and how to the rest; so its rules
 are the same on every host.
 """
 
@@ -17,7 +17,7 @@ from twinstack.model.placement import Host
 from twinstack.model.plan import Egress, Health, Plan, Replica, Segment
 from twinstack.model.runtimes import Launch
 from twinstack.model.topology import HostsSpec
-from twinstack.model.vxlan import OVERLAY_MTU, UNDERLAY_MTU, FdbEntry, Site, Tunnel, mac_of
+from twinstack.model.vxlan import OVERLAY_MTU, UNDERLAY_MTU, FdbEntry, Vtep, VxlanLink, mac_of
 
 #: What the instance that holds the hosts is called, behind its owner's name.
 UNDERLAY = "hosts"
@@ -155,13 +155,13 @@ def host_plan(plan: Plan, found: Spread, host: Host, mtu: int = OVERLAY_MTU) -> 
         )
         for replica in plan.replicas
     )
-    site = Site(
+    vtep = Vtep(
         host=host.name,
         address=host.address,
         underlay=found.underlay,
         peers=tuple(one.address for one in found.alive if one != host),
         tunnels=tuple(
-            Tunnel(segment.name, tunnel_link(segment.name), found.vni + number)
+            VxlanLink(segment.name, tunnel_link(segment.name), found.vni + number)
             for number, segment in enumerate(plan.segments)
         ),
         fdb=fdb,
@@ -171,7 +171,7 @@ def host_plan(plan: Plan, found: Spread, host: Host, mtu: int = OVERLAY_MTU) -> 
         plan,
         instance=host_instance(plan.instance, host.name),
         mtu=mtu,
-        site=site,
+        vtep=vtep,
     )
 
 

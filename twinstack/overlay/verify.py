@@ -9,18 +9,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from twinstack.errors import Missing
 from twinstack.linux import child as entering
-from twinstack.model.plan import Plan
+from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.namespaces import policy
 from twinstack.overlay import hosts
 from twinstack.overlay.world import Overlay
 from twinstack.policy import verify
-from twinstack.policy.model import HOST, OUTSIDE, Cell
-from twinstack.policy.table import Verdict
+from twinstack.policy.truth_table import Cell
+from twinstack.policy.verdict import PolicyVerdict
 
 
 @contextmanager
@@ -61,19 +62,17 @@ def _from_here(plan: Plan, cell: Cell) -> bool:
     return cell.destination != OUTSIDE or cell.source in here | {HOST}
 
 
-def verdicts(overlay: Overlay) -> dict[str, Verdict]:
+def verdicts(overlay: Overlay) -> dict[str, PolicyVerdict]:
     """Ask the whole truth table, once with each host as the host; compare each one's rules.
 
     Raises: Missing; CannotTell, StepFailed, OSError.
     """
-    found: dict[str, Verdict] = {}
+    found: dict[str, PolicyVerdict] = {}
     with places(overlay) as there:
         for host in overlay.spread.alive:
             plan = overlay.on_host(host).plan
             seen = hosts.on(overlay.plan.instance, host.name, partial(policy.enforcement, plan))
             at: dict[str, Path | None] = {one.name: there[one.name] for one in plan.replicas}
-            enforcement = verify.Enforcement(
-                "net", {**at, HOST: there[host.name]}, seen.filter, seen.wanted, seen.unfiltered
-            )
+            enforcement = replace(seen, namespaces={**at, HOST: there[host.name]})
             found[host.name] = verify.verify(plan, enforcement, asked=partial(_from_here, plan))
     return found

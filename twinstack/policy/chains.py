@@ -18,7 +18,7 @@ from twinstack.linux.iptables import Hook, quoted
 from twinstack.model import names
 from twinstack.model.plan import Egress, Plan, Replica, Segment
 from twinstack.model.topology import WorldName
-from twinstack.policy.model import Permission, addresses, flows_in, permissions
+from twinstack.policy.permissions import Permission, addresses, flows_in, permissions
 
 #: The group of nfnetlink_log that denied packets are told to, and how many of them.
 NFLOG_GROUP = 7311
@@ -126,12 +126,12 @@ class _Writer:
 
     def _from_hosts(self) -> Iterator[Rule]:
         """Take what another host asks by the tunnel for what it is: from outside."""
-        if self._plan.site is None or self._world != "net":
+        if self._plan.vtep is None or self._world != "net":
             return
         for segment in self._plan.segments:
-            tunnel = self._plan.site.tunnel(segment.name).link
+            tunnel = self._plan.vtep.tunnel(segment.name).link
             yield self._rule(
-                f"-s {self._plan.site.underlay} -i {segment.bridge}"
+                f"-s {self._plan.vtep.underlay} -i {segment.bridge}"
                 f" -m physdev --physdev-in {tunnel}",
                 self._name("INTO"),
                 f"another host asks: {segment.bridge}",

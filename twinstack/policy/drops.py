@@ -11,10 +11,10 @@ from pathlib import Path
 from twinstack.linux import child
 from twinstack.linux.nflog import Denied, listen
 from twinstack.model import names
-from twinstack.model.plan import Plan
+from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, mark_of
-from twinstack.policy.model import HOST, OUTSIDE, addresses, gateway_in
+from twinstack.policy.permissions import addresses, gateway_in
 
 
 @dataclass(frozen=True, slots=True)

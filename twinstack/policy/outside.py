@@ -29,16 +29,16 @@ _MAIN_TABLE = 254
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """Where it is, its own address, and the host's address as it sees it."""
+class OutsideHost:
+    """A machine of the internet's, as the prober sees it."""
 
     namespace: Path
     address: str
-    host: str
+    host_address: str  # this host's, on the same subnet
 
 
 @contextmanager
-def outside(host: Path | None, mark: str) -> Iterator[Outside]:
+def outside(host: Path | None, mark: str) -> Iterator[OutsideHost]:
     """Give such a machine while the block lasts; `host` is the host's namespace, None for ours.
 
     Raises: CannotTell when its addresses, or its link's name, are somebody's already.
@@ -50,7 +50,7 @@ def outside(host: Path | None, mark: str) -> Iterator[Outside]:
         first, second = (str(one) for one in network.hosts())
         try:
             entering.inside("outside", namespace, lambda: _settle(second, first))
-            yield Outside(namespace, second, first)
+            yield OutsideHost(namespace, second, first)
         finally:  # the kernel would take it away too, and take its time
             entering.inside("host", host, lambda: _part(mark))
 

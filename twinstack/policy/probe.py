@@ -23,7 +23,8 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from twinstack.linux import child as entering
-from twinstack.policy.model import HOST, Cell
+from twinstack.model.plan import HOST
+from twinstack.policy.truth_table import Cell
 
 WAIT_S = 1.0
 OPEN = "open"
@@ -87,7 +88,9 @@ def ask(
                 {
                     (cell.protocol, cell.address, cell.port)
                     for cell in cells
-                    if cell.destination == name and cell.port and not (name == HOST and cell.door)
+                    if cell.destination == name
+                    and cell.port
+                    and not (name == HOST and cell.upstream)
                 }
             )
             listening: list[socket.socket] = []

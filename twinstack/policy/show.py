@@ -9,7 +9,7 @@ from twinstack.linux.iptables import target
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import chains
-from twinstack.policy.model import permissions
+from twinstack.policy.permissions import permissions
 
 _WIDTH = 78
 _UNENFORCED = (

@@ -15,9 +15,10 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import takewhile
 
 from twinstack.linux.iptables import matches_link, target, without_comments
-from twinstack.model.plan import Plan
+from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
-from twinstack.policy.model import HOST, OUTSIDE, Cell, addresses
+from twinstack.policy.permissions import addresses
+from twinstack.policy.truth_table import Cell
 
 #: A client and a link of the outside, where no packet says which.
 _FAR = "192.0.2.2"
@@ -63,7 +64,7 @@ def packet_of(cell: Cell, plan: Plan, world: WorldName) -> Packet | None:
     if cell.protocol in {"tcp6", "icmp6"}:
         return None
     place, port, states = cell.address or _FAR, cell.port, frozenset({"NEW"})
-    behind = cell.door
+    behind = cell.upstream
     if behind:  # the host's port is translated, or a proxy asks in its stead
         replica = plan.replica(behind)
         door = next(

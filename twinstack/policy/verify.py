@@ -1,41 +1,30 @@
-"""Prove a policy: ask every question, compare every rule, find what is behind what is wrong."""
+"""Prove a policy: ask every cell of its truth table, compare every rule, explain what is wrong."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
-from twinstack.linux.iptables import Hook
-from twinstack.model.plan import Plan
-from twinstack.model.topology import WorldName
+from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.policy import probe
-from twinstack.policy.model import HOST, OUTSIDE, Cell, addresses, cells, gateway_in
-from twinstack.policy.outside import Outside, outside
-from twinstack.policy.table import Answer, Verdict, reason, rule_faults
+from twinstack.policy.outside import OutsideHost, outside
+from twinstack.policy.permissions import addresses_by_endpoint
+from twinstack.policy.truth_table import Cell, cells
+from twinstack.policy.verdict import (
+    OPEN,
+    CellResult,
+    Enforcement,
+    PolicyVerdict,
+    explain,
+    rule_differences,
+)
 
-#: How much longer what looks wrong is given when it is asked once more.
+#: How many times as long a wrong cell is given when it is asked again.
 PATIENCE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Enforcement:
-    """Where a world is, and what enforces its policy there, as observed.
-
-    `places` maps each replica and `HOST` to its network namespace, None for our own; `filter` are
-    the filter table's lines; `wanted` the chains that the plan wants; `unfiltered` the bridges
-    whose frames pass no iptables.
-    """
-
-    world: WorldName
-    places: Mapping[str, Path | None]
-    filter: tuple[str, ...]
-    wanted: tuple[Hook, ...]
-    unfiltered: tuple[str, ...] = ()
-
-
-def _all(_: Cell) -> bool:
+def _every(_: Cell) -> bool:
     return True
 
 
@@ -45,74 +34,47 @@ def verify(
     *,
     wait_s: float = probe.WAIT_S,
     patience: float = PATIENCE,
-    asked: Callable[[Cell], bool] = _all,
-) -> Verdict:
-    """Ask the whole truth table of a world that is up.
+    asked: Callable[[Cell], bool] = _every,
+) -> PolicyVerdict:
+    """Ask the whole truth table of a running world.
 
-    What is wrong is asked once more, with patience: a busy machine is no policy.
-    `asked` leaves cells out that cannot be asked from here.
-    Units: `wait_s` in seconds; `patience` is how many times as long, 0 for not at all.
+    Wrong cells are asked again with more time, since a busy machine may be late. `asked` leaves
+    out cells that cannot be asked from here.
+    Units: `wait_s` in seconds; `patience` is how many times as long, 0 for no second try.
     Raises: CannotTell, StepFailed, OSError.
     """
     started = time.monotonic()
-    own = own_addresses(plan, enforcement.world)
-    with outside(enforcement.places[HOST], plan.mark) as there:
-        places = {**enforcement.places, OUTSIDE: there.namespace}
-        chosen = (cell for cell in cells(plan, enforcement.world) if asked(cell))
-        questions = tuple(_addressed(cell, there) for cell in chosen)
-        said = probe.ask(questions, places, own, wait_s)
-        doubtful = [cell for cell in questions if (said[cell] == probe.OPEN) != cell.open]
+    own = addresses_by_endpoint(plan, enforcement.world)
+    with outside(enforcement.namespaces[HOST], plan.mark) as internet:
+        namespaces = {**enforcement.namespaces, OUTSIDE: internet.namespace}
+        questions = tuple(
+            _addressed(cell, internet) for cell in cells(plan, enforcement.world) if asked(cell)
+        )
+        outcomes = probe.ask(questions, namespaces, own, wait_s)
+        doubtful = [cell for cell in questions if (outcomes[cell] == OPEN) != cell.open]
         if doubtful and patience:
-            said |= probe.ask(doubtful, places, own, wait_s * patience)
-    faults = tuple(rule_faults(enforcement.wanted, enforcement.filter))
-    answers = tuple(_explained(cell, said[cell], plan, enforcement) for cell in questions)
-    return Verdict(
-        enforcement.world,
-        plan.shape,
-        answers,
-        sum(len(hook.rules) for hook in enforcement.wanted),
-        faults,
-        enforcement.unfiltered,
-        time.monotonic() - started,
+            outcomes |= probe.ask(doubtful, namespaces, own, wait_s * patience)
+    results = (CellResult(cell, outcomes[cell]) for cell in questions)
+    return PolicyVerdict(
+        world=enforcement.world,
+        shape=plan.shape,
+        results=tuple(_explained(result, plan, enforcement) for result in results),
+        rule_count=sum(len(hook.rules) for hook in enforcement.expected_chains),
+        differences=tuple(rule_differences(enforcement.expected_chains, enforcement.filter_rules)),
+        unfiltered_bridges=enforcement.unfiltered_bridges,
+        seconds=time.monotonic() - started,
     )
 
 
-def own_addresses(plan: Plan, world: WorldName) -> dict[tuple[str, str], str]:
-    """Map each endpoint on a segment to its own address there."""
-    found = {
-        (replica.name, segment): str(address)
-        for replica in plan.replicas
-        for segment, address in addresses(replica, world)
-    }
-    for segment in plan.segments:
-        found[(HOST, segment.name)] = gateway_in(plan, segment.name, world)
-    return found
-
-
-def _addressed(cell: Cell, there: Outside) -> Cell:
+def _addressed(cell: Cell, internet: OutsideHost) -> Cell:
     if cell.destination == OUTSIDE:
-        return replace(cell, address=there.address)
+        return replace(cell, address=internet.address)
     if cell.source == OUTSIDE and cell.destination == HOST:
-        return replace(cell, address=there.host)
+        return replace(cell, address=internet.host_address)
     return cell
 
 
-def _explained(cell: Cell, said: str, plan: Plan, enforcement: Enforcement) -> Answer:
-    answer = Answer(cell, said)
-    if not answer.wrong:
-        return answer
-    why = reason(
-        cell,
-        said,
-        plan,
-        enforcement.world,
-        enforcement.wanted,
-        enforcement.filter,
-        enforcement.unfiltered,
-    )
-    return replace(answer, behind=why)
-
-
-def missing_places(plan: Plan, places: Mapping[str, object]) -> Sequence[str]:
-    """List the replicas that nobody knows the place of."""
-    return [replica.name for replica in plan.replicas if replica.name not in places]
+def _explained(result: CellResult, plan: Plan, enforcement: Enforcement) -> CellResult:
+    if not result.wrong:
+        return result
+    return replace(result, cause=explain(result.cell, result.outcome, plan, enforcement))

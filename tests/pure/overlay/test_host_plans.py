@@ -26,8 +26,8 @@ def made(shape: str = "tiered", *, lost: frozenset[str] = frozenset()) -> tuple[
 
 
 def stations_of(plan: Plan) -> tuple[FdbEntry, ...]:
-    assert plan.site is not None
-    return plan.site.fdb
+    assert plan.vtep is not None
+    return plan.vtep.fdb
 
 
 def of_kind(plan: Plan, kind: type) -> list[Any]:

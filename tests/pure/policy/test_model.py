@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from tests.support.core_cases import edited_plan, planned
 from tests.support.policy_cases import generated, oracle
-from twinstack.model.plan import Plan, resolve
+from twinstack.model.plan import HOST, OUTSIDE, Plan, resolve
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import parse
 from twinstack.policy.chains import chains
-from twinstack.policy.model import HOST, OUTSIDE, Cell, cells, permissions
+from twinstack.policy.permissions import permissions
 from twinstack.policy.trace import packet_of, trace
+from twinstack.policy.truth_table import Cell, cells
 
 WORLDS: tuple[WorldName, ...] = ("net", "docker")
 POLICIES = (":FORWARD ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinstack.linux.sock_diag import Socket
-from twinstack.model.plan import Plan
+from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections import collect
 from twinstack.observe.connections.counts import Tally, numbers
@@ -15,7 +15,6 @@ from twinstack.observe.connections.report import Connections, Events, Sockets, T
 from twinstack.observe.connections.socket_summary import sockets_of
 from twinstack.observe.connections.warnings import concerns
 from twinstack.observe.traffic.peers import PeerDirectory
-from twinstack.policy.model import HOST
 from twinstack.world import World
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from twinstack.model.plan import HOST
 from twinstack.observe.connections.counts import HALF_OPEN
 from twinstack.observe.connections.report import Connections, Pair, Sockets
 from twinstack.observe.traffic.tables import Column, Section, TableCell
 from twinstack.observe.traffic.text import table
-from twinstack.policy.model import HOST
 from twinstack.printable import visible
 
 _OPEN = "ESTABLISHED"

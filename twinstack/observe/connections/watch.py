@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twinstack.errors import Missing
+from twinstack.model.plan import HOST
 from twinstack.observe.connections import collect
 from twinstack.observe.connections.report import Connections
 from twinstack.observe.connections.snapshot import look
-from twinstack.policy.model import HOST
 from twinstack.world import World
 
 #: At most this part of the time goes into looking: a full table takes seconds to read.

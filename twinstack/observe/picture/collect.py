@@ -9,11 +9,11 @@ from pathlib import Path
 from twinstack.errors import Missing
 from twinstack.linux import child, iptables, process
 from twinstack.linux.netlink import Netlink
+from twinstack.model.plan import HOST
 from twinstack.observe.picture import facts, observed
 from twinstack.observe.picture.declared import declared
 from twinstack.observe.picture.facts import Facts, Inside
 from twinstack.observe.picture.model import Scene, compare
-from twinstack.policy.model import HOST
 from twinstack.world import World
 
 

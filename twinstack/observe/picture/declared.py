@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
+from twinstack.model.plan import HOST, OUTSIDE, Plan, PublishedPort, Replica, Segment
 from twinstack.model.topology import WorldName
 from twinstack.observe.picture.model import Item
-from twinstack.policy.model import HOST, OUTSIDE, Cell, cells
+from twinstack.policy.truth_table import Cell, cells
 
 #: Past so many replicas flows are judged by the first of each service.
 MOST_JUDGED = 40
@@ -125,7 +125,7 @@ def judged(plan: Plan, world: WorldName) -> Iterator[Cell]:
         firsts = {one.service: one for one in reversed(plan.replicas)}
         plan = replace(plan, replicas=tuple(reversed(firsts.values())))
     for cell in cells(plan, world):
-        if cell.protocol in {"tcp", "udp"} and not cell.door:
+        if cell.protocol in {"tcp", "udp"} and not cell.upstream:
             yield cell
 
 
