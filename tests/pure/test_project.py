@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -122,6 +123,40 @@ def test_no_committed_file_names_a_package_index_or_a_machine_path(word):
         if word.encode() in path.read_bytes()
     ]
     assert naming == []
+
+
+IMPORT = re.compile(
+    r"from ((?:twinstack|bench|front|tests)[\w.]*) import ([\w, ]+)|"
+    r"import ((?:twinstack|bench|front|tests)[\w.]*)"
+)
+
+
+def imports_in_strings(file: Path) -> list[str]:
+    """Give each dotted name that a program written in a string of `file` imports."""
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return [
+        f"{module or plain}.{name.split(' as ')[0].strip()}".rstrip(".")
+        for text in texts
+        for module, names, plain in IMPORT.findall(text)
+        for name in (names or "").split(",")
+    ]
+
+
+def test_programs_in_strings_import_what_exists():
+    files = [path for path in committed_files() if path.suffix == ".py" and path != Path(__file__)]
+    names = {(file, name) for file in files for name in imports_in_strings(file)}
+    assert names
+    missing = []
+    for file, name in sorted(names):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            missing.append(f"{file.relative_to(ROOT)}: {name}")
+    assert missing == []
 
 
 def test_every_requirement_is_pinned():

@@ -170,7 +170,7 @@ exec sleep infinity
 _IN_HIDING = """
 import json, sys
 from pathlib import Path
-from tests.docker import own_engine
+from tests.support import own_engine
 from twinstack.compose.engine import EnginePaths, ensure_engine, stop_engine
 verb, written = sys.argv[1:]
 words = json.loads(written)

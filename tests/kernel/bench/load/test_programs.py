@@ -121,8 +121,8 @@ def test_a_load_asks_only_while_it_is_let() -> None:
 
 def test_a_held_load_does_not_outlive_who_held_it() -> None:
     script = (
-        "import time; from bench.engine import steady\n"
-        "with steady.loaded('http://127.0.0.1:9/', connections=1, most_s=60, held=True) as load:\n"
+        "import time; from bench.engine import windows\n"
+        "with windows.loaded('http://127.0.0.1:9/', connections=1, most_s=60, held=True) as load:\n"
         "    print(load.running.pid, flush=True); time.sleep(60)\n"
     )
     root = Path(__file__).resolve().parents[4]

@@ -81,10 +81,10 @@ for number in range(times):
 READ = """
 import json, sys
 from twinstack.linux.netlink import NETFILTER, Netlink
-from twinstack.observe.connections import tracked
+from twinstack.linux import conntrack
 from pyroute2 import NFCTSocket
 with Netlink(NETFILTER) as netlink:
-    ours = [tracked.read_entry(body) for body in netlink.dump(tracked.GET, tracked.EVERY)]
+    ours = [conntrack.read_entry(body) for body in netlink.dump(conntrack.GET, conntrack.EVERY)]
 def text(raw): return raw.hex()
 def way(one): return [text(one.source), text(one.destination), one.source_port,
                       one.destination_port]
