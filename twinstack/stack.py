@@ -79,7 +79,8 @@ class Stack:
         """Give the namespace world; what is not said is as it runs now."""
         from twinstack.namespaces.provision import find, provide
         from twinstack.namespaces.world import NamespaceWorld
-        from twinstack.state.instance import InstancePaths, read_journal
+        from twinstack.state.journal import read_journal
+        from twinstack.state.paths import InstancePaths
 
         journal = read_journal(InstancePaths(self.instance))
         plan = self.plan(
@@ -238,7 +239,8 @@ class Stack:
 
     def net_shape(self) -> str | None:
         """Tell the shape of the namespace world that is up, or None."""
-        from twinstack.state.instance import InstancePaths, read_journal
+        from twinstack.state.journal import read_journal
+        from twinstack.state.paths import InstancePaths
 
         return read_journal(InstancePaths(self.instance)).shape
 
@@ -277,7 +279,7 @@ class Stack:
 
     @property
     def _secrets(self) -> Path:
-        from twinstack.state.instance import InstancePaths
+        from twinstack.state.paths import InstancePaths
 
         return InstancePaths(self.instance).lib / "secrets"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell
-from twinstack.linux.procfs import parse_status
+from twinstack.linux.procfs import cmdline, parse_status
 from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
 
 CONFIGS = (NGINX_CONF, REDIS_CONF)
@@ -39,7 +39,8 @@ def executed(main: int, pids: Iterable[int], proc: Path = Path("/proc")) -> Exec
     process is gone or may not be looked at.
     """
     try:
-        command = parse_command((proc / str(main) / "cmdline").read_bytes())
+        if not (command := " ".join(cmdline(main, proc))):
+            raise ProcessLookupError("it has ended")
         configs = {
             name: digest
             for name in CONFIGS
@@ -49,14 +50,8 @@ def executed(main: int, pids: Iterable[int], proc: Path = Path("/proc")) -> Exec
         raise CannotTell(
             f"process {main}", "cannot be looked at", str(error), "run as root, while it is up"
         ) from error
-    seen = {pid: one for pid in {main, *pids} if (one := _parent_and_title(proc / str(pid)))}
+    seen = {pid: one for pid in {main, *pids} if (one := _parent_and_title(pid, proc))}
     return Executed(command, count(main, seen), configs)
-
-
-def parse_command(cmdline: bytes) -> str:
-    """Read /proc/PID/cmdline; a title that a program gave itself is one word."""
-    words = cmdline.rstrip(b"\0 ").split(b"\0")
-    return " ".join(word.decode("utf-8", "replace") for word in words)
 
 
 def count(main: int, seen: Mapping[int, tuple[int, str]]) -> int:
@@ -70,11 +65,11 @@ def count(main: int, seen: Mapping[int, tuple[int, str]]) -> int:
     return sum(1 for pid in family if pid == main or not _PASSING.match(seen[pid][1]))
 
 
-def _parent_and_title(process: Path) -> tuple[int, str] | None:
+def _parent_and_title(pid: int, proc: Path) -> tuple[int, str] | None:
     """Read a process; None when it has just ended."""
     try:
-        status = parse_status((process / "status").read_text(encoding="utf-8", errors="replace"))
-        return int(status.get("PPid", "0")), parse_command((process / "cmdline").read_bytes())
+        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+        return int(parse_status(status).get("PPid", "0")), " ".join(cmdline(pid, proc))
     except (FileNotFoundError, ProcessLookupError):
         return None
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.engine import probe
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.linux import process as shell
+from twinstack.linux.procfs import cmdline, pids
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, World
@@ -47,16 +48,10 @@ def by_dnat(world: World, service: str, path: str, progress: Progress) -> Endpoi
 
 def proxied(port: int, proc: Path = Path("/proc")) -> bool:
     """See whether a userland proxy of Docker's runs for a port; else 127.0.0.1 is DNAT too."""
-    for process in proc.iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has just ended
-            continue
-        if words[0].endswith(b"docker-proxy") and str(port).encode() in words:
-            return True
-    return False
+    commands = (cmdline(pid, proc) for pid in pids(proc))
+    return any(
+        words and words[0].endswith("docker-proxy") and str(port) in words for words in commands
+    )
 
 
 def host_address(plan: Plan) -> str | None:

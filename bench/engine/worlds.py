@@ -15,7 +15,8 @@ from twinstack.model import bounds
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
-from twinstack.state.instance import InstancePaths, read_journal
+from twinstack.state.journal import read_journal
+from twinstack.state.paths import InstancePaths
 from twinstack.world import World
 
 #: The service that stands at the door.

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twinstack.errors import Missing, StepFailed
+from twinstack.linux import procfs
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _BEGIN_S = 20.0
@@ -47,12 +48,10 @@ class Group:
     def cpu_us(self) -> int:
         """Add up the CPU time of what runs of it. Source: proc_pid_stat(5)."""
         ticks = 0
-        for entry in os.scandir("/proc"):
-            if entry.name.isdigit():
-                with suppress(OSError):
-                    fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-                    if int(fields[2]) == self.pid:
-                        ticks += int(fields[11]) + int(fields[12])
+        for pid in procfs.pids():
+            with suppress(OSError):
+                process = procfs.stat(pid)
+                ticks += process.cpu_ticks if process.group == self.pid else 0
         return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 

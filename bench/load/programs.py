@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinstack.errors import Missing, NotHealthy
+from twinstack.linux import procfs
 
 #: Anybody's but a service's: no reference program may touch a service's files.
 USER = 30990
@@ -171,14 +172,11 @@ def free_port() -> int:
 
 def _session(leader: int) -> Iterator[tuple[int, int]]:
     """List the living processes of a session: pid, and ticks of CPU with reaped children's."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-            fields = text.rpartition(")")[2].split()
-            if int(fields[3]) == leader and fields[0] != "Z":
-                yield int(entry.name), sum(int(one) for one in fields[11:15])
+    for pid in procfs.pids():
+        with contextlib.suppress(OSError):
+            process = procfs.stat(pid)
+            if process.session == leader and process.state != "Z":
+                yield pid, process.cpu_ticks + process.reaped_ticks
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:

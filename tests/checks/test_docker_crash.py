@@ -40,14 +40,14 @@ from tests.support.docker_steps import (
     world,
 )
 from tests.support.own_engine import import_sleep, print_nothing
-from twinstack.compose.engine_record import start_ticks
 from twinstack.compose.observe import observe_holding
 from twinstack.compose.removals import clean_steps, down_steps
 from twinstack.compose.render import base_name
 from twinstack.compose.steps import Step
 from twinstack.compose.teardown import down
+from twinstack.linux.procfs import start_ticks
 from twinstack.software.apt import host_release
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 pytestmark = pytest.mark.docker
 FAULTS = ("before", "after", "during")

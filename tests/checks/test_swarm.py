@@ -31,7 +31,8 @@ from tests.support.swarm_steps import (
     swarm,
 )
 from twinstack.errors import Locked, NotOurs, StepFailed, TwinstackError
-from twinstack.state.instance import InstancePaths, locked
+from twinstack.state.lock import locked
+from twinstack.state.paths import InstancePaths
 from twinstack.swarm import engines, hosts
 from twinstack.swarm.nodes import Node
 from twinstack.swarm.teardown import down

@@ -15,7 +15,8 @@ from tests.support.own_engine import ENGINE, INSTANCE, PREFIX, in_namespace, pri
 from twinstack.compose.engine import connect, is_ours
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Locked, NotHealthy, NotOurs
-from twinstack.state.instance import InstancePaths, locked
+from twinstack.state.lock import locked
+from twinstack.state.paths import InstancePaths
 
 pytestmark = pytest.mark.docker
 

@@ -11,8 +11,9 @@ import pytest
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
 from twinstack.software import clean as software
 from twinstack.stack import REPOSITORY, Stack, from_environment
-from twinstack.state import instance as state
-from twinstack.state.instance import InstancePaths, Journal, write_journal
+from twinstack.state import paths as state
+from twinstack.state.journal import Journal, write_journal
+from twinstack.state.paths import InstancePaths
 
 
 @pytest.fixture(name="own")

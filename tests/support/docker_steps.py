@@ -45,7 +45,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import parse
 from twinstack.software.building import remove_tree
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 NAME = f"{RUN}-checks"
 ENGINE = engine_paths(NAME)

@@ -176,7 +176,7 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     from twinstack.model import names
     from twinstack.namespaces import observe, supervisor, world
     from twinstack.namespaces.removals import removals
-    from twinstack.state.instance import InstancePaths
+    from twinstack.state.paths import InstancePaths
 
     instance = os.environ["TWINSTACK_INSTANCE"]
     file = Path(order.get("topology", REPOSITORY / "topology.yml"))

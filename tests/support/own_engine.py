@@ -25,8 +25,9 @@ from docker import DockerClient
 
 from twinstack.compose import engine_leftovers
 from twinstack.compose.engine_paths import EnginePaths
-from twinstack.compose.engine_record import read_record, start_ticks
+from twinstack.compose.engine_record import read_record
 from twinstack.compose.world import DockerWorld
+from twinstack.linux.procfs import start_ticks
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.software.building import remove_tree

@@ -21,6 +21,7 @@ from python_on_whales.exceptions import DockerException as ComposeFailed
 from twinstack.compose.observe import project_containers
 from twinstack.compose.render import container_name
 from twinstack.errors import NotHealthy, StepFailed
+from twinstack.linux import procfs
 from twinstack.model.plan import Plan, Replica
 from twinstack.reconcile import Progress
 from twinstack.world import ServiceState, State
@@ -192,7 +193,6 @@ def _end_compose(worker: threading.Thread) -> None:
         return
     for task in Path("/proc/self/task").iterdir():
         for word in (task / "children").read_text().split():
-            command = Path(f"/proc/{word}/cmdline").read_bytes().split(b"\0")
-            if b"compose" in command and b"up" in command:
+            if {"compose", "up"} <= set(procfs.cmdline(int(word))):
                 os.kill(int(word), signal.SIGTERM)
     worker.join(timeout=5)

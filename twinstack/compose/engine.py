@@ -25,8 +25,9 @@ from docker.errors import DockerException
 
 from twinstack.compose import engine_contents, engine_leftovers
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
-from twinstack.compose.engine_record import Record, read_record, start_ticks, write_record
+from twinstack.compose.engine_record import Record, read_record, write_record
 from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
+from twinstack.linux.procfs import start_ticks
 from twinstack.software.building import locked, remove_tree
 from twinstack.state import host_sysctls
 

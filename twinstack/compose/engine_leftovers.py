@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from twinstack.linux import procfs
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.software.building import mounts_beneath, remove_tree
@@ -235,9 +236,9 @@ def _read_sysctl(prefix: tuple[str, ...], name: str) -> str | None:
 
 def _end_orphans(places: InstancePaths) -> Iterator[str]:
     """End what a crashed engine left running: its containerd, shims and containers."""
-    mark = f"{places.exec_root}/".encode()  # not that of `exec-1` when ours is `exec`
+    mark = f"{places.exec_root}/"  # not that of `exec-1` when ours is `exec`
     for _ in range(50):
-        pids = {pid for pid in _pids() if mark in _command(pid)}
+        pids = {pid for pid in procfs.pids() if _is_containerd(pid, mark)}
         pids |= set(_cgroup_pids(places.cgroup_parent))
         pids.discard(os.getpid())
         if not pids:
@@ -251,17 +252,9 @@ def _end_orphans(places: InstancePaths) -> Iterator[str]:
         time.sleep(0.1)
 
 
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _command(pid: int) -> bytes:
-    """Give the words of a containerd process; empty for any other program."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-    return words if b"containerd" in words.split(b"\0")[0] else b""
+def _is_containerd(pid: int, mark: str) -> bool:
+    words = procfs.cmdline(pid)
+    return bool(words) and "containerd" in words[0] and any(mark in word for word in words)
 
 
 def _cgroups(parent: str) -> list[Path]:

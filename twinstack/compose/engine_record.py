@@ -17,6 +17,8 @@ from typing import Any
 from twinstack.compose.engine_leftovers import Before
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.errors import CannotTell
+from twinstack.linux import files
+from twinstack.linux.procfs import cmdline, pids, start_ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,7 @@ def write_record(engine: EnginePaths, record: Record) -> None:
         "ticks": record.ticks,
         "before": record.before.to_json(),
     }
-    fresh = engine.record.with_suffix(".new")
-    fresh.write_text(json.dumps(written))
-    fresh.rename(engine.record)
+    files.write(engine.record, json.dumps(written))
 
 
 def read_record(engine: EnginePaths) -> Record | None:
@@ -80,23 +80,8 @@ def read_record(engine: EnginePaths) -> Record | None:
 
 def is_daemon(pid: int, configuration: Path) -> bool:
     """Say whether a process is the dockerd that reads this configuration file."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return words[0].rpartition(b"/")[2] == b"dockerd" and str(configuration).encode() in words
-
-
-def start_ticks(pid: int) -> int:
-    """Give when a process started, in clock ticks since boot; 0 when it is gone or a zombie.
-
-    Pid and start together are unique. Source: proc(5), /proc/pid/stat fields 3 and 22.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
+    words = cmdline(pid)
+    return bool(words) and Path(words[0]).name == "dockerd" and str(configuration) in words
 
 
 def _candidates(pidfile: Path, everywhere: bool) -> Iterator[int]:
@@ -104,4 +89,4 @@ def _candidates(pidfile: Path, everywhere: bool) -> Iterator[int]:
     with suppress(OSError, ValueError):
         yield int(pidfile.read_text())
     if everywhere:
-        yield from (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        yield from pids()

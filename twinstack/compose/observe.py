@@ -38,7 +38,7 @@ from twinstack.model.plan import Plan
 from twinstack.software.roots import Recipe, find_roots
 from twinstack.software.secrets import stale_secrets
 from twinstack.software.wheels import find_wheelhouse
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 #: The first API that takes all networks of a container with its creation.
 _JOINS_AT_ONCE = "1.44"

@@ -33,7 +33,8 @@ from twinstack.compose.taking import removing
 from twinstack.errors import SeveralFailed
 from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.building import remove_tree
-from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
 
 
 @translated("docker.down")

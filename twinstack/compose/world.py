@@ -34,11 +34,13 @@ from twinstack.compose.observe import project_containers
 from twinstack.compose.render import REPLICA_LABEL, container_name
 from twinstack.compose.steps import Step
 from twinstack.errors import CannotTell, Missing
+from twinstack.linux import procfs
 from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
-from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, Link, Process, ServiceState
 
 REPOSITORY = Path(__file__).parents[2]
@@ -177,7 +179,7 @@ class DockerWorld:
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
         return tuple(
-            Process(pid, name, _command(pid))
+            Process(pid, name, " ".join(procfs.cmdline(pid)))
             for name, main in self._pids().items()
             for pid in cgroups.members(main)
         )
@@ -240,11 +242,3 @@ class DockerWorld:
 
     def _pids(self) -> dict[str, int]:
         return {one.name: one.pid for one in self.status() if one.pid}
-
-
-def _command(pid: int) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return " ".join(word.decode(errors="replace") for word in words)

@@ -26,7 +26,7 @@ from twinstack.confinement.requirements import (
     process_weaknesses,
 )
 from twinstack.errors import CannotTell
-from twinstack.linux.procfs import held, parse_status
+from twinstack.linux.procfs import cmdline, held, parse_status, start_ticks
 from twinstack.model.plan import Replica
 from twinstack.model.runtimes import SECRETS
 from twinstack.world import World
@@ -49,7 +49,7 @@ _TCP_LISTEN, _UDP_UNCONNECTED = "0A", "07"
 class _Found:
     """A process with the moment of its start, by which it is known again."""
 
-    started: str
+    started: int
     facts: ProcessFacts
 
 
@@ -112,7 +112,7 @@ def _all(pids: Iterable[int], secrets: tuple[str, ...]) -> dict[int, _Found]:
     found = {}
     for pid in pids:
         try:
-            found[pid] = _Found(_started(pid), process(pid, secrets))
+            found[pid] = _Found(start_ticks(pid), process(pid, secrets))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended meanwhile
         except (OSError, ValueError) as error:
@@ -120,10 +120,6 @@ def _all(pids: Iterable[int], secrets: tuple[str, ...]) -> dict[int, _Found]:
                 f"process {pid}", "cannot be looked at", str(error), "run it as root"
             ) from error
     return found
-
-
-def _started(pid: int) -> str:
-    return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
 
 
 def process(pid: int, secrets: tuple[str, ...] = ()) -> ProcessFacts:
@@ -134,7 +130,7 @@ def process(pid: int, secrets: tuple[str, ...] = ()) -> ProcessFacts:
         raise ProcessLookupError(pid)  # it has ended, and only its parent has not asked yet
     mounts = tuple(_mounts((here / "mountinfo").read_text(encoding="utf-8", errors="replace")))
     root = here / "root"
-    command = (here / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    command = " ".join(cmdline(pid))
     uids = _numbers(status["Uid"])
     return ProcessFacts(
         pid=pid,

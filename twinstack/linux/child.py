@@ -6,7 +6,6 @@ waits is killed by the kernel when its parent is gone, however that ended.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import os
@@ -20,12 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twinstack.errors import StepFailed, TwinstackError
+from twinstack.linux import libc
+from twinstack.linux.libc import Clone
 
 #: The namespace that we are in.
 OWN = Path("/proc/self/ns/net")
-_CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x20000
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
 
 
@@ -59,15 +57,9 @@ class Child:
             os.waitpid(self.pid, 0)
 
 
-def _call(name: str, *arguments: int) -> None:
-    if getattr(_libc, name)(*arguments) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-
-
 def fresh() -> None:
     """Leave for a network namespace of one's own. Same as: unshare --net. Raises: OSError."""
-    _call("unshare", _CLONE_NEWNET)
+    libc.unshare(Clone.NEWNET)
 
 
 def stream_in(namespace: Path) -> socket.socket:
@@ -77,11 +69,11 @@ def stream_in(namespace: Path) -> socket.socket:
     that namespace from going until it is closed. Raises: OSError.
     """
     with open(OWN, "rb") as own, open(namespace, "rb") as other:
-        _call("setns", other.fileno(), _CLONE_NEWNET)
+        libc.setns(other.fileno(), Clone.NEWNET)
         try:
             return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         finally:
-            _call("setns", own.fileno(), _CLONE_NEWNET)
+            libc.setns(own.fileno(), Clone.NEWNET)
 
 
 def enter(namespace: Path) -> None:
@@ -91,7 +83,7 @@ def enter(namespace: Path) -> None:
     """
     handle = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _call("setns", handle, _CLONE_NEWNET)
+        libc.setns(handle, Clone.NEWNET)
     finally:
         os.close(handle)
 
@@ -109,7 +101,7 @@ def start(
 
     Raises: OSError when the namespace cannot be opened.
     """
-    kinds = ((namespace, _CLONE_NEWNET), (mounts, _CLONE_NEWNS))
+    kinds = ((namespace, Clone.NEWNET), (mounts, Clone.NEWNS))
     handles = [(os.open(one, os.O_RDONLY | os.O_CLOEXEC), kind) for one, kind in kinds if one]
     reading, writing = os.pipe()
     parent = os.getpid()
@@ -120,7 +112,7 @@ def start(
             os.close(handle)
         return Child(pid, reading, where)
     try:
-        _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
         # Walking the parent's objects would copy their pages. Who ends soon collects nothing; who
         # stays, perhaps for hours, collects what is its own.
@@ -139,13 +131,13 @@ def start(
 
 
 def _work(
-    writing: int, where: str, handles: list[tuple[int, int]], work: Callable[[], object]
+    writing: int, where: str, handles: list[tuple[int, Clone]], work: Callable[[], object]
 ) -> None:
     answer: tuple[bool, object]
     try:
         directory = Path.cwd()
         for handle, kind in handles:
-            _call("setns", handle, kind)
+            libc.setns(handle, kind)
             os.close(handle)
         with suppress(OSError):  # entering mounts loses it
             os.chdir(directory)

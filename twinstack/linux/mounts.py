@@ -8,7 +8,6 @@ Source: mount_namespaces(7), unshare(1).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import signal
@@ -16,26 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from twinstack.linux import child as entering
-from twinstack.linux import netns
+from twinstack.linux import libc, netns
+from twinstack.linux.libc import Clone, Mount
 
 DIRECTORY = "mounts"
-_CLONE_NEWNS = 0x20000
-_MS_BIND, _MS_REC, _MS_PRIVATE, _MS_SLAVE = 0x1000, 0x4000, 1 << 18, 1 << 19
-_MNT_DETACH = 2
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _mount(source: str, target: str, kind: str, flags: int, data: str | None = None) -> None:
-    words = (os.fsencode(source), os.fsencode(target), kind.encode())
-    if _libc.mount(*words, flags, data and data.encode()) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), target)
-
-
-def _umount(target: str) -> None:
-    if _libc.umount2(os.fsencode(target), _MNT_DETACH) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), target)
 
 
 def pinned(run: Path) -> tuple[str, ...]:
@@ -61,8 +44,8 @@ def make(namespace: str, pin: Path) -> None:
     place = pin.parent
     place.mkdir(parents=True, exist_ok=True)
     if not place.is_mount():
-        _mount("tmpfs", str(place), "tmpfs", 0, "mode=700,size=1m")
-    _mount("none", str(place), "none", _MS_PRIVATE)
+        libc.mount("tmpfs", place, "tmpfs", 0, "mode=700,size=1m")
+    libc.mount("none", place, "none", Mount.PRIVATE)
     release(pin)
     pin.touch(mode=0o400)
     processors = sorted(os.sched_getaffinity(0))
@@ -82,7 +65,7 @@ def _make_on(processor: int, namespace: str, pin: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            _libc.prctl(1, signal.SIGKILL)
+            libc.die_with_parent()
             os.close(reading)
             os.sched_setaffinity(0, {processor})
             entering.enter(netns.PINS / namespace)
@@ -96,7 +79,7 @@ def _make_on(processor: int, namespace: str, pin: Path) -> None:
         with os.fdopen(reading, "rb") as pipe:
             if pipe.read(5) != b"ready":
                 raise OSError(0, "the child that makes them died")
-        _mount(f"/proc/{child}/ns/mnt", str(pin), "none", _MS_BIND)
+        libc.mount(f"/proc/{child}/ns/mnt", pin, "none", Mount.BIND)
     finally:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -105,35 +88,22 @@ def _make_on(processor: int, namespace: str, pin: Path) -> None:
 
 def _own() -> None:
     """Leave for mounts of one's own, with an empty /run: nothing of the others' is held in it."""
-    if _libc.unshare(_CLONE_NEWNS) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    _mount("none", "/", "none", _MS_REC | _MS_SLAVE)
+    libc.unshare(Clone.NEWNS)
+    libc.mount("none", "/", "none", Mount.REC | Mount.SLAVE)
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     under = [line.split()[4] for line in lines]
     for target in reversed(under):
         if target == "/run" or target.startswith("/run/"):
             with suppress(OSError):  # it went with one that was mounted over it
-                _umount(target)
-    _mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
-
-
-def enter(pin: Path) -> None:
-    """Move this process into pinned mounts. Source: setns(2). Raises: OSError."""
-    handle = os.open(pin, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if _libc.setns(handle, _CLONE_NEWNS) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-    finally:
-        os.close(handle)
+                libc.umount(target)
+    libc.mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
 
 
 def release(pin: Path) -> None:
     """Let go of a host's mounts. Same as: umount FILE; rm FILE. Raises: OSError."""
     with suppress(FileNotFoundError):
         if pin.stat().st_dev == os.stat("/proc/self/ns/mnt").st_dev:
-            _umount(str(pin))
+            libc.umount(pin)
         pin.unlink()
 
 
@@ -141,6 +111,6 @@ def remove(run: Path) -> None:
     """Let go of all that is pinned, and of the place for pins. Raises: OSError."""
     place = run / DIRECTORY
     while place.is_mount():
-        _umount(str(place))
+        libc.umount(place)
     with suppress(FileNotFoundError):
         place.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import functools
 import os
@@ -13,20 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from twinstack.linux import child as entering
+from twinstack.linux import libc
+from twinstack.linux.libc import Mount
 
 PINS = Path("/run/netns")
 
-_MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 1 << 20
-_MNT_DETACH = 2
-
-_libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
-
-
-def _call(name: str, *arguments: object) -> None:
-    if getattr(_libc, name)(*arguments) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
 
 
 @contextmanager
@@ -87,9 +78,8 @@ def mount_pins() -> None:
     Same as what `ip netns add` does first. Source: ip-netns(8).
     """
     PINS.mkdir(mode=0o755, exist_ok=True)
-    directory = os.fsencode(PINS)
-    _call("mount", directory, directory, b"none", _MS_BIND | _MS_REC, None)
-    _call("mount", b"", directory, b"none", _MS_SHARED | _MS_REC, None)
+    libc.mount(str(PINS), PINS, "none", Mount.BIND | Mount.REC)
+    libc.mount("", PINS, "none", Mount.SHARED | Mount.REC)
 
 
 def pin(name: str) -> None:
@@ -101,7 +91,7 @@ def pin(name: str) -> None:
     if is_empty_pin(name):
         place.unlink()  # an interrupted making left it
     os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
-    _call("mount", b"/proc/thread-self/ns/net", os.fsencode(place), b"none", _MS_BIND, None)
+    libc.mount("/proc/thread-self/ns/net", place, "none", Mount.BIND)
 
 
 def unpin(name: str) -> None:
@@ -111,7 +101,7 @@ def unpin(name: str) -> None:
     """
     place = f"{PINS}/{name}"
     if is_pinned(name):
-        _call("umount2", os.fsencode(place), _MNT_DETACH)
+        libc.umount(place)
     with suppress(FileNotFoundError):
         os.unlink(place)
 
@@ -122,13 +112,13 @@ def detach_pins() -> None:
     Same as: umount --lazy /run/netns. Raises: OSError.
     """
     if pins_are_mounted():
-        _call("umount2", os.fsencode(PINS), _MNT_DETACH)
+        libc.umount(PINS)
 
 
 def unmount_pins() -> None:
     """Undo `mount_pins` and remove the directory if nothing is left in it. Raises: OSError."""
     if pins_are_mounted() and not any(PINS.iterdir()):
-        _call("umount2", os.fsencode(PINS), _MNT_DETACH)
+        libc.umount(PINS)
     if PINS.is_dir() and not any(PINS.iterdir()):
         PINS.rmdir()
 

@@ -7,8 +7,12 @@ Source: proc(5), cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2 o
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+PROC = Path("/proc")
 
 #: cgroup v1 writes "no limit" as the largest page-aligned number.
 _NO_MEMORY_LIMIT = 1 << 60
@@ -48,6 +52,54 @@ def held(pid: int) -> Held:
         ),
         pids=least(groups, hierarchies, "pids", "pids.max", "pids.max"),
     )
+
+
+def pids(proc: Path = PROC) -> Iterator[int]:
+    """Give the pid of each process."""
+    return (int(name) for name in os.listdir(proc) if name.isdigit())
+
+
+def cmdline(pid: int, proc: Path = PROC) -> tuple[str, ...]:
+    """Give a process's command, word by word; a title that it gave itself is one word.
+
+    Empty for a process that is gone, and for one of the kernel's. Raises: OSError.
+    """
+    try:
+        raw = (proc / str(pid) / "cmdline").read_bytes().rstrip(b"\0 ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ()
+    return tuple(raw.decode(errors="replace").split("\0")) if raw else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A process's state and times. Units: clock ticks. Source: proc_pid_stat(5)."""
+
+    state: str  # R running, S sleeping, D waiting for a device, Z zombie, X dead, …
+    group: int
+    session: int
+    cpu_ticks: int  # its own, user and system
+    reaped_ticks: int  # of children that it has waited for
+    start_ticks: int  # since boot; pid and start together are unique
+
+
+def stat(pid: int) -> Stat:
+    """Read a process's state and times. Raises: OSError when it is gone."""
+    text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    words = text.rpartition(")")[2].split()  # a program's name may hold blanks and parentheses
+    group, session, user, system, user_2, system_2, start = (
+        int(words[at]) for at in (2, 3, 11, 12, 13, 14, 19)
+    )
+    return Stat(words[0], group, session, user + system, user_2 + system_2, start)
+
+
+def start_ticks(pid: int) -> int:
+    """Give when a process started, in clock ticks since boot; 0 when it is gone or a zombie."""
+    try:
+        process = stat(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if process.state in "ZX" else process.start_ticks
 
 
 def parse_status(text: str) -> dict[str, str]:

@@ -8,19 +8,16 @@ chain: one for every few namespaces keeps each look-up short. Source: fsopen(2).
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from twinstack.linux import procfs
+from twinstack.linux import libc, procfs
 
-_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
-_CREATE = 6
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432
+_FSCONFIG_CMD_CREATE = 6
 #: How many namespaces one instance serves before the next takes its place.
 _MOST_NAMESPACES = 50
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Sysctls:
@@ -74,14 +71,13 @@ class Sysctls:
 
 def _instance() -> int:
     """Open a new procfs; where the kernel has none to give, the one that all share."""
-    context = _libc.syscall(_FSOPEN, b"proc", 0)
-    if context >= 0:
+    with suppress(OSError):
+        context = libc.call("syscall", _SYS_FSOPEN, b"proc", 0)
         try:
-            if _libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0) == 0:
-                mount = _libc.syscall(_FSMOUNT, context, 0, 0)
-                if mount >= 0:
-                    os.set_inheritable(mount, False)
-                    return int(mount)
+            libc.call("syscall", _SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+            mount = libc.call("syscall", _SYS_FSMOUNT, context, 0, 0)
+            os.set_inheritable(mount, False)
+            return mount
         finally:
             os.close(context)
     return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

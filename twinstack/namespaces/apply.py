@@ -46,7 +46,8 @@ from twinstack.namespaces.steps import (
 from twinstack.namespaces.vxlan_steps import Forwarding, Mounts, SourceRoute, Tunnel
 from twinstack.reconcile import UNWATCHED, Progress, Watch, watched
 from twinstack.state import host_sysctls
-from twinstack.state.instance import InstancePaths, read_journal, write_journal
+from twinstack.state.journal import read_journal, write_journal
+from twinstack.state.paths import InstancePaths
 
 _TELL_EVERY = 100
 _ON_THE_HOST = (Bridge, BridgeFilter, Sysctl, Tunnel, Forwarding, SourceRoute)

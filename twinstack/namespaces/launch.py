@@ -21,7 +21,7 @@ from twinstack.namespaces import cgroups
 from twinstack.namespaces.cgroups import Layout
 from twinstack.namespaces.process_steps import Directory, File, Process, Supervisor, file_facts
 from twinstack.namespaces.steps import Step
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 OPEN_FILES = 65_536
 SCRATCH = "64m"

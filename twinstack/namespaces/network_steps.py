@@ -21,7 +21,7 @@ from twinstack.namespaces.steps import (
     VethPair,
 )
 from twinstack.namespaces.vxlan_steps import EVERYBODY, Forwarding, Mounts, SourceRoute, Tunnel
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 #: As an engine does in containers: nobody closes IPv6 by closing IPv4. The kernel sets the
 #: default for links to come along with `all`.

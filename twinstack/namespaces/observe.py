@@ -24,7 +24,8 @@ from twinstack.namespaces.facts import Facts, Owned, ProcessFacts, ours
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, directory_facts, file_facts
 from twinstack.namespaces.steps import Step, Sysctl
 from twinstack.state import host_sysctls
-from twinstack.state.instance import InstancePaths, Journal, read_journal
+from twinstack.state.journal import Journal, read_journal
+from twinstack.state.paths import InstancePaths
 
 #: How coarsely the kernel writes down when a process was started, and some.
 _CLOCK_TICK_S = 0.02
@@ -38,10 +39,10 @@ RUN_FILES = (
     "launch",
     "root",
     "conf",
-    "journal.new",
+    ".journal.json.new",
     ".supervisord.conf.new",
     "overlay.json",
-    "overlay.new",
+    ".overlay.json.new",
 )
 _TABLES = ("raw", "nat", "filter")
 
@@ -243,6 +244,5 @@ def _located(process: ProcessFacts, places: InstancePaths) -> ProcessFacts:
 
 def _started(pid: int) -> float:
     """Give when a process was started, in seconds of the epoch. Source: proc_pid_stat(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    since_boot = procfs.stat(pid).start_ticks / os.sysconf("SC_CLK_TCK")
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)

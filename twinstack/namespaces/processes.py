@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twinstack.errors import StepFailed
+from twinstack.linux import files
 from twinstack.namespaces import cgroups, supervisor
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Change, Step
 from twinstack.reconcile import Progress, Watch, watched
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 
 def apply(
@@ -85,7 +86,4 @@ def _write(step: File) -> None:
         path.write_text(step.content)
         path.chmod(step.mode)
         return
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(step.content)
-    fresh.chmod(step.mode)
-    fresh.replace(path)
+    files.write(path, step.content, mode=step.mode)

@@ -18,7 +18,7 @@ from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
 from twinstack.software.wheels import Software as Installed
 from twinstack.software.wheels import ensure_software, find_software
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 
 def accounts(plan: Plan) -> Mapping[str, int]:

@@ -75,12 +75,3 @@ def probe(replica: Replica, pid: int) -> tuple[State, str]:
         return "healthy", ""
     said = (done.stderr or done.stdout).strip().splitlines()
     return "unhealthy", said[-1] if said else f"its probe exits {done.returncode}"
-
-
-def command_of(pid: int) -> str:
-    """Give a process's command line; empty when it is gone."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    except OSError:
-        return ""
-    return b" ".join(words).decode(errors="replace")

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from twinstack.errors import StepFailed
-from twinstack.linux import process
+from twinstack.linux import process, procfs
 from twinstack.namespaces.facts import ProcessFacts
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 #: How long supervisord may take to stop everything: PostgreSQL's checkpoint is the longest.
 STOP_S = 20.0
@@ -64,23 +64,16 @@ def pid(places: InstancePaths) -> int | None:
     """
     try:
         found = int((places.run / "supervisord.pid").read_text())
-        words = Path(f"/proc/{found}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
-        return _search(os.fsencode(conf_path(places)))
-    return found if os.fsencode(conf_path(places)) in words else None
+        return _search(str(conf_path(places)))
+    return found if str(conf_path(places)) in procfs.cmdline(found) else None
 
 
-def _search(conf: bytes) -> int | None:
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            with open(f"{entry.path}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-        except OSError:
-            continue
-        if conf in words and b"supervisor.supervisord" in words:
-            return int(entry.name)
+def _search(conf: str) -> int | None:
+    for pid in procfs.pids():
+        words = procfs.cmdline(pid)
+        if conf in words and "supervisor.supervisord" in words:
+            return pid
     return None
 
 

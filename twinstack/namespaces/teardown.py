@@ -41,7 +41,9 @@ from twinstack.namespaces.removals import (
 from twinstack.reconcile import UNWATCHED, Watch, watched
 from twinstack.software.building import remove_tree
 from twinstack.state import host_sysctls
-from twinstack.state.instance import InstancePaths, Journal, read_journal, remove_run, write_journal
+from twinstack.state.journal import Journal, read_journal, write_journal
+from twinstack.state.lock import remove_run
+from twinstack.state.paths import InstancePaths
 
 
 @dataclass(slots=True)

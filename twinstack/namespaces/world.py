@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
-from twinstack.linux import netns
+from twinstack.linux import netns, procfs
 from twinstack.linux import process as shell
 from twinstack.model.names import link_group
 from twinstack.model.plan import HOST, Plan, Replica
@@ -38,7 +38,9 @@ from twinstack.namespaces.removals import Removal, Surplus, removals
 from twinstack.namespaces.steps import Change, Step, diff
 from twinstack.reconcile import UNWATCHED, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
-from twinstack.state.instance import InstancePaths, locked, read_journal
+from twinstack.state.journal import read_journal
+from twinstack.state.lock import locked
+from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, Link, Process, ServiceState, State
 
 _PROBE_EVERY_S = 0.1
@@ -287,7 +289,7 @@ class NamespaceWorld:
         """List every process in the replicas' cgroups."""
         layout = cgroups.read_layout()
         return tuple(
-            Process(pid, replica.name, inside.command_of(pid))
+            Process(pid, replica.name, " ".join(procfs.cmdline(pid)))
             for replica in self.plan.here
             for pid in cgroups.processes(self.plan.instance, replica.name, layout)
         )

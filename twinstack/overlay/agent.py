@@ -31,7 +31,8 @@ from twinstack.overlay.bundles import AGENTS, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread
 from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
-from twinstack.state.instance import InstancePaths, read_journal
+from twinstack.state.journal import read_journal
+from twinstack.state.paths import InstancePaths
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 _UNBUILT = "software and secrets are to be brought there first"

@@ -30,7 +30,8 @@ from twinstack.overlay import hosts
 from twinstack.overlay.host_plans import host_instance
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
-from twinstack.state.instance import InstancePaths, locked
+from twinstack.state.lock import locked
+from twinstack.state.paths import InstancePaths
 
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)

@@ -23,7 +23,8 @@ from twinstack.namespaces import cgroups, dumps, supervisor, teardown
 from twinstack.namespaces import world as namespaces
 from twinstack.overlay.host_plans import Spread, host_instance, underlay_instance
 from twinstack.reconcile import Progress, Watch
-from twinstack.state.instance import InstancePaths, read_journal
+from twinstack.state.journal import read_journal
+from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
 
 Result = TypeVar("Result")

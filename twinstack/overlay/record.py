@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell
+from twinstack.linux import files
 from twinstack.overlay.host_plans import underlay_instance
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 _NAME = "overlay.json"
 
@@ -51,6 +52,4 @@ def write(instance: str, record: Record) -> None:
 def write_to(directory: Path, record: Record) -> None:
     """Record in a directory, whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True)
-    fresh = directory / "overlay.new"
-    fresh.write_text(json.dumps(asdict(record), sort_keys=True))
-    fresh.replace(directory / _NAME)
+    files.write(directory / _NAME, json.dumps(asdict(record), sort_keys=True))

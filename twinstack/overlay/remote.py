@@ -28,7 +28,8 @@ from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
 from twinstack.software.secrets import ensure_secrets, secrets_of
 from twinstack.software.wheels import Software as Installed
-from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
 
 Provided = tuple[Roots, Installed]

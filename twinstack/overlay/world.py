@@ -35,7 +35,8 @@ from twinstack.overlay.host_plans import (
 )
 from twinstack.overlay.record import Record
 from twinstack.reconcile import UNWATCHED, Progress, Watch
-from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
 
 _LOCK = "overlay"

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from twinstack.errors import Missing, TwinstackError
+from twinstack.linux import files
 from twinstack.model.plan import Plan, Replica
 from twinstack.software.building import locked, remove_tree
 
@@ -156,12 +157,5 @@ def _place(file: Path, value: str, owner: int) -> None:
 
     A file that is right already is left alone: it may be bound into a running service.
     """
-    if _is_right(file, value, owner):
-        return
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    with os.fdopen(handle, "w") as opened:
-        opened.write(value)
-        os.fchown(opened.fileno(), owner, owner)
-    fresh.rename(file)
+    if not _is_right(file, value, owner):
+        files.write(file, value, mode=0o400, owner=owner)

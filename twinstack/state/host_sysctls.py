@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from twinstack.errors import CannotTell
-from twinstack.linux import procfs
-from twinstack.state.instance import RUN
+from twinstack.linux import files, procfs
+from twinstack.state.paths import RUN
 
 
 def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Path("/proc")) -> None:
@@ -114,13 +114,10 @@ def _read(run: Path) -> dict[str, Any]:
 
 def _write(run: Path, table: dict[str, Any]) -> None:
     file = run / "switches.json"
-    fresh = file.with_suffix(".new")
-    if not table:
-        file.unlink(missing_ok=True)
-        fresh.unlink(missing_ok=True)  # left by a kill in the midst of writing
-        return
-    fresh.write_text(json.dumps(table, indent=1, sort_keys=True))
-    fresh.replace(file)
+    if table:
+        files.write(file, json.dumps(table, indent=1, sort_keys=True))
+    else:
+        files.remove(file)
 
 
 def _docker_is_here(proc: Path) -> bool:

@@ -17,6 +17,7 @@ from twinstack.compose.failures import RAW, as_ours
 from twinstack.compose.render import image_name
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Missing, StepFailed
+from twinstack.linux import files
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress, Watch, watched
@@ -200,9 +201,7 @@ class Applying:
     def _write(self) -> None:
         for path, text in self._files().items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(".new")
-            fresh.write_text(text, encoding="utf-8")
-            fresh.rename(path)
+            files.write(path, text)
 
     def _deploy(self) -> None:
         url, instance = self.nodes[0].place.url, self.plan.instance

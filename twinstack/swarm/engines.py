@@ -21,6 +21,7 @@ from twinstack.compose.engine import connect, ensure_engine
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.engine_record import read_record
 from twinstack.errors import StepFailed
+from twinstack.linux import procfs
 from twinstack.software.building import remove_tree
 from twinstack.swarm.nodes import Node
 
@@ -90,21 +91,19 @@ def remove(node: Node) -> bool:
 
 def _processes(node: Node) -> Iterator[int]:
     """List what runs for an engine: by our paths in its command line, proxies by their network."""
-    mark = f"{node.place.state}/".encode()
-    for pid, program, line in _programs(*_PROGRAMS):
-        if _is_in(pid, node.namespace) if program == "docker-proxy" else mark in line:
+    mark = f"{node.place.state}/"
+    for pid, program, words in _programs(*_PROGRAMS):
+        is_ours = any(mark in word for word in words)
+        if _is_in(pid, node.namespace) if program == "docker-proxy" else is_ours:
             yield pid
 
 
-def _programs(*names: str) -> Iterator[tuple[int, str, bytes]]:
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with suppress(OSError):
-            line = (entry / "cmdline").read_bytes()
-            program = line.split(b"\0", 1)[0].rpartition(b"/")[2].decode(errors="replace")
-            if program.startswith(names):
-                yield int(entry.name), program, line
+def _programs(*names: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    for pid in procfs.pids():
+        words = procfs.cmdline(pid)
+        program = Path(words[0]).name if words else ""
+        if pid != os.getpid() and program.startswith(names):
+            yield pid, program, words
 
 
 def _is_in(pid: int, namespace: Path) -> bool:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from twinstack.errors import NotOurs
+from twinstack.linux import files
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.vxlan import UNDERLAY_MTU
@@ -144,9 +145,7 @@ def _journalled(instance: str) -> list[str]:
 def _write(instance: str, known: list[str]) -> None:
     file = _journal(instance)
     if not known:
-        file.unlink(missing_ok=True)
+        files.remove(file)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(known))
-    fresh.replace(file)
+    files.write(file, json.dumps(known))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.model.placement import Host
-from twinstack.state.instance import LIB, RUN
+from twinstack.state.paths import LIB, RUN
 
 PINS = Path("/run/netns")
 #: A process sees its own host's name: a node of the cluster is called by it.

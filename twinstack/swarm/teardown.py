@@ -17,7 +17,8 @@ from twinstack.errors import SeveralFailed, StepFailed
 from twinstack.model.placement import Host
 from twinstack.reconcile import UNWATCHED, Progress, Watch, watched
 from twinstack.software.building import remove_tree
-from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
 from twinstack.swarm import engines, hosts
 from twinstack.swarm.nodes import Node, data_directory, node, pin, run_directory
 from twinstack.swarm.observe import known_nodes

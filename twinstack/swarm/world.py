@@ -20,7 +20,8 @@ from twinstack.model.placement import Host, hosts_of
 from twinstack.model.plan import Plan
 from twinstack.model.topology import HostsSpec
 from twinstack.reconcile import UNWATCHED, Progress, Watch
-from twinstack.state.instance import InstancePaths, locked, remove_run
+from twinstack.state.lock import locked, remove_run
+from twinstack.state.paths import InstancePaths
 from twinstack.swarm import cluster, engines, hosts, teardown
 from twinstack.swarm.apply import Applying, client_of
 from twinstack.swarm.exposure import Exposure, exposure

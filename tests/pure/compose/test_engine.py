@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from twinstack.compose.engine import DEFAULT, connect, stop_engine
-from twinstack.compose.engine_record import start_ticks
 from twinstack.compose.images import BuildContext
 from twinstack.errors import Missing
+from twinstack.linux.procfs import start_ticks
 
 
 def test_no_socket_is_no_engine(tmp_path: Path):

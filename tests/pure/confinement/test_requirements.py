@@ -259,7 +259,7 @@ def test_a_group_of_the_users_own_may_write_where_the_group_may():
     assert observe._may_write(there, 30060)
 
 
-def looks(*rounds: dict[int, tuple[str, ProcessFacts]]) -> Callable[..., Any]:
+def looks(*rounds: dict[int, tuple[int, ProcessFacts]]) -> Callable[..., Any]:
     """Give what stands for reading /proc: one answer a look, the last for good."""
     answers = [{pid: observe._Found(*one) for pid, one in found.items()} for found in rounds]
 
@@ -276,11 +276,11 @@ STARTING = replace(PROCESS, uids=(0, 0, 0, 0), seccomp="none")
 @pytest.mark.parametrize(
     ("rounds", "seen"),
     [
-        ([{7: ("1", STARTING)}, {7: ("1", PROCESS)}], {7: PROCESS}),  # it had only started
-        ([{7: ("1", STARTING)}, {7: ("1", STARTING)}], {7: STARTING}),  # it is so
-        ([{7: ("1", STARTING), 8: ("1", PROCESS)}, {}], {8: PROCESS}),  # it is gone
-        ([{7: ("1", STARTING)}, {7: ("2", STARTING)}], {}),  # another one has its pid
-        ([{7: ("1", PROCESS)}], {7: PROCESS}),
+        ([{7: (1, STARTING)}, {7: (1, PROCESS)}], {7: PROCESS}),  # it had only started
+        ([{7: (1, STARTING)}, {7: (1, STARTING)}], {7: STARTING}),  # it is so
+        ([{7: (1, STARTING), 8: (1, PROCESS)}, {}], {8: PROCESS}),  # it is gone
+        ([{7: (1, STARTING)}, {7: (2, STARTING)}], {}),  # another one has its pid
+        ([{7: (1, PROCESS)}], {7: PROCESS}),
     ],
     ids=["starting", "weak", "ended", "pid taken again", "held"],
 )

@@ -19,7 +19,7 @@ from twinstack.model.plan import Limits, Plan, Replica
 from twinstack.namespaces.launch import ROTATOR, Software, log_path, steps
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Step
-from twinstack.state.instance import InstancePaths
+from twinstack.state.paths import InstancePaths
 
 TEMPLATES = REPOSITORY / "templates"
 

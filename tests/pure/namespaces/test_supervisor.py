@@ -12,13 +12,13 @@ import pytest
 
 from twinstack.errors import StepFailed
 from twinstack.namespaces import supervisor
-from twinstack.state import instance
-from twinstack.state.instance import InstancePaths
+from twinstack.state import paths
+from twinstack.state.paths import InstancePaths
 
 
 @pytest.fixture(name="places")
 def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstancePaths:
-    monkeypatch.setattr(instance, "RUN", tmp_path)
+    monkeypatch.setattr(paths, "RUN", tmp_path)
     places = InstancePaths("t")
     places.run.mkdir()
     return places

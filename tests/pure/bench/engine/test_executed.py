@@ -52,11 +52,6 @@ def test_configuration_is_read_in_the_roots_own_tree(tmp_path: Path) -> None:
     assert one != two
 
 
-def test_a_title_is_read_without_its_padding() -> None:
-    assert executed.parse_command(b"nginx: master process\0  \0") == "nginx: master process"
-    assert executed.parse_command(b"/bin/x\0-a\0b c\0") == "/bin/x -a b c"
-
-
 def test_this_very_process_can_be_told_and_a_gone_one_cannot() -> None:
     assert "pytest" in executed.executed(os.getpid(), ()).command
     with pytest.raises(CannotTell, match="cannot be looked at"):

@@ -21,8 +21,9 @@ from twinstack.errors import Locked, StepFailed, TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
-from twinstack.state import instance as state
-from twinstack.state.instance import InstancePaths, Journal, write_journal
+from twinstack.state import paths as state
+from twinstack.state.journal import Journal, write_journal
+from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
 
 

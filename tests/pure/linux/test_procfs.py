@@ -1,0 +1,52 @@
+"""What /proc says of a process is read alike, whatever the process has made of its name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from twinstack.linux import procfs
+
+_NO_PROCESS = 2**22 + 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"nginx: master process\0  \0", ("nginx: master process",)),
+        (b"/bin/x\0-a\0b c\0", ("/bin/x", "-a", "b c")),
+        (b"/bin/x\0\0b\0", ("/bin/x", "", "b")),
+        (b"/bin/\xff\0", ("/bin/\ufffd",)),
+        (b"", ()),
+    ],
+)
+def test_a_command_is_read_word_by_word_and_a_title_without_its_padding(
+    tmp_path: Path, raw: bytes, words: tuple[str, ...]
+):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cmdline").write_bytes(raw)
+    assert procfs.cmdline(7, tmp_path) == words
+    assert list(procfs.pids(tmp_path)) == [7]
+
+
+def test_a_process_that_is_gone_has_no_command_and_no_start():
+    assert procfs.cmdline(_NO_PROCESS) == ()
+    assert procfs.start_ticks(_NO_PROCESS) == 0
+    with pytest.raises(FileNotFoundError):
+        procfs.stat(_NO_PROCESS)
+
+
+def test_this_very_process_is_read_with_its_group_and_session():
+    process = procfs.stat(os.getpid())
+    assert (process.group, process.session) == (os.getpgrp(), os.getsid(0))
+    assert process.start_ticks == procfs.start_ticks(os.getpid()) > 0
+
+
+def test_a_zombie_has_ended():
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert procfs.stat(child.pid).state == "Z"
+        assert procfs.start_ticks(child.pid) == 0

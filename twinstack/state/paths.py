@@ -1,0 +1,31 @@
+"""The directories of an instance on this host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN = Path("/run/twinstack")
+LIB = Path("/var/lib/twinstack")
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePaths:
+    """The directories of one instance."""
+
+    instance: str
+
+    @property
+    def run(self) -> Path:
+        """Locks, the journal and run-time files: a reboot removes them."""
+        return RUN / self.instance
+
+    @property
+    def lib(self) -> Path:
+        """The namespace world's data; Docker's lies beside it."""
+        return LIB / self.instance / "net"
+
+    @property
+    def log(self) -> Path:
+        """The services' logs."""
+        return self.lib / "log"
