@@ -16,6 +16,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+#: Tests that share the tests' own Docker engine; all others that need root share bring-ups too.
+_DOCKER = ("tests/docker/", "tests/checks/test_docker_", "tests/checks/test_swarm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `pytest -n 2 --dist loadgroup` run Docker's tests beside the others that need root.
+
+    Both keep to network namespaces, cgroups and directories of their own. Pure tests go anywhere.
+    """
+    for item in items:
+        path = item.path.relative_to(item.config.rootpath).as_posix()
+        if not path.startswith("tests/pure/"):
+            item.add_marker(
+                pytest.mark.xdist_group("docker" if path.startswith(_DOCKER) else "host")
+            )
+
+
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     skipped = report.outcome == "skipped" and not hasattr(report, "wasxfail")
     if skipped and os.environ.get("CI") == "true":
