@@ -1,0 +1,38 @@
+"""A task starts fast: the tasks alone import no library that only some of them need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.pure.test_project import ROOT
+
+#: Libraries that take from 10 to 150 ms to import, and whole rooms of ours that import them.
+HEAVY = {
+    "docker",
+    "jinja2",
+    "numpy",
+    "pydantic",
+    "pyroute2",
+    "python_on_whales",
+    "requests",
+    "rich",
+    "yaml",
+    "bench.engine",
+    "twinstack.model.topology",
+    "twinstack.namespaces",
+    "twinstack.observe.traffic",
+    "twinstack.overlay",
+    "twinstack.swarm",
+}
+
+
+def test_listing_the_tasks_imports_nothing_heavy():
+    done = subprocess.run(
+        [sys.executable, "-c", "import tasks, sys; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert HEAVY & set(done.stdout.split()) == set()
