@@ -20,11 +20,11 @@ from front.answering import (
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
-from twinstack.swarm.facts import Facts
+from twinstack.swarm.facts import SwarmFacts
 from twinstack.swarm.world import SwarmWorld
 
-HOSTS = {"hosts": "how many hosts are simulated; as there are, or 2"}
-SHAPE = {"shape": "tiered (an overlay network for each tier, as at first) or flat (one)"}
+HOSTS = {"hosts": "number of simulated hosts; as many as there are, or 2"}
+SHAPE = {"shape": "tiered (an overlay network for each tier, the default) or flat (one network)"}
 LIMITS = {"limits": "--no-limits lifts CPU, memory and pids limits"}
 
 
@@ -63,13 +63,8 @@ def swarm_plan(
     _: Context, hosts: int = 0, shape: str | None = None, limits: bool = True, json: bool = False
 ) -> None:
     """Show what swarm.up would do, each step with its reason and command; changes nothing."""
-    steps = stack.from_environment().swarm(shape, hosts or None, limited=limits).preview()
-    lines = [f"{len(steps)} steps to do:"] if steps else ["Nothing to do: all is as planned."]
-    for step in steps:
-        lines.append(f"- {step.title}: {step.reason}")
-        lines += [f"    {step.command}"] if step.command else []
-    document = [{"step": step.title, **asdict(step)} for step in steps]
-    answer(json, {"steps": document}, "\n".join(lines))
+    found = stack.from_environment().swarm(shape, hosts or None, limited=limits).preview()
+    answer(json, tables.preview_json(found), tables.preview(found))
 
 
 @task(help=JSON)
@@ -88,43 +83,46 @@ def swarm_status(_: Context, json: bool = False) -> None:
     world = stack.from_environment().swarm()
     facts = world.facts()
     _show(world, facts, json)
-    well = all(one.ready for one in facts.members) and len(facts.members) == len(world.nodes)
-    end(0 if well and all(one.state == "healthy" for one in world.rows(facts)) else 1)
+    complete = len(facts.members) == len(world.nodes)
+    ready = complete and all(member.ready for member in facts.members)
+    end(0 if ready and all(row.state == "healthy" for row in world.rows(facts)) else 1)
 
 
-@task(positional=["host"], help={"host": "on which"})
+@task(positional=["host"], help={"host": "the host to run it on"})
 @guarded
 def swarm_exec(_: Context, host: str) -> None:
-    """Run a command on a host, its engine for Docker's client: swarm.exec HOST -- COMMAND."""
-    words = invocation.command_after_dashes("swarm.exec")
-    end(stack.from_environment().swarm().exec(host, words))
+    """Run a command on a host, with DOCKER_HOST set to its engine: swarm.exec HOST -- COMMAND."""
+    command = invocation.command_after_dashes("swarm.exec")
+    end(stack.from_environment().swarm().exec(host, command))
 
 
-@task(positional=["host"], help={"host": "which"})
+@task(positional=["host"], help={"host": "the host"})
 @guarded
 def swarm_lose(_: Context, host: str) -> None:
-    """Let a host's engine and its tasks end at once, as a loss of power; swarm.up mends it."""
+    """Kill a host's engine and its tasks, as a power cut would; swarm.up starts them again."""
     lost = stack.from_environment().swarm().lose(host)
     print(f"{host}: its engine and tasks ended" if lost else f"{host}: nothing ran there")
 
 
-def _show(world: SwarmWorld, facts: Facts, json: bool) -> None:
-    rows = world.rows(facts)
-    members = [asdict(one) for one in facts.members]
-    nodes = tables.columns(
-        ("node", "role", "underlay", "state"),
-        [
+def _show(world: SwarmWorld, facts: SwarmFacts, json: bool) -> None:
+    states = world.rows(facts)
+    document = {
+        "nodes": [asdict(member) for member in facts.members],
+        "services": tables.states_json(states),
+    }
+    text = tables.states(states)
+    if facts.members:
+        members = [
             (
-                one.name,
-                "manager" if one.manager else "worker",
-                one.address,
-                "ready" if one.ready else "down",
+                member.name,
+                "manager" if member.manager else "worker",
+                member.address,
+                "ready" if member.ready else "down",
             )
-            for one in facts.members
-        ],
-    )
-    text = f"{nodes}\n\n{tables.states(rows)}" if members else tables.states(rows)
-    answer(json, {"nodes": members, "services": tables.states_json(rows)}, text)
+            for member in facts.members
+        ]
+        text = f"{tables.columns(('node', 'role', 'underlay', 'state'), members)}\n\n{text}"
+    answer(json, document, text)
 
 
 #: The collection `swarm`, by the word after its dot.

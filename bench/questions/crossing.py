@@ -26,7 +26,7 @@ from bench.questions.crossing_lab import End, raw_ends
 from twinstack.errors import CannotTell
 from twinstack.linux.process import run
 from twinstack.reconcile import Progress
-from twinstack.swarm.apply import client_of
+from twinstack.swarm.client import client_of
 from twinstack.swarm.world import SwarmWorld
 
 LOOPBACK, BRIDGE, SAME = "loopback", "same host, bridge", "same host, Swarm"

@@ -16,8 +16,7 @@ from twinstack.linux import child as entering
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.vxlan import OVERLAY_MTU, VXLAN_PORT, mac_of
-from twinstack.swarm.nodes import Node
-from twinstack.swarm.observe import in_host
+from twinstack.swarm.nodes import SwarmNode
 
 BRIDGE, TUNNEL = "br-raw", "vx-raw"
 #: Not one of those that Swarm gives, from 4096 on.
@@ -36,7 +35,9 @@ class End:
 
 
 @contextmanager
-def raw_ends(nodes: Sequence[Node], places: Sequence[int], instance: str) -> Iterator[list[End]]:
+def raw_ends(
+    nodes: Sequence[SwarmNode], places: Sequence[int], instance: str
+) -> Iterator[list[End]]:
     """Give an end for each place, which is the number of the node that it is on.
 
     Raises: StepFailed.
@@ -58,7 +59,7 @@ def raw_ends(nodes: Sequence[Node], places: Sequence[int], instance: str) -> Ite
                 _part(node)
 
 
-def _join(node: Node, others: Sequence[Node], instance: str) -> None:
+def _join(node: SwarmNode, others: Sequence[SwarmNode], instance: str) -> None:
     _part(node)  # what a measurement that was killed has left
     mark = names.mark(instance)
     _on(
@@ -112,7 +113,7 @@ def _join(node: Node, others: Sequence[Node], instance: str) -> None:
     _on(node, "sysctl", "-qw", f"{_FILTERS}=0")
 
 
-def _attach(nodes: Sequence[Node], end: End, ends: Sequence[End]) -> None:
+def _attach(nodes: Sequence[SwarmNode], end: End, ends: Sequence[End]) -> None:
     inside = ("nsenter", f"--net=/proc/{end.pid}/ns/net")
     mac, link = mac_of(end.address), f"raw{end.address.packed[-1]}"
     addresses = {node.name: node.address for node in nodes}
@@ -163,11 +164,11 @@ def _attach(nodes: Sequence[Node], end: End, ends: Sequence[End]) -> None:
             )
 
 
-def _part(node: Node) -> None:
+def _part(node: SwarmNode) -> None:
     for link in (TUNNEL, BRIDGE):
         _on(node, "ip", "link", "delete", link, check=False)
     _on(node, "sysctl", "-qw", f"{_FILTERS}=1", check=False)
 
 
-def _on(node: Node, *words: str, check: bool = True) -> None:
-    run([*in_host(node), *words], check=check)
+def _on(node: SwarmNode, *words: str, check: bool = True) -> None:
+    run([*node.enter, *words], check=check)

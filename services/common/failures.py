@@ -1,10 +1,10 @@
-"""How stores fail. Apart from the stores: a service without one imports no driver."""
+"""How a store can fail us; apart from the stores, so that who needs none imports none."""
 
 from __future__ import annotations
 
 
 class RedisDown(Exception):
-    """Redis did not answer, or its breaker is open."""
+    """Redis did not answer, or is being left alone for a moment because it did not."""
 
 
 class DatabaseDown(Exception):

@@ -54,8 +54,8 @@ def create(settings: Settings, log: Log, leases: Leases) -> Flask:
 
     @app.get("/v1/services/<service>")
     def discover(service: str) -> Response:
-        instances = [shown(entry) for entry in leases.discover(service)]
-        return answer({"service": service, "instances": instances, "registry": about()})
+        found = [shown(entry) for entry in leases.discover(service)]
+        return answer({"service": service, "instances": found, "registry": about()})
 
     @app.get("/v1/services")
     def everything() -> Response:

@@ -22,19 +22,20 @@ from tests.support.sandbox import eventually
 from tests.support.swarm_steps import (
     INSTANCE,
     KILLED,
-    door,
     fetch,
     left,
+    published_port,
     run_child,
     snapshot,
     status_of,
     swarm,
 )
+from twinstack.compose.engine import ensure_engine
 from twinstack.errors import Locked, NotOurs, StepFailed, TwinstackError
 from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
 from twinstack.swarm import engines, hosts
-from twinstack.swarm.nodes import Node
+from twinstack.swarm.nodes import SwarmNode
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld
 
@@ -43,16 +44,21 @@ RESCHEDULED_WITHIN_S = 30.0
 BUILD = "images: build"
 #: Struck in the sample, one after the other, each `up` going on from where the last one died.
 STRUCK = (
-    Point("hosts: make", "after"),
-    Point("engine host-2: start", "after"),
-    Point("images host-2: load", "during"),
-    Point("stack: deploy", "after"),
+    Point("hosts", "after"),
+    Point("engine host-2", "after"),
+    Point("images host-2", "during"),
+    Point("stack", "after"),
 )
+
+
+def steps() -> list[str]:
+    """Name the steps that `up` would take now."""
+    return [change.step.name for change in swarm(2).preview().changes]
 
 
 @pytest.fixture(scope="module")
 def before(images: None) -> Iterator[dict[str, str]]:
-    """Tell how the machine was; whatever a test leaves is removed at the end."""
+    """Snapshot the machine; whatever a test leaves is removed at the end."""
     down(INSTANCE, progress=print_nothing)
     yield snapshot()
     down(INSTANCE, progress=print_nothing)
@@ -62,14 +68,14 @@ def before(images: None) -> Iterator[dict[str, str]]:
 def cluster(
     before: dict[str, str], tmp_path_factory: pytest.TempPathFactory, full: bool
 ) -> SwarmWorld:
-    """Give a cluster of two that came up in spite of all that struck it."""
+    """Give a cluster of two that came up although it was struck again and again."""
     log = tmp_path_factory.mktemp("swarm") / "log"
-    every = [Point(step.title, "after") for step in swarm(2).preview()]
+    every = [Point(name, "after") for name in steps()]
     for point in every if full else STRUCK:
-        if full and point.title not in {step.title for step in swarm(2).preview()}:
-            continue  # done beside the one that was struck
-        code, said = run_child("up", 2, log, point)
-        assert code == (1 if point.fault == "during" else KILLED), (point, said)
+        if full and point.title not in steps():
+            continue  # done together with the one that was struck
+        code, printed = run_child("up", 2, log, point)
+        assert code == (1 if point.fault == "during" else KILLED), (point, printed)
     made = swarm(2)
     states = made.up(timeout_s=120, progress=print_nothing)
     assert {state.state for state in states} == {"healthy"}
@@ -83,12 +89,12 @@ def test_a_struck_up_is_cleared_by_down_whenever_that_was(
     tmp_path_factory: pytest.TempPathFactory,
 ):
     log = tmp_path_factory.mktemp("swarm") / "log"
-    titles = [BUILD, *(step.title for step in swarm(2).preview())]
+    titles = [BUILD, *steps()]
     points = [Point(*both) for both in itertools.product(titles, ("before", "after", "during"))]
-    chosen = points if full else [Point("engine host-2: start", "after")]
+    chosen = points if full else [Point("engine host-2", "after")]
     for point in chosen:
-        code, said = run_child("up", 2, log, point)
-        assert code == (1 if point.fault == "during" else KILLED), (point, said)
+        code, printed = run_child("up", 2, log, point)
+        assert code == (1 if point.fault == "during" else KILLED), (point, printed)
         down(INSTANCE, progress=print_nothing)
         assert left(before) == [], point
         assert down(INSTANCE, progress=print_nothing) == ()
@@ -103,7 +109,7 @@ def test_a_struck_up_is_cleared_by_down_whenever_that_was(
     )
 
 
-def test_somebody_elses_namespace_is_refused_before_anything_is_made_and_stays(
+def test_a_foreign_namespace_is_refused_before_anything_is_made_and_stays(
     before: dict[str, str],
 ):
     name = swarm(2).nodes[1].namespace.name
@@ -118,12 +124,12 @@ def test_somebody_elses_namespace_is_refused_before_anything_is_made_and_stays(
     assert left(before) == []
 
 
-def test_an_engine_that_cannot_be_ended_keeps_what_it_is_found_by(
+def test_an_engine_that_does_not_stop_keeps_the_files_it_is_found_by(
     before: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     made = swarm(2)
     hosts.make(INSTANCE, made.nodes, made.underlay)
-    engines.start(made.nodes[0].place)
+    ensure_engine(made.nodes[0].engine, print_nothing).close()
 
     def refuse(_node: object) -> bool:
         raise StepFailed("engine", "does not end")
@@ -137,7 +143,7 @@ def test_an_engine_that_cannot_be_ended_keeps_what_it_is_found_by(
     assert left(before) == []
 
 
-def test_a_second_command_is_told_who_is_changing_it(before: dict[str, str]):
+def test_a_second_command_names_the_holder_of_the_lock(before: dict[str, str]):
     with locked(InstancePaths(INSTANCE), "swarm"):
         with pytest.raises(Locked, match="by pid"):
             swarm(2).up(timeout_s=10, progress=print_nothing)
@@ -146,14 +152,14 @@ def test_a_second_command_is_told_who_is_changing_it(before: dict[str, str]):
 
 
 def test_the_stack_answers_on_every_node_and_every_replica_serves(cluster: SwarmWorld):
-    gateway, edge = door(cluster, "api-gateway"), door(cluster, "nginx-lb")
+    gateway, edge = published_port(cluster, "api-gateway"), published_port(cluster, "nginx-lb")
     for node, port in itertools.product(cluster.nodes, (gateway, edge)):
 
-        def lists_products(node: Node = node, port: int = port) -> bool:
-            said = fetch(node, f"http://localhost:{port}/api/products")
-            return bool(json.loads(said or "{}").get("products"))
+        def lists_products(node: SwarmNode = node, port: int = port) -> bool:
+            body = fetch(node, f"http://localhost:{port}/api/products")
+            return bool(json.loads(body or "{}").get("products"))
 
-        # Every task is healthy: a gateway asks the registry once a second who they are.
+        # Every task is healthy, but a gateway asks the registry only once a second.
         eventually(lists_products, within_s=10)
         assert status_of(node, f"http://localhost:{edge}/health") == "200"
     wanted = {f"product-service-{number}" for number in (1, 2, 3)}
@@ -161,8 +167,8 @@ def test_the_stack_answers_on_every_node_and_every_replica_serves(cluster: Swarm
 
     def all_serve() -> bool:
         url = f"http://localhost:{edge}/api/products"
-        told = fetch(cluster.nodes[0], url, "-o", "/dev/null", "-D", "-")
-        served.update(re.findall(r"(?im)^x-served-by: (\S+)", told))
+        headers = fetch(cluster.nodes[0], url, "-o", "/dev/null", "-D", "-")
+        served.update(re.findall(r"(?im)^x-served-by: (\S+)", headers))
         return wanted <= served
 
     eventually(all_serve, within_s=10)
@@ -170,23 +176,23 @@ def test_the_stack_answers_on_every_node_and_every_replica_serves(cluster: Swarm
     assert len(where) == 2
 
 
-def test_a_door_of_the_host_alone_is_closed_to_other_hosts(cluster: SwarmWorld):
+def test_a_host_only_port_is_closed_to_other_hosts(cluster: SwarmWorld):
     first, second = cluster.nodes
-    gateway, edge = door(cluster, "api-gateway"), door(cluster, "nginx-lb")
+    gateway, edge = published_port(cluster, "api-gateway"), published_port(cluster, "nginx-lb")
     assert status_of(first, f"http://{second.address}:{edge}/health") == "200"
     words = ("--connect-timeout", "1", "-o", "/dev/null", "-w", "%{http_code}")
     assert fetch(first, f"http://{second.address}:{gateway}/health", *words) == "000"
 
 
 def test_a_second_up_has_nothing_to_do(cluster: SwarmWorld):
-    assert cluster.preview() == ()
+    assert cluster.preview().changes == ()
 
 
-def test_a_lost_worker_is_made_up_for_and_joins_again(
+def test_a_lost_workers_tasks_move_and_it_joins_again(
     cluster: SwarmWorld, tell: Callable[[str], None]
 ):
     manager, worker = cluster.nodes
-    edge = door(cluster, "nginx-lb")
+    edge = published_port(cluster, "nginx-lb")
     url = f"http://localhost:{edge}/api/products"
     moved = {row.name for row in cluster.status() if row.where == worker.name}
     assert cluster.lose(worker.name)
@@ -205,27 +211,27 @@ def test_a_lost_worker_is_made_up_for_and_joins_again(
         f"{answers.count('200')} of {len(answers)} requests meanwhile answered"
     )
     start = time.monotonic()
-    assert cluster.preview() != ()
+    assert cluster.preview().changes != ()
     cluster.up(timeout_s=60, progress=print_nothing)
     assert all(member.ready for member in cluster.facts().members)
     assert status_of(worker, url) == "200"
     tell(f"the worker is back after {time.monotonic() - start:.1f} s")
 
 
-def test_a_third_host_joins_its_door_leads_in_and_it_goes_again(cluster: SwarmWorld):
+def test_a_third_host_joins_serves_its_published_port_and_goes_again(cluster: SwarmWorld):
     wider = swarm(3)
     states = wider.up(timeout_s=120, progress=print_nothing)
     assert {state.state for state in states} == {"healthy"}
-    edge = door(wider, "nginx-lb")
+    edge = published_port(wider, "nginx-lb")
     assert status_of(wider.nodes[2], f"http://localhost:{edge}/api/products") == "200"
     assert {state.state for state in cluster.up(timeout_s=120, progress=print_nothing)} == {
         "healthy"
     }
-    assert [one.name for one in cluster.facts().members] == ["host-1", "host-2"]
+    assert [member.name for member in cluster.facts().members] == ["host-1", "host-2"]
     assert not wider.nodes[2].namespace.exists()
 
 
-def test_a_struck_down_is_taken_up_by_the_next_and_nothing_is_left(
+def test_a_struck_down_is_finished_by_the_next_and_leaves_nothing(
     cluster: SwarmWorld,
     before: dict[str, str],
     full: bool,
@@ -234,8 +240,8 @@ def test_a_struck_down_is_taken_up_by_the_next_and_nothing_is_left(
     log = tmp_path_factory.mktemp("swarm") / "log"
     struck = (
         Point("engine host-1: stop", "after"),
-        Point("engine host-2: remove", "before"),
-        Point(f"host ts-{INSTANCE}-host-1: remove", "after"),
+        Point("engine host-2", "before"),
+        Point(f"namespace ts-{INSTANCE}-host-1", "after"),
     )
     for point in struck if full else struck[1:]:
         assert run_child("down", 3, log, point)[0] == KILLED, point

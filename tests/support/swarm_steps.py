@@ -1,7 +1,6 @@
-"""What the checks of the Swarm share: its cluster, a child to kill, and snapshots of the machine.
+"""What the Swarm's checks share: a cluster, a child process to kill, snapshots of the machine.
 
-Images come from the engine of the Docker checks. The cluster's hosts and engines are of the tests'
-own instance.
+Images come from the engine of the Docker checks. Hosts and engines belong to the tests' instance.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.reconcile import UNWATCHED, Watch
-from twinstack.swarm.nodes import Node, data_directory, run_directory
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld, hosts_for
 
@@ -34,44 +33,44 @@ KILLED = -signal.SIGKILL
 
 
 def swarm(
-    count: int, instance: str = INSTANCE, place: Any = ENGINE, watch: Watch = UNWATCHED
+    count: int, instance: str = INSTANCE, engine: Any = ENGINE, watch: Watch = UNWATCHED
 ) -> SwarmWorld:
     """Give the cluster of the tests."""
     topology = load(REPOSITORY / "topology.yml")
     hosts = hosts_for(instance, topology.hosts, count)
     plan = resolve(topology, "tiered", instance)
-    return SwarmWorld(plan, hosts, topology.hosts.underlay, place, REPOSITORY, watch)
+    return SwarmWorld(plan, hosts, topology.hosts.underlay, engine, REPOSITORY, watch)
 
 
-def door(world: SwarmWorld, service: str) -> int:
-    """Give the port of each host that leads to a service."""
-    found = world.plan.published_port("docker", service)
-    assert found
-    return found.port
+def published_port(world: SwarmWorld, service: str) -> int:
+    """Give the port of each host that a service is published at."""
+    published = world.plan.published_port("docker", service)
+    assert published
+    return published.port
 
 
-def fetch(node: Node, url: str, *options: str) -> str:
-    """Get a URL from a host; "" when nobody answers."""
+def fetch(node: SwarmNode, url: str, *options: str) -> str:
+    """Get a URL from a host; "" without a response."""
     words = ["nsenter", f"--net={node.namespace}", "curl", "-sS", "--max-time", "5", *options, url]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
-def status_of(node: Node, url: str) -> str:
-    """Give the status that a URL is answered with, asked from a host; 000 for none."""
+def status_of(node: SwarmNode, url: str) -> str:
+    """Give the HTTP status of a URL, requested from a host; 000 without a response."""
     return fetch(node, url, "-o", "/dev/null", "-w", "%{http_code}")
 
 
 def snapshot() -> dict[str, str]:
-    """Write down all of the machine that a cluster could change, class by class."""
+    """Record everything of the machine that a cluster could change, class by class."""
     mark = re.compile(rf"{INSTANCE}(?![0-9])")
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     return {
-        "namespaces": _only(mark.search, _said("ip", "netns", "list")),
+        "namespaces": _only(mark.search, _output("ip", "netns", "list")),
         "bridges": _only(
             re.compile("docker|underlay").search,
-            _said("ip", "-o", "link", "show", "type", "bridge"),
+            _output("ip", "-o", "link", "show", "type", "bridge"),
         ),
-        "rules": _only(re.compile("DOCKER|docker|twinstack").search, _said("iptables-save")),
+        "rules": _only(re.compile("DOCKER|docker|twinstack").search, _output("iptables-save")),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
         "mounts": "\n".join(line.split(" ", 4)[4] for line in mounts if _ours(line)),
         "processes": "\n".join(_processes()),
@@ -80,8 +79,8 @@ def snapshot() -> dict[str, str]:
             for path in Path("/sys/fs/cgroup").glob("*/twinstack-swarm-*")
             if mark.search(path.name)
         ),
-        "run": _tree(run_directory(INSTANCE)),
-        "data": _tree(data_directory(INSTANCE)),
+        "run": _tree(SwarmPaths(INSTANCE).run),
+        "data": _tree(SwarmPaths(INSTANCE).lib),
         "engines' files": "\n".join(
             str(path) for path in (Path("/etc/docker"), Path("/run/docker")) if path.exists()
         ),
@@ -89,18 +88,18 @@ def snapshot() -> dict[str, str]:
 
 
 def left(before: dict[str, str]) -> list[str]:
-    """Name what is not as it was."""
+    """Name what differs from before."""
     return differences(before, snapshot())
 
 
 def run_child(
     verb: str, count: int, log: Path, point: Point | None = None, after_s: float | None = None
 ) -> tuple[int, str]:
-    """Run a command in a process group of its own, perhaps struck at a point or after a while.
+    """Run a command in a process group of its own, and strike it at a point or after a while.
 
-    Gives its exit code and its last word.
+    Gives its exit code and what it printed.
     """
-    words = {
+    request = {
         "verb": verb,
         "count": count,
         "log": str(log),
@@ -109,7 +108,7 @@ def run_child(
         "point": [point.title, point.fault] if point else None,
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.swarm_steps", json.dumps(words)],
+        [sys.executable, "-m", "tests.support.swarm_steps", json.dumps(request)],
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -118,25 +117,26 @@ def run_child(
         start_new_session=True,
     )
     try:
-        _, said = child.communicate(timeout=after_s or UP_TIMEOUT_S * 2)
+        _, printed = child.communicate(timeout=after_s or UP_TIMEOUT_S * 2)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-        _, said = child.communicate()
-    assert child.returncode in {0, 1, KILLED}, said
-    assert "Traceback" not in said, said
-    return child.returncode, said
+        _, printed = child.communicate()
+    assert child.returncode in {0, 1, KILLED}, printed
+    assert "Traceback" not in printed, printed
+    return child.returncode, printed
 
 
-def _child(words: dict[str, Any]) -> None:
+def _child(request: dict[str, Any]) -> None:
     """Be the command, in a process of its own."""
-    point = Point(*words["point"]) if words["point"] else None
-    watch = Striker(Path(words["log"]), point)
+    point = Point(*request["point"]) if request["point"] else None
+    watch = Striker(Path(request["log"]), point)
+    instance, engine = request["instance"], engine_paths(request["engine"])
     try:
-        if words["verb"] == "up":
-            one = swarm(words["count"], words["instance"], engine_paths(words["engine"]), watch)
-            one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+        if request["verb"] == "up":
+            world = swarm(request["count"], instance, engine, watch)
+            world.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
         else:
-            down(words["instance"], progress=print_nothing, watch=watch)
+            down(instance, progress=print_nothing, watch=watch)
     except TwinstackError as error:
         sys.exit(str(error))
 
@@ -145,7 +145,7 @@ def _ours(line: str) -> bool:
     return f"/{INSTANCE}/swarm" in line or f"ts-{INSTANCE}-" in line
 
 
-def _said(*words: str) -> str:
+def _output(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 

@@ -1,7 +1,7 @@
-"""The engines of the cluster: start one in its host, stop one as if its host had lost power.
+"""Stop and remove the cluster's engines, as if their hosts had lost power.
 
-Each has data, state, cgroups and a socket of its own, all of them under names of the instance: so
-what is to be ended and removed is told by those alone.
+Each engine has data, state, cgroups and a socket under names of the instance: these alone tell
+which processes and files are its own.
 """
 
 from __future__ import annotations
@@ -14,40 +14,26 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import docker
-
 from twinstack.compose import engine_leftovers
-from twinstack.compose.engine import connect, ensure_engine
-from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.engine_record import read_record
 from twinstack.errors import StepFailed
 from twinstack.linux import procfs
 from twinstack.software.building import remove_tree
-from twinstack.swarm.nodes import Node
+from twinstack.swarm.nodes import SwarmNode
 
 _END_TIMEOUT_S = 20.0
-#: Programs that belong to an engine, or are on the way to becoming one.
+#: Programs of an engine, and those that exec into one.
 _PROGRAMS = ("dockerd", "containerd", "nsenter", "unshare", "sh", "docker-proxy", "runc")
 
 
-def start(place: EnginePaths) -> None:
-    """Start an engine that does not answer. Raises: Missing, StepFailed."""
-    ensure_engine(place, lambda _line: None).close()
+def stop(node: SwarmNode) -> bool:
+    """Kill an engine and everything that runs in it; its data stays. Say whether anything ran.
 
-
-def answering(place: EnginePaths) -> docker.DockerClient | None:
-    """Give a client of the engine, or None. Raises: Missing, CannotTell."""
-    return connect(place) if place.socket.exists() else None
-
-
-def stop(node: Node) -> bool:
-    """End an engine and all that runs in it at once, as a loss of power would; its data stay.
-
-    Says whether anything ran. Raises: StepFailed when something does not end.
+    Raises: StepFailed when a process does not end.
     """
-    place, ran = node.place, False
+    engine, ran = node.engine, False
     deadline = time.monotonic() + _END_TIMEOUT_S
-    # The engine first: it would restart what dies. What it starts meanwhile is caught next time.
+    # The engine restarts what dies before it: look again until nothing is left.
     while pids := [*_processes(node)]:
         ran = True
         if time.monotonic() > deadline:
@@ -55,69 +41,64 @@ def stop(node: Node) -> bool:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        _collect(pids)
-    record = read_record(place)
+        for pid in pids:
+            with suppress(ChildProcessError):  # only our own children need reaping
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.05)
+    record = read_record(engine)
     if record:
-        where = engine_leftovers.InstancePaths(
-            place.data_root,
-            place.exec_root(record.token),
-            place.socket,
-            place.cgroups(record.token),
-            place.prefix,
+        paths = engine_leftovers.InstancePaths(
+            engine.data_root,
+            engine.exec_root(record.token),
+            engine.socket,
+            engine.cgroups(record.token),
+            engine.prefix,
         )
-        ran |= bool(engine_leftovers.remove_own(where, data=False))
+        ran |= bool(engine_leftovers.remove_own(paths, data=False))
     return ran
 
 
-def restore_files(nodes: Sequence[Node]) -> None:
+def restore_files(nodes: Sequence[SwarmNode]) -> None:
     """Remove what stopped engines left in directories that all engines of a machine share.
 
-    What was there before each of them was there before all; what runs now keeps it.
+    A file stays if any of them found it there at its start, or another engine still runs.
     """
-    records = [record for node in nodes if (record := read_record(node.place))]
+    records = [record for node in nodes if (record := read_record(node.engine))]
     if records and not any(_programs("dockerd")):
-        there = set[str].intersection(*(set(one.before.files) for one in records))
-        engine_leftovers.restore_files(replace(records[0].before, files=sorted(there)))
+        earlier = set[str].intersection(*(set(record.before.files) for record in records))
+        engine_leftovers.restore_files(replace(records[0].before, files=sorted(earlier)))
 
 
-def remove(node: Node) -> bool:
-    """Remove a stopped engine's data and state; says whether there was anything."""
-    found = False
-    for directory in (node.place.data_root, node.place.state):
+def remove(node: SwarmNode) -> bool:
+    """Remove a stopped engine's data and state; say whether there was any."""
+    removed = False
+    for directory in (node.engine.data_root, node.engine.state):
         engine_leftovers.unmount_beneath(directory)
-        found |= remove_tree(directory)
-    return found
+        removed |= remove_tree(directory)
+    return removed
 
 
-def _processes(node: Node) -> Iterator[int]:
-    """List what runs for an engine: by our paths in its command line, proxies by their network."""
-    mark = f"{node.place.state}/"
-    for pid, program, words in _programs(*_PROGRAMS):
-        is_ours = any(mark in word for word in words)
-        if _is_in(pid, node.namespace) if program == "docker-proxy" else is_ours:
+def _processes(node: SwarmNode) -> Iterator[int]:
+    """List an engine's processes, by our paths in their command lines or by their network."""
+    state = f"{node.engine.state}/"
+    for pid, program, command in _programs(*_PROGRAMS):
+        if program == "docker-proxy":
+            ours = _is_in(pid, node.namespace)
+        else:
+            ours = any(state in argument for argument in command)
+        if ours:
             yield pid
 
 
 def _programs(*names: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     for pid in procfs.pids():
-        words = procfs.cmdline(pid)
-        program = Path(words[0]).name if words else ""
+        command = procfs.cmdline(pid)
+        program = Path(command[0]).name if command else ""
         if pid != os.getpid() and program.startswith(names):
-            yield pid, program, words
+            yield pid, program, command
 
 
 def _is_in(pid: int, namespace: Path) -> bool:
-    try:
+    with suppress(OSError):
         return os.path.samefile(f"/proc/{pid}/ns/net", namespace)
-    except OSError:
-        return False
-
-
-def _collect(pids: list[int]) -> None:
-    """Wait a moment for the ends; one that is our own child is no more than collected."""
-    for pid in pids:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            continue
-    time.sleep(0.05)
+    return False

@@ -1,8 +1,8 @@
-"""What this kernel can do for a Swarm service, and how services are reached because of it; pure.
+"""How services are reached, decided by what this kernel can do for Swarm; pure.
 
-Swarm gives a service one virtual address and spreads connections by IPVS, in the kernel. Where
-the kernel has none (CONFIG_IP_VS), names are answered with the tasks' own addresses instead, and
-a published port is a port of the host that the task runs on.
+Swarm gives a service one virtual address and balances connections with IPVS. Without IPVS in the
+kernel (CONFIG_IP_VS) service names resolve to the tasks' own addresses, and a published port is a
+port of the host that the task runs on.
 """
 
 from __future__ import annotations
@@ -22,38 +22,35 @@ _POOLS = ("172.29.0.0/16", "172.28.0.0/16", "172.27.0.0/16", "192.168.240.0/20")
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How services are reached.
+    """How services are reached."""
 
-    `endpoint` is Swarm's endpoint_mode, `ports` its mode of a published port. `everywhere`: a
-    service with a door runs once on each node, so that each host has the door.
-    """
-
-    endpoint: Literal["vip", "dnsrr"]
-    ports: Literal["ingress", "host"]
-    everywhere: bool
+    endpoint: Literal["vip", "dnsrr"]  # endpoint_mode
+    ports: Literal["ingress", "host"]  # mode of a published port
+    everywhere: bool  # a service with a published port runs a task on each node
 
 
 def exposure(ipvs: bool) -> Exposure:
-    """Decide it from whether the kernel has IPVS."""
+    """Decide from whether the kernel has IPVS."""
     if ipvs:
         return Exposure("vip", "ingress", everywhere=False)
     return Exposure("dnsrr", "host", everywhere=True)
 
 
-def doors(plan: Plan) -> tuple[PublishedPort, ...]:
-    """Give the doors of the Docker world: those of the Swarm too."""
-    return tuple(door for door in plan.published_ports if door.world == "docker")
+def published_ports(plan: Plan) -> tuple[PublishedPort, ...]:
+    """List the published ports: those of the Docker world."""
+    return tuple(port for port in plan.published_ports if port.world == "docker")
 
 
-def kept_to_the_host(plan: Plan) -> tuple[int, ...]:
-    """Give the ports that only the host itself may use: Swarm cannot bind to one address."""
-    return tuple(door.port for door in doors(plan) if IPv4Address(door.bind).is_loopback)
+def host_only_ports(plan: Plan) -> tuple[int, ...]:
+    """List the ports for the host itself alone: Swarm cannot publish on one address."""
+    ports = published_ports(plan)
+    return tuple(port.port for port in ports if IPv4Address(port.bind).is_loopback)
 
 
 def address_pool(plan: Plan, underlay: IPv4Network, pools: Iterable[str] = _POOLS) -> str:
-    """Choose where Swarm takes subnets for networks that declare none (its own, for ingress).
+    """Choose the pool for networks that declare no subnet, such as Swarm's own ingress.
 
-    Its default is 10.0.0.0/8, in which br-app lies. Raises: TwinstackError when none is free.
+    Swarm's default is 10.0.0.0/8, which contains br-app. Raises: TwinstackError when none is free.
     """
     taken = [underlay]
     for segment in plan.segments:

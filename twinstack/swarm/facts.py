@@ -1,32 +1,31 @@
-"""What there is, as frozen facts: hosts, engines, members and services. Nothing here asks."""
+"""What can be there of a cluster, as observed: hosts, engines, members, services; only data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-#: A node's place in a cluster, as its own engine tells it.
-Membership = Literal["none", "this cluster", "another"]
+#: Whether a node's engine is in the cluster. "unknown": the manager lists no members.
+Membership = Literal["none", "this cluster", "another", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """A host and its engine. `lacks` names the wanted images that the engine has not.
+    """A host and its engine."""
 
-    `identity` is the engine's own as a member of a cluster, "" in none.
-    """
-
-    host: bool = False
-    engine: bool = False
+    host: bool = False  # its namespace carries our mark and its address
+    engine: bool = False  # it answers
     member: Membership = "none"
-    lacks: tuple[str, ...] = ()
-    identity: str = ""
+    identity: str = ""  # the engine's own node ID, "" in no cluster
+    images: Mapping[str, str] = field(default_factory=dict)  # tag → image ID
+    raw_rules: tuple[str, ...] = ()  # iptables-save -t raw, line by line
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """A node as the manager sees it."""
+    """A node as the manager lists it."""
 
     identity: str
     name: str
@@ -37,30 +36,29 @@ class MemberFacts:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """A task that Swarm wants to run. `slot` is 0 for one of a service that runs on every node.
-
-    `current`: it is of its service's definition of now, not of one that is being replaced.
-    """
+    """A task that Swarm wants to run."""
 
     service: str
-    slot: int
+    slot: int  # 0 for a task of a global service
     node: str
     state: str
-    wanted: str
+    desired: str
     addresses: tuple[str, ...]
     detail: str
-    container: str
-    current: bool
+    container: str  # its ID, "" before there is one
+    current: bool  # of the service's present definition, not of one that is being replaced
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """All of it. `deployed` maps each service of ours to the digest of the file it is from."""
+class SwarmFacts:
+    """The whole cluster."""
 
     nodes: Mapping[str, NodeFacts]
     members: tuple[MemberFacts, ...] = ()
-    deployed: Mapping[str, str] | None = None
+    deployed: Mapping[str, str] = field(default_factory=dict)  # service → digest of its stack file
     tasks: tuple[TaskFacts, ...] = ()
-    surplus: tuple[str, ...] = ()
-    closed: frozenset[str] = frozenset()
-    files: bool = False
+    surplus: tuple[str, ...] = ()  # nodes with data, state or a host that are declared no longer
+    files: Mapping[Path, str] = field(default_factory=dict)  # rendered file → its text
+
+    def node(self, name: str) -> NodeFacts:
+        return self.nodes.get(name, NodeFacts())

@@ -1,7 +1,7 @@
-"""The hosts of the cluster, simulated: a network namespace each, and one that is the switch.
+"""Simulated hosts: a network namespace each, and one more that is the switch between them.
 
-Nothing of it is in the machine's own network. Names are journalled before they are made, as a
-namespace carries our mark (the alias of its loopback) only a moment later.
+The machine's own network is not touched. Names are journalled before a namespace is created: its
+mark, the alias of its loopback, is set only a moment later.
 """
 
 from __future__ import annotations
@@ -16,136 +16,106 @@ from twinstack.linux import files
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.vxlan import UNDERLAY_MTU
-from twinstack.swarm.nodes import PINS, Node, pin, run_directory
+from twinstack.swarm.nodes import PINS, SwarmNode, SwarmPaths, pin
 
 _SWITCH = "switch"
 _BRIDGE = "underlay"
 _UPLINK = "eth0"
 
 
-def is_ready(node: Node, instance: str) -> bool:
+def mark(instance: str) -> str:
+    """Give the mark of hosts. It is not the instance's own: `net.down` removes those namespaces."""
+    return names.mark(names.part_instance(instance, "swarm"))
+
+
+def is_ready(node: SwarmNode, instance: str) -> bool:
     """Say whether a node's host is there, and ours, with its address."""
-    told = _ip(node.namespace, "-o", "address", "show", "dev", _UPLINK, check=False)
-    return f" {node.address}/" in told and _is_ours(node.namespace, instance)
+    addresses = _ip(node.namespace, f"-o address show dev {_UPLINK}", check=False)
+    return f" {node.address}/" in addresses and _is_ours(node.namespace, instance)
 
 
-def check(instance: str, nodes: Sequence[Node]) -> None:
-    """Check that no name of ours is somebody else's. Raises: NotOurs."""
-    known = _journalled(instance)
+def check(instance: str, nodes: Sequence[SwarmNode]) -> None:
+    """Check that no namespace of somebody else has a name of ours. Raises: NotOurs."""
+    journalled = _journalled(instance)
     for space in (pin(instance, _SWITCH), *(node.namespace for node in nodes)):
-        if space.exists() and space.name not in known and not _is_ours(space, instance):
+        if space.exists() and space.name not in journalled and not _is_ours(space, instance):
             raise NotOurs(
                 f"namespace {space.name}",
                 "is not ours",
-                "somebody else made it",
+                "it does not carry our mark",
                 f"remove it (ip netns delete {space.name}), or choose another instance",
             )
 
 
-def make(instance: str, nodes: Sequence[Node], underlay: IPv4Network) -> None:
-    """Make the switch and the hosts that are not there. Raises: NotOurs, StepFailed."""
+def make(instance: str, nodes: Sequence[SwarmNode], underlay: IPv4Network) -> None:
+    """Create the switch and the hosts that are absent. Raises: NotOurs, StepFailed."""
     check(instance, nodes)
     switch = pin(instance, _SWITCH)
     spaces = (switch, *(node.namespace for node in nodes))
-    _write(instance, sorted({*_journalled(instance), *(space.name for space in spaces)}))
+    _journal(instance, {*_journalled(instance), *(space.name for space in spaces)})
     for space in spaces:
         if not space.exists():
-            run(["ip", "netns", "add", space.name])
-        _ip(space, "link", "set", "lo", "alias", names.mark(instance), "up")
+            run(f"ip netns add {space.name}".split())
+        _ip(space, f"link set lo alias {mark(instance)} up")
     if not _has(switch, _BRIDGE):
-        _ip(
-            switch,
-            "link",
-            "add",
-            _BRIDGE,
-            "mtu",
-            str(UNDERLAY_MTU),
-            "type",
-            "bridge",
-            "mcast_snooping",
-            "0",
-        )
-    _ip(switch, "link", "set", _BRIDGE, "addrgenmode", "none", "up")
+        _ip(switch, f"link add {_BRIDGE} mtu {UNDERLAY_MTU} type bridge mcast_snooping 0")
+    _ip(switch, f"link set {_BRIDGE} addrgenmode none up")
     for node in nodes:
-        _join(switch, node, underlay)
-
-
-def _join(switch: Path, node: Node, underlay: IPv4Network) -> None:
-    """Plug a host into the switch."""
-    if not _has(node.namespace, _UPLINK):
-        _ip(
-            switch,
-            "link",
-            "add",
-            node.name,
-            "mtu",
-            str(UNDERLAY_MTU),
-            "type",
-            "veth",
-            "peer",
-            "name",
-            _UPLINK,
-            "netns",
-            node.namespace.name,
-        )
-    _ip(switch, "link", "set", node.name, "master", _BRIDGE, "addrgenmode", "none", "up")
-    _ip(node.namespace, "link", "set", _UPLINK, "up")
-    _ip(
-        node.namespace, "address", "replace", f"{node.address}/{underlay.prefixlen}", "dev", _UPLINK
-    )
+        if not _has(node.namespace, _UPLINK):
+            peer = f"peer name {_UPLINK} netns {node.namespace.name}"
+            _ip(switch, f"link add {node.name} mtu {UNDERLAY_MTU} type veth {peer}")
+        _ip(switch, f"link set {node.name} master {_BRIDGE} addrgenmode none up")
+        _ip(node.namespace, f"link set {_UPLINK} up")
+        address = f"{node.address}/{underlay.prefixlen}"
+        _ip(node.namespace, f"address replace {address} dev {_UPLINK}")
 
 
 def present(instance: str) -> tuple[str, ...]:
-    """Name the namespaces of ours that are there, the switch too."""
-    known = _journalled(instance)
-    prefix = pin(instance, "").name
-    found = sorted(PINS.glob(f"{prefix}*")) if PINS.is_dir() else []
-    return tuple(one.name for one in found if one.name in known or _is_ours(one, instance))
+    """Name our namespaces that are there, the switch's too."""
+    journalled = _journalled(instance)
+    spaces = sorted(PINS.glob(f"{pin(instance, '').name}*")) if PINS.is_dir() else []
+    return tuple(
+        space.name for space in spaces if space.name in journalled or _is_ours(space, instance)
+    )
 
 
 def names_present(instance: str) -> tuple[str, ...]:
     """Name the hosts that are there."""
-    found = (name.removeprefix(pin(instance, "").name) for name in present(instance))
-    return tuple(name for name in found if name != _SWITCH)
+    hosts = (name.removeprefix(pin(instance, "").name) for name in present(instance))
+    return tuple(host for host in hosts if host != _SWITCH)
 
 
 def remove(instance: str, name: str) -> None:
-    """Remove one namespace of ours; its end of a veth pair takes the other with it."""
-    run(["ip", "netns", "delete", name])
-    _write(instance, [one for one in _journalled(instance) if one != name])
+    """Remove one of our namespaces; both ends of its veth pair go with it."""
+    run(f"ip netns delete {name}".split())
+    _journal(instance, {*_journalled(instance)} - {name})
 
 
-def _ip(space: Path, *words: str, check: bool = True) -> str:
-    return run(["ip", "-n", space.name, *words], check=check).stdout
+def _ip(space: Path, command: str, *, check: bool = True) -> str:
+    return run(["ip", "-n", space.name, *command.split()], check=check).stdout
 
 
 def _has(space: Path, link: str) -> bool:
-    return bool(_ip(space, "-o", "link", "show", "dev", link, check=False))
+    return bool(_ip(space, f"-o link show dev {link}", check=False))
 
 
 def _is_ours(space: Path, instance: str) -> bool:
-    told: list[dict[str, object]] = json.loads(
-        _ip(space, "-j", "link", "show", "dev", "lo", check=False) or "[]"
-    )
-    return any(link.get("ifalias") == names.mark(instance) for link in told)
-
-
-def _journal(instance: str) -> Path:
-    return run_directory(instance) / "hosts.json"
+    links = _ip(space, "-j link show dev lo", check=False) or "[]"
+    return any(link.get("ifalias") == mark(instance) for link in json.loads(links))
 
 
 def _journalled(instance: str) -> list[str]:
     try:
-        found: list[str] = json.loads(_journal(instance).read_text())
+        journalled: list[str] = json.loads(SwarmPaths(instance).journal.read_text())
     except FileNotFoundError:
         return []
-    return found
+    return journalled
 
 
-def _write(instance: str, known: list[str]) -> None:
-    file = _journal(instance)
-    if not known:
+def _journal(instance: str, journalled: set[str]) -> None:
+    file = SwarmPaths(instance).journal
+    if not journalled:
         files.remove(file)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    files.write(file, json.dumps(known))
+    files.write(file, json.dumps(sorted(journalled)))

@@ -1,4 +1,4 @@
-"""Where each node of the cluster lives: its host, its engine, its files; pure paths and names."""
+"""Paths and names of the cluster: each node's host and engine, the instance's files; pure."""
 
 from __future__ import annotations
 
@@ -11,73 +11,93 @@ from twinstack.model.placement import Host
 from twinstack.state.paths import LIB, RUN
 
 PINS = Path("/run/netns")
-#: A process sees its own host's name: a node of the cluster is called by it.
-_NAMED = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
-#: Swarm's stack files have no `security_opt`: the engine gives it to every container.
+#: Run in a UTS namespace of its own: Swarm names a node by its hostname.
+_SET_HOSTNAME = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
+#: Stack files have no `security_opt`, so the engine sets it for every container.
 _SETTINGS = (("no-new-privileges", True),)
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One engine of the cluster; `address` is its host's on the underlay."""
+class SwarmPaths:
+    """The directories and files of an instance's cluster."""
+
+    instance: str
+
+    @property
+    def run(self) -> Path:
+        """Give the directory of the engines' sockets, logs and run-time state."""
+        return RUN / self.instance / "swarm"
+
+    @property
+    def lib(self) -> Path:
+        """Give the directory of the engines' data, the secrets and the rendered files."""
+        return LIB / self.instance / "swarm"
+
+    @property
+    def secrets(self) -> Path:
+        return self.lib / "secrets"
+
+    @property
+    def stack_file(self) -> Path:
+        return self.lib / "docker-stack.yml"
+
+    @property
+    def nginx_conf(self) -> Path:
+        return self.lib / "nginx.conf"
+
+    @property
+    def client_config(self) -> Path:
+        """Give Docker's client a configuration directory of our own, not the user's."""
+        return self.lib / "docker-cli"
+
+    @property
+    def journal(self) -> Path:
+        """Give the list of hosts that were about to be created."""
+        return self.run / "hosts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmNode:
+    """One engine of the cluster and its host."""
 
     name: str
     manager: bool
-    address: IPv4Address
-    namespace: Path
-    place: EnginePaths
+    address: IPv4Address  # on the underlay
+    namespace: Path  # the pin of its host's network namespace
+    engine: EnginePaths
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """Give the prefix that runs a command in the host's network."""
+        return ("nsenter", f"--net={self.namespace}")
 
 
-def pin(instance: str, what: str) -> Path:
-    """Give the pin of a network namespace: a host's, or the switch's."""
-    return PINS / f"ts-{instance}-{what}"
+def pin(instance: str, host: str) -> Path:
+    """Give the pin of a host's network namespace, or of the switch's."""
+    return PINS / f"ts-{instance}-{host}"
 
 
-def run_directory(instance: str) -> Path:
-    """Give where the engines' sockets, logs and run-time state are."""
-    return RUN / instance / "swarm"
-
-
-def data_directory(instance: str) -> Path:
-    """Give where the engines' data, the secrets and the stack file are."""
-    return LIB / instance / "swarm"
-
-
-def secrets_directory(instance: str) -> Path:
-    """Give the directory of the Swarm's own secrets."""
-    return data_directory(instance) / "secrets"
-
-
-def stack_file(instance: str) -> Path:
-    """Give the file that `up` renders and `docker stack deploy` reads."""
-    return data_directory(instance) / "docker-stack.yml"
-
-
-def client_directory(instance: str) -> Path:
-    """Give the private configuration of Docker's client: the user's own does not matter."""
-    return data_directory(instance) / "docker-cli"
-
-
-def engine_place(instance: str, host: str, namespace: Path) -> EnginePaths:
-    """Give where the engine of a host lives; its network and its name are the host's."""
-    state = run_directory(instance) / host
-    return EnginePaths(
+def node_of(instance: str, host: Host, *, manager: bool) -> SwarmNode:
+    """Give the node of a host."""
+    namespace, paths = pin(instance, host.name), SwarmPaths(instance)
+    state = paths.run / host.name
+    enter = ("nsenter", f"--net={namespace}", "unshare", "--uts")
+    engine = EnginePaths(
         socket=state / "docker.sock",
-        data_root=data_directory(instance) / host,
+        data_root=paths.lib / host.name,
         state=state,
-        cgroup_parent=f"/twinstack-swarm-{instance}-{host}",
-        prefix=("nsenter", f"--net={namespace}", "unshare", "--uts", "sh", "-c", _NAMED, host),
+        cgroup_parent=f"/twinstack-swarm-{instance}-{host.name}",
+        prefix=(*enter, "sh", "-c", _SET_HOSTNAME, host.name),
         settings=_SETTINGS,
     )
+    return SwarmNode(host.name, manager, host.address, namespace, engine)
 
 
-def node(instance: str, host: Host, *, manager: bool) -> Node:
-    """Give the node of a host."""
-    namespace = pin(instance, host.name)
-    place = engine_place(instance, host.name, namespace)
-    return Node(host.name, manager, host.address, namespace, place)
+def node_named(instance: str, name: str, *, manager: bool = False) -> SwarmNode:
+    """Give a node for what needs only its paths: its address is unknown."""
+    return node_of(instance, Host(name, IPv4Address(0)), manager=manager)
 
 
 def stack_name(instance: str) -> str:
-    """Name the stack; Swarm puts it before the name of each service."""
+    """Name the stack; Swarm prefixes each service's name with it."""
     return f"twinstack-{instance}"

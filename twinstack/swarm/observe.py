@@ -1,156 +1,181 @@
-"""Look at what there is of a cluster: the facts that `up` and `status` start from; no change."""
+"""Observe a cluster: hosts, engines, members and services, as facts; changes nothing."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
+from docker.errors import APIError
 
+from twinstack.compose.render import DIGEST_LABEL, INSTANCE_LABEL
 from twinstack.linux.process import run
-from twinstack.model import names
-from twinstack.swarm import cluster, engines, hosts, image_transfer
-from twinstack.swarm.facts import Facts, MemberFacts, NodeFacts
-from twinstack.swarm.nodes import Node, data_directory, run_directory
+from twinstack.swarm import hosts
+from twinstack.swarm.client import clients
+from twinstack.swarm.facts import MemberFacts, Membership, NodeFacts, SwarmFacts, TaskFacts
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths, stack_name
 
 _IPVS = Path("/proc/net/ip_vs")
+#: What an engine answers that is no manager, or not one yet after its start.
+_NO_MANAGER = frozenset({406, 503})
+_RUNS = frozenset({"running", "ready"})
 
 
 def has_ipvs() -> bool:
-    """Say whether the kernel can balance by IPVS: it has it, or a module of it to load."""
+    """Say whether the kernel has IPVS, or a module of it to load."""
     if _IPVS.exists():
         return True
-    asked = ["modprobe", "--dry-run", "--quiet", "ip_vs"]
-    return bool(shutil.which("modprobe")) and run(asked, check=False).returncode == 0
+    dry_run = ["modprobe", "--dry-run", "--quiet", "ip_vs"]
+    return bool(shutil.which("modprobe")) and run(dry_run, check=False).returncode == 0
 
 
-@contextmanager
-def clients(nodes: Sequence[Node]) -> Iterator[dict[str, docker.DockerClient | None]]:
-    """Give a client of each node's engine, None of one that does not answer."""
-    found = {node.name: engines.answering(node.place) for node in nodes}
-    try:
-        yield found
-    finally:
-        for client in found.values():
-            if client:
-                client.close()
-
-
-def observe(
-    instance: str,
-    nodes: Sequence[Node],
-    images: Mapping[str, Mapping[str, str]],
-    ports: Sequence[int],
-    files: Mapping[Path, str],
-) -> Facts:
-    """Look at hosts, engines, members and services.
-
-    `images` are those that each node is to have (name → id), `ports` the doors that are a host's
-    own, `files` those that are to be written.
-    """
-    there = {node.name for node in nodes if hosts.is_ready(node, instance)}
+def observe(instance: str, nodes: Sequence[SwarmNode]) -> SwarmFacts:
+    """Observe the nodes and what the first one manages. Raises: Missing, CannotTell."""
+    paths = SwarmPaths(instance)
     with clients(nodes) as by_name:
         manager = by_name[nodes[0].name]
-        known = cluster.members(manager) if manager else ()
-        deployed = cluster.services(manager, instance) if known and manager else {}
-        return Facts(
-            nodes={
-                node.name: _node(
-                    node, node.name in there, by_name[node.name], known, images.get(node.name, {})
-                )
-                for node in nodes
-            },
-            members=known,
-            deployed={name: cluster.digest_of(one) for name, one in deployed.items()},
-            tasks=cluster.tasks(manager, known, deployed) if deployed and manager else (),
-            surplus=surplus(instance, {node.name for node in nodes}),
-            closed=frozenset(
-                node.name
-                for node in nodes
-                if node.name in there and all(is_closed(node, instance, port) for port in ports)
+        members = list_members(manager) if manager else ()
+        services = list_services(manager, instance) if members and manager else {}
+        files = {path: _text(path) for path in (paths.stack_file, paths.nginx_conf)}
+        return SwarmFacts(
+            nodes={node.name: _node(node, instance, by_name[node.name], members) for node in nodes},
+            members=members,
+            deployed={name: _digest(service) for name, service in services.items()},
+            tasks=_tasks(manager, members, services) if services and manager else (),
+            surplus=tuple(
+                name for name in known_nodes(instance) if name not in {node.name for node in nodes}
             ),
-            files=all(_text(path) == text for path, text in files.items()),
+            files={path: text for path, text in files.items() if text is not None},
         )
 
 
-def surplus(instance: str, wanted: set[str]) -> tuple[str, ...]:
-    """Name the nodes that have data, state or a host, and are not wanted."""
-    return tuple(name for name in known_nodes(instance) if name not in wanted)
-
-
 def known_nodes(instance: str) -> tuple[str, ...]:
-    """Name the nodes of which anything is there, by the names of their directories and hosts."""
-    found = {
-        path.name
-        for directory in (run_directory(instance), data_directory(instance))
-        for path in directory.glob("host-*")
-        if path.is_dir()
-    }
-    return tuple(sorted(found | set(hosts.names_present(instance))))
-
-
-def door_rule(instance: str, port: int) -> tuple[str, ...]:
-    """Give the rule by which a published port is the host's alone, as Compose's 127.0.0.1: is."""
-    return (
-        "PREROUTING",
-        "!",
-        "-i",
-        "lo",
-        "-p",
-        "tcp",
-        "--dport",
-        str(port),
-        "-m",
-        "addrtype",
-        "--dst-type",
-        "LOCAL",
-        "-m",
-        "comment",
-        "--comment",
-        names.mark(instance),
-        "-j",
-        "DROP",
-    )
-
-
-def is_closed(node: Node, instance: str, port: int) -> bool:
-    """Say whether a host has that rule."""
-    words = [*in_host(node), "iptables", "-w", "-t", "raw", "-C", *door_rule(instance, port)]
-    return run(words, check=False).returncode == 0
-
-
-def in_host(node: Node) -> tuple[str, ...]:
-    """Give the words that run a command in a host's network."""
-    return ("nsenter", f"--net={node.namespace}")
-
-
-def digest(path: Path) -> str:
-    """Digest a file's content, short enough for a name; of nothing where there is none."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    except FileNotFoundError:
-        return ""
+    """Name the nodes of which anything is there: a directory or a host."""
+    paths = SwarmPaths(instance)
+    directories = [*paths.run.glob("host-*"), *paths.lib.glob("host-*")]
+    names = {directory.name for directory in directories if directory.is_dir()}
+    return tuple(sorted(names | set(hosts.names_present(instance))))
 
 
 def _node(
-    node: Node,
-    host: bool,
+    node: SwarmNode,
+    instance: str,
     client: docker.DockerClient | None,
-    known: tuple[MemberFacts, ...],
-    images: Mapping[str, str],
+    members: tuple[MemberFacts, ...],
 ) -> NodeFacts:
+    host = hosts.is_ready(node, instance)
+    save = [*node.enter, *["iptables-save", "-t", "raw"]]
+    rules = tuple(run(save, check=False).stdout.splitlines()) if host else ()
     if client is None:
-        return NodeFacts(host=host)
-    member, identity = cluster.membership(client, known, manager=node.manager)
+        return NodeFacts(host=host, raw_rules=rules)
+    swarm = client.info()["Swarm"]
+    identity = str(swarm.get("NodeID", ""))
     return NodeFacts(
         host=host,
         engine=True,
-        member=member,
-        lacks=image_transfer.lacking(client, images),
+        member=_membership(swarm, identity, members, manager=node.manager),
         identity=identity,
+        images=image_ids(client),
+        raw_rules=rules,
+    )
+
+
+def _membership(
+    swarm: dict[str, Any], identity: str, members: tuple[MemberFacts, ...], *, manager: bool
+) -> Membership:
+    if swarm["LocalNodeState"] == "inactive":
+        return "none"
+    if manager:
+        return "this cluster" if swarm.get("ControlAvailable") else "another"
+    if not members:
+        return "unknown"
+    known = {member.identity for member in members}
+    return "this cluster" if identity in known else "another"
+
+
+def image_ids(client: docker.DockerClient) -> dict[str, str]:
+    """Map the tags of an engine's images to image IDs."""
+    images = client.api.images()
+    return {str(tag): str(image["Id"]) for image in images for tag in image["RepoTags"] or ()}
+
+
+def list_members(client: docker.DockerClient) -> tuple[MemberFacts, ...]:
+    """List the nodes as the manager sees them; () for an engine that is no manager."""
+    try:
+        nodes = client.api.nodes()
+    except APIError as error:
+        if error.status_code in _NO_MANAGER:
+            return ()
+        raise
+    members = (
+        MemberFacts(
+            identity=str(node["ID"]),
+            name=str(node["Description"].get("Hostname", "")),
+            manager=node["Spec"]["Role"] == "manager",
+            ready=node["Status"]["State"] == "ready",
+            address=str(node["Status"].get("Addr", "")),
+        )
+        for node in nodes
+    )
+    return tuple(sorted(members, key=lambda member: (not member.manager, member.name)))
+
+
+def list_services(client: docker.DockerClient, instance: str) -> dict[str, dict[str, Any]]:
+    """Map our services' names, without the stack's, to what the manager has of them."""
+    try:
+        services: list[dict[str, Any]] = client.api.services(  # type: ignore[no-untyped-call]
+            filters={"label": f"{INSTANCE_LABEL}={instance}"}
+        )
+    except APIError as error:
+        if error.status_code in _NO_MANAGER:
+            return {}
+        raise
+    prefix = f"{stack_name(instance)}_"
+    return {str(service["Spec"]["Name"]).removeprefix(prefix): service for service in services}
+
+
+def _digest(service: dict[str, Any]) -> str:
+    return str(service["Spec"].get("Labels", {}).get(DIGEST_LABEL, ""))
+
+
+def _tasks(
+    client: docker.DockerClient,
+    members: tuple[MemberFacts, ...],
+    services: dict[str, dict[str, Any]],
+) -> tuple[TaskFacts, ...]:
+    """List the services' tasks that Swarm wants to run, or prepares."""
+    by_id = {service["ID"]: (name, service) for name, service in services.items()}
+    node_names = {member.identity: member.name for member in members}
+    listed: list[dict[str, Any]] = client.api.tasks()  # type: ignore[no-untyped-call]
+    tasks = [
+        _task(task, *by_id[task["ServiceID"]], node_names)
+        for task in listed
+        if task.get("ServiceID") in by_id and task["DesiredState"] in _RUNS
+    ]
+    return tuple(sorted(tasks, key=lambda task: (task.service, task.slot, task.node, task.state)))
+
+
+def _task(
+    task: dict[str, Any], service: str, definition: dict[str, Any], node_names: dict[str, str]
+) -> TaskFacts:
+    status, spec = task["Status"], definition["Spec"]["TaskTemplate"]["ContainerSpec"]
+    attachments = task.get("NetworksAttachments") or []
+    return TaskFacts(
+        service=service,
+        slot=int(task.get("Slot", 0)),
+        node=node_names.get(task.get("NodeID", ""), ""),
+        state=str(status["State"]),
+        desired=str(task["DesiredState"]),
+        addresses=tuple(
+            str(address).partition("/")[0]
+            for attachment in attachments
+            for address in attachment["Addresses"] or ()
+        ),
+        detail=str(status.get("Err", "")),
+        container=str((status.get("ContainerStatus") or {}).get("ContainerID", "")),
+        current=task["Spec"]["ContainerSpec"] == spec,
     )
 
 

@@ -1,4 +1,4 @@
-"""A Plan as a Swarm stack file: pure text, nothing is decided in the template."""
+"""A Plan as a Swarm stack file; pure, and the template decides nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import yaml
 
@@ -22,53 +21,48 @@ from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import NGINX_CONF
 from twinstack.software.configs import nginx_conf, render
 from twinstack.software.secrets import secret_path
-from twinstack.swarm.exposure import VXLAN_BYTES, Exposure, doors
-from twinstack.swarm.nodes import data_directory, secrets_directory, stack_name
+from twinstack.swarm.exposure import VXLAN_BYTES, Exposure, published_ports
+from twinstack.swarm.nodes import SwarmPaths, stack_name
 
 IMAGE_LABEL = "twinstack.image"
-#: Docker's own name server, in every container.
+#: Docker's name server, the same in every container.
 _RESOLVER = "127.0.0.11"
 _FIRST_FREE_PORT = 1024
 _STORES = frozenset({"redis", "postgres"})
 
 
-def _none() -> Mapping[str, str]:
-    return MappingProxyType({})
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Contents:
-    """What the file names by what it holds: service → image id, secret → digest of its value.
+    """What objects are named by in the file; where it is only shown, nothing is."""
 
-    Empty where it is only looked at: then nothing is named so.
-    """
-
-    images: Mapping[str, str] = field(default_factory=_none)
-    secrets: Mapping[str, str] = field(default_factory=_none)
+    images: Mapping[str, str] = field(default_factory=dict)  # service → image ID
+    secrets: Mapping[str, str] = field(default_factory=dict)  # secret → digest of its value
 
 
-NOTHING = Contents()
+NO_CONTENTS = Contents()
 
 
 def services(plan: Plan) -> tuple[Replica, ...]:
     """Give the first replica of each service: it stands for the Swarm service."""
-    return tuple(one for one in plan.replicas if one.number == 1)
+    return tuple(replica for replica in plan.replicas if replica.number == 1)
 
 
 def is_store(replica: Replica) -> bool:
-    """Say whether a service keeps data: it stays where they are, on the manager."""
+    """Say whether a service keeps data: it then stays with it on the manager."""
     return replica.runtime in _STORES
 
 
-def is_everywhere(plan: Plan, replica: Replica, how: Exposure) -> bool:
-    """Say whether a service runs once on each node."""
-    published = {door.replica for door in doors(plan)}
+def is_global(plan: Plan, replica: Replica, how: Exposure) -> bool:
+    """Say whether a service runs one task on each node."""
+    published = {port.replica for port in published_ports(plan)}
     return how.everywhere and replica.name in published and not is_store(replica)
 
 
-def config_file(instance: str) -> Path:
-    """Give the file of nginx's configuration, which Swarm hands to its tasks."""
-    return data_directory(instance) / "nginx.conf"
+def rendered_files(plan: Plan, how: Exposure, contents: Contents) -> dict[Path, str]:
+    """Render the files that `docker stack deploy` reads."""
+    paths, config = SwarmPaths(plan.instance), config_text(plan)
+    files = {paths.stack_file: stack_text(plan, how, contents)}
+    return files | ({paths.nginx_conf: config} if config else {})
 
 
 def config_text(plan: Plan) -> str | None:
@@ -79,58 +73,52 @@ def config_text(plan: Plan) -> str | None:
     return None
 
 
-def digest(text: str) -> str:
-    """Digest a text, short enough for a name."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def digest(content: bytes) -> str:
+    """Digest a content, short enough for a name."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
-def stack_text(plan: Plan, how: Exposure, contents: Contents = NOTHING) -> str:
-    """Render the stack file; each service bears the digest of all that the file says of it."""
-    plain = _stack_text(plan, how, contents, "")
-    return _stack_text(plan, how, contents, digest(plain))
+def stack_text(plan: Plan, how: Exposure, contents: Contents = NO_CONTENTS) -> str:
+    """Render the stack file; each service is labelled with the digest of the whole file."""
+    unlabelled = _stack_text(plan, how, contents, "")
+    return _stack_text(plan, how, contents, digest(unlabelled.encode()))
 
 
 def object_names(text: str, instance: str) -> frozenset[str]:
-    """Name the networks, configs and secrets of a rendered file, as the cluster has them."""
+    """Name the networks, configs and secrets of a rendered file as the cluster has them."""
     written = yaml.safe_load(text)
     named = [
-        one["name"] for kind in ("configs", "secrets") for one in (written[kind] or {}).values()
+        entry["name"] for kind in ("configs", "secrets") for entry in (written[kind] or {}).values()
     ]
     return frozenset([*named, *(f"{stack_name(instance)}_{key}" for key in written["networks"])])
 
 
 def deployed_digest(text: str) -> str:
-    """Give the digest that the services of a rendered file bear."""
+    """Give the digest that the services of a rendered file are labelled with."""
     return text.partition(f'"{DIGEST_LABEL}": "')[2].partition('"')[0]
 
 
-def _stack_text(plan: Plan, how: Exposure, contents: Contents, mark: str) -> str:
-    config = config_text(plan)
+def _stack_text(plan: Plan, how: Exposure, contents: Contents, label: str) -> str:
+    config, paths, prefix = config_text(plan), SwarmPaths(plan.instance), stack_name(plan.instance)
+    digests = contents.secrets
+    name = f"{prefix}_nginx-{digest(config.encode())}" if config else ""
     return render(
         "docker-stack.yml.j2",
         shape=plan.shape,
         labels=json.dumps({INSTANCE_LABEL: plan.instance}),
         mtu=plan.mtu - VXLAN_BYTES,
-        services=[_service(plan, replica, how, contents, mark) for replica in services(plan)],
+        services=[_service(plan, replica, how, contents, label) for replica in services(plan)],
         networks=[
-            {"key": one.name, "subnet": one.docker_subnet, "internal": one.internal}
-            for one in plan.segments
+            {"key": segment.name, "subnet": segment.docker_subnet, "internal": segment.internal}
+            for segment in plan.segments
         ],
-        volumes=[{"key": f"{one.name}-data"} for one in services(plan) if one.launch.data],
-        configs=[
-            {
-                "key": "nginx",
-                "file": config_file(plan.instance),
-                "name": f"{stack_name(plan.instance)}_nginx-{digest(config)}",
-            }
-        ]
-        if config
-        else [],
+        volumes=[{"key": f"{store.name}-data"} for store in services(plan) if store.launch.data],
+        configs=[{"key": "nginx", "file": paths.nginx_conf, "name": name}] if config else [],
         secrets=[
             {
                 "key": _key(name),
-                "name": _secret_name(plan, name, contents),
-                "file": secret_path(secrets_directory(plan.instance), service, name),
+                "name": "-".join(filter(None, (f"{prefix}_{_key(name)}", digests.get(name)))),
+                "file": secret_path(paths.secrets, service, name),
             }
             for name, service in secret_owners(plan).items()
         ],
@@ -138,57 +126,51 @@ def _stack_text(plan: Plan, how: Exposure, contents: Contents, mark: str) -> str
 
 
 def secret_owners(plan: Plan) -> dict[str, str]:
-    """Map each secret to a service that has a copy: in Swarm there is one object for all."""
-    return {name: one.service for one in reversed(services(plan)) for name in one.secrets}
+    """Map each secret to a service that has a copy: Swarm has one object for all."""
+    return {
+        name: replica.service for replica in reversed(services(plan)) for name in replica.secrets
+    }
 
 
 def _key(secret: str) -> str:
     return secret.replace(".", "-").replace("_", "-")
 
 
-def _secret_name(plan: Plan, name: str, contents: Contents) -> str:
-    tail = contents.secrets.get(name)
-    return f"{stack_name(plan.instance)}_{_key(name)}" + (f"-{tail}" if tail else "")
-
-
 def _service(
-    plan: Plan, replica: Replica, how: Exposure, contents: Contents, mark: str
+    plan: Plan, replica: Replica, how: Exposure, contents: Contents, label: str
 ) -> dict[str, object]:
-    limits = replica.limits
-    everywhere = is_everywhere(plan, replica, how)
-    published = [door for door in doors(plan) if door.replica == replica.name]
+    limits, image = replica.limits, image_name(plan, replica.service)
+    everywhere = is_global(plan, replica, how)
+    # A global service's task is named by its node, a replicated one's by its slot.
+    task = replica.service + ("-{{.Node.Hostname}}" if everywhere else "-{{.Task.Slot}}")
+    published = [port for port in published_ports(plan) if port.replica == replica.name]
     labels = {
         INSTANCE_LABEL: plan.instance,
         SERVICE_LABEL: replica.service,
         SHAPE_LABEL: plan.shape,
     }
-    name = image_name(plan, replica.service)
+    volume = {"source": f"{replica.name}-data", "target": replica.launch.data}
+    config = {"source": "nginx", "target": NGINX_CONF}
     moves = not (is_store(replica) or (published and how.ports == "host"))
     return {
         "name": replica.service,
-        # A node's task bears the node's name; that of a service with replicas its slot's number.
-        "replica": f"{replica.service}-"
-        + ("{{.Node.Hostname}}" if everywhere else "{{.Task.Slot}}"),
-        # By its id: of a name, Swarm would first ask a registry, whose image of that name would
-        # be somebody else's. And a new build is a change of the task, which Swarm rolls out.
-        "image": contents.images.get(replica.service, name),
-        "labels": json.dumps(labels | {IMAGE_LABEL: name}),
-        "service_labels": json.dumps(labels | {DIGEST_LABEL: mark}),
-        "environment": list(_environment(plan, replica, everywhere)),
-        "networks": [one.segment for one in replica.attachments],
+        "replica": task,
+        # By ID: Swarm looks a name up in a registry first, whose image of that name would not be
+        # ours. A new build also changes the ID, and so the task: Swarm rolls it out.
+        "image": contents.images.get(replica.service, image),
+        "labels": json.dumps(labels | {IMAGE_LABEL: image}),
+        "service_labels": json.dumps(labels | {DIGEST_LABEL: label}),
+        "environment": list(_environment(plan, replica, task)),
+        "networks": [attachment.segment for attachment in replica.attachments],
         "ports": [
-            {"target": door.replica_port, "published": door.port, "mode": how.ports}
-            for door in published
+            {"target": port.replica_port, "published": port.port, "mode": how.ports}
+            for port in published
         ],
         "sysctls": '{net.ipv4.ip_unprivileged_port_start: "0"}'
         if replica.port < _FIRST_FREE_PORT
         else None,
-        "volume": {"source": f"{replica.name}-data", "target": replica.launch.data}
-        if replica.launch.data
-        else None,
-        "configs": [{"source": "nginx", "target": NGINX_CONF}]
-        if replica.runtime == "nginx"
-        else [],
+        "volume": volume if replica.launch.data else None,
+        "configs": [config] if replica.runtime == "nginx" else [],
         "secrets": [{"source": _key(name), "target": name} for name in replica.secrets],
         "user": replica.user,
         "mode": "global" if everywhere else "replicated",
@@ -198,18 +180,16 @@ def _service(
         "limits": {"cpus": limits.cpus, "memory": f"{limits.memory_bytes}b", "pids": limits.pids}
         if limits
         else None,
-        # Two tasks cannot hold one port of a host, nor one store's data.
+        # Two tasks cannot share one port of a host, nor one store's data.
         "order": "start-first" if moves else "stop-first",
     }
 
 
-def _environment(plan: Plan, replica: Replica, everywhere: bool) -> Iterator[tuple[str, str]]:
+def _environment(plan: Plan, replica: Replica, task: str) -> Iterator[tuple[str, str]]:
     inherited = dict(replica.launch.environment)
     for name, value in replica.environment:
         if inherited.get(name) != value and name != "TWINSTACK_REPLICA":
             yield name, value
-    slot = "{{.Node.Hostname}}" if everywhere else "{{.Task.Slot}}"
-    yield "TWINSTACK_REPLICA", f"{replica.service}-{slot}"
-    # Swarm gives the address: an instance finds it out by its route to its own tier.
-    home = plan.segment(replica.segment)
-    yield "TWINSTACK_TOWARDS", str(home.docker_gateway)
+    yield "TWINSTACK_REPLICA", task
+    # Swarm chooses addresses: an instance finds its own by the route to its tier.
+    yield "TWINSTACK_TOWARDS", str(plan.segment(replica.segment).docker_gateway)

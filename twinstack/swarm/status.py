@@ -1,4 +1,4 @@
-"""Tasks as rows of a status: one for each task that a service is to have, had or not; pure."""
+"""Tasks as rows of a status: one row for each task that a service should have; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from twinstack.model.plan import Plan, Replica
 from twinstack.swarm.exposure import Exposure
 from twinstack.swarm.facts import TaskFacts
-from twinstack.swarm.render import is_everywhere, services
+from twinstack.swarm.render import is_global, services
 from twinstack.world import ServiceState, State
 
 _ENDED = frozenset({"failed", "rejected", "orphaned", "complete", "shutdown"})
@@ -18,45 +18,40 @@ _ENDED = frozenset({"failed", "rejected", "orphaned", "complete", "shutdown"})
 def rows(
     plan: Plan, how: Exposure, nodes: Sequence[str], tasks: Sequence[TaskFacts]
 ) -> tuple[ServiceState, ...]:
-    """Give them service by service. `nodes` names those that there are to be.
+    """Give the rows service by service; `nodes` names the declared ones.
 
-    Swarm says that a task runs when its health check has passed.
+    To Swarm, a task is running once its health check has passed.
     """
-    found: list[ServiceState] = []
+    found = []
     for replica in services(plan):
-        own = [one for one in tasks if one.service == replica.service]
-        if is_everywhere(plan, replica, how):
-            found += [
-                _row(plan, replica, name, [one for one in own if one.node == name])
-                for name in nodes
-            ]
+        own = [task for task in tasks if task.service == replica.service]
+        if is_global(plan, replica, how):
+            keyed = {name: [task for task in own if task.node == name] for name in nodes}
         else:
-            count = len(plan.replicas_of(replica.service))
-            found += [
-                _row(plan, replica, str(slot), [one for one in own if one.slot == slot])
-                for slot in range(1, count + 1)
-            ]
+            slots = range(1, len(plan.replicas_of(replica.service)) + 1)
+            keyed = {str(slot): [task for task in own if task.slot == slot] for slot in slots}
+        found += [_row(plan, replica, key, tasks) for key, tasks in keyed.items()]
     return tuple(found)
 
 
 def _row(plan: Plan, replica: Replica, key: str, tasks: Sequence[TaskFacts]) -> ServiceState:
-    blank = ServiceState(
-        f"{replica.service}-{key}", replica.service, "", "", replica.port, "absent"
-    )
+    name = f"{replica.service}-{key}"
+    absent = ServiceState(name, replica.service, "", "", replica.port, "absent")
     if not tasks:
-        return blank
-    # While one follows another, the one that runs counts.
+        return absent
+    # During a replacement, the task that runs counts.
     task = min(
-        tasks, key=lambda one: (not one.current, one.wanted != "running", one.state != "running")
+        tasks,
+        key=lambda task: (not task.current, task.desired != "running", task.state != "running"),
     )
     home = plan.segment(replica.segment).docker_subnet
-    address = next((one for one in task.addresses if IPv4Address(one) in home), "")
+    address = next((address for address in task.addresses if IPv4Address(address) in home), "")
     state, detail = _state(task.state), task.detail
     if not task.current:
         state, detail = "starting", "is being replaced"
     elif task.state != "running":
         detail = detail or task.state
-    return replace(blank, where=task.node, address=address, state=state, detail=detail)
+    return replace(absent, where=task.node, address=address, state=state, detail=detail)
 
 
 def _state(state: str) -> State:

@@ -1,93 +1,61 @@
-"""Take the cluster of an instance away: engines, data, hosts; by their names and marks alone.
+"""Remove an instance's cluster: engines, data, hosts; by their names and marks alone.
 
-No plan, no file and no engine that answers is needed. It goes on past failures and reports all of
-them at the end.
+Needs no plan, no file and no engine that answers. Goes on past failures and reports them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import IPv4Address
-from pathlib import Path
+from contextlib import suppress
+from functools import partial
 
 from twinstack.compose.engine import require_root
 from twinstack.compose.failures import RAW, as_ours
-from twinstack.errors import SeveralFailed, StepFailed
-from twinstack.model.placement import Host
-from twinstack.reconcile import UNWATCHED, Progress, Watch, watched
+from twinstack.errors import TwinstackError
+from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.swarm import engines, hosts
-from twinstack.swarm.nodes import Node, data_directory, node, pin, run_directory
+from twinstack.swarm.nodes import SwarmPaths, node_named, pin
 from twinstack.swarm.observe import known_nodes
 
 
 def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tuple[str, ...]:
     """Remove all of it and name what was removed. Raises: Locked, SeveralFailed."""
     require_root(f"Swarm {instance}", "it has engines and hosts")
-    removed: list[str] = []
-    failures: list[Exception] = []
+    job, paths = Teardown(watch, 'run "invoke swarm.down" again', translate), SwarmPaths(instance)
     with locked(InstancePaths(instance), "swarm"):
-        nodes = [_node(instance, name) for name in known_nodes(instance)]
-        running = set[str]()  # what marks them is kept, so that the next one finds them
-        for one in nodes:
-            running.add(one.name)
-            with _going_on(watch, f"engine {one.name}: stop", failures):
-                engines.stop(one)
-                running.discard(one.name)
-        with _going_on(watch, "shared files: restore", failures):
-            engines.restore_files(nodes)
-        for one in (one for one in nodes if one.name not in running):
-            with _going_on(watch, f"engine {one.name}: remove", failures):
-                if engines.remove(one):
-                    removed.append(f"engine {one.name}")
-                    progress(f"engine {one.name}: removed")
+        nodes = [node_named(instance, name) for name in known_nodes(instance)]
+        # An engine that does not stop keeps its files, so that the next `down` finds it.
+        stopped = []
+        for node in nodes:
+            progress(f"engine {node.name}: removing")
+            if job.remove(f"engine {node.name}: stop", partial(engines.stop, node), report=False):
+                stopped.append(node)
+        restore = partial(engines.restore_files, nodes)
+        job.remove("files that engines share: restore", restore, report=False)
+        for node in stopped:
+            job.remove(f"engine {node.name}", partial(engines.remove, node))
         for name in hosts.present(instance):
-            with _going_on(watch, f"host {name}: remove", failures):
-                hosts.remove(instance, name)
-                removed.append(f"namespace {name}")
-        with _going_on(watch, "files: remove", failures):
-            for directory in (data_directory(instance), run_directory(instance)):
-                if not failures and remove_tree(directory):
-                    removed.append(str(directory))
-            _remove_empty(data_directory(instance).parent)
+            job.remove(f"namespace {name}", partial(hosts.remove, instance, name))
+        for directory in (paths.lib, paths.run):
+            if not job.failures:
+                job.remove(str(directory), partial(remove_tree, directory))
+        with suppress(OSError):  # other worlds may keep their data beside it
+            paths.lib.parent.rmdir()
         remove_run(InstancePaths(instance), "swarm")
-    if failures:
-        obj = f"swarm.down {instance}"
-        raise failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)
-    return tuple(removed)
+    return job.finish(f"swarm.down {instance}")
 
 
 def remove_node(instance: str, name: str) -> None:
     """Remove one node: its engine, its data, its host."""
-    engines.stop(_node(instance, name))
-    engines.remove(_node(instance, name))
+    node = node_named(instance, name)
+    engines.stop(node)
+    engines.remove(node)
     if pin(instance, name).name in hosts.present(instance):
         hosts.remove(instance, pin(instance, name).name)
 
 
-def _node(instance: str, name: str) -> Node:
-    """Give a node by its name alone: where its things are follows from it."""
-    return node(instance, Host(name, IPv4Address(0)), manager=False)
-
-
-@contextmanager
-def _going_on(watch: Watch, step: str, failures: list[Exception]) -> Iterator[None]:
-    try:
-        with watched(watch, step):
-            yield
-    except RAW as error:
-        failures.append(as_ours(error, step))
-    except OSError as error:
-        failures.append(StepFailed(step, "fails", str(error)))
-    except Exception as error:
-        failures.append(error)
-
-
-def _remove_empty(directory: Path) -> None:
-    try:
-        directory.rmdir()
-    except OSError:
-        return
+def translate(error: Exception, obj: str) -> TwinstackError | None:
+    """Turn an error of the engine's clients into ours."""
+    return as_ours(error, obj) if isinstance(error, RAW) else None

@@ -1,39 +1,49 @@
-"""The plan on a cluster of engines: bring it about, look at it; `teardown` takes it away."""
+"""The plan on a cluster of engines, as the rest of the project uses it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 
-from twinstack.compose.engine import DEFAULT, EnginePaths, require_root
+from twinstack.compose.engine import DEFAULT, EnginePaths, connect, require_root
 from twinstack.compose.failures import RAW, translated
-from twinstack.compose.render import SHAPE_LABEL
-from twinstack.compose.world import REPOSITORY
+from twinstack.compose.render import SHAPE_LABEL, image_name
+from twinstack.compose.world import REPOSITORY, DockerWorld
 from twinstack.errors import CannotTell, Missing, NotHealthy, TwinstackError
 from twinstack.model.placement import Host, hosts_of
 from twinstack.model.plan import Plan
 from twinstack.model.topology import HostsSpec
-from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, run_step
+from twinstack.software.secrets import ensure_secrets, secret_path
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.swarm import cluster, engines, hosts, teardown
-from twinstack.swarm.apply import Applying, client_of
+from twinstack.swarm import engines, hosts, teardown
+from twinstack.swarm.apply import apply, remove_unused
+from twinstack.swarm.client import client_of
 from twinstack.swarm.exposure import Exposure, exposure
-from twinstack.swarm.facts import Facts, TaskFacts
-from twinstack.swarm.nodes import Node, node
-from twinstack.swarm.observe import has_ipvs, in_host, known_nodes, observe
-from twinstack.swarm.render import is_store, services
+from twinstack.swarm.facts import SwarmFacts, TaskFacts
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths, node_named, node_of
+from twinstack.swarm.observe import has_ipvs, image_ids, known_nodes, list_services, observe
+from twinstack.swarm.render import (
+    Contents,
+    digest,
+    is_store,
+    rendered_files,
+    secret_owners,
+    services,
+)
 from twinstack.swarm.status import rows
-from twinstack.swarm.steps import Step
+from twinstack.swarm.steps import SwarmStep, swarm_changes, swarm_steps
 from twinstack.world import ServiceState
 
-#: Swarm is what one uses to have networks of their own for tiers on many hosts.
+#: Swarm is for networks that span hosts: each tier gets its own.
 DEFAULT_SHAPE = "tiered"
 DEFAULT_COUNT = 2
 #: An engine takes some 100 MB of memory, and half a gigabyte of disk for its images.
@@ -44,25 +54,21 @@ _LOG_LINES = 12
 
 @dataclass(frozen=True)
 class SwarmWorld:
-    """One deployment of a plan on a cluster, its hosts joined by an underlay.
-
-    `source` is the engine that images are built in.
-    """
+    """One deployment of a plan on a cluster of simulated hosts."""
 
     plan: Plan
     hosts: tuple[Host, ...]
     underlay: IPv4Network
-    source: EnginePaths = DEFAULT
+    source: EnginePaths = DEFAULT  # the engine that images are built in
     repository: Path = REPOSITORY
     watch: Watch = UNWATCHED
 
     @cached_property
-    def nodes(self) -> tuple[Node, ...]:
-        """Give the nodes that there are to be; the first is the manager."""
-        return tuple(
-            node(self.plan.instance, host, manager=number == 0)
-            for number, host in enumerate(self.hosts)
-        )
+    def nodes(self) -> tuple[SwarmNode, ...]:
+        """Give the declared nodes; the first is the manager."""
+        first = self.hosts[0]
+        instance = self.plan.instance
+        return tuple(node_of(instance, host, manager=host == first) for host in self.hosts)
 
     @cached_property
     def exposure(self) -> Exposure:
@@ -73,186 +79,204 @@ class SwarmWorld:
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every task is healthy.
 
-        What an earlier one left half done, it goes on from. Raises: NotOurs, Locked; StepFailed
-        that names the step; NotHealthy with the log's tail.
+        Goes on from where an earlier `up` was stopped. Raises: NotOurs, Locked; StepFailed that
+        names the step; NotHealthy with the end of the log.
         """
-        require_root("Swarm", "it makes hosts and engines")
-        places = InstancePaths(self.plan.instance)
-        with locked(places, "swarm"):
+        require_root("Swarm", "it creates hosts and engines")
+        instance = self.plan.instance
+        with self._locked():
             try:
-                applying = self._applying
-                hosts.check(self.plan.instance, self.nodes)
-                applying.build(progress)
-                applying.converge(progress)
-                found = self._await(timeout_s, progress)
-                applying.tidy(progress)
-                return found
+                hosts.check(instance, self.nodes)
+                self._build(progress)
+                apply(instance, self.nodes, self._steps(), progress, self.watch)
+                states = self._wait(timeout_s, progress)
+                remove_unused(instance, self.nodes[0], progress, self.watch)
             except KeyboardInterrupt:
                 progress(
-                    "swarm.up: stopped half way: what is done stays; invoke swarm.up goes "
-                    "on from there, invoke swarm.down takes it away"
+                    "swarm.up: interrupted: what is done stays; invoke swarm.up continues from "
+                    "there, invoke swarm.down removes it"
                 )
                 raise
-            finally:
-                remove_run(places, "swarm")
+            return states
 
     @translated("swarm.up", reading=True)
-    def preview(self) -> tuple[Step, ...]:
-        """List what `up` would do, now. Raises: Missing without root."""
-        require_root("Swarm", "it makes hosts and engines")
-        return self._applying.steps()
+    def preview(self) -> Preview:
+        """List what `up` would do now. Raises: Missing without root."""
+        require_root("Swarm", "it looks into hosts and engines")
+        steps = self._steps()
+        built = len(self._image_ids()) == len(self._tags)
+        changes = swarm_changes(steps, observe(self.plan.instance, self.nodes))
+        return Preview(len(steps), changes, () if built else ("images are to be built first",))
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Remove the cluster, its data and its hosts. Works after any crash."""
         return teardown.down(self.plan.instance, progress=progress, watch=self.watch)
 
     @translated("swarm.status", reading=True)
-    def facts(self) -> Facts:
-        """Look at the cluster, now. Raises: Missing without root."""
+    def facts(self) -> SwarmFacts:
+        """Observe the cluster now. Raises: Missing without root."""
         require_root("Swarm", "it looks into hosts")
-        return observe(self.plan.instance, self.nodes, {}, (), {})
+        return observe(self.plan.instance, self.nodes)
 
     def status(self) -> tuple[ServiceState, ...]:
-        """Give a row for each task that there is to be, now."""
+        """Give a row for each task that there should be, as observed now."""
         return self.rows(self.facts())
 
-    @cached_property
-    def _applying(self) -> Applying:
-        return Applying(
-            self.plan,
-            self.underlay,
-            self.nodes,
-            self.exposure,
-            self.source,
-            self.repository,
-            self.watch,
-        )
+    def rows(self, facts: SwarmFacts) -> tuple[ServiceState, ...]:
+        """Give a row for each task that there should be, from these facts."""
+        return rows(self.plan, self.exposure, [node.name for node in self.nodes], facts.tasks)
 
     def exec(self, host: str, command: Sequence[str]) -> int:
-        """Run a command on a host, on this terminal; Docker's client asks the engine there.
+        """Run a command on a host, on the caller's terminal; give its exit code.
 
-        Gives its exit code. Raises: Missing when the host is not up.
+        DOCKER_HOST is that host's engine. Raises: Missing when the host is not up.
         """
-        where = self._at(host)
-        environment = {**os.environ, "DOCKER_HOST": where.place.url}
-        words = [*in_host(where), *command]
-        return subprocess.run(words, env=environment, check=False).returncode
+        node = self._node(host)
+        environment = {**os.environ, "DOCKER_HOST": node.engine.url}
+        return subprocess.run([*node.enter, *command], env=environment, check=False).returncode
 
     def lose(self, host: str) -> bool:
-        """End an engine and all that runs in it, as a loss of power would; says whether any ran.
+        """Kill an engine and everything in it, as a power cut would; say whether anything ran.
 
         `up` starts it again. Raises: Locked; Missing when the host is not up.
         """
-        places = InstancePaths(self.plan.instance)
-        with locked(places, "swarm"):
+        with self._locked():
+            return engines.stop(self._node(host))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        paths = InstancePaths(self.plan.instance)
+        with locked(paths, "swarm"):
             try:
-                return engines.stop(self._at(host))
+                yield
             finally:
-                remove_run(places, "swarm")
+                remove_run(paths, "swarm")
 
-    def _at(self, host: str) -> Node:
+    def _build(self, progress: Progress) -> None:
+        """Build the images that are absent, in the engine that keeps this machine's."""
+        with run_step(self.watch, "images: build", translate=teardown.translate):
+            DockerWorld(self.plan, self.source, self.repository).build(progress=progress)
+            ensure_secrets(SwarmPaths(self.plan.instance).secrets, self.plan)
+
+    def _steps(self) -> tuple[SwarmStep, ...]:
+        """List the steps. Names in the stack file hold what images and secrets contain by now."""
+        plan, secrets, images = self.plan, SwarmPaths(self.plan.instance).secrets, self._image_ids()
+        owned = {
+            name: secret_path(secrets, service, name)
+            for name, service in secret_owners(plan).items()
+        }
+        contents = Contents(
+            {service: images[tag] for service, tag in self._tags.items() if tag in images},
+            {name: digest(path.read_bytes()) for name, path in owned.items() if path.exists()},
+        )
+        files = rendered_files(plan, self.exposure, contents)
+        return swarm_steps(plan, self.underlay, self.nodes, self.source.url, images, files)
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        """Map each service to the tag of its image."""
+        plan = self.plan
+        return {replica.service: image_name(plan, replica.service) for replica in services(plan)}
+
+    def _image_ids(self) -> dict[str, str]:
+        """Map the tags of the plan's images to their IDs, where they are built."""
+        client = connect(self.source)
+        if client is None:
+            return {}
+        images = image_ids(client)
+        client.close()
+        return {tag: images[tag] for tag in self._tags.values() if tag in images}
+
+    def _node(self, host: str) -> SwarmNode:
         require_root("Swarm", "it has hosts of its own")
-        known = ", ".join(one.name for one in self.nodes)
-        found = next((one for one in self.nodes if one.name == host), None)
-        if found is None:
-            raise TwinstackError(host, "is no host", f"there are {known}", "choose one of them")
-        if not hosts.is_ready(found, self.plan.instance):
+        nodes = {node.name: node for node in self.nodes}
+        if host not in nodes:
+            cause = f"there are {', '.join(nodes)}"
+            raise TwinstackError(host, "is no host", cause, "choose one of them")
+        if not hosts.is_ready(nodes[host], self.plan.instance):
             raise Missing(f"host {host}", "is not up", "", "run: invoke swarm.up")
-        return found
+        return nodes[host]
 
-    def rows(self, facts: Facts) -> tuple[ServiceState, ...]:
-        """Give a row for each task that there is to be, as these facts tell."""
-        return rows(self.plan, self.exposure, [one.name for one in self.nodes], facts.tasks)
-
-    def _await(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
-        """Wait until every task runs and every node is ready. Raises: NotHealthy."""
+    def _wait(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+        """Wait until every task is healthy and every node ready. Raises: NotHealthy."""
         started = time.monotonic()
-        healthy: set[str] = set()
+        reported: set[str] = set()
         while True:
             facts = self.facts()
-            found = self.rows(facts)
-            waiting = {one.service for one in found if one.state != "healthy"}
-            after = time.monotonic() - started
-            for service in sorted({one.service for one in found} - waiting - healthy):
-                progress(f"{service}: healthy after {after:.1f} s")
-                healthy.add(service)
-            lost = [one.name for one in facts.members if not one.ready]
+            states = self.rows(facts)
+            elapsed = time.monotonic() - started
+            waiting = {state.service for state in states if state.state != "healthy"}
+            for service in sorted({state.service for state in states} - waiting - reported):
+                progress(f"{service}: healthy after {elapsed:.1f} s")
+                reported.add(service)
+            lost = [member.name for member in facts.members if not member.ready]
             if not waiting and not lost:
-                return found
-            if after > timeout_s:
-                if not waiting:
-                    raise NotHealthy(
-                        lost[0],
-                        "is not ready",
-                        f"not within {timeout_s:g} s",
-                        "invoke swarm.status",
-                    )
-                raise self._unhealthy(found, facts.tasks, timeout_s)
+                return states
+            if elapsed > timeout_s:
+                bound = f"not within {timeout_s:g} s"
+                if waiting:
+                    raise self._not_healthy(states, facts.tasks, bound)
+                raise NotHealthy(lost[0], "is not ready", bound, "invoke swarm.status")
             time.sleep(POLL_S)
 
-    def _unhealthy(
-        self, found: Sequence[ServiceState], tasks: Sequence[TaskFacts], timeout_s: float
+    def _not_healthy(
+        self, states: Sequence[ServiceState], tasks: Sequence[TaskFacts], bound: str
     ) -> NotHealthy:
-        """Name the first service that is in the way: a store before those that need it."""
-        stores = {one.service for one in services(self.plan) if is_store(one)}
-        row = min(
-            (one for one in found if one.state != "healthy"),
-            key=lambda one: (one.service not in stores, one.state == "absent"),
+        """Name the service to look at first: a store before those that need it."""
+        stores = {replica.service for replica in services(self.plan) if is_store(replica)}
+        worst = min(
+            (state for state in states if state.state != "healthy"),
+            key=lambda state: (state.service not in stores, state.state == "absent"),
         )
-        tails = (self._tail(one) for one in tasks if one.service == row.service)
-        tail = next((text for text in tails if text), "")
+        tails = (self._tail(task) for task in tasks if task.service == worst.service)
+        tail = next(filter(None, tails), "")
         return NotHealthy(
-            row.name,
-            f"is {row.state}" + (f" ({row.detail})" if row.detail else ""),
-            f"not within {timeout_s:g} s" + (f"; its log ends: {tail}" if tail else ""),
+            worst.name,
+            f"is {worst.state}" + (f" ({worst.detail})" if worst.detail else ""),
+            bound + (f"; its log ends: {tail}" if tail else ""),
             "invoke swarm.status",
         )
 
     def _tail(self, task: TaskFacts) -> str:
-        """Give the end of a task's log, as its own node tells; "" when nobody does."""
-        where = next((one for one in self.nodes if one.name == task.node), None)
-        if where is None or not task.container:
+        """Give the end of a task's log from its own node; "" when that is not available."""
+        nodes = {node.name: node for node in self.nodes}
+        if task.node not in nodes or not task.container:
             return ""
         try:
-            with client_of(where) as client:
-                said = client.containers.get(task.container).logs(tail=_LOG_LINES)
+            with client_of(nodes[task.node]) as client:
+                log = client.containers.get(task.container).logs(tail=_LOG_LINES)
         except (Missing, CannotTell, *RAW):
             return ""
-        lines = said.decode(errors="replace").splitlines()
-        return " | ".join(line.strip() for line in lines if line.strip())
+        lines = map(str.strip, log.decode(errors="replace").splitlines())
+        return " | ".join(filter(None, lines))
 
 
 @translated("swarm.status", reading=True)
 def shape_present(instance: str) -> str | None:
-    """Tell the shape of the stack that a cluster has, as its services bear it; None for none."""
-    manager = node(instance, Host("host-1", IPv4Address(0)), manager=True)
+    """Give the shape of the stack that a cluster has, by its services' labels; None for none."""
     try:
-        with client_of(manager) as client:
-            found = cluster.services(client, instance).values()
+        with client_of(node_named(instance, "host-1", manager=True)) as client:
+            deployed = list_services(client, instance).values()
     except Missing:
         return None
-    return next((one["Spec"]["Labels"].get(SHAPE_LABEL) for one in found), None)
+    return next((service["Spec"]["Labels"].get(SHAPE_LABEL) for service in deployed), None)
 
 
 def hosts_for(instance: str, spec: HostsSpec, count: int | None) -> tuple[Host, ...]:
     """Give the hosts of an instance's cluster: as many as asked for, or as there are.
 
-    Raises: TwinstackError for a count that cannot be had, or real machines.
+    Raises: TwinstackError for a count out of range, or real machines.
     """
     if spec.machines:
         raise TwinstackError(
             "hosts.machines",
             "are not for swarm.up",
-            "it rehearses on simulated hosts only",
+            "it runs on simulated hosts only",
             "leave machines out of topology.yml",
         )
     if count is None:
         count = len(known_nodes(instance)) or DEFAULT_COUNT
     if not 2 <= count <= MOST:
-        raise TwinstackError(
-            "--hosts",
-            f"cannot be {count}",
-            f"2 to {MOST} hosts are simulated",
-            "choose another number",
-        )
+        cause = f"2 to {MOST} hosts are simulated"
+        raise TwinstackError("--hosts", f"cannot be {count}", cause, "choose another number")
     return hosts_of(spec, count)

@@ -1,22 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Network
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.support.sandbox import REPOSITORY
-from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
-from twinstack.swarm.exposure import address_pool, exposure, kept_to_the_host
+from twinstack.swarm.exposure import exposure
 from twinstack.swarm.render import Contents, config_text, deployed_digest, object_names, stack_text
 
 TOPOLOGY = load(REPOSITORY / "topology.yml")
 PLAN = resolve(TOPOLOGY, "tiered", "t")
-UNDERLAY = TOPOLOGY.hosts.underlay
 WITHOUT_IPVS = exposure(False)
 #: What Compose's schema has, and that of stack files has not, or `docker stack deploy` ignores.
 TOO_NEW = {
@@ -61,10 +57,10 @@ def test_each_tier_is_an_overlay_network_with_room_for_the_tunnels_header():
 
 def test_without_ipvs_names_give_addresses_and_ports_are_the_hosts():
     services = written()["services"]
-    assert {one["deploy"]["endpoint_mode"] for one in services.values()} == {"dnsrr"}
-    doors = {name: one["ports"] for name, one in services.items() if "ports" in one}
-    assert set(doors) == {"nginx-lb", "api-gateway"}
-    for name, ports in doors.items():
+    assert {service["deploy"]["endpoint_mode"] for service in services.values()} == {"dnsrr"}
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(published) == {"nginx-lb", "api-gateway"}
+    for name, ports in published.items():
         assert [port["mode"] for port in ports] == ["host"]
         assert services[name]["deploy"]["mode"] == "global"
         # Two tasks cannot have one port of a host.
@@ -73,16 +69,16 @@ def test_without_ipvs_names_give_addresses_and_ports_are_the_hosts():
 
 def test_with_ipvs_services_have_one_address_and_ports_lead_there_from_every_node():
     services = written(how=exposure(True))["services"]
-    assert {one["deploy"]["endpoint_mode"] for one in services.values()} == {"vip"}
-    assert {one["deploy"]["mode"] for one in services.values()} == {"replicated"}
-    assert {port["mode"] for one in services.values() for port in one.get("ports", ())} == {
+    assert {service["deploy"]["endpoint_mode"] for service in services.values()} == {"vip"}
+    assert {service["deploy"]["mode"] for service in services.values()} == {"replicated"}
+    assert {port["mode"] for service in services.values() for port in service.get("ports", ())} == {
         "ingress"
     }
 
 
-def test_stores_stay_on_the_manager_and_nobody_else_has_to():
+def test_stores_stay_on_the_manager_and_no_other_service_has_to():
     services = written()["services"]
-    bound = {name for name, one in services.items() if "placement" in one["deploy"]}
+    bound = {name for name, service in services.items() if "placement" in service["deploy"]}
     assert bound == {"redis-cache", "postgres-db"}
     for name in bound:
         assert services[name]["deploy"]["placement"] == {"constraints": ["node.role == manager"]}
@@ -99,16 +95,19 @@ def test_replicas_and_limits_are_those_of_the_plan():
             assert found["memory"] == f"{replica.limits.memory_bytes}b"
             assert found["pids"] == replica.limits.pids
     unlimited = written(resolve(load(REPOSITORY / "topology.yml"), "tiered", "t", limited=False))
-    assert not any("resources" in one["deploy"] for one in unlimited["services"].values())
+    assert not any("resources" in service["deploy"] for service in unlimited["services"].values())
 
 
 def test_a_secret_is_its_services_users_alone_and_in_no_environment():
     found = written(contents=Contents(secrets={"redis_password": "0123456789ab"}))
     assert found["secrets"]["redis-password"]["name"] == "twinstack-t_redis-password-0123456789ab"
     product = found["services"]["product-service"]
-    assert {one["target"] for one in product["secrets"]} == {"redis_password", "postgres_password"}
+    assert {secret["target"] for secret in product["secrets"]} == {
+        "redis_password",
+        "postgres_password",
+    }
     # 0400 is octal in YAML 1.1, which Docker's client reads.
-    assert {(one["uid"], one["mode"]) for one in product["secrets"]} == {("30030", 0o400)}
+    assert {(secret["uid"], secret["mode"]) for secret in product["secrets"]} == {("30030", 0o400)}
     for service in found["services"].values():
         assert not [name for name in service["environment"] if "PASSWORD" in name]
 
@@ -118,12 +117,12 @@ def test_an_image_is_named_by_its_id_so_that_no_registry_is_asked_for_it():
     assert found["nginx-lb"]["image"] == "sha256:1"
     assert found["nginx-lb"]["labels"]["twinstack.image"] == "twinstack-t/nginx-lb:latest"
     assert found["order-service"]["image"] == "twinstack-t/order-service:latest"
-    texts = [stack_text(PLAN, WITHOUT_IPVS, Contents(images={"nginx-lb": one})) for one in "12"]
+    texts = [stack_text(PLAN, WITHOUT_IPVS, Contents(images={"nginx-lb": image})) for image in "12"]
     assert deployed_digest(texts[0]) != deployed_digest(texts[1])
     assert len(deployed_digest(texts[0])) == 12
 
 
-def test_nginx_asks_for_the_gateway_again_and_again():
+def test_nginx_resolves_the_gateway_again_and_again():
     text = config_text(PLAN) or ""
     assert "resolver 127.0.0.11 valid=1s" in text
     assert "proxy_pass http://$gateway;" in text
@@ -138,24 +137,6 @@ def test_an_instance_finds_its_address_by_the_route_to_its_own_tier():
     assert environment["TWINSTACK_REPLICA"] == "product-service-{{.Task.Slot}}"
 
 
-def test_a_door_of_the_host_alone_is_one_that_compose_binds_to_127_0_0_1():
-    gateway = PLAN.published_port("docker", "api-gateway")
-    assert gateway is not None
-    assert kept_to_the_host(PLAN) == (gateway.port,)
-
-
-def test_the_pool_meets_no_network_of_ours():
-    pool = IPv4Network(address_pool(PLAN, UNDERLAY))
-    assert not any(
-        pool.overlaps(other)
-        for one in PLAN.segments
-        for other in (one.subnet, one.docker_subnet, UNDERLAY)
-    )
-    assert address_pool(PLAN, IPv4Network("172.29.4.0/24")) != str(pool)
-    with pytest.raises(TwinstackError, match="are all in use"):
-        address_pool(PLAN, UNDERLAY, ["172.30.0.0/16"])
-
-
 def test_the_objects_of_a_file_are_named_as_the_cluster_has_them():
     found = object_names(stack_text(PLAN, WITHOUT_IPVS), "t")
     assert {"twinstack-t_frontend", "twinstack-t_backend", "twinstack-t_database"} < found
@@ -163,8 +144,8 @@ def test_the_objects_of_a_file_are_named_as_the_cluster_has_them():
     assert len([name for name in found if name.startswith("twinstack-t_nginx-")]) == 1
 
 
-def test_services_without_a_door_run_as_often_as_declared():
+def test_services_without_a_published_port_run_as_often_as_declared():
     fewer = replace(PLAN, published_ports=())
     services = written(fewer)["services"]
-    assert {one["deploy"]["mode"] for one in services.values()} == {"replicated"}
-    assert not any("ports" in one for one in services.values())
+    assert {service["deploy"]["mode"] for service in services.values()} == {"replicated"}
+    assert not any("ports" in service for service in services.values())

@@ -1,194 +1,174 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+
+import pytest
 
 from tests.support.sandbox import REPOSITORY
-from twinstack.model.placement import Host
-from twinstack.model.plan import resolve
+from twinstack.compose.render import image_name
+from twinstack.model.placement import hosts_of
+from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
-from twinstack.swarm.exposure import exposure
-from twinstack.swarm.facts import Facts, MemberFacts, NodeFacts, TaskFacts
-from twinstack.swarm.nodes import node
-from twinstack.swarm.status import rows
-from twinstack.swarm.steps import PHASES, Step, Wanted, first_phase, placed, up_steps
+from twinstack.swarm.exposure import exposure, host_only_ports
+from twinstack.swarm.facts import MemberFacts, NodeFacts, SwarmFacts
+from twinstack.swarm.nodes import SwarmPaths, node_of
+from twinstack.swarm.render import Contents, deployed_digest, rendered_files, services
+from twinstack.swarm.steps import (
+    SwarmChange,
+    SwarmStep,
+    first_phase,
+    host_only_rule,
+    images_of,
+    swarm_changes,
+    swarm_steps,
+)
 
+TOPOLOGY = load(REPOSITORY / "topology.yml")
+PLAN = resolve(TOPOLOGY, "tiered", "t")
+PATHS = SwarmPaths("t")
 NODES = tuple(
-    node("t", Host(f"host-{number}", IPv4Address(f"10.88.0.{number}")), manager=number == 1)
-    for number in (1, 2)
+    node_of("t", host, manager=number == 0)
+    for number, host in enumerate(hosts_of(TOPOLOGY.hosts, 2))
 )
-WANTED = Wanted(
-    nodes=NODES,
-    images={"host-1": ("db", "web"), "host-2": ("web",)},
-    services=frozenset({"db", "web"}),
-    digest="d1",
-    closed=True,
-)
-THERE = NodeFacts(host=True, engine=True, member="this cluster")
-ALL = Facts(
-    nodes={"host-1": THERE, "host-2": THERE},
-    deployed={"db": "d1", "web": "d1"},
-    closed=frozenset({"host-1", "host-2"}),
-    files=True,
-)
+FILES = rendered_files(PLAN, exposure(False), Contents())
+SERVICES = [replica.service for replica in services(PLAN)]
+IMAGES = {image_name(PLAN, service): f"sha256:{service}" for service in SERVICES}
+DIGEST = deployed_digest(FILES[PATHS.stack_file])
+DEPLOYED = dict.fromkeys(SERVICES, DIGEST)
+RULES = tuple(f"-A {host_only_rule('t', port)}" for port in host_only_ports(PLAN))
+READY = NodeFacts(True, True, "this cluster", "", IMAGES, RULES)
+ALL = SwarmFacts({"host-1": READY, "host-2": READY}, deployed=DEPLOYED, files=FILES)
 
 
-def titles(steps: tuple[Step, ...]) -> list[str]:
-    return [step.title for step in steps]
+def steps(plan: Plan = PLAN) -> tuple[SwarmStep, ...]:
+    return swarm_steps(plan, TOPOLOGY.hosts.underlay, NODES, "unix://source", IMAGES, FILES)
 
 
-def test_where_nothing_is_all_is_done_phase_by_phase():
-    steps = up_steps(WANTED, Facts(nodes={}))
-    assert titles(steps) == [
-        "hosts: make",
-        "engine host-1: start",
-        "engine host-2: start",
-        "images host-1: load",
-        "images host-2: load",
-        "doors host-1: close",
-        "doors host-2: close",
-        "cluster: init",
-        "node host-2: join",
-        "files: write",
-        "stack: deploy",
+def changes(facts: SwarmFacts) -> tuple[SwarmChange, ...]:
+    return swarm_changes(steps(), facts)
+
+
+def names(changed: tuple[SwarmChange, ...]) -> list[str]:
+    return [change.step.name for change in changed]
+
+
+def with_worker(facts: NodeFacts) -> SwarmFacts:
+    return replace(ALL, nodes={"host-1": READY, "host-2": facts})
+
+
+def test_an_absent_cluster_is_made_step_by_step_in_the_order_of_the_list():
+    found = changes(SwarmFacts(nodes={}))
+    assert names(found) == [
+        "hosts",
+        "engine host-1",
+        "engine host-2",
+        "images host-1",
+        "images host-2",
+        "rules host-1",
+        "rules host-2",
+        "cluster",
+        "membership host-2",
+        f"file {PATHS.stack_file}",
+        f"file {PATHS.nginx_conf}",
+        "stack",
     ]
-    assert len(set(titles(steps))) == len(steps)
-    assert titles(first_phase(steps[1:])) == ["engine host-1: start", "engine host-2: start"]
+    assert all(change.reason for change in found)
 
 
-def test_where_all_is_nothing_is_done():
-    assert up_steps(WANTED, ALL) == ()
+def test_a_phase_is_a_run_of_neighbours_of_one_kind():
+    found = changes(SwarmFacts(nodes={}))
+    assert names(first_phase(found)) == ["hosts"]
+    assert names(first_phase(found[1:])) == ["engine host-1", "engine host-2"]
 
 
-def test_a_node_that_lost_its_engine_has_it_started_and_nothing_else():
-    lost = replace(ALL, nodes={"host-1": THERE, "host-2": replace(THERE, engine=False)})
-    assert "engine host-2: start" in titles(up_steps(WANTED, lost))
-    # What it lacks is told by the engine itself, once it answers.
-    assert titles(first_phase(up_steps(WANTED, lost))) == ["engine host-2: start"]
+def test_steps_have_names_of_their_own_and_commands():
+    every = steps()
+    assert len({step.name for step in every}) == len(every)
+    assert [step.name for step in every if not step.commands] == [f"file {path}" for path in FILES]
+
+
+def test_a_cluster_as_planned_needs_no_step():
+    assert changes(ALL) == ()
+
+
+def test_a_node_that_lost_its_engine_has_it_started_before_anything_else():
+    lost = changes(with_worker(NodeFacts(host=True, raw_rules=READY.raw_rules)))
+    # Its images are known only once its engine answers.
+    assert names(first_phase(lost)) == ["engine host-2"]
 
 
 def test_a_worker_of_another_cluster_leaves_it_first():
-    strayed = replace(ALL, nodes={"host-1": THERE, "host-2": replace(THERE, member="another")})
-    assert titles(up_steps(WANTED, strayed)) == ["node host-2: leave", "node host-2: join"]
+    strayed = with_worker(replace(READY, member="another"))
+    assert names(changes(strayed)) == ["other cluster host-2", "membership host-2"]
 
 
-def test_a_manager_that_manages_nothing_starts_anew():
-    strayed = replace(ALL, nodes={"host-1": replace(THERE, member="another"), "host-2": THERE})
-    assert titles(up_steps(WANTED, strayed))[:2] == ["cluster: leave", "cluster: init"]
+def test_a_worker_of_an_unknown_cluster_is_not_told_to_leave_it():
+    unknown = with_worker(replace(READY, member="unknown"))
+    assert names(changes(unknown)) == ["membership host-2"]
 
 
-def test_a_member_that_is_lost_for_good_is_forgotten_and_no_other():
-    def member(identity: str, name: str, ready: bool) -> MemberFacts:
-        return MemberFacts(identity, name, False, ready, "10.88.0.12")
+def test_a_manager_that_manages_nothing_leaves_and_starts_a_cluster():
+    strayed = replace(ALL, nodes={"host-1": replace(READY, member="another"), "host-2": READY})
+    assert names(changes(strayed))[:2] == ["other cluster host-1", "cluster"]
 
-    here = replace(THERE, identity="new")
-    told = (
-        member("old", "host-2", False),
-        member("new", "host-2", True),
-        member("far", "host-7", False),
+
+def member(identity: str, name: str, *, ready: bool) -> MemberFacts:
+    return MemberFacts(identity, name, False, ready, "10.88.0.12")
+
+
+def test_a_member_that_will_not_come_back_is_forgotten_and_no_other():
+    members = (
+        member("old", "host-2", ready=False),
+        member("new", "host-2", ready=True),
+        member("far", "host-7", ready=False),
     )
-    facts = replace(ALL, nodes={"host-1": THERE, "host-2": here}, members=told)
-    assert titles(up_steps(WANTED, facts)) == ["member old: forget", "member far: forget"]
-    # Its engine does not answer: it may be that very one.
-    silent = replace(
-        facts, nodes={"host-1": THERE, "host-2": NodeFacts(host=True)}, members=told[:1]
-    )
-    assert "member old: forget" not in titles(up_steps(WANTED, silent))
+    facts = replace(with_worker(replace(READY, identity="new")), members=members)
+    assert names(changes(facts)) == ["member old", "member far"]
+    # While its engine does not answer, it may be that very member.
+    silent = replace(facts, nodes={"host-1": READY, "host-2": NodeFacts(host=True)})
+    assert "member old" not in names(changes(silent))
 
 
-def test_a_host_too_many_goes_first():
-    assert titles(up_steps(WANTED, replace(ALL, surplus=("host-3",)))) == ["node host-3: remove"]
+def test_a_surplus_host_goes_first():
+    assert names(changes(replace(ALL, surplus=("host-3",)))) == ["node host-3"]
 
 
-def test_a_node_is_sent_only_what_it_lacks_and_may_run():
-    lacking = replace(ALL, nodes={"host-1": THERE, "host-2": replace(THERE, lacks=("web",))})
-    assert titles(up_steps(WANTED, lacking)) == ["images host-2: load"]
-    images = {"db": True, "web": False}
-    assert placed(NODES[0], images) == ("db", "web")
-    assert placed(NODES[1], images) == ("web",)
-
-
-def test_a_stack_is_deployed_again_when_the_file_or_the_list_of_services_differs():
-    for deployed in ({"db": "d1", "web": "d0"}, {"db": "d1"}, {"db": "d1", "web": "d1", "x": "d1"}):
-        assert titles(up_steps(WANTED, replace(ALL, deployed=deployed))) == ["stack: deploy"]
-
-
-def test_an_open_door_is_closed_and_only_where_one_is_declared():
-    opened = replace(ALL, closed=frozenset({"host-1"}))
-    assert titles(up_steps(WANTED, opened)) == ["doors host-2: close"]
-    assert up_steps(replace(WANTED, closed=False), opened) == ()
-
-
-def test_every_step_has_its_phase():
-    strayed = replace(
-        ALL, nodes={"host-2": NodeFacts(member="another")}, surplus=("host-9",), files=False
-    )
-    for step in (*up_steps(WANTED, strayed), *up_steps(WANTED, Facts(nodes={}))):
-        assert (step.kind, step.act) in PHASES
-        assert step.reason
-
-
-PLAN = resolve(load(REPOSITORY / "topology.yml"), "tiered", "t")
-BACKEND = PLAN.segment("backend").docker_subnet
-
-
-def task(
-    service: str, slot: int, where: str, state: str, wanted: str = "running", current: bool = True
-) -> TaskFacts:
-    addresses = ("192.0.2.1", str(BACKEND.network_address + 7))
-    return TaskFacts(service, slot, where, state, wanted, addresses, "", "", current)
-
-
-def test_a_row_is_there_for_each_task_that_is_to_be():
-    names = [row.name for row in rows(PLAN, exposure(False), ["host-1", "host-2"], ())]
-    assert names[:4] == [
-        "nginx-lb-host-1",
-        "nginx-lb-host-2",
-        "api-gateway-host-1",
-        "api-gateway-host-2",
+def test_a_node_gets_only_the_images_that_it_lacks_and_may_run():
+    present = dict(IMAGES)
+    tag = image_name(PLAN, "nginx-lb")
+    present[tag] = "sha256:older"
+    found = changes(with_worker(replace(READY, images=present)))
+    assert [(change.step.name, change.reason) for change in found] == [
+        ("images host-2", f"lacks {tag}")
     ]
-    assert "product-service-3" in names
-    assert len(names) == 4 + 3 + 4
-    assert {row.state for row in rows(PLAN, exposure(False), ["host-1"], ())} == {"absent"}
+    manager, worker = (images_of(PLAN, node, IMAGES) for node in NODES)
+    stores = {image_name(PLAN, store) for store in ("redis-cache", "postgres-db")}
+    assert manager == IMAGES
+    assert set(worker) == set(IMAGES) - stores
 
 
-def test_a_tasks_address_is_that_on_its_own_tier():
-    found = rows(
-        PLAN, exposure(False), ["host-1"], [task("product-service", 2, "host-2", "running")]
-    )
-    row = next(one for one in found if one.name == "product-service-2")
-    assert (row.state, row.where, row.address) == (
-        "healthy",
-        "host-2",
-        str(BACKEND.network_address + 7),
-    )
+@pytest.mark.parametrize(
+    ("deployed", "reason"),
+    [
+        ({}, "is absent"),
+        (DEPLOYED | {"nginx-lb": "older"}, "is not as rendered"),
+        (DEPLOYED | {"another": DIGEST}, "has other services"),
+    ],
+)
+def test_a_stack_is_deployed_when_its_file_or_its_services_differ(
+    deployed: dict[str, str], reason: str
+):
+    found = changes(replace(ALL, deployed=deployed))
+    assert [(change.step.name, change.reason) for change in found] == [("stack", reason)]
 
 
-def test_while_a_task_follows_another_the_one_that_runs_counts():
-    both = [
-        task("product-service", 1, "host-1", "ready", "ready"),
-        task("product-service", 1, "host-2", "running"),
-    ]
-    row = next(
-        one
-        for one in rows(PLAN, exposure(False), ["host-1"], both)
-        if one.name == "product-service-1"
-    )
-    assert (row.state, row.where) == ("healthy", "host-2")
+def test_a_file_that_differs_is_written_again():
+    found = changes(replace(ALL, files=FILES | {PATHS.nginx_conf: "edited"}))
+    assert [change.reason for change in found] == ["is not as rendered"]
 
 
-def test_a_task_that_failed_is_stopped_and_one_being_prepared_is_starting():
-    for state, said in (("failed", "stopped"), ("preparing", "starting"), ("running", "healthy")):
-        found = rows(PLAN, exposure(False), ["host-1"], [task("order-service", 1, "host-1", state)])
-        assert next(one for one in found if one.name == "order-service-1").state == said
-
-
-def test_a_task_of_an_older_definition_is_not_what_is_waited_for():
-    old = task("order-service", 1, "host-1", "running", current=False)
-    for found, said in (([old], "starting"), ([old, replace(old, current=True)], "healthy")):
-        row = next(
-            one
-            for one in rows(PLAN, exposure(False), ["host-1"], found)
-            if one.name == "order-service-1"
-        )
-        assert row.state == said
+def test_a_host_only_port_open_to_others_is_closed_and_only_where_one_is_declared():
+    opened = with_worker(replace(READY, raw_rules=()))
+    assert names(changes(opened)) == ["rules host-2"]
+    unpublished = steps(replace(PLAN, published_ports=()))
+    assert not any(step.name.startswith("rules") for step in unpublished)

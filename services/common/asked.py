@@ -1,4 +1,4 @@
-"""Statistics of this process's calls to stores, registry and instances: count, failures, time."""
+"""What this process asked of others: how often, how often in vain, and how long it waited."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class _Sum:
         self.busy_s = 0.0
 
 
-class CallStats:
-    """Adds up calls by destination, from any thread. A health check's own calls are left out."""
+class Asked:
+    """Adds up by who was asked, from any thread; a health check's own questions are left out."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sums: dict[str, _Sum] = {}
 
     @contextmanager
-    def timed(self, name: str, failures: Failures = (BaseException,)) -> Iterator[None]:
-        """Count the call that the block makes; it failed if one of `failures` is raised.
+    def of(self, name: str, failures: Failures = (BaseException,)) -> Iterator[None]:
+        """Count the question that the block asks: in vain when it raises one of these failures.
 
-        Any other exception is the caller's own, raised after an answer.
+        Whatever else it raises is the caller's own, upon an answer.
         """
         started = time.perf_counter()
         failed = False
@@ -44,24 +44,26 @@ class CallStats:
             self.add(name, time.perf_counter() - started, failed=failed)
 
     def add(self, name: str, took_s: float, *, failed: bool = False) -> None:
-        """Count a call. Units: seconds."""
+        """Count a question. Units: seconds."""
         with self._lock:
-            total = self._sums.setdefault(name, _Sum())
+            found = self._sums.get(name)
+            if found is None:
+                found = self._sums[name] = _Sum()
             if failed:
-                total.failures += 1
+                found.failures += 1
             else:
-                total.answers += 1
-            total.busy_s += took_s
+                found.answers += 1
+            found.busy_s += took_s
 
     def document(self) -> list[dict[str, object]]:
-        """Give the sums since the process started. Units: seconds."""
+        """Give the sums since the process began. Units: seconds."""
         with self._lock:
             return [
                 {
                     "name": name,
-                    "answers": total.answers,
-                    "failures": total.failures,
-                    "busy_s": round(total.busy_s, 6),
+                    "answers": one.answers,
+                    "failures": one.failures,
+                    "busy_s": round(one.busy_s, 6),
                 }
-                for name, total in sorted(self._sums.items())
+                for name, one in sorted(self._sums.items())
             ]

@@ -1,4 +1,4 @@
-"""Answers since the gateway started, served to clients inside its own namespace only."""
+"""What was answered since the gateway started: told to whoever asks from inside."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from services.api_gateway.discovery import Rotation
 
 PATH = b"/internal/counts"
-#: A client in our own namespace has this address; upstream through a published port never has.
+#: Nobody who comes through a door has this address; who asks in our own namespace has no other.
 INSIDE = "127.0.0.1"
 
 
-def is_requested(path: bytes, client: Iterable[Any] | None) -> bool:
-    """Tell whether a request is for the statistics and comes from inside."""
+def is_asked(path: bytes, client: Iterable[Any] | None) -> bool:
+    """Tell whether a request asks for the counts, and may."""
     return path == PATH and client is not None and next(iter(client)) == INSIDE
 
 
-class TrafficStats:
+class Counts:
     """Answers by the first digit of their status, and the time that they took. Units: seconds.
 
-    Requests for health and for these statistics are not counted.
+    Requests for health and for the counts themselves are not among them.
     """
 
     __slots__ = ("busy_s", "statuses")
@@ -36,23 +36,23 @@ class TrafficStats:
         self.busy_s += took_s
 
     def body(self, rotations: Mapping[str, Rotation], now: float, **more: object) -> bytes:
-        """Give the statistics as JSON, with those of each upstream."""
+        """Write them down, with those of each instance asked."""
         upstreams = [
             {
                 "service": service,
-                "instance": upstream.name,
-                "answers": upstream.answers,
-                "failures": upstream.failures,
-                "busy_s": round(upstream.busy_s, 6),
-                "shunned": upstream.ejected_until > now,
+                "instance": one.name,
+                "answers": one.answers,
+                "failures": one.failures,
+                "busy_s": round(one.busy_s, 6),
+                "shunned": one.shunned_until > now,
             }
             for service, rotation in rotations.items()
-            for upstream in rotation.upstreams
+            for one in rotation.upstreams
         ]
-        document = {
+        found = {
             "statuses": {f"{digit}xx": self.statuses[digit] for digit in range(1, 6)},
             "busy_s": round(self.busy_s, 6),
             "upstreams": upstreams,
             **more,
         }
-        return json.dumps(document, separators=(",", ":")).encode()
+        return json.dumps(found, separators=(",", ":")).encode()
