@@ -1,8 +1,7 @@
 """What a running process is held to, as the kernel sees it: limits, seccomp, mounts, output.
 
 Read from /proc and the cgroup file systems of the host, in the same way for both worlds, so that
-"the limits are alike" is observed and not remembered. Parsers are pure; those of limits are in
-twinstack/linux/procfs.py.
+"the limits are alike" is observed and not remembered. Limits are read by twinstack/linux/cgroup.py.
 
 Source: proc(5), cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2 of the kernel.
 """
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import CannotTell
-from twinstack.linux.procfs import held, levels, parse_cgroup, parse_hierarchies, parse_status
+from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux.procfs import parse_status
 from twinstack.world import World
 
 
@@ -77,7 +77,7 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
     try:
         status = parse_status((proc / "status").read_text(encoding="utf-8", errors="replace"))
         mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="replace")
-        limits = held(pid)
+        limits = ControlGroup.of(pid).limits()
         open_files = parse_open_files((proc / "limits").read_text(encoding="ascii"))
         stdout = str((proc / "fd" / "1").readlink())
     except (OSError, ValueError) as error:
@@ -104,21 +104,9 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
 def throttled_us(pid: int) -> int:
     """Tell how long a process's cgroup has been kept from running by its CPU quota, so far.
 
-    Raises: CannotTell when it is gone. Source: cpu.stat (v1: nanoseconds, v2: microseconds).
+    Raises: CannotTell when it is gone.
     """
     try:
-        groups = parse_cgroup((Path("/proc") / str(pid) / "cgroup").read_text(encoding="utf-8"))
-        hierarchies = parse_hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
-        for level in levels(groups, hierarchies, "cpu")[:1]:
-            return parse_throttled((level / "cpu.stat").read_text(encoding="ascii"))
+        return ControlGroup.of(pid).throttled_us()
     except OSError as error:
         raise CannotTell(f"process {pid}", "cannot be looked at", str(error)) from error
-    return 0
-
-
-def parse_throttled(text: str) -> int:
-    """Read cpu.stat: microseconds throttled so far; 0 where no quota is kept."""
-    found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
-    if "throttled_usec" in found:
-        return int(found["throttled_usec"])
-    return int(found.get("throttled_time", "0")) // 1000

@@ -19,7 +19,7 @@ import pytest
 from bench.engine import estimate
 from bench.load import ab
 from tests.support.sandbox import Sandbox, eventually, sandbox
-from twinstack.linux.procfs import levels, parse_cgroup, parse_hierarchies
+from twinstack.linux.cgroup import ControlGroup
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -57,24 +57,15 @@ def restart(host: Sandbox, replica: str, *, filtered: bool) -> None:
     assert seccomp_of(host.status()[replica]["pid"]) == ("2" if filtered else "0")
 
 
-def cpu_us(pid: int) -> int:
-    groups = parse_cgroup(Path(f"/proc/{pid}/cgroup").read_text())
-    places = parse_hierarchies(Path("/proc/self/mountinfo").read_text())
-    directory = levels(groups, places, "cpuacct")[0]
-    if (usage := directory / "cpuacct.usage").is_file():
-        return int(usage.read_text()) // 1000
-    return int((directory / "cpu.stat").read_text().partition("usage_usec ")[2].split()[0])
-
-
 def trial(host: Sandbox, replica: str, pid: int) -> tuple[float, float]:
     """Load a replica; give its rate, and its CPU time for each request."""
     url = f"http://{ADDRESS[replica]}:5000/products"
     file = f"/run/{host.instance}.csv"
-    before = cpu_us(pid)
+    before = ControlGroup.of(pid).cpu_us()
     words = ab.command(url, requests=REQUESTS, concurrency=8, keepalive=True, csv_file=Path(file))
     # From inside its own network: no policy lets the host in, and nothing else is on the way.
     told = host.run("nsenter", f"--net=/run/netns/{replica}", *words).stdout
-    spent = cpu_us(pid) - before
+    spent = ControlGroup.of(pid).cpu_us() - before
     found = ab.parse(told, host.run("cat", file).stdout)
     assert found.success == REQUESTS
     return found.rate, spent / REQUESTS

@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 
 from twinstack.confinement.seccomp import Filter
+from twinstack.linux.cgroup import Layout
 from twinstack.linux.links import LinkFacts
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import Topology
 from twinstack.model.topology_file import parse
-from twinstack.namespaces.cgroups import Layout, read_layout
+from twinstack.namespaces.cgroups import read_layout
 from twinstack.namespaces.facts import Facts, NamespaceFacts, Owned, ProcessFacts
 from twinstack.namespaces.launch import Software
 from twinstack.namespaces.launch import steps as launch_steps

@@ -1,44 +1,15 @@
-"""Read the cgroup of a container's process: its CPU time and its processes (v1, v2, hybrid)."""
+"""The cgroup of a container's process: its path, its CPU time and its processes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from twinstack.errors import CannotTell
+from twinstack.linux.cgroup import ControlGroup, read_paths
 
 PROC = Path("/proc")
-
-
-def cgroup_directory(pid: int, controller: str) -> Path:
-    """Give the directory of a process's cgroup in the hierarchy that has a controller.
-
-    A cgroup2 mount alone does not mean v2: in hybrid mode it has no controllers. So the v1
-    hierarchy is taken where one exists. Raises: CannotTell. Source: cgroups(7).
-    """
-    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError) as error:
-        raise CannotTell(f"process {pid}", "has no cgroup", "it is gone") from error
-    entries = [line.split(":", 2) for line in lines]
-    for _, names, path in entries:
-        if controller in names.split(","):
-            point = next(
-                (
-                    words[4]
-                    for words in mounts
-                    if words[-3] == "cgroup" and controller in words[-1].split(",")
-                ),
-                None,
-            )
-            if point:
-                return Path(point + path)
-    for number, names, path in entries:
-        if number == "0" and not names:
-            point = next((words[4] for words in mounts if words[-3] == "cgroup2"), None)
-            if point:
-                return Path(point + path)
-    raise CannotTell(f"process {pid}", "has no cgroup", f"no hierarchy has {controller}")
 
 
 def container_path(pid: int, container: str) -> str | None:
@@ -47,34 +18,27 @@ def container_path(pid: int, container: str) -> str | None:
     Both drivers name it by the container's id: PARENT/ID, PARENT/docker-ID.scope.
     """
     try:
-        lines = (PROC / str(pid) / "cgroup").read_text().splitlines()
+        paths = read_paths(pid, PROC).values()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    paths = (line.split(":", 2)[2] for line in lines)
     return next((path for path in paths if container in path.rpartition("/")[2]), None)
 
 
 def cpu_us(pid: int) -> int:
-    """Give the CPU time so far of the cgroup that a process is in. Units: microseconds."""
-    directory = cgroup_directory(pid, "cpuacct")
-    nanoseconds = directory / "cpuacct.usage"
-    if nanoseconds.exists():
-        return int(_read(nanoseconds, pid)) // 1000
-    for line in _read(directory / "cpu.stat", pid).splitlines():
-        name, _, value = line.partition(" ")
-        if name == "usage_usec":
-            return int(value)
-    raise CannotTell(f"process {pid}", "has no CPU time", f"{directory} counts none")
+    """Give the CPU time so far of a process's cgroup. Units: microseconds. Raises: CannotTell."""
+    with _readable(pid):
+        return ControlGroup.of(pid).cpu_us()
 
 
-def members(pid: int) -> list[int]:
-    """List the processes of the cgroup that a process is in."""
-    procs = cgroup_directory(pid, "pids") / "cgroup.procs"
-    return [int(word) for word in _read(procs, pid).split()]
+def members(pid: int) -> tuple[int, ...]:
+    """List the processes of the cgroup that a process is in. Raises: CannotTell."""
+    with _readable(pid):
+        return ControlGroup.of(pid).processes("pids")
 
 
-def _read(file: Path, pid: int) -> str:
+@contextmanager
+def _readable(pid: int) -> Iterator[None]:
     try:
-        return file.read_text()
-    except OSError as error:
-        raise CannotTell(f"process {pid}", "has no cgroup any more", str(error)) from error
+        yield
+    except (OSError, KeyError) as error:
+        raise CannotTell(f"process {pid}", "has no cgroup to read", str(error)) from error

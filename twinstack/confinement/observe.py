@@ -26,7 +26,8 @@ from twinstack.confinement.requirements import (
     process_weaknesses,
 )
 from twinstack.errors import CannotTell
-from twinstack.linux.procfs import cmdline, held, parse_status, start_ticks
+from twinstack.linux.cgroup import ControlGroup
+from twinstack.linux.procfs import cmdline, parse_status, start_ticks
 from twinstack.model.plan import Replica
 from twinstack.model.runtimes import SECRETS
 from twinstack.world import World
@@ -146,7 +147,7 @@ def process(pid: int, secrets: tuple[str, ...] = ()) -> ProcessFacts:
         shown=tuple(place for place in LEVEL.masked if _shows(root / place[1:])),
         open=tuple(place for place in LEVEL.read_only if _takes_writing(root / place[1:])),
         namespaces=frozenset(name for name in NAMESPACES if _own_namespace(here, name)),
-        limits=held(pid),
+        limits=ControlGroup.of(pid).limits(),
         sockets=tuple(_sockets(root, mounts)),
         leaked=tuple(_leaks(here, command, secrets)),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twinstack.linux.procfs import Held
+from twinstack.linux.cgroup import CgroupLimits
 from twinstack.model.plan import Limits, Replica
 
 #: Every set of capabilities that the kernel keeps of a process.
@@ -77,7 +77,7 @@ class ProcessFacts:
     shown: tuple[str, ...]
     open: tuple[str, ...]
     namespaces: frozenset[str]
-    limits: Held
+    limits: CgroupLimits
     sockets: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
 
@@ -207,7 +207,7 @@ def _of_replica(replica: Replica, found: ReplicaFacts) -> Iterator[tuple[str, st
             )
 
 
-def _limits(declared: Limits | None, found: Held) -> Iterator[tuple[str, str, str]]:
+def _limits(declared: Limits | None, found: CgroupLimits) -> Iterator[tuple[str, str, str]]:
     if declared is None:
         return
     for what, most, there in (
@@ -262,7 +262,7 @@ def _distinct(replica: ReplicaFacts) -> list[tuple[str, ...]]:
     )
 
 
-def _held(limits: Held) -> str:
+def _held(limits: CgroupLimits) -> str:
     memory_mib = None if limits.memory_bytes is None else limits.memory_bytes / 2**20
     return "/".join(_number(one) for one in (limits.cpus, memory_mib, limits.pids))
 

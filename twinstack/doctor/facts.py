@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from twinstack.errors import TwinstackError
+from twinstack.linux import cgroup
 from twinstack.linux.process import run
 
 #: Each program that is called, or that the pages say to call, and the Debian package it is in.
@@ -97,7 +98,7 @@ def observe() -> Facts:
         root=root,
         programs=programs,
         features=_seen(_features) if root else None,
-        controllers=controllers(_text("/proc/self/mountinfo"), _text),
+        controllers=frozenset(cgroup.read_layout().mounts),
         engine_version=_seen(_engine_version),
         compose_version=_seen(_compose_version),
         listeners=_seen(_listeners),
@@ -116,24 +117,6 @@ def observe() -> Facts:
             if path.exists() or path.is_symlink()
         ),
     )
-
-
-def controllers(mountinfo: str, text_of: Callable[[str], str]) -> frozenset[str]:
-    """Give the cgroup controllers in reach: v1 by mount options, v2 by its root's list.
-
-    A cgroup2 mount alone says nothing: on a hybrid host it has no controllers.
-    """
-    found: set[str] = set()
-    for line in mountinfo.splitlines():
-        ours, _, filesystem = line.partition(" - ")
-        kind, _, options = [*filesystem.split(), "", "", ""][:3]
-        if kind == "cgroup":
-            found.update(options.split(","))
-        elif kind == "cgroup2":
-            listed = set(text_of(f"{ours.split()[4]}/cgroup.controllers").split())
-            # v2 counts CPU time in the cpu controller itself.
-            found |= listed | ({"cpuacct"} if "cpu" in listed else set())
-    return frozenset(found)
 
 
 def _seen(look: Callable[[], _Seen]) -> _Seen | None:

@@ -1,7 +1,6 @@
-"""The cgroup of each replica, on version 1, version 2 or a host that mixes them.
+"""The cgroup of each replica: twinstack/INSTANCE/REPLICA in every controller's hierarchy.
 
-Which version serves a controller is read off the mounts, controller by controller: a cgroup2
-mount alone does not mean that version 2 limits anything. Source: cgroups(7).
+How each version is read and written is `twinstack.linux.cgroup`'s.
 """
 
 from __future__ import annotations
@@ -9,81 +8,25 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
+from twinstack.linux import cgroup
+from twinstack.linux.cgroup import CONTROLLERS, ControlGroup, Layout
 from twinstack.model.plan import Limits, Plan
 from twinstack.namespaces.process_steps import Cgroup
 
-CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
-UNLIMITED = "max"
-#: Files of version 1 that say -1, or a very large number, for no limit.
-_VERSION_1 = frozenset({"cpu.cfs_quota_us", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"})
-_PERIOD_US = 100_000
-_HUGE = 1 << 60
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where each controller is mounted, and by which version; whether swap can be limited."""
-
-    mounts: Mapping[str, Path]
-    version: Mapping[str, int]
-    swap: bool = False
-
-    def directories(self, path: str) -> tuple[Path, ...]:
-        """Give the directories that make up one cgroup, each once."""
-        return tuple(dict.fromkeys(mount / path for mount in self.mounts.values()))
-
 
 def read_layout(mountinfo: str | None = None) -> Layout:
-    """Find out which version serves which controller.
+    """Find out which version serves which controller, here or by another mountinfo's text.
 
-    Raises: Missing when a controller that we limit by is served by none.
+    Raises: Missing when none serves a controller that we limit by.
     """
-    text = Path("/proc/self/mountinfo").read_text() if mountinfo is None else mountinfo
-    mounts: dict[str, Path] = {}
-    version: dict[str, int] = {}
-    unified: Path | None = None
-    for line in text.splitlines():
-        before, _, after = line.partition(" - ")
-        where, (kind, _, options) = Path(before.split()[4]), after.split(" ", 2)
-        if kind == "cgroup2":
-            unified = unified or where
-        elif kind == "cgroup":
-            for controller in set(options.split(",")) & set(CONTROLLERS):
-                mounts[controller], version[controller] = where, 1
-    if unified is not None:
-        try:
-            offered = set((unified / "cgroup.controllers").read_text().split())
-        except OSError:
-            offered = set()
-        if "cpu" in offered:
-            offered.add("cpuacct")  # version 2 always accounts
-        for controller in offered & set(CONTROLLERS) - set(mounts):
-            mounts[controller], version[controller] = unified, 2
-    if lost := [one for one in CONTROLLERS if one not in mounts]:
-        raise Missing(
-            "cgroups",
-            "cannot limit",
-            f"no controller {', '.join(lost)} is mounted",
-            'run "invoke doctor"',
-        )
-    return Layout(
-        {one: mounts[one] for one in CONTROLLERS},
-        version,
-        _accounts_swap(mounts, version) if mountinfo is None else False,
-    )
-
-
-def _accounts_swap(mounts: Mapping[str, Path], version: Mapping[str, int]) -> bool:
-    """Tell whether swap can be limited; version 2 shows it in any cgroup but the root."""
-    memory = mounts["memory"]
-    if version["memory"] == 1:
-        return (memory / "memory.memsw.limit_in_bytes").exists()
-    return any(memory.glob("*/memory.swap.max"))
+    layout = cgroup.read_layout(mountinfo)
+    if lacking := [name for name in CONTROLLERS if name not in layout.mounts]:
+        cause = f"no controller {', '.join(lacking)} is mounted"
+        raise Missing("cgroups", "cannot limit", cause, 'run "invoke doctor"')
+    return layout
 
 
 def path_of(instance: str, replica: str) -> str:
@@ -94,109 +37,42 @@ def path_of(instance: str, replica: str) -> str:
 def step(plan: Plan, replica: str, limits: Limits | None, layout: Layout) -> Cgroup:
     """Decide a replica's cgroup as a step."""
     path = path_of(plan.instance, replica)
-    wanted = dict(_wanted(limits, layout))
-    files: list[tuple[str, str]] = []
-    for directory in layout.directories(path):
-        written = [
-            (str(directory / key), _written(key, value))
-            for key, value in wanted.items()
-            if _directory_of(key, path, layout) == directory
-        ]
-        files += written or [(str(directory / "cgroup.procs"), "")]
-    return Cgroup(replica, path, limits, tuple(wanted.items()), tuple(files))
+    asked = (limits.cpus, limits.memory_bytes, limits.pids) if limits else (None, None, None)
+    values = cgroup.limit_values(layout, *asked)
+    files = cgroup.limit_files(path, layout, values)
+    written = tuple((str(file), value) for file, value in files.items())
+    return Cgroup(replica, path, limits, tuple(values.items()), written)
 
 
-def _written(key: str, value: str) -> str:
-    """Version 1 is told -1 where version 2 is told max."""
-    return "-1" if key in _VERSION_1 and value == UNLIMITED else value
+def read(step: Cgroup) -> dict[str, str] | None:
+    """Read a cgroup's limits back; None when any of its directories is absent."""
+    files = [Path(file) for file, _ in step.files]
+    if not all(file.parent.is_dir() for file in files):
+        return None
+    return {file.name: cgroup.read_limit(file) for file in files if file.name != "cgroup.procs"}
 
 
-def _directory_of(key: str, path: str, layout: Layout) -> Path:
-    return layout.mounts[key.partition(".")[0]] / path
-
-
-def _wanted(limits: Limits | None, layout: Layout) -> Iterator[tuple[str, str]]:
-    quota = UNLIMITED if limits is None else str(round(limits.cpus * _PERIOD_US))
-    memory = UNLIMITED if limits is None else str(limits.memory_bytes)
-    if layout.version["cpu"] == 1:
-        yield "cpu.cfs_quota_us", quota
-    else:
-        yield "cpu.max", f"{quota} {_PERIOD_US}"
-    yield ("memory.limit_in_bytes" if layout.version["memory"] == 1 else "memory.max"), memory
-    # No swap beyond it, as Docker has it, where the kernel accounts swap at all.
-    if layout.swap:
-        if layout.version["memory"] == 1:
-            yield "memory.memsw.limit_in_bytes", memory
-        else:
-            yield "memory.swap.max", UNLIMITED if limits is None else "0"
-    yield "pids.max", UNLIMITED if limits is None else str(limits.pids)
-
-
-def read(cgroup: Cgroup) -> dict[str, str] | None:
-    """Read a cgroup's limits back, in our words; None when any of its directories is absent."""
-    found: dict[str, str] = {}
-    for file, _ in cgroup.files:
-        path = Path(file)
-        if not path.parent.is_dir():
-            return None
-        if path.name != "cgroup.procs":
-            found[path.name] = _normal(path.name, path.read_text().strip())
-    return found
-
-
-def _normal(key: str, value: str) -> str:
-    """Version 1 says -1, or the largest number of pages, where version 2 says max."""
-    if key in _VERSION_1:
-        return UNLIMITED if int(value) < 0 or int(value) > _HUGE else value
-    return value
-
-
-def apply(cgroup: Cgroup, layout: Layout) -> None:
-    """Make a cgroup and write its limits. Raises: StepFailed."""
+def apply(step: Cgroup, layout: Layout) -> None:
+    """Create a cgroup and write its limits. Raises: StepFailed."""
     try:
-        for directory in layout.directories(cgroup.path):
-            directory.mkdir(parents=True, exist_ok=True)
-            with_swap = directory / "memory.memsw.limit_in_bytes"
-            if with_swap.exists():  # never below the other: out of the way before that moves
-                with_swap.write_text("-1")
-        _delegate(cgroup.path, layout)
-        for file, value in cgroup.files:
-            if value:
-                Path(file).write_text(value)
+        cgroup.create(step.path, layout, {Path(file): value for file, value in step.files})
     except OSError as error:
-        raise StepFailed(cgroup.name, "cannot be made", str(error), "") from error
+        raise StepFailed(step.name, "cannot be made", str(error), "") from error
 
 
-def _delegate(path: str, layout: Layout) -> None:
-    """Version 2 hands a controller down one level at a time."""
-    for mount in {layout.mounts[one] for one in CONTROLLERS if layout.version[one] == 2}:
-        wanted = [one for one in ("cpu", "memory", "pids") if layout.version[one] == 2]
-        for parent in reversed([mount / one for one in list(Path(path).parents)]):
-            there = (parent / "cgroup.subtree_control").read_text().split()
-            for controller in wanted:
-                if controller not in there:
-                    (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+def _group(instance: str, replica: str, layout: Layout) -> ControlGroup:
+    return ControlGroup.at(path_of(instance, replica), layout)
 
 
 def processes(instance: str, replica: str, layout: Layout) -> tuple[int, ...]:
     """List the processes in a replica's cgroup."""
-    found: set[int] = set()
-    for directory in layout.directories(path_of(instance, replica)):
-        try:
-            found |= {int(word) for word in (directory / "cgroup.procs").read_text().split()}
-        except OSError:
-            continue
-    return tuple(sorted(found))
+    return _group(instance, replica, layout).processes()
 
 
 def cpu_us(instance: str, replica: str, layout: Layout) -> int:
     """Give a replica's CPU time so far. Units: microseconds. Raises: StepFailed."""
-    directory = layout.mounts["cpuacct"] / path_of(instance, replica)
     try:
-        if layout.version["cpuacct"] == 1:
-            return int((directory / "cpuacct.usage").read_text()) // 1000
-        fields = dict(line.split() for line in (directory / "cpu.stat").read_text().splitlines())
-        return int(fields["usage_usec"])
+        return _group(instance, replica, layout).cpu_us()
     except OSError as error:
         raise StepFailed(f"cgroup {replica}", "cannot be read", str(error), "") from error
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import jinja2
 
 from twinstack.confinement.seccomp import Filter
+from twinstack.linux.cgroup import Layout
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import SECRETS, SRV, Role
 from twinstack.namespaces import cgroups
-from twinstack.namespaces.cgroups import Layout
 from twinstack.namespaces.process_steps import Directory, File, Process, Supervisor, file_facts
 from twinstack.namespaces.steps import Step
 from twinstack.state.paths import InstancePaths

@@ -16,6 +16,7 @@ from pathlib import Path
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, listeners, mounts, netns, procfs
 from twinstack.linux import process as shell
+from twinstack.linux.cgroup import Layout
 from twinstack.linux.links import LinkIdentity
 from twinstack.model import names
 from twinstack.model.plan import Plan
@@ -124,7 +125,7 @@ def _owned(
     seen: Mapping[str, LinkIdentity],
     present: Mapping[str, tuple[str, ...]],
     supervised: supervisor.Supervised,
-    layout: cgroups.Layout,
+    layout: Layout,
     namespaces: tuple[str, ...],
 ) -> Owned:
     places = InstancePaths(instance)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twinstack.errors import StepFailed
 from twinstack.linux import files
+from twinstack.linux.cgroup import Layout
 from twinstack.namespaces import cgroups, supervisor
 from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
 from twinstack.namespaces.steps import Change, Step
@@ -60,9 +61,7 @@ def _reconfigured(places: InstancePaths, steps: Sequence[Step]) -> bool:
     )
 
 
-def _supervise(
-    places: InstancePaths, step: Supervisor, layout: cgroups.Layout, progress: Progress
-) -> None:
+def _supervise(places: InstancePaths, step: Supervisor, layout: Layout, progress: Progress) -> None:
     if supervisor.pid(places) is not None:
         return  # it has read its file by now
     for name in cgroups.existing(places.instance, layout):

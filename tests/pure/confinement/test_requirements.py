@@ -28,7 +28,7 @@ from twinstack.confinement.requirements import (
     weaknesses,
 )
 from twinstack.errors import CannotTell
-from twinstack.linux.procfs import Held
+from twinstack.linux.cgroup import CgroupLimits
 from twinstack.model.plan import Replica
 
 REPLICA = planned().replica("postgres-db")
@@ -48,7 +48,9 @@ PROCESS = ProcessFacts(
     shown=(),
     open=(),
     namespaces=frozenset({"ipc", "mnt", "net", "uts"}),
-    limits=Held(LIMITS.cpus, 100_000, LIMITS.memory_bytes, LIMITS.memory_bytes, LIMITS.pids),
+    limits=CgroupLimits(
+        LIMITS.cpus, 100_000, LIMITS.memory_bytes, LIMITS.memory_bytes, LIMITS.pids
+    ),
 )
 FACTS = ReplicaFacts(
     name=REPLICA.name,

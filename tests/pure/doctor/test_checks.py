@@ -10,7 +10,7 @@ import pytest
 
 from twinstack.doctor import Check, Facts, Report, State, Wanted, examine, judge, wanted_by
 from twinstack.doctor.checks import GIB
-from twinstack.doctor.facts import FEATURES, PROGRAMS, Route, controllers
+from twinstack.doctor.facts import FEATURES, PROGRAMS, Route
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
@@ -132,22 +132,6 @@ def test_the_json_has_stable_keys():
         "exit_code": 0,
         "checks": [{"name": "disk", "state": "ok", "found": "much", "remedy": ""}],
     }
-
-
-def test_controllers_are_read_from_v1_and_v2_together():
-    hybrid = (
-        "30 20 0:1 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
-        "31 20 0:2 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
-    )
-    assert {"cpu", "cpuacct"} <= controllers(hybrid, lambda path: "")
-    assert "memory" not in controllers(hybrid, lambda path: "")
-    seen = {"/sys/fs/cgroup/unified/cgroup.controllers": "memory pids"}
-    assert {"memory", "pids"} <= controllers(hybrid, seen.__getitem__)
-
-
-def test_cpu_time_is_counted_by_the_cpu_controller_of_v2():
-    unified = "31 20 0:2 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-    assert controllers(unified, lambda path: "cpu memory") == {"cpu", "cpuacct", "memory"}
 
 
 def test_what_is_wanted_covers_every_shape_once():

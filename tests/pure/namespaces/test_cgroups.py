@@ -8,38 +8,16 @@ import pytest
 
 from tests.support.core_cases import HYBRID, VERSION_1, planned, version_2
 from twinstack.errors import Missing, StepFailed
+from twinstack.linux.cgroup import Layout
 from twinstack.model.plan import Limits
 from twinstack.namespaces import cgroups
-from twinstack.namespaces.cgroups import Layout, read_layout
+from twinstack.namespaces.cgroups import read_layout
 
 HALF_A_CORE = Limits(cpus=0.5, memory_bytes=64 * 1024**2, pids=32)
 
 
 def made(layout: Layout, limits: Limits | None) -> dict[str, str]:
     return dict(cgroups.step(planned(), "nginx-lb", limits, layout).wanted)
-
-
-def test_a_cgroup2_mount_that_serves_nothing_is_not_version_2():
-    layout = read_layout(HYBRID)
-    assert dict(layout.version) == {"cpu": 1, "cpuacct": 1, "memory": 1, "pids": 1}
-    assert layout.mounts["memory"] == Path("/sys/fs/cgroup/memory")
-    assert len(layout.directories("a")) == 4
-
-
-def test_controllers_that_share_a_mount_share_a_directory():
-    layout = read_layout(VERSION_1)
-    assert layout.mounts["cpu"] == layout.mounts["cpuacct"] == Path("/sys/fs/cgroup/cpu,cpuacct")
-    assert layout.directories("a/b") == (
-        Path("/sys/fs/cgroup/cpu,cpuacct/a/b"),
-        Path("/sys/fs/cgroup/memory/a/b"),
-        Path("/sys/fs/cgroup/pids/a/b"),
-    )
-
-
-def test_version_2_serves_every_controller_in_one_directory(tmp_path: Path):
-    layout = read_layout(version_2(tmp_path / "unified"))
-    assert set(layout.version.values()) == {2}
-    assert layout.directories("a") == (tmp_path / "unified" / "a",)
 
 
 def test_a_mixed_host_is_read_controller_by_controller(tmp_path: Path):
@@ -56,12 +34,6 @@ def test_a_mixed_host_is_read_controller_by_controller(tmp_path: Path):
     }
 
 
-def test_version_1_wins_where_both_are_mounted(tmp_path: Path):
-    text = HYBRID.replace("/nowhere/unified", str(tmp_path))
-    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
-    assert set(read_layout(text).version.values()) == {1}
-
-
 @pytest.mark.parametrize("lost", ["cpu", "memory", "pids"])
 def test_a_controller_that_nobody_serves_is_named(lost: str):
     text = "".join(line for line in HYBRID.splitlines(True) if f"rw,{lost}\n" not in line)
@@ -72,12 +44,6 @@ def test_a_controller_that_nobody_serves_is_named(lost: str):
 def test_a_host_without_cgroups_is_told_all_of_them():
     with pytest.raises(Missing, match="cpu, cpuacct, memory, pids"):
         read_layout("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
-
-
-def test_this_machine_is_understood():
-    layout = read_layout()
-    assert set(layout.version) == set(cgroups.CONTROLLERS)
-    assert all(mount.is_dir() for mount in layout.mounts.values())
 
 
 def test_limits_are_in_the_words_of_version_1():

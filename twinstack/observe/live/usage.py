@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from twinstack.linux import procfs
+from twinstack.linux import cgroup
+from twinstack.linux.cgroup import ControlGroup
 from twinstack.observe.live.readings import Usage
 
 PROC = Path("/proc")
@@ -40,15 +41,14 @@ class ReplicaCgroup:
         self.pid = pid
         self._proc = proc
         self._open: dict[str, int] = {}
-        mounts = procfs.parse_hierarchies((proc / "self/mountinfo").read_text(encoding="utf-8"))
-        paths = dict.fromkeys(mounts, path)
-        self._cpus, _ = procfs.cpu(paths, mounts)
-        self._memory = procfs.least(paths, mounts, "memory", "memory.limit_in_bytes", "memory.max")
+        layout = cgroup.read_layout((proc / "self/mountinfo").read_text(encoding="utf-8"))
+        group = ControlGroup.at(path, layout)
+        self._limits = group.limits()
         for controller, names in _FILES.items():
-            for directory in procfs.levels(paths, mounts, controller)[:1]:
-                for name in names:
-                    with suppress(FileNotFoundError):
-                        self._open[name] = os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    file = group.directory(controller) / name
+                    self._open[name] = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         if "memory.stat" not in self._open:
             self.close()
             raise FileNotFoundError(f"cgroup {path} is gone")
@@ -58,21 +58,21 @@ class ReplicaCgroup:
         process = self._proc / str(self.pid)
         if os.path.samefile(process / "ns/net", self._proc / "self/ns/net"):
             raise ProcessLookupError(f"process {self.pid} has not joined its network namespace")
-        cpu = _fields(self._text("cpu.stat"))
+        cpu = cgroup.parse_flat_keyed(self._text("cpu.stat"))
         spent = self._text("cpuacct.usage")
-        memory = _fields(self._text("memory.stat"))
+        memory = cgroup.parse_flat_keyed(self._text("memory.stat"))
         held = int(self._text("memory.usage_in_bytes") or self._text("memory.current") or 0)
         droppable = memory.get("total_inactive_file", memory.get("inactive_file", 0))
         received, sent = interfaces((process / "net/dev").read_text())
         return Usage(
             at_s=now_s,
             cpu_us=int(spent) // 1000 if spent else cpu.get("usage_usec", 0),
-            throttled_us=cpu.get("throttled_usec", cpu.get("throttled_time", 0) // 1000),
+            throttled_us=cgroup.throttled_us(cpu),
             memory_bytes=max(held - droppable, 0),
             received_bytes=received,
             sent_bytes=sent,
-            cpu_limit=self._cpus,
-            memory_limit=self._memory,
+            cpu_limit=self._limits.cpus,
+            memory_limit=self._limits.memory_bytes,
         )
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class UsageReader:
 
     def read(self, pids: Mapping[str, int], now_s: float) -> dict[str, Usage]:
         """Read what each main process's replica uses; one that is starting or gone is left out."""
-        for name in [one for one, cgroup in self._cgroups.items() if pids.get(one) != cgroup.pid]:
+        for name in [name for name, group in self._cgroups.items() if pids.get(name) != group.pid]:
             self._cgroups.pop(name).close()
         if unknown := pids.keys() - self._cgroups.keys():
             paths = self._cgroup_paths()
@@ -104,9 +104,9 @@ class UsageReader:
                 with suppress(OSError, ValueError):
                     self._cgroups[name] = ReplicaCgroup(pids[name], paths[name], self._proc)
         usage = {}
-        for name, cgroup in list(self._cgroups.items()):
+        for name, group in list(self._cgroups.items()):
             try:
-                usage[name] = cgroup.read(now_s)
+                usage[name] = group.read(now_s)
             except (OSError, ValueError):
                 self._cgroups.pop(name).close()
         return usage
@@ -114,11 +114,6 @@ class UsageReader:
     def close(self) -> None:
         """Let go of everything."""
         self.read({}, 0.0)
-
-
-def _fields(text: str) -> dict[str, int]:
-    pairs = (line.partition(" ") for line in text.splitlines())
-    return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
 def interfaces(text: str) -> tuple[int, int]:

@@ -54,6 +54,8 @@ class Kernel:
         write = v1 if self.version == 1 else v2
         (self.proc / "self/mountinfo").write_text(write(self.mounts))
         self.cgroup("", None, MACHINE_CPU_US, MACHINE_MEMORY)
+        if self.version == 2:
+            (self.mounts / "unified/cgroup.controllers").write_text("cpu memory pids")
 
     def cgroup(self, path: str, limit: int | None, cpu_us: int, memory: int) -> None:
         """Write a cgroup's files. `limit` of memory in bytes and, with it, one core."""
