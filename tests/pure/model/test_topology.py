@@ -200,7 +200,7 @@ def test_a_malformed_value_comes_with_its_remedy(name: str):
 
 BROKEN_YAML = {
     "tab": ("shapes:\n\t- b", "line 2: is not YAML"),
-    "open bracket": ("shapes: [", "line 1: is not YAML"),
+    "open bracket": ("shapes: [", "line 2: is not YAML"),
     "no mapping": ("a: b: c", "line 1: is not YAML"),
     "unknown alias": ("a: *b", "line 1: is not YAML"),
     "unknown tag": ("a: !x 1", "line 1: is not YAML"),
