@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
@@ -15,72 +15,78 @@ from front.answering import JSON, answer, checking, end, guarded, root, say, tas
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
-from twinstack.model.plan import Plan
-from twinstack.model.topology import WorldName
-from twinstack.observe.live.watcher import Give
 
-#: Two samples give rates; the first look takes a while on a busy machine.
-_FIRST_LOOK_S = 15.0
-BOTH: tuple[WorldName, ...] = ("net", "docker")
+if TYPE_CHECKING:  # listing the tasks loads no model
+    from twinstack.model.plan import Plan
+    from twinstack.model.topology import WorldName
+    from twinstack.world import World
+
+#: Two samples give rates; on a busy machine the first takes a while.
+_FIRST_SAMPLES_S = 15.0
+BOTH = ("net", "docker")
 
 
-def givers(here: stack.Stack, world: str = "both") -> Mapping[WorldName, Give]:
-    """Give what gives each world that is meant, as it runs, or None. Raises: TwinstackError."""
+def finders(
+    here: stack.Stack, world: str = "both"
+) -> Mapping[WorldName, Callable[[], World | None]]:
+    """Map each chosen world to what gives it as it runs now, or None. Raises: TwinstackError."""
     if world not in {"both", *BOTH}:
-        raise TwinstackError(
-            "--world", f"cannot be {world}", "it is net, docker or both", "choose one"
-        )
-    found: dict[WorldName, Give] = {}
-    if world in {"both", "net"}:
-        found["net"] = lambda: here.net(shape) if (shape := here.net_shape()) else None
-    if world in {"both", "docker"}:
-        found["docker"] = lambda: (
-            here.docker(shape, policy=True) if (shape := here.docker_shape()) else None
-        )
-    return found
+        cause = "it is net, docker or both"
+        raise TwinstackError("--world", f"cannot be {world}", cause, "choose one")
+
+    def net() -> World | None:
+        return here.net(shape) if (shape := here.net_shape()) else None
+
+    def docker() -> World | None:
+        return here.docker(shape, policy=True) if (shape := here.docker_shape()) else None
+
+    both: dict[WorldName, Callable[[], World | None]] = {"net": net, "docker": docker}
+    return {name: find for name, find in both.items() if world in {"both", name}}
 
 
 def plans(here: stack.Stack) -> dict[WorldName, Plan | None]:
-    """Give the plan of each world that is up, as it runs now; None of one that is not."""
+    """Give the plan of each world that is up, as it runs now; None for one that is not."""
     found: dict[WorldName, Plan | None] = {}
-    for name, give in givers(here).items():
+    for name, find in finders(here).items():
         try:
-            world = give()
-        except (TwinstackError, OSError):  # the page says of each world what its watcher says
+            world = find()
+        except (TwinstackError, OSError):  # its watcher reports the cause on the page
             world = None
         found[name] = world.plan if world else None
     return found
 
 
-@task(help={"world": "net, docker or both", "once": "look once and end", **JSON})
+@task(help={"world": "net, docker or both", "once": "print two samples' figures and end", **JSON})
 @checking
 def health(_: Context, world: str = "both", once: bool = False, json: bool = False) -> None:
-    """Show how all does, live; exits 1: something is down, 2: nothing is up, or cannot be told."""
-    from twinstack.observe.live import feed, table, text
+    """Show the health of every replica, live; exits 1: one is down, 2: none is up or unknown."""
+    from twinstack.observe.live import feed, table
 
-    chosen = givers(stack.from_environment(), world)
+    chosen = finders(stack.from_environment(), world)
     root("health")
     live = sys.stdout.isatty() and not (once or json)
-    with feed.watching(chosen) as found:
+    with feed.watching(chosen) as samples:
         if live:
-            table.show(found)
-        latest = found.latest() if live else found.whole(_FIRST_LOOK_S, samples=2)
-    documents = [latest[name].document if name in latest else _silent(name) for name in chosen]
+            table.show(samples)
+            latest = samples.latest()
+        else:
+            latest = samples.wait_for_all(_FIRST_SAMPLES_S, samples=2)
+    documents = [latest[name].document if name in latest else _unknown(name) for name in chosen]
     if not live:
         width = max(shutil.get_terminal_size().columns, 80)
         answer(json, {"worlds": documents}, table.text(documents, width))
-    end(text.exit_code(documents))
+    end(table.exit_code(documents))
 
 
-def _silent(name: WorldName) -> dict[str, Any]:
-    """Make the document of a world that was not told of: who cannot tell is not well."""
-    from twinstack.observe.live.documents import WorldSample
+def _unknown(name: WorldName) -> dict[str, Any]:
+    """Make the document of a world whose watcher has sent nothing: unknown is not healthy."""
+    from twinstack.observe.live.model import WorldSample
 
-    trouble = "its watcher has said nothing yet"
+    trouble = "its watcher has sent nothing yet"
     return asdict(WorldSample(name, time.time(), False, trouble=trouble))
 
 
-@task(help={"port": "of the loopback to listen on; 0 takes any that is free"})
+@task(help={"port": "of the loopback to listen on; 0 takes any free one"})
 @guarded
 def dashboard(_: Context, port: int = 7700) -> None:
     """Serve a page that shows both worlds live, on this machine alone; Ctrl-C ends it."""
@@ -90,5 +96,5 @@ def dashboard(_: Context, port: int = 7700) -> None:
     here = stack.from_environment()
     bounds.within("port", port, 0, 65535, "it is a port")
     root("dashboard")
-    with feed.watching(givers(here)) as found:
-        server.serve(found, lambda: plans(here), here.repository, port, say)
+    with feed.watching(finders(here)) as samples:
+        server.serve(samples, lambda: plans(here), here.repository, port, say)

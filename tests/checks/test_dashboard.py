@@ -13,13 +13,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.support import browser as b
-from tests.support.figures import every_sample
+from tests.support.figures import beyond_limits, every_sample
 from tests.support.sandbox import REPOSITORY, Sandbox, eventually, sandbox
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
@@ -29,6 +28,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.long]
 WORLDS = ("net", "docker")
 RED_S = 3.0
 PLAN = resolve(load(REPOSITORY / "topology.yml"), "flat")
+#: Of a screenshot: it is read on a page of documentation.
+MOST_BYTES = 400_000
 #: How many processes of each world are killed while every figure is looked at.
 SAMPLED_KILLS, FULL_KILLS = 36, 200
 BUSY = """world => parseFloat(
@@ -56,14 +57,28 @@ def chromium(both: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def keep(request: pytest.FixtureRequest) -> Callable[[b.Look, str, str], None]:
-    """Give what keeps a screenshot of a part of the page, where that is wanted."""
+def keep(
+    request: pytest.FixtureRequest, both: Sandbox, address: str
+) -> Callable[[b.Look, str, str], None]:
+    """Give what takes a screenshot of a part of the page and keeps it, where that is wanted.
+
+    A picture whose figures exceed the declared limits is never kept: it shows a defect.
+    """
     folder = request.config.getoption("--pictures")
 
+    def refuse_wrong_figures(words: str) -> None:
+        worlds = json.loads(both.fetch(f"{address}latest.json")).values()
+        beyond = [line for one in worlds if one["up"] for line in beyond_limits(one, PLAN)]
+        assert (beyond, "no limit" in words) == ([], False), words
+
     def shoot(look: b.Look, name: str, selector: str) -> None:
+        part = look.page.locator(selector)
+        refuse_wrong_figures(part.inner_text())
+        picture = part.screenshot()
+        refuse_wrong_figures(part.inner_text())  # it was taken between two samples that are right
+        assert len(picture) < MOST_BYTES, name
         if folder:
-            path = REPOSITORY / folder / f"dashboard-{name}.png"
-            look.page.locator(selector).screenshot(path=str(path))
+            (REPOSITORY / folder / f"dashboard-{name}.png").write_bytes(picture)
 
     return shoot
 
@@ -181,9 +196,3 @@ def test_a_world_that_goes_and_comes_in_another_shape_is_followed(
         both.invoke("net.up", "--shape", "tiered")
         look.page.wait_for_selector('#net h2:has-text("tiered")', timeout=15_000)
         look.await_all_up("net")
-
-
-def test_pictures_are_small(request: pytest.FixtureRequest) -> None:
-    folder = request.config.getoption("--pictures")
-    for path in (REPOSITORY / folder).glob("dashboard-*.png") if folder else []:
-        assert path.stat().st_size < 400_000, Path(path).name

@@ -13,7 +13,7 @@ from typing import Any
 from tests.support.sandbox import Sandbox
 from twinstack.model.plan import Plan
 
-#: CPU time is read once a second: a quota of 100 ms periods may be overdrawn between two looks.
+#: A quota holds in each period of 100 ms; half a second touches six of them.
 _CPU_JITTER = 1.25
 
 

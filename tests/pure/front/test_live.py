@@ -19,8 +19,7 @@ from twinstack.linux.conntrack import Pressure
 from twinstack.observe.connections import watch as watching
 from twinstack.observe.connections.report import Connections, Table
 from twinstack.observe.live import feed, samples, table
-from twinstack.observe.live.documents import WorldSample
-from twinstack.observe.live.readings import Reading, Said
+from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
 
 __all__ = ["_net"]
 
@@ -107,11 +106,11 @@ def test_ctrl_c_before_the_first_sample_is_no_verdict() -> None:
         table.show(cast(feed.Feed, Nothing()))
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
-    """Let the watchers tell this, and nothing more."""
+def watched(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
+    """Let the watchers send these samples, and nothing more."""
 
     @contextmanager
-    def watching(givers: dict[object, object]) -> Iterator[feed.Feed]:
+    def watching(worlds: dict[object, object]) -> Iterator[feed.Feed]:
         found = feed.Feed(("net", "docker"))
         for one in documents:
             for _ in range(2):
@@ -119,29 +118,29 @@ def told(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
         yield found
 
     monkeypatch.setattr(feed, "watching", watching)
-    monkeypatch.setattr(live, "_FIRST_LOOK_S", 0.1)
+    monkeypatch.setattr(live, "_FIRST_SAMPLES_S", 0.1)
 
 
-WELL = Reading(1.0, said={one.name: Said("up") for one in PLAN.replicas})
-ILL = Reading(1.0, said={**WELL.said, "redis-cache": Said("down")})
+HEALTHY = Reading(1.0, probes={one.name: ProbeResult("up") for one in PLAN.replicas})
+UNHEALTHY = Reading(1.0, probes={**HEALTHY.probes, "redis-cache": ProbeResult("down")})
 
 
 @pytest.mark.parametrize(
     ("net", "docker", "code", "said"),
     [
-        (WELL, WorldSample("docker", 1.0, False), 0, 'docker is not up; run "invoke docker.up"'),
+        (HEALTHY, WorldSample("docker", 1.0, False), 0, 'docker is not up; run "invoke docker.up"'),
         (
-            WELL,
-            WorldSample("docker", 1.0, False, trouble="engine: ill"),
+            HEALTHY,
+            WorldSample("docker", 1.0, False, trouble="engine: down"),
             2,
-            "docker cannot be told: engine: ill",
+            "docker is unknown: engine: down",
         ),
-        (WELL, None, 2, "docker cannot be told: its watcher has said nothing yet"),
-        (ILL, None, 1, "docker cannot be told: its watcher has said nothing yet"),
-        (None, None, 2, "net cannot be told: its watcher has said nothing yet"),
+        (HEALTHY, None, 2, "docker is unknown: its watcher has sent nothing yet"),
+        (UNHEALTHY, None, 1, "docker is unknown: its watcher has sent nothing yet"),
+        (None, None, 2, "net is unknown: its watcher has sent nothing yet"),
     ],
 )
-def test_a_world_that_cannot_be_told_is_no_pass(
+def test_an_unknown_world_is_no_pass(
     net: Reading | None,
     docker: WorldSample | None,
     code: int,
@@ -151,7 +150,7 @@ def test_a_world_that_cannot_be_told_is_no_pass(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     first = samples.sample("net", PLAN, 1.0, [net]) if net else None
-    told(monkeypatch, *(one for one in (first, docker) if one))
+    watched(monkeypatch, *(one for one in (first, docker) if one))
     assert call(live.health, once=True) == code
     assert said in capsys.readouterr().out
     assert call(live.health, json=True) == code

@@ -1,10 +1,9 @@
-"""The page and the files that it needs: templates of ours, filled once for each request."""
+"""The dashboard's page: a template, filled for each request."""
 
 from __future__ import annotations
 
 import functools
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board.layout import Picture, picture
+from twinstack.observe.board.layout import TopologyMap, topology_map
 from twinstack.observe.live.samples import key_of
 
 FOLDER = "dashboard"
@@ -22,8 +21,8 @@ TITLES: Mapping[WorldName, str] = {"net": "Namespaces", "docker": "Docker"}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One world on the page. `plan` is None for one that is not up."""
+class PageWorld:
+    """A world on the page; `plan` is None while it is not up."""
 
     name: WorldName
     plan: Plan | None
@@ -34,37 +33,37 @@ class Shown:
 
     @property
     def key(self) -> str:
-        """Name what is drawn: the page asks for another when this is not what runs."""
+        """Identify what is drawn: the page reloads when this is not what runs."""
         return key_of(self.plan) if self.plan else ""
 
     @property
-    def picture(self) -> Picture | None:
-        return picture(self.plan) if self.plan else None
+    def map(self) -> TopologyMap | None:
+        return topology_map(self.plan) if self.plan else None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the last comparison. Units: requests per second, milliseconds, microseconds."""
+class BenchmarkRow:
+    """An entry point in the last comparison."""
 
     name: str
-    rate: float
+    rate: float  # requests per second
     p50_ms: float
     p99_ms: float
-    cpu_us: float
+    cpu_us: float  # per request
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """The newest comparison that was kept."""
+    """The newest comparison under bench/results."""
 
     started: str
     page: str
     load: str
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
 
 
 def newest(results: Path) -> Benchmark | None:
-    """Find the newest comparison under bench/results; None where there is none to be read."""
+    """Read the newest comparison that is readable; None where there is none."""
     for file in sorted(results.glob("*-compare.json"), reverse=True):
         try:
             return _benchmark(file, json.loads(file.read_text(encoding="utf-8")))
@@ -73,28 +72,24 @@ def newest(results: Path) -> Benchmark | None:
     return None
 
 
-def _benchmark(file: Path, found: Mapping[str, Any]) -> Benchmark:
-    load = found["load"]
+def _benchmark(file: Path, document: Mapping[str, Any]) -> Benchmark:
+    load = document["load"]
     return Benchmark(
-        started=str(found["started"])[:16].replace("T", " ") + " UTC",
+        started=str(document["started"])[:16].replace("T", " ") + " UTC",
         page=file.with_suffix(".md").name,
         load=f"{load['requests']} requests, {load['concurrency']} at once, {load['path']}",
-        rows=tuple(
-            Row(
-                str(one["name"]),
-                float(one["rate"]["median"]),
-                float(one["p50_ms"]),
-                float(one["p99_ms"]),
-                float(one["cpu_us_per_request"]),
-            )
-            for one in found["rows"]
-        ),
+        rows=tuple(map(_row, document["rows"])),
     )
 
 
+def _row(row: Mapping[str, Any]) -> BenchmarkRow:
+    figures = row["rate"]["median"], row["p50_ms"], row["p99_ms"], row["cpu_us_per_request"]
+    return BenchmarkRow(str(row["name"]), *map(float, figures))
+
+
 @functools.cache
-def _engine(templates: Path) -> Environment:
-    """Make ready what fills templates: it compiles each once, and again when its file changes."""
+def _environment(templates: Path) -> Environment:
+    """Compile each template once, and again when its file changes."""
     return Environment(
         loader=FileSystemLoader(templates / FOLDER),
         undefined=StrictUndefined,
@@ -105,8 +100,7 @@ def _engine(templates: Path) -> Environment:
     )
 
 
-def page(worlds: tuple[Shown, ...], results: Path, templates: Path) -> bytes:
-    """Write the page."""
-    template = _engine(templates).get_template("page.html.j2")
-    shown = {"worlds": worlds, "benchmark": newest(results), "year": time.gmtime().tm_year}
-    return template.render(shown).encode()
+def page(worlds: tuple[PageWorld, ...], results: Path, templates: Path) -> bytes:
+    """Render the page."""
+    template = _environment(templates).get_template("page.html.j2")
+    return template.render(worlds=worlds, benchmark=newest(results)).encode()

@@ -1,144 +1,143 @@
-"""What services say of themselves, as typed values: an answer of another shape is none; pure.
+"""What services answer about themselves, as typed values; an answer of another shape is None. Pure.
 
-A watcher believes nobody: whatever a service answers, no more comes of it than that it is not told.
+A watcher trusts no service: a malformed answer counts as no answer, and never ends the watcher.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from twinstack.observe.live.readings import GatewayCounts, Lease, Tally, Upstream
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
 from twinstack.printable import cut, visible
 
-#: Of what a service says about itself when it is ill.
 _DETAIL_CHARACTERS = 160
-#: A name of a service, an instance or an address is no longer. Source: RFC 1035.
-_NAME_CHARACTERS = 253
 _MOST = 1 << 63
-Found = TypeVar("Found")
+#: A name of a service, an instance or an address. Source: RFC 1035.
+_Name = Annotated[str, Field(max_length=253), AfterValidator(visible)]
+_Count = Annotated[int, Field(ge=0, lt=_MOST)]
+_Seconds = Annotated[float, Field(gt=-_MOST, lt=_MOST)]
 
 
-class _Ill(ValueError):
-    """A value is not of its kind."""
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
-def document(body: bytes) -> Mapping[str, object] | None:
-    """Read a JSON object; None for what is none."""
+class RequestCounts(_Answer):
+    """Requests since a process started counting."""
+
+    answers: _Count
+    failures: _Count
+    busy_s: _Seconds  # time spent on them
+
+    def since(self, before: RequestCounts | None) -> RequestCounts | None:
+        """Give the difference; None where a count fell: reset, or another worker's."""
+        if before is None:
+            return self
+        more = {name: getattr(self, name) - getattr(before, name) for name in _COUNTS}
+        return None if min(more.values()) < 0 else RequestCounts.model_construct(None, **more)
+
+
+_COUNTS = tuple(RequestCounts.model_fields)
+
+
+class DependencyCounts(RequestCounts):
+    """What a replica asked of a store, the registry or another service."""
+
+    name: _Name  # redis, postgres, registry, or a replica's
+
+
+class UpstreamCounts(RequestCounts):
+    """What a gateway asked of an instance."""
+
+    service: _Name
+    instance: _Name
+    shunned: bool  # the gateway has ejected it for a moment
+
+
+class GatewayCounts(_Answer):
+    """What a gateway answered, by class of status, and what it asked."""
+
+    statuses: Annotated[dict[str, _Count], Field(min_length=1)]
+    busy_s: _Seconds
+    upstreams: tuple[UpstreamCounts, ...]
+
+    @property
+    def total(self) -> RequestCounts:
+        """Sum up all answers; 5xx are failures."""
+        failures = self.statuses.get("5xx", 0)
+        answers = sum(self.statuses.values()) - failures
+        return RequestCounts.model_construct(answers=answers, failures=failures, busy_s=self.busy_s)
+
+
+class Lease(_Answer):
+    """An instance in the registry."""
+
+    service: _Name = ""
+    instance: _Name
+    address: _Name
+    port: _Count
+    expires_in_s: _Seconds  # unless it sends a heartbeat
+
+
+class _Health(_Answer):
+    status: object = None
+    needs: object = None
+    reasons: object = None
+
+
+class _Dependencies(_Answer):
+    asked: tuple[DependencyCounts, ...]
+
+
+class _Registry(_Answer):
+    services: dict[_Name, tuple[Lease, ...]]
+
+
+Model = TypeVar("Model", bound=_Answer)
+
+
+def _read(model: type[Model], body: bytes) -> Model | None:
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        return model.model_validate_json(body)
+    except ValidationError:
         return None
-    return found if isinstance(found, dict) else None
 
 
-def health(body: bytes) -> tuple[str, str]:
-    """Give a health document's status, and what it names as away; empty where it does not say."""
-    told = document(body) or {}
-    status, needs, reasons = told.get("status"), told.get("needs"), told.get("reasons")
-    away = [
-        f"{name} {text}"
-        for name, text in (needs.items() if isinstance(needs, dict) else ())
-        if isinstance(text, str) and text != "ok"
-    ]
-    away += [one for one in (reasons if isinstance(reasons, list) else ()) if isinstance(one, str)]
-    return status if isinstance(status, str) else "", short("; ".join(away))
+def health(body: bytes) -> tuple[bool, str]:
+    """Read whether a service calls itself degraded, and which of its needs fail."""
+    answer = _read(_Health, body) or _Health()
+    needs = answer.needs if isinstance(answer.needs, dict) else {}
+    reasons = answer.reasons if isinstance(answer.reasons, list) else []
+    states = {name: state for name, state in needs.items() if isinstance(state, str)}
+    failing = [f"{name} {state}" for name, state in states.items() if state != "ok"]
+    failing += [reason for reason in reasons if isinstance(reason, str)]
+    return answer.status == "degraded", short("; ".join(failing))
 
 
-def asked(body: bytes) -> tuple[Tally, ...] | None:
-    """Find in a health or counts document what its replica asked of others; None: it tells not."""
-    return _read(body, lambda told: tuple(_tally(one, "name") for one in _list(told["asked"])))
+def dependencies(body: bytes) -> tuple[DependencyCounts, ...] | None:
+    """Read from a health or counts document what its replica asked of others."""
+    answer = _read(_Dependencies, body)
+    return answer.asked if answer else None
 
 
 def gateway(body: bytes) -> GatewayCounts | None:
-    """Read what a gateway counted; None: it tells not."""
-
-    def counts(told: Mapping[str, object]) -> GatewayCounts:
-        statuses = {name: _count(one) for name, one in _object(told["statuses"]).items()}
-        failed = statuses["5xx"]
-        total = Tally("", sum(statuses.values()) - failed, failed, _number(told["busy_s"]))
-        return GatewayCounts(total, tuple(_upstream(one) for one in _list(told["upstreams"])))
-
-    return _read(body, counts)
+    """Read what a gateway counted."""
+    return _read(GatewayCounts, body)
 
 
 def registry(body: bytes) -> tuple[Lease, ...] | None:
-    """Read who is registered, by service; None: it tells not."""
-
-    def leases(told: Mapping[str, object]) -> tuple[Lease, ...]:
-        services = _object(told["services"])
-        return tuple(
-            _lease(service, one) for service in sorted(services) for one in _list(services[service])
-        )
-
-    return _read(body, leases)
+    """Read who is registered, by service."""
+    answer = _read(_Registry, body)
+    if answer is None:
+        return None
+    return tuple(
+        lease.model_copy(update={"service": service})
+        for service, leases in sorted(answer.services.items())
+        for lease in leases
+    )
 
 
 def short(words: str) -> str:
-    """Put what somebody says of himself into a short line that is fit to be shown."""
+    """Fit what a service says into one printable line."""
     return cut(" ".join(words.split()), _DETAIL_CHARACTERS)
-
-
-def _read(body: bytes, make: Callable[[Mapping[str, object]], Found]) -> Found | None:
-    told = document(body)
-    try:
-        return None if told is None else make(told)
-    except (KeyError, _Ill):
-        return None
-
-
-def _tally(value: object, name: str) -> Tally:
-    told = _object(value)
-    return Tally(
-        _name(told[name]),
-        _count(told["answers"]),
-        _count(told["failures"]),
-        _number(told["busy_s"]),
-    )
-
-
-def _upstream(value: object) -> Upstream:
-    told = _object(value)
-    return Upstream(_name(told["service"]), _tally(told, "instance"), told["shunned"] is True)
-
-
-def _lease(service: str, value: object) -> Lease:
-    told = _object(value)
-    return Lease(
-        _name(service),
-        _name(told["instance"]),
-        _name(told["address"]),
-        _count(told["port"]),
-        _number(told["expires_in_s"]),
-    )
-
-
-def _object(value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise _Ill
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise _Ill
-    return value
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _NAME_CHARACTERS:
-        raise _Ill
-    return visible(value)
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
-        raise _Ill
-    return value
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, int | float) or not -_MOST < value < _MOST:  # NaN is neither
-        raise _Ill
-    return float(value)

@@ -1,4 +1,4 @@
-"""What happened between two readings: deaths, returns, ejections, as sentences; pure."""
+"""What happened between two readings: deaths, restarts, ejections, as sentences. Pure."""
 
 from __future__ import annotations
 
@@ -7,71 +7,81 @@ from dataclasses import dataclass
 from typing import Literal
 
 from twinstack.model.plan import Plan
-from twinstack.observe.live.rates import ejected
-from twinstack.observe.live.readings import Reading, Said
+from twinstack.observe.live.model import ProbeResult, Reading
+from twinstack.observe.live.samples import ejected
 
 Kind = Literal[
-    "death", "restart", "ill", "well", "ejected", "readmitted", "left", "joined", "gone", "came"
+    "death",
+    "restart",
+    "unhealthy",
+    "healthy",
+    "ejected",
+    "readmitted",
+    "left",
+    "joined",
+    "world down",
+    "world up",
 ]
-_ILL = frozenset({"down", "absent"})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a replica, or to a world as a whole. `good`: it is a recovery."""
+    """Something that happened to a replica, or to a world (`replica` is "")."""
 
-    at: float
+    at: float  # seconds of the epoch
     kind: Kind
     replica: str
     text: str
-    good: bool
+    good: bool  # a recovery
 
 
 def events(plan: Plan, at: float, before: Reading, now: Reading) -> Iterator[Event]:
-    """Tell what changed, in the plan's order. `at` in seconds of the epoch."""
+    """List what changed, in the plan's order."""
     for replica in plan.replicas:
-        name = replica.name
-        old, new = before.pids.get(name), now.pids.get(name)
-        was, now_is = before.said.get(name, Said("absent")), now.said.get(name, Said("absent"))
-        if old is not None and new is None:
-            yield Event(at, "death", name, f"its process {old} ended", False)
-        elif old is None and new is not None:
-            yield Event(at, "restart", name, f"runs as process {new}", True)
-        elif old != new:
-            yield Event(at, "restart", name, f"process {old} ended, {new} took its place", True)
-        if now_is.health != was.health:
-            if now_is.health in _ILL and new is not None:
-                yield Event(at, "ill", name, now_is.detail or "does not answer", False)
-            elif now_is.health == "degraded":
-                yield Event(at, "ill", name, f"degraded: {now_is.detail}", False)
-            elif now_is.health == "up":
-                yield Event(at, "well", name, "is up", True)
-    yield from _passed_over(at, before, now)
-    yield from _registered(at, before, now)
+        yield from _process(at, replica.name, before, now)
+        yield from _health(at, replica.name, before, now)
+    if before.gateways and now.gateways:
+        out_before, out_now = ejected(before), ejected(now)
+        for name in sorted(out_now - out_before):
+            yield Event(at, "ejected", name, "the gateway passes it over", False)
+        for name in sorted(out_before - out_now):
+            yield Event(at, "readmitted", name, "the gateway uses it again", True)
+    if before.registry and now.registry:
+        known = {lease.instance for lease in before.registry.value}
+        registered = {lease.instance for lease in now.registry.value}
+        for name in sorted(known - registered):
+            yield Event(at, "left", name, "is no longer in the registry", False)
+        for name in sorted(registered - known):
+            yield Event(at, "joined", name, "is in the registry", True)
 
 
-def turned(at: float, up: bool) -> Event:
-    """Tell that a world came, or that it went."""
+def world_event(at: float, up: bool) -> Event:
+    """Report that a world came up, or went down."""
     if up:
-        return Event(at, "came", "", "the world is up", True)
-    return Event(at, "gone", "", "the world is not up any more", False)
+        return Event(at, "world up", "", "the world is up", True)
+    return Event(at, "world down", "", "the world is no longer up", False)
 
 
-def _passed_over(at: float, before: Reading, now: Reading) -> Iterator[Event]:
-    if not (before.gateways and now.gateways):
+def _process(at: float, name: str, before: Reading, now: Reading) -> Iterator[Event]:
+    old, new = before.pids.get(name), now.pids.get(name)
+    if old == new:
         return
-    was, is_now = ejected(before), ejected(now)
-    for name in sorted(is_now - was):
-        yield Event(at, "ejected", name, "the gateway passes it over", False)
-    for name in sorted(was - is_now):
-        yield Event(at, "readmitted", name, "the gateway asks it again", True)
+    if new is None:
+        yield Event(at, "death", name, f"its process {old} ended", False)
+    elif old is None:
+        yield Event(at, "restart", name, f"runs as process {new}", True)
+    else:
+        yield Event(at, "restart", name, f"process {old} ended, {new} took its place", True)
 
 
-def _registered(at: float, before: Reading, now: Reading) -> Iterator[Event]:
-    if before.registry is None or now.registry is None:
+def _health(at: float, name: str, before: Reading, now: Reading) -> Iterator[Event]:
+    absent = ProbeResult("absent")
+    probe = now.probes.get(name, absent)
+    if probe.health == before.probes.get(name, absent).health:
         return
-    was, is_now = ({one.instance for one in told.what} for told in (before.registry, now.registry))
-    for name in sorted(was - is_now):
-        yield Event(at, "left", name, "is in the registry no longer", False)
-    for name in sorted(is_now - was):
-        yield Event(at, "joined", name, "is in the registry", True)
+    if probe.health == "up":
+        yield Event(at, "healthy", name, "is up", True)
+    elif probe.health == "degraded":
+        yield Event(at, "unhealthy", name, f"degraded: {probe.detail}", False)
+    elif name in now.pids:  # else its death says enough
+        yield Event(at, "unhealthy", name, probe.detail or "does not answer", False)

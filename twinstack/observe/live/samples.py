@@ -1,53 +1,78 @@
-"""From readings to a sample: rates and states, the latest against those before; pure."""
+"""From readings to the sample that is shown: rates, shares and states. Pure."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.topology import WorldName
-from twinstack.observe.live import rates
-from twinstack.observe.live.documents import EDGE, GATEWAY, EdgeSample, ReplicaSample, WorldSample
-from twinstack.observe.live.readings import Reading, Said
+from twinstack.observe.live.answers import GatewayCounts, Lease, RequestCounts
+from twinstack.observe.live.model import (
+    BALANCE_S,
+    EDGE,
+    GATEWAY,
+    REGISTRY,
+    Dated,
+    EdgeSample,
+    ProbeResult,
+    Reading,
+    ReplicaSample,
+    Share,
+    Value,
+    WorldSample,
+)
+
+#: Usage is compared over no less: a CPU quota holds per 100 ms, and could seem overdrawn.
+_SHORTEST_S = 0.5
 
 
 def key_of(plan: Plan) -> str:
-    """Give a short name of what a picture of the plan would show."""
-    replicas = [(one.name, one.service, one.runtime) for one in plan.replicas]
-    shown = (plan.shape, replicas, plan.flows)
-    return f"{zlib.crc32(repr(shown).encode()):08x}"
+    """Identify what a drawing of the plan shows."""
+    replicas = [(replica.name, replica.service, replica.runtime) for replica in plan.replicas]
+    return f"{zlib.crc32(repr((plan.shape, replicas, plan.flows)).encode()):08x}"
 
 
 def sample(world: WorldName, plan: Plan, at: float, readings: Sequence[Reading]) -> WorldSample:
-    """Make a sample of the latest readings, oldest first: two or more, or rates are None."""
+    """Make a sample of readings, oldest first; with fewer than two, rates are None."""
     now = readings[-1]
-    before = readings[-2] if len(readings) > 1 else None
-    replicas = tuple(_replica(one, before, now) for one in plan.replicas)
-    edges = tuple(rates.edges(plan, readings))
-    doors = [one for one in edges if one.source == "world"]
-    inner = [one for one in edges if one.destination in rates.names(plan, GATEWAY)]
-    counts = [now.edges[name].requests for name in rates.names(plan, EDGE) if name in now.edges]
+    replicas = tuple(_replica(replica, readings) for replica in plan.replicas)
+    edges = tuple(_edges(plan, readings))
+    entering = [edge for edge in edges if edge.source == "world"]
+    inner = [edge for edge in edges if edge.destination in _names(plan, GATEWAY)]
+    totals = [now.requests[name].value for name in _names(plan, EDGE) if name in now.requests]
+    entries, limit = now.conntrack or (None, None)
     return WorldSample(
         world=world,
         at=at,
         up=True,
         shape=plan.shape,
         key=key_of(plan),
-        rate=_sum(one.rate for one in doors),
-        total=sum(counts) if counts else None,
-        mean_ms=_mean(inner),
-        failed_per_s=_sum(one.failures_per_s for one in inner),
-        cpus=_sum(one.cpus for one in replicas),
-        memory_bytes=sum(one.memory_bytes for one in replicas if one.memory_bytes is not None),
-        conntrack=now.conntrack[0] if now.conntrack else None,
-        conntrack_limit=now.conntrack[1] if now.conntrack else None,
+        rate=_sum(edge.rate for edge in entering),
+        total=sum(totals) if totals else None,
+        mean_ms=_mean_ms(inner),
+        failed_per_s=_sum(edge.failures_per_s for edge in inner),
+        cpus=_sum(replica.cpus for replica in replicas),
+        memory_bytes=sum(replica.memory_bytes or 0 for replica in replicas),
+        conntrack=entries,
+        conntrack_limit=limit,
         replicas=replicas,
         edges=edges,
-        balance=tuple(rates.balance(readings)),
-        registry=rates.registered(now.registry),
-        ejected=tuple(sorted(rates.ejected(now))),
+        balance=tuple(_balance(readings)),
+        registry=tuple(map(Lease.model_dump, now.registry.value)) if now.registry else None,
+        ejected=tuple(sorted(ejected(now))),
     )
+
+
+def ejected(reading: Reading) -> frozenset[str]:
+    """Name the instances that a gateway passes over."""
+    counts = (dated.value for dated in reading.gateways.values())
+    return frozenset(one.instance for gateway in counts for one in gateway.upstreams if one.shunned)
+
+
+def _names(plan: Plan, service: str) -> list[str]:
+    return [replica.name for replica in plan.replicas_of(service)]
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
@@ -55,37 +80,150 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _mean(edges: Iterable[EdgeSample]) -> float | None:
-    known = [(one.rate, one.mean_ms) for one in edges if one.rate and one.mean_ms is not None]
-    total = sum(rate for rate, _ in known)
-    return sum(rate * mean for rate, mean in known) / total if total else None
+def _mean_ms(edges: Iterable[EdgeSample]) -> float | None:
+    timed = [(edge.rate, edge.mean_ms) for edge in edges if edge.rate and edge.mean_ms is not None]
+    total = sum(rate for rate, _ in timed)
+    return sum(rate * mean_ms for rate, mean_ms in timed) / total if total else None
 
 
-def _replica(replica: Replica, before: Reading | None, now: Reading) -> ReplicaSample:
-    said = now.said.get(replica.name, Said("absent"))
-    used = now.usage.get(replica.name)
-    was = before.usage.get(replica.name) if before else None
-    same = before is not None and before.pids.get(replica.name) == now.pids.get(replica.name)
-    elapsed_s = used.at_s - was.at_s if used and was and same else 0.0
+def _replica(replica: Replica, readings: Sequence[Reading]) -> ReplicaSample:
+    name, now = replica.name, readings[-1]
+    old = [reading for reading in readings if now.at_s - reading.at_s >= _SHORTEST_S]
+    before = old[-1] if old else None
+    probe = now.probes.get(name, ProbeResult("absent"))
+    usage, earlier = now.usage.get(name), before.usage.get(name) if before else None
+    same = before is not None and before.pids.get(name) == now.pids.get(name)
+    elapsed_s = usage.at_s - earlier.at_s if usage and earlier and same else 0.0
 
-    def per_s(name: str) -> float | None:
+    def per_s(counter: str) -> float | None:
         if elapsed_s <= 0:
             return None
-        return float(max(getattr(used, name) - getattr(was, name), 0)) / elapsed_s
+        return float(max(getattr(usage, counter) - getattr(earlier, counter), 0)) / elapsed_s
 
     cpu, throttled = per_s("cpu_us"), per_s("throttled_us")
     return ReplicaSample(
-        name=replica.name,
+        name=name,
         service=replica.service,
-        state=said.health,
-        detail=said.detail,
-        pid=now.pids.get(replica.name),
-        took_ms=said.took_ms,
+        state=probe.health,
+        detail=probe.detail,
+        pid=now.pids.get(name),
+        took_ms=probe.took_ms,
         cpus=None if cpu is None else cpu / 1e6,
-        cpu_limit=used.cpu_limit if used else None,
+        cpu_limit=usage.cpu_limit if usage else None,
         throttled=None if throttled is None else throttled / 1e6,
-        memory_bytes=used.memory_bytes if used else None,
-        memory_limit=used.memory_limit if used else None,
+        memory_bytes=usage.memory_bytes if usage else None,
+        memory_limit=usage.memory_limit if usage else None,
         in_bytes_per_s=per_s("received_bytes"),
         out_bytes_per_s=per_s("sent_bytes"),
     )
+
+
+def _edges(plan: Plan, readings: Sequence[Reading]) -> Iterator[EdgeSample]:
+    """Give what is counted: at the edge by nginx, behind it by each client."""
+    for name in _names(plan, EDGE):
+        pair = _last_two([reading.requests.get(name) for reading in readings])
+        rate = None
+        if pair and pair[0].value <= pair[1].value:
+            rate = (pair[1].value - pair[0].value) / (pair[1].at_s - pair[0].at_s)
+        yield EdgeSample("world", name, rate)
+    for name in _names(plan, GATEWAY):
+        counts = _last_two([reading.gateways.get(name) for reading in readings])
+        if counts is None:
+            yield EdgeSample(EDGE, name)
+        else:
+            yield from _gateway_edges(name, *counts)
+    for replica in plan.replicas:
+        yield from _dependency_edges(plan, readings, replica.name)
+
+
+def _gateway_edges(
+    name: str, before: Dated[GatewayCounts], now: Dated[GatewayCounts]
+) -> Iterator[EdgeSample]:
+    elapsed_s = now.at_s - before.at_s
+    total = now.value.total.since(before.value.total)
+    yield _edge(EDGE, name, total, elapsed_s)
+    earlier = {one.instance: one for one in before.value.upstreams}
+    for upstream in now.value.upstreams:
+        more = None
+        if total is not None:  # else another worker answers, which counts for itself
+            more = upstream.since(earlier.get(upstream.instance)) or upstream  # or it was reset
+        yield _edge(name, upstream.instance, more, elapsed_s, failures_timed=False)
+
+
+def _dependency_edges(plan: Plan, readings: Sequence[Reading], name: str) -> Iterator[EdgeSample]:
+    """Give what a replica asked of stores, the registry and instances, as it counts itself."""
+    pair = _last_two([reading.dependencies.get(name) for reading in readings])
+    if pair is None:
+        return
+    before, now = pair
+    earlier = {one.name: one for one in before.value}
+    for dependency in now.value:
+        more = dependency.since(earlier.get(dependency.name))
+        if destination := _replica_called(plan, dependency.name):
+            yield _edge(name, destination, more, now.at_s - before.at_s)
+
+
+def _replica_called(plan: Plan, name: str) -> str | None:
+    """Find the replica meant: a store by its runtime, the registry, or an instance by its name."""
+    for replica in plan.replicas:
+        names = {replica.name, replica.runtime, "registry" if replica.service == REGISTRY else ""}
+        if name in names:
+            return replica.name
+    return None
+
+
+def _last_two(
+    history: Sequence[Dated[Value] | None],
+) -> tuple[Dated[Value], Dated[Value]] | None:
+    """Give the last two values that one process reported.
+
+    A late answer is in a later reading: until then the one before it stands.
+    """
+    now = history[-1]
+    for before in reversed(history[:-1]):
+        if now is None or before is None or before.pid != now.pid:
+            break
+        if before.at_s < now.at_s:
+            return before, now
+    return None
+
+
+def _edge(
+    source: str,
+    destination: str,
+    more: RequestCounts | None,
+    elapsed_s: float,
+    *,
+    failures_timed: bool = True,
+) -> EdgeSample:
+    if more is None:
+        return EdgeSample(source, destination)
+    requests = more.answers + more.failures
+    timed = requests if failures_timed else more.answers
+    mean_ms = more.busy_s * 1000 / timed if timed else None
+    return EdgeSample(source, destination, requests / elapsed_s, mean_ms, more.failures / elapsed_s)
+
+
+def _balance(readings: Sequence[Reading]) -> Iterator[Share]:
+    now = readings[-1]
+    before = next(reading for reading in readings if now.at_s - reading.at_s <= BALANCE_S)
+    answers: Counter[tuple[str, str]] = Counter()
+    rates: dict[tuple[str, str], float] = {}
+    for name, counts in now.gateways.items():
+        earlier = before.gateways.get(name)
+        if earlier is None or earlier.pid != counts.pid or counts.at_s <= earlier.at_s:
+            continue
+        if counts.value.total.since(earlier.value.total) is None:
+            continue
+        known = {one.instance: one.answers for one in earlier.value.upstreams}
+        for upstream in counts.value.upstreams:
+            key = upstream.service, upstream.instance
+            more = max(upstream.answers - known.get(upstream.instance, 0), 0)
+            answers[key] += more
+            rates[key] = rates.get(key, 0.0) + more / (counts.at_s - earlier.at_s)
+    totals: Counter[str] = Counter()
+    for (service, _), count in answers.items():
+        totals[service] += count
+    for (service, instance), rate in sorted(rates.items()):
+        part = answers[service, instance] / totals[service] if totals[service] else 0.0
+        yield Share(service, instance, part, rate)

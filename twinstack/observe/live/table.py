@@ -1,10 +1,9 @@
-"""Samples as a table in the terminal, drawn anew as they come."""
+"""Samples in the terminal: a table for each world, redrawn as samples come, and the exit code."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,131 +12,165 @@ from rich.table import Table
 from rich.text import Text
 
 from twinstack.model.topology import WorldName
-from twinstack.observe.live import text as words
-from twinstack.observe.live.feed import Feed, Latest
+from twinstack.observe.live.feed import Feed
 from twinstack.printable import visible
 
-_STYLES = {"up": "green", "degraded": "yellow", "down": "bold red", "absent": "dim"}
+#: A state's sign and style: a word and a shape beside the colour.
+_SIGNS = {
+    "up": ("●", "green"),
+    "degraded": ("▲", "yellow"),
+    "down": ("■", "bold red"),
+    "absent": ("○", "dim"),
+}
+_COLUMNS = ("service", "state", "req/s", "mean", "probe", "CPU", "memory", "of limit")
+_UNKNOWN = "–"
 _EVENTS = 6
+Document = Mapping[str, Any]  # a WorldSample as JSON
 
 
-def picture(
-    documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]] = ()
-) -> RenderableType:
-    """Draw worlds under each other, and what happened last."""
+def exit_code(documents: Sequence[Document]) -> int:
+    """Judge samples: 0 all up, 1 something is down, 2 nothing is up or a world is unknown.
+
+    A world that is not up is no failure beside one that is.
+    """
+    states = {one["state"] for world in documents if world["up"] for one in world["replicas"]}
+    if not states & {"up", "degraded"}:
+        return 2
+    if states & {"down", "absent"}:
+        return 1
+    return 2 if any(world["trouble"] for world in documents) else 0
+
+
+def render(documents: Sequence[Document], events: Sequence[Document] = ()) -> RenderableType:
+    """Draw worlds below each other, and the latest events."""
     parts: list[RenderableType] = []
-    for one in documents:
-        parts += [Text(""), _world(one)] if parts else [_world(one)]
-    parts += [Text("")] if events else []
+    for document in documents:
+        parts += [Text(""), _world(document)] if parts else [_world(document)]
+    if events:
+        parts.append(Text(""))
     for event in list(events)[-_EVENTS:]:
         when = time.strftime("%H:%M:%S", time.localtime(event["at"]))
+        subject = visible(f"{event['world']} {event['replica']}".rstrip()) + ": "
         style = "green" if event["good"] else "red"
-        who = visible(f"{event['world']} {event['replica']}".rstrip()) + ": "
-        parts.append(Text.assemble((f"{when} ", "dim"), who, (visible(event["text"]), style)))
+        parts.append(Text.assemble((f"{when} ", "dim"), subject, (visible(event["text"]), style)))
     return Group(*parts)
 
 
-def _world(one: Mapping[str, Any]) -> RenderableType:
-    if one["trouble"]:
-        return Text.assemble((one["world"], "bold"), f" cannot be told: {visible(one['trouble'])}")
-    if not one["up"]:
-        why = f'run "invoke {one["world"]}.up"'
-        return Text.assemble((one["world"], "bold"), f" is not up; {why}")
+def _world(document: Document) -> RenderableType:
+    name = document["world"]
+    if document["trouble"]:
+        return Text.assemble((name, "bold"), f" is unknown: {visible(document['trouble'])}")
+    if not document["up"]:
+        return Text.assemble((name, "bold"), f' is not up; run "invoke {name}.up"')
+    tracked = _UNKNOWN if document["conntrack"] is None else f"{document['conntrack']:,}"
+    title = Text.assemble(
+        (name, "bold"),
+        f" ({document['shape']}): {rate(document['rate'])} req/s, mean "
+        f"{milliseconds(document['mean_ms'])}, {tracked} connections tracked",
+    )
     table = Table(
-        title=_title(one),
+        title=title,
         title_justify="left",
-        box=None,
-        pad_edge=False,
         title_style="",
         header_style="dim",
+        box=None,
+        pad_edge=False,
     )
-    for name, justify in (
-        ("service", "left"),
-        ("state", "left"),
-        ("req/s", "right"),
-        ("mean", "right"),
-        ("probe", "right"),
-        ("CPU", "right"),
-        ("memory", "right"),
-        ("of limit", "right"),
-    ):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-    for replica in one["replicas"]:
-        rate, mean_ms = into(one["edges"], replica["name"])
-        state = replica["state"]
+    for column, heading in enumerate(_COLUMNS):
+        table.add_column(heading, justify="left" if column < 2 else "right", no_wrap=True)
+    for replica in document["replicas"]:
+        per_s, mean_ms = incoming(document["edges"], replica["name"])
+        sign, style = _SIGNS[replica["state"]]
         table.add_row(
             replica["name"],
-            Text(f"{words.SIGNS[state]} {state}", style=_STYLES[state]),
-            words.rate(rate),
-            words.milliseconds(mean_ms),
-            words.milliseconds(replica["took_ms"]),
-            words.part(replica["cpus"], replica["cpu_limit"]),
-            words.size(replica["memory_bytes"]),
-            words.part(replica["memory_bytes"], replica["memory_limit"]),
+            Text(f"{sign} {replica['state']}", style=style),
+            rate(per_s),
+            milliseconds(mean_ms),
+            milliseconds(replica["took_ms"]),
+            percent(replica["cpus"], replica["cpu_limit"]),
+            size(replica["memory_bytes"]),
+            percent(replica["memory_bytes"], replica["memory_limit"]),
         )
-    # A column for it would take the width of all the others, just when those are wanted.
-    return Group(table, *map(_why, filter(itemgetter("detail"), one["replicas"])))
+    # Below the table: a column of details would take the width of all the others.
+    return Group(table, *(_detail(one) for one in document["replicas"] if one["detail"]))
 
 
-def _why(replica: Mapping[str, Any]) -> Text:
-    state = replica["state"]
-    return Text(
-        f"{words.SIGNS[state]} {replica['name']}: {visible(replica['detail'])}",
-        style=_STYLES[state],
-        no_wrap=True,
-        overflow="ellipsis",
-    )
+def _detail(replica: Document) -> Text:
+    sign, style = _SIGNS[replica["state"]]
+    line = f"{sign} {replica['name']}: {visible(replica['detail'])}"
+    return Text(line, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def into(edges: Sequence[Mapping[str, Any]], name: str) -> tuple[float | None, float | None]:
-    """Add up what goes into a replica: requests per second, and their mean in milliseconds."""
-    mine = [one for one in edges if one["destination"] == name and one["rate"] is not None]
-    if not mine:
+def incoming(edges: Iterable[Document], name: str) -> tuple[float | None, float | None]:
+    """Add up the requests to a replica: how many per second, and their mean in milliseconds."""
+    counted = [one for one in edges if one["destination"] == name and one["rate"] is not None]
+    if not counted:
         return None, None
-    rate = sum(one["rate"] for one in mine)
-    timed = [one for one in mine if one["mean_ms"] is not None]
+    timed = [one for one in counted if one["mean_ms"] is not None]
     weight = sum(one["rate"] for one in timed)
     mean_ms = sum(one["rate"] * one["mean_ms"] for one in timed) / weight if weight else None
-    return rate, mean_ms
+    return sum(one["rate"] for one in counted), mean_ms
 
 
-def _title(one: Mapping[str, Any]) -> Text:
-    tracked = "–" if one["conntrack"] is None else f"{one['conntrack']:,}"
-    return Text.assemble(
-        (one["world"], "bold"),
-        f" ({one['shape']}): {words.rate(one['rate'])} req/s, mean ",
-        f"{words.milliseconds(one['mean_ms'])}, {tracked} connections tracked",
-    )
+def rate(value: float | None) -> str:
+    """Write a number of requests per second."""
+    if value is None:
+        return _UNKNOWN
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def text(documents: Sequence[Mapping[str, Any]], width: int) -> str:
-    """Write it as plain text."""
+def milliseconds(value: float | None) -> str:
+    """Write a time."""
+    if value is None:
+        return _UNKNOWN
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
+
+
+def size(value: float | None) -> str:
+    """Write a number of bytes."""
+    if value is None:
+        return _UNKNOWN
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def percent(value: float | None, limit: float | None) -> str:
+    """Write how much of a limit is used."""
+    if value is None:
+        return _UNKNOWN
+    return f"{value / limit:.0%}" if limit else "no limit"
+
+
+def text(documents: Sequence[Document], width: int) -> str:
+    """Write worlds as plain text."""
     console = Console(width=width, no_color=True, highlight=False, force_terminal=False)
     with console.capture() as capture:
-        console.print(picture(documents))
+        console.print(render(documents))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip()
 
 
 def fitting(
-    console: Console, documents: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]
+    console: Console, documents: Sequence[Document], events: Sequence[Document]
 ) -> RenderableType:
-    """Draw worlds, and as much of what happened as there is room for below them."""
-    # Live cuts at the bottom of the terminal: an event more would cost a service its line.
-    room = console.height - len(console.render_lines(picture(documents))) - 1
-    return picture(documents, list(events)[-room:] if room > 0 else ())
+    """Draw worlds, and as many events as fit below them."""
+    # Live cuts at the bottom of the terminal: one event more would cost a service its line.
+    room = console.height - len(console.render_lines(render(documents))) - 1
+    return render(documents, list(events)[-room:] if room > 0 else ())
 
 
 def show(feed: Feed) -> None:
-    """Draw until Ctrl-C, which is how it ends. Raises: KeyboardInterrupt, if nothing was drawn."""
+    """Draw until Ctrl-C. Raises: KeyboardInterrupt before the first sample, as nothing is known."""
     seen: dict[WorldName, int] = {}
     with Live(auto_refresh=False, screen=False, transient=False) as live:
         try:
             while not feed.ended:
-                found: Mapping[WorldName, Latest] = feed.after(seen, 1.0)
-                seen |= {name: one.number for name, one in found.items()}
-                documents = [one.document for one in feed.latest().values()]
-                drawn = fitting(live.console, documents, feed.history()["events"])
-                live.update(drawn, refresh=True)
+                seen |= {name: latest.number for name, latest in feed.after(seen, 1.0).items()}
+                documents = [latest.document for latest in feed.latest().values()]
+                events = feed.history()["events"]
+                live.update(fitting(live.console, documents, events), refresh=True)
         except KeyboardInterrupt:
-            if not seen:  # nothing was drawn, so nothing can be told by the exit code
+            if not seen:
                 raise

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twinstack.linux import cgroup
 from twinstack.linux.cgroup import ControlGroup
-from twinstack.observe.live.readings import Usage
+from twinstack.observe.live.model import Usage
 
 PROC = Path("/proc")
 _PAGE = 8192

@@ -1,8 +1,8 @@
-"""Watch one world for as long as it is wanted, and tell a sample each second.
+"""Watch one world, and emit a sample each second.
 
-Runs in a child of its own: it enters namespaces, and no number of people who look makes it do
-more. A process that ends is told at once, not at the next second. What runs is asked of the
-supervisor or the engine when something ended, more often while something lacks, and now and then.
+Runs in a child of its own, since it enters namespaces; the number of readers does not matter to it.
+A process that ends is reported at once. The supervisor or the engine is asked which processes run
+when one ended, often while a replica has none, and now and then.
 """
 
 from __future__ import annotations
@@ -15,38 +15,41 @@ from dataclasses import asdict, replace
 from twinstack.errors import TwinstackError
 from twinstack.model.topology import WorldName
 from twinstack.observe.live import samples
-from twinstack.observe.live.documents import BALANCE_S, GATEWAY, REGISTRY, WorldSample
-from twinstack.observe.live.events import Event, events, turned
+from twinstack.observe.live.events import Event, events, world_event
+from twinstack.observe.live.model import (
+    BALANCE_S,
+    ProbeResult,
+    Reading,
+    WorldSample,
+)
 from twinstack.observe.live.prober import Prober
-from twinstack.observe.live.readings import Reading, Said
 from twinstack.observe.live.usage import UsageReader, conntrack
 from twinstack.world import World
 
 PERIOD_S = 1.0
-#: How long answers are waited for before a sample is told; later ones are in the next.
+#: How long a sample waits for answers; later ones are in the next.
 ANSWERS_S = 0.3
-#: How often the supervisor or engine is asked although nothing seems to have changed.
+#: How often the world is asked for its processes although nothing seems to have changed.
 ASK_AGAIN_S = 15.0
-#: The same while some replica has no process: often enough to see it come.
+#: The same while a replica has no process.
 ASK_LACKING_S = 1.5
 #: How often a world that is not up is looked for.
 LOOK_AGAIN_S = 2.0
 
 Emit = Callable[[WorldSample], None]
-Give = Callable[[], World | None]
+Stop = Callable[[], bool]
+#: Gives a world as it runs now, or None when it is not up.
+FindWorld = Callable[[], World | None]
 
 
-def watch(name: WorldName, give: Give, emit: Emit, *, stop: Callable[[], bool]) -> None:
-    """Tell samples of a world until `stop` says so; of one that is not up, that it is not.
-
-    `give` gives the world as it runs now, or None.
-    """
-    emit = _turning(emit)
+def watch(name: WorldName, find: FindWorld, emit: Emit, *, stop: Stop) -> None:
+    """Emit samples of a world until `stop()`; also while it is not up."""
+    emit = _with_world_events(emit)
     while not stop():
         trouble = ""
         try:
-            world = give()
-            if world is not None and _Watch(name, world, give, emit).run(stop):
+            world = find()
+            if world is not None and _Watch(name, world, find, emit).run(stop):
                 continue
         except (TwinstackError, OSError) as error:
             trouble = " ".join(str(error).split())
@@ -55,21 +58,22 @@ def watch(name: WorldName, give: Give, emit: Emit, *, stop: Callable[[], bool]) 
             _sleep(LOOK_AGAIN_S, stop)
 
 
-def _turning(emit: Emit) -> Emit:
-    """Tell with a sample that the world came or went since the one before."""
+def _with_world_events(emit: Emit) -> Emit:
+    """Add an event to the sample with which a world came up or went down."""
     up: bool | None = None
 
-    def tell(found: WorldSample) -> None:
+    def emit_with_event(sample: WorldSample) -> None:
         nonlocal up
-        if up is not None and found.up != up and not found.trouble:
-            found = replace(found, events=(*found.events, asdict(turned(found.at, found.up))))
-        up = up if found.trouble else found.up
-        emit(found)
+        if up is not None and sample.up != up and not sample.trouble:
+            event = asdict(world_event(sample.at, sample.up))
+            sample = replace(sample, events=(*sample.events, event))
+        up = up if sample.trouble else sample.up
+        emit(sample)
 
-    return tell
+    return emit_with_event
 
 
-def _sleep(seconds: float, stop: Callable[[], bool]) -> None:
+def _sleep(seconds: float, stop: Stop) -> None:
     until_s = time.monotonic() + seconds
     while not stop() and (left_s := until_s - time.monotonic()) > 0:
         time.sleep(min(left_s, 0.2))
@@ -78,11 +82,12 @@ def _sleep(seconds: float, stop: Callable[[], bool]) -> None:
 class _Watch:
     """One world, from when it is found up until it is gone."""
 
-    def __init__(self, name: WorldName, world: World, give: Give, emit: Emit) -> None:
+    def __init__(self, name: WorldName, world: World, find: FindWorld, emit: Emit) -> None:
         self._name = name
         self._world = world
         self._plan = world.plan
-        self._give = give
+        self._names = [replica.name for replica in world.plan.replicas]
+        self._find = find
         self._emit = emit
         self._prober = Prober(world.plan)
         self._usage = UsageReader(world.cgroup_paths)
@@ -90,74 +95,68 @@ class _Watch:
         self._events: list[Event] = []
         self._died_s: dict[str, float] = {}
 
-    def run(self, stop: Callable[[], bool]) -> bool:
-        """Watch until `stop` says so, or the world is gone, or is another: then give True."""
+    def run(self, stop: Stop) -> bool:
+        """Watch until `stop()` or the world is gone; give True when another runs in its place."""
         try:
             return self._run(stop)
         finally:
-            self._prober.end()
+            self._prober.close()
             self._usage.close()
 
-    def _run(self, stop: Callable[[], bool]) -> bool:
+    def _run(self, stop: Stop) -> bool:
         pids = self._world.main_pids()
         asked_s = due_s = time.monotonic()
         while pids and not stop():
             self._prober.follow(pids)
             ended = self._prober.round(ANSWERS_S)
-            self._tell(pids, ended)
+            self._emit_sample(pids, ended)
             due_s = max(due_s + PERIOD_S, time.monotonic() + PERIOD_S / 2)
-            if not ended and (ended := self._prober.rest(due_s)):
-                self._tell(pids, ended)
-            if ended:  # whoever starts it again needs a moment
+            if not ended and (ended := self._prober.wait(due_s)):
+                self._emit_sample(pids, ended)
+            if ended:  # its restart takes a moment
                 _sleep(min(due_s - time.monotonic(), PERIOD_S / 2), stop)
             lacking = len(pids) < len(self._plan.replicas)
             again_s = ASK_LACKING_S if lacking else ASK_AGAIN_S
             if ended or time.monotonic() - asked_s > again_s:
-                was, pids = pids, self._world.main_pids()
+                before, pids = pids, self._world.main_pids()
                 asked_s = time.monotonic()
-                if pids and pids != was and self._is_another():
+                if pids and pids != before and self._is_another():
                     return True
         return False
 
     def _is_another(self) -> bool:
-        now = self._give()
+        now = self._find()
         return now is None or samples.key_of(now.plan) != samples.key_of(self._plan)
 
-    def _tell(self, pids: dict[str, int], ended: tuple[str, ...]) -> None:
+    def _emit_sample(self, pids: dict[str, int], ended: tuple[str, ...]) -> None:
         if not self._readings and not all(one.settled for one in self._prober.probes.values()):
-            return  # nothing is said of a world before everybody had the time to answer
+            return  # no sample before every replica had the time to answer
         at = time.time()
         self._died_s |= dict.fromkeys(ended, time.monotonic())
         reading = self._read({name: pid for name, pid in pids.items() if name not in ended})
         if self._readings:
             self._events += events(self._plan, at, self._readings[-1], reading)
         self._readings.append(reading)
-        found = samples.sample(self._name, self._plan, at, list(self._readings))
-        self._emit(replace(found, events=tuple(asdict(one) for one in self._events)))
+        sample = samples.sample(self._name, self._plan, at, list(self._readings))
+        self._emit(replace(sample, events=tuple(asdict(event) for event in self._events)))
         self._events.clear()
 
     def _read(self, pids: dict[str, int]) -> Reading:
-        probes = {name: one for name, one in self._prober.probes.items() if name in pids}
         now_s = time.monotonic()
-        said = {}
-        for one in self._plan.replicas:
-            said[one.name] = Said("down", "its process is not there")
+        probes = {name: probe for name, probe in self._prober.probes.items() if name in pids}
+        results = dict.fromkeys(self._names, ProbeResult("down", "it has no process"))
+        for name, probe in probes.items():
             # A death is shown for a whole period, however soon another process takes its place.
-            if one.name in probes and now_s - self._died_s.get(one.name, -PERIOD_S) >= PERIOD_S:
-                said[one.name] = probes[one.name].said
-        registry = [one.registry for one in probes.values() if one.replica.service == REGISTRY]
+            if now_s - self._died_s.get(name, -PERIOD_S) >= PERIOD_S:
+                results[name] = probe.result
         return Reading(
-            at_s=time.monotonic(),
+            at_s=now_s,
             pids=pids,
-            said=said,
-            usage=self._usage.read(pids, time.monotonic()),
-            edges={name: one.count for name, one in probes.items() if one.count},
-            gateways={
-                name: one.gateway
-                for name, one in probes.items()
-                if one.gateway and one.replica.service == GATEWAY
-            },
-            asked={name: one.asks for name, one in probes.items() if one.asks},
-            registry=registry[0] if registry else None,
+            probes=results,
+            usage=self._usage.read(pids, now_s),
+            requests={name: one.requests for name, one in probes.items() if one.requests},
+            gateways={name: one.gateway for name, one in probes.items() if one.gateway},
+            dependencies={name: one.asked for name, one in probes.items() if one.asked},
+            registry=next((one.registry for one in probes.values() if one.registry), None),
             conntrack=conntrack(),
         )

@@ -1,4 +1,4 @@
-"""The dashboard's server over real sockets: who may ask, what is refused, and that nobody waits."""
+"""The dashboard's server over real sockets: who may ask, what is refused, and slow clients."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
-from xml.etree import ElementTree
 
 import pytest
 
-from tests.pure.observe.live.test_samples import reading
-from tests.pure.test_project import ROOT
-from tests.support.bench_fakes import PLAN, TOPOLOGY
+from tests.support.bench_fakes import PLAN
+from tests.support.readings import reading
+from tests.support.sandbox import REPOSITORY
 from twinstack.errors import TwinstackError
-from twinstack.model.plan import Plan, resolve
+from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board import page, server
-from twinstack.observe.board.layout import WIDTH, broken, picture
-from twinstack.observe.live.documents import WorldSample
+from twinstack.observe.board import server
 from twinstack.observe.live.feed import KEPT, Feed
+from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.samples import sample
 
 
@@ -43,7 +41,7 @@ def feed() -> Feed:
 
 @pytest.fixture
 def board(feed: Feed) -> Iterator[server.Server]:
-    with server.opened(feed, lambda: {"net": PLAN, "docker": None}, ROOT, 0) as found:
+    with server.listen(feed, lambda: {"net": PLAN, "docker": None}, REPOSITORY, 0) as found:
         thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield found
@@ -85,7 +83,7 @@ def test_the_page_and_its_files_are_served_and_nothing_is_loaded_from_elsewhere(
     for link in re.findall(r'(?:src|href)="([^"#]+)"', text):
         assert ask(board, link)[0] == 200
     for name in ("dashboard.js", "dashboard.css", "page.html.j2"):
-        found = (ROOT / "templates" / "dashboard" / name).read_text()
+        found = (REPOSITORY / "templates" / "dashboard" / name).read_text()
         assert re.findall(r"https?://", found.replace("http://www.w3.org/2000/svg", "")) == []
 
 
@@ -106,7 +104,7 @@ def test_the_page_and_its_files_are_served_and_nothing_is_loaded_from_elsewhere(
         ("", 421),
     ],
 )
-def test_only_a_host_that_is_ours_is_answered(board, host: str, status: int):
+def test_only_our_own_host_is_answered(board, host: str, status: int):
     for path in ("/", "/events", "/latest.json", "/dashboard.js", "/nowhere"):
         if status == 421 or path == "/":
             found = ask(board, path, Host=host.format(port=board.port))
@@ -172,27 +170,27 @@ def death(replica: str) -> dict[str, object]:
     return {"at": 1.0, "kind": "death", "replica": replica, "text": "gone", "good": False}
 
 
-def test_a_client_hears_of_what_happened_in_samples_that_it_missed(board, feed: Feed):
+def test_a_client_gets_the_events_of_samples_that_it_missed(board, feed: Feed):
     feed.take("net", line(2.0, events=(death("nginx-lb"),)))
     with closing(stream(board)) as link:
         first = events_of(link, 3)
         assert [one["replica"] for one in first[0][1]["events"]] == ["nginx-lb"]  # type: ignore[attr-defined]
-        with feed._news:  # nobody is woken before both are there
+        with feed._changed:  # no reader wakes before both are there
             feed.take("net", line(3.0, events=(death("redis-cache"), death("postgres-db"))))
             feed.take("net", line(4.0))
         found = events_of(link, 2)
         assert [kind for kind, _ in found] == ["happened", "sample"]
-        told = found[0][1]["events"]
-        assert [(one["number"], one["world"], one["replica"]) for one in told] == [  # type: ignore[attr-defined]
+        events = found[0][1]["events"]
+        assert [(one["number"], one["world"], one["replica"]) for one in events] == [  # type: ignore[attr-defined]
             (2, "net", "redis-cache"),
             (3, "net", "postgres-db"),
         ]
         assert found[1][1]["at"] == 4.0
         feed.take("net", line(5.0))
-        assert [kind for kind, _ in events_of(link, 1)] == ["sample"]  # each is told once
+        assert [kind for kind, _ in events_of(link, 1)] == ["sample"]  # each comes once
 
 
-def test_a_client_that_takes_nothing_keeps_nobody_waiting(board, feed: Feed):
+def test_a_client_that_receives_nothing_delays_no_other(board, feed: Feed):
     deaf = socket.create_connection(("127.0.0.1", board.port))
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % board.port)
@@ -207,7 +205,7 @@ def test_a_client_that_takes_nothing_keeps_nobody_waiting(board, feed: Feed):
         assert time.monotonic() - started_s < 5
 
 
-def test_those_who_look_at_once_are_bounded(board):
+def test_streams_at_once_are_bounded(board):
     several = [stream(board) for _ in range(server.STREAMS)]
     assert {one.status for one in several} == {200}
     over = stream(board)
@@ -226,9 +224,7 @@ def test_history_is_bounded(feed: Feed):
     assert len(history["events"]) == 60
 
 
-def test_many_who_load_the_page_ask_for_what_runs_but_once_a_while(
-    feed: Feed, monkeypatch: pytest.MonkeyPatch
-):
+def test_plans_are_cached_for_many_who_load_the_page(feed: Feed, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
     def plans() -> dict[WorldName, Plan | None]:
@@ -236,7 +232,7 @@ def test_many_who_load_the_page_ask_for_what_runs_but_once_a_while(
         time.sleep(0.05)
         return {"net": PLAN, "docker": None}
 
-    kept = server.Kept(plans)
+    kept = server.CachedPlans(plans)
     threads = [threading.Thread(target=kept) for _ in range(8)]
     for one in threads:
         one.start()
@@ -245,66 +241,16 @@ def test_many_who_load_the_page_ask_for_what_runs_but_once_a_while(
     assert kept() == {"net": PLAN, "docker": None}
     assert len(asked) == 1
     monkeypatch.setattr(server, "PLANS_S", 0.0)
-    kept = server.Kept(plans)
+    kept = server.CachedPlans(plans)
     kept()
     kept()
     assert len(asked) == 3
-    with server.opened(feed, plans, ROOT, 0) as found:
-        assert isinstance(found.plans, server.Kept)
-
-
-def test_templates_are_made_ready_once(monkeypatch: pytest.MonkeyPatch):
-    shown = (page.Shown("net", None),)
-    first = page.page(shown, ROOT / "none", ROOT / "templates")
-    monkeypatch.setattr(page, "Environment", None)
-    assert page.page(shown, ROOT / "none", ROOT / "templates") == first
+    with server.listen(feed, plans, REPOSITORY, 0) as found:
+        assert isinstance(found.plans, server.CachedPlans)
 
 
 def test_a_busy_port_is_one_line(feed: Feed):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TwinstackError, match=rf"^port {port}: cannot be listened on: "):
-            server.opened(feed, dict, ROOT, port)
-
-
-@pytest.mark.parametrize("shape", ["flat", "tiered"])
-def test_the_picture_holds_every_replica_within_its_width(shape: str):
-    plan = resolve(TOPOLOGY, shape)
-    found = picture(plan)
-    assert {one.name for one in found.nodes} == {"world", *(one.name for one in plan.replicas)}
-    for one in found.nodes:
-        assert 0 <= one.x <= WIDTH - one.width
-        assert one.y + one.height <= found.height
-    boxes = [(one.x, one.y) for one in found.nodes]
-    assert len(set(boxes)) == len(boxes)
-    pairs = {(one.source, one.destination) for one in found.lines}
-    assert {("world", "nginx-lb"), ("nginx-lb", "api-gateway")} <= pairs
-    assert ("api-gateway", "product-service-3") in pairs
-    assert ("order-service", "redis-cache") in pairs
-    assert ("nginx-lb", "redis-cache") not in pairs
-
-
-def test_long_names_are_broken_near_their_middle():
-    assert broken("nginx-lb") == ("nginx-lb",)
-    assert broken("product-service-2") == ("product-", "service-2")
-
-
-def test_the_page_is_well_formed_for_one_world_and_for_none():
-    shown = (page.Shown("net", PLAN), page.Shown("docker", None))
-    text = page.page(shown, ROOT / "bench" / "results", ROOT / "templates").decode()
-    assert text.count('data-row="') == len(PLAN.replicas)
-    assert "not up: invoke docker.up" in text
-    for svg in re.findall(r"<svg.*?</svg>", text, flags=re.S):
-        ElementTree.fromstring(svg)
-    empty = page.page((page.Shown("net", None),), ROOT / "none", ROOT / "templates").decode()
-    assert "None was kept yet" in empty
-
-
-def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
-    kept = sorted((ROOT / "bench" / "results").glob("*-compare.json"))[0]
-    (tmp_path / kept.name).write_bytes(kept.read_bytes())
-    (tmp_path / "29990101T000000Z-compare.json").write_text("{")
-    found = page.newest(tmp_path)
-    assert found is not None
-    assert found.page == kept.with_suffix(".md").name
-    assert found.rows[0].rate > 0
+            server.listen(feed, dict, REPOSITORY, port)

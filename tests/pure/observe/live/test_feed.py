@@ -1,4 +1,4 @@
-"""What watchers tell reaches whoever looks; a watcher goes on whatever happens to it."""
+"""A watcher reports a bug of its own and goes on; it ends when nobody reads its samples."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from twinstack.observe.live import feed
-from twinstack.observe.live.documents import WorldSample
+from twinstack.observe.live.model import WorldSample
 
 
 class _Enough(BaseException):
-    """Ends what never ends by itself."""
+    """Ends the endless loop."""
 
 
-def test_a_watcher_says_what_happened_to_it_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_reports_its_own_failure_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
     def watch(name: str, _: object, emit: Callable[[WorldSample], None], *, stop: object) -> None:
@@ -30,21 +30,21 @@ def test_a_watcher_says_what_happened_to_it_and_goes_on(monkeypatch: pytest.Monk
     monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.0)
     reading, writing = os.pipe()
     with pytest.raises(_Enough):
-        feed._tell("net", lambda: None, writing)
+        feed._watch_forever("net", lambda: None, writing)
     os.close(writing)
-    with os.fdopen(reading, "rb") as told:
-        failed, fine = (json.loads(line) for line in told)
+    with os.fdopen(reading, "rb") as samples:
+        failed, fine = (json.loads(line) for line in samples)
     assert not failed["up"]
     assert failed["trouble"].startswith("its watcher failed: KeyError('services') (test_feed.")
     assert fine["up"]
 
 
-def test_a_watcher_to_whom_nobody_listens_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_without_a_reader_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(feed, "watch", _fail)
     with pytest.raises(BrokenPipeError):
-        feed._tell("net", lambda: None, writing)
+        feed._watch_forever("net", lambda: None, writing)
     os.close(writing)
 
 

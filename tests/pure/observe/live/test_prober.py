@@ -14,15 +14,15 @@ from twinstack.observe.live.prober import Prober
 
 def test_a_process_that_has_not_joined_its_namespace_is_not_asked_on_the_host() -> None:
     """The host's own Redis would answer for a redis-cache that is only starting."""
-    with socket.create_server(("127.0.0.1", 0)) as of_the_host:
-        redis = replace(PLAN.replica("redis-cache"), port=of_the_host.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as host_redis:
+        redis = replace(PLAN.replica("redis-cache"), port=host_redis.getsockname()[1])
         prober = Prober(replace(PLAN, replicas=(redis,)))
         prober.follow({redis.name: os.getpid()})
         prober.round(0.05)
-        probe = prober.probes[redis.name]
-        assert probe.said.health == "down"
-        assert probe.said.detail == "has not joined its network namespace yet"
-        prober.end()
-        of_the_host.settimeout(0.0)
+        result = prober.probes[redis.name].result
+        assert result.health == "down"
+        assert result.detail == "has not joined its network namespace yet"
+        prober.close()
+        host_redis.settimeout(0.0)
         with pytest.raises(BlockingIOError):
-            of_the_host.accept()
+            host_redis.accept()

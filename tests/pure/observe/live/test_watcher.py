@@ -1,4 +1,4 @@
-"""A world that comes or goes while it is watched is told as such, once; trouble is neither."""
+"""A world that comes up or goes down while it is watched is one event; trouble is neither."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from twinstack.errors import TwinstackError
 from twinstack.observe.live import watcher
-from twinstack.observe.live.documents import WorldSample
+from twinstack.observe.live.model import WorldSample
 
 
 class Watched:
-    """Tells two samples of a world that is up, and finds it gone; or fails after the first."""
+    """Emits two samples of a world that is up, then finds it gone; or fails after the first."""
 
-    def __init__(self, name: Any, world: Any, give: Any, emit: Callable[[Any], None]) -> None:
+    def __init__(self, name: Any, world: Any, find: Any, emit: Callable[[Any], None]) -> None:
         self._world, self._emit = world, emit
 
     def run(self, stop: Callable[[], bool]) -> bool:
@@ -26,46 +26,46 @@ class Watched:
         return False
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *given: object) -> list[tuple[bool, list[str]]]:
-    """Watch what is given in turn, and give of each sample: up or not, and what happened."""
+def emitted(monkeypatch: pytest.MonkeyPatch, *worlds: object) -> list[tuple[bool, list[str]]]:
+    """Watch worlds found in turn; give of each sample whether it is up, and its events."""
     monkeypatch.setattr(watcher, "_Watch", Watched)
     monkeypatch.setattr(watcher, "LOOK_AGAIN_S", 0.0)
-    left, found = list(given), []
+    left, found = list(worlds), []
 
-    def give() -> Any:
+    def find() -> Any:
         return left.pop(0)
 
     def emit(sample: WorldSample) -> None:
-        found.append((sample.up, [one["kind"] for one in sample.events]))
+        found.append((sample.up, [event["kind"] for event in sample.events]))
 
-    watcher.watch("net", give, emit, stop=lambda: not left)
+    watcher.watch("net", find, emit, stop=lambda: not left)
     return found
 
 
-def test_a_world_that_goes_and_comes_is_told_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, "up", None, None, "up", None, None) == [
+def test_a_world_that_goes_down_and_up_is_one_event_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert emitted(monkeypatch, "up", None, None, "up", None, None) == [
         (True, []),
         (True, ["death"]),
-        (False, ["gone"]),
+        (False, ["world down"]),
         (False, []),
         (False, []),
-        (True, ["came"]),
+        (True, ["world up"]),
         (True, ["death"]),
-        (False, ["gone"]),
+        (False, ["world down"]),
         (False, []),
     ]
 
 
-def test_a_world_that_is_found_so_has_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, None, None, None) == [(False, []), (False, [])]
+def test_the_first_look_is_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert emitted(monkeypatch, None, None, None) == [(False, []), (False, [])]
 
 
-def test_a_world_that_cannot_be_told_has_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, "fails", "up", None, None) == [
+def test_a_world_that_is_unknown_has_not_gone_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert emitted(monkeypatch, "fails", "up", None, None) == [
         (True, []),
         (False, []),
         (True, []),
         (True, ["death"]),
-        (False, ["gone"]),
+        (False, ["world down"]),
         (False, []),
     ]

@@ -1,0 +1,42 @@
+"""The page is well-formed for worlds that are up and down, and shows the newest benchmark."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.bench_fakes import PLAN
+from tests.support.sandbox import REPOSITORY
+from twinstack.observe.board import page
+
+TEMPLATES = REPOSITORY / "templates"
+
+
+def test_templates_are_compiled_once(monkeypatch: pytest.MonkeyPatch):
+    worlds = (page.PageWorld("net", None),)
+    first = page.page(worlds, REPOSITORY / "none", TEMPLATES)
+    monkeypatch.setattr(page, "Environment", None)
+    assert page.page(worlds, REPOSITORY / "none", TEMPLATES) == first
+
+
+def test_the_page_is_well_formed_for_one_world_and_for_none():
+    worlds = (page.PageWorld("net", PLAN), page.PageWorld("docker", None))
+    text = page.page(worlds, REPOSITORY / "bench" / "results", TEMPLATES).decode()
+    assert text.count('data-row="') == len(PLAN.replicas)
+    assert "not up: invoke docker.up" in text
+    for svg in re.findall(r"<svg.*?</svg>", text, flags=re.S):
+        ElementTree.fromstring(svg)
+    empty = page.page((page.PageWorld("net", None),), REPOSITORY / "none", TEMPLATES).decode()
+    assert "None was kept yet" in empty
+
+
+def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
+    kept = sorted((REPOSITORY / "bench" / "results").glob("*-compare.json"))[0]
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    (tmp_path / "29990101T000000Z-compare.json").write_text("{")
+    benchmark = page.newest(tmp_path)
+    assert benchmark is not None
+    assert benchmark.page == kept.with_suffix(".md").name
+    assert benchmark.rows[0].rate > 0
