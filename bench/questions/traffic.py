@@ -25,7 +25,7 @@ from bench.questions.catalogue import Answer
 from twinstack.errors import Missing, StepFailed
 from twinstack.model import bounds
 from twinstack.model.plan import Plan
-from twinstack.observe.traffic.flow_table import MOST_FLOWS
+from twinstack.observe.traffic.flow_table import MAX_FLOWS
 from twinstack.reconcile import Progress
 
 OURS, TSHARK = "traffic.report", "tshark conv,tcp"
@@ -91,7 +91,7 @@ def ask_traffic(plan: Plan, *, megabytes: int, rounds: int, progress: Progress) 
                 ending = ["--json"] if name == OURS else []
                 runs.append(_run(name, [*programs[name], str(large.path), *ending], large.bytes))
                 progress(f"round {number + 1} of {rounds}: {name} {runs[-1].wall_s:.1f} s")
-    found = _judged(large, runs, seed, full=small.connections >= MOST_FLOWS)
+    found = _judged(large, runs, seed, full=small.connections >= MAX_FLOWS)
     return Answer("traffic", plan, found, text(found))
 
 

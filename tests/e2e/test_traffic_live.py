@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import craft
 from tests.support.sandbox import INVOKE, Sandbox
-from twinstack.observe.traffic.reader import open_capture
+from twinstack.observe.traffic.capture_file import open_capture
 
 pytestmark = pytest.mark.e2e
 

@@ -67,10 +67,10 @@ def _value(value: str | float) -> str:
     return escape(value) if isinstance(value, str) else f"{round(value, 1):g}"
 
 
-def rect(box: Box, kind: str, tooltip: str = "", radius: float = 6) -> str:
-    """Draw a box; `tooltip` shows while the pointer rests on it."""
+def rect(box: Box, kind: str, content: str = "", radius: float = 6) -> str:
+    """Draw a box; `content` may be its tooltip."""
     size = {"x": box.x, "y": box.y, "width": box.width, "height": box.height, "rx": radius}
-    return element("rect", _title(tooltip), kind=kind, **size)
+    return element("rect", content, kind=kind, **size)
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
@@ -112,9 +112,10 @@ def document(
     view = f"0 0 {_value(width)} {_value(height)}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}" role="img">'
     paper = element("rect", kind="paper", width=width, height=height, rx=8)
-    head += f"{_title(title)}<style>{style}</style>"
+    head += f"{tooltip(title)}<style>{style}</style>"
     return "\n".join([head, _ARROW_HEAD, paper, *parts, "</svg>", ""])
 
 
-def _title(words: str) -> str:
+def tooltip(words: str) -> str:
+    """Title an element: shown while the pointer rests on it."""
     return f"<title>{escape(words, quote=False)}</title>" if words else ""

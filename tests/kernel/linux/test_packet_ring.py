@@ -24,7 +24,7 @@ from twinstack.linux.packet_ring import Place, opened
 from twinstack.observe.capture.live import listened
 from twinstack.observe.capture.record import CaptureResult, capture
 from twinstack.observe.capture.targets import CaptureOptions
-from twinstack.observe.traffic.reader import open_capture
+from twinstack.observe.traffic.capture_file import open_capture
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.world import Link
 
@@ -87,7 +87,7 @@ def test_what_ends_us_ends_a_capture_whole(tmp_path: Path, sign: signal.Signals)
     assert found.interrupted
     opened_file = open_capture(Path(found.links[0].files[0]))
     assert sum(len(batch) for batch in opened_file.batches()) == found.links[0].packets
-    assert opened_file.broken is None
+    assert opened_file.damage is None
 
 
 def test_a_live_report_names_no_file_as_none_stays():
@@ -134,7 +134,7 @@ def test_a_single_file_ends_when_it_is_full(tmp_path: Path):
     assert craft.tshark_counts(file) == (one.packets, one.bytes)
     opened_file = open_capture(file)
     lengths = {int(length) for batch in opened_file.batches() for length in batch.captured}
-    assert (lengths, opened_file.broken) == ({64}, None)
+    assert (lengths, opened_file.damage) == ({64}, None)
 
 
 def test_a_file_that_cannot_be_written_ends_its_link_and_stays_whole(tmp_path: Path):
@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_written_ends_its_link_and_stays_whole(tmp_path: P
     (file,) = (Path(name) for name in one.files)
     opened_file = open_capture(file)
     assert sum(len(batch) for batch in opened_file.batches()) == one.packets
-    assert opened_file.broken is None
+    assert opened_file.damage is None
 
 
 def test_what_the_ring_has_no_room_for_is_counted_as_dropped():

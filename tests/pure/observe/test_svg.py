@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from twinstack.observe.svg import Box, arrow, curve, document, element, line, rect, text, text_in
+from twinstack.observe.svg import (
+    Box,
+    arrow,
+    curve,
+    document,
+    element,
+    line,
+    rect,
+    text,
+    text_in,
+    tooltip,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_document_is_well_formed_and_announces_its_title():
     box = Box(10, 20)
-    parts = [rect(box, "box", "a tooltip"), *text_in(box, ["name", "more"]), arrow("M0 0L1 1")]
+    parts = [
+        rect(box, "box", tooltip("a tooltip")),
+        *text_in(box, ["name", "more"]),
+        arrow("M0 0L1 1"),
+    ]
     root = ElementTree.fromstring(document(parts, "a < b", 100, width=50))
     assert root.attrib["viewBox"] == "0 0 50 100"
     assert [child.text for child in root if child.tag == f"{SVG}title"] == ["a < b"]

@@ -17,7 +17,7 @@ from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.analysis import analyse
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.tables import size
+from twinstack.observe.traffic.sections import size
 from twinstack.reconcile import Progress
 from twinstack.world import Link
 

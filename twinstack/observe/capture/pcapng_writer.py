@@ -1,7 +1,6 @@
-"""Captured packets as pcapng: the blocks of a file, and its packets straight from a ring; pure.
+"""Captured packets as pcapng: the blocks of a file, and packets straight from a ring. Pure.
 
 Each file has one section and one interface, with the interface's name and nanoseconds.
-Source: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/
 """
 
 from __future__ import annotations
@@ -10,74 +9,75 @@ import struct
 from functools import cache
 
 from twinstack.linux.packet_ring import HEADER, TAG, TAGGED
+from twinstack.observe import pcapng_spec as spec
 
-_SECTION, _INTERFACE, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 5, 6
-_BYTE_ORDER = 0x1A2B3C4D
-_ETHERNET = 1
+_LINKTYPE_ETHERNET = 1
 _PROGRAM = b"twinstack"
 _PACKET_HEAD = struct.Struct("<7I")
 _LOW = 0xFFFFFFFF
 _BILLION = 1_000_000_000
 _MAC_BYTES = 12
+_ETH_P_8021Q = 0x8100
+_END = struct.pack("<HH", spec.OPT_ENDOFOPT, 0)
 
 
 def header(name: str, description: str, snap: int) -> bytes:
-    """Give what a file begins with. Units: snap in bytes, 0 when packets are whole."""
-    section = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1) + _option(4, _PROGRAM) + _option(0, b"")
-    interface = struct.pack("<HHI", _ETHERNET, 0, snap)
-    interface += _option(2, name.encode()) + _option(3, description.encode())
-    interface += _option(9, bytes([9])) + _option(0, b"")
-    return _block(_SECTION, section) + _block(_INTERFACE, interface)
+    """Give the beginning of a file. Units: snap in bytes, 0 when packets are whole."""
+    section = struct.pack("<IHHq", spec.BYTE_ORDER_MAGIC, 1, 0, -1)
+    section += _option(spec.SHB_USERAPPL, _PROGRAM) + _END
+    interface = struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, snap)
+    interface += _option(spec.IF_NAME, name.encode())
+    interface += _option(spec.IF_DESCRIPTION, description.encode())
+    interface += _option(spec.IF_TSRESOL, bytes([9])) + _END
+    return _block(spec.SECTION_HEADER, section) + _block(spec.INTERFACE_DESCRIPTION, interface)
 
 
 def statistics(time_ns: int, received: int, dropped: int) -> bytes:
-    """Give what a file ends with: how many packets its interface gave, and the kernel dropped."""
+    """Give the end of a file: how many packets came to the interface, and the kernel dropped."""
     body = struct.pack("<III", 0, time_ns >> 32, time_ns & _LOW)
-    body += _option(4, struct.pack("<Q", received)) + _option(5, struct.pack("<Q", dropped))
-    return _block(_STATISTICS, body + _option(0, b""))
+    body += _option(spec.ISB_IFRECV, struct.pack("<Q", received))
+    body += _option(spec.ISB_IFDROP, struct.pack("<Q", dropped))
+    return _block(spec.INTERFACE_STATISTICS, body + _END)
 
 
 def packets(memory: memoryview, count: int, at: int) -> tuple[bytes, int]:
     """Give a ring's packets as blocks of a file, and how many bytes they had on the wire."""
     parts: list[bytes | memoryview] = []
-    wire = 0
+    wire_bytes = 0
     read, head = HEADER.unpack_from, _PACKET_HEAD.pack
     for _ in range(count):
         following, seconds, ns, kept, length, status, frame = read(memory, at)
         start = at + frame
         data: bytes | memoryview = memory[start : start + kept]
         if status & TAGGED:
-            data = tagged(memory, at, bytes(data))
+            data = restore_vlan_tag(memory, at, bytes(data))
             kept, length = kept + 4, length + 4
-        time_ns = seconds * _BILLION + ns
+        high, low = divmod(seconds * _BILLION + ns, 1 << 32)
         tail = _tail(kept)
-        parts += (
-            head(_PACKET, 28 + kept + len(tail), 0, time_ns >> 32, time_ns & _LOW, kept, length),
-            data,
-            tail,
-        )
-        wire += length
+        block_bytes = 28 + kept + len(tail)
+        parts += (head(spec.ENHANCED_PACKET, block_bytes, 0, high, low, kept, length), data, tail)
+        wire_bytes += length
         at += following
-    return b"".join(parts), wire
+    return b"".join(parts), wire_bytes
 
 
-def tagged(memory: memoryview, at: int, data: bytes) -> bytes:
-    """Put a VLAN tag back that the kernel keeps beside the frame whose header is at `at`."""
-    control, kind = TAG.unpack_from(memory, at)
-    tag = struct.pack(">HH", kind or 0x8100, control & 0xFFFF)
-    return data[:_MAC_BYTES] + tag + data[_MAC_BYTES:]
+def restore_vlan_tag(memory: memoryview, at: int, frame: bytes) -> bytes:
+    """Insert the VLAN tag that the kernel keeps beside the frame, in the ring's header at `at`."""
+    control, ethertype = TAG.unpack_from(memory, at)
+    tag = struct.pack(">HH", ethertype or _ETH_P_8021Q, control & 0xFFFF)
+    return frame[:_MAC_BYTES] + tag + frame[_MAC_BYTES:]
 
 
 @cache
 def _tail(kept: int) -> bytes:
-    """Give what follows a packet of so many bytes: padding, and the block's size once more."""
+    """Give what follows a packet of this size: padding, and the block's length once more."""
     padding = -kept % 4
     return bytes(padding) + struct.pack("<I", 32 + kept + padding)
 
 
-def _block(kind: int, body: bytes) -> bytes:
+def _block(block_type: int, body: bytes) -> bytes:
     size = struct.pack("<I", 12 + len(body))
-    return struct.pack("<I", kind) + size + body + size
+    return struct.pack("<I", block_type) + size + body + size
 
 
 def _option(code: int, value: bytes) -> bytes:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from twinstack.model.plan import HOST
 from twinstack.observe.connections.counts import HALF_OPEN
 from twinstack.observe.connections.report import Connections, Pair, Sockets
-from twinstack.observe.traffic.tables import Column, Section, TableCell
-from twinstack.observe.traffic.text import table
+from twinstack.observe.table import Column, Section, TableCell, section_text
 from twinstack.printable import visible
 
 _OPEN = "ESTABLISHED"
@@ -23,7 +22,8 @@ def text(found: Connections, width: int = 80) -> str:
     sections = (_pairs(found), _translations(found), _sources(found), _sockets(found))
     head = [*_headline(found), *(f"! {one.rule}: {one.says}" for one in found.concerns)]
     lines = [line for one in head for line in _wrapped(one, width)]
-    return "\n\n".join(["\n".join(lines), *(table(one, width) for one in sections if one.rows)])
+    tables = [section_text(section, width) for section in sections if section.rows]
+    return "\n\n".join(["\n".join(lines), *tables])
 
 
 def _wrapped(line: str, width: int) -> list[str]:

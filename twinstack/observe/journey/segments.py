@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from socket import IPPROTO_TCP
 
 from twinstack.observe.traffic import protocols as h
 
@@ -86,7 +87,7 @@ def decode(place: str, time_ns: int, frame: bytes, length: int) -> Sight | None:
         return None
     size, total, ident, _, protocol, source, target = _IPV4.unpack_from(frame, 14)
     start = 14 + (size & 15) * 4
-    if size >> 4 != 4 or protocol != h.TCP or len(frame) < start + 20:
+    if size >> 4 != 4 or protocol != IPPROTO_TCP or len(frame) < start + 20:
         return None
     sport, dport, seq, ack, offset, flags, window = _TCP.unpack_from(frame, start)
     payload = frame[start + (offset >> 4) * 4 : 14 + total]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twinstack.observe.journey.report import KINDS, Journey, Step
-from twinstack.observe.svg import STYLE, Box, document, line, rect, text
+from twinstack.observe.svg import STYLE, Box, document, line, rect, text, tooltip
 from twinstack.printable import cut
 
 _ROW, _TOP, _AXIS, _MARGIN = 16, 66, 34, 12
@@ -74,6 +74,6 @@ def _row(step: Step, scale_us: float, left: int, top: int) -> list[str]:
     right = left + _LABELS + _BARS + _TIMES - 6
     return [
         text(left + 8 * step.depth, top + 11, cut(step.what, 40 - step.depth)),
-        rect(bar, step.kind, tooltip=f"{step.stage}: {step.took_us:,.1f} µs", radius=0),
+        rect(bar, step.kind, tooltip(f"{step.stage}: {step.took_us:,.1f} µs"), radius=0),
         text(right, top + 11, f"{step.took_us:,.1f}", "dim", "end"),
     ]

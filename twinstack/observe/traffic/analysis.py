@@ -1,10 +1,10 @@
-"""From capture files to a report: read, decode, merge, count once, follow, add up.
+"""From capture files to a report: locate, decode, merge, deduplicate, follow, add up.
 
-Everything is kept in tables of bounded size, so a file of any length takes the same memory.
-Who does what: `captures` finds packets, `decode` reads their headers, `merge` puts several files
-in order, `interfaces` tells where each packet was seen, `once` tells further sights, `flows` knows
-connections, `tcp` and `http` follow them, `ledger` adds up by services, `naming` knows those and
-what is declared.
+Every table is bounded, so memory does not grow with the file. `capture_file` locates packets,
+`decode` reads their headers, `merge` sorts those of several files, `interfaces` counts what each
+interface saw, `deduplicator` recognises further sightings of a packet, `flow_table` has the
+connections, `tcp_health` and `http` follow them, `totals` adds up by services, `peers` has their
+names and what is declared, `build_report` writes the report.
 """
 
 from __future__ import annotations
@@ -12,221 +12,187 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from socket import IPPROTO_TCP
 
 import numpy as np
 
 from twinstack.errors import TwinstackError
-from twinstack.observe.traffic import protocols as h
-from twinstack.observe.traffic.build_report import PacketCounts, summary
+from twinstack.observe.traffic.build_report import PacketCounts, build_report
+from twinstack.observe.traffic.capture_file import PIECE_BYTES, CaptureFile, open_capture
+from twinstack.observe.traffic.columns import Ints
 from twinstack.observe.traffic.decode import PacketDecoder
 from twinstack.observe.traffic.deduplicator import Deduplicator, Sightings
 from twinstack.observe.traffic.flow_table import FlowTable
 from twinstack.observe.traffic.http import CUT_OFF, NOTHING, HttpExchanges, HttpMessages
 from twinstack.observe.traffic.interfaces import FileSpan, InterfaceRegistry
 from twinstack.observe.traffic.merge import merged
-from twinstack.observe.traffic.packets import BAD, UNKNOWN_LINK, Flags, Ints, Packets
+from twinstack.observe.traffic.packets import MALFORMED, UNKNOWN_LINK, Packets
 from twinstack.observe.traffic.peers import PeerDirectory
-from twinstack.observe.traffic.reader import PIECE_BYTES, CaptureFile, open_capture
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.observe.traffic.tcp_health import TcpTracker
 from twinstack.observe.traffic.timeline import Timeline
 from twinstack.observe.traffic.totals import TrafficTotals
 from twinstack.observe.traffic.vxlan import VxlanCarriers
 
-#: Of every file but the largest ones read at once.
+#: Read at a time of each file, however many are open.
 _LEAST_PIECE = 1 << 18
 
 
 class TrafficAnalysis:
-    """Follows packets that come in the order of time; `finish` gives the report."""
+    """Follows packets in the order of time; `finish` gives the report."""
 
-    def __init__(self, names: PeerDirectory) -> None:
-        self._ledger = TrafficTotals(names)
-        self._flows = FlowTable(names.ports, self._ledger.retire)
-        self._once, self._tcp = Deduplicator(), TcpTracker()
+    def __init__(self, peers: PeerDirectory) -> None:
+        self._totals = TrafficTotals(peers)
+        self._flows = FlowTable(peers.server_ports, self._totals.retire)
+        self._deduplicator, self._tcp = Deduplicator(), TcpTracker()
         self._exchanges, self._timeline = HttpExchanges(), Timeline()
-        self.messages, self.tunnels = HttpMessages(), VxlanCarriers()
-        self._facts = PacketCounts()
+        self._counts = PacketCounts()
+        self.messages, self.carriers = HttpMessages(), VxlanCarriers()
 
     def add(self, packets: Packets) -> None:
-        """Take packets, each batch sorted by time."""
+        """Follow packets, each batch sorted by time."""
         if not len(packets):
             return
-        moved = self._flows.room_for(len(packets))
+        moved = self._flows.make_room(len(packets))
         if moved is not None:
-            self._once.forget(moved)
+            self._deduplicator.renumber(moved)
             self._tcp.forget()
         before = self._flows.count
-        half = self._flows.halves(packets)
-        sights = self._once.look(packets, half)
-        self._link(half, sights, before)
-        self._count(packets, half, sights)
-        self._follow(packets, half, sights)
+        half = self._flows.half_flows(packets)
+        sightings = self._deduplicator.sightings(packets, half)
+        self._flows.follow_nat(half, sightings, before)
+        self._count(packets, half, sightings)
+        self._follow(packets, half, sightings)
 
     def finish(
-        self, files: Sequence[str], interfaces: InterfaceRegistry, notes: Sequence[str]
+        self, files: Sequence[str], interfaces: InterfaceRegistry, damage: Sequence[str]
     ) -> TrafficReport:
-        """Add up what is left."""
+        """Add up what is left, and report."""
         self._exchanges.finish()
         self._flows.finish()
-        facts = self._facts
-        facts.notes = [*notes]
-        return summary(
+        return build_report(
             files,
-            interfaces,
-            facts,
-            self._ledger,
+            interfaces.traffic(),
+            self._counts,
+            self._totals,
             self._exchanges,
             self.messages,
-            self.tunnels,
+            self.carriers,
             self._timeline,
+            damage,
         )
 
-    def _link(self, half: Ints, sights: Sightings, before: int) -> None:
-        """Where a packet is seen again under other addresses, note where it went in the end."""
-        again = np.flatnonzero(
-            ~sights.first & (sights.first_half != half) & (sights.first_half >= 0)
-        )
-        if not len(again):
-            return
-        table = self._flows.table
-        flows = half[again] >> 1
-        new = flows >= before
-        if new.any():  # a flow that begins with a further sight goes on with another
-            _, firsts = np.unique(half >> 1, return_index=True)
-            begins = np.zeros(len(half), np.bool_)
-            begins[firsts] = True
-            opening = new & begins[again]
-            table["continues"][flows[opening]] = True
-        rank = sights.rank[again]
-        source = sights.first_half[again]
-        latest = rank >= table["to_rank"][source >> 1, source & 1]
-        order = np.argsort(rank[latest], kind="stable")  # assigned in this order: the last stays
-        rows = again[latest][order]
-        source, target = sights.first_half[rows], half[rows]
-        at, of = (source >> 1, source & 1), (target >> 1, 1 - (target & 1))
-        for word in ("high", "low", "port"):
-            table[f"to_{word}"][at] = table[word][of]
-        table["to_rank"][at] = sights.rank[rows]
-        fresh = ~table["rewritten"][at]
-        table["rewritten"][at] = True
-        table["pair"][source[fresh] >> 1] = -1
-        table["pair"][target[fresh] >> 1] = -1
+    def _count(self, packets: Packets, half: Ints, sightings: Sightings) -> None:
+        """Count each packet once."""
+        first = sightings.first
+        length, time_ns = packets.length[first], packets.time_ns
+        self._flows.add(half[first], length)
+        self._timeline.add(time_ns[first], length)
+        protocol = packets.protocol
+        counts = self._counts
+        counts.sightings += len(packets)
+        counts.packets += int(first.sum())
+        counts.bytes += int(length.sum())
+        counts.malformed += int((first & (protocol == MALFORMED) & ~packets.cut).sum())
+        counts.unknown_links += int((first & (protocol == UNKNOWN_LINK)).sum())
+        counts.cut_headers += int((first & packets.cut).sum())
+        counts.cut_messages += int((first & (packets.message == CUT_OFF)).sum())
+        counts.segments += int((first & (protocol == IPPROTO_TCP) & (packets.payload > 0)).sum())
+        counts.cooked = counts.cooked or bool(packets.cooked.any())
+        counts.span(int(time_ns.min()), int(time_ns.max()))
 
-    def _count(self, packets: Packets, half: Ints, sights: Sightings) -> None:
-        """Count first sights."""
-        once = sights.first
-        flow, side = half[once] >> 1, half[once] & 1
-        table = self._flows.table
-        np.add.at(table["packets"], (flow, side), 1)
-        np.add.at(table["bytes"], (flow, side), packets.length[once])
-        self._timeline.add(packets.time_ns[once], packets.length[once])
-        facts = self._facts
-        facts.sights += len(packets)
-        facts.packets += int(once.sum())
-        facts.bytes += int(packets.length[once].sum())
-        facts.malformed += int((once & (packets.protocol == BAD) & ~packets.cut).sum())
-        facts.unknown_links += int((once & (packets.protocol == UNKNOWN_LINK)).sum())
-        facts.cut_headers += int((once & packets.cut).sum())
-        facts.cooked = facts.cooked or bool(packets.cooked.any())
-        facts.cut_messages += int((once & (packets.message == CUT_OFF)).sum())
-        facts.segments += int((once & (packets.protocol == h.TCP) & (packets.payload > 0)).sum())
-        facts.span(int(packets.time_ns.min()), int(packets.time_ns.max()))
-
-    def _follow(self, packets: Packets, half: Ints, sights: Sightings) -> None:
-        """Look at each TCP connection in one place: where, and as which flow, it was seen first."""
-        table = self._flows.table
+    def _follow(self, packets: Packets, half: Ints, sightings: Sightings) -> None:
+        """Follow each TCP connection at one interface: the one, and as the flow, of its first
+        sighting.
+        """
+        rows = self._flows.rows
         flow = half >> 1
-        twice = ~sights.first & (sights.first_half == half) & (sights.first_place == packets.place)
-        chosen: Flags = (
-            (packets.protocol == h.TCP)
+        seen_there = (sightings.first_half == half) & (sightings.first_place == packets.place)
+        chosen = (
+            (packets.protocol == IPPROTO_TCP)
             & (packets.fragment == 0)
-            & (packets.place == table["place"][flow])
-            & ~table["continues"][flow]
-            & ~twice
+            & (packets.place == rows["place"][flow])
+            & ~rows["continues"][flow]
+            & (sightings.first | ~seen_there)
         )
         if not chosen.any():
             return
         packets, half, flow = packets.take(chosen), half[chosen], flow[chosen]
-        found = self._tcp.examine(table, packets, half)
-        for timed, handshakes in ((found.handshakes, True), (found.acknowledged, False)):
-            if len(timed.flow):
-                pairs = self._ledger.pairs_of(table, timed.flow)
-                self._ledger.time(pairs, timed.took_ns, handshakes=handshakes)
-        says = (packets.message > 0) & ~found.resent
-        rows = np.flatnonzero(says | found.over)
-        if len(rows):
-            says = says[rows]
-            pairs, messages = np.zeros(len(rows), np.int64), np.full(len(rows), NOTHING, np.int64)
-            pairs[says] = self._ledger.pairs_of(table, flow[rows][says])
-            messages[says] = packets.message[rows][says]
-            keys = table["key"][flow[rows]]
-            self._exchanges.add(keys, pairs, messages, found.over[rows], packets.time_ns[rows])
+        tcp = self._tcp.examine(rows, packets, half)
+        for times, add in (
+            (tcp.handshakes, self._totals.add_handshakes),
+            (tcp.acknowledged, self._totals.add_acknowledged),
+        ):
+            if len(times.flow):
+                add(self._totals.pairs_of(rows, times.flow), times.took_ns)
+        begins = (packets.message > 0) & ~tcp.resent
+        which = np.flatnonzero(begins | tcp.ended)
+        if len(which):
+            begins = begins[which]
+            pairs, messages = np.zeros(len(which), np.int64), np.full(len(which), NOTHING, np.int64)
+            pairs[begins] = self._totals.pairs_of(rows, flow[which][begins])
+            messages[begins] = packets.message[which][begins]
+            keys = rows["key"][flow[which]]
+            self._exchanges.add(keys, pairs, messages, tcp.ended[which], packets.time_ns[which])
 
 
 class FileReading:
-    """Reads files, and remembers what was seen at which interface."""
+    """Reads and decodes files, and counts what each interface saw."""
 
-    def __init__(self, files: Sequence[Path], analysis: TrafficAnalysis) -> None:
-        self._analysis = analysis
-        self._decoder = PacketDecoder(analysis.messages, analysis.tunnels)
-        self._piece = max(PIECE_BYTES // max(len(files), 1), _LEAST_PIECE)
+    def __init__(self, files: int, messages: HttpMessages, carriers: VxlanCarriers) -> None:
+        self._decoder = PacketDecoder(messages, carriers)
+        self._piece_bytes = max(PIECE_BYTES // max(files, 1), _LEAST_PIECE)
         self.interfaces = InterfaceRegistry()
-        self.notes: list[str] = []
+        self.damage: list[str] = []  # a sentence for each damaged file
 
-    def packets(self, capture: CaptureFile, begins_ns: int) -> Iterator[Packets]:
-        """Give a file's packets, and count what was seen where. Raises: OSError."""
-        file = FileSpan(capture.path, begins_ns)
+    def packets(self, path: Path, begins_ns: int) -> Iterator[Packets]:
+        """Yield a file's packets. Raises: OSError."""
+        capture, span = open_capture(path), FileSpan(path, begins_ns)
         numbers: list[int] = []
-        for batch in capture.batches(self._piece):
-            self._number(numbers, capture, file)
-            file.until_ns = max(file.until_ns, int(batch.time_ns.max()))
-            found = np.unique(batch.interface)
-            for number in found.tolist():
-                rows = batch.interface == number if len(found) > 1 else slice(None)
-                count = self.interfaces.seen[numbers[number]]
+        for batch in capture.batches(self._piece_bytes):
+            self._number(numbers, capture, span)
+            span.until_ns = max(span.until_ns, int(batch.time_ns.max()))
+            present = np.unique(batch.interface)
+            for interface in present.tolist():
+                rows = batch.interface == interface if len(present) > 1 else slice(None)
+                counts = self.interfaces.counts[numbers[interface]]
                 length, captured = batch.length[rows], batch.captured[rows]
-                count.packets += len(length)
-                count.bytes += int(length.sum())
-                count.cut += int((captured < length).sum())
-            yield self._decoder.packets(batch, capture.interfaces, numbers)
-        self._number(numbers, capture, file)
-        for one, number in zip(capture.interfaces, numbers, strict=True):
-            self.interfaces.seen[number].dropped += one.dropped
-        if capture.broken is not None:
-            self.notes.append(
-                f"{capture.path}: read up to byte {capture.broken.byte}: {capture.broken.cause}"
-            )
+                counts.packets += len(length)
+                counts.bytes += int(length.sum())
+                counts.cut += int((captured < length).sum())
+            yield self._decoder.decode(batch, capture.interfaces, numbers)
+        self._number(numbers, capture, span)
+        for interface, number in zip(capture.interfaces, numbers, strict=True):
+            self.interfaces.counts[number].dropped += interface.dropped
+        if capture.damage is not None:
+            damage = capture.damage
+            self.damage.append(f"{path}: read up to byte {damage.byte}: {damage.cause}")
 
-    def _number(self, numbers: list[int], capture: CaptureFile, file: FileSpan) -> None:
-        """Number the interfaces that a file has named since."""
-        named = capture.interfaces[len(numbers) :]
-        numbers += [self.interfaces.number(one.name, file) for one in named]
+    def _number(self, numbers: list[int], capture: CaptureFile, span: FileSpan) -> None:
+        """Number the interfaces that the file has described since."""
+        for interface in capture.interfaces[len(numbers) :]:
+            numbers.append(self.interfaces.number(interface.name, span))
 
 
-def analyse(files: Sequence[Path], names: PeerDirectory) -> TrafficReport:
-    """Report what is in capture files, concatenate. A file that breaks off is told in the notes.
+def analyse(files: Sequence[Path], peers: PeerDirectory) -> TrafficReport:
+    """Report several capture files as one. Damaged files are among the notes.
 
-    Raises: Unreadable for what is no capture; TwinstackError without files; OSError.
+    Raises: Unreadable for a file that is no capture; TwinstackError without files; OSError.
     """
-    chosen = _different(files)
-    if not chosen:
+    paths = _different(files)
+    if not paths:
         raise TwinstackError(
             "traffic.report", "has nothing to read", "no file is given", "name a capture file"
         )
-    analysis = TrafficAnalysis(names)
-    reading = FileReading(chosen, analysis)
+    analysis = TrafficAnalysis(peers)
+    reading = FileReading(len(paths), analysis.messages, analysis.carriers)
     sources: list[tuple[int, Callable[[], Iterator[Packets]]]] = []
-    for path in chosen:
-        begins_ns = _begins(path) if len(chosen) > 1 else 0
-        sources.append((begins_ns, partial(_read, path, reading, begins_ns)))
+    for path in paths:
+        begins_ns = _begins(path) if len(paths) > 1 else 0
+        sources.append((begins_ns, partial(reading.packets, path, begins_ns)))
     for packets in merged(sources):
         analysis.add(packets)
-    return analysis.finish([str(path) for path in chosen], reading.interfaces, reading.notes)
-
-
-def _read(path: Path, reading: FileReading, begins_ns: int) -> Iterator[Packets]:
-    return reading.packets(open_capture(path), begins_ns)
+    return analysis.finish([str(path) for path in paths], reading.interfaces, reading.damage)
 
 
 def _begins(path: Path) -> int:
@@ -240,12 +206,9 @@ def _begins(path: Path) -> int:
 
 
 def _different(files: Sequence[Path]) -> list[Path]:
-    """Leave out a file that was named before, by whatever path."""
-    seen: set[tuple[int, int]] = set()
-    found = []
+    """Drop files that were named before, by whatever path."""
+    unique: dict[tuple[int, int], Path] = {}
     for path in files:
         status = path.stat()
-        if (status.st_dev, status.st_ino) not in seen:
-            seen.add((status.st_dev, status.st_ino))
-            found.append(path)
-    return found
+        unique.setdefault((status.st_dev, status.st_ino), path)
+    return list(unique.values())

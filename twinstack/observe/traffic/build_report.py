@@ -1,16 +1,15 @@
-"""Turn what was counted into the report: names for numbers, the largest first, notes in words."""
+"""Build the report from totals: names for numbers, the largest first, notes as sentences. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from twinstack.observe.traffic import protocols as h
-from twinstack.observe.traffic.histogram import spread
+from twinstack.observe.traffic.histogram import percentiles
 from twinstack.observe.traffic.http import UNANSWERED, HttpExchanges, HttpMessages
-from twinstack.observe.traffic.interfaces import InterfaceRegistry
-from twinstack.observe.traffic.packets import BAD, ETHERTYPE, LLC, UNKNOWN_LINK, address_of
+from twinstack.observe.traffic.packets import address_of
+from twinstack.observe.traffic.protocols import protocol_name
 from twinstack.observe.traffic.report import (
     HttpTraffic,
     InterfaceTraffic,
@@ -22,8 +21,8 @@ from twinstack.observe.traffic.report import (
 )
 from twinstack.observe.traffic.timeline import Timeline
 from twinstack.observe.traffic.totals import (
-    MOST_PAIRS,
-    MOST_TALKERS,
+    MAX_PAIRS,
+    MAX_TALKERS,
     NO_PORT,
     PairTotals,
     TrafficTotals,
@@ -31,219 +30,165 @@ from twinstack.observe.traffic.totals import (
 from twinstack.observe.traffic.vxlan import VxlanCarriers
 
 _TOP_TALKERS = 20
-_PROTOCOLS = {
-    h.TCP: "TCP",
-    h.UDP: "UDP",
-    h.ICMP: "ICMP",
-    h.ICMPV6: "ICMPv6",
-    h.SCTP: "SCTP",
-    2: "IGMP",
-    47: "GRE",
-    50: "ESP",
-    51: "AH",
-    103: "PIM",
-    112: "VRRP",
-    ETHERTYPE + h.ARP: "ARP",
-    ETHERTYPE + 0x88CC: "LLDP",
-    LLC: "802.3",
-    UNKNOWN_LINK: "unknown link",
-    BAD: "malformed",
-}
-#: Bits of a place's number that count interfaces; above them is a cooked capture's own.
+#: The bits of a place that number the interface; those above are a cooked capture's own.
 _PLACE_BITS = (1 << 20) - 1
 
 
 @dataclass(slots=True)
 class PacketCounts:
-    """Counts that belong to no connection: of packets, each once, but for `sights`."""
+    """Counts of packets, each counted once but in `sightings`."""
 
-    sights: int = 0
+    sightings: int = 0
     packets: int = 0
     bytes: int = 0
     malformed: int = 0
     unknown_links: int = 0
     cut_headers: int = 0
-    cut_messages: int = 0
-    segments: int = 0
+    cut_messages: int = 0  # TCP payloads cut off where HTTP would begin
+    segments: int = 0  # TCP with payload
     cooked: bool = False
     first_ns: int | None = None
     last_ns: int = 0
-    notes: list[str] = field(default_factory=list)
 
     def span(self, first_ns: int, last_ns: int) -> None:
-        """Stretch the time that is looked at."""
+        """Extend the time that the capture spans."""
         self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
         self.last_ns = max(self.last_ns, last_ns)
 
 
-def summary(
+def build_report(
     files: Sequence[str],
-    interfaces: InterfaceRegistry,
-    facts: PacketCounts,
-    ledger: TrafficTotals,
+    interfaces: tuple[InterfaceTraffic, ...],
+    counts: PacketCounts,
+    totals: TrafficTotals,
     exchanges: HttpExchanges,
     messages: HttpMessages,
-    tunnels: VxlanCarriers,
+    carriers: VxlanCarriers,
     timeline: Timeline,
+    damage: Sequence[str],
 ) -> TrafficReport:
-    """Write the report."""
-    pairs = sorted(
-        (_pair(one) for one in ledger.pairs),
-        key=lambda one: (-one.bytes, one.client, one.server, one.protocol, one.server_port or 0),
-    )
-    first_ns = facts.first_ns
-    labels = interfaces.labels()
+    """Build the report. `damage`: notes on the files."""
+    pairs = [_pair(pair) for pair in totals.pairs if any(pair.packets)]
+    pairs.sort(key=lambda p: (-p.bytes, p.client, p.server, p.protocol, p.server_port or 0))
+    first_ns = counts.first_ns
     return TrafficReport(
         files=tuple(files),
         started_ns=first_ns,
-        seconds=0.0 if first_ns is None else (facts.last_ns - first_ns) / 1e9,
-        sights=facts.sights,
-        packets=facts.packets,
-        bytes=facts.bytes,
-        places=tuple(
-            InterfaceTraffic(name, one.packets, one.bytes, one.cut, one.dropped)
-            for name, one in zip(labels, interfaces.seen, strict=True)
-        ),
-        pairs=tuple(one for one in pairs if one.packets),
-        protocols=_shares(ledger),
-        talkers=_talkers(ledger),
-        http=_http(ledger, exchanges, messages),
-        tunnels=_tunnels(tunnels, labels),
+        seconds=0.0 if first_ns is None else (counts.last_ns - first_ns) / 1e9,
+        sights=counts.sightings,
+        packets=counts.packets,
+        bytes=counts.bytes,
+        places=interfaces,
+        pairs=tuple(pairs),
+        protocols=_protocols(totals),
+        talkers=_talkers(totals),
+        http=_http(totals, exchanges, messages),
+        tunnels=_tunnels(carriers, interfaces),
         step_s=timeline.step_ns / 1e9,
-        moments=timeline.moments(),
-        notes=tuple(_notes(facts, ledger)),
+        moments=timeline.steps(),
+        notes=(*damage, *_notes(counts, totals)),
     )
 
 
-def protocol_name(number: int) -> str:
-    """Give a protocol's name, or its number."""
-    if number in _PROTOCOLS:
-        return _PROTOCOLS[number]
-    if number >= ETHERTYPE:
-        return f"type 0x{number - ETHERTYPE:04x}"
-    return f"IP protocol {number}"
-
-
-def _pair(one: PairTotals) -> PairTraffic:
+def _pair(pair: PairTotals) -> PairTraffic:
     return PairTraffic(
-        client=one.client.name,
-        server=one.server.name,
-        protocol=protocol_name(one.protocol),
-        server_port=None if one.port == NO_PORT else one.port,
-        world=one.server.world or one.client.world,
-        verdict=one.verdict,
-        packets_there=one.packets[0],
-        packets_back=one.packets[1],
-        bytes_there=one.bytes[0],
-        bytes_back=one.bytes[1],
-        connections=one.connections,
-        resent=one.resent,
-        resets=one.resets,
-        zero_windows=one.zero_windows,
-        handshake=spread(one.handshakes),
-        acknowledged=spread(one.acknowledged),
-        example=f"{one.client.instance} → {one.server.instance}",
+        client=pair.client.name,
+        server=pair.server.name,
+        protocol=protocol_name(pair.protocol),
+        server_port=None if pair.port == NO_PORT else pair.port,
+        world=pair.server.world or pair.client.world,
+        verdict=pair.verdict,
+        packets_there=pair.packets[0],
+        packets_back=pair.packets[1],
+        bytes_there=pair.bytes[0],
+        bytes_back=pair.bytes[1],
+        connections=pair.connections,
+        resent=pair.resent,
+        resets=pair.resets,
+        zero_windows=pair.zero_windows,
+        handshake=percentiles(pair.handshakes),
+        acknowledged=percentiles(pair.acknowledged),
+        example=f"{pair.client.instance} → {pair.server.instance}",
     )
 
 
-def _shares(ledger: TrafficTotals) -> tuple[ProtocolTraffic, ...]:
-    found = []
-    for (version, protocol, application), (packets, size) in ledger.protocols.items():
-        if not packets:
-            continue
-        network = f"IPv{version}" if version else protocol_name(protocol)
-        transport = protocol_name(protocol) if version else ""
-        found.append(ProtocolTraffic(network, transport, application, packets, size))
-    return tuple(
-        sorted(found, key=lambda one: (-one.bytes, one.network, one.transport, one.application))
-    )
+def _protocols(totals: TrafficTotals) -> tuple[ProtocolTraffic, ...]:
+    protocols = []
+    for (version, protocol, application), (packets, size) in totals.protocols.items():
+        name = protocol_name(protocol)
+        layers = (f"IPv{version}", name) if version else (name, "")
+        if packets:
+            protocols.append(ProtocolTraffic(*layers, application, packets, size))
+    return tuple(sorted(protocols, key=lambda p: (-p.bytes, p.network, p.transport, p.application)))
 
 
-def _talkers(ledger: TrafficTotals) -> tuple[Talker, ...]:
-    found = []
-    for (high, low), (packets, size) in ledger.talkers.items():
+def _talkers(totals: TrafficTotals) -> tuple[Talker, ...]:
+    talkers = []
+    for (high, low), (packets, size) in totals.talkers.items():
         if high or low:
-            end = ledger.names.peer(high, low)
-            found.append(
-                Talker(
-                    str(address_of(high, low)),
-                    end.instance if end.kind == "service" else end.name,
-                    packets,
-                    size,
-                )
-            )
-    found.sort(key=lambda one: (-one.bytes, one.address))
-    return tuple(found[:_TOP_TALKERS])
+            peer = totals.peers.peer(high, low)
+            name = peer.instance if peer.kind == "service" else peer.name
+            talkers.append(Talker(str(address_of(high, low)), name, packets, size))
+    talkers.sort(key=lambda talker: (-talker.bytes, talker.address))
+    return tuple(talkers[:_TOP_TALKERS])
 
 
 def _http(
-    ledger: TrafficTotals, exchanges: HttpExchanges, messages: HttpMessages
+    totals: TrafficTotals, exchanges: HttpExchanges, messages: HttpMessages
 ) -> tuple[HttpTraffic, ...]:
-    # Several pairs of numbers may bear the same names: replicas, worlds.
-    sums: dict[tuple[str, str, str, int], Counter[int]] = {}
-    for (pair, request, status), counts in exchanges.tally.items():
-        one = ledger.pairs[pair]
-        key = (one.client.name, one.server.name, messages.name(request), status)
-        sums.setdefault(key, Counter()).update(counts)
-    found = [
-        HttpTraffic(
-            client,
-            server,
-            request,
-            status if status != UNANSWERED else None,
-            sum(counts.values()),
-            spread(counts) if status != UNANSWERED else None,
-        )
-        for (client, server, request, status), counts in sums.items()
-    ]
-    return tuple(
-        sorted(
-            found,
-            key=lambda one: (-one.count, one.client, one.server, one.request, one.status or 0),
-        )
-    )
+    # Several pairs may have the same names: replicas, worlds.
+    histograms: dict[tuple[str, str, str, int], Counter[int]] = {}
+    for (number, request, status), histogram in exchanges.latencies.items():
+        pair = totals.pairs[number]
+        key = (pair.client.name, pair.server.name, messages.name(request), status)
+        histograms.setdefault(key, Counter()).update(histogram)
+    rows = []
+    for (client, server, name, status), histogram in sorted(histograms.items()):
+        latency = None if status == UNANSWERED else percentiles(histogram)
+        count = sum(histogram.values())
+        row = HttpTraffic(client, server, name, status or None, count, latency)
+        rows.append(row)
+    return tuple(sorted(rows, key=lambda row: -row.count))
 
 
-def _tunnels(tunnels: VxlanCarriers, places: Sequence[str]) -> tuple[TunnelTraffic, ...]:
-    found = [
+def _tunnels(
+    carriers: VxlanCarriers, interfaces: Sequence[InterfaceTraffic]
+) -> tuple[TunnelTraffic, ...]:
+    tunnels = [
         TunnelTraffic(
-            str(address_of(high, low)),
-            str(address_of(to_high, to_low)),
-            vni,
-            places[place & _PLACE_BITS],
-            packets,
-            size,
+            source=str(address_of(high, low)),
+            destination=str(address_of(to_high, to_low)),
+            vni=vni,
+            place=interfaces[place & _PLACE_BITS].name,
+            packets=packets,
+            bytes=size,
         )
-        for (high, low, to_high, to_low, vni, place), (packets, size) in tunnels.found.items()
+        for (high, low, to_high, to_low, vni, place), (packets, size) in carriers.counts.items()
     ]
-    return tuple(
-        sorted(found, key=lambda one: (-one.bytes, one.source, one.destination, one.vni, one.place))
-    )
+    return tuple(sorted(tunnels, key=lambda t: (-t.bytes, t.source, t.destination, t.vni, t.place)))
 
 
-def _notes(facts: PacketCounts, ledger: TrafficTotals) -> list[str]:
-    notes = list(facts.notes)
-    if facts.cut_messages:
-        notes.append(
-            f"HTTP is told in part: the snap length cut off the first bytes of "
-            f"{facts.cut_messages} of {facts.segments} segments with payload"
+def _notes(counts: PacketCounts, totals: TrafficTotals) -> Iterator[str]:
+    if counts.cut_messages:
+        yield (
+            f"HTTP is incomplete: the snap length cut off the first bytes of "
+            f"{counts.cut_messages} of {counts.segments} segments with payload"
         )
-    if facts.cut_headers:
-        notes.append(f"{facts.cut_headers} packets are shorter than their headers")
-    if facts.malformed:
-        notes.append(f"{facts.malformed} packets are malformed")
-    if facts.unknown_links:
-        notes.append(f"{facts.unknown_links} packets are of a link type that is not decoded")
-    if facts.cooked:
-        notes.append(
-            "a capture of all interfaces in one (SLL) does not say which saw a packet: "
+    if counts.cut_headers:
+        yield f"{counts.cut_headers} packets are shorter than their headers"
+    if counts.malformed:
+        yield f"{counts.malformed} packets are malformed"
+    if counts.unknown_links:
+        yield f"{counts.unknown_links} packets are of a link type that is not decoded"
+    if counts.cooked:
+        yield (
+            "a capture of all interfaces in one (SLL) does not name the interface of a packet: "
             "packets that are alike within a second count once"
         )
-    if ledger.portless:
-        notes.append(f"more than {MOST_PAIRS} pairs with a port: the rest are without their ports")
-    if ledger.talkers_left_out:
-        notes.append(
-            f"more than {MOST_TALKERS} addresses: {ledger.talkers_left_out} of the "
+    if totals.ports_left_out:
+        yield f"more than {MAX_PAIRS} pairs with a port: the rest are without their ports"
+    if totals.talkers_left_out:
+        yield (
+            f"more than {MAX_TALKERS} addresses: {totals.talkers_left_out} of the "
             "quietest are left out of the talkers"
         )
-    return notes

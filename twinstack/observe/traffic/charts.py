@@ -1,4 +1,4 @@
-"""The charts of a traffic page as numbers for its template: what goes where. Pure."""
+"""The charts of a traffic page as SVG: who talks to whom, and bytes over time. Pure."""
 
 from __future__ import annotations
 
@@ -6,137 +6,118 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from twinstack.observe.traffic.peers import UNDECLARED
+from twinstack.observe.svg import element, text, tooltip
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.tables import size
+from twinstack.observe.traffic.sections import size
 
-_MOST_NODES = 14
-_WIDTH, _HEIGHT, _RADIUS = 720.0, 460.0, 170.0
-_TALL = 100.0
+_MAX_SERVICES = 14
+_WIDTH, _HEIGHT, _RADIUS = 720, 460, 170
+_TIMELINE_HEIGHT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A service in the ring; `anchor` is SVG's text-anchor of its name."""
+class Chart:
+    """A drawing, and the parts of its caption."""
 
-    name: str
+    svg: str
+    caption: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A service on the ring: its centre, the direction from the ring's centre, and its size."""
+
     x: float
     y: float
-    text_x: float
-    text_y: float
-    anchor: str
+    angle: float
     radius: float
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """Traffic between two nodes as a curve; `width` by the bytes, on a scale of logarithms."""
-
-    path: str
-    width: float
-    bad: bool
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """Who talked to whom."""
-
-    width: float
-    height: float
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    left_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Bytes over time, as an area in a box of `width` by `height`."""
-
-    width: float
-    height: float
-    path: str
-    most: str
-    until: str
-    step: str
-
-
-def ring(found: TrafficReport) -> Ring:
-    """Place the services that exchanged most on a ring, and draw what they exchanged."""
+def ring(report: TrafficReport) -> Chart | None:
+    """Place the services that exchanged most on a ring, joined where they exchanged packets."""
     totals: Counter[str] = Counter()
-    lines: dict[tuple[str, str], tuple[int, bool]] = {}
-    for pair in found.pairs:
-        totals[pair.client] += pair.bytes
-        totals[pair.server] += pair.bytes
-        before = lines.get((pair.client, pair.server), (0, False))
-        bad = pair.verdict == UNDECLARED
-        lines[pair.client, pair.server] = before[0] + pair.bytes, before[1] or bad
-    chosen = sorted(name for name, _ in totals.most_common(_MOST_NODES))
+    sizes: Counter[tuple[str, str]] = Counter()
+    for pair in report.pairs:
+        totals.update({pair.client: pair.bytes})
+        totals.update({pair.server: pair.bytes})
+        sizes[pair.client, pair.server] += pair.bytes
+    undeclared = {(pair.client, pair.server) for pair in report.undeclared}
+    chosen = sorted(name for name, _ in totals.most_common(_MAX_SERVICES))
     most = max(totals.values(), default=1) or 1
-    nodes = {
-        name: _node(name, number, len(chosen), totals[name] / most)
-        for number, name in enumerate(chosen)
+    spots = {
+        name: _spot(number / len(chosen), totals[name] / most) for number, name in enumerate(chosen)
     }
-    largest = max((count for count, _ in lines.values()), default=1)
     edges = [
-        Edge(
-            _curve(nodes[client], nodes[server]),
-            _thick(count, largest),
-            bad,
-            f"{client} → {server}: {size(count)}",
+        _edge(
+            spots[client],
+            spots[server],
+            width=1 + 7 * math.log1p(count) / math.log1p(max(sizes.values()) or 1),
+            kind="bad" if (client, server) in undeclared else "",
+            words=f"{client} → {server}: {size(count)}",
         )
-        for (client, server), (count, bad) in sorted(lines.items(), key=lambda one: one[1][1])
-        if client in nodes and server in nodes
+        for (client, server), count in sorted(sizes.items(), key=lambda item: item[1])
+        if client in spots and server in spots
     ]
-    return Ring(_WIDTH, _HEIGHT, tuple(nodes.values()), tuple(edges), len(totals) - len(chosen))
-
-
-def curve(found: TrafficReport) -> Curve | None:
-    """Draw bytes over time; None when there is no time to speak of."""
-    moments = found.moments
-    if len(moments) < 2:
+    if not edges:
         return None
-    most = max(one.bytes for one in moments) or 1
+    caption = "The thicker, the more bytes (by logarithm). Red and dashed: not declared."
+    if left_out := len(totals) - len(chosen):
+        caption += f" {left_out} that exchanged least are left out."
+    drawing = element(
+        "svg",
+        "\n".join([*edges, *(part for name in chosen for part in _service(name, spots[name]))]),
+        kind="ring",
+        role="img",
+        aria_label="Services in a ring, joined where they exchanged packets",
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+    )
+    return Chart(drawing, (caption,))
+
+
+def timeline(report: TrafficReport) -> Chart | None:
+    """Draw bytes over time; None for less than two steps."""
+    steps = report.moments
+    if len(steps) < 2:
+        return None
+    most = max(step.bytes for step in steps) or 1
     points = []
-    for number, one in enumerate(moments):
-        height = _TALL - one.bytes / most * _TALL
+    for number, step in enumerate(steps):
+        height = _TIMELINE_HEIGHT * (1 - step.bytes / most)
         points += [f"{number},{height:.2f}", f"{number + 1},{height:.2f}"]
-    path = f"M0,{_TALL:.0f} L" + " ".join(points) + f" L{len(moments)},{_TALL:.0f} Z"
-    rate = size(round(most / found.step_s)) + "/s"
-    return Curve(
-        len(moments), _TALL, path, rate, f"{len(moments) * found.step_s:g} s", f"{found.step_s:g} s"
+    rate = f"at most {size(round(most / report.step_s))}/s"
+    data = f"M0,{_TIMELINE_HEIGHT} L{' '.join(points)} L{len(steps)},{_TIMELINE_HEIGHT} Z"
+    drawing = element(
+        "svg",
+        element("path", d=data),
+        kind="curve",
+        role="img",
+        aria_label=f"Bytes over time, {rate}",
+        viewBox=f"0 0 {len(steps)} {_TIMELINE_HEIGHT}",
+        preserveAspectRatio="none",
     )
+    middle = f"{rate}, in steps of {report.step_s:g} s"
+    return Chart(drawing, ("0 s", middle, f"{len(steps) * report.step_s:g} s"))
 
 
-def _node(name: str, number: int, count: int, part: float) -> Node:
-    angle = 2 * math.pi * number / max(count, 1) - math.pi / 2
-    x = _WIDTH / 2 + _RADIUS * math.cos(angle)
-    y = _HEIGHT / 2 + _RADIUS * math.sin(angle)
-    radius = 6 + 12 * math.sqrt(part)
-    side = math.cos(angle)
+def _spot(turn: float, part: float) -> _Spot:
+    angle = 2 * math.pi * turn - math.pi / 2
+    x, y = _WIDTH / 2 + _RADIUS * math.cos(angle), _HEIGHT / 2 + _RADIUS * math.sin(angle)
+    return _Spot(x, y, angle, 6 + 12 * math.sqrt(part))
+
+
+def _service(name: str, spot: _Spot) -> tuple[str, str]:
+    side, distance = math.cos(spot.angle), spot.radius + 8
     anchor = "middle" if abs(side) < 0.2 else "start" if side > 0 else "end"
-    away = radius + 8
-    return Node(
-        name,
-        round(x, 1),
-        round(y, 1),
-        round(x + away * side, 1),
-        round(y + away * math.sin(angle) + 5, 1),
-        anchor,
-        round(radius, 1),
-    )
+    x, y = spot.x + distance * side, spot.y + distance * math.sin(spot.angle) + 5
+    return element("circle", cx=spot.x, cy=spot.y, r=spot.radius), text(x, y, name, anchor=anchor)
 
 
-def _curve(one: Node, other: Node) -> str:
-    if one is other:
-        return f"M{one.x},{one.y} c-40,-60 40,-60 0.1,0"
-    middle_x, middle_y = _WIDTH / 2, _HEIGHT / 2
-    # Bent towards the middle; there and back bend apart, so that both are seen.
-    shift_x, shift_y = (one.y - other.y) * 0.12, (other.x - one.x) * 0.12
-    bend_x = (one.x + other.x) / 4 + middle_x / 2 + shift_x
-    bend_y = (one.y + other.y) / 4 + middle_y / 2 + shift_y
-    return f"M{one.x},{one.y} Q{bend_x:.1f},{bend_y:.1f} {other.x},{other.y}"
-
-
-def _thick(count: int, largest: int) -> float:
-    return round(1 + 7 * math.log1p(count) / math.log1p(largest), 2) if largest else 1.0
+def _edge(client: _Spot, server: _Spot, width: float, kind: str, words: str) -> str:
+    begin = f"M{client.x:.1f},{client.y:.1f}"
+    if client is server:
+        data = f"{begin} c-40,-60 40,-60 0.1,0"
+    else:  # bent towards the centre; there and back bend apart, so that both are visible
+        x = (client.x + server.x + _WIDTH) / 4 + (client.y - server.y) * 0.12
+        y = (client.y + server.y + _HEIGHT) / 4 + (server.x - client.x) * 0.12
+        data = f"{begin} Q{x:.1f},{y:.1f} {server.x:.1f},{server.y:.1f}"
+    return element("path", tooltip(words), kind=kind, d=data, stroke_width=width)

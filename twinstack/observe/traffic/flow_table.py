@@ -1,30 +1,25 @@
-"""Every connection met, in one table of columns: who, how much, and what TCP needs to remember.
+"""The table of connections: whose they are, how much they carried, and what TCP's tracker needs.
 
-A *flow* is two ends (address and port) and a protocol; its two *half-flows* are its directions,
-numbered twice the flow's number, plus one towards the end that is first in order. The table is
-bounded: when it is full, the flows that were silent longest go into the `TrafficTotals`.
+A *flow* is two ends (address and port) and a protocol. Its two *half-flows* are its directions,
+numbered twice the flow's number, plus one for the end that is second in order. The table is
+bounded: when it is full, the flows that were silent longest are retired.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import IPPROTO_TCP
 
 import numpy as np
 
-from twinstack.observe.traffic import protocols as h
-from twinstack.observe.traffic.packets import (
-    FIRST,
-    LATER,
-    Flags,
-    Ints,
-    Packets,
-    group_rows,
-    hash_rows,
-)
+from twinstack.observe.traffic.columns import Flags, Hashes, Ints, Rows, group_rows, hash_rows
+from twinstack.observe.traffic.deduplicator import Sightings
+from twinstack.observe.traffic.packets import FIRST, LATER, Packets
+from twinstack.observe.traffic.protocols import ACK, SYN
 
-#: FlowTable remembered at once; about 300 bytes each.
-MOST_FLOWS = 1 << 16
-_FRAGMENTS = 1 << 14
+#: Flows remembered at once; about 300 bytes each.
+MAX_FLOWS = 1 << 16
+_MAX_FRAGMENTS = 1 << 14
 _UNKNOWN = -1
 
 FLOW = np.dtype(
@@ -32,31 +27,31 @@ FLOW = np.dtype(
         ("key", "u8"),
         ("version", "u1"),
         ("protocol", "i4"),
-        # Its ends; an end's own half-flow is the one that it sends.
+        # Its ends; each sends the half-flow of its own number.
         ("high", "u8", 2),
         ("low", "u8", 2),
         ("port", "i4", 2),
-        # Where each half-flow was last seen going to, when NAT has rewritten it.
+        # Where each half-flow was last seen going to, if NAT has rewritten it.
         ("to_high", "u8", 2),
         ("to_low", "u8", 2),
         ("to_port", "i4", 2),
         ("rewritten", "?", 2),
-        ("to_rank", "u4", 2),
-        ("client", "i1"),
-        ("continues", "?"),
-        ("place", "i8"),
+        ("to_rank", "u4", 2),  # the rank of that sighting
+        ("client", "i1"),  # the end that opened it: 0 or 1
+        ("continues", "?"),  # its packets were first seen in another flow, before NAT
+        ("place", "i8"),  # the interface that saw its first packet
         ("last_ns", "i8"),
         ("packets", "i8", 2),
         ("bytes", "i8", 2),
+        ("pair", "i4"),  # number in `totals`; -1: not named yet
+        # TCP, as seen at `place`
         ("connections", "i8"),
-        ("pair", "i4"),
-        # TCP, at the place where the flow was first seen.
-        ("known", "?", 2),
-        ("highest", "i8", 2),
-        ("opened", "?"),
+        ("known", "?", 2),  # `highest` is set
+        ("highest", "i8", 2),  # next sequence number of each half-flow
+        ("opened", "?"),  # `syn_seq` is set
         ("syn_seq", "i8"),
-        ("syn_ns", "i8"),
-        ("accepted_ns", "i8"),
+        ("syn_ns", "i8"),  # of a handshake that is not complete
+        ("accepted_ns", "i8"),  # of its SYN+ACK
         ("resent", "i8", 2),
         ("resets", "i8", 2),
         ("zero_windows", "i8", 2),
@@ -65,31 +60,30 @@ FLOW = np.dtype(
 
 
 class FlowTable:
-    """The table. `retire` is given the rows that leave it."""
+    """The table. `retire` gets the rows that leave it."""
 
-    def __init__(self, server_ports: tuple[int, ...], retire: Callable[[np.ndarray], None]) -> None:
-        self.table = np.zeros(1024, FLOW)
+    def __init__(self, server_ports: tuple[int, ...], retire: Callable[[Rows], None]) -> None:
+        self.rows: Rows = np.zeros(1024, FLOW)
         self.count = 0
         self._of_key: dict[int, int] = {}
         self._fragments: dict[tuple[int, ...], tuple[int, int]] = {}
         self._server_ports = np.asarray(server_ports, np.int64)
         self._retire = retire
 
-    def room_for(self, packets: int) -> Ints | None:
-        """Make room; gives where each half-flow went (-1: retired), None when all stayed."""
-        if self.count + packets <= MOST_FLOWS or not self.count:
+    def make_room(self, packets: int) -> Ints | None:
+        """Give each half-flow's new number (-1: retired); None when none had to leave."""
+        if self.count + packets <= MAX_FLOWS or not self.count:
             return None
-        keep = max(MOST_FLOWS // 2 - packets, 0)
-        order = np.argsort(self.table["last_ns"][: self.count], kind="stable")
+        keep = max(MAX_FLOWS // 2 - packets, 0)
+        order = np.argsort(self.rows["last_ns"][: self.count], kind="stable")
         gone, kept = order[: self.count - keep], np.sort(order[self.count - keep :])
-        self._retire(self.table[gone])
+        self._retire(self.rows[gone])
         moved = np.full(self.count, -1, np.int64)
         moved[kept] = np.arange(len(kept))
-        self.table[: len(kept)] = self.table[kept]
+        self.rows[: len(kept)] = self.rows[kept]
         self.count = len(kept)
-        self._of_key = dict(
-            zip(self.table["key"][: self.count].tolist(), range(self.count), strict=True)
-        )
+        keys = self.rows["key"][: self.count].tolist()
+        self._of_key = dict(zip(keys, range(self.count), strict=True))
         halves = np.repeat(moved * 2, 2)
         halves[1::2] += 1
         halves[np.repeat(moved, 2) < 0] = -1
@@ -97,100 +91,115 @@ class FlowTable:
 
     def finish(self) -> None:
         """Retire all."""
-        self._retire(self.table[: self.count])
+        self._retire(self.rows[: self.count])
         self.count = 0
         self._of_key.clear()
 
-    def halves(self, packets: Packets) -> Ints:
-        """Give each packet's half-flow; unknown flows are entered."""
-        self._give_ports(packets)
-        swapped = _greater(packets)
-        first_high = np.where(swapped, packets.target_high, packets.source_high)
-        first_low = np.where(swapped, packets.target_low, packets.source_low)
-        second_high = np.where(swapped, packets.source_high, packets.target_high)
-        second_low = np.where(swapped, packets.source_low, packets.target_low)
-        first_port = np.where(swapped, packets.target_port, packets.source_port)
-        second_port = np.where(swapped, packets.source_port, packets.target_port)
-        keys = hash_rows(
-            first_high,
-            first_low,
-            second_high,
-            second_low,
-            first_port << 16 | second_port,
-            packets.protocol,
+    def half_flows(self, packets: Packets) -> Ints:
+        """Give each packet's half-flow; new flows get a row."""
+        self._restore_ports(packets)
+        swapped = _source_is_second(packets)
+        ends = {
+            name: (np.where(swapped, target, source), np.where(swapped, source, target))
+            for name, source, target in (
+                ("high", packets.source_high, packets.target_high),
+                ("low", packets.source_low, packets.target_low),
+                ("port", packets.source_port, packets.target_port),
+            )
+        }
+        (first_high, second_high), (first_low, second_low), (first_port, second_port) = (
+            ends.values()
         )
+        ports = first_port << 16 | second_port
+        keys = hash_rows(first_high, first_low, second_high, second_low, ports, packets.protocol)
         order, begins = group_rows(keys)
         heads = order[begins]
-        wanted = keys[heads].tolist()
-        numbers = np.asarray([self._of_key.get(key, _UNKNOWN) for key in wanted], np.int64)
+        known = [self._of_key.get(key, _UNKNOWN) for key in keys[heads].tolist()]
+        numbers = np.asarray(known, np.int64)
         new = np.flatnonzero(numbers == _UNKNOWN)
         if len(new):
             numbers[new] = np.arange(self.count, self.count + len(new))
-            rows = heads[new]
-            self._enter(
-                packets,
-                rows,
-                keys[rows],
-                (first_high[rows], second_high[rows]),
-                (first_low[rows], second_low[rows]),
-                (first_port[rows], second_port[rows]),
-            )
+            which = heads[new]
+            rows = self._append(keys[which])
+            for name, (first, second) in ends.items():
+                rows[name][:, 0], rows[name][:, 1] = first[which], second[which]
+            rows["version"], rows["protocol"] = packets.version[which], packets.protocol[which]
+            rows["place"], rows["last_ns"] = packets.place[which], packets.time_ns[which]
+            rows["pair"] = -1
+            rows["client"] = self._client(packets.take(which), swapped[which].astype(np.int64))
         flow = np.empty(len(packets), np.int64)
         flow[order] = numbers[np.cumsum(begins) - 1]
-        np.maximum.at(self.table["last_ns"], flow, packets.time_ns)
+        np.maximum.at(self.rows["last_ns"], flow, packets.time_ns)
         return flow * 2 + swapped
 
-    def _enter(
-        self,
-        packets: Packets,
-        rows: Ints,
-        keys: np.ndarray,
-        high: tuple[np.ndarray, np.ndarray],
-        low: tuple[np.ndarray, np.ndarray],
-        port: tuple[np.ndarray, np.ndarray],
-    ) -> None:
-        begin, end = self.count, self.count + len(rows)
-        if end > len(self.table):
-            grown = np.zeros(max(end, 2 * len(self.table)), FLOW)
-            grown[:begin] = self.table[:begin]
-            self.table = grown
-        self.table[begin:end] = np.zeros(1, FLOW)
-        new = self.table[begin:end]
-        new["key"] = keys
-        new["version"], new["protocol"] = packets.version[rows], packets.protocol[rows]
-        for side in (0, 1):
-            new["high"][:, side], new["low"][:, side] = high[side], low[side]
-            new["port"][:, side] = port[side]
-        new["place"] = packets.place[rows]
-        new["last_ns"] = packets.time_ns[rows]
-        new["pair"] = -1
-        new["client"] = self._client(packets, rows)
-        self.count = end
-        self._of_key.update(zip(keys.tolist(), range(begin, end), strict=True))
+    def add(self, half: Ints, length: Ints) -> None:
+        """Count packets and their bytes."""
+        at = half >> 1, half & 1
+        np.add.at(self.rows["packets"], at, 1)
+        np.add.at(self.rows["bytes"], at, length)
 
-    def _client(self, packets: Packets, rows: Ints) -> Ints:
-        """Guess who opened a flow by its first packet: 0 the end first in order, 1 the other.
+    def follow_nat(self, half: Ints, sightings: Sightings, count_before: int) -> None:
+        """Where a packet was seen again under other addresses, note where it went in the end.
 
-        A SYN says it; else the end with a server's port serves; else the lower port; else who
-        spoke first is the client.
+        `count_before`: of flows, before this batch.
         """
-        sender = _greater(packets)[rows].astype(np.int64)
-        source, target = packets.source_port[rows], packets.target_port[rows]
+        first_half = sightings.first_half
+        again = np.flatnonzero(~sightings.first & (first_half != half) & (first_half >= 0))
+        if not len(again):
+            return
+        new = half[again] >> 1 >= count_before
+        if new.any():  # a flow that begins with a further sighting continues another
+            _, firsts = np.unique(half >> 1, return_index=True)
+            begins = np.zeros(len(half), np.bool_)
+            begins[firsts] = True
+            self.rows["continues"][half[again][new & begins[again]] >> 1] = True
+        rank, source = sightings.rank[again], first_half[again]
+        latest = rank >= self.rows["to_rank"][source >> 1, source & 1]
+        order = np.argsort(rank[latest], kind="stable")  # assigned in this order: the last stays
+        packets = again[latest][order]
+        source, target = first_half[packets], half[packets]
+        at, to = (source >> 1, source & 1), (target >> 1, 1 - (target & 1))
+        for name in ("high", "low", "port"):
+            self.rows[f"to_{name}"][at] = self.rows[name][to]
+        self.rows["to_rank"][at] = sightings.rank[packets]
+        fresh = ~self.rows["rewritten"][at]
+        self.rows["rewritten"][at] = True
+        self.rows["pair"][source[fresh] >> 1] = -1
+        self.rows["pair"][target[fresh] >> 1] = -1
+
+    def _append(self, keys: Hashes) -> Rows:
+        begin, self.count = self.count, self.count + len(keys)
+        if self.count > len(self.rows):
+            grown = np.zeros(max(self.count, 2 * len(self.rows)), FLOW)
+            grown[:begin] = self.rows[:begin]
+            self.rows = grown
+        self.rows[begin : self.count] = np.zeros(1, FLOW)
+        self.rows["key"][begin : self.count] = keys
+        self._of_key.update(zip(keys.tolist(), range(begin, self.count), strict=True))
+        return self.rows[begin : self.count]
+
+    def _client(self, packets: Packets, sender: Ints) -> Ints:
+        """Decide which end opened a flow, by its first packet and that one's sender.
+
+        A SYN's sender did; else the end without a server's port; else the one with the higher
+        port; else the sender.
+        """
+        source, target = packets.source_port, packets.target_port
         client = sender.copy()
-        serves = np.isin(source, self._server_ports), np.isin(target, self._server_ports)
-        by_source = serves[0] & ~serves[1] | (serves[0] == serves[1]) & (source < target)
+        source_serves = np.isin(source, self._server_ports)
+        target_serves = np.isin(target, self._server_ports)
+        by_source = source_serves & ~target_serves
+        by_source |= (source_serves == target_serves) & (source < target)
         client[by_source] = 1 - sender[by_source]
-        tcp = packets.protocol[rows] == h.TCP
-        opening = packets.flags[rows] & (h.SYN | h.ACK)
-        asked, accepted = tcp & (opening == h.SYN), tcp & (opening == h.SYN | h.ACK)
-        client[asked] = sender[asked]
-        client[accepted] = 1 - sender[accepted]
+        opening = np.where(packets.protocol == IPPROTO_TCP, packets.flags & (SYN | ACK), 0)
+        asks, accepts = opening == SYN, opening == SYN | ACK
+        client[asks] = sender[asks]
+        client[accepts] = 1 - sender[accepts]
         return client
 
-    def _give_ports(self, packets: Packets) -> None:
-        """Give later fragments the ports of their first one, where that came before them."""
-        rows = np.flatnonzero(packets.fragment)
-        for row in rows.tolist():
+    def _restore_ports(self, packets: Packets) -> None:
+        """Give later fragments the ports of their first one, if that came before them."""
+        for row in np.flatnonzero(packets.fragment).tolist():
             key = (
                 int(packets.source_high[row]),
                 int(packets.source_low[row]),
@@ -200,21 +209,19 @@ class FlowTable:
                 int(packets.ip_id[row]),
             )
             if packets.fragment[row] == FIRST:
-                if len(self._fragments) >= _FRAGMENTS:
+                if len(self._fragments) >= _MAX_FRAGMENTS:
                     self._fragments.clear()
-                self._fragments[key] = (
-                    int(packets.source_port[row]),
-                    int(packets.target_port[row]),
-                )
+                ports = int(packets.source_port[row]), int(packets.target_port[row])
+                self._fragments[key] = ports
             elif packets.fragment[row] == LATER:
                 ports = self._fragments.get(key, (0, 0))
                 packets.source_port[row], packets.target_port[row] = ports
 
 
-def _greater(packets: Packets) -> Flags:
-    """Tell whether the source comes after the destination in order: by address, then by port."""
-    found = packets.source_port > packets.target_port
+def _source_is_second(packets: Packets) -> Flags:
+    """Order a packet's ends by address, then by port."""
+    second = packets.source_port > packets.target_port
     same_low = packets.source_low == packets.target_low
-    found = np.where(same_low, found, packets.source_low > packets.target_low)
+    second = np.where(same_low, second, packets.source_low > packets.target_low)
     same_high = packets.source_high == packets.target_high
-    return np.asarray(np.where(same_high, found, packets.source_high > packets.target_high))
+    return np.asarray(np.where(same_high, second, packets.source_high > packets.target_high))

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, no network."""
+"""A traffic report as one HTML file that needs nothing else: no script, no network."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from twinstack.observe.traffic import charts
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.tables import headline, sections, size
+from twinstack.observe.traffic.sections import headline, sections, size
 
 TEMPLATE = "traffic.html.j2"
-#: Of a table; the JSON document has all of them.
-MOST_ROWS = 200
+#: Shown of a table; the JSON document has all.
+MAX_ROWS = 200
 
 
-def page(found: TrafficReport, templates: Path) -> str:
+def page(report: TrafficReport, templates: Path) -> str:
     """Write the page. `templates` is the folder that holds its template."""
     engine = Environment(
         loader=FileSystemLoader(templates),
@@ -26,11 +26,11 @@ def page(found: TrafficReport, templates: Path) -> str:
         keep_trailing_newline=True,
     )
     return engine.get_template(TEMPLATE).render(
-        found=found,
-        headline=headline(found),
-        sections=sections(found),
-        most_rows=MOST_ROWS,
-        ring=charts.ring(found),
-        curve=charts.curve(found),
+        report=report,
+        headline=headline(report),
+        sections=sections(report),
+        max_rows=MAX_ROWS,
+        ring=charts.ring(report),
+        timeline=charts.timeline(report),
         size=size,
     )

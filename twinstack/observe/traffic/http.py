@@ -1,8 +1,8 @@
-"""HTTP in captured packets: which begin a request or an answer, and how long the answer took.
+"""HTTP in captured packets: segments that begin a request or a response, and response times.
 
-A message is known by the first bytes of a segment; one that begins in the middle of a segment is
-not seen. Requests are named by method and path, without a query, numbers put as {n}: a bounded
-list of names. Source: RFC 9112.
+A message is recognised by the first bytes of a segment; one that begins in the middle of a segment
+is not seen. Requests are named by method and path, without the query and with {n} for numbers, so
+that the list of names stays short. Source: RFC 9112.
 """
 
 from __future__ import annotations
@@ -14,35 +14,31 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from twinstack.observe.traffic import protocols as h
+from twinstack.observe.traffic.columns import Bytes, Flags, Ints, gather
 from twinstack.observe.traffic.histogram import bucket_of
-from twinstack.observe.traffic.packets import Flags
-from twinstack.observe.traffic.reader import Bytes, Ints, gather
+from twinstack.observe.traffic.protocols import U32
 
+# A message's number: a status, a request's number from FIRST_REQUEST on, or one of these.
 NOTHING, CUT_OFF = 0, -1
-#: A message's number: an answer's is its status, a request's begins here.
 FIRST_REQUEST = 1000
-#: Status of a request that nobody answered while we looked.
+#: Status of a request without a response.
 UNANSWERED = 0
 
-_STARTS = {
-    int.from_bytes(word)
-    for word in (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"PATC", b"OPTI", b"HTTP")
-}
-_ANSWER = int.from_bytes(b"HTTP")
 _METHODS = {b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"PATCH", b"OPTIONS"}
-#: What must be there to tell an answer's status: "HTTP/1.1 200".
+_RESPONSE = int.from_bytes(b"HTTP")
+_FIRST_WORDS = [_RESPONSE, *(int.from_bytes((method + b" ")[:4]) for method in _METHODS)]
+#: What it takes to read a response's status: "HTTP/1.1 200".
 _LEAST_BYTES = 12
-_LINE_BYTES = 256
-_NAMES = 500
-_LINES = 20_000
-_NAME_LENGTH = 60
-_OPEN_CONNECTIONS = 20_000
-_PIPELINED = 64
+_MAX_LINE_BYTES = 256
+_MAX_NAMES = 500
+_MAX_LINES = 20_000
+_MAX_NAME_LENGTH = 60
+_MAX_CONNECTIONS = 20_000
+_MAX_PIPELINED = 64
 
 
 class HttpMessages:
-    """Names what begins in a payload by a number; the names are `requests`."""
+    """Numbers the messages that begin in payloads; `requests` are the names of requests."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -50,27 +46,29 @@ class HttpMessages:
         self._number_of_line: dict[bytes, int] = {}
 
     def begin(self, data: Bytes, at: Ints, end: Ints, payload: Ints) -> NDArray[np.int32]:
-        """Tell which message begins at each place: NOTHING, CUT_OFF or a message's number."""
+        """Give the number of the message that begins at each position.
+
+        `end`: of what was captured; `payload`: bytes on the wire.
+        """
         captured = np.maximum(end - at, 0)
-        found = np.zeros(len(at), np.int32)
-        cut = (captured < payload) & (captured < _LEAST_BYTES)
-        found[cut] = CUT_OFF
+        messages = np.zeros(len(at), np.int32)
+        messages[(captured < payload) & (captured < _LEAST_BYTES)] = CUT_OFF
         rows = np.flatnonzero(captured >= _LEAST_BYTES)
-        words = gather(data, at[rows], h.WORD)["value"].astype(np.int64)
-        chosen = np.isin(words, list(_STARTS))
+        words = gather(data, at[rows], U32)["value"].astype(np.int64)
+        chosen = np.isin(words, _FIRST_WORDS)
         rows, words = rows[chosen], words[chosen]
         raw, lines = data.data, self._number_of_line
         numbers = []
-        ends = np.minimum(end[rows], at[rows] + _LINE_BYTES)
+        ends = np.minimum(end[rows], at[rows] + _MAX_LINE_BYTES)
         for start, stop, word in zip(at[rows].tolist(), ends.tolist(), words.tolist(), strict=True):
-            if word == _ANSWER:
+            if word == _RESPONSE:
                 numbers.append(_status(bytes(raw[start : start + _LEAST_BYTES])))
                 continue
             line = bytes(raw[start:stop]).partition(b"\r\n")[0]
             number = lines.get(line)
             numbers.append(self._request(line) if number is None else number)
-        found[rows] = numbers
-        return found
+        messages[rows] = numbers
+        return messages
 
     def name(self, number: int) -> str:
         """Give a request's name."""
@@ -85,15 +83,13 @@ class HttpMessages:
         if not whole and (version or len(line) < 16):
             return NOTHING
         name = f"{method.decode()} {_path(target, whole)}"
+        if name not in self._number_of and len(self.requests) >= _MAX_NAMES:
+            name = f"{method.decode()} (other paths)"
         number = self._number_of.get(name)
         if number is None:
-            if len(self.requests) >= _NAMES:
-                name = f"{method.decode()} (other paths)"
-            number = self._number_of.get(name, FIRST_REQUEST + len(self.requests))
-            if name not in self._number_of:
-                self._number_of[name] = number
-                self.requests.append(name)
-        if len(self._number_of_line) < _LINES:
+            number = self._number_of[name] = FIRST_REQUEST + len(self.requests)
+            self.requests.append(name)
+        if len(self._number_of_line) < _MAX_LINES:
             self._number_of_line[line] = number
         return number
 
@@ -103,8 +99,8 @@ def _path(target: bytes, whole: bool) -> str:
     text = re.sub(r"[^\x21-\x7e]", "?", text)
     text = re.sub(r"(?<=/)[0-9]+(?=/|$)", "{n}", text)
     text = re.sub(r"(?<=/)[0-9a-fA-F-]{16,}(?=/|$)", "{id}", text)
-    if len(text) > _NAME_LENGTH or not whole:
-        text = text[:_NAME_LENGTH] + "…"
+    if len(text) > _MAX_NAME_LENGTH or not whole:
+        text = text[:_MAX_NAME_LENGTH] + "…"
     return text
 
 
@@ -117,57 +113,44 @@ def _status(head: bytes) -> int:
 
 @dataclass(slots=True)
 class HttpExchanges:
-    """Pairs answers with requests, in each connection in their order.
+    """Matches responses with requests, in the order of each connection."""
 
-    `tally` counts, by pair of services, request and status, how long the answer's first byte took
-    (buckets of `spread`).
-    """
-
-    tally: dict[tuple[int, int, int], Counter[int]] = field(default_factory=dict)
+    #: (pair, request, status) → histogram of the time to the response's first byte
+    latencies: dict[tuple[int, int, int], Counter[int]] = field(default_factory=dict)
+    #: flow → pair, request and time of each request that waits
     _waiting: OrderedDict[int, deque[tuple[int, int, int]]] = field(default_factory=OrderedDict)
 
-    def add(self, flows: Ints, pairs: Ints, messages: Ints, over: Flags, times_ns: Ints) -> None:
-        """Take messages in the order of their time; `over`: what waits there waits in vain."""
+    def add(self, flows: Ints, pairs: Ints, messages: Ints, ended: Flags, times_ns: Ints) -> None:
+        """Match messages, sorted by time. `ended`: requests that wait there get no response."""
         waiting = self._waiting
-        rows = zip(
-            flows.tolist(),
-            pairs.tolist(),
-            messages.tolist(),
-            over.tolist(),
-            times_ns.tolist(),
-            strict=True,
-        )
-        for flow, pair, message, ended, time_ns in rows:
-            if ended and flow in waiting:
+        columns = (column.tolist() for column in (flows, pairs, messages, ended, times_ns))
+        for flow, pair, message, end, time_ns in zip(*columns, strict=True):
+            if end and flow in waiting:
                 self._give_up(waiting.pop(flow))
             if message >= FIRST_REQUEST:
                 queue = waiting.get(flow)
                 if queue is None:
                     queue = waiting[flow] = deque()
-                    if len(waiting) > _OPEN_CONNECTIONS:
+                    if len(waiting) > _MAX_CONNECTIONS:
                         self._give_up(waiting.popitem(last=False)[1])
                 queue.append((pair, message, time_ns))
-                if len(queue) > _PIPELINED:
+                if len(queue) > _MAX_PIPELINED:
                     self._give_up(deque([queue.popleft()]))
             elif message >= 200 and (queue := waiting.get(flow)):
-                asked_pair, asked, asked_ns = queue.popleft()
-                self._count(asked_pair, asked, message, bucket_of(time_ns - asked_ns))
+                request_pair, request, request_ns = queue.popleft()
+                self._count(request_pair, request, message, bucket_of(time_ns - request_ns))
                 if not queue:
                     del waiting[flow]
 
     def finish(self) -> None:
-        """Count what nobody answered."""
+        """Count the requests without a response."""
         for queue in self._waiting.values():
             self._give_up(queue)
         self._waiting.clear()
 
     def _give_up(self, queue: deque[tuple[int, int, int]]) -> None:
-        for pair, asked, _ in queue:
-            self._count(pair, asked, UNANSWERED, 0)
+        for pair, request, _ in queue:
+            self._count(pair, request, UNANSWERED, 0)
 
     def _count(self, pair: int, request: int, status: int, bucket: int) -> None:
-        key = (pair, request, status)
-        counts = self.tally.get(key)
-        if counts is None:
-            counts = self.tally[key] = Counter()
-        counts[bucket] += 1
+        self.latencies.setdefault((pair, request, status), Counter())[bucket] += 1

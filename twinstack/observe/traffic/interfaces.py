@@ -1,9 +1,9 @@
-"""Which interface a packet of several files was seen at, and what each one saw.
+"""Number the interfaces of several files, and count what each one saw.
 
-Files tell interfaces apart by name only, and every namespace has an eth0; the parts of a rotated
-capture, on the other hand, are of one interface. So two files are taken for parts of one capture,
-and what they call alike for one interface, when their paths differ in digits only (a number, a
-date) and they do not overlap in time. Else a name is told with its file's path.
+Files name their interfaces, but every namespace has an eth0, while the parts of a rotated capture
+are of one interface. So interfaces of one name in two files are one interface when the files are
+parts of one capture: their paths differ in digits only (a number, a date) and they do not overlap
+in time. Otherwise a name is shown with its file's path.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from twinstack.observe.traffic.report import InterfaceTraffic
+
 
 @dataclass(slots=True)
 class FileSpan:
-    """A file that is read. Units: nanoseconds, of its first packet and the latest so far; 0: none.
+    """A file, and the time that it spans as far as it was read.
 
-    Files are begun in the order of their first packets, and of those before it one is read on
-    until it has ended, or got past the new one's beginning (`merge`).
+    Files are begun in the order of their first packets; of those that are open, one is read until
+    it ends, or is past the beginning of the next (`merge`).
     """
 
     path: Path
-    begins_ns: int
-    until_ns: int = 0
+    begins_ns: int  # 0: it has no packet
+    until_ns: int = 0  # the latest packet so far
 
     def follows(self, other: FileSpan) -> bool:
-        """Tell whether nothing of this file is as early as what the other one ends with."""
+        """Decide whether nothing in this file is as early as the end of the other one."""
         if not self.begins_ns or not other.begins_ns:
             return True
         return other.begins_ns < self.begins_ns and other.until_ns <= self.begins_ns
@@ -36,11 +38,11 @@ class FileSpan:
 
 @dataclass(slots=True)
 class InterfaceCounts:
-    """What was seen at one interface. `path` is that of the first file, `latest` the last part."""
+    """What was seen at one interface, in all files that are parts of its capture."""
 
     name: str
-    path: Path
-    latest: FileSpan
+    path: Path  # of the first file
+    latest: FileSpan  # the last part so far
     packets: int = 0
     bytes: int = 0
     cut: int = 0
@@ -51,56 +53,61 @@ class InterfaceRegistry:
     """Numbers interfaces over all files."""
 
     def __init__(self) -> None:
-        self.seen: list[InterfaceCounts] = []
-        self._alike: dict[tuple[str, str], list[int]] = {}
+        self.counts: list[InterfaceCounts] = []
+        self._namesakes: dict[tuple[str, str], list[int]] = {}
 
     def number(self, name: str, file: FileSpan) -> int:
-        """Give the number of what a file calls so; it is asked for anew with every part."""
-        alike = self._alike.setdefault((name, re.sub(r"\d+", "0", str(file.path))), [])
-        for number in alike:
-            if self.seen[number].latest is file:
+        """Give the number of a file's interface of this name; call it for each part."""
+        key = (name, re.sub(r"\d+", "0", str(file.path)))
+        namesakes = self._namesakes.setdefault(key, [])
+        for number in namesakes:
+            if self.counts[number].latest is file:
                 return number
-        before = [number for number in alike if file.follows(self.seen[number].latest)]
-        if before:  # of several captures that paused meanwhile, the one that is called most alike
-            number = max(before, key=lambda one: _shared(self.seen[one].latest.path, file.path))
+        before = [number for number in namesakes if file.follows(self.counts[number].latest)]
+        if before:  # several captures pause at the time: the one whose path is most alike
+            number = max(before, key=lambda n: _shared(self.counts[n].latest.path, file.path))
             if file.begins_ns:
-                self.seen[number].latest = file
+                self.counts[number].latest = file
             return number
-        alike.append(len(self.seen))
-        self.seen.append(InterfaceCounts(name, file.path, file))
-        return alike[-1]
+        namesakes.append(len(self.counts))
+        self.counts.append(InterfaceCounts(name, file.path, file))
+        return namesakes[-1]
 
-    def labels(self) -> list[str]:
-        """Name every interface: with as much of its path as tells it from others of its name."""
-        often = Counter(one.name for one in self.seen)
+    def traffic(self) -> tuple[InterfaceTraffic, ...]:
+        """Report each interface, named with as much of its path as it takes to be unique."""
+        names = Counter(counts.name for counts in self.counts)
         paths: dict[str, list[Path]] = {}
-        for one in self.seen:
-            if often[one.name] > 1:
-                paths.setdefault(one.name, []).append(one.path)
-        depth = {name: _depth(alike) for name, alike in paths.items()}
-        return [
-            f"{_end(one.path, depth[one.name])}: {one.name}" if one.name in depth else one.name
-            for one in self.seen
-        ]
+        for counts in self.counts:
+            if names[counts.name] > 1:
+                paths.setdefault(counts.name, []).append(counts.path)
+        depth = {name: _depth(namesakes) for name, namesakes in paths.items()}
+        return tuple(
+            InterfaceTraffic(
+                f"{_tail(counts.path, depth[counts.name])}: {counts.name}"
+                if counts.name in depth
+                else counts.name,
+                counts.packets,
+                counts.bytes,
+                counts.cut,
+                counts.dropped,
+            )
+            for counts in self.counts
+        )
 
 
-def _shared(one: Path, other: Path) -> int:
-    letters = zip(str(one), str(other), strict=False)
+def _shared(path: Path, other: Path) -> int:
+    letters = zip(str(path), str(other), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], letters))
 
 
 def _depth(paths: list[Path]) -> int:
     """Give how many parts of each path, from its end, tell them apart."""
-    most = max(len(path.parts) for path in paths)
-    return next(
-        (
-            depth
-            for depth in range(1, most)
-            if len({_end(path, depth) for path in paths}) == len(paths)
-        ),
-        most,
-    )
+    longest = max(len(path.parts) for path in paths)
+    for depth in range(1, longest):
+        if len({_tail(path, depth) for path in paths}) == len(paths):
+            return depth
+    return longest
 
 
-def _end(path: Path, depth: int) -> Path:
+def _tail(path: Path, depth: int) -> Path:
     return Path(*path.parts[-depth:])

@@ -1,4 +1,4 @@
-"""Several captures as one stream in the order of time; none is read further than it must be."""
+"""Merge several captures into one stream in the order of time; none is read further than needed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinstack.observe.traffic.packets import Packets, concatenate
+from twinstack.observe.traffic.packets import Packets
 
 Source = Iterator[Packets]
 
 
 @dataclass(slots=True)
-class _Open:
-    """A source and what of it waits; `until_ns` is the latest time that waits."""
+class _OpenSource:
+    """A source, and what was read of it and not yet passed on."""
 
     source: Source
     waiting: Packets | None = None
-    until_ns: int = 0
+    until_ns: int = 0  # the latest time that waits
 
     def fill(self) -> bool:
-        """Have something waiting; False when the source has ended."""
+        """Read until something waits; False at the end of the source."""
         while self.waiting is None or not len(self.waiting):
             packets = next(self.source, None)
             if packets is None:
@@ -31,7 +31,7 @@ class _Open:
         return True
 
     def take(self, until_ns: int) -> Packets | None:
-        """Take what is no later."""
+        """Take the packets up to this time."""
         assert self.waiting is not None
         if self.until_ns <= until_ns:
             taken, self.waiting = self.waiting, None
@@ -44,24 +44,24 @@ class _Open:
 
 
 def merged(sources: Sequence[tuple[int, Callable[[], Source]]]) -> Iterator[Packets]:
-    """Give packets of all sources, sorted by time within each batch and, where every source is
-    sorted, over all. A source, given with the time it begins at, is opened when all that are open
-    have got past that, or ended.
+    """Yield the packets of all sources: sorted by time within each batch and, if every source is
+    sorted, over all. Each source comes with the time of its first packet, and is opened when all
+    open ones are past that time or at their end.
     """
-    ahead = sorted(sources, key=lambda one: one[0])[::-1]
-    opened: list[_Open] = []
+    ahead = sorted(sources, key=lambda source: source[0])[::-1]
+    opened: list[_OpenSource] = []
     while ahead or opened:
         if not opened:
-            opened.append(_Open(ahead.pop()[1]()))
-        opened = [one for one in opened if one.fill()]
+            opened.append(_OpenSource(ahead.pop()[1]()))
+        opened = [source for source in opened if source.fill()]
         if not opened:
             continue
-        until_ns = min(one.until_ns for one in opened)
+        until_ns = min(source.until_ns for source in opened)
         if ahead and ahead[-1][0] < until_ns:
-            opened.append(_Open(ahead.pop()[1]()))
+            opened.append(_OpenSource(ahead.pop()[1]()))
             continue
-        parts = [taken for one in opened if (taken := one.take(until_ns)) is not None]
-        packets = concatenate(parts)
+        parts = [taken for source in opened if (taken := source.take(until_ns)) is not None]
+        packets = Packets.join(parts)
         if len(parts) > 1 or bool((packets.time_ns[1:] < packets.time_ns[:-1]).any()):
             packets = packets.take(np.argsort(packets.time_ns, kind="stable"))
         yield packets

@@ -9,18 +9,19 @@ import struct
 
 import numpy as np
 
-from twinstack.observe.traffic.reader import (
+from twinstack.observe.traffic.columns import gather, layout
+from twinstack.observe.traffic.records import (
     BATCH_PACKETS,
+    MAX_RECORD_BYTES,
     PADDING,
-    RECORD_BYTES,
     CaptureInterface,
     Damage,
-    FoundRecords,
+    LocatedRecords,
     RecordBatch,
-    gather,
 )
 
 HEADER_BYTES = 24
+_RECORD_BYTES = 16
 #: First bytes → byte order, nanoseconds in a unit of a record's fraction.
 _MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
@@ -31,57 +32,52 @@ _MAGIC = {
 
 
 def is_pcap(head: bytes) -> bool:
-    """Tell by a file's first bytes."""
+    """Recognise a file by its first bytes."""
     return head[:4] in _MAGIC
 
 
 class PcapFormat:
-    """Finds records. All packets of such a file are of one interface, which it does not name."""
+    """Locates records. All packets of such a file are of one interface, which it does not name."""
 
     def __init__(self, head: bytes, interfaces: list[CaptureInterface], name: str) -> None:
         order, self._unit_ns = _MAGIC[head[:4]]
         snap_length, network = struct.unpack_from(f"{order}II", head, 16)
         interfaces.append(CaptureInterface(name, network & 0xFFFF, snap_length))
         self._length = struct.Struct(f"{order}I")
-        word = f"{order}u4"
-        self._record = np.dtype(
-            [("seconds", word), ("fraction", word), ("captured", word), ("length", word)]
-        )
+        fields = "{0}u4 seconds, {0}u4 fraction, {0}u4 captured, {0}u4 length"
+        self._record = layout(fields.format(order))
 
-    def packets(self, data: bytes, last: bool, offset: int) -> FoundRecords:
-        """Find whole records. `last` matters nothing: what is cut off is left over."""
-        places: list[int] = []
-        add, length_at = places.append, self._length.unpack_from
-        at, size, broken = 0, len(data), None
-        # The one loop over packets in Python: where a record begins is known from the one before.
-        while at + 16 <= size:
+    def locate(self, data: bytes, offset: int) -> LocatedRecords:
+        """Locate whole records."""
+        positions: list[int] = []
+        add, length_at = positions.append, self._length.unpack_from
+        at, size, damage = 0, len(data), None
+        # The one loop over packets in Python: each record says where the next one begins.
+        while at + _RECORD_BYTES <= size:
             (length,) = length_at(data, at + 8)
-            after = at + 16 + length
-            if length > RECORD_BYTES:
-                broken = Damage(offset + at, f"a packet there claims {length} bytes")
+            after = at + _RECORD_BYTES + length
+            if length > MAX_RECORD_BYTES:
+                damage = Damage(offset + at, f"a packet there claims {length} bytes")
                 break
             if after > size:
                 break
             add(at)
             at = after
-            if len(places) == BATCH_PACKETS:
+            if len(positions) == BATCH_PACKETS:
                 break
-        if not places:
-            return FoundRecords(None, 0, broken)
+        if not positions:
+            return LocatedRecords(None, 0, damage)
         array = np.frombuffer(data + PADDING, np.uint8)
-        starts = np.array(places, np.int64)
+        starts = np.array(positions, np.int64)
         records = gather(array, starts, self._record)
         seconds = records["seconds"].astype(np.int64)
         fraction = records["fraction"].astype(np.int64)
-        return FoundRecords(
-            RecordBatch(
-                data=array,
-                start=starts + 16,
-                captured=records["captured"].astype(np.int64),
-                length=records["length"].astype(np.int64),
-                time_ns=seconds * 1_000_000_000 + fraction * self._unit_ns,
-                interface=np.zeros(len(starts), np.int64),
-            ),
-            at,
-            broken,
+        batch = RecordBatch(
+            data=array,
+            start=starts + _RECORD_BYTES,
+            captured=records["captured"].astype(np.int64),
+            length=records["length"].astype(np.int64),
+            time_ns=seconds * 1_000_000_000 + fraction * self._unit_ns,
+            interface=np.zeros(len(starts), np.int64),
         )
+        return LocatedRecords(batch, at, damage)

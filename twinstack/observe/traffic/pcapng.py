@@ -1,8 +1,7 @@
 """The newer capture format: blocks in sections, several interfaces, each with its own clock.
 
-Packets are in enhanced, simple and (old) packet blocks; of the rest, interfaces and their drop
-counts are read, and everything else is passed over.
-Source: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/
+Read are packets (enhanced, simple and old blocks), interfaces and their drop counts; other blocks
+are skipped. Source: https://datatracker.ietf.org/doc/draft-ietf-opsawg-pcapng/
 """
 
 from __future__ import annotations
@@ -12,45 +11,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twinstack.observe.traffic.reader import (
+from twinstack.observe import pcapng_spec as spec
+from twinstack.observe.traffic.columns import Flags, Hashes, Ints, gather, layout
+from twinstack.observe.traffic.records import (
     BATCH_PACKETS,
-    BLOCK_BYTES,
+    MAX_RECORD_BYTES,
     PADDING,
-    RECORD_BYTES,
     CaptureInterface,
     Damage,
-    FoundRecords,
-    Ints,
+    LocatedRecords,
     RecordBatch,
-    gather,
 )
 
-_SECTION, _INTERFACE, _OLD, _SIMPLE, _STATISTICS, _ENHANCED = 0x0A0D0D0A, 1, 2, 3, 5, 6
-_PACKETS = {_ENHANCED: 32, _SIMPLE: 16, _OLD: 32}  # and the least bytes of each
-_FIELDS = ("kind", "total", "interface", "high", "low", "captured", "length")
-_MAGIC = b"\x0a\x0d\x0d\x0a"
-_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-_INTERFACES = 65_536
+_SECTION = spec.SECTION_HEADER
+_SECTION_BYTES = 28
+#: Least bytes of each block that holds a packet.
+_PACKET_BYTES = {spec.ENHANCED_PACKET: 32, spec.SIMPLE_PACKET: 16, spec.OLD_PACKET: 32}
+_MAX_BLOCK_BYTES = 16 << 20
+_MAX_INTERFACES = 65_536
+_ORDERS = {struct.pack(f"{order}I", spec.BYTE_ORDER_MAGIC): order for order in "<>"}
 _BILLION = 1_000_000_000
 _LATEST_NS = (1 << 62) - 1
 
 
 def is_pcapng(head: bytes) -> bool:
-    """Tell by a file's first bytes."""
-    return head[:4] == _MAGIC
+    """Recognise a file by its first bytes."""
+    return head[:4] == _SECTION.to_bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """How an interface counts time: `base` to the power of -`exponent` seconds."""
+    """How an interface counts time: in ticks of `base` to the power of -`exponent` seconds."""
 
     base: int
     exponent: int
     offset_s: int
 
-    def ns(self, ticks: NDArray[np.uint64]) -> Ints:
+    def ns(self, ticks: Hashes) -> Ints:
         if self.base == 10:
             power = self.exponent - 9
             if power > 18:
@@ -61,24 +59,23 @@ class _Clock:
                 unit = np.uint64(10**-power)
                 ns = np.minimum(ticks, np.uint64(_LATEST_NS) // unit) * unit
         else:
-            kept = min(self.exponent, 33)  # beyond that a tick is less than a nanosecond
-            ticks = ticks >> np.uint64(min(self.exponent - kept, 63))
-            seconds = ticks >> np.uint64(kept)
-            fraction = (ticks & np.uint64((1 << kept) - 1)) * np.uint64(_BILLION)
+            bits = min(self.exponent, 33)  # beyond that a tick is less than a nanosecond
+            ticks = ticks >> np.uint64(min(self.exponent - bits, 63))
+            seconds = ticks >> np.uint64(bits)
+            fraction = (ticks & np.uint64((1 << bits) - 1)) * np.uint64(_BILLION)
             whole = np.minimum(seconds, np.uint64(_LATEST_NS // _BILLION)) * np.uint64(_BILLION)
-            ns = whole + (fraction >> np.uint64(kept))
+            ns = whole + (fraction >> np.uint64(bits))
         shift = max(min(self.offset_s * _BILLION, _LATEST_NS), -_LATEST_NS)
-        return np.clip(
-            np.minimum(ns, np.uint64(_LATEST_NS)).astype(np.int64) + shift, 0, _LATEST_NS
-        )
+        since_epoch = np.minimum(ns, np.uint64(_LATEST_NS)).astype(np.int64) + shift
+        return np.clip(since_epoch, 0, _LATEST_NS)
 
 
-class _BrokenBlock(Exception):
+class _DamagedBlock(Exception):
     """A block contradicts itself."""
 
 
 class PcapngFormat:
-    """Finds blocks. A section begins anew: its byte order, its interfaces."""
+    """Locates blocks. Each section has its own byte order and interfaces."""
 
     def __init__(self, interfaces: list[CaptureInterface], name: str) -> None:
         self._interfaces = interfaces
@@ -86,20 +83,20 @@ class PcapngFormat:
         self._file_name = name
         self._order = "<"
         self._first = 0  # the section's first interface
-        self._latest_ns = 0  # a simple block has no time: it gets that of the packet before
+        self._latest_ns = 0  # simple blocks have no time: they get that of the packet before
 
-    def packets(self, data: bytes, last: bool, offset: int) -> FoundRecords:
-        """Find whole blocks, up to a new section: its packets are for the next call."""
-        places: list[int] = []
-        kinds: list[int] = []
-        add, add_kind = places.append, kinds.append
-        at, size, broken = 0, len(data), None
+    def locate(self, data: bytes, offset: int) -> LocatedRecords:
+        """Locate whole blocks, up to a new section: its packets are for the next call."""
+        positions: list[int] = []
+        types: list[int] = []
+        add, add_type = positions.append, types.append
+        at, size, damage = 0, len(data), None
         head_at = struct.Struct(f"{self._order}II").unpack_from
         try:
             while at + 12 <= size:
-                kind, length = head_at(data, at)
-                if kind == _SECTION:
-                    if places:
+                block_type, length = head_at(data, at)
+                if block_type == _SECTION:
+                    if positions:
                         break
                     used = self._section(data, at)
                     if not used:
@@ -107,119 +104,118 @@ class PcapngFormat:
                     at += used
                     head_at = struct.Struct(f"{self._order}II").unpack_from
                     continue
-                if length < 12 or length % 4 or length > BLOCK_BYTES:
-                    raise _BrokenBlock(f"a block there claims {length} bytes")
+                if length < 12 or length % 4 or length > _MAX_BLOCK_BYTES:
+                    raise _DamagedBlock(f"a block there claims {length} bytes")
                 after = at + length
                 if after > size:
                     break
-                if kind in _PACKETS:
-                    if length < _PACKETS[kind]:
-                        raise _BrokenBlock(f"a packet block of {length} bytes is too short")
+                if block_type in _PACKET_BYTES:
+                    if length < _PACKET_BYTES[block_type]:
+                        raise _DamagedBlock(f"a packet block of {length} bytes is too short")
                     add(at)
-                    add_kind(kind)
-                elif kind == _INTERFACE:
+                    add_type(block_type)
+                elif block_type == spec.INTERFACE_DESCRIPTION:
                     self._interface(data, at, length)
-                elif kind == _STATISTICS:
+                elif block_type == spec.INTERFACE_STATISTICS:
                     self._statistics(data, at, length)
                 at = after
-                if len(places) == BATCH_PACKETS:
+                if len(positions) == BATCH_PACKETS:
                     break
-        except _BrokenBlock as error:
-            broken = Damage(offset + at, str(error))
-        if not places:
-            return FoundRecords(None, at, broken)
-        batch, good = self._batch(data, np.array(places, np.int64), np.array(kinds, np.int64))
-        if good < len(places):
-            broken = Damage(offset + places[good], "a packet block there contradicts itself")
-        return FoundRecords(batch, at, broken)
+        except _DamagedBlock as error:
+            damage = Damage(offset + at, str(error))
+        if not positions:
+            return LocatedRecords(None, at, damage)
+        batch, good = self._batch(data, np.array(positions, np.int64), np.array(types, np.int64))
+        if good < len(positions):
+            damage = Damage(offset + positions[good], "a packet block there contradicts itself")
+        return LocatedRecords(batch, at, damage)
 
     def _section(self, data: bytes, at: int) -> int:
-        """Begin a section; 0 when it is not whole yet."""
-        if at + 28 > len(data):
+        """Begin a section, and give the length of its header; 0 when that is not whole yet."""
+        if at + _SECTION_BYTES > len(data):
             return 0
         order = _ORDERS.get(data[at + 8 : at + 12])
         if order is None:
-            raise _BrokenBlock("a section there is of no known byte order")
-        (length,) = struct.unpack_from(f"{order}I", data, at + 4)
-        if length < 28 or length % 4 or length > BLOCK_BYTES:
-            raise _BrokenBlock(f"a section header there claims {length} bytes")
+            raise _DamagedBlock("a section there is of no known byte order")
+        length, _, major = struct.unpack_from(f"{order}IIH", data, at + 4)
+        if length < _SECTION_BYTES or length % 4 or length > _MAX_BLOCK_BYTES:
+            raise _DamagedBlock(f"a section header there claims {length} bytes")
         if at + length > len(data):
             return 0
-        (major,) = struct.unpack_from(f"{order}H", data, at + 12)
         if major != 1:
-            raise _BrokenBlock(f"a section there is of version {major}, not 1")
+            raise _DamagedBlock(f"a section there is of version {major}, not 1")
         self._order = order
         self._first = len(self._interfaces)
         return int(length)
 
     def _interface(self, data: bytes, at: int, length: int) -> None:
         if length < 20:
-            raise _BrokenBlock(f"an interface block of {length} bytes is too short")
-        if len(self._interfaces) == _INTERFACES:
-            raise _BrokenBlock(f"it names more than {_INTERFACES} interfaces")
-        link, _, snap_length = struct.unpack_from(f"{self._order}HHI", data, at + 8)
+            raise _DamagedBlock(f"an interface block of {length} bytes is too short")
+        if len(self._interfaces) == _MAX_INTERFACES:
+            raise _DamagedBlock(f"it names more than {_MAX_INTERFACES} interfaces")
+        link_type, _, snap_length = struct.unpack_from(f"{self._order}HHI", data, at + 8)
         name, base, exponent, offset_s = "", 10, 6, 0
         for code, value in self._options(data, at + 16, at + length - 4):
-            if code == 2:
+            if code == spec.IF_NAME:
                 name = value.rstrip(b"\0").decode("utf-8", "replace")
-            elif code == 9 and value:
+            elif code == spec.IF_TSRESOL and value:
                 base, exponent = (2, value[0] & 0x7F) if value[0] & 0x80 else (10, value[0])
-            elif code == 14 and len(value) == 8:
+            elif code == spec.IF_TSOFFSET and len(value) == 8:
                 (offset_s,) = struct.unpack(f"{self._order}q", value)
         number = len(self._interfaces) - self._first
         name = name or (f"{self._file_name}#{number}" if number else self._file_name)
-        self._interfaces.append(CaptureInterface(name, link, snap_length))
+        self._interfaces.append(CaptureInterface(name, link_type, snap_length))
         self._clocks.append(_Clock(base, exponent, offset_s))
 
     def _statistics(self, data: bytes, at: int, length: int) -> None:
         if length < 24:
-            raise _BrokenBlock(f"a statistics block of {length} bytes is too short")
+            raise _DamagedBlock(f"a statistics block of {length} bytes is too short")
         (number,) = struct.unpack_from(f"{self._order}I", data, at + 8)
         number += self._first
         if number >= len(self._interfaces):
             return
         for code, value in self._options(data, at + 20, at + length - 4):
-            if code == 5 and len(value) == 8:  # isb_ifdrop: so far, not since the last block
+            if code == spec.ISB_IFDROP and len(value) == 8:  # since the beginning of the capture
                 (self._interfaces[number].dropped,) = struct.unpack(f"{self._order}Q", value)
 
     def _options(self, data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
         while at + 4 <= end:
             code, length = struct.unpack_from(f"{self._order}HH", data, at)
-            if code == 0 or at + 4 + length > end:
+            if code == spec.OPT_ENDOFOPT or at + 4 + length > end:
                 return
             yield code, data[at + 4 : at + 4 + length]
             at += 4 + (length + 3) // 4 * 4
 
-    def _batch(self, data: bytes, places: Ints, kinds: Ints) -> tuple[RecordBatch, int]:
-        """Read the packets' own headers; how many there are before one that cannot be."""
+    def _batch(self, data: bytes, positions: Ints, types: Ints) -> tuple[RecordBatch, int]:
+        """Read the blocks' headers; also gives how many come before one that cannot be."""
         array = np.frombuffer(data + PADDING, np.uint8)
-        word = f"{self._order}u4"
-        block = np.dtype([(name, word) for name in _FIELDS])
-        heads = gather(array, places, block)
+        names = ("type", "total", "interface", "high", "low", "captured", "length")
+        block = layout(", ".join(f"{self._order}u4 {name}" for name in names))
+        heads = gather(array, positions, block)
         total = heads["total"].astype(np.int64)
         interface = heads["interface"].astype(np.int64)
         captured = heads["captured"].astype(np.int64)
         length = heads["length"].astype(np.int64)
-        start, room = places + 28, total - 32
+        start, room = positions + 28, total - 32
         ticks = heads["high"].astype(np.uint64) << np.uint64(32) | heads["low"]
-        old, simple = kinds == _OLD, kinds == _SIMPLE
-        if old.any():  # its interface has two bytes, then two of drops
+        old, simple = types == spec.OLD_PACKET, types == spec.SIMPLE_PACKET
+        if old.any():  # 16 bits of interface, then 16 of drops
             half = np.int64(16) if self._order == ">" else np.int64(0)
             interface[old] = interface[old] >> half & 0xFFFF
-        if simple.any():  # of the section's first interface, whose snap length cut it
+        if simple.any():  # of the section's first interface, and cut to its snap length
             interface[simple] = 0
             length[simple] = heads["interface"][simple]
-            start[simple], room[simple] = places[simple] + 12, total[simple] - 16
+            start[simple], room[simple] = positions[simple] + 12, total[simple] - 16
         interface += self._first
         known = len(self._interfaces)
         good = interface < known
         if simple.any() and known > self._first:
-            snap = self._interfaces[self._first].snap_length or RECORD_BYTES
+            snap = self._interfaces[self._first].snap_length or MAX_RECORD_BYTES
             captured[simple] = np.minimum(np.minimum(length[simple], snap), room[simple])
-        good &= (captured <= room) & (captured <= RECORD_BYTES)
-        ends = gather(array, places + total - 4, np.dtype([("total", word)]))["total"]
+        good &= (captured <= room) & (captured <= MAX_RECORD_BYTES)
+        ends = gather(array, positions + total - 4, layout(f"{self._order}u4 total"))["total"]
         good &= ends == total
-        count = len(places) if good.all() else int(np.argmin(good))
+        count = len(positions) if good.all() else int(np.argmin(good))
         kept = slice(0, count)
         interface = interface[kept]
         time_ns = np.zeros(count, np.int64)
@@ -227,11 +223,10 @@ class PcapngFormat:
             rows = interface == number
             time_ns[rows] = self._clocks[number].ns(ticks[kept][rows])
         self._time_simple(time_ns, simple[kept])
-        return RecordBatch(
-            array, start[kept], captured[kept], length[kept], time_ns, interface
-        ), count
+        batch = RecordBatch(array, start[kept], captured[kept], length[kept], time_ns, interface)
+        return batch, count
 
-    def _time_simple(self, time_ns: Ints, simple: NDArray[np.bool_]) -> None:
+    def _time_simple(self, time_ns: Ints, simple: Flags) -> None:
         if simple.any():
             before = np.maximum.accumulate(np.where(simple, -1, np.arange(len(simple))))
             time_ns[simple] = np.where(before < 0, self._latest_ns, time_ns[before])[simple]

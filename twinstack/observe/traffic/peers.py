@@ -1,15 +1,15 @@
-"""Who an address is, and whether a connection was declared: by the plans of all shapes. Pure."""
+"""Who an address is, and whether a connection is declared: by the plans of all shapes. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from socket import IPPROTO_TCP, IPPROTO_UDP
 from typing import Literal
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic import protocols as h
 from twinstack.observe.traffic.packets import address_of, numbers_of
 
 Kind = Literal["service", "host", "outside", "unknown", "local"]
@@ -17,10 +17,10 @@ Verdict = Literal["declared", "undeclared", ""]
 
 DECLARED: Verdict = "declared"
 UNDECLARED: Verdict = "undeclared"
-#: The declaration speaks of TCP and UDP, from or to a service; of the rest it says nothing.
+#: Flows are TCP and UDP, from or to a service; the topology declares nothing about the rest.
 NOT_JUDGED: Verdict = ""
 
-_REMEMBERED = 50_000
+_MAX_CACHED = 50_000
 _APPLICATIONS = {
     "nginx": "HTTP",
     "asgi": "HTTP",
@@ -33,21 +33,19 @@ _WELL_KNOWN = {53: "DNS", 67: "DHCP", 68: "DHCP", 80: "HTTP", 123: "NTP", 443: "
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One end of a connection. `name` is a service, host, outside or the like; `instance` which
-    replica or address it is.
-    """
+    """One end of a connection."""
 
-    name: str
+    name: str  # the service, host, outside or the like
     kind: Kind
-    instance: str
+    instance: str  # the replica, or the address
     world: WorldName | None = None
 
 
-NOBODY = Peer("–", "local", "–")
+NO_PEER = Peer("–", "local", "–")
 
 
 class PeerDirectory:
-    """Gives ends their names. `host` are this host's other addresses, where they are known."""
+    """Names peers by address. `host`: the host's outer addresses, where they are known."""
 
     def __init__(
         self, plans: Sequence[Plan], host: Iterable[IPv4Address | IPv6Address] = ()
@@ -55,73 +53,62 @@ class PeerDirectory:
         self._plans = tuple(plans)
         self._known: dict[tuple[int, int], Peer] = {}
         self._subnets: list[tuple[IPv4Network, WorldName]] = []
-        self._found: dict[tuple[int, int], Peer] = {}
+        self._cache: dict[tuple[int, int], Peer] = {}
+        self._applications = dict(_WELL_KNOWN)
         for address in host:
-            self._know(address, Peer("host", "host", str(address)))
+            self._know("host", "host", address)
         for plan in plans:
             for segment in plan.segments:
-                self._know(segment.gateway, Peer("host", "host", str(segment.gateway), "net"))
-                self._know(
-                    segment.docker_gateway,
-                    Peer("host", "host", str(segment.docker_gateway), "docker"),
-                )
+                self._know("host", "host", segment.gateway, world="net")
+                self._know("host", "host", segment.docker_gateway, world="docker")
                 self._subnets += [(segment.subnet, "net"), (segment.docker_subnet, "docker")]
             for replica in plan.replicas:
-                self._know(replica.address, Peer(replica.service, "service", replica.name, "net"))
-                for place in replica.attachments:
-                    self._know(
-                        place.address, Peer(replica.service, "service", replica.name, "docker")
-                    )
-        self.ports = tuple(
-            sorted(
-                {one.port for plan in plans for one in plan.replicas}
-                | {door.port for plan in plans for door in plan.published_ports}
-                | set(_WELL_KNOWN)
-            )
-        )
-        self._applications = dict(_WELL_KNOWN)
-        for plan in plans:
-            self._applications |= {one.port: _APPLICATIONS[one.runtime] for one in plan.replicas}
-            self._applications |= {door.port: "HTTP" for door in plan.published_ports}
+                service, name = replica.service, replica.name
+                self._know(service, "service", replica.address, name, "net")
+                for attachment in replica.attachments:
+                    self._know(service, "service", attachment.address, name, "docker")
+                self._applications[replica.port] = _APPLICATIONS[replica.runtime]
+            self._applications |= {published.port: "HTTP" for published in plan.published_ports}
+        #: Ports by which the serving end of a connection is recognised.
+        self.server_ports = tuple(sorted(self._applications))
 
     def peer(self, high: int, low: int) -> Peer:
-        """Name an address given by its two numbers."""
-        found = self._known.get((high, low)) or self._found.get((high, low))
-        if found is None:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            found = self._found[high, low] = self._look(high, low)
-        return found
+        """Name an address, given by its two numbers."""
+        peer = self._known.get((high, low)) or self._cache.get((high, low))
+        if peer is None:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            peer = self._cache[high, low] = self._classify(high, low)
+        return peer
 
     def application(self, port: int) -> str:
-        """Say what a server's port is for; empty when nothing is known of it."""
+        """Name what a server's port is for; empty when that is not known."""
         return self._applications.get(port, "")
 
     def verdict(self, client: Peer, server: Peer, protocol: int, port: int) -> Verdict:
-        """Hold a connection against the declared flows.
+        """Compare a connection with the declared flows.
 
-        `world` in the declaration is everybody who is none of the services: this host too.
+        `world` in a flow is everybody but the services, the host included.
         """
-        if protocol not in (h.TCP, h.UDP) or "service" not in (client.kind, server.kind):
+        if protocol not in (IPPROTO_TCP, IPPROTO_UDP):
             return NOT_JUDGED
-        transport = "tcp" if protocol == h.TCP else "udp"
+        if "service" not in (client.kind, server.kind):
+            return NOT_JUDGED
+        transport = "tcp" if protocol == IPPROTO_TCP else "udp"
         if server.kind == "host":
-            server, port = self._behind_door(server, port)
+            server, port = self._behind_published_port(server, port)
         if server.kind == "service":
             sources = {client.name} if client.kind == "service" else {"world"}
             if client.kind == "host":
                 sources.add("host")
-            for plan in self._plans:
-                for flow in plan.flows:
-                    if (
-                        flow.source in sources
-                        and flow.destination == server.name
-                        and flow.protocol == transport
-                        and flow.port == port
-                        and server.world in flow.worlds
-                    ):
-                        return DECLARED
-            return UNDECLARED
+            declared = any(
+                flow.source in sources
+                and (flow.destination, flow.protocol, flow.port) == (server.name, transport, port)
+                and server.world in flow.worlds
+                for plan in self._plans
+                for flow in plan.flows
+            )
+            return DECLARED if declared else UNDECLARED
         if server.kind == "outside":
             for plan in self._plans:
                 for replica in plan.replicas_of(client.name):
@@ -129,21 +116,30 @@ class PeerDirectory:
                         return DECLARED
         return NOT_JUDGED if server.kind == "local" else UNDECLARED
 
-    def _behind_door(self, server: Peer, port: int) -> tuple[Peer, int]:
-        """Give what a port of the host leads to, by the plan."""
+    def _behind_published_port(self, server: Peer, port: int) -> tuple[Peer, int]:
         for plan in self._plans:
-            for door in plan.published_ports:
-                if door.port == port and (server.world is None or door.world == server.world):
-                    replica = plan.replica(door.replica)
-                    return Peer(replica.service, "service", replica.name, door.world), replica.port
+            for published in plan.published_ports:
+                if published.port == port and server.world in (None, published.world):
+                    replica = plan.replica(published.replica)
+                    peer = Peer(replica.service, "service", replica.name, published.world)
+                    return peer, replica.port
         return server, port
 
-    def _know(self, address: IPv4Address | IPv6Address, end: Peer) -> None:
-        self._known.setdefault(numbers_of(address), end)
+    def _know(
+        self,
+        name: str,
+        kind: Kind,
+        address: IPv4Address | IPv6Address,
+        instance: str = "",
+        world: WorldName | None = None,
+    ) -> None:
+        peer = Peer(name, kind, instance or str(address), world)
+        self._known.setdefault(numbers_of(address), peer)
 
-    def _look(self, high: int, low: int) -> Peer:
+    def _classify(self, high: int, low: int) -> Peer:
+        """Name an address that no plan has."""
         if not high and not low:
-            return NOBODY
+            return NO_PEER
         address = address_of(high, low)
         text = str(address)
         if address.is_loopback:
@@ -154,9 +150,10 @@ class PeerDirectory:
             return Peer("unspecified", "local", text)
         if isinstance(address, IPv4Address):
             for subnet, world in self._subnets:
+                if address == subnet.broadcast_address:
+                    return Peer("broadcast", "local", text, world)
                 if address in subnet:
-                    name = "broadcast" if address == subnet.broadcast_address else "unknown"
-                    return Peer(name, "local" if name == "broadcast" else "unknown", text, world)
+                    return Peer("unknown", "unknown", text, world)
         elif address.is_link_local:
             return Peer("link-local", "local", text)
         return Peer("outside", "outside", text)

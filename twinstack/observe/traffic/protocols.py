@@ -1,112 +1,124 @@
-"""Headers as they lie in a packet, and the numbers in them. Data only.
+"""Protocol numbers and header layouts, by the names of kernel and RFCs. Data only.
 
-Each is read for a whole batch at once: `captures.gather` copies the header of every packet, and a
-field of the result is a column.
+Plain integers: a member of an IntEnum would widen every numpy column that it is combined with. The
+IPPROTO_* numbers are those of `socket`.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import socket
 
-# What a frame's type field says. Source: IEEE 802 numbers (IANA).
-IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
-VLAN_TAGS = (0x8100, 0x88A8, 0x9100)
-#: Below this a type field is a length: an IEEE 802.3 frame (spanning tree).
-LEAST_ETHERTYPE = 0x0600
+from twinstack.observe.traffic.columns import layout
+from twinstack.observe.traffic.packets import ETHERTYPE, LLC, MALFORMED, UNKNOWN_LINK
 
-# What an IP packet carries. Source: protocol numbers (IANA).
-ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
-HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, OPTIONS = 0, 43, 44, 51, 60
-MOBILITY, HIP, SHIM6 = 135, 139, 140
+# Source: https://www.tcpdump.org/linktypes.html
+LINKTYPE_NULL = 0
+LINKTYPE_ETHERNET = 1
+LINKTYPE_RAW = 101
+LINKTYPE_LOOP = 108
+LINKTYPE_LINUX_SLL = 113
+LINKTYPE_IPV4 = 228
+LINKTYPE_IPV6 = 229
+LINKTYPE_LINUX_SLL2 = 276
+#: Captures by old systems have their DLT_RAW in its place.
+LINKTYPES_IP = (12, 14, LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6)
 
-FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+# Source: if_ether.h.
+ETH_P_802_3_MIN = 0x0600  # below it, the field is a length
+ETH_P_IP = 0x0800
+ETH_P_ARP = 0x0806
+ETH_P_8021Q = 0x8100
+ETH_P_IPV6 = 0x86DD
+ETH_P_8021AD = 0x88A8
+ETH_P_LLDP = 0x88CC
+ETH_P_QINQ1 = 0x9100
+VLAN_TAGS = (ETH_P_8021Q, ETH_P_8021AD, ETH_P_QINQ1)
+#: AF_INET and AF_INET6 (Linux, then the BSDs) as LINKTYPE_NULL has them → ethertype.
+ADDRESS_FAMILIES = {2: ETH_P_IP, **dict.fromkeys((10, 24, 28, 30), ETH_P_IPV6)}
 
-#: IANA's, and the one that Linux took before.
+#: IPv6 extension headers. The last three: mobility (RFC 6275), HIP (RFC 7401), Shim6 (RFC 5533).
+EXTENSION_HEADERS = (
+    socket.IPPROTO_HOPOPTS,
+    socket.IPPROTO_ROUTING,
+    socket.IPPROTO_FRAGMENT,
+    socket.IPPROTO_AH,
+    socket.IPPROTO_DSTOPTS,
+    135,
+    139,
+    140,
+)
+
+# TCP's flags. Source: RFC 9293.
+FIN = 0x01
+SYN = 0x02
+RST = 0x04
+ACK = 0x10
+
+#: IANA's, and the kernel's default before it was assigned.
 VXLAN_PORTS = (4789, 8472)
-
-# How an interface frames its packets. Source: https://www.tcpdump.org/linktypes.html
-LINK_NULL, LINK_ETHERNET, LINK_RAW, LINK_LOOP, LINK_SLL = 0, 1, 101, 108, 113
-LINK_IPV4, LINK_IPV6, LINK_SLL2 = 228, 229, 276
-#: The raw ones of old captures.
-LINK_RAW_OLD = (12, 14)
-#: Address families of LINK_NULL, which are the capturing system's own: BSD's differ for IPv6.
-FAMILIES = {2: IPV4, 10: IPV6, 24: IPV6, 28: IPV6, 30: IPV6}
-
-SHORT = np.dtype([("value", ">u2")])
-WORD = np.dtype([("value", ">u4")])
-LONG = np.dtype([("value", ">u8")])
-
-ETHERNET_BYTES, SLL_BYTES, SLL2_BYTES, FAMILY_BYTES = 14, 16, 20, 4
-
-VLAN = np.dtype([("control", ">u2"), ("type", ">u2")])
-
-#: Source: RFC 791.
-IPV4_HEADER = np.dtype(
-    [
-        ("version_ihl", "u1"),
-        ("tos", "u1"),
-        ("length", ">u2"),
-        ("id", ">u2"),
-        ("fragment", ">u2"),
-        ("ttl", "u1"),
-        ("protocol", "u1"),
-        ("checksum", ">u2"),
-        ("source", ">u4"),
-        ("destination", ">u4"),
-    ]
-)
-
-#: Source: RFC 8200.
-IPV6_HEADER = np.dtype(
-    [
-        ("version", "u1"),
-        ("class", "u1"),
-        ("label", ">u2"),
-        ("length", ">u2"),
-        ("next", "u1"),
-        ("hops", "u1"),
-        ("source_high", ">u8"),
-        ("source_low", ">u8"),
-        ("destination_high", ">u8"),
-        ("destination_low", ">u8"),
-    ]
-)
-
-IPV6_EXTENSION = np.dtype([("next", "u1"), ("length", "u1")])
-IPV6_FRAGMENT = np.dtype([("next", "u1"), ("spare", "u1"), ("fragment", ">u2"), ("id", ">u4")])
-
-#: Source: RFC 9293.
-TCP_HEADER = np.dtype(
-    [
-        ("source", ">u2"),
-        ("destination", ">u2"),
-        ("seq", ">u4"),
-        ("ack", ">u4"),
-        ("offset", "u1"),
-        ("flags", "u1"),
-        ("window", ">u2"),
-        ("checksum", ">u2"),
-        ("urgent", ">u2"),
-    ]
-)
-
-PORTS = np.dtype([("source", ">u2"), ("destination", ">u2")])
-UDP_HEADER = np.dtype([*PORTS.descr, ("length", ">u2"), ("checksum", ">u2")])
-
-#: Source: RFC 7348.
-VXLAN_HEADER = np.dtype([("flags", "u1"), ("spare", "u1", 3), ("vni_spare", ">u4")])
 VXLAN_HAS_VNI = 0x08
 
-#: Of Ethernet and IPv4. Source: RFC 826.
-ARP_HEADER = np.dtype(
-    [
-        ("hardware", ">u2"),
-        ("type", ">u2"),
-        ("sizes", ">u2"),
-        ("operation", ">u2"),
-        ("sender_mac", "V6"),
-        ("sender", ">u4"),
-        ("target_mac", "V6"),
-        ("target", ">u4"),
-    ]
+U16 = layout(">u2 value")
+U32 = layout(">u4 value")
+U64 = layout(">u8 value")
+
+# Link headers end in the ethertype, but for SLL2, which begins with it.
+ETHERNET_BYTES = 14
+SLL_BYTES = 16
+SLL2_BYTES = 20
+FAMILY_BYTES = 4
+
+#: Source: RFC 791.
+IPV4_HEADER = layout(
+    "u1 version_ihl, u1 tos, >u2 length, >u2 id, >u2 fragment, u1 ttl, u1 protocol, >u2 checksum,"
+    ">u4 source, >u4 destination"
 )
+#: Source: RFC 8200.
+IPV6_HEADER = layout(
+    "u1 version, u1 class, >u2 label, >u2 length, u1 next, u1 hops,"
+    ">u8 source_high, >u8 source_low, >u8 destination_high, >u8 destination_low"
+)
+IPV6_EXTENSION = layout("u1 next, u1 length")
+IPV6_FRAGMENT = layout("u1 next, u1 reserved, >u2 fragment, >u4 id")
+#: Source: RFC 9293.
+TCP_HEADER = layout(
+    ">u2 source, >u2 destination, >u4 seq, >u4 ack, u1 offset, u1 flags, >u2 window,"
+    ">u2 checksum, >u2 urgent"
+)
+PORTS = layout(">u2 source, >u2 destination")
+UDP_HEADER = layout(">u2 source, >u2 destination, >u2 length, >u2 checksum")
+#: Source: RFC 7348.
+VXLAN_HEADER = layout("u1 flags, V3 reserved, >u4 vni_reserved")
+#: Of Ethernet and IPv4. Source: RFC 826.
+ARP_HEADER = layout(
+    ">u2 hardware, >u2 type, >u2 sizes, >u2 operation, V6 sender_mac, >u4 sender,"
+    "V6 target_mac, >u4 target"
+)
+
+_NAMES = {
+    socket.IPPROTO_TCP: "TCP",
+    socket.IPPROTO_UDP: "UDP",
+    socket.IPPROTO_ICMP: "ICMP",
+    socket.IPPROTO_ICMPV6: "ICMPv6",
+    socket.IPPROTO_SCTP: "SCTP",
+    socket.IPPROTO_IGMP: "IGMP",
+    socket.IPPROTO_GRE: "GRE",
+    socket.IPPROTO_ESP: "ESP",
+    socket.IPPROTO_AH: "AH",
+    socket.IPPROTO_PIM: "PIM",
+    112: "VRRP",
+    ETHERTYPE + ETH_P_ARP: "ARP",
+    ETHERTYPE + ETH_P_LLDP: "LLDP",
+    LLC: "802.3",
+    UNKNOWN_LINK: "unknown link",
+    MALFORMED: "malformed",
+}
+
+
+def protocol_name(protocol: int) -> str:
+    """Name a value of `Packets.protocol`, or give its number."""
+    if protocol in _NAMES:
+        return _NAMES[protocol]
+    if protocol >= ETHERTYPE:
+        return f"type 0x{protocol - ETHERTYPE:04x}"
+    return f"IP protocol {protocol}"

@@ -1,4 +1,4 @@
-"""What a report of traffic says: data only. Units: bytes of whole frames, microseconds."""
+"""A report of traffic: data only. Units: bytes of whole frames, microseconds."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ from dataclasses import dataclass
 
 from twinstack.model.topology import WorldName
 from twinstack.observe.traffic.histogram import Percentiles
-from twinstack.observe.traffic.peers import Verdict
+from twinstack.observe.traffic.peers import UNDECLARED, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceTraffic:
-    """One interface as captured: every packet that was seen there, as tshark counts.
-
-    `cut` packets are longer than what was kept of them; `dropped` never reached the file.
-    """
+    """One interface as captured: every packet that was seen there, as tshark counts."""
 
     name: str
     packets: int
     bytes: int
-    cut: int
-    dropped: int
+    cut: int  # packets cut by the snap length
+    dropped: int  # packets that never reached the file
 
 
 @dataclass(frozen=True, slots=True)
 class PairTraffic:
     """Two services and the server's port, each packet counted once, there and back.
 
-    `server_port` is None where there is none. `verdict` is empty where the declaration says
-    nothing. The figures of TCP are 0 and None for what is no TCP.
+    The figures of TCP are 0 and None for other protocols.
     """
 
     client: str
@@ -36,7 +32,7 @@ class PairTraffic:
     protocol: str
     server_port: int | None
     world: WorldName | None
-    verdict: Verdict
+    verdict: Verdict  # empty: the topology declares nothing about it
     packets_there: int
     packets_back: int
     bytes_there: int
@@ -47,7 +43,7 @@ class PairTraffic:
     zero_windows: int
     handshake: Percentiles | None
     acknowledged: Percentiles | None
-    example: str
+    example: str  # two instances: replicas or addresses
 
     @property
     def packets(self) -> int:
@@ -60,11 +56,11 @@ class PairTraffic:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolTraffic:
-    """A protocol's part: IP version (or frame type), transport, and what the port is for."""
+    """A protocol's part."""
 
-    network: str
+    network: str  # IP version, or type of frame
     transport: str
-    application: str
+    application: str  # by the server's port
     packets: int
     bytes: int
 
@@ -81,53 +77,46 @@ class Talker:
 
 @dataclass(frozen=True, slots=True)
 class HttpTraffic:
-    """Requests of one kind that got one status; `status` is None where no answer was seen.
-
-    `latency` is the time until the answer's first byte, where the client's leg was seen first.
-    """
+    """Requests of one kind that got one status."""
 
     client: str
     server: str
     request: str
-    status: int | None
+    status: int | None  # None: no response was seen
     count: int
-    latency: Percentiles | None
+    latency: Percentiles | None  # until the response's first byte, at the client's side
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelTraffic:
-    """Carriers of one VXLAN between two hosts, at one place; what they carry is in the pairs."""
+    """One VXLAN's carriers between two hosts, at one interface; the pairs have their content."""
 
     source: str
     destination: str
     vni: int
-    place: str
+    place: str  # the interface
     packets: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineStep:
-    """What was counted in one step of time. Units: seconds since the first packet."""
+    """What was counted in one step of time."""
 
-    at_s: float
+    at_s: float  # since the first packet
     packets: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficReport:
-    """The whole report. `sights` counts a packet wherever it was seen, `packets` counts it once.
-
-    `started_ns` is the earliest time, None without packets. `notes` say what could not be read or
-    told, a sentence each.
-    """
+    """The whole report."""
 
     files: tuple[str, ...]
-    started_ns: int | None
+    started_ns: int | None  # the earliest time; None without packets
     seconds: float
-    sights: int
-    packets: int
+    sights: int  # packets, counted at every interface that saw them
+    packets: int  # packets, counted once
     bytes: int
     places: tuple[InterfaceTraffic, ...]
     pairs: tuple[PairTraffic, ...]
@@ -137,8 +126,8 @@ class TrafficReport:
     tunnels: tuple[TunnelTraffic, ...]
     step_s: float
     moments: tuple[TimelineStep, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what could not be read or decided, a sentence each
 
     @property
     def undeclared(self) -> tuple[PairTraffic, ...]:
-        return tuple(pair for pair in self.pairs if pair.verdict == "undeclared")
+        return tuple(pair for pair in self.pairs if pair.verdict == UNDECLARED)

@@ -1,13 +1,13 @@
-"""Packets and bytes over time, in a bounded number of steps that double when time goes on."""
+"""Packets and bytes over time, in a bounded number of steps that double as time goes on."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from twinstack.observe.traffic.packets import Ints
+from twinstack.observe.traffic.columns import Ints
 from twinstack.observe.traffic.report import TimelineStep
 
-_MOST_STEPS = 240
+_MAX_STEPS = 240
 _FIRST_STEP_NS = 1_000_000
 
 
@@ -23,17 +23,15 @@ class Timeline:
         if not len(times_ns):
             return
         low, high = int(times_ns.min()), int(times_ns.max())
-        while self._span(low // self.step_ns, high // self.step_ns) > _MOST_STEPS:
+        while self._span(low // self.step_ns, high // self.step_ns) > _MAX_STEPS:
             self._double()
         numbers = times_ns // self.step_ns - low // self.step_ns
         packets = np.bincount(numbers)
         size = np.bincount(numbers, weights=lengths)
         for number in np.flatnonzero(packets).tolist():
-            key = number + low // self.step_ns
-            before = self._steps.get(key, (0, 0))
-            self._steps[key] = before[0] + int(packets[number]), before[1] + int(size[number])
+            self._count(number + low // self.step_ns, int(packets[number]), int(size[number]))
 
-    def moments(self) -> tuple[TimelineStep, ...]:
+    def steps(self) -> tuple[TimelineStep, ...]:
         """Give every step from the first to the last."""
         if not self._steps:
             return ()
@@ -48,8 +46,10 @@ class Timeline:
 
     def _double(self) -> None:
         self.step_ns *= 2
-        steps: dict[int, tuple[int, int]] = {}
-        for number, (packets, size) in self._steps.items():
-            before = steps.get(number // 2, (0, 0))
-            steps[number // 2] = before[0] + packets, before[1] + size
-        self._steps = steps
+        steps, self._steps = self._steps, {}
+        for number, (packets, size) in steps.items():
+            self._count(number // 2, packets, size)
+
+    def _count(self, number: int, packets: int, size: int) -> None:
+        packets_before, size_before = self._steps.get(number, (0, 0))
+        self._steps[number] = packets_before + packets, size_before + size

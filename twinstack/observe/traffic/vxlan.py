@@ -1,35 +1,24 @@
-"""VXLAN carriers met: from host to host, by network identifier, at each place. Counted apart."""
+"""VXLAN carriers: what each pair of hosts sent, by network identifier and interface."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from twinstack.observe.traffic.packets import Ints, Packets, group_rows, hash_rows
+from twinstack.observe.traffic.columns import Ints, group_rows, hash_rows
+from twinstack.observe.traffic.packets import Packets
 
-_MOST = 10_000
+_MAX_CARRIERS = 10_000
 
 
 class VxlanCarriers:
-    """Counts carriers: (source, destination, VNI, place) → packets and bytes of whole frames."""
+    """Counts carriers apart from the packets that they carry."""
 
     def __init__(self) -> None:
-        self.found: dict[tuple[int, int, int, int, int, int], tuple[int, int]] = {}
+        #: (source high, low, destination high, low, VNI, place) → packets, bytes of whole frames
+        self.counts: dict[tuple[int, ...], tuple[int, int]] = {}
 
     def add(self, outer: Packets, vni: Ints) -> None:
-        """Count packets that carry others."""
-        keys = hash_rows(
-            outer.source_high,
-            outer.source_low,
-            outer.target_high,
-            outer.target_low,
-            vni,
-            outer.place,
-        )
-        order, begins = group_rows(keys)
-        starts = np.flatnonzero(begins)
-        sizes = np.add.reduceat(outer.length[order], starts)
-        counts = np.diff(np.append(starts, len(order)))
-        heads = order[starts]
+        """Count carriers."""
         columns = (
             outer.source_high,
             outer.source_low,
@@ -38,8 +27,14 @@ class VxlanCarriers:
             vni,
             outer.place,
         )
-        rows = zip(*(column[heads].tolist() for column in columns), strict=True)
-        for key, count, size in zip(rows, counts.tolist(), sizes.tolist(), strict=True):
-            if key in self.found or len(self.found) < _MOST:
-                packets, size_before = self.found.get(key, (0, 0))
-                self.found[key] = packets + count, size_before + size
+        order, begins = group_rows(hash_rows(*columns))
+        starts = np.flatnonzero(begins)
+        heads = order[starts]
+        packets = np.diff(np.append(starts, len(order)))
+        size = np.add.reduceat(outer.length[order], starts)
+        values = (*(column[heads] for column in columns), packets, size)
+        for *row, more_packets, more_bytes in zip(*(v.tolist() for v in values), strict=True):
+            key = tuple(row)
+            if key in self.counts or len(self.counts) < _MAX_CARRIERS:
+                packets_before, bytes_before = self.counts.get(key, (0, 0))
+                self.counts[key] = packets_before + more_packets, bytes_before + more_bytes

@@ -13,7 +13,7 @@ import pytest
 from twinstack.linux.packet_ring import HEADER, Ring
 from twinstack.observe.capture.record import _Files
 from twinstack.observe.capture.targets import CaptureOptions
-from twinstack.observe.traffic.reader import open_capture
+from twinstack.observe.traffic.capture_file import open_capture
 from twinstack.world import Link
 
 LINK = Link("br-app", "bridge", "", "app", "")
@@ -37,7 +37,7 @@ def give(to: _Files, size: int, at_s: int) -> None:
 def seconds(file: Path) -> list[int]:
     opened = open_capture(file)
     found = [int(ns) // 10**9 for batch in opened.batches() for ns in batch.time_ns]
-    assert opened.broken is None
+    assert opened.damage is None
     return found
 
 

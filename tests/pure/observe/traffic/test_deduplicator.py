@@ -234,7 +234,7 @@ def test_a_cooked_capture_of_all_interfaces_counts_once_too(tmp_path: Path):
     found = craft.report(craft.pcap(tmp_path / "a", frames, link=113))
     assert (found.packets, found.sights) == (len(connection.sent), len(frames))
     assert found.pairs[0].resent == 0
-    assert any("does not say which" in note for note in found.notes)
+    assert any("does not name the interface" in note for note in found.notes)
 
 
 def test_the_second_cooked_header_tells_interfaces_apart(tmp_path: Path):
@@ -296,11 +296,11 @@ def test_a_half_flow_that_is_gone_stays_gone():
     packets = Packets.blank(2)
     packets.same[:] = 7, 8
     memory = deduplicator.Deduplicator()
-    memory.look(packets, np.array([0, 2]))
-    memory.forget(np.array([-1, -1, 0, 1]))
-    memory.forget(np.array([4, 5]))
+    memory.sightings(packets, np.array([0, 2]))
+    memory.renumber(np.array([-1, -1, 0, 1]))
+    memory.renumber(np.array([4, 5]))
     packets.place[:] = 1
-    assert memory.look(packets, np.array([6, 4])).first_half.tolist() == [-1, 4]
+    assert memory.sightings(packets, np.array([6, 4])).first_half.tolist() == [-1, 4]
 
 
 def test_packets_alike_keep_their_numbers_when_the_first_is_forgotten(

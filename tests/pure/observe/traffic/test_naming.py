@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from socket import IPPROTO_ICMP as ICMP
+from socket import IPPROTO_TCP as TCP
+from socket import IPPROTO_UDP as UDP
 
 import pytest
 
 from tests.support import craft
 from twinstack.observe.traffic.packets import address_of, numbers_of
 from twinstack.observe.traffic.peers import Peer
-from twinstack.observe.traffic.protocols import ICMP, TCP, UDP
 
 
 def end(address: str) -> Peer:

@@ -10,11 +10,11 @@ import pytest
 from tests.support import craft
 from tests.support.craft import START_NS, Frame, Port
 from twinstack.errors import Unreadable
-from twinstack.observe.traffic import reader
-from twinstack.observe.traffic.reader import open_capture
+from twinstack.observe.traffic.capture_file import CaptureFile, open_capture
+from twinstack.observe.traffic.records import Damage
 
 
-def read(path: Path) -> tuple[list[tuple[int, bytes, int, int]], reader.CaptureFile]:
+def read(path: Path) -> tuple[list[tuple[int, bytes, int, int]], CaptureFile]:
     capture = open_capture(path)
     found = []
     for batch in capture.batches():
@@ -53,7 +53,7 @@ def test_a_piece_may_end_anywhere(make, piece: int, tmp_path: Path):
     capture = open_capture(make(tmp_path / "a", FRAMES))
     times = [time for batch in capture.batches(piece) for time in batch.time_ns.tolist()]
     assert times == [one.time_ns for one in FRAMES]
-    assert capture.broken is None
+    assert capture.damage is None
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_a_file_that_breaks_off_is_read_up_to_there(make, less: int, tmp_path: P
     file.write_bytes(whole[:-less])
     found, capture = read(file)
     assert found == EXPECTED[:-1]
-    assert capture.broken is not None
-    assert "middle" in capture.broken.cause
+    assert capture.damage is not None
+    assert "middle" in capture.damage.cause
     assert craft.tshark_counts(file)[0] == 8
 
 
@@ -170,7 +170,7 @@ def test_a_length_that_cannot_be_ends_the_reading_where_it_stands(tmp_path: Path
     file.write_bytes(data)
     found, capture = read(file)
     assert found == EXPECTED[:1]
-    assert capture.broken == reader.Damage(second, "a packet there claims 2147483647 bytes")
+    assert capture.damage == Damage(second, "a packet there claims 2147483647 bytes")
 
 
 @pytest.mark.parametrize(
@@ -193,9 +193,9 @@ def test_a_block_that_contradicts_itself_ends_the_reading(
     file.write_bytes(head + bad + craft.enhanced(FRAMES[2]))
     found, capture = read(file)
     assert found == EXPECTED[:1]
-    assert capture.broken is not None
-    assert capture.broken.byte == len(head)
-    assert cause in capture.broken.cause
+    assert capture.damage is not None
+    assert capture.damage.byte == len(head)
+    assert cause in capture.damage.cause
     assert craft.tshark_matching(file, "frame") == 1
 
 
@@ -222,7 +222,7 @@ def test_what_is_no_capture_is_said_to_be_none(data: bytes, said: str, tmp_path:
 def test_a_capture_without_packets_has_none(tmp_path: Path):
     for make in (craft.pcap, craft.pcapng):
         found, capture = read(make(tmp_path / "a", []))
-        assert (found, capture.broken) == ([], None)
+        assert (found, capture.damage) == ([], None)
 
 
 def test_a_batch_is_bounded_however_small_its_packets_are(tmp_path: Path, monkeypatch):

@@ -19,12 +19,14 @@ from tests.pure.test_project import ROOT
 from tests.support import craft
 from tests.support.craft import ACK, START_NS, SYN, Connection, Frame, Port, ethernet
 from twinstack.errors import TwinstackError
-from twinstack.observe.traffic import flow_table, reader, totals
-from twinstack.observe.traffic.histogram import bucket_of, buckets_of, spread
+from twinstack.observe.table import Column, Section, TableCell, section_text
+from twinstack.observe.traffic import capture_file, flow_table, totals
+from twinstack.observe.traffic.histogram import bucket_of, buckets_of, percentiles
 from twinstack.observe.traffic.html import page
+from twinstack.observe.traffic.records import RecordBatch
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.tables import Column, Section, TableCell, sections, size, took
-from twinstack.observe.traffic.text import table, text
+from twinstack.observe.traffic.sections import duration, sections, size
+from twinstack.observe.traffic.text import text
 
 EVIL = "/<script>alert(1)</script>"
 
@@ -170,7 +172,7 @@ def test_what_is_shortened_can_still_be_told_apart():
     paths = [f"POST /v1/services/product-service/product-service-{n}/heartbeat" for n in (2, 3)]
     columns = (Column("from"), Column("request", flexible=True))
     rows = tuple((TableCell("product-service"), TableCell(one)) for one in paths)
-    told = table(Section("http", "HTTP", "a test", columns, rows), 41).splitlines()
+    told = section_text(Section("http", "HTTP", "a test", columns, rows), 41).splitlines()
     assert told[2:] == [
         "product-service  POST /v1/se…-2/heartbeat",
         "product-service  POST /v1/se…-3/heartbeat",
@@ -253,7 +255,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch, packets: int, most: int) -> None:
 
     monkeypatch.setattr(pcap, "BATCH_PACKETS", packets)
     monkeypatch.setattr(analysis, "PIECE_BYTES", 1 << 16)
-    monkeypatch.setattr(flow_table, "MOST_FLOWS", most)
+    monkeypatch.setattr(flow_table, "MAX_FLOWS", most)
 
 
 def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
@@ -266,14 +268,14 @@ def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
     whole = craft.report(file)
     bounded(monkeypatch, 16, 64)
     held: list[int] = []
-    enter = flow_table.FlowTable.halves
+    enter = flow_table.FlowTable.half_flows
 
     def watched(self, batch):
         found = enter(self, batch)
         held.append(self.count)
         return found
 
-    monkeypatch.setattr(flow_table.FlowTable, "halves", watched)
+    monkeypatch.setattr(flow_table.FlowTable, "half_flows", watched)
     found = craft.report(file)
     assert max(held) <= 64
     assert found.packets == whole.packets == len(packets)
@@ -284,7 +286,7 @@ def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
 
 
 def test_pairs_without_end_lose_their_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(totals, "MOST_PAIRS", 5)
+    monkeypatch.setattr(totals, "MAX_PAIRS", 5)
     segments = [craft.tcp(40000, port, SYN, seq=port) for port in range(1, 50)]
     frames = [ethernet(craft.ipv4(craft.ORDER, craft.REDIS, 6, one)) for one in segments]
     found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
@@ -294,7 +296,7 @@ def test_pairs_without_end_lose_their_ports(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_addresses_without_end_are_left_out_of_the_talkers(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(totals, "MOST_TALKERS", 10)
+    monkeypatch.setattr(totals, "MAX_TALKERS", 10)
     frames = [
         ethernet(
             craft.ipv4(f"203.0.113.{number}", craft.NGINX, 17, craft.udp(9, 53, bytes(number)))
@@ -342,7 +344,7 @@ def test_bytes_are_readable(value: int, expected: str):
     [(0.4, "0 µs"), (999, "999 µs"), (1500, "1.5 ms"), (250_000, "250 ms"), (2_500_000, "2.5 s")],
 )
 def test_times_are_readable(us: float, expected: str):
-    assert took(us) == expected
+    assert duration(us) == expected
 
 
 @pytest.mark.parametrize("value", [0, 1, 2, 1000, 123_456, 10**9, 2**62, -5])
@@ -354,7 +356,7 @@ def test_one_value_and_many_fall_into_the_same_bucket(value: int):
 
 def test_a_spread_is_within_its_promise():
     values = [1000 * number for number in range(1, 1001)]
-    found = spread(
+    found = percentiles(
         {
             bucket: sum(1 for one in values if bucket_of(one) == bucket)
             for bucket in {bucket_of(one) for one in values}
@@ -364,7 +366,7 @@ def test_a_spread_is_within_its_promise():
     assert found.count == 1000
     assert found.median_us == pytest.approx(500, rel=0.023)
     assert found.p99_us == pytest.approx(990, rel=0.023)
-    assert spread({}) is None
+    assert percentiles({}) is None
 
 
 def test_sections_without_rows_are_left_out(tmp_path: Path):
@@ -375,17 +377,17 @@ def test_sections_without_rows_are_left_out(tmp_path: Path):
 
 def test_many_files_are_read_in_small_pieces(file: Path, tmp_path: Path, monkeypatch):
     asked: list[int] = []
-    read: Callable[..., Iterator[reader.RecordBatch]] = reader.CaptureFile.batches
+    read: Callable[..., Iterator[RecordBatch]] = capture_file.CaptureFile.batches
 
-    def watched(self, piece_bytes: int = reader.PIECE_BYTES):
+    def watched(self, piece_bytes: int = capture_file.PIECE_BYTES):
         asked.append(piece_bytes)
         return read(self, piece_bytes)
 
-    monkeypatch.setattr(reader.CaptureFile, "batches", watched)
+    monkeypatch.setattr(capture_file.CaptureFile, "batches", watched)
     copies = []
     for number in range(8):
         copies.append(tmp_path / f"{number}.pcapng")
         copies[-1].write_bytes(file.read_bytes())
     found: TrafficReport = craft.report(file, *copies)
     assert [one.packets for one in found.places] == [craft.report(file).places[0].packets] * 9
-    assert max(asked[:18]) <= reader.PIECE_BYTES // 8
+    assert max(asked[:18]) <= capture_file.PIECE_BYTES // 8

@@ -217,12 +217,12 @@ def test_paths_without_end_are_named_together(tmp_path: Path):
     from twinstack.observe.traffic import http
 
     one = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
-    for number in range(http._NAMES + 30):
+    for number in range(http._MAX_NAMES + 30):
         one.ask(f"/x{number}x")
     found = craft.report(write(tmp_path, one))
-    assert len(found.http) == http._NAMES + 1
+    assert len(found.http) == http._MAX_NAMES + 1
     assert max(found.http, key=lambda each: each.count).request == "GET (other paths)"
-    assert sum(each.count for each in found.http) == http._NAMES + 30
+    assert sum(each.count for each in found.http) == http._MAX_NAMES + 30
 
 
 def test_a_fin_and_its_answer_end_nothing_early(tmp_path: Path):

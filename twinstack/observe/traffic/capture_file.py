@@ -1,0 +1,104 @@
+"""Open a capture file and read it in batches of packet records, in constant memory.
+
+`pcap` and `pcapng` locate the records in each piece of the file; `decode` looks into the packets.
+A damaged file is read up to the damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from twinstack.errors import Unreadable
+from twinstack.observe.traffic.pcap import HEADER_BYTES, PcapFormat, is_pcap
+from twinstack.observe.traffic.pcapng import PcapngFormat, is_pcapng
+from twinstack.observe.traffic.records import (
+    CaptureInterface,
+    Damage,
+    RecordBatch,
+    RecordFormat,
+)
+
+#: Read at a time. Larger pieces take more memory; smaller ones more time.
+PIECE_BYTES = 4 << 20
+
+_COMPRESSED = {b"\x1f\x8b": "gunzip", b"\x28\xb5\x2f\xfd": "unzstd"}
+
+
+@dataclass(slots=True)
+class CaptureFile:
+    """An open capture. `interfaces` grows, and `damage` is set, while it is read."""
+
+    path: Path
+    interfaces: list[CaptureInterface]
+    _format: RecordFormat
+    _file: BinaryIO
+    _head: bytes = b""  # read before, and not yet searched for records
+    _offset: int = 0
+    damage: Damage | None = None
+
+    def batches(self, piece_bytes: int = PIECE_BYTES) -> Iterator[RecordBatch]:
+        """Yield the packets in the file's order. Raises: OSError."""
+        data, offset, more, want = self._head, self._offset, True, piece_bytes
+        with self._file as file:
+            while True:
+                piece = file.read(want) if more else b""
+                more = bool(piece)
+                data = data + piece if data else piece
+                located = self._format.locate(data, offset)
+                if located.batch is not None and len(located.batch):
+                    yield located.batch
+                if located.damage is not None:
+                    self.damage = located.damage
+                    return
+                offset += located.used
+                data = data[located.used :]
+                if not more and not located.used:
+                    if data:
+                        self.damage = Damage(offset, "it ends in the middle of a record")
+                    return
+                want = max(piece_bytes - len(data), 1) if located.used else piece_bytes
+
+    def close(self) -> None:
+        """Close the file early."""
+        self._file.close()
+
+
+def open_capture(path: Path) -> CaptureFile:
+    """Open a capture by its first bytes, whatever its name.
+
+    Raises: Unreadable when it is no capture, or shorter than a header; OSError.
+    """
+    file = path.open("rb")
+    try:
+        return _open(path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(path: Path, file: BinaryIO) -> CaptureFile:
+    head = file.read(HEADER_BYTES)
+    if not head:
+        raise Unreadable(str(path), "cannot be read", "it is empty", "capture again")
+    if not is_pcap(head) and not is_pcapng(head):
+        raise _not_a_capture(path, head)
+    if len(head) < HEADER_BYTES:
+        cause = "it ends within its first header"
+        raise Unreadable(str(path), "cannot be read", cause, "capture again")
+    interfaces: list[CaptureInterface] = []
+    if is_pcap(head):
+        pcap = PcapFormat(head, interfaces, path.stem)
+        return CaptureFile(path, interfaces, pcap, file, _offset=HEADER_BYTES)
+    return CaptureFile(path, interfaces, PcapngFormat(interfaces, path.stem), file, head)
+
+
+def _not_a_capture(path: Path, head: bytes) -> Unreadable:
+    for magic, program in _COMPRESSED.items():
+        if head.startswith(magic):
+            remedy = f'unpack it with "{program}"'
+            return Unreadable(str(path), "cannot be read", "it is compressed", remedy)
+    cause = f"it begins with {head[:4].hex(' ')}"
+    return Unreadable(str(path), "is not a capture", cause, "pass a pcap or pcapng file")
