@@ -1,9 +1,8 @@
-"""The tasks of the policies: what is allowed, and whether it is what holds."""
+"""The tasks of the policy: what it opens, and the proof that it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -19,20 +18,21 @@ from twinstack.model.plan import HOST
 
 if TYPE_CHECKING:
     from twinstack.model.plan import Plan
+    from twinstack.model.topology import WorldName
     from twinstack.policy.verdict import Enforcement
 
 
-def _chosen(world: str, shape: str | None = None) -> Plan:
-    """Give the plan of the world that is meant, as it runs, with its flows enforced."""
-    here = stack.from_environment()
+def _plan_of(world: str, shape: str | None = None) -> tuple[Plan, WorldName]:
+    """Give the running world's plan, with its flows enforced. Raises: TwinstackError."""
+    current = stack.from_environment()
     if world == "net":
-        return here.net(shape, policy=True).plan
+        return current.net(shape, policy=True).plan, "net"
     if world == "docker":
-        return here.docker(shape, policy=True).plan
+        return current.docker(shape, policy=True).plan, "docker"
     raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
 
 
-def _ground(world: str, plan: Plan) -> Enforcement:
+def _enforcement(plan: Plan, world: WorldName) -> Enforcement:
     if world == "net":
         from twinstack.namespaces import policy
 
@@ -43,7 +43,7 @@ def _ground(world: str, plan: Plan) -> Enforcement:
     return enforcement(plan, connect(DEFAULT), DEFAULT)
 
 
-@task(help={**WORLD, "shape": "flat or tiered; as it runs, if not said", **JSON})
+@task(help={**WORLD, "shape": "flat or tiered; by default the running world's", **JSON})
 @guarded
 def policy_show(
     _: Context, world: str = "net", shape: str | None = None, json: bool = False
@@ -51,20 +51,19 @@ def policy_show(
     """Print each rule of the policy with the sentence that it comes from."""
     from twinstack.policy import show
 
-    plan = _chosen(world, shape)
-    found = show.shown(plan, "net" if world == "net" else "docker")
-    answer(json, found.document, found.text)
+    plan, name = _plan_of(world, shape)
+    answer(json, show.document(plan, name), show.text(plan, name))
 
 
 @task(help={**WORLD, **JSON})
 @checking
 def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
-    """Ask who reaches whom, port by port, and compare it and every rule with the plan."""
+    """Probe who reaches whom, port by port, and compare it and every rule with the plan."""
     from twinstack.policy import verdict, verify
 
-    plan = _chosen(world)
+    plan, name = _plan_of(world)
     root("policy.verify")
-    found = verify.verify(plan, _ground(world, plan))
+    found = verify.verify(plan, _enforcement(plan, name))
     answer(json, verdict.document(found), verdict.text(found, plan))
     end(0 if found.passed else 1)
 
@@ -72,20 +71,19 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
 @task(help={**WORLD, "seconds": "how long to listen", **JSON})
 @guarded
 def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
-    """Listen to what is denied for a while, and name who asked whom for what."""
+    """Listen to what is denied for a while: who asked whom for what."""
     from twinstack.policy import drops
 
-    plan = _chosen(world)
+    plan, name = _plan_of(world)
     root("policy.drops")
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-    enforcement = _ground(world, plan)
+    host = _enforcement(plan, name).namespaces[HOST]
     say(f"listening for {seconds} s")
-    host = enforcement.namespaces[HOST]
-    found = drops.watch(plan, enforcement.world, host, _counted(world), seconds)
-    answer(json, asdict(found), drops.text(found))
+    report = drops.watch(plan, name, host, _counted(name), seconds)
+    answer(json, drops.document(report), drops.text(report))
 
 
-def _counted(world: str) -> Callable[[], str]:
+def _counted(world: WorldName) -> Callable[[], str]:
     if world == "net":
         from twinstack.namespaces import policy
 

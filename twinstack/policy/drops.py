@@ -1,10 +1,10 @@
-"""What was denied: counted by the rules, told by the kernel in samples, and named by the plan."""
+"""What the policy denies: counted by its rules, sampled by NFLOG, named by the plan."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,36 +13,29 @@ from twinstack.linux.nflog import Denied, listen
 from twinstack.model import names
 from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
-from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, mark_of
-from twinstack.policy.permissions import addresses, gateway_in
+from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, nflog_prefix
+from twinstack.policy.permissions import addresses_by_endpoint
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """Denied packets alike in everything; `told` is how many the kernel told of."""
+class DroppedFlow:
+    """Denied packets that are alike."""
 
     source: str
     destination: str
     protocol: str
-    port: int
-    told: int
-
-    @property
-    def target(self) -> str:
-        return f"{self.protocol}/{self.port}" if self.port else self.protocol
+    port: int  # 0 where the protocol has none
+    logged: int  # how many of them NFLOG has sent
 
 
 @dataclass(frozen=True, slots=True)
-class Drops:
-    """What came while somebody listened.
-
-    `denied` counts every packet of it, `since_up` every one since the rules were written.
-    """
+class DropReport:
+    """What came while we listened."""
 
     seconds: float
-    denied: int
-    since_up: int
-    told: tuple[Dropped, ...]
+    denied: int  # packets
+    since_up: int  # packets since the rules were written
+    flows: tuple[DroppedFlow, ...]  # most frequent first
 
 
 def watch(
@@ -51,60 +44,76 @@ def watch(
     host: Path | None,
     counted: Callable[[], str],
     seconds: float,
-) -> Drops:
-    """Listen for so long where the rules are; `counted` gives `iptables-save -c`.
+) -> DropReport:
+    """Listen to NFLOG in the host's netns; `counted` gives `iptables-save -c`.
 
-    Raises: CannotTell when somebody else listens; StepFailed.
+    Raises: CannotTell when another program listens; StepFailed.
     """
     before = count(plan, world, counted())
-    prefix = mark_of(plan, world)
+    prefix = nflog_prefix(plan, world)
 
     def collect() -> list[Denied]:
-        return [one for one in listen(NFLOG_GROUP, seconds) if one.prefix == prefix]
+        return [packet for packet in listen(NFLOG_GROUP, seconds) if packet.prefix == prefix]
 
-    found = child.inside("host", host, collect)
+    packets = child.inside("host", host, collect)
     after = count(plan, world, counted())
-    return Drops(seconds, after - before, after, summed(found, names_of(plan, world)))
+    flows = summed(packets, endpoints_by_address(plan, world))
+    return DropReport(seconds, after - before, after, flows)
 
 
 def count(plan: Plan, world: WorldName, saved: str) -> int:
-    """Give how many packets the policy has denied, from `iptables-save -c`; pure."""
+    """Give how many packets the policy has denied, from `iptables-save -c`. Pure."""
     chain = re.escape(names.chain(plan.instance, "DENY", world))
-    found = re.search(rf"^\[(\d+):\d+\] -A {chain} .*-j DROP$", saved, re.MULTILINE)
-    return int(found[1]) if found else 0
+    match = re.search(rf"^\[(\d+):\d+\] -A {chain} .*-j DROP$", saved, re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
-def names_of(plan: Plan, world: WorldName) -> dict[str, str]:
-    """Map every address of the plan's to whose it is; pure."""
-    found = {
-        str(address): replica.name
-        for replica in plan.replicas
-        for _, address in addresses(replica, world)
-    }
-    found |= {gateway_in(plan, segment.name, world): HOST for segment in plan.segments}
-    return {**found, "127.0.0.1": HOST}
+def endpoints_by_address(plan: Plan, world: WorldName) -> dict[str, str]:
+    """Map every address of the plan to its replica, or to HOST. Pure."""
+    own = addresses_by_endpoint(plan, world)
+    return {address: endpoint for (endpoint, _), address in own.items()} | {"127.0.0.1": HOST}
 
 
-def summed(found: Sequence[Denied], names: dict[str, str]) -> tuple[Dropped, ...]:
-    """Put what is alike together, most first; an address of nobody's is told as it is; pure."""
+def summed(packets: Sequence[Denied], endpoints: Mapping[str, str]) -> tuple[DroppedFlow, ...]:
+    """Sum packets that are alike, most frequent first. Pure."""
 
     def name(address: str) -> str:
-        return names.get(address, f"{OUTSIDE} ({address})")
+        return endpoints.get(address, f"{OUTSIDE} ({address})")
 
     alike = Counter(
-        (name(one.source), name(one.destination), one.protocol, one.port) for one in found
+        (name(packet.source), name(packet.destination), packet.protocol, packet.port)
+        for packet in packets
     )
-    return tuple(Dropped(*key, told) for key, told in alike.most_common())
+    return tuple(DroppedFlow(*key, logged) for key, logged in alike.most_common())
 
 
-def text(drops: Drops) -> str:
-    """Write it for a person; pure."""
-    first = f"{drops.denied} packets denied in {drops.seconds:g} s"
-    lines = [f"{first}, {drops.since_up} since the rules were written."]
-    lines += [
-        f"  {one.told:>5}  {one.source} → {one.destination} {one.target}" for one in drops.told
-    ]
-    told = sum(one.told for one in drops.told)
-    if told < drops.denied:
-        lines.append(f"  {told} of them told: the kernel tells {NFLOG_PER_S} a second at most.")
+def text(report: DropReport) -> str:
+    """Give the report as lines. Pure."""
+    first = f"{report.denied} packets denied in {report.seconds:g} s"
+    lines = [f"{first}, {report.since_up} since the rules were written."]
+    for flow in report.flows:
+        target = f"{flow.protocol}/{flow.port}" if flow.port else flow.protocol
+        lines.append(f"  {flow.logged:>5}  {flow.source} → {flow.destination} {target}")
+    logged = sum(flow.logged for flow in report.flows)
+    if logged < report.denied:
+        lines.append(f"  {logged} of them logged: NFLOG sends {NFLOG_PER_S} a second at most.")
     return "\n".join(lines)
+
+
+def document(report: DropReport) -> dict[str, object]:
+    """Give the report as a JSON document. Pure."""
+    return {
+        "seconds": report.seconds,
+        "denied": report.denied,
+        "since_up": report.since_up,
+        "told": [
+            {
+                "source": flow.source,
+                "destination": flow.destination,
+                "protocol": flow.protocol,
+                "port": flow.port,
+                "told": flow.logged,
+            }
+            for flow in report.flows
+        ],
+    }

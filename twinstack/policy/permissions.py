@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal
 
-from twinstack.model.plan import HOST, OUTSIDE, Flow, Plan, Replica
+from twinstack.model.plan import HOST, OUTSIDE, Plan, Replica
 from twinstack.model.topology import WorldName
 
 _TRANSPORTS: tuple[Literal["tcp", "udp"], ...] = ("tcp", "udp")
@@ -28,19 +28,20 @@ class Permission:
     port: int
     sentence: str  # the same in words, with the key of topology.yml that declares it
 
+    @property
+    def target(self) -> tuple[str, str, int]:
+        return self.destination, self.protocol, self.port
+
 
 def permissions(plan: Plan, world: WorldName) -> tuple[Permission, ...]:
     """List what the plan opens in a world."""
     return (*_flow_permissions(plan, world), *_egress_permissions(plan))
 
 
-def flows_in(plan: Plan, world: WorldName) -> tuple[Flow, ...]:
-    """List the flows that are declared for a world."""
-    return tuple(flow for flow in plan.flows if world in flow.worlds)
-
-
 def _flow_permissions(plan: Plan, world: WorldName) -> Iterator[Permission]:
-    for flow in flows_in(plan, world):
+    for flow in plan.flows:
+        if world not in flow.worlds:
+            continue
         source = _SOURCES.get(flow.source, flow.source)
         sentence = f"{source} may connect to {flow.destination} on {flow.protocol} port {flow.port}"
         yield Permission(

@@ -3,69 +3,50 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import asdict
 
-from twinstack.linux.iptables import target
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.policy.chains import chains
+from twinstack.policy.chains import PolicyChain, chains
 from twinstack.policy.permissions import permissions
 
 _WIDTH = 78
 _UNENFORCED = (
     "The flows are declared and not enforced: the world was brought up with --no-policy. "
-    "Everybody reaches everybody."
+    "Every service reaches every other."
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The same twice: for a person, and as JSON's words."""
-
-    text: str
-    document: dict[str, object]
+def _chains(plan: Plan, world: WorldName) -> tuple[PolicyChain, ...]:
+    return chains(plan, world) if plan.policy else ()
 
 
-def shown(plan: Plan, world: WorldName) -> Shown:
-    """Lay out permissions and chains of a plan in a world."""
-    open_ = permissions(plan, world)
-    found = chains(plan, world) if plan.policy else ()
-    lines = ["Everything is denied but this:"] if plan.policy else [textwrap.fill(_UNENFORCED, 78)]
-    lines += [f"  {one.sentence}" for one in open_]
-    for chain in found:
+def text(plan: Plan, world: WorldName) -> str:
+    """Give a plan's permissions and chains in a world as lines."""
+    first = "Everything is denied but this:" if plan.policy else textwrap.fill(_UNENFORCED, _WIDTH)
+    lines = [first, *(f"  {granted.sentence}" for granted in permissions(plan, world))]
+    for chain in _chains(plan, world):
         lines.append(f"\n{chain.name}" + (f" (from {chain.builtin})" if chain.builtin else ""))
         for rule in chain.rules:
-            match = _brief(rule.text)
             lines += textwrap.wrap(
                 rule.sentence, _WIDTH, initial_indent="  # ", subsequent_indent="  # "
             )
-            lines.append(f"  {match}")
-    rules = [
-        {"chain": chain.name, "rule": f"-A {chain.name} {rule.text}", "sentence": rule.sentence}
-        for chain in found
-        for rule in chain.rules
-    ]
-    document: dict[str, object] = {
+            # The comment is left out: the sentence says it.
+            match, target = rule.text.partition("-m comment")[0], rule.text.rpartition(" -j ")[2]
+            lines.append(f"  {match}-j {target}")
+    return "\n".join(lines)
+
+
+def document(plan: Plan, world: WorldName) -> dict[str, object]:
+    """Give a plan's permissions and chains in a world as a JSON document."""
+    return {
         "world": world,
         "shape": plan.shape,
         "enforced": plan.policy,
-        "permissions": [
-            {
-                "source": one.source,
-                "destination": one.destination,
-                "protocol": one.protocol,
-                "port": one.port,
-                "sentence": one.sentence,
-            }
-            for one in open_
+        "permissions": [asdict(granted) for granted in permissions(plan, world)],
+        "rules": [
+            {"chain": chain.name, "rule": f"-A {chain.name} {rule.text}", "sentence": rule.sentence}
+            for chain in _chains(plan, world)
+            for rule in chain.rules
         ],
-        "rules": rules,
     }
-    return Shown("\n".join(lines), document)
-
-
-def _brief(text: str) -> str:
-    """Leave the comment out: the sentence says it."""
-    match = text.partition("-m comment")[0].strip()
-    rest = text.partition(" -j ")[2] or target(text)
-    return f"{match} -j {rest}".strip()

@@ -10,7 +10,7 @@ from tests.support.core_cases import planned
 from twinstack.model.topology import WorldName
 from twinstack.namespaces import rules
 from twinstack.policy.chains import chains
-from twinstack.policy.trace import Packet, trace
+from twinstack.policy.trace import FirstPacket, trace
 
 
 def left_to_others() -> set[str]:
@@ -33,7 +33,9 @@ def test_egress_enters_no_link_that_no_policy_leaves_to_others(world: WorldName)
     )
 
     def passes(link: str) -> bool:
-        return trace(lines, Packet("FORWARD", client, "9.9.9.9", "tcp", 443, bridge, link)).passes
+        return trace(
+            lines, FirstPacket("FORWARD", client, "9.9.9.9", "tcp", 443, bridge, link)
+        ).passes
 
     assert passes("eth0")
     assert {"docker+", "wg+", "tun+", "tap+", "tailscale+"} <= left_to_others()

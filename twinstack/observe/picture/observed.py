@@ -198,7 +198,7 @@ def _flows(plan: Plan, world: WorldName, facts: Facts) -> Iterator[Item]:
         if packet is None:
             continue
         # Between neighbours whose bridge hands no frame to iptables, no rule is asked.
-        past_rules = packet.came_by == packet.leaves_by and packet.came_by in free
+        past_rules = packet.in_link == packet.out_link and packet.in_link in free
         opened[flow_of(plan, cell)] += past_rules or trace(lines, packet).passes
     should = flows(plan, world)
     for flow, count in opened.items():
