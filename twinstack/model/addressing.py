@@ -1,17 +1,18 @@
-"""Which replica has which place in its subnet, decided once and checked for every shape; pure.
+"""The address plan: each replica's host number, decided once and checked for every shape. Pure.
 
-Addresses are declared for one shape; a replica's *place* is its distance from the start of that
-subnet, and it keeps its place in every other shape and in the Docker world.
+Addresses are declared for one shape. A replica's *host number* is the distance of its address from
+the start of that subnet. It keeps the number in every other shape and in the Docker world.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from twinstack.errors import TwinstackError
-from twinstack.model.topology import SegmentSpec, Topology
+from twinstack.model.topology import SegmentSpec, Topology, reserved_addresses
 
 #: The shape that addresses are declared for, or else the first one.
 _ADDRESSED_SHAPE = "flat"
@@ -20,167 +21,116 @@ _INSTANCE_SUBNETS = 8
 _INSTANCE_PORTS = 10
 
 
-def flat_segments(topology: Topology) -> dict[str, SegmentSpec]:
-    """Map each tier to the segment whose subnet its services' declared addresses lie in."""
+def addressed_segments(topology: Topology) -> dict[str, SegmentSpec]:
+    """Map each tier to the segment of its services' declared addresses."""
     shapes = topology.shapes
     shape = shapes.get(_ADDRESSED_SHAPE) or next(iter(shapes.values()))
     return {tier: segment for segment in shape.segments.values() for tier in segment.tiers}
 
 
-def places(topology: Topology) -> dict[str, list[int]]:
-    """Give each service as many places as it has replicas: its own, then the pool's.
+def host_numbers(topology: Topology) -> dict[str, list[int]]:
+    """Map each service to its replicas' host numbers: of declared addresses, then of the pool.
 
     Needs a topology without mistakes.
     """
-    homes = flat_segments(topology)
-    used = {address for spec in topology.services.values() for address in spec.addresses}
-    pools: dict[str, Iterator[IPv4Address]] = {}
-    chosen: dict[str, list[int]] = {}
+    homes = addressed_segments(topology)
+    pools = {segment.bridge: iter(_free(topology, segment)) for segment in homes.values()}
+    numbers: dict[str, list[int]] = {}
     for name, spec in topology.services.items():
         segment = homes[spec.tier]
-        if segment.bridge not in pools:
-            pools[segment.bridge] = _free(segment, used)
         own = list(spec.addresses[: spec.replicas])
         own += [next(pools[segment.bridge]) for _ in range(spec.replicas - len(own))]
         start = int(segment.subnet.network_address)
-        chosen[name] = [int(address) - start for address in own]
-    return chosen
+        numbers[name] = [int(address) - start for address in own]
+    return numbers
+
+
+def _free(topology: Topology, segment: SegmentSpec) -> Iterator[IPv4Address]:
+    """Give the addresses of a segment's pool that no service declares."""
+    declared = {address for spec in topology.services.values() for address in spec.addresses}
+    first, last = segment.pool or (IPv4Address(1), IPv4Address(0))
+    for value in range(int(first), int(last) + 1):
+        if (address := IPv4Address(value)) not in declared:
+            yield address
 
 
 def mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    """Find addresses and pools that cannot be had."""
-    yield from _address_mistakes(topology)
-    yield from _pool_mistakes(topology)
-
-
-def _free(segment: SegmentSpec, used: set[IPv4Address]) -> Iterator[IPv4Address]:
-    if segment.pool:
-        first, last = (int(end) for end in segment.pool)
-        for value in range(first, last + 1):
-            if IPv4Address(value) not in used:
-                yield IPv4Address(value)
-
-
-def reserved(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
-    """Give a network's own addresses: its name, the gateway's, the broadcast."""
-    first = subnet.network_address
-    return first, first + 1, subnet.broadcast_address
-
-
-def _address_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    homes = flat_segments(topology)
-    used: dict[IPv4Address, str] = {}
-    for name, service in topology.services.items():
-        segment = homes.get(service.tier)
-        if segment is None:
+    """Find addresses that cannot be used, and pools that are too small."""
+    homes = addressed_segments(topology)
+    owners: dict[IPv4Address, str] = {}
+    extra: Counter[str] = Counter()
+    for name, spec in topology.services.items():
+        if (segment := homes.get(spec.tier)) is None:
             continue
-        subnet = segment.subnet
-        for index, address in enumerate(service.addresses):
+        for index, address in enumerate(spec.addresses):
             path = f"services.{name}.addresses.{index}"
-            if address not in subnet:
-                yield TwinstackError(
-                    path, f"{address} is outside {subnet}", "", f"use an address in {subnet}"
-                )
-            elif address in reserved(subnet):
-                yield TwinstackError(
-                    path,
-                    f"{address} is reserved",
-                    f"it is the network's own in {subnet}",
-                    "use another address",
-                )
-            if address in used:
-                yield TwinstackError(
-                    path,
-                    f"{address} is used twice",
-                    f"{used[address]} has it",
-                    "give each replica an address of its own",
-                )
-            used[address] = f"services.{name}"
-
-
-def _pool_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    used = {address for spec in topology.services.values() for address in spec.addresses}
-    for shape_name, shape in topology.shapes.items():
-        for name, segment in shape.segments.items():
-            path = f"shapes.{shape_name}.segments.{name}.pool"
-            if segment.pool and not all(end in segment.subnet for end in segment.pool):
-                yield TwinstackError(
-                    path,
-                    f"{segment.pool[0]}-{segment.pool[1]} cannot be used",
-                    f"it is outside {segment.subnet}",
-                    "keep the pool inside the subnet",
-                )
-            elif segment.pool and any(
-                segment.pool[0] <= one <= segment.pool[1] for one in reserved(segment.subnet)
-            ):
-                yield TwinstackError(
-                    path,
-                    f"{segment.pool[0]}-{segment.pool[1]} cannot be used",
-                    f"it holds an address of the network's own in {segment.subnet}",
-                    "leave out the first two addresses and the last",
-                )
-    wanted: dict[str, tuple[SegmentSpec, int, str]] = {}
-    homes = flat_segments(topology)
-    for name, service in topology.services.items():
-        home = homes.get(service.tier)
-        extra = service.replicas - len(service.addresses)
-        if home is not None and extra > 0:
-            count = wanted.get(home.bridge, (home, 0, name))[1]
-            wanted[home.bridge] = (home, count + extra, name)
-    for home, count, name in wanted.values():
-        free = sum(1 for _ in _free(home, used))
-        if count > free:
+            yield from _address_mistakes(path, address, segment.subnet)
+            if address in owners:
+                failure, cause = f"{address} is used twice", f"{owners[address]} has it"
+                remedy = "give each replica an address of its own"
+                yield TwinstackError(path, failure, cause, remedy)
+            owners[address] = f"services.{name}"
+        missing = max(spec.replicas - len(spec.addresses), 0)
+        extra[segment.bridge] += missing
+        free = sum(1 for _ in _free(topology, segment)) if missing else 0
+        if missing and extra[segment.bridge] > free:
             yield TwinstackError(
                 f"services.{name}.replicas",
-                f"{count} replicas have no address",
-                f"the pool of {home.bridge} has {free} free",
+                f"{extra[segment.bridge]} replicas have no address",
+                f"the pool of {segment.bridge} has {free} free",
                 "declare addresses, or a larger subnet and pool",
             )
 
 
-def place_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    """Find places that do not fit, or meet, in another shape or in Docker's networks.
+def _address_mistakes(
+    path: str, address: IPv4Address, subnet: IPv4Network
+) -> Iterator[TwinstackError]:
+    if address not in subnet:
+        remedy = f"use an address in {subnet}"
+        yield TwinstackError(path, f"{address} is outside {subnet}", "", remedy)
+    elif address in reserved_addresses(subnet):
+        cause = f"it is the network's, the gateway's or the broadcast address of {subnet}"
+        yield TwinstackError(path, f"{address} is reserved", cause, "use another address")
+
+
+def host_number_mistakes(topology: Topology) -> Iterator[TwinstackError]:
+    """Find host numbers that do not fit, or meet, in another shape or in Docker's networks.
 
     One line for each subnet or service. Needs a topology without other mistakes.
     """
-    chosen = places(topology)
+    numbers = host_numbers(topology)
     for shape_name, shape in topology.shapes.items():
         for name, segment in shape.segments.items():
-            here = {
-                service: chosen[service]
+            members = {
+                service: numbers[service]
                 for service, spec in topology.services.items()
                 if spec.tier in segment.tiers
             }
             path = f"shapes.{shape_name}.segments.{name}"
             for key in ("subnet", "docker_subnet"):
-                yield from _too_small(f"{path}.{key}", getattr(segment, key), here)
-            yield from _meeting(shape_name, here)
+                yield from _too_small(f"{path}.{key}", getattr(segment, key), members)
+            yield from _meeting(shape_name, members)
 
 
 def _too_small(
-    path: str, subnet: IPv4Network, here: dict[str, list[int]]
+    path: str, subnet: IPv4Network, members: Mapping[str, Sequence[int]]
 ) -> Iterator[TwinstackError]:
-    last = {service: max(chosen) for service, chosen in here.items()}
-    furthest = max(last, key=lambda service: last[service], default=None)
-    if furthest is not None and last[furthest] >= subnet.num_addresses - 1:
-        yield TwinstackError(
-            path,
-            f"{subnet} is too small",
-            f"{furthest} has place {last[furthest]} in it",
-            "declare a larger one",
-        )
+    last, service = max(((max(own), name) for name, own in members.items()), default=(0, ""))
+    if last >= subnet.num_addresses - 1:
+        cause = f"{service} has host number {last} in it"
+        yield TwinstackError(path, f"{subnet} is too small", cause, "declare a larger one")
 
 
-def _meeting(shape: str, here: dict[str, list[int]]) -> Iterator[TwinstackError]:
-    taken: dict[int, str] = {}
-    for service, chosen in here.items():
-        met = [place for place in chosen if taken.setdefault(place, service) != service]
+def _meeting(shape: str, members: Mapping[str, Sequence[int]]) -> Iterator[TwinstackError]:
+    owners: dict[int, str] = {}
+    for service, numbers in members.items():
+        met = [number for number in numbers if owners.setdefault(number, service) != service]
         if met:
             yield TwinstackError(
                 f"services.{service}.addresses",
                 "cannot be used",
-                f"in shape {shape} {taken[met[0]]} has the same place, {met[0]}",
-                "declare addresses whose places in their subnets differ",
+                f"in shape {shape} {owners[met[0]]} has the same host number, {met[0]}",
+                "declare addresses that have different host numbers in their subnets",
             )
 
 
@@ -194,12 +144,9 @@ def shifted_subnet(subnet: IPv4Network, instance: str) -> IPv4Network:
     apart = max(_INSTANCE_SUBNETS * 256, subnet.num_addresses)
     start = int(subnet.network_address) + _instance_offset(instance) * apart
     if start + subnet.num_addresses > 1 << 32:
-        raise TwinstackError(
-            f"instance {instance}",
-            "has no Docker subnet",
-            f"there is none so far after {subnet}",
-            "declare a docker_subnet lower down, or name the instance otherwise",
-        )
+        cause = f"its offset from {subnet} leaves IPv4"
+        remedy = "declare a lower docker_subnet, or choose another instance name"
+        raise TwinstackError(f"instance {instance}", "has no Docker subnet", cause, remedy)
     return IPv4Network((start, subnet.prefixlen))
 
 
@@ -209,10 +156,7 @@ def shifted_port(port: int, world: str, instance: str) -> int:
         return port
     shifted = port + _instance_offset(instance) * _INSTANCE_PORTS
     if shifted > 65535:
-        raise TwinstackError(
-            f"instance {instance}",
-            f"has no port for {port}",
-            f"{shifted} is none",
-            "declare a lower host port, or name the instance otherwise",
-        )
+        failure, cause = f"has no port for {port}", f"{shifted} is above 65535"
+        remedy = "declare a lower host port, or choose another instance name"
+        raise TwinstackError(f"instance {instance}", failure, cause, remedy)
     return shifted

@@ -1,12 +1,13 @@
-"""What the values of a topology must say of each other, and how a mistake is put into words.
+"""Hold the values of a topology against each other, and put each mistake into words. Pure.
 
 `mistakes` checks a well-formed `Topology`; `form_mistake` turns one of pydantic's reports into
-a line with the path to the value and the remedy. Both are pure.
+a line with the path to the value and the remedy.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
@@ -14,227 +15,162 @@ from typing import Any
 
 from twinstack.errors import TwinstackError
 from twinstack.model import addressing, placement
-from twinstack.model.names import service_problem
+from twinstack.model.names import PEERS, replica_name
 from twinstack.model.topology import Topology
 
-#: Links that we name ourselves: ends of veth pairs, bridges of Docker networks, tunnels.
-LINK_PREFIXES = ("ve-", "dk-", "vx-")
-#: What a flow may name beside services.
-PEERS = frozenset({"world", "host"})
-#: Names that /proc/sys/net and every network namespace have already.
-KERNEL_NAMES = {"all", "default", "lo"}
 #: A bridge numbers its ports with ten bits, and none is number 0. Source: br_private.h (Linux).
 BRIDGE_PORTS = 1023
+_BOUNDS = {
+    "greater_than_equal": "at least",
+    "less_than_equal": "at most",
+    "greater_than": "more than",
+    "less_than": "less than",
+}
 
 
 def form_mistake(report: dict[str, Any]) -> TwinstackError:
     """Put one of pydantic's error reports into our form."""
-    place = ".".join(str(part) for part in report["loc"])
-    kind, context = report["type"], report.get("ctx", {})
-    value = report.get("input")
+    path = ".".join(str(part) for part in report["loc"] if part != "[key]")
+    kind, context, value = report["type"], report.get("ctx", {}), report.get("input")
+    cause = str(context.get("error", report["msg"]))
+    if report["loc"] and report["loc"][-1] == "[key]":
+        return TwinstackError(path, "cannot be named so", cause, "rename it")
     if kind == "extra_forbidden":
-        return TwinstackError(place, "is not a known key", "", "remove it, or mend its spelling")
+        return TwinstackError(path, "is not a known key", "", "remove it, or correct its spelling")
     if kind == "missing":
-        return TwinstackError(place, "is missing", "", "add it")
+        return TwinstackError(path, "is missing", "", "add it")
     if kind == "value_error":
-        cause = str(context.get("error", report["msg"]))
-        return TwinstackError(place, "cannot be used", cause, "mend the value")
-    if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
-        bound = next(iter(context.values()))
-        words = {
-            "greater_than_equal": "at least",
-            "less_than_equal": "at most",
-            "greater_than": "more than",
-            "less_than": "less than",
-        }[kind]
-        return TwinstackError(place, f"{value!r} is out of range", "", f"use {words} {bound}")
-    message = report["msg"][0].lower() + report["msg"][1:]
+        return TwinstackError(path, "cannot be used", cause, "correct the value")
+    if kind in _BOUNDS:
+        bound = f"{_BOUNDS[kind]} {next(iter(context.values()))}"
+        return TwinstackError(path, f"{value!r} is out of range", "", f"use {bound}")
     shown = "" if isinstance(value, (dict, list)) else f"{value!r} "
-    return TwinstackError(place, f"{shown}cannot be used", message, "mend the value")
+    message = report["msg"][0].lower() + report["msg"][1:]
+    return TwinstackError(path, f"{shown}cannot be used", message, "correct the value")
 
 
 def mistakes(topology: Topology) -> list[TwinstackError]:
     """Find every contradiction in a well-formed topology."""
     found = [
-        *_name_mistakes(topology),
-        *_segment_mistakes(topology),
+        *_replica_name_mistakes(topology),
+        *_tier_mistakes(topology),
+        *_bridge_mistakes(topology),
         *_overlaps(topology),
         *addressing.mistakes(topology),
         *_flow_mistakes(topology),
         *_host_port_mistakes(topology),
         *placement.mistakes(topology),
     ]
-    found += [] if found else _crowds(topology)
-    # Places can be told only once every tier has its segment and every replica its address.
-    return found or list(addressing.place_mistakes(topology))
+    found += [] if found else _crowded_bridges(topology)
+    # Host numbers exist only once every tier has its segment and every replica its address.
+    return found or list(addressing.host_number_mistakes(topology))
 
 
-def _name_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    for name in topology.services:
-        if problem := service_problem(name):
-            yield TwinstackError(f"services.{name}", "cannot be named so", problem, "rename it")
-        elif name in PEERS:
-            yield TwinstackError(
-                f"services.{name}",
-                "cannot be named so",
-                f"{name!r} stands for a peer outside",
-                "rename it",
-            )
-    replicas: dict[str, str] = {}
-    for name, service in topology.services.items():
-        for number in range(1, service.replicas + 1):
-            replica = name if number == 1 else f"{name}-{number}"
-            if replicas.setdefault(replica, name) != name:
+def _replica_name_mistakes(topology: Topology) -> Iterator[TwinstackError]:
+    owners: dict[str, str] = {}
+    for service, spec in topology.services.items():
+        for number in range(1, spec.replicas + 1):
+            replica = replica_name(service, number)
+            if (owner := owners.setdefault(replica, service)) != service:
+                cause = f"{replica} would also be a replica of {owner}"
                 yield TwinstackError(
-                    f"services.{name}",
-                    "cannot be named so",
-                    f"{replica} would also be a replica of {replicas[replica]}",
-                    "rename it",
+                    f"services.{service}", "cannot be named so", cause, "rename it"
                 )
 
 
-def _segment_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    tiers = {service.tier: name for name, service in topology.services.items()}
+def _tier_mistakes(topology: Topology) -> Iterator[TwinstackError]:
+    services = {spec.tier: service for service, spec in topology.services.items()}
     for shape_name, shape in topology.shapes.items():
         path = f"shapes.{shape_name}.segments"
         homes: dict[str, str] = {}
         for name, segment in shape.segments.items():
-            if problem := service_problem(name):
-                yield TwinstackError(f"{path}.{name}", "cannot be named so", problem, "rename it")
             for tier in segment.tiers:
-                if homes.setdefault(tier, name) != name:
-                    yield TwinstackError(
-                        f"{path}.{name}.tiers",
-                        f"cannot hold {tier}",
-                        f"{homes[tier]} holds it already",
-                        "give each tier one segment",
-                    )
-            for key in ("subnet", "docker_subnet"):
-                subnet: IPv4Network = getattr(segment, key)
-                if subnet.prefixlen > 29:
-                    yield TwinstackError(
-                        f"{path}.{name}.{key}",
-                        f"{subnet} is too small",
-                        "a gateway and a few services must fit",
-                        "use /29 or larger",
-                    )
-                elif not subnet.is_private or subnet.is_loopback or subnet.is_link_local:
-                    yield TwinstackError(
-                        f"{path}.{name}.{key}",
-                        f"{subnet} cannot be used",
-                        "it is not a private network",
-                        "use one such as 10.0.0.0/24",
-                    )
-        for tier, service in tiers.items():
+                if (home := homes.setdefault(tier, name)) != name:
+                    failure, cause = f"cannot hold {tier}", f"{home} holds it already"
+                    remedy = "give each tier one segment"
+                    yield TwinstackError(f"{path}.{name}.tiers", failure, cause, remedy)
+        for tier, service in services.items():
             if tier not in homes:
-                yield TwinstackError(
-                    f"services.{service}.tier",
-                    f"{tier} has no segment in shape {shape_name}",
-                    "",
-                    f"add {tier} to the tiers of a segment of {path}",
-                )
-        bridges: dict[str, str] = {}
+                failure = f"{tier} has no segment in shape {shape_name}"
+                remedy = f"add {tier} to the tiers of a segment of {path}"
+                yield TwinstackError(f"services.{service}.tier", failure, "", remedy)
+
+
+def _bridge_mistakes(topology: Topology) -> Iterator[TwinstackError]:
+    for shape_name, shape in topology.shapes.items():
+        owners: dict[str, str] = {topology.hosts.bridge: "hosts.bridge"}
         for name, segment in shape.segments.items():
-            if segment.bridge in KERNEL_NAMES:
-                yield TwinstackError(
-                    f"{path}.{name}.bridge",
-                    f"{segment.bridge} cannot be used",
-                    "the kernel means something else by it",
-                    "name another bridge",
-                )
-            if segment.bridge.startswith(LINK_PREFIXES):
-                yield TwinstackError(
-                    f"{path}.{name}.bridge",
-                    f"{segment.bridge} cannot be used",
-                    f"links of our own begin with {', '.join(LINK_PREFIXES)}",
-                    "name another bridge",
-                )
-            if bridges.setdefault(segment.bridge, name) != name:
-                yield TwinstackError(
-                    f"{path}.{name}.bridge",
-                    f"{segment.bridge} is used twice",
-                    f"{bridges[segment.bridge]} has it",
-                    "name another bridge",
-                )
+            path = f"shapes.{shape_name}.segments.{name}.bridge"
+            if (owner := owners.setdefault(segment.bridge, path)) != path:
+                failure = f"{segment.bridge} is used twice"
+                yield TwinstackError(path, failure, f"{owner} has it", "name another bridge")
 
 
-def _crowds(topology: Topology) -> Iterator[TwinstackError]:
+def _crowded_bridges(topology: Topology) -> Iterator[TwinstackError]:
     """Find segments with more replicas than a bridge has ports."""
+    replicas: Counter[str] = Counter()
+    for spec in topology.services.values():
+        replicas[spec.tier] += spec.replicas
     for shape_name, shape in topology.shapes.items():
         for name, segment in shape.segments.items():
-            here = [one for one in topology.services.values() if one.tier in segment.tiers]
-            count = sum(one.replicas for one in here)
+            count = sum(replicas[tier] for tier in segment.tiers)
             if count > BRIDGE_PORTS:
-                yield TwinstackError(
+                path, failure = (
                     f"shapes.{shape_name}.segments.{name}",
                     f"cannot hold {count} replicas",
-                    f"a bridge has {BRIDGE_PORTS} ports",
-                    "declare fewer, or further segments",
                 )
+                cause = f"a bridge has {BRIDGE_PORTS} ports"
+                yield TwinstackError(path, failure, cause, "declare fewer, or further segments")
 
 
 def _overlaps(topology: Topology) -> Iterator[TwinstackError]:
-    """Find subnets that meet: two of one shape, or the two worlds' (both may be up at once)."""
-    subnets = [
+    """Find subnets that meet: two of one shape, or of what may be up at once."""
+    subnets: list[tuple[str, str, str, IPv4Network]] = [
         (shape_name, key, f"shapes.{shape_name}.segments.{name}.{key}", getattr(segment, key))
         for shape_name, shape in topology.shapes.items()
         for name, segment in shape.segments.items()
         for key in ("subnet", "docker_subnet")
     ]
-    for (shape, key, first, one), (other_shape, other_key, second, other) in combinations(
+    subnets.append(("", "underlay", "hosts.underlay", topology.hosts.underlay))
+    for (shape, key, path, subnet), (other_shape, other_key, other_path, other) in combinations(
         subnets, 2
     ):
-        if one.overlaps(other) and (shape == other_shape or key != other_key):
-            relation = "is the same as" if one == other else "overlaps"
-            yield TwinstackError(
-                second,
-                f"{other} {relation} {first} ({one})",
-                "",
-                "declare subnets that do not overlap",
-            )
+        if subnet.overlaps(other) and (shape == other_shape or key != other_key):
+            relation = "is the same as" if subnet == other else "overlaps"
+            failure = f"{other} {relation} {path} ({subnet})"
+            remedy = "declare subnets that do not overlap"
+            yield TwinstackError(other_path, failure, "", remedy)
 
 
 def _flow_mistakes(topology: Topology) -> Iterator[TwinstackError]:
     known = [*topology.services, *sorted(PEERS)]
     seen: set[tuple[str, str, str, int | None]] = set()
     for index, flow in enumerate(topology.flows):
+        path = f"flows.{index}"
         for key, name in (("from", flow.source), ("to", flow.destination)):
             if name not in known or (key == "to" and name in PEERS):
                 close = difflib.get_close_matches(name, known, n=1)
                 remedy = f"did you mean {close[0]}?" if close else "name a service of this file"
-                yield TwinstackError(f"flows.{index}.{key}", f"{name!r} is no service", "", remedy)
-        there = topology.services.get(flow.destination)
-        own = there.port if there and flow.protocol == "tcp" else None
-        asked = (flow.source, flow.destination, flow.protocol, flow.port or own)
-        if asked in seen:
-            yield TwinstackError(
-                f"flows.{index}", f"{asked[0]} to {asked[1]} is declared twice", "", "remove one"
-            )
-        seen.add(asked)
+                yield TwinstackError(f"{path}.{key}", f"{name!r} is no service", "", remedy)
+        spec = topology.services.get(flow.destination)
+        own = spec.port if spec and flow.protocol == "tcp" else None
+        identity = (flow.source, flow.destination, flow.protocol, flow.port or own)
+        if identity in seen:
+            failure = f"{flow.source} to {flow.destination} is declared twice"
+            yield TwinstackError(path, failure, "", "remove one")
+        seen.add(identity)
         if flow.protocol == "udp" and flow.port is None:
-            yield TwinstackError(
-                f"flows.{index}.port",
-                "is missing",
-                "a service's own port is TCP's",
-                "name the UDP port",
-            )
+            cause = "a service's own port is TCP's"
+            yield TwinstackError(f"{path}.port", "is missing", cause, "name the UDP port")
 
 
 def _host_port_mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    taken: dict[int, int] = {}
-    for index, door in enumerate(topology.host_ports):
-        if door.service not in topology.services:
-            yield TwinstackError(
-                f"host_ports.{index}.service",
-                f"{door.service!r} is no service",
-                "",
-                "name a service of this file",
-            )
-        if door.port in taken:
-            yield TwinstackError(
-                f"host_ports.{index}.port",
-                f"{door.port} is used twice",
-                f"host_ports.{taken[door.port]} has it",
-                "choose another port",
-            )
-        taken[door.port] = index
+    owners: dict[int, str] = {}
+    for index, published in enumerate(topology.host_ports):
+        path = f"host_ports.{index}"
+        if published.service not in topology.services:
+            failure, remedy = f"{published.service!r} is no service", "name a service of this file"
+            yield TwinstackError(f"{path}.service", failure, "", remedy)
+        if (owner := owners.setdefault(published.port, path)) != path:
+            failure = f"{published.port} is used twice"
+            yield TwinstackError(f"{path}.port", failure, f"{owner} has it", "choose another port")

@@ -1,8 +1,8 @@
-"""Names that the kernel, iptables and Docker accept, derived and never stored.
+"""Names that the kernel, iptables and Docker accept, derived and never stored. Pure.
 
-The kernel allows 15 characters for an interface and iptables 28 for a chain. A name that is
-too long keeps its readable head and gets a short hash for a tail, so it stays the same from
-run to run and two long names do not meet.
+The kernel allows 15 characters for an interface and iptables 28 for a chain. A name that is too
+long keeps its readable head and gets a short hash for a tail: it is the same at every run, and
+two long names stay apart. Each `…_problem` gives None for a name that can be used.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from twinstack.errors import TwinstackError
 INTERFACE_MAX = 15
 CHAIN_MAX = 28
 INSTANCE_MAX = 15
+#: What a flow may name beside services.
+PEERS = frozenset({"world", "host"})
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]|[a-z]")
 #: Directories beside those of the instances.
 _TAKEN = frozenset({"roots", "software", "docker", "agent"})
 _SERVICE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_HOST = re.compile(r"[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?")
+#: How our own links begin: host ends of veth pairs, bridges of Docker networks, VXLANs.
+_LINK_PREFIXES = ("ve-", "dk-", "vx-")
+#: Names that /proc/sys/net and every network namespace have already.
+_KERNEL_NAMES = frozenset({"all", "default", "lo"})
 
 
 def interface_problem(name: str) -> str | None:
-    """Say why the kernel would refuse `name` for an interface, or None. Source: dev_valid_name."""
+    """Say why the kernel would refuse an interface of that name. Source: dev_valid_name."""
     if len(name) > INTERFACE_MAX:
         return f"{name!r} has {len(name)} characters, the kernel allows {INTERFACE_MAX}"
     if not name or name in {".", ".."} or re.search(r"[\s/:%]", name):
@@ -30,33 +37,48 @@ def interface_problem(name: str) -> str | None:
     return None
 
 
-def service_problem(name: str) -> str | None:
-    """Say why `name` can name neither a namespace nor a container, or None."""
+def bridge_problem(name: str) -> str | None:
+    """Say why a declared bridge cannot have that name."""
+    if problem := interface_problem(name):
+        return problem
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        # A dot divides a sysctl's path, a plus is iptables's wildcard, a quote ends a rule's word.
+        return f"{name!r} is not letters, digits, hyphens and underscores"
+    if name in _KERNEL_NAMES:
+        return f"{name} has a meaning in every network namespace"
+    if name.startswith(_LINK_PREFIXES):
+        return f"our own links begin with {', '.join(_LINK_PREFIXES)}"
+    return None
+
+
+def segment_problem(name: str) -> str | None:
+    """Say why no Docker network can have that name."""
     if _SERVICE.fullmatch(name):
         return None
     return f"{name!r} is not lower-case letters, digits and hyphens, 1 to 40 of them"
 
 
-def check_instance(name: str) -> str:
-    """Give back an instance's name that can stand in every mark.
+def service_problem(name: str) -> str | None:
+    """Say why no namespace and no container can have that name."""
+    if name in PEERS:
+        return f"{name!r} stands for a peer outside"
+    return segment_problem(name)
 
-    Raises: TwinstackError for anything but 1 to 15 lower-case letters, digits and hyphens.
-    """
-    if not _INSTANCE.fullmatch(name):
-        raise TwinstackError(
-            f"TWINSTACK_INSTANCE={name}",
-            "cannot be used",
-            "an instance is named by 1 to 15 lower-case letters, digits and hyphens",
-            "choose another name",
-        )
+
+def host_problem(name: str) -> str | None:
+    """Say why no host can have that name."""
+    return None if _HOST.fullmatch(name) else "1 to 20 lower-case letters, digits and hyphens"
+
+
+def check_instance(name: str) -> str:
+    """Give an instance's name back when every mark can hold it. Raises: TwinstackError."""
+    problem = None if _INSTANCE.fullmatch(name) else "use 1 to 15 lower-case letters and hyphens"
     if name in _TAKEN:
-        raise TwinstackError(
-            f"TWINSTACK_INSTANCE={name}",
-            "cannot be used",
-            "a directory of ours has that name",
-            "choose another name",
-        )
-    return name
+        problem = "a directory of ours has that name"
+    if problem is None:
+        return name
+    instance = f"TWINSTACK_INSTANCE={name}"
+    raise TwinstackError(instance, "cannot be used", problem, "choose another name")
 
 
 def shortened(name: str, limit: int) -> str:
@@ -73,7 +95,7 @@ def host_link(replica: str) -> str:
 
 
 def docker_bridge(instance: str, segment: str) -> str:
-    """Name the bridge behind a Docker network, so that `ip link` tells whose it is."""
+    """Name the bridge of a Docker network, so that `ip link` shows which segment it is."""
     # Not the instance's own name: its hyphens would join it with the segment's.
     prefix = "dk" if instance == "main" else f"dk-{zlib.crc32(instance.encode()):08x}"[:8]
     return shortened(f"{prefix}-{segment}", INTERFACE_MAX)
@@ -90,7 +112,7 @@ def chain_pattern(instance: str, world: str) -> re.Pattern[str]:
 
 
 def replica_name(service: str, number: int) -> str:
-    """Name replica `number` (from 1) of a service: the first bears the service's own name."""
+    """Name replica `number` (from 1) of a service; the first has the service's own name."""
     return service if number == 1 else f"{service}-{number}"
 
 
@@ -100,7 +122,7 @@ def part_instance(instance: str, part: str) -> str:
 
 
 def link_group(instance: str) -> int:
-    """Number the group that an instance's links are born into; 0 is everybody's, 1 to 255 usual."""
+    """Number the group that an instance's links are created in; 0 is the default, 1-255 usual."""
     return 0x74000000 | zlib.crc32(mark(instance).encode()) & 0x00FFFFFE
 
 

@@ -1,8 +1,8 @@
-"""Which hosts there are and which replica is on which, decided once and checked; pure.
+"""The hosts of a spread stack, and which replica is on which, decided once and checked. Pure.
 
-A replica that nobody placed goes round the hosts, each service starting one host further, so
-that a service's replicas are on different hosts. When a host is lost only its own replicas
-move: each to the next host in its round.
+Replicas without a declared placement go round the hosts. Each service starts one host further, so
+that a service's replicas are on different hosts. When a host is lost only its own replicas move:
+each to the next host in its round.
 """
 
 from __future__ import annotations
@@ -13,54 +13,40 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from twinstack.errors import TwinstackError
-from twinstack.model import addressing
-from twinstack.model.topology import HostsSpec, Topology
+from twinstack.model.topology import HostsSpec, Topology, reserved_addresses
 
-#: The place of the first host that nobody gave an address; before it are gateways and yours.
-_FIRST_PLACE = 11
-#: How many simulated hosts one machine is asked to bear.
+_DEFAULT_COUNT = 3
+#: The host number of host-1 on the underlay; before it are gateways and addresses of your own.
+_FIRST_HOST_NUMBER = 11
+#: How many simulated hosts one machine carries.
 MOST = 64
 _NUMBERED = re.compile(r"host-([1-9][0-9]?)")
-_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host, by its name and its address on the underlay."""
+    """One host."""
 
     name: str
-    address: IPv4Address
+    address: IPv4Address  # on the underlay
 
 
 def hosts_of(spec: HostsSpec, count: int | None = None) -> tuple[Host, ...]:
-    """Give the declared machines, or as many numbered hosts.
-
-    Raises: TwinstackError for a count that cannot be had.
-    """
+    """Give the declared machines, or as many numbered hosts. Raises: TwinstackError."""
+    option = f"--hosts {count}"
     if spec.machines:
-        there = tuple(Host(name, address) for name, address in spec.machines.items())
-        if count not in {None, len(there)}:
-            raise TwinstackError(
-                f"--hosts {count}",
-                "cannot be had",
-                f"hosts.machines declares {len(there)}",
-                "leave the number out, or edit topology.yml",
-            )
-        return there
-    count = _DEFAULT if count is None else count
-    most = min(MOST, spec.underlay.num_addresses - _FIRST_PLACE - 1)
+        if count not in {None, len(spec.machines)}:
+            cause = f"hosts.machines declares {len(spec.machines)}"
+            remedy = "leave the number out, or edit topology.yml"
+            raise TwinstackError(option, "cannot be used", cause, remedy)
+        return tuple(Host(name, address) for name, address in spec.machines.items())
+    count = _DEFAULT_COUNT if count is None else count
+    most = min(MOST, spec.underlay.num_addresses - _FIRST_HOST_NUMBER - 1)
     if not 1 <= count <= most:
-        raise TwinstackError(
-            f"--hosts {count}",
-            "is out of range",
-            f"{spec.underlay} bears 1 to {most}",
-            "choose another number",
-        )
-    start = spec.underlay.network_address + _FIRST_PLACE
-    return tuple(Host(f"host-{number + 1}", start + number) for number in range(count))
-
-
-_DEFAULT = 3
+        cause = f"{spec.underlay} has room for 1 to {most}"
+        raise TwinstackError(option, "is out of range", cause, "choose another number")
+    first = spec.underlay.network_address + _FIRST_HOST_NUMBER
+    return tuple(Host(f"host-{number + 1}", first + number) for number in range(count))
 
 
 def placed(
@@ -71,105 +57,53 @@ def placed(
 ) -> dict[str, str]:
     """Map each replica to its host. `services` lists each service's replicas in their order.
 
-    Raises: TwinstackError for a host that is not there, and when all of a service's are lost.
+    Raises: TwinstackError for an unknown host, and when all hosts of a service are lost.
     """
+    known = f"there are {', '.join(hosts)}"
     if unknown := sorted(set(lost) - set(hosts)):
-        raise TwinstackError(
-            unknown[0], "is no host", f"there are {', '.join(hosts)}", "choose one of them"
-        )
-    chosen: dict[str, str] = {}
+        raise TwinstackError(unknown[0], "is no host", known, "choose one of them")
+    host_of: dict[str, str] = {}
     for offset, (service, replicas) in enumerate(services.items()):
-        own = declared.get(service)
-        for host in own or ():
-            if host not in hosts:
-                raise TwinstackError(
-                    f"hosts.placement.{service}",
-                    f"{host} is no host",
-                    f"there are {', '.join(hosts)}",
-                    "name one of them, or bring up more (--hosts)",
-                )
-        ring = list(own) if own else [*hosts[offset % len(hosts) :], *hosts[: offset % len(hosts)]]
+        start = offset % len(hosts)
+        ring = list(declared.get(service) or (*hosts[start:], *hosts[:start]))
+        path = f"hosts.placement.{service}"
+        if unknown := [host for host in ring if host not in hosts]:
+            remedy = "name one of them, or bring up more (--hosts)"
+            raise TwinstackError(path, f"{unknown[0]} is no host", known, remedy)
         for number, replica in enumerate(replicas):
             first = number % len(ring)
-            turn = [host for host in (*ring[first:], *ring[:first]) if host not in lost]
-            if not turn:
-                raise TwinstackError(
-                    replica,
-                    "has no host",
-                    f"{', '.join(ring)} cannot be used",
-                    f"name more hosts in hosts.placement.{service}",
-                )
-            chosen[replica] = turn[0]
-    return chosen
+            alive = [host for host in (*ring[first:], *ring[:first]) if host not in lost]
+            if not alive:
+                cause, remedy = f"{', '.join(ring)} cannot be used", f"name more hosts in {path}"
+                raise TwinstackError(replica, "has no host", cause, remedy)
+            host_of[replica] = alive[0]
+    return host_of
 
 
 def mistakes(topology: Topology) -> Iterator[TwinstackError]:
-    """Find what is declared of hosts and cannot be."""
+    """Find declared hosts and placements that cannot be used."""
     spec = topology.hosts
-    if spec.underlay.prefixlen > 27 or not spec.underlay.is_private:
-        yield TwinstackError(
-            "hosts.underlay",
-            f"{spec.underlay} cannot be used",
-            "it is not private, or too small",
-            "use one such as 10.88.0.0/24",
-        )
+    if spec.underlay.prefixlen > 27:
+        failure = f"{spec.underlay} is too small"
+        yield TwinstackError("hosts.underlay", failure, "", "use one such as 10.88.0.0/24")
         return
-    for shape_name, shape in topology.shapes.items():
-        for name, segment in shape.segments.items():
-            path = f"shapes.{shape_name}.segments.{name}"
-            for key in ("subnet", "docker_subnet"):
-                if getattr(segment, key).overlaps(spec.underlay):
-                    yield TwinstackError(
-                        "hosts.underlay",
-                        f"{spec.underlay} overlaps {path}.{key}",
-                        "",
-                        "declare subnets that do not overlap",
-                    )
-            if segment.bridge == spec.bridge:
-                yield TwinstackError(
-                    "hosts.bridge",
-                    f"{spec.bridge} is used twice",
-                    f"{path} has it",
-                    "name another bridge",
-                )
-    yield from _machine_mistakes(spec)
-    for service, named in spec.placement.items():
-        if service not in topology.services:
-            yield TwinstackError(
-                f"hosts.placement.{service}", "is no service", "", "name a service of this file"
-            )
-        for host in named:
-            if host not in spec.machines if spec.machines else not _NUMBERED.fullmatch(host):
-                yield TwinstackError(
-                    f"hosts.placement.{service}",
-                    f"{host!r} is no host",
-                    "hosts are those of hosts.machines, or else host-1, host-2 …",
-                    "mend the name",
-                )
-
-
-def _machine_mistakes(spec: HostsSpec) -> Iterator[TwinstackError]:
-    taken: dict[IPv4Address, str] = {}
+    owners: dict[IPv4Address, str] = {}
     for name, address in spec.machines.items():
         path = f"hosts.machines.{name}"
-        if not _NAME.fullmatch(name):
-            yield TwinstackError(
-                path,
-                "cannot be named so",
-                "1 to 20 lower-case letters, digits and hyphens",
-                "rename it",
-            )
-        if address not in spec.underlay or address in addressing.reserved(spec.underlay):
-            yield TwinstackError(
-                path,
+        if address not in spec.underlay or address in reserved_addresses(spec.underlay):
+            failure, cause = (
                 f"{address} cannot be used",
                 f"it is no host's address in {spec.underlay}",
-                "use another address",
             )
-        if taken.setdefault(address, name) != name:
-            yield TwinstackError(
-                path,
-                f"{address} is used twice",
-                f"{taken[address]} has it",
-                "give each host an address of its own",
-            )
+            yield TwinstackError(path, failure, cause, "use another address")
+        if (owner := owners.setdefault(address, name)) != name:
+            failure, remedy = f"{address} is used twice", "give each host an address of its own"
+            yield TwinstackError(path, failure, f"{owner} has it", remedy)
+    for service, hosts in spec.placement.items():
+        path = f"hosts.placement.{service}"
+        if service not in topology.services:
+            yield TwinstackError(path, "is no service", "", "name a service of this file")
+        for host in hosts:
+            if host not in spec.machines if spec.machines else not _NUMBERED.fullmatch(host):
+                cause = "hosts are those of hosts.machines, or else host-1, host-2 …"
+                yield TwinstackError(path, f"{host!r} is no host", cause, "correct the name")

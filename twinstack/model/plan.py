@@ -1,22 +1,22 @@
-"""The resolved model: every name, address, command, limit and door, decided once and purely.
+"""The resolved model: every name, address, command, limit and published port, decided once. Pure.
 
 `resolve(topology, shape)` gives a `Plan`. The namespace world turns it into kernel steps, the
-Docker world into Dockerfiles and a compose file, the benchmark compares what came of both.
-Whoever reads a Plan decides nothing more.
+Docker world into Dockerfiles and a compose file; the benchmark compares the two. Readers of a Plan
+decide nothing more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 from twinstack.errors import TwinstackError
 from twinstack.model import addressing, names
-from twinstack.model.checks import PEERS
+from twinstack.model.names import PEERS
 from twinstack.model.runtimes import Launch, Role, launch_of
-from twinstack.model.topology import Runtime, ServiceSpec, Topology, WorldName
+from twinstack.model.topology import Runtime, Topology, WorldName
 from twinstack.model.vxlan import Vtep
 
 MTU = 1500
@@ -27,40 +27,36 @@ OUTSIDE = "outside"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One layer-2 network in both worlds; the gateway is the host's own address on it.
-
-    `internal`: no service whose home it is may go out or is published, so Docker's has no way out.
-    """
+    """One layer-2 network in both worlds."""
 
     name: str
     tiers: tuple[str, ...]
     bridge: str
     subnet: IPv4Network
-    gateway: IPv4Address
+    gateway: IPv4Address  # the host's own address on the bridge
     docker_bridge: str
     docker_network: str
     docker_subnet: IPv4Network
     docker_gateway: IPv4Address
-    internal: bool = False
+    internal: bool = (
+        False  # no service of it has egress or a published port: Docker gives no way out
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Units: cpus in cores, memory in bytes, pids in processes and threads."""
+    """Limits of one replica's cgroup."""
 
-    cpus: float
+    cpus: float  # cores
     memory_bytes: int
-    pids: int
+    pids: int  # processes and threads
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The command that asks a replica whether it can serve; it exits 0 when it can.
+    """The command, run inside the replica, that exits 0 when the replica can serve."""
 
-    It runs inside the replica and starts no Python. Units: seconds.
-    """
-
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # starts no Python interpreter
     http_path: str | None
     interval_s: float = 2.0
     timeout_s: float = 2.0
@@ -69,7 +65,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A container's place on one Docker network."""
+    """A container on one Docker network."""
 
     segment: str
     network: str
@@ -90,44 +86,36 @@ class Egress:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """New connections that one client address may open to what the world may reach.
-
-    Units: rate in connections a second; burst in connections.
-    """
+    """New connections that one client address may open to what the world may reach."""
 
     rate_per_s: int
-    burst: int
+    burst: int  # at once, after a pause
 
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One instance of a service: a namespace in one world, a container in the other.
+    """One instance of a service: a namespace in one world, a container in the other."""
 
-    `name` is the namespace's, the compose service's and the instance's name. `address` is its
-    address in the namespace world, `docker_address` the one its peers use in Docker: the first
-    of `attachments`. `limits` is None when limits are lifted.
-    """
-
-    name: str
+    name: str  # of the namespace, and of the compose service
     service: str
-    number: int
+    number: int  # from 1
     runtime: Runtime
     role: Role
     tier: str
     segment: str
-    address: IPv4Address
+    address: IPv4Address  # in the namespace world
     prefix_length: int
     gateway: IPv4Address
-    attachments: tuple[Attachment, ...]
-    host_link: str
-    link: str
+    attachments: tuple[Attachment, ...]  # Docker networks; peers use the first one's address
+    host_link: str  # the host's end of the veth pair
+    link: str  # the namespace's end
     port: int
-    user: int
+    user: int  # uid and gid
     workers: int
     launch: Launch
     environment: tuple[tuple[str, str], ...]
     secrets: tuple[str, ...]
-    limits: Limits | None
+    limits: Limits | None  # None: lifted
     health: Health
     egress: Egress
 
@@ -146,7 +134,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One permission: new connections from a service (or world, host) to a service's port."""
+    """New connections that are permitted from a service (or world, host) to a service's port."""
 
     source: str
     destination: str
@@ -157,7 +145,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
-    """A door: a port of the host that leads to one replica."""
+    """A port of the host that leads to one replica."""
 
     world: WorldName
     bind: IPv4Address
@@ -168,12 +156,7 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The platform as it is going to be, in both worlds.
-
-    `policy` says whether the flows are enforced. `rate_limit` is None: no limit.
-    `vtep` is the host that it is for, where the replicas are on several. `machines`: its replicas
-    are hosts themselves, each with mounts of its own.
-    """
+    """The platform as it is going to be, in both worlds."""
 
     instance: str
     shape: str
@@ -182,21 +165,18 @@ class Plan:
     flows: tuple[Flow, ...]
     rate_limit: RateLimit | None
     published_ports: tuple[PublishedPort, ...]
-    bases: tuple[tuple[Role, str], ...]
-    limited: bool
-    policy: bool = True
+    bases: tuple[tuple[Role, str], ...]  # declared base images
+    limited: bool  # whether the limits of replicas hold
+    policy: bool = True  # whether the flows are enforced
     mtu: int = MTU
-    vtep: Vtep | None = None
-    machines: bool = False
+    vtep: Vtep | None = None  # the host that the plan is for, where replicas are on several
+    machines: bool = False  # replicas are hosts themselves, each with mounts of its own
 
     @property
     def here(self) -> tuple[Replica, ...]:
-        """Give the replicas that are on the host that the plan is for: all, if it is for one."""
-        vtep = self.vtep
-        if vtep is None:
-            return self.replicas
-        here = vtep.here
-        return tuple(replica for replica in self.replicas if replica.name in here)
+        """Give the replicas on the host that the plan is for: all, if it is for one host."""
+        here = None if self.vtep is None else self.vtep.here
+        return tuple(replica for replica in self.replicas if here is None or replica.name in here)
 
     @property
     def mark(self) -> str:
@@ -204,13 +184,10 @@ class Plan:
 
     def segment(self, name: str) -> Segment:
         """Give a segment by its name. Raises: KeyError."""
-        return next(_only(self.segments, name))
+        return {segment.name: segment for segment in self.segments}[name]
 
     def replica(self, name: str) -> Replica:
-        """Give a replica by its name.
-
-        Raises: TwinstackError that lists the names there are.
-        """
+        """Give a replica by its name. Raises: TwinstackError that lists the names there are."""
         for replica in self.replicas:
             if replica.name == name:
                 return replica
@@ -226,10 +203,11 @@ class Plan:
         return {replica.name: replica.address_in(world) for replica in self.replicas}
 
     def published_port(self, world: WorldName, service: str) -> PublishedPort | None:
-        """Give the door to a service in a world, if one is declared."""
-        found = {replica.name for replica in self.replicas_of(service)}
-        doors = (door for door in self.published_ports if door.world == world)
-        return next((door for door in doors if door.replica in found), None)
+        """Give the published port of a service in a world, if one is declared."""
+        for port in self.published_ports:
+            if port.world == world and self.replica(port.replica).service == service:
+                return port
+        return None
 
 
 def resolve(
@@ -248,19 +226,16 @@ def resolve(
     Raises: TwinstackError for a shape that is not declared.
     """
     if shape not in topology.shapes:
-        known = ", ".join(topology.shapes)
-        raise TwinstackError(
-            f"shape {shape}", "is not declared", f"there are {known}", "choose one of them"
-        )
+        known = f"there are {', '.join(topology.shapes)}"
+        raise TwinstackError(f"shape {shape}", "is not declared", known, "choose one of them")
     names.check_instance(instance)
     segments = tuple(_segments(topology, shape, instance))
-    replicas = tuple(_replicas(topology, segments, limited))
-    firsts = {replica.service: replica for replica in reversed(replicas)}
+    edge = topology.edge if rate_limit else None
     return Plan(
         instance=instance,
         shape=shape,
         segments=segments,
-        replicas=replicas,
+        replicas=tuple(_replicas(topology, segments, limited)),
         flows=tuple(
             Flow(
                 flow.source,
@@ -271,30 +246,21 @@ def resolve(
             )
             for flow in topology.flows
         ),
-        rate_limit=RateLimit(topology.edge.new_connections_per_second, topology.edge.burst)
-        if rate_limit and topology.edge
-        else None,
+        rate_limit=RateLimit(edge.new_connections_per_second, edge.burst) if edge else None,
         published_ports=tuple(
             PublishedPort(
-                door.world,
-                door.bind,
-                addressing.shifted_port(door.port, door.world, instance),
-                firsts[door.service].name,
-                firsts[door.service].port,
+                spec.world,
+                spec.bind,
+                addressing.shifted_port(spec.port, spec.world, instance),
+                names.replica_name(spec.service, 1),
+                topology.services[spec.service].port,
             )
-            for door in topology.host_ports
+            for spec in topology.host_ports
         ),
         bases=tuple(topology.software.bases.items()),
         limited=limited,
         policy=policy,
     )
-
-
-def _only(segments: tuple[Segment, ...], name: str) -> Iterator[Segment]:
-    found = [segment for segment in segments if segment.name == name]
-    if not found:
-        raise KeyError(name)
-    yield found[0]
 
 
 def _segments(topology: Topology, shape: str, instance: str) -> Iterator[Segment]:
@@ -315,41 +281,38 @@ def _segments(topology: Topology, shape: str, instance: str) -> Iterator[Segment
 
 
 def _is_internal(topology: Topology, tiers: tuple[str, ...]) -> bool:
-    homed = {name: one for name, one in topology.services.items() if one.tier in tiers}
-    published = {door.service for door in topology.host_ports if door.world == "docker"}
-    egress = [one.egress or topology.egress for one in homed.values()]
-    return bool(homed) and not (published & set(homed) or any(one.tcp or one.udp for one in egress))
+    members = {name: spec for name, spec in topology.services.items() if spec.tier in tiers}
+    published = {port.service for port in topology.host_ports if port.world == "docker"}
+    egress = [spec.egress or topology.egress for spec in members.values()]
+    goes_out = any(ports.tcp or ports.udp for ports in egress)
+    return bool(members) and not goes_out and published.isdisjoint(members)
 
 
 def _replicas(
     topology: Topology, segments: tuple[Segment, ...], limited: bool
 ) -> Iterator[Replica]:
     home = {tier: segment for segment in segments for tier in segment.tiers}
-    for name, chosen in addressing.places(topology).items():
-        spec = topology.services[name]
-        for number, place in enumerate(chosen, start=1):
-            yield _replica(topology, name, spec, number, place, home, limited)
+    for service, numbers in addressing.host_numbers(topology).items():
+        for number, host_number in enumerate(numbers, start=1):
+            yield _replica(topology, service, number, host_number, home, limited)
 
 
 def _replica(
     topology: Topology,
     service: str,
-    spec: ServiceSpec,
     number: int,
-    place: int,
-    home: dict[str, Segment],
+    host_number: int,
+    home: Mapping[str, Segment],
     limited: bool,
 ) -> Replica:
-    name = names.replica_name(service, number)
-    segment = home[spec.tier]
-    launch = launch_of(spec)
+    spec = topology.services[service]
+    name, segment, launch = names.replica_name(service, number), home[spec.tier], launch_of(spec)
     egress = spec.egress or topology.egress
-    attached = [segment]
+    attached = {segment.name: segment}
     for flow in topology.flows:  # a container joins each network that it must reach into
         if flow.source == service and flow.destination not in PEERS:
             other = home[topology.services[flow.destination].tier]
-            if other not in attached:
-                attached.append(other)
+            attached[other.name] = other
     return Replica(
         name=name,
         service=service,
@@ -358,12 +321,16 @@ def _replica(
         role=launch.role,
         tier=spec.tier,
         segment=segment.name,
-        address=_placed(segment.subnet, place),
+        address=segment.subnet.network_address + host_number,
         prefix_length=segment.subnet.prefixlen,
         gateway=segment.gateway,
         attachments=tuple(
-            Attachment(one.name, one.docker_network, _placed(one.docker_subnet, place))
-            for one in attached
+            Attachment(
+                joined.name,
+                joined.docker_network,
+                joined.docker_subnet.network_address + host_number,
+            )
+            for joined in attached.values()
         ),
         host_link=names.host_link(name),
         link="eth0",
@@ -382,8 +349,3 @@ def _replica(
         health=Health(launch.probe, spec.health.http),
         egress=Egress(egress.tcp, egress.udp),
     )
-
-
-def _placed(subnet: IPv4Network, place: int) -> IPv4Address:
-    """Keep a replica's place (its last octet, in a /24) within another subnet."""
-    return subnet.network_address + place

@@ -1,9 +1,7 @@
-"""How each kind of service is started and asked for its health: the same words in both worlds.
+"""How each kind of service is started and probed: one command line for both worlds. Pure.
 
-A service's root looks alike in both worlds (see docs/architecture.md): packages under
-/srv/twinstack/site, the applications under /srv/twinstack/services, secrets under
-/run/secrets. So a command line is decided here once, and a namespace's launch script and a
-Dockerfile's CMD only carry it.
+A service's root is alike in both (see docs/architecture.md): packages under /srv/twinstack/site,
+applications under /srv/twinstack/services, secrets under /run/secrets.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ POSTGRES_DATA = "/var/lib/postgresql/data"
 NGINX_CONF = "/etc/nginx/nginx.conf"
 REDIS_CONF = "/etc/redis/redis.conf"
 
-_BACKLOG = "2048"
-_GRACE_S = "3"
+_BACKLOG = 2048
+_GRACE_S = 3
 
 _PYTHON_ENVIRONMENT = (
     ("PATH", "/usr/bin:/bin"),
@@ -45,17 +43,14 @@ _STORE_ENVIRONMENT = (("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"), ("LANG", "C.UTF
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is executed in a service's root, as whom aside.
-
-    `stop_signal` asks for an orderly end; `data` is the directory that outlives the process.
-    """
+    """What is executed in a service's root."""
 
     role: Role
     command: tuple[str, ...]
-    probe: tuple[str, ...]
+    probe: tuple[str, ...]  # exits 0 when the service can serve
     environment: tuple[tuple[str, str], ...]
-    stop_signal: str
-    data: str | None = None
+    stop_signal: str  # asks for an orderly end
+    data: str | None = None  # the directory that outlives the process
 
 
 def launch_of(spec: ServiceSpec) -> Launch:
@@ -76,69 +71,26 @@ def launch_of(spec: ServiceSpec) -> Launch:
 
 
 def _python_command(spec: ServiceSpec) -> tuple[str, ...]:
-    module, port = str(spec.module), str(spec.port)
-    # Which flags, and why, is measured and told in services/README.md.
+    # Which flags, and why, is measured in services/README.md.
+    listen = f"--host 0.0.0.0 --port {spec.port} --workers {spec.workers}"
     if spec.runtime == "asgi":
-        return (
-            "/usr/bin/python3",
-            "-m",
-            "uvicorn",
-            module,
-            "--host",
-            "0.0.0.0",
-            "--port",
-            port,
-            "--workers",
-            str(spec.workers),
-            "--http",
-            "services.api_gateway.server:Protocol",
-            "--loop",
-            "uvloop",
-            "--ws",
-            "none",
-            "--lifespan",
-            "on",
-            "--no-access-log",
-            "--no-server-header",
-            "--no-proxy-headers",
-            "--log-level",
-            "error",
-            "--backlog",
-            _BACKLOG,
-            "--timeout-keep-alive",
-            "75",
-            "--timeout-graceful-shutdown",
-            _GRACE_S,
+        command = (
+            f"uvicorn {spec.module} {listen} --http services.api_gateway.server:Protocol"
+            " --loop uvloop --ws none --lifespan on --no-access-log --no-server-header"
+            f" --no-proxy-headers --log-level error --backlog {_BACKLOG}"
+            f" --timeout-keep-alive 75 --timeout-graceful-shutdown {_GRACE_S}"
         )
-    return (
-        "/usr/bin/python3",
-        "-m",
-        "granian",
-        "--interface",
-        "wsgi",
-        "--http",
-        "1",
-        "--no-ws",
-        "--host",
-        "0.0.0.0",
-        "--port",
-        port,
-        "--workers",
-        str(spec.workers),
-        "--blocking-threads",
-        str(spec.threads),
-        "--backlog",
-        _BACKLOG,
-        "--log-level",
-        "warning",
-        "--workers-kill-timeout",
-        _GRACE_S,
-        module,
-    )
+    else:
+        command = (
+            f"granian --interface wsgi --http 1 --no-ws {listen} --blocking-threads {spec.threads}"
+            f" --backlog {_BACKLOG} --log-level warning --workers-kill-timeout {_GRACE_S}"
+            f" {spec.module}"
+        )
+    return ("/usr/bin/python3", "-m", *command.split())
 
 
 def _http_probe(port: int, path: str) -> tuple[str, ...]:
-    """Ask for a path with bash's own sockets: no interpreter is started, no client installed."""
+    """GET a path with bash's own sockets: it starts no interpreter and needs no client."""
     script = (
         f"exec 3<>/dev/tcp/127.0.0.1/{port} && "
         f"printf 'GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && "

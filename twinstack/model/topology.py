@@ -1,13 +1,12 @@
-"""The written model: what topology.yml says, parsed once and checked whole.
+"""The written model: the form of topology.yml. pydantic checks each value where it is declared.
 
-`load` gives a `Topology` or raises `TopologyError` with one line for every mistake, each with
-the path to the value. pydantic checks the form of each value, `topology_rules` what the values
-say of each other. Nothing here decides an address or a name: that is `plan.resolve`.
+`checks` then compares values with each other, and `plan.resolve` decides addresses and names.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
@@ -17,35 +16,43 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
-from twinstack.model.names import interface_problem
+from twinstack.model.names import bridge_problem, host_problem, segment_problem, service_problem
 
-_SIZE = re.compile(r"(\d+)([KMG])")
 #: What one multiport match of iptables takes, and one hashlimit.
 PORTS_MAX = 15
 RATE_MAX = 10_000
+_SIZE = re.compile(r"(\d+)([KMG])")
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
+def reserved_addresses(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
+    """Give a subnet's network address, its gateway and its broadcast address."""
+    first = subnet.network_address
+    return first, first + 1, subnet.broadcast_address
+
+
 def _bytes(value: object) -> int:
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError("a size is a whole number with K, M or G, such as 128M")
-    size = int(found[1]) * _UNITS[found[2]]
+    size = int(match[1]) * _UNITS[match[2]]
     if size % 4096:  # the kernel rounds a limit to whole pages, and reads it back so
         raise ValueError("a size is a whole number of pages of 4K")
     return size
 
 
-def _interface(value: str) -> str:
-    if problem := interface_problem(value):
-        raise ValueError(problem)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", value):
-        # A dot divides a sysctl's path, a plus is iptables's wildcard, a quote ends a rule's word.
-        raise ValueError(f"{value!r} is not letters, digits, hyphens and underscores")
-    return value
+def _without(problem: Callable[[str], str | None]) -> AfterValidator:
+    def validate(value: str) -> str:
+        if found := problem(value):
+            raise ValueError(found)
+        return value
+
+    return AfterValidator(validate)
 
 
 def _pool(value: object) -> tuple[IPv4Address, IPv4Address]:
@@ -58,9 +65,21 @@ def _pool(value: object) -> tuple[IPv4Address, IPv4Address]:
     return first, last
 
 
+def _private(subnet: IPv4Network) -> IPv4Network:
+    if subnet.prefixlen > 29:
+        raise ValueError(f"{subnet} is too small: a gateway and a few services need /29 or larger")
+    if not subnet.is_private or subnet.is_loopback or subnet.is_link_local:
+        raise ValueError(f"{subnet} is not private: use one such as 10.0.0.0/24")
+    return subnet
+
+
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Size = Annotated[int, BeforeValidator(_bytes), Field(ge=8 * 1024**2)]
-InterfaceName = Annotated[str, AfterValidator(_interface)]
+Subnet = Annotated[IPv4Network, AfterValidator(_private)]
+BridgeName = Annotated[str, _without(bridge_problem)]
+SegmentName = Annotated[str, _without(segment_problem)]
+ServiceName = Annotated[str, _without(service_problem)]
+HostName = Annotated[str, _without(host_problem)]
 WorldName = Literal["net", "docker"]
 Runtime = Literal["nginx", "asgi", "wsgi", "redis", "postgres"]
 
@@ -72,17 +91,31 @@ class _Written(BaseModel):
 class SegmentSpec(_Written):
     """One layer-2 network: a bridge in one world, a Docker network in the other."""
 
-    bridge: InterfaceName
-    subnet: IPv4Network
-    docker_subnet: IPv4Network
+    bridge: BridgeName
+    subnet: Subnet
+    docker_subnet: Subnet
     tiers: tuple[str, ...] = Field(min_length=1)
+    #: First and last address of replicas that declare none.
     pool: Annotated[tuple[IPv4Address, IPv4Address] | None, BeforeValidator(_pool)] = None
+
+    @field_validator("pool")
+    @classmethod
+    def _pool_in_subnet(
+        cls, pool: tuple[IPv4Address, IPv4Address] | None, info: ValidationInfo
+    ) -> tuple[IPv4Address, IPv4Address] | None:
+        subnet: IPv4Network | None = info.data.get("subnet")
+        if pool and subnet:
+            if not all(end in subnet for end in pool):
+                raise ValueError(f"it is outside {subnet}")
+            if any(pool[0] <= address <= pool[1] for address in reserved_addresses(subnet)):
+                raise ValueError(f"it holds a reserved address of {subnet}: its first two or last")
+        return pool
 
 
 class ShapeSpec(_Written):
     """One way to lay the tiers out on segments."""
 
-    segments: dict[str, SegmentSpec] = Field(min_length=1)
+    segments: dict[SegmentName, SegmentSpec] = Field(min_length=1)
 
 
 class LimitsSpec(_Written):
@@ -120,13 +153,11 @@ class EgressSpec(_Written):
         return self
 
 
-class EdgeSpec(_Written):
-    """How many new connections a second one client address may open to what the world may reach.
-
-    `burst` is what it may open at once after a pause. iptables keeps no finer count than these.
-    """
+class RateLimitSpec(_Written):
+    """How many connections one client address may open to what the world may reach."""
 
     new_connections_per_second: int = Field(ge=1, le=RATE_MAX, strict=True)
+    #: How many at once after a pause.
     burst: int = Field(ge=1, le=RATE_MAX, strict=True)
 
 
@@ -157,20 +188,17 @@ class ServiceSpec(_Written):
 
 
 class FlowSpec(_Written):
-    """One permission to connect, in both worlds or in the one it names.
-
-    Without `port` it is the destination's own.
-    """
+    """One permission to connect."""
 
     source: str = Field(alias="from")
     destination: str = Field(alias="to")
-    world: WorldName | None = None
+    world: WorldName | None = None  # None: both
     protocol: Literal["tcp", "udp"] = "tcp"
-    port: Port | None = None
+    port: Port | None = None  # None: the destination's own
 
 
 class HostPortSpec(_Written):
-    """One port of the host that leads to a service."""
+    """One published port: a port of the host that leads to a service."""
 
     world: WorldName
     port: Port
@@ -179,18 +207,16 @@ class HostPortSpec(_Written):
 
 
 class HostsSpec(_Written):
-    """Where replicas are when the stack is spread over several hosts.
+    """Where replicas are when the stack is spread over several hosts."""
 
-    `underlay` joins the hosts, by `bridge` where they are simulated. `machines` names them with
-    their addresses; without it they are host-1, host-2 and so on. `placement` names, for a
-    service, the hosts that its replicas go to in turn; who is not named goes round all of them.
-    `vni` is the first segment's VXLAN network identifier, the others' follow.
-    """
-
-    underlay: IPv4Network = IPv4Network("10.88.0.0/24")
-    bridge: InterfaceName = "br-underlay"
-    machines: dict[str, IPv4Address] = {}
+    #: The network that joins the hosts, and its bridge where they are simulated.
+    underlay: Subnet = IPv4Network("10.88.0.0/24")
+    bridge: BridgeName = "br-underlay"
+    #: Real hosts by name, with their addresses; without any they are host-1, host-2 and so on.
+    machines: dict[HostName, IPv4Address] = {}
+    #: The hosts that a service's replicas go to in turn; the others go round all hosts.
     placement: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    #: The VXLAN network identifier of the first segment; the others' follow.
     vni: int = Field(default=7300, ge=1, le=16_777_000, strict=True)
 
 
@@ -204,10 +230,10 @@ class Topology(_Written):
     """The whole platform as declared."""
 
     shapes: dict[str, ShapeSpec] = Field(min_length=1)
-    services: dict[str, ServiceSpec] = Field(min_length=1)
+    services: dict[ServiceName, ServiceSpec] = Field(min_length=1)
     flows: tuple[FlowSpec, ...] = ()
     egress: EgressSpec = EgressSpec()
-    edge: EdgeSpec | None = None
+    edge: RateLimitSpec | None = None
     host_ports: tuple[HostPortSpec, ...] = ()
     hosts: HostsSpec = HostsSpec()
     software: SoftwareSpec = SoftwareSpec()

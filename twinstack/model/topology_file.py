@@ -1,8 +1,4 @@
-"""Read topology.yml: YAML, then the form of each value, then what values say of each other.
-
-`load` gives a `Topology` or raises `TopologyError` with one line for every mistake, each with the
-path to the value.
-"""
+"""Read topology.yml: YAML, then the form of each value, then the values against each other."""
 
 from __future__ import annotations
 
@@ -45,10 +41,7 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _m
 
 
 def load(path: Path) -> Topology:
-    """Read and check a topology file.
-
-    Raises: TopologyError, one line a mistake.
-    """
+    """Read and check a topology file. Raises: TopologyError, one line a mistake."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -60,22 +53,19 @@ def load(path: Path) -> Topology:
 
 
 def parse(text: str, file: str = "topology.yml") -> Topology:
-    """Check a topology given as YAML text.
-
-    Raises: TopologyError, one line a mistake.
-    """
+    """Check a topology given as YAML text. Raises: TopologyError, one line a mistake."""
     try:
         written = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader: it builds plain data only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark is not None else "file"
         cause = getattr(error, "problem", None) or str(error)
-        mistake = TwinstackError(where, "is not YAML", cause, "mend the line and try again")
+        mistake = TwinstackError(where, "is not YAML", cause, "correct the line and try again")
         raise TopologyError(file, [mistake]) from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         # PyYAML lets through what its own constructors raise: a month 99, an endless number.
         cause = str(error) or type(error).__name__
-        mistake = TwinstackError("file", "is not YAML", cause, "mend the value and try again")
+        mistake = TwinstackError("file", "is not YAML", cause, "correct the value and try again")
         raise TopologyError(file, [mistake]) from error
     if not isinstance(written, dict):
         cause = "it is empty" if written is None else f"it holds a {type(written).__name__}"
@@ -84,7 +74,7 @@ def parse(text: str, file: str = "topology.yml") -> Topology:
     try:
         topology = Topology.model_validate(written)
     except ValidationError as error:
-        mistakes = [checks.form_mistake(dict(one)) for one in error.errors()]
+        mistakes = [checks.form_mistake(dict(report)) for report in error.errors()]
         raise TopologyError(file, mistakes) from error
     if mistakes := checks.mistakes(topology):
         raise TopologyError(file, mistakes)

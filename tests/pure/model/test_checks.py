@@ -186,7 +186,7 @@ def test_addresses_are_those_of_the_flat_shape_wherever_it_stands():
     def edit(d: dict[str, Any]) -> None:
         d["shapes"] = dict(reversed(d["shapes"].items()))
 
-    homes = addressing.flat_segments(parse(written(edit)))
+    homes = addressing.addressed_segments(parse(written(edit)))
     assert {"br-app"} == {home.bridge for home in homes.values()}
 
 

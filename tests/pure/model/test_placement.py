@@ -67,7 +67,7 @@ def test_placement_on_a_host_that_is_not_up_is_an_error():
     ("hosts", "told"),
     [
         ({"underlay": "172.20.0.0/16"}, "overlaps shapes.tiered.segments.frontend.subnet"),
-        ({"underlay": "8.8.8.0/24"}, "it is not private"),
+        ({"underlay": "8.8.8.0/24"}, "is not private"),
         ({"underlay": "10.88.0.0/28"}, "too small"),
         ({"bridge": "br-app"}, "br-app is used twice"),
         ({"placement": {"nobody": ["host-1"]}}, "hosts.placement.nobody: is no service"),
