@@ -25,8 +25,6 @@ from front.answering import (
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
-from twinstack.namespaces import network_steps
-from twinstack.namespaces import world as namespaces
 
 
 @task(help={**UP, **BARE})
@@ -52,8 +50,10 @@ def net_up(
 @guarded
 def net_down(_: Context, json: bool = False) -> None:
     """Take the namespace world down; PostgreSQL's data stays."""
+    from twinstack.namespaces.world import down
+
     root("net.down")
-    removed = namespaces.down(stack.from_environment().instance, progress=say)
+    removed = down(stack.from_environment().instance, progress=say)
     show_removed(removed, json)
 
 
@@ -70,15 +70,13 @@ def net_status(_: Context, json: bool = False) -> None:
         document = {"services": tables.states_json(states), "differences": []}
         answer(json, document, f"{tables.states(states)}\n\n{remedy}")
         sys.exit(1)
-    found = world.preview()
-    text = tables.states(states)
-    told = [*found.unbuilt, *([tables.differences(found.told)] if found.told else [])]
-    if told:
-        text += "\n\n" + "\n".join(told)
-    changes = tables.changes_json(found.told, len(found.steps))["changes"]
+    preview = world.preview()
+    differences = tables.differences(preview)
+    text = "\n\n".join([tables.states(states), *([differences] if differences else [])])
+    changes = tables.preview_json(preview)["changes"]
     answer(json, {"services": tables.states_json(states), "differences": changes}, text)
-    ill = [state for state in states if state.state != "healthy" and not world.bare]
-    end(1 if ill or told else 0)
+    unhealthy = any(state.state != "healthy" for state in states) and not world.bare
+    end(1 if unhealthy or differences else 0)
 
 
 @task(
@@ -103,15 +101,14 @@ def net_plan(
     """Show what net.up would do, each step with the command that it equals; changes nothing."""
     here = stack.from_environment()
     if script:  # of the plan alone: the kernel is not looked at, nor anything built
+        from twinstack.namespaces import steps
+
         plan = here.plan(shape or here.net_shape(), limited=limits, policy=policy)
-        print(tables.script(network_steps.network_steps(plan)))
+        print(steps.script(steps.network_steps(plan)))
         return
     root("net.plan")
-    found = here.net(shape, limited=limits, bare=not services, policy=policy).preview()
-    total = len(found.steps)
-    text = "\n".join([*found.unbuilt, tables.changes(found.told, total)])
-    document = tables.changes_json(found.told, total) | {"unbuilt": list(found.unbuilt)}
-    answer(json, document, text)
+    preview = here.net(shape, limited=limits, bare=not services, policy=policy).preview()
+    answer(json, tables.preview_json(preview), tables.preview(preview))
 
 
 @task(positional=["service"], help={"service": "whose network to enter"})

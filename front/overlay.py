@@ -112,11 +112,8 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
         answer(json, document, f"{tables.states(states)}\n\n{remedy}")
         sys.exit(1)
     parts = world.preview()
-    differing = [part for part in parts if part.changes or part.unbuilt]
-    lines = [
-        f"{part.name}:\n" + "\n".join([*part.unbuilt, tables.differences(part.changes)])
-        for part in differing
-    ]
+    differing = [part for part in parts if part.preview.changes or part.preview.unbuilt]
+    lines = [f"{part.name}:\n{tables.differences(part.preview)}" for part in differing]
     document = {"services": tables.states_json(states), "parts": _parts(parts)}
     answer(json, document, "\n\n".join([tables.states(states), *lines]))
     ill = [state for state in states if state.state != "healthy" and not world.bare]
@@ -124,14 +121,7 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
 
 
 def _parts(parts: tuple[overlays.Part, ...]) -> list[dict[str, object]]:
-    return [
-        {
-            "name": part.name,
-            "unbuilt": list(part.unbuilt),
-            **tables.changes_json(part.changes, part.planned),
-        }
-        for part in parts
-    ]
+    return [{"name": part.name, **tables.preview_json(part.preview)} for part in parts]
 
 
 @task(optional=["ssh"], help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})
@@ -158,10 +148,7 @@ def overlay_plan(
         _count(hosts), shape, lost=_names(without), bare=not services, policy=policy
     )
     parts = world.preview()
-    texts = [
-        "\n".join([f"{part.name}:", *part.unbuilt, tables.changes(part.changes, part.planned)])
-        for part in parts
-    ]
+    texts = [f"{part.name}:\n{tables.preview(part.preview)}" for part in parts]
     answer(json, {"parts": _parts(parts)}, "\n\n".join(texts))
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from twinstack.compose.steps import Step as DockerStep
-from twinstack.namespaces.removals import Removal, Surplus
-from twinstack.namespaces.steps import Change, Step
 from twinstack.reconcile import Preview
 from twinstack.world import ServiceState
 
@@ -86,52 +84,7 @@ def _shortened(command: str) -> str:
     return command if len(command) < 400 else f"{shlex.split(command)[0]} …"
 
 
-def changes(found: Sequence[Change | Surplus], total: int) -> str:
-    """Write what `up` would do: each step, why, and the commands that it equals."""
-    if not found:
-        return f"Nothing to do: all {total} steps are as planned."
-    lines = [f"{len(found)} steps to do, {total} are planned:"]
-    for change in found:
-        lines.append(f"- {change.step.name}: {change.reason}")
-        lines += [f"    {command}" for command in _commands(change.step)]
-    return "\n".join(lines)
-
-
-def changes_json(found: Sequence[Change | Surplus], total: int) -> dict[str, object]:
-    """Give what `up` would do as JSON's words."""
-    return {
-        "steps": total,
-        "changes": [
-            {
-                "step": change.step.name,
-                "reason": change.reason,
-                "commands": list(change.step.commands),
-            }
-            for change in found
-        ],
-    }
-
-
-def script(steps: Sequence[Step]) -> str:
-    """Write the steps of the network as a shell script of plain commands."""
-    lines = [
-        "#!/bin/sh",
-        "# The same by hand: run it as root on a host without a twinstack.",
-        "set -eu",
-    ]
-    for step in steps:
-        lines.append(f"\n# {step.name}")
-        lines += step.commands
-    return "\n".join([*lines, ""])
-
-
-def differences(found: Sequence[Change | Surplus]) -> str:
+def differences(found: Preview) -> str:
     """Name what is not as planned, a line each."""
-    return "\n".join(f"! {change.step.name} {change.reason}" for change in found)
-
-
-def _commands(step: Step | Removal) -> list[str]:
-    return [
-        command if len(command) < 400 else shlex.split(command)[0] + " …"
-        for command in step.commands
-    ]
+    changes = [f"! {change.step.name} {change.reason}" for change in found.changes]
+    return "\n".join([*found.unbuilt, *changes])

@@ -6,11 +6,13 @@ A world is made from a `Plan` and acts on what is there: it keeps no memory of i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from twinstack.errors import Missing
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
@@ -69,6 +71,12 @@ class Link:
     namespace: str
     segment: str
     replica: str
+
+
+def require_root(task: str) -> None:
+    """Raise Missing unless we are root."""
+    if os.geteuid() != 0:
+        raise Missing(task, "cannot be done", "this needs root", "run it with sudo")
 
 
 class World(Protocol):

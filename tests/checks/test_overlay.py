@@ -103,10 +103,10 @@ def test_a_second_up_finds_nothing_to_do(open_network: Sandbox):
 ALTERED = {
     "bridge fdb del 02:54:ac:15:00:1e dev vx-backend self dst 10.88.0.13": "entries vx-backend",
     "ip link set vx-backend mtu 1500": "tunnel vx-backend has mtu 1500",
-    "bridge link set dev vx-frontend flood on": "tunnel vx-frontend its port learns, or passes on",
+    "bridge link set dev vx-frontend flood on": "tunnel vx-frontend its port learns, floods",
     "ip link delete vx-database": "tunnel vx-database is absent",
     "ip neigh del 172.21.0.70 dev br-backend": "entries vx-backend misses",
-    "ip route del 172.20.0.0/24 dev br-frontend": "route 172.20.0.0/24 asks from nowhere",
+    "ip route del 172.20.0.0/24 dev br-frontend": "route 172.20.0.0/24 has source none",
     "ip link set br-backend address 02:00:00:00:00:01": "bridge br-backend has MAC",
 }
 

@@ -16,8 +16,7 @@ import pytest
 
 from bench.questions.provisioning import contenders, topologies
 from tests.support.sandbox import Sandbox, eventually, sandbox, snapshot
-from twinstack.namespaces.network_steps import NAMESPACE_SYSCTLS, network_steps
-from twinstack.namespaces.steps import Bridge, VethPair
+from twinstack.namespaces.steps import NAMESPACE_SYSCTLS, Bridge, VethPair, network_steps
 
 pytestmark = pytest.mark.kernel
 

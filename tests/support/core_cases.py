@@ -17,19 +17,26 @@ from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import Topology
 from twinstack.model.topology_file import parse
 from twinstack.namespaces.cgroups import read_layout
-from twinstack.namespaces.facts import Facts, NamespaceFacts, Owned, ProcessFacts
-from twinstack.namespaces.launch import Software
+from twinstack.namespaces.facts import NamespaceFacts, NetFacts, OwnedObjects, ProgramFacts
+from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.launch import steps as launch_steps
-from twinstack.namespaces.network_steps import network_steps
 from twinstack.namespaces.process_steps import (
     Cgroup,
-    Directory,
-    File,
-    Process,
+    InstanceDirectory,
+    InstanceFile,
+    ReplicaProcess,
     directory_facts,
     file_facts,
 )
-from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
+from twinstack.namespaces.steps import (
+    Bridge,
+    Namespace,
+    NetStep,
+    Rules,
+    Sysctl,
+    VethPair,
+    network_steps,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "topology.yml").read_text()
@@ -56,7 +63,7 @@ VERSION_1 = """\
 34 30 0:32 / /sys/fs/cgroup/pids rw,nosuid shared:14 - cgroup cgroup rw,pids
 """
 
-SOFTWARE = Software(
+SOFTWARE = ProvidedSoftware(
     trees={
         "python": Path("/trees/python"),
         "nginx": Path("/trees/nginx"),
@@ -110,7 +117,7 @@ def layout() -> Layout:
     return read_layout(HYBRID)
 
 
-def all_steps(plan: Plan, software: Software = SOFTWARE) -> tuple[Step, ...]:
+def all_steps(plan: Plan, software: ProvidedSoftware = SOFTWARE) -> tuple[NetStep, ...]:
     """List every step of a world, as `difference` does."""
     launched = launch_steps(plan, software, layout(), REPOSITORY / "templates")
     return (*network_steps(plan), *launched)
@@ -132,7 +139,7 @@ def link(name: str, **changed: Any) -> LinkFacts:
     return LinkFacts(**{**values, **changed})
 
 
-def satisfied(steps: tuple[Step, ...]) -> Facts:
+def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
     """Give facts in which every step has been done, beside things of other people."""
     links = {"lo": link("lo", kind=None, alias=None), "docker0": link("docker0", kind="bridge")}
     namespaces: dict[str, NamespaceFacts] = {}
@@ -140,7 +147,7 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
     rules: dict[str, tuple[str, ...]] = {"mangle": (":PREROUTING ACCEPT [0:0]",)}
     files: dict[str, str] = {}
     cgroups: dict[str, dict[str, str]] = {}
-    processes: dict[str, ProcessFacts] = {}
+    processes: dict[str, ProgramFacts] = {}
     inodes = {s.namespace: 4000 + n for n, s in enumerate(steps) if isinstance(s, Namespace)}
     pairs = {step.namespace: step for step in steps if isinstance(step, VethPair)}
     for step in steps:
@@ -187,21 +194,21 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
                     *([hook.jump] if hook.jump else []),
                     *hook.lines,
                 )
-            case Directory():
+            case InstanceDirectory():
                 files[step.path] = directory_facts(step.mode, step.user)
-            case File():
+            case InstanceFile():
                 files[step.path] = file_facts(step.digest, step.mode)
             case Cgroup():
                 cgroups[step.replica] = dict(step.wanted)
-            case Process():
-                processes[step.replica] = ProcessFacts(
+            case ReplicaProcess():
+                processes[step.replica] = ProgramFacts(
                     step.replica, 900, "RUNNING", step.digest, inodes.get(step.replica, 1)
                 )
             case _:
                 pass
     held = frozenset(one.key for one in steps if isinstance(one, Sysctl) and one.held)
     hooks = [step.hook for step in steps if isinstance(step, Rules)]
-    owned = Owned(
+    owned = OwnedObjects(
         supervisor=True,
         programs=frozenset(processes),
         groups=tuple(cgroups),
@@ -214,7 +221,7 @@ def satisfied(steps: tuple[Step, ...]) -> Facts:
         files=tuple(files),
         links=tuple(one for one in links.values() if one.group),
     )
-    return Facts(
+    return NetFacts(
         bridges_can_filter=True,
         links=links,
         namespaces=namespaces,

@@ -207,7 +207,7 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     if action == "up":
         return [one.state for one in net.up(timeout_s=90, progress=progress)]
     if action == "plan-up":
-        return [one.step.name for one in net.preview().told]
+        return [one.step.name for one in net.preview().changes]
     raise ValueError(action)
 
 
@@ -245,7 +245,7 @@ def _act_overlay(
             if part.name != "underlay"
             else one.step.name
             for part in overlay.preview()
-            for one in part.changes
+            for one in part.preview.changes
         ]
     raise ValueError(action)
 

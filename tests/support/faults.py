@@ -61,17 +61,14 @@ class Calls:
 
     def listen(self) -> None:
         """Hear of every call of this process from now on, and of those that it forks."""
-        from twinstack.linux import child, mounts, netns
+        from twinstack.linux import libc
         from twinstack.linux.netlink import Netlink
 
         sys.addaudithook(self._audited)
         ours = (
             (Netlink, "send"),
             (Netlink, "get"),
-            (netns, "_call"),
-            (child, "_call"),
-            (mounts, "_mount"),
-            (mounts, "_umount"),
+            (libc, "call"),
         )
         for owner, name in ours:
             setattr(owner, name, self._heard(name, getattr(owner, name)))

@@ -1,25 +1,29 @@
-"""Carry steps out in the kernel, each told to the watch; what runs in the network is `start`'s.
+"""Carry the steps out, in the order of the list.
 
-The changes of one kind are done together, in an order in which each finds what it rests on.
-What is about to be made is in the journal before the first call. Links go over `netlink`, a
-step's requests in one message; all rules in one iptables-restore; everything inside
-namespaces in one child, since entering one is for good.
+What is about to be created is journalled before the first call. `EFFECTS` maps each kind of step
+to what does one of them, `BATCHES` those of which a run is done at once: all rules in one
+iptables-restore, and everything inside namespaces in one child, since entering one is for good.
+Links go over netlink, a step's requests in one message.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from twinstack.errors import StepFailed
 from twinstack.linux import (
     br_netfilter,
     child,
     conntrack,
+    files,
+    iptables,
     mounts,
     netns,
     nft_tables,
@@ -27,111 +31,111 @@ from twinstack.linux import (
     procfs,
     rtnetlink,
 )
+from twinstack.linux.cgroup import Layout
 from twinstack.linux.links import LinkFacts
 from twinstack.linux.netlink import Netlink, Request
 from twinstack.linux.sysctl import Sysctls
 from twinstack.model.plan import Plan
-from twinstack.namespaces import processes, rules, vxlan
-from twinstack.namespaces.facts import Facts
+from twinstack.namespaces import cgroups, supervisor, vxlan
+from twinstack.namespaces.facts import NetFacts
+from twinstack.namespaces.process_steps import (
+    Cgroup,
+    InstanceDirectory,
+    InstanceFile,
+    ReplicaProcess,
+    Supervisor,
+)
 from twinstack.namespaces.steps import (
     Bridge,
     BridgeFilter,
-    Change,
     Namespace,
+    NetStep,
     Rules,
-    Step,
     Sysctl,
     VethPair,
+    created,
 )
-from twinstack.namespaces.vxlan_steps import Forwarding, Mounts, SourceRoute, Tunnel
-from twinstack.reconcile import UNWATCHED, Progress, Watch, watched
+from twinstack.namespaces.vxlan_steps import HostMounts, SourceRoute, VxlanEntries, VxlanPort
+from twinstack.reconcile import UNWATCHED, Progress, Watch, run_step
 from twinstack.state import host_sysctls
 from twinstack.state.journal import read_journal, write_journal
 from twinstack.state.paths import InstancePaths
 
-_TELL_EVERY = 100
-_ON_THE_HOST = (Bridge, BridgeFilter, Sysctl, Tunnel, Forwarding, SourceRoute)
+_PROGRESS_EVERY = 100
 _PROC = Path("/proc")
+
+
+@dataclass
+class ApplyContext:
+    """What the effects share while a list of steps is applied."""
+
+    paths: InstancePaths
+    facts: NetFacts
+    progress: Progress
+    watch: Watch
+    stale: frozenset[str]  # replicas that need a new process
+    reload: bool  # the supervisor must read its file before any process is started
+
+    @cached_property
+    def layout(self) -> Layout:
+        return cgroups.read_layout()
+
+    def taking(self, step: NetStep) -> AbstractContextManager[None]:
+        remedy = 'run "invoke clean", then up'
+        return run_step(self.watch, step.name, "cannot be created", remedy=remedy)
 
 
 def apply(
     plan: Plan,
-    changes: Sequence[Change],
-    facts: Facts,
+    steps: Sequence[NetStep],
+    facts: NetFacts,
     progress: Progress,
     *,
     bare: bool = False,
     watch: Watch = UNWATCHED,
 ) -> None:
-    """Do every change. `bare`: the plan is wanted without its processes.
+    """Take every step. `bare`: the plan is wanted without its processes.
 
     Raises: StepFailed, and what was done so far stays.
     """
-    places = InstancePaths(plan.instance)
-    todo = [change.step for change in changes]
-    _intend(places, plan, todo, bare)
-    for step in todo:
-        if isinstance(step, _ON_THE_HOST):
-            with _done(step, watch):
-                _on_the_host(step, places, facts)
-    _rules([step for step in todo if isinstance(step, Rules)], facts, watch)
-    if facts.namespaces and any(_judges(step) for step in todo):
-        conntrack.flush(segment.subnet for segment in plan.segments)
-    inside = [step for step in todo if isinstance(step, Namespace | VethPair)]
-    if inside:
-        _pins(places)
-        child.inside("namespaces", None, lambda: _tour(inside, facts, progress, watch))
-    for step in todo:
-        if isinstance(step, Mounts):
-            with _done(step, watch):
-                mounts.make(step.namespace, Path(step.pin))
-    processes.apply(places, changes, progress, watch)
+    paths = InstancePaths(plan.instance)
+    stale = frozenset(step.replica for step in steps if isinstance(step, ReplicaProcess))
+    reload = bool(stale) or any(_concerns_supervisor(step, paths) for step in steps)
+    context = ApplyContext(paths, facts, progress, watch, stale, reload)
+    _journal_intent(paths, plan, steps, bare)
+    policing = [step for step in steps if _affects_policy(step)]
+    for batch, run in groupby(steps, key=lambda step: BATCHES.get(type(step))):
+        group = tuple(run)
+        if batch is not None:
+            batch(group, context)
+        else:
+            for step in group:
+                with context.taking(step):
+                    EFFECTS[type(step)](step, context)
+        if facts.namespaces and policing and policing[-1] in group:
+            conntrack.flush(segment.subnet for segment in plan.segments)
+    with run_step(UNWATCHED, "supervisor", "cannot reload"):
+        _reload(context)
 
 
-def _on_the_host(step: Step, places: InstancePaths, facts: Facts) -> None:
-    match step:
-        case Bridge():
-            _bridge(step, facts)
-        case BridgeFilter():
-            br_netfilter.load()
-        case Sysctl():
-            _sysctl(places, step)
-        case Tunnel():
-            vxlan.make(step, facts)
-        case Forwarding():
-            vxlan.forward(step)
-        case SourceRoute():
-            vxlan.route(step)
-
-
-def _judges(step: Step) -> bool:
+def _affects_policy(step: NetStep) -> bool:
     """Tell whether a step changes how a connection between services is judged."""
     return isinstance(step, Bridge) or (isinstance(step, Rules) and step.hook.table == "filter")
 
 
-@contextmanager
-def _done(step: Step, watch: Watch) -> Iterator[None]:
-    """Tell the watch, and turn the kernel's refusal into an error that names the object."""
-    try:
-        with watched(watch, step.name):
-            yield
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise StepFailed(step.name, "cannot be made", cause, 'run "invoke clean", then up') from (
-            error
-        )
+def _concerns_supervisor(step: NetStep, paths: InstancePaths) -> bool:
+    conf = str(supervisor.conf_path(paths))
+    return isinstance(step, Supervisor) or (isinstance(step, InstanceFile) and step.path == conf)
 
 
-def _intend(places: InstancePaths, plan: Plan, todo: Sequence[Step], bare: bool) -> None:
-    """Write down what is about to be made and cannot bear our mark from its first moment."""
-    journal = read_journal(places)
-    names = {step.namespace for step in todo if isinstance(step, Namespace)}
-    names |= {step.host_end for step in todo if isinstance(step, VethPair)}
-    names |= {step.link for step in todo if isinstance(step, Bridge | Tunnel)}
-    tables = {step.hook.table for step in todo if isinstance(step, Rules)}
+def _journal_intent(paths: InstancePaths, plan: Plan, steps: Sequence[NetStep], bare: bool) -> None:
+    """Record what is about to be created and cannot carry our mark from its first moment."""
+    journal = read_journal(paths)
+    names = {name for _, name in created(steps)}
+    tables = {step.hook.table for step in steps if isinstance(step, Rules)}
     if tables:
         tables -= nft_tables.present()
-    wanted = replace(
+    intent = replace(
         journal,
         intended=tuple(sorted(names | set(journal.intended))),
         tables=tuple(sorted(tables | set(journal.tables))),
@@ -140,127 +144,116 @@ def _intend(places: InstancePaths, plan: Plan, todo: Sequence[Step], bare: bool)
         bare=bare,
         policy=plan.policy,
     )
-    if wanted != journal:
-        write_journal(places, wanted)
+    if intent != journal:
+        write_journal(paths, intent)
 
 
-def _bridge(step: Bridge, facts: Facts) -> None:
-    there = facts.links.get(step.link)
-    with Netlink() as netlink:
-        if there is None:
-            # Alone: the kernel goes on past a refusal, and what follows would be done by name
-            # to whoever has it.
-            netlink.send([rtnetlink.new_bridge(step.link, step.mtu, step.group, step.mac)])
-        setting = rtnetlink.set_up(
-            step.link,
-            mtu=step.mtu,
-            now=there.mtu if there else step.mtu,
-            alias=step.mark,
-            group=step.group,
-            # Set anew, even to the same, it would cost the neighbours that are fixed on it.
-            mac=step.mac if there and there.mac != step.mac else "",
-        )
-        filtering = [rtnetlink.filter_bridge(step.link, step.filtered)]
-        netlink.send([*filtering, *setting])
-        index = socket.if_nametoindex(step.link)
-        netlink.send(_only_address(index, step.address, there))
-
-
-def _only_address(index: int, wanted: str, there: LinkFacts | None) -> list[Request]:
-    """Leave a link with one address."""
-    present = there.addresses if there else frozenset()
-    if present == {wanted}:
-        return []
-    # With a primary address the kernel removes those beside it: ours is always put anew.
-    strange = [rtnetlink.delete_address(index, one) for one in sorted(present - {wanted})]
-    return [*strange, rtnetlink.put_address(index, wanted)]
-
-
-def _sysctl(places: InstancePaths, step: Sysctl) -> None:
+def _set_sysctl(step: Sysctl, context: ApplyContext) -> None:
     if step.held:
-        host_sysctls.hold(step.key, step.value, host_sysctls.holder(places.instance))
+        host_sysctls.hold(step.key, step.value, host_sysctls.holder(context.paths.instance))
     else:
         (_PROC / procfs.sysctl_place(step.key)).write_text(step.value)
 
 
-def _rules(steps: Sequence[Rules], facts: Facts, watch: Watch) -> None:
+def _create_bridge(step: Bridge, context: ApplyContext) -> None:
+    current = context.facts.links.get(step.link)
+    with Netlink() as netlink:
+        if current is None:
+            # Alone: the kernel continues past a refusal, and what follows would be done by name
+            # to whatever link has it.
+            netlink.send([rtnetlink.new_bridge(step.link, step.mtu, step.group, step.mac)])
+        settings = rtnetlink.set_up(
+            step.link,
+            mtu=step.mtu,
+            now=current.mtu if current else step.mtu,
+            alias=step.mark,
+            group=step.group,
+            # Setting even the same MAC again would flush the permanent neighbours.
+            mac=step.mac if current and current.mac != step.mac else "",
+        )
+        netlink.send([rtnetlink.filter_bridge(step.link, step.filtered), *settings])
+        index = socket.if_nametoindex(step.link)
+        netlink.send(_set_address(index, step.address, current))
+
+
+def _set_address(index: int, address: str, current: LinkFacts | None) -> list[Request]:
+    """Leave a link with one address."""
+    present = current.addresses if current else frozenset()
+    if present == {address}:
+        return []
+    # With a primary address the kernel removes its secondaries: ours is always set again.
+    foreign = [rtnetlink.delete_address(index, other) for other in sorted(present - {address})]
+    return [*foreign, rtnetlink.put_address(index, address)]
+
+
+def _write_rules(steps: Sequence[Rules], context: ApplyContext) -> None:
     """Write every chain in one iptables-restore: each table is committed as a whole."""
-    if not steps:
-        return
-    for step in steps:
-        watch.before(step.name)
-    text = rules.restore_text(tuple(step.hook for step in steps), facts.rules)
-    for step in steps:
-        try:
-            watch.during(step.name)
-        except OSError as error:
-            raise StepFailed(step.name, "cannot be made", error.strerror or "") from error
-    process.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
-    for step in steps:
-        watch.after(step.name)
+    text = iptables.restore_text(tuple(step.hook for step in steps), context.facts.rules)
+    with ExitStack() as taking:
+        for step in steps:
+            taking.enter_context(context.taking(step))
+        process.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
 
 
-def _pins(places: InstancePaths) -> None:
-    """Make /run/netns what `ip netns` expects, if nobody has yet. Raises: StepFailed."""
-    if netns.pins_are_mounted():
-        return
-    write_journal(places, replace(read_journal(places), mounted_pins=True))
-    try:
-        netns.mount_pins()
-    except OSError as error:
-        raise StepFailed(str(netns.PINS), "cannot be mounted", str(error)) from error
+def _enter_namespaces(steps: Sequence[Namespace | VethPair], context: ApplyContext) -> None:
+    """Create namespaces and what is in them, in a child that never returns to the host's own."""
+    if not netns.pins_are_mounted():  # as `ip netns` expects it
+        journal = read_journal(context.paths)
+        write_journal(context.paths, replace(journal, mounted_pins=True))
+        with run_step(UNWATCHED, str(netns.PINS), "cannot be mounted"):
+            netns.mount_pins()
+    child.inside("namespaces", None, lambda: _tour(steps, context))
 
 
-def _tour(
-    steps: Sequence[Namespace | VethPair], facts: Facts, progress: Progress, watch: Watch
-) -> None:
-    """Make namespaces and what is in them; this child never comes back to the host's own."""
-    where = ""
+def _tour(steps: Sequence[Namespace | VethPair], context: ApplyContext) -> None:
+    entered = ""
     inside = Netlink()
     sysctls = Sysctls()
     bridges: dict[str, int] = {}
     with Netlink() as outside:
         for number, step in enumerate(steps, 1):
-            if number % _TELL_EVERY == 0 and len(steps) > _TELL_EVERY:
-                progress(f"{number} of {len(steps)} namespaces and links made")
-            with _done(step, watch):
-                fresh = isinstance(step, Namespace) and step.namespace not in facts.namespaces
-                if step.namespace != where:
-                    if fresh:
+            if number % _PROGRESS_EVERY == 0 and len(steps) > _PROGRESS_EVERY:
+                context.progress(f"{number} of {len(steps)} namespaces and links created")
+            with context.taking(step):
+                new = isinstance(step, Namespace) and step.namespace not in context.facts.namespaces
+                if step.namespace != entered:
+                    if new:
                         child.fresh()
                     else:
                         child.enter(netns.PINS / step.namespace)
-                    where = step.namespace
+                    entered = step.namespace
                     with inside:
                         inside = Netlink()
                 if isinstance(step, Namespace):
                     sysctls.enter()
-                    _namespace(step, inside, sysctls, fresh)
+                    _set_up_namespace(step, inside, sysctls, new)
                 else:
                     if step.bridge not in bridges:
                         bridges[step.bridge] = _index(outside, step.bridge)
-                    _pair(step, bridges[step.bridge], outside, inside, facts)
+                    _create_pair(step, bridges[step.bridge], outside, inside, context.facts)
 
 
-def _namespace(step: Namespace, inside: Netlink, sysctls: Sysctls, fresh: bool) -> None:
-    """Set up the namespace we are in. It bears our mark before anybody can see it."""
+def _set_up_namespace(step: Namespace, inside: Netlink, sysctls: Sysctls, new: bool) -> None:
+    """Set up the namespace we are in. It carries our mark before it can be seen."""
     inside.send([rtnetlink.mark_loopback(step.mark)])
-    # A kernel without IPv6 has nothing of it to turn off.
+    # A kernel without IPv6 has none of its sysctls.
     sysctls.write(step.sysctls, optional="net.ipv6.")
-    if fresh:
+    if new:
         netns.pin(step.namespace)
 
 
-def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts: Facts) -> None:
+def _create_pair(
+    step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts: NetFacts
+) -> None:
     """Join the namespace that we are in to its bridge."""
     near = facts.links.get(step.host_end)
-    home = facts.namespaces.get(step.namespace)
-    far = home.links.get(step.link) if home else None
+    namespace = facts.namespaces.get(step.namespace)
+    far = namespace.links.get(step.link) if namespace else None
     if near is not None and far is None:  # its other end went with an older namespace
         outside.send([rtnetlink.delete_link(near.index)])
         near = None
     if near is None:
-        with suppress(OSError):  # its other end was moved away, or renamed and is removed by now
+        with suppress(OSError):  # its other end was moved away, or renamed and then removed
             inside.send([rtnetlink.delete_link(socket.if_nametoindex(step.link))])
         far = None
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -282,18 +275,83 @@ def _pair(step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts:
         requests = (*requests, rtnetlink.hairpin(step.host_end, step.hairpin))
     outside.send(requests)
     index = socket.if_nametoindex(step.link)
-    inside.send(
-        [
-            *rtnetlink.set_up(
-                step.link, mtu=step.mtu if far else None, mac=step.mac if far else ""
-            ),
-            *_only_address(index, step.address, far),
-            # An address removed or a link set down takes the routes along: always set anew.
-            rtnetlink.default_route(index, step.gateway),
-        ]
+    settings = rtnetlink.set_up(
+        step.link, mtu=step.mtu if far else None, mac=step.mac if far else ""
     )
+    # Routes go with a removed address or a link set down: the default route is always set again.
+    route = rtnetlink.default_route(index, step.gateway)
+    inside.send([*settings, *_set_address(index, step.address, far), route])
 
 
 def _index(netlink: Netlink, name: str) -> int:
-    """Ask the socket's own namespace, which is not that of this thread, for an index."""
+    """Ask the socket's own namespace, which is not that of this thread, for a link's index."""
     return rtnetlink.told(netlink.get(rtnetlink.GET_LINK, rtnetlink.named(name))).index
+
+
+def _create_directory(step: InstanceDirectory, _: ApplyContext) -> None:
+    path = Path(step.path)
+    path.mkdir(parents=True, exist_ok=True)
+    os.chown(path, step.user, step.user)
+    path.chmod(step.mode)
+
+
+def _write_file(step: InstanceFile, _: ApplyContext) -> None:
+    """Write whole or not at all: a launch script may be read at any moment."""
+    path = Path(step.path)
+    if step.in_place and path.is_file():
+        path.write_text(step.content)
+        path.chmod(step.mode)
+        return
+    files.write(path, step.content, mode=step.mode)
+
+
+def _start_supervisor(step: Supervisor, context: ApplyContext) -> None:
+    _reload(context)
+    if supervisor.pid(context.paths) is not None:
+        return
+    instance = context.paths.instance
+    for group in cgroups.existing(instance, context.layout):
+        # Nothing watches the processes that an earlier supervisor left behind.
+        cgroups.end_processes(instance, group, context.layout)
+    context.progress("starting the supervisor")
+    supervisor.start(context.paths, step.command)
+
+
+def _start_process(step: ReplicaProcess, context: ApplyContext) -> None:
+    _reload(context)
+    supervisor.start_program(context.paths, step.replica)
+
+
+def _reload(context: ApplyContext) -> None:
+    """Once: let a running supervisor read its file, and end the processes to be started again."""
+    due, context.reload = context.reload, False
+    if not due or supervisor.pid(context.paths) is None:
+        return
+    if supervisor.answers(context.paths):
+        supervisor.reload(context.paths, context.stale)
+    else:
+        context.progress("ending the supervisor, which does not respond")
+        supervisor.stop(context.paths)
+
+
+#: What takes one step of a kind. Raises: OSError, TwinstackError.
+EFFECTS: Mapping[type[Any], Callable[[Any, ApplyContext], None]] = {
+    Sysctl: _set_sysctl,
+    BridgeFilter: lambda step, context: br_netfilter.load(),
+    Bridge: _create_bridge,
+    VxlanPort: lambda step, context: vxlan.create_link(step, context.facts),
+    VxlanEntries: lambda step, context: vxlan.set_entries(step),
+    SourceRoute: lambda step, context: vxlan.set_route(step),
+    HostMounts: lambda step, context: mounts.make(step.namespace, Path(step.pin)),
+    InstanceDirectory: _create_directory,
+    InstanceFile: _write_file,
+    Cgroup: lambda step, context: cgroups.apply(step, context.layout),
+    Supervisor: _start_supervisor,
+    ReplicaProcess: _start_process,
+}
+#: What takes a run of steps of these kinds at once.
+BATCHES: Mapping[type[Any], Callable[[Any, ApplyContext], None]] = {
+    Rules: _write_rules,
+    Namespace: _enter_namespaces,
+    VethPair: _enter_namespaces,
+}

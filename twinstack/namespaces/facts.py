@@ -1,4 +1,4 @@
-"""What is there, as observed in the kernel and never as remembered: plain data.
+"""What is there, as observed and never as remembered: plain data.
 
 `observe` fills these in; `steps` compare themselves with them. A namespace that cannot be
 entered is an error there, not an empty entry here.
@@ -13,112 +13,89 @@ from twinstack.linux.links import LinkFacts, LinkIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardingFacts:
-    """The fixed entries of a tunnel and its bridge.
+class FdbFacts:
+    """The permanent entries of a VXLAN link and its bridge."""
 
-    `remote` pairs a MAC with a host, `ports` are MACs behind the tunnel's port, `neighbours`
-    pairs an address with a MAC.
-    """
-
-    remote: frozenset[tuple[str, str]] = frozenset()
-    ports: frozenset[str] = frozenset()
-    neighbours: frozenset[tuple[str, str]] = frozenset()
+    remote: frozenset[tuple[str, str]] = frozenset()  # MAC → the host it is behind
+    ports: frozenset[str] = frozenset()  # MACs that the bridge finds behind the VXLAN's port
+    neighbours: frozenset[tuple[str, str]] = frozenset()  # address → MAC
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceFacts:
-    """One pinned network namespace; `inode` is its identity, `ours` whether it bears our mark."""
+    """One pinned network namespace."""
 
     name: str
-    inode: int
-    ours: bool
+    inode: int  # its identity
+    ours: bool  # carries our mark
     links: Mapping[str, LinkFacts] = field(default_factory=dict)
     default_gateway: str | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessFacts:
-    """One supervised process. `launch` is the digest of the script that started it."""
+class ProgramFacts:
+    """One program of the supervisor's, and its process."""
 
     replica: str
     pid: int | None
     state: str
-    launch: str | None = None
+    launch: str | None = None  # digest of the script that started it
     namespace_inode: int | None = None
     restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
-    """Everything that bears the mark of an instance, whatever any plan wants of it.
-
-    `chains` maps an iptables table to our chains in it, `rules` to all that iptables-save tells;
-    `groups` are cgroups by replica; `pins` empty files that an interrupted making left; `files`
-    what lies under the run directory;
-    `tables` are those that nobody used before us; `alone`: we mounted /run/netns, and nothing of
-    anybody else's is in it.
-    `mounts` are hosts whose mounts are pinned, `mounts_kept` that there is a place for such pins.
-    `strangers` says that a link which is not ours is in our link group.
-    """
+class OwnedObjects:
+    """Everything that carries an instance's mark, declared or not."""
 
     instance: str = ""
-    supervisor: bool = False
-    programs: frozenset[str] = frozenset()
-    groups: tuple[str, ...] = ()
-    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    supervisor: bool = False  # one is running
+    programs: frozenset[str] = frozenset()  # known to it
+    groups: tuple[str, ...] = ()  # cgroups, by replica
+    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ours, by iptables table
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # all lines, by table
     namespaces: tuple[str, ...] = ()
-    pins: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()  # empty files that an interrupted `up` left in /run/netns
     links: tuple[LinkIdentity, ...] = ()
-    strangers: bool = False
-    held: frozenset[str] = frozenset()
-    files: tuple[str, ...] = ()
-    tables: tuple[str, ...] = ()
-    mounted_pins: bool = False
-    alone: bool = False
-    mounts: tuple[str, ...] = ()
-    mounts_kept: bool = False
+    strangers: bool = False  # a link that is not ours is in our link group
+    held: frozenset[str] = frozenset()  # sysctls
+    files: tuple[str, ...] = ()  # in the run directory
+    tables: tuple[str, ...] = ()  # iptables tables that nobody used before us
+    mounted_pins: bool = False  # we mounted /run/netns
+    alone: bool = False  # we mounted /run/netns, and everything in it is ours
+    mounts: tuple[str, ...] = ()  # hosts with pinned mounts
+    mounts_kept: bool = False  # the directory for such pins is there
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The host as it is.
-
-    `rules` maps an iptables table to its `-A` and `:CHAIN` lines; `routes` lists
-    (destination, interface) of the host's own table; `held` names the switches that we hold;
-    `owned` is all that bears our mark; `bridges_can_filter` that br_netfilter is there;
-    `forwarding` maps a tunnel to its entries; `sources` a route (destination, interface) to the
-    address that it is asked from; `mounts` are hosts with mounts of their own;
-    `files` tells a path of ours in the words of `steps`; `cgroups` maps a replica to its limits
-    as read back.
-    """
+class NetFacts:
+    """The host as it is."""
 
     links: Mapping[str, LinkFacts] = field(default_factory=dict)
     namespaces: Mapping[str, NamespaceFacts] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    held: frozenset[str] = frozenset()
-    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    routes: tuple[tuple[str, str], ...] = ()
-    listeners: Mapping[int, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()  # sysctls that we hold
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # `-A`, `:CHAIN` by table
+    routes: tuple[tuple[str, str], ...] = ()  # destination, interface; of the main table
+    route_sources: Mapping[tuple[str, str], str] = field(default_factory=dict)  # of such a route
+    listeners: Mapping[int, str] = field(default_factory=dict)  # TCP port → address
+    bridges_can_filter: bool = False  # br_netfilter is loaded
+    fdb: Mapping[str, FdbFacts] = field(default_factory=dict)  # by VXLAN link
+    mounts: frozenset[str] = frozenset()  # hosts with pinned mounts
+    files: Mapping[str, str] = field(default_factory=dict)  # path → as `file_facts` describes it
+    cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # limits by replica
     supervisor_pid: int | None = None
-    processes: Mapping[str, ProcessFacts] = field(default_factory=dict)
-    intended: frozenset[str] = frozenset()
-    owned: Owned = Owned()
-    bridges_can_filter: bool = False
-    forwarding: Mapping[str, ForwardingFacts] = field(default_factory=dict)
-    sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    mounts: frozenset[str] = frozenset()
+    processes: Mapping[str, ProgramFacts] = field(default_factory=dict)  # by replica
+    owned: OwnedObjects = OwnedObjects()
 
 
 def ours(
     links: Iterable[LinkIdentity], mark: str, intended: frozenset[str]
 ) -> tuple[LinkIdentity, ...]:
-    """Tell which links are ours: marked, or yet without any mark and by a name we wrote down.
+    """Keep the links that are ours: marked, or not marked at all and by a journalled name.
 
-    Our link group tells nothing: a stranger's link may be in it by chance.
+    Our link group is no evidence: a foreign link may be in it by chance.
     """
     return tuple(
         link

@@ -7,37 +7,34 @@ from twinstack.model.plan import Plan
 from twinstack.namespaces import dumps
 from twinstack.world import Link
 
-_LOOPBACK = "lo"
 
-
-def observed(plan: Plan) -> tuple[Link, ...]:
-    """List what bears our mark, in the plan's order. Raises: StepFailed."""
-    with dumps.looking_into((), plan.mark) as looked:  # ours alone: a stranger of our name is not
+def observe_links(plan: Plan) -> tuple[Link, ...]:
+    """List what carries our mark, in the plan's order. Raises: StepFailed."""
+    with dumps.visiting((), plan.mark) as waiting_namespaces:
         host, _ = dumps.read_host()
-        inside = looked()
-    ours = {name: one for name, one in host.items() if one.alias == plan.mark}
-    segments = {one.bridge: one.name for one in plan.segments}
-    replicas = {one.host_link: one.name for one in plan.here}
-    order = {one.name: place for place, one in enumerate(plan.replicas)}
-    bridges = [
-        Link(name, "bridge", "", segments.get(name, ""), "")
-        for name, one in ours.items()
-        if one.kind == "bridge"
-    ]
-    host_ends = [
-        Link(name, "host end", "", segments.get(one.master or "", ""), replicas.get(name, ""))
-        for name, one in ours.items()
-        if one.kind == "veth"
-    ]
-    where = {one.replica: one.segment for one in host_ends}
+        namespaces = waiting_namespaces()
+    segments = {segment.bridge: segment.name for segment in plan.segments}
+    replicas = {replica.host_link: replica.name for replica in plan.here}
+    bridges, host_ends = [], []
+    for name, link in host.items():
+        if link.alias != plan.mark:
+            continue
+        if link.kind == "bridge":
+            bridges.append(Link(name, "bridge", "", segments.get(name, ""), ""))
+        elif link.kind == "veth":
+            segment, replica = segments.get(link.master or "", ""), replicas.get(name, "")
+            host_ends.append(Link(name, "host end", "", segment, replica))
+    segment_of = {end.replica: end.segment for end in host_ends}
     inside_ends = [
-        Link(link, "inside", str(netns.PINS / name), where.get(name, ""), name)
-        for name, one in inside.items()
-        for link in one.links
-        if link != _LOOPBACK
+        Link(link, "inside", str(netns.PINS / name), segment_of.get(name, ""), name)
+        for name, namespace in namespaces.items()
+        for link in namespace.links
+        if link != "lo"
     ]
-    placed = [one.name for one in plan.segments]
-    bridges.sort(key=lambda one: placed.index(one.segment) if one.segment else len(placed))
-    for ends in (host_ends, inside_ends):
-        ends.sort(key=lambda one: order.get(one.replica, len(order)))
-    return (*bridges, *host_ends, *inside_ends)
+    by_segment = {segment.name: place for place, segment in enumerate(plan.segments)}
+    by_replica = {replica.name: place for place, replica in enumerate(plan.replicas)}
+    return (
+        *sorted(bridges, key=lambda link: by_segment.get(link.segment, len(by_segment))),
+        *sorted(host_ends, key=lambda link: by_replica.get(link.replica, len(by_replica))),
+        *sorted(inside_ends, key=lambda link: by_replica.get(link.replica, len(by_replica))),
+    )

@@ -19,8 +19,14 @@ from twinstack.linux.cgroup import Layout
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import SECRETS, SRV, Role
 from twinstack.namespaces import cgroups
-from twinstack.namespaces.process_steps import Directory, File, Process, Supervisor, file_facts
-from twinstack.namespaces.steps import Step
+from twinstack.namespaces.process_steps import (
+    InstanceDirectory,
+    InstanceFile,
+    ReplicaProcess,
+    Supervisor,
+    file_facts,
+)
+from twinstack.namespaces.steps import NetStep
 from twinstack.state.paths import InstancePaths
 
 OPEN_FILES = 65_536
@@ -45,7 +51,7 @@ _MASKED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Software:
+class ProvidedSoftware:
     """Where the software lies on this host.
 
     `trees` maps a role to its root tree; `srv` is what a service sees as /srv/twinstack;
@@ -62,12 +68,16 @@ class Software:
     seccomp: Filter
 
 
-def steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> tuple[Step, ...]:
+def steps(
+    plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
+) -> tuple[NetStep, ...]:
     """List what must be there, in order, for every replica to run."""
     return tuple(_steps(plan, software, layout, templates))
 
 
-def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> Iterator[Step]:
+def _steps(
+    plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
+) -> Iterator[NetStep]:
     places = InstancePaths(plan.instance)
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
@@ -83,13 +93,13 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
         (places.run / "root", 0o755),
         (places.run / "conf", 0o755),
     ):
-        yield Directory(str(path), mode, 0)
+        yield InstanceDirectory(str(path), mode, 0)
     hosts = _file(places.run / "conf" / "hosts", _hosts(plan), in_place=True)
     yield hosts
     seccomp = _file(places.run / "conf" / "seccomp.hex", software.seccomp.program)
     yield seccomp
     programs: list[dict[str, str]] = []
-    processes: list[Process] = []
+    processes: list[ReplicaProcess] = []
     for replica in plan.here:
         yield cgroups.step(plan, replica.name, replica.limits, layout)
         configured: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
@@ -100,7 +110,7 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
             digests.append(file.digest)
             yield file
         if replica.launch.data:
-            yield Directory(str(_data(places, replica)), 0o700, replica.user)
+            yield InstanceDirectory(str(_data(places, replica)), 0o700, replica.user)
         script = _script(engine, plan, replica, software, layout, configured, digests)
         yield script
         digest = _launch_digest(script.content)
@@ -146,9 +156,9 @@ def _steps(plan: Plan, software: Software, layout: Layout, templates: Path) -> I
     yield from processes
 
 
-def _process(name: str, script: File, digest: str, namespace: str | None) -> Process:
+def _process(name: str, script: InstanceFile, digest: str, namespace: str | None) -> ReplicaProcess:
     written = file_facts(script.digest, script.mode)
-    return Process(name, script.path, digest, written, namespace)
+    return ReplicaProcess(name, script.path, digest, written, namespace)
 
 
 def log_path(places: InstancePaths, replica: str) -> Path:
@@ -164,11 +174,11 @@ def _script(
     engine: jinja2.Environment,
     plan: Plan,
     replica: Replica,
-    software: Software,
+    software: ProvidedSoftware,
     layout: Layout,
     configured: list[tuple[str, str]],
     digests: list[str],
-) -> File:
+) -> InstanceFile:
     places = InstancePaths(plan.instance)
     read_only = list(configured)
     if replica.role in {"python", "postgres"}:
@@ -225,8 +235,8 @@ def _hosts(plan: Plan) -> str:
     return "\n".join(["127.0.0.1 localhost", *lines, ""])
 
 
-def _file(path: Path, content: str, mode: int = 0o644, *, in_place: bool = False) -> File:
-    return File(str(path), content, _digest(content), mode, in_place)
+def _file(path: Path, content: str, mode: int = 0o644, *, in_place: bool = False) -> InstanceFile:
+    return InstanceFile(str(path), content, _digest(content), mode, in_place)
 
 
 def _digest(content: str) -> str:

@@ -11,15 +11,15 @@ from ipaddress import IPv4Network
 from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
-from twinstack.namespaces.facts import Facts
-from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, VethPair
-from twinstack.namespaces.vxlan_steps import Tunnel
+from twinstack.namespaces.facts import NetFacts
+from twinstack.namespaces.steps import Bridge, Namespace, NetStep, Rules, VethPair
+from twinstack.namespaces.vxlan_steps import VxlanPort
 
 #: Interface kinds that we make; anything of another kind with our name is not ours.
 _KINDS = {"bridge", "veth", "vxlan"}
 
 
-def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
+def check(plan: Plan, steps: tuple[NetStep, ...], facts: NetFacts) -> None:
     """Refuse to go on where something foreign stands in the way.
 
     Raises: NotOurs for one clash, SeveralFailed for more.
@@ -39,7 +39,7 @@ def check(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> None:
         raise SeveralFailed("net.up", clashes)
 
 
-def _other_instance(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> NotOurs | None:
+def _other_instance(plan: Plan, steps: tuple[NetStep, ...], facts: NetFacts) -> NotOurs | None:
     """Say once, not for every link, that another instance holds our names on this host."""
     for step in steps:
         if isinstance(step, Bridge) and (link := facts.links.get(step.link)):
@@ -54,12 +54,12 @@ def _other_instance(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> NotOur
     return None
 
 
-def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+def _links(plan: Plan, steps: tuple[NetStep, ...], facts: NetFacts) -> Iterator[NotOurs]:
     ours = {link.name for link in facts.owned.links}
     for step in steps:
         if isinstance(step, Bridge):
             name, kind = step.link, "bridge"
-        elif isinstance(step, Tunnel):
+        elif isinstance(step, VxlanPort):
             name, kind = step.link, "vxlan"
         elif isinstance(step, VethPair):
             name, kind = step.host_end, "veth"
@@ -78,7 +78,7 @@ def _links(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOur
             )
 
 
-def _namespaces(steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+def _namespaces(steps: tuple[NetStep, ...], facts: NetFacts) -> Iterator[NotOurs]:
     for step in steps:
         if isinstance(step, Namespace):
             there = facts.namespaces.get(step.namespace)
@@ -91,7 +91,7 @@ def _namespaces(steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
                 )
 
 
-def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
+def _subnets(plan: Plan, facts: NetFacts) -> Iterator[NotOurs]:
     bridges = {segment.bridge for segment in plan.segments}
     ours = {link.name for link in facts.owned.links}
     for destination, link in facts.routes:
@@ -108,7 +108,7 @@ def _subnets(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
                 )
 
 
-def _ports(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
+def _ports(plan: Plan, facts: NetFacts) -> Iterator[NotOurs]:
     for door in plan.published_ports:
         if door.world == "net" and door.port in facts.listeners:
             yield NotOurs(
@@ -119,12 +119,12 @@ def _ports(plan: Plan, facts: Facts) -> Iterator[NotOurs]:
             )
 
 
-def _chains(plan: Plan, steps: tuple[Step, ...], facts: Facts) -> Iterator[NotOurs]:
+def _chains(plan: Plan, steps: tuple[NetStep, ...], facts: NetFacts) -> Iterator[NotOurs]:
     for step in steps:
         if isinstance(step, Rules):
             table, chain = step.hook.table, step.hook.chain
             lines = facts.rules.get(table, ())
-            for line in rules.strangers(chain, plan.instance, lines)[:1]:
+            for line in rules.foreign_rules(chain, plan.instance, lines)[:1]:
                 yield NotOurs(
                     f"chain {chain}",
                     "holds a rule that is not ours",

@@ -1,6 +1,6 @@
-"""What runs in the network, as steps: cgroups, files, the supervisor, processes; pure.
+"""Steps that start the services: cgroups, directories, files, the supervisor, processes; pure.
 
-The network's own steps, and what a step is, are in `steps`.
+`launch` lists them, `processes` holds their effects.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import shlex
 from dataclasses import dataclass
 
 from twinstack.model.plan import Limits
-from twinstack.namespaces.facts import Facts
+from twinstack.namespaces.facts import NetFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """Bound a replica's CPU, memory and processes; without limits it is only counted.
+    """Limit a replica's CPU, memory and processes; without limits they are only counted.
 
     Source: cgroups(7). Same as: mkdir and writes under /sys/fs/cgroup.
     """
 
     replica: str
-    path: str
+    path: str  # below each controller's mount
     limits: Limits | None
-    wanted: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    wanted: tuple[tuple[str, str], ...]  # each limit's file name → its value as read back
+    files: tuple[tuple[str, str], ...]  # each file to write → its value; "": none to write
 
     @property
     def name(self) -> str:
@@ -37,29 +37,29 @@ class Cgroup:
             *(f"echo {value} > {file}" for file, value in self.files if value),
         )
 
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.cgroups.get(self.replica)
-        if there is None:
+    def difference(self, facts: NetFacts) -> str | None:
+        limits = facts.cgroups.get(self.replica)
+        if limits is None:
             return "is absent"
         for key, value in self.wanted:
-            if there.get(key) != value:
-                return f"{key} is {there.get(key)}, not {value}"
+            if limits.get(key) != value:
+                return f"{key} is {limits.get(key)}, not {value}"
         return None
 
 
 def directory_facts(mode: int, user: int) -> str:
-    """Put a directory as it is, or is to be, into words."""
+    """Describe a directory, for comparison and messages."""
     return f"a directory {mode:04o} of user {user}"
 
 
 def file_facts(digest: str, mode: int) -> str:
-    """Put a file as it is, or is to be, into words."""
+    """Describe a file, for comparison."""
     return f"a file {mode:04o} {digest}"
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
-    """Make a directory of ours. Same as: install -d -m MODE -o USER."""
+class InstanceDirectory:
+    """Create a directory of ours. Same as: install -d -m MODE -o USER."""
 
     path: str
     mode: int
@@ -73,27 +73,26 @@ class Directory:
     def commands(self) -> tuple[str, ...]:
         return (f"install -d -m {self.mode:04o} -o {self.user} -g {self.user} {self.path}",)
 
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.files.get(self.path)
-        if there is None:
+    def difference(self, facts: NetFacts) -> str | None:
+        current, desired = facts.files.get(self.path), directory_facts(self.mode, self.user)
+        if current is None:
             return "is absent"
-        wanted = directory_facts(self.mode, self.user)
-        return None if there == wanted else f"is {there}, not {wanted}"
+        return None if current == desired else f"is {current}, not {desired}"
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """Write a file of ours; `digest` is that of its content.
-
-    `in_place`: processes have it bound into their roots, and a bind mount keeps a file that was
-    replaced, so it is written over.
-    """
+class InstanceFile:
+    """Write a file of ours. Same as: install -m MODE."""
 
     path: str
     content: str
-    digest: str
+    digest: str  # of the content
     mode: int = 0o644
-    in_place: bool = False
+    in_place: bool = False  # bind-mounted into roots: a mount would keep a file that was replaced
+
+    @property
+    def as_written(self) -> str:
+        return file_facts(self.digest, self.mode)
 
     @property
     def name(self) -> str:
@@ -103,23 +102,19 @@ class File:
     def commands(self) -> tuple[str, ...]:
         return (f"install -m {self.mode:04o} /dev/stdin {self.path}",)
 
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.files.get(self.path)
-        if there is None:
+    def difference(self, facts: NetFacts) -> str | None:
+        current = facts.files.get(self.path)
+        if current is None:
             return "is absent"
-        wanted = file_facts(self.digest, self.mode)
-        return None if there == wanted else "has another content or mode"
+        return None if current == self.as_written else "has different content or another mode"
 
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """Start the supervisor that starts, watches and restarts every process.
+    """Start the supervisor, which starts and restarts every process; a running one reloads."""
 
-    `programs` are those it is to know of. One that is running reads its file anew.
-    """
-
-    command: tuple[str, ...]
-    programs: frozenset[str]
+    command: tuple[str, ...]  # its PYTHONPATH, then the words
+    programs: frozenset[str]  # those it must know
 
     @property
     def name(self) -> str:
@@ -129,7 +124,7 @@ class Supervisor:
     def commands(self) -> tuple[str, ...]:
         return (f"PYTHONPATH={self.command[0]} {shlex.join(self.command[1:])}",)
 
-    def difference(self, facts: Facts) -> str | None:
+    def difference(self, facts: NetFacts) -> str | None:
         if not facts.supervisor_pid:
             return "is not running"
         unknown = sorted(self.programs - facts.owned.programs)
@@ -137,19 +132,14 @@ class Supervisor:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """Run a replica's process by its launch script.
-
-    `digest` is what the process carries of the script that started it, `written` how that script
-    is to be (in the words of `file_facts`): for a process that has lost its environment, as nginx
-    does. `namespace` is None for one that belongs to the host. Same as: supervisorctl start NAME.
-    """
+class ReplicaProcess:
+    """Run a replica's process by its launch script. Same as: supervisorctl start NAME."""
 
     replica: str
     script: str
-    digest: str
-    written: str
-    namespace: str | None
+    digest: str  # what the process carries of the script that started it
+    written: str  # the script as in `file_facts`: for a process that lost its environment (nginx)
+    namespace: str | None  # None: the host's own
 
     @property
     def name(self) -> str:
@@ -159,16 +149,16 @@ class Process:
     def commands(self) -> tuple[str, ...]:
         return (f"{self.script} &",)
 
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.processes.get(self.replica)
-        if there is None or there.pid is None:
-            return f"is {there.state.lower() if there else 'absent'}"
+    def difference(self, facts: NetFacts) -> str | None:
+        process = facts.processes.get(self.replica)
+        if process is None or process.pid is None:
+            return f"is {process.state.lower() if process else 'absent'}"
         if self.namespace is not None:
-            home = facts.namespaces.get(self.namespace)
-            if home is None or there.namespace_inode not in {None, home.inode}:
+            namespace = facts.namespaces.get(self.namespace)
+            if namespace is None or process.namespace_inode not in {None, namespace.inode}:
                 return "runs in a namespace that is gone"
-        if there.launch is None and facts.files.get(self.script) != self.written:
+        if process.launch is None and facts.files.get(self.script) != self.written:
             return "was started by another script"
-        if there.launch not in {None, self.digest}:
+        if process.launch not in {None, self.digest}:
             return "was started by an older script"
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twinstack.confinement import seccomp
 from twinstack.model.plan import Plan
-from twinstack.namespaces.launch import Software
+from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.reconcile import Progress
 from twinstack.software.configs import configuration_of
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
@@ -26,7 +26,7 @@ def accounts(plan: Plan) -> Mapping[str, int]:
     return {replica.service: replica.user for replica in plan.replicas}
 
 
-def provide(plan: Plan, repository: Path, progress: Progress) -> Software:
+def provide(plan: Plan, repository: Path, progress: Progress) -> ProvidedSoftware:
     """Give the software of a plan, building what is not there yet.
 
     Raises: Missing without root or mmdebstrap; StepFailed when packages cannot be had.
@@ -39,18 +39,18 @@ def provide(plan: Plan, repository: Path, progress: Progress) -> Software:
     return _described(plan, roots, installed)
 
 
-def find(plan: Plan, repository: Path) -> Software | None:
+def find(plan: Plan, repository: Path) -> ProvidedSoftware | None:
     """Give the software of a plan if all of it is there; builds nothing. Raises: CannotTell."""
     roots = find_roots(recipe_for(accounts(plan)))
     installed = find_software(repository)
     return None if roots is None or installed is None else _described(plan, roots, installed)
 
 
-def _described(plan: Plan, roots: Roots, installed: Installed) -> Software:
+def _described(plan: Plan, roots: Roots, installed: Installed) -> ProvidedSoftware:
     trees = {replica.role: roots.tree(replica.role) for replica in plan.replicas}
     # A tree and a directory of packages are never changed in place: their names tell them apart.
     names = f"{roots.directory} {installed.directory}"
-    return Software(
+    return ProvidedSoftware(
         trees=trees,
         srv=installed.directory,
         supervisor=installed.supervisor,

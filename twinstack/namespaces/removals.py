@@ -1,66 +1,76 @@
 """What of ours is to go, as a list of removals; pure.
 
-`down` removes all that bears our mark, `up` what bears it and is declared no longer: both are
-`removals(owned, steps)`, the one with no steps at all. The list is in the order of doing: what
-runs goes before what it runs in. `teardown` does them.
+`down` removes everything that carries our mark, `up` what carries it and is declared no longer:
+both are `removals(owned, steps)`, the former without steps. The list is in the order of doing:
+processes go before what they run in. `teardown` holds the effects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from twinstack.linux.links import LinkIdentity
-from twinstack.namespaces.facts import Owned
-from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
-from twinstack.namespaces.steps import Bridge, Namespace, Rules, Step, Sysctl, VethPair
-from twinstack.namespaces.vxlan_steps import Mounts, Tunnel
+from twinstack.namespaces.facts import OwnedObjects
+from twinstack.namespaces.process_steps import (
+    Cgroup,
+    InstanceDirectory,
+    InstanceFile,
+    ReplicaProcess,
+    Supervisor,
+)
+from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
+from twinstack.namespaces.vxlan_steps import HostMounts
+
+_LINK_WORDS = {"bridge": "bridge", "vxlan": "tunnel"}
 
 
 @dataclass(frozen=True, slots=True)
-class EndProgram:
-    """End a replica's process and let the supervisor forget it."""
+class Removal:
+    """An object of ours that is to go; its name and commands are templates over its fields."""
 
-    replica: str
+    NAME: ClassVar[str] = ""
+    COMMANDS: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:
-        return f"process {self.replica}"
+        return self.NAME.format(self)
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (f"supervisorctl stop {self.replica}", f"supervisorctl remove {self.replica}")
+        return tuple(command.format(self) for command in self.COMMANDS)
 
 
 @dataclass(frozen=True, slots=True)
-class EndSupervisor:
+class EndProgram(Removal):
+    """End a replica's process and remove it from the supervisor."""
+
+    replica: str
+    NAME = "process {0.replica}"
+    COMMANDS = ("supervisorctl stop {0.replica}", "supervisorctl remove {0.replica}")
+
+
+@dataclass(frozen=True, slots=True)
+class EndSupervisor(Removal):
     """End the supervisor and, in an orderly way, everything that it runs."""
 
-    name: str = "supervisor"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return ("supervisorctl shutdown",)
+    NAME = "supervisor"
+    COMMANDS = ("supervisorctl shutdown",)
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveCgroup:
+class RemoveCgroup(Removal):
     """Kill what is left in a replica's cgroup, and remove it."""
 
     replica: str
     instance: str
-
-    @property
-    def name(self) -> str:
-        return f"cgroup {self.replica}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"rmdir /sys/fs/cgroup/*/twinstack/{self.instance}/{self.replica}",)
+    NAME = "cgroup {0.replica}"
+    COMMANDS = ("rmdir /sys/fs/cgroup/*/twinstack/{0.instance}/{0.replica}",)
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveRules:
+class RemoveRules(Removal):
     """Remove chains of ours, each with its table, and the jumps that lead to them; all at once."""
 
     chains: tuple[tuple[str, str], ...]
@@ -72,42 +82,37 @@ class RemoveRules:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (
-            *(f"iptables -t {table} -F {chain}" for table, chain in self.chains),
-            *(f"iptables -t {table} -X {chain}" for table, chain in self.chains),
+        return tuple(
+            f"iptables -t {table} {action} {chain}"
+            for action in ("-F", "-X")
+            for table, chain in self.chains
         )
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveTable:
+class RemoveTable(Removal):
     """Remove an iptables table that we were the first to use, if nobody uses it now."""
 
     table: str
-
-    @property
-    def name(self) -> str:
-        return f"table {self.table}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"nft delete table ip {self.table}",)
+    NAME = "table {0.table}"
+    COMMANDS = ("nft delete table ip {0.table}",)
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveLinks:
-    """Remove links of ours, all at once: veth pairs with their other ends, and bridges.
-
-    `together`: the whole of our link group goes, so one request names them all.
-    """
+class RemoveLinks(Removal):
+    """Remove links of ours, all at once: veth pairs with their other ends, and bridges."""
 
     links: tuple[LinkIdentity, ...]
     group: int
-    together: bool
+    together: bool  # the whole link group goes, in one request
 
     @property
     def name(self) -> str:
-        words = {"bridge": "bridge", "vxlan": "tunnel"}
-        named = [f"{words[link.kind]} {link.name}" for link in self.links if link.kind in words]
+        named = [
+            f"{_LINK_WORDS[link.kind]} {link.name}"
+            for link in self.links
+            if link.kind in _LINK_WORDS
+        ]
         pairs = len(self.links) - len(named)
         return ", ".join([*named, *([f"{pairs} veth pairs"] if pairs else [])])
 
@@ -119,208 +124,146 @@ class RemoveLinks:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveNamespace:
-    """Let go of a namespace of ours."""
+class RemoveNamespace(Removal):
+    """Unpin a namespace of ours."""
 
     namespace: str
-
-    @property
-    def name(self) -> str:
-        return f"namespace {self.namespace}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"ip netns delete {self.namespace}",)
+    NAME = "namespace {0.namespace}"
+    COMMANDS = ("ip netns delete {0.namespace}",)
 
 
 @dataclass(frozen=True, slots=True)
-class DetachPins:
-    """Let go of all pinned namespaces at once: these, and every one of them is ours."""
+class DetachPins(Removal):
+    """Unpin all namespaces at once: these, and all of them are ours."""
 
     namespaces: tuple[str, ...]
-    name: str = "pins of every namespace"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return ("umount --lazy /run/netns",)
+    NAME = "pins of every namespace"
+    COMMANDS = ("umount --lazy /run/netns",)
 
 
 @dataclass(frozen=True, slots=True)
-class RemovePin:
-    """Remove the empty file that an interrupted making of a namespace left."""
+class RemovePin(Removal):
+    """Remove the empty file that an interrupted `up` left in place of a namespace."""
 
     namespace: str
-
-    @property
-    def name(self) -> str:
-        return f"pin {self.namespace}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"rm /run/netns/{self.namespace}",)
+    NAME = "pin {0.namespace}"
+    COMMANDS = ("rm /run/netns/{0.namespace}",)
 
 
 @dataclass(frozen=True, slots=True)
-class UnmountPins:
-    """Undo the mount of /run/netns that we made, if nothing of anybody's is left in it."""
+class UnmountPins(Removal):
+    """Undo our mount of /run/netns, if nothing is left in it."""
 
-    name: str = "mount /run/netns"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return ("umount /run/netns", "rmdir /run/netns")
+    NAME = "mount /run/netns"
+    COMMANDS = ("umount /run/netns", "rmdir /run/netns")
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseMounts:
-    """Let go of a host's own mounts; with them goes all that is pinned in there."""
+class ReleaseMounts(Removal):
+    """Unpin a host's own mounts; what is pinned in there goes with them."""
 
     namespace: str
     instance: str
-
-    @property
-    def name(self) -> str:
-        return f"mounts {self.namespace}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        pin = f"/run/twinstack/{self.instance}/mounts/{self.namespace}"
-        return (f"umount {pin}", f"rm {pin}")
+    NAME = "mounts {0.namespace}"
+    COMMANDS = (
+        "umount /run/twinstack/{0.instance}/mounts/{0.namespace}",
+        "rm /run/twinstack/{0.instance}/mounts/{0.namespace}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveMounts:
-    """Remove the place where hosts' mounts are pinned, and whatever is still pinned in it."""
+class RemoveMounts(Removal):
+    """Remove the directory in which hosts' mounts are pinned, and what is still pinned there."""
 
     instance: str
-    name: str = "place of the hosts' mounts"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        place = f"/run/twinstack/{self.instance}/mounts"
-        return (f"umount --lazy {place}", f"rmdir {place}")
+    NAME = "directory of the hosts' mounts"
+    COMMANDS = (
+        "umount --lazy /run/twinstack/{0.instance}/mounts",
+        "rmdir /run/twinstack/{0.instance}/mounts",
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """Let go of a switch of the host; the last to let go restores it."""
+class RestoreSysctl(Removal):
+    """Release a sysctl of the host; the last holder restores its former value."""
 
     key: str
-
-    @property
-    def name(self) -> str:
-        return f"sysctl {self.key}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"sysctl -w {self.key}=<its former value>",)
+    NAME = "sysctl {0.key}"
+    COMMANDS = ("sysctl -w {0.key}=<its former value>",)
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveFile:
-    """Remove a file or directory of ours under the run directory."""
+class RemoveFile(Removal):
+    """Remove a file or directory of ours in the run directory."""
 
     path: str
-
-    @property
-    def name(self) -> str:
-        return f"file {self.path}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"rm -r {self.path}",)
+    NAME = "file {0.path}"
+    COMMANDS = ("rm -r {0.path}",)
 
 
-Removal = (
-    EndProgram
-    | EndSupervisor
-    | RemoveCgroup
-    | RemoveRules
-    | RemoveTable
-    | RemoveLinks
-    | ReleaseMounts
-    | RemoveMounts
-    | RemoveNamespace
-    | DetachPins
-    | RemovePin
-    | UnmountPins
-    | Release
-    | RemoveFile
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Surplus:
-    """A removal that an `up` is to do, and why: the counterpart of a `Change`."""
-
-    step: Removal
-    reason: str = "is declared no longer"
-
-
-def removals(owned: Owned, steps: tuple[Step, ...] = (), *, group: int) -> tuple[Removal, ...]:
-    """List what of ours the steps do not want; without steps, all of it."""
+def removals(
+    owned: OwnedObjects, steps: Sequence[NetStep] = (), *, group: int
+) -> tuple[Removal, ...]:
+    """List what of ours no step declares; without steps, all of it."""
     return tuple(_removals(owned, steps, group))
 
 
-def _removals(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Removal]:
+def _removals(owned: OwnedObjects, steps: Sequence[NetStep], group: int) -> Iterator[Removal]:
     supervised = any(isinstance(step, Supervisor) for step in steps)
     if owned.supervisor and not supervised:
         yield EndSupervisor()
     elif owned.supervisor:
-        programs = {step.replica for step in steps if isinstance(step, Process)}
-        yield from (EndProgram(name) for name in sorted(owned.programs - programs))
+        programs = {step.replica for step in steps if isinstance(step, ReplicaProcess)}
+        yield from map(EndProgram, sorted(owned.programs - programs))
     groups = {step.replica for step in steps if isinstance(step, Cgroup)}
     yield from (RemoveCgroup(name, owned.instance) for name in owned.groups if name not in groups)
-    wanted = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
+    declared = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
     present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
-    surplus = tuple(one for one in present if one not in wanted)
-    if surplus:
+    if surplus := tuple(chain for chain in present if chain not in declared):
         yield RemoveRules(surplus)
-    yield from _links(owned, steps, group)
-    kept = {table for table, _ in wanted}
+    objects = set(created(steps))
+    yield from _links(owned, {name for kind, name in objects if kind != "namespace"}, group)
+    kept = {table for table, _ in declared}
     yield from (RemoveTable(table) for table in owned.tables if table not in kept)
-    # Restoring a switch needs the lock that dying namespaces hold for long: it comes before.
+    # Restoring a sysctl needs the lock that dying namespaces hold for long: it comes before.
     held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
-    yield from (Release(key) for key in sorted(owned.held - held))
-    yield from _mounts(owned, steps)
-    namespaces = {step.namespace for step in steps if isinstance(step, Namespace)}
-    if owned.alone and owned.namespaces and not namespaces:
-        yield DetachPins((*owned.namespaces, *owned.pins))
-    yield from (RemoveNamespace(name) for name in owned.namespaces if name not in namespaces)
-    yield from (RemovePin(name) for name in owned.pins if name not in namespaces)
-    if owned.mounted_pins and not namespaces:
-        yield UnmountPins()
+    yield from map(RestoreSysctl, sorted(owned.held - held))
+    mounts = {step.namespace for step in steps if isinstance(step, HostMounts)}
+    surplus_mounts = (name for name in owned.mounts if name not in mounts)
+    yield from (ReleaseMounts(name, owned.instance) for name in surplus_mounts)
+    if owned.mounts_kept and not mounts:
+        yield RemoveMounts(owned.instance)
+    yield from _namespaces(owned, {name for kind, name in objects if kind == "namespace"})
     yield from _files(owned, steps, supervised)
 
 
-def _mounts(owned: Owned, steps: tuple[Step, ...]) -> Iterator[Removal]:
-    wanted = {step.namespace for step in steps if isinstance(step, Mounts)}
-    surplus = [name for name in owned.mounts if name not in wanted]
-    yield from (ReleaseMounts(name, owned.instance) for name in surplus)
-    if owned.mounts_kept and not wanted:
-        yield RemoveMounts(owned.instance)
-
-
-def _links(owned: Owned, steps: tuple[Step, ...], group: int) -> Iterator[Removal]:
-    bridges = {step.link for step in steps if isinstance(step, Bridge | Tunnel)}
-    pairs = {step.host_end for step in steps if isinstance(step, VethPair)}
-    surplus = tuple(link for link in owned.links if link.name not in bridges | pairs)
+def _links(owned: OwnedObjects, declared: set[str], group: int) -> Iterator[Removal]:
+    surplus = tuple(link for link in owned.links if link.name not in declared)
     if surplus:
         together = len(surplus) == len(owned.links) and not owned.strangers
         yield RemoveLinks(surplus, group, together)
 
 
-def _files(owned: Owned, steps: tuple[Step, ...], supervised: bool) -> Iterator[Removal]:
-    wanted = {step.path for step in steps if isinstance(step, (File, Directory))}
+def _namespaces(owned: OwnedObjects, declared: set[str]) -> Iterator[Removal]:
+    if owned.alone and owned.namespaces and not declared:
+        yield DetachPins((*owned.namespaces, *owned.pins))
+    yield from (RemoveNamespace(name) for name in owned.namespaces if name not in declared)
+    yield from (RemovePin(name) for name in owned.pins if name not in declared)
+    if owned.mounted_pins and not declared:
+        yield UnmountPins()
+
+
+def _files(owned: OwnedObjects, steps: Sequence[NetStep], supervised: bool) -> Iterator[Removal]:
+    declared = {step.path for step in steps if isinstance(step, InstanceFile | InstanceDirectory)}
     gone: set[str] = set()
-    spread = any(isinstance(step, Mounts) for step in steps)  # its record is the overlay's to keep
+    spread = any(isinstance(step, HostMounts) for step in steps)
     for path in owned.files:
-        if path.rpartition("/")[0] in gone:
+        directory, _, name = path.rpartition("/")
+        if directory in gone or path in declared:
             continue
-        supervisors = path.rpartition("/")[2].startswith("supervis")
-        above = any(one.startswith(f"{path}/") for one in wanted)
-        if spread and path.endswith("/overlay.json"):
+        if spread and name == "overlay.json":  # the overlay keeps its record itself
             continue
-        if path not in wanted and not above and not (supervised and supervisors):
+        contains_declared = any(kept.startswith(f"{path}/") for kept in declared)
+        if not contains_declared and not (supervised and name.startswith("supervis")):
             gone.add(path)
             yield RemoveFile(path)

@@ -1,38 +1,68 @@
 """What must be there for a plan, as a list of steps; pure.
 
-A step knows how it differs from the facts (`difference`: the reason to do it, or None) and
-which plain commands it equals (`commands`). `apply` does it, `teardown` undoes it. The list is
-in the order of doing; a step that rests on another comes after it.
+A step knows how its object differs from the facts (`difference`: the reason to act, or None) and
+which plain commands do the same (`commands`). `network_steps` lists the network's steps in the
+order of doing, `launch.steps` those that start the services. `vxlan_steps` and `process_steps`
+hold more kinds.
+
+To add a kind of step: its class here, with its place in a list; what it compares itself with in
+`facts` and `observe`; its effect in `apply.EFFECTS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import Literal
 
-from twinstack.linux import br_netfilter
+from twinstack.linux import br_netfilter, iptables
 from twinstack.linux.links import LinkFacts
+from twinstack.model import names
+from twinstack.model.plan import Plan, Replica, Segment
+from twinstack.model.vxlan import Vtep, mac_of
 from twinstack.namespaces import rules
-from twinstack.namespaces.facts import Facts
-from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
-from twinstack.namespaces.vxlan_steps import Forwarding, Mounts, SourceRoute, Tunnel
+from twinstack.namespaces.facts import NetFacts
+from twinstack.namespaces.vxlan_steps import (
+    ALL_ZEROS_MAC,
+    HostMounts,
+    SourceRoute,
+    VxlanEntries,
+    VxlanPort,
+)
+from twinstack.reconcile import Action, Step
+from twinstack.state.paths import InstancePaths
+
+NetStep = Step[NetFacts]
+
+#: As an engine does in containers: nobody closes IPv6 by closing IPv4. The kernel sets the
+#: default for links to come along with `all`.
+IPV6_OFF = (("net.ipv6.conf.all.disable_ipv6", "1"),)
+#: Set in every namespace that we create. A service may bind any port in it, since nothing else
+#: lives there. Redirects are not followed: the host sends one when two neighbours talk by way of
+#: its published port, and it would lead past the address translation.
+NAMESPACE_SYSCTLS = (
+    ("net.ipv4.ip_unprivileged_port_start", "0"),
+    ("net.ipv4.conf.all.accept_redirects", "0"),
+    ("net.ipv4.conf.default.accept_redirects", "0"),
+    *IPV6_OFF,
+)
+#: rp_filter, loose mode (RFC 3704): a source is accepted if any route leads back to it.
+RP_FILTER_LOOSE = "2"
+#: How many neighbours the kernel keeps, for all network namespaces together, before it drops some
+#: and refuses others; every namespace has at least one, and the host one for each.
+_NEIGHBOURS = 1024
+_NEIGHBOURS_EACH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Sysctl:
-    """Set a switch of the host.
-
-    `held`: it is the host's own, so it is held together with whoever else needs it and goes back
-    to its former value with the last of them; any other goes with the bridge that it is of.
-    `at_least`: more is as good, and a host that has no such switch (a network namespace sees
-    only its own) has nothing to set.
-    Source: ip-sysctl (Linux). Same as: sysctl -w KEY=VALUE.
-    """
+    """Set a sysctl of the host. Source: ip-sysctl (Linux). Same as: sysctl -w KEY=VALUE."""
 
     key: str
     value: str
-    held: bool = False
-    at_least: bool = False
+    held: bool = False  # shared with other holders; the last one restores the former value
+    at_least: bool = False  # more is as good; a host without it (a namespace) has nothing to set
 
     @property
     def name(self) -> str:
@@ -41,25 +71,23 @@ class Sysctl:
     @property
     def commands(self) -> tuple[str, ...]:
         file = "/proc/sys/" + self.key.replace(".", "/")
-        where = f"test ! -e {file} || " if self.at_least else ""
-        return (f"{where}sysctl -w {self.key}={self.value}",)
+        if_present = f"test ! -e {file} || " if self.at_least else ""
+        return (f"{if_present}sysctl -w {self.key}={self.value}",)
 
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.sysctls.get(self.key)
-        if self.at_least and (there is None or int(there) >= int(self.value)):
+    def difference(self, facts: NetFacts) -> str | None:
+        current = facts.sysctls.get(self.key)
+        if self.at_least and (current is None or int(current) >= int(self.value)):
             return None
-        if there != self.value:
-            return f"is {there if there is not None else 'absent'}"
+        if current != self.value:
+            return f"is {'absent' if current is None else current}"
         return "is not held by us" if self.held and self.key not in facts.held else None
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Make a segment's bridge, with the host's own address on it.
+    """Create a segment's bridge, with the host's own address on it.
 
-    `filtered`: its frames pass the host's iptables, also where net.bridge.bridge-nf-call-iptables
-    is 0: there the policy between neighbours is enforced. `mac`, where hosts share the gateway.
-    Units: mtu in bytes. Raises: NotOurs if the name is somebody else's. Source: ip-link(8).
+    Units: mtu in bytes. Raises: NotOurs if the name is taken by another owner. Source: ip-link(8).
     Same as: ip link add NAME type bridge; ip address add ADDRESS dev NAME.
     """
 
@@ -68,35 +96,35 @@ class Bridge:
     mtu: int
     mark: str
     group: int
-    filtered: bool = False
-    mac: str = ""
+    filtered: bool = (
+        False  # nf_call_iptables: the policy between neighbours is enforced in iptables
+    )
+    mac: str = ""  # where several hosts share the gateway's address; empty: the kernel's choice
 
     @property
     def name(self) -> str:
         return f"bridge {self.link}"
 
     @property
+    def creates(self) -> tuple[Literal["bridge"], str]:
+        return "bridge", self.link
+
+    @property
     def commands(self) -> tuple[str, ...]:
-        quiet = "stp_state 0 mcast_snooping 0"
+        common = f"{self.link}{_address(self.mac)} mtu {self.mtu} group {self.group}"
+        filtering = (f"ip link set dev {self.link} type bridge nf_call_iptables 1",)
         return (
-            (
-                f"ip link add name {self.link}{_with(self.mac)} mtu {self.mtu} group {self.group}"
-                f" type bridge {quiet}"
-            ),
-            *(
-                (f"ip link set dev {self.link} type bridge nf_call_iptables 1",)
-                if self.filtered
-                else ()
-            ),
+            f"ip link add name {common} type bridge stp_state 0 mcast_snooping 0",
+            *(filtering if self.filtered else ()),
             # In one command the link would be up, with an address, before the mode counts.
             f"ip link set dev {self.link} addrgenmode none",
             f"ip link set dev {self.link} alias {self.mark} up",
             f"ip address add {self.address} dev {self.link}",
         )
 
-    def difference(self, facts: Facts) -> str | None:
+    def difference(self, facts: NetFacts) -> str | None:
         link = facts.links.get(self.link)
-        if reason := _link_difference(link, self.mtu, self.mark, self.group):
+        if reason := link_difference(link, self.mtu, self.mark, self.group):
             return reason
         if link and link.filtered != self.filtered:
             return "its frames pass no iptables" if self.filtered else "its frames pass iptables"
@@ -107,11 +135,11 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class BridgeFilter:
-    """Let bridges hand frames to iptables at all, without changing it for bridges of others.
+    """Load br_netfilter, so that bridges can pass frames to iptables; foreign bridges don't change.
 
-    The module turns that on for every bridge of the host as it comes; so, where we are the ones
-    to load it, the host's own switches are turned off, and only our bridges ask for it. It
-    stays when we go, and does nothing then. Source: br_netfilter (Linux).
+    The module turns this on for every bridge. If we load it, we turn the host's switches off, and
+    only our bridges ask for it. It stays loaded after `down`, and then does nothing.
+    Source: br_netfilter (Linux).
     """
 
     name: str = "module br_netfilter"
@@ -121,25 +149,28 @@ class BridgeFilter:
         off = " ".join(f"{key}=0" for key in br_netfilter.SWITCHES)
         return (f"test -e /proc/sys/net/bridge || {{ modprobe br_netfilter; sysctl -w {off}; }}",)
 
-    def difference(self, facts: Facts) -> str | None:
+    def difference(self, facts: NetFacts) -> str | None:
         return None if facts.bridges_can_filter else "is not loaded"
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """Make a network namespace, pinned where `ip netns` looks, with its loopback up.
+    """Create a network namespace, pinned where `ip netns` looks, with its loopback up.
 
-    `sysctls` are the switches set inside it; its loopback's alias is our mark.
     Source: network_namespaces(7). Same as: ip netns add NAME.
     """
 
     namespace: str
-    sysctls: tuple[tuple[str, str], ...]
-    mark: str
+    sysctls: tuple[tuple[str, str], ...]  # set inside it
+    mark: str  # the alias of its loopback
 
     @property
     def name(self) -> str:
         return f"namespace {self.namespace}"
+
+    @property
+    def creates(self) -> tuple[Literal["namespace"], str]:
+        return "namespace", self.namespace
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -150,30 +181,27 @@ class Namespace:
             *(f"{inside} sysctl -w {key}={value}" for key, value in self.sysctls),
         )
 
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.namespaces.get(self.namespace)
-        if there is None:
+    def difference(self, facts: NetFacts) -> str | None:
+        namespace = facts.namespaces.get(self.namespace)
+        if namespace is None:
             return "is absent"
-        lo = there.links.get("lo")
+        lo = namespace.links.get("lo")
         if lo is None or not lo.up:
             return "its loopback is down"
         for key, value in self.sysctls:
-            found = there.sysctls.get(key)
-            without_ipv6 = found is None and key.startswith("net.ipv6.")
-            if found != value and not without_ipv6:
-                return f"{key} in it is {found}"
+            current = namespace.sysctls.get(key)
+            without_ipv6 = current is None and key.startswith("net.ipv6.")
+            if current != value and not without_ipv6:
+                return f"{key} in it is {current}"
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class VethPair:
-    """Join a namespace to a bridge, its address and default route set inside.
+    """Join a namespace to a bridge, with its address and default route inside.
 
     The peer is created where it belongs: moving it there later costs the kernel 18 ms.
-    `mac` is the inner end's, where other hosts must know it; empty: the kernel's choice.
-    `hairpin`: frames may leave by the port that they came in by, which one behind a door needs to
-    reach itself by way of the host (with br_netfilter the bridge turns its frames round).
-    Units: mtu in bytes. Raises: NotOurs if either name is somebody else's.
+    Units: mtu in bytes. Raises: NotOurs if the host end's name is taken by another owner.
     Source: veth(4). Same as: ip link add A type veth peer name B netns N.
     """
 
@@ -186,46 +214,46 @@ class VethPair:
     mtu: int
     mark: str
     group: int
-    hairpin: bool = False
-    mac: str = ""
+    hairpin: bool = False  # behind a published port it reaches itself by way of the host
+    mac: str = ""  # of the inner end, where other hosts must know it; empty: the kernel's choice
 
     @property
     def name(self) -> str:
         return f"veth {self.host_end}"
 
     @property
+    def creates(self) -> tuple[Literal["veth"], str]:
+        return "veth", self.host_end
+
+    @property
     def commands(self) -> tuple[str, ...]:
         inside = f"ip -n {self.namespace}"
         queues = "numtxqueues 1 numrxqueues 1"
-        near = f"mtu {self.mtu} group {self.group} {queues}"
-        peer = f"peer name {self.link}{_with(self.mac)} mtu {self.mtu} {queues}"
-        peer += f" netns {self.namespace}"
+        near = f"{self.host_end} mtu {self.mtu} group {self.group} {queues}"
+        far = f"{self.link}{_address(self.mac)} mtu {self.mtu} {queues} netns {self.namespace}"
+        hairpin = (f"ip link set dev {self.host_end} type bridge_slave hairpin on",)
         return (
-            f"ip link add name {self.host_end} {near} type veth {peer}",
+            f"ip link add name {near} type veth peer name {far}",
             f"ip link set dev {self.host_end} addrgenmode none",
             f"ip link set dev {self.host_end} alias {self.mark} master {self.bridge} up",
-            *(
-                (f"ip link set dev {self.host_end} type bridge_slave hairpin on",)
-                if self.hairpin
-                else ()
-            ),
+            *(hairpin if self.hairpin else ()),
             f"{inside} link set dev {self.link} addrgenmode none",
             f"{inside} link set dev {self.link} up",
             f"{inside} address add {self.address} dev {self.link}",
             f"{inside} route add default via {self.gateway} proto static",
         )
 
-    def difference(self, facts: Facts) -> str | None:
+    def difference(self, facts: NetFacts) -> str | None:
         outside = facts.links.get(self.host_end)
-        if reason := _link_difference(outside, self.mtu, self.mark, self.group):
+        if reason := link_difference(outside, self.mtu, self.mark, self.group):
             return reason
         if outside and outside.master != self.bridge:
-            return f"hangs on {outside.master or 'no bridge'}"
+            return f"is a port of {outside.master or 'no bridge'}"
         if outside and outside.hairpin != self.hairpin:
-            return "may not turn frames round" if self.hairpin else "may turn frames round"
+            return f"its hairpin mode is {'off' if self.hairpin else 'on'}"
         namespace = facts.namespaces.get(self.namespace)
         inside = namespace.links.get(self.link) if namespace else None
-        if reason := _link_difference(inside, self.mtu):
+        if reason := link_difference(inside, self.mtu):
             return f"{self.link} inside {reason}"
         if inside and self.mac and inside.mac != self.mac:
             return f"{self.link} inside has MAC {inside.mac}"
@@ -238,12 +266,9 @@ class VethPair:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Fill one chain of our own and hang it off a built-in one.
+    """Fill one chain of our own and jump to it from a built-in one. Source: iptables-restore(8)."""
 
-    All chains that differ are written by one iptables-restore. Source: iptables-restore(8).
-    """
-
-    hook: rules.Hook
+    hook: iptables.Hook
 
     @property
     def name(self) -> str:
@@ -259,46 +284,106 @@ class Rules:
             *((f"{start} {jump}",) if jump else ()),
         )
 
-    def difference(self, facts: Facts) -> str | None:
-        return rules.difference(self.hook, facts.rules.get(self.hook.table, ()))
+    def difference(self, facts: NetFacts) -> str | None:
+        return iptables.difference(self.hook, facts.rules.get(self.hook.table, ()))
 
 
-NetworkStep = (
-    Sysctl
-    | BridgeFilter
-    | Bridge
-    | Namespace
-    | VethPair
-    | Rules
-    | Tunnel
-    | Forwarding
-    | SourceRoute
-    | Mounts
-)
-Step = NetworkStep | Cgroup | Directory | File | Supervisor | Process
+def network_steps(plan: Plan) -> tuple[NetStep, ...]:
+    """List the network's steps: everything but files and processes."""
+    return tuple(_network_steps(plan))
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A step that is to be done, and why."""
+def _network_steps(plan: Plan) -> Iterator[NetStep]:
+    yield Sysctl("net.ipv4.ip_forward", "1", held=True)
+    if plan.vtep:
+        # A reply to this host's own address comes by the underlay, not by the VXLAN.
+        yield Sysctl("net.ipv4.conf.all.rp_filter", RP_FILTER_LOOSE, held=True)
+    neighbours = _NEIGHBOURS_EACH * len(plan.replicas)
+    if neighbours > _NEIGHBOURS:
+        for level, share in ((3, neighbours), (2, neighbours // 2)):
+            key = f"net.ipv4.neigh.default.gc_thresh{level}"
+            yield Sysctl(key, str(share), held=True, at_least=True)
+    if plan.policy:
+        yield BridgeFilter()
+    group = names.link_group(plan.instance)
+    for segment in plan.segments:
+        address = f"{segment.gateway}/{segment.subnet.prefixlen}"
+        mac = mac_of(segment.gateway) if plan.vtep else ""
+        yield Bridge(segment.bridge, address, plan.mtu, plan.mark, group, plan.policy, mac)
+        if plan.vtep:
+            yield from _vxlan(plan, plan.vtep, segment)
+    for segment in rules.published_segments(plan):
+        # Without it the kernel refuses to send a packet from 127.0.0.1 into a bridge. The
+        # sysctl goes with the bridge, so there is nothing to restore.
+        yield Sysctl(f"net.ipv4.conf.{segment.bridge}.route_localnet", "1")
+    if plan.vtep and rules.published_segments(plan):
+        # The reply to a client on 127.0.0.1 may come by the underlay.
+        yield Sysctl(f"net.ipv4.conf.{plan.vtep.uplink}.route_localnet", "1", held=True)
+    yield from (Rules(hook) for hook in rules.hooks(plan))
+    for replica in plan.here:
+        yield Namespace(replica.name, NAMESPACE_SYSCTLS, plan.mark)
+        yield _veth(plan, replica)
+    if plan.machines:
+        pins = InstancePaths(plan.instance).run / "mounts"
+        yield from (HostMounts(replica.name, str(pins / replica.name)) for replica in plan.replicas)
 
-    step: Step
-    reason: str
+
+def _vxlan(plan: Plan, vtep: Vtep, segment: Segment) -> Iterator[NetStep]:
+    """Join a segment's bridge with those of the other hosts."""
+    link, vni = vtep.tunnel(segment.name).link, vtep.tunnel(segment.name).vni
+    group = names.link_group(plan.instance)
+    yield VxlanPort(link, segment.bridge, vni, vtep.address, vtep.port, plan.mtu, plan.mark, group)
+    fdb = [entry for entry in vtep.fdb if entry.segment == segment.name]
+    remote = {(entry.mac, str(entry.host)) for entry in fdb if entry.host is not None}
+    peers = {(ALL_ZEROS_MAC, str(peer)) for peer in vtep.peers}
+    neighbours = frozenset((str(entry.address), entry.mac) for entry in fdb)
+    yield VxlanEntries(link, segment.bridge, frozenset(peers | remote), neighbours)
+    yield SourceRoute(segment.bridge, segment.subnet, vtep.address)
 
 
-def diff(steps: tuple[Step, ...], facts: Facts) -> tuple[Change, ...]:
-    """Keep the steps that differ from the facts, each with its reason."""
-    reasons = ((step, step.difference(facts)) for step in steps)
-    return tuple(Change(step, reason) for step, reason in reasons if reason is not None)
+def _veth(plan: Plan, replica: Replica) -> VethPair:
+    return VethPair(
+        host_end=replica.host_link,
+        namespace=replica.name,
+        link=replica.link,
+        bridge=plan.segment(replica.segment).bridge,
+        address=f"{replica.address}/{replica.prefix_length}",
+        gateway=replica.gateway,
+        mtu=plan.mtu,
+        mark=plan.mark,
+        group=names.link_group(plan.instance),
+        hairpin=any(port.replica == replica.name for port in rules.published_ports(plan)),
+        mac=plan.vtep.mac(replica.name) if plan.vtep else "",
+    )
 
 
-def _with(mac: str) -> str:
+def created(steps: Iterable[NetStep]) -> Iterator[tuple[str, str]]:
+    """List the objects that cannot carry our mark from their first moment, by kind and name.
+
+    Each is journalled before the act, and refused if it is there and foreign.
+    """
+    for step in steps:
+        if isinstance(step, Bridge | VxlanPort | VethPair | Namespace):
+            yield step.creates
+
+
+def script(steps: Sequence[Action]) -> str:
+    """Write steps as a shell script of plain commands."""
+    lines = ["#!/bin/sh", "# The same by hand: run it as root on a host without a twinstack."]
+    lines.append("set -eu")
+    for step in steps:
+        lines += [f"\n# {step.name}", *step.commands]
+    return "\n".join([*lines, ""])
+
+
+def _address(mac: str) -> str:
     return f" address {mac}" if mac else ""
 
 
-def _link_difference(
+def link_difference(
     link: LinkFacts | None, mtu: int, mark: str | None = None, group: int = 0
 ) -> str | None:
+    """Say how a link differs from what every link of ours is to be; `mark`: if it has one."""
     if link is None:
         return "is absent"
     if not link.up:

@@ -19,7 +19,7 @@ from typing import Any
 
 from twinstack.errors import StepFailed
 from twinstack.linux import process, procfs
-from twinstack.namespaces.facts import ProcessFacts
+from twinstack.namespaces.facts import ProgramFacts
 from twinstack.state.paths import InstancePaths
 
 #: How long supervisord may take to stop everything: PostgreSQL's checkpoint is the longest.
@@ -104,7 +104,7 @@ class Supervised:
 
     pid: int | None = None
     programs: frozenset[str] = frozenset()
-    processes: tuple[ProcessFacts, ...] = ()
+    processes: tuple[ProgramFacts, ...] = ()
 
 
 def observe(places: InstancePaths) -> Supervised:
@@ -118,7 +118,7 @@ def observe(places: InstancePaths) -> Supervised:
         return Supervised(found)  # it is about to start or to end: nothing can be said to run
     spawned = _times_spawned(places)
     facts = tuple(
-        ProcessFacts(
+        ProgramFacts(
             replica=one["name"],
             pid=one["pid"] or None,
             state=one["statename"],

@@ -1,26 +1,26 @@
-"""Do the steps of `tunnels` in the kernel, and see what is there of them."""
+"""Carry out the steps of `vxlan_steps` in the kernel, and observe what is there of them."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from twinstack.linux import neigh, rtnetlink
 from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import Entry
 from twinstack.linux.netlink import Netlink
-from twinstack.namespaces.facts import Facts, ForwardingFacts
-from twinstack.namespaces.vxlan_steps import EVERYBODY, Forwarding, SourceRoute, Tunnel
+from twinstack.namespaces.facts import FdbFacts, NetFacts
+from twinstack.namespaces.vxlan_steps import ALL_ZEROS_MAC, SourceRoute, VxlanEntries, VxlanPort
 
 
-def make(step: Tunnel, facts: Facts) -> None:
-    """Make a tunnel, or put it right; one with another identity is made anew. Raises: OSError."""
-    there = facts.links.get(step.link)
+def create_link(step: VxlanPort, facts: NetFacts) -> None:
+    """Create or correct a VXLAN link; one with another identity is replaced. Raises: OSError."""
+    current = facts.links.get(step.link)
     with Netlink() as netlink:
-        if there is not None and not _same(step, there):
-            netlink.send([rtnetlink.delete_link(there.index)])
-            there = None
-        if there is None:  # alone: see apply
+        if current is not None and not _same_identity(step, current):
+            netlink.send([rtnetlink.delete_link(current.index)])
+            current = None
+        if current is None:  # alone, as in apply
             netlink.send(
                 [
                     rtnetlink.new_tunnel(
@@ -29,104 +29,89 @@ def make(step: Tunnel, facts: Facts) -> None:
                 ]
             )
         bridge = socket.if_nametoindex(step.bridge)
-        netlink.send(
-            [
-                *rtnetlink.set_up(
-                    step.link, mtu=step.mtu, alias=step.mark, group=step.group, master=bridge
-                ),
-                rtnetlink.quiet_port(step.link),
-            ]
+        settings = rtnetlink.set_up(
+            step.link, mtu=step.mtu, alias=step.mark, group=step.group, master=bridge
         )
+        netlink.send([*settings, rtnetlink.quiet_port(step.link)])
 
 
-def _same(step: Tunnel, there: LinkFacts) -> bool:
-    """Tell what cannot be changed on a link: only whoever is the same can be put right."""
-    now = there.tunnel
+def _same_identity(step: VxlanPort, current: LinkFacts) -> bool:
+    """Compare what cannot be changed on a link."""
+    tunnel = current.tunnel
     return (
-        now is not None
-        and now.df
-        and not now.learning
-        and ((now.vni, now.local, now.port) == (step.vni, str(step.local), step.port))
+        tunnel is not None
+        and tunnel.df
+        and not tunnel.learning
+        and ((tunnel.vni, tunnel.local, tunnel.port) == (step.vni, str(step.local), step.port))
     )
 
 
-def forward(step: Forwarding) -> None:
-    """Make the entries those that are declared: what is too much goes first. Raises: OSError."""
-    tunnel, bridge = (socket.if_nametoindex(name) for name in (step.link, step.bridge))
+def set_entries(step: VxlanEntries) -> None:
+    """Make the entries those that are declared; surplus ones go first. Raises: OSError."""
+    link, bridge = (socket.if_nametoindex(name) for name in (step.link, step.bridge))
     with Netlink() as netlink:
-        there = read(netlink, {tunnel: step.link, bridge: step.bridge}, {step.link: step.bridge})
-        now = there[step.link]
-        gone = {address for address, _ in now.neighbours} - {a for a, _ in step.neighbours}
-        netlink.send(
-            [
-                *(neigh.delete_remote(tunnel, *one) for one in sorted(now.remote - step.remote)),
-                *(neigh.delete_port(tunnel, mac) for mac in sorted(now.ports - step.ports)),
-                *(neigh.delete_neighbour(bridge, address) for address in sorted(gone)),
-            ]
-        )
-        netlink.send(
-            [
-                *(
-                    neigh.put_remote(tunnel, mac, host, beside=mac == EVERYBODY)
-                    for mac, host in sorted(step.remote - now.remote)
-                ),
-                *(neigh.put_port(tunnel, mac) for mac in sorted(step.ports - now.ports)),
-                *(
-                    neigh.put_neighbour(bridge, *one)
-                    for one in sorted(step.neighbours - now.neighbours)
-                ),
-            ]
-        )
+        names = {link: step.link, bridge: step.bridge}
+        current = _read(netlink, names, {step.link: step.bridge})[step.link]
+        addresses = {address for address, _ in step.neighbours}
+        gone = {address for address, _ in current.neighbours} - addresses
+        surplus = [neigh.delete_remote(link, *pair) for pair in current.remote - step.remote]
+        surplus += [neigh.delete_port(link, mac) for mac in current.ports - step.ports]
+        surplus += [neigh.delete_neighbour(bridge, address) for address in gone]
+        netlink.send(surplus)
+        missing = [
+            neigh.put_remote(link, mac, host, beside=mac == ALL_ZEROS_MAC)
+            for mac, host in sorted(step.remote - current.remote)
+        ]
+        missing += [neigh.put_port(link, mac) for mac in sorted(step.ports - current.ports)]
+        missing += [
+            neigh.put_neighbour(bridge, *pair)
+            for pair in sorted(step.neighbours - current.neighbours)
+        ]
+        netlink.send(missing)
 
 
-def route(step: SourceRoute) -> None:
-    """Ask a segment from this host's own address. Raises: OSError."""
+def set_route(step: SourceRoute) -> None:
+    """Reach a segment from this host's own address. Raises: OSError."""
     with Netlink() as netlink:
         index = socket.if_nametoindex(step.bridge)
         netlink.send([rtnetlink.source_route(index, step.subnet, step.source)])
 
 
-def read(
-    netlink: Netlink, names: Mapping[int, str], bridges: Mapping[str, str]
-) -> dict[str, ForwardingFacts]:
-    """Gather the fixed entries of tunnels; `bridges` maps each tunnel to its bridge."""
-    found = [
-        *_entries(netlink, neigh.EVERY_FORWARDING),
-        *_entries(netlink, neigh.EVERY_NEIGHBOUR),
-    ]
-    by_link: dict[str, list[Entry]] = {}
-    for one in found:
-        by_link.setdefault(names.get(one.index, ""), []).append(one)
-    return {
-        tunnel: ForwardingFacts(
-            frozenset((e.mac, e.to) for e in by_link.get(tunnel, ()) if e.where == "tunnel"),
-            frozenset(e.mac for e in by_link.get(tunnel, ()) if e.where == "port"),
-            frozenset((e.to, e.mac) for e in by_link.get(bridge, ()) if e.where == "neighbour"),
-        )
-        for tunnel, bridge in bridges.items()
-    }
-
-
-def _entries(netlink: Netlink, body: bytes) -> Iterable[Entry]:
-    for answer in netlink.dump(neigh.GET_ENTRY, body):
-        entry = neigh.read_entry(answer)
-        if entry is not None:
-            yield entry
-
-
-def observe(
-    steps: Iterable[object],
-) -> tuple[dict[str, ForwardingFacts], dict[tuple[str, str], str]]:
-    """See what is there of the steps' entries and routes; nothing is asked where none is wanted."""
+def observe(steps: Iterable[object]) -> tuple[dict[str, FdbFacts], dict[tuple[str, str], str]]:
+    """Read the entries and route sources that the steps declare; nothing where none is declared."""
     steps = tuple(steps)
-    bridges = {step.link: step.bridge for step in steps if isinstance(step, Forwarding)}
+    bridges = {step.link: step.bridge for step in steps if isinstance(step, VxlanEntries)}
     if not bridges and not any(isinstance(step, SourceRoute) for step in steps):
         return {}, {}
     names = dict(socket.if_nameindex())
     sources: dict[tuple[str, str], str] = {}
     with Netlink() as netlink:
         for answer in netlink.dump(rtnetlink.GET_ROUTE, rtnetlink.EVERY_ROUTE):
-            if told := rtnetlink.read_source(answer):
-                (destination, index), source = told
+            if route := rtnetlink.read_source(answer):
+                (destination, index), source = route
                 sources.setdefault((destination, names.get(index, "")), source)
-        return read(netlink, names, bridges), sources
+        return _read(netlink, names, bridges), sources
+
+
+def _read(
+    netlink: Netlink, names: Mapping[int, str], bridges: Mapping[str, str]
+) -> dict[str, FdbFacts]:
+    """Read the permanent entries of VXLAN links; `bridges` maps each link to its bridge."""
+    by_link: dict[str, list[Entry]] = {}
+    for entry in _entries(netlink):
+        by_link.setdefault(names.get(entry.index, ""), []).append(entry)
+    return {
+        link: FdbFacts(
+            frozenset((e.mac, e.to) for e in by_link.get(link, ()) if e.where == "tunnel"),
+            frozenset(e.mac for e in by_link.get(link, ()) if e.where == "port"),
+            frozenset((e.to, e.mac) for e in by_link.get(bridge, ()) if e.where == "neighbour"),
+        )
+        for link, bridge in bridges.items()
+    }
+
+
+def _entries(netlink: Netlink) -> Iterator[Entry]:
+    for body in (neigh.EVERY_FORWARDING, neigh.EVERY_NEIGHBOUR):
+        for answer in netlink.dump(neigh.GET_ENTRY, body):
+            if (entry := neigh.read_entry(answer)) is not None:
+                yield entry

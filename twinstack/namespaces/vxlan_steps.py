@@ -1,28 +1,29 @@
-"""What joins the bridges of several hosts, as steps: tunnels, who is behind which, routes; pure.
+"""Steps that join the bridges of several hosts: VXLAN links, FDB entries, routes, mounts; pure.
 
-A tunnel is a bridge port that wraps a frame in UDP and sends it to the host behind which its
-destination is. Nothing is learned and nothing unknown is flooded: the entries are all there are.
-`tunneling` does these steps. Source: RFC 7348, ip-link(8), bridge(8), ip-neighbour(8).
+A VXLAN link is a bridge port that wraps a frame in UDP and sends it to the host behind which its
+destination is. It learns nothing and floods nothing unknown: the declared entries are all there
+are. `vxlan` holds the effects. Source: RFC 7348, ip-link(8), bridge(8), ip-neighbour(8).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
 
-from twinstack.namespaces.facts import Facts, ForwardingFacts
+from twinstack.namespaces.facts import FdbFacts, NetFacts
 
-#: The MAC of an entry for frames to everybody: each of its hosts is sent a copy.
-EVERYBODY = "00:00:00:00:00:00"
+#: The MAC of default FDB entries: each of their hosts receives a copy of a broadcast.
+ALL_ZEROS_MAC = "00:00:00:00:00:00"
 
 
 @dataclass(frozen=True, slots=True)
-class Tunnel:
+class VxlanPort:
     """Make a segment's VXLAN a port of its bridge.
 
-    `df`: an outer packet too large for the underlay is refused, never cut in pieces. The port
-    answers ARP for whom it knows, learns nothing, and passes on nothing to a MAC it does not know.
-    Units: mtu in bytes, of the inner packet. Raises: NotOurs if the name is somebody else's.
+    With `df set` an outer packet too large for the underlay is refused, never fragmented. The port
+    answers ARP for known neighbours, learns nothing, and forwards nothing to unknown MACs.
+    Units: mtu in bytes, of the inner packet. Raises: NotOurs if the name is taken by another owner.
     Source: RFC 7348; ip-link(8). Same as: ip link add NAME type vxlan id VNI ….
     """
 
@@ -40,29 +41,31 @@ class Tunnel:
         return f"tunnel {self.link}"
 
     @property
+    def creates(self) -> tuple[Literal["vxlan"], str]:
+        return "vxlan", self.link
+
+    @property
     def commands(self) -> tuple[str, ...]:
         kind = f"vxlan id {self.vni} local {self.local} dstport {self.port} nolearning df set"
+        port = "learning off flood off mcast_flood off neigh_suppress on"
         return (
             f"ip link add name {self.link} mtu {self.mtu} group {self.group} type {kind}",
             f"ip link set dev {self.link} addrgenmode none",
             f"ip link set dev {self.link} alias {self.mark} master {self.bridge} up",
-            (
-                f"bridge link set dev {self.link}"
-                " learning off flood off mcast_flood off neigh_suppress on"
-            ),
+            f"bridge link set dev {self.link} {port}",
         )
 
-    def difference(self, facts: Facts) -> str | None:
+    def difference(self, facts: NetFacts) -> str | None:
         link = facts.links.get(self.link)
         if link is None:
             return "is absent"
-        there = link.tunnel
-        if there is None:
+        tunnel = link.tunnel
+        if tunnel is None:
             return f"is a {link.kind}"
-        if (there.vni, there.local, there.port) != (self.vni, str(self.local), self.port):
-            return f"has VNI {there.vni}, from {there.local} to port {there.port}"
-        if not there.df or there.learning:
-            return "would learn by itself" if there.learning else "would be cut in pieces"
+        if (tunnel.vni, tunnel.local, tunnel.port) != (self.vni, str(self.local), self.port):
+            return f"has VNI {tunnel.vni}, from {tunnel.local} to port {tunnel.port}"
+        if not tunnel.df or tunnel.learning:
+            return "learns MACs by itself" if tunnel.learning else "lets packets be fragmented"
         if not link.up:
             return "is down"
         if link.mtu != self.mtu:
@@ -70,25 +73,23 @@ class Tunnel:
         if (link.alias, link.group) != (self.mark, self.group):
             return "lacks our mark or its group"
         if link.master != self.bridge:
-            return f"hangs on {link.master or 'no bridge'}"
+            return f"is a port of {link.master or 'no bridge'}"
         if not link.quiet_port:
-            return "its port learns, or passes on what it does not know"
+            return "its port learns, floods, or answers no ARP"
         return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarding:
-    """Say which MAC is behind which host, and which address has which MAC: nobody need ask.
+class VxlanEntries:
+    """Declare which MAC is behind which host, and which address has which MAC: no ARP is needed.
 
-    `remote` pairs each MAC with the host it is behind, EVERYBODY with each other host;
-    `neighbours` pairs each address of the segment with its MAC.
-    Source: bridge(8), ip-neighbour(8). Same as: bridge fdb replace MAC dev TUNNEL dst HOST self.
+    Source: bridge(8), ip-neighbour(8). Same as: bridge fdb replace MAC dev LINK dst HOST self.
     """
 
     link: str
     bridge: str
-    remote: frozenset[tuple[str, str]]
-    neighbours: frozenset[tuple[str, str]]
+    remote: frozenset[tuple[str, str]]  # MAC → the host it is behind; all zeros → each other host
+    neighbours: frozenset[tuple[str, str]]  # each address of the segment → its MAC
 
     @property
     def name(self) -> str:
@@ -96,47 +97,41 @@ class Forwarding:
 
     @property
     def ports(self) -> frozenset[str]:
-        """Give the MACs that the bridge finds behind the tunnel."""
-        return frozenset(mac for mac, _ in self.remote if mac != EVERYBODY)
+        """Give the MACs that the bridge finds behind the VXLAN's port."""
+        return frozenset(mac for mac, _ in self.remote if mac != ALL_ZEROS_MAC)
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (
-            *(
-                f"bridge fdb {'append' if mac == EVERYBODY else 'replace'} {mac}"
-                f" dev {self.link} dst {host} self permanent"
-                for mac, host in sorted(self.remote)
-            ),
-            *(
-                f"bridge fdb replace {mac} dev {self.link} master static"
-                for mac in sorted(self.ports)
-            ),
-            *(
-                f"ip neighbour replace {address} lladdr {mac} dev {self.bridge} nud permanent"
-                for address, mac in sorted(self.neighbours)
-            ),
-        )
-
-    def difference(self, facts: Facts) -> str | None:
-        there = facts.forwarding.get(self.link, ForwardingFacts())
-        parts = (
-            ("forwarding", there.remote, self.remote),
-            ("port", there.ports, self.ports),
-            ("neighbour", there.neighbours, self.neighbours),
-        )
-        told = [
-            f"{sign}{len(some)} {word}"
-            for word, found, wanted in parts
-            for sign, some in (("misses ", wanted - found), ("has too much: ", found - wanted))
-            if some
+        fdb = [
+            f"bridge fdb {'append' if mac == ALL_ZEROS_MAC else 'replace'} {mac}"
+            f" dev {self.link} dst {host} self permanent"
+            for mac, host in sorted(self.remote)
         ]
-        return ", ".join(told) or None
+        ports = [f"bridge fdb replace {mac} dev {self.link} master static" for mac in self.ports]
+        neighbours = [
+            f"ip neighbour replace {address} lladdr {mac} dev {self.bridge} nud permanent"
+            for address, mac in sorted(self.neighbours)
+        ]
+        return (*fdb, *sorted(ports), *neighbours)
+
+    def difference(self, facts: NetFacts) -> str | None:
+        current = facts.fdb.get(self.link, FdbFacts())
+        entries = (
+            ("forwarding", current.remote, self.remote),
+            ("port", current.ports, self.ports),
+            ("neighbour", current.neighbours, self.neighbours),
+        )
+        missing = [f"{n} {kind}" for kind, are, want in entries if (n := len(want - are))]
+        surplus = [f"{n} {kind}" for kind, are, want in entries if (n := len(are - want))]
+        reasons = [f"misses {', '.join(missing)}"] if missing else []
+        reasons += [f"has too many: {', '.join(surplus)}"] if surplus else []
+        return "; ".join(reasons) or None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRoute:
-    """Ask a segment from this host's own address: the gateway's is every host's, and the answer
-    to it would go to whichever host is nearest to who answers.
+    """Reach a segment from this host's own address: all hosts share the gateway's, and a reply to
+    it would go to the host nearest to the replier.
 
     Source: ip-route(8). Same as: ip route replace SUBNET dev BRIDGE src ADDRESS.
     """
@@ -154,14 +149,14 @@ class SourceRoute:
         how = f"dev {self.bridge} proto static scope link src {self.source}"
         return (f"ip route replace {self.subnet} {how}",)
 
-    def difference(self, facts: Facts) -> str | None:
-        found = facts.sources.get((str(self.subnet), self.bridge))
-        return None if found == str(self.source) else f"asks from {found or 'nowhere'}"
+    def difference(self, facts: NetFacts) -> str | None:
+        source = facts.route_sources.get((str(self.subnet), self.bridge))
+        return None if source == str(self.source) else f"has source {source or 'none'}"
 
 
 @dataclass(frozen=True, slots=True)
-class Mounts:
-    """Give a namespace that is a host its own mounts, pinned: a /run that nobody else sees.
+class HostMounts:
+    """Give a namespace that is a host its own pinned mounts, with a private /run.
 
     Source: mount_namespaces(7). Same as: nsenter --net=PIN unshare --mount=FILE ….
     """
@@ -183,8 +178,8 @@ class Mounts:
             ),
         )
 
-    def difference(self, facts: Facts) -> str | None:
+    def difference(self, facts: NetFacts) -> str | None:
         if self.namespace not in facts.mounts:
             return "are absent"
-        # A namespace made anew wants mounts made anew: what the old ones hold is the old one's.
+        # A new namespace needs new mounts: the old ones hold what was the old one's.
         return None if self.namespace in facts.namespaces else "are those of an older namespace"

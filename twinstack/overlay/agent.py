@@ -25,7 +25,7 @@ from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import parse
 from twinstack.namespaces import dumps, teardown
 from twinstack.namespaces import world as namespaces
-from twinstack.namespaces.launch import Software
+from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.bundles import AGENTS, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread
@@ -88,9 +88,9 @@ def _up(order: dict[str, Any], plan: Plan, world: NamespaceWorld) -> list[dict[s
 def _difference(world: NamespaceWorld) -> dict[str, Any]:
     found = world.preview()
     return {
-        "planned": len(found.steps),
+        "planned": found.total,
         "unbuilt": [_UNBUILT] if found.unbuilt else [],
-        "changes": [[one.step.name, one.reason, *one.step.commands] for one in found.told],
+        "changes": [[one.step.name, one.reason, *one.step.commands] for one in found.changes],
     }
 
 
@@ -124,7 +124,7 @@ def _secrets(plan: Plan) -> Path:
     return InstancePaths(plan.instance).lib / "secrets"
 
 
-def _provide(order: dict[str, Any], plan: Plan) -> Software:
+def _provide(order: dict[str, Any], plan: Plan) -> ProvidedSoftware:
     """Give what the services run on, as it was brought, and put their secrets in place."""
     found = _find(order, plan)
     if found is None:
@@ -138,7 +138,7 @@ def _provide(order: dict[str, Any], plan: Plan) -> Software:
     return found
 
 
-def _find(order: dict[str, Any], plan: Plan) -> Software | None:
+def _find(order: dict[str, Any], plan: Plan) -> ProvidedSoftware | None:
     """Give what the services run on if all of it is there."""
     told = order["software"]
     if told is None:
@@ -150,7 +150,7 @@ def _find(order: dict[str, Any], plan: Plan) -> Software | None:
         return None
     # What was brought is never changed in place: its names tell it apart.
     names = json.dumps(told, sort_keys=True)
-    return Software(
+    return ProvidedSoftware(
         trees=trees,
         srv=srv or supervisor,  # where nobody has it bound into a root
         supervisor=supervisor / "supervisor",

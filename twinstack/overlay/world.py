@@ -19,11 +19,9 @@ from twinstack.model.plan import Plan
 from twinstack.model.vxlan import OVERLAY_MTU
 from twinstack.namespaces import teardown
 from twinstack.namespaces import world as namespaces
-from twinstack.namespaces.facts import Facts
-from twinstack.namespaces.launch import Software
-from twinstack.namespaces.network_steps import network_steps
-from twinstack.namespaces.removals import Surplus
-from twinstack.namespaces.steps import Change, diff
+from twinstack.namespaces.facts import NetFacts
+from twinstack.namespaces.launch import ProvidedSoftware
+from twinstack.namespaces.steps import network_steps
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay import hosts, record
 from twinstack.overlay.host_plans import (
@@ -34,7 +32,7 @@ from twinstack.overlay.host_plans import (
     underlay_plan,
 )
 from twinstack.overlay.record import Record
-from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, diff
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
@@ -47,9 +45,7 @@ class Part:
     """What one part of the overlay, the underlay or a host, differs in."""
 
     name: str
-    planned: int
-    changes: tuple[Change | Surplus, ...]
-    unbuilt: tuple[str, ...] = ()
+    preview: Preview
 
 
 class Overlay:
@@ -63,8 +59,8 @@ class Overlay:
         self,
         plan: Plan,
         spread: Spread,
-        provide: Callable[[Plan, Progress], Software],
-        find: Callable[[Plan], Software | None],
+        provide: Callable[[Plan, Progress], ProvidedSoftware],
+        find: Callable[[Plan], ProvidedSoftware | None],
         templates: Path,
         *,
         bare: bool = False,
@@ -212,9 +208,9 @@ class Overlay:
 
     def _of_a_fresh_host(self, host: Host) -> Part:
         steps = network_steps(self.on_host(host).plan)
-        nothing = Facts(bridges_can_filter=br_netfilter.is_there())
+        nothing = NetFacts(bridges_can_filter=br_netfilter.is_there())
         later = () if self.bare else ("services are told once the host is up",)
-        return Part(host.name, len(steps), diff(steps, nothing), later)
+        return Part(host.name, Preview(len(steps), diff(steps, nothing), later))
 
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the end of a replica's log. Raises: TwinstackError for a name that is none."""
@@ -230,11 +226,10 @@ class Overlay:
 
 
 def _part(name: str, world: NamespaceWorld) -> Part:
-    found = world.preview()
-    return Part(name, len(found.steps), found.told, found.unbuilt)
+    return Part(name, world.preview())
 
 
-def _no_software(_progress: Progress) -> Software:
+def _no_software(_progress: Progress) -> ProvidedSoftware:
     raise Missing("underlay", "runs nothing", "its hosts do")
 
 

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.questions.provisioning import scripts, spec, topologies
-from front.tables import script
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import process
 from twinstack.model import names
-from twinstack.namespaces.network_steps import network_steps
+from twinstack.namespaces.steps import network_steps, script
 
 OURS, FLOOR, SHELL, MININET = "twinstack", "floor", "shell", "mininet"
 _REPOSITORY = Path(__file__).resolve().parents[3]

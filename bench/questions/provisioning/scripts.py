@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from twinstack.namespaces.steps import Bridge, Namespace, NetworkStep, Rules, Sysctl, VethPair
+from twinstack.namespaces.steps import Bridge, Namespace, NetStep, Rules, Sysctl, VethPair
 
 
-def down(steps: Sequence[NetworkStep]) -> str:
+def down(steps: Sequence[NetStep]) -> str:
     """Write the inverse of the script of `net.plan --script`, in its order the other way round."""
     hooks = [step.hook for step in steps if isinstance(step, Rules)]
     lines = ["#!/bin/sh", "set -eu"]
@@ -18,7 +18,7 @@ def down(steps: Sequence[NetworkStep]) -> str:
     return "\n".join([*lines, "umount /run/netns", "rmdir /run/netns", ""])
 
 
-def _inverse(step: NetworkStep) -> Iterator[str]:
+def _inverse(step: NetStep) -> Iterator[str]:
     match step:
         case VethPair():
             yield f"ip link delete dev {step.host_end}"
@@ -37,7 +37,7 @@ def _inverse(step: NetworkStep) -> Iterator[str]:
             yield f"{start} -F {hook.chain}"
 
 
-def hosts(steps: Sequence[NetworkStep]) -> str:
+def hosts(steps: Sequence[NetStep]) -> str:
     """Write NAME ADDRESS/LENGTH GATEWAY for each namespace."""
     pairs = [step for step in steps if isinstance(step, VethPair)]
     return "".join(f"{one.namespace} {one.address} {one.gateway}\n" for one in pairs)

@@ -5,10 +5,18 @@ All of it is taken from the steps of `up` themselves, so the floor does what the
 
 from __future__ import annotations
 
+from twinstack.linux import iptables
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
-from twinstack.namespaces.network_steps import NAMESPACE_SYSCTLS, network_steps
-from twinstack.namespaces.steps import Bridge, NetworkStep, Rules, Sysctl, VethPair
+from twinstack.namespaces.steps import (
+    NAMESPACE_SYSCTLS,
+    Bridge,
+    NetStep,
+    Rules,
+    Sysctl,
+    VethPair,
+    network_steps,
+)
 
 
 def spec(plan: Plan, group: int) -> str:
@@ -20,7 +28,7 @@ def spec(plan: Plan, group: int) -> str:
     return "\n".join([*lines, ""])
 
 
-def _lines(step: NetworkStep) -> list[str]:
+def _lines(step: NetStep) -> list[str]:
     match step:
         case Sysctl(at_least=True):
             return []  # the host of the race, a namespace, has no such switch
@@ -41,7 +49,7 @@ def _lines(step: NetworkStep) -> list[str]:
 def rules_up(plan: Plan) -> str:
     """Write the rules of the plan for an empty host."""
     hooks = tuple(step.hook for step in network_steps(plan) if isinstance(step, Rules))
-    return rules.restore_text(hooks, {})
+    return iptables.restore_text(hooks, {})
 
 
 def rules_down(plan: Plan) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.support.core_cases import edited_plan, planned
+from twinstack.linux import iptables
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 from twinstack.namespaces.steps import Rules
@@ -54,12 +55,12 @@ def _plan(request: pytest.FixtureRequest) -> Plan:
 
 
 def test_rendered_rules_pass_the_kernels_own_check(plan: Plan):
-    text = rules.restore_text(rules.hooks(plan), {})
+    text = iptables.restore_text(rules.hooks(plan), {})
     in_own_namespace('printf %s "$1" | iptables-restore --noflush --test', text)
 
 
 def test_a_wrong_rule_does_not_pass_that_check():
-    text = rules.restore_text(rules.hooks(PLANS["flat"]), {}).replace("--dport", "--dprot")
+    text = iptables.restore_text(rules.hooks(PLANS["flat"]), {}).replace("--dport", "--dprot")
     with pytest.raises(AssertionError, match="dprot"):
         in_own_namespace('printf %s "$1" | iptables-restore --noflush --test', text)
 
@@ -68,14 +69,14 @@ def test_rules_are_saved_as_they_were_written_and_removed_without_a_trace(plan: 
     hooks = rules.hooks(plan)
     restore = 'printf %s "$1" | iptables-restore --noflush; '
     second = 'printf %s "$2" | iptables-restore --noflush; '
-    text = rules.restore_text(hooks, {})
+    text = iptables.restore_text(hooks, {})
     before = tables(in_own_namespace(restore + "iptables-save", STRANGERS))
     saved = tables(in_own_namespace(restore + second + "iptables-save", STRANGERS, text))
     marked = {
         table: tuple(f"{line} [0:0]" if line.startswith(":") else line for line in lines)
         for table, lines in saved.items()
     }
-    assert [rules.difference(hook, marked[hook.table]) for hook in hooks] == [None] * len(hooks)
+    assert [iptables.difference(hook, marked[hook.table]) for hook in hooks] == [None] * len(hooks)
     removal = rules.removal_text(plan.instance, marked)
     third = 'printf %s "$3" | iptables-restore --noflush; '
     after = tables(
@@ -93,4 +94,4 @@ def test_the_commands_of_the_plan_are_taken_one_by_one(plan: Plan):
         for table, there in saved.items()
     }
     hooks = rules.hooks(plan)
-    assert [rules.difference(hook, by_hand[hook.table]) for hook in hooks] == [None] * len(hooks)
+    assert [iptables.difference(hook, by_hand[hook.table]) for hook in hooks] == [None] * len(hooks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -11,9 +10,8 @@ from hypothesis import strategies as st
 
 from front import tables
 from tests.support.core_cases import all_steps, planned, satisfied
-from twinstack.namespaces.facts import Facts
-from twinstack.namespaces.network_steps import network_steps
-from twinstack.namespaces.steps import Change, diff
+from twinstack.namespaces.facts import NetFacts
+from twinstack.reconcile import Change, Preview, diff
 from twinstack.world import ServiceState
 
 STEPS = all_steps(planned())
@@ -89,42 +87,43 @@ def test_states_are_json_with_the_keys_of_the_state():
     } == set(document[0])
 
 
-def test_nothing_to_do_is_said_with_the_number_of_steps():
-    assert tables.changes([], 42) == "Nothing to do: all 42 steps are as planned."
-    assert tables.changes_json([], 42) == {"steps": 42, "changes": []}
+def pending(facts: NetFacts) -> Preview:
+    return Preview(len(STEPS), diff(STEPS, facts))
 
 
-def test_changes_name_each_step_with_its_reason_and_commands():
-    found = diff(STEPS, Facts())
-    lines = tables.changes(found, len(STEPS)).splitlines()
+def test_a_preview_of_nothing_says_how_many_steps_are_as_planned():
+    assert tables.preview(Preview(42, ())) == "Nothing to do: all 42 steps are as planned."
+    assert tables.preview_json(Preview(42, ())) == {"steps": 42, "changes": [], "unbuilt": []}
+
+
+def test_a_preview_names_each_step_with_its_reason_and_commands():
+    preview = pending(NetFacts())
+    lines = tables.preview(preview).splitlines()
     assert lines[0] == f"{len(STEPS)} steps to do, {len(STEPS)} are planned:"
     assert "- bridge br-app: is absent" in lines
     assert "    ip address add 10.0.0.1/24 dev br-app" in lines
-    assert len([line for line in lines if line.startswith("- ")]) == len(found)
+    assert len([line for line in lines if line.startswith("- ")]) == len(preview.changes)
 
 
-def test_changes_are_the_same_in_json():
-    found = diff(STEPS, Facts())
-    document = json.loads(json.dumps(tables.changes_json(found, len(STEPS))))
+def test_a_preview_is_the_same_in_json():
+    preview = pending(NetFacts())
+    document = json.loads(json.dumps(tables.preview_json(preview)))
     assert document["steps"] == len(STEPS)
-    assert [(one["step"], one["reason"]) for one in document["changes"]] == [
-        (one.step.name, one.reason) for one in found
+    assert [(change["step"], change["reason"]) for change in document["changes"]] == [
+        (change.step.name, change.reason) for change in preview.changes
     ]
-    assert all(one["commands"] for one in document["changes"])
+    assert all(change["commands"] for change in document["changes"])
+
+
+def test_what_must_be_built_first_is_in_every_form():
+    preview = Preview(3, (), ("images are to be built first",))
+    assert tables.preview(preview).startswith("images are to be built first\n")
+    assert tables.differences(preview) == "images are to be built first"
+    assert tables.preview_json(preview)["unbuilt"] == ["images are to be built first"]
 
 
 def test_differences_are_a_line_each():
-    step = next(one for one in STEPS if one.name == "bridge br-app")
-    assert tables.differences([Change(step, "is down")]) == "! bridge br-app is down"
-    assert tables.differences(diff(STEPS, satisfied(STEPS))) == ""
-
-
-def test_the_script_is_shell_with_every_command_in_order():
-    steps = network_steps(planned("tiered"))
-    text = tables.script(steps)
-    done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert text.startswith("#!/bin/sh\n")
-    assert "\nset -eu\n" in text
-    commands = [command for step in steps for command in step.commands]
-    assert [line for line in text.splitlines() if line in set(commands)] == commands
+    step = next(step for step in STEPS if step.name == "bridge br-app")
+    preview = Preview(1, (Change(step, "is down"),))
+    assert tables.differences(preview) == "! bridge br-app is down"
+    assert tables.differences(pending(satisfied(STEPS))) == ""

@@ -25,6 +25,7 @@ from tests.pure.test_project import ROOT
 from tests.support.bench_fakes import PLAN
 from twinstack import stack
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, StepFailed
+from twinstack.reconcile import Preview
 from twinstack.world import ServiceState
 
 
@@ -46,7 +47,7 @@ class FakeNet:
 
     def preview(self) -> Any:
         self.did.append("preview")
-        return SimpleNamespace(steps=(1, 2), told=self.changes, unbuilt=self.unbuilt)
+        return Preview(2, self.changes, self.unbuilt)
 
     def up(self, **_: object) -> tuple[ServiceState, ...]:
         self.did.append("up")

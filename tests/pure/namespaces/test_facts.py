@@ -11,7 +11,9 @@ from twinstack.namespaces import facts
 from twinstack.namespaces.observe import digest
 
 
-@pytest.mark.parametrize("kind", [facts.Facts, LinkFacts, facts.NamespaceFacts, facts.ProcessFacts])
+@pytest.mark.parametrize(
+    "kind", [facts.NetFacts, LinkFacts, facts.NamespaceFacts, facts.ProgramFacts]
+)
 def test_facts_are_frozen(kind: type):
     assert dataclasses.fields(kind)
     assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
@@ -23,7 +25,7 @@ def test_an_unknown_link_is_not_taken_for_a_finished_one():
     assert link.autoconfigures_ipv6
     assert link.addresses == frozenset()
     assert facts.NamespaceFacts("a", 1, False).default_gateway is None
-    assert facts.Facts().supervisor_pid is None
+    assert facts.NetFacts().supervisor_pid is None
 
 
 def test_text_and_bytes_of_the_same_file_have_the_same_digest():

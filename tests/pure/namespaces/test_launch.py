@@ -16,31 +16,49 @@ from hypothesis import strategies as st
 
 from tests.support.core_cases import REPOSITORY, SOFTWARE, edited_plan, layout, planned
 from twinstack.model.plan import Limits, Plan, Replica
-from twinstack.namespaces.launch import ROTATOR, Software, log_path, steps
-from twinstack.namespaces.process_steps import Cgroup, Directory, File, Process, Supervisor
-from twinstack.namespaces.steps import Step
+from twinstack.namespaces.launch import ROTATOR, ProvidedSoftware, log_path, steps
+from twinstack.namespaces.process_steps import (
+    Cgroup,
+    InstanceDirectory,
+    InstanceFile,
+    ReplicaProcess,
+    Supervisor,
+)
+from twinstack.namespaces.steps import NetStep
 from twinstack.state.paths import InstancePaths
 
 TEMPLATES = REPOSITORY / "templates"
 
 
-def launched(plan: Plan | None = None, software: Software = SOFTWARE) -> tuple[Step, ...]:
+def launched(
+    plan: Plan | None = None, software: ProvidedSoftware = SOFTWARE
+) -> tuple[NetStep, ...]:
     return steps(plan or planned(), software, layout(), TEMPLATES)
 
 
-def file_of(found: tuple[Step, ...], ending: str) -> File:
-    (file,) = (one for one in found if isinstance(one, File) and one.path.endswith(ending))
+def file_of(found: tuple[NetStep, ...], ending: str) -> InstanceFile:
+    (file,) = (one for one in found if isinstance(one, InstanceFile) and one.path.endswith(ending))
     return file
 
 
-def scripts(found: tuple[Step, ...]) -> dict[str, File]:
-    paths = {one.script: one.replica for one in found if isinstance(one, Process) and one.namespace}
-    return {paths[one.path]: one for one in found if isinstance(one, File) and one.path in paths}
+def scripts(found: tuple[NetStep, ...]) -> dict[str, InstanceFile]:
+    paths = {
+        one.script: one.replica
+        for one in found
+        if isinstance(one, ReplicaProcess) and one.namespace
+    }
+    return {
+        paths[one.path]: one for one in found if isinstance(one, InstanceFile) and one.path in paths
+    }
 
 
-def digests(found: tuple[Step, ...]) -> dict[str, str]:
+def digests(found: tuple[NetStep, ...]) -> dict[str, str]:
     """Give the digests of the replicas' processes: the rotator is the host's own."""
-    return {one.replica: one.digest for one in found if isinstance(one, Process) and one.namespace}
+    return {
+        one.replica: one.digest
+        for one in found
+        if isinstance(one, ReplicaProcess) and one.namespace
+    }
 
 
 def changed(plan: Plan, name: str, change: Callable[[Replica], Replica]) -> Plan:
@@ -194,7 +212,7 @@ def test_hostile_values_reach_the_process_as_they_are(value: str, word: str):
 
 def test_no_secret_is_in_any_file_or_command_only_its_directory_is_mounted():
     for step in STEPS:
-        content = step.content if isinstance(step, File) else ""
+        content = step.content if isinstance(step, InstanceFile) else ""
         for word in ("password", "PASSWORD", "redis.acl"):
             assert word not in content
             assert all(word not in command for command in step.commands)
@@ -210,13 +228,13 @@ def test_no_secret_is_in_any_file_or_command_only_its_directory_is_mounted():
 def test_scripts_are_roots_alone():
     assert {one.mode for one in SCRIPTS.values()} == {0o700}
     (directory,) = (
-        one for one in STEPS if isinstance(one, Directory) and one.path.endswith("/launch")
+        one for one in STEPS if isinstance(one, InstanceDirectory) and one.path.endswith("/launch")
     )
     assert (directory.mode, directory.user) == (0o700, 0)
 
 
 def test_only_postgres_may_write_and_only_in_its_own_directory():
-    data = [one for one in STEPS if isinstance(one, Directory) and one.user != 0]
+    data = [one for one in STEPS if isinstance(one, InstanceDirectory) and one.user != 0]
     assert [(one.path, one.mode, one.user) for one in data] == [
         (str(InstancePaths("main").lib / "postgres-db"), 0o700, 30060)
     ]
@@ -244,7 +262,7 @@ def more_memory(d: dict[str, Any]) -> None:
 
 ONE = {"order-service"}
 ALL = set(digests(STEPS))
-MATTERS: dict[str, tuple[Plan, Software, set[str]]] = {
+MATTERS: dict[str, tuple[Plan, ProvidedSoftware, set[str]]] = {
     "port": (edit("order-service", port=5001), SOFTWARE, ONE),
     "threads": (edit("order-service", threads=9), SOFTWARE, ONE),
     "workers": (edit("order-service", workers=2), SOFTWARE, ONE),
@@ -291,14 +309,14 @@ def test_a_changed_hosts_file_reaches_processes_that_run():
     moved = launched(edit("postgres-db", addresses=["10.0.0.61"]))
     assert file_of(moved, "/conf/hosts") != file_of(STEPS, "/conf/hosts")
     # Written over in place, since a bind mount keeps a file that was replaced.
-    written = [one for one in moved if isinstance(one, File) and one.in_place]
+    written = [one for one in moved if isinstance(one, InstanceFile) and one.in_place]
     assert [Path(one.path).name for one in written] == ["hosts"]
     assert digests(moved)["product-service"] == digests(STEPS)["product-service"]
     gateway = launched(edit("api-gateway", addresses=["10.0.0.21"]))
     assert digests(gateway)["nginx-lb"] != digests(STEPS)["nginx-lb"]  # it looks up at its start
 
 
-INDIFFERENT: dict[str, tuple[Plan, Software]] = {
+INDIFFERENT: dict[str, tuple[Plan, ProvidedSoftware]] = {
     "limits": (edited_plan(more_memory), SOFTWARE),
     "no limits": (planned(limited=False), SOFTWARE),
     "host port": (edited_plan(lambda d: d["host_ports"][0].update(port=8181)), SOFTWARE),
@@ -334,10 +352,12 @@ def test_a_configuration_is_written_beside_and_mounted_read_only():
 def test_instances_share_no_path_and_no_cgroup():
     theirs = launched(planned("flat", "other"))
     for mine, other in zip(STEPS, theirs, strict=True):
-        if isinstance(mine, (File, Directory)) and isinstance(other, (File, Directory)):
+        if isinstance(mine, (InstanceFile, InstanceDirectory)) and isinstance(
+            other, (InstanceFile, InstanceDirectory)
+        ):
             assert mine.path != other.path
             assert "/other" in other.path
-        if isinstance(other, File) and not other.path.endswith("hosts"):
+        if isinstance(other, InstanceFile) and not other.path.endswith("hosts"):
             assert "/main/" not in other.content.replace("twinstack:main", "")
 
 
@@ -348,7 +368,7 @@ def test_every_replica_and_the_rotator_have_a_cgroup():
     assert groups[ROTATOR] is None
 
 
-def supervisor_conf(found: tuple[Step, ...] = STEPS) -> configparser.ConfigParser:
+def supervisor_conf(found: tuple[NetStep, ...] = STEPS) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=True)
     parser.read_string(file_of(found, "/supervisord.conf").content)
     return parser

@@ -10,10 +10,9 @@ from tests.support.core_cases import link, planned, satisfied
 from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.linux.links import LinkFacts
 from twinstack.model.names import link_group
-from twinstack.namespaces.facts import Facts, NamespaceFacts, Owned, ours
-from twinstack.namespaces.network_steps import network_steps
+from twinstack.namespaces.facts import NamespaceFacts, NetFacts, OwnedObjects, ours
 from twinstack.namespaces.preflight import check
-from twinstack.namespaces.steps import Rules
+from twinstack.namespaces.steps import Rules, network_steps
 
 PLAN = planned("tiered")
 GROUP = link_group(PLAN.instance)
@@ -21,7 +20,7 @@ STEPS = network_steps(PLAN)
 OURS = satisfied(STEPS)
 
 
-def clash(facts: Facts) -> str:
+def clash(facts: NetFacts) -> str:
     with pytest.raises(NotOurs) as caught:
         check(PLAN, STEPS, facts)
     assert len(str(caught.value).splitlines()) == 1
@@ -30,58 +29,58 @@ def clash(facts: Facts) -> str:
 
 
 def test_an_empty_host_and_a_host_of_ours_are_fit():
-    check(PLAN, STEPS, Facts())
+    check(PLAN, STEPS, NetFacts())
     routes = tuple((str(one.subnet), one.bridge) for one in PLAN.segments)
     check(PLAN, STEPS, replace(OURS, routes=(*routes, ("192.168.7.0/24", "eth0"))))
 
 
 CLASHES = {
     "foreign bridge": (
-        Facts(links={"br-backend": link("br-backend", kind="bridge", alias=None)}),
+        NetFacts(links={"br-backend": link("br-backend", kind="bridge", alias=None)}),
         "bridge br-backend: is not ours: it has no mark of ours",
     ),
     "marked by others": (
-        Facts(links={"br-backend": link("br-backend", kind="bridge", alias="x")}),
+        NetFacts(links={"br-backend": link("br-backend", kind="bridge", alias="x")}),
         "bridge br-backend: is not ours: its alias is x",
     ),
     "another kind": (
-        Facts(links={"br-backend": link("br-backend", kind="dummy")}),
+        NetFacts(links={"br-backend": link("br-backend", kind="dummy")}),
         "dummy br-backend: is not ours",
     ),
     "no kind": (
-        Facts(links={"br-backend": link("br-backend", kind=None, alias=None)}),
+        NetFacts(links={"br-backend": link("br-backend", kind=None, alias=None)}),
         "link br-backend: is not ours",
     ),
     "foreign veth": (
-        Facts(links={"ve-nginx-lb": link("ve-nginx-lb", alias=None)}),
+        NetFacts(links={"ve-nginx-lb": link("ve-nginx-lb", alias=None)}),
         "veth ve-nginx-lb: is not ours",
     ),
     "bridge for a veth": (
-        Facts(links={"ve-nginx-lb": link("ve-nginx-lb", kind="bridge")}),
+        NetFacts(links={"ve-nginx-lb": link("ve-nginx-lb", kind="bridge")}),
         "bridge ve-nginx-lb: is not ours",
     ),
     "foreign namespace": (
-        Facts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, False)}),
+        NetFacts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, False)}),
         "namespace nginx-lb: is not ours",
     ),
     "same subnet": (
-        Facts(routes=(("172.21.0.0/24", "docker0"),)),
+        NetFacts(routes=(("172.21.0.0/24", "docker0"),)),
         "subnet 172.21.0.0/24: is taken: the host reaches 172.21.0.0/24 by docker0",
     ),
     "part of a subnet": (
-        Facts(routes=(("172.21.0.128/25", "eth0"),)),
+        NetFacts(routes=(("172.21.0.128/25", "eth0"),)),
         "the host reaches 172.21.0.128/25 by eth0",
     ),
     "one address": (
-        Facts(routes=(("172.22.0.60/32", ""),)),
+        NetFacts(routes=(("172.22.0.60/32", ""),)),
         "the host reaches 172.22.0.60/32 by a route of its own",
     ),
     "busy port": (
-        Facts(listeners={8080: "0.0.0.0"}),
+        NetFacts(listeners={8080: "0.0.0.0"}),
         "port 8080: is busy: a program listens on 0.0.0.0:8080",
     ),
     "another instance": (
-        Facts(links={"br-frontend": link("br-frontend", kind="bridge", alias="twinstack:lab")}),
+        NetFacts(links={"br-frontend": link("br-frontend", kind="bridge", alias="twinstack:lab")}),
         "bridge br-frontend: is not ours: it belongs to instance lab",
     ),
 }
@@ -99,7 +98,7 @@ def test_another_instance_is_told_once_and_not_for_every_link():
 
 
 def test_several_clashes_are_told_together():
-    facts = Facts(
+    facts = NetFacts(
         links={"br-backend": link("br-backend", kind="bridge", alias=None)},
         routes=(("172.21.0.0/24", "docker0"),),
         listeners={8080: "127.0.0.1"},
@@ -110,9 +109,9 @@ def test_several_clashes_are_told_together():
     assert len(str(caught.value).splitlines()) == 4
 
 
-def seen(one: LinkFacts, *, intended: frozenset[str] = frozenset()) -> Facts:
+def seen(one: LinkFacts, *, intended: frozenset[str] = frozenset()) -> NetFacts:
     mine = ours((one,), PLAN.mark, intended)
-    return Facts(links={one.name: one}, owned=Owned(links=mine))
+    return NetFacts(links={one.name: one}, owned=OwnedObjects(links=mine))
 
 
 def test_what_an_interrupted_up_left_unmarked_is_ours():
@@ -127,20 +126,20 @@ def test_what_an_interrupted_up_left_unmarked_is_ours():
 def test_a_strangers_rule_in_a_chain_of_ours_is_a_clash():
     hook = next(step.hook for step in STEPS if isinstance(step, Rules))
     mine = (f":{hook.chain} - [0:0]", *hook.lines)
-    check(PLAN, STEPS, Facts(rules={hook.table: mine}))
+    check(PLAN, STEPS, NetFacts(rules={hook.table: mine}))
     strange = f"-A {hook.chain} -p tcp -m tcp --dport 22 -j ACCEPT"
-    assert "--dport 22" in clash(Facts(rules={hook.table: (*mine, strange)}))
+    assert "--dport 22" in clash(NetFacts(rules={hook.table: (*mine, strange)}))
 
 
 @pytest.mark.parametrize("port", [80, 3000, 8088, 18080])
 def test_ports_that_are_not_the_worlds_doors_may_be_busy(port: int):
-    check(PLAN, STEPS, Facts(listeners={port: "0.0.0.0"}))
+    check(PLAN, STEPS, NetFacts(listeners={port: "0.0.0.0"}))
 
 
 @pytest.mark.parametrize("route", ["172.19.0.0/16", "172.23.0.0/16", "10.0.0.0/24", "0.0.0.0/32"])
 def test_other_routes_of_the_host_are_no_clash(route: str):
-    check(PLAN, STEPS, Facts(routes=((route, "eth0"),)))
+    check(PLAN, STEPS, NetFacts(routes=((route, "eth0"),)))
 
 
 def test_a_default_route_in_two_halves_is_no_clash():
-    check(PLAN, STEPS, Facts(routes=(("0.0.0.0/1", "tun0"), ("128.0.0.0/1", "tun0"))))
+    check(PLAN, STEPS, NetFacts(routes=(("0.0.0.0/1", "tun0"), ("128.0.0.0/1", "tun0"))))

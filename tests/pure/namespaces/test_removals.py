@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core_cases import all_steps, edited_plan, link, planned, satisfied
-from twinstack.namespaces.facts import Owned
+from twinstack.namespaces.facts import OwnedObjects
 from twinstack.namespaces.removals import (
     EndProgram,
     EndSupervisor,
@@ -21,12 +21,12 @@ from twinstack.namespaces.removals import (
     UnmountPins,
     removals,
 )
-from twinstack.namespaces.steps import Step
+from twinstack.namespaces.steps import NetStep
 
 GROUP = 77
 
 
-def owned(steps: tuple[Step, ...]) -> Owned:
+def owned(steps: tuple[NetStep, ...]) -> OwnedObjects:
     return satisfied(steps).owned
 
 
@@ -41,7 +41,7 @@ def test_nothing_goes_of_what_is_wanted(shape: str):
 
 
 def test_nothing_is_removed_where_nothing_is_ours():
-    assert removals(Owned(), group=GROUP) == ()
+    assert removals(OwnedObjects(), group=GROUP) == ()
 
 
 def test_all_goes_when_nothing_is_wanted_what_runs_first():
@@ -114,7 +114,7 @@ def test_a_mount_of_the_pins_goes_after_the_last_namespace():
 
 
 def test_a_directory_that_goes_takes_its_files_along():
-    there = Owned(files=("/run/x/launch", "/run/x/launch/a", "/run/x/supervisor.sock"))
+    there = OwnedObjects(files=("/run/x/launch", "/run/x/launch/a", "/run/x/supervisor.sock"))
     assert removals(there, group=GROUP) == (
         RemoveFile("/run/x/launch"),
         RemoveFile("/run/x/supervisor.sock"),

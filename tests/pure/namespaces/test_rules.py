@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.core_cases import edited_plan, planned
+from twinstack.linux import iptables
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 
@@ -271,23 +272,23 @@ def test_without_a_policy_foreign_bridges_are_left_to_other_rules(shape: str):
 
 
 def test_the_forward_jump_comes_before_other_peoples_rules():
-    after = restored(STRANGERS, rules.restore_text(rules.hooks(planned()), STRANGERS))
+    after = restored(STRANGERS, iptables.restore_text(rules.hooks(planned()), STRANGERS))
     first = next(line for line in after["filter"] if line.startswith("-A FORWARD "))
     assert first.endswith("-j TS-main-FORWARD")
 
 
 def test_what_was_restored_differs_no_longer_and_strangers_are_untouched(plan: Plan):
     hooks = rules.hooks(plan)
-    after = restored(STRANGERS, rules.restore_text(hooks, STRANGERS))
-    assert [rules.difference(hook, after[hook.table]) for hook in hooks] == [None] * len(hooks)
+    after = restored(STRANGERS, iptables.restore_text(hooks, STRANGERS))
+    assert [iptables.difference(hook, after[hook.table]) for hook in hooks] == [None] * len(hooks)
     for table, lines in STRANGERS.items():
         assert [line for line in after[table] if line in lines] == list(lines)
 
 
 def test_restoring_again_adds_no_second_jump_or_rule(plan: Plan):
     hooks = rules.hooks(plan)
-    once = restored(STRANGERS, rules.restore_text(hooks, STRANGERS))
-    text = rules.restore_text(hooks, once)
+    once = restored(STRANGERS, iptables.restore_text(hooks, STRANGERS))
+    text = iptables.restore_text(hooks, once)
     assert not [line for line in text.splitlines() if line in {hook.jump for hook in hooks}]
     assert {t: sorted(lines) for t, lines in restored(once, text).items()} == {
         t: sorted(lines) for t, lines in once.items()
@@ -296,27 +297,27 @@ def test_restoring_again_adds_no_second_jump_or_rule(plan: Plan):
 
 def test_a_table_without_a_wanted_chain_is_not_named():
     hooks = tuple(one for one in rules.hooks(planned()) if one.table == "filter")
-    text = rules.restore_text(hooks, STRANGERS)
+    text = iptables.restore_text(hooks, STRANGERS)
     assert text.startswith("*filter\n")
     assert text.endswith("COMMIT\n")
     assert text.count("COMMIT") == 1
 
 
 def test_removal_takes_exactly_ours(plan: Plan):
-    before = restored(STRANGERS, rules.restore_text(rules.hooks(plan), STRANGERS))
+    before = restored(STRANGERS, iptables.restore_text(rules.hooks(plan), STRANGERS))
     after = restored(before, rules.removal_text(plan.instance, before))
     assert after == STRANGERS
 
 
 def test_removal_takes_a_strangers_jump_into_our_chain_along():
-    before = restored(STRANGERS, rules.restore_text(rules.hooks(planned()), STRANGERS))
+    before = restored(STRANGERS, iptables.restore_text(rules.hooks(planned()), STRANGERS))
     before["filter"] += ("-A DOCKER-USER -i eth9 -j TS-main-FORWARD",)
     assert restored(before, rules.removal_text("main", before)) == STRANGERS
 
 
 @given(st.integers(0, 10**9))
 def test_removal_is_exact_in_any_order_of_rules(seed: int):
-    before = restored(STRANGERS, rules.restore_text(rules.hooks(planned()), STRANGERS))
+    before = restored(STRANGERS, iptables.restore_text(rules.hooks(planned()), STRANGERS))
     chance = random.Random(seed)
     shuffled = {table: tuple(chance.sample(lines, len(lines))) for table, lines in before.items()}
     after = restored(shuffled, rules.removal_text("main", shuffled))
@@ -331,7 +332,7 @@ def test_removal_of_nothing_is_no_text():
 
 
 def test_removal_leaves_a_rule_that_only_speaks_of_our_chain():
-    before = restored(STRANGERS, rules.restore_text(rules.hooks(planned()), STRANGERS))
+    before = restored(STRANGERS, iptables.restore_text(rules.hooks(planned()), STRANGERS))
     spoken = '-A INPUT -m comment --comment "see -j TS-main-FORWARD there" -j ACCEPT'
     before["filter"] += (spoken,)
     assert spoken in restored(before, rules.removal_text("main", before))["filter"]
@@ -346,30 +347,30 @@ def each_line() -> list[Any]:
 
 
 @pytest.mark.parametrize(("hook", "index"), each_line())
-def test_a_rule_that_is_gone_or_changed_is_noticed(hook: rules.Hook, index: int):
+def test_a_rule_that_is_gone_or_changed_is_noticed(hook: iptables.Hook, index: int):
     present = (f":{hook.chain} - [0:0]", *([hook.jump] if hook.jump else []), *hook.lines)
-    assert rules.difference(hook, present) is None
+    assert iptables.difference(hook, present) is None
     line = hook.lines[index]
     gone = tuple(one for one in present if one != line)
-    assert str(rules.difference(hook, gone)) == "misses 1 rule"
+    assert str(iptables.difference(hook, gone)) == "misses 1 rule"
     target = line.rpartition(" -j ")[0]
     flipped = tuple(f"{target} -j QUEUE" if one == line else one for one in present)
-    assert str(rules.difference(hook, flipped)) == "misses 1 rule, has 1 rule too many"
-    assert rules.difference(hook, (*present, line)) is not None
+    assert str(iptables.difference(hook, flipped)) == "misses 1 rule, has 1 rule too many"
+    assert iptables.difference(hook, (*present, line)) is not None
 
 
 def test_a_lost_jump_or_chain_or_order_is_noticed():
     hook = next(one for one in rules.hooks(planned("tiered")) if one.builtin == "FORWARD")
     present = (f":{hook.chain} - [0:0]", hook.jump, *hook.lines)
-    assert rules.difference(hook, ()) == f"chain {hook.chain} is absent"
+    assert iptables.difference(hook, ()) == f"chain {hook.chain} is absent"
     lost = (present[0], *hook.lines)
-    assert rules.difference(hook, lost) == "the jump from FORWARD is absent"
+    assert iptables.difference(hook, lost) == "the jump from FORWARD is absent"
     backwards = (*present[:2], *reversed(hook.lines))
-    assert rules.difference(hook, backwards) is not None
-    assert rules.difference(hook, (*present, "-A INPUT -j ACCEPT")) is None
+    assert iptables.difference(hook, backwards) is not None
+    assert iptables.difference(hook, (*present, "-A INPUT -j ACCEPT")) is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_only_the_edges_segment_has_a_door(shape: str):
-    segments = rules.segments_with_doors(planned(shape))
+    segments = rules.published_segments(planned(shape))
     assert [one.bridge for one in segments] == ["br-app" if shape == "flat" else "br-frontend"]

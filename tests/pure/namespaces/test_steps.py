@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,13 +12,12 @@ import pytest
 from tests.support.core_cases import all_steps, edited_plan, planned, satisfied
 from twinstack.linux.links import LinkFacts
 from twinstack.model.names import host_link
-from twinstack.namespaces.facts import Facts, NamespaceFacts, ProcessFacts
-from twinstack.namespaces.network_steps import network_steps
+from twinstack.namespaces.facts import NamespaceFacts, NetFacts, ProgramFacts
 from twinstack.namespaces.process_steps import (
     Cgroup,
-    Directory,
-    File,
-    Process,
+    InstanceDirectory,
+    InstanceFile,
+    ReplicaProcess,
     Supervisor,
     directory_facts,
     file_facts,
@@ -29,20 +29,22 @@ from twinstack.namespaces.steps import (
     Rules,
     Sysctl,
     VethPair,
-    diff,
+    network_steps,
+    script,
 )
+from twinstack.reconcile import diff
 
 STEPS = all_steps(planned("tiered"))
 FACTS = satisfied(STEPS)
-Broken = tuple[str, Facts, set[str]]
+Broken = tuple[str, NetFacts, set[str]]
 
 
-def _with(field: str, key: str, value: object) -> Facts:
+def _with(field: str, key: str, value: object) -> NetFacts:
     changed: dict[str, Any] = {field: {**getattr(FACTS, field), key: value}}
     return replace(FACTS, **changed)
 
 
-def _without(field: str, key: str) -> Facts:
+def _without(field: str, key: str) -> NetFacts:
     there = getattr(FACTS, field)
     changed: dict[str, Any] = {field: {one: there[one] for one in there if one != key}}
     return replace(FACTS, **changed)
@@ -135,11 +137,11 @@ def _broken() -> Iterator[Broken]:
                 for key, _ in step.wanted:
                     values = {**dict(step.wanted), key: "1"}
                     yield f"{key} is 1", _with("cgroups", step.replica, values), own
-            case Directory():
+            case InstanceDirectory():
                 yield "absent", _without("files", step.path), own
                 strange = directory_facts(step.mode, step.user + 1)
                 yield "of another user", _with("files", step.path, strange), own
-            case File():
+            case InstanceFile():
                 yield "absent", _without("files", step.path), own
                 yield "changed", _with("files", step.path, file_facts("cafe", step.mode)), own
                 opened = file_facts(step.digest, 0o777)
@@ -148,7 +150,7 @@ def _broken() -> Iterator[Broken]:
                 yield "dead", replace(FACTS, supervisor_pid=None), own
                 fewer = replace(FACTS.owned, programs=step.programs - {"nginx-lb"})
                 yield "of an older file", replace(FACTS, owned=fewer), own
-            case Process():
+            case ReplicaProcess():
                 there_now = FACTS.processes[step.replica]
                 yield "absent", _without("processes", step.replica), own
                 for what, process in (
@@ -164,7 +166,7 @@ def _broken() -> Iterator[Broken]:
 
 def _rests_on(step: object, namespace: str) -> bool:
     return (isinstance(step, (Namespace, VethPair)) and step.namespace == namespace) or (
-        isinstance(step, Process) and step.replica == namespace
+        isinstance(step, ReplicaProcess) and step.replica == namespace
     )
 
 
@@ -177,7 +179,7 @@ def test_a_host_that_is_as_planned_has_nothing_to_do():
 
 def test_a_process_that_tells_nothing_is_judged_by_its_script():
     (process,) = (one for one in STEPS if one.name == "process nginx-lb")
-    assert isinstance(process, Process)
+    assert isinstance(process, ReplicaProcess)
     silent = replace(FACTS.processes["nginx-lb"], launch=None)
     assert diff((process,), _with("processes", "nginx-lb", silent)) == ()
     rewritten = {**FACTS.files, process.script: file_facts("cafe", 0o700)}
@@ -186,7 +188,7 @@ def test_a_process_that_tells_nothing_is_judged_by_its_script():
 
 
 def test_an_empty_host_has_everything_to_do_in_order():
-    changes = diff(STEPS, Facts())
+    changes = diff(STEPS, NetFacts())
     assert [change.step for change in changes] == list(STEPS)
     assert all(change.reason for change in changes)
 
@@ -198,7 +200,7 @@ def test_an_empty_host_has_everything_to_do_in_order():
         for what, facts, expected in BROKEN
     ],
 )
-def test_one_difference_brings_back_only_its_own_step(facts: Facts, expected: set[str]):
+def test_one_difference_brings_back_only_its_own_step(facts: NetFacts, expected: set[str]):
     changes = diff(STEPS, facts)
     assert {change.step.name for change in changes} == expected
     assert all(change.reason and "\n" not in change.reason for change in changes)
@@ -219,7 +221,7 @@ def test_a_missing_namespace_takes_its_link_and_process_along():
 
 
 def test_a_process_that_cannot_be_looked_into_is_left_running():
-    process = ProcessFacts("redis-cache", 5, "RUNNING")
+    process = ProgramFacts("redis-cache", 5, "RUNNING")
     assert diff(STEPS, _with("processes", "redis-cache", process)) == ()
 
 
@@ -237,7 +239,7 @@ def test_a_step_comes_after_what_it_rests_on(shape: str):
             assert {f"bridge {step.bridge}", f"namespace {step.namespace}"} <= made
         if isinstance(step, Sysctl) and "route_localnet" in step.key:
             assert f"bridge {step.key.split('.')[3]}" in made
-        if isinstance(step, Process):
+        if isinstance(step, ReplicaProcess):
             home = {f"namespace {step.namespace}"} if step.namespace else set()
             rests_on = {"supervisor", f"cgroup {step.replica}", f"file {step.script}"}
             assert rests_on | home <= made
@@ -314,7 +316,7 @@ def test_the_supervisors_command_can_be_run_as_it_is_printed():
 
 
 def test_a_file_in_the_place_of_a_directory_is_noticed():
-    directory = next(step for step in STEPS if isinstance(step, Directory))
+    directory = next(step for step in STEPS if isinstance(step, InstanceDirectory))
     assert directory.difference(_with("files", directory.path, "0123456789ab")) is not None
 
 
@@ -334,6 +336,17 @@ def test_many_namespaces_need_a_larger_neighbour_table_and_more_is_as_good():
     assert step.held
     assert int(step.value) == 8 * len(many.replicas)
     key = step.key
-    assert step.difference(Facts(sysctls={key: "1024"})) == "is 1024"
-    assert step.difference(Facts(sysctls={key: "99999"})) is None
-    assert step.difference(Facts()) is None  # a host in a namespace has no such switch
+    assert step.difference(NetFacts(sysctls={key: "1024"})) == "is 1024"
+    assert step.difference(NetFacts(sysctls={key: "99999"})) is None
+    assert step.difference(NetFacts()) is None  # a host in a namespace has no such switch
+
+
+def test_the_script_is_shell_with_every_command_in_order():
+    steps = network_steps(planned("tiered"))
+    text = script(steps)
+    done = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert text.startswith("#!/bin/sh\n")
+    assert "\nset -eu\n" in text
+    commands = [command for step in steps for command in step.commands]
+    assert [line for line in text.splitlines() if line in set(commands)] == commands

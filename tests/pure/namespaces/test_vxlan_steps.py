@@ -17,8 +17,8 @@ from tests.support.core_cases import link, planned
 from twinstack.linux import neigh, rtnetlink
 from twinstack.linux.links import TunnelFacts
 from twinstack.model.topology import HostsSpec
-from twinstack.namespaces.facts import Facts, ForwardingFacts
-from twinstack.namespaces.vxlan_steps import EVERYBODY, Forwarding, SourceRoute, Tunnel
+from twinstack.namespaces.facts import FdbFacts, NetFacts
+from twinstack.namespaces.vxlan_steps import ALL_ZEROS_MAC, SourceRoute, VxlanEntries, VxlanPort
 from twinstack.overlay import flooding
 from twinstack.overlay.chaos import Asked, phases
 from twinstack.overlay.frames import decode, layers
@@ -62,7 +62,7 @@ def test_entries_are_asked_for_where_they_belong():
 
 
 def test_copies_for_everybody_stand_beside_each_other_and_others_replace():
-    assert neigh.put_remote(5, EVERYBODY, str(THERE), beside=True).flags & 0x800
+    assert neigh.put_remote(5, ALL_ZEROS_MAC, str(THERE), beside=True).flags & 0x800
     assert not neigh.put_remote(5, MAC, str(THERE), beside=False).flags & 0x800
 
 
@@ -77,7 +77,7 @@ def test_what_was_learned_is_no_entry_of_ours():
     assert neigh.read_entry(memoryview(learned)) is None
 
 
-TUNNEL = Tunnel("vx-app", "br-app", 7300, HERE, 4789, 1450, "twinstack:x", 77)
+TUNNEL = VxlanPort("vx-app", "br-app", 7300, HERE, 4789, 1450, "twinstack:x", 77)
 MADE = link(
     "vx-app",
     kind="vxlan",
@@ -91,7 +91,7 @@ MADE = link(
 
 
 def test_a_tunnel_as_declared_differs_in_nothing():
-    assert TUNNEL.difference(Facts(links={"vx-app": MADE})) is None
+    assert TUNNEL.difference(NetFacts(links={"vx-app": MADE})) is None
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_a_tunnel_as_declared_differs_in_nothing():
     [
         ({"mtu": 1500}, "has mtu 1500"),
         ({"up": False}, "is down"),
-        ({"master": None}, "hangs on no bridge"),
+        ({"master": None}, "is a port of no bridge"),
         ({"quiet_port": False}, "its port learns"),
         ({"tunnel": TunnelFacts(7301, str(HERE), 4789, True, False)}, "has VNI 7301"),
-        ({"tunnel": TunnelFacts(7300, str(HERE), 4789, False, False)}, "cut in pieces"),
-        ({"tunnel": TunnelFacts(7300, str(HERE), 4789, True, True)}, "would learn"),
+        ({"tunnel": TunnelFacts(7300, str(HERE), 4789, False, False)}, "fragmented"),
+        ({"tunnel": TunnelFacts(7300, str(HERE), 4789, True, True)}, "learns MACs"),
         ({"alias": None}, "lacks our mark"),
         ({"tunnel": None, "kind": "dummy"}, "is a dummy"),
     ],
@@ -112,25 +112,25 @@ def test_a_tunnel_tells_how_it_differs(changed: dict[str, object], told: str):
     from dataclasses import replace
 
     found = replace(MADE, **changed)  # type: ignore[arg-type]
-    assert told in str(TUNNEL.difference(Facts(links={"vx-app": found})))
+    assert told in str(TUNNEL.difference(NetFacts(links={"vx-app": found})))
 
 
 def test_entries_tell_what_is_missing_and_what_is_too_much():
-    wanted = Forwarding(
+    wanted = VxlanEntries(
         "vx-app", "br-app", frozenset({(MAC, str(THERE))}), frozenset({("10.0.0.30", MAC)})
     )
-    there = ForwardingFacts(wanted.remote, wanted.ports, wanted.neighbours)
-    assert wanted.difference(Facts(forwarding={"vx-app": there})) is None
-    stale = ForwardingFacts(frozenset({(MAC, "10.88.0.13")}), wanted.ports, wanted.neighbours)
-    assert wanted.difference(Facts(forwarding={"vx-app": stale})) == (
-        "misses 1 forwarding, has too much: 1 forwarding"
+    there = FdbFacts(wanted.remote, wanted.ports, wanted.neighbours)
+    assert wanted.difference(NetFacts(fdb={"vx-app": there})) is None
+    stale = FdbFacts(frozenset({(MAC, "10.88.0.13")}), wanted.ports, wanted.neighbours)
+    assert wanted.difference(NetFacts(fdb={"vx-app": stale})) == (
+        "misses 1 forwarding; has too many: 1 forwarding"
     )
 
 
 def test_a_host_that_asks_from_the_gateways_address_is_told():
     route = SourceRoute("br-app", IPv4Network("10.0.0.0/24"), HERE)
-    facts = Facts(sources={("10.0.0.0/24", "br-app"): "10.0.0.1"})
-    assert route.difference(facts) == "asks from 10.0.0.1"
+    facts = NetFacts(route_sources={("10.0.0.0/24", "br-app"): "10.0.0.1"})
+    assert route.difference(facts) == "has source 10.0.0.1"
 
 
 def frame(to: str = MAC, outer: IPv4Address = THERE, vni: int = 7300, flags: int = 0x4000) -> bytes:

@@ -12,9 +12,14 @@ from twinstack.model.plan import Plan
 from twinstack.model.topology import HostsSpec
 from twinstack.model.vxlan import FdbEntry
 from twinstack.namespaces import rules
-from twinstack.namespaces.network_steps import network_steps
-from twinstack.namespaces.steps import Bridge, Namespace, VethPair
-from twinstack.namespaces.vxlan_steps import EVERYBODY, Forwarding, Mounts, SourceRoute, Tunnel
+from twinstack.namespaces.steps import Bridge, Namespace, VethPair, network_steps
+from twinstack.namespaces.vxlan_steps import (
+    ALL_ZEROS_MAC,
+    HostMounts,
+    SourceRoute,
+    VxlanEntries,
+    VxlanPort,
+)
 from twinstack.overlay.host_plans import Spread, host_plan, spread, underlay_plan
 
 COUNT = 3
@@ -48,13 +53,13 @@ def test_the_underlay_is_a_bridge_and_a_host_each_with_mounts_of_its_own():
     ]
     names = [host.name for host in hosts_of(HostsSpec(), COUNT)]
     assert [one.namespace for one in of_kind(under, Namespace)] == names
-    assert [one.namespace for one in of_kind(under, Mounts)] == names
+    assert [one.namespace for one in of_kind(under, HostMounts)] == names
 
 
 def test_every_segment_has_one_vni_on_every_host_and_another_than_its_neighbours():
     plan, found = made()
     told = {
-        host.name: {one.bridge: one.vni for one in of_kind(host_plan(plan, found, host), Tunnel)}
+        host.name: {one.bridge: one.vni for one in of_kind(host_plan(plan, found, host), VxlanPort)}
         for host in found.hosts
     }
     assert set(map(str, told.values())) == {
@@ -66,7 +71,7 @@ def test_a_tunnel_leaves_room_for_its_own_headers():
     plan, found = made()
     for host in found.hosts:
         own = host_plan(plan, found, host)
-        mtus = {one.mtu for kind in (Tunnel, Bridge, VethPair) for one in of_kind(own, kind)}
+        mtus = {one.mtu for kind in (VxlanPort, Bridge, VethPair) for one in of_kind(own, kind)}
         assert mtus == {1450}
 
 
@@ -76,17 +81,17 @@ def test_every_replica_elsewhere_is_behind_its_own_host(shape: str):
     address = {host.name: str(host.address) for host in found.hosts}
     for host in found.hosts:
         own = host_plan(plan, found, host)
-        remote = {one for step in of_kind(own, Forwarding) for one in step.remote}
+        remote = {one for step in of_kind(own, VxlanEntries) for one in step.remote}
         macs = {one.mac: one.replica for one in stations_of(own)}
-        behind = {macs[mac]: at for mac, at in remote if mac != EVERYBODY}
+        behind = {macs[mac]: at for mac, at in remote if mac != ALL_ZEROS_MAC}
         assert behind == {name: address[at] for name, at in found.where.items() if at != host.name}
 
 
 def test_frames_to_everybody_go_to_each_other_host_that_is_not_lost():
     plan, found = made(lost=frozenset({"host-2"}))
     own = host_plan(plan, found, found.hosts[0])
-    for step in of_kind(own, Forwarding):
-        assert {at for mac, at in step.remote if mac == EVERYBODY} == {"10.88.0.13"}
+    for step in of_kind(own, VxlanEntries):
+        assert {at for mac, at in step.remote if mac == ALL_ZEROS_MAC} == {"10.88.0.13"}
 
 
 def test_the_gateway_is_the_same_on_every_host():
@@ -133,7 +138,7 @@ def test_a_moved_replica_changes_the_entries_of_every_host_and_no_policy():
     _, after = made(lost=frozenset({before.where["redis-cache"]}))
     host = next(one for one in after.alive if one.name != after.where["redis-cache"])
     one, other = host_plan(plan, before, host), host_plan(plan, after, host)
-    assert of_kind(one, Forwarding) != of_kind(other, Forwarding)
+    assert of_kind(one, VxlanEntries) != of_kind(other, VxlanEntries)
     assert [step for step in network_steps(one) if step.name.startswith("rules filter")] == [
         step for step in network_steps(other) if step.name.startswith("rules filter")
     ]

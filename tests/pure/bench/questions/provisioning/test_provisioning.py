@@ -11,9 +11,8 @@ from bench.questions.provisioning import race, scripts, spec, topologies, verdic
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL
 from bench.questions.provisioning.race import Settings
 from bench.questions.provisioning.verdict import Aim, Sample
-from front.tables import script
 from twinstack.errors import TopologyError
-from twinstack.namespaces.network_steps import NAMESPACE_SYSCTLS, network_steps
+from twinstack.namespaces.steps import NAMESPACE_SYSCTLS, network_steps, script
 
 SETTINGS = Settings(
     "t", (8, 100, 1000), rounds=10, slow_rounds=6, shell_rounds=3, mininet_most=100, seed=1
