@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from front.worlds import WORLD, world_of
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.connections.report import Connections
 
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     name="conntrack",
     help={
         **WORLD,
-        "once": "look once, and listen to no events",
-        "seconds": "how long to look; without it, until Ctrl-C",
+        "once": "one snapshot, without events",
+        "seconds": "how long to follow; until Ctrl-C if not given",
         **JSON,
     },
 )
@@ -35,7 +34,7 @@ def conntrack(
     _: Context, world: str = "net", once: bool = False, seconds: int = 0, json: bool = False
 ) -> None:
     """Show connections by service and state, NAT, the table's size, sockets; live on a terminal."""
-    from twinstack.observe.connections import watch
+    from twinstack.observe.connections import report, snapshot
 
     chosen = world_of(world)
     if once and seconds:
@@ -45,45 +44,48 @@ def conntrack(
     root("conntrack")
     live = sys.stdout.isatty() and not json
     if once or not (seconds or live):
-        found = watch.once(chosen)
+        latest = snapshot.take(chosen)
     else:
-        looks = watch.watch(chosen, seconds or None)
-        # Its first look comes when there are events of two seconds to tell.
-        found = _followed(chain((watch.once(chosen),), looks) if live else looks, live)
-    answer(json, asdict(found), _text(found))
+        following = snapshot.follow(chosen, seconds or None)
+        # Its first snapshot comes after two seconds of events: a terminal shows one at once.
+        latest = _shown(chain((snapshot.take(chosen),), following) if live else following, live)
+    answer(json, report.document(latest), _text(latest))
 
 
-def _followed(looks: Iterator[Connections], live: bool) -> Connections:
-    """Show each look in place of the one before; give the last, also after Ctrl-C."""
-    found: Connections | None = None
-    with _screen() if live else nullcontext(lambda _found: None) as show:
+def _shown(snapshots: Iterator[Connections], live: bool) -> Connections:
+    """Show each snapshot in place of the one before; give the last, also after Ctrl-C."""
+    latest: Connections | None = None
+    with _screen() if live else nullcontext(lambda _: None) as show:
         try:
-            for found in looks:
-                show(found)
-        except KeyboardInterrupt:  # which is how a live view is meant to end
-            if found is None:
+            for latest in snapshots:
+                show(latest)
+        except KeyboardInterrupt:  # the usual end of a live view
+            if latest is None:
                 raise
-    assert found is not None, "a watch looks at least once"
-    return found
+    assert latest is not None, "following takes at least one snapshot"
+    return latest
 
 
 @contextmanager
 def _screen() -> Iterator[Callable[[Connections], None]]:
-    from rich.live import Live  # others need not wait for it
+    from rich.live import Live  # other tasks need not wait for its import
     from rich.text import Text
 
-    with Live(auto_refresh=False, transient=True) as shown:
+    with Live(auto_refresh=False, transient=True) as screen:
+
+        def show(snapshot: Connections) -> None:
+            lines = fitting(_text(snapshot), screen.console.height)
+            screen.update(Text(lines), refresh=True)
+
         try:
-            yield lambda found: shown.update(
-                Text(fitting(_text(found), shown.console.height)), refresh=True
-            )
+            yield show
         finally:
-            # Live draws the whole once more before it wipes it, and cannot wipe what scrolled off.
-            shown.update(Text(""), refresh=True)
+            # Live draws once more before it wipes, and cannot wipe what scrolled off.
+            screen.update(Text(""), refresh=True)
 
 
 def fitting(text: str, height: int) -> str:
-    """Cut a text to the lines of a terminal, and say how much there is; pure."""
+    """Cut a text to the lines of a terminal, and say how many are missing. Pure."""
     lines = text.splitlines()
     if len(lines) < height:
         return text
@@ -92,7 +94,7 @@ def fitting(text: str, height: int) -> str:
     return "\n".join([*lines[:kept], more])
 
 
-def _text(found: Connections) -> str:
+def _text(snapshot: Connections) -> str:
     from twinstack.observe.connections.text import text
 
-    return text(found, max(shutil.get_terminal_size().columns, 80))
+    return text(snapshot, max(shutil.get_terminal_size().columns, 80))

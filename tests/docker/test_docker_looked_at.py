@@ -7,7 +7,7 @@ import pytest
 from tests.support.docker_world import fetch
 from tests.support.own_engine import in_namespace
 from twinstack.compose.world import DockerWorld
-from twinstack.observe.connections import watch
+from twinstack.observe.connections import snapshot
 from twinstack.observe.picture import collect
 
 pytestmark = pytest.mark.docker
@@ -51,7 +51,7 @@ def test_connections_are_those_of_the_engines_host_and_containers_track_their_ow
         door = up.published(service)
         assert door is not None
         fetch(door.url("/api/products"))
-    found = watch.once(up)
+    found = snapshot.take(up)
     listed = in_namespace("conntrack", "-L").splitlines()
     assert abs(found.table.listed - len(listed)) <= 10  # a world at work: probes come and go
     pairs = {(one.client, one.server, one.port): one for one in found.pairs}

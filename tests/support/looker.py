@@ -67,7 +67,7 @@ def looker(host: Sandbox) -> Iterator[Looker]:
 
 def _answers(words: Iterator[str]) -> Iterator[object]:
     from twinstack import stack
-    from twinstack.observe.connections import collect, watch
+    from twinstack.observe.connections import collect, report, snapshot
     from twinstack.observe.connections.text import text
     from twinstack.observe.picture import collect as picture
     from twinstack.observe.picture import mermaid, model, svg
@@ -77,14 +77,14 @@ def _answers(words: Iterator[str]) -> Iterator[object]:
         for word in words:
             world = stack.from_environment().net()
             if word == "conntrack":
-                found = watch.once(world)
-                yield {"json": asdict(found), "text": text(found)}
+                found = snapshot.take(world)
+                yield {"json": report.document(found), "text": text(found)}
             elif word == "listen":
-                told = kept.enter_context(collect.listening(None))
+                counter = kept.enter_context(collect.counting_events(None))
                 yield None
             elif word == "heard":
-                told.wait(0.5)
-                yield asdict(told.recent())
+                counter.wait(0.5)
+                yield asdict(counter.recent())
             else:
                 scene = picture.scene(world)
                 assert scene is not None

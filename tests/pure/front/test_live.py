@@ -16,8 +16,8 @@ from front import conntrack, live
 from tests.pure.front.test_tasks import FakeNet, _net, call
 from tests.support.bench_fakes import PLAN
 from twinstack.linux.conntrack import Pressure
-from twinstack.observe.connections import watch as watching
-from twinstack.observe.connections.report import Connections, Table
+from twinstack.observe.connections import snapshot
+from twinstack.observe.connections.report import Connections, ConntrackTable
 from twinstack.observe.live import feed, samples, table
 from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_is_refused_first(
     assert len(told.splitlines()) == 1
 
 
-def test_a_user_who_is_not_root_is_told(
+def test_without_root_it_is_one_line(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -55,27 +55,27 @@ def test_a_user_who_is_not_root_is_told(
     assert capsys.readouterr().err.count("this needs root; run it with sudo") == 2
 
 
-LOOK = Connections(
-    "net", "flat", Table(3, 9, 3, 3, Pressure(0, 0, 0)), (), (), (), (), (), None, ()
+SNAPSHOT = Connections(
+    "net", "flat", ConntrackTable(3, 9, 3, 3, Pressure(0, 0, 0)), (), (), (), (), (), None, ()
 )
 
 
-@pytest.mark.parametrize(("looks", "code"), [([LOOK], 0), ([], 130)])
-def test_ctrl_c_leaves_the_last_look_at_connections(
+@pytest.mark.parametrize(("snapshots", "code"), [([SNAPSHOT], 0), ([], 130)])
+def test_ctrl_c_leaves_the_last_snapshot_of_connections(
     net: FakeNet,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    looks: list[Connections],
+    snapshots: list[Connections],
     code: int,
 ) -> None:
-    def watch(*_: object) -> Iterator[Connections]:
-        yield from looks
+    def follow(*_: object) -> Iterator[Connections]:
+        yield from snapshots
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching, "watch", watch)
+    monkeypatch.setattr(snapshot, "follow", follow)
     assert call(conntrack.conntrack, seconds=9, json=True) == code
     told = capsys.readouterr()
-    if looks:
+    if snapshots:
         assert json.loads(told.out)["table"]["entries"] == 3
     else:
         assert (told.out, told.err) == ("", "stopped by Ctrl-C\n")
@@ -84,12 +84,12 @@ def test_ctrl_c_leaves_the_last_look_at_connections(
 def test_a_terminal_is_shown_connections_at_once(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def watch(*_: object) -> Iterator[Connections]:
+    def follow(*_: object) -> Iterator[Connections]:
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(watching, "watch", watch)
-    monkeypatch.setattr(watching, "once", lambda _: LOOK)
+    monkeypatch.setattr(snapshot, "follow", follow)
+    monkeypatch.setattr(snapshot, "take", lambda _: SNAPSHOT)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert call(conntrack.conntrack) == 0
     assert "the host's table has 3 of 9" in capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_an_unknown_world_is_no_pass(
 
 
 @pytest.mark.parametrize(("lines", "height", "shown"), [(23, 24, 23), (24, 24, 22), (60, 24, 22)])
-def test_a_look_longer_than_the_terminal_says_so(lines: int, height: int, shown: int) -> None:
+def test_a_text_longer_than_the_terminal_says_so(lines: int, height: int, shown: int) -> None:
     text = "\n".join(f"line {number}" for number in range(lines))
     kept = conntrack.fitting(text, height).splitlines()
     assert len(kept) < height

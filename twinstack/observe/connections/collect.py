@@ -1,7 +1,7 @@
-"""Ask the kernel about connections: the host's table, each namespace's sockets, its events.
+"""Read connections from the kernel: the host's conntrack table, each namespace's sockets, events.
 
-Reads only. A namespace is entered by a child; a socket that listens to events is opened in there
-and handed out, since it stays in the namespace that it was opened in.
+A child enters a namespace to read. The socket that receives events is opened in there and passed
+out, since it belongs to the namespace that it was opened in.
 """
 
 from __future__ import annotations
@@ -22,32 +22,36 @@ from twinstack.linux import child, conntrack, sock_diag
 from twinstack.linux.conntrack import Pressure
 from twinstack.linux.netlink import NETFILTER, Netlink, Refused, attributes, messages
 from twinstack.linux.sock_diag import Socket
-from twinstack.observe.connections.counts import Alike, count
-from twinstack.observe.connections.report import Events
-from twinstack.observe.connections.socket_summary import Gathered, port_count
+from twinstack.observe.connections.counts import (
+    ConnectionGroup,
+    SocketCounts,
+    group_of,
+    port_count,
+)
+from twinstack.observe.connections.report import ConntrackEvents
 
-_GET_ADDRESS, _EVERY_ADDRESS, _ADDRESS_BYTES = 22, bytes(8), 8
-_ADDRESS, _LOCAL = 1, 2
+_RTM_GETADDR, _EVERY_ADDRESS, _IFADDRMSG_BYTES = 22, bytes(8), 8
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _BUFFER_BYTES = 8 << 20
 _SO_RCVBUFFORCE = 33
 _DATAGRAM_BYTES = 1 << 18
-#: No kind of the kernel's: it had more to tell than there was room for.
+#: Counts overruns of the socket's buffer; no message of the kernel has this type.
 _LOST = -1
 
 
 @dataclass(frozen=True, slots=True)
 class HostTable:
-    """What the host's namespace told of its table; `addresses` are the host's own."""
+    """The conntrack table of the host's namespace."""
 
     entries: int
     limit: int | None
     pressure: Pressure
-    counts: Counter[Alike]
-    addresses: tuple[IPv4Address | IPv6Address, ...]
+    counts: Counter[ConnectionGroup]
+    addresses: tuple[IPv4Address | IPv6Address, ...]  # the host's own
 
 
 def table(namespace: Path | None) -> HostTable:
-    """Read the whole table of the host's namespace, None for ours.
+    """Read the whole table of the host's namespace; None is our own.
 
     Raises: Missing without root; CannotTell where the kernel does not track connections.
     """
@@ -58,14 +62,13 @@ def table(namespace: Path | None) -> HostTable:
 def _table() -> HostTable:
     try:
         with Netlink(NETFILTER) as netlink:
-            # The size first: what comes meanwhile is listed, so less is never listed than is told.
+            # The size first: what comes meanwhile is listed, so it never counts more than listed.
             entries, limit = _size(netlink)
-            counts = count(
-                conntrack.read_entry(body) for body in netlink.dump(conntrack.GET, conntrack.EVERY)
-            )
-            pressure = conntrack.read_pressure(
-                [bytes_of(body) for body in netlink.dump(conntrack.GET_CPU, conntrack.EVERY)]
-            )
+            every = netlink.dump(conntrack.GET, conntrack.EVERY)
+            counts = Counter(group_of(conntrack.read_entry(body)) for body in every)
+            processors = netlink.dump(conntrack.GET_CPU, conntrack.EVERY)
+            # Copied, as the next datagram overwrites them.
+            pressure = conntrack.read_pressure([memoryview(bytes(body)) for body in processors])
     except Refused as error:
         raise CannotTell(
             "connection tracking",
@@ -74,15 +77,9 @@ def _table() -> HostTable:
             "run: modprobe nf_conntrack_netlink",
         ) from error
     if limit is None:
-        limit = _switch("net/netfilter/nf_conntrack_max")
+        limit = _sysctl_number("net/netfilter/nf_conntrack_max")
     with Netlink() as netlink:
-        addresses = tuple(_addresses(netlink))
-    return HostTable(entries, limit, pressure, counts, addresses)
-
-
-def bytes_of(body: memoryview) -> memoryview:
-    """Keep a message past the next datagram."""
-    return memoryview(bytes(body))
+        return HostTable(entries, limit, pressure, counts, tuple(_addresses(netlink)))
 
 
 def _size(netlink: Netlink) -> tuple[int, int | None]:
@@ -90,116 +87,114 @@ def _size(netlink: Netlink) -> tuple[int, int | None]:
 
 
 def _addresses(netlink: Netlink) -> Iterator[IPv4Address | IPv6Address]:
-    for body in netlink.dump(_GET_ADDRESS, _EVERY_ADDRESS):
-        told = attributes(body[_ADDRESS_BYTES:])
-        raw = told.get(_LOCAL, told.get(_ADDRESS))
-        if raw is not None:
-            address = ip_address(bytes(raw))
-            if not address.is_loopback:
-                yield address
+    for body in netlink.dump(_RTM_GETADDR, _EVERY_ADDRESS):
+        parts = attributes(body[_IFADDRMSG_BYTES:])
+        raw = parts.get(_IFA_LOCAL, parts.get(_IFA_ADDRESS))
+        if raw is not None and not (address := ip_address(bytes(raw))).is_loopback:
+            yield address
 
 
 def sockets_in(
-    places: Mapping[str, Path | None], wanted: Callable[[str, Socket], bool]
-) -> dict[str, Gathered]:
-    """Ask each namespace for its TCP sockets that are wanted, and how much it tracks itself.
+    namespaces: Mapping[str, Path | None], belongs: Callable[[str, Socket], bool]
+) -> dict[str, SocketCounts]:
+    """Count the TCP sockets of each namespace for which `belongs`, and what it tracks itself.
 
-    One that is gone meanwhile is left out. Raises: Missing without root; StepFailed.
+    A namespace that is gone meanwhile is left out. Raises: Missing without root; StepFailed.
     """
     require_root()
 
-    def gather(name: str) -> Gathered:
-        found = Gathered()
+    def read(name: str) -> SocketCounts:
+        counts = SocketCounts(
+            time_wait_limit=_sysctl_number("net/ipv4/tcp_max_tw_buckets"),
+            local_ports=port_count(_sysctl("net/ipv4/ip_local_port_range")),
+        )
         with Netlink(sock_diag.FAMILY) as netlink:
-            told = [
+            sockets = [
                 sock_diag.read_socket(body)
                 for family in (socket.AF_INET, socket.AF_INET6)
                 for body in netlink.dump(sock_diag.ASK, sock_diag.question(family))
             ]
-        found.take(one for one in told if wanted(name, one))
-        found.time_wait_limit = _switch("net/ipv4/tcp_max_tw_buckets")
-        found.local_ports = port_count(_read("net/ipv4/ip_local_port_range"))
+        counts.add(one for one in sockets if belongs(name, one))
         with Netlink(NETFILTER) as netlink:
-            found.tracked, _ = _size(netlink)
-        return found
+            counts.tracked, _ = _size(netlink)
+        return counts
 
-    return child.each(places, gather)
+    return child.each(namespaces, read)
 
 
-class Listening:
+class EventCounter:
     """Counts the kernel's events on a namespace's table."""
 
-    def __init__(self, told: socket.socket) -> None:
-        self._told = told
+    def __init__(self, events: socket.socket) -> None:
+        self._events = events
         self._began = self._since = time.monotonic()
         self._all: Counter[int] = Counter()
-        self._fresh: Counter[int] = Counter()
+        self._recent: Counter[int] = Counter()
 
     def wait(self, seconds: float) -> None:
-        """Take in events for so long."""
+        """Receive events for so long."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            self._told.settimeout(left)
+            self._events.settimeout(left)
             try:
-                data = self._told.recv(_DATAGRAM_BYTES)
+                data = self._events.recv(_DATAGRAM_BYTES)
             except TimeoutError:
                 return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._fresh[_LOST] += 1
+                self._recent[_LOST] += 1
                 continue
-            self._fresh.update(kind for kind, _, _, _ in messages(memoryview(data)))
+            self._recent.update(kind for kind, _, _, _ in messages(memoryview(data)))
 
-    def recent(self) -> Events:
-        """Give what was told since the last time."""
+    def recent(self) -> ConntrackEvents:
+        """Give the events since the last call."""
         now = time.monotonic()
-        found = _summed(self._fresh, now - self._since)
-        self._all += self._fresh
-        self._fresh, self._since = Counter(), now
-        return found
+        events = _events(self._recent, now - self._since)
+        self._all += self._recent
+        self._recent, self._since = Counter(), now
+        return events
 
-    def total(self) -> Events:
-        """Give what was told since the beginning."""
+    def total(self) -> ConntrackEvents:
+        """Give all events."""
         self.recent()
-        return _summed(self._all, self._since - self._began)
+        return _events(self._all, self._since - self._began)
 
 
-def _summed(counts: Counter[int], seconds: float) -> Events:
-    return Events(seconds, counts[conntrack.NEW], counts[conntrack.DESTROYED], counts[_LOST])
+def _events(counts: Counter[int], seconds: float) -> ConntrackEvents:
+    kinds = (conntrack.NEW, conntrack.DESTROYED, _LOST)
+    return ConntrackEvents(seconds, *(counts[kind] for kind in kinds))
 
 
 @contextmanager
-def listening(namespace: Path | None) -> Iterator[Listening]:
-    """Listen to the events of a namespace's table while the block lasts.
+def counting_events(namespace: Path | None) -> Iterator[EventCounter]:
+    """Receive the events of a namespace's table while the block lasts.
 
     Raises: Missing without root; StepFailed, OSError.
     """
     require_root()
-    with _opened(namespace) as told:
-        yield Listening(told)
+    with _events_socket() if namespace is None else _events_socket_in(namespace) as events:
+        yield EventCounter(events)
 
 
-def _opened(namespace: Path | None) -> socket.socket:
-    if namespace is None:
-        return _events_socket()
+def _events_socket_in(namespace: Path) -> socket.socket:
     ours, theirs = socket.socketpair()
+
+    def pass_out() -> None:
+        with _events_socket() as events:
+            socket.send_fds(theirs, [b"."], [events.fileno()])
+
     with ours, theirs:
-
-        def hand_over() -> None:
-            with _events_socket() as made:
-                socket.send_fds(theirs, [b"."], [made.fileno()])
-
-        child.inside("host", namespace, hand_over)
-        _, handles, _, _ = socket.recv_fds(ours, 1, 1)
-    return socket.socket(fileno=handles[0])
+        child.inside("host", namespace, pass_out)
+        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+    return socket.socket(fileno=descriptors[0])
 
 
 def _events_socket() -> socket.socket:
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
-    made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-    made.bind((0, conntrack.NEW_GROUP | conntrack.DESTROYED_GROUP))
-    return made
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
+    events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROYED_GROUP))
+    return events
 
 
 def require_root() -> None:
@@ -208,13 +203,13 @@ def require_root() -> None:
         raise Missing("connections", "cannot be seen", "this needs root", "run it with sudo")
 
 
-def _switch(path: str) -> int | None:
-    text = _read(path).strip()
+def _sysctl_number(key: str) -> int | None:
+    text = _sysctl(key).strip()
     return int(text) if text.isdigit() else None
 
 
-def _read(path: str) -> str:
+def _sysctl(key: str) -> str:
     try:
-        return (Path("/proc/sys") / path).read_text(encoding="ascii")
+        return (Path("/proc/sys") / key).read_text(encoding="ascii")
     except OSError:
         return ""

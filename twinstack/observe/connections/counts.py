@@ -1,7 +1,7 @@
-"""Count tracked connections by service, state, translation and source. Pure.
+"""Count conntrack entries by service, state, translation and source, and sockets by state. Pure.
 
-Source ports are left out when counting, so what is kept grows with who talks to whom, not with how
-often; only a flood from made-up addresses makes it as long as the kernel's own table.
+Client ports are left out, so the counts grow with the number of peers, not of connections; only a
+flood from made-up addresses makes them as long as the kernel's own table.
 """
 
 from __future__ import annotations
@@ -9,17 +9,26 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from twinstack.linux.conntrack import Entry
+from twinstack.linux.sock_diag import Socket
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.connections.report import Pair, Source, Translation
+from twinstack.observe.connections.report import (
+    AcceptQueue,
+    ClientSource,
+    NamespaceSockets,
+    ServicePair,
+    Translation,
+)
 from twinstack.observe.traffic.packets import MAPPED, address_of
 from twinstack.observe.traffic.peers import Peer, PeerDirectory
 
-#: TCP's states before both ends have agreed, as connection tracking sees them.
+#: TCP's states before both ends have agreed, as connection tracking names them.
 HALF_OPEN = ("SYN_SENT", "SYN_SENT2", "SYN_RECV")
+Key = TypeVar("Key", bound=tuple[str, ...])
 _PROTOCOLS = {
     socket.IPPROTO_ICMP: "ICMP",
     socket.IPPROTO_TCP: "TCP",
@@ -30,149 +39,177 @@ _PROTOCOLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """Connections that differ in nothing but the client's port.
-
-    To `destination` and `port` the client sent; the packets went on from `new_source` to
-    `new_destination` and `new_port`.
-    """
+class ConnectionGroup:
+    """Connections that differ in nothing but the client's port."""
 
     protocol: int
     state: str
     source: bytes
-    destination: bytes
+    destination: bytes  # as the client addressed it
     port: int
-    new_source: bytes
+    new_source: bytes  # after NAT
     new_destination: bytes
     new_port: int
 
 
-def alike(entry: Entry) -> Alike:
-    """Leave out what every connection has of its own."""
-    asked, answered = entry.asked, entry.answered
-    return Alike(
+def group_of(entry: Entry) -> ConnectionGroup:
+    """Leave out the client's port."""
+    original, reply = entry.asked, entry.answered
+    return ConnectionGroup(
         entry.protocol,
         entry.state,
-        asked.source,
-        asked.destination,
-        asked.destination_port,
-        answered.destination,
-        answered.source,
-        answered.source_port,
+        original.source,
+        original.destination,
+        original.destination_port,
+        reply.destination,
+        reply.source,
+        reply.source_port,
     )
 
 
-class Tally:
-    """Counted connections, and whose they are in a world of a plan."""
+class WorldConnections:
+    """The groups of connections that belong to a world of a plan."""
 
     def __init__(
-        self, counts: Mapping[Alike, int], names: PeerDirectory, plan: Plan, world: WorldName
+        self,
+        counts: Mapping[ConnectionGroup, int],
+        directory: PeerDirectory,
+        plan: Plan,
+        world: WorldName,
     ) -> None:
-        self._names = names
+        self._directory = directory
         self._world = world
-        self._doors = {door.port for door in plan.published_ports if door.world == world}
-        self._known: dict[bytes, Peer] = {}
-        self._mine = [(one, count) for one, count in counts.items() if self._is_mine(one)]
-        self.total = sum(count for _, count in self._mine)
+        self._ports = {port.port for port in plan.published_ports if port.world == world}
+        self._peers: dict[bytes, Peer] = {}
+        self._counts = {group: count for group, count in counts.items() if self._is_ours(group)}
+        self.total = sum(self._counts.values())
 
-    def pairs(self) -> tuple[Pair, ...]:
-        """List who is connected to whom, most first."""
-        found: dict[tuple[str, str, str, int], Counter[str]] = {}
+    def pairs(self) -> tuple[ServicePair, ...]:
+        """List which services are connected, most connections first."""
+        states: dict[tuple[str, str, str, int], Counter[str]] = {}
         verdicts = {}
-        for one, count in self._mine:
-            client, server = self._here(one.source), self._here(one.new_destination)
-            key = (client.name, server.name, protocol_name(one.protocol), one.new_port)
-            found.setdefault(key, Counter())[one.state] += count
-            verdicts[key] = self._names.verdict(client, server, one.protocol, one.new_port)
+        for group, count in self._counts.items():
+            client, server = self._named(group.source), self._named(group.new_destination)
+            key = (client.name, server.name, protocol_name(group.protocol), group.new_port)
+            states.setdefault(key, Counter())[group.state] += count
+            verdicts[key] = self._directory.verdict(client, server, group.protocol, group.new_port)
         pairs = [
-            Pair(*key, sum(states.values()), dict(sorted(states.items())), verdicts[key])
-            for key, states in found.items()
+            ServicePair(*key, counts.total(), dict(sorted(counts.items())), verdicts[key])
+            for key, counts in states.items()
         ]
         return tuple(
-            sorted(pairs, key=lambda one: (-one.connections, one.client, one.server, one.port))
+            sorted(pairs, key=lambda pair: (-pair.connections, pair.client, pair.server, pair.port))
         )
 
     def translations(self) -> tuple[Translation, ...]:
-        """List what NAT changed, most first."""
-        found: Counter[tuple[str, str, str, str, str, str, str]] = Counter()
-        for one, count in self._mine:
-            kinds = []
-            if (one.destination, one.port) != (one.new_destination, one.new_port):
-                kinds.append("DNAT")
-            if one.source != one.new_source:
-                kinds.append("SNAT")
+        """List what NAT changed, most connections first."""
+        counts: Counter[tuple[str, str, str, str, str, str, str]] = Counter()
+        for group, count in self._counts.items():
+            destination = written(group.destination, group.port)
+            new_destination = written(group.new_destination, group.new_port)
+            kinds = ["DNAT"] if destination != new_destination else []
+            kinds += ["SNAT"] if group.source != group.new_source else []
             if kinds:
-                found[
-                    "+".join(kinds),
-                    self._here(one.source).name,
-                    self._here(one.new_destination).name,
-                    written(one.source),
-                    place(one.destination, one.port),
-                    written(one.new_source),
-                    place(one.new_destination, one.new_port),
-                ] += count
-        ordered = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-        return tuple(Translation(*key, count) for key, count in ordered)
+                ends = self._named(group.source).name, self._named(group.new_destination).name
+                sources = written(group.source), written(group.new_source)
+                key = (sources[0], destination, sources[1], new_destination)
+                counts["+".join(kinds), *ends, *key] += count
+        return tuple(Translation(*key, count) for key, count in _most_first(counts))
 
-    def sources(self) -> tuple[Source, ...]:
-        """List who opened them, most first."""
+    def sources(self) -> tuple[ClientSource, ...]:
+        """List who opened connections, most first."""
         opened: Counter[tuple[str, str]] = Counter()
         half: Counter[tuple[str, str]] = Counter()
-        for one, count in self._mine:
-            client = self._here(one.source)
+        for group, count in self._counts.items():
+            client = self._named(group.source)
             opened[client.name, client.instance] += count
-            if one.state in HALF_OPEN:
-                half[client.name, client.instance] += count
-        ordered = sorted(opened.items(), key=lambda one: (-one[1], one[0]))
-        return tuple(Source(*key, count, half[key]) for key, count in ordered)
+            half[client.name, client.instance] += count if group.state in HALF_OPEN else 0
+        return tuple(ClientSource(*key, count, half[key]) for key, count in _most_first(opened))
 
-    def _is_mine(self, one: Alike) -> bool:
-        ends = (
-            self._end(raw)
-            for raw in (one.source, one.destination, one.new_source, one.new_destination)
-        )
-        if any(end.world == self._world for end in ends):
+    def _is_ours(self, group: ConnectionGroup) -> bool:
+        ends = (group.source, group.destination, group.new_source, group.new_destination)
+        if any(self._peer(raw).world == self._world for raw in ends):
             return True
-        # A program of the host's may stand at a door (docker-proxy): nothing is translated then.
-        return one.port in self._doors and self._end(one.destination).kind in {"local", "host"}
+        # docker-proxy listens on the host's published port: nothing is translated then.
+        return group.port in self._ports and self._peer(group.destination).kind in {"local", "host"}
 
-    def _here(self, raw: bytes) -> Peer:
+    def _named(self, raw: bytes) -> Peer:
         """Name an end; in the host's own table a loopback address is the host."""
-        found = self._end(raw)
-        return Peer("host", "host", found.instance) if found.name == "loopback" else found
+        peer = self._peer(raw)
+        return Peer("host", "host", peer.instance) if peer.name == "loopback" else peer
 
-    def _end(self, raw: bytes) -> Peer:
-        found = self._known.get(raw)
-        if found is None:
-            found = self._known[raw] = self._names.peer(*numbers(raw))
-        return found
+    def _peer(self, raw: bytes) -> Peer:
+        if raw not in self._peers:
+            self._peers[raw] = self._directory.peer(*numbers(raw))
+        return self._peers[raw]
 
 
-def count(entries: Iterable[Entry]) -> Counter[Alike]:
-    """Count what is alike."""
-    return Counter(alike(entry) for entry in entries)
+def _most_first(counts: Counter[Key]) -> list[tuple[Key, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+@dataclass(slots=True)
+class SocketCounts:
+    """What one namespace reports, as it comes out of the child that entered it."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    queues: dict[int, tuple[int, int]] = field(default_factory=dict)  # port → waiting, room
+    time_wait: Counter[tuple[bytes, int]] = field(default_factory=Counter)  # outgoing, by peer
+    time_wait_limit: int | None = None
+    local_ports: int | None = None
+    tracked: int = 0
+
+    def add(self, sockets: Iterable[Socket]) -> None:
+        """Count sockets."""
+        listed = list(sockets)
+        listening = {one.local_port for one in listed if one.state == "LISTEN"}
+        for one in listed:
+            self.states[one.state] += 1
+            if one.state == "LISTEN":  # a port may have a listener for each worker: the fullest
+                fullest = max(self.queues.get(one.local_port, (-1, 0)), (one.waiting, one.room))
+                self.queues[one.local_port] = fullest
+            elif one.state == "TIME_WAIT" and one.local_port not in listening:
+                self.time_wait[one.peer, one.peer_port] += 1  # an outgoing one keeps a local port
+
+    def report(self, replica: str, service: str) -> NamespaceSockets:
+        """Give them as a replica's."""
+        most = self.time_wait.most_common(1)
+        return NamespaceSockets(
+            replica=replica,
+            service=service,
+            states=dict(sorted(self.states.items())),
+            listening=tuple(
+                AcceptQueue(port, *queue) for port, queue in sorted(self.queues.items())
+            ),
+            time_wait_limit=self.time_wait_limit,
+            local_ports=self.local_ports,
+            busiest=written(*most[0][0]) if most else "",
+            to_busiest=most[0][1] if most else 0,
+            tracked=self.tracked,
+        )
+
+
+def port_count(text: str) -> int | None:
+    """Read net.ipv4.ip_local_port_range: how many ports a client may choose from."""
+    words = text.split()
+    return int(words[1]) - int(words[0]) + 1 if len(words) == 2 else None
 
 
 def protocol_name(protocol: int) -> str:
-    """Name a transport."""
+    """Name a transport protocol."""
     return _PROTOCOLS.get(protocol, f"protocol {protocol}")
 
 
 def numbers(raw: bytes) -> tuple[int, int]:
-    """Give the two numbers that `naming` knows an address by."""
+    """Give the two numbers that `PeerDirectory` knows an address by."""
     if len(raw) == 4:
         return 0, MAPPED | int.from_bytes(raw, "big")
     return int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")
 
 
-def written(raw: bytes) -> str:
-    """Write an address."""
-    return str(address_of(*numbers(raw)))
-
-
-def place(raw: bytes, port: int) -> str:
-    """Write an address and its port."""
-    address = written(raw)
+def written(raw: bytes, port: int = 0) -> str:
+    """Write an address, and its port unless it is 0."""
+    address = str(address_of(*numbers(raw)))
     if not port:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from twinstack.linux.conntrack import Pressure
 from twinstack.model.topology import WorldName
@@ -11,23 +12,30 @@ from twinstack.observe.traffic.peers import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The host's connection tracking table.
+class ConntrackTable:
+    """The host's connection tracking table."""
 
-    `entries` is the kernel's own count, `limit` how many there may be, `listed` how many were
-    read, `of_world` how many of these are this world's.
-    """
-
-    entries: int
+    entries: int  # the kernel's own count
     limit: int | None
-    listed: int
-    of_world: int
+    listed: int  # how many were read
+    of_world: int  # how many of these are this world's
     pressure: Pressure
 
 
+class CountedStates:
+    """Counts by state; for the classes below."""
+
+    states: Mapping[str, int]
+    __slots__ = ()
+
+    def count(self, *states: str) -> int:
+        """Give how many are in one of the states."""
+        return sum(self.states.get(state, 0) for state in states)
+
+
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Connections from a service to a service's port. `states` counts them by state."""
+class ServicePair(CountedStates):
+    """Connections from a service to a port of another."""
 
     client: str
     server: str
@@ -37,16 +45,12 @@ class Pair:
     states: Mapping[str, int]
     verdict: Verdict
 
-    def count(self, *states: str) -> int:
-        """Give how many are in one of the states."""
-        return sum(self.states.get(state, 0) for state in states)
-
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Connections that NAT translates alike: from and to, before and after."""
+    """Connections to which NAT does the same."""
 
-    kind: str
+    kind: str  # DNAT, SNAT or DNAT+SNAT
     client: str
     server: str
     source: str
@@ -57,18 +61,18 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Who opened connections: a replica, or an address. `half_open`: not yet established."""
+class ClientSource:
+    """Who opened connections: a replica, or an address."""
 
     name: str
     instance: str
     connections: int
-    half_open: int
+    half_open: int  # not yet established
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """A listening socket: `waiting` connections wait to be accepted, of `room` at most."""
+class AcceptQueue:
+    """A listening socket and its connections that wait to be accepted."""
 
     port: int
     waiting: int
@@ -76,41 +80,28 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Sockets:
-    """A namespace's TCP sockets, by state, as sock_diag tells them.
-
-    `time_wait_limit` and `local_ports` are what the namespace allows; `busiest` is the peer that
-    most of its TIME_WAIT sockets went out to, `to_busiest` how many those are. `tracked` counts
-    the connections that the namespace tracks for itself: 0 in most.
-    """
+class NamespaceSockets(CountedStates):
+    """A namespace's TCP sockets, as sock_diag lists them."""
 
     replica: str
     service: str
     states: Mapping[str, int]
-    listening: tuple[Listener, ...]
-    time_wait_limit: int | None
-    local_ports: int | None
-    busiest: str
-    to_busiest: int
-    tracked: int
-
-    def count(self, *states: str) -> int:
-        """Give how many are in one of the states."""
-        return sum(self.states.get(state, 0) for state in states)
+    listening: tuple[AcceptQueue, ...]
+    time_wait_limit: int | None  # net.ipv4.tcp_max_tw_buckets
+    local_ports: int | None  # how many ports a client may choose from
+    busiest: str  # the peer that most TIME_WAIT sockets connected to
+    to_busiest: int  # how many those are
+    tracked: int  # connections that the namespace tracks itself: 0 in most
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
-    """What the kernel told while somebody listened, of the whole table.
-
-    `lost`: how often it had more to tell than there was room for; then the counts are too low.
-    Units: seconds; new and ended in connections.
-    """
+class ConntrackEvents:
+    """The kernel's events on the whole table during some time."""
 
     seconds: float
     new: int
     ended: int
-    lost: int
+    lost: int  # how often the socket's buffer overran: then the counts are too low
 
     @property
     def new_per_s(self) -> float:
@@ -122,8 +113,8 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
-class Concern:
-    """Something to see to: `rule` is its name in docs/connections.md, `says` what was found."""
+class ConnectionWarning:
+    """A rule of docs/connections.md that applies, and what was found."""
 
     rule: str
     says: str
@@ -131,15 +122,22 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """One look at a world. `absent` are its replicas that are not there to be asked."""
+    """A snapshot of a world's connections."""
 
     world: WorldName
     shape: str
-    table: Table
-    pairs: tuple[Pair, ...]
+    table: ConntrackTable
+    pairs: tuple[ServicePair, ...]
     translations: tuple[Translation, ...]
-    sources: tuple[Source, ...]
-    sockets: tuple[Sockets, ...]
-    absent: tuple[str, ...]
-    events: Events | None
-    concerns: tuple[Concern, ...] = ()
+    sources: tuple[ClientSource, ...]
+    sockets: tuple[NamespaceSockets, ...]
+    absent: tuple[str, ...]  # replicas without a namespace to look into
+    events: ConntrackEvents | None
+    warnings: tuple[ConnectionWarning, ...] = ()
+
+
+def document(snapshot: Connections) -> dict[str, Any]:
+    """Give a snapshot as JSON; its key `concerns` is older than the word, and scripts use it."""
+    fields = asdict(snapshot)
+    fields["concerns"] = fields.pop("warnings")
+    return fields

@@ -1,66 +1,101 @@
-"""One look at a world's connections: ask the kernel, count, and apply the rules."""
+"""Snapshots of a world's connections: once, or again and again with the events in between."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from twinstack.errors import Missing
 from twinstack.linux.sock_diag import Socket
 from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections import collect
-from twinstack.observe.connections.counts import Tally, numbers
-from twinstack.observe.connections.counts import place as place_of
-from twinstack.observe.connections.report import Connections, Events, Sockets, Table
-from twinstack.observe.connections.socket_summary import sockets_of
-from twinstack.observe.connections.warnings import concerns
+from twinstack.observe.connections.counts import WorldConnections, numbers
+from twinstack.observe.connections.report import (
+    Connections,
+    ConntrackEvents,
+    ConntrackTable,
+    NamespaceSockets,
+)
+from twinstack.observe.connections.warnings import warnings
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.world import World
 
+#: At most this part of the time is spent on snapshots: a full table takes seconds to read.
+_BUSY_PART = 0.2
+_EVERY_S = 2.0
 
-def look(
-    world: World, places: Mapping[str, Path | None], events: Events | None = None
-) -> Connections:
-    """Look at a world whose namespaces these are.
 
-    Raises: Missing without root; CannotTell; StepFailed.
-    """
+def take(world: World, events: ConntrackEvents | None = None) -> Connections:
+    """Take one. Raises: Missing without root or when the world is down; CannotTell; StepFailed."""
+    namespaces = _namespaces(world)
     plan = world.plan
-    seen = collect.table(places[HOST])
-    names = PeerDirectory([plan], seen.addresses)
-    tally = Tally(seen.counts, names, plan, world.name)
-    table = Table(seen.entries, seen.limit, seen.counts.total(), tally.total, seen.pressure)
-    sockets = _sockets(plan, world.name, names, places)
-    pairs = tally.pairs()
+    host = collect.table(namespaces[HOST])
+    directory = PeerDirectory([plan], host.addresses)
+    ours = WorldConnections(host.counts, directory, plan, world.name)
+    listed = host.counts.total()
+    table = ConntrackTable(host.entries, host.limit, listed, ours.total, host.pressure)
+    sockets, pairs = _sockets(plan, world.name, directory, namespaces), ours.pairs()
     return Connections(
         world=world.name,
         shape=plan.shape,
         table=table,
         pairs=pairs,
-        translations=tally.translations(),
-        sources=tally.sources(),
+        translations=ours.translations(),
+        sources=ours.sources(),
         sockets=sockets,
-        absent=tuple(one.name for one in plan.replicas if one.name not in places),
+        absent=tuple(replica.name for replica in plan.replicas if replica.name not in namespaces),
         events=events,
-        concerns=concerns(table, pairs, sockets),
+        warnings=warnings(table, pairs, sockets),
     )
 
 
-def _sockets(
-    plan: Plan, world: WorldName, names: PeerDirectory, places: Mapping[str, Path | None]
-) -> tuple[Sockets, ...]:
-    doors = {door.port for door in plan.published_ports if door.world == world}
+def follow(world: World, seconds: float | None = None) -> Iterator[Connections]:
+    """Take one every other second until the time is over; None: without end.
 
-    def wanted(where: str, one: Socket) -> bool:
-        if where != HOST or one.local_port in doors or one.peer_port in doors:
+    The last one has the events of the whole time, every other those since the one before.
+    Raises: as `take`.
+    """
+    host = _namespaces(world)[HOST]
+    started = time.monotonic()
+    with collect.counting_events(host) as counter:
+        pause = _EVERY_S
+        while True:
+            left = None if seconds is None else started + seconds - time.monotonic()
+            last = left is not None and left <= pause
+            counter.wait(pause if left is None else min(pause, max(left, 0)))
+            events = counter.total() if last else counter.recent()
+            began = time.monotonic()
+            yield take(world, events)
+            if last:
+                return
+            pause = max(_EVERY_S, (time.monotonic() - began) * (1 / _BUSY_PART - 1))
+
+
+def _namespaces(world: World) -> dict[str, Path | None]:
+    collect.require_root()
+    namespaces = world.namespaces()
+    if set(namespaces) <= {HOST}:
+        name = world.name
+        remedy = f'run "invoke {name}.up"'
+        raise Missing(f"{name} world", "cannot be looked at", "it is not up", remedy)
+    return namespaces
+
+
+def _sockets(
+    plan: Plan, world: WorldName, directory: PeerDirectory, namespaces: Mapping[str, Path | None]
+) -> tuple[NamespaceSockets, ...]:
+    published = {port.port for port in plan.published_ports if port.world == world}
+
+    def belongs(where: str, one: Socket) -> bool:
+        if where != HOST or published & {one.local_port, one.peer_port}:
             return True
-        return any(names.peer(*numbers(raw)).world == world for raw in (one.local, one.peer))
+        return any(directory.peer(*numbers(raw)).world == world for raw in (one.local, one.peer))
 
     services = {replica.name: replica.service for replica in plan.replicas} | {HOST: HOST}
-    asked = {name: place for name, place in places.items() if name in services}
-    told = collect.sockets_in(asked, wanted)
+    known = {name: namespace for name, namespace in namespaces.items() if name in services}
+    counts = collect.sockets_in(known, belongs)
     return tuple(
-        sockets_of(name, service, told[name], place_of)
-        for name, service in services.items()
-        if name in told
+        counts[name].report(name, service) for name, service in services.items() if name in counts
     )

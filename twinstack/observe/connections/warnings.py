@@ -1,6 +1,6 @@
-"""When a world's connections are something to see to: each rule with its threshold. Pure.
+"""The rules that warn about a world's connections, each with its threshold. Pure.
 
-docs/connections.md says why each threshold is where it is. None of them is a fault by itself.
+docs/connections.md explains the thresholds. A warning is not a fault by itself.
 """
 
 from __future__ import annotations
@@ -8,128 +8,112 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from twinstack.observe.connections.report import Concern, Pair, Sockets, Table
+from twinstack.observe.connections.report import (
+    ConnectionWarning,
+    ConntrackTable,
+    NamespaceSockets,
+    ServicePair,
+)
 from twinstack.observe.traffic.peers import UNDECLARED
 
-#: Of the table's limit. At the limit the kernel drops what is new.
+#: Of the table's limit; at the limit the kernel drops new connections.
 NEAR_FULL = 0.8
-#: Answered and never confirmed, of one service's over all its ports: so many at least, and this
-#: part of all of them.
+#: Connections answered and never confirmed: at least so many of a service's, and this part.
 HALF_OPEN_LEAST, HALF_OPEN_PART = 64, 0.5
-#: As many, from one service to one port, that nobody answers at all: who is asked is dead, or a
-#: rule drops what it says.
+#: Connections from one service to one port that get no answer: likewise. The server is dead, or a
+#: rule drops the packets.
 UNANSWERED_LEAST, UNANSWERED_PART = 64, 0.5
-#: Of the ports from which one address may connect to one other.
+#: Of the ports from which one address may connect to another.
 TIME_WAIT_PORTS = 0.5
 #: Of the TIME_WAIT sockets that a namespace may have before the kernel ends them early.
 TIME_WAIT_LIMIT = 0.8
-#: Of a listener's room for connections that wait to be accepted.
+#: Of a listener's accept queue.
 WAITING_PART = 0.8
 
+Warnings = Iterator[ConnectionWarning]
 
-def concerns(
-    table: Table, pairs: Sequence[Pair], sockets: Sequence[Sockets]
-) -> tuple[Concern, ...]:
+
+def warnings(
+    table: ConntrackTable, pairs: Sequence[ServicePair], sockets: Sequence[NamespaceSockets]
+) -> tuple[ConnectionWarning, ...]:
     """Apply every rule, the gravest first."""
     return (
         *near_full(table),
         *syn_flood(pairs, sockets),
         *unanswered(pairs),
         *undeclared(pairs),
-        *waiting(sockets),
+        *slow_to_accept(sockets),
         *time_wait(sockets),
     )
 
 
-def near_full(table: Table) -> Iterator[Concern]:
+def near_full(table: ConntrackTable) -> Warnings:
     """Warn of a table with little room, and of one that had none."""
-    if table.limit and table.entries >= NEAR_FULL * table.limit:
-        yield Concern(
-            "near-full table",
-            f"the table holds {table.entries} of {table.limit} connections "
-            f"({table.entries / table.limit:.0%}): at the limit the kernel drops new ones",
-        )
-    if table.pressure.dropped:
-        yield Concern(
-            "near-full table",
-            f"the kernel turned {table.pressure.dropped} connections away since this host "
-            "started: the table was full, or an entry could not be made",
-        )
+    entries, limit, dropped = table.entries, table.limit, table.pressure.dropped
+    if limit and entries >= NEAR_FULL * limit:
+        says = f"the table holds {entries} of {limit} connections ({entries / limit:.0%}): at the"
+        yield ConnectionWarning("near-full table", f"{says} limit the kernel drops new ones")
+    if dropped:
+        says = f"the kernel turned {dropped} connections away since this host started: the"
+        yield ConnectionWarning("near-full table", f"{says} table was full, or could add no entry")
 
 
-def syn_flood(pairs: Sequence[Pair], sockets: Sequence[Sockets]) -> Iterator[Concern]:
+def syn_flood(pairs: Sequence[ServicePair], sockets: Sequence[NamespaceSockets]) -> Warnings:
     """Warn of connections that were answered and that no client confirms.
 
-    The host's tracking and the replica's own sockets each see them: the larger count is told.
+    The host's table and the replica's own sockets each count them: the larger count is taken.
     """
-    tracked: Counter[str] = Counter()
+    half_open: Counter[str] = Counter()
     every: Counter[str] = Counter()
     for pair in pairs:
         if pair.protocol == "TCP":
-            tracked[pair.server] += pair.count("SYN_RECV")
+            half_open[pair.server] += pair.count("SYN_RECV")
             every[pair.server] += pair.connections
     held: Counter[str] = Counter()
     for one in sockets:
         held[one.service] += one.count("SYN_RECV")
-    for service in sorted({*tracked, *held}):
-        most = max(tracked[service], held[service])
+    for service in sorted({*half_open, *held}):
+        most = max(half_open[service], held[service])
         of = max(every[service], most)
         if most >= HALF_OPEN_LEAST and most >= HALF_OPEN_PART * of:
-            yield Concern(
-                "SYN flood",
-                f"{service} holds {most} half-open connections of {of}: it answered, and no "
-                "client confirmed",
-            )
+            says = f"{service} holds {most} half-open connections of {of}"
+            yield ConnectionWarning("SYN flood", f"{says}: it answered, and no client confirmed")
 
 
-def unanswered(pairs: Sequence[Pair]) -> Iterator[Concern]:
-    """Warn of a port that is asked and does not answer."""
+def unanswered(pairs: Sequence[ServicePair]) -> Warnings:
+    """Warn of a port that does not answer."""
     for pair in pairs:
         silent = pair.count("SYN_SENT", "SYN_SENT2")
         if silent >= UNANSWERED_LEAST and silent >= UNANSWERED_PART * pair.connections:
-            yield Concern(
-                "unanswered",
-                f"{pair.server} does not answer {silent} of {pair.connections} connections that "
-                f"{pair.client} opens to port {pair.port}",
-            )
+            says = f"{pair.server} does not answer {silent} of {pair.connections} connections that"
+            yield ConnectionWarning("unanswered", f"{says} {pair.client} opens to port {pair.port}")
 
 
-def undeclared(pairs: Sequence[Pair]) -> Iterator[Concern]:
-    """Name connections that no flow declares."""
+def undeclared(pairs: Sequence[ServicePair]) -> Warnings:
+    """Warn of connections that no flow declares."""
     for pair in pairs:
         if pair.verdict == UNDECLARED:
-            yield Concern(
-                "undeclared",
-                f"{pair.connections} connections from {pair.client} to {pair.server} port "
-                f"{pair.port} by {pair.protocol}",
-            )
+            says = f"{pair.connections} connections from {pair.client} to {pair.server} port"
+            yield ConnectionWarning("undeclared", f"{says} {pair.port} by {pair.protocol}")
 
 
-def waiting(sockets: Sequence[Sockets]) -> Iterator[Concern]:
+def slow_to_accept(sockets: Sequence[NamespaceSockets]) -> Warnings:
     """Warn of a listener that accepts too slowly."""
     for one in sockets:
-        for listener in one.listening:
-            if listener.room and listener.waiting >= WAITING_PART * listener.room:
-                yield Concern(
-                    "slow to accept",
-                    f"{one.replica} lets {listener.waiting} of at most {listener.room} "
-                    f"connections wait at port {listener.port}",
-                )
+        for queue in one.listening:
+            if queue.room and queue.waiting >= WAITING_PART * queue.room:
+                says = f"{one.replica} lets {queue.waiting} of at most {queue.room} connections"
+                yield ConnectionWarning("slow to accept", f"{says} wait at port {queue.port}")
 
 
-def time_wait(sockets: Sequence[Sockets]) -> Iterator[Concern]:
-    """Warn of ended connections that keep a port, or a place among those that may be kept."""
+def time_wait(sockets: Sequence[NamespaceSockets]) -> Warnings:
+    """Warn of ended connections that use up ports, or the sockets that may be kept."""
     for one in sockets:
         if one.local_ports and one.to_busiest >= TIME_WAIT_PORTS * one.local_ports:
-            yield Concern(
-                "TIME_WAIT pile-up",
-                f"{one.replica} has {one.to_busiest} of {one.local_ports} ports towards "
-                f"{one.busiest} in TIME_WAIT: with none left it cannot connect",
-            )
+            says = f"{one.replica} has {one.to_busiest} of {one.local_ports} ports towards"
+            says += f" {one.busiest} in TIME_WAIT: with none left it cannot connect"
+            yield ConnectionWarning("TIME_WAIT pile-up", says)
         held = one.count("TIME_WAIT")
         if one.time_wait_limit and held >= TIME_WAIT_LIMIT * one.time_wait_limit:
-            yield Concern(
-                "TIME_WAIT pile-up",
-                f"{one.replica} has {held} sockets in TIME_WAIT; past {one.time_wait_limit} "
-                "the kernel ends them early",
-            )
+            says = f"{one.replica} has {held} sockets in TIME_WAIT; past {one.time_wait_limit}"
+            yield ConnectionWarning("TIME_WAIT pile-up", f"{says} the kernel ends them early")

@@ -328,7 +328,7 @@ def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox, look: Look):
     assert {name: count for name, count in told.items() if count and name != "host"} == {
         "redis-cache": 3
     }
-    assert "for themselves track: redis-cache (3)" in text
+    assert "tracked inside namespaces too: redis-cache (3)" in text
     assert re.search(r"^0.0 new and 0.0 ended a second, in 1.\d s, of the whole table$", text, re.M)
     assert max(len(line) for line in text.splitlines()) <= 80
 
