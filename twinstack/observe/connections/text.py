@@ -72,7 +72,7 @@ def _sections(snapshot: Connections) -> Iterator[Section]:
 
 
 def _section(title: str, says: str, columns: str, rows: Iterable[Values]) -> Section:
-    """Make a table. `columns`: * one that may be shortened, # one of numbers, in which 0 is blank."""
+    """Make a table. `columns`: * may be shortened, # has numbers, of which 0 is left blank."""
     made = (
         Column(word.rstrip("*#").replace("_", " "), number="#" in word, flexible="*" in word)
         for word in columns.split()
