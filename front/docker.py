@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from invoke.context import Context
 
 from front import invocation, tables
 from front.answering import (
+    BARE,
     JSON,
     SHAPE,
     UP,
@@ -24,6 +25,8 @@ from front.answering import (
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
+
+_POLICY = {"policy": BARE["policy"]}
 
 
 @task(help={"check": "write nothing; exit 1 when a file is stale"})
@@ -58,11 +61,11 @@ def _stale_files(here: stack.Stack) -> dict[str, str]:
 @guarded
 def docker_build(_: Context, shape: str | None = None) -> None:
     """Build the images and secrets that `docker-compose up -d` needs."""
-    made = stack.from_environment().docker(shape).build(progress=say)
-    print("\n".join(made) if made else "Every image is up to date.")
+    images = stack.from_environment().docker(shape).build(progress=say)
+    print("\n".join(images) if images else "Every image is up to date.")
 
 
-@task(help=UP)
+@task(help={**UP, **_POLICY})
 @guarded
 def docker_up(
     _: Context,
@@ -75,11 +78,10 @@ def docker_up(
     """Bring the Docker world up and wait until it is healthy."""
     bounds.timeout(timeout)
     world = stack.from_environment().docker(shape, limited=limits, policy=policy)
-    found = world.up(timeout_s=timeout, progress=say)
-    show_states(found, json)
+    show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(help={**SHAPE, "limits": "--no-limits lifts CPU, memory and pids limits", **JSON})
+@task(help={**SHAPE, "limits": UP["limits"], **_POLICY, **JSON})
 @guarded
 def docker_plan(
     _: Context,
@@ -90,9 +92,8 @@ def docker_plan(
 ) -> None:
     """Show what docker.up would do, each step with its reason and command; changes nothing."""
     root("docker.plan")
-    steps = stack.from_environment().docker(shape, limited=limits, policy=policy).preview()
-    document = [{"step": step.title, **asdict(step)} for step in steps]
-    answer(json, {"steps": document}, tables.docker_steps(steps))
+    preview = stack.from_environment().docker(shape, limited=limits, policy=policy).preview()
+    answer(json, tables.preview_json(preview), tables.preview(preview))
 
 
 @task(help=JSON)
@@ -107,21 +108,21 @@ def docker_down(_: Context, json: bool = False) -> None:
 @task(help=JSON)
 @checking
 def docker_status(_: Context, json: bool = False) -> None:
-    """Show how each container does; exits 1 when one is not healthy."""
+    """Show the state of each container; exits 1 when one is not healthy."""
     states = stack.from_environment().docker().status()
     show_states(states, json)
     end(0 if all(state.state == "healthy" for state in states) else 1)
 
 
-@task(positional=["service"], help={"service": "in whose container"})
+@task(positional=["service"], help={"service": "the replica to run it in"})
 @guarded
 def docker_exec(_: Context, service: str) -> None:
-    """Run a command in a service's container: docker.exec SERVICE -- COMMAND."""
+    """Run a command in a replica's container: docker.exec SERVICE -- COMMAND."""
     words = invocation.command_after_dashes("docker.exec")
     end(stack.from_environment().docker().exec(service, words))
 
 
-@task(positional=["service"], help={"service": "whose log", "lines": "how many lines"})
+@task(positional=["service"], help={"service": "the replica", "lines": "how many lines"})
 @guarded
 def docker_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the end of a container's log."""

@@ -10,7 +10,6 @@ from twinstack.errors import TwinstackError
 _FOREIGN = {
     "pyroute2.netlink.exceptions.NetlinkError": ("kernel", "refused a request"),
     "docker.errors.DockerException": ("Docker engine", "failed"),
-    "python_on_whales.exceptions.DockerException": ("Docker Compose", "failed"),
     "requests.exceptions.RequestException": ("Docker engine", "does not answer"),
 }
 #: What no place can be made of, and where there is none left.

@@ -38,7 +38,8 @@ def _enforcement(plan: Plan, world: WorldName) -> Enforcement:
 
         return policy.enforcement(plan)
     from twinstack.compose.apply_policy import enforcement
-    from twinstack.compose.engine import DEFAULT, connect
+    from twinstack.compose.engine import connect
+    from twinstack.compose.engine_paths import DEFAULT
 
     return enforcement(plan, connect(DEFAULT), DEFAULT)
 

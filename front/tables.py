@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from twinstack.compose.steps import Step as DockerStep
 from twinstack.reconcile import Preview
 from twinstack.world import ServiceState
 
@@ -45,17 +44,6 @@ def states(found: Sequence[ServiceState]) -> str:
 def states_json(found: Sequence[ServiceState]) -> list[dict[str, object]]:
     """Give a world's status as JSON's words."""
     return [asdict(one) for one in found]
-
-
-def docker_steps(found: Sequence[DockerStep]) -> str:
-    """Write what `docker.up` would do: each step, why, and the command that it equals."""
-    if not found:
-        return "Nothing to do: all is as planned."
-    lines = [f"{len(found)} steps to do:"]
-    for step in found:
-        lines.append(f"- {step.title}: {step.reason}")
-        lines += [f"    {step.command}"] if step.command else []
-    return "\n".join(lines)
 
 
 def preview(found: Preview) -> str:

@@ -215,7 +215,7 @@ class Stack:
         rate_limit: bool = True,
     ) -> DockerWorld:
         """Give the Docker world; shape and policy, if not said, are those that run now."""
-        from twinstack.compose.apply_policy import is_enforced
+        from twinstack.compose.observe import is_enforced
         from twinstack.compose.world import DockerWorld
 
         if policy is None:

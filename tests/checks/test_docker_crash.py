@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -33,6 +34,7 @@ from tests.support.docker_steps import (
     client_of,
     connect_or_none,
     difference,
+    first_start,
     only_images,
     run_child,
     snapshot,
@@ -40,11 +42,10 @@ from tests.support.docker_steps import (
     world,
 )
 from tests.support.own_engine import import_sleep, print_nothing
-from twinstack.compose.observe import observe_holding
-from twinstack.compose.removals import clean_steps, down_steps
+from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import base_name
-from twinstack.compose.steps import Step
-from twinstack.compose.teardown import down
+from twinstack.compose.steps import PREPARING
+from twinstack.compose.teardown import Kind, clean_removals, down, down_removals
 from twinstack.linux.procfs import start_ticks
 from twinstack.software.apt import host_release
 from twinstack.state.paths import InstancePaths
@@ -59,8 +60,8 @@ SEED = 3
 def another_shape() -> None:
     """Leave the flat shape, its containers created and one started."""
     only_images()
-    start = next(step for step in world("flat").preview() if step.act == "start")
-    assert run_child("up", "flat", Path(os.devnull), Point(start.title, "after"))[0] == KILLED
+    point = Point(first_start("flat"), "after")
+    assert run_child("up", "flat", Path(os.devnull), point)[0] == KILLED
 
 
 def another_content() -> None:
@@ -96,28 +97,29 @@ class Start:
     kinds: tuple[str, ...]
     lacking: tuple[str, ...] = ()
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[str, ...]:
         """List what `up` will do now, of these kinds."""
-        known = tuple(_FIRST[kind] for kind in self.kinds if kind in _FIRST)
-        if len(known) == len(self.kinds):
-            return known
-        steps = world(SHAPE).preview()
-        return (*known, *(step for step in steps if kind_of(step) in set(self.kinds) - set(_FIRST)))
+        prepared = tuple(kind for kind in self.kinds if kind in _PREPARING)
+        if len(prepared) == len(self.kinds):
+            return prepared
+        kinds = set(self.kinds) - _PREPARING
+        return (*prepared, *(step for step in planned() if kind_of(step) in kinds))
 
 
-def kind_of(step: Step) -> str:
-    return f"{step.kind}: {step.act}"
+def planned() -> tuple[str, ...]:
+    """Name what `up` will do now."""
+    return tuple(change.step.name for change in world(SHAPE).preview().changes)
 
 
-#: After one of these all is decided anew; it is there only for whoever overlooks something.
-_FIRST = {
-    kind_of(step): step
-    for step in (
-        Step("engine", "", "start"),
-        Step("root trees", "", "make"),
-        Step("wheelhouse", "", "fetch"),
-    )
-}
+def kind_of(step: str) -> str:
+    """Give a step's kind of object and its verb."""
+    kind = next(kind for kind in _KINDS if step.startswith(kind))
+    return f"{kind}:{step.rpartition(':')[2]}"
+
+
+_KINDS = (*get_args(Kind), "root trees", "wheelhouse", "base")
+#: What is decided again after them; they are there only for one that overlooks something.
+_PREPARING = {f"{step.kind}: {step.act}" for step in PREPARING}
 STARTS = (
     Start("another shape", another_shape, ("container: remove", "network: remove")),
     Start("a dead engine", dead_engine, ("engine: start",)),
@@ -149,8 +151,8 @@ def strike(verb: str, point: Point, log: Path, lacking: tuple[str, ...] = ()) ->
     log.unlink(missing_ok=True)
     code, said = run_child(verb, SHAPE, log, point, lacking)
     assert code == (1 if point.fault == "during" else KILLED), (point, said)
-    assert point.fault != "during" or f"made to fail: {point.title}" in said, said
-    assert point.title in log.read_text().splitlines(), point
+    assert point.fault != "during" or f"made to fail: {point.step}" in said, said
+    assert point.step in log.read_text().splitlines(), point
 
 
 def see_that_down_clears(base: dict[str, object], point: Point, log: Path) -> None:
@@ -168,7 +170,7 @@ def see_that_down_clears(base: dict[str, object], point: Point, log: Path) -> No
 def see_that_up_converges(images: set[str]) -> None:
     """Bring the world up; nothing is left to do then, and no image that was half replaced."""
     up(world(SHAPE))
-    assert world(SHAPE).preview() == ()
+    assert planned() == ()
     assert names_of_images() == images
     unnamed = client_of().api.images(filters={"dangling": True})
     assert {(one["Labels"] or {}).get("twinstack.kind") for one in unnamed} <= {"build"}
@@ -187,7 +189,7 @@ def base(images: None, full: bool) -> tuple[dict[str, object], set[str]]:
     return snapshot(), names_of_images()
 
 
-@pytest.mark.parametrize("start", STARTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: start.name)
 def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
     base: tuple[dict[str, object], set[str]],
     start: Start,
@@ -201,9 +203,9 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
     count = len(start.steps())
     struck = 0
     if full:
-        for engine, fault in itertools.product(range(count), FAULTS):
+        for number, fault in itertools.product(range(count), FAULTS):
             start.make()
-            point = Point(start.steps()[engine].title, fault)
+            point = Point(start.steps()[number], fault)
             strike("up", point, log, start.lacking)
             see_that_down_clears(before, point, log)
             see_that_up_converges(images)
@@ -211,12 +213,12 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
         assert struck == count * len(FAULTS)
     else:  # one of each kind, and each from where the one before was struck
         chance = random.Random(f"{SEED} {start.name}")
-        for kind in (one for one in start.kinds if one != "image: remove"):
+        for kind in (kind for kind in start.kinds if kind != "image: remove"):
             steps = of_kind(start, kind)
             if not steps:  # compose had gone past these, beside what was struck last
                 start.make()
                 steps = of_kind(start, kind)
-            point = Point(chance.choice(steps).title, chance.choice(FAULTS))
+            point = Point(chance.choice(steps), chance.choice(FAULTS))
             strike("up", point, log, start.lacking)
             struck += 1
         if start is not STARTS[-1]:  # from there the next test goes on
@@ -226,7 +228,7 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
     )
 
 
-def of_kind(start: Start, kind: str) -> list[Step]:
+def of_kind(start: Start, kind: str) -> list[str]:
     return [step for step in start.steps() if kind_of(step) == kind]
 
 
@@ -237,11 +239,11 @@ def test_what_is_done_is_what_was_decided_step_by_step(
     states = ((another_shape, "up"), (lambda: None, "down"), (another_content, "up"))
     for make, verb in states if full else ((lambda: None, "up"),):
         make()
-        decided = world(SHAPE).preview() if verb == "up" else holding_steps()
+        decided = planned() if verb == "up" else owned_objects()
         log = tmp_path / "log"
         log.unlink(missing_ok=True)
         assert run_child(verb, SHAPE, log) == (0, "")
-        assert sorted(log.read_text().splitlines()) == sorted(step.title for step in decided)
+        assert sorted(log.read_text().splitlines()) == sorted(decided)
     see_that_up_converges(base[1])
 
 
@@ -254,22 +256,22 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
     before, images = base
     log = tmp_path / "log"
     up(world(SHAPE))
-    steps = holding_steps()
+    steps = owned_objects()
     struck = 0
     if full:
         for step, fault in itertools.product(steps, FAULTS):
             up(world(SHAPE))
-            strike("down", Point(step.title, fault), log)
-            see_that_down_clears(before, Point(step.title, fault), log)
+            strike("down", Point(step, fault), log)
+            see_that_down_clears(before, Point(step, fault), log)
             struck += 1
         assert struck == len(steps) * len(FAULTS)
     else:
         chance = random.Random(SEED)
         for kind in dict.fromkeys(kind_of(step) for step in steps):
-            found = [step for step in holding_steps() if kind_of(step) == kind]
+            found = [step for step in owned_objects() if kind_of(step) == kind]
             # Failing goes on past the failure, and leaves nothing to strike: but for the last kind.
             faults = FAULTS if kind == kind_of(steps[-1]) else FAULTS[:2]
-            point = Point(chance.choice(found).title, chance.choice(faults))
+            point = Point(chance.choice(found), chance.choice(faults))
             strike("down", point, log)
             struck += 1
         see_that_down_clears(before, point, log)
@@ -278,13 +280,14 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
     tell(f"docker.down: points injected: {struck} of {3 * len(steps)} ({len(steps)} steps × 3)")
 
 
-def holding_steps(*, data: bool = False) -> tuple[Step, ...]:
-    """List what `down`, or `clean`, will do, now."""
+def owned_objects(*, data: bool = False) -> tuple[str, ...]:
+    """Name the steps of `down`, or of `clean`, now."""
     with connect_or_none() as client:
-        holding = observe_holding(client, INSTANCE, ENGINE, data=data)
+        owned = observe_owned(client, INSTANCE, ENGINE, data=data)
     # A command holds its lock while it looks; from here there is none.
-    holding = replace(holding, run=(str(InstancePaths(INSTANCE).run),))
-    return clean_steps(holding) if data else down_steps(holding)
+    owned = replace(owned, run=(str(InstancePaths(INSTANCE).run),))
+    removals = clean_removals(owned) if data else down_removals(owned)
+    return tuple(removal.name for removal in removals)
 
 
 @pytest.mark.long
@@ -295,10 +298,10 @@ def test_clean_killed_at_every_step_in_turn_ends_with_nothing(
     docker_host: dict[str, object],
 ):
     up(world(SHAPE))
-    steps = holding_steps(data=True)
+    steps = owned_objects(data=True)
     for step in steps:
         for fault in ("before", "after"):
-            strike("clean", Point(step.title, fault), tmp_path / "log")
+            strike("clean", Point(step, fault), tmp_path / "log")
     assert run_child("clean", SHAPE, tmp_path / "log") == (0, "")
     assert difference(docker_host, snapshot()) == {}
     tell(f"docker.clean: killed before and after each of {len(steps)} steps, one after the other")

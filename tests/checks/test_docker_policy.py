@@ -51,7 +51,7 @@ def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: T
     for shape in ("tiered", "flat"):
         made = world(shape)
         up(made)
-        assert made.preview() == ()
+        assert made.preview().changes == ()
         found = verdict_of(made.plan)
         tell(
             f"docker {shape}: {len(found.results)} cells, {len(found.wrong)} wrong, "
@@ -74,12 +74,12 @@ def test_what_a_benchmark_opens_is_seen_and_closed_again(flat: DockerWorld) -> N
     opened = verdict_of(flat.plan, patience=0)
     assert len(opened.wrong) > 300
     assert opened.unfiltered_bridges
-    assert [step.title for step in flat.preview()] == [
+    assert [change.step.name for change in flat.preview().changes] == [
         "policy rules: write",
         "policy bridges: write",
     ]
     flat.apply_policy(policy=True, rate_limit=True)
-    assert flat.preview() == ()
+    assert flat.preview().changes == ()
     assert told(verdict_of(flat.plan)) == []
 
 

@@ -23,6 +23,7 @@ from tests.support.docker_steps import (
     Point,
     client_of,
     difference,
+    first_start,
     identities,
     run_child,
     snapshot,
@@ -32,6 +33,7 @@ from tests.support.docker_steps import (
 from tests.support.own_engine import import_sleep, print_nothing
 from twinstack.compose.observe import compose_file
 from twinstack.compose.render import container_name
+from twinstack.compose.steps import ContainerCreation, ContainerStart
 from twinstack.compose.teardown import clean, down
 from twinstack.errors import NotOurs, StepFailed
 
@@ -170,13 +172,10 @@ def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
         one.up(timeout_s=60, progress=said.append)
     assert "what is done stays; invoke docker.up goes on from there" in said[-1]
     before = {name: one[0] for name, one in identities(client_of()).items()}
-    left = world().preview()
+    left = world().preview().changes
     # A container was started: so the policy had been there, its bridges' part too.
-    assert {(step.kind, step.act) for step in left} <= {
-        ("container", "create"),
-        ("container", "start"),
-    }
     assert left
+    assert all(isinstance(change.step, (ContainerCreation, ContainerStart)) for change in left)
     up(world())
     after = {name: one[0] for name, one in identities(client_of()).items()}
     assert before.items() <= after.items()
@@ -187,7 +186,7 @@ def test_a_second_up_takes_no_step_and_every_container_stays(
 ):
     up(world())
     before = identities(client_of())
-    assert world().preview() == ()
+    assert world().preview().changes == ()
     up(world())
     assert identities(client_of()) == before
 
@@ -204,7 +203,9 @@ def test_down_needs_no_rendered_file_nor_one_that_is_sound(
     for damage in damages if full else damages[1:]:
         up(world())
         damage(compose_file(INSTANCE))
-        assert [step.title for step in world().preview()] == ["file docker-compose.yml: write"]
+        assert [change.step.name for change in world().preview().changes] == [
+            "file docker-compose.yml: write"
+        ]
         gone = down(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert set(gone) == {
             *(f"container {container_name(plan, one)}" for one in plan.replicas),
@@ -217,7 +218,7 @@ def test_down_needs_no_rendered_file_nor_one_that_is_sound(
     before = identities(client_of())
     up(world())
     assert identities(client_of()) == before  # what runs is as planned: only the file was not
-    assert world().preview() == ()
+    assert world().preview().changes == ()
 
 
 def test_a_stranger_inside_a_network_of_ours_stays_and_is_named(
@@ -291,8 +292,7 @@ def test_a_kill_half_way_and_clean_touch_no_stranger(
 ):
     theirs = strangers()
     down(INSTANCE, progress=print_nothing, engine=ENGINE)
-    start = next(step for step in world().preview() if step.act == "start")
-    code, _ = run_child("up", "flat", tmp_path / "log", Point(start.title, "after"))
+    code, _ = run_child("up", "flat", tmp_path / "log", Point(first_start("flat"), "after"))
     assert code < 0
     assert strangers() == theirs
     said: list[str] = []

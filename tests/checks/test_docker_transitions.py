@@ -44,13 +44,16 @@ def limit(service: str, memory: str, count: int = 1) -> Edit:
 def touched_by(edit: Edit, shape: str = "flat") -> set[str]:
     """Go over to an edited topology; give the containers that are new, gone or started anew."""
     before = identities(client_of())
-    decided = world(shape, edit).preview()
+    decided = world(shape, edit).preview().changes
     up(world(shape, edit))
-    assert world(shape, edit).preview() == ()
+    assert world(shape, edit).preview().changes == ()
     after = identities(client_of())
     touched = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    names = (change.step.name for change in decided)
     assert touched == {
-        step.name.partition(" to ")[0] for step in decided if step.kind == "container"
+        name.removeprefix("container ").partition(" to ")[0].partition(":")[0]
+        for name in names
+        if name.startswith("container ")
     }
     prefix = f"twinstack-{INSTANCE}-"
     wanted = {one.name for one in world(shape, edit).plan.replicas}

@@ -22,8 +22,9 @@ from tests.support.own_engine import (
     remove_what_dead_runs_left,
     world,
 )
-from twinstack.compose.engine import EnginePaths, connect, ensure_engine
-from twinstack.compose.engine_leftovers import Before, observe
+from twinstack.compose.engine import connect, ensure_engine
+from twinstack.compose.engine_leftovers import HostState, observe
+from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.world import DockerWorld
 
 _numbers = itertools.count(1)
@@ -40,7 +41,7 @@ def able() -> None:
 
 
 @pytest.fixture(scope="session")
-def host(able: None) -> Iterator[Before]:
+def host(able: None) -> Iterator[HostState]:
     """Make a network namespace that plays the host, and say how it was before any engine."""
     make_namespace(str(RUN))
     try:
@@ -53,7 +54,7 @@ def host(able: None) -> Iterator[Before]:
 
 
 @pytest.fixture(scope="session")
-def said_at_start(host: Before) -> list[str]:
+def said_at_start(host: HostState) -> list[str]:
     """Start the engine, and give what was said of it."""
     said: list[str] = []
     assert connect(ENGINE) is None

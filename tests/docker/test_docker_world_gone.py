@@ -28,7 +28,7 @@ pytestmark = pytest.mark.docker
 
 
 def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
-    up: DockerWorld, host: engine_leftovers.Before
+    up: DockerWorld, host: engine_leftovers.HostState
 ):
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     assert engine_leftovers.observe(PREFIX) != host

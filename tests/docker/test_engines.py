@@ -24,7 +24,10 @@ from tests.support.own_engine import (
     start_sleep,
 )
 from twinstack.compose import engine_leftovers
-from twinstack.compose.engine import EnginePaths, connect, ensure_engine, is_ours, stop_engine
+from twinstack.compose.engine import connect, ensure_engine, is_ours
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.compose.engine_record import read_record
+from twinstack.compose.engine_stop import stop_engine
 from twinstack.compose.teardown import clean
 from twinstack.errors import StepFailed, TwinstackError
 
@@ -153,10 +156,10 @@ def test_data_without_a_record_are_looked_into_before_they_go(
 ):
     ensure_engine(engine, print_nothing).volumes.create("theirs")
     kill_daemon(engine)
-    engine_leftovers.remove_own(
-        engine_leftovers.InstancePaths(engine.data_root, engine.state, engine.socket, "", ()),
-        data=False,
-    )
+    record = read_record(engine)
+    assert record is not None
+    engine_leftovers.remove_own(engine, record.token, data=False)
+    shutil.rmtree(engine.state)
     engine.socket.unlink(missing_ok=True)  # as after a reboot
 
     with monkeypatch.context() as without:

@@ -107,7 +107,9 @@ def planned(
     return resolve(declared(), shape, instance, limited=limited, policy=policy)
 
 
-def edited_plan(edit: Edit, shape: str = "flat", instance: str = "main") -> Plan:
+def edited_plan(
+    edit: Edit = lambda _written: None, shape: str = "flat", instance: str = "main"
+) -> Plan:
     """Give a plan of the edited topology."""
     return resolve(parse(written(edit)), shape, instance)
 

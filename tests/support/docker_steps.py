@@ -39,6 +39,7 @@ from twinstack.compose import observe
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.render import INSTANCE_LABEL, state_directory
+from twinstack.compose.steps import ContainerStart
 from twinstack.compose.teardown import clean, down
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import TwinstackError
@@ -113,6 +114,12 @@ def world(shape: str = "flat", edit: Edit = small, instance: str = INSTANCE) -> 
     edit(written)
     topology = parse(yaml.safe_dump(written, sort_keys=False))
     return DockerWorld(resolve(topology, shape, instance), ENGINE, REPOSITORY)
+
+
+def first_start(shape: str) -> str:
+    """Name the step that starts the first container."""
+    changes = world(shape).preview().changes
+    return next(each.step.name for each in changes if isinstance(each.step, ContainerStart))
 
 
 def up(one: DockerWorld) -> None:
@@ -255,9 +262,9 @@ Fault = str  # before, after: killed there; during: a call of the step's own fai
 
 @dataclass(frozen=True)
 class Point:
-    """Where a command is struck: at the step of a title, and how."""
+    """Where a command is struck: at a step, and how."""
 
-    title: str
+    step: str
     fault: Fault
 
 
@@ -299,7 +306,7 @@ def run_child(
         "log": str(log),
         "instance": INSTANCE,
         "engine": NAME,
-        "point": [point.title, point.fault] if point else None,
+        "point": [point.step, point.fault] if point else None,
         "lacking": lacking,
     }
     done = subprocess.run(

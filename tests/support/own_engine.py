@@ -97,14 +97,7 @@ def end_engine(engine: EnginePaths) -> None:
                 with suppress(ChildProcessError):
                     os.waitpid(record.pid, os.WNOHANG)
                 time.sleep(0.05)
-        where = engine_leftovers.InstancePaths(
-            engine.data_root,
-            engine.exec_root(record.token),
-            engine.socket,
-            engine.cgroups(record.token),
-            engine.prefix,
-        )
-        engine_leftovers.remove(record.before, where)
+        engine_leftovers.remove(record.before, engine, record.token)
     for directory in (engine.state, engine.state.parent, engine.data_root.parent):
         if directory.exists():
             remove_tree(directory)
@@ -172,7 +165,9 @@ _IN_HIDING = """
 import json, sys
 from pathlib import Path
 from tests.support import own_engine
-from twinstack.compose.engine import EnginePaths, ensure_engine, stop_engine
+from twinstack.compose.engine import ensure_engine
+from twinstack.compose.engine_paths import EnginePaths
+from twinstack.compose.engine_stop import stop_engine
 verb, written = sys.argv[1:]
 words = json.loads(written)
 paths = (Path(words[key]) for key in ("socket", "data_root", "state"))

@@ -105,7 +105,7 @@ def run_child(
         "log": str(log),
         "instance": INSTANCE,
         "engine": ENGINE.state.parent.name.rpartition("dockertest-")[2],
-        "point": [point.title, point.fault] if point else None,
+        "point": [point.step, point.fault] if point else None,
     }
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.support.swarm_steps", json.dumps(request)],

@@ -1,47 +1,109 @@
-"""The compose program: Compose v2 or later from a Python package, as a plugin of Docker's client.
+"""The Compose program: Compose v2 or later from a Python package, run as it is.
 
-Docker's client looks for plugins in its configuration directory. Ours is a private one, so that
-neither the user's ~/.docker nor a plugin of the machine's matters.
+Its configuration (DOCKER_CONFIG) is a private directory, so that the user's ~/.docker does not
+matter. Each run is remembered by its process, so that Ctrl-C ends exactly that one.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
+import subprocess
 import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from python_on_whales import DockerClient
-
-from twinstack.errors import Missing
+from twinstack.errors import Missing, StepFailed
 
 _PROGRAM = "docker-compose"
+_CAUSE_CHARACTERS = 600
+_END_TIMEOUT_S = 5.0
 
 
 def compose_program() -> Path:
-    """Give the compose binary that was installed beside this interpreter. Raises: Missing."""
+    """Give the Compose program that was installed with this interpreter. Raises: Missing."""
     program = Path(sysconfig.get_path("scripts")) / _PROGRAM
     if not program.exists():
         raise Missing(_PROGRAM, "is not installed", f"there is no {program}", 'run "make setup"')
     return program
 
 
-def compose_client(url: str, state: Path, file: Path, project: str) -> DockerClient:
-    """Give a client of the engine at `url` for one compose project.
+@dataclass(frozen=True)
+class ComposeRun:
+    """A run of Compose. Its output goes to a file, so that it never waits for a reader."""
 
-    `state` is where the private configuration goes. Raises: Missing without the programs.
-    """
-    if not shutil.which("docker"):
-        raise Missing("docker", "is not installed", "the client is needed", 'run "make setup"')
-    plugins = state / "docker-cli" / "cli-plugins"
-    plugins.mkdir(parents=True, exist_ok=True)
-    link, program = plugins / _PROGRAM, compose_program()
-    if not link.is_symlink() or link.readlink() != program:
-        link.unlink(missing_ok=True)
-        link.symlink_to(program)
-    return DockerClient(
-        host=url,
-        config=plugins.parent,
-        compose_files=[file],
-        compose_project_name=project,
-        compose_project_directory=file.parent,
-    )
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def failure(self) -> str:
+        """Give what it printed if it ended with an error; else empty."""
+        if not self.process.poll():
+            return ""
+        self.output.seek(0)
+        text = self.output.read().decode(errors="replace").strip()
+        return text or f"it exited with {self.process.returncode}"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeProject:
+    """One compose project on the engine at `url`; `state` holds the private configuration."""
+
+    name: str
+    file: Path
+    url: str
+    state: Path
+
+    def create(self) -> None:
+        """Create what is missing and start nothing. Raises: StepFailed."""
+        with self._running("create", "--no-build", "--no-recreate") as run:
+            run.process.wait()
+            if run.failure:
+                raise compose_failed("create", run.failure)
+
+    def up(self) -> AbstractContextManager[ComposeRun]:
+        """Create and start what is missing, in the background."""
+        return self._running("up", "--detach", "--no-build", "--no-recreate")
+
+    @contextmanager
+    def _running(self, *words: str) -> Iterator[ComposeRun]:
+        """Give a run of a command, and end it with the block. Raises: Missing."""
+        configuration = self.state / "docker-cli"
+        configuration.mkdir(parents=True, exist_ok=True)
+        project = f"--project-name={self.name} --file={self.file}".split()
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                [str(compose_program()), *project, *words, "--pull=never"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "DOCKER_HOST": self.url, "DOCKER_CONFIG": str(configuration)},
+            )
+            try:
+                yield ComposeRun(process, output)
+            finally:
+                end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a program, with SIGKILL where SIGTERM does not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def compose_failed(verb: str, output: str) -> StepFailed:
+    """Give the error of a command of Compose."""
+    cause = output[-_CAUSE_CHARACTERS:]
+    return StepFailed(f"docker compose {verb}", "failed", cause, "invoke docker.status")

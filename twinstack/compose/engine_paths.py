@@ -1,4 +1,8 @@
-"""Where an engine of ours lives: its socket, data, state, cgroups; pure paths."""
+"""Where an engine of ours is: its socket, data, state and cgroups; pure paths.
+
+Its token is part of each path that must belong to one engine alone; "" is that of an engine that
+an older release started.
+"""
 
 from __future__ import annotations
 
@@ -8,64 +12,56 @@ from pathlib import Path
 
 from twinstack.software.roots import STATE
 
-_NAMESPACE = "--net="
+_NETNS_OPTION = "--net="
 
 
 @dataclass(frozen=True, slots=True)
 class EnginePaths:
-    """Where an engine of ours lives.
-
-    `prefix` is put before its command (`nsenter --net=…` for one in a network namespace).
-    `by_environment`: DOCKER_HOST and its like lead to it when they are set. What a token is
-    given to belongs to one engine alone; "" stands for one that an older release started.
-    `settings` are further ones of its configuration file.
-    """
+    """Where an engine of ours is."""
 
     socket: Path
     data_root: Path
-    state: Path
+    state: Path  # our record of it, its log and its run-time state
     cgroup_parent: str
-    prefix: tuple[str, ...] = ()
-    by_environment: bool = False
-    settings: tuple[tuple[str, object], ...] = ()
+    prefix: tuple[str, ...] = ()  # enters its host's network namespace: nsenter --net=…
+    by_environment: bool = False  # DOCKER_HOST and its like lead to it when they are set
+    settings: tuple[tuple[str, object], ...] = ()  # more of dockerd's configuration file
 
     @property
     def log(self) -> Path:
-        """Give dockerd's log file."""
         return self.state / "dockerd.log"
 
     @property
     def record(self) -> Path:
-        """Give the note of what we started and what was before."""
+        """Give the record of what we started and what was before."""
         return self.state / "record.json"
 
     @property
     def pidfile(self) -> Path:
-        """Give dockerd's own pid file."""
         return self.state / "dockerd.pid"
 
     @property
     def network_namespace(self) -> Path | None:
-        """Give the network namespace of the engine's host, None for ours."""
-        named = [word for word in self.prefix if word.startswith(_NAMESPACE)]
-        return Path(named[0].removeprefix(_NAMESPACE)) if named else None
+        """Give the network namespace of the engine's host; None for ours."""
+        options = [word for word in self.prefix if word.startswith(_NETNS_OPTION)]
+        return Path(options[0].removeprefix(_NETNS_OPTION)) if options else None
 
     @property
     def url(self) -> str:
-        """Give the address that a client is told."""
+        """Give the address for a client."""
         return (self.by_environment and os.environ.get("DOCKER_HOST")) or f"unix://{self.socket}"
 
     def configuration(self, token: str) -> Path:
         """Give dockerd's configuration file."""
-        return self.state / _marked("daemon", token, ".json")
+        return self.state / f"{_with_token('daemon', token)}.json"
 
     def exec_root(self, token: str) -> Path:
-        """Give the directory of its run-time state, which its containerds' command lines name."""
-        return self.state / _marked("exec", token)
+        """Give the directory of its run-time state, named in its containerds' command lines."""
+        return self.state / _with_token("exec", token)
 
     def cgroups(self, token: str) -> str:
-        """Give the cgroup that its containers are in."""
-        return _marked(self.cgroup_parent, token)
+        """Give the cgroup of its containers."""
+        return _with_token(self.cgroup_parent, token)
 
 
 DEFAULT = EnginePaths(
@@ -77,5 +73,5 @@ DEFAULT = EnginePaths(
 )
 
 
-def _marked(name: str, token: str, suffix: str = "") -> str:
-    return f"{name}-{token}{suffix}" if token else f"{name}{suffix}"
+def _with_token(name: str, token: str) -> str:
+    return f"{name}-{token}" if token else name

@@ -1,20 +1,20 @@
-"""What we wrote down of the engine that we started: which process, which token, what was before.
+"""The record of the engine that we started: its process, its token, the host before it.
 
-The token is drawn at the start and is part of the engine's cgroup and of the path of its
-run-time state. Paths alone tell nothing: they may be the same in two mount namespaces, while
-cgroups and pids are shared by both.
+The token is drawn at the start and is part of the engine's cgroup and of the path of its run-time
+state. Paths alone prove nothing: they may be the same in two mount namespaces, which share cgroups
+and pids.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from twinstack.compose.engine_leftovers import Before
+from pydantic import TypeAdapter, ValidationError
+
+from twinstack.compose.engine_leftovers import HostState
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.errors import CannotTell
 from twinstack.linux import files
@@ -22,57 +22,44 @@ from twinstack.linux.procfs import cmdline, pids, start_ticks
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """An engine of ours. `ticks`: when its process started; pid and ticks are 0 before it has.
+class EngineRecord:
+    """An engine of ours."""
 
-    `token` is "" for one that an older release started.
-    """
-
-    token: str
-    before: Before
-    pid: int = 0
-    ticks: int = 0
+    before: HostState
+    token: str = ""  # "": an older release started it
+    pid: int = 0  # 0 before it has started
+    ticks: int = 0  # when the process started, in clock ticks since boot
 
     @property
     def alive(self) -> bool:
-        """Say whether it is that very process that runs."""
+        """Say whether that very process runs."""
         return bool(self.pid) and start_ticks(self.pid) == self.ticks
 
 
-def write_record(engine: EnginePaths, record: Record) -> None:
+_JSON = TypeAdapter(EngineRecord)
+
+
+def write_record(engine: EnginePaths, record: EngineRecord) -> None:
     """Record, whole or not at all."""
-    written = {
-        "token": record.token,
-        "pid": record.pid,
-        "ticks": record.ticks,
-        "before": record.before.to_json(),
-    }
-    files.write(engine.record, json.dumps(written))
+    files.write(engine.record, _JSON.dump_json(record).decode())
 
 
-def read_record(engine: EnginePaths) -> Record | None:
-    """Read what was recorded, or None. Raises: CannotTell.
+def read_record(engine: EnginePaths) -> EngineRecord | None:
+    """Read the record, if there is one. Raises: CannotTell.
 
-    A crash between the start and its note leaves no pid: the process is then known by its
-    configuration file, whose name bears the token.
+    A crash between the start and its record leaves no pid: the process is then recognised by its
+    configuration file, which has the token in its name.
     """
     try:
-        written: dict[str, Any] = json.loads(engine.record.read_text())
-        record = Record(
-            token=str(written.get("token", "")),
-            before=Before.from_json(written["before"]),
-            pid=int(written["pid"]),
-            ticks=int(written["ticks"]),
-        )
+        record = _JSON.validate_json(engine.record.read_bytes())
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CannotTell(
-            str(engine.record), "cannot be read", str(error), "remove it once dockerd is stopped"
-        ) from error
+    except ValidationError as error:
+        remedy = "remove it once dockerd is stopped"
+        raise CannotTell(str(engine.record), "cannot be read", str(error), remedy) from error
     if record.pid:
         return record
-    for pid in _candidates(engine.pidfile, bool(record.token)):
+    for pid in _candidates(engine.pidfile, everywhere=bool(record.token)):
         if is_daemon(pid, engine.configuration(record.token)):
             return replace(record, pid=pid, ticks=start_ticks(pid))
     return record
@@ -84,8 +71,8 @@ def is_daemon(pid: int, configuration: Path) -> bool:
     return bool(words) and Path(words[0]).name == "dockerd" and str(configuration) in words
 
 
-def _candidates(pidfile: Path, everywhere: bool) -> Iterator[int]:
-    """Give the pid that dockerd wrote; every other too where a token tells ours."""
+def _candidates(pidfile: Path, *, everywhere: bool) -> Iterator[int]:
+    """Give the pid that dockerd wrote; `everywhere`: then every other."""
     with suppress(OSError, ValueError):
         yield int(pidfile.read_text())
     if everywhere:

@@ -1,6 +1,7 @@
-"""What is there, as frozen facts: the engine's objects of an instance, and what they are made of.
+"""What the engine and its host hold: the facts that `up` and `down` start from.
 
-`observing` fills them in; `steps` and `removals` decide by them. Nothing here asks anybody.
+`observe` reads them, `steps` and `teardown` decide by them. Each alias says where in the engine's
+JSON a field is; the units are the engine's.
 """
 
 from __future__ import annotations
@@ -8,111 +9,142 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
+
+from twinstack.compose.render import DIGEST_LABEL, REPLICA_LABEL
+
+_BRIDGE_OPTION = "com.docker.network.bridge.name"
+_MTU_OPTION = "com.docker.network.driver.mtu"
+_RUNNING = frozenset({"running", "paused"})
 
 
-def _none() -> Mapping[str, Any]:
+def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
+
+
+class _EngineJson(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+def _at(first: str, *rest: str | int, **options: Any) -> Any:
+    """Read a field at a path in the engine's JSON; `default` where there is none."""
+    return Field(validation_alias=AliasPath(first, *rest), **options)
+
+
+_Name = Annotated[str, AfterValidator(lambda name: name.removeprefix("/"))]
+_Text = Annotated[str, BeforeValidator(lambda text: text or "")]
+_Count = Annotated[int, BeforeValidator(lambda limit: max(limit or 0, 0))]  # -1 is no limit too
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """One of our images; `digest` is its label: of the context and the base it was built from."""
+    """One of our images."""
 
     identity: str
-    digest: str | None
+    digest: str | None  # its label: the digest of its build context and base
+
+
+class NetworkFacts(_EngineJson):
+    """One of our networks, from GET /networks."""
+
+    identity: str = _at("Id")
+    name: str = _at("Name")
+    subnet: str = _at("IPAM", "Config", 0, "Subnet", default="")
+    gateway: str = _at("IPAM", "Config", 0, "Gateway", default="")
+    bridge: str = _at("Options", _BRIDGE_OPTION, default="")
+    mtu: str = _at("Options", _MTU_OPTION, default="")
+    internal: bool = _at("Internal", default=False)
+
+
+class EndpointFacts(_EngineJson):
+    """A container's endpoint on a network."""
+
+    network: _Text = _at("NetworkID")  # its id; "" before the first start
+    address: str = Field(
+        validation_alias=AliasChoices(AliasPath("IPAMConfig", "IPv4Address"), "IPAddress")
+    )
+
+
+class ContainerFacts(_EngineJson):
+    """One of our containers, from GET /containers/ID/json. A limit of 0 is none."""
+
+    identity: str = _at("Id", default="")
+    name: _Name = _at("Name")
+    replica: str = _at("Config", "Labels", REPLICA_LABEL)
+    digest: str | None = _at("Config", "Labels", DIGEST_LABEL, default=None)  # of its definition
+    image: str = _at("Image")  # its id
+    state: str = _at("State", "Status")
+    pid: int = _at("State", "Pid", default=0)
+    exit_code: int = _at("State", "ExitCode", default=0)
+    error: str = _at("State", "Error", default="")
+    health: str = _at("State", "Health", "Status", default="")
+    probe_output: str = _at("State", "Health", "Log", -1, "Output", default="")  # the last one's
+    restarts: int = _at("RestartCount", default=0)
+    memory: int = _at("HostConfig", "Memory", default=0)  # bytes
+    cpus: int = _at("HostConfig", "NanoCpus", default=0)  # billionths of a core
+    pids: _Count = _at("HostConfig", "PidsLimit", default=0)
+    endpoints: dict[str, EndpointFacts] = _at(  # by the network's name
+        "NetworkSettings", "Networks", default_factory=dict
+    )
+
+    @property
+    def runs(self) -> bool:
+        """Say whether its main process is there."""
+        return self.state in _RUNNING
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkFacts:
-    """One of our networks, as the engine made it."""
+class DockerFacts:
+    """What `up` starts from. Without an engine, what only it can hold is empty."""
 
-    identity: str
-    name: str
-    subnet: str
-    gateway: str
-    bridge: str
-    mtu: str
-    internal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """A container's place on a network; `network` is that one's id, "" before its first start."""
-
-    network: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerFacts:
-    """One of our containers. Units: memory in bytes, cpus in billionths of a core; 0: no limit.
-
-    `digest` is its label: of the definition that it was created from. `image` is an image's id.
-    """
-
-    name: str
-    replica: str
-    digest: str | None
-    image: str
-    state: str
-    memory: int = 0
-    cpus: int = 0
-    pids: int = 0
-    attached: Mapping[str, Attached] = field(default_factory=_none)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What `up` starts from.
-
-    `engine`: one answers; without it the rest of the engine's is empty, and unknown.
-    `trees`, `wheelhouse`: whole. `bases`: the image's id, by role; `outdated`: the names by
-    which those made of other trees will be held. `contexts`: the digest of
-    what each service's image is built from, empty before the wheelhouse is whole. `stale`: the
-    services with a secret that is missing or not right. `file`: the rendered text, None for none.
-    `replaced`: names that keep hold of images which lost theirs. `joins_later`: an engine before
-    API 1.44, which puts a new container on one network only. `rules`: the host's filter table as
-    iptables-save prints it; `filtered`: its bridges whose frames pass iptables.
-    """
-
-    engine: bool = False
-    trees: bool = False
-    wheelhouse: bool = False
-    joins_later: bool = True
-    bases: Mapping[str, str] = field(default_factory=_none)
-    outdated: tuple[str, ...] = ()
-    contexts: Mapping[str, str] = field(default_factory=_none)
-    images: Mapping[str, ImageFacts] = field(default_factory=_none)
-    replaced: tuple[str, ...] = ()
-    stale: frozenset[str] = frozenset()
-    file: str | None = None
+    engine: bool = False  # one answers
+    trees: bool = False  # the root trees are complete
+    wheelhouse: bool = False  # complete, and of the present list
+    connects_later: bool = True  # before API 1.44 a new container is put on one network only
+    bases: Mapping[str, str] = field(default_factory=_empty)  # role → the base image's id
+    outdated: tuple[str, ...] = ()  # names that bases of other trees will be kept by
+    contexts: Mapping[str, str] = field(default_factory=_empty)  # service → build context's digest
+    images: Mapping[str, ImageFacts] = field(default_factory=_empty)  # by service
+    replaced: tuple[str, ...] = ()  # names that keep images which lost their own
+    stale: frozenset[str] = frozenset()  # services with a secret that is missing or wrong
+    file: str | None = None  # the compose file's text
     containers: tuple[ContainerFacts, ...] = ()
     networks: tuple[NetworkFacts, ...] = ()
     volumes: frozenset[str] = frozenset()
-    rules: tuple[str, ...] = ()
-    filtered: frozenset[str] = frozenset()
+    rules: tuple[str, ...] = ()  # iptables-save -t filter of the engine's host, line by line
+    filtered: frozenset[str] = frozenset()  # bridges with nf_call_iptables on
+
+    def container(self, name: str) -> ContainerFacts | None:
+        """Give the container of a name."""
+        return next((container for container in self.containers if container.name == name), None)
+
+    def network(self, name: str) -> NetworkFacts | None:
+        """Give the network of a name."""
+        return next((network for network in self.networks if network.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """What `down` and `clean` start from: all that bears the label of an instance, by its names.
-
-    `images` are tags of the instance's form; `stages` ids of build stages; `bases` tags of ours.
-    `sole`: no other instance has images here, so that the last two may go. `rendered`, `kept`,
-    `run`: files and directories of ours on the host. `engine`: one that we started, or its data.
-    `policy`: chains of ours in the host's iptables.
-    """
+class OwnedObjects:
+    """What carries an instance's label: `down` and `clean` start from it, without a plan."""
 
     containers: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    stages: tuple[str, ...] = ()
-    bases: tuple[str, ...] = ()
-    sole: bool = True
-    rendered: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-    run: tuple[str, ...] = ()
-    engine: str | None = None
-    policy: bool = False
+    images: tuple[str, ...] = ()  # tags of the instance's form
+    stages: tuple[str, ...] = ()  # ids of build stages, when no other instance has images
+    bases: tuple[str, ...] = ()  # tags of ours, when no other instance has images
+    rendered: tuple[str, ...] = ()  # files on the host
+    kept: tuple[str, ...] = ()  # the directory with the secrets
+    run: tuple[str, ...] = ()  # the directory with the lock
+    engine: str | None = None  # the data of an engine that we started
+    policy: bool = False  # chains of ours are in the host's iptables

@@ -1,6 +1,6 @@
-"""The engine's errors and its clients' as ours: an object, what failed, why, and what to do.
+"""The errors of the engine and of its client, as ours.
 
-`translated` stands on every public function that asks the engine.
+`translated` is on every public function that asks the engine; `translate` is for `run_step`.
 """
 
 from __future__ import annotations
@@ -10,34 +10,39 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from docker.errors import APIError, DockerException, NotFound
-from python_on_whales.exceptions import DockerException as ComposeFailed
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 
-#: What the clients raise when the engine refuses, is gone, or goes while it answers.
-RAW = (DockerException, RequestException, HTTPError, ComposeFailed)
+#: Raised by the client when the engine refuses, is gone, or goes while it answers.
+RAW = (DockerException, RequestException, HTTPError)
 _CAUSE_CHARACTERS = 600
+_LOOK = "look at the engine: docker info"
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def as_ours(error: Exception, obj: str, *, reading: bool = False) -> TwinstackError:
-    """Give the error that says the same as one of the engine's."""
+    """Give the error of ours that says the same."""
     cause = str(getattr(error, "explanation", "") or error)[-_CAUSE_CHARACTERS:]
     if isinstance(error, NotFound):
         return Missing(obj, "does not find what it needs", cause, "run: invoke docker.up")
     if reading:
-        return CannotTell(obj, "the engine does not tell", cause, "look at the engine: docker info")
-    refused = isinstance(error, APIError) and error.is_client_error()
-    failure = "the engine refuses" if refused else "the engine fails"
-    return StepFailed(obj, failure, cause, "" if refused else "look at the engine: docker info")
+        return CannotTell(obj, "the engine does not answer", cause, _LOOK)
+    if isinstance(error, APIError) and error.is_client_error():
+        return StepFailed(obj, "the engine refuses", cause)
+    return StepFailed(obj, "the engine fails", cause, _LOOK)
+
+
+def translate(error: Exception, obj: str) -> TwinstackError | None:
+    """Give the error of ours; None for one that is not the engine's."""
+    return as_ours(error, obj) if isinstance(error, RAW) else None
 
 
 def translated(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let nothing but our own errors out of a function; `obj` is what they name."""
+    """Let only our own errors out of a function; `obj` is what they name."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)

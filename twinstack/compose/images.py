@@ -40,26 +40,30 @@ from twinstack.compose.render import (
 from twinstack.errors import StepFailed
 from twinstack.model.plan import Plan
 from twinstack.model.runtimes import Role
+from twinstack.reconcile import Progress
 from twinstack.software.roots import Recipe, Roots
 from twinstack.software.wheels import service_files
 
 PULL_TIMEOUT_S = 30
-_BASE_LABEL = "twinstack.roots"
+_TREES_LABEL = "twinstack.roots"
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """The files of one build: path in the context → content or the host's file."""
+    """The files of one build."""
 
     dockerfile: str
-    files: Mapping[str, Path | bytes]
+    files: Mapping[str, Path | bytes]  # path in the context → content, or the host's file
+
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
+        for name, content in sorted(self.files.items()):
+            yield name, content if isinstance(content, bytes) else content.read_bytes()
 
     @property
     def digest(self) -> str:
-        """Digest names, contents and modes' executable bits, in a fixed order."""
+        """Digest names and contents, in a fixed order."""
         total = hashlib.sha256()
-        for name, content in sorted(self.files.items()):
-            data = content if isinstance(content, bytes) else content.read_bytes()
+        for name, data in self._contents():
             total.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
         return total.hexdigest()
 
@@ -67,8 +71,7 @@ class BuildContext:
         """Pack the context; owners and times are fixed, so that the build cache can match."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
-            for name, content in sorted(self.files.items()):
-                data = content if isinstance(content, bytes) else content.read_bytes()
+            for name, data in self._contents():
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = len(data), 0o644
                 archive.addfile(entry, io.BytesIO(data))
@@ -78,37 +81,34 @@ class BuildContext:
 
 def contexts(plan: Plan, repository: Path, wheelhouse: Path) -> dict[str, BuildContext]:
     """Give each service's build context, from the plan's own rendered files."""
-    rendered = render_files(plan)
-    applications = {
-        path.relative_to(repository).as_posix(): path for path in service_files(repository)
-    }
+    rendered = {path: text.encode() for path, text in render_files(plan).items()}
+    sources = {path.relative_to(repository).as_posix(): path for path in service_files(repository)}
     wheels = {f"wheelhouse/{path.name}": path for path in wheelhouse.glob("*.whl")}
-    found: dict[str, BuildContext] = {}
+    by_service: dict[str, BuildContext] = {}
     for replica in plan.replicas:
-        home = f"dockerfiles/{replica.service}/"
+        directory = f"dockerfiles/{replica.service}/"
         files: dict[str, Path | bytes] = {
-            path: text.encode() for path, text in rendered.items() if path.startswith(home)
+            path: text for path, text in rendered.items() if path.startswith(directory)
         }
         if replica.role == "python":
-            files |= wheels | applications
+            files |= wheels | sources
         elif replica.role == "postgres":
-            stores = ((name, path) for name, path in applications.items() if "/stores/" in name)
-            files |= dict(stores)
-        found[replica.service] = BuildContext(dockerfile_path(replica.service), files)
-    return found
+            files |= {name: path for name, path in sources.items() if "/stores/" in name}
+        by_service[replica.service] = BuildContext(dockerfile_path(replica.service), files)
+    return by_service
 
 
 def find_base(client: docker.DockerClient, role: Role, declared: str | None, trees: str) -> Any:
-    """Give a role's base image if it is there, else None; `trees` names the wanted root trees.
+    """Give a role's base image if it is there; `trees` names the root trees that ours is made of.
 
-    A declared one that could be neither found nor pulled is stood in for by our own.
+    Where a declared one could be neither found nor pulled, our own stands in for it.
     """
-    if declared and not declared.startswith(BASE_PREFIX):
-        found = _find(client, declared)
-        if found or not _find(client, _instead(role, declared)):
-            return found
-    found = _find(client, base_name(role))
-    return found if found and found.labels.get(_BASE_LABEL) == trees else None
+    if declared:
+        image = _find(client, declared)
+        if image or not _find(client, _substitute(role, declared)):
+            return image
+    image = _find(client, base_name(role))
+    return image if image and image.labels.get(_TREES_LABEL) == trees else None
 
 
 def make_base(
@@ -117,41 +117,41 @@ def make_base(
     role: Role,
     declared: str | None,
     roots: Callable[[], Roots],
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     """Pull a role's declared base, or import the root tree. Raises: as `roots`; StepFailed."""
-    foreign = declared if declared and not declared.startswith(BASE_PREFIX) else None
-    if foreign:
-        found = _pull(url, foreign, progress)
-        if found:  # noted, for it is not the user's
-            found.tag(base_name(role).partition(":")[0], tag=PULLED_TAG)
+    name = base_name(role)
+    if declared:
+        image = _pull(url, declared, progress)
+        if image:  # marked as ours: the user did not pull it
+            image.tag(name.partition(":")[0], tag=PULLED_TAG)
             return
-        progress(f"base {foreign}: neither found nor pulled: made from Debian's packages")
-    trees, name = roots(), base_name(role)
-    if _label(client, name, _BASE_LABEL) != trees.directory.name:
+        progress(f"base {declared}: neither found nor pulled: made from Debian's packages")
+    trees = roots()
+    if not _is_of(client, name, trees):
         suite = base_name(role, trees.suite)
-        _keep_hold(client, name)
-        if _label(client, suite, _BASE_LABEL) != trees.directory.name:
+        _keep(client, name)
+        if not _is_of(client, suite, trees):
             progress(f"base {name}: importing the {role} tree")
-            _keep_hold(client, suite)
+            _keep(client, suite)
             _import(client, trees, role)
         client.images.get(suite).tag(*name.split(":"))
-    if foreign:  # so that the next `up` does not look for it again
-        client.images.get(name).tag(*_instead(role, foreign).split(":"))
+    if declared:  # so that the next `up` does not look for it again
+        client.images.get(name).tag(*_substitute(role, declared).split(":"))
 
 
 def outdated_bases(client: docker.DockerClient, role: Role, recipe: Recipe) -> Iterator[str]:
-    """Give the names by which `make_base` will hold the images of ours that lose theirs."""
+    """Give the names by which `make_base` will keep the images of ours that lose theirs."""
     for name in (base_name(role), base_name(role, recipe.release.suite)):
         image = _find(client, name)
-        if image and image.labels.get(_BASE_LABEL) != recipe.name:
+        if image and image.labels.get(_TREES_LABEL) != recipe.name:
             yield replaced_name(name, str(image.id))
 
 
 def make_image(
     client: docker.DockerClient, plan: Plan, service: str, context: BuildContext, base: Any
 ) -> None:
-    """Build a service's image on its base. Raises: StepFailed with the builder's last words."""
+    """Build a service's image on its base. Raises: StepFailed with the builder's last lines."""
     name = image_name(plan, service)
     labels = {
         INSTANCE_LABEL: plan.instance,
@@ -159,28 +159,48 @@ def make_image(
         SERVICE_LABEL: service,
         DIGEST_LABEL: image_digest(context.digest, base.id),
     }
-    _keep_hold(client, name)
-    _build(client, name, context, str(base.tags[0] if base.tags else base.id), labels)
+    _keep(client, name)
+    lines: list[str] = []
+    try:
+        for message in client.api.build(
+            fileobj=context.tar(),
+            custom_context=True,
+            dockerfile=context.dockerfile,
+            tag=name,
+            buildargs={"BASE": str(base.tags[0] if base.tags else base.id)},
+            labels=labels,
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+            pull=False,
+            decode=True,
+        ):
+            text = str(message.get("stream") or message.get("error") or "")
+            lines += [line.strip() for line in text.splitlines() if line.strip()]
+            if "error" in message:
+                raise StepFailed(f"image {name}", "cannot be built", " / ".join(lines[-6:]))
+    except DockerException as error:
+        raise StepFailed(f"image {name}", "cannot be built", str(error)) from error
 
 
 def find_image(client: docker.DockerClient, name: str) -> ImageFacts | None:
-    """Give what is known of an image by its name, or None."""
+    """Give the facts of an image by its name."""
     image = _find(client, name)
     return ImageFacts(str(image.id), image.labels.get(DIGEST_LABEL)) if image else None
 
 
 def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
-    """List names of ours that keep hold of an image, but of one that others' containers run on."""
+    """List names that keep replaced images of ours, unless a foreign container runs on them."""
     used = {
-        one["ImageID"]
-        for one in client.api.containers(all=True)
-        if one["Labels"].get(INSTANCE_LABEL) != instance
+        container["ImageID"]
+        for container in client.api.containers(all=True)
+        if container["Labels"].get(INSTANCE_LABEL) != instance
     }
     return tuple(
         tag
-        for image, tags in _tagged(client).items()
-        for tag in tags
-        if image not in used and tag.rpartition(":")[2].startswith(REPLACED)
+        for image in client.api.images()
+        for tag in image["RepoTags"] or ()
+        if image["Id"] not in used and tag.rpartition(":")[2].startswith(REPLACED)
         if tag.startswith((image_prefix(instance), BASE_PREFIX))
     )
 
@@ -188,25 +208,25 @@ def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]
 def our_images(
     client: docker.DockerClient, instance: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """List an instance's tags, and build stages and tags of bases when no other has images.
+    """List an instance's tags; build stages and tags of bases too if no other has images.
 
-    By tag and never by label: a label is inherited by what others build from ours. What a build
-    leaves, whole or cut short, has no tag; nothing of anybody's with a name is taken for it.
+    By tag, never by label: others' builds from ours inherit labels. What a build of ours leaves,
+    complete or cut short, has no tag.
     """
-    tags = sorted(tag for tags in _tagged(client).values() for tag in tags)
-    mine = tuple(tag for tag in tags if tag.startswith(image_prefix(instance)))
-    if any(is_our_tag(tag) and "/" in tag for tag in tags if tag not in mine):
-        return mine, (), ()
+    tags = sorted(tag for image in client.api.images() for tag in image["RepoTags"] or ())
+    own = tuple(tag for tag in tags if tag.startswith(image_prefix(instance)))
+    if any(is_our_tag(tag) and "/" in tag for tag in tags if tag not in own):
+        return own, (), ()
     stages = (
-        str(one["Id"])
-        for one in client.api.images(filters={"label": KIND_LABEL, "dangling": True})
-        if one["Labels"][KIND_LABEL] in {"build", "base"}
+        str(image["Id"])
+        for image in client.api.images(filters={"label": KIND_LABEL, "dangling": True})
+        if image["Labels"][KIND_LABEL] in {"build", "base"}
     )
-    return mine, tuple(stages), tuple(tag for tag in tags if tag.startswith(BASE_PREFIX))
+    return own, tuple(stages), tuple(tag for tag in tags if tag.startswith(BASE_PREFIX))
 
 
 def remove_replaced(client: docker.DockerClient, tag: str) -> None:
-    """Let go of an image that was replaced; one that a stranger's container runs on stays."""
+    """Remove an image that was replaced; one that a foreign container runs on stays."""
     try:
         client.images.remove(tag)
     except ImageNotFound:
@@ -222,18 +242,14 @@ def remove_stage(client: docker.DockerClient, identity: str) -> None:
         client.images.remove(identity)
 
 
-def _tagged(client: docker.DockerClient) -> dict[str, list[str]]:
-    return {str(one["Id"]): list(one["RepoTags"] or ()) for one in client.api.images()}
-
-
-def _instead(role: Role, declared: str) -> str:
+def _substitute(role: Role, declared: str) -> str:
     """Name our base as the one that stands in for a declared one."""
     digest = hashlib.sha256(declared.encode()).hexdigest()[:12]
     return base_name(role, f"instead-{digest}")
 
 
-def _keep_hold(client: docker.DockerClient, name: str) -> None:
-    """Give the image that is about to lose a name another: images go by their tags alone."""
+def _keep(client: docker.DockerClient, name: str) -> None:
+    """Give the image that is about to lose a name another one, to find and remove it by."""
     image = _find(client, name)
     if image:
         image.tag(*replaced_name(name, str(image.id)).rsplit(":", 1))
@@ -241,52 +257,18 @@ def _keep_hold(client: docker.DockerClient, name: str) -> None:
 
 def _import(client: docker.DockerClient, trees: Roots, role: Role) -> None:
     repository, tag = base_name(role, trees.suite).split(":")
-    labels = (f"{KIND_LABEL}=base", f"{_BASE_LABEL}={trees.directory.name}")
+    labels = (f"{KIND_LABEL}=base", f"{_TREES_LABEL}={trees.directory.name}")
     tar = ["tar", "--numeric-owner", "--sort=name", "-C", str(trees.tree(role)), "-c", "."]
     with subprocess.Popen(tar, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as packer:
         assert packer.stdout is not None
-        said = client.api.import_image_from_stream(
+        answer = client.api.import_image_from_stream(
             packer.stdout,
             repository=repository,
             tag=tag,
-            changes=[f"LABEL {one}" for one in labels],
+            changes=[f"LABEL {label}" for label in labels],
         )
-    if packer.returncode != 0 or "error" in str(said).lower():
-        raise StepFailed(f"base {repository}:{tag}", "cannot be imported", str(said)[-300:])
-
-
-def _build(
-    client: docker.DockerClient,
-    name: str,
-    context: BuildContext,
-    base: str,
-    labels: Mapping[str, str],
-) -> None:
-    said: list[str] = []
-    try:
-        for word in client.api.build(
-            fileobj=context.tar(),
-            custom_context=True,
-            dockerfile=context.dockerfile,
-            tag=name,
-            buildargs={"BASE": base},
-            labels=dict(labels),
-            network_mode="none",
-            rm=True,
-            forcerm=True,
-            pull=False,
-            decode=True,
-        ):
-            said += _lines(word)
-            if "error" in word:
-                raise StepFailed(f"image {name}", "cannot be built", " / ".join(said[-6:]))
-    except (APIError, DockerException) as error:
-        raise StepFailed(f"image {name}", "cannot be built", str(error)) from error
-
-
-def _lines(word: Mapping[str, Any]) -> Iterator[str]:
-    text = str(word.get("stream") or word.get("error") or "")
-    yield from (line.strip() for line in text.splitlines() if line.strip())
+    if packer.returncode != 0 or "error" in str(answer).lower():
+        raise StepFailed(f"base {repository}:{tag}", "cannot be imported", str(answer)[-300:])
 
 
 def _find(client: docker.DockerClient, name: str) -> Any | None:
@@ -296,12 +278,13 @@ def _find(client: docker.DockerClient, name: str) -> Any | None:
         return None
 
 
-def _label(client: docker.DockerClient, name: str, label: str) -> str | None:
+def _is_of(client: docker.DockerClient, name: str, trees: Roots) -> bool:
+    """Say whether a base is there and made of these root trees."""
     image = _find(client, name)
-    return image.labels.get(label) if image else None
+    return image is not None and image.labels.get(_TREES_LABEL) == trees.directory.name
 
 
-def _pull(url: str, name: str, progress: Callable[[str], None]) -> Any | None:
+def _pull(url: str, name: str, progress: Progress) -> Any | None:
     progress(f"base {name}: pulling")
     try:
         # A client of its own: this one gives up soon where no registry can be reached.

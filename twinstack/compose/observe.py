@@ -1,49 +1,45 @@
-"""Look at what is there: the facts that `up`, `down` and `clean` start from; changes nothing."""
+"""Read what is there: replicas' states, the facts that `up` starts from, what `down` removes."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.utils import version_lt
 
-from twinstack.compose import apply_policy
+from twinstack.compose import images, policy
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.facts import (
-    Attached,
     ContainerFacts,
-    Facts,
-    Holding,
+    DockerFacts,
     ImageFacts,
     NetworkFacts,
+    OwnedObjects,
 )
-from twinstack.compose.images import (
-    contexts,
-    find_base,
-    find_image,
-    our_images,
-    outdated_bases,
-    replaced_tags,
-)
+from twinstack.compose.image_steps import declared_base
 from twinstack.compose.render import (
-    DIGEST_LABEL,
     INSTANCE_LABEL,
     REPLICA_LABEL,
+    container_name,
     image_name,
     secrets_directory,
     state_directory,
 )
-from twinstack.model.plan import Plan
+from twinstack.errors import Missing
+from twinstack.linux import iptables
+from twinstack.linux.process import run
+from twinstack.model.plan import Plan, Replica
 from twinstack.software.roots import Recipe, find_roots
 from twinstack.software.secrets import stale_secrets
 from twinstack.software.wheels import find_wheelhouse
 from twinstack.state.paths import InstancePaths
+from twinstack.world import ServiceState, State
 
 #: The first API that takes all networks of a container with its creation.
-_JOINS_AT_ONCE = "1.44"
-_BRIDGE = "com.docker.network.bridge.name"
-_MTU = "com.docker.network.driver.mtu"
+_CONNECTS_AT_ONCE = "1.44"
+_HEALTH: dict[str, State] = {"healthy": "healthy", "unhealthy": "unhealthy"}
 
 
 def compose_file(instance: str) -> Path:
@@ -51,9 +47,60 @@ def compose_file(instance: str) -> Path:
     return state_directory(instance) / "docker-compose.yml"
 
 
-def gate_socket(instance: str) -> Path:
-    """Give where compose asks the engine while somebody watches; gone when nobody does."""
+def proxy_socket(instance: str) -> Path:
+    """Give the step proxy's socket; it is there only while a watch needs it."""
     return state_directory(instance) / "gate.sock"
+
+
+def containers(client: docker.DockerClient, instance: str) -> tuple[ContainerFacts, ...]:
+    """List an instance's containers, by its label."""
+    listed: list[Any] = client.containers.list(
+        all=True, filters={"label": _label(instance)}, ignore_removed=True
+    )
+    return tuple(
+        ContainerFacts.model_validate(container.attrs)
+        for container in listed
+        if REPLICA_LABEL in container.labels
+    )
+
+
+def states(client: docker.DockerClient | None, plan: Plan) -> tuple[ServiceState, ...]:
+    """Give the state of every replica of the plan; without an engine all are absent."""
+    present = containers(client, plan.instance) if client else ()
+    by_name = {container.name: container for container in present}
+    return tuple(
+        state_of(plan, replica, by_name.get(container_name(plan, replica)))
+        for replica in plan.replicas
+    )
+
+
+def state_of(plan: Plan, replica: Replica, container: ContainerFacts | None) -> ServiceState:
+    """Give a replica's state from its container."""
+    state: State = "absent"
+    detail = ""
+    if container is None:
+        pass
+    elif container.state == "created":  # compose holds it back until its stores are healthy
+        detail = "not started yet"
+    elif not container.runs:
+        state = "stopped"
+        detail = f"exited with {container.exit_code}"
+        detail += f": {container.error}" if container.error else ""
+    else:
+        state = _HEALTH.get(container.health, "starting")
+        if state == "unhealthy":
+            detail = container.probe_output.strip() or "its health check fails"
+    return ServiceState(
+        name=replica.name,
+        service=replica.service,
+        where=container_name(plan, replica),
+        address=str(replica.docker_address),
+        port=replica.port,
+        state=state,
+        detail=detail,
+        pid=(container.pid or None) if container else None,
+        restarts=container.restarts if container else 0,
+    )
 
 
 def observe_facts(
@@ -62,129 +109,115 @@ def observe_facts(
     repository: Path,
     recipe: Recipe,
     prefix: tuple[str, ...] = (),
-) -> Facts:
-    """Look at all that an `up` of the plan may change; `recipe` is the root trees', `prefix`
-    leads to the engine's host.
+) -> DockerFacts:
+    """Read all that an `up` of the plan may change.
 
-    Without a client, what only an engine can tell is empty. Raises: Missing without root.
+    `recipe` is the root trees'; `prefix` enters the engine's host. Raises: Missing without root.
     """
     file = compose_file(plan.instance)
     house = find_wheelhouse(repository)
+    digests = {}
+    if house:
+        builds = images.contexts(plan, repository, house)
+        digests = {service: context.digest for service, context in builds.items()}
     local: dict[str, Any] = {
         "trees": find_roots(recipe) is not None,
         "wheelhouse": house is not None,
-        "contexts": _digests(plan, repository, house) if house else {},
+        "contexts": digests,
         "stale": stale_secrets(secrets_directory(plan.instance), plan),
         "file": file.read_text(encoding="utf-8") if file.is_file() else None,
     }
     if client is None:
-        return Facts(**local)
-    declared = dict(plan.bases)
+        return DockerFacts(**local)
     bases: dict[str, str] = {}
     outdated: list[str] = []
     for role in {replica.role for replica in plan.replicas}:
-        found = find_base(client, role, declared.get(role), recipe.name)
-        if found:
-            bases[role] = str(found.id)
+        base = images.find_base(client, role, declared_base(plan, role), recipe.name)
+        if base:
+            bases[role] = str(base.id)
         else:
-            outdated += outdated_bases(client, role, recipe)
-    images: dict[str, ImageFacts] = {}
+            outdated += images.outdated_bases(client, role, recipe)
+    built: dict[str, ImageFacts] = {}
     for service in {replica.service for replica in plan.replicas}:
-        image = find_image(client, image_name(plan, service))
-        if image:
-            images[service] = image
-    mine = {"label": f"{INSTANCE_LABEL}={plan.instance}"}
-    return Facts(
+        if image := images.find_image(client, image_name(plan, service)):
+            built[service] = image
+    return DockerFacts(
         engine=True,
-        joins_later=version_lt(client.version()["ApiVersion"], _JOINS_AT_ONCE),
+        connects_later=version_lt(client.version()["ApiVersion"], _CONNECTS_AT_ONCE),
         bases=bases,
         outdated=tuple(outdated),
-        images=images,
-        replaced=replaced_tags(client, plan.instance),
-        containers=tuple(_container(one) for one in project_containers(client, plan.instance)),
-        networks=tuple(_network(one) for one in client.api.networks(filters=mine)),
-        volumes=frozenset(
-            str(one["Name"]) for one in client.api.volumes(filters=mine)["Volumes"] or []
-        ),
-        rules=apply_policy.read_filter(prefix),
-        filtered=apply_policy.read_filtered(prefix),
+        images=built,
+        replaced=images.replaced_tags(client, plan.instance),
+        containers=containers(client, plan.instance),
+        networks=_networks(client, plan.instance),
+        volumes=frozenset(_volumes(client, plan.instance)),
+        rules=filter_rules(prefix),
+        filtered=filtered_bridges(prefix),
         **local,
     )
 
 
-def observe_holding(
+def observe_owned(
     client: docker.DockerClient | None, instance: str, engine: EnginePaths, *, data: bool
-) -> Holding:
-    """Look for all that bears an instance's label; `data`: volumes, images, secrets and engine too.
-
-    No plan, no file is read.
-    """
-    state, run = state_directory(instance), InstancePaths(instance).run
-    rendered = [compose_file(instance), state / "docker-cli", gate_socket(instance)]
-    found: dict[str, Any] = {
-        "rendered": tuple(str(path) for path in rendered if path.exists()) if not data else (),
+) -> OwnedObjects:
+    """Find what carries an instance's label; `data`: volumes, images, secrets and engine too."""
+    state, run_directory = state_directory(instance), InstancePaths(instance).run
+    rendered = (compose_file(instance), state / "docker-cli", proxy_socket(instance))
+    local: dict[str, Any] = {
+        "rendered": () if data else tuple(str(path) for path in rendered if path.exists()),
         "kept": (str(state),) if data and state.exists() else (),
-        "run": (str(run),) if run.exists() else (),
+        "run": (str(run_directory),) if run_directory.exists() else (),
+        "policy": is_enforced(instance, engine.prefix),
     }
     if data and (engine.record.exists() or engine.data_root.exists()):
-        found["engine"] = str(engine.data_root)
-    found["policy"] = apply_policy.is_enforced(instance, engine.prefix)
+        local["engine"] = str(engine.data_root)
     if client is None:
-        return Holding(**found)
-    mine = {"label": f"{INSTANCE_LABEL}={instance}"}
-    found["containers"] = tuple(str(one.name) for one in project_containers(client, instance))
-    # The engine tells networks in another order each time; what is planned has one.
-    networks = sorted(str(one["Name"]) for one in client.api.networks(filters=mine))
-    found["networks"] = tuple(networks)
+        return OwnedObjects(**local)
     if data:
-        volumes = client.api.volumes(filters=mine)["Volumes"] or []
-        found["volumes"] = tuple(str(one["Name"]) for one in volumes)
-        found["images"], found["stages"], found["bases"] = our_images(client, instance)
-    return Holding(**found)
-
-
-def project_containers(client: docker.DockerClient, instance: str) -> list[Any]:
-    """List an instance's containers, by its label."""
-    found: list[Any] = client.containers.list(
-        all=True, filters={"label": f"{INSTANCE_LABEL}={instance}"}, ignore_removed=True
-    )
-    return [one for one in found if REPLICA_LABEL in one.labels]
-
-
-def _digests(plan: Plan, repository: Path, house: Path) -> dict[str, str]:
-    return {name: one.digest for name, one in contexts(plan, repository, house).items()}
-
-
-def _container(one: Any) -> ContainerFacts:
-    host, networks = one.attrs["HostConfig"], one.attrs["NetworkSettings"]["Networks"]
-    return ContainerFacts(
-        name=str(one.name),
-        replica=one.labels[REPLICA_LABEL],
-        digest=one.labels.get(DIGEST_LABEL),
-        image=str(one.attrs["Image"]),
-        state=str(one.attrs["State"]["Status"]),
-        memory=int(host["Memory"]),
-        cpus=int(host["NanoCpus"]),
-        pids=max(int(host["PidsLimit"] or 0), 0),  # -1 is none too
-        attached={
-            name: Attached(
-                str(said["NetworkID"] or ""),
-                str((said.get("IPAMConfig") or {}).get("IPv4Address") or said["IPAddress"]),
-            )
-            for name, said in networks.items()
-        },
+        local["volumes"] = _volumes(client, instance)
+        local["images"], local["stages"], local["bases"] = images.our_images(client, instance)
+    return OwnedObjects(
+        containers=tuple(container.name for container in containers(client, instance)),
+        networks=tuple(network.name for network in _networks(client, instance)),
+        **local,
     )
 
 
-def _network(one: dict[str, Any]) -> NetworkFacts:
-    configured = (one["IPAM"]["Config"] or [{}])[0]
-    options = one.get("Options") or {}
-    return NetworkFacts(
-        identity=str(one["Id"]),
-        name=str(one["Name"]),
-        subnet=str(configured.get("Subnet", "")),
-        gateway=str(configured.get("Gateway", "")),
-        bridge=str(options.get(_BRIDGE, "")),
-        mtu=str(options.get(_MTU, "")),
-        internal=bool(one.get("Internal")),
+def filter_rules(prefix: tuple[str, ...]) -> tuple[str, ...]:
+    """Read the filter table of the engine's host. Raises: Missing, StepFailed."""
+    text = run([*prefix, "iptables-save", "-t", "filter"]).stdout
+    return iptables.parse_save(text).get("filter", ())
+
+
+def filtered_bridges(prefix: tuple[str, ...]) -> frozenset[str]:
+    """List the bridges that hand frames to iptables, whatever the host's sysctl says."""
+    command = [*prefix, "ip", "-d", "-j", "link", "show", "type", "bridge"]
+    return frozenset(
+        str(link["ifname"])
+        for link in json.loads(run(command, check=False).stdout or "[]")
+        if link.get("linkinfo", {}).get("info_data", {}).get("nf_call_iptables")
     )
+
+
+def is_enforced(instance: str, prefix: tuple[str, ...] = ()) -> bool:
+    """Say whether this world's chains are there; a host without iptables has none."""
+    try:
+        return bool(policy.ownership(instance).chains(filter_rules(prefix)))
+    except Missing:
+        return False
+
+
+def _label(instance: str) -> str:
+    return f"{INSTANCE_LABEL}={instance}"
+
+
+def _networks(client: docker.DockerClient, instance: str) -> tuple[NetworkFacts, ...]:
+    """List an instance's networks by name: the engine's own order changes."""
+    listed = client.api.networks(filters={"label": _label(instance)})
+    networks = (NetworkFacts.model_validate(network) for network in listed)
+    return tuple(sorted(networks, key=lambda network: network.name))
+
+
+def _volumes(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
+    listed = client.api.volumes(filters={"label": _label(instance)})["Volumes"] or []
+    return tuple(str(volume["Name"]) for volume in listed)

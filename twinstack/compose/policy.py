@@ -6,50 +6,48 @@ stays ahead of Docker's own rules through restarts of containers and of the engi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from twinstack.linux import iptables
 from twinstack.linux.iptables import Hook, Ownership
 from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.policy.chains import chains
 
-_USERS_OWN = "DOCKER-USER"
+_DOCKER_USER = "DOCKER-USER"
 
 
-def wanted(plan: Plan, present: tuple[str, ...]) -> tuple[Hook, ...]:
+def expected_chains(plan: Plan, present: tuple[str, ...]) -> tuple[Hook, ...]:
     """Give the chains of the filter table that enforce the plan; none without a policy."""
     if not plan.policy:
         return ()
-    kept = any(line.startswith(f":{_USERS_OWN} ") for line in present)
-    forward = _USERS_OWN if kept else "FORWARD"
+    exists = any(line.startswith(f":{_DOCKER_USER} ") for line in present)
+    forward = _DOCKER_USER if exists else "FORWARD"
     return tuple(chain.hook(plan.mark) for chain in chains(plan, "docker", forward))
 
 
 def difference(plan: Plan, present: tuple[str, ...]) -> str | None:
-    """Say how the filter table's lines differ from what the plan wants, or None."""
-    hooks = wanted(plan, present)
-    found = [said for hook in hooks if (said := iptables.difference(hook, present))]
-    found += [f"chain {chain} is declared no longer" for chain in _surplus(plan, present)]
-    found += [f"{line} is in the way" for line in _strays(plan, present)]
-    if not found:
-        return None
-    return found[0] if len(found) == 1 else f"{found[0]}, and {len(found) - 1} more"
+    """Say how the filter table's lines differ from what the plan needs."""
+    hooks = expected_chains(plan, present)
+    reasons = [reason for hook in hooks if (reason := iptables.difference(hook, present))]
+    reasons += [f"chain {chain} is declared no longer" for chain in _surplus(plan, present)]
+    reasons += [f"{line} is in the way" for line in _misplaced_jumps(plan, present)]
+    if len(reasons) > 1:
+        return f"{reasons[0]}, and {len(reasons) - 1} more"
+    return reasons[0] if reasons else None
 
 
-def texts(plan: Plan, present: tuple[str, ...]) -> tuple[str, ...]:
-    """Give what iptables-restore --noflush must be told, in turn, for the plan to be enforced."""
-    hooks = wanted(plan, present)
-    strays = [line.replace("-A ", "-D ", 1) for line in _strays(plan, present)]
-    surplus = iptables.removal_text(
-        ownership(plan.instance), {"filter": present}, _surplus(plan, present)
+def restore_texts(plan: Plan, present: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the inputs of iptables-restore --noflush, in turn, that bring the policy about.
+
+    Removals come first: the rules that lead to a surplus chain are in chains that are rewritten.
+    """
+    hooks, tables = expected_chains(plan, present), {"filter": present}
+    jumps = [line.replace("-A ", "-D ", 1) for line in _misplaced_jumps(plan, present)]
+    texts = (
+        iptables.removal_text(ownership(plan.instance), tables, _surplus(plan, present)),
+        "\n".join(["*filter", *jumps, "COMMIT", ""]) if jumps else "",
+        iptables.restore_text(hooks, tables) if hooks else "",
     )
-    found = (  # first what goes: the rules that lead there are in chains that are rewritten
-        surplus,
-        "\n".join(["*filter", *strays, "COMMIT", ""]) if strays else "",
-        iptables.restore_text(hooks, {"filter": present}) if hooks else "",
-    )
-    return tuple(text for text in found if text)
+    return tuple(text for text in texts if text)
 
 
 def ownership(instance: str) -> Ownership:
@@ -57,23 +55,24 @@ def ownership(instance: str) -> Ownership:
     return Ownership(names.chain_pattern(instance, "docker"), names.mark(instance))
 
 
-def removal(instance: str, present: tuple[str, ...]) -> str:
-    """Give what removes this world's chains of an instance; empty when there are none."""
+def removal_text(instance: str, present: tuple[str, ...]) -> str:
+    """Give the input that removes this world's chains of an instance; empty when there are none."""
     return iptables.removal_text(ownership(instance), {"filter": present})
 
 
 def _surplus(plan: Plan, present: tuple[str, ...]) -> list[str]:
-    kept = {hook.chain for hook in wanted(plan, present)}
-    ours = ownership(plan.instance).chains(present)
-    return [chain for chain in ours if chain not in kept]
+    kept = {hook.chain for hook in expected_chains(plan, present)}
+    return [chain for chain in ownership(plan.instance).chains(present) if chain not in kept]
 
 
-def _strays(plan: Plan, present: tuple[str, ...]) -> Iterator[str]:
-    """List jumps into chains that we want from where they do not belong: FORWARD's, of old."""
-    ours, hooks = ownership(plan.instance), wanted(plan, present)
-    own = {hook.chain for hook in hooks}
+def _misplaced_jumps(plan: Plan, present: tuple[str, ...]) -> list[str]:
+    """List jumps into our chains from where they no longer belong: FORWARD, before DOCKER-USER."""
+    ours, hooks = ownership(plan.instance), expected_chains(plan, present)
+    chains_of_ours = {hook.chain for hook in hooks}
     jumps = {hook.jump for hook in hooks}
-    for line in present:
-        outside = line.startswith("-A ") and not ours.owns(line.split()[1])
-        if outside and iptables.target(line) in own and line not in jumps:
-            yield line
+    return [
+        line
+        for line in present
+        if line.startswith("-A ") and not ours.owns(line.split()[1])
+        if iptables.target(line) in chains_of_ours and line not in jumps
+    ]

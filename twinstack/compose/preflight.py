@@ -1,71 +1,78 @@
-"""Is the way free? Asked before anything is changed: names, doors, subnets and bridges.
+"""Check before any change that names, published ports, subnets and bridges are free.
 
-What bears our labels is ours; anything else in our engine is named, and nothing is done.
+What carries our labels is ours; anything else in its place is named, and nothing is done.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import Any
 
 import docker
 
 from twinstack.compose.render import INSTANCE_LABEL, container_name, volume_name
-from twinstack.errors import NotOurs, SeveralFailed, TwinstackError
+from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan, PublishedPort
 
 _LISTEN = "0A"
+_ANY = frozenset({"0.0.0.0", "::", ""})
+_ELSEWHERE = "choose another in topology.yml"
+Objects = list[dict[str, Any]]
 
 
 def check_host(
     plan: Plan, client: docker.DockerClient | None, prefix: tuple[str, ...] = ()
 ) -> None:
-    """Check the engine's objects (if one answers) and the host behind it.
+    """Check the engine's objects, if one answers, and the host behind it.
 
     Raises: NotOurs for one obstacle; SeveralFailed that lists them when there are more.
     """
-    found = list(_engine_objects(plan, client)) if client else []
-    networks = _networks(client) if client else []
-    own = {one.docker_bridge for one in plan.segments if one.docker_network in networks}
-    mine = _published(plan, client) if client else set()
-    theirs = strangers_ports(plan, client.api.containers()) if client else {}
-    for door, name in theirs.items():
-        found.append(
-            NotOurs(
-                f"port {door}",
-                "is taken",
-                f"container {name} publishes it",
-                f"end it (docker stop {name}), or choose another in topology.yml",
-            )
-        )
-    found += _doors(plan, mine | set(theirs), prefix)
-    routes = run([*prefix, "ip", "-j", "-4", "route", "show", "table", "all"]).stdout
-    links = run([*prefix, "ip", "-j", "link", "show"]).stdout
-    found += list(clashing_routes(plan, json.loads(routes or "[]"), own))
-    for link in json.loads(links or "[]"):
-        for segment in plan.segments:
-            if link["ifname"] == segment.docker_bridge and segment.docker_bridge not in own:
-                found.append(
-                    NotOurs(
-                        f"link {segment.docker_bridge}",
-                        "is taken",
-                        f"no Docker network {segment.docker_network} has it",
-                        f"remove it: ip link delete {segment.docker_bridge}",
-                    )
-                )
-    if len(found) == 1:
-        raise found[0]
-    if found:
-        raise SeveralFailed("docker.up", found)
+    obstacles: list[NotOurs] = []
+    networks: set[str] = set()
+    bound: set[int] = set()
+    if client:
+        present, listed = client.api.containers(all=True), client.api.networks()
+        networks = {str(network["Name"]) for network in listed}
+        obstacles += _foreign_containers(plan, present)
+        names = {segment.docker_network for segment in plan.segments}
+        obstacles += _foreign(plan, "network", names, listed)
+        volumes = {volume_name(plan, each) for each in plan.replicas if each.launch.data}
+        obstacles += _foreign(plan, "volume", volumes, client.api.volumes().get("Volumes") or [])
+        taken = ports_of_others(plan, present)
+        for port, container in taken.items():
+            cause = f"container {container} publishes it"
+            remedy = f"end it (docker stop {container}), or {_ELSEWHERE}"
+            obstacles.append(NotOurs(f"port {port}", "is taken", cause, remedy))
+        bound = set(taken) | {
+            port["PublicPort"]
+            for container in present
+            if _is_ours(plan, container)
+            for port in container["Ports"]
+            if "PublicPort" in port
+        }
+    obstacles += _busy_ports(plan, bound, prefix)
+    own = {each.docker_bridge for each in plan.segments if each.docker_network in networks}
+    routes = _ip_json(prefix, "-4", "route", "show", "table", "all")
+    obstacles += clashing_routes(plan, routes, own)
+    links = _ip_json(prefix, "link", "show")
+    unexpected = {link["ifname"] for link in links} - own
+    for segment in plan.segments:
+        bridge = segment.docker_bridge
+        if bridge in unexpected:
+            cause = f"no Docker network {segment.docker_network} has it"
+            remedy = f"remove it: ip link delete {bridge}"
+            obstacles.append(NotOurs(f"link {bridge}", "is taken", cause, remedy))
+    if len(obstacles) == 1:
+        raise obstacles[0]
+    if obstacles:
+        raise SeveralFailed("docker.up", obstacles)
 
 
-def clashing_routes(
-    plan: Plan, routes: list[dict[str, Any]], own: set[str]
-) -> Iterator[TwinstackError]:
-    """Find routes of the host that a declared subnet would hide; our own bridges' aside."""
+def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotOurs]:
+    """Find routes of the host that a declared subnet would hide, those of our bridges left out."""
     seen: set[tuple[str, str]] = set()
     for route in routes:
         device, target = str(route.get("dev", "")), str(route.get("dst", "default"))
@@ -73,12 +80,12 @@ def clashing_routes(
             continue
         try:
             network = ip_network(target)
-        except (AddressValueError, ValueError):
+        except ValueError:
             continue
         for segment in plan.segments:
-            if isinstance(network, IPv4Network) and network.overlaps(segment.docker_subnet):
-                if (segment.name, target) in seen:
-                    continue
+            if not isinstance(network, IPv4Network) or (segment.name, target) in seen:
+                continue
+            if network.overlaps(segment.docker_subnet):
                 seen.add((segment.name, target))
                 yield NotOurs(
                     f"subnet {segment.docker_subnet}",
@@ -88,92 +95,76 @@ def clashing_routes(
                 )
 
 
-def strangers_ports(plan: Plan, containers: list[dict[str, Any]]) -> dict[int, str]:
-    """Find which of our doors containers that are not ours publish: port → container's name."""
-    everywhere = {"0.0.0.0", "::", ""}
+def ports_of_others(plan: Plan, containers: Objects) -> dict[int, str]:
+    """Find which of our ports foreign containers publish: port → container's name."""
     return {
-        door.port: str(one["Names"][0]).removeprefix("/")
-        for one in containers
-        if (one["Labels"] or {}).get(INSTANCE_LABEL) != plan.instance
-        for port in one["Ports"]
-        for door in plan.published_ports
-        if door.world == "docker" and port.get("PublicPort") == door.port
-        if {port.get("IP", ""), str(door.bind)} & everywhere or port["IP"] == str(door.bind)
+        published.port: str(container["Names"][0]).removeprefix("/")
+        for container in containers
+        if not _is_ours(plan, container)
+        for port in container["Ports"]
+        for published in plan.published_ports
+        if published.world == "docker" and port.get("PublicPort") == published.port
+        if {port.get("IP", ""), str(published.bind)} & _ANY or port["IP"] == str(published.bind)
     }
 
 
 def listening(tables: str) -> set[tuple[str, int]]:
     """Read listening sockets out of /proc/net/tcp and tcp6: (address in hex, port)."""
-    found: set[tuple[str, int]] = set()
+    sockets: set[tuple[str, int]] = set()
     for line in tables.splitlines():
         words = line.split()
         if len(words) > 3 and words[3] == _LISTEN:
             address, _, port = words[1].rpartition(":")
-            found.add((address, int(port, 16)))
-    return found
+            sockets.add((address, int(port, 16)))
+    return sockets
 
 
-def is_busy(door: PublishedPort, sockets: set[tuple[str, int]]) -> bool:
-    """Say whether a listening socket is in the way of a door's address and port."""
-    little_endian = int(door.bind).to_bytes(4, "little").hex().upper()
-    for address, port in sockets:
-        if port != door.port:
-            continue
-        everywhere = set(address) == {"0"}
-        mapped = address == f"0000000000000000FFFF0000{little_endian}"
-        if everywhere or door.bind == IPv4Address(0) or address == little_endian or mapped:
-            return True
-    return False
-
-
-def _doors(plan: Plan, mine: set[int], prefix: tuple[str, ...]) -> Iterator[TwinstackError]:
-    sockets = listening(
-        run([*prefix, "cat", "/proc/net/tcp", "/proc/net/tcp6"], check=False).stdout
+def is_busy(published: PublishedPort, sockets: set[tuple[str, int]]) -> bool:
+    """Say whether a listening socket occupies a published address and port."""
+    little_endian = int(published.bind).to_bytes(4, "little").hex().upper()
+    same = {little_endian, f"0000000000000000FFFF0000{little_endian}"}  # the latter mapped to IPv6
+    return any(
+        set(address) == {"0"} or published.bind == IPv4Address(0) or address in same
+        for address, port in sockets
+        if port == published.port
     )
-    for door in plan.published_ports:
-        if door.world == "docker" and door.port not in mine and is_busy(door, sockets):
+
+
+def _busy_ports(plan: Plan, bound: set[int], prefix: tuple[str, ...]) -> Iterator[NotOurs]:
+    """Find published ports that processes occupy; `bound` are those of containers."""
+    command = [*prefix, "cat", "/proc/net/tcp", "/proc/net/tcp6"]
+    sockets = listening(run(command, check=False).stdout)
+    for published in plan.published_ports:
+        port = published.port
+        if published.world == "docker" and port not in bound and is_busy(published, sockets):
+            cause = f"a process listens on {published.bind} already"
+            remedy = f"end it (ss -ltnp 'sport = :{port}'), or {_ELSEWHERE}"
+            yield NotOurs(f"port {port}", "is taken", cause, remedy)
+
+
+def _foreign_containers(plan: Plan, containers: Objects) -> Iterator[NotOurs]:
+    names = {container_name(plan, replica) for replica in plan.replicas}
+    for container in containers:
+        own = [{**container, "Name": name.removeprefix("/")} for name in container["Names"]]
+        yield from _foreign(plan, "container", names, own)
+
+
+def _foreign(plan: Plan, kind: str, names: set[str], objects: Objects) -> Iterator[NotOurs]:
+    """Find objects with a name of ours but without our label."""
+    for each in objects:
+        if each["Name"] in names and not _is_ours(plan, each):
             yield NotOurs(
-                f"port {door.port}",
-                "is taken",
-                f"a process listens on {door.bind} already",
-                f"end it (ss -ltnp 'sport = :{door.port}'), or choose another in topology.yml",
+                f"{kind} {each['Name']}",
+                "is not ours",
+                f"it has our name but no label {INSTANCE_LABEL}",
+                f"rename or remove it: docker {'' if kind == 'container' else f'{kind} '}rm "
+                f"{each['Name']}",
             )
 
 
-def _engine_objects(plan: Plan, client: docker.DockerClient) -> Iterator[TwinstackError]:
-    containers = {container_name(plan, replica) for replica in plan.replicas}
-    for one in client.api.containers(all=True):
-        for name in (name.removeprefix("/") for name in one["Names"]):
-            if name in containers and one["Labels"].get(INSTANCE_LABEL) != plan.instance:
-                yield _foreign("container", name, f"docker rm {name}")
-    subnets = {segment.docker_network: segment for segment in plan.segments}
-    for one in client.api.networks():
-        ours = (one.get("Labels") or {}).get(INSTANCE_LABEL) == plan.instance
-        if one["Name"] in subnets and not ours:
-            yield _foreign("network", one["Name"], f"docker network rm {one['Name']}")
-    volumes = {volume_name(plan, replica) for replica in plan.replicas if replica.launch.data}
-    for one in client.api.volumes().get("Volumes") or []:
-        ours = (one.get("Labels") or {}).get(INSTANCE_LABEL) == plan.instance
-        if one["Name"] in volumes and not ours:
-            yield _foreign("volume", one["Name"], f"docker volume rm {one['Name']}")
+def _is_ours(plan: Plan, each: dict[str, Any]) -> bool:
+    return (each.get("Labels") or {}).get(INSTANCE_LABEL) == plan.instance
 
 
-def _foreign(kind: str, name: str, remove: str) -> TwinstackError:
-    return NotOurs(
-        f"{kind} {name}",
-        "is not ours",
-        f"it has our name but no label {INSTANCE_LABEL}",
-        f"rename or remove it: {remove}",
-    )
-
-
-def _networks(client: docker.DockerClient) -> set[str]:
-    return {str(one["Name"]) for one in client.api.networks()}
-
-
-def _published(plan: Plan, client: docker.DockerClient) -> set[int]:
-    """List the host ports that our own containers hold."""
-    mine = client.api.containers(filters={"label": f"{INSTANCE_LABEL}={plan.instance}"})
-    return {
-        int(port["PublicPort"]) for one in mine for port in one["Ports"] if "PublicPort" in port
-    }
+def _ip_json(prefix: tuple[str, ...], *words: str) -> Objects:
+    return list(json.loads(run([*prefix, "ip", "-j", *words]).stdout or "[]"))

@@ -1,15 +1,14 @@
-"""A Plan as Dockerfiles and a compose file: pure text, nothing is decided in the templates.
+"""A Plan as Dockerfiles and a compose file: pure text; the templates decide nothing.
 
 `render_files` gives what is committed under dockerfiles/ and compose/ for the plan of instance
-main in its flat shape; any other plan's files differ only in names, addresses and limits.
+main in its flat shape; the files of any other plan differ only in names, addresses and limits.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +30,7 @@ SHAPE_LABEL = "twinstack.shape"
 BASE_PREFIX = "twinstack-base-"
 REPLACED = "replaced-"
 _MIB = 1024**2
+_STORES = frozenset({"redis", "postgres"})
 _DESCRIPTIONS = {
     "nginx": "nginx, the edge load balancer",
     "asgi": "the gateway of the platform's API",
@@ -38,10 +38,10 @@ _DESCRIPTIONS = {
     "redis": "Redis, cache and session store",
     "postgres": "PostgreSQL, catalogue and orders",
 }
-#: As long, a service that has never been healthy is starting, not ill: PostgreSQL's first start
-#: takes more than three probes on a busy machine, and compose gives a store up that is ill.
+#: Until then a service that was never healthy is starting, not unhealthy: PostgreSQL's first start
+#: takes more than three probes on a busy machine, and Compose gives up on an unhealthy store.
 _START_PERIOD = "30s"
-#: Below it, binding needs a capability or this sysctl; containers here have no capability.
+#: Below it, binding needs a capability, which containers here lack, or a sysctl.
 _FIRST_FREE_PORT = 1024
 
 
@@ -66,7 +66,7 @@ def image_prefix(instance: str) -> str:
 
 
 def replaced_name(name: str, image: str) -> str:
-    """Name the image (by id) that is losing its name to a newer build, to remove it by."""
+    """Name an image that loses its name to a newer build, to remove it by."""
     return f"{name.rpartition(':')[0]}:{REPLACED}{image.partition(':')[2][:12]}"
 
 
@@ -81,12 +81,12 @@ def volume_name(plan: Plan, replica: Replica) -> str:
 
 
 def state_directory(instance: str) -> Path:
-    """Give the directory of what the Docker world of an instance keeps on the host."""
+    """Give the directory of an instance's Docker world on the host."""
     return STATE / instance / "docker"
 
 
 def secrets_directory(instance: str) -> Path:
-    """Give the directory of the Docker world's own secrets."""
+    """Give the directory of the Docker world's secrets."""
     return state_directory(instance) / "secrets"
 
 
@@ -127,8 +127,8 @@ def dockerfile_text(plan: Plan, replica: Replica) -> str:
         environment=launch.environment,
         port=replica.port,
         stop_signal=launch.stop_signal,
-        interval=_duration(health.interval_s),
-        timeout=_duration(health.timeout_s),
+        interval=f"{health.interval_s:g}s",
+        timeout=f"{health.timeout_s:g}s",
         retries=health.retries,
         start=_START_PERIOD,
         probe=_words(health.command),
@@ -143,93 +143,45 @@ def compose_text(plan: Plan, context: str | None = "..") -> str:
 
 @cache
 def definition_digests(plan: Plan) -> Mapping[str, str]:
-    """Digest all that the compose file says of a replica: its container is replaced if it differs.
+    """Digest each replica's part of the compose file: its container is replaced if it differs.
 
-    The build context is left out, so the committed file and that of `docker.up` say the same.
+    The build context is left out, so that the committed file and that of `docker.up` agree.
     """
-    nothing = {replica.name: "" for replica in plan.replicas}
-    written = yaml.safe_load(_compose_text(plan, None, nothing))["services"]
+    empty = {replica.name: "" for replica in plan.replicas}
+    definitions = yaml.safe_load(_compose_text(plan, None, empty))["services"]
     return {
-        name: hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-        for name, said in written.items()
+        name: hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
+        for name, definition in definitions.items()
     }
 
 
 def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -> str:
+    directory = secrets_directory(plan.instance)
+    secrets = {
+        _secret_key(replica, name): secret_path(directory, replica.service, name)
+        for replica in plan.replicas
+        for name in replica.secrets
+    }
     return render(
         "docker-compose.yml.j2",
         project=project_name(plan.instance),
         shape=plan.shape,
         mtu=plan.mtu,
+        context=context,
         labels=json.dumps({INSTANCE_LABEL: plan.instance}),
         hosts=_hosts(plan, None),
-        services=[
-            _service(plan, replica, context, digests[replica.name]) for replica in plan.replicas
-        ],
-        networks=[
-            {
-                "key": one.name,
-                "name": one.docker_network,
-                "bridge": one.docker_bridge,
-                "subnet": one.docker_subnet,
-                "gateway": one.docker_gateway,
-                "internal": one.internal,
-            }
-            for one in plan.segments
-        ],
-        volumes=[
-            {"key": f"{one.name}-data", "name": volume_name(plan, one)}
-            for one in plan.replicas
-            if one.launch.data
-        ],
-        secrets=[
-            {"key": one.key, "file": secret_path(secrets_directory(plan.instance), *one.where)}
-            for one in sorted(set(_secrets(plan.replicas)), key=lambda one: one.key)
-        ],
+        services=[_service(plan, replica, digests[replica.name]) for replica in plan.replicas],
+        segments=plan.segments,
+        volumes={
+            f"{replica.name}-data": volume_name(plan, replica)
+            for replica in plan.replicas
+            if replica.launch.data
+        },
+        secrets=dict(sorted(secrets.items())),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    service: str
-    name: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.service}-{self.name}".replace(".", "-").replace("_", "-")
-
-    @property
-    def where(self) -> tuple[str, str]:
-        return self.service, self.name
-
-
-def _secrets(replicas: Sequence[Replica]) -> Iterator[_Secret]:
-    for replica in replicas:
-        for name in replica.secrets:
-            yield _Secret(replica.service, name)
-
-
-def _hosts(plan: Plan, replica: Replica | None) -> list[tuple[str, str]] | None:
-    """Give the names that are looked up in /etc/hosts; None where those of all containers do.
-
-    They are the services' own. A further replica is found by its address, in the registry, and
-    its name is answered by Docker; were it in every container's file, one replica more would
-    replace them all. nginx alone asks by name for each replica that it leads to.
-    """
-    nginx = replica is not None and replica.runtime == "nginx"
-    reached = {
-        flow.destination
-        for flow in plan.flows
-        if nginx and replica and flow.source == replica.service
-    }
-    named = [one for one in plan.replicas if one.number == 1 or one.service in reached]
-    if replica and all(one.number == 1 for one in named):
-        return None
-    return [(one.name, str(one.docker_address)) for one in named]
-
-
-def _service(plan: Plan, replica: Replica, context: str | None, digest: str) -> dict[str, object]:
-    inherited = dict(replica.launch.environment)
+def _service(plan: Plan, replica: Replica, digest: str) -> dict[str, object]:
     labels = {
         INSTANCE_LABEL: plan.instance,
         SERVICE_LABEL: replica.service,
@@ -237,55 +189,54 @@ def _service(plan: Plan, replica: Replica, context: str | None, digest: str) -> 
         SHAPE_LABEL: plan.shape,
         DIGEST_LABEL: digest,
     }
-    limits = replica.limits
-    low = replica.port < _FIRST_FREE_PORT
+    inherited = dict(replica.launch.environment)
+    environment = replica.environment_in("docker")
+    # The services find each other by the registry whenever they come: only stores are waited for.
+    reached = {flow.destination for flow in plan.flows if flow.source == replica.service}
     return {
-        "name": replica.name,
+        "replica": replica,
         "container": container_name(plan, replica),
         "image": image_name(plan, replica.service),
-        "build": {"context": context, "dockerfile": dockerfile_path(replica.service)}
-        if context
-        else None,
+        "dockerfile": dockerfile_path(replica.service),
         "labels": json.dumps(labels),
         "hosts": _hosts(plan, replica),
-        "environment": [
-            (name, value)
-            for name, value in replica.environment_in("docker").items()
-            if inherited.get(name) != value
+        "environment": {
+            name: value for name, value in environment.items() if inherited.get(name) != value
+        },
+        "ports": [
+            f"{published.bind}:{published.port}:{published.replica_port}"
+            for published in plan.published_ports
+            if published.world == "docker" and published.replica == replica.name
         ],
-        "networks": [{"name": one.segment, "address": one.address} for one in replica.attachments],
-        "ports": json.dumps(
-            [
-                f"{door.bind}:{door.port}:{door.replica_port}"
-                for door in plan.published_ports
-                if door.world == "docker" and door.replica == replica.name
-            ]
-        ).replace("[]", ""),
-        "sysctls": '{net.ipv4.ip_unprivileged_port_start: "0"}' if low else None,
-        "limits": {
-            "cpus": limits.cpus,
-            "memory": _size(limits.memory_bytes),
-            "pids": limits.pids,
-        }
-        if limits
-        else None,
-        "volumes": json.dumps([f"{replica.name}-data:{replica.launch.data}"])
-        if replica.launch.data
-        else None,
-        "secrets": [{"source": one.key, "target": one.name} for one in _secrets([replica])],
-        "depends_on": list(_stores(plan, replica)),
+        "binds_low_port": replica.port < _FIRST_FREE_PORT,
+        "memory": _size(replica.limits.memory_bytes) if replica.limits else None,
+        "secrets": {_secret_key(replica, name): name for name in replica.secrets},
+        "stores": [
+            other.name
+            for other in plan.replicas
+            if other.service in reached and other.runtime in _STORES
+        ],
     }
 
 
-def _stores(plan: Plan, replica: Replica) -> Iterator[str]:
-    """List the stores that a replica talks to: only they are worth waiting for.
+def _hosts(plan: Plan, replica: Replica | None) -> dict[str, str] | None:
+    """Give a container's names in /etc/hosts; None where those of all containers are enough.
 
-    The services find each other by the registry whenever they come.
+    They are the services' own. Of a further replica, the registry gives the address and Docker
+    answers the name; in every container's file, one more replica would replace them all. Only
+    nginx looks up each replica of its upstreams by name.
     """
-    reached = {flow.destination for flow in plan.flows if flow.source == replica.service}
-    for other in plan.replicas:
-        if other.service in reached and other.runtime in {"redis", "postgres"}:
-            yield other.name
+    upstreams: set[str] = set()
+    if replica and replica.runtime == "nginx":
+        upstreams = {flow.destination for flow in plan.flows if flow.source == replica.service}
+    named = [each for each in plan.replicas if each.number == 1 or each.service in upstreams]
+    if replica and all(each.number == 1 for each in named):
+        return None
+    return {each.name: str(each.docker_address) for each in named}
+
+
+def _secret_key(replica: Replica, name: str) -> str:
+    return f"{replica.service}-{name}".replace(".", "-").replace("_", "-")
 
 
 def _words(command: Sequence[str]) -> str:
@@ -295,7 +246,3 @@ def _words(command: Sequence[str]) -> str:
 
 def _size(count: int) -> str:
     return f"{count}b" if count % _MIB else f"{count // _MIB}m"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:g}s"

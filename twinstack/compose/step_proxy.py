@@ -1,9 +1,9 @@
-"""A socket between compose and the engine, so that a watch is told of each thing compose does.
+"""A socket between Compose and the engine, so that a watch sees each thing that Compose does.
 
-Compose is a program of its own: what it asks of the engine goes by no code of ours. Where
-somebody watches, and only there, it is given this socket for the engine's. A request that changes
-something waits here until the watch has been told, one at a time; an OSError of the watch is
-answered for the engine, as its failure. All others pass.
+Compose is a program of its own: its requests to the engine pass no code of ours. With a watch, and
+only then, it is given this socket instead of the engine's. A request that changes something waits
+here until the watch has seen it, one at a time; an OSError of the watch is answered as the engine's
+failure. All others pass.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from twinstack.reconcile import UNWATCHED, Watch
 _UNIX = "unix://"
 _VERSION = re.compile(r"^/v[\d.]+")
 _READING = frozenset({"GET", "HEAD"})
-_OF_ITSELF = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
+#: Headers of one connection alone.
+_HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
 
 
 @contextmanager
-def gate(url: str, watch: Watch, path: Path, names: Mapping[str, str]) -> Iterator[str]:
-    """Give the address for compose of the engine at `url`: its own where nobody watches.
+def step_proxy(url: str, watch: Watch, path: Path, names: Mapping[str, str]) -> Iterator[str]:
+    """Give Compose's address of the engine at `url`: the engine's own when there is no watch.
 
-    `path` is where the socket goes; `names` those of containers and networks there already, by id.
+    `path` is the proxy's socket; `names` those of present containers and networks, by id.
     Raises: CannotTell for an engine that is not at a Unix socket.
     """
     if watch is UNWATCHED:
@@ -42,7 +43,7 @@ def gate(url: str, watch: Watch, path: Path, names: Mapping[str, str]) -> Iterat
         return
     if not url.startswith(_UNIX):
         raise CannotTell(url, "cannot be watched", "it is no Unix socket")
-    path.unlink(missing_ok=True)  # of one that was killed
+    path.unlink(missing_ok=True)  # of a command that was killed
     with _Server(str(path), url.removeprefix(_UNIX), watch, dict(names)) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
@@ -52,31 +53,31 @@ def gate(url: str, watch: Watch, path: Path, names: Mapping[str, str]) -> Iterat
             path.unlink(missing_ok=True)
 
 
-def title_of(method: str, target: str, body: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Give the title of the step that a changing request takes, as `steps` names it.
+def step_name(method: str, target: str, body: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Give the name of the step that a changing request does, as in `steps`.
 
     A request that no step stands for is named by itself, so that a count shows it.
     """
     parts = urlsplit(target)
     path = _VERSION.sub("", parts.path)
-    words = path.strip("/").split("/")
-    match (method, *words):
+    match (method, *path.strip("/").split("/")):
         case ("POST", "networks" | "volumes" as kind, "create"):
             return f"{kind.removesuffix('s')} {body.get('Name')}: create"
         case ("POST", "containers", "create"):
             return f"container {parse_qs(parts.query).get('name', ['?'])[0]}: create"
-        case ("POST", "containers", one, "start"):
-            return f"container {names.get(one, one)}: start"
-        case ("POST", "networks", one, "connect"):
-            other = str(body.get("Container"))
-            return f"container {names.get(other, other)} to {names.get(one, one)}: attach"
+        case ("POST", "containers", identity, "start"):
+            return f"container {names.get(identity, identity)}: start"
+        case ("POST", "networks", identity, "connect"):
+            container = str(body.get("Container"))
+            network = names.get(identity, identity)
+            return f"container {names.get(container, container)} to {network}: attach"
         case _:
             return f"compose {method} {path}"
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
-    request_queue_size = 128  # compose asks for all its containers at once
+    request_queue_size = 128  # Compose asks for all its containers at once
 
     def __init__(self, path: str, engine: str, watch: Watch, names: dict[str, str]) -> None:
         self.engine = engine
@@ -86,7 +87,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(path, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Let a connection go that compose, or the engine, has ended."""
+        """Ignore a connection that Compose, or the engine, has ended."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -94,39 +95,40 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, *_words: object) -> None:
-        """Say nothing: it is no server of the user's."""
+        """Log nothing."""
 
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.command in _READING:
             self._relay(body, None)
             return
-        said = _json(body)
         with self.server.turn:
-            title = title_of(self.command, self.path, said, self.server.names)
+            name = step_name(self.command, self.path, _json(body), self.server.names)
             try:
-                self.server.watch.before(title)
-                self.server.watch.during(title)
+                self.server.watch.before(name)
+                self.server.watch.during(name)
             except OSError as error:
                 self._answer(500, [], json.dumps({"message": str(error)}).encode())
                 return
-            self._relay(body, title)
+            self._relay(body, name)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _pass  # noqa: N815
 
-    def _relay(self, body: bytes, title: str | None) -> None:
+    def _relay(self, body: bytes, step: str | None) -> None:
         engine = _Engine(self.server.engine)
+        headers = {
+            name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP
+        }
         try:
-            engine.request(self.command, self.path, body or None, self._asked())
+            engine.request(self.command, self.path, body or None, headers)
             answer = engine.getresponse()
-            if title is not None:
-                said = answer.read()
-                identity = _json(said).get("Id")
-                if identity:
-                    words = title.split()
-                    self.server.names[str(identity)] = words[1].rstrip(":")
-                self.server.watch.after(title)
-                self._answer(answer.status, answer.getheaders(), said)
+            if step is not None:
+                content = answer.read()
+                identity = _json(content).get("Id")
+                if identity:  # created just now: later requests name it by its id
+                    self.server.names[str(identity)] = step.split()[1].rstrip(":")
+                self.server.watch.after(step)
+                self._answer(answer.status, answer.getheaders(), content)
             elif answer.length is not None:
                 self._answer(answer.status, answer.getheaders(), answer.read())
             else:
@@ -134,21 +136,16 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             engine.close()
 
-    def _asked(self) -> dict[str, str]:
-        return {
-            name: value for name, value in self.headers.items() if name.lower() not in _OF_ITSELF
-        }
-
-    def _answer(self, status: int, headers: list[tuple[str, str]], said: bytes) -> None:
+    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self._head(status, headers)
         if status not in {204, 304}:
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(said)
+            self.wfile.write(content)
 
     def _stream(self, answer: http.client.HTTPResponse) -> None:
-        """Hand on what comes as it comes; the end of the connection is its end."""
+        """Pass on what comes as it comes, up to the end of the connection."""
         self._head(answer.status, answer.getheaders())
         self.send_header("Connection", "close")
         self.end_headers()
@@ -160,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _head(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.send_response_only(status)
         for name, value in headers:
-            if name.lower() not in _OF_ITSELF:
+            if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
 
 
@@ -176,7 +173,7 @@ class _Engine(http.client.HTTPConnection):
 
 def _json(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text or b"{}")
+        document = json.loads(text or b"{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

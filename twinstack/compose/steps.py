@@ -1,332 +1,306 @@
-"""What `docker.up` does, as a list decided from the plan and the facts before any of it is done.
+"""What must be there for a plan in the Docker world, as a list of steps; pure.
 
-`up_steps` is pure: no step means that all is as planned. The list is what `docker.plan` prints and
-what `apply` takes, in this order. Compose makes networks, volumes and containers in one go, each
-by a request of its own to the engine: those requests are steps here too, one each.
+A step knows how it differs from the facts (`difference`) and which commands do the same. The list
+is in the order of doing: what is replaced goes before what replaces it, the policy is in force
+before anything starts, and images that lost their name go last. `apply` does the steps.
+Networks, volumes and containers are created by Compose: one request to the engine is one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from twinstack.compose import policy
-from twinstack.compose.facts import ContainerFacts, Facts, NetworkFacts
+from twinstack.compose.facts import ContainerFacts, DockerFacts, NetworkFacts
+from twinstack.compose.image_steps import (
+    ABSENT,
+    BaseImage,
+    DockerAct,
+    EngineStart,
+    ReplacedImage,
+    RootTrees,
+    ServiceImage,
+    Wheelhouse,
+    base_images,
+    replaced_tags,
+    service_image,
+    service_images,
+)
 from twinstack.compose.render import (
-    BASE_PREFIX,
-    base_name,
     compose_text,
     container_name,
     definition_digests,
-    dockerfile_path,
-    image_digest,
-    image_name,
-    replaced_name,
     volume_name,
 )
-from twinstack.model.plan import Plan, Replica, Segment
-from twinstack.model.runtimes import Role
+from twinstack.model.plan import Attachment, Plan, Replica, Segment
+from twinstack.reconcile import Step
 
-Act = Literal["start", "make", "fetch", "build", "write", "create", "attach", "remove", "stop"]
-Kind = Literal[
-    "engine",
-    "root trees",
-    "wheelhouse",
-    "base",
-    "image",
-    "secrets",
-    "file",
-    "network",
-    "volume",
-    "container",
-    "build stage",
-    "run files",
-    "policy",
-]
-#: After one of these more can be known: the facts are observed anew and the rest decided again.
-PREPARING: frozenset[Kind] = frozenset({"engine", "root trees", "wheelhouse"})
-#: What compose does. What stands before these in the list is done before, and the rest between
-#: making and starting (the bridges' policy) or after.
-BY_COMPOSE: frozenset[tuple[Kind, Act]] = frozenset(
-    {
-        ("network", "create"),
-        ("volume", "create"),
-        ("container", "create"),
-        ("container", "attach"),
-        ("container", "start"),
-    }
-)
-_RUNS = frozenset({"running", "restarting"})
+_RUNNING = frozenset({"running", "restarting"})
 _STARTABLE = frozenset({"created", "exited"})
+_REPLACED = "is replaced"
+
+
+class ReplacedContainer(DockerAct):
+    """Remove a container of ours that is not as planned."""
+
+    kind, act, command = "container", "remove", "docker rm --force --volumes {}"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        current = facts.container(self.label)
+        return container_mismatch(self.plan, facts, current) if current else None
+
+
+class ReplacedNetwork(DockerAct):
+    """Remove a network of ours that is not as planned."""
+
+    kind, act, command = "network", "remove", "docker network rm {}"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        current = facts.network(self.label)
+        return network_mismatch(self.plan, current) if current else None
+
+
+class SecretFiles(DockerAct):
+    """Write the secrets that the services read."""
+
+    kind, act = "secrets", "write"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        stale = ", ".join(sorted(facts.stale))
+        return f"missing or wrong for {stale}" if stale else None
+
+
+class ComposeFile(DockerAct):
+    """Write the compose file that Compose reads."""
+
+    kind, act = "file", "write"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        if facts.file is None:
+            return ABSENT
+        return None if facts.file == compose_text(self.plan, context=None) else "is not as rendered"
+
+
+class PolicyChains(DockerAct):
+    """Write the chains that enforce the flows, before anything can start."""
+
+    kind, act, command = "policy", "write", "iptables-restore --noflush"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return policy.difference(self.plan, facts.rules)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do, why, and the command that it equals. `name` is the object's own."""
+class DockerNetwork(DockerAct):
+    """Create a segment's network."""
 
-    kind: Kind
-    name: str
-    act: Act
-    reason: str = ""
-    command: str = ""
+    segment: Segment
+    kind, act = "network", "create"
 
     @property
-    def title(self) -> str:
-        """Name the step; no two of a list have the same title."""
-        return f"{self.kind} {self.name}: {self.act}" if self.name else f"{self.kind}: {self.act}"
+    def commands(self) -> tuple[str, ...]:
+        segment, internal = self.segment, "--internal " if self.segment.internal else ""
+        subnet = f"--subnet {segment.docker_subnet} --gateway {segment.docker_gateway}"
+        bridge = f"--opt com.docker.network.bridge.name={segment.docker_bridge}"
+        return (f"docker network create {subnet} {bridge} {internal}{self.label}",)
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        current = facts.network(self.label)
+        if current is None:
+            return ABSENT
+        return _REPLACED if network_mismatch(self.plan, current) else None
+
+
+class DataVolume(DockerAct):
+    """Create the volume that outlives a replica's container."""
+
+    kind, act, command = "volume", "create", "docker volume create {}"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return None if self.label in facts.volumes else ABSENT
+
+
+class ContainerCreation(DockerAct):
+    """Create a replica's container."""
+
+    kind, act, command = "container", "create", "docker create --name {}"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        if facts.container(self.label) is None:
+            return ABSENT
+        return None if kept_container(self.plan, facts, self.label) else _REPLACED
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConnection(DockerAct):
+    """Put a new container on a further network, where the engine could not at its creation."""
+
+    container: str
+    attachment: Attachment
+    kind, act = "container", "attach"
 
     @property
-    def by_compose(self) -> bool:
-        """Say whether compose takes it."""
-        return (self.kind, self.act) in BY_COMPOSE
+    def commands(self) -> tuple[str, ...]:
+        network, address = self.attachment.network, self.attachment.address
+        return (f"docker network connect --ip {address} {network} {self.container}",)
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        if not facts.connects_later or kept_container(self.plan, facts, self.container):
+            return None
+        return "an engine before API 1.44 puts a new container on one network"
 
 
-def up_steps(plan: Plan, facts: Facts) -> tuple[Step, ...]:
-    """Decide what has to be done for the plan to be there; () when all of it is.
+class FilteredBridges(DockerAct):
+    """Let the networks' bridges hand their frames to iptables, before anything starts."""
 
-    Without an engine, everything that it would hold is taken as absent.
-    """
-    prepared = tuple(_preparation(plan, facts))
-    images = tuple(_images(plan, facts))
-    remade = {step.name for step in images}
-    wrong = {one.name: reason for one in facts.networks if (reason := _wrong(plan, one))}
-    gone = dict(_replaced_containers(plan, facts, remade, wrong))
-    text = compose_text(plan, context=None)
-    stale = ", ".join(sorted(facts.stale))
+    kind, act = "policy", "write"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return tuple(
+            f"ip link set dev {segment.docker_bridge} type bridge "
+            f"nf_call_iptables {int(self.plan.policy)}"
+            for segment in self.plan.segments
+        )
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        wrong = []
+        for segment in self.plan.segments:
+            network = facts.network(segment.docker_network)
+            stays = network is not None and not network_mismatch(self.plan, network)
+            if (stays and segment.docker_bridge in facts.filtered) != self.plan.policy:
+                wrong.append(segment.docker_bridge)
+        how = "frames bypass iptables" if self.plan.policy else "frames pass iptables"
+        return f"{', '.join(wrong)}: {how}" if wrong else None
+
+
+class ContainerStart(DockerAct):
+    """Start a replica's container."""
+
+    kind, act, command = "container", "start", "docker start {}"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        current = kept_container(self.plan, facts, self.label)
+        state = current.state if current else "created"
+        return f"is {state}" if state in _STARTABLE else None
+
+
+DockerStep = Step[DockerFacts]
+#: After one of these more can be known: the facts are read again.
+PREPARING = (EngineStart, RootTrees, Wheelhouse)
+#: What `docker.build` does.
+BUILDING = (*PREPARING, BaseImage, ServiceImage, SecretFiles)
+#: What Compose does.
+COMPOSED = (DockerNetwork, DataVolume, ContainerCreation, NetworkConnection, ContainerStart)
+
+
+def steps(plan: Plan, facts: DockerFacts) -> tuple[DockerStep, ...]:
+    """List the plan's steps, with a removal for each object that may be in their way."""
+    names = {replica: container_name(plan, replica) for replica in plan.replicas}
+    volumes = (volume_name(plan, replica) for replica in plan.replicas if replica.launch.data)
     return (
-        *prepared,
-        *(step for step in images if step.act != "remove"),
-        *(
-            Step("container", name, "remove", why, f"docker rm --force --volumes {name}")
-            for name, why in gone.items()
-        ),
-        *(
-            Step("network", name, "remove", why, f"docker network rm {name}")
-            for name, why in wrong.items()
-        ),
-        *([Step("secrets", "", "write", f"not there, or not right, for {stale}")] if stale else []),
-        *(
-            [
-                Step(
-                    "file",
-                    "docker-compose.yml",
-                    "write",
-                    "is not there" if facts.file is None else "is not as rendered",
-                )
-            ]
-            if facts.file != text
-            else []
-        ),
-        *_rules(plan, facts),
-        *_networks(plan, facts, frozenset(wrong)),
-        *_volumes(plan, facts),
-        *_containers(plan, facts, frozenset(gone)),
-        *_bridges(plan, facts, frozenset(wrong)),
-        *_starts(plan, facts, frozenset(gone)),
-        *_forgotten(plan, facts, remade),
+        EngineStart(plan, ""),
+        RootTrees(plan, ""),
+        Wheelhouse(plan, ""),
+        *base_images(plan),
+        *service_images(plan),
+        *(ReplacedContainer(plan, container.name) for container in facts.containers),
+        *(ReplacedNetwork(plan, network.name) for network in facts.networks),
+        SecretFiles(plan, ""),
+        ComposeFile(plan, "docker-compose.yml"),
+        PolicyChains(plan, "rules"),
+        *(DockerNetwork(plan, segment.docker_network, segment) for segment in plan.segments),
+        *(DataVolume(plan, volume) for volume in volumes),
+        *(step for replica, name in names.items() for step in _creation(plan, replica, name)),
+        FilteredBridges(plan, "bridges"),
+        *(ContainerStart(plan, name) for name in names.values()),
+        *(ReplacedImage(plan, tag) for tag in replaced_tags(plan, facts)),
     )
 
 
-def building(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Choose the steps of `docker.build`: images and secrets, and what they need."""
-    kinds = PREPARING | {"base", "image", "secrets"}
-    return tuple(step for step in steps if step.kind in kinds and step.act != "remove")
-
-
-def _preparation(plan: Plan, facts: Facts) -> Iterator[Step]:
-    if not facts.engine:
-        yield Step("engine", "", "start", "none answers", "dockerd")
-    needed = any(
-        facts.bases.get(one.role) is None and _of_trees(plan, one.role) for one in plan.replicas
-    )
-    if needed and not facts.trees:
-        yield Step("root trees", "", "make", "a base needs them", "mmdebstrap")
-    if not facts.wheelhouse:
-        yield Step("wheelhouse", "", "fetch", "is not whole, or its list changed", "pip download")
-
-
-def _images(plan: Plan, facts: Facts) -> Iterator[Step]:
-    for role in sorted({one.role for one in plan.replicas}):
-        if facts.bases.get(role) is None:
-            name = base_name(role) if _of_trees(plan, role) else dict(plan.bases)[role]
-            how = "tar | docker import" if _of_trees(plan, role) else f"docker pull {name}"
-            yield Step("base", name, "make", "is not there, or of other packages", how)
-    for service, replica in _services(plan).items():
-        name, base = image_name(plan, service), facts.bases.get(replica.role)
-        there = facts.images.get(service)
-        if there is None:
-            why = "is not there"
-        elif base is None:
-            why = "its base is made anew"
-        elif service not in facts.contexts:
-            why = "what it is built from is not there yet"
-        elif there.digest != image_digest(facts.contexts[service], base):
-            why = "what it is built from changed"
-        else:
-            continue
-        how = f"docker build --file {dockerfile_path(service)} --tag {name} ."
-        yield Step("image", name, "build", why, how)
-
-
-def _replaced_containers(
-    plan: Plan, facts: Facts, remade: set[str], wrong: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Name our containers that are in the way of the plan, with what is wrong with each.
-
-    The whole of a definition counts: an address is part of it, so another shape replaces all.
-    """
-    wanted = {container_name(plan, one): one for one in plan.replicas}
-    digests = definition_digests(plan)
-    networks = {one.name: one for one in facts.networks}
-    for there in facts.containers:
-        replica = wanted.get(there.name)
-        if replica is None:
-            yield there.name, "is not of the plan"
-        elif why := _difference(plan, facts, there, replica, remade, digests, networks, wrong):
-            yield there.name, why
-
-
-def _difference(
-    plan: Plan,
-    facts: Facts,
-    there: ContainerFacts,
-    replica: Replica,
-    remade: set[str],
-    digests: Mapping[str, str],
-    networks: Mapping[str, NetworkFacts],
-    wrong: Mapping[str, str],
-) -> str | None:
-    image = image_name(plan, replica.service)
-    built = facts.images.get(replica.service)
-    if image in remade:
-        return f"image {image} is built anew"
-    if built is None or there.image != built.identity:
-        return f"runs another image than {image}"
-    if there.digest != digests[replica.name]:
-        return "its definition changed"
-    if there.state not in _RUNS | _STARTABLE:
-        return f"is {there.state}"
-    limits = replica.limits
-    expected = (limits.memory_bytes, int(limits.cpus * 1e9), limits.pids) if limits else (0, 0, 0)
-    if (there.memory, there.cpus, there.pids) != expected:
-        return "its limits were changed"
-    if set(there.attached) != {one.network for one in replica.attachments}:
-        return "it is not on the networks that it should be on"
-    for one in replica.attachments:
-        network, attached = networks.get(one.network), there.attached[one.network]
-        if network is None or one.network in wrong:
-            return f"network {one.network} is made anew"
-        if attached.network not in {"", network.identity} or attached.address != str(one.address):
-            return f"its address on {one.network} is not {one.address}"
-    return "its secrets are made anew" if replica.service in facts.stale else None
-
-
-def _wrong(plan: Plan, there: NetworkFacts) -> str | None:
-    segment = next((one for one in plan.segments if one.docker_network == there.name), None)
-    if segment is None:
+def network_mismatch(plan: Plan, current: NetworkFacts) -> str | None:
+    """Say how a network of ours differs from the plan."""
+    for segment in plan.segments:
+        if segment.docker_network == current.name:
+            break
+    else:
         return f"is not of shape {plan.shape}"
-    wanted = (
+    expected = (
         str(segment.docker_subnet),
         str(segment.docker_gateway),
         segment.docker_bridge,
         str(plan.mtu),
         _way_out(segment.internal),
     )
-    found = (there.subnet, there.gateway, there.bridge, there.mtu, _way_out(there.internal))
-    return None if found == wanted else f"is {' '.join(found)}, not {' '.join(wanted)}"
+    actual = (
+        current.subnet,
+        current.gateway,
+        current.bridge,
+        current.mtu,
+        _way_out(current.internal),
+    )
+    return None if actual == expected else f"is {' '.join(actual)}, not {' '.join(expected)}"
+
+
+def kept_container(plan: Plan, facts: DockerFacts, name: str) -> ContainerFacts | None:
+    """Give the container of a name; None for none, and for one that is replaced."""
+    current = facts.container(name)
+    return None if current and container_mismatch(plan, facts, current) else current
+
+
+def container_mismatch(plan: Plan, facts: DockerFacts, current: ContainerFacts) -> str | None:
+    """Say why a container of ours must be replaced.
+
+    Its whole definition counts: an address is part of it, so another shape replaces all.
+    """
+    for replica in plan.replicas:
+        if container_name(plan, replica) == current.name:
+            break
+    else:
+        return "is not of the plan"
+    image = service_image(plan, replica)
+    built = facts.images.get(replica.service)
+    if built is None or image.difference(facts):
+        return f"image {image.label} is built again"
+    if current.image != built.identity:
+        return f"runs another image than {image.label}"
+    if current.digest != definition_digests(plan)[replica.name]:
+        return "its definition changed"
+    if current.state not in _RUNNING | _STARTABLE:
+        return f"is {current.state}"
+    limits = replica.limits
+    expected = (limits.memory_bytes, int(limits.cpus * 1e9), limits.pids) if limits else (0, 0, 0)
+    if (current.memory, current.cpus, current.pids) != expected:
+        return "its limits were changed"
+    if replica.service in facts.stale:
+        return "its secrets are replaced"
+    return _endpoint_mismatch(plan, facts, current, replica)
+
+
+def _endpoint_mismatch(
+    plan: Plan, facts: DockerFacts, current: ContainerFacts, replica: Replica
+) -> str | None:
+    if current.endpoints.keys() != {attachment.network for attachment in replica.attachments}:
+        return "is not on its networks"
+    for attachment in replica.attachments:
+        network = facts.network(attachment.network)
+        endpoint = current.endpoints[attachment.network]
+        if network is None or network_mismatch(plan, network):
+            return f"network {attachment.network} is replaced"
+        stale = endpoint.network not in {"", network.identity}
+        if stale or endpoint.address != str(attachment.address):
+            return f"its address on {attachment.network} is not {attachment.address}"
+    return None
 
 
 def _way_out(internal: bool) -> str:
     return "internal" if internal else "with a way out"
 
 
-def _rules(plan: Plan, facts: Facts) -> Iterator[Step]:
-    """Enforce the flows before anything runs: a container starts behind closed doors."""
-    if reason := policy.difference(plan, facts.rules):
-        yield Step("policy", "rules", "write", reason, "iptables-restore --noflush")
-
-
-def _bridges(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
-    """Let the networks' bridges hand frames to iptables: when they are there, before any start."""
-    there = {one.name for one in facts.networks} - removed
-    wrong = [
-        one.docker_bridge
-        for one in plan.segments
-        if (one.docker_bridge in facts.filtered and one.docker_network in there) != plan.policy
-    ]
-    if wrong:
-        command = "; ".join(
-            f"ip link set dev {one} type bridge nf_call_iptables {int(plan.policy)}"
-            for one in wrong
-        )
-        why = "frames pass no iptables" if plan.policy else "frames pass iptables"
-        yield Step("policy", "bridges", "write", f"{', '.join(wrong)}: {why}", command)
-
-
-def _networks(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
-    there = {one.name for one in facts.networks} - removed
-    for segment in plan.segments:
-        if segment.docker_network not in there:
-            why = "is made anew" if segment.docker_network in removed else "is not there"
-            yield Step("network", segment.docker_network, "create", why, _network_command(segment))
-
-
-def _network_command(segment: Segment) -> str:
-    return (
-        f"docker network create --subnet {segment.docker_subnet} --gateway "
-        f"{segment.docker_gateway} --opt com.docker.network.bridge.name={segment.docker_bridge} "
-        f"{'--internal ' if segment.internal else ''}{segment.docker_network}"
-    )
-
-
-def _volumes(plan: Plan, facts: Facts) -> Iterator[Step]:
-    for replica in plan.replicas:
-        name = volume_name(plan, replica)
-        if replica.launch.data and name not in facts.volumes:
-            command = f"docker volume create {name}"
-            yield Step("volume", name, "create", "is not there", command)
-
-
-def _containers(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
-    there = {one.name: one for one in facts.containers if one.name not in removed}
-    for replica in plan.replicas:
-        name = container_name(plan, replica)
-        if name in there:
-            continue
-        why = "is made anew" if name in removed else "is not there"
-        yield Step("container", name, "create", why, f"docker compose create {replica.name}")
-        if facts.joins_later:  # compose creates it on the first by name, and then adds the rest
-            for one in sorted(replica.attachments, key=lambda one: one.segment)[1:]:
-                command = f"docker network connect --ip {one.address} {one.network} {name}"
-                why = "an engine before API 1.44 puts a new container on one network"
-                yield Step("container", f"{name} to {one.network}", "attach", why, command)
-
-
-def _starts(plan: Plan, facts: Facts, removed: frozenset[str]) -> Iterator[Step]:
-    there = {one.name: one for one in facts.containers if one.name not in removed}
-    for replica in plan.replicas:
-        name = container_name(plan, replica)
-        state = there[name].state if name in there else "created"
-        if state in _STARTABLE:
-            yield Step("container", name, "start", f"is {state}", f"docker start {name}")
-
-
-def _forgotten(plan: Plan, facts: Facts, remade: set[str]) -> Iterator[Step]:
-    """Images that lost their name to a newer build: by the end nothing of ours runs on them."""
-    lost = [
-        replaced_name(image_name(plan, service), image.identity)
-        for service, image in facts.images.items()
-        if image_name(plan, service) in remade
-    ]
-    tags = sorted({*facts.replaced, *lost, *facts.outdated})
-    for tag in sorted(tags, key=lambda tag: tag.startswith(BASE_PREFIX)):
-        yield Step("image", tag, "remove", "was replaced", f"docker rmi {tag}")
-
-
-def _services(plan: Plan) -> dict[str, Replica]:
-    return {one.service: one for one in plan.replicas if one.number == 1}
-
-
-def _of_trees(plan: Plan, role: Role) -> bool:
-    return dict(plan.bases).get(role, BASE_PREFIX).startswith(BASE_PREFIX)
+def _creation(plan: Plan, replica: Replica, name: str) -> Iterator[DockerStep]:
+    """Create a container, then connect it: Compose creates it on its first network by name."""
+    yield ContainerCreation(plan, name)
+    by_segment = sorted(replica.attachments, key=lambda attachment: attachment.segment)
+    for attachment in by_segment[1:]:
+        yield NetworkConnection(plan, f"{name} to {attachment.network}", name, attachment)

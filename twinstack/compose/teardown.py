@@ -1,128 +1,180 @@
-"""Take the Docker world of an instance away, by its labels alone: no plan, no file is needed.
+"""Remove the Docker world of an instance by its labels alone: no plan, no file is needed.
 
-`removals` decides the list from what is there; each step of it is taken whatever became of those
-before, and all failures are reported at the end.
+`down_removals` and `clean_removals` decide the list from what carries the label (pure). A failure
+never keeps the rest from going; all failures are reported at the end.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import docker
+from docker.errors import NotFound
 
 from twinstack.compose import apply_policy, engine_leftovers
 from twinstack.compose.apply import remove_container, remove_network
-from twinstack.compose.engine import (
-    DEFAULT,
-    EnginePaths,
-    connect,
-    require_root,
-    revive,
-    stop_engine,
-)
-from twinstack.compose.failures import translated
+from twinstack.compose.engine import connect, require_root, revive
+from twinstack.compose.engine_paths import DEFAULT, EnginePaths
+from twinstack.compose.engine_stop import stop_engine
+from twinstack.compose.facts import OwnedObjects
+from twinstack.compose.failures import translate, translated
 from twinstack.compose.images import remove_stage
-from twinstack.compose.observe import observe_holding
-from twinstack.compose.removals import clean_steps, down_steps
-from twinstack.compose.removals import told as told_of
+from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import state_directory
-from twinstack.compose.steps import Step
-from twinstack.compose.taking import removing
-from twinstack.errors import SeveralFailed
-from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.errors import Missing
+from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
+
+Kind = Literal[
+    "container",
+    "network",
+    "policy",
+    "volume",
+    "image",
+    "build stage",
+    "engine",
+    "secrets",
+    "file",
+    "run files",
+]
+#: Means to an end: removed, but not reported.
+_UNREPORTED: frozenset[Kind] = frozenset({"build stage", "file", "run files"})
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedObject:
+    """An object of ours that is to be removed."""
+
+    kind: Kind
+    label: str  # its name in the engine, its path, or its id
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.label}: {'stop' if self.kind == 'engine' else 'remove'}"
 
 
 @translated("docker.down")
 def down(
     instance: str, *, progress: Progress, engine: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
-    """Remove containers and networks, data kept, and name them; goes on past failures.
-
-    Raises: Locked, SeveralFailed.
-    """
-    return _remove("docker.down", instance, engine, progress, watch, data=False)
+    """Remove containers and networks, data kept, and name them. Raises: Locked, SeveralFailed."""
+    return _remove_all("docker.down", instance, engine, progress, watch, data=False)
 
 
 @translated("docker.clean")
 def clean(
     instance: str, *, progress: Progress, engine: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
 ) -> tuple[str, ...]:
-    """As `down`; volumes, images, secrets, and an engine that we started and nobody else uses.
+    """As `down`; volumes, images, secrets, and an engine of ours that holds nothing else.
 
     Raises: Locked, SeveralFailed.
     """
-    return _remove("docker.clean", instance, engine, progress, watch, data=True)
+    return _remove_all("docker.clean", instance, engine, progress, watch, data=True)
 
 
-def _remove(
+def down_removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
+    """List what `down` removes: data, secrets and images stay."""
+    return (*_running(owned), *_files(owned))
+
+
+def clean_removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
+    """List what `clean` removes: all that is ours, and the engine once it is empty."""
+    return (
+        *_running(owned),
+        *(OwnedObject("volume", volume) for volume in owned.volumes),
+        *(OwnedObject("image", tag) for tag in owned.images),
+        *(OwnedObject("build stage", identity) for identity in owned.stages),
+        *(OwnedObject("image", tag) for tag in owned.bases),
+        *([OwnedObject("engine", owned.engine)] if owned.engine else []),
+        *(OwnedObject("secrets", path) for path in owned.kept),
+        *_files(owned),
+    )
+
+
+def _running(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
+    return (
+        *(OwnedObject("container", container) for container in owned.containers),
+        *(OwnedObject("network", network) for network in owned.networks),
+        # Last: until then nothing that runs is open.
+        *([OwnedObject("policy", "rules")] if owned.policy else []),
+    )
+
+
+def _files(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
+    return (
+        *(OwnedObject("file", path) for path in owned.rendered),
+        *(OwnedObject("run files", path) for path in owned.run),
+    )
+
+
+def _remove_all(
     task: str, instance: str, engine: EnginePaths, progress: Progress, watch: Watch, *, data: bool
 ) -> tuple[str, ...]:
     require_root(f"Docker world {instance}", "it keeps secrets and a lock")
-    removed: list[str] = []
-    failures: list[Exception] = []
+    teardown = Teardown(watch, translate=translate, gone=(Missing, NotFound))
     try:
         with locked(InstancePaths(instance), "docker"):
-            ports = engine_leftovers.ports(engine.prefix)
+            links = engine_leftovers.bridge_links(engine.prefix)
             revive(engine, progress, unrecorded=data)
             client = connect(engine)
-            holding = observe_holding(client, instance, engine, data=data)
-            for step in clean_steps(holding) if data else down_steps(holding):
-                if step.kind == "engine" and failures:
+            owned = observe_owned(client, instance, engine, data=data)
+            for removal in clean_removals(owned) if data else down_removals(owned):
+                if removal.kind == "engine" and teardown.failures:
                     continue  # it is still needed: what did not go is in it
-                take = partial(_take, client, instance, engine, step, progress)
-                removed += removing(watch, step, failures, take)
-            removed += engine_leftovers.remove_ports(ports, engine.prefix)
+
+                def remove(removal: OwnedObject = removal) -> tuple[str, ...]:
+                    return _remove(client, instance, engine, removal, progress)
+
+                teardown.remove(removal.name, remove)
+            teardown.removed += engine_leftovers.remove_links(links, engine.prefix)
             if client:
                 client.close()
     except KeyboardInterrupt:
         progress(f"{task}: stopped: what is removed is gone, the rest stays; run it again")
         raise
-    if failures:
-        obj = f"{task} {instance}"
-        raise failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)
-    return tuple(removed)
+    return teardown.finish(f"{task} {instance}")
 
 
-def _take(
+def _remove(
     client: docker.DockerClient | None,
     instance: str,
     engine: EnginePaths,
-    step: Step,
+    removal: OwnedObject,
     progress: Progress,
 ) -> tuple[str, ...]:
-    """Take a step and name what it removed."""
-    if step.kind in {"file", "secrets"}:
-        remove_tree(Path(step.name))
-    elif step.kind == "run files":
+    """Remove an object and give the names that are reported."""
+    if removal.kind in {"file", "secrets"}:
+        remove_tree(Path(removal.label))
+    elif removal.kind == "run files":
         remove_run(InstancePaths(instance), "docker")
-        with suppress(OSError):  # secrets, or the other world's own things, may be there
+        with suppress(OSError):  # secrets, or the other world's files, may be there
             state_directory(instance).parent.rmdir()
-    elif step.kind == "policy":
-        apply_policy.lift(instance, engine.prefix)
-    elif step.kind == "engine":
+    elif removal.kind == "policy":
+        apply_policy.remove_chains(instance, engine.prefix)
+    elif removal.kind == "engine":
         if client:
             client.close()
         return stop_engine(engine, progress)
     elif client:
-        _take_from_engine(client, instance, step)
-        progress(f"{step.kind} {step.name}: removed")
-    name = told_of(step)
-    return (name,) if name else ()
+        _remove_from_engine(client, instance, removal)
+        progress(f"{removal.kind} {removal.label}: removed")
+    return () if removal.kind in _UNREPORTED else (f"{removal.kind} {removal.label}",)
 
 
-def _take_from_engine(client: docker.DockerClient, instance: str, step: Step) -> None:
-    if step.kind == "container":
-        remove_container(client, step.name)
-    elif step.kind == "network":
-        remove_network(client, instance, step.name)
-    elif step.kind == "volume":
-        client.api.remove_volume(step.name, force=True)
-    elif step.kind == "build stage":
-        remove_stage(client, step.name)
-    else:
-        client.images.remove(step.name)
+def _remove_from_engine(client: docker.DockerClient, instance: str, removal: OwnedObject) -> None:
+    match removal.kind:
+        case "container":
+            remove_container(client, removal.label)
+        case "network":
+            remove_network(client, instance, removal.label)
+        case "volume":
+            client.api.remove_volume(removal.label, force=True)
+        case "build stage":
+            remove_stage(client, removal.label)
+        case _:
+            client.images.remove(removal.label)

@@ -1,7 +1,7 @@
-"""The Docker world: bring the plan about on an engine, look at it, take it away.
+"""The Docker world: the World protocol on a Docker engine.
 
-`apply` and `teardown` take the steps; the Docker SDK looks. Ownership is the label
-`twinstack.instance`: what does not bear it is never touched.
+`apply` and `teardown` change it; the Docker SDK reads. What does not carry the label
+`twinstack.instance` is never touched.
 """
 
 from __future__ import annotations
@@ -15,35 +15,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import docker
 from docker.errors import NotFound
 
-from twinstack.compose import apply_policy, cgroups, interfaces, teardown
-from twinstack.compose.apply import Applying
-from twinstack.compose.bring_up import observe
-from twinstack.compose.engine import (
-    DEFAULT,
-    EnginePaths,
-    check_startable,
-    connect,
-    require_root,
-)
+from twinstack.compose import apply_policy, cgroups, interfaces, observe, teardown
+from twinstack.compose.apply import DockerApply
+from twinstack.compose.engine import check_startable, connect, connect_or_fail, require_root
+from twinstack.compose.engine_paths import DEFAULT, EnginePaths
+from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
-from twinstack.compose.interfaces import running
-from twinstack.compose.observe import project_containers
-from twinstack.compose.render import REPLICA_LABEL, container_name
-from twinstack.compose.steps import Step
+from twinstack.compose.render import container_name
 from twinstack.errors import CannotTell, Missing
 from twinstack.linux import procfs
 from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.topology import WorldName
-from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, Link, Process, ServiceState
 
 REPOSITORY = Path(__file__).parents[2]
+_SECRETS = "it keeps secrets"
 
 
 class DockerWorld:
@@ -65,28 +57,27 @@ class DockerWorld:
 
     @translated("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:
-        """Make images and secrets, so that `docker-compose up -d` works; name what was made.
+        """Build images and write secrets, so that `docker-compose up -d` works; name the images.
 
-        Raises: Locked; Missing, StepFailed when they cannot be made.
+        Raises: Locked; Missing, StepFailed when they cannot be built.
         """
-        require_root("Docker world", "it keeps secrets")
+        require_root("Docker world", _SECRETS)
         with self._changing():
-            taken = self._applying(progress).build()
-        return tuple(step.name for step in taken if step.kind == "image")
+            return self._apply(progress).build()
 
     @translated("docker.up")
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every service is healthy.
 
-        What an earlier one left half done, it goes on from. Raises: NotOurs before anything is
-        changed; Locked; StepFailed that names the step; NotHealthy with the log's tail.
+        Goes on from where an earlier one stopped. Raises: NotOurs before anything is changed;
+        Locked; StepFailed that names the step; NotHealthy with the log's tail.
         """
-        require_root("Docker world", "it keeps secrets")
+        require_root("Docker world", _SECRETS)
         with self._changing():
             if connect(self.engine) is None:
                 check_startable()
             try:
-                self._applying(progress).up(timeout_s)
+                self._apply(progress).up(timeout_s)
             except KeyboardInterrupt:
                 progress(
                     "docker.up: stopped half way: what is done stays; invoke docker.up goes "
@@ -96,10 +87,10 @@ class DockerWorld:
         return self.status()
 
     @translated("docker.plan", reading=True)
-    def preview(self) -> tuple[Step, ...]:
-        """List what `up` would do, now; () when all is as planned. Raises: Missing without root."""
-        require_root("Docker world", "it keeps secrets")
-        return self._applying(lambda _line: None).steps(connect(self.engine))
+    def preview(self) -> Preview:
+        """Compare the plan with what is there. Raises: Missing without root; CannotTell."""
+        require_root("Docker world", _SECRETS)
+        return self._apply(lambda _line: None).preview()
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Remove containers and networks, data kept, and name them. Works after any crash."""
@@ -120,16 +111,14 @@ class DockerWorld:
         plan = replace(
             self.plan, policy=policy, rate_limit=self.plan.rate_limit if rate_limit else None
         )
-        bridges = [segment.docker_bridge for segment in plan.segments]
         with locked(InstancePaths(plan.instance), "docker"):
-            apply_policy.enforce(plan, self.engine.prefix)
-            apply_policy.filter_bridges(bridges, self.engine.prefix, on=policy)
-            apply_policy.forget(plan, self.engine.prefix)
+            apply_policy.write_chains(plan, self.engine.prefix)
+            apply_policy.filter_bridges(plan, self.engine.prefix)
 
     @translated("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:
         """Ask each replica how it does, now."""
-        return observe(connect(self.engine), self.plan)
+        return observe.states(connect(self.engine), self.plan)
 
     @translated("docker.exec")
     def exec(self, replica: str, command: Sequence[str]) -> int:
@@ -159,86 +148,85 @@ class DockerWorld:
 
     def published(self, service: str) -> Endpoint | None:
         """Give the host port that leads to a service, as a client on this host uses it."""
-        door = self.plan.published_port("docker", service)
-        return Endpoint("127.0.0.1", door.port) if door else None
+        published = self.plan.published_port("docker", service)
+        return Endpoint("127.0.0.1", published.port) if published else None
 
     @translated("docker.links", reading=True)
     def links(self) -> tuple[Link, ...]:
         """List the interfaces there are. Raises: Missing without root or engine; StepFailed."""
         require_root("docker.links", "it enters containers")
-        return interfaces.observed(self.plan, observe(self._client(), self.plan), self.engine)
+        states = observe.states(connect_or_fail(self.engine), self.plan)
+        return interfaces.observe_links(self.plan, states, self.engine)
 
     @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each container of ours that runs. Raises: Missing; StepFailed."""
         require_root("docker.links", "it enters containers")
-        found = running(project_containers(self._client(), self.plan.instance))
-        return {HOST: self.engine.network_namespace, **found}
+        namespaces: dict[str, Path | None] = {HOST: self.engine.network_namespace}
+        for container in self._containers():
+            namespaces[container.replica] = Path(f"/proc/{container.pid}/ns/net")
+        return namespaces
 
     @translated("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
         return tuple(
-            Process(pid, name, " ".join(procfs.cmdline(pid)))
-            for name, main in self._pids().items()
-            for pid in cgroups.members(main)
+            Process(pid, replica, " ".join(procfs.cmdline(pid)))
+            for replica, main_pid in self.main_pids().items()
+            for pid in cgroups.members(main_pid)
         )
 
     @translated("docker.main_pids", reading=True)
     def main_pids(self) -> dict[str, int]:
         """Ask the engine for the main process of each container that runs."""
-        return self._pids()
+        return {state.name: state.pid for state in self.status() if state.pid}
 
     @translated("docker.main_pids", reading=True)
     def cgroup_paths(self) -> dict[str, str]:
         """Give each running container's own cgroup, which is named after the container."""
         return {
-            one.labels[REPLICA_LABEL]: path
-            for one in project_containers(self._client(), self.plan.instance)
-            if (path := cgroups.container_path(one.attrs["State"]["Pid"], str(one.id)))
+            container.replica: path
+            for container in self._containers()
+            if (path := cgroups.container_path(container.pid, container.identity))
         }
 
     @translated("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:
         """Give each replica's CPU time so far in microseconds, from its cgroup."""
-        return {name: cgroups.cpu_us(pid) for name, pid in self._pids().items()}
+        return {name: cgroups.cpu_us(pid) for name, pid in self.main_pids().items()}
 
     @translated("docker.software", reading=True)
     def software(self) -> dict[str, str]:
         """Name what runs: versions and content digests, asked of one container a role."""
-        answer: dict[str, str] = {}
-        for role, replica in {one.role: one for one in reversed(self.plan.replicas)}.items():
+        versions: dict[str, str] = {}
+        first = {replica.role: replica for replica in reversed(self.plan.replicas)}
+        for role, replica in first.items():
             done = self._container(replica).exec_run(list(software_question(role)))
-            answer |= software_answer(done.output.decode(errors="replace"))
-        return dict(sorted(answer.items()))
+            versions |= software_answer(done.output.decode(errors="replace"))
+        return dict(sorted(versions.items()))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the lock; its file goes with it, so that an `up` that is refused leaves nothing."""
-        places = InstancePaths(self.plan.instance)
-        with locked(places, "docker"):
+        paths = InstancePaths(self.plan.instance)
+        with locked(paths, "docker"):
             try:
                 yield
             finally:
-                remove_run(places, "docker")
+                remove_run(paths, "docker")
 
-    def _applying(self, progress: Progress) -> Applying:
-        return Applying(self.plan, self.engine, self.repository, progress, self.watch)
+    def _apply(self, progress: Progress) -> DockerApply:
+        return DockerApply(self.plan, self.engine, self.repository, progress, self.watch)
 
-    def _client(self) -> docker.DockerClient:
-        client = connect(self.engine)
-        if client is None:
-            raise Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
-        return client
+    def _containers(self) -> tuple[ContainerFacts, ...]:
+        """List our containers that run, those that are declared no longer too."""
+        present = observe.containers(connect_or_fail(self.engine), self.plan.instance)
+        return tuple(container for container in present if container.pid)
 
     def _container(self, replica: Replica) -> Any:
         name = container_name(self.plan, replica)
         try:
-            return self._client().containers.get(name)
+            return connect_or_fail(self.engine).containers.get(name)
         except NotFound as error:
-            raise Missing(name, "is not there", "no such container", "run: invoke docker.up") from (
-                error
-            )
-
-    def _pids(self) -> dict[str, int]:
-        return {one.name: one.pid for one in self.status() if one.pid}
+            remedy = "run: invoke docker.up"
+            raise Missing(name, "is not there", "no such container", remedy) from error

@@ -47,14 +47,7 @@ def stop(node: SwarmNode) -> bool:
         time.sleep(0.05)
     record = read_record(engine)
     if record:
-        paths = engine_leftovers.InstancePaths(
-            engine.data_root,
-            engine.exec_root(record.token),
-            engine.socket,
-            engine.cgroups(record.token),
-            engine.prefix,
-        )
-        ran |= bool(engine_leftovers.remove_own(paths, data=False))
+        ran |= bool(engine_leftovers.remove_own(engine, record.token, data=False))
     return ran
 
 

@@ -12,7 +12,8 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from twinstack.compose.engine import DEFAULT, EnginePaths, connect, require_root
+from twinstack.compose.engine import connect, require_root
+from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.failures import RAW, translated
 from twinstack.compose.render import SHAPE_LABEL, image_name
 from twinstack.compose.world import REPOSITORY, DockerWorld

@@ -1,4 +1,4 @@
-"""Whose is it? What an engine's data hold, by names and by the directory alone."""
+"""What an engine's data hold that is not ours, by names and by the directory alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.compose.engine_contents import foreign_names, is_bare, others_at
+from twinstack.compose.engine_contents import foreign_names, foreign_objects_at, is_bare
 
 OURS = {"twinstack.kind": "image"}
 
@@ -71,4 +71,4 @@ def test_what_is_not_ours_is_read_from_the_directory(tmp_path: Path):
         "twinstack-base-nginx": {"twinstack-base-nginx:pulled": "sha256:3"},
     }
     write(tmp_path / "image/overlay2/repositories.json", {"Repositories": names})
-    assert others_at(tmp_path) == ("container b", "image theirs:1", "volume theirs")
+    assert foreign_objects_at(tmp_path) == ("container b", "image theirs:1", "volume theirs")

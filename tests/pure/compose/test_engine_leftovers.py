@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.compose.engine_leftovers import Before, parse_save, undo_script
+from twinstack.compose.engine_leftovers import parse_save, undo_script
 
 BEFORE = """\
 *filter
@@ -81,10 +81,3 @@ def test_save_is_read_by_table_chain_and_rule():
     policies, rules = parse_save(BEFORE)["filter"]
     assert policies["TS-main-FORWARD"] == "-"
     assert rules == ['-A FORWARD -m comment --comment "twinstack:main" -j TS-main-FORWARD']
-
-
-def test_a_note_is_read_back_as_written_and_one_of_another_release_too():
-    note = Before({"net/ipv4/ip_forward": "0"}, {"iptables": BEFORE, "ip6tables": ""}, [], ["dk-x"])
-    assert Before.from_json(note.to_json()) == note
-    older = {"sysctls": {"net/ipv4/ip_forward": "0"}, "docker0": False}
-    assert Before.from_json(older).bridges == []

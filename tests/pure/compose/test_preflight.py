@@ -1,4 +1,4 @@
-"""Is the way free? Sockets and routes that are in it, and those that are not."""
+"""Sockets, routes and containers that are in the way, and those that are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.compose.preflight import clashing_routes, is_busy, listening, strangers_ports
+from twinstack.compose.preflight import clashing_routes, is_busy, listening, ports_of_others
 from twinstack.model.plan import PublishedPort, resolve
 from twinstack.model.topology_file import load
 
@@ -19,7 +19,7 @@ def sockets(address: str, state: str = "0A") -> set[tuple[str, int]]:
     return listening(f"{HEAD}   0: {address}:{PORT_3000} 00000000:0000 {state} 00000000:00000000\n")
 
 
-def door(bind: str) -> PublishedPort:
+def port_3000(bind: str) -> PublishedPort:
     return PublishedPort("docker", IPv4Address(bind), 3000, "api-gateway", 3000)
 
 
@@ -35,17 +35,19 @@ def door(bind: str) -> PublishedPort:
         ("00000000000000000000000001000000", "127.0.0.1", False),
     ],
 )
-def test_a_door_is_busy_when_its_address_and_port_are(address: str, bind: str, busy: bool):
-    assert is_busy(door(bind), sockets(address)) is busy
+def test_a_published_port_is_busy_when_its_address_and_port_are(
+    address: str, bind: str, busy: bool
+):
+    assert is_busy(port_3000(bind), sockets(address)) is busy
 
 
 def test_a_connection_is_no_listener():
-    assert not is_busy(door("127.0.0.1"), sockets("0100007F", state="01"))
+    assert not is_busy(port_3000("127.0.0.1"), sockets("0100007F", state="01"))
 
 
 def clashes(*routes: dict[str, str], own: frozenset[str] = frozenset()) -> list[str]:
     plan = resolve(load(Path(__file__).parents[3] / "topology.yml"))
-    return [str(one) for one in clashing_routes(plan, list(routes), set(own))]
+    return [str(clash) for clash in clashing_routes(plan, list(routes), set(own))]
 
 
 def test_a_route_into_a_declared_subnet_is_named_with_its_device():
@@ -75,12 +77,12 @@ def published(ip: str, port: int, **labels: str) -> list[dict[str, object]]:
     return [{"Names": ["/theirs"], "Labels": labels, "Ports": ports}]
 
 
-def test_a_strangers_container_is_named_that_publishes_a_door_of_ours():
+def test_a_foreign_container_that_publishes_a_port_of_ours_is_named():
     plan = resolve(load(Path(__file__).parents[3] / "topology.yml"))
-    assert strangers_ports(plan, published("127.0.0.1", 3000)) == {3000: "theirs"}
-    assert strangers_ports(plan, published("0.0.0.0", 3000)) == {3000: "theirs"}
-    assert strangers_ports(plan, published("10.9.9.9", 8088)) == {8088: "theirs"}
-    assert strangers_ports(plan, published("10.9.9.9", 3000)) == {}
-    assert strangers_ports(plan, published("0.0.0.0", 3001)) == {}
+    assert ports_of_others(plan, published("127.0.0.1", 3000)) == {3000: "theirs"}
+    assert ports_of_others(plan, published("0.0.0.0", 3000)) == {3000: "theirs"}
+    assert ports_of_others(plan, published("10.9.9.9", 8088)) == {8088: "theirs"}
+    assert ports_of_others(plan, published("10.9.9.9", 3000)) == {}
+    assert ports_of_others(plan, published("0.0.0.0", 3001)) == {}
     ours = published("127.0.0.1", 3000, **{"twinstack.instance": "main"})
-    assert strangers_ports(plan, ours) == {}
+    assert ports_of_others(plan, ours) == {}

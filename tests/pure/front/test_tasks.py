@@ -16,7 +16,6 @@ import pytest
 import requests
 from invoke.context import Context
 from pyroute2.netlink.exceptions import NetlinkError
-from python_on_whales.exceptions import DockerException
 
 from front import answering, bench, failures, invocation, whole
 from front import docker as docker_tasks
@@ -120,7 +119,6 @@ def raising(error: BaseException, **words: Any) -> int:
         (NetlinkError(17, "File exists"), "kernel: refused a request: (17, 'File exists'); run"),
         (docker.errors.APIError("no\nspace"), "Docker engine: failed: no space; run"),
         (requests.exceptions.ConnectionError("refused"), "Docker engine: does not answer: refused"),
-        (DockerException(["docker", "compose"], 1), "Docker Compose: failed: "),
     ],
 )
 def test_every_foreseen_error_is_one_line_and_exit_1(

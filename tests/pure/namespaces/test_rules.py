@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import product
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.core_cases import edited_plan, planned
+from tests.support.iptables_restore import restored
 from twinstack.linux import iptables
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
@@ -49,41 +49,6 @@ STRANGERS: Tables = {
         "-A DOCKER-USER -j RETURN",
     ),
 }
-
-
-def restored(present: Mapping[str, tuple[str, ...]], text: str) -> Tables:
-    """Do what `iptables-restore --noflush` does, as far as these texts go."""
-    after = {table: list(lines) for table, lines in present.items()}
-    current: list[str] = []
-    for line in text.splitlines():
-        word, _, rest = line.partition(" ")
-        if line.startswith("*"):
-            current = after.setdefault(line[1:], [])
-        elif line.startswith(":"):
-            chain = word[1:]
-            current[:] = [one for one in current if not one.startswith(f"-A {chain} ")]
-            if not any(one.startswith(f":{chain} ") for one in current):
-                current.insert(0, line)
-        elif word == "-A":
-            assert any(one.startswith(f":{rest.split()[0]} ") for one in current), line
-            current.append(line)
-        elif word == "-I":
-            place = next(
-                (n for n, one in enumerate(current) if one.startswith(f"-A {rest.split()[0]} ")),
-                len(current),
-            )
-            current.insert(place, f"-A {rest}")
-        elif word == "-D":
-            current.remove(f"-A {rest}")
-        elif word == "-F":
-            current[:] = [one for one in current if not one.startswith(f"-A {rest} ")]
-        elif word == "-X":
-            users = [one for one in current if one.endswith(f" -j {rest}")]
-            assert not users, f"{rest} is still used by {users}"
-            current[:] = [one for one in current if not one.startswith(f":{rest} ")]
-        else:
-            assert line == "COMMIT"
-    return {table: tuple(lines) for table, lines in after.items()}
 
 
 @dataclass(frozen=True)

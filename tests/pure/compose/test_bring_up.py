@@ -1,0 +1,93 @@
+"""Compose under way: watched until all are healthy, ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.support.core_cases import edited_plan
+from twinstack.compose import bring_up, client
+from twinstack.compose.client import ComposeProject
+from twinstack.errors import StepFailed
+
+#: An engine without containers: nothing ever becomes healthy.
+EMPTY: Any = SimpleNamespace(containers=SimpleNamespace(list=lambda **_words: []))
+SEED = 7
+INTERRUPTIONS = 50
+
+
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> ComposeProject:
+    """Give a project that a shell script plays Compose for."""
+    program = tmp_path / "docker-compose"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(client, "compose_program", lambda: program)
+    return ComposeProject("pure", tmp_path / "docker-compose.yml", "unix:///none", tmp_path)
+
+
+@pytest.fixture
+def threads_come_and_go() -> Iterator[None]:
+    """Start and end threads all the while, as the step proxy does."""
+    over = threading.Event()
+
+    def churn() -> None:
+        while not over.is_set():
+            thread = threading.Thread(target=lambda: None)
+            thread.start()
+            thread.join()
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    yield
+    over.set()
+    churning.join()
+
+
+def test_ctrl_c_at_any_moment_ends_compose_and_is_all_that_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads_come_and_go: None
+):
+    compose = project(tmp_path, monkeypatch, f'echo "$$" >> {tmp_path}/pids; exec sleep 60')
+    monkeypatch.setattr(bring_up, "POLL_S", 0.01)
+    chance, plan = random.Random(SEED), edited_plan()
+    for _ in range(INTERRUPTIONS):
+        after_s = 0.02 + chance.random() * 0.05
+        threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            bring_up.bring_up(EMPTY, compose, plan, 60, lambda _line: None)
+    pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+    assert len(pids) > INTERRUPTIONS / 2  # the others were ended before they could write
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            pytest.fail(f"{pid} runs")
+
+
+def test_a_compose_that_ignores_being_ended_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    compose = project(tmp_path, monkeypatch, "trap '' TERM; echo up; sleep 60 & wait; sleep 60")
+    monkeypatch.setattr(client, "_END_TIMEOUT_S", 0.2)
+    with compose.up() as run:
+        while not run.output.tell() and not os.fstat(run.output.fileno()).st_size:
+            time.sleep(0.01)
+    assert run.process.returncode == -signal.SIGKILL
+
+
+def test_a_failure_of_compose_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    compose = project(tmp_path, monkeypatch, "echo pulling; echo no such image >&2; exit 3")
+    with pytest.raises(StepFailed, match=r"docker compose up: failed: pulling no such image; "):
+        bring_up.bring_up(EMPTY, compose, edited_plan(), 60, lambda _line: None)
+    with pytest.raises(StepFailed, match=r"docker compose create: failed: pulling no such image; "):
+        compose.create()

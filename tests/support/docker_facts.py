@@ -1,0 +1,108 @@
+"""Facts of a host on which a plan has been brought about in Docker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twinstack.compose import policy
+from twinstack.compose.facts import (
+    ContainerFacts,
+    DockerFacts,
+    EndpointFacts,
+    ImageFacts,
+    NetworkFacts,
+)
+from twinstack.compose.render import (
+    compose_text,
+    container_name,
+    definition_digests,
+    image_digest,
+    volume_name,
+)
+from twinstack.model.plan import Plan, Replica
+
+PREFIX = "twinstack-main"
+
+
+def satisfied(plan: Plan) -> DockerFacts:
+    """Give facts from which no step of the plan differs."""
+    bases: dict[str, str] = {each.role: f"sha256:base-{each.role}" for each in plan.replicas}
+    contexts = {each.service: f"context-{each.service}" for each in plan.replicas}
+    return DockerFacts(
+        engine=True,
+        trees=True,
+        wheelhouse=True,
+        bases=bases,
+        contexts=contexts,
+        images={
+            each.service: ImageFacts(
+                f"sha256:{each.service}", image_digest(contexts[each.service], bases[each.role])
+            )
+            for each in plan.replicas
+        },
+        file=compose_text(plan, context=None),
+        containers=tuple(_container(plan, replica) for replica in plan.replicas),
+        networks=tuple(
+            NetworkFacts(
+                identity=f"id-{segment.docker_network}",
+                name=segment.docker_network,
+                subnet=str(segment.docker_subnet),
+                gateway=str(segment.docker_gateway),
+                bridge=segment.docker_bridge,
+                mtu=str(plan.mtu),
+                internal=segment.internal,
+            )
+            for segment in plan.segments
+        ),
+        volumes=frozenset(volume_name(plan, each) for each in plan.replicas if each.launch.data),
+        rules=enforced(plan),
+        filtered=frozenset(segment.docker_bridge for segment in plan.segments),
+    )
+
+
+def _container(plan: Plan, replica: Replica) -> ContainerFacts:
+    limits = replica.limits
+    assert limits is not None
+    return ContainerFacts(
+        name=container_name(plan, replica),
+        replica=replica.name,
+        digest=definition_digests(plan)[replica.name],
+        image=f"sha256:{replica.service}",
+        state="running",
+        memory=limits.memory_bytes,
+        cpus=int(limits.cpus * 1e9),
+        pids=limits.pids,
+        endpoints={
+            attachment.network: endpoint(f"id-{attachment.network}", str(attachment.address))
+            for attachment in replica.attachments
+        },
+    )
+
+
+def endpoint(network: str, address: str) -> EndpointFacts:
+    """Give an endpoint on the network of an id."""
+    return EndpointFacts(network=network, address=address)
+
+
+def enforced(plan: Plan, before: tuple[str, ...] = (":DOCKER-USER - [0:0]",)) -> tuple[str, ...]:
+    """Give the filter table of a host on which the plan's flows are enforced."""
+    hooks = policy.expected_chains(plan, before)
+    return (
+        *before,
+        *(f":{hook.chain} - [0:0]" for hook in hooks),
+        *(line for hook in hooks for line in (*([hook.jump] if hook.jump else []), *hook.lines)),
+    )
+
+
+def altered(facts: DockerFacts, name: str, **values: Any) -> DockerFacts:
+    """Change the facts of one container."""
+    return replace(
+        facts,
+        containers=tuple(
+            container.model_copy(update=values)
+            if container.name == f"{PREFIX}-{name}"
+            else container
+            for container in facts.containers
+        ),
+    )

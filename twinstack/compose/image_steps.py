@@ -1,0 +1,148 @@
+"""Steps up to a service's image: an engine, what images are built of, bases and images; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from twinstack.compose.facts import DockerFacts
+from twinstack.compose.render import (
+    BASE_PREFIX,
+    base_name,
+    dockerfile_path,
+    image_digest,
+    image_name,
+    replaced_name,
+)
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.runtimes import Role
+
+ABSENT = "is not there"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerAct:
+    """One act on one object."""
+
+    plan: Plan
+    label: str  # the object's name in the engine; "" for the only one of its kind
+    kind = act = command = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.label}: {self.act}" if self.label else f"{self.kind}: {self.act}"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (self.command.format(self.label),) if self.command else ()
+
+
+class EngineStart(DockerAct):
+    """Start an engine of our own where none answers."""
+
+    kind, act, command = "engine", "start", "dockerd"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return None if facts.engine else "none answers"
+
+
+class RootTrees(DockerAct):
+    """Unpack Debian's packages into the trees that our own bases are made of."""
+
+    kind, act, command = "root trees", "make", "mmdebstrap"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        roles = {replica.role for replica in self.plan.replicas} - facts.bases.keys()
+        needed = any(declared_base(self.plan, role) is None for role in roles)
+        return "a base needs them" if needed and not facts.trees else None
+
+
+class Wheelhouse(DockerAct):
+    """Download the Python packages that the images install."""
+
+    kind, act, command = "wheelhouse", "fetch", "pip download"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return None if facts.wheelhouse else "is incomplete, or its list changed"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage(DockerAct):
+    """Pull the declared base image of a role, or import our own from its root tree."""
+
+    role: Role
+    kind, act = "base", "make"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        declared = declared_base(self.plan, self.role)
+        return (f"docker pull {declared}" if declared else "tar | docker import",)
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return None if self.role in facts.bases else "is not there, or of other packages"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceImage(DockerAct):
+    """Build a service's image; its replicas share it."""
+
+    service: str
+    role: Role
+    kind, act = "image", "build"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (f"docker build --file {dockerfile_path(self.service)} --tag {self.label} .",)
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        current, base = facts.images.get(self.service), facts.bases.get(self.role)
+        if current is None:
+            return ABSENT
+        if base is None:
+            return "its base is replaced"
+        if self.service not in facts.contexts:
+            return "its build context is not there yet"
+        same = current.digest == image_digest(facts.contexts[self.service], base)
+        return None if same else "its build context or base changed"
+
+
+class ReplacedImage(DockerAct):
+    """Remove an image that lost its name to a newer build."""
+
+    kind, act, command = "image", "remove", "docker rmi {}"
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return "was replaced"
+
+
+def declared_base(plan: Plan, role: Role) -> str | None:
+    """Give the base image that is declared for a role; None where it is to be our own."""
+    declared = dict(plan.bases).get(role, BASE_PREFIX)
+    return None if declared.startswith(BASE_PREFIX) else declared
+
+
+def base_images(plan: Plan) -> Iterator[BaseImage]:
+    """List the base of each role."""
+    for role in sorted({replica.role for replica in plan.replicas}):
+        yield BaseImage(plan, declared_base(plan, role) or base_name(role), role)
+
+
+def service_images(plan: Plan) -> tuple[ServiceImage, ...]:
+    """List the image of each service."""
+    return tuple(service_image(plan, replica) for replica in plan.replicas if replica.number == 1)
+
+
+def service_image(plan: Plan, replica: Replica) -> ServiceImage:
+    """Give the image that a replica runs."""
+    return ServiceImage(plan, image_name(plan, replica.service), replica.service, replica.role)
+
+
+def replaced_tags(plan: Plan, facts: DockerFacts) -> list[str]:
+    """Give the names that keep images which lost, or will lose, their own; bases last."""
+    lost = (
+        replaced_name(image.label, facts.images[image.service].identity)
+        for image in service_images(plan)
+        if image.service in facts.images and image.difference(facts)
+    )
+    tags = {*facts.replaced, *lost, *facts.outdated}
+    return sorted(tags, key=lambda tag: (tag.startswith(BASE_PREFIX), tag))
