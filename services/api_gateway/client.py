@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def fail(self, error: UpstreamError) -> None:
-        """Close, and tell whoever waits."""
+        """Close, and fail the request that waits."""
         self.close()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self.open = True
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None:  # An answer that nobody asked for.
+        if self._waiter is None:  # An answer without a request.
             self.close()
             return
         self._received = True
@@ -196,12 +196,12 @@ class Upstream:
     __slots__ = (
         "answers",
         "busy_s",
+        "ejected_until",
         "failures",
         "host",
         "idle",
         "name",
         "port",
-        "shunned_until",
     )
 
     def __init__(self, name: str, host: str, port: int) -> None:
@@ -209,7 +209,7 @@ class Upstream:
         self.host = host
         self.port = port
         self.idle: list[Connection] = []
-        self.shunned_until = 0.0
+        self.ejected_until = 0.0
         self.answers = 0
         self.failures = 0
         self.busy_s = 0.0
@@ -270,10 +270,10 @@ class Client:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = self._loop.time()
-            for connection in [one for one in self._busy if one.deadline < now]:
+            for connection in [busy for busy in self._busy if busy.deadline < now]:
                 connection.fail(TimedOut("no answer in time"))
             for upstream in self._kept:
-                old = [one for one in upstream.idle if one.idle_since < now - IDLE_S]
+                old = [idle for idle in upstream.idle if idle.idle_since < now - IDLE_S]
                 for connection in old:
                     upstream.idle.remove(connection)
                     connection.close()

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from services.api_gateway import counts, messages, routes
+from services.api_gateway import messages, routes, traffic_stats
 from services.api_gateway.client import (
     Answer,
     Client,
@@ -25,8 +25,8 @@ from services.api_gateway.client import (
     Upstream,
     UpstreamError,
 )
-from services.api_gateway.counts import Counts
 from services.api_gateway.discovery import Directory
+from services.api_gateway.traffic_stats import TrafficStats
 from services.common.logs import Log
 from services.common.request_id import RequestIds
 from services.common.settings import Settings
@@ -66,7 +66,7 @@ class Gateway:
         self._log = log
         self._ids = RequestIds()
         self._in_flight = 0
-        self._counts = Counts()
+        self._stats = TrafficStats()
         self._started = time.monotonic()
         self._client: Client
         self._loop: asyncio.AbstractEventLoop
@@ -98,13 +98,13 @@ class Gateway:
             if scope["raw_path"] == b"/health":
                 counted = False
                 status, out, body = self._health(method, raw_id)
-            elif counts.is_asked(scope["raw_path"], scope["client"]):
+            elif traffic_stats.is_requested(scope["raw_path"], scope["client"]):
                 counted = False
-                body = self._counts.body(
+                body = self._stats.body(
                     self.directory.rotations,
                     time.monotonic(),
                     in_flight=self._in_flight,
-                    asked=self.directory.asked.document(),
+                    asked=self.directory.calls.document(),
                 )
                 status, out = 200, self._own_headers(raw_id, body)
             else:
@@ -127,7 +127,7 @@ class Gateway:
         await send({"type": "http.response.body", "body": body})
         took_s = time.perf_counter() - started
         if counted:
-            self._counts.add(status, took_s)
+            self._stats.add(status, took_s)
         if self._log.requests:
             via = upstream.name if upstream else None
             self._log.request(request_id, method, scope["path"], status, took_s, upstream=via)
@@ -138,10 +138,10 @@ class Gateway:
         """Find the route and an instance, send the request, give the answer. Raises: Refusal."""
         method: str = scope["method"]
         headers: messages.Headers = scope["headers"]
-        found = routes.find(scope["raw_path"])
-        if found is None:
+        match = routes.find(scope["raw_path"])
+        if match is None:
             raise Refusal(404, "not_found", f"there is no {scope['path'][:200]} here")
-        route, target = found
+        route, target = match
         if method not in route.methods:
             message = f"{method} is not possible here, only {route.allow.decode()}"
             raise Refusal(405, "method_not_allowed", message, (b"allow", route.allow))
@@ -172,7 +172,7 @@ class Gateway:
     async def _send(
         self, service: str, data: bytes, head_only: bool, idempotent: bool, request_id: str
     ) -> tuple[Answer, Upstream]:
-        """Try instances until one answers; never twice what may have been carried out."""
+        """Try instances until one answers; never repeat what may have been carried out."""
         rotation = self.directory.rotations[service]
         timeout_s = self._settings.upstream_timeout_s
         tried: list[Upstream] = []
@@ -182,7 +182,7 @@ class Gateway:
             if upstream is None:
                 break
             tried.append(upstream)
-            asked = time.perf_counter()
+            sent = time.perf_counter()
             try:
                 try:
                     answer = await self._client.exchange(
@@ -194,13 +194,13 @@ class Gateway:
                     answer = await self._client.exchange(
                         upstream, data, head_only, timeout_s, fresh=True
                     )
-            except ConnectFailed as error:  # Nothing was sent: anybody else may be asked.
-                self.directory.shun(upstream, str(error))
+            except ConnectFailed as error:  # Nothing was sent: another instance may be tried.
+                self.directory.eject(upstream, str(error))
                 upstream.failures += 1
                 failure = error
                 continue
             except TimedOut as error:
-                self.directory.shun(upstream, str(error))
+                self.directory.eject(upstream, str(error))
                 upstream.failures += 1
                 failure = error
                 break
@@ -210,9 +210,9 @@ class Gateway:
                 if idempotent and len(tried) < 2:
                     continue
                 break
-            upstream.shunned_until = 0.0
+            upstream.ejected_until = 0.0
             upstream.answers += 1
-            upstream.busy_s += time.perf_counter() - asked
+            upstream.busy_s += time.perf_counter() - sent
             return answer, upstream
         raise self._failed(service, failure, tried, request_id)
 
@@ -261,7 +261,7 @@ class Gateway:
             raise Refusal(408, "body_timeout", message_text, close=True) from None
 
     def _health(self, method: str, raw_id: bytes) -> tuple[int, messages.Headers, bytes]:
-        """Answer from what is known: no upstream is asked. Raises: Refusal 405."""
+        """Answer without asking an upstream. Raises: Refusal 405."""
         if method not in {"GET", "HEAD"}:
             allow = (b"allow", b"GET, HEAD")
             raise Refusal(405, "method_not_allowed", f"{method} is not possible here", allow)
@@ -319,7 +319,7 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a task that must never end; begin it anew should it fail."""
+        """Run a task that must never end; restart it after a failure."""
         while True:
             try:
                 await work()

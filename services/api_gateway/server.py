@@ -90,10 +90,10 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(in_s, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        """End a connection on which nothing was asked for the time allowed."""
+        """Close a connection that was idle for too long."""
         self.timeout_keep_alive_task = None
         if self._idle_since is None or self.transport.is_closing():
-            return  # the next answer arms the timer anew
+            return  # the next answer arms the timer again
         left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left_s > 0:
             self._look_again(left_s)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Say whether a thing that has failed may be tried.
+    """Decide whether a destination that failed may be tried.
 
-    Closed: everybody may. Open, for `rest_s` seconds after a failure: nobody may. Then one
-    caller may; its success closes the breaker, its failure opens it for another `rest_s`.
+    Closed: every call may. Open, for `rest_s` seconds after a failure: none may. Half open: one
+    call may; its success closes the breaker, its failure opens it for another `rest_s`.
     """
 
     def __init__(self, rest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,7 +25,7 @@ class Breaker:
         return self._retry_at is None
 
     def allow(self) -> bool:
-        """Take leave to try. Whoever gets it must call `succeeded` or `failed`."""
+        """Ask to try; after True the caller must call `succeeded` or `failed`."""
         if self._retry_at is None:
             return True
         with self._lock:

@@ -15,11 +15,11 @@ def product_key(product_id: int) -> bytes:
 
 
 def lease_key(key: bytes) -> bytes:
-    """Name the leave to fill `key`: whoever changes the data takes it back."""
+    """Name the lease to fill `key`; a change of the data revokes it."""
     return key + b":lease"
 
 
 def keys_of_change(product_ids: Iterable[int]) -> list[bytes]:
-    """Name all that must go from the cache when these products have changed."""
-    keys = [LIST_KEY, *(product_key(one) for one in product_ids)]
+    """List the cache keys to delete when these products have changed."""
+    keys = [LIST_KEY, *map(product_key, product_ids)]
     return keys + [lease_key(key) for key in keys]

@@ -17,8 +17,8 @@ from typing import TypeVar
 import psycopg2
 from psycopg2 import errors, extensions
 
-from services.common.asked import POSTGRES, Asked
 from services.common.breaker import Breaker
+from services.common.call_stats import POSTGRES, CallStats
 from services.common.failures import DatabaseDown, OutcomeUnknown
 from services.common.settings import Settings
 
@@ -27,7 +27,7 @@ STATEMENT_TIMEOUT_S = 2.0
 REST_S = 0.5
 IDLE_KEPT = 8
 CONFLICT_TRIES = 4
-#: PostgreSQL's own; whatever else is raised is the caller's, who was answered.
+#: PostgreSQL's own failures; any other exception is the caller's, raised after an answer.
 _FAILURES = (DatabaseDown, OutcomeUnknown, psycopg2.Error)
 
 T = TypeVar("T")
@@ -65,10 +65,10 @@ class Database:
     """A pool of connections to one PostgreSQL server."""
 
     def __init__(
-        self, settings: Settings, asked: Asked | None = None, breaker: Breaker | None = None
+        self, settings: Settings, calls: CallStats | None = None, breaker: Breaker | None = None
     ) -> None:
         self._settings = settings
-        self._asked = asked or Asked()
+        self._calls = calls or CallStats()
         self._lock = threading.Lock()
         self._idle: list[extensions.connection] = []
         self.breaker = breaker or Breaker(REST_S)
@@ -79,7 +79,7 @@ class Database:
         Raises: DatabaseDown.
         """
         self._take_leave()
-        with self._asked.of(POSTGRES, _FAILURES):
+        with self._calls.timed(POSTGRES, _FAILURES):
             return self._run(work, timeout_s, transaction=False)
 
     def write(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
@@ -91,7 +91,7 @@ class Database:
         for left in range(CONFLICT_TRIES - 1, -1, -1):
             self._take_leave()
             try:
-                with self._asked.of(POSTGRES, _FAILURES):
+                with self._calls.timed(POSTGRES, _FAILURES):
                     return self._run(work, timeout_s, transaction=True)
             except (errors.DeadlockDetected, errors.SerializationFailure):
                 if not left:
@@ -104,7 +104,7 @@ class Database:
         self._run(lambda cursor: cursor.execute("SELECT 1"), timeout_s, transaction=False)
 
     def _take_leave(self) -> None:
-        """Go on to `_run`, or raise DatabaseDown: nobody is asked, and nothing is counted."""
+        """Raise DatabaseDown, uncounted, while the breaker is open."""
         if not self.breaker.allow():
             raise DatabaseDown("no answer a moment ago")
 
@@ -120,7 +120,7 @@ class Database:
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if not connection.closed:
                     raise self._down(error) from error
-                self._forget_idle()  # Stale: PostgreSQL was restarted. Once more, afresh.
+                self._forget_idle()  # Stale: PostgreSQL was restarted. Reconnect once.
         try:
             return self._use(self._connect(), work, timeout_s, transaction)
         except (errors.DeadlockDetected, errors.SerializationFailure):
@@ -142,7 +142,7 @@ class Database:
         except BaseException as error:
             self._give_back(connection, roll_back=True)
             if not isinstance(error, psycopg2.Error | OutcomeUnknown):
-                self.breaker.succeeded()  # The caller's own refusal; PostgreSQL is well.
+                self.breaker.succeeded()  # The caller's own refusal; PostgreSQL answered.
             raise
         self._give_back(connection, roll_back=False)
         self.breaker.succeeded()
@@ -200,7 +200,7 @@ class Database:
 
     def _down(self, error: Exception) -> DatabaseDown:
         if isinstance(error, errors.QueryCanceled):
-            self.breaker.succeeded()  # Slow, not down: it said so itself.
+            self.breaker.succeeded()  # Slow, not down: it answered that it timed out.
         else:
             self.breaker.failed()
             self._forget_idle()

@@ -1,10 +1,10 @@
-"""How a store can fail us; apart from the stores, so that who needs none imports none."""
+"""How stores fail. Apart from the stores: a service without one imports no driver."""
 
 from __future__ import annotations
 
 
 class RedisDown(Exception):
-    """Redis did not answer, or is being left alone for a moment because it did not."""
+    """Redis did not answer, or its breaker is open."""
 
 
 class DatabaseDown(Exception):

@@ -1,4 +1,4 @@
-"""What a service says at /health: its own state, and that of what it needs."""
+"""The answer at /health: a service's own state and that of its dependencies."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _started = time.monotonic()
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that a service needs. `check` raises when it is away."""
+    """A dependency of a service. `check` raises when it is down."""
 
     check: Callable[[], None]
     vital: bool
 
 
 def report(settings: Settings, needs: Mapping[str, Need], **more: object) -> Response:
-    """Answer 503 when something vital is away, 200 otherwise ("degraded" if anything is away)."""
+    """Answer 503 when a vital dependency is down, else 200 ("degraded" when another one is)."""
     states: dict[str, str] = {}
     status = "ok"
     for name, need in needs.items():

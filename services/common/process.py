@@ -1,5 +1,5 @@
-"""The end of a process: with its parent, so that no worker is left on a killed server's port;
-and, when it is asked to end, with a last word to whoever must know."""
+"""How a process ends: with its parent, so that no worker keeps a killed server's port, and with
+exit handlers that also run in workers of multiprocessing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent() -> None:
     """In a worker process: have the kernel kill us when our parent dies. Source: prctl(2).
 
-    Does nothing in a process that is nobody's worker.
+    Does nothing in a process that is not a worker.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

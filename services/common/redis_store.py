@@ -18,8 +18,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.common.asked import REDIS, Asked
 from services.common.breaker import Breaker
+from services.common.call_stats import REDIS, CallStats
 from services.common.failures import RedisDown
 from services.common.settings import Settings
 
@@ -46,10 +46,10 @@ class RedisStore:
     """
 
     def __init__(
-        self, settings: Settings, asked: Asked | None = None, breaker: Breaker | None = None
+        self, settings: Settings, calls: CallStats | None = None, breaker: Breaker | None = None
     ) -> None:
         self._settings = settings
-        self._asked = asked or Asked()
+        self._calls = calls or CallStats()
         self._local = threading.local()
         self.breaker = breaker or Breaker(REST_S)
 
@@ -80,7 +80,7 @@ class RedisStore:
         self._uncounted(lambda link: _ask(link, ("PING",)))
 
     def _take_leave(self) -> None:
-        """Go on to `_uncounted`, or raise RedisDown: nobody is asked, and nothing is counted."""
+        """Raise RedisDown, uncounted, while the breaker is open."""
         if not self.breaker.allow():
             raise RedisDown("no answer a moment ago")
 
@@ -90,9 +90,9 @@ class RedisStore:
         try:
             answer = self._uncounted(run)
         except RedisDown:
-            self._asked.add(REDIS, time.perf_counter() - started, failed=True)
+            self._calls.add(REDIS, time.perf_counter() - started, failed=True)
             raise
-        self._asked.add(REDIS, time.perf_counter() - started)
+        self._calls.add(REDIS, time.perf_counter() - started)
         return answer
 
     def _uncounted(self, run: Callable[[Link], Any]) -> Any:

@@ -1,7 +1,7 @@
 """Make an instance known to the registry, keep its lease alive, and learn of its peers.
 
 A daemon thread registers once the server can be reached, renews the lease every two seconds or
-so (never all instances at once: jitter), registers anew when the registry has forgotten us, and
+so (with jitter, so that instances spread out), registers again after a 404, and
 keeps the last answer about the peers that the service calls. At exit the instance deregisters.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.common.asked import REGISTRY, Asked
+from services.common.call_stats import REGISTRY, CallStats
 from services.common.logs import Log
 from services.common.process import at_exit
 from services.common.settings import Settings
@@ -50,13 +50,17 @@ _TROUBLE = (OSError, http.client.HTTPException, RegistryRefused, ValueError, Key
 
 
 class Registration:
-    """The standing of one instance in the registry."""
+    """One instance's registration: registered, renewed, removed."""
 
     def __init__(
-        self, settings: Settings, log: Log, watch: Sequence[str] = (), asked: Asked | None = None
+        self,
+        settings: Settings,
+        log: Log,
+        watch: Sequence[str] = (),
+        calls: CallStats | None = None,
     ) -> None:
         self._settings = settings
-        self._asked = asked or Asked()
+        self._calls = calls or CallStats()
         self._log = log
         self._path = f"/v1/services/{settings.service}/{settings.replica}"
         self._watch = tuple(watch)
@@ -79,7 +83,7 @@ class Registration:
         self._stop.set()
         if self.registered:
             self.registered = False
-            with contextlib.suppress(*_TROUBLE):  # If it can't be told, the lease runs out.
+            with contextlib.suppress(*_TROUBLE):  # Otherwise the lease expires.
                 self._call("DELETE", self._path, timeout_s=0.5)
 
     def beat(self) -> None:
@@ -129,15 +133,18 @@ class Registration:
         return True
 
     def _learn(self, service: str) -> None:
-        found = self._call("GET", f"/v1/services/{service}")["instances"]
-        peers = tuple(Peer(one["instance"], one["address"], one["port"]) for one in found)
+        instances = self._call("GET", f"/v1/services/{service}")["instances"]
+        peers = tuple(
+            Peer(instance["instance"], instance["address"], instance["port"])
+            for instance in instances
+        )
         if peers:  # An empty answer may be a registry that has just started.
             self._peers[service] = peers
 
     def _call(
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
     ) -> Any:
-        with self._asked.of(REGISTRY):
+        with self._calls.timed(REGISTRY):
             return self._exchange(method, path, body, timeout_s)
 
     def _exchange(self, method: str, path: str, body: object, timeout_s: float) -> Any:

@@ -1,4 +1,4 @@
-"""What a service is told by its environment, read once, at start.
+"""A service's settings: its environment, read once at start.
 
 Secrets are never in the environment: they are files in `SECRETS_DIR`, read when a connection is
 made, so that a service may start before they are there.
@@ -85,10 +85,9 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
 
 
 def _own_address(towards: str) -> str:
-    """Give the address by which peers reach us: the one that leads `towards` an address of theirs.
+    """Give our source address for packets `towards` an address; without one, our host name's.
 
-    Without it, what this host's name stands for. Nothing is sent: connecting a UDP socket only
-    asks the routes.
+    Sends nothing: connecting a UDP socket only consults the routing table.
     """
     try:
         if towards:

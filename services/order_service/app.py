@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.common.asked import Asked
+from services.common.call_stats import CallStats
 from services.common.database import Database
 from services.common.logs import Log
 from services.common.process import die_with_parent
@@ -10,16 +10,16 @@ from services.common.redis_store import RedisStore
 from services.common.registry_client import Registration
 from services.common.settings import from_environment
 from services.common.wsgi import Instrumented
-from services.order_service.products import Products
+from services.order_service.product_client import Products
 from services.order_service.routes import create
 
 die_with_parent()
 _settings = from_environment("order-service")
 _log = Log(_settings.service, _settings.replica, _settings.log_requests)
-_asked = Asked()
-_registration = Registration(_settings, _log, watch=("product-service",), asked=_asked)
-_database = Database(_settings, _asked)
-_products = Products(_registration, _database, _log, _asked)
-_app = create(_settings, _log, _database, RedisStore(_settings, _asked), _products, _asked)
+_calls = CallStats()
+_registration = Registration(_settings, _log, watch=("product-service",), calls=_calls)
+_database = Database(_settings, _calls)
+_products = Products(_registration, _database, _log, _calls)
+_app = create(_settings, _log, _database, RedisStore(_settings, _calls), _products, _calls)
 app = Instrumented(_app, _settings, _log)
 _registration.start()

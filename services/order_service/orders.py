@@ -103,24 +103,24 @@ def _replay(cursor: Cursor, key: str, digest: str) -> Placed | None:
 
 def _place(cursor: Cursor, lines: Lines, key: str | None, digest: str) -> Placed:
     cursor.execute(_LOCK, (sorted(lines),))
-    found = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+    known = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
     if key is not None:  # Now that we hold the locks: the first of two may have been before us.
         placed = _replay(cursor, key, digest)
         if placed is not None:
             return placed
-    check_lines(lines, {product: stock for product, (_, stock) in found.items()})
+    check_lines(lines, {product: stock for product, (_, stock) in known.items()})
     products = sorted(lines)
     order_id = str(uuid.uuid4())
     cursor.execute(
         _INSERT,
         {
             "id": order_id,
-            "total": sum(found[one][0] * lines[one] for one in products),
+            "total": sum(known[product][0] * lines[product] for product in products),
             "key": key,
             "digest": digest,
             "products": products,
-            "quantities": [lines[one] for one in products],
-            "prices": [found[one][0] for one in products],
+            "quantities": [lines[product] for product in products],
+            "prices": [known[product][0] for product in products],
         },
     )
     if cursor.fetchone() is None:
@@ -130,19 +130,19 @@ def _place(cursor: Cursor, lines: Lines, key: str | None, digest: str) -> Placed
 
 def check_lines(lines: Lines, stock: dict[int, int]) -> None:
     """Refuse what is not in the catalogue or not in stock. Raises: ApiError 422, 409."""
-    unknown = [one for one in lines if one not in stock]
+    unknown = [product for product in lines if product not in stock]
     if unknown:
-        names = ", ".join(str(one) for one in unknown)
+        names = ", ".join(map(str, unknown))
         raise ApiError(422, "unknown_product", f"there is no product {names}", product_ids=unknown)
     short = [
-        {"product_id": one, "wanted": wanted, "in_stock": stock[one]}
-        for one, wanted in lines.items()
-        if wanted > stock[one]
+        {"product_id": product, "wanted": wanted, "in_stock": stock[product]}
+        for product, wanted in lines.items()
+        if wanted > stock[product]
     ]
     if short:
         names = ", ".join(
-            f"product {one['product_id']} ({one['wanted']} wanted, {one['in_stock']} in stock)"
-            for one in short
+            f"product {item['product_id']} ({item['wanted']} wanted, {item['in_stock']} in stock)"
+            for item in short
         )
         raise ApiError(409, "insufficient_stock", f"not enough of {names}", items=short)
 

@@ -1,4 +1,4 @@
-"""What a client may ask for, read once at the edge; every refusal says which field is wrong."""
+"""Parse what clients send; every refusal names the field that is wrong."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Lines = dict[int, int]  # product id → quantity, in the order of the ids
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """An order as asked for: these lines, or (None) what the session's cart holds."""
+    """An order request: lines, or None for the session's cart."""
 
     lines: Lines | None
 
     def digest(self, session: str) -> str:
-        """Tell this request from another one that bears the same Idempotency-Key."""
-        said = {"cart": session} if self.lines is None else {"lines": sorted(self.lines.items())}
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        """Identify the request, to refuse another one with the same Idempotency-Key."""
+        content = {"cart": session} if self.lines is None else {"lines": sorted(self.lines.items())}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse_order(body: Mapping[str, object]) -> OrderRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from services.common import health
-from services.common.asked import Asked
+from services.common.call_stats import CallStats
 from services.common.catalogue import CURRENCY
 from services.common.database import Database
 from services.common.failures import RedisDown
@@ -15,7 +15,7 @@ from services.common.settings import Settings
 from services.common.wsgi import ApiError, answer, json_object, make_app, request_id
 from services.order_service.carts import Carts, forget_products, new_session
 from services.order_service.orders import Orders, check_lines
-from services.order_service.products import Products
+from services.order_service.product_client import Products
 from services.order_service.requests import (
     Lines,
     parse_idempotency_key,
@@ -35,9 +35,9 @@ def create(
     database: Database,
     store: RedisStore,
     products: Products,
-    asked: Asked,
+    calls: CallStats,
 ) -> Flask:
-    """Make the order service upon a database, a Redis and the product service."""
+    """Create the application with its database, Redis and product client."""
     app = make_app(settings, log)
     carts = Carts(store, settings.session_ttl_s)
     orders = Orders(database)
@@ -53,15 +53,15 @@ def create(
         catalogue = products.catalogue(request_id()) if lines else {}
         items = [
             {
-                "product_id": one,
-                "name": catalogue[one].name,
+                "product_id": product_id,
+                "name": catalogue[product_id].name,
                 "quantity": quantity,
-                "unit_price_cents": catalogue[one].price_cents,
+                "unit_price_cents": catalogue[product_id].price_cents,
             }
-            for one, quantity in lines.items()
-            if one in catalogue
+            for product_id, quantity in lines.items()
+            if product_id in catalogue
         ]
-        total = sum(catalogue[one].price_cents * lines[one] for one in lines if one in catalogue)
+        total = sum(catalogue[key].price_cents * lines[key] for key in lines if key in catalogue)
         body = {
             "session": session or None,
             "items": items,
@@ -77,7 +77,7 @@ def create(
 
     def check_against_catalogue(lines: Lines) -> None:
         catalogue = products.catalogue(request_id())
-        check_lines(lines, {one: product.stock for one, product in catalogue.items()})
+        check_lines(lines, {key: product.stock for key, product in catalogue.items()})
 
     @app.get("/cart")
     def show_cart() -> Response:
@@ -143,18 +143,18 @@ def create(
                 carts.take_out(session, lines)
         except RedisDown:
             forgotten = False
-        if not forgotten:  # The order stands all the same; the cache ages by itself.
-            log.event("warning", "redis not told of an order", request_id=request_id())
+        if not forgotten:  # The order stands; cached entries expire.
+            log.event("warning", "cache not invalidated after an order", request_id=request_id())
 
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:
-        found = orders.show(order_id)
-        if found is None:
+        order = orders.show(order_id)
+        if order is None:
             raise ApiError(404, "unknown_order", f"there is no order {order_id[:64]}")
-        return answer(found)
+        return answer(order)
 
     @app.get("/health")
     def service_health() -> Response:
-        return health.report(settings, needs, asked=asked.document())
+        return health.report(settings, needs, asked=calls.document())
 
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.common.asked import Asked
+from services.common.call_stats import CallStats
 from services.common.database import Database
 from services.common.logs import Log
 from services.common.process import die_with_parent
@@ -15,8 +15,8 @@ from services.product_service.routes import create
 die_with_parent()
 _settings = from_environment("product-service")
 _log = Log(_settings.service, _settings.replica, _settings.log_requests)
-_asked = Asked()
-_stores = Database(_settings, _asked), RedisStore(_settings, _asked)
-_app = create(_settings, _log, *_stores, _asked)
+_calls = CallStats()
+_stores = Database(_settings, _calls), RedisStore(_settings, _calls)
+_app = create(_settings, _log, *_stores, _calls)
 app = Instrumented(_app, _settings, _log)
-Registration(_settings, _log, asked=_asked).start()
+Registration(_settings, _log, calls=_calls).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from services.common import health
-from services.common.asked import Asked
+from services.common.call_stats import CallStats
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
 from services.common.database import Cursor, Database
 from services.common.logs import Log
@@ -20,7 +20,7 @@ _ONE = f"SELECT {_COLUMNS}, description FROM products WHERE id = %s"
 
 
 def create(
-    settings: Settings, log: Log, database: Database, store: RedisStore, asked: Asked
+    settings: Settings, log: Log, database: Database, store: RedisStore, calls: CallStats
 ) -> Flask:
     """Make the product service upon a database and a Redis."""
     app = make_app(settings, log)
@@ -48,8 +48,8 @@ def create(
         product_id = _product_id(text)
 
         def load() -> bytes | None:
-            found = database.read(lambda cursor: _one(cursor, product_id))
-            return None if found is None else dump(found)
+            product = database.read(lambda cursor: _one(cursor, product_id))
+            return None if product is None else dump(product)
 
         body, source = cache.read(product_key(product_id), load)
         if body is None:
@@ -58,7 +58,7 @@ def create(
 
     @app.get("/health")
     def service_health() -> Response:
-        return health.report(settings, needs, asked=asked.document())
+        return health.report(settings, needs, asked=calls.document())
 
     return app
 
@@ -76,8 +76,8 @@ def _all(cursor: Cursor) -> list[dict[str, object]]:
 
 def _one(cursor: Cursor, product_id: int) -> dict[str, object] | None:
     cursor.execute(_ONE, (product_id,))
-    found = _rows(cursor)
-    return {**found[0], "currency": CURRENCY} if found else None
+    rows = _rows(cursor)
+    return {**rows[0], "currency": CURRENCY} if rows else None
 
 
 def _rows(cursor: Cursor) -> list[dict[str, object]]:

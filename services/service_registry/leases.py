@@ -1,7 +1,7 @@
 """The registry's memory: instances, each with a lease that must be renewed.
 
-In memory alone: after a restart the instances come back by themselves within a heartbeat, and
-whoever asks meanwhile is told how young the registry is.
+In memory only: after a restart, instances re-register within one heartbeat, and every answer says
+how long the registry has been up.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ def create(settings: Settings, log: Log, leases: Leases) -> Flask:
 
     @app.get("/v1/services/<service>")
     def discover(service: str) -> Response:
-        found = [shown(entry) for entry in leases.discover(service)]
-        return answer({"service": service, "instances": found, "registry": about()})
+        instances = [shown(entry) for entry in leases.discover(service)]
+        return answer({"service": service, "instances": instances, "registry": about()})
 
     @app.get("/v1/services")
     def everything() -> Response:

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from services.api_gateway.client import Upstream
-from services.api_gateway.discovery import SHUN_S, STALE_S, YOUNG_S, Directory, Rotation
+from services.api_gateway.discovery import EJECTED_S, STALE_S, YOUNG_S, Directory, Rotation
 from services.common.logs import Log
 
 FOUND = [("p-1", "10.0.0.30", 5000), ("p-2", "10.0.0.31", 5000), ("p-3", "10.0.0.32", 5000)]
@@ -59,21 +59,21 @@ def test_instances_take_turns_evenly(rotation: Rotation) -> None:
     assert Counter(picked(rotation) for _ in range(300)) == {"p-1": 100, "p-2": 100, "p-3": 100}
 
 
-def test_a_shunned_instance_is_passed_over_until_its_time_is_up(rotation: Rotation) -> None:
-    rotation.upstreams[1].shunned_until = 10.0
+def test_an_ejected_instance_is_skipped_until_its_time_is_up(rotation: Rotation) -> None:
+    rotation.upstreams[1].ejected_until = 10.0
     assert {picked(rotation, now=9.9) for _ in range(20)} == {"p-1", "p-3"}
     assert {picked(rotation, now=10.0) for _ in range(20)} == {"p-1", "p-2", "p-3"}
 
 
-def test_shunning_one_leaves_the_others_even(rotation: Rotation) -> None:
-    rotation.upstreams[0].shunned_until = 10.0
+def test_ejecting_one_leaves_the_others_even(rotation: Rotation) -> None:
+    rotation.upstreams[0].ejected_until = 10.0
     counts = Counter(picked(rotation) for _ in range(300))
     assert counts == {"p-2": 150, "p-3": 150}
 
 
-def test_when_all_are_shunned_they_are_tried_all_the_same(rotation: Rotation) -> None:
+def test_when_all_are_ejected_they_are_tried_all_the_same(rotation: Rotation) -> None:
     for upstream in rotation.upstreams:
-        upstream.shunned_until = 10.0
+        upstream.ejected_until = 10.0
     assert rotation.live(0.0) == 0
     assert rotation.pick(0.0) is not None
 
@@ -124,12 +124,12 @@ def test_a_registry_that_falls_silent_is_reported(directory: Directory, clock: C
     assert known(directory) == ["p-1"]
 
 
-def test_shunning_lasts_a_moment(directory: Directory, clock: Clock) -> None:
+def test_ejection_lasts_a_moment(directory: Directory, clock: Clock) -> None:
     directory.learn(answer(["p-1"]))
     rotation = directory.rotations["product-service"]
-    directory.shun(rotation.upstreams[0], "connection refused")
+    directory.eject(rotation.upstreams[0], "connection refused")
     assert rotation.live(clock.now) == 0
-    assert rotation.live(clock.now + SHUN_S) == 1
+    assert rotation.live(clock.now + EJECTED_S) == 1
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"services":{}}', b'{"registry":{}}'])

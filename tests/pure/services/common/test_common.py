@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.api_gateway import messages, routes
-from services.common.asked import Asked
 from services.common.breaker import Breaker
+from services.common.call_stats import CallStats
 from services.common.catalogue import LIST_KEY, keys_of_change, lease_key
 from services.common.failures import RedisDown
 from services.common.logs import Log
@@ -255,11 +255,11 @@ def test_the_catalogue_has_at_least_24_products() -> None:
 
 
 def test_what_is_asked_of_others_is_added_up_in_vain_or_not() -> None:
-    asked = Asked()
+    asked = CallStats()
 
     def ask() -> None:
         for _ in range(200):
-            with asked.of("redis"):
+            with asked.timed("redis"):
                 pass
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -267,7 +267,7 @@ def test_what_is_asked_of_others_is_added_up_in_vain_or_not() -> None:
         one.start()
     for one in threads:
         one.join()
-    with pytest.raises(RedisDown), asked.of("redis"):
+    with pytest.raises(RedisDown), asked.timed("redis"):
         raise RedisDown("gone")
     asked.add("postgres", 0.25)
     postgres, redis = asked.document()
@@ -276,7 +276,7 @@ def test_what_is_asked_of_others_is_added_up_in_vain_or_not() -> None:
 
 
 def test_a_redis_that_is_away_is_counted_but_not_when_health_asks() -> None:
-    asked = Asked()
+    asked = CallStats()
     env = {"TWINSTACK_ADDRESS": "127.0.0.1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
     never_rests = Breaker(0.0)  # else it would refuse what comes after the first failure
     store = RedisStore(from_environment("product-service", env), asked, never_rests)

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
-from services.common.asked import Asked
 from services.common.breaker import Breaker
+from services.common.call_stats import CallStats
 from services.common.database import CONFLICT_TRIES, Database
 from services.common.failures import DatabaseDown, OutcomeUnknown, RedisDown
 from services.common.redis_store import RedisStore
@@ -55,18 +55,20 @@ class FakeConnection:
 
 
 @pytest.fixture
-def asked() -> Asked:
-    return Asked()
+def calls() -> CallStats:
+    return CallStats()
 
 
-def database(asked: Asked, monkeypatch: pytest.MonkeyPatch, connect: Callable[[], Any]) -> Database:
-    found = Database(SETTINGS, asked)
-    monkeypatch.setattr(found, "_connect", connect)
-    return found
+def database(
+    calls: CallStats, monkeypatch: pytest.MonkeyPatch, connect: Callable[[], Any]
+) -> Database:
+    store = Database(SETTINGS, calls)
+    monkeypatch.setattr(store, "_connect", connect)
+    return store
 
 
-def sums(asked: Asked) -> list[tuple[object, object]]:
-    return [(one["answers"], one["failures"]) for one in asked.document()]
+def sums(calls: CallStats) -> list[tuple[object, object]]:
+    return [(sums["answers"], sums["failures"]) for sums in calls.document()]
 
 
 def raising(error: Exception) -> Callable[[object], None]:
@@ -76,13 +78,13 @@ def raising(error: Exception) -> Callable[[object], None]:
     return work
 
 
-def test_a_callers_own_refusal_is_an_answer_of_postgresqls(asked, monkeypatch):
-    store = database(asked, monkeypatch, FakeConnection)
+def test_a_callers_own_refusal_is_an_answer_of_postgresqls(calls, monkeypatch):
+    store = database(calls, monkeypatch, FakeConnection)
     for act in (store.write, store.read):
         with pytest.raises(Refusal):
             act(raising(Refusal()))
     store.write(lambda _: None)
-    assert sums(asked) == [(3, 0)]
+    assert sums(calls) == [(3, 0)]
 
 
 @pytest.mark.parametrize(
@@ -93,16 +95,16 @@ def test_a_callers_own_refusal_is_an_answer_of_postgresqls(asked, monkeypatch):
         (errors.DeadlockDetected("knot"), psycopg2.Error, CONFLICT_TRIES),
     ],
 )
-def test_postgresqls_own_errors_are_failures(asked, monkeypatch, error, raised, failures: int):
-    store = database(asked, monkeypatch, FakeConnection)
+def test_postgresqls_own_errors_are_failures(calls, monkeypatch, error, raised, failures: int):
+    store = database(calls, monkeypatch, FakeConnection)
     with pytest.raises(raised):
         store.write(raising(error))
-    assert sums(asked) == [(0, failures)]
+    assert sums(calls) == [(0, failures)]
 
 
-def test_after_a_deadlock_work_runs_again_on_a_kept_connection_too(asked, monkeypatch):
+def test_after_a_deadlock_work_runs_again_on_a_kept_connection_too(calls, monkeypatch):
     knots = [errors.DeadlockDetected("knot"), errors.SerializationFailure("knot"), None]
-    store = database(asked, monkeypatch, FakeConnection)
+    store = database(calls, monkeypatch, FakeConnection)
     store.write(lambda _: None)
 
     def work(_: object) -> str:
@@ -113,24 +115,24 @@ def test_after_a_deadlock_work_runs_again_on_a_kept_connection_too(asked, monkey
 
     assert store.write(work) == "done"
     assert store.breaker.closed
-    assert sums(asked) == [(2, 2)]
+    assert sums(calls) == [(2, 2)]
 
 
-def test_an_outcome_that_nobody_knows_is_a_failure(asked, monkeypatch):
+def test_an_outcome_that_nobody_knows_is_a_failure(calls, monkeypatch):
     lost = psycopg2.OperationalError("gone")
-    store = database(asked, monkeypatch, lambda: FakeConnection(lost))
+    store = database(calls, monkeypatch, lambda: FakeConnection(lost))
     with pytest.raises(OutcomeUnknown):
         store.write(lambda _: None)
-    assert sums(asked) == [(0, 1)]
+    assert sums(calls) == [(0, 1)]
 
 
-def test_what_a_breaker_refuses_was_asked_of_nobody(asked, monkeypatch):
+def test_what_a_breaker_refuses_was_asked_of_nobody(calls, monkeypatch):
     def refuse() -> None:
         raise psycopg2.OperationalError("refused")
 
-    postgres = database(asked, monkeypatch, refuse)
+    postgres = database(calls, monkeypatch, refuse)
     postgres.breaker = Breaker(60.0)
-    redis = RedisStore(SETTINGS, asked, Breaker(60.0))
+    redis = RedisStore(SETTINGS, calls, Breaker(60.0))
     for _ in range(3):
         for act in (postgres.read, postgres.write):
             with pytest.raises(DatabaseDown):
@@ -141,4 +143,4 @@ def test_what_a_breaker_refuses_was_asked_of_nobody(asked, monkeypatch):
             postgres.ping()
         with pytest.raises(RedisDown, match="a moment ago"):
             redis.ping()
-    assert sums(asked) == [(0, 1), (0, 1)]
+    assert sums(calls) == [(0, 1), (0, 1)]

@@ -1,4 +1,4 @@
-"""What was answered since the gateway started: told to whoever asks from inside."""
+"""Answers since the gateway started, served to clients inside its own namespace only."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from services.api_gateway.discovery import Rotation
 
 PATH = b"/internal/counts"
-#: Nobody who comes through a door has this address; who asks in our own namespace has no other.
+#: A client in our own namespace has this address; upstream through a published port never has.
 INSIDE = "127.0.0.1"
 
 
-def is_asked(path: bytes, client: Iterable[Any] | None) -> bool:
-    """Tell whether a request asks for the counts, and may."""
+def is_requested(path: bytes, client: Iterable[Any] | None) -> bool:
+    """Tell whether a request is for the statistics and comes from inside."""
     return path == PATH and client is not None and next(iter(client)) == INSIDE
 
 
-class Counts:
+class TrafficStats:
     """Answers by the first digit of their status, and the time that they took. Units: seconds.
 
-    Requests for health and for the counts themselves are not among them.
+    Requests for health and for these statistics are not counted.
     """
 
     __slots__ = ("busy_s", "statuses")
@@ -36,23 +36,23 @@ class Counts:
         self.busy_s += took_s
 
     def body(self, rotations: Mapping[str, Rotation], now: float, **more: object) -> bytes:
-        """Write them down, with those of each instance asked."""
+        """Give the statistics as JSON, with those of each upstream."""
         upstreams = [
             {
                 "service": service,
-                "instance": one.name,
-                "answers": one.answers,
-                "failures": one.failures,
-                "busy_s": round(one.busy_s, 6),
-                "shunned": one.shunned_until > now,
+                "instance": upstream.name,
+                "answers": upstream.answers,
+                "failures": upstream.failures,
+                "busy_s": round(upstream.busy_s, 6),
+                "shunned": upstream.ejected_until > now,
             }
             for service, rotation in rotations.items()
-            for one in rotation.upstreams
+            for upstream in rotation.upstreams
         ]
-        found = {
+        document = {
             "statuses": {f"{digit}xx": self.statuses[digit] for digit in range(1, 6)},
             "busy_s": round(self.busy_s, 6),
             "upstreams": upstreams,
             **more,
         }
-        return json.dumps(found, separators=(",", ":")).encode()
+        return json.dumps(document, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What this process asked of others: how often, how often in vain, and how long it waited."""
+"""Statistics of this process's calls to stores, registry and instances: count, failures, time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class _Sum:
         self.busy_s = 0.0
 
 
-class Asked:
-    """Adds up by who was asked, from any thread; a health check's own questions are left out."""
+class CallStats:
+    """Adds up calls by destination, from any thread. A health check's own calls are left out."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sums: dict[str, _Sum] = {}
 
     @contextmanager
-    def of(self, name: str, failures: Failures = (BaseException,)) -> Iterator[None]:
-        """Count the question that the block asks: in vain when it raises one of these failures.
+    def timed(self, name: str, failures: Failures = (BaseException,)) -> Iterator[None]:
+        """Count the call that the block makes; it failed if one of `failures` is raised.
 
-        Whatever else it raises is the caller's own, upon an answer.
+        Any other exception is the caller's own, raised after an answer.
         """
         started = time.perf_counter()
         failed = False
@@ -44,26 +44,24 @@ class Asked:
             self.add(name, time.perf_counter() - started, failed=failed)
 
     def add(self, name: str, took_s: float, *, failed: bool = False) -> None:
-        """Count a question. Units: seconds."""
+        """Count a call. Units: seconds."""
         with self._lock:
-            found = self._sums.get(name)
-            if found is None:
-                found = self._sums[name] = _Sum()
+            total = self._sums.setdefault(name, _Sum())
             if failed:
-                found.failures += 1
+                total.failures += 1
             else:
-                found.answers += 1
-            found.busy_s += took_s
+                total.answers += 1
+            total.busy_s += took_s
 
     def document(self) -> list[dict[str, object]]:
-        """Give the sums since the process began. Units: seconds."""
+        """Give the sums since the process started. Units: seconds."""
         with self._lock:
             return [
                 {
                     "name": name,
-                    "answers": one.answers,
-                    "failures": one.failures,
-                    "busy_s": round(one.busy_s, 6),
+                    "answers": total.answers,
+                    "failures": total.failures,
+                    "busy_s": round(total.busy_s, 6),
                 }
-                for name, one in sorted(self._sums.items())
+                for name, total in sorted(self._sums.items())
             ]

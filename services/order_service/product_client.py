@@ -1,7 +1,7 @@
-"""The catalogue as the order service sees it: from the product service, else from the database.
+"""A client of the product service: its catalogue, or the database's when no instance answers.
 
-Only for carts, where it tells names and prices to a person. An order is priced by its own
-transaction. Connections to product instances are kept, one for each thread and instance.
+For carts only, which show names and prices; an order's prices come from its own transaction.
+Connections are kept, one for each thread and instance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import threading
 from dataclasses import dataclass
 
-from services.common.asked import Asked
+from services.common.call_stats import CallStats
 from services.common.database import Cursor, Database
 from services.common.logs import Log
 from services.common.registry_client import Peer, Registration
@@ -39,9 +39,9 @@ class Products:
         registration: Registration | None,
         database: Database,
         log: Log,
-        asked: Asked | None = None,
+        calls: CallStats | None = None,
     ) -> None:
-        self._asked = asked or Asked()
+        self._calls = calls or CallStats()
         self._registration = registration
         self._database = database
         self._log = log
@@ -54,7 +54,7 @@ class Products:
         for _ in range(min(TRIES, len(peers))):
             peer = peers[next(self._turn) % len(peers)]
             try:
-                with self._asked.of(peer.instance):
+                with self._calls.timed(peer.instance):
                     return self._ask(peer, request_id)
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
                 self._log.event(
@@ -71,20 +71,20 @@ class Products:
         kept = links.pop(peer, None)
         if kept is not None:
             try:
-                found = _fetch(kept, request_id)
+                catalogue = _fetch(kept, request_id)
             except (OSError, http.client.HTTPException):
-                kept.close()  # It may have been closed while it was idle: once more, afresh.
+                kept.close()  # Perhaps closed while idle: reconnect once.
             else:
                 links[peer] = kept
-                return found
+                return catalogue
         link = http.client.HTTPConnection(peer.address, peer.port, timeout=TIMEOUT_S)
         try:
-            found = _fetch(link, request_id)
+            catalogue = _fetch(link, request_id)
         except BaseException:
             link.close()
             raise
         links[peer] = link
-        return found
+        return catalogue
 
 
 def _fetch(link: http.client.HTTPConnection, request_id: str) -> dict[int, Product]:
@@ -94,8 +94,8 @@ def _fetch(link: http.client.HTTPConnection, request_id: str) -> dict[int, Produ
     if response.status != 200:
         raise http.client.HTTPException(f"status {response.status}")
     return {
-        one["id"]: Product(one["name"], one["price_cents"], one["stock"])
-        for one in json.loads(text)["products"]
+        product["id"]: Product(product["name"], product["price_cents"], product["stock"])
+        for product in json.loads(text)["products"]
     }
 
 

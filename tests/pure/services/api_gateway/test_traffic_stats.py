@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from services.api_gateway import counts
+from services.api_gateway import traffic_stats
 from tests.support.gateway_parts import OK, Running, always, closed_port, gateway, upstream
 
 __all__ = ["gateway", "upstream"]
@@ -32,7 +32,7 @@ def test_answers_are_counted_by_status_and_by_instance(gateway, upstream):
     assert 0 < product["busy_s"] < 1
 
 
-def test_an_instance_that_refuses_is_counted_as_shunned(gateway):
+def test_an_instance_that_refuses_is_counted_as_ejected(gateway):
     gateway.know(closed_port())
     assert gateway.call("GET", "/api/products")[0] == 502
     product = counts_of(gateway)["upstreams"][0]
@@ -41,7 +41,7 @@ def test_an_instance_that_refuses_is_counted_as_shunned(gateway):
 
 
 def test_counts_are_told_to_nobody_who_comes_from_elsewhere():
-    assert counts.is_asked(counts.PATH, ("127.0.0.1", 1))
-    assert not counts.is_asked(counts.PATH, ("10.0.0.10", 1))
-    assert not counts.is_asked(counts.PATH, None)
-    assert not counts.is_asked(b"/health", ("127.0.0.1", 1))
+    assert traffic_stats.is_requested(traffic_stats.PATH, ("127.0.0.1", 1))
+    assert not traffic_stats.is_requested(traffic_stats.PATH, ("10.0.0.10", 1))
+    assert not traffic_stats.is_requested(traffic_stats.PATH, None)
+    assert not traffic_stats.is_requested(b"/health", ("127.0.0.1", 1))
