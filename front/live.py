@@ -19,7 +19,7 @@ from twinstack.model import bounds
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.model.plan import Plan
     from twinstack.model.topology import WorldName
-    from twinstack.world import World
+    from twinstack.world import LocalWorld
 
 #: Two samples give rates; on a busy machine the first takes a while.
 _FIRST_SAMPLES_S = 15.0
@@ -28,19 +28,19 @@ BOTH = ("net", "docker")
 
 def finders(
     here: stack.Stack, world: str = "both"
-) -> Mapping[WorldName, Callable[[], World | None]]:
+) -> Mapping[WorldName, Callable[[], LocalWorld | None]]:
     """Map each chosen world to what gives it as it runs now, or None. Raises: TwinstackError."""
     if world not in {"both", *BOTH}:
         cause = "it is net, docker or both"
         raise TwinstackError("--world", f"cannot be {world}", cause, "choose one")
 
-    def net() -> World | None:
+    def net() -> LocalWorld | None:
         return here.net(shape) if (shape := here.net_shape()) else None
 
-    def docker() -> World | None:
+    def docker() -> LocalWorld | None:
         return here.docker(shape, policy=True) if (shape := here.docker_shape()) else None
 
-    both: dict[WorldName, Callable[[], World | None]] = {"net": net, "docker": docker}
+    both: dict[WorldName, Callable[[], LocalWorld | None]] = {"net": net, "docker": docker}
     return {name: find for name, find in both.items() if world in {"both", name}}
 
 

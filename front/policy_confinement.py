@@ -14,7 +14,7 @@ from twinstack import stack
 from twinstack.confinement import observe, requirements
 from twinstack.confinement.requirements import ReplicaFacts, Weakness
 from twinstack.errors import Missing
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 _WHY = (
     "No PID namespace in net: a service is its supervisor's own child. In its place,\n"
@@ -41,9 +41,9 @@ def policy_confinement(_: Context, json: bool = False) -> None:
     end(1 if any(weak.values()) else 0)
 
 
-def _worlds_up(here: stack.Stack) -> dict[str, World]:
+def _worlds_up(here: stack.Stack) -> dict[str, LocalWorld]:
     """Give the worlds that are up, with the limits that are declared. Raises: Missing."""
-    worlds: dict[str, World] = {}
+    worlds: dict[str, LocalWorld] = {}
     if (shape := here.net_shape()) is not None:
         worlds["net"] = here.net(shape, limited=True)
     if (shape := here.docker_shape()) is not None:

@@ -8,12 +8,12 @@ from twinstack import stack
 from twinstack.errors import TwinstackError
 
 if TYPE_CHECKING:
-    from twinstack.world import World
+    from twinstack.world import LocalWorld
 
 WORLD = {"world": "net or docker"}
 
 
-def world_of(name: str, known: str = "net or docker") -> World:
+def world_of(name: str, known: str = "net or docker") -> LocalWorld:
     """Give it. Raises: TwinstackError for a name of none; `known` are those that may be named."""
     here = stack.from_environment()
     if name == "net":

@@ -1,7 +1,8 @@
-"""The protocol that both worlds answer, so that everything above needs to know only one.
+"""The protocols that worlds answer, so that everything above needs to know only one.
 
-A world is made from a `Plan` and acts on what is there: it keeps no memory of its own.
-`up` and `down` change it; the rest only looks.
+A world is made from a `Plan` and acts on what is there: it keeps no memory of its own. All five
+answer `World`; the two with every replica on this host answer `LocalWorld`, which `observe` and
+`bench` need.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from twinstack.errors import Missing
 from twinstack.model.plan import Plan
@@ -22,10 +23,7 @@ State = Literal["healthy", "unhealthy", "starting", "stopped", "absent"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """One row of a world's status: a replica, where it is, and how it does.
-
-    `pid` is the service's main process as the host sees it; `restarts` since it was brought up.
-    """
+    """One row of a world's status: a replica, where it is, and its health."""
 
     name: str
     service: str
@@ -34,8 +32,8 @@ class ServiceState:
     port: int
     state: State
     detail: str = ""
-    pid: int | None = None
-    restarts: int = 0
+    pid: int | None = None  # its main process as the host sees it
+    restarts: int = 0  # since it was brought up
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +58,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One interface of a world as it is now, in the namespace that holds it.
+    """One interface of a world as it is now, in the namespace that holds it."""
 
-    `name`: as that namespace knows it. `namespace`: a path for `entering.inside`; "" is the
-    caller's own. `segment`: "" where the plan has none for it. `replica`: "" of a bridge.
-    """
-
-    name: str
+    name: str  # in that namespace
     kind: Literal["bridge", "host end", "inside"]
-    namespace: str
-    segment: str
-    replica: str
+    namespace: str  # a path for `child.inside`; "": the caller's own
+    segment: str  # "": the plan has none for it
+    replica: str  # "": a bridge
 
 
 def require_root(task: str) -> None:
@@ -80,10 +74,14 @@ def require_root(task: str) -> None:
 
 
 class World(Protocol):
-    """One deployment of the plan."""
+    """One deployment of a plan, wherever it runs."""
 
-    name: WorldName
-    plan: Plan
+    @property
+    def plan(self) -> Plan:
+        """What is deployed."""
+
+    def preview(self) -> Any:  # Preview, once DockerWorld gives one
+        """Give what `up` would do now; changes and builds nothing. Raises: Missing, StepFailed."""
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about and wait until every service is healthy.
@@ -92,20 +90,29 @@ class World(Protocol):
         """
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
-        """Remove what is ours, data kept, and name what was removed. Works after any crash."""
+        """Remove what is ours, and name what was removed. Works after any crash.
+
+        Data stays on this host; simulated and remote hosts go with theirs.
+        """
+
+    def status(self) -> tuple[ServiceState, ...]:
+        """Probe each replica, now."""
+
+
+class LocalWorld(World, Protocol):
+    """A world with every replica on this host: it can be observed and measured from here."""
+
+    name: WorldName
 
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`, data too."""
 
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
-        """Rewrite what enforces the flows, and nothing else: no process, no record.
+        """Rewrite only what enforces the flows: no process, no record.
 
         `policy`: enforce the flows; `rate_limit`: limit new connections. A benchmark lifts both for
-        a while; were it killed meanwhile, `status` would name the difference.
+        a while; if it is killed meanwhile, `status` names the difference.
         """
-
-    def status(self) -> tuple[ServiceState, ...]:
-        """Ask each replica how it does, now."""
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run a command in a replica's network, on the caller's terminal; give its exit code."""
@@ -123,7 +130,7 @@ class World(Protocol):
         """List every process of every replica."""
 
     def main_pids(self) -> dict[str, int]:
-        """Give the main process of each replica that runs, as the host sees it; probes nothing."""
+        """Give the main process of each running replica, as the host sees it; probes nothing."""
 
     def cgroup_paths(self) -> dict[str, str]:
         """Give each running replica's own cgroup: its path below every controller's mount.
@@ -139,14 +146,14 @@ class World(Protocol):
         """Name what runs: versions and content digests, the same keys in both worlds."""
 
     def links(self) -> tuple[Link, ...]:
-        """List the interfaces that are there: bridges, host ends, inside ends, in the plan's order.
+        """List the interfaces there are: bridges, host ends, inside ends, in the plan's order.
 
-        What is not up is left out. Raises: Missing without root or engine; StepFailed.
+        Those that are not up are left out. Raises: Missing without root or engine; StepFailed.
         """
 
     def namespaces(self) -> dict[str, Path | None]:
-        """Map `host` and each replica that is there to its network namespace; None is our own.
+        """Map `host` and each present replica to its network namespace; None is the caller's own.
 
-        Replicas that are declared no longer are there too. Raises: Missing without root or engine;
+        Replicas that are declared no longer are included. Raises: Missing without root or engine;
         StepFailed.
         """

@@ -18,7 +18,7 @@ from bench.engine.observed import Confinement, confinement
 from twinstack.errors import CannotTell, Missing, TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 Weight = Literal["misleads", "stated"]
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Likeness:
 
 
 def look(
-    net: World, docker: World, service: str, path: str, *, force: bool, progress: Progress
+    net: LocalWorld, docker: LocalWorld, service: str, path: str, *, force: bool, progress: Progress
 ) -> Likeness:
     """Look at two worlds by a service's own address, say what misleads, and insist on likeness.
 
@@ -97,7 +97,7 @@ def look(
     return alike
 
 
-def observe(world: World, endpoint: Endpoint, path: str, *, entry: str) -> Facts:
+def observe(world: LocalWorld, endpoint: Endpoint, path: str, *, entry: str) -> Facts:
     """Look at a running world. Raises: Missing when it is not up; CannotTell."""
     states = world.status()
     down = [state.name for state in states if state.state != "healthy"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from twinstack.errors import CannotTell
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.procfs import parse_status
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def parse_open_files(text: str) -> str:
     return "?"
 
 
-def limited(world: World) -> list[str]:
+def limited(world: LocalWorld) -> list[str]:
     """Name the replicas whose CPU is limited, as the kernel sees it. Raises: CannotTell."""
     return [
         state.name

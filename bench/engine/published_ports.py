@@ -18,7 +18,7 @@ from twinstack.linux import process as shell
 from twinstack.linux.procfs import cmdline, pids
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 #: What is told in place of the address: a result is no place for a machine's own.
 HOST = "this host's address"
@@ -26,7 +26,7 @@ HOST = "this host's address"
 _ELSEWHERE = ("198.51.100.1", 9)
 
 
-def by_dnat(world: World, service: str, path: str, progress: Progress) -> Endpoint | None:
+def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> Endpoint | None:
     """Give the way to a published port by the host's own address, where there is one.
 
     Only Docker has a second way in; one that does not answer (a firewall) is left out, and said.

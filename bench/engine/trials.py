@@ -17,7 +17,7 @@ from bench.engine.design import schedule
 from bench.load import ab
 from twinstack.errors import CannotTell
 from twinstack.reconcile import Progress
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 #: conntrack forgets a closed connection after 120 s, the kernel after 60 s.
 ROOM_S = 130.0
@@ -39,7 +39,7 @@ class Target:
     """One entry into a world, under the name of its row; `path` where it is not the load's."""
 
     name: str
-    world: World
+    world: LocalWorld
     endpoint: Endpoint
     path: str | None = None
 
@@ -155,7 +155,7 @@ def measure(
     return tuple(samples)
 
 
-def rest(worlds: Sequence[World], *, seconds: float) -> Rest:
+def rest(worlds: Sequence[LocalWorld], *, seconds: float) -> Rest:
     """Watch worlds at rest for a while."""
     before, start = [world.cpu_us() for world in worlds], meter.snapshot()
     time.sleep(seconds)

@@ -25,7 +25,7 @@ from bench.load import wrk
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import child
 from twinstack.observe.live.probes import STATUS_PATH, http_answer, requests_of
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 _QUESTION = f"GET {STATUS_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 _TOLD = struct.Struct("=dQ")
@@ -54,7 +54,7 @@ class Window:
 
 
 @contextmanager
-def counting(world: World) -> Iterator[Count]:
+def counting(world: LocalWorld) -> Iterator[Count]:
     """Count the edge's requests for as long as the block lasts; our own questions left out.
 
     Raises: StepFailed when nginx does not answer.
@@ -211,7 +211,7 @@ def _early(code: int | None) -> StepFailed:
     return StepFailed("wrk", "ended early", f"exit {code}", "run it again")
 
 
-def window(world: World, count: Count, seconds: float) -> Window:
+def window(world: LocalWorld, count: Count, seconds: float) -> Window:
     """Count for some seconds. Raises: StepFailed."""
     cpu, before = world.cpu_us(), meter.snapshot()
     began_s, first = count()

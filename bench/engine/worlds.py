@@ -17,7 +17,7 @@ from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 #: The service that stands at the door.
 EDGE = "nginx-lb"
@@ -45,7 +45,7 @@ def common_shape(stack: Stack, wanted: str | None) -> str | None:
     return wanted or stack.net_shape() or stack.docker_shape()
 
 
-def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> World:
+def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> LocalWorld:
     """Give a world with the limits that it has now (the plan's, where it is down)."""
     if name == "net":
         return stack.net(shape)
@@ -56,7 +56,7 @@ def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> World
     return world
 
 
-def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) -> World:
+def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) -> LocalWorld:
     """Give a world that is up and healthy, bringing it up where it is not."""
     world = as_it_runs(stack, name, shape)
     there = stack.net_shape() if name == "net" else stack.docker_shape()
@@ -80,7 +80,7 @@ def former(stack: Stack, name: WorldName) -> Former:
 
 
 @contextmanager
-def lifted(worlds: Iterable[World], *, whole: bool = False) -> Iterator[None]:
+def lifted(worlds: Iterable[LocalWorld], *, whole: bool = False) -> Iterator[None]:
     """Lift the edge's limit of new connections while the block lasts, or the policy as a `whole`.
 
     One client is the whole load of a benchmark, and some ask services past their edge. What was

@@ -36,7 +36,7 @@ from twinstack.model.topology import WorldName
 from twinstack.observe.capture import targets
 from twinstack.reconcile import Progress
 from twinstack.stack import REPOSITORY, Stack
-from twinstack.world import Link, World
+from twinstack.world import Link, LocalWorld
 
 OFF, BRIDGES, DUMPCAP, WHOLE = "nobody", "bridges, 128", "dumpcap, 128", "links, whole"
 WHATS = (OFF, BRIDGES, DUMPCAP, WHOLE)
@@ -110,7 +110,7 @@ class Cost:
 
 
 def measure(
-    world: World,
+    world: LocalWorld,
     *,
     rounds: int = 20,
     requests: int = 500,
@@ -139,7 +139,7 @@ def measure(
 
 
 def _trial(
-    world: World, links: Sequence[Link], what: str, number: int, requests: int
+    world: LocalWorld, links: Sequence[Link], what: str, number: int, requests: int
 ) -> CostSample:
     endpoint = world.endpoint(worlds.EDGE)
     size = len(probe.get_ok(endpoint, _PATH).body)

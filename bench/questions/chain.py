@@ -27,7 +27,7 @@ from twinstack.errors import CannotTell
 from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 CHAIN, DIRECT, NAIVE = "whole chain", "product services alone", "naive chain"
 #: What issue 2 asks for.
@@ -82,7 +82,7 @@ class Chain:
 
 
 def measure(
-    world: World,
+    world: LocalWorld,
     roots: Roots,
     software: Software,
     redis_password: str,
@@ -200,7 +200,7 @@ def table(found: Chain) -> str:
     return "\n".join([*lines, *(textwrap.fill(one, 80) for one in found.sentences)])
 
 
-def _by_service(world: World, before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+def _by_service(world: LocalWorld, before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     found: dict[str, int] = {}
     for replica in world.plan.replicas:
         spent = after[replica.name] - before[replica.name]

@@ -21,7 +21,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 #: What a world is called where users read it.
 TITLES = {"net": "namespaces", "docker": "docker"}
@@ -67,7 +67,9 @@ class Options:
         )
 
 
-def compare(net: World, docker: World, options: Options, progress: Progress) -> Comparison:
+def compare(
+    net: LocalWorld, docker: LocalWorld, options: Options, progress: Progress
+) -> Comparison:
     """Compare the two worlds.
 
     Raises: Missing when one is not up; TwinstackError when they are not alike (unless forced);
@@ -84,7 +86,7 @@ def compare(net: World, docker: World, options: Options, progress: Progress) -> 
     return _run("compare", pair, others, options, alike, net.software(), progress)
 
 
-def calibrate(world: World, options: Options, progress: Progress) -> Comparison:
+def calibrate(world: LocalWorld, options: Options, progress: Progress) -> Comparison:
     """Compare a world with itself (A/A): what is found then is the instrument's own error.
 
     Raises: as `compare`.
@@ -123,7 +125,7 @@ def calibration_line(found: Comparison) -> str:
 
 
 def published(
-    worlds: Sequence[World], services: Sequence[str], path: str, progress: Progress
+    worlds: Sequence[LocalWorld], services: Sequence[str], path: str, progress: Progress
 ) -> tuple[Target, ...]:
     """Give the doors of services on the host, as a client on the host uses them."""
     found = []

@@ -27,7 +27,7 @@ from bench.load.wrk import WrkReport
 from bench.questions.catalogue import Answer
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 NOBODY, WATCHED, SHOWN = "nobody looks", "dashboard", "and Chromium"
 #: Issue 5: a part of the requests; and how near the dashboard's rate must be.
@@ -119,7 +119,7 @@ def ask_dashboard(
     return Answer(f"dashboard-{name}", chosen.plan, found, table(found))
 
 
-def measure(world: World, *, rounds: int, progress: Progress) -> Cost:
+def measure(world: LocalWorld, *, rounds: int, progress: Progress) -> Cost:
     """Measure on a world that is up. Raises: as `ask_dashboard`; CannotTell."""
     seed = random.SystemRandom().getrandbits(32)
     endpoint = world.endpoint(worlds.EDGE)

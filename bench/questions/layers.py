@@ -19,7 +19,7 @@ from bench.engine.report import WIDTH
 from bench.engine.trials import Load, Rest, Sample, Target
 from bench.engine.worlds import EDGE
 from twinstack.reconcile import Progress
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 #: The ladder's services from the inside out, and the path that each answers.
 _DEPTHS = (
@@ -75,8 +75,8 @@ class Layers:
 
 
 def climb(
-    net: World,
-    docker: World,
+    net: LocalWorld,
+    docker: LocalWorld,
     load: Load,
     *,
     rounds: int = 10,
@@ -114,7 +114,7 @@ def climb(
     )
 
 
-def targets(worlds: Sequence[World], path: str, progress: Progress) -> tuple[Target, ...]:
+def targets(worlds: Sequence[LocalWorld], path: str, progress: Progress) -> tuple[Target, ...]:
     """Give every entry of the ladder: own addresses inside out, then published ports."""
     found = []
     for world in worlds:
@@ -182,7 +182,7 @@ def _span(found: Ratio) -> str:
     return f"×{found.estimate:.2f}, {found.low:.2f} to {found.high:.2f}"
 
 
-def _throttled_us(world: World) -> int:
+def _throttled_us(world: LocalWorld) -> int:
     return sum(
         observed.throttled_us(state.pid) for state in world.status() if state.pid is not None
     )

@@ -21,7 +21,7 @@ from bench.load.programs import USER, Program, Running, await_port, running, wor
 from twinstack.errors import CannotTell, Missing, NotHealthy
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 PRODUCT_PORT, GATEWAY_PORT, EDGE_PORT = 5900, 3900, 8900
 _REFERENCE = Path(__file__).parents[1] / "reference" / "naive"
@@ -43,7 +43,7 @@ class NaiveChain:
 
 @contextmanager
 def naive_chain(
-    world: World, roots: Roots, software: Software, redis_password: str
+    world: LocalWorld, roots: Roots, software: Software, redis_password: str
 ) -> Iterator[NaiveChain]:
     """Run the naive chain while the block lasts.
 
@@ -72,7 +72,7 @@ def naive_chain(
             yield NaiveChain(edge, tuple(started.values()))
 
 
-def _lay_out(place: Path, world: World, products: bytes, redis_password: str) -> None:
+def _lay_out(place: Path, world: LocalWorld, products: bytes, redis_password: str) -> None:
     for name in ("product.py", "gateway.py"):
         shutil.copy(_REFERENCE / name, place / name)
     edge = (_REFERENCE / "nginx.conf").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def _lay_out(place: Path, world: World, products: bytes, redis_password: str) ->
 
 
 def _programs(
-    world: World, place: Path, roots: Roots, software: Software, networks: dict[str, int]
+    world: LocalWorld, place: Path, roots: Roots, software: Software, networks: dict[str, int]
 ) -> Iterator[Program]:
     redis = world.endpoint("redis-cache")
     python = {"LANG": "C.UTF-8", "PYTHONPATH": "/srv/twinstack/site:/mnt/site", "PATH": "/usr/bin"}

@@ -19,7 +19,7 @@ from bench.engine.trials import spent_us
 from bench.engine.worlds import EDGE
 from bench.load import ab
 from twinstack.reconcile import Progress
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 ON, OFF = "policy on", "policy off"
 #: What issue 4 asks for: a part of the requests.
@@ -69,7 +69,7 @@ class Cost:
 
 
 def measure(
-    world: World, *, rounds: int = 40, requests: int = 500, seed: int = 1, progress: Progress
+    world: LocalWorld, *, rounds: int = 40, requests: int = 500, seed: int = 1, progress: Progress
 ) -> Cost:
     """Measure on a world that is up, its policy on; it is on again at the end, whatever happened.
 

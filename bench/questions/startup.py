@@ -19,7 +19,7 @@ from bench.engine.estimate import Spread, spread
 from twinstack.errors import CannotTell
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 #: What issue 2 asks for. Units: seconds, bytes.
 WANTED_S: dict[WorldName, float] = {"net": 5.0, "docker": 15.0}
@@ -56,7 +56,7 @@ class Startup:
 
 
 def measure(
-    world: World,
+    world: LocalWorld,
     *,
     times: int = 3,
     timeout_s: float = 120.0,
@@ -82,7 +82,7 @@ def measure(
     return Startup(world.name, tuple(ups), tuple(downs), memory(world, supervising()))
 
 
-def memory(world: World, supervising: Iterable[int] = ()) -> dict[str, int]:
+def memory(world: LocalWorld, supervising: Iterable[int] = ()) -> dict[str, int]:
     """Add up the memory of each replica's processes. Units: bytes. Raises: CannotTell."""
     found: dict[str, int] = {}
     for process in world.processes():

@@ -32,7 +32,7 @@ from bench.questions.turns_cost import (
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 #: What is let go has answers to take that waited; and how long worlds at rest are looked at.
 _TURN_S, _REST_S = 0.3, 4.0
@@ -76,7 +76,13 @@ def code(answer: Answer) -> int:
 
 
 def measured(
-    net: World, docker: World, *, rounds: int, seconds: int, doors: bool, progress: Progress
+    net: LocalWorld,
+    docker: LocalWorld,
+    *,
+    rounds: int,
+    seconds: int,
+    doors: bool,
+    progress: Progress,
 ) -> Turns:
     """Measure two worlds that are up. Raises: Missing without wrk; StepFailed; CannotTell."""
     seed = secrets.randbits(32)

@@ -13,7 +13,7 @@ from pathlib import Path
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import load
-from twinstack.reconcile import Progress
+from twinstack.reconcile import Preview, Progress
 from twinstack.world import Endpoint, Link, Process, ServiceState
 
 TOPOLOGY = load(Path(__file__).resolve().parents[2] / "topology.yml")
@@ -26,7 +26,7 @@ def quietly(line: str) -> None:
 
 
 class FakeWorld:
-    """Answers the World protocol for as much as the benchmark asks."""
+    """Answers the LocalWorld protocol for as much as the benchmark asks."""
 
     def __init__(self, name: WorldName, port: int, plan: Plan = PLAN) -> None:
         self.name = name
@@ -34,6 +34,9 @@ class FakeWorld:
         self.port = port
         self.versions = {"nginx": "1.22"}
         self.state = "healthy"
+
+    def preview(self) -> Preview:
+        return Preview(0, ())
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         return self.status()

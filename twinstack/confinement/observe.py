@@ -30,7 +30,7 @@ from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.procfs import cmdline, parse_status, start_ticks
 from twinstack.model.plan import Replica
 from twinstack.model.runtimes import SECRETS
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 PROC = Path("/proc")
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -54,7 +54,7 @@ class _Found:
     facts: ProcessFacts
 
 
-def look(world: World) -> tuple[ReplicaFacts, ...]:
+def look(world: LocalWorld) -> tuple[ReplicaFacts, ...]:
     """Look at every process of a world. Raises: CannotTell where a replica has none."""
     owners = {one.pid: world.plan.replica(one.replica) for one in world.processes()}
     secrets = tuple(_secret_texts(owners))
@@ -65,7 +65,9 @@ def look(world: World) -> tuple[ReplicaFacts, ...]:
     )
 
 
-def _replica(world: World, replica: Replica, processes: tuple[ProcessFacts, ...]) -> ReplicaFacts:
+def _replica(
+    world: LocalWorld, replica: Replica, processes: tuple[ProcessFacts, ...]
+) -> ReplicaFacts:
     heard: dict[str, tuple[Listener, ...]] = {}  # by network: two processes may not share one
     secrets: dict[str, tuple[SecretFacts, ...]] = {}  # and so by mount namespace
     for one in processes:

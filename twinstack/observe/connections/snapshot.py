@@ -20,14 +20,14 @@ from twinstack.observe.connections.report import (
 )
 from twinstack.observe.connections.warnings import warnings
 from twinstack.observe.traffic.peers import PeerDirectory
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 #: At most this part of the time is spent on snapshots: a full table takes seconds to read.
 _BUSY_PART = 0.2
 _EVERY_S = 2.0
 
 
-def take(world: World, events: ConntrackEvents | None = None) -> Connections:
+def take(world: LocalWorld, events: ConntrackEvents | None = None) -> Connections:
     """Take one. Raises: Missing without root or when the world is down; CannotTell; StepFailed."""
     namespaces = _namespaces(world)
     plan = world.plan
@@ -51,7 +51,7 @@ def take(world: World, events: ConntrackEvents | None = None) -> Connections:
     )
 
 
-def follow(world: World, seconds: float | None = None) -> Iterator[Connections]:
+def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[Connections]:
     """Take one every other second until the time is over; None: without end.
 
     The last one has the events of the whole time, every other those since the one before.
@@ -73,7 +73,7 @@ def follow(world: World, seconds: float | None = None) -> Iterator[Connections]:
             pause = max(_EVERY_S, (time.monotonic() - began) * (1 / _BUSY_PART - 1))
 
 
-def _namespaces(world: World) -> dict[str, Path | None]:
+def _namespaces(world: LocalWorld) -> dict[str, Path | None]:
     collect.require_root()
     namespaces = world.namespaces()
     if set(namespaces) <= {HOST}:

@@ -23,7 +23,7 @@ from twinstack.observe.journey.exchanges import Leg
 from twinstack.observe.journey.report import Asked, Journey
 from twinstack.observe.journey.segments import Sight, decode
 from twinstack.reconcile import Progress
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 DOOR = "nginx-lb"
 HOST = "host"
@@ -36,7 +36,7 @@ _PATH = re.compile(r"/[!-~]*")
 _LARGEST = 64 << 20
 
 
-def travel(world: World, path: str) -> Journey:
+def travel(world: LocalWorld, path: str) -> Journey:
     """Ask the edge for a path by the host's port, and tell the way of that request.
 
     A request before it opens what is opened once. Raises: Missing when the world is not up;
@@ -72,7 +72,7 @@ def _check(path: str) -> None:
         )
 
 
-def middling(world: World, path: str, times: int, progress: Progress) -> Journey:
+def middling(world: LocalWorld, path: str, times: int, progress: Progress) -> Journey:
     """Travel so many times, and give the journey whose time is in the middle. Raises: as `travel`.
 
     One request may have met a stroke of bad luck; the mean of several is nobody's way.
@@ -88,7 +88,7 @@ def middling(world: World, path: str, times: int, progress: Progress) -> Journey
 
 
 def told(
-    world: World,
+    world: LocalWorld,
     path: str,
     door: Endpoint,
     mark: str,

@@ -24,7 +24,7 @@ from twinstack.observe.live.model import (
 )
 from twinstack.observe.live.prober import Prober
 from twinstack.observe.live.usage import UsageReader, conntrack
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 PERIOD_S = 1.0
 #: How long a sample waits for answers; later ones are in the next.
@@ -39,7 +39,7 @@ LOOK_AGAIN_S = 2.0
 Emit = Callable[[WorldSample], None]
 Stop = Callable[[], bool]
 #: Gives a world as it runs now, or None when it is not up.
-FindWorld = Callable[[], World | None]
+FindWorld = Callable[[], LocalWorld | None]
 
 
 def watch(name: WorldName, find: FindWorld, emit: Emit, *, stop: Stop) -> None:
@@ -82,7 +82,7 @@ def _sleep(seconds: float, stop: Stop) -> None:
 class _Watch:
     """One world, from when it is found up until it is gone."""
 
-    def __init__(self, name: WorldName, world: World, find: FindWorld, emit: Emit) -> None:
+    def __init__(self, name: WorldName, world: LocalWorld, find: FindWorld, emit: Emit) -> None:
         self._name = name
         self._world = world
         self._plan = world.plan

@@ -14,10 +14,10 @@ from twinstack.observe.picture import facts, observed
 from twinstack.observe.picture.declared import declared
 from twinstack.observe.picture.facts import Facts, Inside
 from twinstack.observe.picture.model import Scene, compare
-from twinstack.world import World
+from twinstack.world import LocalWorld
 
 
-def scene(world: World) -> Scene | None:
+def scene(world: LocalWorld) -> Scene | None:
     """Look at a world; None when nothing of it is up. Raises: Missing without root; StepFailed."""
     if os.geteuid() != 0:
         raise Missing("topology", "cannot be seen", "this needs root", "run it with sudo")

@@ -18,7 +18,7 @@ from twinstack.observe.journey.exchanges import joined
 from twinstack.observe.journey.report import Asked, Counted, Journey
 from twinstack.observe.journey.segments import Sight
 from twinstack.observe.journey.waterfall import waterfall as draw
-from twinstack.world import Endpoint, World
+from twinstack.world import Endpoint, LocalWorld
 
 MARK = "journey-0123456789abcdef"
 WHO = {craft.NGINX: "nginx-lb", craft.GATEWAY: "api-gateway", craft.REDIS: "redis-cache"}
@@ -283,7 +283,7 @@ def test_several_journeys_are_told_of_one_by_one_and_the_middling_is_given(
     taken = iter([900.0, 100.0, 500.0])
     monkeypatch.setattr(travel, "travel", lambda *_: replace(travelled(), total_us=next(taken)))
     said: list[str] = []
-    world = cast(World, SimpleNamespace(name="net"))
+    world = cast(LocalWorld, SimpleNamespace(name="net"))
     assert travel.middling(world, "/", 3, said.append).total_us == 500
     assert said == [
         "net: asking for /",
