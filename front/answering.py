@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke import tasks as invoke_tasks
 from invoke.collection import Collection
@@ -19,7 +19,10 @@ from invoke.collection import Collection
 from front import failures, invocation, tables
 from twinstack.errors import CannotTell, Missing
 from twinstack.printable import dumps, visible_lines
-from twinstack.world import ServiceState
+
+if TYPE_CHECKING:
+    from twinstack.world import ServiceState
+
 
 SHAPE = {"shape": "flat (one bridge) or tiered (three, the host routes)"}
 JSON = {"json": "print one JSON document"}

@@ -11,7 +11,6 @@ from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
-from twinstack.overlay import chaos as breaking
 
 #: Longer than this is no rehearsal.
 MOST_SECONDS = 600
@@ -36,6 +35,8 @@ def chaos(
     json: bool = False,
 ) -> None:
     """Break a host of the overlay for a while, watch from another one, and put it back."""
+    from twinstack.overlay import chaos as breaking
+
     bounds.within("seconds", seconds, 1, MOST_SECONDS, "it is a time, more than 0")
     fault = next((one for one in breaking.FAULTS if one == what), None)
     if fault is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -25,8 +26,10 @@ from front.answering import (
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
-from twinstack.overlay import record
-from twinstack.overlay import world as overlays
+
+if TYPE_CHECKING:
+    from twinstack.overlay import world as overlays
+
 
 HOSTS = {
     "hosts": "how many simulated hosts; 3 unless topology.yml names machines",
@@ -87,6 +90,8 @@ def overlay_up(
 @guarded
 def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Take the hosts down, with everything on them, their data too."""
+    from twinstack.overlay import world as overlays
+
     if ssh:
         overlay_ssh.down(ssh, json)
         return
@@ -99,6 +104,8 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
 @checking
 def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Show how each service does and where, and what is not as planned; exits 1 when any is not."""
+    from twinstack.overlay import record
+
     root("overlay.status")
     if ssh:
         overlay_ssh.status(ssh, json)

@@ -6,13 +6,16 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from front import tables
 from front.answering import answer, end, root, say, show_states
 from twinstack import stack
 from twinstack.errors import CannotTell, TwinstackError
-from twinstack.overlay import remote
-from twinstack.overlay.remote import Remote, Share
+
+if TYPE_CHECKING:
+    from twinstack.overlay.remote import Remote, Share
+
 
 SSH = {"ssh": "the machines of hosts.machines, by ssh; --ssh='-i KEY' gives options of ssh's"}
 
@@ -38,6 +41,8 @@ def up(world: Remote, timeout: int, json: bool) -> None:
 
 def status(ssh: str | bool, json: bool) -> None:
     """Show each service and what is not as planned; exits 1 when any is not. Raises: CannotTell."""
+    from twinstack.overlay import remote
+
     here = stack.from_environment()
     world = here.remote(options(ssh))
     if remote.recorded(here.instance) is None:
@@ -91,6 +96,8 @@ def plan(world: Remote, json: bool) -> None:
 
 def down(ssh: str | bool, json: bool) -> None:
     """Remove what is ours from every machine, what was brought too. Raises: as `remote.down`."""
+    from twinstack.overlay import remote
+
     root("overlay.down")
     here = stack.from_environment()
     found = remote.down(here.instance, here.machines(options(ssh)), say)

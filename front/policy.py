@@ -14,7 +14,6 @@ from front.worlds import WORLD
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
-from twinstack.model.plan import HOST
 
 if TYPE_CHECKING:
     from twinstack.model.plan import Plan
@@ -73,6 +72,7 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
 @guarded
 def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
     """Listen to what is denied for a while: who asked whom for what."""
+    from twinstack.model.plan import HOST
     from twinstack.policy import drops
 
     plan, name = _plan_of(world)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from front import tables
 from front.answering import JSON, answer, checking, end, root, task
 from twinstack import stack
-from twinstack.confinement import observe, requirements
-from twinstack.confinement.requirements import ReplicaFacts, Weakness
 from twinstack.errors import Missing
-from twinstack.world import LocalWorld
+
+if TYPE_CHECKING:
+    from twinstack.confinement.requirements import ReplicaFacts, Weakness
+    from twinstack.world import LocalWorld
+
 
 _WHY = (
     "No PID namespace in net: a service is its supervisor's own child. In its place,\n"
@@ -26,6 +28,8 @@ _WHY = (
 @checking
 def policy_confinement(_: Context, json: bool = False) -> None:
     """Read from /proc what holds each process of both worlds; exits 1 where it is too little."""
+    from twinstack.confinement import observe, requirements
+
     root("policy.confinement")
     worlds = _worlds_up(stack.from_environment())
     found = {name: observe.look(world) for name, world in worlds.items()}
@@ -61,6 +65,8 @@ def _worlds_up(here: stack.Stack) -> dict[str, LocalWorld]:
 def _document(
     found: Mapping[str, Sequence[ReplicaFacts]], weak: Mapping[str, Sequence[Weakness]]
 ) -> dict[str, Any]:
+    from twinstack.confinement import requirements
+
     return {
         "level": asdict(requirements.LEVEL),
         "worlds": {
@@ -76,6 +82,8 @@ def _document(
 def _text(
     found: Mapping[str, Sequence[ReplicaFacts]], weak: Mapping[str, Sequence[Weakness]]
 ) -> str:
+    from twinstack.confinement import requirements
+
     parts = [tables.columns(requirements.HEADER, requirements.rows(found))]
     shared = {name: requirements.shared(replicas) for name, replicas in found.items()}
     aspects = next(iter(shared.values()))

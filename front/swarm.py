@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -20,8 +21,11 @@ from front.answering import (
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
-from twinstack.swarm.facts import SwarmFacts
-from twinstack.swarm.world import SwarmWorld
+
+if TYPE_CHECKING:
+    from twinstack.swarm.facts import SwarmFacts
+    from twinstack.swarm.world import SwarmWorld
+
 
 HOSTS = {"hosts": "number of simulated hosts; as many as there are, or 2"}
 SHAPE = {"shape": "tiered (an overlay network for each tier, the default) or flat (one network)"}

@@ -5,9 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from twinstack.reconcile import Preview
-from twinstack.world import ServiceState
+
+if TYPE_CHECKING:
+    from twinstack.world import ServiceState
+
 
 _GAP = "  "
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -10,11 +11,10 @@ from front.answering import checking, end, root, show, task
 from front.worlds import world_of
 from twinstack import stack
 from twinstack.errors import Missing, TwinstackError
-from twinstack.observe.picture import collect
-from twinstack.observe.picture.mermaid import mermaid
-from twinstack.observe.picture.model import Scene, document
-from twinstack.observe.picture.svg import picture
-from twinstack.observe.picture.text import text
+
+if TYPE_CHECKING:
+    from twinstack.observe.picture.model import Scene
+
 
 FORMATS = ("text", "svg", "mermaid", "json")
 
@@ -30,6 +30,11 @@ FORMATS = ("text", "svg", "mermaid", "json")
 @checking
 def topology(_: Context, world: str = "both", format: str = "text", json: bool = False) -> None:
     """Draw what is there, with what was declared beside it; exits 1 when the two differ."""
+    from twinstack.observe.picture.mermaid import mermaid
+    from twinstack.observe.picture.model import document
+    from twinstack.observe.picture.svg import picture
+    from twinstack.observe.picture.text import text
+
     if format not in FORMATS:
         known = ", ".join(FORMATS)
         raise TwinstackError("--format", f"cannot be {format}", f"there are {known}", "choose one")
@@ -61,6 +66,8 @@ def _scene(name: str, *, alone: bool) -> Scene | None:
     """Look at a world; None when it is not up. Raises: Missing when it is, or is all that is asked
     for, and cannot be looked at.
     """
+    from twinstack.observe.picture import collect
+
     world = world_of(name, "net, docker or both")
     try:
         return collect.scene(world)

@@ -16,8 +16,6 @@ from front.worlds import WORLD, world_of
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
-from twinstack.model.plan import resolve
-from twinstack.observe.capture import targets
 
 #: What a folder's captures are told by.
 SUFFIXES = (".pcap", ".pcapng")
@@ -57,7 +55,7 @@ def traffic_capture(
     json: bool = False,
 ) -> None:
     """Capture a world's bridges, or chosen links, a pcapng file each, in the kernel's ring."""
-    from twinstack.observe.capture import live
+    from twinstack.observe.capture import live, targets
     from twinstack.observe.capture.record import capture
 
     bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
@@ -97,7 +95,8 @@ def traffic_report(
     json: bool = False,
 ) -> None:
     """Report traffic by service: of captures (FILE, a folder, -- FILE …), or live without any."""
-    from twinstack.observe.capture import live
+    from twinstack.model.plan import resolve
+    from twinstack.observe.capture import live, targets
     from twinstack.observe.traffic.analysis import analyse
     from twinstack.observe.traffic.html import page
     from twinstack.observe.traffic.peers import PeerDirectory

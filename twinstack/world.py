@@ -11,12 +11,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from twinstack.errors import Missing
-from twinstack.model.plan import Plan
-from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
+
+if TYPE_CHECKING:  # they bring pydantic, which not every task needs
+    from twinstack.model.plan import Plan
+    from twinstack.model.topology import WorldName
 
 State = Literal["healthy", "unhealthy", "starting", "stopped", "absent"]
 

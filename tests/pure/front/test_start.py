@@ -17,7 +17,6 @@ HEAVY = {
     "python_on_whales",
     "requests",
     "rich",
-    "yaml",
     "bench.engine",
     "twinstack.model.topology",
     "twinstack.namespaces",
