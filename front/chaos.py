@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
+from front import tables
 from front.answering import JSON, answer, checking, end, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from twinstack.overlay.chaos import FaultReport
 
 #: Longer than this is no rehearsal.
 MOST_SECONDS = 600
@@ -18,10 +23,10 @@ MOST_SECONDS = 600
 
 @task(
     help={
-        "what": "host-loss, partition or mtu (the underlay swallows larger packets)",
-        "host": "which host; the last one, if not said",
+        "what": "host-loss, partition or mtu (the underlay drops larger packets)",
+        "host": "the host to break; the last one by default",
         "seconds": "how long it stays broken",
-        "move": "bring up elsewhere meanwhile what was on it",
+        "move": "bring its replicas up on other hosts meanwhile",
         **JSON,
     }
 )
@@ -34,19 +39,18 @@ def chaos(
     move: bool = False,
     json: bool = False,
 ) -> None:
-    """Break a host of the overlay for a while, watch from another one, and put it back."""
-    from twinstack.overlay import chaos as breaking
+    """Break a host of the overlay for a while, watch from another one, and restore it."""
+    from twinstack.overlay import chaos as faults
 
     bounds.within("seconds", seconds, 1, MOST_SECONDS, "it is a time, more than 0")
-    fault = next((one for one in breaking.FAULTS if one == what), None)
+    fault = next((fault for fault in faults.FAULTS if fault == what), None)
     if fault is None:
-        raise TwinstackError(
-            "--what", f"cannot be {what}", f"there are {', '.join(breaking.FAULTS)}", "choose one"
-        )
+        known = f"there are {', '.join(faults.FAULTS)}"
+        raise TwinstackError("--what", f"cannot be {what}", known, "choose one")
     root("chaos")
     here = stack.from_environment()
     world = here.overlay(lost=frozenset())
-    story = breaking.cause(
+    report = faults.cause(
         world,
         fault,
         host or world.spread.hosts[-1].name,
@@ -56,6 +60,24 @@ def chaos(
         progress=say,
         elsewhere=lambda lost: here.overlay(lost=lost),
     )
-    document = asdict(story) | {"recovered": story.recovered}
-    answer(json, document, breaking.text(story))
-    end(0 if story.recovered else 1)
+    answer(json, asdict(report) | {"recovered": report.recovered}, text(report))
+    end(0 if report.recovered else 1)
+
+
+def text(report: FaultReport) -> str:
+    """Write a report as a table."""
+    header = ("", "seconds", "asked", "good", "longest gap", "served by")
+    rows = [
+        (
+            phase.name,
+            f"{phase.seconds:.1f}",
+            str(phase.asked),
+            str(phase.good),
+            f"{phase.longest_gap_s:.2f} s",
+            " ".join(phase.served_by) or "none",
+        )
+        for phase in report.phases
+    ]
+    title = f"{report.fault} of {report.host}, seen from {report.client}: GET {report.path}"
+    end = "every request is answered again" if report.recovered else "some requests still fail"
+    return f"{title}\n\n{tables.columns(header, rows)}\n\n{end}"

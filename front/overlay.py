@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -27,24 +25,16 @@ from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S
 
-if TYPE_CHECKING:
-    from twinstack.overlay import world as overlays
-
-
 HOSTS = {
-    "hosts": "how many simulated hosts; 3 unless topology.yml names machines",
-    "without": "hosts that are lost, with commas: what was on them goes to others",
+    "hosts": "number of simulated hosts; 3 unless topology.yml names machines",
+    "without": "lost hosts, separated by commas: their replicas go to other hosts",
 }
 
 
-def _names(written: str | None) -> frozenset[str] | None:
-    if written is None:
+def _lost(without: str | None) -> frozenset[str] | None:
+    if without is None:
         return None
-    return frozenset(word.strip() for word in written.split(",") if word.strip())
-
-
-def _count(hosts: int) -> int | None:
-    return None if hosts == -1 else hosts
+    return frozenset(name.strip() for name in without.split(",") if name.strip())
 
 
 @task(optional=["ssh"], help={**UP, **HOSTS, **BARE, **overlay_ssh.SSH})
@@ -64,71 +54,55 @@ def overlay_up(
     """Bring simulated hosts up, join them by VXLAN, and start each service where it is placed."""
     bounds.timeout(timeout)
     root("overlay.up")
+    here, lost, bare = stack.from_environment(), _lost(without), not services
     if ssh:
-        there = stack.from_environment().remote(
-            overlay_ssh.options(ssh),
-            shape,
-            lost=_names(without),
-            limited=limits,
-            bare=not services,
-            policy=policy,
-        )
-        overlay_ssh.up(there, timeout, json)
+        options = overlay_ssh.options(ssh)
+        remote = here.remote(options, shape, lost=lost, limited=limits, bare=bare, policy=policy)
+        overlay_ssh.up(remote, timeout, json)
         return
-    world = stack.from_environment().overlay(
-        _count(hosts),
-        shape,
-        lost=_names(without),
-        limited=limits,
-        bare=not services,
-        policy=policy,
-    )
+    count = None if hosts == -1 else hosts
+    world = here.overlay(count, shape, lost=lost, limited=limits, bare=bare, policy=policy)
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
 @task(optional=["ssh"], help={**overlay_ssh.SSH, **JSON})
 @guarded
 def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None:
-    """Take the hosts down, with everything on them, their data too."""
-    from twinstack.overlay import world as overlays
-
+    """Take the hosts down, with everything on them and their data."""
+    root("overlay.down")
     if ssh:
         overlay_ssh.down(ssh, json)
         return
-    root("overlay.down")
-    removed = overlays.down(stack.from_environment().instance, progress=say)
-    show_removed(removed, json)
+    from twinstack.overlay.world import down
+
+    show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
 @task(optional=["ssh"], help={**overlay_ssh.SSH, **JSON})
 @checking
 def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
-    """Show how each service does and where, and what is not as planned; exits 1 when any is not."""
-    from twinstack.overlay import record
-
+    """Show each service's state and host, and what differs from the plan; exits 1 if any does."""
     root("overlay.status")
     if ssh:
         overlay_ssh.status(ssh, json)
         return
+    from twinstack.overlay import record
+
     here = stack.from_environment()
     world = here.overlay()
     states = world.status()
+    document: dict[str, object] = {"services": tables.states_json(states), "parts": []}
     if record.read(here.instance) is None:
         remedy = 'The overlay is not up; "invoke overlay.up" brings it up.'
-        document = {"services": tables.states_json(states), "parts": []}
         answer(json, document, f"{tables.states(states)}\n\n{remedy}")
-        sys.exit(1)
-    parts = world.preview()
-    differing = [part for part in parts if part.preview.changes or part.preview.unbuilt]
-    lines = [f"{part.name}:\n{tables.differences(part.preview)}" for part in differing]
-    document = {"services": tables.states_json(states), "parts": _parts(parts)}
-    answer(json, document, "\n\n".join([tables.states(states), *lines]))
-    ill = [state for state in states if state.state != "healthy" and not world.bare]
-    end(1 if ill or differing else 0)
-
-
-def _parts(parts: tuple[overlays.Part, ...]) -> list[dict[str, object]]:
-    return [{"name": part.name, **tables.preview_json(part.preview)} for part in parts]
+        end(1)
+    previews = world.previews()
+    document["parts"] = overlay_ssh.previews_json(previews)
+    differences = {host: overlay_ssh.differences(found) for host, found in previews.items()}
+    texts = ["\n".join([f"{host}:", *lines]) for host, lines in differences.items() if lines]
+    answer(json, document, "\n\n".join([tables.states(states), *texts]))
+    unhealthy = not world.bare and any(state.state != "healthy" for state in states)
+    end(1 if unhealthy or texts else 0)
 
 
 @task(optional=["ssh"], help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})
@@ -145,18 +119,15 @@ def overlay_plan(
 ) -> None:
     """Show what overlay.up would do, on the underlay and on each host; changes nothing."""
     root("overlay.plan")
+    here, lost, bare = stack.from_environment(), _lost(without), not services
     if ssh:
-        there = stack.from_environment().remote(
-            overlay_ssh.options(ssh), shape, lost=_names(without), bare=not services, policy=policy
-        )
-        overlay_ssh.plan(there, json)
+        options = overlay_ssh.options(ssh)
+        overlay_ssh.plan(here.remote(options, shape, lost=lost, bare=bare, policy=policy), json)
         return
-    world = stack.from_environment().overlay(
-        _count(hosts), shape, lost=_names(without), bare=not services, policy=policy
-    )
-    parts = world.preview()
-    texts = [f"{part.name}:\n{tables.preview(part.preview)}" for part in parts]
-    answer(json, {"parts": _parts(parts)}, "\n\n".join(texts))
+    count = None if hosts == -1 else hosts
+    previews = here.overlay(count, shape, lost=lost, bare=bare, policy=policy).previews()
+    texts = [f"{host}:\n{tables.preview(found)}" for host, found in previews.items()]
+    answer(json, {"parts": overlay_ssh.previews_json(previews)}, "\n\n".join(texts))
 
 
 @task(help=JSON)
@@ -168,17 +139,17 @@ def overlay_verify(_: Context, json: bool = False) -> None:
 
     root("overlay.verify")
     world = stack.from_environment().overlay(policy=True)
-    found = verify.verdicts(world)
-    documents = {host: verdict.document(one) for host, one in found.items()}
-    texts = [f"from {host}:\n{verdict.text(one, world.plan)}" for host, one in found.items()]
+    verdicts = verify.verdicts(world)
+    documents = {host: verdict.document(found) for host, found in verdicts.items()}
+    texts = [f"from {host}:\n{verdict.text(found, world.plan)}" for host, found in verdicts.items()]
     answer(json, {"hosts": documents}, "\n\n".join(texts))
-    end(0 if all(one.passed for one in found.values()) else 1)
+    end(0 if all(found.passed for found in verdicts.values()) else 1)
 
 
 @task(help={"seconds": "how long to watch", **JSON})
 @checking
 def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
-    """Watch the underlay for a while: is each frame sent to the one host that it is for?"""
+    """Watch the underlay for a while: does every frame go to the one host that it is for?"""
     from twinstack.overlay import flooding, frames
 
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
@@ -187,26 +158,26 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     say(f"watching for {seconds} s")
     seen = flooding.watch(world.plan, world.spread, seconds)
     examples = list(seen.examples.values())
-    shown = ["\n" + frames.layers(one) for one in examples[:1]]
+    shown = ["\n" + frames.layers(frame) for frame in examples[:1]]
     lines = [*flooding.sentences(seen, world.plan), *shown]
-    document = {**asdict(seen), "examples": [asdict(one) for one in examples], "fine": seen.fine}
-    answer(json, document, "\n".join(lines))
+    written = [asdict(frame) for frame in examples]
+    answer(json, {**asdict(seen), "examples": written, "fine": seen.fine}, "\n".join(lines))
     end(2 if not seen.frames else 0 if seen.fine else 1)
 
 
-@task(positional=["host"], help={"host": "which host to enter"})
+@task(positional=["host"], help={"host": "the host to run it on"})
 @guarded
 def overlay_exec(_: Context, host: str) -> None:
     """Run a command on a host: overlay.exec HOST -- COMMAND."""
-    words = invocation.command_after_dashes("overlay.exec")
+    command = invocation.command_after_dashes("overlay.exec")
     root("overlay.exec")
-    end(stack.from_environment().overlay().exec(host, words))
+    end(stack.from_environment().overlay().exec(host, command))
 
 
 @task(
     positional=["service"],
     optional=["ssh"],
-    help={"service": "whose log", "lines": "how many lines", **overlay_ssh.SSH},
+    help={"service": "the service or replica", "lines": "number of lines", **overlay_ssh.SSH},
 )
 @guarded
 def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:

@@ -1,31 +1,41 @@
-"""What the overlay's tasks do where hosts are machines that ssh reaches."""
+"""The overlay's tasks where hosts are machines that ssh reaches, and what both kinds share."""
 
 from __future__ import annotations
 
 import shlex
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from front import tables
-from front.answering import answer, end, root, say, show_states
+from front.answering import answer, end, say, show_states
 from twinstack import stack
 from twinstack.errors import CannotTell, TwinstackError
+from twinstack.reconcile import Preview
 
 if TYPE_CHECKING:
-    from twinstack.overlay.remote import Remote, Share
+    from twinstack.overlay.remote import Remote
 
-
-SSH = {"ssh": "the machines of hosts.machines, by ssh; --ssh='-i KEY' gives options of ssh's"}
+SSH = {"ssh": "use the machines of hosts.machines; --ssh='-i KEY' passes options to ssh"}
 
 
 def options(ssh: str | bool) -> tuple[str, ...]:
-    """Take ssh's own options apart, where any were given. Raises: TwinstackError."""
+    """Split the options for ssh, if any are given. Raises: TwinstackError."""
     try:
         return tuple(shlex.split(ssh)) if isinstance(ssh, str) else ()
     except ValueError as error:
         raise TwinstackError("--ssh", "cannot be read", str(error), "close its quotes") from error
+
+
+def previews_json(previews: Mapping[str, Preview]) -> list[dict[str, object]]:
+    """Give what each host differs in as a JSON document."""
+    return [{"name": host, **tables.preview_json(found)} for host, found in previews.items()]
+
+
+def differences(preview: Preview) -> list[str]:
+    """Name what differs from the plan, a line each."""
+    changes = (f"! {change.step.name} {change.reason}" for change in preview.changes)
+    return [*preview.unbuilt, *changes]
 
 
 def up(world: Remote, timeout: int, json: bool) -> None:
@@ -34,72 +44,58 @@ def up(world: Remote, timeout: int, json: bool) -> None:
     if not world.bare:
         show_states(states, json)
         return
-    found = Counter(world.spread.where[state.name] for state in states)
-    lines = [f"{host}: {count} namespaces, joined" for host, count in sorted(found.items())]
-    answer(json, {"namespaces": found}, "\n".join(lines))
+    counts = Counter(world.spread.where[state.name] for state in states)
+    lines = [f"{host}: {count} namespaces, joined" for host, count in sorted(counts.items())]
+    answer(json, {"namespaces": counts}, "\n".join(lines))
 
 
 def status(ssh: str | bool, json: bool) -> None:
-    """Show each service and what is not as planned; exits 1 when any is not. Raises: CannotTell."""
-    from twinstack.overlay import remote
+    """Show each service, and what differs; exits 1 if anything does. Raises: CannotTell."""
+    from twinstack.overlay import record
 
     here = stack.from_environment()
     world = here.remote(options(ssh))
-    if remote.recorded(here.instance) is None:
+    if record.read(here.instance, ssh=True) is None:
         nothing: dict[str, list[object]] = {"services": [], "machines": []}
         answer(json, nothing, 'Nothing is up there; "invoke overlay.up --ssh" brings it up.')
-        sys.exit(1)
-    states, shares = world.status()
-    unreached = [one for one in shares if one.unreached]
-    if len(unreached) == len(shares):
-        raise CannotTell("machines", "cannot be asked", unreached[0].unreached)
-    document = {"services": tables.states_json(states), "machines": _document(shares)}
-    lines = [line for one in shares for line in _differences(one)]
-    answer(json, document, "\n".join([tables.states(states), *lines]))
-    ill = [state for state in states if state.state != "healthy" and not world.bare]
-    end(1 if ill or lines else 0)
-
-
-def _differences(one: Share) -> list[str]:
-    if one.unreached:
-        return [f"! {one.unreached}"]
-    told = (*one.unbuilt, *(f"{name} {why}" for name, why, *_ in one.changes))
-    return [f"! {one.host}: {line}" for line in told]
-
-
-def _document(shares: Sequence[Share]) -> list[dict[str, object]]:
-    return [
-        {
-            "name": one.host,
-            "unreached": one.unreached,
-            "unbuilt": list(one.unbuilt),
-            "steps": one.planned,
-            "changes": [
-                {"step": name, "reason": why, "commands": list(commands)}
-                for name, why, *commands in one.changes
-            ],
-        }
-        for one in shares
+        end(1)
+    states, previews, unreached = world.inspect()
+    if unreached and not previews:
+        raise CannotTell("machines", "cannot be asked", str(next(iter(unreached.values()))))
+    lines = [f"! {error}" for error in unreached.values()] + [
+        f"! {host}: {line.removeprefix('! ')}"
+        for host, preview in previews.items()
+        for line in differences(preview)
     ]
+    machines = _machines_json(previews, unreached)
+    document = {"services": tables.states_json(states), "machines": machines}
+    answer(json, document, "\n".join([tables.states(states), *lines]))
+    unhealthy = not world.bare and any(state.state != "healthy" for state in states)
+    end(1 if unhealthy or lines else 0)
 
 
 def plan(world: Remote, json: bool) -> None:
-    """Show what up would do on each machine. Raises: as `Remote.preview`."""
-    shares = world.preview(say)
-    lines = []
-    for one in shares:
-        lines.append(f"{one.host}: {len(one.changes)} of {one.planned} steps to do")
-        lines += one.unbuilt
-        lines += [f"- {name}: {why}" for name, why, *_ in one.changes]
-    answer(json, {"machines": _document(shares)}, "\n".join(lines))
+    """Show what up would do on each machine. Raises: as `Remote.previews`."""
+    previews = world.previews(say)
+    texts = [f"{host}:\n{tables.preview(found)}" for host, found in previews.items()]
+    answer(json, {"machines": _machines_json(previews, {})}, "\n\n".join(texts))
+
+
+def _machines_json(
+    previews: Mapping[str, Preview], unreached: Mapping[str, TwinstackError]
+) -> list[dict[str, object]]:
+    """Give what each machine differs in, or why it could not be asked."""
+    reached = [{**document, "unreached": ""} for document in previews_json(previews)]
+    nothing = tables.preview_json(Preview(0, ()))
+    errors = unreached.items()
+    return reached + [{"name": host, **nothing, "unreached": str(error)} for host, error in errors]
 
 
 def down(ssh: str | bool, json: bool) -> None:
-    """Remove what is ours from every machine, what was brought too. Raises: as `remote.down`."""
+    """Remove what is ours from every machine, uploads too. Raises: as `remote.down`."""
     from twinstack.overlay import remote
 
-    root("overlay.down")
     here = stack.from_environment()
-    found = remote.down(here.instance, here.machines(options(ssh)), say)
-    lines = [f"{host}: removed {name}" for host, names in found.items() for name in names]
-    answer(json, {"removed": found}, "\n".join(lines) or "Nothing of ours is there.")
+    removed = remote.down(here.instance, here.machines(options(ssh)), say)
+    lines = [f"{host}: removed {name}" for host, names in removed.items() for name in names]
+    answer(json, {"removed": removed}, "\n".join(lines) or "Nothing of ours is there.")

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from twinstack.swarm.facts import SwarmFacts
     from twinstack.swarm.world import SwarmWorld
 
-
 HOSTS = {"hosts": "number of simulated hosts; as many as there are, or 2"}
 SHAPE = {"shape": "tiered (an overlay network for each tier, the default) or flat (one network)"}
 LIMITS = {"limits": "--no-limits lifts CPU, memory and pids limits"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.model.plan import Plan
     from twinstack.model.topology import Topology
     from twinstack.namespaces.world import NamespaceWorld
-    from twinstack.overlay.record import Record
+    from twinstack.overlay.record import OverlayOptions
     from twinstack.overlay.remote import Remote
     from twinstack.overlay.ssh import Machine
     from twinstack.overlay.world import Overlay
@@ -117,14 +117,15 @@ class Stack:
         from twinstack.model.vxlan import OVERLAY_MTU
         from twinstack.namespaces.provision import find, provide
         from twinstack.overlay import record
-        from twinstack.overlay.host_plans import spread
+        from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.world import Overlay
 
         topology, was = self.topology(), record.read(self.instance)
         plan, gone = self._asked(was, shape, lost, limited, policy)
+        hosts = _either(count, was.hosts if was else None)
         return Overlay(
             plan,
-            spread(plan, topology.hosts, _either(count, was.hosts if was else None), gone),
+            spread_over_hosts(plan, topology.hosts, hosts, gone),
             lambda whose, progress: provide(whose, self.repository, progress),
             lambda whose: find(whose, self.repository),
             self.repository / "templates",
@@ -165,15 +166,15 @@ class Stack:
 
         Raises: TopologyError; Missing; TwinstackError for machines that cannot be had.
         """
-        from twinstack.overlay import remote
-        from twinstack.overlay.host_plans import spread
+        from twinstack.overlay import record
+        from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.remote import Remote
 
-        machines, was = self.machines(options), remote.recorded(self.instance)
+        machines, was = self.machines(options), record.read(self.instance, ssh=True)
         plan, gone = self._asked(was, shape, lost, limited, policy)
         return Remote(
             plan,
-            spread(plan, self.topology().hosts, None, gone),
+            spread_over_hosts(plan, self.topology().hosts, None, gone),
             self.topology_file.read_text(encoding="utf-8"),
             machines,
             self.software,
@@ -183,7 +184,7 @@ class Stack:
 
     def _asked(
         self,
-        was: Record | None,
+        was: OverlayOptions | None,
         shape: str | None,
         lost: frozenset[str] | None,
         limited: bool | None,
@@ -291,12 +292,12 @@ class Stack:
         """
         from twinstack.compose.teardown import clean as clean_docker
         from twinstack.namespaces import world as namespaces
-        from twinstack.overlay import remote
+        from twinstack.overlay import record
         from twinstack.overlay import world as overlays
         from twinstack.software.clean import remove_software
         from twinstack.swarm.teardown import down as down_swarm
 
-        if remote.recorded(self.instance) is not None:
+        if record.read(self.instance, ssh=True) is not None:
             progress(
                 "machines keep the stack, and this one their passwords, until "
                 '"invoke overlay.down --ssh"'

@@ -25,7 +25,7 @@ from bench.questions.provisioning import host, topologies
 from twinstack.errors import StepFailed, TwinstackError
 from twinstack.model import bounds
 from twinstack.overlay import world as overlays
-from twinstack.overlay.host_plans import spread
+from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
 
@@ -123,7 +123,7 @@ def _round(hosts: int, instance: str) -> Round:
     before = _look()
     overlay = Overlay(
         plan,
-        spread(plan, topology.hosts, hosts),
+        spread_over_hosts(plan, topology.hosts, hosts),
         _no_software,
         _no_software,
         _REPOSITORY / "templates",

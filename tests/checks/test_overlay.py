@@ -1,4 +1,4 @@
-"""Several hosts joined by VXLAN: whole packets, nothing flooded, the policy, any crash."""
+"""Several hosts joined by VXLAN: packet sizes, flooding, the policy, a crash at any step."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ from tests.support.sandbox import Sandbox, differences, sandbox, snapshot
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 HOSTS = 3
-#: Nobody else's load on the machine is ours to count: mounts of other programs come and go.
+#: Other programs' data comes and goes.
 BUT = ("data",)
 
 
-def asked(host: Sandbox, what: str) -> dict[str, Any]:
-    """Ask `overlay_inside` something within the host."""
-    told = host.run(sys.executable, "-m", "tests.support.overlay_inside", what).stdout
-    answer: dict[str, Any] = json.loads(told)
-    return answer
+def inside(host: Sandbox, work: str) -> dict[str, Any]:
+    """Run some work of `overlay_inside` within the host."""
+    printed = host.run(sys.executable, "-m", "tests.support.overlay_inside", work).stdout
+    result: dict[str, Any] = json.loads(printed)
+    return result
 
 
-def faults(told: dict[str, Any]) -> list[str]:
-    """Name what is not as it must be: the full packet answers, the next larger is refused here."""
-    found = [f"{host} cut {count}" for host, count in told["pieces"].items() if count]
-    for question, said in told["asked"].items():
-        full = question.endswith(" 1422")
-        refused = "message too long" in said
-        if (full and said != "answers") or (not full and not refused):
-            found.append(f"{question}: {said}")
+def faults(sizes: dict[str, Any]) -> list[str]:
+    """Name what is wrong: a full packet must be answered, the next larger one refused here."""
+    found = [f"{host} made {count}" for host, count in sizes["fragments"].items() if count]
+    for request, answer in sizes["answers"].items():
+        expected = "answers" if request.endswith(" 1422") else "message too long"
+        if expected not in answer:
+            found.append(f"{request}: {answer}")
     return found
 
 
@@ -60,46 +59,46 @@ def open_network(host: Sandbox, empty: dict[str, str]) -> Sandbox:
 
 
 def test_a_full_packet_passes_between_all_hosts_and_a_larger_one_is_refused(open_network: Sandbox):
-    told = asked(open_network, "full-size")
-    assert len(told["asked"]) >= 2 * HOSTS * (HOSTS - 1)
-    assert faults(told) == []
+    sizes = inside(open_network, "full-size")
+    assert len(sizes["answers"]) >= 2 * HOSTS * (HOSTS - 1)
+    assert faults(sizes) == []
 
 
 @pytest.fixture(scope="module")
 def seen(open_network: Sandbox) -> dict[str, Any]:
-    return asked(open_network, "watched")
+    return inside(open_network, "watched")
 
 
 def test_every_frame_goes_to_the_one_host_of_its_destination(seen: dict[str, Any]):
     assert seen["fine"]
     assert seen["flooded"] == seen["astray"] == seen["cut"] == 0
-    assert seen["to_everybody"] == 0  # ARP is answered on the spot
+    assert seen["to_everybody"] == 0  # the bridge answers ARP itself
     assert seen["delivered"] == seen["frames"] > 100
 
 
 def test_a_captured_frame_is_encapsulated_as_declared(seen: dict[str, Any]):
     assert len(seen["examples"]) >= HOSTS * (HOSTS - 1)
-    for one in seen["examples"]:
-        assert one["outer_source"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
-        assert one["outer_destination"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
-        assert one["outer_source"] != one["outer_destination"]
+    for frame in seen["examples"]:
+        assert frame["outer_source"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
+        assert frame["outer_destination"] in {"10.88.0.11", "10.88.0.12", "10.88.0.13"}
+        assert frame["outer_source"] != frame["outer_destination"]
         # A packet between tiers is routed first: it travels in the network of its destination.
         tier = {"172.20.0": 7300, "172.21.0": 7301, "172.22.0": 7302}
-        assert one["vni"] == tier[one["inner_destination"].rpartition(".")[0]]
-        assert one["protocol"] == "ICMP"
-        assert one["whole"]
+        assert frame["vni"] == tier[frame["inner_destination"].rpartition(".")[0]]
+        assert frame["protocol"] == "ICMP"
+        assert frame["whole"]
 
 
 def test_a_second_up_finds_nothing_to_do(open_network: Sandbox):
-    told = json.loads(
+    plan = json.loads(
         open_network.invoke("overlay.plan", "--no-services", "--no-policy", "--json").stdout
     )
-    assert {part["name"]: part["changes"] for part in told["parts"]} == {
+    assert {part["name"]: part["changes"] for part in plan["parts"]} == {
         name: [] for name in ("underlay", "host-1", "host-2", "host-3")
     }
 
 
-#: What is altered on host-1, and what names it.
+#: A command that alters host-1, and how status names the difference.
 ALTERED = {
     "bridge fdb del 02:54:ac:15:00:1e dev vx-backend self dst 10.88.0.13": "entries vx-backend",
     "ip link set vx-backend mtu 1500": "tunnel vx-backend has mtu 1500",
@@ -111,25 +110,26 @@ ALTERED = {
 }
 
 
-def test_what_is_altered_by_hand_is_named_and_repaired(open_network: Sandbox):
+def test_what_was_altered_by_hand_is_named_and_repaired(open_network: Sandbox):
     script = " && ".join(ALTERED)
     open_network.invoke("overlay.exec", "host-1", "--", "sh", "-c", script)
     status = open_network.invoke("overlay.status", check=False)
     assert status.returncode == 1
-    assert [said for said in ALTERED.values() if f"! {said}" not in status.stdout] == []
+    assert [line for line in ALTERED.values() if f"! {line}" not in status.stdout] == []
     open_network.invoke("overlay.up", "--shape", "tiered", "--no-services", "--no-policy")
     assert open_network.invoke("overlay.status").returncode == 0
 
 
 def test_the_policy_holds_across_hosts(open_network: Sandbox):
     open_network.invoke("overlay.up", "--shape", "tiered", "--no-services")
-    told = json.loads(open_network.invoke("overlay.verify", "--json", check=False).stdout)
-    assert set(told["hosts"]) == {"host-1", "host-2", "host-3"}
-    for found in told["hosts"].values():
+    verdicts = json.loads(open_network.invoke("overlay.verify", "--json", check=False).stdout)
+    assert set(verdicts["hosts"]) == {"host-1", "host-2", "host-3"}
+    for verdict in verdicts["hosts"].values():
         assert [
-            (one["source"], one["destination"], one["port"], one["said"]) for one in found["wrong"]
+            (cell["source"], cell["destination"], cell["port"], cell["said"])
+            for cell in verdict["wrong"]
         ] == []
-        assert found["rule_faults"] == []
+        assert verdict["rule_faults"] == []
 
 
 def test_down_leaves_nothing(open_network: Sandbox, empty: dict[str, str]):
@@ -144,9 +144,9 @@ def drive(host: Sandbox) -> Iterator[Driver]:
         made.order("down")
 
 
-def test_a_wrong_mtu_is_seen_by_the_same_test(host: Sandbox, drive: Driver):
+def test_a_wrong_mtu_fails_the_same_test(host: Sandbox, drive: Driver):
     drive.order("up", words={"mtu": "1500", "policy": "off", "shape": "tiered"})
-    assert faults(asked(host, "full-size")) != []
+    assert faults(inside(host, "full-size")) != []
 
 
 @pytest.mark.timeout(0)

@@ -1,4 +1,4 @@
-"""Machines that ssh reaches: simulated hosts that run sshd stand for them."""
+"""Machines that ssh reaches, played by simulated hosts that run sshd."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, sandb
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 MACHINES = {"left": "10.88.0.11", "right": "10.88.0.12"}
-#: Of Debian's package only the program is taken: installed, it would be started at every boot.
+#: Only unpacked: installed, sshd would be started at every boot.
 PACKAGES = ("openssh-server", "libwrap0")
 
 SSHD = """
@@ -39,7 +39,7 @@ export LD_LIBRARY_PATH=$1/usr/lib/x86_64-linux-gnu:$1/lib/x86_64-linux-gnu
 exec "$1/usr/sbin/sshd" -D -e -f /dev/null -h "$2/host" -o UsePAM=no -o StrictModes=no \
     -o PermitRootLogin=prohibit-password -o AuthorizedKeysFile="$2/user.pub" -o PidFile=none
 """
-#: Everything of a machine that we could change; what sshd is does not belong to it.
+#: Everything of a machine that we could change, sshd's own things left out.
 LOOK = """
 ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//' | sort; ip route | sort
 ip netns list
@@ -56,7 +56,7 @@ REPLICAS = {"product-service", "product-service-2", "product-service-3"}
 
 @dataclass(frozen=True)
 class Machines:
-    """Two machines with sshd, and how to speak to them."""
+    """Two machines with sshd, and how to reach them."""
 
     host: Sandbox
     topology: Path
@@ -71,7 +71,7 @@ class Machines:
         return self.host.run("env", *own, INVOKE, *words, check=check)
 
     def look(self) -> list[str]:
-        """Write each machine down."""
+        """Record the state of each machine."""
         script = LOOK.replace("INSTANCE", self.instance)
         looks = [self.on(number, "sh", "-c", script).stdout for number in (1, 2)]
         return [look + processes(look.split()[-1]) for look in looks]
@@ -86,12 +86,12 @@ class Machines:
 
 def processes(network: str) -> str:
     """List what runs in a machine's network beside sshd."""
-    found = []
-    for one in Path("/proc").glob("[0-9]*"):
+    commands = []
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.readlink(one / "ns/net") == network:
-                found.append((one / "cmdline").read_bytes().decode(errors="replace"))
-    return "\n".join(sorted(one for one in found if "sshd" not in one))
+            if os.readlink(process / "ns/net") == network:
+                commands.append((process / "cmdline").read_bytes().decode(errors="replace"))
+    return "\n".join(sorted(command for command in commands if "sshd" not in command))
 
 
 def unpacked(into: Path) -> Path:
@@ -142,19 +142,19 @@ def machines(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield made
         finally:
             made.invoke("overlay.down", made.ssh, check=False)
-            for one in running:
-                one.kill()
-                one.wait()
+            for sshd in running:
+                sshd.kill()
+                sshd.wait()
 
 
 @dataclass(frozen=True)
 class Whole:
-    """The stack as it was brought up: what the machines were like before, and what was told."""
+    """The stack as it was brought up."""
 
-    before: list[str]
-    told: str
+    before: list[str]  # the machines' states
+    progress: str
     took_s: float
-    exposed: list[str]
+    exposed: list[str]  # command lines and environments that held a password
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def whole(machines: Machines) -> Whole:
 
     def watch() -> None:
         while not watched.wait(0.2):
-            seen.update(words_of_all())
+            seen.update(process_texts())
 
     watching = Thread(target=watch)
     watching.start()
@@ -176,30 +176,30 @@ def whole(machines: Machines) -> Whole:
         watching.join()
     took_s = time.monotonic() - start
     assert len(passwords(machines)) == 2
-    shown = [word.decode(errors="replace") for word in {*seen, *words_of_all()}]
-    exposed = [one for one in shown for secret in passwords(machines) if secret in one]
+    shown = [text.decode(errors="replace") for text in {*seen, *process_texts()}]
+    exposed = [text for text in shown for secret in passwords(machines) if secret in text]
     return Whole(before, done.stderr, took_s, exposed)
 
 
 def services(machines: Machines) -> list[dict[str, Any]]:
-    told = json.loads(machines.invoke("overlay.status", machines.ssh, "--json").stdout)
-    assert [one for one in told["machines"] if one["changes"] or one["unbuilt"]] == []
-    return list(told["services"])
+    status = json.loads(machines.invoke("overlay.status", machines.ssh, "--json").stdout)
+    assert [each for each in status["machines"] if each["changes"] or each["unbuilt"]] == []
+    return list(status["services"])
 
 
-def words_of_all() -> set[bytes]:
-    """Give the words and environments of all processes: machines' ones are this kernel's."""
-    found = set()
-    for one in Path("/proc").glob("[0-9]*"):
+def process_texts() -> set[bytes]:
+    """Give the command lines and environments of all processes; the machines share this kernel."""
+    texts = set()
+    for process in Path("/proc").glob("[0-9]*"):
         for file in ("cmdline", "environ"):
             with suppress(OSError):
-                found.add((one / file).read_bytes())
-    return found
+                texts.add((process / file).read_bytes())
+    return texts
 
 
 def passwords(machines: Machines) -> list[str]:
     vault = f"/var/lib/twinstack/{machines.instance}-ssh/net/secrets/.vault"
-    script = f'for one in {vault}/*; do cat "$one"; echo; done'
+    script = f'for file in {vault}/*; do cat "$file"; echo; done'
     return machines.host.run("sh", "-c", script).stdout.split()
 
 
@@ -208,9 +208,10 @@ def test_the_same_plan_is_brought_about_by_ssh_and_leaves_nothing(machines: Mach
     words = ("--shape", "tiered", "--no-services", "--no-policy", machines.ssh)
     done = machines.invoke("overlay.up", *words)
     assert "left: 5 namespaces, joined" in done.stdout
-    told = json.loads(machines.invoke("overlay.plan", *words, "--json").stdout)
-    assert {one["name"]: one["changes"] for one in told["machines"]} == {"left": [], "right": []}
-    # nginx-lb is on the one machine, api-gateway on the other.
+    plan = json.loads(machines.invoke("overlay.plan", *words, "--json").stdout)
+    changes = {machine["name"]: machine["changes"] for machine in plan["machines"]}
+    assert changes == {"left": [], "right": []}
+    # nginx-lb is on one machine, api-gateway on the other.
     inside = ("nsenter", "--net=/run/netns/nginx-lb", "--", "ping", "-M", "do", "-c", "1", "-W")
     machines.on(1, *inside, "3", "-s", "1422", "172.20.0.20")
     larger = machines.on(1, *inside, "0.1", "-s", "1423", "172.20.0.20", check=False)
@@ -238,23 +239,24 @@ def test_services_are_started_by_ssh_and_answer_across_machines(
         assert json.loads(got)["status"] == "ok"
     got = machines.on(2, "curl", "-sS", "--max-time", "10", f"{edge}/api/products").stdout
     assert json.loads(got)["products"]
-    told = services(machines)
-    assert {one["state"] for one in told} == {"healthy"}
-    where = {one["name"]: one["where"].split(":")[0] for one in told}
+    states = services(machines)
+    assert {state["state"] for state in states} == {"healthy"}
+    where = {state["name"]: state["where"].split(":")[0] for state in states}
     assert {where[name] for name in REPLICAS} == set(MACHINES)
-    for address in MACHINES.values():  # each machine is a door
+    for address in MACHINES.values():  # each machine publishes the port
         url = f"http://{address}:8080/api/products?page=[1-12]"
         headers = machines.host.fetch(url, "-D", "-", "-o", "/dev/null").lower().splitlines()
-        served = {one.split(": ")[1].strip() for one in headers if one.startswith("x-served-by")}
+        by = [header for header in headers if header.startswith("x-served-by")]
+        served = {header.split(": ")[1].strip() for header in by}
         assert served == REPLICAS
-    sent = [line for line in whole.told.splitlines() if "MB went there" in line]
+    sent = [line for line in whole.progress.splitlines() if ": uploaded " in line]
     assert len(sent) == len(MACHINES)
     tell(f"overlay.up --ssh: {whole.took_s:.1f} s; " + "; ".join(sent))
 
 
-def test_a_machine_is_brought_what_its_replicas_need_and_no_more(machines: Machines, whole: Whole):
-    pieces = [machines.on(number, "ls", "/var/lib/twinstack/agent").stdout for number in (1, 2)]
-    kinds = [{one.rpartition("-")[0] for one in told.split()} for told in pieces]
+def test_a_machine_gets_what_its_replicas_need_and_no_more(machines: Machines, whole: Whole):
+    listings = [machines.on(number, "ls", "/var/lib/twinstack/agent").stdout for number in (1, 2)]
+    kinds = [{name.rpartition("-")[0] for name in listing.split()} for listing in listings]
     common = {"code", "python", "supervisor", "services-site"}
     assert kinds == [common | {"nginx", "postgres"}, common | {"redis"}]
     homes = f"/var/lib/twinstack/{machines.instance}-left/net/secrets"
@@ -268,7 +270,7 @@ def test_no_process_list_and_no_environment_shows_a_secret(whole: Whole):
     assert whole.exposed == []
 
 
-def test_status_by_ssh_names_the_machine_of_what_differs_and_up_repairs_that_alone(
+def test_status_by_ssh_names_the_machine_that_differs_and_up_repairs_that_alone(
     machines: Machines, whole: Whole
 ):
     was = services(machines)
@@ -278,18 +280,16 @@ def test_status_by_ssh_names_the_machine_of_what_differs_and_up_repairs_that_alo
     assert "! right: bridge br-app is down" in done.stdout
     machines.invoke("overlay.up", machines.ssh)
     again = machines.invoke("overlay.up", machines.ssh)
-    assert "bringing" not in again.stderr  # nothing is sent twice
+    assert "uploading" not in again.stderr  # nothing is sent twice
     assert "steps to do" not in again.stderr
     assert services(machines) == was  # each keeps its process
     log = machines.invoke("overlay.logs", "redis-cache", "--lines", "3", machines.ssh).stdout
     assert "Ready to accept connections" in log
 
 
-def test_when_a_machine_fails_the_others_stop_waiting_and_it_is_named(
-    machines: Machines, whole: Whole
-):
+def test_when_a_machine_fails_the_others_stop_and_it_is_named(machines: Machines, whole: Whole):
     group = f"/sys/fs/cgroup/*/twinstack/{machines.instance}-left/nginx-lb/cgroup.procs"
-    send = f'for one in $(cat {group} | sort -u); do kill -"$1" "$one"; done'
+    send = f'for pid in $(cat {group} | sort -u); do kill -"$1" "$pid"; done'
     machines.on(1, "sh", "-c", send, "sh", "STOP")  # left has something to wait for
     machines.on(2, "ip", "link", "set", "br-app", "alias", "somebody's")
     done = machines.invoke("overlay.up", machines.ssh, check=False)
@@ -305,8 +305,8 @@ def test_down_by_ssh_leaves_each_machine_as_it_was(machines: Machines, whole: Wh
     assert machines.look() == whole.before
     own = f"/var/lib/twinstack/{machines.instance}-ssh"
     assert machines.host.run("test", "-e", own, check=False).returncode == 1
-    told = machines.invoke("overlay.status", machines.ssh, check=False)
-    assert (told.returncode, told.stdout.split(";")[0]) == (1, "Nothing is up there")
+    status = machines.invoke("overlay.status", machines.ssh, check=False)
+    assert (status.returncode, status.stdout.split(";")[0]) == (1, "Nothing is up there")
 
 
 @pytest.mark.long

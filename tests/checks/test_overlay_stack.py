@@ -1,4 +1,4 @@
-"""The whole stack on three hosts: the seed's questions, every replica, and a host that is lost."""
+"""The whole stack on three hosts: the seed's requests, every replica, and the loss of a host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 HOSTS = ("host-1", "host-2", "host-3")
 EDGE = "http://10.0.0.10"
 FAULTS = ("host-loss", "partition", "mtu")
-#: Of each kind of what runs, one step of the second host's.
+#: One step of the second host for each kind of what runs.
 FIRSTS = {
     "supervisor": "supervisor",
     "process": "process api-gateway",
@@ -35,9 +35,9 @@ def host(software: None) -> Iterator[Sandbox]:
         made.invoke("overlay.up", "--hosts", "3", "--timeout", "120")
         yield made
         made.invoke("overlay.down")
-        # A mount of another test's run that ends meanwhile goes from here too.
+        # Another test's mount may end meanwhile.
         left = differences(before, snapshot(made))
-        assert [one for one in left if "/pytest-of-" not in one] == []
+        assert [line for line in left if "/pytest-of-" not in line] == []
 
 
 def curl(host: Sandbox, where: str, url: str, *options: str) -> str:
@@ -52,9 +52,9 @@ def test_the_seeds_questions_are_answered_on_every_host(host: Sandbox):
 
 
 def test_replicas_on_three_hosts_all_serve(host: Sandbox):
-    told = json.loads(host.invoke("overlay.status", "--json").stdout)
-    places = {one["name"]: one["where"].split(":")[0] for one in told["services"]}
-    assert {places[name] for name in REPLICAS} == set(HOSTS)
+    status = json.loads(host.invoke("overlay.status", "--json").stdout)
+    where = {state["name"]: state["where"].split(":")[0] for state in status["services"]}
+    assert {where[name] for name in REPLICAS} == set(HOSTS)
     headers = curl(host, "host-2", f"{EDGE}/api/products?page=[1-12]", "-D", "-", "-o", "/dev/null")
     served = {
         line.split(": ")[1].strip()
@@ -64,36 +64,38 @@ def test_replicas_on_three_hosts_all_serve(host: Sandbox):
     assert served == REPLICAS
 
 
-def test_every_host_is_a_door_for_other_machines(host: Sandbox):
+def test_every_host_publishes_the_port_for_other_machines(host: Sandbox):
     for number in (11, 12, 13):
         assert json.loads(host.fetch(f"http://10.88.0.{number}:8080/health"))["status"] == "ok"
 
 
-def test_who_is_left_goes_on_when_a_host_is_broken(
+def test_the_other_hosts_go_on_when_one_is_broken(
     host: Sandbox, full: bool, tell: Callable[[str], None]
 ):
     for what in FAULTS if full else FAULTS[:1]:
-        # Moved, it has to start, to register, and to be heard of by the gateway.
+        # A moved replica has to start, to register, and to reach the gateway's list.
         words = ("--seconds", "8", "--move") if what == "host-loss" else ("--seconds", "3")
         done = host.invoke("chaos", "--what", what, "--json", *words)
-        story = json.loads(done.stdout)
-        assert (story["host"], story["fault"]) == ("host-3", what)
-        during = [one for one in story["phases"] if one["name"] in {"during", "moved"}]
-        assert sum(one["good"] for one in during) > 0
-        assert story["recovered"]
+        report = json.loads(done.stdout)
+        assert (report["host"], report["fault"]) == ("host-3", what)
+        during = [phase for phase in report["phases"] if phase["name"] in {"during", "moved"}]
+        assert sum(phase["good"] for phase in during) > 0
+        assert report["recovered"]
         if "--move" in words:  # the lost host's replica serves from another one
-            moved = next(one for one in story["phases"] if one["name"] == "moved")
+            moved = next(phase for phase in report["phases"] if phase["name"] == "moved")
             assert set(moved["served_by"]) == REPLICAS
         tell(
             f"{what}: "
-            + ", ".join(f"{one['name']} {one['good']}/{one['asked']}" for one in story["phases"])
+            + ", ".join(
+                f"{phase['name']} {phase['good']}/{phase['asked']}" for phase in report["phases"]
+            )
         )
         assert host.invoke("overlay.status", check=False).returncode == 0
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
-def test_an_up_killed_while_it_starts_services_leaves_what_down_clears_away(
+def test_an_up_killed_while_it_starts_services_leaves_what_down_removes(
     software: None, tell: Callable[[str], None]
 ):
     with sandbox("k") as made, driver(made, bare=False, hosts=2) as drive:
@@ -101,7 +103,7 @@ def test_an_up_killed_while_it_starts_services_leaves_what_down_clears_away(
         drive.order("up")
         drive.order("down")
         kinds = ("supervisor", "process", "cgroup", "file", "directory")
-        for kind in kinds:  # the first of each on the second host: the first one runs by then
+        for kind in kinds:  # the second host's first: the first host runs by then
             for moment in ("before", "after"):
                 own = host_instance(made.instance, "host-2")
                 step = f"host-2: {FIRSTS[kind]}".replace("INSTANCE", own)

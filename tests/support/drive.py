@@ -241,11 +241,9 @@ def _act_overlay(
         return [one.state for one in overlay.up(timeout_s=90, progress=progress)]
     if action == "plan-up":
         return [
-            part.name + ": " * bool(part.name) + one.step.name
-            if part.name != "underlay"
-            else one.step.name
-            for part in overlay.preview()
-            for one in part.preview.changes
+            change.step.name if host == "underlay" else f"{host}: {change.step.name}"
+            for host, preview in overlay.previews().items()
+            for change in preview.changes
         ]
     raise ValueError(action)
 

@@ -1,5 +1,6 @@
-"""The namespace world spread over several hosts, joined by VXLAN.
+"""The namespace world on several hosts, joined by VXLAN.
 
-`spread` decides (pure): the underlay's plan and each host's. `hosts` makes the hosts and works
-inside them; `world` brings all of it up and down, with the steps of `twinstack.namespaces`.
+`host_plans` decides (pure): the underlay's plan, and each host's. Hosts are simulated (`hosts`,
+`world`) or machines that ssh reaches (`remote`, and `agent` on them); both take the steps of
+`twinstack.namespaces`.
 """

@@ -1,7 +1,7 @@
-"""What is brought to machines: our code, root trees, packages; each piece named by its content.
+"""What is uploaded to machines, in bundles: our code, root trees, packages.
 
-A machine keeps them beside each other in one directory, from which they are used as they lie. A
-piece that is there is whole, and what it is named by never changes.
+A bundle is a directory named by its content. A machine keeps its bundles beside each other and
+uses them where they are; one that is there is whole, and never changes.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from twinstack.model.runtimes import Role
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software as Installed
 
-#: Where a machine keeps what was brought, and who uses it there.
-AGENTS = Path("/var/lib/twinstack/agent")
-USERS = AGENTS / ".used-by"
+#: Where a machine keeps its bundles, and the instances that use them.
+BUNDLES = Path("/var/lib/twinstack/agent")
+USERS = BUNDLES / ".used-by"
 _REPOSITORY = Path(__file__).resolve().parents[2]
-#: What the agent imports that is not Python's own.
+#: What the agent imports beside the standard library.
 _PACKAGES = (
     "_yaml",
     "annotated_types",
@@ -37,88 +37,89 @@ _PACKAGES = (
     "typing_inspection",
     "yaml",
 )
-#: Who has /srv/twinstack bound into its root, and what of it is read there.
+#: Which parts of /srv/twinstack each role reads.
 _READ: dict[Role, tuple[str, ...]] = {"python": ("services", "site"), "postgres": ("services",)}
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One directory of a machine: `what` it is for a reader, how it is packed for the way."""
+class Bundle:
+    """One directory to upload."""
 
-    name: str
-    what: str
-    pack: Callable[[BinaryIO], None]
+    name: str  # with a digest of its content
+    label: str  # for progress
+    pack: Callable[[BinaryIO], None]  # writes it as tar.gz
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """The software of one machine: the pieces by what they are for; `srv` where one needs it."""
+class SoftwareBundles:
+    """The software of one machine."""
 
-    trees: dict[Role, Piece]
-    supervisor: Piece
-    srv: Piece | None
+    trees: dict[Role, Bundle]
+    supervisor: Bundle
+    srv: Bundle | None  # where a role reads /srv/twinstack
 
     @property
-    def all(self) -> tuple[Piece, ...]:
+    def all(self) -> tuple[Bundle, ...]:
         return (*self.trees.values(), self.supervisor, *([self.srv] if self.srv else []))
 
     @property
-    def names(self) -> dict[str, object]:
-        """Name them, as the agent is told."""
-        return {
-            "trees": {role: piece.name for role, piece in self.trees.items()},
-            "supervisor": self.supervisor.name,
-            "srv": self.srv.name if self.srv else None,
-        }
+    def names(self) -> BundleNames:
+        trees = {role: bundle.name for role, bundle in self.trees.items()}
+        return BundleNames(trees, self.supervisor.name, self.srv.name if self.srv else None)
 
 
-def carried(roles: Collection[Role], roots: Roots, installed: Installed) -> Carried:
-    """Choose what those who play these roles need, and nothing else."""
-    read = {part for role in roles for part in _READ.get(role, ())}
-    directory, members = installed.directory, tuple(sorted(read))
-    return Carried(
+@dataclass(frozen=True, slots=True)
+class BundleNames:
+    """The bundles' names, as the agent gets them."""
+
+    trees: dict[Role, str]
+    supervisor: str
+    srv: str | None
+
+
+def software_bundles(
+    roles: Collection[Role], roots: Roots, installed: Installed
+) -> SoftwareBundles:
+    """Choose what replicas of these roles need, and nothing else."""
+    directory = installed.directory
+    members = tuple(sorted({part for role in roles for part in _READ.get(role, ())}))
+    return SoftwareBundles(
         {role: _tree(role, roots) for role in sorted(roles)},
         _installed("supervisor", directory, ("supervisor",)),
         _installed("-".join(members), directory, members) if members else None,
     )
 
 
-def _installed(what: str, directory: Path, members: tuple[str, ...]) -> Piece:
-    return Piece(f"{what}-{directory.name}", what, partial(_pack_tree, directory, members))
+def _installed(label: str, directory: Path, members: tuple[str, ...]) -> Bundle:
+    return Bundle(f"{label}-{directory.name}", label, partial(_pack_tree, directory, members))
 
 
-def _tree(role: Role, roots: Roots) -> Piece:
-    """Name a tree by its recipe and by the versions of its packages: a recipe names none."""
+def _tree(role: Role, roots: Roots) -> Bundle:
+    """Name a tree by its recipe and its packages' versions, which the recipe does not contain."""
     tree = roots.tree(role)
     versions = (tree / "var/lib/dpkg/status").read_bytes()
     digest = hashlib.sha256(roots.directory.name.encode() + b"\0" + versions).hexdigest()[:12]
-    return Piece(f"{role}-{digest}", f"root tree {role}", partial(_pack_tree, tree, (".",)))
+    return Bundle(f"{role}-{digest}", f"root tree {role}", partial(_pack_tree, tree, (".",)))
 
 
 def _pack_tree(directory: Path, members: tuple[str, ...], into: BinaryIO) -> None:
     """Pack with owners, modes and links as they are. Same as: tar -cz -C DIRECTORY MEMBER…"""
-    words = [
-        "tar",
-        "--create",
-        "--numeric-owner",
-        "--use-compress-program=gzip -1",
-        f"--directory={directory}",
-        *members,
-    ]
-    done = subprocess.run(words, stdout=into, stderr=subprocess.PIPE, check=False)
+    options = ("--create", "--numeric-owner", "--use-compress-program=gzip -1")
+    command = ["tar", *options, f"--directory={directory}", *members]
+    done = subprocess.run(command, stdout=into, stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()[-300:]
-        raise StepFailed(str(directory), "cannot be packed", said)
+        cause = done.stderr.decode(errors="replace").strip()[-300:]
+        raise StepFailed(str(directory), "cannot be packed", cause)
 
 
 @cache
-def code() -> Piece:
-    """Give the code, its templates and what it imports, as it is here."""
+def code_bundle() -> Bundle:
+    """Give this very code, its templates, and what it imports."""
     files = tuple(sorted(_files(), key=lambda pair: pair[1]))
-    named = hashlib.sha256()
+    digest = hashlib.sha256()
     for path, name in files:
-        named.update(name.encode() + path.read_bytes())
-    return Piece(f"code-{named.hexdigest()[:12]}", "agent", partial(_pack_files, files))
+        digest.update(name.encode() + path.read_bytes())
+    return Bundle(f"code-{digest.hexdigest()[:12]}", "agent", partial(_pack_files, files))
 
 
 def _pack_files(files: tuple[tuple[Path, str], ...], into: BinaryIO) -> None:
@@ -131,18 +132,21 @@ def _pack_files(files: tuple[tuple[Path, str], ...], into: BinaryIO) -> None:
 
 
 def _files() -> Iterator[tuple[Path, str]]:
+    """List the files and their paths in the bundle."""
     for directory in ("twinstack", "templates"):
-        for path in (_REPOSITORY / directory).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield path, str(path.relative_to(_REPOSITORY))
+        yield from _beneath(_REPOSITORY / directory, directory)
     for package in _PACKAGES:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             continue
         origin = Path(spec.origin)
-        if origin.name != "__init__.py":
+        if origin.name == "__init__.py":
+            yield from _beneath(origin.parent, package)
+        else:
             yield origin, origin.name
-            continue
-        for path in origin.parent.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield path, f"{package}/{path.relative_to(origin.parent)}"
+
+
+def _beneath(directory: Path, name: str) -> Iterator[tuple[Path, str]]:
+    for path in directory.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path, f"{name}/{path.relative_to(directory)}"

@@ -1,8 +1,8 @@
-"""Break one host of a running overlay for a while, and see who goes on answering.
+"""Break one host of a running overlay for a while, and see how requests fare meanwhile.
 
 host-loss: everything on it is killed and it is cut off; partition: it is cut off; mtu: the underlay
-swallows its larger packets without a word. All of it is put back at the end; were this killed
-meanwhile, `overlay.status` would name what differs and `overlay.up` repair it.
+silently drops its larger packets. Everything is restored at the end; after a kill in between,
+`overlay.status` names what differs and `overlay.up` repairs it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import http.client
 import itertools
 import os
 import select
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from twinstack.errors import CannotTell, StepFailed, TwinstackError
-from twinstack.linux import child as entering
+from twinstack.linux import child as children
 from twinstack.linux import rtnetlink
 from twinstack.linux.netlink import Netlink, Request
 from twinstack.model import names
@@ -35,20 +36,20 @@ from twinstack.state.paths import InstancePaths
 
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
-#: What the underlay lets pass of a host with a black hole: a question, but no answer of size.
-NARROW_MTU = rtnetlink.LEAST_IPV6_MTU  # with less a link loses all of IPv6, its being off too
-_BEFORE_S, _AFTER_S = 2.0, 3.0
-_EVERY_S, _PATIENCE_S = 0.05, 1.0
+#: What a black hole lets pass: a request, but no response of size. Less would turn IPv6 off.
+NARROW_MTU = rtnetlink.LEAST_IPV6_MTU
 _PATH = "/api/products"
+_BEFORE_S, _AFTER_S = 2.0, 3.0
+_EVERY_S, _TIMEOUT_S = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Attempt:
     """One request of a client on another host. Units: seconds of the monotonic clock."""
 
     at: float
     took: float
-    status: int
+    status: int  # HTTP's, 0 without a response
     served_by: str
 
     @property
@@ -57,29 +58,34 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """What the client saw in a while. Units: seconds; `longest_gap_s` without a good answer."""
+class FaultPhase:
+    """What the client saw in a part of the time. Units: seconds."""
 
     name: str
     seconds: float
     asked: int
     good: int
-    longest_gap_s: float
+    longest_gap_s: float  # without a good response
     served_by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What was broken, where, and what a client on another host saw meanwhile."""
+class FaultReport:
+    """What was broken, where, and what a client on another host saw."""
 
     fault: Fault
     host: str
     client: str
-    phases: tuple[Phase, ...]
+    phases: tuple[FaultPhase, ...]
+
+    @property
+    def path(self) -> str:
+        """Give the path that was requested."""
+        return _PATH
 
     @property
     def recovered(self) -> bool:
-        """Tell whether everything was answered again at the end."""
+        """Say whether every request at the end got a good response."""
         last = self.phases[-1]
         return last.asked > 0 and last.good == last.asked
 
@@ -94,39 +100,21 @@ def cause(
     timeout_s: float,
     progress: Progress,
     elsewhere: Callable[[frozenset[str]], Overlay],
-) -> Story:
-    """Break a host, watch from another one, put it back. `move`: what was on it goes to others.
+) -> FaultReport:
+    """Break a host, watch from another one, restore it. `move`: its replicas go to other hosts.
 
     `elsewhere` gives the overlay without some hosts. Units: seconds, of the fault.
     Raises: Missing when the overlay is not up; TwinstackError for a host that cannot be broken.
     """
     namespaces.require_root("chaos")
-    overlay.spread.host(host)
-    if overlay.bare:
-        raise CannotTell(
-            "chaos", "would show nothing", "the networks alone are up", 'run "invoke overlay.up"'
-        )
-    instance = overlay.plan.instance
-    others = [one.name for one in overlay.spread.alive if one.name != host]
-    front = overlay.spread.where["nginx-lb"]
-    client = front if front in others else (others[0] if others else "")
-    if not client:
-        raise TwinstackError(
-            host,
-            "cannot be broken",
-            "there is no other host to look from",
-            "bring up two or more (invoke overlay.up --hosts 3)",
-        )
-    for name in (host, client):
-        hosts.pins_of(instance, name)  # it is up, or this says so
-    target = str(overlay.plan.replica("nginx-lb").address)
+    client = _client_host(overlay, host)
     marks: list[tuple[str, float]] = []
 
     def mark(name: str) -> None:
         progress(f"{name}: {fault} of {host}")
         marks.append((name, time.monotonic()))
 
-    with _client(overlay, client, target) as answers:
+    with _requests_from(overlay, client) as finish:
         mark("before")
         time.sleep(_BEFORE_S)
         try:
@@ -138,136 +126,125 @@ def cause(
             time.sleep(seconds)
         finally:
             mark("restoring")
-            _restore(overlay, fault, host)
+            port = names.host_link(host)
+            _set_port(host, rtnetlink.set_up(port, mtu=UNDERLAY_MTU if fault == "mtu" else None))
             if fault == "host-loss" or move:
                 overlay.up(timeout_s=timeout_s, progress=progress)
-        time.sleep(_AFTER_S)  # what was in flight, and names that leases still hold
+        time.sleep(_AFTER_S)  # for requests in flight, and for leases that still hold names
         mark("after")
         time.sleep(_AFTER_S)
         ended = time.monotonic()
-        asked = answers()
-    return Story(fault, host, client, tuple(phases(asked, marks, ended)))
+        attempts = finish()
+    return FaultReport(fault, host, client, tuple(phases(attempts, marks, ended)))
+
+
+def _client_host(overlay: Overlay, host: str) -> str:
+    """Choose the host to watch from: nginx-lb's, if that is another one. Raises: as `cause`."""
+    overlay.spread.host(host)
+    if overlay.bare:
+        remedy = 'run "invoke overlay.up"'
+        raise CannotTell("chaos", "would show nothing", "the networks alone are up", remedy)
+    others = [other.name for other in overlay.spread.alive if other.name != host]
+    if not others:
+        raise TwinstackError(
+            host,
+            "cannot be broken",
+            "there is no other host to watch from",
+            "bring up two or more (invoke overlay.up --hosts 3)",
+        )
+    edge = overlay.spread.where["nginx-lb"]
+    client = edge if edge in others else others[0]
+    for name in (host, client):
+        hosts.pins_of(overlay.plan.instance, name)  # raises Missing unless it is up
+    return client
 
 
 def phases(
-    asked: Sequence[Asked], marks: Sequence[tuple[str, float]], ended: float
-) -> Iterator[Phase]:
+    attempts: Sequence[Attempt], marks: Sequence[tuple[str, float]], ended: float
+) -> Iterator[FaultPhase]:
     """Divide what a client saw at the marks; pure."""
     ends = [at for _, at in marks[1:]] + [ended]
     for (name, start), end in zip(marks, ends, strict=True):
-        mine = [one for one in asked if start <= one.at < end]
-        good = [one for one in mine if one.good]
-        moments = [start, *(min(one.at + one.took, end) for one in good), end]
-        gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-        yield Phase(
-            name,
-            end - start,
-            len(mine),
-            len(good),
-            max(gaps),
-            tuple(sorted({one.served_by for one in good})),
-        )
+        within = [attempt for attempt in attempts if start <= attempt.at < end]
+        good = [attempt for attempt in within if attempt.good]
+        moments = [start, *(min(attempt.at + attempt.took, end) for attempt in good), end]
+        longest_gap_s = max(later - earlier for earlier, later in itertools.pairwise(moments))
+        served_by = tuple(sorted({attempt.served_by for attempt in good}))
+        yield FaultPhase(name, end - start, len(within), len(good), longest_gap_s, served_by)
 
 
 @contextmanager
-def _client(overlay: Overlay, host: str, target: str) -> Iterator[Callable[[], list[Asked]]]:
-    """Keep a client asking on a host while the block lasts; gives what ends it and tells."""
+def _requests_from(overlay: Overlay, host: str) -> Iterator[Callable[[], list[Attempt]]]:
+    """Send requests from a host while the block lasts; gives what ends them and gives them."""
     pins = hosts.pins_of(overlay.plan.instance, host)
     reading, writing = os.pipe()
-    work = partial(_ask, target, reading, writing)
-    child = entering.start(f"client on {host}", pins.network, work)
+    target = str(overlay.plan.replica("nginx-lb").address)
+    work = partial(_send_requests, target, reading, writing)
+    child = children.start(f"client on {host}", pins.network, work)
     os.close(reading)
 
-    def answers() -> list[Asked]:
+    def finish() -> list[Attempt]:
         os.write(writing, b".")
-        found: list[Asked] = child.answer()
-        if not found:
-            raise CannotTell("client", "saw nothing", "it never got to ask")
-        return found
+        attempts: list[Attempt] = child.answer()
+        if not attempts:
+            raise CannotTell("client", "saw nothing", "it sent no request")
+        return attempts
 
     try:
-        yield answers
+        yield finish
     finally:
         os.close(writing)
         child.end()
 
 
-def _ask(target: str, until: int, other_end: int) -> list[Asked]:
+def _send_requests(target: str, until: int, other_end: int) -> list[Attempt]:
     os.close(other_end)
-    found = []
+    attempts = []
     while not select.select([until], [], [], _EVERY_S)[0]:
         start = time.monotonic()
         status, served_by = 0, ""
-        connection = http.client.HTTPConnection(target, timeout=_PATIENCE_S)
+        connection = http.client.HTTPConnection(target, timeout=_TIMEOUT_S)
         with suppress(OSError, http.client.HTTPException):
             connection.request("GET", _PATH)
-            answer = connection.getresponse()
-            answer.read()
-            status, served_by = answer.status, answer.getheader("X-Served-By") or ""
+            response = connection.getresponse()
+            response.read()
+            status, served_by = response.status, response.getheader("X-Served-By") or ""
         connection.close()
-        found.append(Asked(start, time.monotonic() - start, status, served_by))
-    return found
+        attempts.append(Attempt(start, time.monotonic() - start, status, served_by))
+    return attempts
 
 
 def _break(overlay: Overlay, fault: Fault, host: str) -> None:
+    port = names.host_link(host)
     with locked(InstancePaths(overlay.underlay.plan.instance), "overlay"):
         if fault == "mtu":
-            _port(host, [rtnetlink.set_mtu(names.host_link(host), NARROW_MTU)])
+            _set_port(host, [rtnetlink.set_mtu(port, NARROW_MTU)])
             return
-        _port(host, [rtnetlink.set_down(names.host_link(host))])
+        _set_port(host, [rtnetlink.set_down(port)])
         if fault == "host-loss":
             _kill(overlay.plan.instance, host)
 
 
-def _restore(overlay: Overlay, fault: Fault, host: str) -> None:
-    mtu = UNDERLAY_MTU if fault == "mtu" else None
-    _port(host, rtnetlink.set_up(names.host_link(host), mtu=mtu))
-
-
-def _port(host: str, requests: Sequence[Request]) -> None:
-    """Change a host's port of the underlay: up, down, or what it takes."""
+def _set_port(host: str, requests: Sequence[Request]) -> None:
+    """Change a host's port of the underlay."""
     try:
         with Netlink() as netlink:
             netlink.send(requests)
     except OSError as error:
-        name = names.host_link(host)
-        raise StepFailed(f"link {name}", "cannot be set", error.strerror or str(error)) from error
+        cause = error.strerror or str(error)
+        raise StepFailed(f"link {names.host_link(host)}", "cannot be set", cause) from error
 
 
 def _kill(instance: str, host: str) -> None:
-    """Kill all that runs on a host at once, as a power cut would; only what is in our cgroups."""
+    """Kill everything in our cgroups on a host at once, as a power cut would."""
     own = host_instance(instance, host)
 
     def kill() -> None:
         supervising = supervisor.pid(InstancePaths(own))
         if supervising is not None:
-            os.kill(supervising, 9)
+            os.kill(supervising, signal.SIGKILL)
         layout = cgroups.read_layout()
         for group in cgroups.existing(own, layout):
             cgroups.end_processes(own, group, layout)
 
     hosts.on(instance, host, kill)
-
-
-def text(story: Story) -> str:
-    """Write the story as a table."""
-    lines = [f"{story.fault} of {story.host}, seen from {story.client}: GET {_PATH}", ""]
-    rows = [("", "seconds", "asked", "good", "longest gap", "served by")]
-    rows += [
-        (
-            one.name,
-            f"{one.seconds:.1f}",
-            str(one.asked),
-            str(one.good),
-            f"{one.longest_gap_s:.2f} s",
-            " ".join(one.served_by) or "nobody",
-        )
-        for one in story.phases
-    ]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines += [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    said = "all is answered again" if story.recovered else "not all is answered again"
-    return "\n".join([*lines, "", said])

@@ -1,4 +1,4 @@
-"""Asking several machines at once: an answer or a failure of each, named by its machine."""
+"""Work on several machines at once: a result or a failure of each, named by its machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from twinstack.errors import NotHealthy, SeveralFailed, StepFailed, TwinstackError
-from twinstack.overlay import hosts
-from twinstack.overlay.bundles import AGENTS, code
-from twinstack.overlay.ssh import Machine, converse
+from twinstack.overlay import hosts, ssh
+from twinstack.overlay.bundles import BUNDLES, code_bundle
+from twinstack.overlay.protocol import AgentRequest, errors_from_json
+from twinstack.overlay.ssh import Machine
 from twinstack.overlay.upload import PYTHON
 from twinstack.reconcile import Progress
 
@@ -21,137 +22,126 @@ _ABSENT = json.dumps({"absent": True})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What came of a machine: what it did, or why it did not."""
+class Outcome:
+    """What came of the work on a machine: a result, or why there is none."""
 
     host: str
-    done: Any = None
+    result: Any = None
     failure: TwinstackError | None = None
 
 
 class NoAgent(TwinstackError):
-    """A machine does not have the code that would obey."""
+    """A machine does not have the agent's code."""
 
 
 class Stopped(TwinstackError):
-    """A machine was told to stop, since another one failed."""
+    """A machine was stopped because another one failed."""
 
 
-def ask(
-    one: Machine,
-    order: Mapping[str, Any],
+def ask_agent(
+    machine: Machine,
+    request: AgentRequest,
     progress: Progress,
     stop: threading.Event,
-    bound_s: float,
+    timeout_s: float,
 ) -> Any:
-    """Have an order obeyed by the agent that was brought to a machine.
+    """Send a request to a machine's agent and give its result.
 
-    Raises: StepFailed when the machine cannot be reached; NoAgent when it is not there; Stopped;
-    TwinstackError as it tells.
+    Raises: StepFailed when the machine cannot be reached; NoAgent; Stopped; what the agent reports.
     """
-    place = AGENTS / code().name
+    code = BUNDLES / code_bundle().name
     command = (
-        f"test -d {place} || {{ echo '{_ABSENT}'; exit 0; }}; cd / &&"
-        f" PATH=$PATH:/usr/sbin:/sbin PYTHONPATH={place} exec {PYTHON} -m twinstack.overlay.agent"
+        f"test -d {code} || {{ echo '{_ABSENT}'; exit 0; }}; cd / &&"
+        f" PATH=$PATH:/usr/sbin:/sbin PYTHONPATH={code} exec {PYTHON} -m twinstack.overlay.agent"
     )
-    told = converse(
-        one,
-        command,
-        json.dumps(order).encode(),
-        hosts.prefixed(progress, one.name),
-        stop,
-        bound_s=bound_s,
-    )
+    payload = json.dumps(asdict(request)).encode()
+    shown = hosts.prefixed(progress, machine.name)
+    line = ssh.request(machine, command, payload, shown, stop, timeout_s=timeout_s)
+    obj = f"host {machine.name}"
     try:
-        answer = json.loads(told)
+        reply = json.loads(line)
     except ValueError as error:
-        raise StepFailed(f"host {one.name}", "does not answer", told[-300:]) from error
-    if "absent" in answer:
-        raise NoAgent(f"host {one.name}", "cannot be asked", "nothing was brought there")
-    if "stopped" in answer:
-        raise Stopped(f"host {one.name}", "was stopped", "another machine failed")
-    if "errors" in answer:
-        raise_any([_error(one.name, told) for told in answer["errors"]])
-    return answer["done"]
+        raise StepFailed(obj, "does not answer", line[-300:]) from error
+    if "absent" in reply:
+        raise NoAgent(obj, "cannot be asked", "the agent's code is not there")
+    if "interrupted" in reply:
+        raise Stopped(obj, "was stopped", "another machine failed")
+    raise_failures(errors_from_json(machine.name, reply.get("errors", ())))
+    return reply["result"]
 
 
-def _error(host: str, told: Mapping[str, Any]) -> TwinstackError:
-    obj, failure, cause, remedy = told["words"]
-    if told["ill"]:
-        remedy = f'see "invoke overlay.logs {obj} --ssh"'
-    kind = NotHealthy if told["ill"] else TwinstackError
-    error = kind(f"{host}: {obj}", failure, cause, remedy)
-    for note in told["notes"]:
-        error.add_note(note)
-    return error
+def raise_failures(failures: Sequence[TwinstackError | None]) -> None:
+    """Raise the one failure, or all of them as one; do nothing without any.
 
-
-def raise_any(failures: Sequence[TwinstackError | None]) -> None:
-    """Raise the one failure that there is, or all of them as one. Raises: TwinstackError."""
-    found = [
-        inner for one in failures if one is not None for inner in getattr(one, "failures", (one,))
+    Machines that were stopped are left out where another one failed.
+    """
+    flat = [
+        inner
+        for failure in failures
+        if failure is not None
+        for inner in getattr(failure, "failures", (failure,))
     ]
-    told = [one for one in found if not isinstance(one, Stopped)] or found
-    if told:
-        raise told[0] if len(told) == 1 else SeveralFailed("machines", told)
+    causes = [failure for failure in flat if not isinstance(failure, Stopped)] or flat
+    if causes:
+        raise causes[0] if len(causes) == 1 else SeveralFailed("machines", causes)
 
 
 def each(
     machines: Sequence[Machine],
     work: Callable[[Machine], Any],
     stop: threading.Event | None = None,
-) -> dict[str, Asked]:
-    """Do something on every machine at once, and give what came of each.
+) -> dict[str, Outcome]:
+    """Work on every machine at once, and give what came of each.
 
-    When one fails by more than an ill service, `stop` is set, as when we are interrupted.
+    `stop` is set when one fails by more than an unhealthy service, and when we are interrupted.
     """
+    stop = stop or threading.Event()
 
-    def told(one: Machine) -> Asked:
+    def attempt(machine: Machine) -> Outcome:
         try:
-            return Asked(one.name, work(one))
+            return Outcome(machine.name, work(machine))
         except TwinstackError as error:
-            inner = getattr(error, "failures", (error,))
-            if stop is not None and not all(isinstance(it, NotHealthy) for it in inner):
+            failures = getattr(error, "failures", (error,))
+            if not all(isinstance(failure, NotHealthy) for failure in failures):
                 stop.set()
-            return Asked(one.name, failure=error)
+            return Outcome(machine.name, failure=error)
 
     with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
         try:
-            return {one.host: one for one in pool.map(told, machines)}
+            return {outcome.host: outcome for outcome in pool.map(attempt, machines)}
         except BaseException:
-            if stop is not None:
-                stop.set()  # and the pool waits until they have stopped
+            stop.set()  # and the pool waits until all have stopped
             raise
 
 
-def all_of(
+def results(
     machines: Sequence[Machine],
     work: Callable[[Machine], Result],
     stop: threading.Event | None = None,
 ) -> dict[str, Result]:
-    """Do something on every machine at once. Raises: the one failure, or SeveralFailed."""
-    found = each(machines, work, stop)
-    raise_any([one.failure for one in found.values()])
-    return {name: one.done for name, one in found.items()}
+    """Work on every machine at once. Raises: the one failure, or SeveralFailed."""
+    outcomes = each(machines, work, stop)
+    raise_failures([outcome.failure for outcome in outcomes.values()])
+    return {name: outcome.result for name, outcome in outcomes.items()}
 
 
 def ask_all(
     machines: Sequence[Machine],
-    orders: Mapping[str, Mapping[str, Any]],
+    requests: Mapping[str, AgentRequest],
     progress: Progress,
-    bound_s: float,
+    timeout_s: float,
 ) -> dict[str, Any]:
-    """Have each machine obey its order, all at once: they wait for each other's services.
+    """Send each machine its request, all at once: they wait for each other's services.
 
-    When one fails, the others are told to stop. Raises: as `all_of`.
+    When one fails, the others are stopped. Raises: as `results`.
     """
     stop = threading.Event()
 
-    def work(one: Machine) -> Any:
+    def work(machine: Machine) -> Any:
         try:
-            return ask(one, orders[one.name], progress, stop, bound_s)
+            return ask_agent(machine, requests[machine.name], progress, stop, timeout_s)
         except Stopped as error:
             progress(str(error))
             raise
 
-    return all_of(machines, work, stop)
+    return results(machines, work, stop)

@@ -1,7 +1,7 @@
-"""Watch the underlay's ports for a while: is every frame sent to the one host that it is for?
+"""Watch the underlay's ports for a while: does every frame go to the one host it is for?
 
-A frame is read where it enters the underlay, so each is counted once. What it should be is
-decided by the plan: `judge` is pure.
+A frame is read where it enters the underlay, so each is counted once. `judge` compares it with the
+plan, and is pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -21,30 +21,26 @@ from twinstack.overlay.frames import Encapsulated, decode
 from twinstack.overlay.host_plans import Spread, tunnel_link
 
 _ETHERNET_BYTES = 14
-_EVERYTHING = 0x0003
-_OUTGOING = 4
-_KEPT = 2000
+_ETH_P_ALL = 0x0003
+_PACKET_OUTGOING = 4
+_MOST_EXAMPLES = 2000
 
 
 @dataclass(slots=True)
-class Seen:
-    """What was on the underlay. Units: frames, bytes.
-
-    `delivered` went to the host of their destination; `flooded` had one that nobody has;
-    `astray` went to another host, or in another network, than declared; `to_everybody` were
-    broadcasts, one for each host that was sent a copy. `cut` were pieces, or could have become
-    some; `longest` is the longest outer packet. `examples` are frames by (from host, to host, VNI).
-    """
+class UnderlayTraffic:
+    """What was seen on the underlay. Units: frames; bytes."""
 
     frames: int = 0
     bytes: int = 0
-    delivered: int = 0
-    flooded: int = 0
-    astray: int = 0
-    to_everybody: int = 0
-    cut: int = 0
-    longest: int = 0
-    examples: dict[tuple[str, str, int], Encapsulated] = field(default_factory=dict)
+    delivered: int = 0  # to the host of their destination
+    flooded: int = 0  # to a MAC that no replica has
+    astray: int = 0  # to another host, or in another VNI, than declared
+    to_everybody: int = 0  # broadcasts, one for each host that gets a copy
+    cut: int = 0  # fragments, or without DF
+    longest: int = 0  # outer packet
+    examples: dict[tuple[str, str, int], Encapsulated] = field(
+        default_factory=dict
+    )  # by source host, destination host, VNI
 
     @property
     def fine(self) -> bool:
@@ -52,101 +48,96 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """What the plan says of frames: MAC → (host's address, VNI); hosts' addresses."""
+class ExpectedFrames:
+    """What the plan says of frames."""
 
-    fdb: dict[str, tuple[str, int]]
-    hosts: frozenset[str]
-
-
-def declared(plan: Plan, spread: Spread) -> Declared:
-    """Gather what a frame is held against."""
-    numbers = {segment.name: spread.vni + at for at, segment in enumerate(plan.segments)}
-    address = {host.name: str(host.address) for host in spread.hosts}
-    return Declared(
-        {
-            mac_of(replica.address): (address[spread.where[replica.name]], numbers[replica.segment])
-            for replica in plan.replicas
-        },
-        frozenset(address.values()),
-    )
+    fdb: dict[str, tuple[str, int]]  # MAC → its host's address, VNI
+    hosts: frozenset[str]  # their addresses
 
 
-def judge(seen: Seen, one: Encapsulated, told: Declared) -> None:
-    """Count one frame for what it is."""
+def expected_frames(plan: Plan, spread: Spread) -> ExpectedFrames:
+    """Gather what frames are compared with."""
+    vnis = {segment.name: spread.vni + number for number, segment in enumerate(plan.segments)}
+    addresses = {host.name: str(host.address) for host in spread.hosts}
+    fdb = {
+        mac_of(replica.address): (addresses[spread.where[replica.name]], vnis[replica.segment])
+        for replica in plan.replicas
+    }
+    return ExpectedFrames(fdb, frozenset(addresses.values()))
+
+
+def judge(seen: UnderlayTraffic, frame: Encapsulated, expected: ExpectedFrames) -> None:
+    """Count one frame."""
     seen.frames += 1
-    seen.bytes += one.size
-    seen.longest = max(seen.longest, one.size - _ETHERNET_BYTES)
-    seen.cut += not one.whole
-    known = told.fdb.get(one.inner_destination_mac)
-    if one.to_many:
+    seen.bytes += frame.size
+    seen.longest = max(seen.longest, frame.size - _ETHERNET_BYTES)
+    seen.cut += not frame.whole
+    behind = expected.fdb.get(frame.inner_destination_mac)
+    if frame.to_many:
         seen.to_everybody += 1
-    elif known is None:
+    elif behind is None:
         seen.flooded += 1
-    elif known != (one.outer_destination, one.vni) or one.outer_source not in told.hosts:
+    elif behind != (frame.outer_destination, frame.vni) or frame.outer_source not in expected.hosts:
         seen.astray += 1
     else:
         seen.delivered += 1
-    key = (one.outer_source, one.outer_destination, one.vni)
-    if len(seen.examples) < _KEPT:
-        seen.examples.setdefault(key, one)
+    if len(seen.examples) < _MOST_EXAMPLES:
+        key = (frame.outer_source, frame.outer_destination, frame.vni)
+        seen.examples.setdefault(key, frame)
 
 
 def watch(
     plan: Plan, spread: Spread, seconds: float, meanwhile: Callable[[], object] = lambda: None
-) -> Seen:
-    """Watch for a while; `meanwhile` is done once the sockets are open.
+) -> UnderlayTraffic:
+    """Watch for a while; `meanwhile` is called once the sockets are open.
 
     Units: seconds after `meanwhile`. Raises: Missing when the underlay is not up.
     """
-    seen, told = Seen(), declared(plan, spread)
+    seen, expected = UnderlayTraffic(), expected_frames(plan, spread)
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        for link in _ports(spread):
-            one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
-            stack.callback(one.close)
-            with suppress(OSError):  # a busy moment is not to be missed
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-            try:
-                one.bind((link, _EVERYTHING))
-            except OSError as error:
-                raise Missing(
-                    f"link {link}",
-                    "cannot be watched",
-                    error.strerror or str(error),
-                    'run "invoke overlay.up"',
-                ) from error
-            one.setblocking(False)
-            selector.register(one, selectors.EVENT_READ)
+        for host in spread.hosts:
+            opened = stack.enter_context(_open(names.host_link(host.name)))
+            selector.register(opened, selectors.EVENT_READ, opened)
         meanwhile()
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
-                opened = key.fileobj
-                assert isinstance(opened, socket.socket)
-                _read(opened, seen, told)
+                _read(key.data, seen, expected)
     return seen
 
 
-def _read(one: socket.socket, seen: Seen, told: Declared) -> None:
+def _open(link: str) -> socket.socket:
+    """Open a packet socket on a link. Source: packet(7). Raises: Missing."""
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    with suppress(OSError):  # a larger buffer for busy moments
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    try:
+        opened.bind((link, _ETH_P_ALL))
+    except OSError as error:
+        opened.close()
+        cause = error.strerror or str(error)
+        remedy = 'run "invoke overlay.up"'
+        raise Missing(f"link {link}", "cannot be watched", cause, remedy) from error
+    opened.setblocking(False)
+    return opened
+
+
+def _read(opened: socket.socket, seen: UnderlayTraffic, expected: ExpectedFrames) -> None:
     with suppress(BlockingIOError):
         while True:
-            frame, where = one.recvfrom(1 << 16)
-            if where[2] != _OUTGOING and (found := decode(frame)) is not None:
-                judge(seen, found, told)
+            data, address = opened.recvfrom(1 << 16)
+            if address[2] != _PACKET_OUTGOING and (frame := decode(data)) is not None:
+                judge(seen, frame, expected)
 
 
-def _ports(spread: Spread) -> Sequence[str]:
-    return [names.host_link(host.name) for host in spread.hosts]
-
-
-def sentences(seen: Seen, plan: Plan) -> list[str]:
-    """Say what was seen."""
-    segments = ", ".join(tunnel_link(one.name) for one in plan.segments)
-    where = f"{seen.delivered} to the one host of their destination"
-    else_ = f"{seen.flooded} flooded, {seen.astray} astray"
+def sentences(seen: UnderlayTraffic, plan: Plan) -> list[str]:
+    """Summarise what was seen."""
+    tunnels = ", ".join(tunnel_link(segment.name) for segment in plan.segments)
+    delivered = f"{seen.delivered} to the one host of their destination"
+    others = f"{seen.to_everybody} copies of broadcasts, {seen.flooded} flooded"
     return [
-        f"{seen.frames} VXLAN frames of {segments}, {seen.bytes} bytes.",
-        f"{where}, {seen.to_everybody} copies of broadcasts, {else_}.",
+        f"{seen.frames} VXLAN frames of {tunnels}, {seen.bytes} bytes.",
+        f"{delivered}, {others}, {seen.astray} astray.",
         f"The longest outer packet had {seen.longest} bytes, of {UNDERLAY_MTU}.",
-        f"{seen.cut} could have been cut in pieces.",
+        f"{seen.cut} could have been fragmented.",
     ]

@@ -1,7 +1,6 @@
-"""One frame on the underlay taken apart: what carries it, and what it carries; pure.
+"""Decode a frame on the underlay: the outer headers, VXLAN, the inner frame; pure.
 
-The outer headers say from which host to which, the VXLAN header of which network, the inner ones
-from whom to whom. Source: RFC 7348, section 5.
+Source: RFC 7348, section 5.
 """
 
 from __future__ import annotations
@@ -16,18 +15,16 @@ _ETHERNET = struct.Struct("!6s6sH")
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _UDP = struct.Struct("!HHHH")
 _VXLAN = struct.Struct("!B3xI")
-_HAS_VNI, _IS_IPV4, _IS_ARP, _UDP_NUMBER = 0x08, 0x0800, 0x0806, 17
-_DONT_FRAGMENT, _MORE, _OFFSET = 0x4000, 0x2000, 0x1FFF
+_VXLAN_I = 0x08  # the VNI is valid
+_ETH_P_IP, _ETH_P_ARP = 0x0800, 0x0806
+_IPPROTO_TCP, _IPPROTO_UDP = 6, 17
+_IP_DF, _IP_MF, _IP_OFFMASK = 0x4000, 0x2000, 0x1FFF
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP"}
 
 
 @dataclass(frozen=True, slots=True)
 class Encapsulated:
-    """A frame within a frame. Units: bytes; `size` is the outer frame's, `inner_size` the inner's.
-
-    `whole`: the outer packet may not be cut in pieces, and is none. `protocol` and `inner_*`
-    addresses are empty where the inner frame is no IPv4; for ARP they are who asks for whom.
-    """
+    """A VXLAN frame. Units: bytes."""
 
     outer_source: str
     outer_destination: str
@@ -35,48 +32,48 @@ class Encapsulated:
     outer_destination_mac: str
     udp_source: int
     vni: int
-    whole: bool
-    size: int
+    whole: bool  # DF is set, and it is no fragment
+    size: int  # of the outer frame
     inner_source_mac: str
     inner_destination_mac: str
-    inner_source: str
-    inner_destination: str
+    inner_source: str  # "" unless IPv4 or ARP
+    inner_destination: str  # ARP: the address asked for
     protocol: str
     ports: tuple[int, int] | None
     inner_size: int
 
     @property
     def to_many(self) -> bool:
-        """Tell whether the inner frame is a broadcast or multicast."""
+        """Say whether the inner frame is a broadcast or multicast."""
         return bool(int(self.inner_destination_mac[:2], 16) & 1)
 
 
 def decode(frame: bytes, port: int = VXLAN_PORT) -> Encapsulated | None:
-    """Take a frame apart; None when it is no VXLAN, or too short to be."""
+    """Decode a frame; None when it is no VXLAN, or cut short."""
     try:
-        return _decoded(frame, port)
+        return _decode(frame, port)
     except struct.error:
         return None
 
 
-def _decoded(frame: bytes, port: int) -> Encapsulated | None:
-    to_mac, from_mac, kind = _ETHERNET.unpack_from(frame)
-    if kind != _IS_IPV4:
+def _decode(frame: bytes, port: int) -> Encapsulated | None:
+    to_mac, from_mac, ethertype = _ETHERNET.unpack_from(frame)
+    if ethertype != _ETH_P_IP:
         return None
     outer = _IPV4.unpack_from(frame, _ETHERNET.size)
-    at = _ETHERNET.size + (outer[0] & 0x0F) * 4
+    udp = _ETHERNET.size + (outer[0] & 0x0F) * 4
     fragment = outer[4]
-    if outer[6] != _UDP_NUMBER or fragment & _OFFSET:
+    if outer[6] != _IPPROTO_UDP or fragment & _IP_OFFMASK:
         return None
-    source_port, destination_port, _, _ = _UDP.unpack_from(frame, at)
+    source_port, destination_port, _, _ = _UDP.unpack_from(frame, udp)
     if destination_port != port:
         return None
-    flags, word = _VXLAN.unpack_from(frame, at + _UDP.size)
-    if not flags & _HAS_VNI:
+    flags, word = _VXLAN.unpack_from(frame, udp + _UDP.size)
+    if not flags & _VXLAN_I:
         return None
-    inner = frame[at + _UDP.size + _VXLAN.size :]
-    inner_to, inner_from, inner_kind = _ETHERNET.unpack_from(inner)
-    source, destination, protocol, ports = _carried(inner, inner_kind)
+    inner = frame[udp + _UDP.size + _VXLAN.size :]
+    inner_to, inner_from, inner_ethertype = _ETHERNET.unpack_from(inner)
+    source, destination, protocol, ports = _inner(inner, inner_ethertype)
     return Encapsulated(
         outer_source=str(IPv4Address(outer[8])),
         outer_destination=str(IPv4Address(outer[9])),
@@ -84,7 +81,7 @@ def _decoded(frame: bytes, port: int) -> Encapsulated | None:
         outer_destination_mac=to_mac.hex(":"),
         udp_source=source_port,
         vni=word >> 8,
-        whole=bool(fragment & _DONT_FRAGMENT) and not fragment & _MORE,
+        whole=bool(fragment & _IP_DF) and not fragment & _IP_MF,
         size=len(frame),
         inner_source_mac=inner_from.hex(":"),
         inner_destination_mac=inner_to.hex(":"),
@@ -96,43 +93,34 @@ def _decoded(frame: bytes, port: int) -> Encapsulated | None:
     )
 
 
-def _carried(inner: bytes, kind: int) -> tuple[str, str, str, tuple[int, int] | None]:
-    if kind == _IS_ARP:
-        asks, for_whom = inner[28:32], inner[38:42]
-        if len(for_whom) == 4:
-            return str(IPv4Address(asks)), str(IPv4Address(for_whom)), "ARP", None
-    if kind != _IS_IPV4:
-        return "", "", f"type {kind:#06x}", None
-    packet = _IPV4.unpack_from(inner, _ETHERNET.size)
-    at = _ETHERNET.size + (packet[0] & 0x0F) * 4
+def _inner(frame: bytes, ethertype: int) -> tuple[str, str, str, tuple[int, int] | None]:
+    """Give source, destination, protocol and ports."""
+    if ethertype == _ETH_P_ARP and len(frame) >= 42:
+        return str(IPv4Address(frame[28:32])), str(IPv4Address(frame[38:42])), "ARP", None
+    if ethertype != _ETH_P_IP:
+        return "", "", f"type {ethertype:#06x}", None
+    packet = _IPV4.unpack_from(frame, _ETHERNET.size)
     ports = None
-    if packet[6] in (6, _UDP_NUMBER) and not packet[4] & _OFFSET:
-        ports = struct.unpack_from("!HH", inner, at)
+    if packet[6] in {_IPPROTO_TCP, _IPPROTO_UDP} and not packet[4] & _IP_OFFMASK:
+        ports = struct.unpack_from("!HH", frame, _ETHERNET.size + (packet[0] & 0x0F) * 4)
     protocol = _PROTOCOLS.get(packet[6], f"protocol {packet[6]}")
     return str(IPv4Address(packet[8])), str(IPv4Address(packet[9])), protocol, ports
 
 
-def layers(one: Encapsulated) -> str:
+def layers(frame: Encapsulated) -> str:
     """Write a frame from the outside in, a header a line."""
-    inner_ports = f" {one.ports[0]} → {one.ports[1]}" if one.ports else ""
-    inner = f"{one.inner_source} → {one.inner_destination}" if one.inner_source else ""
+    inner = f"{frame.inner_source} → {frame.inner_destination}" if frame.inner_source else ""
+    ports = f" {frame.ports[0]} → {frame.ports[1]}" if frame.ports else ""
+    macs = f"{frame.outer_source_mac} → {frame.outer_destination_mac}"
+    inner_macs = f"{frame.inner_source_mac} → {frame.inner_destination_mac}"
+    addresses = f"{frame.outer_source} → {frame.outer_destination}"
     return "\n".join(
-        line.rstrip()
-        for line in (
-            (
-                f"outer Ethernet  {one.outer_source_mac} → {one.outer_destination_mac}"
-                f"  {one.size} bytes"
-            ),
-            (
-                f"outer IPv4      {one.outer_source} → {one.outer_destination}"
-                f"  {'DF' if one.whole else 'may be cut'}"
-            ),
-            f"outer UDP       {one.udp_source} → {VXLAN_PORT}",
-            f"VXLAN           VNI {one.vni}",
-            (
-                f"inner Ethernet  {one.inner_source_mac} → {one.inner_destination_mac}"
-                f"  {one.inner_size} bytes"
-            ),
-            f"inner {one.protocol:<9} {inner}{inner_ports}",
+        (
+            f"outer Ethernet  {macs}  {frame.size} bytes",
+            f"outer IPv4      {addresses}  {'DF' if frame.whole else 'may be fragmented'}",
+            f"outer UDP       {frame.udp_source} → {VXLAN_PORT}",
+            f"VXLAN           VNI {frame.vni}",
+            f"inner Ethernet  {inner_macs}  {frame.inner_size} bytes",
+            f"inner {frame.protocol:<9} {inner}{ports}".rstrip(),
         )
     )

@@ -1,8 +1,8 @@
 """A plan spread over hosts: the underlay that joins them, and each host's own plan; pure.
 
-The underlay is a plan like any other: one segment, with hosts in the place of replicas. A host's
-plan is the whole stack's, with a `Vtep` that says who is here and how to the rest; so its rules
-are the same on every host.
+The underlay is a plan like any other: one segment, and a replica for each host. A host's plan is
+the whole stack's with a `Vtep` that says which replicas are here and how to reach the others, so
+its rules are the same on every host.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ from twinstack.model.runtimes import Launch
 from twinstack.model.topology import HostsSpec
 from twinstack.model.vxlan import OVERLAY_MTU, UNDERLAY_MTU, FdbEntry, Vtep, VxlanLink, mac_of
 
-#: What the instance that holds the hosts is called, behind its owner's name.
-UNDERLAY = "hosts"
-#: What keeps, behind its owner's name, what is remembered here of machines that ssh reaches.
-MACHINES = "ssh"
 #: A host's own link to the underlay.
 UPLINK = "eth0"
 _NOTHING = Launch("python", (), (), (), "TERM")
@@ -30,21 +26,21 @@ _NOTHING = Launch("python", (), (), (), "TERM")
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Which hosts there are, and where each replica is. `lost` hosts are given nothing."""
+    """The hosts, and where each replica is placed."""
 
     hosts: tuple[Host, ...]
-    where: Mapping[str, str]
+    where: Mapping[str, str]  # replica → host
     underlay: IPv4Network
     bridge: str
-    vni: int
-    lost: frozenset[str] = frozenset()
+    vni: int  # of the first segment; the others follow
+    lost: frozenset[str] = frozenset()  # hosts that get no replicas
 
     @property
     def alive(self) -> tuple[Host, ...]:
         return tuple(host for host in self.hosts if host.name not in self.lost)
 
     def host(self, name: str) -> Host:
-        """Give a host by its name. Raises: TwinstackError that lists the names there are."""
+        """Give a host by its name. Raises: TwinstackError that lists the names."""
         for host in self.hosts:
             if host.name == name:
                 return host
@@ -52,52 +48,52 @@ class Spread:
         raise TwinstackError(name, "is no host", f"there are {known}", "choose one of them")
 
 
-def spread(
+def spread_over_hosts(
     plan: Plan, spec: HostsSpec, count: int | None = None, lost: frozenset[str] = frozenset()
 ) -> Spread:
-    """Place every replica. Raises: TwinstackError for hosts that cannot be had."""
-    there = placement.hosts_of(spec, count)
+    """Place every replica on a host. Raises: TwinstackError where that is not possible."""
+    hosts = placement.hosts_of(spec, count)
     services: dict[str, list[str]] = {}
     for replica in plan.replicas:
         services.setdefault(replica.service, []).append(replica.name)
-    where = placement.placed(services, [host.name for host in there], spec.placement, lost)
-    return Spread(there, where, spec.underlay, spec.bridge, spec.vni, lost)
+    where = placement.placed(services, [host.name for host in hosts], spec.placement, lost)
+    return Spread(hosts, where, spec.underlay, spec.bridge, spec.vni, lost)
 
 
 def underlay_instance(instance: str) -> str:
-    """Name the instance that an instance's hosts are made by."""
-    return names.part_instance(instance, UNDERLAY)
+    """Name the instance that the simulated hosts belong to."""
+    return names.part_instance(instance, "hosts")
 
 
 def machines_instance(instance: str) -> str:
-    """Name the instance that keeps what its machines share: passwords, and what was asked."""
-    return names.part_instance(instance, MACHINES)
+    """Name the instance that keeps here what real machines share: passwords, and the options."""
+    return names.part_instance(instance, "ssh")
 
 
 def host_instance(instance: str, host: str) -> str:
-    """Name the instance that a host's share of an instance is."""
+    """Name the instance that a host's share of the plan belongs to."""
     return names.part_instance(instance, host)
 
 
-def underlay_plan(plan: Plan, found: Spread) -> Plan:
-    """Decide the underlay: a bridge, and a namespace with mounts of its own for each host."""
-    gateway = found.underlay.network_address + 1
+def underlay_plan(plan: Plan, spread: Spread) -> Plan:
+    """Decide the underlay: a bridge, and a namespace with its own mounts for each host."""
+    gateway = spread.underlay.network_address + 1
     segment = Segment(
         name="underlay",
         tiers=("underlay",),
-        bridge=found.bridge,
-        subnet=found.underlay,
+        bridge=spread.bridge,
+        subnet=spread.underlay,
         gateway=gateway,
         docker_bridge="",
         docker_network="",
-        docker_subnet=found.underlay,
+        docker_subnet=spread.underlay,
         docker_gateway=gateway,
     )
     return Plan(
         instance=underlay_instance(plan.instance),
         shape="underlay",
         segments=(segment,),
-        replicas=tuple(_machine(host, segment) for host in found.hosts),
+        replicas=tuple(_host_replica(host, segment) for host in spread.hosts),
         flows=(),
         rate_limit=None,
         published_ports=(),
@@ -109,8 +105,8 @@ def underlay_plan(plan: Plan, found: Spread) -> Plan:
     )
 
 
-def _machine(host: Host, segment: Segment) -> Replica:
-    """Give a host as the underlay has it: a replica that runs nothing."""
+def _host_replica(host: Host, segment: Segment) -> Replica:
+    """Give a host as a replica of the underlay: one that runs nothing."""
     return Replica(
         name=host.name,
         service=host.name,
@@ -137,44 +133,34 @@ def _machine(host: Host, segment: Segment) -> Replica:
     )
 
 
-def host_plan(plan: Plan, found: Spread, host: Host, mtu: int = OVERLAY_MTU) -> Plan:
-    """Decide a host's share: every rule and door, and those replicas that are placed there.
+def host_plan(plan: Plan, spread: Spread, host: Host, mtu: int = OVERLAY_MTU) -> Plan:
+    """Decide a host's share: every rule and published port, and the replicas placed there.
 
-    Units: mtu in bytes, of what services send; more than fits is a mistake that a test makes.
+    Units: mtu in bytes, inside the tunnel. One that is too large is for a test to detect.
     """
-    addresses = {one.name: one.address for one in found.hosts}
-    fdb = tuple(
-        FdbEntry(
-            replica.name,
-            replica.segment,
-            replica.address,
-            mac_of(replica.address),
-            None
-            if found.where[replica.name] == host.name
-            else addresses[found.where[replica.name]],
-        )
-        for replica in plan.replicas
-    )
+    addresses = {other.name: other.address for other in spread.hosts}
+
+    def entry(replica: Replica) -> FdbEntry:
+        where = spread.where[replica.name]
+        behind = None if where == host.name else addresses[where]
+        mac = mac_of(replica.address)
+        return FdbEntry(replica.name, replica.segment, replica.address, mac, behind)
+
     vtep = Vtep(
         host=host.name,
         address=host.address,
-        underlay=found.underlay,
-        peers=tuple(one.address for one in found.alive if one != host),
+        underlay=spread.underlay,
+        peers=tuple(other.address for other in spread.alive if other != host),
         tunnels=tuple(
-            VxlanLink(segment.name, tunnel_link(segment.name), found.vni + number)
+            VxlanLink(segment.name, tunnel_link(segment.name), spread.vni + number)
             for number, segment in enumerate(plan.segments)
         ),
-        fdb=fdb,
+        fdb=tuple(map(entry, plan.replicas)),
         uplink=UPLINK,
     )
-    return replace(
-        plan,
-        instance=host_instance(plan.instance, host.name),
-        mtu=mtu,
-        vtep=vtep,
-    )
+    return replace(plan, instance=host_instance(plan.instance, host.name), mtu=mtu, vtep=vtep)
 
 
 def tunnel_link(segment: str) -> str:
-    """Name a segment's tunnel."""
+    """Name a segment's VXLAN link."""
     return names.shortened(f"vx-{segment}", names.INTERFACE_MAX)

@@ -1,7 +1,7 @@
-"""Simulated hosts: where each is pinned, working inside one, and taking down what runs there.
+"""Simulated hosts: where each is pinned, running work on them, and ending what runs there.
 
-A host is a network namespace and a mount namespace, both pinned: `nsenter --net=… --mount=…`
-enters it as `ssh` would a machine. What is done inside is done in a child.
+A host is a network and a mount namespace, both pinned: `nsenter --net=… --mount=…` enters it as
+ssh would a machine. Work on a host is done in a child process.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from twinstack.errors import Missing, SeveralFailed
-from twinstack.linux import child as entering
+from twinstack.linux import child as children
 from twinstack.linux import mounts, netns
 from twinstack.model import names
-from twinstack.model.plan import Plan
+from twinstack.model.plan import Plan, Replica
 from twinstack.namespaces import cgroups, dumps, supervisor, teardown
 from twinstack.namespaces import world as namespaces
+from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.host_plans import Spread, host_instance, underlay_instance
-from twinstack.reconcile import Progress, Watch
+from twinstack.reconcile import Change, Preview, Progress, Teardown, Watch
 from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
@@ -31,49 +32,48 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Pins:
-    """The two files by which a host is entered."""
+class HostPins:
+    """The two files through which a host is entered."""
 
     network: Path
     mounts: Path
 
     @property
-    def command(self) -> tuple[str, ...]:
-        """Give the words that run a command on the host."""
+    def enter(self) -> tuple[str, ...]:
+        """Give the prefix that runs a command on the host."""
         return ("nsenter", f"--net={self.network}", f"--mount={self.mounts}", "--")
 
 
-def pins_of(instance: str, host: str) -> Pins:
-    """Tell where a host of an instance is pinned. Raises: Missing when it is not up."""
+def pins_of(instance: str, host: str) -> HostPins:
+    """Give a host's pins. Raises: Missing when it is not up."""
     run = InstancePaths(underlay_instance(instance)).run
-    pins = Pins(netns.PINS / host, run / mounts.DIRECTORY / host)
     if not netns.is_pinned(host) or host not in mounts.pinned(run):
-        raise Missing(
-            f"host {host}", "cannot be entered", "it is not up", 'run "invoke overlay.up"'
-        )
-    return pins
+        remedy = 'run "invoke overlay.up"'
+        raise Missing(f"host {host}", "cannot be entered", "it is not up", remedy)
+    return HostPins(netns.PINS / host, run / mounts.DIRECTORY / host)
 
 
 def present(instance: str) -> tuple[str, ...]:
-    """List the hosts that are whole: network and mounts pinned, by our mark."""
+    """List the hosts that are whole: network and mounts pinned, with our mark."""
     outer = underlay_instance(instance)
     pinned = set(mounts.pinned(InstancePaths(outer).run))
-    marked = dumps.marked_namespaces(names.mark(outer))
-    return tuple(name for name in marked if name in pinned)
+    return tuple(name for name in dumps.marked_namespaces(names.mark(outer)) if name in pinned)
 
 
 def known(instance: str) -> tuple[str, ...]:
-    """List every host of which anything may be left, whole or not."""
+    """List the hosts of which anything may be left, whole or not."""
     outer = InstancePaths(underlay_instance(instance))
     marked = dumps.marked_namespaces(names.mark(outer.instance))
     intended = read_journal(outer).intended
-    found = {*mounts.pinned(outer.run), *marked, *intended}
-    return tuple(sorted(one for one in found if names.host_link(one) in intended or one in marked))
+    candidates = {*mounts.pinned(outer.run), *marked, *intended}
+    return tuple(
+        sorted(name for name in candidates if names.host_link(name) in intended or name in marked)
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixed:
-    """Tells a watch of a host's steps by the host's name and theirs."""
+class HostWatch:
+    """Shows a watch the steps of one host, under the host's name."""
 
     watch: Watch
     host: str
@@ -89,39 +89,38 @@ class Prefixed:
 
 
 def prefixed(progress: Progress, host: str) -> Progress:
-    """Show a host's progress by its name."""
+    """Show a host's progress under its name."""
     return lambda line: progress(f"{host}: {line}")
 
 
 def on(instance: str, host: str, work: Callable[[], Result]) -> Result:
-    """Do something on a host and give what came of it. Raises: Missing; what the work raises."""
+    """Do something on a host and give its result. Raises: Missing; what the work raises."""
     pins = pins_of(instance, host)
-    return entering.inside(f"host {host}", pins.network, work, pins.mounts)
+    return children.inside(f"host {host}", pins.network, work, pins.mounts)
 
 
 def on_each(
     instance: str, works: Mapping[str, Callable[[], Result]], *, at_once: int | None = None
 ) -> dict[str, Result]:
-    """Do something on several hosts at once, `at_once` of them; go on past errors.
+    """Do something on several hosts, `at_once` of them at a time; go on past errors.
 
-    Raises: the one error there was, or SeveralFailed.
+    Raises: the one error, or SeveralFailed.
     """
     waiting = list(works.items())
-    found: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     failures: list[Exception] = []
-    running: dict[str, entering.Child] = {}
-    most = at_once or len(waiting)
+    running: dict[str, children.Child] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < most:
+            while waiting and len(running) < (at_once or len(works)):
                 host, work = waiting.pop(0)
                 pins = pins_of(instance, host)
-                running[host] = entering.start(
+                running[host] = children.start(
                     f"host {host}", pins.network, work, mounts=pins.mounts
                 )
             host = next(iter(running))
             try:
-                found[host] = running[host].answer()
+                results[host] = running[host].answer()
             except Exception as error:
                 failures.append(error)
             running.pop(host).end()
@@ -130,50 +129,54 @@ def on_each(
             child.end()
     if failures:
         raise failures[0] if len(failures) == 1 else SeveralFailed("hosts", failures)
-    return found
+    return results
+
+
+def preview_of(world: NamespaceWorld) -> Preview:
+    """List what a host's world would do."""
+    found = world.preview()
+    changes = tuple(Change(change.step, change.reason) for change in found.told)
+    return Preview(len(found.steps), changes, found.unbuilt)
 
 
 def run(instance: str, host: str, command: Sequence[str]) -> int:
-    """Run a command on a host, on this terminal; give its exit code. Raises: Missing."""
-    return subprocess.run([*pins_of(instance, host).command, *command], check=False).returncode
+    """Run a command on a host, on the caller's terminal; give its exit code. Raises: Missing."""
+    return subprocess.run([*pins_of(instance, host).enter, *command], check=False).returncode
 
 
 def workers() -> int:
-    """Tell how many hosts are worked on at once where none waits for another."""
+    """Give the number of hosts to work on at once where none waits for another."""
     return os.cpu_count() or 1
 
 
 def clear(instance: str, hosts: Iterable[str], progress: Progress, watch: Watch) -> tuple[str, ...]:
     """End what runs on hosts and remove their data; the hosts themselves stay.
 
-    A host that runs nothing is left to go as a whole. Raises: SeveralFailed after all else.
+    Raises: the failure, or SeveralFailed, after everything else was removed.
     """
-    hosts = tuple(hosts)
-    whole = [host for host in hosts if host in present(instance)]
-    works = {host: partial(_end, instance, host, progress, watch) for host in whole}
-    removed: list[str] = []
-    failures: list[Exception] = []
-    try:
+    hosts, whole = tuple(hosts), set(present(instance))
+    works = {
+        host: partial(_end, instance, host, progress, watch) for host in hosts if host in whole
+    }
+
+    def end_all() -> tuple[str, ...]:
         ended = on_each(instance, works)
-        removed += [f"{host}: {name}" for host, names_ in ended.items() for name in names_]
-    except Exception as error:
-        failures.append(error)
+        return tuple(f"{host}: {name}" for host, removed in ended.items() for name in removed)
+
+    job = Teardown()
+    job.remove("hosts", end_all)
     for host in hosts:
-        try:
-            removed += _sweep(host_instance(instance, host))
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise failures[0] if len(failures) == 1 else SeveralFailed("overlay.down", failures)
-    return tuple(removed)
+        job.remove(f"host {host}", partial(_sweep, host_instance(instance, host)))
+    return job.finish("overlay.down")
 
 
 def _end(instance: str, host: str, progress: Progress, watch: Watch) -> Sequence[str]:
+    """End what runs on a host. One that runs nothing is removed as a whole later."""
     own = host_instance(instance, host)
     runs = supervisor.pid(InstancePaths(own)) is not None
     if not runs and not cgroups.existing(own, cgroups.read_layout()):
         return ()
-    return namespaces.down(own, progress=prefixed(progress, host), watch=Prefixed(watch, host))
+    return namespaces.down(own, progress=prefixed(progress, host), watch=HostWatch(watch, host))
 
 
 def _sweep(own: str) -> tuple[str, ...]:
@@ -186,27 +189,23 @@ def _sweep(own: str) -> tuple[str, ...]:
     return tuple(teardown.remove_data(own))
 
 
-def located(
-    plan: Plan, spread: Spread, found: Mapping[str, Iterable[ServiceState]], lacking: str
+def merged_states(
+    plan: Plan, spread: Spread, states: Mapping[str, Iterable[ServiceState]], absence: str
 ) -> tuple[ServiceState, ...]:
-    """Put what each host tells of its services in the plan's order; `lacking` says why one tells
-    nothing.
+    """Merge the states that each host gives, in the plan's order.
+
+    `absence` explains a replica that none gives.
     """
-    there = {
+    by_name = {
         state.name: replace(state, where=f"{host}: {state.where}")
-        for host, states in found.items()
-        for state in states
+        for host, of_host in states.items()
+        for state in of_host
     }
-    return tuple(
-        there.get(one.name)
-        or ServiceState(
-            one.name,
-            one.service,
-            f"{spread.where[one.name]}: none",
-            str(one.address),
-            one.port,
-            "absent",
-            lacking,
+
+    def absent(replica: Replica) -> ServiceState:
+        where, address = f"{spread.where[replica.name]}: none", str(replica.address)
+        return ServiceState(
+            replica.name, replica.service, where, address, replica.port, "absent", absence
         )
-        for one in plan.replicas
-    )
+
+    return tuple(by_name.get(replica.name) or absent(replica) for replica in plan.replicas)

@@ -1,4 +1,4 @@
-"""What an overlay was last asked to be, and cannot be seen from the hosts alone."""
+"""The options of the last `overlay.up`, which cannot be observed on the hosts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.linux import files
-from twinstack.overlay.host_plans import underlay_instance
+from twinstack.model.plan import Plan
+from twinstack.overlay.host_plans import Spread, machines_instance, underlay_instance
 from twinstack.state.paths import InstancePaths
 
 _NAME = "overlay.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The words of the last `overlay.up`."""
+class OverlayOptions:
+    """The options of an `overlay.up`."""
 
     shape: str
     hosts: int
@@ -25,18 +26,18 @@ class Record:
     limited: bool = True
     bare: bool = False
 
+    @classmethod
+    def of(cls, plan: Plan, spread: Spread, *, bare: bool) -> OverlayOptions:
+        lost = tuple(sorted(spread.lost))
+        return cls(plan.shape, len(spread.hosts), lost, plan.policy, plan.limited, bare)
 
-def read(instance: str) -> Record | None:
-    """Read what was recorded; None when no overlay is up. Raises: CannotTell."""
-    return read_from(InstancePaths(underlay_instance(instance)).run)
 
-
-def read_from(directory: Path) -> Record | None:
-    """Read what was recorded in a directory. Raises: CannotTell."""
-    path = directory / _NAME
+def read(instance: str, *, ssh: bool = False) -> OverlayOptions | None:
+    """Read the options; None when no overlay is up. Raises: CannotTell."""
+    path = _path(instance, ssh)
     try:
-        told = json.loads(path.read_text())
-        return Record(**{**told, "lost": tuple(told["lost"])})
+        written = json.loads(path.read_text())
+        return OverlayOptions(**{**written, "lost": tuple(written["lost"])})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -44,12 +45,14 @@ def read_from(directory: Path) -> Record | None:
         raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
 
 
-def write(instance: str, record: Record) -> None:
-    """Record, whole or not at all."""
-    write_to(InstancePaths(underlay_instance(instance)).run, record)
+def write(instance: str, options: OverlayOptions, *, ssh: bool = False) -> None:
+    """Write the options, of simulated hosts or of machines that ssh reaches."""
+    path = _path(instance, ssh)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, json.dumps(asdict(options), sort_keys=True))
 
 
-def write_to(directory: Path, record: Record) -> None:
-    """Record in a directory, whole or not at all."""
-    directory.mkdir(parents=True, exist_ok=True)
-    files.write(directory / _NAME, json.dumps(asdict(record), sort_keys=True))
+def _path(instance: str, ssh: bool) -> Path:
+    if ssh:
+        return InstancePaths(machines_instance(instance)).lib / _NAME
+    return InstancePaths(underlay_instance(instance)).run / _NAME

@@ -1,6 +1,6 @@
-"""How a machine is spoken to: a command by ssh, or an order that is obeyed and answered.
+"""Run a command on a machine by ssh, or send the agent there a request.
 
-What is told goes by standard input alone: a command line is in the process list of both ends.
+Requests go by standard input alone: a command line is in the process list of both ends.
 Source: ssh(1).
 """
 
@@ -19,17 +19,22 @@ from twinstack.errors import StepFailed
 from twinstack.model.placement import Host
 from twinstack.reconcile import Progress
 
-_PATIENCE_S = 10
-#: How long a machine that was told to stop may take to undo what was half-done.
+_CONNECT_S = 10
+#: How long a machine may take to undo what was half done, once its channel is closed.
 _UNDO_S = 60.0
+#: Never ask for a password, and notice a machine that has gone.
+_OPTIONS = (
+    f"-o BatchMode=yes -o ConnectTimeout={_CONNECT_S}"
+    " -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine, and the words that run a command on it (the command follows as one word)."""
+    """One machine, and the prefix of a command for it; the command follows as one argument."""
 
     host: Host
-    words: tuple[str, ...]
+    prefix: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -37,58 +42,48 @@ class Machine:
 
 
 def machine(host: Host, options: Sequence[str] = (), user: str = "root") -> Machine:
-    """Say how a host is reached: never by a password, and not for ever."""
-    own = (
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        f"ConnectTimeout={_PATIENCE_S}",
-        "-o",
-        "ServerAliveInterval=5",
-        "-o",
-        "ServerAliveCountMax=3",
-    )
-    return Machine(host, ("ssh", *own, *options, f"{user}@{host.address}"))
+    """Give a host as a machine that ssh reaches."""
+    return Machine(host, ("ssh", *_OPTIONS.split(), *options, f"{user}@{host.address}"))
 
 
 def run(
-    one: Machine, command: str, source: BinaryIO | None = None, *, bound_s: float = 60.0
+    machine: Machine, command: str, stdin: BinaryIO | None = None, *, timeout_s: float = 60.0
 ) -> str:
-    """Run a command on a machine and give what it printed; `source` is its standard input.
+    """Run a command on a machine and give what it printed.
 
     Raises: StepFailed when the machine cannot be reached, refuses, or takes longer.
     """
     try:
         done = subprocess.run(
-            [*one.words, command],
-            stdin=source or subprocess.DEVNULL,
+            [*machine.prefix, command],
+            stdin=stdin or subprocess.DEVNULL,
             capture_output=True,
-            timeout=bound_s,
+            timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _unended(one, bound_s) from error
-    _check(one, done.returncode, done.stderr.decode(errors="replace"))
+        raise _timed_out(machine, timeout_s) from error
+    _check(machine, done.returncode, done.stderr.decode(errors="replace"))
     return done.stdout.decode(errors="replace")
 
 
-def converse(
-    one: Machine,
+def request(
+    machine: Machine,
     command: str,
-    order: bytes,
+    payload: bytes,
     progress: Progress,
     stop: threading.Event,
     *,
-    bound_s: float,
+    timeout_s: float,
 ) -> str:
-    """Give an order, tell its progress as it comes, and give the last line of the answer.
+    """Send a request to a command, show its progress, and give the last line it prints.
 
-    The channel stays open meanwhile: when `stop` is set it is closed, and whoever obeys stops and
+    The channel stays open meanwhile. When `stop` is set it is closed: the agent then stops and
     undoes. Raises: StepFailed as `run`.
     """
-    # A session of its own: a Ctrl-C here reaches us alone, and we tell the machine.
+    # In a session of its own: Ctrl-C reaches us alone, and closing the channel stops the machine.
     process = subprocess.Popen(
-        [*one.words, command],
+        [*machine.prefix, command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -97,19 +92,19 @@ def converse(
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    said: deque[str] = deque(maxlen=20)
-    told: deque[str] = deque(maxlen=1)
+    errors: deque[str] = deque(maxlen=20)
+    output: deque[str] = deque(maxlen=1)
 
-    def hear(line: str) -> None:
-        said.append(line)
+    def report(line: str) -> None:
+        errors.append(line)
         progress(line)
 
-    readers = [_reading(process.stderr, hear), _reading(process.stdout, told.append)]
+    readers = [_reader(process.stderr, report), _reader(process.stdout, output.append)]
     try:
-        with suppress(BrokenPipeError):  # its exit code tells why
-            process.stdin.write(order + b"\n")
+        with suppress(BrokenPipeError):  # its exit code says why
+            process.stdin.write(payload + b"\n")
             process.stdin.flush()
-        deadline = time.monotonic() + bound_s
+        deadline = time.monotonic() + timeout_s
         while process.poll() is None:
             late = time.monotonic() > deadline
             if (late or stop.is_set()) and not process.stdin.closed:
@@ -117,7 +112,7 @@ def converse(
                     process.stdin.close()
                 deadline = time.monotonic() + _UNDO_S
             elif late:
-                raise _unended(one, bound_s)
+                raise _timed_out(machine, timeout_s)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
     finally:
@@ -126,14 +121,14 @@ def converse(
         with suppress(BrokenPipeError):
             process.stdin.close()
         for reader in readers:
-            reader.join(_PATIENCE_S)
-    _check(one, process.returncode, "\n".join(said))
-    if not told:
-        raise StepFailed(f"host {one.name}", "does not answer", "\n".join(said)[-500:])
-    return told[-1]
+            reader.join(_CONNECT_S)
+    _check(machine, process.returncode, "\n".join(errors))
+    if not output:
+        raise StepFailed(f"host {machine.name}", "does not answer", "\n".join(errors)[-500:])
+    return output[-1]
 
 
-def _reading(stream: IO[bytes], take: Callable[[str], object]) -> threading.Thread:
+def _reader(stream: IO[bytes], take: Callable[[str], object]) -> threading.Thread:
     def read() -> None:
         with stream:
             for line in stream:
@@ -144,15 +139,14 @@ def _reading(stream: IO[bytes], take: Callable[[str], object]) -> threading.Thre
     return thread
 
 
-def _check(one: Machine, code: int, said: str) -> None:
-    cause = said.strip()[-500:] or f"ssh exited {code}"
+def _check(machine: Machine, code: int, errors: str) -> None:
+    cause = errors.strip()[-500:] or f"ssh exited {code}"
     if code == 255:  # ssh's own
-        raise StepFailed(
-            f"host {one.name}", "cannot be reached", cause, f'try "{" ".join(one.words)} true"'
-        )
+        remedy = f'try "{" ".join(machine.prefix)} true"'
+        raise StepFailed(f"host {machine.name}", "cannot be reached", cause, remedy)
     if code != 0:
-        raise StepFailed(f"host {one.name}", "refused", cause)
+        raise StepFailed(f"host {machine.name}", "refused", cause)
 
 
-def _unended(one: Machine, bound_s: float) -> StepFailed:
-    return StepFailed(f"host {one.name}", "did not end", f"still at work after {bound_s:g} s")
+def _timed_out(machine: Machine, timeout_s: float) -> StepFailed:
+    return StepFailed(f"host {machine.name}", "did not end", f"still running after {timeout_s:g} s")

@@ -1,7 +1,6 @@
-"""Bringing pieces to machines: what one has, what it lacks, each once, whole or not at all.
+"""Upload bundles to machines: each once, whole or not at all.
 
-A piece is packed once, however many machines lack it, unpacked aside over there, and renamed.
-Nothing is sent that is there already.
+A bundle is packed once, however many machines lack it; there it is unpacked aside, then renamed.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from twinstack.errors import StepFailed
-from twinstack.overlay.bundles import AGENTS, USERS, Piece
+from twinstack.overlay.bundles import BUNDLES, USERS, Bundle
 from twinstack.overlay.ssh import Machine, run
 from twinstack.reconcile import Progress
 
 #: The interpreter of the agent and of the supervisor.
 PYTHON = "/usr/bin/python3"
-#: A hundred megabytes over a slow line take their time.
-_SENDING_S = 3600.0
-#: What the steps call, and the package that it is in.
+#: A hundred megabytes over a slow line.
+_UPLOAD_S = 3600.0
+#: The programs that steps run, and their packages.
 _PROGRAMS = {
     "ip": "iproute2",
     "iptables-restore": "iptables",
@@ -41,110 +40,102 @@ _MEGA = 1e6
 _SURVEY = f"""PATH=$PATH:/usr/sbin:/sbin; id -u
 {PYTHON} -c 'import sys, platform; v = sys.version_info
 print(v[0], v[1], platform.machine())' 2> /dev/null || echo none
-for one in {" ".join(_PROGRAMS)}; do command -v $one > /dev/null || printf '%s ' $one; done; echo
-ls -A {AGENTS} 2> /dev/null || :"""
+for program in {" ".join(_PROGRAMS)}; do
+command -v $program > /dev/null || printf '%s ' $program; done; echo
+ls -A {BUNDLES} 2> /dev/null || :"""
 
 
 @dataclass(slots=True)
-class Parcels:
-    """Pieces packed on this machine, each once, into files that go when they are closed."""
+class PackedBundles:
+    """Bundles packed into temporary files, which are removed when this is closed."""
 
     _packed: dict[str, BinaryIO] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __enter__(self) -> Parcels:
+    def __enter__(self) -> PackedBundles:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def open(self, piece: Piece) -> BinaryIO:
-        """Give a piece's packed bytes, from their beginning. Raises: StepFailed."""
-        with self._lock:  # one after the other: gzip takes a processor whole
-            packed = self._packed.get(piece.name)
+    def open(self, bundle: Bundle) -> BinaryIO:
+        """Open a packed bundle; it is packed the first time. Raises: StepFailed."""
+        with self._lock:  # one at a time: gzip takes a whole processor
+            packed = self._packed.get(bundle.name)
             if packed is None:
                 packed = tempfile.TemporaryFile(dir="/var/tmp")  # noqa: SIM115 - closed with us
                 self._stack.enter_context(packed)
-                piece.pack(packed)
+                bundle.pack(packed)
                 packed.flush()
-                self._packed[piece.name] = packed
+                self._packed[bundle.name] = packed
         return open(f"/proc/self/fd/{packed.fileno()}", "rb")
 
 
-def survey(one: Machine) -> frozenset[str]:
-    """Name the pieces that a machine has.
+def survey(machine: Machine) -> frozenset[str]:
+    """Name the bundles that a machine has.
 
-    Raises: StepFailed when it cannot be reached, or lacks what no piece can bring.
+    Raises: StepFailed when it cannot be reached, or lacks what no bundle contains.
     """
-    lines = [*run(one, _SURVEY).splitlines(), "", "", ""]
-    user, python, lacking, *there = (line.strip() for line in lines)
+    lines = [*run(machine, _SURVEY).splitlines(), "", "", ""]
+    user, python, lacking, *present = (line.strip() for line in lines)
     ours = f"{sys.version_info.major} {sys.version_info.minor} {platform.machine()}"
+    cause, remedy = "", ""
     if user != "0":
-        raise _unusable(one, f"its user there is {user or 'not told'}", "log in as root")
-    if python != ours:
-        raise _unusable(
-            one,
-            f"its {PYTHON} is {_spoken(python)}, this one's {_spoken(ours)}",
-            "install the same version there",
-        )
-    if lacking:
-        packages = " ".join(sorted({_PROGRAMS[word] for word in lacking.split()}))
-        raise _unusable(
-            one,
-            f"it has no {lacking.replace(' ', ', ')}",
-            f'run "apt-get install {packages}" there',
-        )
-    return frozenset(there)
+        cause, remedy = f"its user there is {user or 'unknown'}", "log in as root"
+    elif python != ours:
+        cause = f"its {PYTHON} is {_python(python)}, this one's {_python(ours)}"
+        remedy = "install the same version there"
+    elif lacking:
+        packages = " ".join(sorted({_PROGRAMS[program] for program in lacking.split()}))
+        cause = f"it has no {lacking.replace(' ', ', ')}"
+        remedy = f'run "apt-get install {packages}" there'
+    if cause:
+        raise StepFailed(f"host {machine.name}", "cannot be used", cause, remedy)
+    return frozenset(present)
 
 
-def _spoken(told: str) -> str:
-    words = told.split()
-    return f"Python {words[0]}.{words[1]} on {words[2]}" if len(words) == 3 else "not there"
+def _python(version: str) -> str:
+    words = version.split()
+    return f"Python {words[0]}.{words[1]} on {words[2]}" if len(words) == 3 else "absent"
 
 
-def _unusable(one: Machine, cause: str, remedy: str) -> StepFailed:
-    return StepFailed(f"host {one.name}", "cannot be used", cause, remedy)
-
-
-def bring(
-    one: Machine,
-    pieces: Iterable[Piece],
-    there: frozenset[str],
-    parcels: Parcels,
+def upload(
+    machine: Machine,
+    bundles: Iterable[Bundle],
+    present: frozenset[str],
+    packed: PackedBundles,
     progress: Progress,
 ) -> int:
-    """Bring the pieces that are not there; give how many bytes went. Raises: StepFailed."""
+    """Upload the bundles that are not present; give the number of bytes. Raises: StepFailed."""
     start, total = time.monotonic(), 0
-    for piece in pieces:
-        if piece.name in there:
+    for bundle in bundles:
+        if bundle.name in present:
             continue
-        with parcels.open(piece) as packed:
-            size = packed.seek(0, 2)
-            packed.seek(0)
-            progress(f"bringing the {piece.what} there ({size / _MEGA:.1f} MB)")
-            run(one, _taking(piece.name), packed, bound_s=_SENDING_S)
+        with packed.open(bundle) as archive:
+            size = archive.seek(0, 2)
+            archive.seek(0)
+            progress(f"uploading the {bundle.label} ({size / _MEGA:.1f} MB)")
+            run(machine, _unpack(bundle.name), archive, timeout_s=_UPLOAD_S)
         total += size
     if total:
-        progress(f"{total / _MEGA:.1f} MB went there in {time.monotonic() - start:.1f} s")
+        progress(f"uploaded {total / _MEGA:.1f} MB in {time.monotonic() - start:.1f} s")
     return total
 
 
-def _taking(name: str) -> str:
-    """Write the script that unpacks a piece aside and renames it, or leaves nothing."""
-    return f"""umask 022 && mkdir -p {AGENTS} && fresh=$(mktemp -d {AGENTS}/.new-XXXXXX) || exit 1
+def _unpack(name: str) -> str:
+    """Write the script that unpacks a bundle aside and renames it, or leaves nothing."""
+    return f"""umask 022 && mkdir -p {BUNDLES} && fresh=$(mktemp -d {BUNDLES}/.new-XXXXXX) || exit 1
 if tar --extract --gzip --preserve-permissions --numeric-owner --directory="$fresh" &&
-    chmod 755 "$fresh" && {{ test -d {AGENTS}/{name} || mv -T "$fresh" {AGENTS}/{name}; }}
+    chmod 755 "$fresh" && {{ test -d {BUNDLES}/{name} || mv -T "$fresh" {BUNDLES}/{name}; }}
 then code=0; else code=1; fi
 test ! -d "$fresh" || rm -rf --one-file-system "$fresh"
 exit $code"""
 
 
-def forget(one: Machine, instance: str) -> None:
-    """Remove what was brought to a machine, unless another instance uses it. Raises: StepFailed."""
-    run(
-        one,
-        f"""rm -f {USERS}/{instance}; rmdir {USERS} 2> /dev/null
-test -d {USERS} || rm -rf --one-file-system {AGENTS} || exit 1
-rmdir {AGENTS.parent} 2> /dev/null || :""",
-    )
+def remove_bundles(machine: Machine, instance: str) -> None:
+    """Remove a machine's bundles unless another instance uses them. Raises: StepFailed."""
+    script = f"""rm -f {USERS}/{instance}; rmdir {USERS} 2> /dev/null
+test -d {USERS} || rm -rf --one-file-system {BUNDLES} || exit 1
+rmdir {BUNDLES.parent} 2> /dev/null || :"""
+    run(machine, script)

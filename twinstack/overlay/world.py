@@ -1,14 +1,14 @@
 """The stack on several simulated hosts: up, down, status, plan, and commands on a host.
 
-`up` makes the underlay and the hosts, then brings each host's plan about inside it, by the very
-steps of one host's world. Nothing is remembered but what was asked for: the rest is observed.
+`up` creates the underlay and the hosts, then brings each host's plan about inside it, by the steps
+of one host's world. Only the options of the last `up` are kept: the rest is observed.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from twinstack.overlay.host_plans import (
     underlay_instance,
     underlay_plan,
 )
-from twinstack.overlay.record import Record
+from twinstack.overlay.record import OverlayOptions
 from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, diff
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
@@ -40,19 +40,11 @@ from twinstack.world import ServiceState
 _LOCK = "overlay"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one part of the overlay, the underlay or a host, differs in."""
-
-    name: str
-    preview: Preview
-
-
 class Overlay:
-    """One plan on several hosts.
+    """One plan on several simulated hosts.
 
-    `provide` gives what a host's plan runs on; `find` gives it if it is built already. `bare`:
-    networks alone. Units: mtu in bytes.
+    `provide` gives what a host's plan runs on; `find` gives it if it is built. `bare`: networks
+    alone. Units: mtu in bytes.
     """
 
     def __init__(
@@ -73,7 +65,7 @@ class Overlay:
         self._mtu = mtu
         self._provide, self._find, self._templates = provide, find, templates
         self._watch = watch
-        self._places = InstancePaths(underlay_instance(plan.instance))
+        self._paths = InstancePaths(underlay_instance(plan.instance))
 
     @property
     def underlay(self) -> NamespaceWorld:
@@ -82,7 +74,7 @@ class Overlay:
         return NamespaceWorld(plan, _no_software, self._templates, bare=True, watch=self._watch)
 
     def on_host(self, host: Host) -> NamespaceWorld:
-        """Give a host's world; only on that host does it see and do the right thing."""
+        """Give a host's world, to be used on that host alone."""
         plan = host_plan(self.plan, self.spread, host, self._mtu)
         return NamespaceWorld(
             plan,
@@ -90,68 +82,55 @@ class Overlay:
             self._templates,
             lambda: self._find(plan),
             bare=self.bare,
-            watch=hosts.Prefixed(self._watch, host.name),
+            watch=hosts.HostWatch(self._watch, host.name),
         )
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
-        """Bring hosts, networks and services about, and wait until every service is healthy.
+        """Bring hosts, networks and services up, and wait until every service is healthy.
 
         What is as planned is not touched. Ctrl-C or a failure while nothing of ours was there
-        before undoes what was half-done. Raises: NotOurs, Locked, StepFailed, SeveralFailed.
+        before undoes what was half done. Raises: NotOurs, Locked, StepFailed, SeveralFailed.
         """
         namespaces.require_root("overlay.up")
         instance = self.plan.instance
-        with locked(self._places, _LOCK):
+        with locked(self._paths, _LOCK):
             fresh = record.read(instance) is None
             try:
-                self._record()
-                self._retire(progress)
-                # A lost host's port is not to be put right: it would be found again half-way.
+                self._prepare(progress)
+                # A lost host's port stays as it is: a repaired one would be found half up again.
                 alive = {host.name for host in self.spread.alive}
                 if not (self.spread.lost and alive <= set(hosts.present(instance))):
                     self.underlay.up(timeout_s=timeout_s, progress=progress)
                 return self._hosts_up(timeout_s, progress)
             except BaseException:
                 if fresh:
-                    progress("undoing what was half-done")
+                    progress("undoing what was half done")
                     _down(instance, progress, UNWATCHED)
                 raise
 
     def hosts_up(self, *, progress: Progress) -> None:
-        """Bring about the underlay and the hosts alone. Raises: as `up`."""
+        """Bring up the underlay and the hosts alone. Raises: as `up`."""
         namespaces.require_root("overlay.up")
-        with locked(self._places, _LOCK):
-            self._record()
-            self._retire(progress)
+        with locked(self._paths, _LOCK):
+            self._prepare(progress)
             self.underlay.up(timeout_s=0, progress=progress)
 
-    def _record(self) -> None:
-        plan = self.plan
-        asked = Record(
-            plan.shape,
-            len(self.spread.hosts),
-            tuple(sorted(self.spread.lost)),
-            plan.policy,
-            plan.limited,
-            self.bare,
-        )
-        record.write(plan.instance, asked)
-
-    def _retire(self, progress: Progress) -> None:
-        """Empty hosts that are declared no longer, or have lost their network namespace."""
-        wanted = {host.name for host in self.spread.hosts}
+    def _prepare(self, progress: Progress) -> None:
+        """Write the options; clear hosts that are declared no longer or have lost their network."""
         instance = self.plan.instance
+        options = OverlayOptions.of(self.plan, self.spread, bare=self.bare)
+        record.write(instance, options)
+        declared = {host.name for host in self.spread.hosts}
         whole = hosts.present(instance)
-        pinned = mounts.pinned(self._places.run)
-        gone = [name for name in hosts.known(instance) if name not in wanted]
-        broken = [name for name in pinned if name not in whole and name not in gone]
-        if gone or broken:
-            hosts.clear(instance, (*gone, *broken), progress, self._watch)
+        surplus = [name for name in hosts.known(instance) if name not in declared]
+        pinned = mounts.pinned(self._paths.run)
+        broken = [name for name in pinned if name not in whole and name not in surplus]
+        if surplus or broken:
+            hosts.clear(instance, (*surplus, *broken), progress, self._watch)
 
     def _hosts_up(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
-        instance = self.plan.instance
-        if not self.bare:  # once for all: they are built, and the same passwords, on every host
-            self._provide(replace(self.plan, instance=self._places.instance), progress)
+        if not self.bare:  # once for all hosts: what is built, and the passwords
+            self._provide(replace(self.plan, instance=self._paths.instance), progress)
             for host in self.spread.alive:
                 self._share_secrets(host)
         works = {
@@ -162,71 +141,69 @@ class Overlay:
             )
             for host in self.spread.alive
         }
-        # Services wait for each other across hosts: then all hosts go at once.
-        found = hosts.on_each(instance, works, at_once=hosts.workers() if self.bare else None)
-        return self._told(found)
+        # Services wait for each other across hosts, so with services all hosts start at once.
+        at_once = hosts.workers() if self.bare else None
+        return self._states(hosts.on_each(self.plan.instance, works, at_once=at_once))
 
     def _share_secrets(self, host: Host) -> None:
-        """Give a host the passwords that every other has."""
-        ours = self._places.lib / "secrets"
-        theirs = InstancePaths(host_instance(self.plan.instance, host.name)).lib / "secrets"
-        theirs.mkdir(parents=True, exist_ok=True)
-        vault = theirs / ".vault"
-        vault.mkdir(mode=0o700, exist_ok=True)
-        for file in (ours / ".vault").iterdir():
-            if not (vault / file.name).exists():
-                shutil.copy2(file, vault / file.name)
+        """Give a host the passwords that all hosts share."""
+        shared = self._paths.lib / "secrets/.vault"
+        own = InstancePaths(host_instance(self.plan.instance, host.name)).lib / "secrets/.vault"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.mkdir(mode=0o700, exist_ok=True)
+        for file in shared.iterdir():
+            if not (own / file.name).exists():
+                shutil.copy2(file, own / file.name)
 
-    def _told(self, found: dict[str, tuple[ServiceState, ...]]) -> tuple[ServiceState, ...]:
-        return hosts.located(self.plan, self.spread, found, "its host is not up")
+    def _states(self, states: dict[str, tuple[ServiceState, ...]]) -> tuple[ServiceState, ...]:
+        return hosts.merged_states(self.plan, self.spread, states, "its host is not up")
+
+    def _present(self) -> list[Host]:
+        present = hosts.present(self.plan.instance)
+        return [host for host in self.spread.alive if host.name in present]
 
     def status(self) -> tuple[ServiceState, ...]:
-        """Ask each replica, on its own host, how it does."""
-        there = hosts.present(self.plan.instance)
-        works = {
-            host.name: self.on_host(host).status for host in self.spread.alive if host.name in there
-        }
-        return self._told(hosts.on_each(self.plan.instance, works))
+        """Probe each replica on its own host."""
+        works = {host.name: self.on_host(host).status for host in self._present()}
+        return self._states(hosts.on_each(self.plan.instance, works))
 
-    def preview(self) -> tuple[Part, ...]:
-        """Tell what `up` would do: of the underlay, and of each host.
+    def previews(self) -> dict[str, Preview]:
+        """List what `up` would do, for the underlay and each host.
 
-        A host that is not there yet is told as an empty one would be. Raises: Missing, StepFailed.
+        A host that is not there yet is previewed as an empty one. Raises: Missing, StepFailed.
         """
         namespaces.require_root("overlay.plan")
-        found = [_part("underlay", self.underlay)]
-        there = hosts.present(self.plan.instance)
         works = {
-            host.name: partial(_part, host.name, self.on_host(host))
-            for host in self.spread.alive
-            if host.name in there
+            host.name: partial(hosts.preview_of, self.on_host(host)) for host in self._present()
         }
+        underlay = {"underlay": hosts.preview_of(self.underlay)}
         seen = hosts.on_each(self.plan.instance, works, at_once=hosts.workers())
-        for host in self.spread.alive:
-            found.append(seen[host.name] if host.name in seen else self._of_a_fresh_host(host))
-        return tuple(found)
+        return underlay | {
+            host.name: seen.get(host.name) or self._preview_of_empty(host)
+            for host in self.spread.alive
+        }
 
-    def _of_a_fresh_host(self, host: Host) -> Part:
+    def _preview_of_empty(self, host: Host) -> Preview:
         steps = network_steps(self.on_host(host).plan)
         nothing = NetFacts(bridges_can_filter=br_netfilter.is_there())
-        later = () if self.bare else ("services are told once the host is up",)
-        return Part(host.name, Preview(len(steps), diff(steps, nothing), later))
+        later = () if self.bare else ("services are listed once the host is up",)
+        return Preview(len(steps), diff(steps, nothing), later)
 
     def logs(self, replica: str, *, lines: int) -> str:
-        """Give the end of a replica's log. Raises: TwinstackError for a name that is none."""
+        """Give the end of a replica's log. Raises: TwinstackError for an unknown name."""
         name = self.plan.replica(replica).name
         host = self.spread.host(self.spread.where[name])
         read = partial(self.on_host(host).logs, name, lines=lines)
         return hosts.on(self.plan.instance, host.name, read)
 
     def exec(self, host: str, command: Sequence[str]) -> int:
-        """Run a command on a host, on this terminal; give its exit code."""
+        """Run a command on a host, on the caller's terminal; give its exit code."""
         self.spread.host(host)
         return hosts.run(self.plan.instance, host, command)
 
-
-def _part(name: str, world: NamespaceWorld) -> Part:
-    return Part(name, world.preview())
+    def down(self, *, progress: Progress) -> tuple[str, ...]:
+        """Take everything down: services, hosts, underlay, data. Raises: as the function."""
+        return down(self.plan.instance, progress=progress, watch=self._watch)
 
 
 def _no_software(_progress: Progress) -> ProvidedSoftware:
@@ -234,9 +211,9 @@ def _no_software(_progress: Progress) -> ProvidedSoftware:
 
 
 def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tuple[str, ...]:
-    """Take an instance's overlay down, whatever it was: services, hosts, underlay, data.
+    """Take an instance's overlay down: services, hosts, underlay, data.
 
-    From the marks alone, after a crash at any step. Raises: Locked; SeveralFailed after
+    Works from the marks alone, after a crash at any step. Raises: Locked; SeveralFailed after
     everything else was removed.
     """
     namespaces.require_root("overlay.down")

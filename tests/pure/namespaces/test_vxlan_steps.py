@@ -1,4 +1,4 @@
-"""Tunnels: what is asked of the kernel, read by pyroute2; frames taken apart; frames judged."""
+"""Tunnels: what is asked of the kernel, read by pyroute2."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ import struct
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from tests.pure.linux.test_netlink import decoded
-from tests.support.core_cases import link, planned
+from tests.support.core_cases import link
 from twinstack.linux import neigh, rtnetlink
 from twinstack.linux.links import TunnelFacts
-from twinstack.model.topology import HostsSpec
 from twinstack.namespaces.facts import FdbFacts, NetFacts
 from twinstack.namespaces.vxlan_steps import ALL_ZEROS_MAC, SourceRoute, VxlanEntries, VxlanPort
-from twinstack.overlay import flooding
-from twinstack.overlay.chaos import Asked, phases
-from twinstack.overlay.frames import decode, layers
-from twinstack.overlay.host_plans import spread
 
 HERE, THERE = IPv4Address("10.88.0.11"), IPv4Address("10.88.0.12")
 MAC = "02:54:0a:00:00:1e"
@@ -131,61 +124,3 @@ def test_a_host_that_asks_from_the_gateways_address_is_told():
     route = SourceRoute("br-app", IPv4Network("10.0.0.0/24"), HERE)
     facts = NetFacts(route_sources={("10.0.0.0/24", "br-app"): "10.0.0.1"})
     assert route.difference(facts) == "has source 10.0.0.1"
-
-
-def frame(to: str = MAC, outer: IPv4Address = THERE, vni: int = 7300, flags: int = 0x4000) -> bytes:
-    inner = bytes.fromhex(to.replace(":", "")) + b"\2\x54\x0a\0\0\x1f" + b"\x08\0"
-    ends = IPv4Address("10.0.0.31").packed, IPv4Address("10.0.0.30").packed
-    inner += struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0, 64, 6, 0, *ends)
-    inner += struct.pack("!HHIIBBHHH", 40000, 5000, 0, 0, 0x50, 2, 0, 0, 0)
-    udp = struct.pack("!HHHHBxxxI", 50000, 4789, 16 + len(inner), 0, 8, vni << 8)
-    head = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 36 + len(inner), 1, flags, 64, 17, 0, HERE.packed, outer.packed
-    )
-    return bytes(12) + b"\x08\0" + head + udp + inner
-
-
-def test_a_frame_is_taken_apart_from_the_outside_in():
-    one = decode(frame())
-    assert one is not None
-    assert (one.outer_source, one.outer_destination, one.vni) == (str(HERE), str(THERE), 7300)
-    assert (one.inner_source, one.inner_destination) == ("10.0.0.31", "10.0.0.30")
-    assert (one.protocol, one.ports, one.whole) == ("TCP", (40000, 5000), True)
-    assert one.size - one.inner_size == 50
-    assert "VNI 7300" in layers(one)
-
-
-@given(st.binary(max_size=200))
-def test_no_bytes_are_too_odd_to_be_taken_apart(data: bytes):
-    decode(data)
-    decode(frame()[: len(data)] + data)
-
-
-def judged(data: bytes) -> flooding.Seen:
-    plan = planned("flat")
-    told = flooding.declared(plan, spread(plan, HostsSpec(), 3))
-    seen, one = flooding.Seen(), decode(data)
-    assert one is not None
-    flooding.judge(seen, one, told)
-    return seen
-
-
-def test_frames_are_judged_by_what_is_declared():
-    plan = planned("flat")
-    where = spread(plan, HostsSpec(), 3)
-    home = where.host(where.where["product-service"]).address
-    other = next(one.address for one in where.hosts if one.address != home)
-    assert judged(frame(outer=home)).delivered == 1
-    assert judged(frame(outer=other)).astray == 1
-    assert judged(frame(outer=home, vni=7301)).astray == 1
-    assert judged(frame(to="02:00:00:00:00:99", outer=home)).flooded == 1
-    assert judged(frame(to="ff:ff:ff:ff:ff:ff", outer=home)).to_everybody == 1
-    assert judged(frame(outer=home, flags=0)).cut == 1
-
-
-def test_what_a_client_saw_is_divided_at_the_marks():
-    asked = [Asked(0.1, 0.1, 200, "a"), Asked(1.1, 0.2, 0, ""), Asked(1.5, 0.1, 200, "b")]
-    before, during = phases(asked, [("before", 0.0), ("during", 1.0)], 2.0)
-    assert (before.asked, before.good, before.served_by) == (1, 1, ("a",))
-    assert (during.asked, during.good, during.served_by) == (2, 1, ("b",))
-    assert during.longest_gap_s == pytest.approx(0.6)

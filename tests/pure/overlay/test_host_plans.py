@@ -1,5 +1,3 @@
-"""A plan spread over hosts: what each host is told, decided purely."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -20,17 +18,19 @@ from twinstack.namespaces.vxlan_steps import (
     VxlanEntries,
     VxlanPort,
 )
-from twinstack.overlay.host_plans import Spread, host_plan, spread, underlay_plan
+from twinstack.overlay.host_plans import Spread, host_plan, spread_over_hosts, underlay_plan
 
 COUNT = 3
 
 
-def made(shape: str = "tiered", *, lost: frozenset[str] = frozenset()) -> tuple[Plan, Spread]:
+def spread_plan(
+    shape: str = "tiered", *, lost: frozenset[str] = frozenset()
+) -> tuple[Plan, Spread]:
     plan = planned(shape)
-    return plan, spread(plan, HostsSpec(), COUNT, lost)
+    return plan, spread_over_hosts(plan, HostsSpec(), COUNT, lost)
 
 
-def stations_of(plan: Plan) -> tuple[FdbEntry, ...]:
+def fdb_of(plan: Plan) -> tuple[FdbEntry, ...]:
     assert plan.vtep is not None
     return plan.vtep.fdb
 
@@ -40,105 +40,105 @@ def of_kind(plan: Plan, kind: type) -> list[Any]:
 
 
 def test_every_replica_is_on_one_host():
-    plan, found = made()
-    here = [replica.name for host in found.hosts for replica in host_plan(plan, found, host).here]
+    plan, spread = spread_plan()
+    here = [replica.name for host in spread.hosts for replica in host_plan(plan, spread, host).here]
     assert sorted(here) == sorted(replica.name for replica in plan.replicas)
 
 
-def test_the_underlay_is_a_bridge_and_a_host_each_with_mounts_of_its_own():
-    plan, found = made()
-    under = underlay_plan(plan, found)
-    assert [(one.link, one.address, one.mtu) for one in of_kind(under, Bridge)] == [
-        ("br-underlay", "10.88.0.1/24", 1500)
-    ]
+def test_the_underlay_is_a_bridge_and_for_each_host_a_namespace_with_its_own_mounts():
+    plan, spread = spread_plan()
+    underlay = underlay_plan(plan, spread)
+    bridges = [(bridge.link, bridge.address, bridge.mtu) for bridge in of_kind(underlay, Bridge)]
+    assert bridges == [("br-underlay", "10.88.0.1/24", 1500)]
     names = [host.name for host in hosts_of(HostsSpec(), COUNT)]
-    assert [one.namespace for one in of_kind(under, Namespace)] == names
-    assert [one.namespace for one in of_kind(under, HostMounts)] == names
+    assert [step.namespace for step in of_kind(underlay, Namespace)] == names
+    assert [step.namespace for step in of_kind(underlay, HostMounts)] == names
 
 
-def test_every_segment_has_one_vni_on_every_host_and_another_than_its_neighbours():
-    plan, found = made()
-    told = {
-        host.name: {one.bridge: one.vni for one in of_kind(host_plan(plan, found, host), VxlanPort)}
-        for host in found.hosts
-    }
-    assert set(map(str, told.values())) == {
-        "{'br-frontend': 7300, 'br-backend': 7301, 'br-database': 7302}"
-    }
+def test_every_segment_has_a_vni_of_its_own_the_same_on_every_host():
+    plan, spread = spread_plan()
+    vnis = [
+        {tunnel.bridge: tunnel.vni for tunnel in of_kind(host_plan(plan, spread, host), VxlanPort)}
+        for host in spread.hosts
+    ]
+    assert vnis == [{"br-frontend": 7300, "br-backend": 7301, "br-database": 7302}] * COUNT
 
 
 def test_a_tunnel_leaves_room_for_its_own_headers():
-    plan, found = made()
-    for host in found.hosts:
-        own = host_plan(plan, found, host)
-        mtus = {one.mtu for kind in (VxlanPort, Bridge, VethPair) for one in of_kind(own, kind)}
+    plan, spread = spread_plan()
+    for host in spread.hosts:
+        own = host_plan(plan, spread, host)
+        mtus = {step.mtu for kind in (VxlanPort, Bridge, VethPair) for step in of_kind(own, kind)}
         assert mtus == {1450}
 
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
 def test_every_replica_elsewhere_is_behind_its_own_host(shape: str):
-    plan, found = made(shape)
-    address = {host.name: str(host.address) for host in found.hosts}
-    for host in found.hosts:
-        own = host_plan(plan, found, host)
-        remote = {one for step in of_kind(own, VxlanEntries) for one in step.remote}
-        macs = {one.mac: one.replica for one in stations_of(own)}
+    plan, spread = spread_plan(shape)
+    address = {host.name: str(host.address) for host in spread.hosts}
+    for host in spread.hosts:
+        own = host_plan(plan, spread, host)
+        remote = {entry for step in of_kind(own, VxlanEntries) for entry in step.remote}
+        macs = {entry.mac: entry.replica for entry in fdb_of(own)}
         behind = {macs[mac]: at for mac, at in remote if mac != ALL_ZEROS_MAC}
-        assert behind == {name: address[at] for name, at in found.where.items() if at != host.name}
+        expected = {name: address[at] for name, at in spread.where.items() if at != host.name}
+        assert behind == expected
 
 
-def test_frames_to_everybody_go_to_each_other_host_that_is_not_lost():
-    plan, found = made(lost=frozenset({"host-2"}))
-    own = host_plan(plan, found, found.hosts[0])
+def test_broadcasts_go_to_each_other_host_that_is_not_lost():
+    plan, spread = spread_plan(lost=frozenset({"host-2"}))
+    own = host_plan(plan, spread, spread.hosts[0])
     for step in of_kind(own, VxlanEntries):
         assert {at for mac, at in step.remote if mac == ALL_ZEROS_MAC} == {"10.88.0.13"}
 
 
 def test_the_gateway_is_the_same_on_every_host():
-    plan, found = made()
+    plan, spread = spread_plan()
     gateways = {
         tuple(
-            (one.link, one.address, one.mac)
-            for one in of_kind(host_plan(plan, found, host), Bridge)
+            (bridge.link, bridge.address, bridge.mac)
+            for bridge in of_kind(host_plan(plan, spread, host), Bridge)
         )
-        for host in found.hosts
+        for host in spread.hosts
     }
     assert len(gateways) == 1
-    assert all(mac for one in gateways for _, _, mac in one)
+    assert all(mac for bridges in gateways for _, _, mac in bridges)
 
 
-def test_a_host_asks_from_its_own_address():
-    plan, found = made()
-    for host in found.hosts:
-        routes = of_kind(host_plan(plan, found, host), SourceRoute)
-        assert {one.source for one in routes} == {host.address}
+def test_a_host_sends_from_its_own_address():
+    plan, spread = spread_plan()
+    for host in spread.hosts:
+        routes = of_kind(host_plan(plan, spread, host), SourceRoute)
+        assert {route.source for route in routes} == {host.address}
         assert len(routes) == len(plan.segments)
 
 
 def test_macs_are_unicast_locally_administered_and_distinct():
-    plan, found = made()
-    own = host_plan(plan, found, found.hosts[0])
-    macs = [one.mac for one in stations_of(own)]
+    plan, spread = spread_plan()
+    macs = [entry.mac for entry in fdb_of(host_plan(plan, spread, spread.hosts[0]))]
     assert len(set(macs)) == len(macs)
     assert all(int(mac[:2], 16) & 0b11 == 0b10 for mac in macs)
 
 
-def test_a_door_is_open_on_every_host_and_asks_another_host_from_its_own_address():
-    plan, found = made()
-    for host in found.hosts:
-        hooks = {hook.title: hook.rules for hook in rules.hooks(host_plan(plan, found, host))}
+def test_a_published_port_is_open_on_every_host_and_forwarded_from_its_own_address():
+    plan, spread = spread_plan()
+    for host in spread.hosts:
+        hooks = {hook.title: hook.rules for hook in rules.hooks(host_plan(plan, spread, host))}
         assert any("DNAT" in rule for rule in hooks["nat PREROUTING"])
-        asks = f"SNAT --to-source {host.address}"
-        elsewhere = found.where["nginx-lb"] != host.name
-        assert any(asks in rule for rule in hooks["nat POSTROUTING"]) == elsewhere
+        snat = f"SNAT --to-source {host.address}"
+        elsewhere = spread.where["nginx-lb"] != host.name
+        assert any(snat in rule for rule in hooks["nat POSTROUTING"]) == elsewhere
 
 
-def test_a_moved_replica_changes_the_entries_of_every_host_and_no_policy():
-    plan, before = made()
-    _, after = made(lost=frozenset({before.where["redis-cache"]}))
-    host = next(one for one in after.alive if one.name != after.where["redis-cache"])
-    one, other = host_plan(plan, before, host), host_plan(plan, after, host)
-    assert of_kind(one, VxlanEntries) != of_kind(other, VxlanEntries)
-    assert [step for step in network_steps(one) if step.name.startswith("rules filter")] == [
-        step for step in network_steps(other) if step.name.startswith("rules filter")
-    ]
+def test_a_moved_replica_changes_every_hosts_entries_and_no_policy():
+    plan, before = spread_plan()
+    _, after = spread_plan(lost=frozenset({before.where["redis-cache"]}))
+    host = next(host for host in after.alive if host.name != after.where["redis-cache"])
+    plans = [host_plan(plan, spread, host) for spread in (before, after)]
+    earlier, later = (of_kind(own, VxlanEntries) for own in plans)
+    assert earlier != later
+    earlier, later = (
+        [step for step in network_steps(own) if step.name.startswith("rules filter")]
+        for own in plans
+    )
+    assert earlier == later

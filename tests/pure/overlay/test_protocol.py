@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
+from twinstack.overlay.bundles import BundleNames
+from twinstack.overlay.protocol import (
+    AgentRequest,
+    RemoteAction,
+    errors_from_json,
+    errors_to_json,
+    preview_from_json,
+    preview_to_json,
+)
+from twinstack.reconcile import Change, Preview
+
+
+def test_a_request_reads_back_as_it_was_written():
+    software = BundleNames({"nginx": "nginx-1"}, "supervisor-1", None)
+    request = AgentRequest("up", "left", "main", lost=("right",), software=software, timeout_s=3)
+    read = AgentRequest.from_json(json.loads(json.dumps(asdict(request))))
+    assert read.software == software
+    assert (read.action, read.host, read.timeout_s) == ("up", "left", 3)
+    assert AgentRequest.from_json(asdict(AgentRequest("down", "left", "main"))).software is None
+
+
+def test_a_preview_reads_back_as_it_was_written():
+    step = RemoteAction("bridge br-app", ("ip link add br-app type bridge",))
+    preview = Preview(9, (Change(step, "is absent"),), ("software is to be built",))
+    assert preview_from_json(json.loads(json.dumps(preview_to_json(preview)))) == preview
+
+
+def test_failures_read_back_with_their_kind_their_notes_and_their_host():
+    unhealthy = NotHealthy(
+        "nginx-lb", "is starting after 1 s", "", 'see "invoke net.logs nginx-lb"'
+    )
+    unhealthy.add_note("its log")
+    several = SeveralFailed("up", [unhealthy, TwinstackError("bridge br-app", "is not ours")])
+    first, second = errors_from_json("left", json.loads(json.dumps(errors_to_json(several))))
+    assert isinstance(first, NotHealthy)
+    assert str(first) == (
+        'left: nginx-lb: is starting after 1 s; see "invoke overlay.logs nginx-lb --ssh"'
+    )
+    assert first.__notes__ == ["its log"]
+    assert str(second) == "left: bridge br-app: is not ours"
+    (bug,) = errors_from_json("left", errors_to_json(KeyError("x")))
+    assert "KeyError" in str(bug)

@@ -1,0 +1,93 @@
+"""What `remote` and the agent on a machine say to each other: one request, one reply, as JSON.
+
+Both ends run the same code, so each pair of functions here is one format written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
+from twinstack.overlay.bundles import BundleNames
+from twinstack.reconcile import Change, Preview
+
+AgentAction = Literal["up", "status", "plan", "logs", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRequest:
+    """What a machine is to do. It is complete: a machine has no topology of its own."""
+
+    action: AgentAction
+    host: str
+    instance: str
+    topology: str = ""  # the file's text
+    shape: str = ""
+    policy: bool = True
+    limited: bool = True
+    lost: tuple[str, ...] = ()
+    bare: bool = False
+    software: BundleNames | None = None
+    seccomp: dict[str, Any] | None = None
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # service → name → value
+    timeout_s: float = 0.0
+    replica: str = ""
+    lines: int = 0
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> AgentRequest:
+        software = written["software"] and BundleNames(**written["software"])
+        return cls(**{**written, "software": software})
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAction:
+    """A step or removal as a machine describes it."""
+
+    name: str
+    commands: tuple[str, ...]
+
+
+def preview_to_json(preview: Preview) -> dict[str, Any]:
+    """Write what `up` would do."""
+    changes = [
+        [change.step.name, change.reason, *change.step.commands] for change in preview.changes
+    ]
+    return {"total": preview.total, "changes": changes, "unbuilt": preview.unbuilt}
+
+
+def preview_from_json(written: dict[str, Any]) -> Preview:
+    """Read what `up` would do."""
+    changes = (
+        Change(RemoteAction(name, tuple(commands)), reason)
+        for name, reason, *commands in written["changes"]
+    )
+    return Preview(written["total"], tuple(changes), tuple(written["unbuilt"]))
+
+
+def errors_to_json(error: Exception) -> list[dict[str, Any]]:
+    """Write a failure, or each of several."""
+    if isinstance(error, SeveralFailed):
+        return [written for failure in error.failures for written in errors_to_json(failure)]
+    parts = ("agent", "failed", f"{type(error).__name__}: {error}", "")
+    if isinstance(error, TwinstackError):
+        parts = (error.obj, error.failure, str(error.cause), str(error.remedy))
+    notes = list(getattr(error, "__notes__", ()))
+    return [{"parts": parts, "unhealthy": isinstance(error, NotHealthy), "notes": notes}]
+
+
+def errors_from_json(host: str, errors: Sequence[dict[str, Any]]) -> list[TwinstackError]:
+    """Read failures; each names its host."""
+    failures = []
+    for written in errors:
+        obj, failure, cause, remedy = written["parts"]
+        error = TwinstackError(f"{host}: {obj}", failure, cause, remedy)
+        if written["unhealthy"]:
+            remedy = f'see "invoke overlay.logs {obj} --ssh"'
+            error = NotHealthy(f"{host}: {obj}", failure, cause, remedy)
+        for note in written["notes"]:
+            error.add_note(note)
+        failures.append(error)
+    return failures
