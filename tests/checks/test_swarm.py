@@ -34,7 +34,7 @@ from twinstack.compose.engine import ensure_engine
 from twinstack.errors import Locked, NotOurs, StepFailed, TwinstackError
 from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
-from twinstack.swarm import engines, hosts
+from twinstack.swarm import hosts, teardown
 from twinstack.swarm.nodes import SwarmNode
 from twinstack.swarm.teardown import down
 from twinstack.swarm.world import SwarmWorld
@@ -135,7 +135,7 @@ def test_an_engine_that_does_not_stop_keeps_the_files_it_is_found_by(
         raise StepFailed("engine", "does not end")
 
     with monkeypatch.context() as patched:
-        patched.setattr(engines, "stop", refuse)
+        patched.setattr(teardown, "stop_engine", refuse)
         with pytest.raises(TwinstackError, match="does not end"):
             down(INSTANCE, progress=print_nothing)
     assert any(line.startswith("+ processes: dockerd") for line in left(before))
