@@ -98,8 +98,11 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
         end(1)
     previews = world.previews()
     document["parts"] = overlay_ssh.previews_json(previews)
-    differences = {host: overlay_ssh.differences(found) for host, found in previews.items()}
-    texts = ["\n".join([f"{host}:", *lines]) for host, lines in differences.items() if lines]
+    texts = [
+        f"{host}:\n{tables.differences(preview)}"
+        for host, preview in previews.items()
+        if preview.changes or preview.unbuilt
+    ]
     answer(json, document, "\n\n".join([tables.states(states), *texts]))
     unhealthy = not world.bare and any(state.state != "healthy" for state in states)
     end(1 if unhealthy or texts else 0)

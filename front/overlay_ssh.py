@@ -32,12 +32,6 @@ def previews_json(previews: Mapping[str, Preview]) -> list[dict[str, object]]:
     return [{"name": host, **tables.preview_json(found)} for host, found in previews.items()]
 
 
-def differences(preview: Preview) -> list[str]:
-    """Name what differs from the plan, a line each."""
-    changes = (f"! {change.step.name} {change.reason}" for change in preview.changes)
-    return [*preview.unbuilt, *changes]
-
-
 def up(world: Remote, timeout: int, json: bool) -> None:
     """Bring the plan about on every machine. Raises: as `Remote.up`."""
     states = world.up(timeout_s=timeout, progress=say)
@@ -65,7 +59,7 @@ def status(ssh: str | bool, json: bool) -> None:
     lines = [f"! {error}" for error in unreached.values()] + [
         f"! {host}: {line.removeprefix('! ')}"
         for host, preview in previews.items()
-        for line in differences(preview)
+        for line in tables.differences(preview).splitlines()
     ]
     machines = _machines_json(previews, unreached)
     document = {"services": tables.states_json(states), "machines": machines}

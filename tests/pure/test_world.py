@@ -7,10 +7,12 @@ import pytest
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Missing
 from twinstack.namespaces.world import NamespaceWorld
+from twinstack.overlay.remote import Remote
+from twinstack.overlay.world import Overlay
 from twinstack.swarm.world import SwarmWorld
 from twinstack.world import Endpoint, LocalWorld, World, require_root
 
-WORLDS: list[type[World]] = [NamespaceWorld, DockerWorld, SwarmWorld]
+WORLDS: list[type[World]] = [NamespaceWorld, DockerWorld, SwarmWorld, Overlay, Remote]
 LOCAL_WORLDS: list[type[LocalWorld]] = [NamespaceWorld, DockerWorld]
 
 

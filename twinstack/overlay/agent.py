@@ -29,7 +29,6 @@ from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.bundles import BUNDLES, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread_over_hosts
-from twinstack.overlay.hosts import preview_of
 from twinstack.overlay.protocol import AgentRequest, errors_to_json, preview_to_json
 from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
@@ -84,7 +83,7 @@ def _up(request: AgentRequest, plan: Plan, world: NamespaceWorld) -> list[dict[s
 
 
 def _preview(world: NamespaceWorld) -> dict[str, Any]:
-    preview = preview_of(world)
+    preview = world.preview()
     if preview.unbuilt:
         preview = replace(preview, unbuilt=("software and secrets are to be uploaded first",))
     return preview_to_json(preview)

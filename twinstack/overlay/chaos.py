@@ -26,13 +26,13 @@ from twinstack.linux.netlink import Netlink, Request
 from twinstack.model import names
 from twinstack.model.vxlan import UNDERLAY_MTU
 from twinstack.namespaces import cgroups, supervisor
-from twinstack.namespaces import world as namespaces
 from twinstack.overlay import hosts
 from twinstack.overlay.host_plans import host_instance
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
 from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
+from twinstack.world import require_root
 
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -106,7 +106,7 @@ def cause(
     `elsewhere` gives the overlay without some hosts. Units: seconds, of the fault.
     Raises: Missing when the overlay is not up; TwinstackError for a host that cannot be broken.
     """
-    namespaces.require_root("chaos")
+    require_root("chaos")
     client = _client_host(overlay, host)
     marks: list[tuple[str, float]] = []
 

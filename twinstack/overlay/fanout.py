@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from twinstack.errors import NotHealthy, SeveralFailed, StepFailed, TwinstackError
@@ -19,15 +19,6 @@ from twinstack.reconcile import Progress
 
 Result = TypeVar("Result")
 _ABSENT = json.dumps({"absent": True})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of the work on a machine: a result, or why there is none."""
-
-    host: str
-    result: Any = None
-    failure: TwinstackError | None = None
 
 
 class NoAgent(TwinstackError):
@@ -70,45 +61,39 @@ def ask_agent(
     return reply["result"]
 
 
-def raise_failures(failures: Sequence[TwinstackError | None]) -> None:
+def raise_failures(failures: Iterable[TwinstackError]) -> None:
     """Raise the one failure, or all of them as one; do nothing without any.
 
     Machines that were stopped are left out where another one failed.
     """
-    flat = [
-        inner
-        for failure in failures
-        if failure is not None
-        for inner in getattr(failure, "failures", (failure,))
-    ]
+    flat = [inner for failure in failures for inner in getattr(failure, "failures", (failure,))]
     causes = [failure for failure in flat if not isinstance(failure, Stopped)] or flat
     if causes:
         raise causes[0] if len(causes) == 1 else SeveralFailed("machines", causes)
 
 
 def each(
-    machines: Sequence[Machine],
-    work: Callable[[Machine], Any],
-    stop: threading.Event | None = None,
-) -> dict[str, Outcome]:
-    """Work on every machine at once, and give what came of each.
+    machines: Sequence[Machine], work: Callable[[Machine], Result], stop: threading.Event
+) -> tuple[dict[str, Result], dict[str, TwinstackError]]:
+    """Work on every machine at once, and give the results and the failures by machine.
 
     `stop` is set when one fails by more than an unhealthy service, and when we are interrupted.
     """
-    stop = stop or threading.Event()
+    failures: dict[str, TwinstackError] = {}
 
-    def attempt(machine: Machine) -> Outcome:
+    def attempt(machine: Machine) -> tuple[str, Result] | None:
         try:
-            return Outcome(machine.name, work(machine))
+            return machine.name, work(machine)
         except TwinstackError as error:
-            failures = getattr(error, "failures", (error,))
-            if not all(isinstance(failure, NotHealthy) for failure in failures):
+            causes = getattr(error, "failures", (error,))
+            if not all(isinstance(cause, NotHealthy) for cause in causes):
                 stop.set()
-            return Outcome(machine.name, failure=error)
+            failures[machine.name] = error
+            return None
 
     with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
         try:
-            return {outcome.host: outcome for outcome in pool.map(attempt, machines)}
+            return dict(filter(None, pool.map(attempt, machines))), failures
         except BaseException:
             stop.set()  # and the pool waits until all have stopped
             raise
@@ -120,9 +105,9 @@ def results(
     stop: threading.Event | None = None,
 ) -> dict[str, Result]:
     """Work on every machine at once. Raises: the one failure, or SeveralFailed."""
-    outcomes = each(machines, work, stop)
-    raise_failures([outcome.failure for outcome in outcomes.values()])
-    return {name: outcome.result for name, outcome in outcomes.items()}
+    found, failures = each(machines, work, stop or threading.Event())
+    raise_failures(failures.values())
+    return found
 
 
 def ask_all(

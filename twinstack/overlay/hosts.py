@@ -21,7 +21,6 @@ from twinstack.model import names
 from twinstack.model.plan import Plan, Replica
 from twinstack.namespaces import cgroups, dumps, supervisor, teardown
 from twinstack.namespaces import world as namespaces
-from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.host_plans import Spread, host_instance, underlay_instance
 from twinstack.reconcile import Change, Preview, Progress, Teardown, Watch
 from twinstack.state.journal import read_journal
@@ -132,13 +131,6 @@ def on_each(
     return results
 
 
-def preview_of(world: NamespaceWorld) -> Preview:
-    """List what a host's world would do."""
-    found = world.preview()
-    changes = tuple(Change(change.step, change.reason) for change in found.told)
-    return Preview(len(found.steps), changes, found.unbuilt)
-
-
 def run(instance: str, host: str, command: Sequence[str]) -> int:
     """Run a command on a host, on the caller's terminal; give its exit code. Raises: Missing."""
     return subprocess.run([*pins_of(instance, host).enter, *command], check=False).returncode
@@ -187,6 +179,26 @@ def _sweep(own: str) -> tuple[str, ...]:
         cgroups.remove(own, group, layout)
     cgroups.remove_parents(own, layout)
     return tuple(teardown.remove_data(own))
+
+
+@dataclass(frozen=True, slots=True)
+class HostAction:
+    """A step or removal on a host, as that host describes it."""
+
+    name: str
+    commands: tuple[str, ...]
+
+
+def merged_preview(previews: Mapping[str, Preview]) -> Preview:
+    """Merge what each host would do; each change names its host."""
+    changes = (
+        Change(HostAction(f"{host}: {change.step.name}", change.step.commands), change.reason)
+        for host, preview in previews.items()
+        for change in preview.changes
+    )
+    unbuilt = (f"{host}: {text}" for host, preview in previews.items() for text in preview.unbuilt)
+    total = sum(preview.total for preview in previews.values())
+    return Preview(total, tuple(changes), tuple(unbuilt))
 
 
 def merged_states(

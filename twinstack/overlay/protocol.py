@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
 from twinstack.overlay.bundles import BundleNames
+from twinstack.overlay.hosts import HostAction
 from twinstack.reconcile import Change, Preview
 
 AgentAction = Literal["up", "status", "plan", "logs", "down"]
@@ -42,14 +43,6 @@ class AgentRequest:
         return cls(**{**written, "software": software})
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteAction:
-    """A step or removal as a machine describes it."""
-
-    name: str
-    commands: tuple[str, ...]
-
-
 def preview_to_json(preview: Preview) -> dict[str, Any]:
     """Write what `up` would do."""
     changes = [
@@ -61,7 +54,7 @@ def preview_to_json(preview: Preview) -> dict[str, Any]:
 def preview_from_json(written: dict[str, Any]) -> Preview:
     """Read what `up` would do."""
     changes = (
-        Change(RemoteAction(name, tuple(commands)), reason)
+        Change(HostAction(name, tuple(commands)), reason)
         for name, reason, *commands in written["changes"]
     )
     return Preview(written["total"], tuple(changes), tuple(written["unbuilt"]))

@@ -16,10 +16,8 @@ from twinstack.confinement import seccomp
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, Replica
 from twinstack.namespaces import teardown
-from twinstack.namespaces import world as namespaces
 from twinstack.overlay import fanout, hosts, record
 from twinstack.overlay.bundles import SoftwareBundles, code_bundle, software_bundles
-from twinstack.overlay.fanout import Outcome
 from twinstack.overlay.host_plans import Spread, host_instance, machines_instance
 from twinstack.overlay.protocol import AgentAction, AgentRequest, preview_from_json
 from twinstack.overlay.record import OverlayOptions
@@ -31,7 +29,7 @@ from twinstack.software.secrets import ensure_secrets, secrets_of
 from twinstack.software.wheels import Software as Installed
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.world import ServiceState
+from twinstack.world import ServiceState, require_root
 
 Built = tuple[Roots, Installed]
 _LOCK = "overlay"
@@ -73,7 +71,7 @@ class Remote:
         a machine that had nothing of ours undoes its share. Raises: StepFailed, NotHealthy,
         SeveralFailed, each named by its machine; Locked.
         """
-        namespaces.require_root("overlay.up")
+        require_root("overlay.up")
         with locked(self._paths, _LOCK):
             present = fanout.results(self.machines, survey)
             built = None if self.bare else self._provide(progress)
@@ -107,35 +105,44 @@ class Remote:
 
         Gives the machines that could not be asked, and why, as well.
         """
-        outcomes = self._ask("status", lambda _line: None)
-        results = {host: outcome.result for host, outcome in outcomes.items() if outcome.result}
-        unreached = {host: outcome.failure for host, outcome in outcomes.items() if outcome.failure}
+        results, unreached = self._ask("status")
         previews = {host: preview_from_json(result["preview"]) for host, result in results.items()}
-        states = {host: result["services"] for host, result in results.items()}
-        return self._states(states), previews, unreached
+        states = self._states({host: result["services"] for host, result in results.items()})
+        return states, previews, unreached
+
+    def preview(self) -> Preview:
+        """List what `up` would do, everywhere. Raises: as `previews`."""
+        return hosts.merged_preview(self.previews(lambda _line: None))
+
+    def down(self, *, progress: Progress) -> tuple[str, ...]:
+        """Remove everything of ours from every machine. Raises: as the function."""
+        removed = down(self.plan.instance, self.machines, progress)
+        return tuple(f"{host}: {name}" for host, names in removed.items() for name in names)
 
     def previews(self, progress: Progress) -> dict[str, Preview]:
         """List what `up` would do on each machine; leaves no code where there was none."""
-        outcomes = self._ask("plan", progress)
-        fanout.raise_failures([outcome.failure for outcome in outcomes.values()])
-        return {name: preview_from_json(outcome.result) for name, outcome in outcomes.items()}
+        results, failures = self._ask("plan", progress)
+        fanout.raise_failures(failures.values())
+        return {host: preview_from_json(result) for host, result in results.items()}
 
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the end of a replica's log. Raises: TwinstackError for an unknown name."""
         name = self.plan.replica(replica).name
         where = self.spread.where[name]
         machines = [machine for machine in self.machines if machine.name == where]
-        outcomes = self._ask("logs", lambda _line: None, machines, replica=name, lines=lines)
-        fanout.raise_failures([outcome.failure for outcome in outcomes.values()])
-        return str(outcomes[where].result)
+        results, failures = self._ask("logs", machines=machines, replica=name, lines=lines)
+        fanout.raise_failures(failures.values())
+        return str(results[where])
 
     def _ask(
         self,
         action: AgentAction,
-        progress: Progress,
-        machines: Sequence[Machine] | None = None,
+        progress: Progress = lambda _line: None,
+        *,
+        machines: Sequence[Machine] = (),
         **options: Any,
-    ) -> dict[str, Outcome]:
+    ) -> tuple[dict[str, Any], dict[str, TwinstackError]]:
+        """Give the results of those machines that could be asked, and the others' failures."""
         built = None if self.bare else self._find()
 
         def work(machine: Machine) -> Any:
@@ -143,7 +150,7 @@ class Remote:
             return _ask_once(machine, request, progress, _READ_S)
 
         code_bundle()  # once, before the threads
-        return fanout.each(machines or self.machines, work)
+        return fanout.each(machines or self.machines, work, threading.Event())
 
     def _replicas(self, machine: Machine) -> list[Replica]:
         where = self.spread.where
@@ -222,7 +229,7 @@ def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict
     What is kept here goes once all are done. Raises: the one failure, or SeveralFailed, after all
     the others were cleared; Locked.
     """
-    namespaces.require_root("overlay.down")
+    require_root("overlay.down")
     paths = InstancePaths(machines_instance(instance))
 
     def work(machine: Machine) -> list[str]:

@@ -35,7 +35,7 @@ from twinstack.overlay.record import OverlayOptions
 from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, diff
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.world import ServiceState
+from twinstack.world import ServiceState, require_root
 
 _LOCK = "overlay"
 
@@ -91,7 +91,7 @@ class Overlay:
         What is as planned is not touched. Ctrl-C or a failure while nothing of ours was there
         before undoes what was half done. Raises: NotOurs, Locked, StepFailed, SeveralFailed.
         """
-        namespaces.require_root("overlay.up")
+        require_root("overlay.up")
         instance = self.plan.instance
         with locked(self._paths, _LOCK):
             fresh = record.read(instance) is None
@@ -110,7 +110,7 @@ class Overlay:
 
     def hosts_up(self, *, progress: Progress) -> None:
         """Bring up the underlay and the hosts alone. Raises: as `up`."""
-        namespaces.require_root("overlay.up")
+        require_root("overlay.up")
         with locked(self._paths, _LOCK):
             self._prepare(progress)
             self.underlay.up(timeout_s=0, progress=progress)
@@ -167,16 +167,18 @@ class Overlay:
         works = {host.name: self.on_host(host).status for host in self._present()}
         return self._states(hosts.on_each(self.plan.instance, works))
 
+    def preview(self) -> Preview:
+        """List what `up` would do, everywhere. Raises: Missing, StepFailed."""
+        return hosts.merged_preview(self.previews())
+
     def previews(self) -> dict[str, Preview]:
         """List what `up` would do, for the underlay and each host.
 
         A host that is not there yet is previewed as an empty one. Raises: Missing, StepFailed.
         """
-        namespaces.require_root("overlay.plan")
-        works = {
-            host.name: partial(hosts.preview_of, self.on_host(host)) for host in self._present()
-        }
-        underlay = {"underlay": hosts.preview_of(self.underlay)}
+        require_root("overlay.plan")
+        works = {host.name: self.on_host(host).preview for host in self._present()}
+        underlay = {"underlay": self.underlay.preview()}
         seen = hosts.on_each(self.plan.instance, works, at_once=hosts.workers())
         return underlay | {
             host.name: seen.get(host.name) or self._preview_of_empty(host)
@@ -216,7 +218,7 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     Works from the marks alone, after a crash at any step. Raises: Locked; SeveralFailed after
     everything else was removed.
     """
-    namespaces.require_root("overlay.down")
+    require_root("overlay.down")
     with locked(InstancePaths(underlay_instance(instance)), _LOCK):
         return _down(instance, progress, watch)
 

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import shlex
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from ipaddress import IPv4Network
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
 
 from twinstack.compose.engine import ensure_engine
+from twinstack.compose.render import INSTANCE_LABEL
 from twinstack.errors import StepFailed
 from twinstack.linux import files
 from twinstack.linux.process import run
 from twinstack.reconcile import Progress, Watch, run_step
-from twinstack.swarm import cluster, hosts, image_transfer, teardown
+from twinstack.swarm import hosts, image_transfer, steps, teardown
 from twinstack.swarm.client import client_of, clients, docker_command
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import image_ids, list_members, observe
 from twinstack.swarm.render import object_names
-from twinstack.swarm.steps import (
-    DeployedStack,
-    ForgetMember,
-    HostOnlyPorts,
-    InitCluster,
-    JoinCluster,
-    LeaveCluster,
-    NodeEngine,
-    NodeImages,
-    RemoveNode,
-    RenderedFile,
-    SimulatedHosts,
-    SwarmRemoval,
-    SwarmStep,
-    first_phase,
-    swarm_changes,
-)
+from twinstack.swarm.steps import SwarmRemoval, SwarmStep, first_phase, swarm_changes
 from twinstack.swarm.teardown import translate
 
 DEPLOY_TIMEOUT_S = 60.0
+PORT = 2377
+#: A node is down after three missed heartbeats. Docker's default is 5 s.
+HEARTBEAT_S = 2
+SETTLED_S = 30.0
+_NS = 1_000_000_000
 
 
 def apply(
     instance: str,
     nodes: tuple[SwarmNode, ...],
-    steps: tuple[SwarmStep, ...],
+    wanted: tuple[SwarmStep, ...],
     progress: Progress,
     watch: Watch,
 ) -> None:
@@ -51,7 +48,7 @@ def apply(
             _take(step)
 
     taken: set[str] = set()
-    while changes := swarm_changes(steps, observe(instance, nodes)):
+    while changes := swarm_changes(wanted, observe(instance, nodes)):
         phase = first_phase(changes)
         for change in phase:
             if change.step.name in taken:
@@ -67,48 +64,48 @@ def remove_unused(instance: str, manager: SwarmNode, progress: Progress, watch: 
     """Remove the objects of an earlier stack file, once no task needs them."""
     wanted = object_names(SwarmPaths(instance).stack_file.read_text(encoding="utf-8"), instance)
     with client_of(manager) as client:
-        for kind, name, identity in cluster.unused(client, instance, wanted):
+        for kind, name, identity in _unused(client, instance, wanted):
             progress(f"{kind} {name}: removing: no service uses it any more")
             with run_step(watch, f"{kind} {name}: remove", translate=translate):
-                cluster.remove_unused(client, kind, identity)
+                _remove_unused(client, kind, identity)
 
 
 def _take(step: SwarmRemoval | SwarmStep) -> None:
     match step:
-        case RemoveNode(name, instance, manager):
+        case steps.RemoveNode(name, instance, manager):
             teardown.remove_node(instance, name)
             _forget_by_name(manager, name)
-        case ForgetMember(identity, manager):
+        case steps.ForgetMember(identity, manager):
             with client_of(manager) as client:
-                cluster.forget(client, identity)
-        case SimulatedHosts(instance, nodes, underlay):
+                _forget(client, identity)
+        case steps.SimulatedHosts(instance, nodes, underlay):
             hosts.make(instance, nodes, underlay)
-        case NodeEngine(node):
+        case steps.NodeEngine(node):
             client = ensure_engine(node.engine, lambda _line: None)
-            cluster.settle(client)
+            _settle(client)
             client.close()
-        case NodeImages(node, instance, source_url):
+        case steps.NodeImages(node, instance, source_url):
             with client_of(node) as client:
                 lacking = step.lacking(image_ids(client))
             image_transfer.transfer(instance, source_url, node, lacking)
-        case HostOnlyPorts(node):
+        case steps.HostOnlyPorts(node):
             save = run([*node.enter, *["iptables-save", "-t", "raw"]]).stdout
             for rule in step.missing(tuple(save.splitlines())):
                 insert = shlex.split(f"iptables -w -t raw -I {rule}")
                 run([*node.enter, *insert])
-        case LeaveCluster(node):
+        case steps.LeaveCluster(node):
             with client_of(node) as client:
                 client.swarm.leave(force=True)
-        case InitCluster(manager, pool):
+        case steps.InitCluster(manager, pool):
             with client_of(manager) as client:
-                cluster.init(client, manager, pool)
-        case JoinCluster(node, manager):
+                _init(client, manager, pool)
+        case steps.JoinCluster(node, manager):
             with client_of(manager) as managing, client_of(node) as client:
-                cluster.join(managing, client, node)
-        case RenderedFile(path, text):
+                _join(managing, client, node)
+        case steps.RenderedFile(path, text):
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write(path, text)
-        case DeployedStack(instance, manager):
+        case steps.DeployedStack(instance, manager):
             command = docker_command(instance, manager.engine.url, *step.arguments)
             run(command, timeout_s=DEPLOY_TIMEOUT_S)
 
@@ -120,4 +117,85 @@ def _forget_by_name(manager: SwarmNode, name: str) -> None:
         if client:
             for member in list_members(client):
                 if member.name == name:
-                    cluster.forget(client, member.identity)
+                    _forget(client, member.identity)
+
+
+def _init(client: docker.DockerClient, node: SwarmNode, pool: str) -> None:
+    """Create a cluster with this node as its manager.
+
+    Same as: docker swarm init --advertise-addr A --default-addr-pool P --dispatcher-heartbeat 2s.
+    """
+    client.swarm.init(
+        advertise_addr=str(node.address),
+        listen_addr=f"{node.address}:{PORT}",
+        data_path_addr=str(node.address),
+        default_addr_pool=[pool],
+        subnet_size=IPv4Network(pool).max_prefixlen - 8,
+        dispatcher_heartbeat_period=HEARTBEAT_S * _NS,
+        task_history_retention_limit=1,
+    )
+
+
+def _join(manager: docker.DockerClient, client: docker.DockerClient, node: SwarmNode) -> None:
+    """Join the manager's cluster as a worker. Same as: docker swarm join --token T MANAGER."""
+    manager.swarm.reload()
+    client.swarm.join(
+        remote_addrs=[f"{manager.info()['Swarm']['NodeAddr']}:{PORT}"],
+        join_token=manager.swarm.attrs["JoinTokens"]["Worker"],
+        listen_addr=f"{node.address}:{PORT}",
+        advertise_addr=str(node.address),
+        data_path_addr=str(node.address),
+    )
+
+
+def _forget(manager: docker.DockerClient, identity: str) -> None:
+    """Remove a node from the manager's list. Same as: docker node rm --force NODE."""
+    with suppress(NotFound):
+        manager.api.remove_node(identity, force=True)
+
+
+def _settle(client: docker.DockerClient) -> None:
+    """Wait until a started engine knows whether it is still in a cluster. Raises: StepFailed.
+
+    A manager knows once it lists its nodes: before that it has no leader.
+    """
+    deadline = time.monotonic() + SETTLED_S
+    while _is_pending(client.info()["Swarm"]):
+        if time.monotonic() > deadline:
+            cause = f"still pending after {SETTLED_S:g} s"
+            raise StepFailed("swarm", "does not settle", cause, "invoke swarm.status")
+        time.sleep(0.1)
+
+
+def _is_pending(swarm: dict[str, Any]) -> bool:
+    leaderless = swarm.get("ControlAvailable") and not swarm.get("Nodes")
+    return bool(leaderless) or swarm["LocalNodeState"] == "pending"
+
+
+def _unused(
+    client: docker.DockerClient, instance: str, wanted: frozenset[str]
+) -> tuple[tuple[str, str, str], ...]:
+    """List our networks, configs and secrets that no file names any more: kind, name, ID."""
+    ours = {"label": f"{INSTANCE_LABEL}={instance}"}
+    networks = client.api.networks(filters=ours)
+    objects = [("network", str(network["Name"]), str(network["Id"])) for network in networks]
+    for kind, listed in (
+        ("config", client.api.configs(filters=ours)),  # type: ignore[no-untyped-call]
+        ("secret", client.api.secrets(filters=ours)),
+    ):
+        objects += [(kind, str(item["Spec"]["Name"]), str(item["ID"])) for item in listed]
+    return tuple(found for found in sorted(objects) if found[1] not in wanted)
+
+
+def _remove_unused(client: docker.DockerClient, kind: str, identity: str) -> None:
+    """Remove one of these objects. One that a task still uses stays until the next time."""
+    remove = {
+        "network": client.api.remove_network,
+        "config": client.api.remove_config,
+        "secret": client.api.remove_secret,
+    }[kind]
+    try:
+        remove(identity)
+    except APIError as error:
+        if not error.is_client_error():
+            raise

@@ -25,7 +25,7 @@ from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, run_step
 from twinstack.software.secrets import ensure_secrets, secret_path
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.swarm import engines, hosts, teardown
+from twinstack.swarm import hosts, teardown
 from twinstack.swarm.apply import apply, remove_unused
 from twinstack.swarm.client import client_of
 from twinstack.swarm.exposure import Exposure, exposure
@@ -142,7 +142,7 @@ class SwarmWorld:
         `up` starts it again. Raises: Locked; Missing when the host is not up.
         """
         with self._locked():
-            return engines.stop(self._node(host))
+            return teardown.stop_engine(self._node(host))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

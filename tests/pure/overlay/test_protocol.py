@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
 from twinstack.overlay.bundles import BundleNames
+from twinstack.overlay.hosts import HostAction
 from twinstack.overlay.protocol import (
     AgentRequest,
-    RemoteAction,
     errors_from_json,
     errors_to_json,
     preview_from_json,
@@ -26,7 +26,7 @@ def test_a_request_reads_back_as_it_was_written():
 
 
 def test_a_preview_reads_back_as_it_was_written():
-    step = RemoteAction("bridge br-app", ("ip link add br-app type bridge",))
+    step = HostAction("bridge br-app", ("ip link add br-app type bridge",))
     preview = Preview(9, (Change(step, "is absent"),), ("software is to be built",))
     assert preview_from_json(json.loads(json.dumps(preview_to_json(preview)))) == preview
 
