@@ -17,13 +17,13 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -45,7 +45,7 @@ from tests.support.own_engine import import_sleep, print_nothing
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import base_name
 from twinstack.compose.steps import PREPARING
-from twinstack.compose.teardown import Kind, clean_removals, down, down_removals
+from twinstack.compose.teardown import down, removals
 from twinstack.linux.procfs import start_ticks
 from twinstack.software.apt import host_release
 from twinstack.state.paths import InstancePaths
@@ -113,11 +113,10 @@ def planned() -> tuple[str, ...]:
 
 def kind_of(step: str) -> str:
     """Give a step's kind of object and its verb."""
-    kind = next(kind for kind in _KINDS if step.startswith(kind))
-    return f"{kind}:{step.rpartition(':')[2]}"
+    kind = "root trees|build stage|run files|[a-z]+"
+    return re.sub(rf"^({kind})\b.*(: [a-z]+)$", r"\1\2", step)
 
 
-_KINDS = (*get_args(Kind), "root trees", "wheelhouse", "base")
 #: What is decided again after them; they are there only for one that overlooks something.
 _PREPARING = {f"{step.kind}: {step.act}" for step in PREPARING}
 STARTS = (
@@ -286,8 +285,7 @@ def owned_objects(*, data: bool = False) -> tuple[str, ...]:
         owned = observe_owned(client, INSTANCE, ENGINE, data=data)
     # A command holds its lock while it looks; from here there is none.
     owned = replace(owned, run=(str(InstancePaths(INSTANCE).run),))
-    removals = clean_removals(owned) if data else down_removals(owned)
-    return tuple(removal.name for removal in removals)
+    return tuple(removal.name for removal in removals(owned))
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -30,6 +31,7 @@ from twinstack.compose.engine_record import read_record
 from twinstack.compose.engine_stop import stop_engine
 from twinstack.compose.teardown import clean
 from twinstack.errors import StepFailed, TwinstackError
+from twinstack.linux import iptables
 
 pytestmark = pytest.mark.docker
 INSTANCE = f"de{os.getpid()}"
@@ -62,7 +64,7 @@ def cgroups_of(engine: EnginePaths) -> list[Path]:
 def shared(engine: EnginePaths) -> tuple[object, ...]:
     """Look at what every engine of a host shares; iptables-save without its times."""
     seen = engine_leftovers.observe(engine.prefix)
-    rules = [engine_leftovers.parse_save(text) for text in seen.rules.values()]
+    rules = [iptables.parse_save(re.sub(r"\[\d+:\d+\]", "", text)) for text in seen.rules.values()]
     return seen.sysctls, rules, seen.files, seen.bridges
 
 

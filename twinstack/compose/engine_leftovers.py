@@ -6,7 +6,6 @@ The host's state before its start is recorded, and only the difference is undone
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.linux import procfs
+from twinstack.linux.iptables import parse_save, target
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.software.building import mounts_beneath, remove_tree
@@ -35,7 +35,6 @@ _FILES = tuple(
 )
 _FAMILIES = ("iptables", "ip6tables")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
-Table = tuple[dict[str, str], list[str]]  # chain → policy; the rules in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,39 +120,22 @@ def undo_script(before: str, now: str) -> str:
     rules that lead to them, and those about docker0 or a bridge of ours are removed.
     """
     earlier, script = parse_save(before), []
-    for table, (policies, rules) in parse_save(now).items():
-        old_policies, old_rules = earlier.get(table, ({}, []))
-        chains = [
-            name for name in policies if name.startswith("DOCKER") and name not in old_policies
-        ]
+    for table, rules in parse_save(now).items():
+        old = earlier.get(table, ())
+        chains = [chain for chain in _docker_chains(rules) if chain not in _docker_chains(old)]
         lines = [
             f"-D {rule.removeprefix('-A ')}"
             for rule in rules
-            if rule not in old_rules and rule.split()[1] not in chains
-            if _leads_to(rule, chains) or any(_is_bridge(word) for word in rule.split())
+            if rule.startswith("-A ") and rule not in old and rule.split()[1] not in chains
+            if target(rule) in chains or any(_is_bridge(word) for word in rule.split())
         ]
-        lines += [f"-F {name}" for name in chains] + [f"-X {name}" for name in chains]
+        lines += [f"-F {chain}" for chain in chains] + [f"-X {chain}" for chain in chains]
         # A table that was not loaded had the kernel's default, which is to accept.
-        if policies.get("FORWARD") == "DROP" and old_policies.get("FORWARD", "ACCEPT") == "ACCEPT":
+        if _drops_forward(rules) and not _drops_forward(old):
             lines.insert(0, "-P FORWARD ACCEPT")
         if lines:
             script += [f"*{table}", *lines, "COMMIT"]
     return "\n".join((*script, "")) if script else ""
-
-
-def parse_save(text: str) -> dict[str, Table]:
-    """Read iptables-save's output by table, its chains' policies too."""
-    tables: dict[str, Table] = {}
-    table: Table = ({}, [])
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = tables.setdefault(line[1:].strip(), ({}, []))
-        elif line.startswith(":"):
-            name, policy = line[1:].split()[:2]
-            table[0][name] = policy
-        elif line.startswith("-A "):
-            table[1].append(line)
-    return tables
 
 
 def bridge_links(prefix: tuple[str, ...]) -> dict[int, str]:
@@ -186,9 +168,12 @@ def _is_bridge(name: str) -> bool:
     return name == "docker0" or name.startswith(names.docker_bridge("main", ""))
 
 
-def _leads_to(rule: str, chains: list[str]) -> bool:
-    pairs = itertools.pairwise(rule.split())
-    return any(option in {"-j", "-g"} and target in chains for option, target in pairs)
+def _docker_chains(rules: tuple[str, ...]) -> list[str]:
+    return [line[1:].split()[0] for line in rules if line.startswith(":DOCKER")]
+
+
+def _drops_forward(rules: tuple[str, ...]) -> bool:
+    return any(line.startswith(":FORWARD DROP ") for line in rules)
 
 
 def _rules(prefix: tuple[str, ...], family: str) -> str:

@@ -33,7 +33,6 @@ class EnginePaths:
 
     @property
     def record(self) -> Path:
-        """Give the record of what we started and what was before."""
         return self.state / "record.json"
 
     @property
@@ -48,11 +47,9 @@ class EnginePaths:
 
     @property
     def url(self) -> str:
-        """Give the address for a client."""
         return (self.by_environment and os.environ.get("DOCKER_HOST")) or f"unix://{self.socket}"
 
     def configuration(self, token: str) -> Path:
-        """Give dockerd's configuration file."""
         return self.state / f"{_with_token('daemon', token)}.json"
 
     def exec_root(self, token: str) -> Path:
@@ -60,7 +57,6 @@ class EnginePaths:
         return self.state / _with_token("exec", token)
 
     def cgroups(self, token: str) -> str:
-        """Give the cgroup of its containers."""
         return _with_token(self.cgroup_parent, token)
 
 

@@ -43,16 +43,20 @@ def stop_engine(engine: EnginePaths, progress: Progress) -> tuple[str, ...]:
             return ()
         client = at_socket(engine)
         if client is None:
-            removed = _after_silence(engine, record, progress)
+            removed, unknown = _after_silence(engine, record)
         else:
             with contextlib.closing(client):
                 if not _lives_at(client, engine):
-                    removed = _behind_another(engine, record, progress)
+                    removed, unknown = _behind_another(engine, record, progress)
                 elif foreign := engine_contents.foreign_objects(client):
                     progress(f"engine: left running: it still holds {', '.join(foreign)}")
                     return ()
                 else:
-                    removed = _stop(engine, record)
+                    removed, unknown = _stop(engine, record), ""
+        if unknown:
+            for line in removed:
+                progress(line)
+            raise _kept(engine, unknown)
     shutil.rmtree(engine.state, ignore_errors=True)
     return tuple(removed)
 
@@ -61,14 +65,9 @@ def _without_record(engine: EnginePaths) -> tuple[str, ...]:
     """Handle one never started, or one before the last boot that `revive` could not start."""
     client = at_socket(engine)
     if not engine_contents.is_bare(engine.data_root):
-        if client and _lives_at(client, engine):
-            cause = "an engine runs on it of which nothing is recorded"
-        elif client:
-            cause = f"a foreign engine answers at {engine.url}, so none of ours can look into it"
-        elif shutil.which("dockerd"):
-            cause = f"dockerd does not start to look into it (see {engine.log})"
-        else:
-            cause = "it holds an engine's data, and there is no dockerd here to look into them"
+        cause = f"dockerd does not run on it (log: {engine.log}), so its contents are unknown"
+        if client:
+            cause = f"an engine of which nothing is recorded answers at {engine.url}"
         raise _kept(engine, cause)
     if not engine.prefix:  # of a start that was cut short before anything was recorded
         host_sysctls.release(SYSCTL_HOLDER)
@@ -84,8 +83,8 @@ def _stop(engine: EnginePaths, record: EngineRecord) -> list[str]:
     return removed + _remove_and_restore(engine, record, data=True)
 
 
-def _after_silence(engine: EnginePaths, record: EngineRecord, progress: Progress) -> list[str]:
-    """Clean up after our engine when none answers at its socket."""
+def _after_silence(engine: EnginePaths, record: EngineRecord) -> tuple[list[str], str]:
+    """Clean up after our engine when none answers; say what was removed, and why data stay."""
     if record.alive:
         raise CannotTell(
             f"dockerd {record.pid}",
@@ -95,15 +94,13 @@ def _after_silence(engine: EnginePaths, record: EngineRecord, progress: Progress
         )
     bare = engine_contents.is_bare(engine.data_root)
     removed = _remove_and_restore(engine, record, data=bare)
-    if not bare:
-        for line in removed:
-            progress(line)
-        raise _kept(engine, f"dockerd does not start to look into it (see {engine.log})")
-    return removed
+    return removed, "" if bare else f"dockerd does not start to look into it (see {engine.log})"
 
 
-def _behind_another(engine: EnginePaths, record: EngineRecord, progress: Progress) -> list[str]:
-    """Remove what was our engine's alone, while a foreign one answers at the socket."""
+def _behind_another(
+    engine: EnginePaths, record: EngineRecord, progress: Progress
+) -> tuple[list[str], str]:
+    """Remove what was our engine's alone, while a foreign one answers; as `_after_silence`."""
     progress(
         f"engine: another's answers at {engine.url}: "
         "the socket, bridges, rules and sysctls are left as they are"
@@ -119,11 +116,7 @@ def _behind_another(engine: EnginePaths, record: EngineRecord, progress: Progres
         forwarding = _FORWARDING.read_text()
         host_sysctls.release(SYSCTL_HOLDER)
         _FORWARDING.write_text(forwarding)
-    if foreign:
-        for line in removed:
-            progress(line)
-        raise _kept(engine, f"it holds {', '.join(foreign)}")
-    return removed
+    return removed, f"it holds {', '.join(foreign)}" if foreign else ""
 
 
 def _remove_and_restore(engine: EnginePaths, record: EngineRecord, *, data: bool) -> list[str]:

@@ -15,7 +15,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -108,57 +108,41 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.watch.before(name)
                 self.server.watch.during(name)
             except OSError as error:
-                self._answer(500, [], json.dumps({"message": str(error)}).encode())
+                self._answer(500, [])
+                self.wfile.write(json.dumps({"message": str(error)}).encode())
                 return
             self._relay(body, name)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _pass  # noqa: N815
 
     def _relay(self, body: bytes, step: str | None) -> None:
-        engine = _Engine(self.server.engine)
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP
         }
-        try:
+        with closing(_Engine(self.server.engine)) as engine:
             engine.request(self.command, self.path, body or None, headers)
             answer = engine.getresponse()
-            if step is not None:
-                content = answer.read()
+            content = answer.read() if step else b""
+            if step:
                 identity = _json(content).get("Id")
                 if identity:  # created just now: later requests name it by its id
                     self.server.names[str(identity)] = step.split()[1].rstrip(":")
                 self.server.watch.after(step)
-                self._answer(answer.status, answer.getheaders(), content)
-            elif answer.length is not None:
-                self._answer(answer.status, answer.getheaders(), answer.read())
-            else:
-                self._stream(answer)
-        finally:
-            engine.close()
-
-    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
-        self._head(status, headers)
-        if status not in {204, 304}:
-            self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
+            self._answer(answer.status, answer.getheaders())
             self.wfile.write(content)
+            while part := answer.read1(65536):  # as it comes: some answers never end
+                self.wfile.write(part)
+                self.wfile.flush()
 
-    def _stream(self, answer: http.client.HTTPResponse) -> None:
-        """Pass on what comes as it comes, up to the end of the connection."""
-        self._head(answer.status, answer.getheaders())
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        while part := answer.read1(65536):
-            self.wfile.write(part)
-            self.wfile.flush()
-
-    def _head(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def _answer(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Begin an answer; the end of the connection is its end."""
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
 
 
 class _Engine(http.client.HTTPConnection):

@@ -1,15 +1,15 @@
 """Remove the Docker world of an instance by its labels alone: no plan, no file is needed.
 
-`down_removals` and `clean_removals` decide the list from what carries the label (pure). A failure
-never keeps the rest from going; all failures are reported at the end.
+`removals` decides the list from what carries the label (pure). A failure never keeps the rest from
+going; all failures are reported at the end.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import docker
 from docker.errors import NotFound
@@ -30,27 +30,15 @@ from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 
-Kind = Literal[
-    "container",
-    "network",
-    "policy",
-    "volume",
-    "image",
-    "build stage",
-    "engine",
-    "secrets",
-    "file",
-    "run files",
-]
 #: Means to an end: removed, but not reported.
-_UNREPORTED: frozenset[Kind] = frozenset({"build stage", "file", "run files"})
+_UNREPORTED = frozenset({"build stage", "file", "run files"})
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedObject:
     """An object of ours that is to be removed."""
 
-    kind: Kind
+    kind: str
     label: str  # its name in the engine, its path, or its id
 
     @property
@@ -77,39 +65,22 @@ def clean(
     return _remove_all("docker.clean", instance, engine, progress, watch, data=True)
 
 
-def down_removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
-    """List what `down` removes: data, secrets and images stay."""
-    return (*_running(owned), *_files(owned))
-
-
-def clean_removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
-    """List what `clean` removes: all that is ours, and the engine once it is empty."""
-    return (
-        *_running(owned),
-        *(OwnedObject("volume", volume) for volume in owned.volumes),
-        *(OwnedObject("image", tag) for tag in owned.images),
-        *(OwnedObject("build stage", identity) for identity in owned.stages),
-        *(OwnedObject("image", tag) for tag in owned.bases),
-        *([OwnedObject("engine", owned.engine)] if owned.engine else []),
-        *(OwnedObject("secrets", path) for path in owned.kept),
-        *_files(owned),
+def removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
+    """List what is removed, in order: the policy once nothing runs, the engine once it is empty."""
+    by_kind: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("container", owned.containers),
+        ("network", owned.networks),
+        ("policy", ("rules",) if owned.policy else ()),
+        ("volume", owned.volumes),
+        ("image", owned.images),
+        ("build stage", owned.stages),
+        ("image", owned.bases),
+        ("engine", (owned.engine,) if owned.engine else ()),
+        ("secrets", owned.kept),
+        ("file", owned.rendered),
+        ("run files", owned.run),
     )
-
-
-def _running(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
-    return (
-        *(OwnedObject("container", container) for container in owned.containers),
-        *(OwnedObject("network", network) for network in owned.networks),
-        # Last: until then nothing that runs is open.
-        *([OwnedObject("policy", "rules")] if owned.policy else []),
-    )
-
-
-def _files(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
-    return (
-        *(OwnedObject("file", path) for path in owned.rendered),
-        *(OwnedObject("run files", path) for path in owned.run),
-    )
+    return tuple(OwnedObject(kind, label) for kind, labels in by_kind for label in labels)
 
 
 def _remove_all(
@@ -122,15 +93,11 @@ def _remove_all(
             links = engine_leftovers.bridge_links(engine.prefix)
             revive(engine, progress, unrecorded=data)
             client = connect(engine)
-            owned = observe_owned(client, instance, engine, data=data)
-            for removal in clean_removals(owned) if data else down_removals(owned):
+            for removal in removals(observe_owned(client, instance, engine, data=data)):
                 if removal.kind == "engine" and teardown.failures:
                     continue  # it is still needed: what did not go is in it
-
-                def remove(removal: OwnedObject = removal) -> tuple[str, ...]:
-                    return _remove(client, instance, engine, removal, progress)
-
-                teardown.remove(removal.name, remove)
+                act = partial(_remove, client, instance, engine, removal, progress)
+                teardown.remove(removal.name, act)
             teardown.removed += engine_leftovers.remove_links(links, engine.prefix)
             if client:
                 client.close()

@@ -1,4 +1,4 @@
-"""The Docker world: the World protocol on a Docker engine.
+"""The Docker world: the World protocol (`twinstack.world`) on a Docker engine.
 
 `apply` and `teardown` change it; the Docker SDK reads. What does not carry the label
 `twinstack.instance` is never touched.
@@ -67,10 +67,9 @@ class DockerWorld:
 
     @translated("docker.up")
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
-        """Bring the plan about and wait until every service is healthy.
+        """Go on from where an earlier `up` stopped.
 
-        Goes on from where an earlier one stopped. Raises: NotOurs before anything is changed;
-        Locked; StepFailed that names the step; NotHealthy with the log's tail.
+        Raises: NotOurs before anything is changed; Locked; StepFailed; NotHealthy.
         """
         require_root("Docker world", _SECRETS)
         with self._changing():
@@ -88,21 +87,17 @@ class DockerWorld:
 
     @translated("docker.plan", reading=True)
     def preview(self) -> Preview:
-        """Compare the plan with what is there. Raises: Missing without root; CannotTell."""
+        """Raises: Missing without root; CannotTell."""
         require_root("Docker world", _SECRETS)
         return self._apply(lambda _line: None).preview()
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
-        """Remove containers and networks, data kept, and name them. Works after any crash."""
-        return teardown.down(
-            self.plan.instance, progress=progress, engine=self.engine, watch=self.watch
-        )
+        instance = self.plan.instance
+        return teardown.down(instance, progress=progress, engine=self.engine, watch=self.watch)
 
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
-        """As `down`; volumes, images, secrets and an engine that we started too."""
-        return teardown.clean(
-            self.plan.instance, progress=progress, engine=self.engine, watch=self.watch
-        )
+        instance = self.plan.instance
+        return teardown.clean(instance, progress=progress, engine=self.engine, watch=self.watch)
 
     @translated("docker.up")
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
@@ -117,15 +112,11 @@ class DockerWorld:
 
     @translated("docker.status", reading=True)
     def status(self) -> tuple[ServiceState, ...]:
-        """Ask each replica how it does, now."""
         return observe.states(connect(self.engine), self.plan)
 
     @translated("docker.exec")
     def exec(self, replica: str, command: Sequence[str]) -> int:
-        """Run a command in a replica's container, on the caller's terminal; give its exit code.
-
-        Raises: Missing without the container or the docker client.
-        """
+        """Same as: docker exec. Raises: Missing without the container or the docker client."""
         container = self._container(self.plan.replica(replica))
         if not shutil.which("docker"):
             raise Missing("docker", "is not installed", "the client is needed", 'run "make setup"')
@@ -135,32 +126,27 @@ class DockerWorld:
 
     @translated("docker.logs", reading=True)
     def logs(self, replica: str, *, lines: int) -> str:
-        """Give the last lines of a replica's log."""
         container = self._container(self.plan.replica(replica))
         return str(container.logs(tail=lines).decode(errors="replace"))
 
     def endpoint(self, service: str, number: int = 1) -> Endpoint:
-        """Give a service's own address and port on its Docker network."""
         for replica in self.plan.replicas_of(service):
             if replica.number == number:
                 return Endpoint(str(replica.docker_address), replica.port)
         raise CannotTell(service, "has no endpoint", f"there is no replica {number}")
 
     def published(self, service: str) -> Endpoint | None:
-        """Give the host port that leads to a service, as a client on this host uses it."""
         published = self.plan.published_port("docker", service)
         return Endpoint("127.0.0.1", published.port) if published else None
 
     @translated("docker.links", reading=True)
     def links(self) -> tuple[Link, ...]:
-        """List the interfaces there are. Raises: Missing without root or engine; StepFailed."""
         require_root("docker.links", "it enters containers")
         states = observe.states(connect_or_fail(self.engine), self.plan)
         return interfaces.observe_links(self.plan, states, self.engine)
 
     @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:
-        """Map the host and each container of ours that runs. Raises: Missing; StepFailed."""
         require_root("docker.links", "it enters containers")
         namespaces: dict[str, Path | None] = {HOST: self.engine.network_namespace}
         for container in self._containers():
@@ -169,7 +155,6 @@ class DockerWorld:
 
     @translated("docker.processes", reading=True)
     def processes(self) -> tuple[Process, ...]:
-        """List every process of every replica."""
         return tuple(
             Process(pid, replica, " ".join(procfs.cmdline(pid)))
             for replica, main_pid in self.main_pids().items()
@@ -178,7 +163,6 @@ class DockerWorld:
 
     @translated("docker.main_pids", reading=True)
     def main_pids(self) -> dict[str, int]:
-        """Ask the engine for the main process of each container that runs."""
         return {state.name: state.pid for state in self.status() if state.pid}
 
     @translated("docker.main_pids", reading=True)
@@ -192,12 +176,11 @@ class DockerWorld:
 
     @translated("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:
-        """Give each replica's CPU time so far in microseconds, from its cgroup."""
         return {name: cgroups.cpu_us(pid) for name, pid in self.main_pids().items()}
 
     @translated("docker.software", reading=True)
     def software(self) -> dict[str, str]:
-        """Name what runs: versions and content digests, asked of one container a role."""
+        """Ask one container of each role."""
         versions: dict[str, str] = {}
         first = {replica.role: replica for replica in reversed(self.plan.replicas)}
         for role, replica in first.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinstack.compose.engine_leftovers import parse_save, undo_script
+from twinstack.compose.engine_leftovers import undo_script
 
 BEFORE = """\
 *filter
@@ -75,9 +75,3 @@ def test_undoing_with_nothing_left_is_nothing():
 def test_a_drop_that_the_host_had_itself_stays():
     dropping = BEFORE.replace(":FORWARD ACCEPT", ":FORWARD DROP")
     assert "-P FORWARD" not in undo_script(dropping, NOW)
-
-
-def test_save_is_read_by_table_chain_and_rule():
-    policies, rules = parse_save(BEFORE)["filter"]
-    assert policies["TS-main-FORWARD"] == "-"
-    assert rules == ['-A FORWARD -m comment --comment "twinstack:main" -j TS-main-FORWARD']

@@ -12,12 +12,12 @@ from requests.exceptions import ReadTimeout
 from twinstack.compose import engine_leftovers, teardown
 from twinstack.compose.engine_paths import DEFAULT
 from twinstack.compose.facts import OwnedObjects
-from twinstack.compose.teardown import OwnedObject, clean_removals, down_removals
+from twinstack.compose.teardown import OwnedObject, removals
 from twinstack.errors import SeveralFailed, StepFailed
 from twinstack.reconcile import UNWATCHED, Watch
 
 
-def test_down_keeps_data_and_clean_asks_the_engine_when_it_is_empty():
+def test_what_is_owned_is_removed_in_order_and_the_engine_when_it_is_empty():
     owned = OwnedObjects(
         containers=("c",),
         networks=("n",),
@@ -29,14 +29,12 @@ def test_down_keeps_data_and_clean_asks_the_engine_when_it_is_empty():
         kept=("/s",),
         run=("/r",),
         engine="/e",
+        policy=True,
     )
-    down = ["container c", "network n", "file /f", "run files /r"]
-    assert [removal.name for removal in down_removals(owned)] == [
-        f"{each}: remove" for each in down
-    ]
-    assert [removal.name for removal in clean_removals(owned)] == [
+    assert [removal.name for removal in removals(owned)] == [
         "container c: remove",
         "network n: remove",
+        "policy rules: remove",
         "volume v: remove",
         "image twinstack-main/i:latest: remove",
         "build stage sha256:s: remove",
@@ -46,7 +44,7 @@ def test_down_keeps_data_and_clean_asks_the_engine_when_it_is_empty():
         "file /f: remove",
         "run files /r: remove",
     ]
-    assert down_removals(OwnedObjects()) == clean_removals(OwnedObjects()) == ()
+    assert removals(OwnedObjects()) == ()
 
 
 @pytest.fixture
