@@ -42,9 +42,9 @@ from tests.support.docker_steps import (
     world,
 )
 from tests.support.own_engine import import_sleep, print_nothing
+from twinstack.compose.image_steps import PREPARING
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import base_name
-from twinstack.compose.steps import PREPARING
 from twinstack.compose.teardown import down, removals
 from twinstack.linux.procfs import start_ticks
 from twinstack.software.apt import host_release

@@ -17,31 +17,15 @@ from pathlib import Path
 import docker
 from docker.errors import NotFound
 
-from twinstack.compose import apply_policy, images, steps
+from twinstack.compose import apply_policy, image_steps, images, render, steps
 from twinstack.compose.bring_up import bring_up
 from twinstack.compose.client import ComposeProject
 from twinstack.compose.engine import connect, connect_or_fail, ensure_engine
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.facts import DockerFacts
 from twinstack.compose.failures import translate
-from twinstack.compose.image_steps import (
-    BaseImage,
-    EngineStart,
-    ReplacedImage,
-    RootTrees,
-    ServiceImage,
-    Wheelhouse,
-    declared_base,
-)
 from twinstack.compose.observe import compose_file, observe_facts, proxy_socket
 from twinstack.compose.preflight import check_host
-from twinstack.compose.render import (
-    INSTANCE_LABEL,
-    compose_text,
-    project_name,
-    secrets_directory,
-    state_directory,
-)
 from twinstack.compose.step_proxy import step_proxy
 from twinstack.compose.steps import DockerStep
 from twinstack.errors import Missing
@@ -89,7 +73,7 @@ class DockerApply:
             for change in changes:
                 self._do(change, client)
         built = (change.step for change in changes)
-        return tuple(step.label for step in built if isinstance(step, ServiceImage))
+        return tuple(step.label for step in built if isinstance(step, image_steps.ServiceImage))
 
     def preview(self) -> Preview:
         """Compare the plan with what is there."""
@@ -112,29 +96,29 @@ class DockerApply:
             changes = self._changes(client)
             if client:
                 client.close()
-            first = next((each for each in changes if _is_a(each, steps.PREPARING)), None)
+            first = next((each for each in changes if _is_a(each, image_steps.PREPARING)), None)
             if first is None:
                 return changes
             with run_step(self.watch, first.step.name, translate=translate):
                 match first.step:
-                    case EngineStart():
+                    case image_steps.EngineStart():
                         ensure_engine(self.engine, self.progress).close()
-                    case RootTrees():
+                    case image_steps.RootTrees():
                         _ = self._roots
-                    case Wheelhouse():
+                    case image_steps.Wheelhouse():
                         ensure_wheelhouse(self.repository, self.progress)
-            check = check and _is_a(first, EngineStart)
+            check = check and _is_a(first, image_steps.EngineStart)
 
     def _do(self, change: Change[DockerStep], client: docker.DockerClient) -> None:
         plan, prefix, step = self.plan, self.engine.prefix, change.step
         with run_step(self.watch, step.name, translate=translate):
             match step:
-                case BaseImage():
-                    declared, url = declared_base(plan, step.role), self.engine.url
+                case image_steps.BaseImage():
+                    declared, url = image_steps.declared_base(plan, step.role), self.engine.url
                     images.make_base(
                         client, url, step.role, declared, lambda: self._roots, self.progress
                     )
-                case ServiceImage():
+                case image_steps.ServiceImage():
                     self.progress(f"image {step.label}: building ({change.reason})")
                     self._build(client, step)
                 case steps.ReplacedContainer():
@@ -144,18 +128,18 @@ class DockerApply:
                     self.progress(f"network {step.label}: removing: {change.reason}")
                     remove_network(client, plan.instance, step.label)
                 case steps.SecretFiles():
-                    ensure_secrets(secrets_directory(plan.instance), plan)
+                    ensure_secrets(render.secrets_directory(plan.instance), plan)
                 case steps.ComposeFile():
                     file = compose_file(plan.instance)
                     file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_text(compose_text(plan, context=None), encoding="utf-8")
+                    file.write_text(render.compose_text(plan, context=None), encoding="utf-8")
                 case steps.PolicyChains():
                     apply_policy.write_chains(plan, prefix)
                 case steps.FilteredBridges():
                     # Chains again: DOCKER-USER may be there only since the networks are.
                     apply_policy.write_chains(plan, prefix)
                     apply_policy.filter_bridges(plan, prefix)
-                case ReplacedImage():
+                case image_steps.ReplacedImage():
                     images.remove_replaced(client, step.label)
                 case _:
                     raise NotImplementedError(step.name)
@@ -163,7 +147,7 @@ class DockerApply:
     def _compose(self, client: docker.DockerClient, changes: Changes, timeout_s: float) -> None:
         """Let Compose do a run of steps; wait for health where it starts containers."""
         instance = self.plan.instance
-        state = state_directory(instance)
+        state = render.state_directory(instance)
         state.mkdir(parents=True, exist_ok=True)
         names = {
             str(container["Id"]): str(container["Names"][0]).removeprefix("/")
@@ -171,16 +155,17 @@ class DockerApply:
         }
         names |= {str(each["Id"]): str(each["Name"]) for each in client.api.networks()}
         with step_proxy(self.engine.url, self.watch, proxy_socket(instance), names) as url:
-            project = ComposeProject(project_name(instance), compose_file(instance), url, state)
+            name, file = render.project_name(instance), compose_file(instance)
+            project = ComposeProject(name, file, url, state)
             if _starts(changes):
                 bring_up(client, project, self.plan, timeout_s, self.progress)
             else:
                 project.create()
 
-    def _build(self, client: docker.DockerClient, step: ServiceImage) -> None:
+    def _build(self, client: docker.DockerClient, step: image_steps.ServiceImage) -> None:
         house = ensure_wheelhouse(self.repository, self.progress)
         context = images.contexts(self.plan, self.repository, house)[step.service]
-        declared = declared_base(self.plan, step.role)
+        declared = image_steps.declared_base(self.plan, step.role)
         base = images.find_base(client, step.role, declared, self._recipe.name)
         if base is None:
             raise Missing(step.label, "cannot be built", "its base is gone", "run it again")
@@ -212,7 +197,7 @@ def remove_network(client: docker.DockerClient, instance: str, name: str) -> Non
 
     Same as: docker network rm NAME.
     """
-    for network in client.api.networks(filters={"label": f"{INSTANCE_LABEL}={instance}"}):
+    for network in client.api.networks(filters={"label": f"{render.INSTANCE_LABEL}={instance}"}):
         if network["Name"] == name:
             client.api.remove_network(network["Id"])
 

@@ -7,13 +7,16 @@ matter. Each run is remembered by its process, so that Ctrl-C ends exactly that 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from twinstack.errors import Missing, StepFailed
@@ -75,24 +78,44 @@ class ComposeProject:
     @contextmanager
     def _running(self, *words: str) -> Iterator[ComposeRun]:
         """Give a run of a command, and end it with the block. Raises: Missing."""
-        configuration = self.state / "docker-cli"
-        configuration.mkdir(parents=True, exist_ok=True)
+        directory = self.state / "docker-cli"
+        directory.mkdir(parents=True, exist_ok=True)
+        config = str(directory)
         project = f"--project-name={self.name} --file={self.file}".split()
+        process = None
         with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
-                [str(compose_program()), *project, *words, "--pull=never"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, "DOCKER_HOST": self.url, "DOCKER_CONFIG": str(configuration)},
-            )
             try:
+                with _interrupts_deferred():
+                    process = subprocess.Popen(
+                        [str(compose_program()), *project, *words, "--pull=never"],
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        env={**os.environ, "DOCKER_HOST": self.url, "DOCKER_CONFIG": config},
+                    )
                 yield ComposeRun(process, output)
             finally:
-                end(process)
+                if process:
+                    _end(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block: a process must not start without being recorded."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda *details: caught.append(details))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught and callable(handler):
+            handler(*caught[0])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End a program, with SIGKILL where SIGTERM does not."""
     if process.poll() is None:
         process.terminate()

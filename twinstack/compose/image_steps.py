@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from twinstack.compose import render
 from twinstack.compose.facts import DockerFacts
-from twinstack.compose.render import (
-    BASE_PREFIX,
-    base_name,
-    dockerfile_path,
-    image_digest,
-    image_name,
-    replaced_name,
-)
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import Role
+from twinstack.reconcile import Step
 
 ABSENT = "is not there"
 
@@ -92,7 +85,7 @@ class ServiceImage(DockerAct):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        return (f"docker build --file {dockerfile_path(self.service)} --tag {self.label} .",)
+        return (f"docker build --file {render.dockerfile_path(self.service)} --tag {self.label} .",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         current, base = facts.images.get(self.service), facts.bases.get(self.role)
@@ -102,7 +95,7 @@ class ServiceImage(DockerAct):
             return "its base is replaced"
         if self.service not in facts.contexts:
             return "its build context is not there yet"
-        same = current.digest == image_digest(facts.contexts[self.service], base)
+        same = current.digest == render.image_digest(facts.contexts[self.service], base)
         return None if same else "its build context or base changed"
 
 
@@ -115,34 +108,47 @@ class ReplacedImage(DockerAct):
         return "was replaced"
 
 
+#: After one of these more can be known: the facts are read again.
+PREPARING = (EngineStart, RootTrees, Wheelhouse)
+KINDS = (*PREPARING, BaseImage, ServiceImage)
+
+
 def declared_base(plan: Plan, role: Role) -> str | None:
     """Give the base image that is declared for a role; None where it is to be our own."""
-    declared = dict(plan.bases).get(role, BASE_PREFIX)
-    return None if declared.startswith(BASE_PREFIX) else declared
-
-
-def base_images(plan: Plan) -> Iterator[BaseImage]:
-    """List the base of each role."""
-    for role in sorted({replica.role for replica in plan.replicas}):
-        yield BaseImage(plan, declared_base(plan, role) or base_name(role), role)
-
-
-def service_images(plan: Plan) -> tuple[ServiceImage, ...]:
-    """List the image of each service."""
-    return tuple(service_image(plan, replica) for replica in plan.replicas if replica.number == 1)
+    declared = dict(plan.bases).get(role, render.BASE_PREFIX)
+    return None if declared.startswith(render.BASE_PREFIX) else declared
 
 
 def service_image(plan: Plan, replica: Replica) -> ServiceImage:
     """Give the image that a replica runs."""
-    return ServiceImage(plan, image_name(plan, replica.service), replica.service, replica.role)
+    service = replica.service
+    return ServiceImage(plan, render.image_name(plan, service), service, replica.role)
 
 
-def replaced_tags(plan: Plan, facts: DockerFacts) -> list[str]:
-    """Give the names that keep images which lost, or will lose, their own; bases last."""
+def steps(plan: Plan) -> tuple[Step[DockerFacts], ...]:
+    """List the steps up to the services' images."""
+    roles = sorted({replica.role for replica in plan.replicas})
+    names = {role: declared_base(plan, role) or render.base_name(role) for role in roles}
+    return (
+        EngineStart(plan, ""),
+        RootTrees(plan, ""),
+        Wheelhouse(plan, ""),
+        *(BaseImage(plan, name, role) for role, name in names.items()),
+        *_service_images(plan),
+    )
+
+
+def removals(plan: Plan, facts: DockerFacts) -> tuple[ReplacedImage, ...]:
+    """List the images that lost, or will lose, their names; bases last."""
     lost = (
-        replaced_name(image.label, facts.images[image.service].identity)
-        for image in service_images(plan)
+        render.replaced_name(image.label, facts.images[image.service].identity)
+        for image in _service_images(plan)
         if image.service in facts.images and image.difference(facts)
     )
     tags = {*facts.replaced, *lost, *facts.outdated}
-    return sorted(tags, key=lambda tag: (tag.startswith(BASE_PREFIX), tag))
+    in_order = sorted(tags, key=lambda tag: (tag.startswith(render.BASE_PREFIX), tag))
+    return tuple(ReplacedImage(plan, tag) for tag in in_order)
+
+
+def _service_images(plan: Plan) -> tuple[ServiceImage, ...]:
+    return tuple(service_image(plan, replica) for replica in plan.replicas if replica.number == 1)

@@ -20,23 +20,9 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from twinstack.compose import render
 from twinstack.compose.engine_contents import PULLED_TAG, is_our_tag
 from twinstack.compose.facts import ImageFacts
-from twinstack.compose.render import (
-    BASE_PREFIX,
-    DIGEST_LABEL,
-    INSTANCE_LABEL,
-    KIND_LABEL,
-    REPLACED,
-    SERVICE_LABEL,
-    base_name,
-    dockerfile_path,
-    image_digest,
-    image_name,
-    image_prefix,
-    render_files,
-    replaced_name,
-)
 from twinstack.errors import StepFailed
 from twinstack.model.plan import Plan
 from twinstack.model.runtimes import Role
@@ -81,7 +67,7 @@ class BuildContext:
 
 def contexts(plan: Plan, repository: Path, wheelhouse: Path) -> dict[str, BuildContext]:
     """Give each service's build context, from the plan's own rendered files."""
-    rendered = {path: text.encode() for path, text in render_files(plan).items()}
+    rendered = {path: text.encode() for path, text in render.render_files(plan).items()}
     sources = {path.relative_to(repository).as_posix(): path for path in service_files(repository)}
     wheels = {f"wheelhouse/{path.name}": path for path in wheelhouse.glob("*.whl")}
     by_service: dict[str, BuildContext] = {}
@@ -94,7 +80,7 @@ def contexts(plan: Plan, repository: Path, wheelhouse: Path) -> dict[str, BuildC
             files |= wheels | sources
         elif replica.role == "postgres":
             files |= {name: path for name, path in sources.items() if "/stores/" in name}
-        by_service[replica.service] = BuildContext(dockerfile_path(replica.service), files)
+        by_service[replica.service] = BuildContext(render.dockerfile_path(replica.service), files)
     return by_service
 
 
@@ -107,7 +93,7 @@ def find_base(client: docker.DockerClient, role: Role, declared: str | None, tre
         image = _find(client, declared)
         if image or not _find(client, _substitute(role, declared)):
             return image
-    image = _find(client, base_name(role))
+    image = _find(client, render.base_name(role))
     return image if image and image.labels.get(_TREES_LABEL) == trees else None
 
 
@@ -120,7 +106,7 @@ def make_base(
     progress: Progress,
 ) -> None:
     """Pull a role's declared base, or import the root tree. Raises: as `roots`; StepFailed."""
-    name = base_name(role)
+    name = render.base_name(role)
     if declared:
         image = _pull(url, declared, progress)
         if image:  # marked as ours: the user did not pull it
@@ -129,7 +115,7 @@ def make_base(
         progress(f"base {declared}: neither found nor pulled: made from Debian's packages")
     trees = roots()
     if not _is_of(client, name, trees):
-        suite = base_name(role, trees.suite)
+        suite = render.base_name(role, trees.suite)
         _keep(client, name)
         if not _is_of(client, suite, trees):
             progress(f"base {name}: importing the {role} tree")
@@ -142,22 +128,22 @@ def make_base(
 
 def outdated_bases(client: docker.DockerClient, role: Role, recipe: Recipe) -> Iterator[str]:
     """Give the names by which `make_base` will keep the images of ours that lose theirs."""
-    for name in (base_name(role), base_name(role, recipe.release.suite)):
+    for name in (render.base_name(role), render.base_name(role, recipe.release.suite)):
         image = _find(client, name)
         if image and image.labels.get(_TREES_LABEL) != recipe.name:
-            yield replaced_name(name, str(image.id))
+            yield render.replaced_name(name, str(image.id))
 
 
 def make_image(
     client: docker.DockerClient, plan: Plan, service: str, context: BuildContext, base: Any
 ) -> None:
     """Build a service's image on its base. Raises: StepFailed with the builder's last lines."""
-    name = image_name(plan, service)
+    name = render.image_name(plan, service)
     labels = {
-        INSTANCE_LABEL: plan.instance,
-        KIND_LABEL: "image",
-        SERVICE_LABEL: service,
-        DIGEST_LABEL: image_digest(context.digest, base.id),
+        render.INSTANCE_LABEL: plan.instance,
+        render.KIND_LABEL: "image",
+        render.SERVICE_LABEL: service,
+        render.DIGEST_LABEL: render.image_digest(context.digest, base.id),
     }
     _keep(client, name)
     lines: list[str] = []
@@ -186,7 +172,7 @@ def make_image(
 def find_image(client: docker.DockerClient, name: str) -> ImageFacts | None:
     """Give the facts of an image by its name."""
     image = _find(client, name)
-    return ImageFacts(str(image.id), image.labels.get(DIGEST_LABEL)) if image else None
+    return ImageFacts(str(image.id), image.labels.get(render.DIGEST_LABEL)) if image else None
 
 
 def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
@@ -194,14 +180,14 @@ def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]
     used = {
         container["ImageID"]
         for container in client.api.containers(all=True)
-        if container["Labels"].get(INSTANCE_LABEL) != instance
+        if container["Labels"].get(render.INSTANCE_LABEL) != instance
     }
     return tuple(
         tag
         for image in client.api.images()
         for tag in image["RepoTags"] or ()
-        if image["Id"] not in used and tag.rpartition(":")[2].startswith(REPLACED)
-        if tag.startswith((image_prefix(instance), BASE_PREFIX))
+        if image["Id"] not in used and tag.rpartition(":")[2].startswith(render.REPLACED)
+        if tag.startswith((render.image_prefix(instance), render.BASE_PREFIX))
     )
 
 
@@ -214,15 +200,15 @@ def our_images(
     complete or cut short, has no tag.
     """
     tags = sorted(tag for image in client.api.images() for tag in image["RepoTags"] or ())
-    own = tuple(tag for tag in tags if tag.startswith(image_prefix(instance)))
+    own = tuple(tag for tag in tags if tag.startswith(render.image_prefix(instance)))
     if any(is_our_tag(tag) and "/" in tag for tag in tags if tag not in own):
         return own, (), ()
     stages = (
         str(image["Id"])
-        for image in client.api.images(filters={"label": KIND_LABEL, "dangling": True})
-        if image["Labels"][KIND_LABEL] in {"build", "base"}
+        for image in client.api.images(filters={"label": render.KIND_LABEL, "dangling": True})
+        if image["Labels"][render.KIND_LABEL] in {"build", "base"}
     )
-    return own, tuple(stages), tuple(tag for tag in tags if tag.startswith(BASE_PREFIX))
+    return own, tuple(stages), tuple(tag for tag in tags if tag.startswith(render.BASE_PREFIX))
 
 
 def remove_replaced(client: docker.DockerClient, tag: str) -> None:
@@ -245,19 +231,19 @@ def remove_stage(client: docker.DockerClient, identity: str) -> None:
 def _substitute(role: Role, declared: str) -> str:
     """Name our base as the one that stands in for a declared one."""
     digest = hashlib.sha256(declared.encode()).hexdigest()[:12]
-    return base_name(role, f"instead-{digest}")
+    return render.base_name(role, f"instead-{digest}")
 
 
 def _keep(client: docker.DockerClient, name: str) -> None:
     """Give the image that is about to lose a name another one, to find and remove it by."""
     image = _find(client, name)
     if image:
-        image.tag(*replaced_name(name, str(image.id)).rsplit(":", 1))
+        image.tag(*render.replaced_name(name, str(image.id)).rsplit(":", 1))
 
 
 def _import(client: docker.DockerClient, trees: Roots, role: Role) -> None:
-    repository, tag = base_name(role, trees.suite).split(":")
-    labels = (f"{KIND_LABEL}=base", f"{_TREES_LABEL}={trees.directory.name}")
+    repository, tag = render.base_name(role, trees.suite).split(":")
+    labels = (f"{render.KIND_LABEL}=base", f"{_TREES_LABEL}={trees.directory.name}")
     tar = ["tar", "--numeric-owner", "--sort=name", "-C", str(trees.tree(role)), "-c", "."]
     with subprocess.Popen(tar, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as packer:
         assert packer.stdout is not None

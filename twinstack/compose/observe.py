@@ -9,7 +9,7 @@ from typing import Any
 import docker
 from docker.utils import version_lt
 
-from twinstack.compose import images, policy
+from twinstack.compose import images, policy, render
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.facts import (
     ContainerFacts,
@@ -19,14 +19,6 @@ from twinstack.compose.facts import (
     OwnedObjects,
 )
 from twinstack.compose.image_steps import declared_base
-from twinstack.compose.render import (
-    INSTANCE_LABEL,
-    REPLICA_LABEL,
-    container_name,
-    image_name,
-    secrets_directory,
-    state_directory,
-)
 from twinstack.errors import Missing
 from twinstack.linux import iptables
 from twinstack.linux.process import run
@@ -44,12 +36,12 @@ _HEALTH: dict[str, State] = {"healthy": "healthy", "unhealthy": "unhealthy"}
 
 def compose_file(instance: str) -> Path:
     """Give the file that `up` renders and compose reads."""
-    return state_directory(instance) / "docker-compose.yml"
+    return render.state_directory(instance) / "docker-compose.yml"
 
 
 def proxy_socket(instance: str) -> Path:
     """Give the step proxy's socket; it is there only while a watch needs it."""
-    return state_directory(instance) / "gate.sock"
+    return render.state_directory(instance) / "gate.sock"
 
 
 def containers(client: docker.DockerClient, instance: str) -> tuple[ContainerFacts, ...]:
@@ -60,7 +52,7 @@ def containers(client: docker.DockerClient, instance: str) -> tuple[ContainerFac
     return tuple(
         ContainerFacts.model_validate(container.attrs)
         for container in listed
-        if REPLICA_LABEL in container.labels
+        if render.REPLICA_LABEL in container.labels
     )
 
 
@@ -69,7 +61,7 @@ def states(client: docker.DockerClient | None, plan: Plan) -> tuple[ServiceState
     present = containers(client, plan.instance) if client else ()
     by_name = {container.name: container for container in present}
     return tuple(
-        state_of(plan, replica, by_name.get(container_name(plan, replica)))
+        state_of(plan, replica, by_name.get(render.container_name(plan, replica)))
         for replica in plan.replicas
     )
 
@@ -93,7 +85,7 @@ def state_of(plan: Plan, replica: Replica, container: ContainerFacts | None) -> 
     return ServiceState(
         name=replica.name,
         service=replica.service,
-        where=container_name(plan, replica),
+        where=render.container_name(plan, replica),
         address=str(replica.docker_address),
         port=replica.port,
         state=state,
@@ -124,7 +116,7 @@ def observe_facts(
         "trees": find_roots(recipe) is not None,
         "wheelhouse": house is not None,
         "contexts": digests,
-        "stale": stale_secrets(secrets_directory(plan.instance), plan),
+        "stale": stale_secrets(render.secrets_directory(plan.instance), plan),
         "file": file.read_text(encoding="utf-8") if file.is_file() else None,
     }
     if client is None:
@@ -139,7 +131,7 @@ def observe_facts(
             outdated += images.outdated_bases(client, role, recipe)
     built: dict[str, ImageFacts] = {}
     for service in {replica.service for replica in plan.replicas}:
-        if image := images.find_image(client, image_name(plan, service)):
+        if image := images.find_image(client, render.image_name(plan, service)):
             built[service] = image
     return DockerFacts(
         engine=True,
@@ -161,7 +153,7 @@ def observe_owned(
     client: docker.DockerClient | None, instance: str, engine: EnginePaths, *, data: bool
 ) -> OwnedObjects:
     """Find what carries an instance's label; `data`: volumes, images, secrets and engine too."""
-    state, run_directory = state_directory(instance), InstancePaths(instance).run
+    state, run_directory = render.state_directory(instance), InstancePaths(instance).run
     rendered = (compose_file(instance), state / "docker-cli", proxy_socket(instance))
     local: dict[str, Any] = {
         "rendered": () if data else tuple(str(path) for path in rendered if path.exists()),
@@ -208,7 +200,7 @@ def is_enforced(instance: str, prefix: tuple[str, ...] = ()) -> bool:
 
 
 def _label(instance: str) -> str:
-    return f"{INSTANCE_LABEL}={instance}"
+    return f"{render.INSTANCE_LABEL}={instance}"
 
 
 def _networks(client: docker.DockerClient, instance: str) -> tuple[NetworkFacts, ...]:

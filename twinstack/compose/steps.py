@@ -11,28 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twinstack.compose import policy
+from twinstack.compose import image_steps, policy, render
 from twinstack.compose.facts import ContainerFacts, DockerFacts, NetworkFacts
-from twinstack.compose.image_steps import (
-    ABSENT,
-    BaseImage,
-    DockerAct,
-    EngineStart,
-    ReplacedImage,
-    RootTrees,
-    ServiceImage,
-    Wheelhouse,
-    base_images,
-    replaced_tags,
-    service_image,
-    service_images,
-)
-from twinstack.compose.render import (
-    compose_text,
-    container_name,
-    definition_digests,
-    volume_name,
-)
+from twinstack.compose.image_steps import ABSENT, DockerAct, service_image
 from twinstack.model.plan import Attachment, Plan, Replica, Segment
 from twinstack.reconcile import Step
 
@@ -79,7 +60,8 @@ class ComposeFile(DockerAct):
     def difference(self, facts: DockerFacts) -> str | None:
         if facts.file is None:
             return ABSENT
-        return None if facts.file == compose_text(self.plan, context=None) else "is not as rendered"
+        text = render.compose_text(self.plan, context=None)
+        return None if facts.file == text else "is not as rendered"
 
 
 class PolicyChains(DockerAct):
@@ -187,35 +169,29 @@ class ContainerStart(DockerAct):
 
 
 DockerStep = Step[DockerFacts]
-#: After one of these more can be known: the facts are read again.
-PREPARING = (EngineStart, RootTrees, Wheelhouse)
 #: What `docker.build` does.
-BUILDING = (*PREPARING, BaseImage, ServiceImage, SecretFiles)
+BUILDING = (*image_steps.KINDS, SecretFiles)
 #: What Compose does.
 COMPOSED = (DockerNetwork, DataVolume, ContainerCreation, NetworkConnection, ContainerStart)
 
 
 def steps(plan: Plan, facts: DockerFacts) -> tuple[DockerStep, ...]:
     """List the plan's steps, with a removal for each object that may be in their way."""
-    names = {replica: container_name(plan, replica) for replica in plan.replicas}
-    volumes = (volume_name(plan, replica) for replica in plan.replicas if replica.launch.data)
+    names = {replica: render.container_name(plan, replica) for replica in plan.replicas}
+    stores = (replica for replica in plan.replicas if replica.launch.data)
     return (
-        EngineStart(plan, ""),
-        RootTrees(plan, ""),
-        Wheelhouse(plan, ""),
-        *base_images(plan),
-        *service_images(plan),
+        *image_steps.steps(plan),
         *(ReplacedContainer(plan, container.name) for container in facts.containers),
         *(ReplacedNetwork(plan, network.name) for network in facts.networks),
         SecretFiles(plan, ""),
         ComposeFile(plan, "docker-compose.yml"),
         PolicyChains(plan, "rules"),
         *(DockerNetwork(plan, segment.docker_network, segment) for segment in plan.segments),
-        *(DataVolume(plan, volume) for volume in volumes),
+        *(DataVolume(plan, render.volume_name(plan, store)) for store in stores),
         *(step for replica, name in names.items() for step in _creation(plan, replica, name)),
         FilteredBridges(plan, "bridges"),
         *(ContainerStart(plan, name) for name in names.values()),
-        *(ReplacedImage(plan, tag) for tag in replaced_tags(plan, facts)),
+        *image_steps.removals(plan, facts),
     )
 
 
@@ -255,7 +231,7 @@ def container_mismatch(plan: Plan, facts: DockerFacts, current: ContainerFacts) 
     Its whole definition counts: an address is part of it, so another shape replaces all.
     """
     for replica in plan.replicas:
-        if container_name(plan, replica) == current.name:
+        if render.container_name(plan, replica) == current.name:
             break
     else:
         return "is not of the plan"
@@ -265,7 +241,7 @@ def container_mismatch(plan: Plan, facts: DockerFacts, current: ContainerFacts) 
         return f"image {image.label} is built again"
     if current.image != built.identity:
         return f"runs another image than {image.label}"
-    if current.digest != definition_digests(plan)[replica.name]:
+    if current.digest != render.definition_digests(plan)[replica.name]:
         return "its definition changed"
     if current.state not in _RUNNING | _STARTABLE:
         return f"is {current.state}"

@@ -19,6 +19,7 @@ from tests.support.core_cases import edited_plan
 from twinstack.compose import bring_up, client
 from twinstack.compose.client import ComposeProject
 from twinstack.errors import StepFailed
+from twinstack.model.plan import Plan
 
 #: An engine without containers: nothing ever becomes healthy.
 EMPTY: Any = SimpleNamespace(containers=SimpleNamespace(list=lambda **_words: []))
@@ -53,6 +54,11 @@ def threads_come_and_go() -> Iterator[None]:
     churning.join()
 
 
+def interrupted_up(compose: ComposeProject, plan: Plan, after_s: float) -> None:
+    threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT)).start()
+    bring_up.bring_up(EMPTY, compose, plan, 60, lambda _line: None)
+
+
 def test_ctrl_c_at_any_moment_ends_compose_and_is_all_that_is_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads_come_and_go: None
 ):
@@ -60,12 +66,10 @@ def test_ctrl_c_at_any_moment_ends_compose_and_is_all_that_is_raised(
     monkeypatch.setattr(bring_up, "POLL_S", 0.01)
     chance, plan = random.Random(SEED), edited_plan()
     for _ in range(INTERRUPTIONS):
-        after_s = 0.02 + chance.random() * 0.05
-        threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
-            bring_up.bring_up(EMPTY, compose, plan, 60, lambda _line: None)
+            interrupted_up(compose, plan, chance.random() * 0.06)
     pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
-    assert len(pids) > INTERRUPTIONS / 2  # the others were ended before they could write
+    assert pids  # some were ended before they could write
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, 0)
