@@ -1,4 +1,4 @@
-"""The tasks that look at traffic; what reads packets is imported when wanted, as it takes time."""
+"""The tasks that look at traffic. What reads packets is imported when needed, as it takes time."""
 
 from __future__ import annotations
 
@@ -17,21 +17,18 @@ from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 
-#: What a folder's captures are told by.
+#: Names of captures in a folder end so.
 SUFFIXES = (".pcap", ".pcapng")
-MOST_SNAP, MOST_MEGABYTES, MOST_FILES = 262_144, 1_000_000, 1_000
-CHOICE = {
-    "link": "an interface, by its name, replica/name, or the replica; may be repeated",
-    "bridge": "a bridge, by its name or segment; may be repeated",
-    "everything": "every bridge and both ends of every link",
-}
+MAX_SNAP, MAX_MEGABYTES, MAX_FILES = 262_144, 1_000_000, 1_000
 
 
 @task(
     iterable=["link", "bridge"],
     help={
         **WORLD,
-        **CHOICE,
+        "link": "an interface, by its name, replica/name, or the replica; may be repeated",
+        "bridge": "a bridge, by its name or segment; may be repeated",
+        "everything": "every bridge and both ends of every link",
         "seconds": "how long; 0: until Ctrl-C",
         "snap": "bytes kept of each packet; 0: all",
         "size": "most MB of a file",
@@ -55,24 +52,25 @@ def traffic_capture(
     json: bool = False,
 ) -> None:
     """Capture a world's bridges, or chosen links, a pcapng file each, in the kernel's ring."""
-    from twinstack.observe.capture import live, targets
+    from twinstack.observe.capture import targets
     from twinstack.observe.capture.record import capture
+    from twinstack.observe.capture.text import text
 
     bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
-    bounds.within("snap", snap, 0, MOST_SNAP, "it is a number of bytes; 0 keeps all")
-    bounds.within("size", size, 1, MOST_MEGABYTES)
-    bounds.within("rotate", rotate, 1, MOST_FILES)
+    bounds.within("snap", snap, 0, MAX_SNAP, "it is a number of bytes; 0 keeps all")
+    bounds.within("size", size, 1, MAX_MEGABYTES)
+    bounds.within("rotate", rotate, 1, MAX_FILES)
     root("traffic.capture")
-    there = targets.there(world, world_of(world).links())
-    links = targets.chosen(there, link, bridge, everything=everything)
-    wanted = targets.CaptureOptions(seconds, snap, size * 1_000_000, rotate)
+    all_links = targets.require_links(world, world_of(world).links())
+    links = targets.select_links(all_links, link, bridge, everything=everything)
+    options = targets.CaptureOptions(seconds, snap, size * 1_000_000, rotate)
     folder = Path(out or f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    say("same as (all at once, in a folder that is there):")
-    for one in links:
-        say(f"    {targets.same_as(one, folder, wanted)}")
-    found = capture(links, folder, wanted, progress=say)
-    answer(json, asdict(found), live.text(found))
-    end(1 if any(one.failed for one in found.links) else 0)
+    say("same as (all at once, in an existing folder):")
+    for target in links:
+        say(f"    {targets.dumpcap_command(target, folder, options)}")
+    result = capture(links, folder, options, progress=say)
+    answer(json, asdict(result), text(result))
+    end(1 if any(captured.failed for captured in result.links) else 0)
 
 
 @task(
@@ -96,9 +94,8 @@ def traffic_report(
 ) -> None:
     """Report traffic by service: of captures (FILE, a folder, -- FILE …), or live without any."""
     from twinstack.model.plan import resolve
-    from twinstack.observe.capture import live, targets
+    from twinstack.observe.capture import targets
     from twinstack.observe.traffic.analysis import analyse
-    from twinstack.observe.traffic.html import page
     from twinstack.observe.traffic.peers import PeerDirectory
     from twinstack.observe.traffic.text import text
 
@@ -106,24 +103,28 @@ def traffic_report(
     topology = here.topology()
     plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
     files = [Path(word) for word in (file, *invocation.after_dashes()) if word]
-    _writable(html)
+    _require_writable(html)
     if files:
-        found = analyse(captures_in(files), PeerDirectory(plans))
+        report = analyse(captures_in(files), PeerDirectory(plans))
     else:
+        from twinstack.observe.capture.live_report import live_report
+
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         root("traffic.report")
-        links = targets.outer(targets.there(world, world_of(world).links()))
-        found = live.listened(links, plans, seconds, say)
+        links = targets.require_links(world, world_of(world).links())
+        report = live_report(targets.host_ends(links), plans, seconds, say)
     if html:
-        _write(Path(html), page(found, here.repository / "templates"))
-    answer(json, asdict(found), text(found, max(shutil.get_terminal_size().columns, 80)))
+        from twinstack.observe.traffic.html import page
+
+        _write(Path(html), page(report, here.repository / "templates"))
+    answer(json, asdict(report), text(report, max(shutil.get_terminal_size().columns, 80)))
 
 
 @task(
     help={
         "world": "net, docker, or both",
         "path": "what to ask the edge for",
-        "times": "requests, of which the middling one is shown",
+        "times": "requests, of which the median one is shown",
         "svg": "draw it into this file as well",
         **JSON,
     }
@@ -138,57 +139,47 @@ def traffic_journey(
     json: bool = False,
 ) -> None:
     """Follow one request over every link: where its time went, NAT, the rules that counted it."""
-    from twinstack.observe.journey import text as waterfall
-    from twinstack.observe.journey.send import middling
-    from twinstack.observe.journey.waterfall import waterfall as draw
+    from twinstack.observe.journey.send import median_journey
+    from twinstack.observe.journey.text import text
+    from twinstack.observe.journey.waterfall import waterfall
 
     names = ("net", "docker") if world == "both" else (world,)
     bounds.times(times)
-    _writable(svg)
+    _require_writable(svg)
     root("traffic.journey")
     worlds = [world_of(name, "net, docker or both") for name in names]
-    found = [middling(one, path, times, say) for one in worlds]
+    journeys = [median_journey(each, path, times, say) for each in worlds]
     if svg:
-        _write(Path(svg), draw(found))
-    told = waterfall.text(found[0]) if len(found) == 1 else waterfall.side_by_side(found)
-    answer(json, {"journeys": [asdict(one) for one in found]}, told)
+        _write(Path(svg), waterfall(journeys))
+    answer(json, {"journeys": [asdict(journey) for journey in journeys]}, text(journeys))
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
-    """Put the captures of a folder in its place. Raises: TwinstackError when there are none."""
-    found: list[Path] = []
+    """Replace folders by the captures in them. Raises: TwinstackError when there are none."""
+    captures: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise TwinstackError(
-                str(path),
-                "cannot be read",
-                "it is not there",
-                "name a capture, or a folder of them",
-            )
+            cause, remedy = "it does not exist", "name a capture, or a folder of them"
+            raise TwinstackError(str(path), "cannot be read", cause, remedy)
         if not path.is_dir():
-            found.append(path)
+            captures.append(path)
             continue
-        inside = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES)
+        inside = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not inside:
-            raise TwinstackError(
-                str(path),
-                "holds no capture",
-                f"no file there ends in {' or '.join(SUFFIXES)}",
-                "name the files",
-            )
-        found += inside
-    return found
+            cause = f"no file there ends in {' or '.join(SUFFIXES)}"
+            raise TwinstackError(str(path), "has no captures", cause, "name the files")
+        captures += inside
+    return captures
 
 
-def _writable(name: str) -> None:
-    """Refuse a file that cannot be, before there is anything to lose. Raises: TwinstackError."""
+def _require_writable(name: str) -> None:
+    """Refuse an impossible file before there is anything to lose. Raises: TwinstackError."""
     path = Path(name)
     if name and path.is_dir():
         raise TwinstackError(name, "cannot be written", "it is a folder", "name a file")
     if name and not path.parent.is_dir():
-        raise TwinstackError(
-            name, "cannot be written", f"{path.parent} is no folder", "name a file in one that is"
-        )
+        cause, remedy = f"{path.parent} is not a folder", "name a file in an existing folder"
+        raise TwinstackError(name, "cannot be written", cause, remedy)
 
 
 def _write(path: Path, content: str) -> None:

@@ -205,8 +205,8 @@ def _capturing(
         elif what == DUMPCAP:
             folder.mkdir()
             wanted = targets.CaptureOptions(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
-            for link in targets.chosen(links):
-                running.append(_started(shlex.split(targets.same_as(link, folder, wanted))))
+            for link in targets.select_links(links):
+                running.append(_started(shlex.split(targets.dumpcap_command(link, folder, wanted))))
                 _await(running[-1], "File: ")
         time.sleep(_SETTLES_S)
         yield running

@@ -97,7 +97,7 @@ def test_a_header_with_anything_behind_it_is_read_or_refused(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(link=st.sampled_from(cases._LINKS), frames=st.lists(st.binary(max_size=120), max_size=6))
+@given(link=st.sampled_from(cases.LINKS), frames=st.lists(st.binary(max_size=120), max_size=6))
 def test_any_frame_on_any_link_is_counted(link: int, frames: list[bytes], tmp_path: Path):
     file = craft.pcap(tmp_path / "whole", craft.spaced(frames), link=link)
     found = read(tmp_path, [file.read_bytes()])

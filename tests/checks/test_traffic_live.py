@@ -16,7 +16,8 @@ import pytest
 
 from tests.kernel.linux.test_packet_ring import alone
 from tests.support import craft
-from twinstack.observe.capture.record import CaptureResult, capture
+from twinstack.observe.capture.record import capture
+from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.world import Link
 

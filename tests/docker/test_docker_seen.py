@@ -20,7 +20,7 @@ from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import Replica
 from twinstack.observe.capture.record import capture
 from twinstack.observe.capture.targets import CaptureOptions, label
-from twinstack.observe.journey.send import travel
+from twinstack.observe.journey.send import follow_request
 
 pytestmark = pytest.mark.docker
 
@@ -56,7 +56,7 @@ def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
 
 def test_a_journey_leads_through_the_engines_proxy_to_the_stores_and_back(up: DockerWorld):
     until(lambda: all(one.state == "healthy" for one in up.status()), 30)
-    found = travel(up, "/api/products")
+    found = follow_request(up, "/api/products")
     assert (found.world, found.status) == ("docker", 200)
     assert sum(one.took_us for one in found.steps) == pytest.approx(found.total_us, abs=0.01)
     stages = list(dict.fromkeys(one.stage for one in found.steps))

@@ -149,7 +149,7 @@ def test_files_are_private_bounded_and_the_newest(flat: Sandbox, tmp_path: Path)
     assert stat.S_IMODE(Path(only).stat().st_mode) == 0o600
     again = flat.invoke("traffic.capture", "--link", "nginx-lb", "--out", str(out), check=False)
     assert again.returncode == 1
-    assert "is not written over: it is there already" in again.stderr
+    assert "is not overwritten: it exists already" in again.stderr
 
 
 def test_a_live_report_names_who_asked_whom(flat: Sandbox) -> None:

@@ -48,7 +48,7 @@ def group(
 
 
 def connections(counts: dict[ConnectionGroup, int], world: WorldName = "net") -> WorldConnections:
-    return WorldConnections(Counter(counts), craft.names(), PLAN, world)
+    return WorldConnections(Counter(counts), craft.peers(), PLAN, world)
 
 
 def pair(states: dict[str, int], server: str = "nginx-lb") -> ServicePair:

@@ -16,45 +16,40 @@ from tests.pure.test_project import ROOT
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.observe.traffic.analysis import analyse
+from twinstack.observe.traffic.capture_file import CaptureFile, open_capture
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.observe.traffic.report import PairTraffic, TrafficReport
 
 START_NS = 1_700_000_000_000_000_000
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
-NGINX, GATEWAY, PRODUCT, PRODUCT2, ORDER = (
-    "10.0.0.10",
-    "10.0.0.20",
-    "10.0.0.30",
-    "10.0.0.31",
-    "10.0.0.40",
-)
-REDIS, POSTGRES, REGISTRY, HOST = "10.0.0.50", "10.0.0.60", "10.0.0.70", "10.0.0.1"
+HOST = "10.0.0.1"
+NGINX = "10.0.0.10"
+GATEWAY = "10.0.0.20"
+PRODUCT = "10.0.0.30"
+PRODUCT2 = "10.0.0.31"
+ORDER = "10.0.0.40"
+REDIS = "10.0.0.50"
 CLIENT = "203.0.113.10"
 
 
 @cache
-def names() -> PeerDirectory:
+def peers() -> PeerDirectory:
     topology = load(ROOT / "topology.yml")
     return PeerDirectory([resolve(topology, shape) for shape in topology.shapes])
 
 
 def report(*files: Path) -> TrafficReport:
-    return analyse(files, names())
+    return analyse(files, peers())
 
 
-def pair(found: TrafficReport, client: str, server: str, protocol: str = "TCP") -> PairTraffic:
-    (one,) = [
-        one
-        for one in found.pairs
-        if (one.client, one.server, one.protocol) == (client, server, protocol)
-    ]
-    return one
+def pair(report: TrafficReport, client: str, server: str, protocol: str = "TCP") -> PairTraffic:
+    wanted = (client, server, protocol)
+    (found,) = [p for p in report.pairs if (p.client, p.server, p.protocol) == wanted]
+    return found
 
 
-def told(found: TrafficReport) -> dict[tuple[str, str, str, int | None], int]:
-    return {
-        (one.client, one.server, one.protocol, one.server_port): one.packets for one in found.pairs
-    }
+def packets_by_pair(report: TrafficReport) -> dict[tuple[str, str, str, int | None], int]:
+    return {(p.client, p.server, p.protocol, p.server_port): p.packets for p in report.pairs}
 
 
 def ipv4(
@@ -70,39 +65,15 @@ def ipv4(
     length: int | None = None,
 ) -> bytes:
     size = 20 + len(options)
-    total = size + len(payload) if length is None else length
-    return (
-        struct.pack(
-            ">BBHHHBBH4s4s",
-            0x40 | size // 4,
-            0,
-            total & 0xFFFF,
-            ident & 0xFFFF,
-            fragment,
-            ttl,
-            protocol,
-            0,
-            ip_address(source).packed,
-            ip_address(target).packed,
-        )
-        + options
-        + payload
-    )
+    total = (size + len(payload) if length is None else length) & 0xFFFF
+    head = struct.pack(">BBHHH", 0x40 | size // 4, 0, total, ident & 0xFFFF, fragment)
+    head += struct.pack(">BBH", ttl, protocol, 0)
+    return head + ip_address(source).packed + ip_address(target).packed + options + payload
 
 
-def ipv6(source: str, target: str, following: int, payload: bytes, *, hops: int = 64) -> bytes:
-    return (
-        struct.pack(
-            ">IHBB16s16s",
-            6 << 28,
-            len(payload),
-            following,
-            hops,
-            ip_address(source).packed,
-            ip_address(target).packed,
-        )
-        + payload
-    )
+def ipv6(source: str, target: str, following: int, payload: bytes) -> bytes:
+    head = struct.pack(">IHBB", 6 << 28, len(payload), following, 64)
+    return head + ip_address(source).packed + ip_address(target).packed + payload
 
 
 def tcp(
@@ -114,25 +85,9 @@ def tcp(
     ack: int = 0,
     payload: bytes = b"",
     window: int = 64240,
-    options: bytes = b"",
 ) -> bytes:
-    size = 20 + len(options)
-    return (
-        struct.pack(
-            ">HHIIBBHHH",
-            source,
-            target,
-            seq & 0xFFFFFFFF,
-            ack & 0xFFFFFFFF,
-            size // 4 << 4,
-            flags,
-            window,
-            0,
-            0,
-        )
-        + options
-        + payload
-    )
+    numbers = struct.pack(">HHII", source, target, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF)
+    return numbers + struct.pack(">BBHHH", 5 << 4, flags, window, 0, 0) + payload
 
 
 def udp(source: int, target: int, payload: bytes = b"") -> bytes:
@@ -144,18 +99,9 @@ def icmp(kind: int = 8, ident: int = 1, number: int = 1, payload: bytes = b"ping
 
 
 def arp(sender: str, target: str, operation: int = 1) -> bytes:
-    return struct.pack(
-        ">HHBBH6s4s6s4s",
-        1,
-        0x0800,
-        6,
-        4,
-        operation,
-        b"\x02" * 6,
-        ip_address(sender).packed,
-        bytes(6),
-        ip_address(target).packed,
-    )
+    head = struct.pack(">HHBBH", 1, 0x0800, 6, 4, operation)
+    sender_mac, target_mac = b"\x02" * 6, bytes(6)
+    return head + sender_mac + ip_address(sender).packed + target_mac + ip_address(target).packed
 
 
 def ethernet(packet: bytes, kind: int | None = None, tags: Sequence[int] = ()) -> bytes:
@@ -227,7 +173,7 @@ def block(order: str, kind: int, body: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Port:
+class Interface:
     """An interface as a pcapng file describes it."""
 
     name: str = ""
@@ -241,28 +187,23 @@ def section(order: str = "<") -> bytes:
     return block(order, 0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1))
 
 
-def described(port: Port, order: str = "<") -> bytes:
-    body = struct.pack(f"{order}HHI", port.link, 0, port.snap_length)
-    if port.name:
-        body += option(order, 2, port.name.encode())
-    if port.resolution is not None:
-        body += option(order, 9, bytes([port.resolution]))
-    if port.offset_s is not None:
-        body += option(order, 14, struct.pack(f"{order}q", port.offset_s))
+def described(interface: Interface, order: str = "<") -> bytes:
+    body = struct.pack(f"{order}HHI", interface.link, 0, interface.snap_length)
+    if interface.name:
+        body += option(order, 2, interface.name.encode())
+    if interface.resolution is not None:
+        body += option(order, 9, bytes([interface.resolution]))
+    if interface.offset_s is not None:
+        body += option(order, 14, struct.pack(f"{order}q", interface.offset_s))
     return block(order, 1, body + option(order, 0, b""))
 
 
 def enhanced(frame: Frame, ticks: int | None = None, order: str = "<") -> bytes:
     ticks = frame.time_ns // 1000 if ticks is None else ticks
-    body = struct.pack(
-        f"{order}IIIII",
-        frame.interface,
-        ticks >> 32,
-        ticks & 0xFFFFFFFF,
-        len(frame.data),
-        frame.wire,
+    head = struct.pack(f"{order}III", frame.interface, ticks >> 32, ticks & 0xFFFFFFFF)
+    return block(
+        order, 6, head + struct.pack(f"{order}II", len(frame.data), frame.wire) + frame.data
     )
-    return block(order, 6, body + frame.data)
 
 
 def simple(frame: Frame, order: str = "<") -> bytes:
@@ -270,20 +211,48 @@ def simple(frame: Frame, order: str = "<") -> bytes:
 
 
 def pcapng(
-    path: Path, frames: Iterable[Frame], ports: Sequence[Port] = (Port(),), *, order: str = "<"
+    path: Path,
+    frames: Iterable[Frame],
+    interfaces: Sequence[Interface] = (Interface(),),
+    *,
+    order: str = "<",
 ) -> Path:
-    with path.open("wb") as file:
-        file.write(section(order))
-        for port in ports:
-            file.write(described(port, order))
-        for one in frames:
-            file.write(enhanced(one, order=order))
+    blocks = [section(order), *(described(interface, order) for interface in interfaces)]
+    path.write_bytes(b"".join([*blocks, *(enhanced(frame, order=order) for frame in frames)]))
     return path
+
+
+def records(path: Path) -> tuple[list[tuple[int, bytes, int, int]], CaptureFile]:
+    """Read a file's records: time, bytes, length on the wire, interface."""
+    capture = open_capture(path)
+    rows = []
+    for batch in capture.batches():
+        columns = (batch.start, batch.captured, batch.time_ns, batch.length, batch.interface)
+        for start, captured, time_ns, length, interface in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            data = batch.data[start : start + captured].tobytes()
+            rows.append((time_ns, data, length, interface))
+    return rows, capture
+
+
+#: Some frames, and the records that a file of them has.
+FRAMES = [Frame(bytes([number]) * (60 + number), START_NS + number * 1000) for number in range(9)]
+RECORDS = [(frame.time_ns, frame.data, frame.wire, 0) for frame in FRAMES]
+
+
+def sighted(packets: Sequence[bytes], interfaces: int, *, step_ns: int = 100_000) -> list[Frame]:
+    """Let each interface see every packet in turn, a microsecond apart."""
+    return [
+        Frame(ethernet(packet), START_NS + number * step_ns + place * 1000, place)
+        for number, packet in enumerate(packets)
+        for place in range(interfaces)
+    ]
 
 
 @dataclass
 class Connection:
-    """A TCP connection as both ends speak it, packet by packet; `sent` holds whole IP packets."""
+    """A TCP connection, packet by packet; `sent` has the IP packets of both ends."""
 
     client: str
     server: str
@@ -342,37 +311,41 @@ class Connection:
         return spaced(ethernet(packet) for packet in self.sent)
 
 
+def connections(folder: Path, *connections: Connection) -> Path:
+    """Write the packets of some connections, one connection after the other."""
+    packets = [ethernet(packet) for connection in connections for packet in connection.sent]
+    return pcap(folder / "a.pcap", spaced(packets))
+
+
 def tshark(*words: str) -> str:
-    done = subprocess.run(["tshark", *words], capture_output=True, text=True, check=False)
-    return done.stdout
+    return _run("tshark", *words).stdout
 
 
 def tshark_counts(file: Path) -> tuple[int, int]:
     """Give packets and bytes as tshark counts them; its table is empty without a duration."""
-    said = tshark("-q", "-z", "io,stat,0", "-r", str(file))
-    found = re.search(r"<>[^|]*\|\s*(\d+) \|\s*(\d+) \|", said)
-    if found is None:
-        done = subprocess.run(
-            ["capinfos", "-cdMT", "-r", str(file)], capture_output=True, text=True, check=False
+    table = tshark("-q", "-z", "io,stat,0", "-r", str(file))
+    counts = re.search(r"<>[^|]*\|\s*(\d+) \|\s*(\d+) \|", table)
+    if counts is None:
+        counts = re.search(
+            r"\t(\d+)\t(\d+)$", _run("capinfos", "-cdMT", "-r", str(file)).stdout.strip()
         )
-        found = re.search(r"\t(\d+)\t(\d+)$", done.stdout.strip())
-    assert found is not None, said
-    return int(found[1]), int(found[2])
+    assert counts is not None, table
+    return int(counts[1]), int(counts[2])
 
 
 def tshark_matching(file: Path, condition: str) -> int:
-    """Count the packets of which tshark says this."""
-    return len(
-        tshark("-r", str(file), "-Y", condition, "-T", "fields", "-e", "frame.number").split()
-    )
+    """Count the packets that match a display filter of tshark's."""
+    return len(tshark("-r", str(file), "-Y", condition, *_NUMBERS).split())
 
 
 def tshark_frames(file: Path) -> int | None:
-    """Count the packets that tshark reads; None when it does not take the file for whole."""
-    done = subprocess.run(
-        ["tshark", "-r", str(file), "-T", "fields", "-e", "frame.number"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Count the packets that tshark reads; None when it reports damage."""
+    done = _run("tshark", "-r", str(file), *_NUMBERS)
     return len(done.stdout.split()) if done.returncode == 0 else None
+
+
+_NUMBERS = ("-T", "fields", "-e", "frame.number")
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False)

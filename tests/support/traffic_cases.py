@@ -9,14 +9,62 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.pure.observe.traffic.test_decode import CARRIED
 from tests.support import craft
-from tests.support.craft import ACK, PSH, Connection, Frame, Port, ethernet, ipv4, ipv6
+from tests.support.craft import (
+    ACK,
+    PSH,
+    Connection,
+    Frame,
+    Interface,
+    ethernet,
+    ipv4,
+    ipv6,
+    tcp,
+    udp,
+)
+
+REQUEST = b"GET /api/products HTTP/1.1\r\n\r\n"
+
+SEGMENT = tcp(40000, 3000, PSH | ACK, seq=1, ack=1, payload=REQUEST)
+
+PACKET = ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, ident=5)
+
+CARRIED = [
+    (1, ethernet(PACKET)),
+    (1, ethernet(PACKET) + bytes(6)),  # padding
+    (1, ethernet(PACKET, tags=[5])),
+    (1, ethernet(PACKET, tags=[7, 5])),
+    (1, ethernet(ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, options=b"\x01" * 8))),
+    (1, ethernet(ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, length=0))),  # left to the card
+    (113, struct.pack(">HHH6s2xH", 0, 1, 6, b"\x02" * 6, 0x0800) + PACKET),
+    (276, struct.pack(">HHIHBB8s", 0x0800, 0, 3, 1, 0, 6, b"\x02" * 8) + PACKET),
+    (101, PACKET),
+    (228, PACKET),
+    (12, PACKET),
+    (0, struct.pack("<I", 2) + PACKET),
+    (0, struct.pack(">I", 2) + PACKET),
+    (108, struct.pack(">I", 2) + PACKET),
+    (1, craft.vxlan(ethernet(PACKET))),
+    (1, craft.vxlan(ethernet(PACKET, tags=[3]))),
+    (
+        1,
+        ethernet(
+            ipv4(
+                "192.0.2.1",
+                "192.0.2.2",
+                17,
+                udp(50000, 8472, struct.pack(">II", 0x08 << 24, 5 << 8) + ethernet(PACKET)),
+            )
+        ),
+    ),
+]
+
+EVIL_PATH = "/<script>alert(1)</script>"
 
 #: (what to do, where in the file as a part of 2^16, with which value)
 Damage = tuple[int, int, int]
 KINDS = 7
-_LINKS = [0, 1, 12, 101, 108, 113, 147, 228, 229, 276]
+LINKS = [0, 1, 12, 101, 108, 113, 147, 228, 229, 276]
 #: Numbers at which arithmetic turns.
 _EDGES = [
     0,
@@ -59,6 +107,20 @@ _EDGES = [
 ]
 
 
+def example(folder: Path) -> Path:
+    """Write a capture that has every section of a report."""
+    frames: list[bytes] = []
+    for port in range(40000, 40020):
+        for connection in (
+            Connection(craft.CLIENT, craft.NGINX, 80, port).open().ask(EVIL_PATH).close(),
+            Connection(craft.NGINX, craft.GATEWAY, 3000, port).open().ask().close(),
+            Connection(craft.PRODUCT, craft.PRODUCT2, 5000, port).open(),
+        ):
+            frames += map(ethernet, connection.sent)
+    frames.append(craft.vxlan(ethernet(craft.arp(craft.NGINX, craft.HOST), 0x0806)))
+    return craft.pcapng(folder / "a.pcapng", craft.spaced(frames), [Interface("br-app")])
+
+
 @cache
 def whole_files() -> tuple[bytes, ...]:
     """Give small captures of every form, with every kind of frame that is decoded."""
@@ -87,27 +149,27 @@ def whole_files() -> tuple[bytes, ...]:
     ]
     plain = craft.spaced([*(ethernet(packet) for packet in one.sent), *others])
     mixed = [
-        Frame(data, craft.START_NS + number * 1000, _LINKS.index(link))
+        Frame(data, craft.START_NS + number * 1000, LINKS.index(link))
         for number, (link, data) in enumerate(CARRIED)
     ]
-    ports = [Port(f"if{link}", link=link, snap_length=99) for link in _LINKS]
+    interfaces = [Interface(f"if{link}", link=link, snap_length=99) for link in LINKS]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a"
         return (
             craft.pcap(path, plain).read_bytes(),
             craft.pcap(path, craft.cut(plain, 60), order=">", ns=True).read_bytes(),
-            craft.pcapng(path, plain, [Port("br-app", resolution=9)]).read_bytes(),
-            craft.pcapng(path, mixed, ports, order=">").read_bytes(),
+            craft.pcapng(path, plain, [Interface("br-app", resolution=9)]).read_bytes(),
+            craft.pcapng(path, mixed, interfaces, order=">").read_bytes(),
             *(
                 craft.pcap(path, [Frame(data)] * 3, link=link).read_bytes()
                 for link, data in CARRIED
             ),
             craft.section()
-            + craft.described(Port(snap_length=40))
+            + craft.described(Interface(snap_length=40))
             + craft.simple(plain[3])
             + craft.block("<", 5, struct.pack("<III", 0, 0, 0) + craft.option("<", 5, bytes(8)))
             + craft.section(">")
-            + craft.described(Port(), ">")
+            + craft.described(Interface(), ">")
             + craft.enhanced(plain[0], order=">"),
         )
 

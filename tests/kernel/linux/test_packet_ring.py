@@ -21,8 +21,9 @@ import pytest
 from tests.support import craft
 from twinstack.linux import child
 from twinstack.linux.packet_ring import Place, opened
-from twinstack.observe.capture.live import listened
-from twinstack.observe.capture.record import CaptureResult, capture
+from twinstack.observe.capture.live_report import live_report
+from twinstack.observe.capture.record import capture
+from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.capture_file import open_capture
 from twinstack.observe.traffic.report import TrafficReport
@@ -93,7 +94,7 @@ def test_what_ends_us_ends_a_capture_whole(tmp_path: Path, sign: signal.Signals)
 def test_a_live_report_names_no_file_as_none_stays():
     def work() -> TrafficReport:
         threading.Timer(0.2, sent, (3,)).start()
-        return listened([LOOPBACK], [], 0.6, lambda _line: None)
+        return live_report([LOOPBACK], [], 0.6, lambda _line: None)
 
     found: TrafficReport = alone(work)
     assert (found.files, found.packets) == ((), 3)

@@ -1,4 +1,4 @@
-"""Which interfaces are captured, what each is called, and the same as a command; pure."""
+"""Which interfaces are captured, their labels and files, and the dumpcap command for each. Pure."""
 
 from __future__ import annotations
 
@@ -8,128 +8,109 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import Missing, TwinstackError
-from twinstack.linux.packet_ring import Place
+from twinstack.linux.packet_ring import WHOLE, Place
 from twinstack.world import Link
 
-_LISTED = 12
+_MAX_LISTED = 12
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
-    """How to capture. Units: snap and size in bytes, seconds; 0 seconds go on until stopped.
+    """How to capture."""
 
-    `snap` 0 keeps packets whole. A link has at most `files` files of at most `size`, the latest.
-    """
-
-    seconds: float = 10
-    snap: int = 128
-    size: int = 100_000_000
-    files: int = 2
+    seconds: float = 10  # 0: until stopped
+    snap: int = 128  # bytes kept of a packet; 0: all
+    size: int = 100_000_000  # most bytes of a file
+    files: int = 2  # most files of a link: the newest
 
 
 def label(link: Link) -> str:
-    """Name an interface so that one sees whose it is: br-app, nginx-lb/eth0."""
+    """Name an interface with its replica: br-app, nginx-lb/eth0."""
     return f"{link.replica}/{link.name}" if link.replica else link.name
 
 
-def short(link: Link) -> str:
-    """Name an interface among a host's: only an inside end needs to say whose it is."""
+def short_label(link: Link) -> str:
+    """Name an interface among those of a host: only an inside end needs its replica."""
     return label(link) if link.kind == "inside" else link.name
 
 
-def there(world: str, links: Sequence[Link]) -> Sequence[Link]:
-    """Give the links of a world. Raises: Missing when it has none: it is not up."""
+def require_links(world: str, links: Sequence[Link]) -> Sequence[Link]:
+    """Pass a world's links on. Raises: Missing when there are none: the world is not up."""
     if not links:
-        raise Missing(
-            f"{world} world", "has nothing to listen to", "it is not up", f'run "invoke {world}.up"'
-        )
+        cause, remedy = "it is not up", f'run "invoke {world}.up"'
+        raise Missing(f"{world} world", "has nothing to listen to", cause, remedy)
     return links
 
 
-def chosen(
+def select_links(
     links: Sequence[Link],
     names: Iterable[str] = (),
     bridges: Iterable[str] = (),
     *,
     everything: bool = False,
 ) -> tuple[Link, ...]:
-    """Choose links: by name, label or replica (its end on the host); bridges by name or segment.
+    """Select links by name, label or replica (its host end), and bridges by name or segment.
 
-    Every bridge, where nothing is said. Raises: Missing when no link is there; TwinstackError
-    that lists what there is.
+    Every bridge by default. Raises: TwinstackError that lists what there is.
     """
-    _up(links)
     if everything:
         return tuple(links)
-    there = [one for one in links if one.kind == "bridge"]
-    found: list[Link] = []
-    for word in names:
-        found += _known(f"--link {word}", links, [one for one in links if _is(one, word)])
-    for word in bridges:
-        meant = [one for one in there if word in {one.name, one.segment}]
-        found += _known(f"--bridge {word}", there, meant)
-    return tuple(dict.fromkeys(found or there))
+    all_bridges = [link for link in links if link.kind == "bridge"]
+    selected: list[Link] = []
+    for name in names:
+        matches = [link for link in links if _is(link, name)]
+        selected += matches or _unknown(f"--link {name}", links)
+    for name in bridges:
+        matches = [link for link in all_bridges if name in {link.name, link.segment}]
+        selected += matches or _unknown(f"--bridge {name}", all_bridges)
+    return tuple(dict.fromkeys(selected or all_bridges))
 
 
-def outer(links: Sequence[Link]) -> tuple[Link, ...]:
-    """Choose the end on the host of every replica's links: what tells both ways of NAT alike.
+def host_ends(links: Sequence[Link]) -> tuple[Link, ...]:
+    """Select the host end of every replica's links, which sees both directions of NAT alike.
 
-    A bridge shows answers with the addresses that NAT gave them back already, where br_netfilter
-    hands its frames to iptables: there and back would be two connections. Raises: Missing.
+    A bridge shows responses with the addresses that NAT has already restored, where br_netfilter
+    hands its frames to iptables: the two directions would be two connections.
     """
-    _up(links)
-    return tuple(one for one in links if one.kind == "host end")
+    return tuple(link for link in links if link.kind == "host end")
 
 
-def _up(links: Sequence[Link]) -> None:
-    if not links:
-        raise Missing(
-            "capture",
-            "has nothing to listen to",
-            "this world is not up",
-            'run "invoke net.up" or "invoke docker.up"',
-        )
-
-
-def _is(link: Link, word: str) -> bool:
-    if word == label(link) or (link.kind != "inside" and word == link.name):
+def _is(link: Link, name: str) -> bool:
+    if name == label(link) or (link.kind != "inside" and name == link.name):
         return True
-    return link.kind == "host end" and word == link.replica
+    return link.kind == "host end" and name == link.replica
 
 
-def _known(option: str, links: Sequence[Link], meant: list[Link]) -> list[Link]:
-    if not meant:
-        names = [label(one) for one in links]
-        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        there = f"there are {', '.join(names[:_LISTED])}{more}"
-        raise TwinstackError(option, "is not there", there, "choose one of them")
-    return meant
+def _unknown(option: str, links: Sequence[Link]) -> list[Link]:
+    names = [label(link) for link in links]
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    there = f"there are {', '.join(names[:_MAX_LISTED])}{more}"
+    raise TwinstackError(option, "is not there", there, "choose one of them")
 
 
-def place(link: Link) -> Place:
-    """Say where a link is listened to."""
+def ring_place(link: Link) -> Place:
+    """Give the place of a link's ring."""
     return Place(label(link), link.name, link.namespace, promiscuous=link.kind == "bridge")
 
 
-def file_name(link: Link, number: int, wanted: CaptureOptions) -> str:
+def file_name(link: Link, number: int, options: CaptureOptions) -> str:
     """Name a link's file; numbered where there may be several."""
     stem = label(link).replace("/", ".")
-    return f"{stem}.pcapng" if wanted.files == 1 else f"{stem}.{number:05}.pcapng"
+    return f"{stem}.pcapng" if options.files == 1 else f"{stem}.{number:05}.pcapng"
 
 
-def described(link: Link) -> str:
+def description(link: Link) -> str:
     """Describe an interface in its file."""
     where = f", namespace {link.namespace}" if link.namespace else ""
     return f"{link.kind} of {link.replica or 'the host'}, segment {link.segment or '?'}{where}"
 
 
-def same_as(link: Link, folder: Path, wanted: CaptureOptions) -> str:
+def dumpcap_command(link: Link, folder: Path, options: CaptureOptions) -> str:
     """Give the command that captures the same with Wireshark's dumpcap."""
     words = ["nsenter", f"--net={link.namespace}"] if link.namespace else []
-    words += ["dumpcap", "-q", "-i", link.name, "-s", str(wanted.snap or 262_144)]
+    words += ["dumpcap", "-q", "-i", link.name, "-s", str(options.snap or WHOLE)]
     words += [] if link.kind == "bridge" else ["-p"]
-    words += ["-a", f"duration:{wanted.seconds:g}"] if wanted.seconds else []
-    rotation = "-a" if wanted.files == 1 else "-b"
-    words += [rotation, f"filesize:{wanted.size // 1000}"]
-    words += [] if wanted.files == 1 else ["-b", f"files:{wanted.files}"]
-    return shlex.join([*words, "-w", str(folder / file_name(link, 1, wanted))])
+    words += ["-a", f"duration:{options.seconds:g}"] if options.seconds else []
+    words += ["-a" if options.files == 1 else "-b", f"filesize:{options.size // 1000}"]
+    words += [] if options.files == 1 else ["-b", f"files:{options.files}"]
+    return shlex.join([*words, "-w", str(folder / file_name(link, 1, options))])

@@ -1,8 +1,8 @@
-"""What each connection carried of one request: found by its id, or by lying within it; pure.
+"""What each connection carried of one request: found by its id, or by its time. Pure.
 
-A *leg* is one TCP connection's part: client to nginx, nginx to the gateway, …. Legs of HTTP are
-known by the request's id in their payload; a service's exchanges with the stores by lying between
-the request's arrival there and the answer's departure.
+An *exchange* is a request on one TCP connection and its response: client to nginx, nginx to the
+gateway, … Those of HTTP have the request's id in their payload. Those with the stores have none:
+they lie between the request's arrival at a service and the departure of that service's response.
 """
 
 from __future__ import annotations
@@ -10,18 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from twinstack.observe.journey.segments import Connection, Packet, Sight, connections, packets
+from twinstack.observe.journey.segments import (
+    Segment,
+    Sighting,
+    TcpConnection,
+    connections,
+    segments,
+)
+
+#: Names the replica that has an address.
+NameOf = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """What one connection carried: the request, and its answer's packets that came in time."""
+class Exchange:
+    """A request on one connection, and the segments that answered it."""
 
     client: str
     server: str
-    connection: Connection
-    request: Packet
-    answers: tuple[Packet, ...]
+    connection: TcpConnection
+    request: Segment
+    responses: tuple[Segment, ...]
 
     @property
     def arrived_ns(self) -> int:
@@ -29,62 +38,70 @@ class Leg:
 
     @property
     def answered_ns(self) -> int:
-        return self.answers[0].first.time_ns if self.answers else self.arrived_ns
+        return self.responses[0].first.time_ns if self.responses else self.arrived_ns
 
 
-def joined(sights: Sequence[Sight], request_id: str, named: Callable[[str], str]) -> list[Leg]:
-    """Find all legs. `named` says whose an address is."""
-    found = connections(packets(sights))
-    legs = [leg for one in found for leg in _http(one, request_id.encode(), named)]
-    spans = [(leg.server, leg.arrived_ns, leg.answered_ns) for leg in legs if leg.answers]
-    carrying = {id(leg.connection) for leg in legs}
-    for one in found:
-        if id(one) not in carrying:
-            legs += [
-                leg
-                for leg in _exchanges(one, named)
-                if any(
-                    leg.client == who and begin <= leg.request.first.time_ns <= end
-                    for who, begin, end in spans
-                )
-            ]
-    return sorted(legs, key=lambda leg: leg.request.first.time_ns)
-
-
-def _http(connection: Connection, mark: bytes, named: Callable[[str], str]) -> Iterator[Leg]:
-    for packet in connection.packets:
-        if mark in packet.payload and not packet.payload.startswith(b"HTTP/"):
-            asker = sender(packet)
-            answers = tuple(
-                one
-                for one in connection.packets
-                if one.payload and sender(one) != asker and one.first.time_ns > packet.first.time_ns
+def find_exchanges(
+    sightings: Sequence[Sighting], request_id: str, name_of: NameOf
+) -> list[Exchange]:
+    """Find all exchanges that belong to a request, in the order of time."""
+    exchanges, others = [], []
+    for connection in connections(segments(sightings)):
+        http = _http(connection, request_id.encode(), name_of)
+        if http is None:
+            others.append(connection)
+        else:
+            exchanges.append(http)
+    spans = [
+        (exchange.server, exchange.arrived_ns, exchange.answered_ns)
+        for exchange in exchanges
+        if exchange.responses
+    ]
+    for connection in others:
+        exchanges += [
+            exchange
+            for exchange in _all_exchanges(connection, name_of)
+            if any(
+                exchange.client == server and begin <= exchange.request.first.time_ns <= end
+                for server, begin, end in spans
             )
-            yield Leg(*_names(packet, named), connection, packet, answers)
-            return
+        ]
+    return sorted(exchanges, key=lambda exchange: exchange.request.first.time_ns)
 
 
-def _exchanges(connection: Connection, named: Callable[[str], str]) -> Iterator[Leg]:
-    """Give each question and its answer, of a protocol in which the client speaks first."""
-    question: Packet | None = None
-    answers: list[Packet] = []
-    for packet in connection.packets:
-        if not packet.payload:
+def _http(connection: TcpConnection, request_id: bytes, name_of: NameOf) -> Exchange | None:
+    for request in connection.segments:
+        if request_id in request.payload and not request.payload.startswith(b"HTTP/"):
+            responses = [
+                segment
+                for segment in connection.segments
+                if segment.payload
+                and segment.sender != request.sender
+                and segment.first.time_ns > request.first.time_ns
+            ]
+            return _exchange(connection, request, responses, name_of)
+    return None
+
+
+def _all_exchanges(connection: TcpConnection, name_of: NameOf) -> Iterator[Exchange]:
+    """Yield each request and its response, of a protocol in which the client speaks first."""
+    request: Segment | None = None
+    responses: list[Segment] = []
+    for segment in connection.segments:
+        if not segment.payload:
             continue
-        if question is None or (sender(packet) == sender(question) and answers):
-            if question is not None:
-                yield Leg(*_names(question, named), connection, question, tuple(answers))
-            question, answers = packet, []
-        elif sender(packet) != sender(question):
-            answers.append(packet)
-    if question is not None and answers:
-        yield Leg(*_names(question, named), connection, question, tuple(answers))
+        if request is None or (segment.sender == request.sender and responses):
+            if request is not None:
+                yield _exchange(connection, request, responses, name_of)
+            request, responses = segment, []
+        elif segment.sender != request.sender:
+            responses.append(segment)
+    if request is not None and responses:
+        yield _exchange(connection, request, responses, name_of)
 
 
-def sender(packet: Packet) -> tuple[str, int]:
-    """Tell who sent a packet: the port of the end that NAT leaves alone is the first sight's."""
-    return packet.first.ends[0], packet.first.ends[1]
-
-
-def _names(packet: Packet, named: Callable[[str], str]) -> tuple[str, str]:
-    return named(packet.first.ends[0]), named(packet.last.ends[2])
+def _exchange(
+    connection: TcpConnection, request: Segment, responses: Sequence[Segment], name_of: NameOf
+) -> Exchange:
+    client, server = name_of(request.first.ends[0]), name_of(request.last.ends[2])
+    return Exchange(client, server, connection, request, tuple(responses))

@@ -1,7 +1,8 @@
-"""What the rules of iptables counted between two looks at them: iptables-save -c; pure.
+"""Which rules of iptables counted between two dumps, and could have counted a packet. Pure.
 
 A rule counts everybody's packets. Left out are those that could not have matched ours: by their
-addresses, ports and interfaces, or since no rule that could leads to their chain.
+addresses, ports and interfaces, or because no rule that could leads to their chain.
+Same as: iptables-save -c, before and after.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from twinstack.linux import iptables
-from twinstack.observe.journey.report import Counted
+from twinstack.observe.journey.report import RuleCount
 from twinstack.observe.journey.segments import Ends
 
 _BUILT_IN = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
@@ -20,53 +21,53 @@ _LINE = re.compile(r"\[(\d+):(\d+)\] -A (\S+) ?(.*)")
 
 
 def read(saved: str) -> dict[tuple[str, str, str, int], tuple[int, int]]:
-    """Read packets and bytes by table, chain, rule, and the how-many-eth of its like."""
-    found: dict[tuple[str, str, str, int], tuple[int, int]] = {}
-    alike: Counter[tuple[str, str, str]] = Counter()
+    """Read packets and bytes by table, chain, rule, and a number among equal rules."""
+    counters: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+    equal: Counter[tuple[str, str, str]] = Counter()
     table = ""
     for line in saved.splitlines():
         if line.startswith("*"):
             table = line[1:]
         elif match := _LINE.fullmatch(line.strip()):
             key = (table, match[3], match[4])
-            found[*key, alike[key]] = int(match[1]), int(match[2])
-            alike[key] += 1
-    return found
+            counters[*key, equal[key]] = int(match[1]), int(match[2])
+            equal[key] += 1
+    return counters
 
 
-def more(before: str, after: str) -> tuple[Counted, ...]:
+def counted(before: str, after: str) -> tuple[RuleCount, ...]:
     """List the rules that counted more, in the order of the tables; new rules count from 0."""
-    was = read(before)
-    found = []
+    former = read(before)
+    rules = []
     for key, (packets, size) in read(after).items():
-        packets_before, size_before = was.get(key, (0, 0))
+        packets_before, size_before = former.get(key, (0, 0))
         if packets > packets_before:
-            found.append(Counted(*key[:3], packets - packets_before, size - size_before))
-    return tuple(found)
+            rules.append(RuleCount(*key[:3], packets - packets_before, size - size_before))
+    return tuple(rules)
 
 
-def concerning(
-    found: Sequence[Counted], ends: Collection[Ends], interfaces: Collection[str]
-) -> tuple[Counted, ...]:
+def relevant(
+    rules: Sequence[RuleCount], ends: Collection[Ends], interfaces: Collection[str]
+) -> tuple[RuleCount, ...]:
     """Keep the rules that could have matched packets between these ends on these interfaces."""
-    could = [one for one in found if any(_matches(one.rule, packet, interfaces) for packet in ends)]
-    reached = {(one.table, one.chain) for one in found if one.chain in _BUILT_IN}
+    could = [rule for rule in rules if any(_matches(rule.rule, e, interfaces) for e in ends)]
+    reached = {(rule.table, rule.chain) for rule in rules if rule.chain in _BUILT_IN}
     while True:  # from the built-in chains on, as far as jumps lead
-        more_reached = reached | {
-            (one.table, iptables.target(f" {one.rule}"))
-            for one in could
-            if (one.table, one.chain) in reached
+        jumps = {
+            (rule.table, iptables.target(f" {rule.rule}"))
+            for rule in could
+            if (rule.table, rule.chain) in reached
         }
-        if more_reached == reached:
+        if jumps <= reached:
             break
-        reached = more_reached
-    return tuple(one for one in could if (one.table, one.chain) in reached)
+        reached |= jumps
+    return tuple(rule for rule in could if (rule.table, rule.chain) in reached)
 
 
 def _matches(rule: str, ends: Ends, interfaces: Collection[str]) -> bool:
-    """Hold a rule's addresses, ports and interfaces against a packet; "!" turns one around.
+    """Compare a rule's addresses, ports and interfaces with a packet; "!" inverts one.
 
-    An interface that is not to be may still be another one of the packet's: that matches.
+    An inverted interface always matches: the packet may have crossed another one as well.
     """
     words = iptables.without_comments(rule).split()
     source, source_port, target, target_port = ends
@@ -80,7 +81,7 @@ def _matches(rule: str, ends: Ends, interfaces: Collection[str]) -> bool:
             low, _, high = value.partition(":")
             matches = int(low or 0) <= port <= int(high or low or 65535)
         elif word in {"-i", "-o"}:
-            matches = inverted or any(iptables.matches_link(value, one) for one in interfaces)
+            matches = inverted or any(iptables.matches_link(value, name) for name in interfaces)
             inverted = False
         else:
             continue

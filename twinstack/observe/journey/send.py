@@ -1,4 +1,4 @@
-"""Send one request through a world and capture it on every link at once: the journey's effects."""
+"""Send one request through a world and capture it on every link: the journey's effects."""
 
 from __future__ import annotations
 
@@ -16,53 +16,71 @@ from twinstack.linux import child
 from twinstack.linux.packet_ring import HEADER, Place, Ring, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
-from twinstack.observe.capture import targets
-from twinstack.observe.journey import exchanges as legs_of
-from twinstack.observe.journey import report, rule_counters
-from twinstack.observe.journey.exchanges import Leg
-from twinstack.observe.journey.report import Asked, Journey
-from twinstack.observe.journey.segments import Sight, decode
+from twinstack.observe.capture.targets import require_links, ring_place, short_label
+from twinstack.observe.journey import nat, rule_counters
+from twinstack.observe.journey.exchanges import Exchange, NameOf, find_exchanges
+from twinstack.observe.journey.report import Journey, RuleCount, SentRequest
+from twinstack.observe.journey.segments import Sighting, decode
+from twinstack.observe.journey.steps import steps
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, LocalWorld
 
-DOOR = "nginx-lb"
+EDGE = "nginx-lb"
 HOST = "host"
 PROXY = "docker-proxy"
 _TIMEOUT_S = 10.0
 _RETIRE_MS = 20
-#: What follows an answer belongs to it too: acknowledgements, the connection's end.
+#: What follows the response belongs to it too: acknowledgements, the connection's end.
 _AFTER_S = 0.02
 _PATH = re.compile(r"/[!-~]*")
-_LARGEST = 64 << 20
+_MAX_RESPONSE_BYTES = 64 << 20
 
 
-def travel(world: LocalWorld, path: str) -> Journey:
-    """Ask the edge for a path by the host's port, and tell the way of that request.
+def median_journey(world: LocalWorld, path: str, times: int, progress: Progress) -> Journey:
+    """Follow several requests, and give the journey of median time. Raises: as `follow_request`.
 
-    A request before it opens what is opened once. Raises: Missing when the world is not up;
-    StepFailed when nobody answers; CannotTell when the request was not seen.
+    One request may be an outlier, and the mean of several is nobody's journey.
     """
     _check(path)
-    links = targets.there(world.name, world.links())
-    namespace = next(one.namespace for one in links if one.kind != "inside")
-    where = Path(namespace) if namespace else None
-    door = world.published(DOOR)
-    if door is None:
-        raise Missing(DOOR, "has no port of the host", "none is declared", "declare one")
-    places = [replace(targets.place(one), label=targets.short(one)) for one in links]
+    progress(f"{world.name}: asking for {path}")  # an edge that hangs takes a while
+    journeys = []
+    for number in range(1, times + 1):
+        journey = follow_request(world, path)
+        journeys.append(journey)
+        if times > 1:  # opening and closing so many rings takes a second
+            progress(f"{world.name}: request {number} of {times}: {journey.total_us:,.0f} µs")
+    return sorted(journeys, key=lambda journey: journey.total_us)[(times - 1) // 2]
+
+
+def follow_request(world: LocalWorld, path: str) -> Journey:
+    """Ask the edge for a path by its published port, and follow that request.
+
+    An earlier request opens whatever is opened once. Raises: Missing when the world is not up;
+    StepFailed without a response; CannotTell when the request was not seen.
+    """
+    _check(path)
+    links = require_links(world.name, world.links())
+    namespace = next(link.namespace for link in links if link.kind != "inside")
+    host = Path(namespace) if namespace else None
+    edge = world.published(EDGE)
+    if edge is None:
+        raise Missing(EDGE, "has no published port", "none is declared", "declare one")
+    places = [replace(ring_place(link), label=short_label(link)) for link in links]
     places.append(Place("lo", "lo", namespace))
-    _asked(where, door, path, "journey-before")
-    mark = f"journey-{secrets.token_hex(8)}"
-    before = _rules(where)
+    _send_from(host, edge, path, "journey-before")
+    request_id = f"journey-{secrets.token_hex(8)}"
+    rules_before = _rules(host)
     with opened(places, retire_ms=_RETIRE_MS) as rings:
-        asked = _asked(where, door, path, mark)
+        request = _send_from(host, edge, path, request_id)
         time.sleep(_AFTER_S)
         for ring in rings:
             ring.stop()
         time.sleep(2 * _RETIRE_MS / 1000)
-        sights = [one for ring in rings for one in _seen(ring)]
+        sightings = [sighting for ring in rings for sighting in _sightings(ring)]
         dropped = sum(ring.dropped for ring in rings)
-    return told(world, path, door, mark, asked, sights, (before, _rules(where)), dropped)
+    rules = rule_counters.counted(rules_before, _rules(host))
+    exchanges = find_exchanges(sightings, request_id, _name_of(world.plan))
+    return build_journey(world, path, edge, request, exchanges, rules, dropped)
 
 
 def _check(path: str) -> None:
@@ -72,140 +90,117 @@ def _check(path: str) -> None:
         )
 
 
-def middling(world: LocalWorld, path: str, times: int, progress: Progress) -> Journey:
-    """Travel so many times, and give the journey whose time is in the middle. Raises: as `travel`.
-
-    One request may have met a stroke of bad luck; the mean of several is nobody's way.
-    """
-    found = []
-    _check(path)
-    progress(f"{world.name}: asking for {path}")  # a door that hangs is waited for
-    for number in range(1, times + 1):
-        found.append(travel(world, path))
-        if times > 1:  # opening and closing so many rings takes a second
-            progress(f"{world.name}: request {number} of {times}: {found[-1].total_us:,.0f} µs")
-    return sorted(found, key=lambda one: one.total_us)[(times - 1) // 2]
-
-
-def told(
+def build_journey(
     world: LocalWorld,
     path: str,
-    door: Endpoint,
-    mark: str,
-    asked: Asked,
-    sights: Sequence[Sight],
-    rules: tuple[str, str],
+    edge: Endpoint,
+    request: SentRequest,
+    exchanges: Sequence[Exchange],
+    rules: Sequence[RuleCount],
     dropped: int,
 ) -> Journey:
-    """Make a journey of what was seen; `rules` before and after it. Raises: CannotTell."""
+    """Put a journey together; `rules` are all that counted meanwhile. Raises: CannotTell."""
     plan = world.plan
-    who = owners(plan)
-    legs = _by_proxy(legs_of.joined(sights, mark, lambda address: who.get(address, HOST)))
-    services = {one.name: one.service for one in plan.replicas}
-    steps = report.steps(legs, asked, lambda name: services.get(name, name))
-    own = {packet for leg in legs for packet in leg.connection.packets}
-    crossed = {one.place for packet in own for one in packet.sights}
-    ends = report.all_ends(legs, asked)
-    counted = rule_counters.concerning(rule_counters.more(*rules), ends, crossed)
-    notes = [f"the kernel dropped {dropped} packets: some hops may be missing"] if dropped else []
+    exchanges = _name_proxy(exchanges)
+    services = {replica.name: replica.service for replica in plan.replicas}
+    own = {segment for exchange in exchanges for segment in exchange.connection.segments}
+    links = {sighting.place for segment in own for sighting in segment.sightings}
+    ends = nat.all_ends(exchanges, request)
+    note = f"the kernel dropped {dropped} packets: some hops may be missing"
     return Journey(
         world=world.name,
         shape=plan.shape,
         path=path,
-        url=door.url(path),
-        status=asked.status,
-        body_bytes=asked.body_bytes,
-        total_us=(asked.done_ns - asked.began_ns) / 1000,
-        links=len(crossed),
+        url=edge.url(path),
+        status=request.status,
+        body_bytes=request.body_bytes,
+        total_us=(request.done_ns - request.began_ns) / 1000,
+        links=len(links),
         packets=len(own),
-        sights=sum(len(packet.sights) for packet in own),
-        steps=steps,
-        rewrites=report.rewrites(legs, asked),
-        rules=counted,
-        notes=tuple(notes),
+        sights=sum(len(segment.sightings) for segment in own),
+        steps=steps(exchanges, request, lambda replica: services.get(replica, replica)),
+        rewrites=nat.rewrites(exchanges, request),
+        rules=rule_counters.relevant(rules, ends, links),
+        notes=(note,) if dropped else (),
     )
 
 
-def owners(plan: Plan) -> dict[str, str]:
-    """Map every address of either world to its replica."""
-    found = {str(one.address): one.name for one in plan.replicas}
-    return found | {
-        str(place.address): one.name for one in plan.replicas for place in one.attachments
-    }
+def _name_of(plan: Plan) -> NameOf:
+    """Name addresses by their replica, in either world; all others are the host's."""
+    names = {str(replica.address): replica.name for replica in plan.replicas}
+    for replica in plan.replicas:
+        names |= {str(attachment.address): replica.name for attachment in replica.attachments}
+    return lambda address: names.get(address, HOST)
 
 
-def _by_proxy(legs: list[Leg]) -> list[Leg]:
-    """Name the engine's proxy, where the door leads to a process of the host and not to NAT."""
-    if not any(one.client == one.server == HOST for one in legs):
-        return legs
+def _name_proxy(exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+    """Name the engine's proxy, where a process of the host publishes the port and not NAT."""
+    if not any(exchange.client == exchange.server == HOST for exchange in exchanges):
+        return exchanges
     return [
-        replace(one, server=PROXY)
-        if one.client == one.server == HOST
-        else replace(one, client=PROXY)
-        if one.client == HOST
-        else one
-        for one in legs
+        replace(exchange, server=PROXY)
+        if exchange.client == exchange.server == HOST
+        else replace(exchange, client=PROXY)
+        if exchange.client == HOST
+        else exchange
+        for exchange in exchanges
     ]
 
 
-def _seen(ring: Ring) -> list[Sight]:
-    found: list[Sight] = []
+def _sightings(ring: Ring) -> list[Sighting]:
+    sightings: list[Sighting] = []
 
     def take(memory: memoryview, count: int, at: int) -> None:
         for _ in range(count):
-            following, seconds, ns, kept, length, _, frame = HEADER.unpack_from(memory, at)
-            data = bytes(memory[at + frame : at + frame + kept])
-            one = decode(ring.label, seconds * 1_000_000_000 + ns, data, length)
-            if one is not None:
-                found.append(one)
+            following, seconds, ns, kept, length, _, offset = HEADER.unpack_from(memory, at)
+            frame = bytes(memory[at + offset : at + offset + kept])
+            sighting = decode(ring.label, seconds * 1_000_000_000 + ns, frame, length)
+            if sighting is not None:
+                sightings.append(sighting)
             at += following
 
     ring.read(take)
     ring.count()
-    return found
+    return sightings
 
 
-def _rules(where: Path | None) -> str:
-    place = where or child.OWN
-    return run(["nsenter", f"--net={place}", "iptables-save", "-c"]).stdout
+def _rules(host: Path | None) -> str:
+    return run(["nsenter", f"--net={host or child.OWN}", "iptables-save", "-c"]).stdout
 
 
-def _asked(where: Path | None, door: Endpoint, path: str, mark: str) -> Asked:
-    """Ask from the host that holds the bridges. Raises: StepFailed."""
-    return child.inside(DOOR, where, partial(ask, door, path, mark))
+def _send_from(host: Path | None, edge: Endpoint, path: str, request_id: str) -> SentRequest:
+    """Send from the host that holds the bridges. Raises: as `send_request`."""
+    return child.inside(EDGE, host, partial(send_request, edge, path, request_id))
 
 
-def ask(door: Endpoint, path: str, mark: str) -> Asked:
-    """Send one request on a connection of its own, and read its answer to the end.
+def send_request(edge: Endpoint, path: str, request_id: str) -> SentRequest:
+    """Send one request on a connection of its own, and read the response to its end.
 
-    Raises: StepFailed when there is none; CannotTell for one that is no HTTP.
+    Raises: StepFailed when there is none; CannotTell for one that is not HTTP.
     """
-    words = (
-        f"GET {path} HTTP/1.1\r\nHost: {door.address}:{door.port}\r\n"
-        f"X-Request-ID: {mark}\r\nConnection: close\r\n\r\n"
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: {edge.address}:{edge.port}\r\n"
+        f"X-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
     ).encode()
-    answer = bytearray()
+    response = bytearray()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
         client.settimeout(_TIMEOUT_S)
         try:
             began = time.time_ns()
-            client.connect((door.address, door.port))
+            client.connect((edge.address, edge.port))
             connected = time.time_ns()
-            client.sendall(words)
-            sent = done = time.time_ns()
+            client.sendall(request)
+            done = time.time_ns()
             ends = (*client.getsockname(), *client.getpeername())
-            while len(answer) < _LARGEST and (piece := client.recv(1 << 18)):
+            while len(response) < _MAX_RESPONSE_BYTES and (piece := client.recv(1 << 18)):
                 done = time.time_ns()
-                answer += piece
+                response += piece
         except OSError as error:
-            raise StepFailed(
-                door.url(path),
-                "does not answer",
-                error.strerror or str(error),
-                'run "invoke health"',
-            ) from error
-    head, _, body = bytes(answer).partition(b"\r\n\r\n")
+            cause = error.strerror or str(error)
+            remedy = 'run "invoke health"'
+            raise StepFailed(edge.url(path), "does not answer", cause, remedy) from error
+    head, _, body = bytes(response).partition(b"\r\n\r\n")
     match = re.match(rb"HTTP/1\.[01] (\d{3})", head)
     if match is None:
-        raise CannotTell(door.url(path), "was not answered in HTTP", repr(head[:40]))
-    return Asked(ends, began, connected, sent, done, int(match[1]), len(body))
+        raise CannotTell(edge.url(path), "did not answer in HTTP", repr(head[:40]))
+    return SentRequest(ends, began, connected, done, int(match[1]), len(body))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twinstack.observe.journey.report import KINDS, Journey, Step
+from twinstack.observe.journey.report import KINDS, Journey, JourneyStep
 from twinstack.observe.svg import STYLE, Box, document, line, rect, text, tooltip
 from twinstack.printable import cut
 
@@ -64,7 +64,7 @@ def _panel(journey: Journey, scale_us: float, left: int, axis: int) -> list[str]
     return parts
 
 
-def _row(step: Step, scale_us: float, left: int, top: int) -> list[str]:
+def _row(step: JourneyStep, scale_us: float, left: int, top: int) -> list[str]:
     bar = Box(
         x=left + _LABELS + step.at_us / scale_us * _BARS,
         y=top + 2,

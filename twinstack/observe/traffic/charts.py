@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from twinstack.observe.svg import element, text, tooltip
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.sections import size
+from twinstack.observe.units import size
 
 _MAX_SERVICES = 14
 _WIDTH, _HEIGHT, _RADIUS = 720, 460, 170

@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from twinstack.observe.traffic import charts
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.sections import headline, sections, size
+from twinstack.observe.traffic.sections import headline, sections
+from twinstack.observe.units import size
 
 TEMPLATE = "traffic.html.j2"
 #: Shown of a table; the JSON document has all.

@@ -9,6 +9,7 @@ from twinstack.observe.table import NOTHING, Section, TableCell, section
 from twinstack.observe.traffic.histogram import Percentiles
 from twinstack.observe.traffic.peers import DECLARED, UNDECLARED
 from twinstack.observe.traffic.report import HttpTraffic, PairTraffic, TrafficReport
+from twinstack.observe.units import duration, size
 
 
 def headline(report: TrafficReport) -> str:
@@ -153,27 +154,6 @@ def _sections(report: TrafficReport) -> Iterator[Section]:
             for tunnel in report.tunnels
         ),
     )
-
-
-def size(count: int) -> str:
-    """Write bytes with a unit."""
-    if count < 10_000:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 1000:
-            return f"{value:.{0 if value >= 100 else 1}f} {unit}"
-    return f"{value / 1000:.0f} PB"
-
-
-def duration(us: float) -> str:
-    """Write a duration with a unit."""
-    if us < 1000:
-        return f"{us:.0f} µs"
-    if us < 1_000_000:
-        return f"{us / 1000:.{0 if us >= 100_000 else 1}f} ms"
-    return f"{us / 1_000_000:.1f} s"
 
 
 def service_port(pair: PairTraffic) -> str:

@@ -1,4 +1,4 @@
-"""Every kind of frame is put where it belongs, and counted as tshark counts it."""
+"""Every kind of frame is decoded and counted as tshark counts it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import craft
-from tests.support.craft import ACK, PSH, Frame, Port, ethernet, ipv4, ipv6, tcp, udp
+from tests.support.craft import ACK, Frame, Interface, ethernet, ipv4, ipv6, tcp, udp
+from tests.support.traffic_cases import CARRIED, PACKET
 
-REQUEST = b"GET /api/products HTTP/1.1\r\n\r\n"
-SEGMENT = tcp(40000, 3000, PSH | ACK, seq=1, ack=1, payload=REQUEST)
-PACKET = ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, ident=5)
 SIX, SIX_TOO = "2001:db8::1", "2001:db8::2"
 PAIR = ("nginx-lb", "api-gateway", "TCP", 3000)
 
@@ -28,38 +26,7 @@ def one_packet(
     file = craft.pcap(tmp_path / "a.pcap", [Frame(data)], link=link)
     found = craft.report(file)
     assert (found.places[0].packets, found.places[0].bytes) == (1, len(data))
-    return craft.told(found)
-
-
-CARRIED = [
-    (1, ethernet(PACKET)),
-    (1, ethernet(PACKET) + bytes(6)),  # padding
-    (1, ethernet(PACKET, tags=[5])),
-    (1, ethernet(PACKET, tags=[7, 5])),
-    (1, ethernet(ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, options=b"\x01" * 8))),
-    (1, ethernet(ipv4(craft.NGINX, craft.GATEWAY, 6, SEGMENT, length=0))),  # left to the card
-    (113, struct.pack(">HHH6s2xH", 0, 1, 6, b"\x02" * 6, 0x0800) + PACKET),
-    (276, struct.pack(">HHIHBB8s", 0x0800, 0, 3, 1, 0, 6, b"\x02" * 8) + PACKET),
-    (101, PACKET),
-    (228, PACKET),
-    (12, PACKET),
-    (0, struct.pack("<I", 2) + PACKET),
-    (0, struct.pack(">I", 2) + PACKET),
-    (108, struct.pack(">I", 2) + PACKET),
-    (1, craft.vxlan(ethernet(PACKET))),
-    (1, craft.vxlan(ethernet(PACKET, tags=[3]))),
-    (
-        1,
-        ethernet(
-            ipv4(
-                "192.0.2.1",
-                "192.0.2.2",
-                17,
-                udp(50000, 8472, struct.pack(">II", 0x08 << 24, 5 << 8) + ethernet(PACKET)),
-            )
-        ),
-    ),
-]
+    return craft.packets_by_pair(found)
 
 
 @pytest.mark.parametrize(("link", "data"), CARRIED, ids=short)
@@ -68,7 +35,7 @@ def test_a_request_is_found_in_whatever_carries_it(link: int, data: bytes, tmp_p
 
 
 def test_every_interface_counts_as_tshark_does(tmp_path: Path):
-    ports = [Port(str(number), link=link) for number, (link, _) in enumerate(CARRIED)]
+    ports = [Interface(str(number), link=link) for number, (link, _) in enumerate(CARRIED)]
     frames = [
         Frame(data, craft.START_NS + number * 1_000_000, number, len(data) + number)
         for number, (_, data) in enumerate(CARRIED)
@@ -173,7 +140,7 @@ def test_notes_count_packets_each_once_and_by_one_kind(tmp_path: Path):
         Frame(data, craft.START_NS + number * 1000, number % 3, 500)
         for number, data in enumerate([short] * 3 + [wrong] * 3)
     ]
-    ports = [Port("a"), Port("b"), Port("c")]
+    ports = [Interface("a"), Interface("b"), Interface("c")]
     found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
     assert (found.sights, found.packets) == (6, 2)
     assert found.notes == ("1 packets are shorter than their headers", "1 packets are malformed")
@@ -194,10 +161,10 @@ def test_fragments_belong_to_the_pair_of_their_first(tmp_path: Path):
         ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[2960:], ident=9, fragment=370),
     ]
     found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(map(ethernet, pieces))))
-    assert craft.told(found) == {("api-gateway", "product-service", "UDP", 5000): 3}
+    assert craft.packets_by_pair(found) == {("api-gateway", "product-service", "UDP", 5000): 3}
     # The last alone: to the right pair, without a port.
     found = craft.report(craft.pcap(tmp_path / "b.pcap", [Frame(ethernet(pieces[2]))]))
-    assert craft.told(found) == {("api-gateway", "product-service", "UDP", None): 1}
+    assert craft.packets_by_pair(found) == {("api-gateway", "product-service", "UDP", None): 1}
 
 
 def test_fragments_of_ipv6_too(tmp_path: Path):
@@ -208,17 +175,7 @@ def test_fragments_of_ipv6_too(tmp_path: Path):
     whole = udp(40000, 53, bytes(1500))
     frames = craft.spaced([piece(0, 1, whole[:800]), piece(800, 0, whole[800:])])
     found = craft.report(craft.pcap(tmp_path / "a.pcap", frames))
-    assert craft.told(found) == {("outside", "outside", "UDP", 53): 2}
-
-
-def test_a_carrier_is_listed_apart_from_what_it_carries(tmp_path: Path):
-    inner = ethernet(PACKET)
-    outer = craft.vxlan(inner, vni=42)
-    file = craft.pcapng(tmp_path / "a.pcapng", [Frame(outer)], [Port("eth0")])
-    (tunnel,) = craft.report(file).tunnels
-    assert (tunnel.source, tunnel.destination, tunnel.vni) == ("192.0.2.1", "192.0.2.2", 42)
-    assert (tunnel.place, tunnel.packets, tunnel.bytes) == ("eth0", 1, len(outer))
-    assert craft.report(file).bytes == len(inner)
+    assert craft.packets_by_pair(found) == {("outside", "outside", "UDP", 53): 2}
 
 
 def test_a_jumbo_frame_is_counted_whole(tmp_path: Path):
@@ -229,7 +186,7 @@ def test_a_jumbo_frame_is_counted_whole(tmp_path: Path):
     found = craft.report(file)
     assert craft.tshark_counts(file) == (1, len(data))
     assert (found.bytes, found.places[0].cut) == (len(data), 1)
-    assert craft.told(found) == {PAIR: 1}
+    assert craft.packets_by_pair(found) == {PAIR: 1}
 
 
 def test_interfaces_of_unlike_kinds_share_a_file(tmp_path: Path):
@@ -238,7 +195,7 @@ def test_interfaces_of_unlike_kinds_share_a_file(tmp_path: Path):
         Frame(PACKET, craft.START_NS + 10**9 * 5, 1),
         Frame(struct.pack("<I", 2) + PACKET, craft.START_NS + 10**9 * 10, 2),
     ]
-    ports = [Port("a"), Port("b", link=101), Port("c", link=0)]
+    ports = [Interface("a"), Interface("b", link=101), Interface("c", link=0)]
     found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
-    assert craft.told(found) == {PAIR: 3}
+    assert craft.packets_by_pair(found) == {PAIR: 3}
     assert [one.name for one in found.places] == ["a", "b", "c"]

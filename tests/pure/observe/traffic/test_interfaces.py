@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import craft
-from tests.support.craft import ACK, SYN, Connection, Frame, Port, ethernet
+from tests.support.craft import ACK, SYN, Connection, Frame, Interface, ethernet
 from twinstack.observe.traffic import pcap, pcapng
 from twinstack.observe.traffic.text import text
 
@@ -24,7 +24,7 @@ def as_pcap(path: Path, frames: list[Frame]) -> Path:
 def as_eth0(path: Path, frames: list[Frame]) -> Path:
     """Write a file as dumpcap does within a namespace, where every interface has this name."""
     path.parent.mkdir(exist_ok=True)
-    return craft.pcapng(path.with_name(f"{path.name}.pcapng"), frames, [Port("eth0")])
+    return craft.pcapng(path.with_name(f"{path.name}.pcapng"), frames, [Interface("eth0")])
 
 
 def later(frames: list[Frame], ns: int) -> list[Frame]:
@@ -123,3 +123,15 @@ def test_a_part_without_packets_is_a_part(tmp_path: Path):
     found = craft.report(*parts)
     assert [(one.name, one.packets) for one in found.places] == [("eth0", 5)]
     assert craft.pair(found, "nginx-lb", "api-gateway").resent == 1
+
+
+def test_rotated_files_of_one_interface_are_one(tmp_path: Path):
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask().close()
+    frames = connection.frames()
+    whole = craft.pcapng(tmp_path / "whole", frames, [Interface("br-app")])
+    parts = [
+        craft.pcapng(tmp_path / f"part{at}", frames[at : at + 3], [Interface("br-app")])
+        for at in range(0, len(frames), 3)
+    ]
+    found = craft.report(*reversed(parts))
+    assert replace(found, files=()) == replace(craft.report(whole), files=())

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from twinstack.linux.packet_ring import HEADER, Ring
-from twinstack.observe.capture.record import _Files
+from twinstack.observe.capture.files import LinkFiles
 from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.capture_file import open_capture
 from twinstack.world import Link
@@ -20,25 +20,25 @@ LINK = Link("br-app", "bridge", "", "app", "")
 FRAME_AT = 64
 
 
-def files(folder: Path, **wanted: Any) -> _Files:
-    """Begin the files of a link whose ring counts nothing."""
+def files(folder: Path, **options: Any) -> LinkFiles:
+    """Begin the files of a link, with a ring that counts nothing."""
     ring = SimpleNamespace(dropped=0, failed="", count=lambda: None)
-    found = _Files(LINK, folder, CaptureOptions(snap=0, **wanted), cast(Ring, ring))
-    found.begin()
-    return found
+    link_files = LinkFiles(LINK, folder, CaptureOptions(snap=0, **options), cast(Ring, ring))
+    link_files.begin()
+    return link_files
 
 
-def give(to: _Files, size: int, at_s: int) -> None:
+def give(to: LinkFiles, size: int, at_s: int) -> None:
     """Hand over a block of the ring's: a packet of this size."""
     head = HEADER.pack(0, at_s, 0, size, size, 0, FRAME_AT).ljust(FRAME_AT, b"\0")
-    to.take(memoryview(head + bytes(size)), 1, 0)
+    to.write(memoryview(head + bytes(size)), 1, 0)
 
 
 def seconds(file: Path) -> list[int]:
-    opened = open_capture(file)
-    found = [int(ns) // 10**9 for batch in opened.batches() for ns in batch.time_ns]
-    assert opened.damage is None
-    return found
+    capture = open_capture(file)
+    times = [int(ns) // 10**9 for batch in capture.batches() for ns in batch.time_ns]
+    assert capture.damage is None
+    return times
 
 
 def test_nothing_is_kept_after_a_single_file_is_full_however_small(tmp_path: Path):
@@ -46,14 +46,14 @@ def test_nothing_is_kept_after_a_single_file_is_full_however_small(tmp_path: Pat
     for at_s, size in enumerate([1000, 1000, 1000, 60, 60], 1):
         give(link, size, at_s)
     link.end()
-    found = link.caught()
-    assert (found.packets, found.unkept) == (2, 3)
+    result = link.result()
+    assert (result.packets, result.unkept) == (2, 3)
     assert seconds(link.kept[0][0]) == [1, 2]
 
 
 @pytest.fixture(name="disk")
 def _disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Have a disk with so much room, which then takes no more than a part of what it is given."""
+    """Bound the room of the disk, which takes a part of a write that does not fit."""
     disk = {"room": 1 << 30}
     write = os.write
 
@@ -77,20 +77,20 @@ def test_a_file_whose_header_cannot_be_written_is_not_left(
         give(link, 1000, at_s)
     end = link.end
 
-    def full(self: _Files) -> None:
+    def full(self: LinkFiles) -> None:
         end()
         disk["room"] = room
 
-    monkeypatch.setattr(_Files, "end", full)
+    monkeypatch.setattr(LinkFiles, "end", full)
     give(link, 1000, 3)
     monkeypatch.undo()
     give(link, 60, 4)
     link.end()
-    found = link.caught()
-    assert found.failed == "cannot be written: No space left on device"
-    assert (found.packets, found.unkept, len(found.files)) == (2, 2, 1)
-    assert [str(one) for one in tmp_path.iterdir()] == list(found.files)
-    assert seconds(Path(found.files[0])) == [1, 2]
+    result = link.result()
+    assert result.failed == "cannot be written: No space left on device"
+    assert (result.packets, result.unkept, len(result.files)) == (2, 2, 1)
+    assert [str(path) for path in tmp_path.iterdir()] == list(result.files)
+    assert seconds(Path(result.files[0])) == [1, 2]
 
 
 @pytest.mark.parametrize("room", [0, 10])
@@ -105,8 +105,8 @@ def test_a_file_is_whole_where_only_its_counts_have_no_room(
     if turns:
         give(link, 1000, 3)
     link.end()
-    found = link.caught()
-    assert found.failed == "cannot be written: No space left on device"
-    assert (found.packets, found.unkept) == (2, int(turns))
-    assert [str(one) for one in tmp_path.iterdir()] == list(found.files)
-    assert seconds(Path(found.files[0])) == [1, 2]
+    result = link.result()
+    assert result.failed == "cannot be written: No space left on device"
+    assert (result.packets, result.unkept) == (2, int(turns))
+    assert [str(path) for path in tmp_path.iterdir()] == list(result.files)
+    assert seconds(Path(result.files[0])) == [1, 2]

@@ -1,0 +1,35 @@
+"""Tables fit a width; their cells may be text, numbers or bars."""
+
+from __future__ import annotations
+
+from twinstack.observe.table import NOTHING, Column, TableCell, section, section_text
+
+
+def test_shortened_cells_stay_different():
+    paths = [f"POST /v1/services/product-service/product-service-{n}/heartbeat" for n in (2, 3)]
+    table = section("http", "HTTP", "n", "from, ~request", [("product-service", p) for p in paths])
+    lines = section_text(table, 41).splitlines()
+    assert lines[2:] == [
+        "product-service  POST /v1/se…-2/heartbeat",
+        "product-service  POST /v1/se…-3/heartbeat",
+    ]
+    assert max(map(len, lines)) <= 41
+
+
+def test_a_section_is_built_from_plain_values():
+    row = ("a", TableCell("1 B", 1), 5, None)
+    table = section("k", "T", "n", "name, >size, >?p99, ~path", [row])
+    assert table.columns == (
+        Column("name"),
+        Column("size", number=True),
+        Column("p99", number=True, optional=True),
+        Column("path", flexible=True),
+    )
+    ((name, size, p99, path),) = table.rows
+    assert (name.text, size.part, p99.text, path) == ("a", 1.0, "5", NOTHING)
+
+
+def test_optional_columns_go_first_where_there_is_no_room():
+    table = section("k", "T", "n", "name, ?more", [("a" * 10, "b" * 10)])
+    assert section_text(table, 80).splitlines()[2] == "a" * 10 + "  " + "b" * 10
+    assert section_text(table, 15).splitlines()[1:] == ["name", "a" * 10]

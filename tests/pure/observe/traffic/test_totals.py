@@ -1,0 +1,34 @@
+"""Pairs and addresses without end are bounded, and no packet is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import craft
+from tests.support.craft import SYN, ethernet
+from twinstack.observe.traffic import totals
+
+
+def test_pairs_without_end_lose_their_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(totals, "MAX_PAIRS", 5)
+    segments = [craft.tcp(40000, port, SYN, seq=port) for port in range(1, 50)]
+    frames = [ethernet(craft.ipv4(craft.ORDER, craft.REDIS, 6, one)) for one in segments]
+    found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
+    assert len(found.pairs) == 6
+    assert found.packets == sum(one.packets for one in found.pairs) == 49
+    assert any("without their ports" in note for note in found.notes)
+
+
+def test_addresses_without_end_are_left_out_of_the_talkers(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(totals, "MAX_TALKERS", 10)
+    frames = [
+        ethernet(
+            craft.ipv4(f"203.0.113.{number}", craft.NGINX, 17, craft.udp(9, 53, bytes(number)))
+        )
+        for number in range(1, 60)
+    ]
+    found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
+    assert found.talkers[0].address == "203.0.113.59"
+    assert any("left out of the talkers" in note for note in found.notes)

@@ -1,0 +1,71 @@
+"""A live capture that ends as a traffic report: its files are gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+from twinstack.linux import child
+from twinstack.linux.process import run
+from twinstack.model.plan import Plan
+from twinstack.observe.capture.record import capture
+from twinstack.observe.capture.report import CaptureResult
+from twinstack.observe.capture.targets import CaptureOptions
+from twinstack.observe.traffic.analysis import analyse
+from twinstack.observe.traffic.peers import PeerDirectory
+from twinstack.observe.traffic.report import TrafficReport
+from twinstack.reconcile import Progress
+from twinstack.world import Link
+
+#: Bytes of a packet: enough for headers and the first line of an HTTP request.
+SNAP = 256
+
+
+def live_report(
+    links: Sequence[Link], plans: Sequence[Plan], seconds: float, progress: Progress
+) -> TrafficReport:
+    """Capture for a while into a temporary folder, and report that.
+
+    Ctrl-C ends the capture early; notes say so, and what the capture lost. Raises: as `capture`.
+    """
+    with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as folder:
+        options = CaptureOptions(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
+        result = capture(links, Path(folder), options, progress=progress)
+        peers = PeerDirectory(plans, host_addresses(links))
+        files = [Path(name) for link in result.links for name in link.files]
+        report = analyse(files, peers)
+        notes = (*_losses(result, options), *report.notes)
+        return replace(report, files=(), notes=notes)
+
+
+def _losses(result: CaptureResult, options: CaptureOptions) -> Iterator[str]:
+    """List what the report lacks; the kernel's drops are among its interfaces."""
+    if result.interrupted:
+        yield f"stopped after {result.seconds:.1f} s of {options.seconds:g} s"
+    for link in result.links:
+        if link.failed:
+            yield f"{link.link}: {link.failed}"
+        if link.unkept:
+            yield f"{link.link}: {link.unkept:,} packets came when {link.unkept_because}"
+
+
+def host_addresses(links: Sequence[Link]) -> tuple[IPv4Address | IPv6Address, ...]:
+    """List the addresses of the host that holds the bridges. Raises: StepFailed.
+
+    Same as: ip -j address show.
+    """
+    addresses: list[IPv4Address | IPv6Address] = []
+    for namespace in sorted({link.namespace for link in links if link.kind != "inside"}):
+        where = Path(namespace) if namespace else child.OWN
+        output = run(["nsenter", f"--net={where}", "ip", "-j", "address", "show"]).stdout
+        addresses += [
+            ip_address(address["local"])
+            for link in json.loads(output or "[]")
+            for address in link.get("addr_info", ())
+            if address.get("scope") == "global"
+        ]
+    return tuple(addresses)
