@@ -66,6 +66,8 @@ def chaos(
 
 def text(report: FaultReport) -> str:
     """Write a report as a table."""
+    from twinstack.overlay.chaos import PATH
+
     header = ("", "seconds", "asked", "good", "longest gap", "served by")
     rows = [
         (
@@ -78,6 +80,6 @@ def text(report: FaultReport) -> str:
         )
         for phase in report.phases
     ]
-    title = f"{report.fault} of {report.host}, seen from {report.client}: GET {report.path}"
+    title = f"{report.fault} of {report.host}, seen from {report.client}: GET {PATH}"
     end = "every request is answered again" if report.recovered else "some requests still fail"
     return f"{title}\n\n{tables.columns(header, rows)}\n\n{end}"

@@ -93,7 +93,7 @@ def watched() -> dict[str, Any]:
 
 def bare_hosts() -> dict[str, Any]:
     """Create two hosts, and nothing on them."""
-    overlay(2, bare=True).hosts_up(progress=lambda _line: None)
+    overlay(2, bare=True).underlay.up(timeout_s=0, progress=lambda _line: None)
     return {}
 
 

@@ -38,7 +38,7 @@ Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 #: What a black hole lets pass: a request, but no response of size. Less would turn IPv6 off.
 NARROW_MTU = rtnetlink.LEAST_IPV6_MTU
-_PATH = "/api/products"
+PATH = "/api/products"
 _BEFORE_S, _AFTER_S = 2.0, 3.0
 _EVERY_S, _TIMEOUT_S = 0.05, 1.0
 
@@ -77,11 +77,6 @@ class FaultReport:
     host: str
     client: str
     phases: tuple[FaultPhase, ...]
-
-    @property
-    def path(self) -> str:
-        """Give the path that was requested."""
-        return _PATH
 
     @property
     def recovered(self) -> bool:
@@ -205,7 +200,7 @@ def _send_requests(target: str, until: int, other_end: int) -> list[Attempt]:
         status, served_by = 0, ""
         connection = http.client.HTTPConnection(target, timeout=_TIMEOUT_S)
         with suppress(OSError, http.client.HTTPException):
-            connection.request("GET", _PATH)
+            connection.request("GET", PATH)
             response = connection.getresponse()
             response.read()
             status, served_by = response.status, response.getheader("X-Served-By") or ""

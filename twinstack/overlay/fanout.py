@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -56,7 +56,9 @@ def ask_agent(
     if "absent" in reply:
         raise NoAgent(obj, "cannot be asked", "the agent's code is not there")
     if "interrupted" in reply:
-        raise Stopped(obj, "was stopped", "another machine failed")
+        stopped = Stopped(obj, "was stopped", "another machine failed")
+        progress(str(stopped))
+        raise stopped
     raise_failures(errors_from_json(machine.name, reply.get("errors", ())))
     return reply["result"]
 
@@ -108,25 +110,3 @@ def results(
     found, failures = each(machines, work, stop or threading.Event())
     raise_failures(failures.values())
     return found
-
-
-def ask_all(
-    machines: Sequence[Machine],
-    requests: Mapping[str, AgentRequest],
-    progress: Progress,
-    timeout_s: float,
-) -> dict[str, Any]:
-    """Send each machine its request, all at once: they wait for each other's services.
-
-    When one fails, the others are stopped. Raises: as `results`.
-    """
-    stop = threading.Event()
-
-    def work(machine: Machine) -> Any:
-        try:
-            return ask_agent(machine, requests[machine.name], progress, stop, timeout_s)
-        except Stopped as error:
-            progress(str(error))
-            raise
-
-    return results(machines, work, stop)

@@ -6,7 +6,6 @@ ssh would a machine. Work on a host is done in a child process.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -134,11 +133,6 @@ def on_each(
 def run(instance: str, host: str, command: Sequence[str]) -> int:
     """Run a command on a host, on the caller's terminal; give its exit code. Raises: Missing."""
     return subprocess.run([*pins_of(instance, host).enter, *command], check=False).returncode
-
-
-def workers() -> int:
-    """Give the number of hosts to work on at once where none waits for another."""
-    return os.cpu_count() or 1
 
 
 def clear(instance: str, hosts: Iterable[str], progress: Progress, watch: Watch) -> tuple[str, ...]:

@@ -81,17 +81,18 @@ class Remote:
             record.write(self.plan.instance, options, ssh=True)
             bundles = {machine.name: self._bundles(machine, built) for machine in self.machines}
             self._upload(present, bundles, progress)
-            requests = {
-                machine.name: self._request(
-                    "up",
-                    machine,
-                    bundles[machine.name],
-                    secrets={} if self.bare else self._secrets(machine),
-                    timeout_s=timeout_s,
+            # Machines wait for each other's services, so one failure stops them all.
+            stop = threading.Event()
+
+            def work(machine: Machine) -> Any:
+                software = bundles[machine.name]
+                secrets = {} if self.bare else self._secrets(machine)
+                request = self._request(
+                    "up", machine, software, secrets=secrets, timeout_s=timeout_s
                 )
-                for machine in self.machines
-            }
-            states = fanout.ask_all(self.machines, requests, progress, timeout_s + _STEPS_S)
+                return fanout.ask_agent(machine, request, progress, stop, timeout_s + _STEPS_S)
+
+            states = fanout.results(self.machines, work, stop)
         return self._states(states)
 
     def status(self) -> tuple[ServiceState, ...]:

@@ -6,6 +6,7 @@ of one host's world. Only the options of the last `up` are kept: the rest is obs
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -108,13 +109,6 @@ class Overlay:
                     _down(instance, progress, UNWATCHED)
                 raise
 
-    def hosts_up(self, *, progress: Progress) -> None:
-        """Bring up the underlay and the hosts alone. Raises: as `up`."""
-        require_root("overlay.up")
-        with locked(self._paths, _LOCK):
-            self._prepare(progress)
-            self.underlay.up(timeout_s=0, progress=progress)
-
     def _prepare(self, progress: Progress) -> None:
         """Write the options; clear hosts that are declared no longer or have lost their network."""
         instance = self.plan.instance
@@ -142,7 +136,7 @@ class Overlay:
             for host in self.spread.alive
         }
         # Services wait for each other across hosts, so with services all hosts start at once.
-        at_once = hosts.workers() if self.bare else None
+        at_once = os.cpu_count() if self.bare else None
         return self._states(hosts.on_each(self.plan.instance, works, at_once=at_once))
 
     def _share_secrets(self, host: Host) -> None:
@@ -179,7 +173,7 @@ class Overlay:
         require_root("overlay.plan")
         works = {host.name: self.on_host(host).preview for host in self._present()}
         underlay = {"underlay": self.underlay.preview()}
-        seen = hosts.on_each(self.plan.instance, works, at_once=hosts.workers())
+        seen = hosts.on_each(self.plan.instance, works, at_once=os.cpu_count())
         return underlay | {
             host.name: seen.get(host.name) or self._preview_of_empty(host)
             for host in self.spread.alive

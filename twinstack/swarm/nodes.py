@@ -47,12 +47,10 @@ class SwarmPaths:
 
     @property
     def client_config(self) -> Path:
-        """Give Docker's client a configuration directory of our own, not the user's."""
         return self.lib / "docker-cli"
 
     @property
     def journal(self) -> Path:
-        """Give the list of hosts that were about to be created."""
         return self.run / "hosts.json"
 
 

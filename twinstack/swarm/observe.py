@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,6 @@ def image_ids(client: docker.DockerClient) -> dict[str, str]:
 
 def list_members(client: docker.DockerClient) -> tuple[MemberFacts, ...]:
     """List the nodes as the manager sees them; () for an engine that is no manager."""
-    try:
-        nodes = client.api.nodes()
-    except APIError as error:
-        if error.status_code in _NO_MANAGER:
-            return ()
-        raise
     members = (
         MemberFacts(
             identity=str(node["ID"]),
@@ -117,23 +112,27 @@ def list_members(client: docker.DockerClient) -> tuple[MemberFacts, ...]:
             ready=node["Status"]["State"] == "ready",
             address=str(node["Status"].get("Addr", "")),
         )
-        for node in nodes
+        for node in _managed(client.api.nodes)
     )
     return tuple(sorted(members, key=lambda member: (not member.manager, member.name)))
 
 
 def list_services(client: docker.DockerClient, instance: str) -> dict[str, dict[str, Any]]:
     """Map our services' names, without the stack's, to what the manager has of them."""
-    try:
-        services: list[dict[str, Any]] = client.api.services(  # type: ignore[no-untyped-call]
-            filters={"label": f"{INSTANCE_LABEL}={instance}"}
-        )
-    except APIError as error:
-        if error.status_code in _NO_MANAGER:
-            return {}
-        raise
+    ours = {"label": f"{INSTANCE_LABEL}={instance}"}
+    services = _managed(partial(client.api.services, filters=ours))
     prefix = f"{stack_name(instance)}_"
     return {str(service["Spec"]["Name"]).removeprefix(prefix): service for service in services}
+
+
+def _managed(ask: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Ask a manager; [] from an engine that is none."""
+    try:
+        return ask()
+    except APIError as error:
+        if error.status_code in _NO_MANAGER:
+            return []
+        raise
 
 
 def _digest(service: dict[str, Any]) -> str:

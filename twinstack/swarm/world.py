@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -70,6 +70,10 @@ class SwarmWorld:
         first = self.hosts[0]
         instance = self.plan.instance
         return tuple(node_of(instance, host, manager=host == first) for host in self.hosts)
+
+    @property
+    def _by_name(self) -> dict[str, SwarmNode]:
+        return {node.name: node for node in self.nodes}
 
     @cached_property
     def exposure(self) -> Exposure:
@@ -190,13 +194,13 @@ class SwarmWorld:
 
     def _node(self, host: str) -> SwarmNode:
         require_root("Swarm", "it has hosts of its own")
-        nodes = {node.name: node for node in self.nodes}
-        if host not in nodes:
-            cause = f"there are {', '.join(nodes)}"
+        node = self._by_name.get(host)
+        if node is None:
+            cause = f"there are {', '.join(self._by_name)}"
             raise TwinstackError(host, "is no host", cause, "choose one of them")
-        if not hosts.is_ready(nodes[host], self.plan.instance):
+        if not hosts.is_ready(node, self.plan.instance):
             raise Missing(f"host {host}", "is not up", "", "run: invoke swarm.up")
-        return nodes[host]
+        return node
 
     def _wait(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Wait until every task is healthy and every node ready. Raises: NotHealthy."""
@@ -229,27 +233,16 @@ class SwarmWorld:
             (state for state in states if state.state != "healthy"),
             key=lambda state: (state.service not in stores, state.state == "absent"),
         )
-        tails = (self._tail(task) for task in tasks if task.service == worst.service)
-        tail = next(filter(None, tails), "")
-        return NotHealthy(
-            worst.name,
-            f"is {worst.state}" + (f" ({worst.detail})" if worst.detail else ""),
-            bound + (f"; its log ends: {tail}" if tail else ""),
-            "invoke swarm.status",
-        )
-
-    def _tail(self, task: TaskFacts) -> str:
-        """Give the end of a task's log from its own node; "" when that is not available."""
-        nodes = {node.name: node for node in self.nodes}
-        if task.node not in nodes or not task.container:
-            return ""
-        try:
-            with client_of(nodes[task.node]) as client:
+        detail = f" ({worst.detail})" if worst.detail else ""
+        error = NotHealthy(worst.name, f"is {worst.state}{detail}", bound, "invoke swarm.status")
+        for task in tasks:
+            node = self._by_name.get(task.node)
+            if task.service != worst.service or node is None or not task.container:
+                continue
+            with suppress(Missing, CannotTell, *RAW), client_of(node) as client:
                 log = client.containers.get(task.container).logs(tail=_LOG_LINES)
-        except (Missing, CannotTell, *RAW):
-            return ""
-        lines = map(str.strip, log.decode(errors="replace").splitlines())
-        return " | ".join(filter(None, lines))
+                error.add_note(log.decode(errors="replace").strip() or "its log is empty")
+        return error
 
 
 @translated("swarm.status", reading=True)

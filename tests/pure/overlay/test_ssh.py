@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+from ipaddress import IPv4Address
+
+import pytest
+
+from tests.support.machines import HERE
+from twinstack.errors import StepFailed
+from twinstack.model.placement import Host
+from twinstack.overlay import ssh
+
+
+def test_a_machine_is_reached_without_a_password_and_not_for_ever():
+    prefix = ssh.machine(Host("left", IPv4Address("10.88.0.11")), ("-i", "key")).prefix
+    assert prefix[0] == "ssh"
+    assert "BatchMode=yes" in prefix
+    assert "ConnectTimeout=10" in prefix
+    assert prefix[-3:] == ("-i", "key", "root@10.88.0.11")
+
+
+def test_a_command_gives_what_it_printed():
+    assert ssh.run(HERE, "echo hello") == "hello\n"
+    with pytest.raises(StepFailed, match="host here: refused: no"):
+        ssh.run(HERE, "echo no >&2; exit 3")
+    with pytest.raises(StepFailed, match="host here: cannot be reached"):
+        ssh.run(HERE, "exit 255")
+    with pytest.raises(StepFailed, match=r"still running after 0\.1 s"):
+        ssh.run(HERE, "sleep 5", timeout_s=0.1)
+
+
+def request(command: str, stop: threading.Event | None = None) -> tuple[str, list[str]]:
+    progress: list[str] = []
+    stop = stop or threading.Event()
+    reply = ssh.request(HERE, command, b"question", progress.append, stop, timeout_s=10)
+    return reply, progress
+
+
+def test_a_request_goes_by_standard_input_and_its_reply_is_the_last_line():
+    reply, progress = request('read line; echo "about $line" >&2; echo first; echo "to $line"')
+    assert (reply, progress) == ("to question", ["about question"])
+
+
+def test_a_request_without_a_reply_fails():
+    with pytest.raises(StepFailed, match="host here: does not answer: why"):
+        request("echo why >&2")
+
+
+def test_a_stop_closes_the_channel_and_the_reply_is_still_read():
+    stop = threading.Event()
+    stop.set()
+    reply, _ = request("read line; read more; echo closed", stop)
+    assert reply == "closed"
