@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import docker
@@ -17,8 +17,8 @@ from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan, PublishedPort
 
-_LISTEN = "0A"
-_ANY = frozenset({"0.0.0.0", "::", ""})
+#: Every address, as the engine and ss write it.
+_ANY = frozenset({"0.0.0.0", "::", "", "*", "[::]"})
 _ELSEWHERE = "choose another in topology.yml"
 Objects = list[dict[str, Any]]
 
@@ -108,23 +108,17 @@ def ports_of_others(plan: Plan, containers: Objects) -> dict[int, str]:
     }
 
 
-def listening(tables: str) -> set[tuple[str, int]]:
-    """Read listening sockets out of /proc/net/tcp and tcp6: (address in hex, port)."""
-    sockets: set[tuple[str, int]] = set()
-    for line in tables.splitlines():
-        words = line.split()
-        if len(words) > 3 and words[3] == _LISTEN:
-            address, _, port = words[1].rpartition(":")
-            sockets.add((address, int(port, 16)))
-    return sockets
+def listening(sockets: str) -> set[tuple[str, int]]:
+    """Read what `ss -Hltn` prints: (address, port) of each listening socket."""
+    ends = (line.split()[3].rpartition(":") for line in sockets.splitlines())
+    return {(address.partition("%")[0], int(port)) for address, _, port in ends}
 
 
 def is_busy(published: PublishedPort, sockets: set[tuple[str, int]]) -> bool:
     """Say whether a listening socket occupies a published address and port."""
-    little_endian = int(published.bind).to_bytes(4, "little").hex().upper()
-    same = {little_endian, f"0000000000000000FFFF0000{little_endian}"}  # the latter mapped to IPv6
+    bind = str(published.bind)
     return any(
-        set(address) == {"0"} or published.bind == IPv4Address(0) or address in same
+        {address, bind} & _ANY or address in {bind, f"[::ffff:{bind}]"}
         for address, port in sockets
         if port == published.port
     )
@@ -132,8 +126,7 @@ def is_busy(published: PublishedPort, sockets: set[tuple[str, int]]) -> bool:
 
 def _busy_ports(plan: Plan, bound: set[int], prefix: tuple[str, ...]) -> Iterator[NotOurs]:
     """Find published ports that processes occupy; `bound` are those of containers."""
-    command = [*prefix, "cat", "/proc/net/tcp", "/proc/net/tcp6"]
-    sockets = listening(run(command, check=False).stdout)
+    sockets = listening(run([*prefix, "ss", "-Hltn"]).stdout)
     for published in plan.published_ports:
         port = published.port
         if published.world == "docker" and port not in bound and is_busy(published, sockets):
