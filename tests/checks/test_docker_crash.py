@@ -3,7 +3,7 @@
 Each step of a list is struck in three ways: its whole process group is killed with SIGKILL just
 before it, just after it, and a call of its own fails. Where compose takes the step, it waits at the
 step proxy (`twinstack/compose/step_proxy.py`), and is killed with it. The lists are those that
-the pure functions decide beforehand; what the watch is told of must be the very same steps.
+the pure functions decide beforehand; the watch must see the very same steps.
 
 The states that `up` starts from, so that every kind of step is in some list: nothing (but images),
 containers of another shape, a base of another content, an engine that has died. Root trees and
@@ -68,11 +68,11 @@ def another_content() -> None:
     """Let nginx' base be of something else, as after an upgrade of the host's packages."""
     only_images()
     client, name = client_of(), base_name("nginx")
-    earlier = [str(one.id) for one in client.images.list(name) if "at" in one.labels]
+    earlier = [str(image.id) for image in client.images.list(name) if "at" in image.labels]
     import_sleep(client, name, "twinstack.kind=base", f"at={time.time_ns()}")
     client.images.get(name).tag(*base_name("nginx", host_release().suite).split(":"))
-    for one in earlier:  # the one that was made here and never used, not what `up` replaces
-        client.images.remove(one)
+    for image in earlier:  # made here and never used, not what `up` replaces
+        client.images.remove(image)
 
 
 def dead_engine() -> None:
@@ -117,7 +117,7 @@ def kind_of(step: str) -> str:
     return re.sub(rf"^({kind})\b.*(: [a-z]+)$", r"\1\2", step)
 
 
-#: What is decided again after them; they are there only for one that overlooks something.
+#: After them the rest is decided again; they differ only for a command that overlooks something.
 _PREPARING = {f"{step.kind}: {step.act}" for step in PREPARING}
 STARTS = (
     Start("another shape", another_shape, ("container: remove", "network: remove")),
@@ -148,9 +148,9 @@ STARTS = (
 def strike(verb: str, point: Point, log: Path, lacking: tuple[str, ...] = ()) -> None:
     """Run a command, strike it, and see that it was struck."""
     log.unlink(missing_ok=True)
-    code, said = run_child(verb, SHAPE, log, point, lacking)
-    assert code == (1 if point.fault == "during" else KILLED), (point, said)
-    assert point.fault != "during" or f"made to fail: {point.step}" in said, said
+    code, printed = run_child(verb, SHAPE, log, point, lacking)
+    assert code == (1 if point.fault == "during" else KILLED), (point, printed)
+    assert point.fault != "during" or f"made to fail: {point.step}" in printed, printed
     assert point.step in log.read_text().splitlines(), point
 
 
@@ -172,7 +172,7 @@ def see_that_up_converges(images: set[str]) -> None:
     assert planned() == ()
     assert names_of_images() == images
     unnamed = client_of().api.images(filters={"dangling": True})
-    assert {(one["Labels"] or {}).get("twinstack.kind") for one in unnamed} <= {"build"}
+    assert {(each["Labels"] or {}).get("twinstack.kind") for each in unnamed} <= {"build"}
 
 
 def names_of_images() -> set[str]:

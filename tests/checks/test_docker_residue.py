@@ -1,6 +1,6 @@
-"""Up and down again and again: the host is as it was, and no stranger was touched.
+"""Up and down again and again: the host is as it was, and no foreign object was touched.
 
-Strangers' containers, networks, volumes and images stand in the same engine all the while: some
+Foreign containers, networks, volumes and images stand in the same engine all the while: some
 look like ours but for the label, and one is inside a network of ours.
 """
 
@@ -40,9 +40,6 @@ from twinstack.errors import NotOurs, StepFailed
 pytestmark = pytest.mark.docker
 SLEEP = ["/bin/sleep", "36000"]
 CYCLES, FEW = 20, 1
-Strangers = dict[str, tuple[str, str]]
-
-
 THEIR_IMAGES = ("theirs:1", "redis:7", "twinstacks/redis-cache:1")
 PROJECT = f"twinstack-{INSTANCE}"
 THEIR_NETWORKS = ("br-app", f"{PROJECT}_apps")
@@ -53,17 +50,17 @@ THEIR_CONTAINERS = frozenset(
 
 
 @pytest.fixture(scope="module")
-def strangers(images: None) -> Iterator[Callable[[], dict[str, object]]]:
-    """Put strangers' objects into the engine, and give what looks at them."""
+def foreign(images: None) -> Iterator[Callable[[], dict[str, object]]]:
+    """Put foreign objects into the engine, and give what looks at them."""
     ours = world().plan
-    assert not {container_name(ours, one) for one in ours.replicas} & THEIR_CONTAINERS
+    assert not {container_name(ours, replica) for replica in ours.replicas} & THEIR_CONTAINERS
     client = client_of()
     try:
         _put(client)
-        before = look_at_strangers()
+        before = look_at_foreign()
         assert before["containers"].keys() == THEIR_CONTAINERS  # type: ignore[attr-defined]
-        yield look_at_strangers
-        assert look_at_strangers() == before
+        yield look_at_foreign
+        assert look_at_foreign() == before
     finally:  # else the next file finds them
         _take_away(client)
 
@@ -95,27 +92,27 @@ def _put(client: DockerClient) -> None:
     )
 
 
-def look_at_strangers() -> dict[str, object]:
+def look_at_foreign() -> dict[str, object]:
     now = client_of()
     return {
         "containers": {
-            name: one for name, one in identities(now).items() if name in THEIR_CONTAINERS
+            name: each for name, each in identities(now).items() if name in THEIR_CONTAINERS
         },
-        "networks": sorted(one["Id"] for one in now.api.networks(names=list(THEIR_NETWORKS))),
+        "networks": sorted(name["Id"] for name in now.api.networks(names=list(THEIR_NETWORKS))),
         "volumes": sorted(
-            (one["Name"], one["CreatedAt"])
-            for one in now.api.volumes()["Volumes"]
-            if one["Name"] in THEIR_VOLUMES
+            (volume["Name"], volume["CreatedAt"])
+            for volume in now.api.volumes()["Volumes"]
+            if volume["Name"] in THEIR_VOLUMES
         ),
         "images": [now.images.get(name).id for name in THEIR_IMAGES],
     }
 
 
 def _take_away(client: DockerClient) -> None:
-    """Remove the strangers, as many as there are."""
-    for one in client.containers.list(all=True):
-        if one.name in THEIR_CONTAINERS:
-            one.remove(force=True)
+    """Remove the foreign objects that are left."""
+    for container in client.containers.list(all=True):
+        if container.name in THEIR_CONTAINERS:
+            container.remove(force=True)
     for network in THEIR_NETWORKS:
         with suppress(NotFound):
             client.api.remove_network(network)
@@ -128,9 +125,9 @@ def _take_away(client: DockerClient) -> None:
 
 
 def test_cycles_of_up_and_down_leave_the_host_as_it_was(
-    strangers: Callable[[], dict[str, object]], full: bool, tell: Callable[[str], None]
+    foreign: Callable[[], dict[str, object]], full: bool, tell: Callable[[str], None]
 ):
-    theirs = strangers()
+    theirs = foreign()
     up(world())
     down(INSTANCE, progress=print_nothing, engine=ENGINE)
     before = snapshot()  # with what outlives a `down`: images, the volume
@@ -138,18 +135,18 @@ def test_cycles_of_up_and_down_leave_the_host_as_it_was(
     for cycle in range(cycles):
         shape = ("tiered", "flat")[cycle % 2]  # the first one was flat
         up(world(shape))
-        assert strangers() == theirs
+        assert foreign() == theirs
         assert down(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert difference(before, snapshot()) == {}, f"cycle {cycle}"
-        assert strangers() == theirs
-    tell(f"docker.up and docker.down: {cycles} cycles, nothing left, strangers untouched")
+        assert foreign() == theirs
+    tell(f"docker.up and docker.down: {cycles} cycles, nothing left, foreign objects untouched")
 
 
 def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
-    strangers: Callable[[], dict[str, object]],
+    foreign: Callable[[], dict[str, object]],
 ):
     down(INSTANCE, progress=print_nothing, engine=ENGINE)
-    said: list[str] = []
+    progress: list[str] = []
 
     class CtrlC:
         """Press Ctrl-C as the terminal does, once a container is being started."""
@@ -166,23 +163,23 @@ def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
                 self.pressed = True
                 subprocess.Popen(["sh", "-c", f"kill -INT {os.getpid()}"])
 
-    one = world()
-    one.watch = CtrlC()
+    docker = world()
+    docker.watch = CtrlC()
     with pytest.raises(KeyboardInterrupt):
-        one.up(timeout_s=60, progress=said.append)
-    assert "what is done stays; invoke docker.up goes on from there" in said[-1]
-    before = {name: one[0] for name, one in identities(client_of()).items()}
+        docker.up(timeout_s=60, progress=progress.append)
+    assert "what is done stays; invoke docker.up goes on from there" in progress[-1]
+    before = {name: each[0] for name, each in identities(client_of()).items()}
     left = world().preview().changes
     # A container was started: so the policy had been there, its bridges' part too.
     assert left
     assert all(isinstance(change.step, (ContainerCreation, ContainerStart)) for change in left)
     up(world())
-    after = {name: one[0] for name, one in identities(client_of()).items()}
+    after = {name: each[0] for name, each in identities(client_of()).items()}
     assert before.items() <= after.items()
 
 
 def test_a_second_up_takes_no_step_and_every_container_stays(
-    strangers: Callable[[], dict[str, object]],
+    foreign: Callable[[], dict[str, object]],
 ):
     up(world())
     before = identities(client_of())
@@ -192,9 +189,9 @@ def test_a_second_up_takes_no_step_and_every_container_stays(
 
 
 def test_down_needs_no_rendered_file_nor_one_that_is_sound(
-    strangers: Callable[[], dict[str, object]], full: bool
+    foreign: Callable[[], dict[str, object]], full: bool
 ):
-    theirs = strangers()
+    theirs = foreign()
     plan = world().plan
     damages: tuple[Callable[[Path], object], ...] = (
         lambda file: file.unlink(),
@@ -208,11 +205,11 @@ def test_down_needs_no_rendered_file_nor_one_that_is_sound(
         ]
         gone = down(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert set(gone) == {
-            *(f"container {container_name(plan, one)}" for one in plan.replicas),
-            *(f"network {one.docker_network}" for one in plan.segments),
+            *(f"container {container_name(plan, replica)}" for replica in plan.replicas),
+            *(f"network {segment.docker_network}" for segment in plan.segments),
             "policy rules",
         }
-        assert strangers() == theirs
+        assert foreign() == theirs
     up(world())
     compose_file(INSTANCE).write_text("services: {}\n")
     before = identities(client_of())
@@ -221,23 +218,23 @@ def test_down_needs_no_rendered_file_nor_one_that_is_sound(
     assert world().preview().changes == ()
 
 
-def test_a_stranger_inside_a_network_of_ours_stays_and_is_named(
-    strangers: Callable[[], dict[str, object]],
+def test_a_foreign_container_inside_a_network_of_ours_stays_and_is_named(
+    foreign: Callable[[], dict[str, object]],
 ):
     up(world())
     client = client_of()
     network = f"twinstack-{INSTANCE}_app"
-    stranger = client.containers.run(
+    container = client.containers.run(
         "theirs:1", SLEEP, name="inside", detach=True, stop_signal="SIGKILL", network=network
     )
     try:
         with pytest.raises(StepFailed, match=rf"network {network}: remove: the engine refuses"):
             down(INSTANCE, progress=print_nothing, engine=ENGINE)
-        stranger.reload()
-        assert stranger.status == "running"
+        container.reload()
+        assert container.status == "running"
         assert down_says_again(network)
     finally:
-        stranger.remove(force=True)
+        container.remove(force=True)
     assert down(INSTANCE, progress=print_nothing, engine=ENGINE) == (f"network {network}",)
 
 
@@ -247,32 +244,33 @@ def down_says_again(network: str) -> bool:
     return True
 
 
-def test_a_strangers_container_at_port_3000_stops_up_before_anything_is_changed(
-    strangers: Callable[[], dict[str, object]],
+def test_a_foreign_container_at_port_3000_stops_up_before_anything_is_changed(
+    foreign: Callable[[], dict[str, object]],
 ):
     client = client_of()
     down(INSTANCE, progress=print_nothing, engine=ENGINE)
-    door = world().plan.published_port("docker", "api-gateway")
-    assert door is not None
-    stranger = client.containers.run(
+    published = world().plan.published_port("docker", "api-gateway")
+    assert published is not None
+    container = client.containers.run(
         "theirs:1",
         SLEEP,
         name="at-the-port",
         detach=True,
         stop_signal="SIGKILL",
-        ports={"3000/tcp": ("127.0.0.1", door.port)},
+        ports={"3000/tcp": ("127.0.0.1", published.port)},
     )
     try:
         before = snapshot()
-        with pytest.raises(NotOurs, match=rf"port {door.port}: is taken: container at-the-port"):
+        taken = f"port {published.port}: is taken: container at-the-port"
+        with pytest.raises(NotOurs, match=taken):
             up(world())
         assert difference(before, snapshot()) == {}
     finally:
-        stranger.remove(force=True)
+        container.remove(force=True)
 
 
-def test_a_networks_namesake_of_a_strangers_stops_up_and_outlives_down(
-    strangers: Callable[[], dict[str, object]],
+def test_a_foreign_network_of_our_name_stops_up_and_outlives_down(
+    foreign: Callable[[], dict[str, object]],
 ):
     client = client_of()
     network = f"twinstack-{INSTANCE}_app"
@@ -287,16 +285,16 @@ def test_a_networks_namesake_of_a_strangers_stops_up_and_outlives_down(
         other.remove()
 
 
-def test_a_kill_half_way_and_clean_touch_no_stranger(
-    strangers: Callable[[], dict[str, object]], tmp_path: Any
+def test_a_kill_half_way_and_clean_touch_no_foreign_object(
+    foreign: Callable[[], dict[str, object]], tmp_path: Any
 ):
-    theirs = strangers()
+    theirs = foreign()
     down(INSTANCE, progress=print_nothing, engine=ENGINE)
     code, _ = run_child("up", "flat", tmp_path / "log", Point(first_start("flat"), "after"))
     assert code < 0
-    assert strangers() == theirs
-    said: list[str] = []
-    removed = clean(INSTANCE, progress=said.append, engine=ENGINE)
-    assert strangers() == theirs
+    assert foreign() == theirs
+    progress: list[str] = []
+    removed = clean(INSTANCE, progress=progress.append, engine=ENGINE)
+    assert foreign() == theirs
     assert any(name.startswith("image twinstack-base-nginx") for name in removed)
-    assert "left running: it still holds" in said[-1]
+    assert "left running: it still holds" in progress[-1]

@@ -1,7 +1,7 @@
-"""From one topology to another: only what changed is made anew; the end is as deployed fresh.
+"""From one topology to another: only what changed is replaced; the end is as deployed fresh.
 
 Another shape changes every address, and an address is part of a container's definition: it makes
-all containers anew. So does an edit of the template. All else touches the service that it names.
+all containers new. So does an edit of the template. All else touches the service that it names.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def limit(service: str, memory: str, count: int = 1) -> Edit:
 
 
 def touched_by(edit: Edit, shape: str = "flat") -> set[str]:
-    """Go over to an edited topology; give the containers that are new, gone or started anew."""
+    """Go over to an edited topology; give the containers that are new, gone or started again."""
     before = identities(client_of())
     decided = world(shape, edit).preview().changes
     up(world(shape, edit))
@@ -56,8 +56,8 @@ def touched_by(edit: Edit, shape: str = "flat") -> set[str]:
         if name.startswith("container ")
     }
     prefix = f"twinstack-{INSTANCE}-"
-    wanted = {one.name for one in world(shape, edit).plan.replicas}
-    assert {name.removeprefix(prefix) for name in after} == wanted
+    expected = {replica.name for replica in world(shape, edit).plan.replicas}
+    assert {name.removeprefix(prefix) for name in after} == expected
     return {name.removeprefix(prefix) for name in touched}
 
 
@@ -72,10 +72,10 @@ def test_another_limit_touches_the_service_that_has_it(deployed: None):
     assert touched_by(small) == {"order-service"}
 
 
-def test_another_shape_makes_every_container_anew(deployed: None):
-    names = {one.name for one in world().plan.replicas}
+def test_another_shape_makes_every_container_new(deployed: None):
+    names = {replica.name for replica in world().plan.replicas}
     assert touched_by(small, "tiered") == names
-    networks = {one["Name"] for one in client_of().api.networks(names=[f"twinstack-{INSTANCE}"])}
+    networks = {name["Name"] for name in client_of().api.networks(names=[f"twinstack-{INSTANCE}"])}
     assert networks == {
         f"twinstack-{INSTANCE}_{tier}" for tier in ("frontend", "backend", "database")
     }
@@ -86,11 +86,11 @@ def test_what_was_altered_by_hand_is_put_right_and_nothing_else(deployed: None):
     client = client_of()
     prefix = f"twinstack-{INSTANCE}"
     alterations: dict[str, Callable[[Any], object]] = {
-        "redis-cache": lambda one: one.pause(),
-        "order-service": lambda one: one.update(mem_limit="300m", memswap_limit="300m"),
-        "service-registry": lambda one: one.stop(timeout=5),
-        "api-gateway": lambda one: client.networks.get(f"{prefix}_app").disconnect(one),
-        "nginx-lb": lambda one: one.remove(force=True),
+        "redis-cache": lambda container: container.pause(),
+        "order-service": lambda container: container.update(mem_limit="300m", memswap_limit="300m"),
+        "service-registry": lambda container: container.stop(timeout=5),
+        "api-gateway": lambda container: client.networks.get(f"{prefix}_app").disconnect(container),
+        "nginx-lb": lambda container: container.remove(force=True),
     }
     for name, alter in alterations.items():
         alter(client.containers.get(f"{prefix}-{name}"))

@@ -54,16 +54,16 @@ def host(able: None) -> Iterator[HostState]:
 
 
 @pytest.fixture(scope="session")
-def said_at_start(host: HostState) -> list[str]:
-    """Start the engine, and give what was said of it."""
-    said: list[str] = []
+def start_progress(host: HostState) -> list[str]:
+    """Start the engine, and give its progress lines."""
+    progress: list[str] = []
     assert connect(ENGINE) is None
-    ensure_engine(ENGINE, said.append).close()
-    return said
+    ensure_engine(ENGINE, progress.append).close()
+    return progress
 
 
 @pytest.fixture(scope="module")
-def up(said_at_start: list[str]) -> DockerWorld:
+def up(start_progress: list[str]) -> DockerWorld:
     """Give the flat world, up; the modules share it, and it goes with its host."""
     flat = world()
     flat.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.docker
 
 
 def test_compose_by_hand_finds_the_stack_as_it_should_be(up: DockerWorld):
-    before = {name: one["Id"] for name, one in containers().items()}
+    before = {name: container["Id"] for name, container in containers().items()}
     words = [
         str(compose_program()),
         "--project-name",
@@ -29,7 +29,7 @@ def test_compose_by_hand_finds_the_stack_as_it_should_be(up: DockerWorld):
         "--detach",
     ]
     subprocess.run(words, env={**os.environ, "DOCKER_HOST": ENGINE.url}, check=True)
-    assert {name: one["Id"] for name, one in containers().items()} == before
+    assert {name: container["Id"] for name, container in containers().items()} == before
 
 
 def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
@@ -41,9 +41,9 @@ def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     environment = (REPOSITORY / ".env").read_text()
-    mine = environment.replace(project_name("main"), project_name(INSTANCE))
-    assert mine != environment
-    (tmp_path / ".env").write_text(mine)
+    own = environment.replace(project_name("main"), project_name(INSTANCE))
+    assert own != environment
+    (tmp_path / ".env").write_text(own)
 
     def compose(*words: str) -> None:
         outside = {name: value for name, value in os.environ.items() if "COMPOSE" not in name}
@@ -59,9 +59,10 @@ def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
 
     compose("up", "-d")
     try:
-        until(lambda: {one.state for one in up.status()} == {"healthy"}, 60)
+        until(lambda: {state.state for state in up.status()} == {"healthy"}, 60)
         projects = {
-            one["Config"]["Labels"]["com.docker.compose.project"] for one in containers().values()
+            container["Config"]["Labels"]["com.docker.compose.project"]
+            for container in containers().values()
         }
         assert projects == {project_name(INSTANCE)}
     finally:

@@ -70,8 +70,8 @@ def test_passwords_are_in_no_environment_argument_image_or_label(up: DockerWorld
 def test_the_images_software_is_the_root_trees(up: DockerWorld):
     accounts = {replica.service: replica.user for replica in up.plan.replicas}
     roots = ensure_roots(recipe_for(accounts), print_nothing)
-    told = up.software()
+    versions = up.software()
     for role in ("nginx", "redis", "postgres"):
         of_tree = software_of_tree(role, roots.tree(role))
-        assert {name: told[name] for name in of_tree} == of_tree
-    assert {"python digest", "site digest", "services digest"} <= set(told)
+        assert {name: versions[name] for name in of_tree} == of_tree
+    assert {"python digest", "site digest", "services digest"} <= set(versions)

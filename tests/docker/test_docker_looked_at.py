@@ -17,11 +17,11 @@ def test_the_topology_is_as_declared_and_shows_what_is_changed_by_hand(up: Docke
     def wrong() -> dict[tuple[str, str], str]:
         scene = collect.scene(up)
         assert scene is not None
-        return {(one.kind, one.name): one.state for one in scene.wrong}
+        return {(each.kind, each.name): each.state for each in scene.wrong}
 
     assert wrong() == {}
     bridge = up.plan.segments[0].docker_bridge
-    outer = {one.replica: one.name for one in up.links() if one.kind == "host end"}
+    outer = {link.replica: link.name for link in up.links() if link.kind == "host end"}
     in_namespace("ip", "link", "add", "lab0", "type", "veth", "peer", "name", "lab1")
     in_namespace("ip", "link", "set", "lab0", "master", bridge)
     in_namespace("ip", "link", "set", outer["order-service"], "down")
@@ -35,7 +35,7 @@ def test_the_topology_is_as_declared_and_shows_what_is_changed_by_hand(up: Docke
             ("link", "order-service@app"): "differs",
             **{
                 ("flow", f"nginx-lb → {service} tcp 6379"): "undeclared"
-                for service in ({one.service for one in up.plan.replicas} | {"outside"})
+                for service in ({replica.service for replica in up.plan.replicas} | {"outside"})
                 - {"nginx-lb"}
             },
         }
@@ -48,20 +48,20 @@ def test_the_topology_is_as_declared_and_shows_what_is_changed_by_hand(up: Docke
 
 def test_connections_are_those_of_the_engines_host_and_containers_track_their_own(up: DockerWorld):
     for service in ("nginx-lb", "api-gateway"):
-        door = up.published(service)
-        assert door is not None
-        fetch(door.url("/api/products"))
+        published = up.published(service)
+        assert published is not None
+        fetch(published.url("/api/products"))
     found = snapshot.take(up)
     listed = in_namespace("conntrack", "-L").splitlines()
     assert abs(found.table.listed - len(listed)) <= 10  # a world at work: probes come and go
-    pairs = {(one.client, one.server, one.port): one for one in found.pairs}
+    pairs = {(pair.client, pair.server, pair.port): pair for pair in found.pairs}
     assert pairs["nginx-lb", "api-gateway", 3000].count("ESTABLISHED") > 0
-    assert {one.verdict for one in found.pairs if one.server == "redis-cache"} == {"declared"}
+    assert {pair.verdict for pair in found.pairs if pair.server == "redis-cache"} == {"declared"}
     assert found.absent == ()
-    sockets = {one.replica: one for one in found.sockets}
-    assert 6379 in {one.port for one in sockets["redis-cache"].listening}
-    doors = {one.port for one in up.plan.published_ports if one.world == "docker"}
-    assert {one.port for one in sockets["host"].listening} == doors
+    sockets = {socket.replica: socket for socket in found.sockets}
+    assert 6379 in {socket.port for socket in sockets["redis-cache"].listening}
+    ports = {each.port for each in up.plan.published_ports if each.world == "docker"}
+    assert {socket.port for socket in sockets["host"].listening} == ports
     # Docker's rules for its resolver make the kernel follow whatever a container says or hears.
     inside = (f"--net={up.namespaces()['redis-cache']}", "conntrack", "-C")
     assert (
@@ -69,4 +69,4 @@ def test_connections_are_those_of_the_engines_host_and_containers_track_their_ow
         < int(in_namespace("nsenter", *inside))
         == pytest.approx(sockets["redis-cache"].tracked, abs=10)
     )
-    assert {one.server for one in found.pairs if one.port in doors} == {"host"}
+    assert {pair.server for pair in found.pairs if pair.port in ports} == {"host"}

@@ -1,4 +1,4 @@
-"""The Docker world as it runs: healthy, answering, back after a kill, and told about."""
+"""The Docker world as it runs: healthy, answering, back after a kill, and observable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from twinstack.observe.journey.send import follow_request
 pytestmark = pytest.mark.docker
 
 
-def test_cpu_time_and_processes_are_told_for_every_replica(up: DockerWorld):
+def test_cpu_time_and_processes_are_given_for_every_replica(up: DockerWorld):
     names = {replica.name for replica in up.plan.replicas}
     assert set(up.cpu_us()) == names
     assert all(value > 0 for value in up.cpu_us().values())
@@ -39,15 +39,15 @@ def test_a_command_runs_inside_and_its_exit_code_comes_back(up: DockerWorld):
 def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
     found = up.links()
     bridge = up.plan.segments[0].docker_bridge
-    assert [one.name for one in found if one.kind == "bridge"] == [bridge]
-    outer = {one.replica: one for one in found if one.kind == "host end"}
-    inner = {one.replica: one for one in found if one.kind == "inside"}
+    assert [each.name for each in found if each.kind == "bridge"] == [bridge]
+    outer = {each.replica: each for each in found if each.kind == "host end"}
+    inner = {each.replica: each for each in found if each.kind == "inside"}
     names = {replica.name for replica in up.plan.replicas}
     assert set(outer) == set(inner) == names
     assert len(found) == 1 + 2 * len(names)
-    assert {one.segment for one in found} == {"app"}
-    there = json.loads(in_namespace("ip", "-j", "link", "show", "master", bridge))
-    assert {one["ifindex"]: one["ifname"] for one in there} == {
+    assert {each.segment for each in found} == {"app"}
+    links = json.loads(in_namespace("ip", "-j", "link", "show", "master", bridge))
+    assert {each["ifindex"]: each["ifname"] for each in links} == {
         # What the container itself says of the other end of its eth0.
         int(inside(name, "cat", f"/sys/class/net/{inner[name].name}/iflink")): outer[name].name
         for name in names
@@ -55,27 +55,27 @@ def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
 
 
 def test_a_journey_leads_through_the_engines_proxy_to_the_stores_and_back(up: DockerWorld):
-    until(lambda: all(one.state == "healthy" for one in up.status()), 30)
+    until(lambda: all(state.state == "healthy" for state in up.status()), 30)
     found = follow_request(up, "/api/products")
     assert (found.world, found.status) == ("docker", 200)
-    assert sum(one.took_us for one in found.steps) == pytest.approx(found.total_us, abs=0.01)
-    stages = list(dict.fromkeys(one.stage for one in found.steps))
+    assert sum(step.took_us for step in found.steps) == pytest.approx(found.total_us, abs=0.01)
+    stages = list(dict.fromkeys(step.stage for step in found.steps))
     way = ["docker-proxy", "nginx-lb", "api-gateway", "product-service", "redis-cache"]
-    assert [one for one in stages if one in way] == way
-    for one, other in pairwise(way):
-        assert f"{one} → {other}: request" in stages
+    assert [stage for stage in stages if stage in way] == way
+    for here, there in pairwise(way):
+        assert f"{here} → {there}: request" in stages
     assert found.rewrites == ()  # localhost is the proxy's, which no NAT leads to
 
 
 def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_path: Path):
     links = up.links()
-    door = up.published("nginx-lb")
-    assert door is not None
+    published = up.published("nginx-lb")
+    assert published is not None
     done = threading.Event()
 
     def ask() -> None:
         while not done.is_set():
-            fetch(door.url("/health"))
+            fetch(published.url("/health"))
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -84,13 +84,13 @@ def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_pat
     finally:
         done.set()
         asking.join()
-    assert [one.link for one in found.links] == [label(one) for one in links]
-    assert sum(one.dropped for one in found.links) == 0
-    edge = [one for one in found.links if one.link.startswith("nginx-lb/")]
+    assert [link.link for link in found.links] == [label(link) for link in links]
+    assert sum(link.dropped for link in found.links) == 0
+    edge = [link for link in found.links if link.link.startswith("nginx-lb/")]
     assert len(edge) == 2
-    for one in edge:
-        assert craft.tshark_counts(Path(one.files[0])) == (one.packets, one.bytes)
-        assert one.packets >= 10
+    for each in edge:
+        assert craft.tshark_counts(Path(each.files[0])) == (each.packets, each.bytes)
+        assert each.packets >= 10
 
 
 def inside(name: str, *command: str) -> str:
@@ -114,9 +114,9 @@ def test_up_ends_with_every_container_healthy(up: DockerWorld):
 
 def test_both_doors_and_every_address_answer(up: DockerWorld):
     for service in ("nginx-lb", "api-gateway"):
-        door = up.published(service)
-        assert door is not None
-        status, text = fetch(door.url("/api/products"))
+        published = up.published(service)
+        assert published is not None
+        status, text = fetch(published.url("/api/products"))
         assert (status, len(json.loads(text)["products"]) >= 20) == (200, True)
     assert fetch(up.endpoint("nginx-lb").url("/health"))[0] == 200
 
@@ -146,7 +146,7 @@ def asked_inside(replica: Replica) -> bool:
 )
 def test_a_killed_service_is_back_and_healthy_within_five_seconds(up: DockerWorld, name: str):
     def state() -> tuple[int | None, str]:
-        found = next(one for one in up.status() if one.name == name)
+        found = next(state for state in up.status() if state.name == name)
         return found.pid, found.state
 
     until(lambda: state()[1] == "healthy", 20)
@@ -163,7 +163,7 @@ def test_a_killed_service_is_back_and_healthy_within_five_seconds(up: DockerWorl
 
 def test_stopping_postgresql_turns_the_order_service_unhealthy_and_back(up: DockerWorld):
     def order() -> str:
-        return next(one.state for one in up.status() if one.name == "order-service")
+        return next(state.state for state in up.status() if state.name == "order-service")
 
     client = connect(ENGINE)
     assert client is not None

@@ -35,11 +35,11 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
     assert cgroups_of(ENGINE)
     process = json.loads(ENGINE.record.read_text())["pid"]
-    orphan = next(one.pid for one in up.status() if one.name == "redis-cache")
+    orphan = next(state.pid for state in up.status() if state.name == "redis-cache")
     os.kill(process, signal.SIGKILL)
     until(lambda: connect(ENGINE) is None, 10)
-    said: list[str] = []
-    assert up.clean(progress=said.append), said
+    progress: list[str] = []
+    assert up.clean(progress=progress.append), progress
 
     after = engine_leftovers.observe(PREFIX)
     assert after.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv4/ip_forward"]

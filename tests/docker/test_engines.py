@@ -1,4 +1,4 @@
-"""Engines of ours beside each other and beside a stranger's: each ends only what is its own."""
+"""Engines of ours beside each other and beside a foreign one: each ends only what is its own."""
 
 from __future__ import annotations
 
@@ -71,40 +71,40 @@ def shared(engine: EnginePaths) -> tuple[object, ...]:
 def test_stopping_one_engine_leaves_another_of_equal_paths_its_processes(engine: EnginePaths):
     client = ensure_engine(engine, print_nothing)
     import_sleep(client, "sleep:1", "twinstack.kind=image")
-    mine = start_sleep(client, "sleep:1")
+    ours = start_sleep(client, "sleep:1")
     with hidden_engine(engine) as other:
         theirs = int(other.do("up"))
         assert runs(theirs)
         other.do("down")
         wait(lambda: not runs(theirs))
-        assert runs(mine)
-        assert [one.status for one in client.containers.list(all=True)] == ["running"]
+        assert runs(ours)
+        assert [container.status for container in client.containers.list(all=True)] == ["running"]
 
 
-def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(engine: EnginePaths):
+def test_a_foreign_engine_at_the_socket_keeps_all_that_engines_share(engine: EnginePaths):
     client = ensure_engine(engine, print_nothing)
     import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
     orphan = start_sleep(client, "twinstack-base-sleep:1")
     kill_daemon(engine)
-    stranger = replace(
+    foreign = replace(
         engine,
-        data_root=engine.data_root.with_name(engine.data_root.name + "-stranger"),
-        state=engine.state.with_name("stranger"),
-        cgroup_parent=f"{engine.cgroup_parent}-stranger",
+        data_root=engine.data_root.with_name(engine.data_root.name + "-foreign"),
+        state=engine.state.with_name("foreign"),
+        cgroup_parent=f"{engine.cgroup_parent}-foreign",
     )
     try:
-        answering = ensure_engine(stranger, print_nothing)
+        answering = ensure_engine(foreign, print_nothing)
         import_sleep(answering, "sleep:1")
         theirs = start_sleep(answering, "sleep:1")
         before = shared(engine)
-        said: list[str] = []
-        # A container without our label in our own data: they are somebody's, and stay.
+        progress: list[str] = []
+        # A container without our label in our own data is foreign: they stay.
         with pytest.raises(TwinstackError, match=rf"{engine.data_root}: is not removed: it holds"):
-            stop_engine(engine, said.append)
-        assert "another's answers" in said[0]
+            stop_engine(engine, progress.append)
+        assert "another's answers" in progress[0]
         assert engine.data_root.exists()
         shutil.rmtree(engine.data_root / "containers")
-        assert f"engine: {engine.data_root}" in stop_engine(engine, said.append)
+        assert f"engine: {engine.data_root}" in stop_engine(engine, progress.append)
         assert not engine.data_root.exists()
         assert not engine.state.exists()
         assert not runs(orphan)
@@ -114,41 +114,41 @@ def test_a_strangers_engine_at_the_socket_keeps_all_that_engines_share(engine: E
         assert answering.ping()
         assert connect(engine) is not None
     finally:
-        end_engine(stranger)
+        end_engine(foreign)
 
 
-def test_our_engine_that_lost_its_socket_to_a_stranger_is_ended_alone(engine: EnginePaths):
+def test_our_engine_that_lost_its_socket_to_a_foreign_one_is_ended_alone(engine: EnginePaths):
     ensure_engine(engine, print_nothing).close()
     pid = json.loads(engine.record.read_text())["pid"]
     engine.socket.unlink()
-    stranger = replace(
+    foreign = replace(
         engine,
-        data_root=engine.data_root.with_name(engine.data_root.name + "-stranger"),
-        state=engine.state.with_name("stranger"),
-        cgroup_parent=f"{engine.cgroup_parent}-stranger",
+        data_root=engine.data_root.with_name(engine.data_root.name + "-foreign"),
+        state=engine.state.with_name("foreign"),
+        cgroup_parent=f"{engine.cgroup_parent}-foreign",
     )
     try:
-        answering = ensure_engine(stranger, print_nothing)
+        answering = ensure_engine(foreign, print_nothing)
         assert f"engine: dockerd {pid} ended" in stop_engine(engine, print_nothing)
         assert not runs(pid)
         assert connect(engine) is not None
         assert answering.ping()
     finally:
-        end_engine(stranger)
+        end_engine(foreign)
 
 
-def test_an_engine_that_holds_a_strangers_volume_or_image_is_left_running(engine: EnginePaths):
+def test_an_engine_that_holds_a_foreign_volume_or_image_is_left_running(engine: EnginePaths):
     client = ensure_engine(engine, print_nothing)
     client.volumes.create("theirs")
     import_sleep(client, "theirs:1")
     import_sleep(client, "twinstack-base-sleep:1", "twinstack.kind=base")
-    said: list[str] = []
-    assert stop_engine(engine, said.append) == ()
+    progress: list[str] = []
+    assert stop_engine(engine, progress.append) == ()
     assert is_ours(engine)
-    assert said == ["engine: left running: it still holds image theirs:1, volume theirs"]
+    assert progress == ["engine: left running: it still holds image theirs:1, volume theirs"]
     client.volumes.get("theirs").remove()
     client.images.remove("theirs:1")
-    assert stop_engine(engine, said.append)
+    assert stop_engine(engine, progress.append)
     assert not engine.data_root.exists()
     assert cgroups_of(engine) == []
 
@@ -170,9 +170,9 @@ def test_data_without_a_record_are_looked_into_before_they_go(
             clean(INSTANCE, progress=print_nothing, engine=engine)
     assert (engine.data_root / "volumes/theirs/_data").exists()
 
-    said: list[str] = []
-    clean(INSTANCE, progress=said.append, engine=engine)
-    assert "left running: it still holds volume theirs" in said[-1]
+    progress: list[str] = []
+    clean(INSTANCE, progress=progress.append, engine=engine)
+    assert "left running: it still holds volume theirs" in progress[-1]
     client = connect(engine)
     assert client is not None
     client.volumes.get("theirs").remove()
@@ -210,7 +210,7 @@ def build(client: DockerClient, base: str, name: str) -> None:
     client.images.build(fileobj=dockerfile, tag=name, rm=True)
 
 
-def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(engine: EnginePaths):
+def test_a_foreign_image_built_from_ours_survives_and_one_in_use_is_named(engine: EnginePaths):
     client = ensure_engine(engine, print_nothing)
     labels = ("twinstack.kind=image", f"twinstack.instance={INSTANCE}")
     import_sleep(client, "twinstack-base-sleep:host", "twinstack.kind=base")
@@ -222,17 +222,17 @@ def test_a_strangers_image_built_from_ours_survives_and_one_in_use_is_told(engin
 
     with pytest.raises(StepFailed, match=rf"twinstack-{INSTANCE}/used:latest.*the engine refuses"):
         clean(INSTANCE, progress=print_nothing, engine=engine)
-    left = {tag for one in client.images.list() for tag in one.tags}
+    left = {tag for image in client.images.list() for tag in image.tags}
     assert left == {"theirs:1", "theirs:2", f"twinstack-{INSTANCE}/used:latest"}
     assert is_ours(engine)
 
     client.containers.list()[0].remove(force=True)
-    said: list[str] = []
-    assert clean(INSTANCE, progress=said.append, engine=engine) == (
+    progress: list[str] = []
+    assert clean(INSTANCE, progress=progress.append, engine=engine) == (
         f"image twinstack-{INSTANCE}/used:latest",
     )
-    assert sorted(tag for one in client.images.list() for tag in one.tags) == [
+    assert sorted(tag for image in client.images.list() for tag in image.tags) == [
         "theirs:1",
         "theirs:2",
     ]
-    assert said[-1] == "engine: left running: it still holds image theirs:1, image theirs:2"
+    assert progress[-1] == "engine: left running: it still holds image theirs:1, image theirs:2"

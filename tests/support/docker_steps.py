@@ -64,7 +64,7 @@ def small(written: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def docker_host() -> Iterator[dict[str, object]]:
-    """Give a host for an engine, and tell how it was; what a check forgot ends the session."""
+    """Give a host for an engine, and its state before; what a check forgot ends the session."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not shutil.which("dockerd"):
@@ -122,8 +122,8 @@ def first_start(shape: str) -> str:
     return next(each.step.name for each in changes if isinstance(each.step, ContainerStart))
 
 
-def up(one: DockerWorld) -> None:
-    states = one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+def up(docker: DockerWorld) -> None:
+    states = docker.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
     assert {state.state for state in states} == {"healthy"}
 
 
@@ -136,8 +136,8 @@ def client_of(engine: EnginePaths = ENGINE) -> DockerClient:
 def identities(client: DockerClient) -> dict[str, tuple[str, str]]:
     """Give each container's id and when it was started, by its name."""
     return {
-        str(one.name): (str(one.id), str(one.attrs["State"]["StartedAt"]))
-        for one in client.containers.list(all=True, ignore_removed=True)
+        str(name.name): (str(name.id), str(name.attrs["State"]["StartedAt"]))
+        for name in client.containers.list(all=True, ignore_removed=True)
     }
 
 
@@ -151,14 +151,18 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
                 # Those that the engine itself makes at each of its starts, by name alone.
                 "networks": sorted(
                     (
-                        one["Name"],
-                        one["Id"] if one["Driver"] == "bridge" and one["Name"] != "bridge" else "",
+                        network["Name"],
+                        network["Id"]
+                        if network["Driver"] == "bridge" and network["Name"] != "bridge"
+                        else "",
                     )
-                    for one in client.api.networks()
+                    for network in client.api.networks()
                 ),
-                "volumes": sorted(one["Name"] for one in client.api.volumes()["Volumes"] or []),
+                "volumes": sorted(
+                    volume["Name"] for volume in client.api.volumes()["Volumes"] or []
+                ),
                 "images": sorted(
-                    (one["Id"], *sorted(one["RepoTags"] or ())) for one in client.api.images()
+                    (image["Id"], *sorted(image["RepoTags"] or ())) for image in client.api.images()
                 ),
             }
     seen |= {
@@ -194,8 +198,8 @@ def difference(before: dict[str, object], after: dict[str, object]) -> dict[str,
         now = after.get(name)
         if isinstance(was, list) and isinstance(now, list) and was != now:
             gone, new = (
-                [one for one in was if one not in now],
-                [one for one in now if one not in was],
+                [each for each in was if each not in now],
+                [each for each in now if each not in was],
             )
             found[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
         elif was != now:
@@ -214,12 +218,12 @@ def connect_or_none() -> Iterator[DockerClient | None]:
 
 
 def _ip(*words: str) -> list[str]:
-    """List what `ip` tells, but routes that a bridge has since it once carried something."""
+    """List what `ip` prints, but routes that a bridge has since it once carried something."""
     found = json.loads(in_namespace("ip", "-j", *words) or "[]")
     return sorted(
-        json.dumps(one, sort_keys=True)
-        for one in found
-        if not str(one["dst"]).startswith(("fe80:", "ff00:"))
+        json.dumps(each, sort_keys=True)
+        for each in found
+        if not str(each["dst"]).startswith(("fe80:", "ff00:"))
     )
 
 
@@ -227,16 +231,16 @@ def _addresses() -> list[tuple[str, str]]:
     """List the addresses but those that follow from a link's random MAC."""
     found = json.loads(in_namespace("ip", "-j", "address", "show"))
     return sorted(
-        (one["ifname"], f"{address['local']}/{address['prefixlen']}")
-        for one in found
-        for address in one["addr_info"]
+        (each["ifname"], f"{address['local']}/{address['prefixlen']}")
+        for each in found
+        for address in each["addr_info"]
         if not address["local"].startswith("fe80:")
     )
 
 
 def _links() -> list[tuple[str, ...]]:
     found = json.loads(in_namespace("ip", "-j", "link", "show"))
-    return sorted((one["ifname"], one["link_type"], str(one["mtu"])) for one in found)
+    return sorted((each["ifname"], each["link_type"], str(each["mtu"])) for each in found)
 
 
 def _processes() -> list[int]:
@@ -269,7 +273,7 @@ class Point:
 
 
 class Striker:
-    """A watch that writes down the steps it is told of, and strikes at one of them."""
+    """A watch that logs the steps that it sees, and strikes at one of them."""
 
     def __init__(self, log: Path | None = None, point: Point | None = None) -> None:
         self.log = log
@@ -296,7 +300,7 @@ class Striker:
 def run_child(
     verb: str, shape: str, log: Path, point: Point | None = None, lacking: tuple[str, ...] = ()
 ) -> tuple[int, str]:
-    """Run a command of the world in a process group of its own; give its exit code and last word.
+    """Run a command of the world in a process group of its own; give its exit code and last line.
 
     `lacking`: what the child does not find at its first look; the next one at its second too.
     """
@@ -333,9 +337,9 @@ def _child(words: dict[str, Any]) -> None:
         _overlook(name, looks)
     try:
         if words["verb"] == "up":
-            one = world(words["shape"], instance=instance)
-            one.engine, one.watch = engine, watch
-            one.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
+            docker = world(words["shape"], instance=instance)
+            docker.engine, docker.watch = engine, watch
+            docker.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
         else:  # without a plan: as when the topology is gone
             verb = {"down": down, "clean": clean}[words["verb"]]
             verb(instance, progress=print_nothing, engine=engine, watch=watch)

@@ -47,4 +47,4 @@ def containers() -> dict[str, dict[str, Any]]:
     client = connect(ENGINE)
     assert client is not None
     found = client.containers.list(all=True, filters={"label": f"twinstack.instance={INSTANCE}"})
-    return {one.labels["twinstack.replica"]: one.attrs for one in found}
+    return {each.labels["twinstack.replica"]: each.attrs for each in found}

@@ -139,7 +139,7 @@ def import_sleep(client: DockerClient, name: str, *labels: str) -> None:
         packed.getvalue(),
         repository=repository,
         tag=tag,
-        changes=[f"LABEL {one}" for one in labels],
+        changes=[f"LABEL {label}" for label in labels],
     )
 
 

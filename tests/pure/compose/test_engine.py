@@ -1,4 +1,4 @@
-"""Which engine is asked, and what is said when none can be."""
+"""Which engine is asked, and the error when none can be."""
 
 from __future__ import annotations
 

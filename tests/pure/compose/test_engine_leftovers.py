@@ -1,4 +1,4 @@
-"""Undoing what an engine did to iptables: its own chains and nobody else's."""
+"""Undoing what an engine did to iptables: its own chains and no other's."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ RAW = [DockerException("gone"), APIError("500"), ConnectionLost("reset"), ReadTi
 
 
 class Broken:
-    """A client whose every question ends in the same error."""
+    """A client of which every call ends in the same error."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -80,8 +80,8 @@ def test_no_error_of_a_client_gets_out_raw(
 def test_running_a_command_without_the_docker_client_says_what_is_missing(
     docker_world: world.DockerWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    there = SimpleNamespace(name="twinstack-pure-nginx-lb")
-    client = SimpleNamespace(containers=SimpleNamespace(get=lambda _name: there))
+    container = SimpleNamespace(name="twinstack-pure-nginx-lb")
+    client = SimpleNamespace(containers=SimpleNamespace(get=lambda _name: container))
     monkeypatch.setattr(engine, "connect", lambda *_words: client)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(Missing, match=r'docker: is not installed: .*; run "make setup"'):

@@ -97,8 +97,8 @@ def test_every_replica_has_the_limits_and_addresses_of_the_plan():
         assert service["pids_limit"] == limits.pids
         assert service["mem_limit"] == f"{limits.memory_bytes // 1024**2}m"
         assert service["memswap_limit"] == service["mem_limit"]
-        assert {name: one["ipv4_address"] for name, one in service["networks"].items()} == {
-            one.segment: str(one.address) for one in replica.attachments
+        assert {name: network["ipv4_address"] for name, network in service["networks"].items()} == {
+            attachment.segment: str(attachment.address) for attachment in replica.attachments
         }
 
 
@@ -109,7 +109,7 @@ def test_lifted_limits_are_no_limits():
 
 def test_only_stores_are_waited_for():
     services = compose_of(plan_of())["services"]
-    waits = {name: sorted(one.get("depends_on", {})) for name, one in services.items()}
+    waits = {name: sorted(each.get("depends_on", {})) for name, each in services.items()}
     assert waits["product-service-3"] == ["postgres-db", "redis-cache"]
     assert waits["order-service"] == ["postgres-db", "redis-cache"]
     assert waits["api-gateway"] == []
@@ -118,8 +118,8 @@ def test_only_stores_are_waited_for():
 
 def test_doors_are_those_of_the_topology():
     services = compose_of(plan_of())["services"]
-    doors = {name: one["ports"] for name, one in services.items() if "ports" in one}
-    assert doors == {"nginx-lb": ["0.0.0.0:8088:80"], "api-gateway": ["127.0.0.1:3000:3000"]}
+    ports = {name: each["ports"] for name, each in services.items() if "ports" in each}
+    assert ports == {"nginx-lb": ["0.0.0.0:8088:80"], "api-gateway": ["127.0.0.1:3000:3000"]}
 
 
 def test_no_secret_is_in_any_file_and_each_service_has_its_own_copy():
@@ -138,13 +138,13 @@ def test_instances_share_no_name_subnet_or_port():
         plan = plan_of(instance=instance)
         compose = compose_of(plan)
         return (
-            {one["container_name"] for one in compose["services"].values()}
-            | {one["image"] for one in compose["services"].values()}
-            | {one["name"] for one in compose["networks"].values()}
-            | {one["name"] for one in compose["volumes"].values()}
-            | {one["file"] for one in compose["secrets"].values()}
+            {each["container_name"] for each in compose["services"].values()}
+            | {each["image"] for each in compose["services"].values()}
+            | {network["name"] for network in compose["networks"].values()}
+            | {volume["name"] for volume in compose["volumes"].values()}
+            | {each["file"] for each in compose["secrets"].values()}
             | {str(segment.docker_subnet) for segment in plan.segments}
-            | {door for one in compose["services"].values() for door in one.get("ports", [])}
+            | {port for each in compose["services"].values() for port in each.get("ports", [])}
         )
 
     assert names("main") & names("other") == set()

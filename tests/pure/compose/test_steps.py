@@ -136,10 +136,10 @@ def test_a_network_made_otherwise_is_made_anew_with_the_containers_on_it():
     plan = planned(shape="tiered")
     facts = satisfied(plan)
     odd = tuple(
-        one.model_copy(update={"subnet": "172.30.9.0/24"})
-        if one.name.endswith("_frontend")
-        else one
-        for one in facts.networks
+        network.model_copy(update={"subnet": "172.30.9.0/24"})
+        if network.name.endswith("_frontend")
+        else network
+        for network in facts.networks
     )
     found = names(plan, replace(facts, networks=odd))
     assert found == [
@@ -199,9 +199,9 @@ def test_new_secrets_replace_the_containers_that_hold_the_old_before_they_are_wr
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
 def test_the_doors_are_closed_before_anything_runs(shape: str):
     found = names(planned(shape=shape), DockerFacts(engine=True, rules=(":DOCKER-USER - [0:0]",)))
-    rules, bridges = (found.index(f"policy {one}: write") for one in ("rules", "bridges"))
-    networks = [found.index(one) for one in found if one.startswith("network")]
-    starts = [found.index(one) for one in found if one.endswith(": start")][1:]  # the engine's
+    rules, bridges = (found.index(f"policy {each}: write") for each in ("rules", "bridges"))
+    networks = [found.index(each) for each in found if each.startswith("network")]
+    starts = [found.index(each) for each in found if each.endswith(": start")][1:]  # the engine's
     assert rules < min(networks)
     assert max(networks) < bridges < min(starts)
 
