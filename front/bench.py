@@ -1,16 +1,32 @@
-"""The tasks that measure."""
+"""The tasks that measure: each asks its question in bench.questions, loaded only then."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
 from invoke.context import Context
 
 from front.answering import JSON, SHAPE, answer, checking, end, guarded, root, say, task
 from twinstack import stack
 
-if TYPE_CHECKING:
-    from bench.questions.catalogue import Answer
+
+def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
+    """Ask a question, print and keep its answer, and leave with its exit code."""
+    from bench.engine import store
+
+    found = importlib.import_module(f"bench.questions.{module}").ask(
+        *arguments, progress=say, **options
+    )
+    document, page = store.keep(found)
+    answer(json, document, found.text)
+    say(f"kept as {page}")
+    end(found.code)
+
+
+def _ask(question: str, json: bool, **options: Any) -> None:
+    root(f"bench.{question}")
+    ask(question, json, stack.from_environment(), **options)
 
 
 @task(
@@ -43,10 +59,9 @@ def bench(
     json: bool = False,
 ) -> None:
     """Compare both worlds under ab, interleaved; brings up what is not up."""
-    from bench.engine import report
-    from bench.questions import catalogue, compare
+    from bench.questions.compare import Options
 
-    options = compare.Options(
+    options = Options(
         path=path,
         requests=requests,
         concurrency=concurrency,
@@ -57,30 +72,7 @@ def bench(
     )
     options.check()
     root("bench")
-    here = stack.from_environment()
-    found = catalogue.ask_comparison(here, options, aa=aa, shape=shape, progress=say)
-    saved = compare.save(found)
-    answer(json, report.document(found), compare.told(found))
-    say(f"kept as {saved}")
-    end(0 if found.succeeded else 1)
-
-
-def _ask(question: str, json: bool, **words: Any) -> None:
-    """Ask one of `bench.questions`, print what it found, and keep it."""
-    from bench.questions import catalogue
-
-    root(f"bench.{question}")
-    asked = getattr(catalogue, f"ask_{question}")
-    _kept(asked(stack.from_environment(), progress=say, **words), json)
-
-
-def _kept(found: Answer, json: bool) -> None:
-    """Keep what was found, and print it."""
-    from bench.questions import catalogue
-
-    document, page = catalogue.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
+    ask("compare", json, stack.from_environment(), options=options, aa=aa, shape=shape)
 
 
 @task(help={"rounds": "of all three gateways", **JSON})
@@ -141,33 +133,14 @@ def bench_turns(
     json: bool = False,
 ) -> None:
     """Compare both worlds to about two percent: an unbroken load each, in turn (15 minutes)."""
-    from bench.questions import turns
-
-    root("bench.turns")
-    found = turns.ask_turns(
-        stack.from_environment(),
-        rounds=rounds,
-        seconds=seconds,
-        doors=doors,
-        shape=shape,
-        force=force,
-        progress=say,
-    )
-    _kept(found, json)
-    end(turns.code(found))
+    _ask("turns", json, rounds=rounds, seconds=seconds, doors=doors, shape=shape, force=force)
 
 
 @task(help={"megabytes": "of the capture", "rounds": "of both", **JSON})
 @checking
 def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
     """Compare traffic.report with tshark on the same capture: time and memory."""
-    from bench.questions import traffic
-
-    found = traffic.ask_traffic(
-        stack.from_environment().plan(), megabytes=megabytes, rounds=rounds, progress=say
-    )
-    _kept(found, json)
-    end(traffic.code(found))
+    ask("traffic", json, stack.from_environment(), megabytes=megabytes, rounds=rounds)
 
 
 @task(help={"world": "net or docker", "rounds": "of both", **SHAPE, **JSON})
@@ -211,33 +184,15 @@ def bench_capture(
     json: bool = False,
 ) -> None:
     """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
-    from bench.questions import capture
-
-    root("bench.capture")
-    found = capture.ask_capture(
-        stack.from_environment(),
-        world=world,
-        rounds=rounds,
-        requests=requests,
-        shape=shape,
-        bridges=bridges,
-        progress=say,
-    )
-    _kept(found, json)
-    end(capture.code(found))
+    options = {"rounds": rounds, "requests": requests, "shape": shape, "bridges": bridges}
+    _ask("capture", json, world=world, **options)
 
 
 @task(help={"rounds": "of every size", **JSON})
 @checking
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or one leaves some."""
-    from bench.questions import overlay
-
-    root("bench.overlay")
-    found = overlay.ask_overlay(rounds=rounds, progress=say)
-    _kept(found, json)
-    rounds_found = found.found
-    end(0 if isinstance(rounds_found, tuple) and overlay.reached(rounds_found) else 1)
+    _ask("overlay", json, rounds=rounds)
 
 
 @task(
@@ -253,14 +208,7 @@ def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:
     """Say what an open dashboard costs, and hold its rates against those that are sent."""
-    from bench.questions import dashboard
-
-    root("bench.dashboard")
-    found = dashboard.ask_dashboard(
-        stack.from_environment(), world=world, rounds=rounds, shape=shape, progress=say
-    )
-    _kept(found, json)
-    end(dashboard.code(found))
+    _ask("dashboard", json, world=world, rounds=rounds, shape=shape)
 
 
 #: The collection `bench`, by the word after its dot; the one of its own name is its default.

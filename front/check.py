@@ -7,7 +7,7 @@ import sys
 
 from invoke.context import Context
 
-from front.answering import JSON, answer, checking, end, root, say, task
+from front.answering import JSON, checking, end, root, say, task
 from twinstack import stack
 
 
@@ -74,23 +74,19 @@ def check_scale(
     json: bool = False,
 ) -> None:
     """Bring up to 1,000 namespaces up and down beside the kernel's floor, a shell and Mininet."""
-    from bench.questions import catalogue
-    from bench.questions.provisioning import scale
+    from front.bench import ask
 
     root("check.scale")
     if not json:  # what comes about is as planned, before how fast: it prints a report of its own
         _run(context, "scale", "scale")
-    found = scale.ask_scale(
+    ask(
+        "provisioning.scale",
+        json,
         rounds=rounds,
         slow_rounds=slow_rounds,
         shell_rounds=shell_rounds,
         seed=None if seed < 0 else seed,
-        progress=say,
     )
-    document, page = catalogue.keep(found)
-    answer(json, document, found.text)
-    say(f"kept as {page}")
-    end(scale.code(found))
 
 
 @task

@@ -6,18 +6,18 @@ and by how much, or that no difference could be measured, and how small a one wo
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.engine.estimate import Ratio, Spread, ratio, spread
+from bench.engine.estimate import Ratio, Spread, grouped, median, paired, spread
+from bench.engine.show import signed
 from bench.engine.trials import Sample
 from twinstack.errors import CannotTell
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. Units: as named; medians over the trials, `rate` per second."""
+class TargetRow:
+    """One line of the table: medians over the trials. Units: as named, `rate` per second."""
 
     name: str
     entry: str
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """One question answered: a quantity's ratio between two rows, or why there is none."""
+    """A quantity's ratio between two rows, or why there is none."""
 
     quantity: str
     first: str
@@ -44,114 +44,101 @@ class Contrast:
     sentence: str
 
 
-def rows(samples: Sequence[Sample], entries: dict[str, str]) -> tuple[Row, ...]:
-    """Summarise each target, in the order of `entries` (name → address)."""
-    found = []
-    for name, entry in entries.items():
-        own = [sample for sample in samples if sample.target == name]
-        complete = sum(sample.complete for sample in own)
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What can be compared, and how it is said."""
 
-        def median(quantity: Callable[[Sample], float], own: list[Sample] = own) -> float:
-            return statistics.median(map(quantity, own))
-
-        found.append(
-            Row(
-                name=name,
-                entry=entry,
-                trials=len(own),
-                rate=spread([sample.rate for sample in own]),
-                mean_ms=median(lambda one: one.mean_ms),
-                p50_ms=median(lambda one: one.p50_ms),
-                p99_ms=median(lambda one: one.p99_ms),
-                success_part=sum(one.success for one in own) / complete if complete else 0.0,
-                transfer_bytes_per_s=median(lambda one: one.transferred_bytes / one.seconds),
-                cpu_us_per_request=median(lambda one: one.cpu_us_per_request),
-                work_us_per_request=median(lambda one: one.work_us_per_request),
-                host_us_per_request=median(lambda one: one.host_us_per_request),
-            )
-        )
-    return tuple(found)
+    attribute: str  # of a sample
+    noun: str
+    phrase: str  # with a place for "3.1 % more"
+    less: str = "less"
 
 
-_QUANTITIES: dict[str, tuple[Callable[[Sample], float], str, str]] = {
-    "rate": (lambda one: one.rate, "answered {} requests per second than", "requests per second"),
-    "cpu": (
-        lambda one: one.cpu_us_per_request,
-        "spent {} CPU time per request in its services than",
+QUANTITIES = {
+    "rate": Quantity(
+        "rate",
+        "requests per second",
+        "answered {} requests per second than",
+        "fewer",
+    ),
+    "cpu": Quantity(
+        "cpu_us_per_request",
         "CPU time per request in the services",
+        "spent {} CPU time per request in its services than",
     ),
-    "work": (
-        lambda one: one.work_us_per_request,
-        "spent, beyond what each spends at rest, {} CPU time per request than",
+    "work": Quantity(
+        "work_us_per_request",
         "CPU time per request beyond what each spends at rest",
+        "spent, beyond what each spends at rest, {} CPU time per request than",
     ),
-    "host": (
-        lambda one: one.host_us_per_request,
-        "took {} CPU time per request on the whole host than",
+    "host": Quantity(
+        "host_us_per_request",
         "CPU time per request on the whole host",
+        "took {} CPU time per request on the whole host than",
     ),
-    "p50": (lambda one: one.p50_ms, "had a {} median latency than", "median latency"),
 }
-_MORE_WORDS = {"p50": ("longer", "shorter")}
+
+
+def rows(samples: Sequence[Sample], entries: Mapping[str, str]) -> tuple[TargetRow, ...]:
+    """Summarise each target, in the order of `entries` (name → address)."""
+    targets = grouped(samples, lambda sample: sample.target)
+    return tuple(_row(name, entry, targets[name]) for name, entry in entries.items())
+
+
+def _row(name: str, entry: str, trials: Sequence[Sample]) -> TargetRow:
+    complete = sum(sample.complete for sample in trials)
+    return TargetRow(
+        name=name,
+        entry=entry,
+        trials=len(trials),
+        rate=spread([sample.rate for sample in trials]),
+        mean_ms=median(trials, "mean_ms"),
+        p50_ms=median(trials, "p50_ms"),
+        p99_ms=median(trials, "p99_ms"),
+        success_part=sum(sample.success for sample in trials) / complete if complete else 0.0,
+        transfer_bytes_per_s=median(trials, "transferred_bytes_per_s"),
+        cpu_us_per_request=median(trials, "cpu_us_per_request"),
+        work_us_per_request=median(trials, "work_us_per_request"),
+        host_us_per_request=median(trials, "host_us_per_request"),
+    )
 
 
 def contrast(
     samples: Sequence[Sample], quantity: str, first: str, second: str, *, seed: int
 ) -> Contrast:
     """Compare two targets in one quantity, paired by round."""
-    value, phrase, noun = _QUANTITIES[quantity]
-    by_round: dict[int, dict[str, float]] = {}
-    for sample in samples:
-        by_round.setdefault(sample.round, {})[sample.target] = value(sample)
-    pairs = [
-        (one[first], one[second]) for one in by_round.values() if first in one and second in one
-    ]
+    said = QUANTITIES[quantity]
+    targets = grouped(samples, lambda sample: sample.target)
+    firsts, seconds = (targets.get(name, []) for name in (first, second))
     try:
-        found = ratio([a for a, _ in pairs], [b for _, b in pairs], seed=seed)
+        ratio = paired(firsts, seconds, said.attribute, seed=seed)
     except CannotTell as error:
-        return Contrast(quantity, first, second, None, f"Cannot tell the {noun} apart: {error}.")
-    words = _MORE_WORDS.get(quantity, ("more", "less"))
-    if quantity == "rate":
-        words = ("more", "fewer")
-    return Contrast(
-        quantity, first, second, found, sentence(found, first, second, phrase, noun, words)
-    )
+        sentence = f"Cannot tell the {said.noun} apart: {error}."
+        return Contrast(quantity, first, second, None, sentence)
+    return Contrast(quantity, first, second, ratio, _sentence(ratio, first, second, said))
 
 
-def sentence(
-    found: Ratio, first: str, second: str, phrase: str, noun: str, words: tuple[str, str]
-) -> str:
+def _sentence(ratio: Ratio, first: str, second: str, quantity: Quantity) -> str:
     """Say a ratio in words.
 
-    "Namespaces answered 3.1 % more requests per second than Docker (95 % interval 1.2 % to
+    "Namespaces answered 3.1 % more requests per second than docker (95 % interval 1.2 % to
     5.0 %)." or "No measurable difference in …".
     """
-    level = f"{found.level:.0%}".replace("%", " %")
-    if found.verdict == "no measurable difference":
+    level = f"{ratio.level:.0%}".replace("%", " %")
+    if ratio.undecided:
+        ends = (f"{signed((end - 1) * 100, 1)} %" for end in (ratio.low, ratio.high))
         return (
-            f"No measurable difference in {noun} between {first} and {second} "
-            f"({level} interval {_signed(found.low)} to {_signed(found.high)})."
+            f"No measurable difference in {quantity.noun} between {first} and {second} "
+            f"({level} interval {' to '.join(ends)})."
         )
-    more = found.verdict == "more"
-    ends = (found.low, found.high) if more else (found.high, found.low)
-    much = _size(found.estimate, phrase.format(words[0] if more else words[1]))
+    more = ratio.low > 1
+    low, high = (ratio.low, ratio.high) if more else (ratio.high, ratio.low)
+    much = f"{_percent(ratio.estimate)} {'more' if more else quantity.less}"
     return (
-        f"{first[0].upper()}{first[1:]} {much} {second} "
-        f"({level} interval {_percent(ends[0])} to {_percent(ends[1])})."
+        f"{first[0].upper()}{first[1:]} {quantity.phrase.format(much)} {second} "
+        f"({level} interval {_percent(low)} to {_percent(high)})."
     )
-
-
-def _size(estimate: float, phrase: str) -> str:
-    """Put the size in front of "more": "answered 3.1 % more requests"."""
-    for word in ("more", "fewer", "less", "longer", "shorter"):
-        if f" {word} " in phrase:
-            return phrase.replace(f" {word} ", f" {_percent(estimate)} {word} ", 1)
-    return phrase
 
 
 def _percent(value: float) -> str:
     return f"{abs(value - 1) * 100:.1f} %"
-
-
-def _signed(value: float) -> str:
-    return f"{(value - 1) * 100:+.1f} %".replace("-", "−")

@@ -1,25 +1,33 @@
-"""In which order trials run: randomised within each round, balanced over all, and never so many
-that a table of the kernel's runs full; pure.
+"""Which arm is measured when: every arm once a round, in an order drawn from a recorded seed.
 
-Running all of one and then all of the other mistakes the machine's drift for a difference. Here
-every round measures each target once, in an order drawn from a recorded seed, and each of the
-two compared goes first in half of the rounds.
+Measuring all of one arm and then all of the other takes the machine's drift for a difference.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
-from bench.engine.estimate import MINIMUM_PAIRS
+from bench.engine.estimate import MINIMUM_PAIRS, Sampled
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
+from twinstack.reconcile import Progress
 
 #: More than this at once, or in a run, is another tool's work.
 MOST_REQUESTS, MOST_CLIENTS, MOST_ROUNDS = 1_000_000, 1_000, 1_000
-#: Tables fuller than this part make connections slow or fail.
-_FULL = 0.8
+#: The round of a trial that only warms up.
+WARM_UP = -1
+
+
+class Labelled(Sampled, Protocol):
+    """A sample that can name its arm and its main figure."""
+
+    @property
+    def label(self) -> str: ...
+
+
+T = TypeVar("T", bound=Labelled)
 
 
 def require_rounds(rounds: int) -> None:
@@ -41,52 +49,57 @@ def require_load(requests: int, concurrency: int) -> None:
         )
 
 
+def interleave(
+    arms: Sequence[str],
+    trial: Callable[[str, int], T],
+    *,
+    rounds: int,
+    seed: int,
+    others: Sequence[str] = (),
+    others_every: int = 1,
+    warmups: int = 1,
+    progress: Progress,
+) -> list[T]:
+    """Warm every arm up, then give the samples of all rounds.
+
+    `trial` measures an arm in a round; `arms` and `others` are scheduled as by `schedule`.
+    """
+    for _ in range(warmups):
+        for arm in (*arms, *others):
+            progress(f"warm-up: {arm}")
+            trial(arm, WARM_UP)
+    samples = []
+    order = schedule(arms, others, rounds=rounds, others_every=others_every, seed=seed)
+    for number, names in enumerate(order, start=1):
+        measured = [trial(arm, number) for arm in names]
+        samples += measured
+        figures = "  ".join(sample.label for sample in measured)
+        progress(f"round {number}/{rounds}: {figures}")
+    return samples
+
+
 def schedule(
-    compared: Sequence[str], others: Sequence[str], *, rounds: int, others_every: int, seed: int
+    arms: Sequence[str], others: Sequence[str], *, rounds: int, others_every: int, seed: int
 ) -> tuple[tuple[str, ...], ...]:
-    """Give each round's order.
+    """Give each round's order; pure.
 
-    `compared` are in every round; `others` in every `others_every`-th, starting with the first.
+    `arms` are in every round, and each of two goes first in half of the rounds; `others` are in
+    every `others_every`-th round, starting with the first.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     turned = [number % 2 == 0 for number in range(rounds)]
-    chance.shuffle(turned)
-    found = []
+    rng.shuffle(turned)
+    order = []
     for number in range(rounds):
-        names = [*compared, *(others if number % others_every == 0 else ())]
-        chance.shuffle(names)
-        places = sorted(names.index(name) for name in compared)
-        wanted = list(compared)
-        if len(wanted) == 2:
-            wanted = wanted[::-1] if turned[number] else wanted
+        names = [*arms, *(others if number % others_every == 0 else ())]
+        rng.shuffle(names)
+        positions = sorted(names.index(arm) for arm in arms)
+        placed = list(arms)
+        if len(placed) == 2:
+            placed = placed[::-1] if turned[number] else placed
         else:
-            chance.shuffle(wanted)
-        for place, name in zip(places, wanted, strict=True):
-            names[place] = name
-        found.append(tuple(names))
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What new connections take up. `waiting` are a destination's sockets in TIME_WAIT, of the
-    `ports` that there are; `tracked` and `tracked_most` conntrack's entries, None without it.
-    """
-
-    ports: int
-    waiting: int
-    tracked: int | None = None
-    tracked_most: int | None = None
-
-    def lacks(self, connections: int) -> str:
-        """Name what so many more connections would exhaust; empty when all fit.
-
-        A lone run on an empty table always fits: more than that cannot be waited for.
-        """
-        if self.waiting and self.waiting + connections > self.ports * _FULL:
-            return "local ports"
-        if self.tracked is None or self.tracked_most is None:
-            return ""
-        # One through a userland proxy is tracked twice, and once more where it is translated.
-        full = self.tracked + 3 * connections > self.tracked_most * _FULL
-        return "conntrack entries" if full and self.tracked > 3 * connections else ""
+            rng.shuffle(placed)
+        for position, arm in zip(positions, placed, strict=True):
+            names[position] = arm
+        order.append(tuple(names))
+    return tuple(order)

@@ -1,11 +1,11 @@
-"""The machine a result was measured on: a figure without it says little; read only."""
+"""The machine that a result was measured on; read only."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twinstack.errors import TwinstackError
@@ -16,19 +16,18 @@ _VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def describe(plan: Plan, software: dict[str, str]) -> dict[str, object]:
+def describe(plan: Plan, software: Mapping[str, str]) -> dict[str, object]:
     """Give kernel, CPU, versions, limits, revision and topology, as JSON can hold them."""
-    memory = parse_meminfo(_read(Path("/proc/meminfo")))
     return {
         "kernel": platform.release(),
         "os": platform.freedesktop_os_release().get("PRETTY_NAME", "?"),
         "cpu": parse_cpu_model(_read(Path("/proc/cpuinfo"))),
         "cores": os.cpu_count(),
-        "memory_bytes": memory,
+        "memory_bytes": parse_meminfo(_read(Path("/proc/meminfo"))),
         "mitigations": _mitigations(),
         "ab": _first_line(("ab", "-V")).removeprefix("This is ").split(" <")[0],
         "docker": _first_line(("docker", "version", "--format", "{{.Server.Version}}")),
-        "software": software,
+        "software": dict(software),
         "limits": {
             replica.name: (
                 f"{replica.limits.cpus:g} cores, {replica.limits.memory_bytes >> 20} MiB, "
@@ -47,7 +46,7 @@ def describe(plan: Plan, software: dict[str, str]) -> dict[str, object]:
 
 
 def parse_cpu_model(cpuinfo: str) -> str:
-    """Read the CPU's name; other architectures name it otherwise or not at all."""
+    """Read the CPU's name; architectures differ in its key, and some have none."""
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
         if key.strip() in {"model name", "Model", "cpu model"}:
@@ -64,13 +63,13 @@ def parse_meminfo(meminfo: str) -> int:
 
 
 def _mitigations() -> dict[str, str]:
-    """Read what the kernel does against the CPU's faults: some of it taxes every system call."""
+    """Read the kernel's mitigations of CPU faults: some slow every system call down."""
     try:
         files = sorted(_VULNERABILITIES.iterdir())
     except OSError:
         return {}
-    found = {file.name: _read(file).strip() for file in files}
-    return {name: text for name, text in found.items() if text != "Not affected"}
+    states = {file.name: _read(file).strip() for file in files}
+    return {name: state for name, state in states.items() if state != "Not affected"}
 
 
 def _revision() -> str:
@@ -84,7 +83,7 @@ def _revision() -> str:
 
 
 def _first_line(command: Sequence[str]) -> str:
-    """Ask a program; what is not there is not part of the environment."""
+    """Run a program; one that is missing is not part of the environment."""
     try:
         done = process.run(command, timeout_s=10, check=False)
     except TwinstackError:

@@ -1,11 +1,11 @@
-"""What samples say and what they do not: medians, paired ratios, intervals, verdicts; pure.
+"""Medians, paired ratios with intervals, and what an interval decides; pure.
 
 Two identical systems measured the usual way (all of one, then all of the other; means) are found
-"different" more often than not, as machines drift. So each round measures both, only the ratio
-within a round counts, the median of the rounds' log-ratios is the estimate, and a bootstrap
+"different" more often than not, because machines drift. So each round measures both, only the
+ratio within a round counts, the median of the rounds' log-ratios is the estimate, and a bootstrap
 gives its interval. With ten rounds the plain percentile interval is too narrow (it covers the
-truth 93 times of 100, not 95), so the levels are widened as Hesterberg advises. The A/A tests in
-tests/pure/bench/engine/test_estimate.py hold the coverage.
+truth 93 times in 100, not 95), so its levels are widened as Hesterberg advises. The A/A tests in
+tests/pure/bench/engine/test_estimate.py check the coverage.
 
 Source: Abedi & Brecht, ICPE 2017; Kalibera & Jones, ISMM 2013; Hesterberg, "What Teachers Should
 Know About the Bootstrap", 2015 (expanded percentile interval).
@@ -16,19 +16,31 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from operator import attrgetter
+from typing import Literal, Protocol, TypeVar
 
 from twinstack.errors import CannotTell
 
-#: With fewer pairs not even the whole range covers the median 95 times of 100 (1 - 2/2**n).
+#: With fewer pairs not even the whole range covers the median 95 times in 100 (1 - 2/2**n).
 MINIMUM_PAIRS = 6
 RESAMPLES = 4_000
 LEVEL = 0.95
 
-Verdict = Literal["more", "less", "no measurable difference"]
 Holds = Literal["holds", "fails", "cannot tell"]
+
+
+class Sampled(Protocol):
+    """A sample of one round."""
+
+    @property
+    def round(self) -> int: ...
+
+
+S = TypeVar("S", bound=Sampled)
+T = TypeVar("T")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +54,19 @@ class Spread:
     low_quartile: float
     high_quartile: float
 
-    @property
-    def relative_iqr(self) -> float:
-        """Give the interquartile range as a part of the median."""
-        return (self.high_quartile - self.low_quartile) / self.median if self.median else math.nan
-
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of paired samples: 1.05 means that the first is 5 % more than the second.
-
-    `low` and `high` bound it at `level`.
-    """
+    """A ratio of paired samples: 1.05 means that the first is 5 % more than the second."""
 
     estimate: float
-    low: float
+    low: float  # the interval's ends, at `level`
     high: float
     pairs: int
     level: float = LEVEL
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Literal["more", "less", "no measurable difference"]:
         """Say which is more, or that the interval leaves it open."""
         if self.low > 1:
             return "more"
@@ -71,13 +75,30 @@ class Ratio:
         return "no measurable difference"
 
     @property
-    def resolution(self) -> float:
-        """Give the half-width of the interval, as a part of 1: smaller differences hide in it."""
-        return math.sqrt(self.high / self.low) - 1
+    def undecided(self) -> bool:
+        """Tell whether the interval contains no difference."""
+        return self.low <= 1 <= self.high
 
-    def inverse(self) -> Ratio:
-        """Give the ratio of the second to the first."""
-        return Ratio(1 / self.estimate, 1 / self.high, 1 / self.low, self.pairs, self.level)
+    @property
+    def times(self) -> str:
+        """Write it as a factor: 0.74 (95 % interval 0.69 to 0.78)."""
+        return f"{self.estimate:.2f} (95 % interval {self.low:.2f} to {self.high:.2f})"
+
+    @property
+    def percent(self) -> str:
+        """Write it as a change: +4.0% (+1.2% to +6.1%)."""
+        return f"{self.estimate - 1:+.1%} ({self.low - 1:+.1%} to {self.high - 1:+.1%})"
+
+    @property
+    def saved(self) -> str:
+        """Write what the second lacks of the first: 3.8% (95 % interval 1.2% to 5.7%)."""
+        estimate, low, high = (1 - 1 / end for end in (self.estimate, self.low, self.high))
+        return f"{estimate:.1%} (95 % interval {low:.1%} to {high:.1%})"
+
+
+def median(samples: Iterable[object], quantity: str) -> float:
+    """Give the median of a quantity, an attribute of each sample. Raises: as `spread`."""
+    return spread(list(map(attrgetter(quantity), samples))).median
 
 
 def spread(samples: Sequence[float]) -> Spread:
@@ -95,6 +116,29 @@ def spread(samples: Sequence[float]) -> Spread:
         maximum=max(samples),
         low_quartile=quartiles[0],
         high_quartile=quartiles[2],
+    )
+
+
+def grouped(samples: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Give the samples of each key."""
+    groups: dict[K, list[T]] = {}
+    for sample in samples:
+        groups.setdefault(key(sample), []).append(sample)
+    return groups
+
+
+def paired(firsts: Iterable[S], seconds: Iterable[S], quantity: str, *, seed: int) -> Ratio:
+    """Compare two arms in a quantity, an attribute like "window.rate", round by round.
+
+    Raises: as `ratio`.
+    """
+    first, second = (
+        {sample.round: float(attrgetter(quantity)(sample)) for sample in arm}
+        for arm in (firsts, seconds)
+    )
+    rounds = sorted(first.keys() & second.keys())
+    return ratio(
+        [first[number] for number in rounds], [second[number] for number in rounds], seed=seed
     )
 
 
@@ -142,8 +186,8 @@ def ratio(
             f"{len(logs)} rounds are too few",
             f"measure at least {MINIMUM_PAIRS} rounds",
         )
-    chance = random.Random(seed)
-    medians = sorted(statistics.median(chance.choices(logs, k=len(logs))) for _ in range(resamples))
+    rng = random.Random(seed)
+    medians = sorted(statistics.median(rng.choices(logs, k=len(logs))) for _ in range(resamples))
     tail = _expanded_tail(level, len(logs))
     return Ratio(
         estimate=math.exp(statistics.median(logs)),
@@ -154,22 +198,22 @@ def ratio(
     )
 
 
-def below(found: Ratio, limit: float) -> Holds:
+def below(measured: Ratio, limit: float) -> Holds:
     """Tell whether a ratio is below a limit: only the whole interval decides."""
-    if found.high < limit:
+    if measured.high < limit:
         return "holds"
-    return "fails" if found.low > limit else "cannot tell"
+    return "fails" if measured.low > limit else "cannot tell"
 
 
-def above(found: Ratio, limit: float) -> Holds:
+def above(measured: Ratio, limit: float) -> Holds:
     """Tell whether a ratio is at least a limit: only the whole interval decides."""
-    if found.low >= limit:
+    if measured.low >= limit:
         return "holds"
-    return "fails" if found.high < limit else "cannot tell"
+    return "fails" if measured.high < limit else "cannot tell"
 
 
 def exit_code(*verdicts: Holds) -> int:
-    """Give a task's exit code: 0 all holds, 1 something fails, 2 the samples leave it open."""
+    """Give a task's exit code: 0 all hold, 1 something fails, 2 the samples leave it open."""
     return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
 
 

@@ -1,7 +1,7 @@
 """What a replica executes, as the kernel sees it: its command, its processes, its configuration.
 
 Read from /proc on the host, in the same way for both worlds. The configuration is read in the
-root of the process itself, so that it is the file which the program saw. Parsers are pure.
+root of the process itself, so it is the file that the program reads. Parsers are pure.
 
 Source: proc(5): /proc/PID/cmdline, status, root.
 """
@@ -19,24 +19,24 @@ from twinstack.linux.procfs import cmdline, parse_status
 from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
 
 CONFIGS = (NGINX_CONF, REDIS_CONF)
-#: PostgreSQL makes and ends these as its clients come and go; they are no setting.
-_PASSING = re.compile(r"^postgres: .*(\(\d+\)|\[local\]|autovacuum worker|parallel worker)")
+#: Processes that PostgreSQL starts and ends with its clients; they are no setting.
+_TRANSIENT = re.compile(r"^postgres: .*(\(\d+\)|\[local\]|autovacuum worker|parallel worker)")
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """One replica's. `configs` holds a digest of each file that is there and not empty."""
+    """What one replica runs."""
 
     command: str
     processes: int
-    configs: Mapping[str, str]
+    configs: Mapping[str, str]  # digests of the files that exist and are not empty
 
 
 def executed(main: int, pids: Iterable[int], proc: Path = Path("/proc")) -> Executed:
-    """Look at a replica: its main process, and what of `pids` the main process has started.
+    """Look at a replica: its main process, and those of `pids` that descend from it.
 
-    A health probe is started by the engine and so not counted. Raises: CannotTell when the main
-    process is gone or may not be looked at.
+    A health probe is a child of the engine, so it is not counted. Raises: CannotTell when the
+    main process is gone or may not be looked at.
     """
     try:
         if not (command := " ".join(cmdline(main, proc))):
@@ -50,19 +50,23 @@ def executed(main: int, pids: Iterable[int], proc: Path = Path("/proc")) -> Exec
         raise CannotTell(
             f"process {main}", "cannot be looked at", str(error), "run as root, while it is up"
         ) from error
-    seen = {pid: one for pid in {main, *pids} if (one := _parent_and_title(pid, proc))}
-    return Executed(command, count(main, seen), configs)
+    processes = {
+        pid: parent_and_title
+        for pid in {main, *pids}
+        if (parent_and_title := _parent_and_title(pid, proc))
+    }
+    return Executed(command, count(main, processes), configs)
 
 
-def count(main: int, seen: Mapping[int, tuple[int, str]]) -> int:
-    """Count a process and its descendants but for passing ones; `seen` is pid → parent, title."""
+def count(main: int, processes: Mapping[int, tuple[int, str]]) -> int:
+    """Count a process and its lasting descendants; `processes`: pid → parent and title."""
     family = {main}
     while True:
-        more = {pid for pid, (parent, _) in seen.items() if parent in family} - family
+        more = {pid for pid, (parent, _) in processes.items() if parent in family} - family
         if not more:
             break
         family |= more
-    return sum(1 for pid in family if pid == main or not _PASSING.match(seen[pid][1]))
+    return sum(1 for pid in family if pid == main or not _TRANSIENT.match(processes[pid][1]))
 
 
 def _parent_and_title(pid: int, proc: Path) -> tuple[int, str] | None:
@@ -75,7 +79,7 @@ def _parent_and_title(pid: int, proc: Path) -> tuple[int, str] | None:
 
 
 def _digest(file: Path) -> str:
-    """Name a file's content; "" for one that is absent or but a place to mount on."""
+    """Name a file's content; "" for one that is absent, or empty: a mount point."""
     try:
         content = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
-"""What a running process is held to, as the kernel sees it: limits, seccomp, mounts, output.
+"""What confines a running process, as the kernel sees it: limits, seccomp, mounts, output.
 
-Read from /proc and the cgroup file systems of the host, in the same way for both worlds, so that
-"the limits are alike" is observed and not remembered. Limits are read by twinstack/linux/cgroup.py.
+Read from /proc and the host's cgroup file systems, in the same way for both worlds, so that
+"the limits are alike" is observed and not remembered. twinstack/linux/cgroup.py reads the limits.
 
 Source: proc(5), cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2 of the kernel.
 """
@@ -19,33 +19,29 @@ from twinstack.world import LocalWorld
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """One process's. Units: cores, microseconds, bytes; None is "no limit".
-
-    `swap_bytes` is that of the kernel's own file: memory and swap together on cgroup v1, swap
-    alone on v2; None too where the kernel keeps no account of swap. `open_files` soft and hard.
-    """
+    """One process. Units: cores, microseconds, bytes; None is "no limit"."""
 
     cpus: float | None
     period_us: int | None
     memory_bytes: int | None
-    swap_bytes: int | None
+    swap_bytes: int | None  # v1: memory and swap, v2: swap; None too where swap is not counted
     pids: int | None
-    open_files: str
+    open_files: str  # soft and hard
     seccomp: str
     no_new_privs: bool
     capabilities: str
     speculation: str
     root: str
-    data: str
+    data: str  # the file system of its data directory
     stdout: str
 
 
-def parse_mount(mountinfo: str, place: str) -> str:
-    """Name the file system mounted at a place in a process's root, or "part of its root"."""
+def parse_mount(mountinfo: str, path: str) -> str:
+    """Name the file system mounted at a path in a process's root, or "part of its root"."""
     kinds = [
         line.partition(" - ")[2].split(" ")[0]
         for line in mountinfo.splitlines()
-        if line.split(" ")[4] == place
+        if line.split(" ")[4] == path
     ]
     return kinds[-1] if kinds else "part of its root"
 
@@ -102,7 +98,7 @@ def confinement(pid: int, data: str | None = None) -> Confinement:
 
 
 def throttled_us(pid: int) -> int:
-    """Tell how long a process's cgroup has been kept from running by its CPU quota, so far.
+    """Give how long a process's cgroup has been throttled by its CPU quota, so far.
 
     Raises: CannotTell when it is gone.
     """

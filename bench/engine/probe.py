@@ -1,4 +1,4 @@
-"""One plain request, to see what an entry answers before it is loaded."""
+"""One plain request, to see what an entry point answers before it is loaded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from twinstack.world import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back. `headers` in lower case."""
+class Response:
+    """What came back."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[str, str]  # names in lower case
     body: bytes
 
     @property
@@ -25,17 +25,14 @@ class Answer:
         return hashlib.sha256(self.body).hexdigest()[:16]
 
 
-def get(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Answer:
-    """Ask once, on a connection of its own.
-
-    Raises: CannotTell when nothing answers: there is nothing to measure then.
-    """
+def get(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Response:
+    """Ask once, on a connection of its own. Raises: CannotTell when there is no answer."""
     connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout_s)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, response.read())
+        return Response(response.status, headers, response.read())
     except (OSError, http.client.HTTPException) as error:
         raise CannotTell(
             endpoint.url(path),
@@ -47,22 +44,21 @@ def get(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Answer:
         connection.close()
 
 
-def get_ok(endpoint: Endpoint, path: str) -> Answer:
+def get_ok(endpoint: Endpoint, path: str) -> Response:
     """Ask once and insist on a 2xx answer. Raises: CannotTell."""
     answer = get(endpoint, path)
     if not 200 <= answer.status < 300:
-        said = answer.body[:120].decode("utf-8", "replace")
         raise CannotTell(
             endpoint.url(path),
             f"answers {answer.status}",
-            said,
+            answer.body[:120].decode("utf-8", "replace"),
             "choose a --path that answers 2xx: errors are not measured",
         )
     return answer
 
 
-def wait_ok(endpoint: Endpoint, path: str, *, timeout_s: float) -> Answer:
-    """Ask until a 2xx answer comes. Raises: CannotTell with the last failure when time is up."""
+def wait_ok(endpoint: Endpoint, path: str, *, timeout_s: float) -> Response:
+    """Ask until the answer is 2xx. Raises: CannotTell with the last failure at the timeout."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

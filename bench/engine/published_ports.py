@@ -1,4 +1,4 @@
-"""The published ports of a world, as a client on this host may enter them.
+"""The published ports of a world, as a client on this host can enter them.
 
 Docker publishes a port twice: 127.0.0.1 leads through its userland proxy (where one runs), the
 host's other addresses through DNAT in the kernel. The two cost differently, so each has its row.
@@ -13,17 +13,43 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from bench.engine import probe
+from bench.engine.trials import Target
+from bench.engine.worlds import EDGE
 from twinstack.errors import CannotTell, TwinstackError
-from twinstack.linux import process as shell
+from twinstack.linux import process
 from twinstack.linux.procfs import cmdline, pids
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, LocalWorld
 
-#: What is told in place of the address: a result is no place for a machine's own.
+#: Stands for the address in results: they are passed on, and the machine's own is private.
 HOST = "this host's address"
-#: An address of the documentation's (RFC 5737): no packet is sent, the kernel only routes.
+#: A documentation address (RFC 5737): no packet is sent, the kernel only routes.
 _ELSEWHERE = ("198.51.100.1", 9)
+
+
+def targets(
+    worlds: Sequence[LocalWorld], services: Sequence[str], path: str, progress: Progress
+) -> tuple[Target, ...]:
+    """Give the published ports of services, as a client on the host uses them."""
+    ports = []
+    for world in worlds:
+        for service in services:
+            endpoint = world.published(service)
+            if endpoint is not None:
+                ports.append(Target(f"{world.name} :{endpoint.port}", world, endpoint))
+        endpoint = by_dnat(world, EDGE, path, progress)
+        if endpoint is not None:
+            ports.append(Target(f"{world.name} DNAT", world, endpoint))
+    return tuple(ports)
+
+
+def described(target: Target) -> str:
+    """Write a target's address as results keep it, and whether a proxy serves it."""
+    address = HOST if target.name.endswith(" DNAT") else target.endpoint.address
+    port = target.endpoint.port
+    through_proxy = target.name.startswith("docker :") and proxied(port)
+    return f"{address}:{port}{' (docker-proxy)' if through_proxy else ''}"
 
 
 def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> Endpoint | None:
@@ -31,10 +57,10 @@ def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> E
 
     Only Docker has a second way in; one that does not answer (a firewall) is left out, and said.
     """
-    door, published = world.plan.published_port(world.name, service), world.published(service)
-    if world.name != "docker" or door is None or published is None:
+    declared, published = world.plan.published_port(world.name, service), world.published(service)
+    if world.name != "docker" or declared is None or published is None:
         return None
-    address = host_address(world.plan) if door.bind.is_unspecified else None
+    address = host_address(world.plan) if declared.bind.is_unspecified else None
     if address is None:
         return None
     endpoint = Endpoint(address, published.port)
@@ -47,7 +73,7 @@ def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> E
 
 
 def proxied(port: int, proc: Path = Path("/proc")) -> bool:
-    """See whether a userland proxy of Docker's runs for a port; else 127.0.0.1 is DNAT too."""
+    """Tell whether a userland proxy of Docker's runs for a port; else 127.0.0.1 is DNAT too."""
     commands = (cmdline(pid, proc) for pid in pids(proc))
     return any(
         words and words[0].endswith("docker-proxy") and str(port) in words for words in commands
@@ -55,23 +81,24 @@ def proxied(port: int, proc: Path = Path("/proc")) -> bool:
 
 
 def host_address(plan: Plan) -> str | None:
-    """Give this host's own address: the one its default route sends from, or the first global."""
+    """Give this host's own address: the source of its default route, or the first global one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
         try:
             unsent.connect(_ELSEWHERE)
-            routed = IPv4Address(unsent.getsockname()[0])
+            routed = [IPv4Address(unsent.getsockname()[0])]
         except OSError:
-            routed = None
-    inner = [one for segment in plan.segments for one in (segment.subnet, segment.docker_subnet)]
-    found = choose([routed] if routed else [], inner) or choose(_addresses(), inner)
-    return None if found is None else str(found)
+            routed = []
+    inner = [net for segment in plan.segments for net in (segment.subnet, segment.docker_subnet)]
+    address = choose(routed, inner) or choose(_addresses(), inner)
+    return None if address is None else str(address)
 
 
-def choose(found: Iterable[IPv4Address], inner: Sequence[IPv4Network]) -> IPv4Address | None:
+def choose(addresses: Iterable[IPv4Address], inner: Sequence[IPv4Network]) -> IPv4Address | None:
     """Take the first address that other machines could use; pure."""
-    for one in found:
-        if not (one.is_loopback or one.is_link_local or any(one in subnet for subnet in inner)):
-            return one
+    for address in addresses:
+        local = address.is_loopback or address.is_link_local
+        if not local and not any(address in subnet for subnet in inner):
+            return address
     return None
 
 
@@ -87,8 +114,8 @@ def parse_addresses(text: str) -> list[IPv4Address]:
 
 
 def _addresses() -> list[IPv4Address]:
-    command = ("ip", "-json", "-4", "address", "show", "scope", "global", "up")
     try:
-        return parse_addresses(shell.run(command, timeout_s=10).stdout)
+        command = ["ip", "-json", "-4", "address", "show", "scope", "global", "up"]
+        return parse_addresses(process.run(command, timeout_s=10).stdout)
     except (TwinstackError, ValueError):
         return []

@@ -1,19 +1,22 @@
-"""Measure targets in interleaved rounds and keep every sample.
+"""Trials of `ab`: one load on one entry point of a world, and what it took.
 
-A `Target` is an entry into a world. In each round every target is loaded once by `ab`, in random
-order (see `schedule`), while nothing else is asked of either world: that is observed before each
-trial, not assumed. Beside what `ab` says, a sample holds the CPU time that the world's cgroups
-spent, and what the whole host spent on top (the engine's proxies, softirq, the health probes).
+A `Target` is an entry point into a world. `measure` loads several in interleaved rounds (see
+`design`), while no other client is connected to either world: that is checked before each trial.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from bench.engine import meter, probe
-from bench.engine.design import schedule
+from bench.engine import design, meter, probe
+from bench.engine.estimate import median, spread
+from bench.engine.meter import Rest, Spending
+from bench.engine.show import extremes, part
+from bench.engine.worlds import EDGE
 from bench.load import ab
 from twinstack.errors import CannotTell
 from twinstack.reconcile import Progress
@@ -24,225 +27,215 @@ ROOM_S = 130.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class AbLoad:
     """What one trial sends."""
 
     path: str = "/api/products"
     requests: int = 1000
     concurrency: int = 50
     keepalive: bool = False
-    timeout_s: float = 120.0
+
+    @property
+    def timeout_s(self) -> float:
+        """Bound a trial: a second per ten requests, two minutes at least."""
+        return max(120.0, self.requests / 10)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One entry into a world, under the name of its row; `path` where it is not the load's."""
+    """One entry point into a world, under the name of its row."""
 
     name: str
     world: LocalWorld
     endpoint: Endpoint
-    path: str | None = None
+    path: str | None = None  # where it is not the load's
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One trial. Units: as named; CPU in microseconds of one core, whole trial.
-
-    `cpu_us` is the world's own (all replicas), `rest_us` what it would have spent meanwhile had
-    nobody asked, `host_us` the whole host's busy time without the load generator's,
-    `others_cpu_us` what the other worlds spent meanwhile; all of it within `window_s`.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbSample:
+    """One trial of `ab`. Units: as named, CPU time in microseconds of the whole trial."""
 
     round: int
-    place: int
-    target: str
     complete: int
-    success: int
+    success: int  # answers that were 2xx and whole
     non_2xx: int
     lost: int
     seconds: float
-    rate: float
+    rate: float  # successes per second
     mean_ms: float
     p50_ms: float
     p95_ms: float
     p99_ms: float
     transferred_bytes: int
-    cpu_us: int
-    rest_us: int
-    host_us: int
-    client_us: int
+    cpu_us: int  # the world's replicas
+    host_us: int  # the whole machine, load generator left out
+    client_us: int  # the load generator
     stolen_us: int
-    others_cpu_us: int
-    window_s: float
-    load: float
+    window_s: float  # in which all of that was spent
+    load: float  # the load average
 
     @property
     def cpu_us_per_request(self) -> float:
-        """Give the world's CPU time for each request."""
         return self.cpu_us / self.complete if self.complete else 0.0
 
     @property
-    def work_us_per_request(self) -> float:
-        """Give the world's CPU time for each request beyond what it spends at rest."""
-        return max(0, self.cpu_us - self.rest_us) / self.complete if self.complete else 0.0
-
-    @property
     def host_us_per_request(self) -> float:
-        """Give the host's CPU time for each request, the load generator's left out."""
         return self.host_us / self.complete if self.complete else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """What is spent when nobody asks anything: probes, heartbeats, timers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial(AbSample):
+    """One trial of an arm."""
 
-    Units: microseconds of CPU per second.
-    """
+    what: str  # the arm
 
-    cpu_us_per_s: dict[str, float]
-    host_us_per_s: float
+    @property
+    def label(self) -> str:
+        return f"{self.what} {self.rate:,.0f}/s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(AbSample):
+    """One trial of a target."""
+
+    place: int  # within its round
+    target: str
+    rest_us: int  # CPU time that the world would have spent meanwhile at rest
+    others_cpu_us: int  # what the other worlds spent meanwhile
+
+    @property
+    def label(self) -> str:
+        return f"{self.target} {self.rate:,.0f}/s"
+
+    @property
+    def transferred_bytes_per_s(self) -> float:
+        return self.transferred_bytes / self.seconds
+
+    @property
+    def work_us_per_request(self) -> float:
+        """Give the replicas' CPU time per request beyond what they spend at rest."""
+        return max(0, self.cpu_us - self.rest_us) / self.complete if self.complete else 0.0
+
+
+#: The fields of a sample that a report of `ab` has too.
+_REPORTED = [name for name in AbSample.__dataclass_fields__ if hasattr(ab.AbReport, name)]
+
+
+def sampled(number: int, report: ab.AbReport, spent: Spending, world: LocalWorld) -> dict[str, Any]:
+    """Give the fields of a sample that a report and what was spent meanwhile fill."""
+    return {
+        "round": number,
+        **{name: getattr(report, name) for name in _REPORTED},
+        "cpu_us": spent.of(world),
+        "host_us": spent.host_us,
+        "client_us": spent.client_us,
+        "stolen_us": spent.stolen_us,
+        "window_s": spent.seconds,
+        "load": spent.load,
+    }
+
+
+def edge_trial(world: LocalWorld, number: int, load: AbLoad) -> dict[str, Any]:
+    """Load a world's edge once; gives the fields of a trial. Raises: as `send`; CannotTell."""
+    endpoint = world.endpoint(EDGE)
+    size = answer_bytes(endpoint, load.path)
+    report, spent = meter.during([world], lambda: send(endpoint, load, size))
+    return sampled(number, report, spent, world)
+
+
+def send(endpoint: Endpoint, load: AbLoad, size: int) -> ab.AbReport:
+    """Send one load; `size` is that of one answer's body. Raises: StepFailed when ab gives up."""
+    return ab.run(
+        endpoint,
+        load.path,
+        requests=load.requests,
+        concurrency=load.concurrency,
+        keepalive=load.keepalive,
+        answer_bytes=size,
+        timeout_s=load.timeout_s,
+    )
+
+
+def answer_bytes(endpoint: Endpoint, path: str) -> int:
+    """Give the size of one answer's body. Raises: CannotTell when it is not 2xx."""
+    return len(probe.get_ok(endpoint, path).body)
+
+
+def cells(trials: Sequence[AbSample]) -> list[str]:
+    """Give a row's cells: req/s, (min–max), p99 ms, ok, CPU µs."""
+    rates = spread([trial.rate for trial in trials])
+    complete = sum(trial.complete for trial in trials)
+    return [
+        f"{rates.median:.0f}",
+        extremes(rates),
+        f"{median(trials, 'p99_ms'):.1f}",
+        part(sum(trial.success for trial in trials) / complete),
+        f"{median(trials, 'cpu_us_per_request'):.0f}",
+    ]
 
 
 def measure(
     compared: Sequence[Target],
     others: Sequence[Target],
-    load: Load,
+    load: AbLoad,
     *,
     rounds: int,
     others_every: int = 3,
     warmups: int = 1,
     seed: int,
-    at_rest: Rest | None = None,
+    at_rest: Rest,
     progress: Progress,
 ) -> tuple[Sample, ...]:
     """Measure `compared` in every round and `others` in every few.
 
-    Raises: CannotTell when a target does not answer 2xx, another client is at work, or a replica
-    restarted; StepFailed when `ab` gives up.
+    Raises: CannotTell when a target does not answer 2xx, another client is connected, or a
+    replica restarted; StepFailed when `ab` gives up.
     """
     targets = {target.name: target for target in (*compared, *others)}
-    idle = at_rest.cpu_us_per_s if at_rest else {}
-    answer_bytes = {
-        name: len(probe.get_ok(target.endpoint, target.path or load.path).body)
-        for name, target in targets.items()
+    worlds = each_world(targets.values())
+    loads = {name: replace(load, path=target.path or load.path) for name, target in targets.items()}
+    sizes = {
+        name: answer_bytes(target.endpoint, loads[name].path) for name, target in targets.items()
     }
+    places = Counter[int]()
 
-    def trial(name: str, round_: int, place: int) -> Sample:
+    def trial(name: str, number: int) -> Sample:
         target = targets[name]
         _await_room(target.endpoint, load, progress)
-        others = tuple(targets.values())
-        sample = _trial(target, others, load, answer_bytes[name], round_, place)
-        resting_us = sample.window_s * idle.get(target.world.name, 0.0)
-        return replace(sample, rest_us=int(resting_us))
+        for other in targets.values():
+            _check_quiet(other)
+        report, spent = meter.during(
+            worlds, lambda: send(target.endpoint, loads[name], sizes[name])
+        )
+        places[number] += 1
+        return Sample(
+            **sampled(number, report, spent, target.world),
+            place=places[number] - 1,
+            target=name,
+            rest_us=int(spent.seconds * at_rest.cpu_us_per_s[target.world.name]),
+            others_cpu_us=sum(map(spent.of, worlds)) - spent.of(target.world),
+        )
 
-    for number in range(warmups):
-        for name in targets:
-            progress(f"warm-up {number + 1}/{warmups}: {name}")
-            trial(name, -1, 0)
-    samples = []
-    order = schedule(
+    samples = design.interleave(
         [target.name for target in compared],
-        [target.name for target in others],
+        trial,
         rounds=rounds,
-        others_every=others_every,
         seed=seed,
+        others=[target.name for target in others],
+        others_every=others_every,
+        warmups=warmups,
+        progress=progress,
     )
-    for round_, names in enumerate(order, start=1):
-        found = [trial(name, round_, place) for place, name in enumerate(names)]
-        samples.extend(found)
-        figures = "  ".join(f"{one.target} {one.rate:,.0f}/s" for one in found)
-        progress(f"round {round_}/{rounds}: {figures}")
     return tuple(samples)
 
 
-def rest(worlds: Sequence[LocalWorld], *, seconds: float) -> Rest:
-    """Watch worlds at rest for a while."""
-    before, start = [world.cpu_us() for world in worlds], meter.snapshot()
-    time.sleep(seconds)
-    after, end = [world.cpu_us() for world in worlds], meter.snapshot()
-    elapsed = end.clock_s - start.clock_s
-    return Rest(
-        cpu_us_per_s={
-            world.name: spent_us(was, now) / elapsed
-            for world, was, now in zip(worlds, before, after, strict=True)
-        },
-        host_us_per_s=(end.busy_us - start.busy_us) / elapsed,
-    )
-
-
-def spent_us(before: dict[str, int], after: dict[str, int]) -> int:
-    """Add up what each replica spent between two readings.
-
-    Raises: CannotTell when a counter went back or a replica came or went: it was restarted.
-    """
-    changed = set(before) ^ set(after)
-    changed |= {name for name in before if name in after and after[name] < before[name]}
-    if changed:
-        raise CannotTell(
-            ", ".join(sorted(changed)),
-            "restarted during a trial",
-            "its CPU counter began anew",
-            "look at its log, then measure again",
-        )
-    return sum(after[name] - before[name] for name in before)
-
-
-def _trial(
-    target: Target,
-    targets: Sequence[Target],
-    load: Load,
-    answer_bytes: int,
-    round_: int,
-    place: int,
-) -> Sample:
-    others = list({id(one.world): one.world for one in targets}.values())
-    others = [world for world in others if world is not target.world]
-    for one in targets:
-        _check_quiet(one)
-    opened_s = time.monotonic()
-    was, others_were = target.world.cpu_us(), [world.cpu_us() for world in others]
-    start = meter.snapshot()
-    report = ab.run(
-        target.endpoint,
-        target.path or load.path,
-        requests=load.requests,
-        concurrency=load.concurrency,
-        keepalive=load.keepalive,
-        answer_bytes=answer_bytes,
-        timeout_s=load.timeout_s,
-    )
-    end = meter.snapshot()
-    now, others_are = target.world.cpu_us(), [world.cpu_us() for world in others]
-    closed_s = time.monotonic()
-    client_us = end.client_us - start.client_us
-    return Sample(
-        round=round_,
-        place=place,
-        target=target.name,
-        complete=report.complete,
-        success=report.success,
-        non_2xx=report.non_2xx,
-        lost=report.lost,
-        seconds=report.seconds,
-        rate=report.rate,
-        mean_ms=report.mean_ms,
-        p50_ms=report.p50_ms,
-        p95_ms=report.p95_ms,
-        p99_ms=report.p99_ms,
-        transferred_bytes=report.transferred_bytes,
-        cpu_us=spent_us(was, now),
-        rest_us=0,  # `measure` knows the rate
-        host_us=max(0, end.busy_us - start.busy_us - client_us),
-        client_us=client_us,
-        stolen_us=end.stolen_us - start.stolen_us,
-        others_cpu_us=sum(map(spent_us, others_were, others_are)),
-        window_s=closed_s - opened_s,
-        load=end.load,
-    )
+def each_world(targets: Iterable[Target]) -> tuple[LocalWorld, ...]:
+    """Give the worlds that targets enter, each once."""
+    return tuple({target.world.name: target.world for target in targets}.values())
 
 
 def _check_quiet(target: Target) -> None:
-    """See that nobody on this host is connected to an entry before a trial."""
+    """Check that no client on this host is connected to an entry point. Raises: CannotTell."""
     deadline = time.monotonic() + 2.0  # the last trial's connections may still be closing
     while meter.connections(target.endpoint.address, target.endpoint.port):
         if time.monotonic() > deadline:
@@ -255,15 +248,12 @@ def _check_quiet(target: Target) -> None:
         time.sleep(0.02)
 
 
-def _await_room(endpoint: Endpoint, load: Load, progress: Progress) -> None:
-    """Wait until the last trials' connections have left the kernel's tables.
-
-    Raises: CannotTell when they do not.
-    """
+def _await_room(endpoint: Endpoint, load: AbLoad, progress: Progress) -> None:
+    """Wait until earlier connections have left the kernel's tables. Raises: CannotTell."""
     if load.keepalive:
         return
     deadline = time.monotonic() + ROOM_S
-    told = False
+    announced = False
     while lacking := meter.room(endpoint.address, endpoint.port).lacks(load.requests):
         if time.monotonic() > deadline:
             raise CannotTell(
@@ -272,7 +262,7 @@ def _await_room(endpoint: Endpoint, load: Load, progress: Progress) -> None:
                 f"this host is short of {lacking}",
                 "see what else opens connections here, or measure with --keepalive",
             )
-        if not told:
+        if not announced:
             progress(f"waiting until {lacking} are free again (two minutes at most)")
-            told = True
+            announced = True
         time.sleep(1)

@@ -1,6 +1,6 @@
 """The worlds that a question is asked of: brought up where they are not, and left as they were.
 
-A world that is up is taken as it runs, limits lifted or not: nothing here changes it unasked.
+A world that is up is measured as it runs, with or without limits: nothing here changes it unasked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.engine import observed
+from bench.engine.show import wrap
 from twinstack.errors import Locked, TwinstackError
 from twinstack.model import bounds
 from twinstack.model.topology import WorldName
@@ -19,30 +20,35 @@ from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
 
-#: The service that stands at the door.
+#: The service at the edge: its published port is where clients enter.
 EDGE = "nginx-lb"
+#: What a result says where the policy was lifted.
+POLICY_LIFTED = wrap(
+    "The policies were lifted meanwhile, in every world alike, as this loads services behind "
+    "their edge. They are enforced again."
+)
 NAMES: tuple[WorldName, ...] = ("net", "docker")
 
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """How a world was before; no `shape` means that it was down."""
+    """How a world was before."""
 
-    shape: str | None
+    shape: str | None  # None: it was down
     limited: bool
 
 
 def named(world: str) -> WorldName:
-    """Give the world that is meant. Raises: TwinstackError for a name of none."""
+    """Parse the name of a world. Raises: TwinstackError when there is no such world."""
     for name in NAMES:
         if world == name:
             return name
     raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
 
 
-def common_shape(stack: Stack, wanted: str | None) -> str | None:
-    """Choose one shape for both worlds: what is wanted, else what runs; None is the default."""
-    return wanted or stack.net_shape() or stack.docker_shape()
+def common_shape(stack: Stack, shape: str | None) -> str | None:
+    """Choose one shape for both worlds: the given one, else what runs; None is the default."""
+    return shape or stack.net_shape() or stack.docker_shape()
 
 
 def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> LocalWorld:
@@ -59,12 +65,18 @@ def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> Local
 def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) -> LocalWorld:
     """Give a world that is up and healthy, bringing it up where it is not."""
     world = as_it_runs(stack, name, shape)
-    there = stack.net_shape() if name == "net" else stack.docker_shape()
-    wanted = world.plan.shape
-    if there != wanted or any(state.state != "healthy" for state in world.status()):
-        progress(f"the {name} world is not up in its {wanted} shape: bringing it up")
+    current = stack.net_shape() if name == "net" else stack.docker_shape()
+    shape = world.plan.shape
+    if current != shape or any(state.state != "healthy" for state in world.status()):
+        progress(f"the {name} world is not up in its {shape} shape: bringing it up")
         world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
     return world
+
+
+def both(stack: Stack, shape: str | None, progress: Progress) -> tuple[LocalWorld, LocalWorld]:
+    """Give both worlds, up and healthy, in one shape."""
+    shape = common_shape(stack, shape)
+    return ready(stack, "net", shape, progress), ready(stack, "docker", shape, progress)
 
 
 def former(stack: Stack, name: WorldName) -> Former:
@@ -80,25 +92,25 @@ def former(stack: Stack, name: WorldName) -> Former:
 
 
 @contextmanager
-def lifted(worlds: Iterable[LocalWorld], *, whole: bool = False) -> Iterator[None]:
-    """Lift the edge's limit of new connections while the block lasts, or the policy as a `whole`.
+def lifted(worlds: Iterable[LocalWorld], *, policy: bool = False) -> Iterator[None]:
+    """Lift the edge's rate limit while the block lasts, or the whole `policy`.
 
-    One client is the whole load of a benchmark, and some ask services past their edge. What was
-    open is closed again, whatever happened; a world that enforces nothing is left alone.
+    One client is the whole load of a benchmark, and some load services behind their edge. All of
+    it is enforced again in any case; a world that enforces nothing is left alone.
     """
     with ExitStack() as stack:
         for world in worlds:
             if world.plan.policy:
                 stack.callback(world.apply_policy, policy=True, rate_limit=True)
-                world.apply_policy(policy=not whole, rate_limit=False)
+                world.apply_policy(policy=not policy, rate_limit=False)
         yield
 
 
 @contextmanager
 def left_as_it_was(stack: Stack, name: WorldName, progress: Progress) -> Iterator[Former]:
-    """Bring a world's former shape, limits or absence back at the end, whatever happened.
+    """Restore a world's former shape, limits or absence at the end, whatever happened.
 
-    Not where another command is changing it: what that one makes of it is its own.
+    Not where another command is changing it: the result is that command's.
     """
     was = former(stack, name)
     try:
@@ -106,17 +118,17 @@ def left_as_it_was(stack: Stack, name: WorldName, progress: Progress) -> Iterato
     except Locked:
         raise
     except BaseException:
-        _bring_back(stack, name, was, progress)
+        _restore(stack, name, was, progress)
         raise
-    _bring_back(stack, name, was, progress)
+    _restore(stack, name, was, progress)
 
 
-def _bring_back(stack: Stack, name: WorldName, was: Former, progress: Progress) -> None:
+def _restore(stack: Stack, name: WorldName, was: Former, progress: Progress) -> None:
     if was.shape is None:
         progress(f"the {name} world was down: taking it down again")
         (stack.net() if name == "net" else stack.docker()).down(progress=progress)
         return
     limits = "limited" if was.limited else "without limits"
-    progress(f"bringing the {name} world back as it was: {was.shape}, {limits}")
-    give = stack.net if name == "net" else stack.docker
-    give(was.shape, limited=was.limited).up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+    progress(f"restoring the {name} world: {was.shape}, {limits}")
+    world = (stack.net if name == "net" else stack.docker)(was.shape, limited=was.limited)
+    world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)

@@ -2,14 +2,14 @@
 
 `ab` has habits that make a careless reading wrong. It counts a non-2xx answer as complete. With
 `-l` (answers may vary in length, or 996 of 1,000 count as failed) it also counts a connection
-closed without any answer as complete and not failed, so the bytes received are held against the
+closed without any answer as complete and not failed, so the bytes received are compared with the
 size of a known answer. A reset connection is counted as two failures. Without `-r` one reset ends
-the run, and a silent connection always does: that is an error here, not a slow round. Only what
-is left after all of that is a success.
+the run, and a silent connection always does: that is an error here, not a slow round. What is
+left after all of that is a success.
 
 `ab` speaks HTTP/1.0: without keep-alive every request is a connection. The side that closes first
-keeps it in TIME_WAIT for a minute (about 28,000 local ports are free), and conntrack remembers it
-for two, so `measure` looks at both tables before each run and waits where they are nearly full.
+keeps it in TIME_WAIT for a minute (about 28,000 local ports are free), and conntrack keeps it for
+two, so `trials` looks at both tables before each run and waits where they are nearly full.
 
 Source: ab(1), apache2-utils.
 """
@@ -20,6 +20,7 @@ import csv
 import math
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +34,11 @@ SILENCE_S = 10
 
 @dataclass(frozen=True, slots=True)
 class AbReport:
-    """One run. Units: seconds, bytes, and milliseconds for `_ms`.
-
-    `lost` counts requests that got no whole answer. `success` counts answers that were 2xx and
-    whole; `rate` those per second.
-    """
+    """One run. Units: seconds, bytes, and milliseconds for `_ms`."""
 
     complete: int
     non_2xx: int
-    lost: int
+    lost: int  # requests without a whole answer
     seconds: float
     transferred_bytes: int
     body_bytes: int
@@ -57,7 +54,6 @@ class AbReport:
 
     @property
     def rate(self) -> float:
-        """Give successes per second."""
         return self.success / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -65,22 +61,8 @@ def command(
     url: str, *, requests: int, concurrency: int, keepalive: bool, csv_file: Path
 ) -> tuple[str, ...]:
     """Give the command line of a run."""
-    return (
-        "ab",
-        "-l",
-        "-q",
-        "-r",
-        "-s",
-        str(SILENCE_S),
-        *(("-k",) if keepalive else ()),
-        "-n",
-        str(requests),
-        "-c",
-        str(min(concurrency, requests)),
-        "-e",
-        str(csv_file),
-        url,
-    )
+    words = f"ab -l -q -r -s {SILENCE_S} -n {requests} -c {min(concurrency, requests)}".split()
+    return (*words, *(("-k",) if keepalive else ()), "-e", str(csv_file), url)
 
 
 def run(
@@ -93,11 +75,10 @@ def run(
     answer_bytes: int | None = None,
     timeout_s: float = 120.0,
 ) -> AbReport:
-    """Send `requests` and give what came back; a run without any answer is an error.
+    """Send `requests` and give the report; a run without any answer is an error.
 
     `answer_bytes` is the known size of one answer's body. Raises: Missing without `ab`;
-    StepFailed when it cannot connect or outlives its bound; CannotTell for a report that does
-    not say.
+    StepFailed when it cannot connect or takes too long; CannotTell for an incomplete report.
     """
     url = endpoint.url(path)
     with tempfile.TemporaryDirectory(prefix="twinstack-ab-") as directory:
@@ -118,17 +99,16 @@ def run(
 
 
 def parse(text: str, percentiles: str, *, answer_bytes: int | None = None) -> AbReport:
-    """Read a report and its `-e` file. Raises: CannotTell when a line is not there."""
+    """Read a report and its `-e` file. Raises: CannotTell when a line is missing."""
     complete = int(_number(text, "Complete requests"))
     non_2xx = int(_number(text, "Non-2xx responses", default=0.0))
     body_bytes = int(_number(text, "HTML transferred"))
     times = parse_percentiles(percentiles)
     lost = int(_number(text, "Failed requests"))
     if answer_bytes:  # the bytes say how many answers came whole; a reset counts only once then
-        parts = re.search(
-            r"\(Connect: (\d+), Receive: (\d+), Length: (\d+), Exceptions: (\d+)\)", text
-        )
-        failures = max((int(one) for one in parts.groups()), default=0) if parts else lost
+        counters = r"\(Connect: (\d+), Receive: (\d+), Length: (\d+), Exceptions: (\d+)\)"
+        parts = re.search(counters, text)
+        failures = max(map(int, parts.groups())) if parts else lost
         lost = max(failures, _missing_answers(complete - non_2xx, body_bytes, answer_bytes))
     return AbReport(
         complete=complete,
@@ -144,38 +124,52 @@ def parse(text: str, percentiles: str, *, answer_bytes: int | None = None) -> Ab
     )
 
 
+def together(reports: Sequence[AbReport]) -> AbReport:
+    """Add up runs that went on at once; the slowest gives the time and the latencies; pure."""
+    slowest = max(reports, key=lambda report: report.seconds)
+    return AbReport(
+        complete=sum(report.complete for report in reports),
+        non_2xx=sum(report.non_2xx for report in reports),
+        lost=sum(report.lost for report in reports),
+        seconds=slowest.seconds,
+        transferred_bytes=sum(report.transferred_bytes for report in reports),
+        body_bytes=sum(report.body_bytes for report in reports),
+        mean_ms=slowest.mean_ms,
+        p50_ms=slowest.p50_ms,
+        p95_ms=slowest.p95_ms,
+        p99_ms=max(report.p99_ms for report in reports),
+    )
+
+
 def reason(stdout: str, stderr: str) -> str:
-    """Say why a run ended before its time, and how far it came."""
-    said = [line.strip() for line in stderr.splitlines() if line.strip()]
+    """Say why a run ended early, and how far it came."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     reached = re.search(r"Total of (\d+) requests completed", stdout)
     if reached:
-        said.append(f"{reached[1]} requests were complete")
-    return ", ".join(said)[-300:] or "it said nothing"
+        lines.append(f"{reached[1]} requests were complete")
+    return ", ".join(lines)[-300:] or "it printed nothing"
 
 
 def parse_percentiles(text: str) -> dict[int, float]:
     """Read `ab -e`: a percentage and milliseconds a line. Units: ms."""
     rows = csv.reader(text.splitlines())
-    found = {}
-    for row in rows:
-        if len(row) == 2 and row[0].isdigit():
-            found[int(row[0])] = float(row[1])
-    if not found:
+    times = {int(row[0]): float(row[1]) for row in rows if len(row) == 2 and row[0].isdigit()}
+    if not times:
         raise CannotTell("ab's percentiles", "cannot be read", "no line of figures", "run it again")
-    return found
+    return times
 
 
 def _missing_answers(answered: int, body_bytes: int, answer_bytes: int) -> int:
-    """Count the answers whose bytes never came: what is short of half an answer is variation."""
+    """Count the answers without their bytes: less than half an answer is variation."""
     short = answered * answer_bytes - body_bytes
     return max(0, min(answered, math.floor(short / answer_bytes + 0.5)))
 
 
 def _number(text: str, label: str, default: float | None = None) -> float:
-    found = re.search(rf"^{re.escape(label)}:\s+([\d.]+)", text, re.MULTILINE)
-    if found:
-        return float(found[1])
+    match = re.search(rf"^{re.escape(label)}:\s+([\d.]+)", text, re.MULTILINE)
+    if match:
+        return float(match[1])
     if default is not None:
         return default
-    said = " ".join(text.split())[-200:]
-    raise CannotTell("ab's report", f"has no line {label!r}", said or "it is empty", "run it again")
+    cause = " ".join(text.split())[-200:] or "it is empty"
+    raise CannotTell("ab's report", f"has no line {label!r}", cause, "run it again")

@@ -1,7 +1,7 @@
-"""Who looks at a dashboard while something is measured: the real server, readers, a real browser.
+"""The viewers of a dashboard while something is measured: its real server, a reader, a browser.
 
-They are stopped and let go on by signals, in an instant: what is stopped costs nothing, and what
-goes on need not be started anew in each trial.
+They are paused and resumed by signals, in an instant: what is paused costs nothing, and nothing
+has to be started again in each trial.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from typing import Any
 
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import procfs
+from twinstack.stack import REPOSITORY
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_BEGIN_S = 20.0
+_START_S = 20.0
 BROWSERS = ("chromium", "google-chrome")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """A program and all that it started, as one process group."""
+class ProcessGroup:
+    """A program and all that it started."""
 
     pid: int
 
     def pause(self) -> None:
-        """Let none of it run."""
+        """Stop all of it."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let all of it go on."""
+        """Let all of it run."""
         os.killpg(self.pid, signal.SIGCONT)
 
     def cpu_us(self) -> int:
-        """Add up the CPU time of what runs of it. Source: proc_pid_stat(5)."""
+        """Add up the CPU time of its running processes. Source: proc_pid_stat(5)."""
         ticks = 0
         for pid in procfs.pids():
             with suppress(OSError):
@@ -57,7 +57,7 @@ class Group:
 
 @dataclass
 class Reader:
-    """Somebody who takes every sample of one world: as a browser does, without drawing."""
+    """Takes every sample of one world, as a browser does, without drawing."""
 
     world: str
     samples: list[dict[str, Any]] = field(default_factory=list)
@@ -70,9 +70,9 @@ class Reader:
                 if line.startswith(b"event: "):
                     kind = line[7:].strip()
                 elif line.startswith(b"data: ") and kind == b"sample":
-                    found = json.loads(line[6:])
-                    if found["world"] == self.world:
-                        self.samples.append(found)
+                    sample = json.loads(line[6:])
+                    if sample["world"] == self.world:
+                        self.samples.append(sample)
 
     def newest(self, *, after: float, within_s: float = 10.0) -> dict[str, Any]:
         """Wait for a sample that is younger than a moment (of the epoch). Raises: StepFailed."""
@@ -81,16 +81,15 @@ class Reader:
             if self.samples and self.samples[-1]["at"] > after:
                 return self.samples[-1]
             time.sleep(0.02)
-        raise StepFailed("dashboard", "tells nothing", f"no sample within {within_s:g} s")
+        raise StepFailed("dashboard", "sends nothing", f"no sample within {within_s:g} s")
 
 
 @contextmanager
-def served(world: str) -> Iterator[tuple[Group, str, Reader]]:
-    """Serve the dashboard, and read what it tells of a world. Raises: StepFailed."""
-    words = [sys.executable, "-m", "invoke", "dashboard", "--port", "0"]
+def served(world: str) -> Iterator[tuple[ProcessGroup, str, Reader]]:
+    """Serve the dashboard, and read its samples of a world. Raises: StepFailed."""
     with subprocess.Popen(
-        words,
-        cwd=_REPOSITORY,
+        [sys.executable, "-m", "invoke", "dashboard", "--port", "0"],
+        cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         text=True,
         stdout=subprocess.DEVNULL,
@@ -105,41 +104,34 @@ def served(world: str) -> Iterator[tuple[Group, str, Reader]]:
                 raise StepFailed("dashboard", "does not start", line + running.stderr.read())
             reader = Reader(world)
             threading.Thread(target=reader.read, args=(address[1],), daemon=True).start()
-            reader.newest(after=0.0, within_s=_BEGIN_S)
-            yield Group(running.pid), address[1], reader
+            reader.newest(after=0.0, within_s=_START_S)
+            yield ProcessGroup(running.pid), address[1], reader
         finally:
             _end(running)
 
 
 @contextmanager
-def browser(url: str) -> Iterator[Group]:
+def browser(url: str) -> Iterator[ProcessGroup]:
     """Show a page in a headless Chromium. Raises: Missing without one; StepFailed."""
-    program = next((found for one in BROWSERS if (found := shutil.which(one))), None)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        raise Missing("chromium", "is missing", "it looks at the page", 'run "make setup"')
+        raise Missing("chromium", "is missing", "it shows the page", 'run "make setup"')
     with TemporaryDirectory(prefix="twinstack-browser-") as folder:
-        words = [
-            program,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--window-size=1280,900",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={folder}",
-            url,
-        ]
+        words = (
+            f"{program} --headless=new --no-sandbox --disable-gpu --no-first-run"
+            f" --window-size=1280,900 --remote-debugging-port=0 --user-data-dir={folder} {url}"
+        ).split()
         quiet = subprocess.DEVNULL
         with subprocess.Popen(
             words, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
         ) as running:
             try:
-                deadline = time.monotonic() + _BEGIN_S
+                deadline = time.monotonic() + _START_S
                 while not (Path(folder) / "DevToolsActivePort").exists():
                     if running.poll() is not None or time.monotonic() > deadline:
                         raise StepFailed("chromium", "does not start", program)
                     time.sleep(0.05)
-                yield Group(running.pid)
+                yield ProcessGroup(running.pid)
             finally:
                 _end(running)
                 _await_end(running.pid)
@@ -157,7 +149,7 @@ def _end(running: subprocess.Popen[Any]) -> None:
 
 
 def _await_end(group: int, within_s: float = 5.0) -> None:
-    """Wait for what a program started: its folder is removed next."""
+    """Wait for the processes of a program: its folder is removed next."""
     deadline = time.monotonic() + within_s
     with suppress(ProcessLookupError):
         while time.monotonic() < deadline:

@@ -23,30 +23,26 @@ from pathlib import Path
 from twinstack.errors import Missing, NotHealthy
 from twinstack.linux import procfs
 
-#: Anybody's but a service's: no reference program may touch a service's files.
+#: No service's user: no reference program may touch a service's files.
 USER = 30990
 _STOP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program. `tree` None runs it in the host's own root.
-
-    `binds` maps a directory of the host to one in the tree; `network` is the pid whose network
-    namespace it joins.
-    """
+    """One program to start."""
 
     name: str
     command: tuple[str, ...]
-    tree: Path | None = None
-    binds: tuple[tuple[Path, str], ...] = ()
+    tree: Path | None = None  # its root; None: the host's own
+    binds: tuple[tuple[Path, str], ...] = ()  # a directory of the host, and where in the tree
     environment: Mapping[str, str] = field(default_factory=dict)
-    network: int | None = None
+    network: int | None = None  # the pid of the network namespace that it joins
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started program: the leader of its own session, which all its children belong to."""
+    """A started program: the leader of a session that all its children belong to."""
 
     name: str
     pid: int
@@ -58,7 +54,7 @@ class Running:
         return sum(ticks for _, ticks in _session(self.pid)) * tick_us
 
     def precise_cpu_us(self) -> float:
-        """Add up the CPU time of its processes' main threads, to the nanosecond; reaped ones' not.
+        """Add up the CPU time of its processes' main threads, without ended processes'.
 
         Source: Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat.
         """
@@ -76,26 +72,17 @@ class Running:
 
 
 def launch_words(program: Program) -> list[str]:
-    """Give the command line that starts a program in its place."""
+    """Give the command line that starts a program in its root tree and network."""
     network = []
     if program.network is not None:
         network = ["nsenter", f"--net=/proc/{program.network}/ns/net"]
-    # TERM when this process dies, even by SIGKILL: nothing is left behind then either.
-    as_user = [
-        "setpriv",
-        f"--reuid={USER}",
-        f"--regid={USER}",
-        "--clear-groups",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-        "--no-new-privs",
-        "--pdeathsig",
-        "TERM",
-        "env",
-        "-i",
-        *(f"{key}={value}" for key, value in program.environment.items()),
-        *program.command,
-    ]
+    # SIGTERM when this process dies, even by SIGKILL: nothing is left behind then either.
+    confined = (
+        f"setpriv --reuid={USER} --regid={USER} --clear-groups --inh-caps=-all"
+        " --bounding-set=-all --no-new-privs --pdeathsig TERM env -i"
+    )
+    environment = (f"{key}={value}" for key, value in program.environment.items())
+    as_user = [*confined.split(), *environment, *program.command]
     if program.tree is None:
         return [*network, *as_user]
     # A tree has no mount point that is not in it: each of these is, in every tree.
@@ -111,7 +98,7 @@ def launch_words(program: Program) -> list[str]:
         lines.append(f'mount -o remount,bind,ro "$root"{shlex.quote(target)}')
     lines.append(f'exec chroot "$root" {shlex.join(as_user)}')
     script = "set -e\n" + "\n".join(lines)
-    return [*network, "unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script]
+    return [*network, *["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c"], script]
 
 
 @contextmanager
@@ -141,7 +128,7 @@ def running(programs: Sequence[Program]) -> Iterator[dict[str, Running]]:
 
 
 def await_port(program: Running, address: str, port: int, *, timeout_s: float = 15.0) -> None:
-    """Wait until a program accepts connections. Raises: NotHealthy with its last words."""
+    """Wait until a program accepts connections. Raises: NotHealthy with the end of its log."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
@@ -149,14 +136,13 @@ def await_port(program: Running, address: str, port: int, *, timeout_s: float = 
         if not any(_session(program.pid)):
             break
         time.sleep(0.05)
-    raise NotHealthy(
-        program.name, f"does not listen on {address}:{port}", program.tail() or "it said nothing"
-    )
+    cause = program.tail() or "it printed nothing"
+    raise NotHealthy(program.name, f"does not listen on {address}:{port}", cause)
 
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """Give a directory that an unprivileged program can read, for as long as the block lasts."""
+    """Give a directory that an unprivileged program can read, while the block lasts."""
     with tempfile.TemporaryDirectory(prefix="twinstack-bench-") as directory:
         place = Path(directory)
         place.chmod(0o755)
@@ -164,14 +150,27 @@ def workspace() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """Give a port of loopback that nobody listens on now."""
+    """Give a port of loopback on which nothing listens now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
+def nginx_conf(http: str) -> str:
+    """Write an nginx.conf of one worker that logs nothing and keeps connections; pure."""
+    spools = "\n".join(
+        f"    {kind}_temp_path /tmp/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return (
+        "daemon off;\nworker_processes 1;\npid /tmp/nginx.pid;\nerror_log stderr warn;\n"
+        "events { worker_connections 1024; }\n"
+        f"http {{\n{spools}\n    access_log off;\n    keepalive_requests 100000000;\n{http}\n}}\n"
+    )
+
+
 def _session(leader: int) -> Iterator[tuple[int, int]]:
-    """List the living processes of a session: pid, and ticks of CPU with reaped children's."""
+    """List the living processes of a session: pid, and ticks of CPU with ended children's."""
     for pid in procfs.pids():
         with contextlib.suppress(OSError):
             process = procfs.stat(pid)

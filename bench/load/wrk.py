@@ -1,29 +1,39 @@
-"""wrk: one bounded run with keep-alive clients, and what its report says; the parser is pure.
+"""wrk, with keep-alive clients: one bounded run, or a load that is held and let go.
 
-Used where a server must be driven harder than `ab` can: `ab` itself tops out near 30,000 requests
-a second on one core. Source: wrk(1); units in its text are us, ms, s and k, M, G.
+Used where a server must be driven harder than by `ab`, which itself is at its limit near 30,000
+requests a second on one core. The parser is pure. Source: wrk(1); its units are us, ms, s and k,
+M, G.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from twinstack.errors import CannotTell
+from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import process
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+_STOP_S, _AGAIN_S = 10.0, 0.5
+#: The scheduler's clock, among a process's CPU clocks the exact one.
+_CPUCLOCK_SCHED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class WrkReport:
-    """One run. Units: seconds, bytes, milliseconds. `success` counts 2xx and 3xx answers."""
+    """One run. Units: seconds, bytes, milliseconds."""
 
     complete: int
-    non_2xx: int
-    lost: int
+    non_2xx: int  # neither 2xx nor 3xx
+    lost: int  # connections that failed or timed out
     seconds: float
     transferred_bytes: int
     p50_ms: float
@@ -35,9 +45,21 @@ class WrkReport:
         return max(0, self.complete - self.non_2xx)
 
     @property
+    def failed(self) -> int:
+        """Count the requests without a 2xx or 3xx answer."""
+        return self.non_2xx + self.lost
+
+    @property
     def rate(self) -> float:
-        """Give successes per second."""
         return self.success / self.seconds if self.seconds > 0 else 0.0
+
+
+def command(
+    url: str, *, connections: int, duration_s: int, timeout_s: int = 5, headers: Sequence[str] = ()
+) -> list[str]:
+    """Give the command line of a run. Units: seconds, `timeout_s` until an answer is lost."""
+    words = f"wrk --latency -t 1 -c {connections} -d {duration_s}s --timeout {timeout_s}s".split()
+    return [*words, *(word for header in headers for word in ("-H", header)), url]
 
 
 def run(
@@ -45,49 +67,110 @@ def run(
     *,
     connections: int,
     duration_s: int,
-    threads: int = 1,
     prefix: Sequence[str] = (),
     headers: Sequence[str] = (),
 ) -> WrkReport:
-    """Drive `url` for a while; `prefix` are the words that lead to where it is run from.
+    """Drive `url` for a while; `prefix` is a command to run wrk under.
 
     Raises: Missing without `wrk`; StepFailed; CannotTell.
     """
-    said = [word for header in headers for word in ("-H", header)]
-    done = process.run(
-        (
-            *prefix,
-            "wrk",
-            "--latency",
-            "-t",
-            str(threads),
-            "-c",
-            str(connections),
-            "-d",
-            f"{duration_s}s",
-            "--timeout",
-            "5s",
-            *said,
-            url,
-        ),
-        timeout_s=duration_s + 30.0,
+    words = command(url, connections=connections, duration_s=duration_s, headers=headers)
+    return parse(process.run([*prefix, *words], timeout_s=duration_s + 30.0).stdout)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLoad:
+    """A wrk that asks until it is stopped; it can be held meanwhile, its connections open."""
+
+    running: subprocess.Popen[str]
+
+    def hold(self) -> None:
+        """Let it ask nothing."""
+        self.running.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it ask again."""
+        self.running.send_signal(signal.SIGCONT)
+
+    def cpu_us(self) -> int:
+        """Give the CPU time of its threads so far. Raises: StepFailed when it has ended.
+
+        Source: clock_getcpuclockid(3): a process's clock is named by its pid's complement.
+        """
+        try:
+            return time.clock_gettime_ns(~self.running.pid << 3 | _CPUCLOCK_SCHED) // 1_000
+        except OSError as error:
+            raise _ended_early(self.running.poll()) from error
+
+    def stop(self) -> WrkReport:
+        """Stop it and read its report. Raises: StepFailed when it had ended; CannotTell."""
+        if self.running.poll() is not None:
+            raise _ended_early(self.running.returncode)
+        self.resume()
+        deadline_s = time.monotonic() + _STOP_S
+        while time.monotonic() < deadline_s:
+            # Only its main thread sleeps until the end, and a thread that was just resumed leaves
+            # a signal to others.
+            self.running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                stdout, _ = self.running.communicate(timeout=_AGAIN_S)
+                return parse(stdout)
+        raise StepFailed("wrk", "does not stop", f"{_STOP_S:g} s after SIGINT", "run it again")
+
+
+@contextmanager
+def asking(
+    url: str, *, connections: int, most_s: int, timeout_s: int = 5, held: bool = False
+) -> Iterator[HeldLoad]:
+    """Keep wrk asking while the block lasts; `held` starts it stopped.
+
+    Units: seconds, `timeout_s` until an answer is lost. Raises: Missing without wrk.
+    """
+    if shutil.which("wrk") is None:
+        raise Missing("wrk", "cannot be run", "it is missing", 'run "make setup"')
+    words = command(url, connections=connections, duration_s=most_s, timeout_s=timeout_s)
+    running = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", *words],  # a held one would outlive us
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    return parse(done.stdout)
+    load = HeldLoad(running)
+    try:
+        if held:
+            _await_exec(running)
+            load.hold()
+        yield load
+    finally:
+        if running.poll() is None:
+            running.kill()
+        running.wait()
+
+
+def _await_exec(running: subprocess.Popen[str]) -> None:
+    """Wait until setpriv has become wrk: held earlier, its death signal would not be set yet."""
+    comm = Path(f"/proc/{running.pid}/comm")
+    while running.poll() is None and comm.read_text(encoding="ascii") != "wrk\n":
+        time.sleep(0.001)
+
+
+def _ended_early(code: int | None) -> StepFailed:
+    return StepFailed("wrk", "ended early", f"exit {code}", "run it again")
 
 
 def parse(text: str) -> WrkReport:
-    """Read a report. Raises: CannotTell when a line is not there."""
+    """Read a report. Raises: CannotTell when a line is missing."""
     total = _find(text, r"(\d+) requests in ([\d.]+)(us|ms|s|m), ([\d.]+)(B|KB|MB|GB) read")
     p50 = _find(text, r"50%\s+([\d.]+)(us|ms|s|m)\b")
     p99 = _find(text, r"99%\s+([\d.]+)(us|ms|s|m)\b")
-    errors = re.search(
-        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
-    )
+    counters = r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)"
+    errors = re.search(counters, text)
     non_2xx = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return WrkReport(
         complete=int(total[1]),
         non_2xx=int(non_2xx[1]) if non_2xx else 0,
-        lost=sum(int(one) for one in errors.groups()) if errors else 0,
+        lost=sum(map(int, errors.groups())) if errors else 0,
         seconds=float(total[2]) * _SECONDS[total[3]],
         transferred_bytes=int(float(total[4]) * _BYTES[total[5]]),
         p50_ms=float(p50[1]) * _SECONDS[p50[2]] * 1e3,
@@ -96,10 +179,8 @@ def parse(text: str) -> WrkReport:
 
 
 def _find(text: str, pattern: str) -> re.Match[str]:
-    found = re.search(pattern, text)
-    if found is None:
-        said = " ".join(text.split())[-200:]
-        raise CannotTell(
-            "wrk's report", "lacks a figure", said or "it is empty", "see that the server answers"
-        )
-    return found
+    match = re.search(pattern, text)
+    if match is None:
+        cause = " ".join(text.split())[-200:] or "it is empty"
+        raise CannotTell("wrk's report", "lacks a figure", cause, "see that the server answers")
+    return match

@@ -1,9 +1,9 @@
-"""What does capturing cost who is captured? The same world uncaptured and captured, in turn.
+"""What does capturing cost the world that is captured? Uncaptured and captured, in turn.
 
-In each round, in random order, `ab` without keep-alive asks the edge while nobody listens, while
-`traffic.capture` keeps 128 bytes of each packet on every bridge, while dumpcap does the same, and
-while every link is captured whole. Each capture is a process of its own, as its user starts it; it
-is there before the load begins and ends after it. The limit of new connections is off throughout.
+In each round, in random order, `ab` without keep-alive loads the edge while nothing captures,
+while `traffic.capture` keeps 128 bytes of each packet on every bridge, while dumpcap does the same,
+and while every link is captured whole. Each capture is a process of its own, as its user starts it;
+it runs before the load begins and until after it ends. The edge's rate limit is off throughout.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.engine import meter, probe, worlds
-from bench.engine.design import require_load, require_rounds, schedule
-from bench.engine.estimate import Holds, Ratio, below, exit_code, ratio, spread
-from bench.engine.trials import spent_us
-from bench.load import ab
-from bench.questions.catalogue import Answer
+from bench.engine import worlds
+from bench.engine.design import interleave, require_load, require_rounds
+from bench.engine.estimate import Holds, Ratio, below, exit_code, grouped, paired
+from bench.engine.show import columns, wrap
+from bench.engine.store import Answer
+from bench.engine.trials import AbLoad, Trial, cells, edge_trial
 from twinstack.errors import Missing, StepFailed
 from twinstack.model.topology import WorldName
 from twinstack.observe.capture import targets
@@ -39,140 +38,110 @@ from twinstack.stack import REPOSITORY, Stack
 from twinstack.world import Link, LocalWorld
 
 OFF, BRIDGES, DUMPCAP, WHOLE = "nobody", "bridges, 128", "dumpcap, 128", "links, whole"
-WHATS = (OFF, BRIDGES, DUMPCAP, WHOLE)
-#: What issue 5 asks for: a part of the requests, with every bridge at snap length 128.
-WANTED = 0.10
+ARMS = (OFF, BRIDGES, DUMPCAP, WHOLE)
+#: The most that capturing every bridge may cost, as a part of the requests.
+MOST = 0.10
 CONCURRENCY = 50
-_PATH = "/api/products"
 _SNAP = 128
-_BEGINS_S = 20.0
-_SETTLES_S = 0.3
-_ENDS_S = 30
+_SEED = 1
+_START_S, _SETTLE_S, _STOP_S = 20.0, 0.3, 30
 
 
-@dataclass(frozen=True, slots=True)
-class CostSample:
-    """One trial. Units: CPU time in microseconds: the services', the host's, the capture's own.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureTrial(Trial):
+    """One trial."""
 
-    `packets` and `dropped` are what the capture told; 0 of dumpcap, which tells nothing here.
-    """
-
-    round: int
-    what: str
-    complete: int
-    success: int
-    rate: float
-    p99_ms: float
-    cpu_us: int
-    host_us: int
-    capture_us: int
-    packets: int
+    capture_us: int  # CPU time of the capture's own processes
+    packets: int  # captured, by the report of traffic.capture; 0 with dumpcap
     dropped: int
 
+    @property
+    def cpu_us_per_request(self) -> float:
+        return (self.cpu_us + self.capture_us) / self.complete
+
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """The comparison: `rates` nobody over captured; `cpu` (the services' and the capture's) and
-    `work` (the whole host's) the other way.
-    """
+class CaptureCost:
+    """The comparison, by what captured."""
 
-    samples: tuple[CostSample, ...]
-    rates: dict[str, Ratio]
-    cpu: dict[str, Ratio]
+    samples: tuple[CaptureTrial, ...]
+    rates: dict[str, Ratio]  # without a capture over with it
+    cpu: dict[str, Ratio]  # of services and capture, with over without, as is `work`: the host's
     work: dict[str, Ratio]
     links: int
     seed: int
 
     @property
     def holds(self) -> Holds:
-        """Tell whether the bridges cost less than is wanted: the worse end decides."""
-        return below(self.rates[BRIDGES], 1 / (1 - WANTED))
+        """Tell whether capturing the bridges costs little enough: the worse end decides."""
+        return below(self.rates[BRIDGES], 1 / (1 - MOST))
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Say what each costs, and whether the bridges cost too much: the worst end decides."""
-        said = []
-        for what, found in self.rates.items():
-            ends = f"{1 - 1 / found.low:.1%} to {1 - 1 / found.high:.1%}"
-            line = f"{what}: costs {1 - 1 / found.estimate:.1%} of req/s (95 % interval {ends})"
-            if what == BRIDGES:
-                line += f"; less than {WANTED:.0%}: {self.holds}"
-            for whose, more in (
-                ("the services' and the capture's", self.cpu[what]),
-                ("the whole host's", self.work[what]),
-            ):
-                line += (
-                    f"; {more.estimate - 1:+.1%} of {whose} CPU time a request "
-                    f"({more.low - 1:+.1%} to {more.high - 1:+.1%})"
-                )
-            said.append(f"{line}.")
-        return tuple(said)
-
-
-def measure(
-    world: LocalWorld,
-    *,
-    rounds: int = 20,
-    requests: int = 500,
-    seed: int = 1,
-    whats: Sequence[str] = WHATS,
-    progress: Progress,
-) -> Cost:
-    """Measure on a world that is up and whose edge is lifted; `whats` are captured in turn.
-
-    Raises: CannotTell when the samples do not decide; StepFailed when a capture does not begin.
-    """
-    links = world.links()
-    whats = [what for what in whats if what != DUMPCAP or shutil.which("dumpcap")]
-    samples: list[CostSample] = []
-    for what in whats:
-        _trial(world, links, what, -1, requests)
-    order = schedule(whats, (), rounds=rounds, others_every=1, seed=seed)
-    for number, names in enumerate(order, start=1):
-        found = [_trial(world, links, what, number, requests) for what in names]
-        samples += found
-        progress(
-            f"round {number}/{rounds}: "
-            + "  ".join(f"{one.what} {one.rate:,.0f}/s" for one in found)
+        """Say what each costs, and whether the bridges cost too much."""
+        return tuple(
+            f"{what}: costs {rate.saved} of req/s"
+            f"{f'; less than {MOST:.0%}: {self.holds}' if what == BRIDGES else ''}; CPU time a "
+            f"request {self.cpu[what].percent} in the services and the capture, "
+            f"{self.work[what].percent} on the whole host."
+            for what, rate in self.rates.items()
         )
-    return summarise(samples, links=len(links), seed=seed)
+
+
+def ask(
+    stack: Stack,
+    *,
+    world: str,
+    rounds: int,
+    requests: int,
+    shape: str | None = None,
+    bridges: bool = False,
+    progress: Progress,
+) -> Answer:
+    """Measure a world with and without captures; `bridges` leaves dumpcap and whole links out.
+
+    Raises: CannotTell when the samples do not decide; Missing; StepFailed when a capture fails.
+    """
+    require_rounds(rounds)
+    require_load(requests, CONCURRENCY)
+    name = worlds.named(world)
+    chosen = worlds.ready(stack, name, shape, progress)
+    links = chosen.links()
+    if not any(link.kind == "bridge" for link in links):
+        raise Missing(
+            f"the {name} world", "cannot be captured", "it has no bridge", f'run "invoke {name}.up"'
+        )
+    arms = (OFF, BRIDGES) if bridges else ARMS
+    load = AbLoad(requests=requests, concurrency=CONCURRENCY)
+    with worlds.lifted([chosen]):
+        samples = interleave(
+            [what for what in arms if what != DUMPCAP or shutil.which("dumpcap")],
+            lambda what, number: _trial(chosen, links, what, number, load),
+            rounds=rounds,
+            seed=_SEED,
+            progress=progress,
+        )
+    cost = summarise(samples, links=len(links), seed=_SEED)
+    return Answer(f"capture-{name}", chosen.plan, cost, table(cost), exit_code(cost.holds))
 
 
 def _trial(
-    world: LocalWorld, links: Sequence[Link], what: str, number: int, requests: int
-) -> CostSample:
-    endpoint = world.endpoint(worlds.EDGE)
-    size = len(probe.get_ok(endpoint, _PATH).body)
+    world: LocalWorld, links: Sequence[Link], what: str, number: int, load: AbLoad
+) -> CaptureTrial:
     with (
         tempfile.TemporaryDirectory(prefix="twinstack-bench-capture-") as folder,
         _capturing(world.name, links, what, Path(folder) / "files") as running,
     ):
-        cpu, before = world.cpu_us(), meter.snapshot()
-        own = sum(_spent_us(one.pid) for one in running)
-        said = ab.run(
-            endpoint,
-            _PATH,
-            requests=requests,
-            concurrency=CONCURRENCY,
-            keepalive=False,
-            answer_bytes=size,
-        )
-        after, own = meter.snapshot(), sum(_spent_us(one.pid) for one in running) - own
-        spent = spent_us(cpu, world.cpu_us())
-        told = _end(running)
-    kept = told.get("links", ())
-    return CostSample(
-        number,
-        what,
-        said.complete,
-        said.success,
-        said.rate,
-        said.p99_ms,
-        spent,
-        after.busy_us - before.busy_us,
-        own,
-        sum(one["packets"] for one in kept),
-        sum(one["dropped"] for one in kept),
+        before_us = sum(_cpu_us(process.pid) for process in running)
+        trial = edge_trial(world, number, load)
+        capture_us = sum(_cpu_us(process.pid) for process in running) - before_us
+        captured = _stop(running).get("links", ())
+    return CaptureTrial(
+        **trial,
+        what=what,
+        capture_us=capture_us,
+        packets=sum(link["packets"] for link in captured),
+        dropped=sum(link["dropped"] for link in captured),
     )
 
 
@@ -180,44 +149,33 @@ def _trial(
 def _capturing(
     world: WorldName, links: Sequence[Link], what: str, folder: Path
 ) -> Iterator[list[subprocess.Popen[str]]]:
-    """Have a capture at work while the block lasts. Raises: StepFailed."""
+    """Capture while the block lasts. Raises: StepFailed."""
     running: list[subprocess.Popen[str]] = []
     try:
         if what in {BRIDGES, WHOLE}:
-            words = [
-                str(Path(sys.executable).with_name("invoke")),
-                "traffic.capture",
-                "--json",
-                "--world",
-                world,
-                "--seconds",
-                "0",
-                "--out",
-                str(folder),
-                "--size",
-                "1000",
-                "--rotate",
-                "1",
-            ]
-            words += ["--everything", "--snap", "0"] if what == WHOLE else ["--snap", str(_SNAP)]
-            running.append(_started(words))
+            options = "--everything --snap 0" if what == WHOLE else f"--snap {_SNAP}"
+            words = (
+                f"{Path(sys.executable).with_name('invoke')} traffic.capture --json --world {world}"
+                f" --seconds 0 --out {folder} --size 1000 --rotate 1 {options}"
+            )
+            running.append(_start(words.split()))
             _await(running[0], "capturing")
         elif what == DUMPCAP:
             folder.mkdir()
-            wanted = targets.CaptureOptions(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
+            request = targets.CaptureOptions(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
             for link in targets.select_links(links):
-                running.append(_started(shlex.split(targets.dumpcap_command(link, folder, wanted))))
+                running.append(_start(shlex.split(targets.dumpcap_command(link, folder, request))))
                 _await(running[-1], "File: ")
-        time.sleep(_SETTLES_S)
+        time.sleep(_SETTLE_S)
         yield running
     finally:
-        for one in running:
-            if one.poll() is None:
-                one.kill()
-            one.wait()
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
-def _started(words: list[str]) -> subprocess.Popen[str]:
+def _start(words: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         words,
         cwd=REPOSITORY,
@@ -230,124 +188,76 @@ def _started(words: list[str]) -> subprocess.Popen[str]:
 
 
 def _await(running: subprocess.Popen[str], word: str) -> None:
-    """Wait until it says that it listens, on a line of its own. Raises: StepFailed."""
+    """Wait until it prints a line that starts with `word`. Raises: StepFailed."""
     assert running.stderr is not None
-    handle = running.stderr.fileno()  # past its buffer, of which select knows nothing
-    deadline = time.monotonic() + _BEGINS_S
-    said = ""
-    while not any(line.startswith(word) for line in said.splitlines()):
+    handle = running.stderr.fileno()  # past its buffer, which select does not see
+    deadline = time.monotonic() + _START_S
+    text = ""
+    while not any(line.startswith(word) for line in text.splitlines()):
         left = deadline - time.monotonic()
         ready = left > 0 and select.select([handle], [], [], left)[0]
         piece = os.read(handle, 1 << 16) if ready else b""
         if not piece:
-            cause = said.strip()[-300:] or "it says nothing"
-            raise StepFailed("the capture", "does not begin", cause, "start it by hand")
-        said += piece.decode(errors="replace")
+            cause = text.strip()[-300:] or "it prints nothing"
+            raise StepFailed("the capture", "does not start", cause, "start it by hand")
+        text += piece.decode(errors="replace")
 
 
-def _end(running: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:
-    """Stop as Ctrl-C does, and give what a capture of ours told. Raises: StepFailed."""
-    told: dict[str, Any] = {}
-    for one in running:
-        one.send_signal(signal.SIGINT)
-        said, errors = one.communicate(timeout=_ENDS_S)
-        if one.returncode:
-            raise StepFailed("the capture", "ended badly", errors[-300:], "start it by hand")
-        told |= json.loads(said) if said.startswith("{") else {}
-    return told
+def _stop(running: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:
+    """Stop as Ctrl-C does, and give the report of traffic.capture. Raises: StepFailed."""
+    report: dict[str, Any] = {}
+    for process in running:
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=_STOP_S)
+        if process.returncode:
+            raise StepFailed("the capture", "failed", stderr[-300:], "start it by hand")
+        report |= json.loads(stdout) if stdout.startswith("{") else {}
+    return report
 
 
-def _spent_us(pid: int) -> int:
-    """Give a process's CPU time so far, all its threads'. Source: sched-stats in the kernel's docs.
+def _cpu_us(pid: int) -> int:
+    """Give the CPU time of a process's threads. Source: Documentation/scheduler/sched-stats.rst.
 
     /proc/PID/stat counts in steps of 10 ms, which is more than a trial takes.
     """
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(one.read_text(encoding="ascii").split()[0]) for one in threads) // 1000
+    return sum(int(file.read_text(encoding="ascii").split()[0]) for file in threads) // 1000
 
 
-def summarise(samples: Sequence[CostSample], *, links: int, seed: int) -> Cost:
+def summarise(samples: Sequence[CaptureTrial], *, links: int, seed: int) -> CaptureCost:
     """Turn samples into ratios; pure."""
-    own = {
-        what: sorted((one for one in samples if one.what == what), key=lambda one: one.round)
-        for what in WHATS
-        if any(one.what == what for one in samples)
-    }
-    rates = {what: [one.rate for one in found] for what, found in own.items()}
-    work = {what: [one.host_us / one.complete for one in found] for what, found in own.items()}
-    cpu = {
-        what: [(one.cpu_us + one.capture_us) / one.complete for one in found]
-        for what, found in own.items()
-    }
-    others = [what for what in own if what != OFF]
-    return Cost(
+    arms = grouped(samples, lambda trial: trial.what)
+    off = arms.pop(OFF)
+
+    def more(quantity: str) -> dict[str, Ratio]:
+        return {what: paired(arms[what], off, quantity, seed=seed) for what in ARMS if what in arms}
+
+    return CaptureCost(
         tuple(samples),
-        {what: ratio(rates[OFF], rates[what], seed=seed) for what in others},
-        {what: ratio(cpu[what], cpu[OFF], seed=seed) for what in others},
-        {what: ratio(work[what], work[OFF], seed=seed) for what in others},
-        links,
-        seed,
+        {what: paired(off, arms[what], "rate", seed=seed) for what in ARMS if what in arms},
+        cpu=more("cpu_us_per_request"),
+        work=more("host_us_per_request"),
+        links=links,
+        seed=seed,
     )
 
 
-def code(answer: Answer) -> int:
-    """Give the exit code: 0 it holds, 1 it fails, 2 the samples leave it open."""
-    assert isinstance(answer.found, Cost)
-    return exit_code(answer.found.holds)
-
-
-def table(found: Cost) -> str:
-    """Draw the result, at most 80 columns wide."""
-    head = f"{'captured':<13}{'req/s':>7}{'(min–max)':>13}{'p99 ms':>7}{'ok':>7}{'CPU µs':>7}"
-    lines = [f"{head}{'own µs':>7}{'packets':>10}{'lost':>5}"]
-    for what in (OFF, *found.rates):
-        own = [one for one in found.samples if one.what == what]
-        rates = spread([one.rate for one in own])
-        complete = sum(one.complete for one in own)
-        span = f"({rates.minimum:.0f}–{rates.maximum:.0f})"
-        services = spread([one.cpu_us / one.complete for one in own]).median
-        mine = sum(one.capture_us for one in own) / complete
-        ours = what in {BRIDGES, WHOLE}
-        told = f"{sum(one.packets for one in own):,}" if ours else "–"
-        lost = f"{sum(one.dropped for one in own):,}" if ours else "–"
-        p99 = spread([one.p99_ms for one in own]).median
-        lines.append(
-            f"{what:<13}{rates.median:>7.0f}{span:>13}{p99:>7.1f}"
-            f"{sum(one.success for one in own) / complete:>7.1%}{services:>7.0f}{mine:>7.0f}"
-            f"{told:>10}{lost:>5}"
+def table(cost: CaptureCost) -> str:
+    """Draw the result."""
+    rows = []
+    arms = grouped(cost.samples, lambda trial: trial.what)
+    for what in (OFF, *cost.rates):
+        trials = arms[what]
+        own_us = sum(trial.capture_us for trial in trials) / sum(trial.complete for trial in trials)
+        counts = (
+            f"{sum(trial.packets for trial in trials):,}",
+            f"{sum(trial.dropped for trial in trials):,}",
         )
-    lines.append(
-        f"µs: CPU time of a request, the services' and the capture's; {found.links} links."
+        known = counts if what in {BRIDGES, WHOLE} else ("–", "–")
+        rows.append([what, *cells(trials), f"{own_us:.0f}", *known])
+    head = ["captured", "req/s", "(min–max)", "p99 ms", "ok", "CPU µs", "own µs", "packets", "lost"]
+    legend = (
+        "CPU µs: CPU time of a request, the services' and the capture's; own: the capture's; "
+        f"{cost.links} links."
     )
-    said = [textwrap.fill(one, 80, subsequent_indent="  ") for one in found.sentences]
-    return "\n".join([*lines, *said])
-
-
-def ask_capture(
-    stack: Stack,
-    *,
-    world: str,
-    rounds: int,
-    requests: int,
-    shape: str | None = None,
-    bridges: bool = False,
-    progress: Progress,
-) -> Answer:
-    """Measure a world with and without captures; it is left as it was. Raises: as `measure`."""
-    require_rounds(rounds)
-    require_load(requests, CONCURRENCY)
-    name = worlds.named(world)
-    chosen = worlds.ready(stack, name, shape, progress)
-    if not any(one.kind == "bridge" for one in chosen.links()):
-        raise Missing(
-            f"the {name} world", "cannot be captured", "it has no bridge", f'run "invoke {name}.up"'
-        )
-    with worlds.lifted([chosen]):
-        found = measure(
-            chosen,
-            rounds=rounds,
-            requests=requests,
-            progress=progress,
-            whats=(OFF, BRIDGES) if bridges else WHATS,
-        )
-    return Answer(f"capture-{name}", chosen.plan, found, table(found))
+    return f"{columns(head, rows)}\n{wrap(legend, *cost.sentences, indent='  ')}"

@@ -1,37 +1,41 @@
-"""Which layer costs what? The same load let in at each depth of both worlds, in one interleaving.
+"""Which layer costs what? The same load entering both worlds at each depth, interleaved.
 
 Entering at the product service alone, at the gateway and at the edge shows where a difference
-between the worlds arises; entering by a published port beside the own address shows what the way
-in costs. A rung compares two such entries; what its interval does not decide, it says it cannot
-tell. Health probes at rest and CPU quotas, the usual hidden costs, are read from the counters.
+between the worlds arises; entering by a published port beside the own address shows what that port
+costs. A layer is the difference of two such entry points; where its interval does not decide, it
+says so. Health probes at rest and CPU quotas, the usual hidden costs, are read from the counters.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.engine import observed, published_ports, trials
+from bench.engine import comparability, meter, observed, published_ports, trials, worlds
 from bench.engine.comparison import contrast
-from bench.engine.estimate import Ratio
-from bench.engine.report import WIDTH
-from bench.engine.trials import Load, Rest, Sample, Target
+from bench.engine.design import require_load, require_rounds
+from bench.engine.estimate import Ratio, median
+from bench.engine.meter import Rest
+from bench.engine.show import wrap
+from bench.engine.store import Answer
+from bench.engine.trials import AbLoad, Sample, Target
 from bench.engine.worlds import EDGE
 from twinstack.reconcile import Progress
+from twinstack.stack import Stack
 from twinstack.world import LocalWorld
 
-#: The ladder's services from the inside out, and the path that each answers.
+#: The services from the inside out, and the path that each answers.
 _DEPTHS = (
     ("product-service", "product", "/products"),
     ("api-gateway", "gateway", None),
     (EDGE, "edge", None),
 )
+_CLIENTS, _REST_S, _SEED = 50, 4.0, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One layer: `with_it` against `without_it`. The ratios are of CPU (host) and rate."""
+class Layer:
+    """One layer: entry point `with_it` against `without_it`."""
 
     layer: str
     with_it: str
@@ -39,150 +43,138 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class RungResult:
-    """What a rung costs. Units: `extra_us` of the whole host's CPU for each request."""
+class LayerCost:
+    """What a layer costs: ratios of CPU time on the whole host, and of rate."""
 
-    rung: Rung
+    rung: Layer
     host: Ratio | None
     rate: Ratio | None
-    extra_us: float
+    extra_us: float  # of the whole host's CPU time per request
 
     @property
     def sentence(self) -> str:
-        """Say what it costs, or that it cannot be told."""
-        if self.host is None or self.host.verdict == "no measurable difference":
-            cpu = "CPU cannot tell"
-            if self.host is not None:
-                cpu += f" ({_span(self.host)})"
-        else:
-            cpu = f"CPU {self.extra_us:+.0f} µs a request ({_span(self.host)})"
-        if self.rate is None or self.rate.verdict == "no measurable difference":
+        """Say what it costs, or that the samples leave it open."""
+        cpu = f"CPU {self.extra_us:+.0f} µs a request ({_span(self.host)})" if self.host else ""
+        if self.host is None or self.host.undecided:
+            cpu = "CPU cannot tell" + (f" ({_span(self.host)})" if self.host else "")
+        rate = f"rate {_span(self.rate)}" if self.rate else ""
+        if self.rate is None or self.rate.undecided:
             rate = "rate cannot tell" + (f" ({_span(self.rate)})" if self.rate else "")
-        else:
-            rate = f"rate {_span(self.rate)}"
         return f"{self.rung.layer}: {cpu}; {rate}."
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The ladder; `throttled` is the part of the time that CPU quotas kept replicas waiting."""
+    """All layers."""
 
-    rungs: tuple[RungResult, ...]
+    rungs: tuple[LayerCost, ...]
     samples: tuple[Sample, ...]
     rest: Rest
-    throttled: dict[str, float]
+    throttled: dict[str, float]  # by world: the part of the time that quotas kept replicas waiting
     seed: int
 
 
-def climb(
-    net: LocalWorld,
-    docker: LocalWorld,
-    load: Load,
-    *,
-    rounds: int = 10,
-    seed: int = 1,
-    progress: Progress,
+def ask(
+    stack: Stack, *, rounds: int, requests: int, force: bool = False, progress: Progress
+) -> Answer:
+    """Say which layer costs what, on comparable worlds. Raises: as `measure`, `comparability`."""
+    require_rounds(rounds)
+    require_load(requests, _CLIENTS)
+    load = AbLoad(requests=requests, concurrency=_CLIENTS)
+    net, docker = worlds.both(stack, None, progress)
+    with worlds.lifted([net, docker], policy=True):
+        alike = comparability.require(net, docker, EDGE, load.path, force=force, progress=progress)
+        layers = measure(net, docker, load, rounds=rounds, progress=progress)
+    said = [text(layers), worlds.POLICY_LIFTED, alike.listed()[0]]
+    forced = alike.sentences("misleads")
+    return Answer("layers", net.plan, layers, "\n".join(filter(None, said)), not_alike=forced)
+
+
+def measure(
+    net: LocalWorld, docker: LocalWorld, load: AbLoad, *, rounds: int, progress: Progress
 ) -> Layers:
-    """Measure every rung on two worlds that are up. Raises: as `measure.measure`."""
-    worlds = (net, docker)
-    progress("watching at rest for 4 s")
-    at_rest = trials.rest(worlds, seconds=4.0)
-    chosen = targets(worlds, load.path, progress)
-    before = [_throttled_us(world) for world in worlds]
-    samples = trials.measure(chosen, (), load, rounds=rounds, seed=seed, progress=progress)
-    after = [_throttled_us(world) for world in worlds]
-    loaded_s = {
-        world.name: sum(
-            one.seconds
-            for one in samples
-            if one.target in {target.name for target in chosen if target.world is world}
-        )
-        for world in worlds
-    }
+    """Measure every layer of two worlds that are up. Raises: as `trials.measure`."""
+    both = (net, docker)
+    progress(f"watching at rest for {_REST_S:g} s")
+    at_rest = meter.rest(both, seconds=_REST_S)
+    chosen = targets(both, load.path, progress)
+    before_us = [_throttled_us(world) for world in both]
+    samples = trials.measure(
+        chosen, (), load, rounds=rounds, seed=_SEED, at_rest=at_rest, progress=progress
+    )
+    throttled: dict[str, float] = {}
+    for world, was_us in zip(both, before_us, strict=True):
+        names = {target.name for target in chosen if target.world is world}
+        loaded_s = sum(sample.seconds for sample in samples if sample.target in names)
+        throttled[world.name] = (_throttled_us(world) - was_us) / 1e6 / max(loaded_s, 1e-9)
     edge = docker.published(EDGE)
     proxied = "docker-proxy" if edge and published_ports.proxied(edge.port) else "DNAT"
-    ladder = rungs([target.name for target in chosen], proxied=proxied)
-    return Layers(
-        rungs=tuple(result(samples, rung, seed=seed) for rung in ladder),
-        samples=samples,
-        rest=at_rest,
-        throttled={
-            world.name: (now - was) / 1e6 / max(loaded_s[world.name], 1e-9)
-            for world, was, now in zip(worlds, before, after, strict=True)
-        },
-        seed=seed,
-    )
+    measurable = layers([target.name for target in chosen], proxied=proxied)
+    costs = tuple(result(samples, layer, seed=_SEED) for layer in measurable)
+    return Layers(costs, samples, at_rest, throttled, _SEED)
 
 
-def targets(worlds: Sequence[LocalWorld], path: str, progress: Progress) -> tuple[Target, ...]:
-    """Give every entry of the ladder: own addresses inside out, then published ports."""
-    found = []
-    for world in worlds:
+def targets(both: Sequence[LocalWorld], path: str, progress: Progress) -> tuple[Target, ...]:
+    """Give every entry point: own addresses inside out, then published ports."""
+    entries = []
+    for world in both:
         for service, depth, own in _DEPTHS:
-            found.append(Target(f"{world.name} {depth}", world, world.endpoint(service), own))
+            entries.append(Target(f"{world.name} {depth}", world, world.endpoint(service), own))
         for service, depth, own in _DEPTHS:
-            door = world.published(service)
-            if door is not None:
-                found.append(Target(f"{world.name} published {depth}", world, door, own))
-            door = published_ports.by_dnat(world, service, own or path, progress)
-            if door is not None:
-                found.append(Target(f"{world.name} DNAT {depth}", world, door, own))
-    return tuple(found)
+            published = world.published(service)
+            if published is not None:
+                entries.append(Target(f"{world.name} published {depth}", world, published, own))
+            published = published_ports.by_dnat(world, service, own or path, progress)
+            if published is not None:
+                entries.append(Target(f"{world.name} DNAT {depth}", world, published, own))
+    return tuple(entries)
 
 
-def rungs(names: Sequence[str], *, proxied: str) -> tuple[Rung, ...]:
-    """Give the comparisons that the entries allow; pure. `proxied` is Docker's way in."""
-    wanted = (
-        Rung("Docker around the product service alone", "docker product", "net product"),
-        Rung("Docker around gateway and product", "docker gateway", "net gateway"),
-        Rung("Docker around the whole chain", "docker edge", "net edge"),
-        Rung("the gateway's hop, namespaces", "net gateway", "net product"),
-        Rung("nginx' hop, namespaces", "net edge", "net gateway"),
-        Rung("port 8080 by our DNAT, from localhost", "net published edge", "net edge"),
-        Rung(
-            f"Docker's edge port ({proxied}), from localhost",
-            "docker published edge",
-            "docker edge",
-        ),
-        Rung(
+def layers(names: Sequence[str], *, proxied: str) -> tuple[Layer, ...]:
+    """Give the layers that the entry points allow; `proxied`: how Docker's port enters; pure."""
+    edge, gateway = f"Docker's edge port ({proxied})", f"Docker's gateway port ({proxied})"
+    known = (
+        Layer("Docker around the product service alone", "docker product", "net product"),
+        Layer("Docker around gateway and product", "docker gateway", "net gateway"),
+        Layer("Docker around the whole chain", "docker edge", "net edge"),
+        Layer("the gateway's hop, namespaces", "net gateway", "net product"),
+        Layer("nginx' hop, namespaces", "net edge", "net gateway"),
+        Layer("port 8080 by our DNAT, from localhost", "net published edge", "net edge"),
+        Layer(f"{edge}, from localhost", "docker published edge", "docker edge"),
+        Layer(
             "Docker's edge port by its DNAT, from the host's address",
             "docker DNAT edge",
             "docker edge",
         ),
-        Rung(
-            f"Docker's gateway port ({proxied}), from localhost",
-            "docker published gateway",
-            "docker gateway",
-        ),
+        Layer(f"{gateway}, from localhost", "docker published gateway", "docker gateway"),
     )
-    return tuple(one for one in wanted if one.with_it in names and one.without_it in names)
+    return tuple(layer for layer in known if {layer.with_it, layer.without_it} <= set(names))
 
 
-def result(samples: Sequence[Sample], rung: Rung, *, seed: int) -> RungResult:
-    """Evaluate one rung; pure."""
-    host = contrast(samples, "host", rung.with_it, rung.without_it, seed=seed).ratio
-    rate = contrast(samples, "rate", rung.with_it, rung.without_it, seed=seed).ratio
-    base = [one.host_us_per_request for one in samples if one.target == rung.without_it]
-    middle = sorted(base)[len(base) // 2] if base else 0.0
-    extra_us = (host.estimate - 1) * middle if host else 0.0
-    return RungResult(rung, host, rate, extra_us)
+def result(samples: Sequence[Sample], layer: Layer, *, seed: int) -> LayerCost:
+    """Evaluate one layer; pure."""
+    host, rate = (
+        contrast(samples, quantity, layer.with_it, layer.without_it, seed=seed).ratio
+        for quantity in ("host", "rate")
+    )
+    without = [sample for sample in samples if sample.target == layer.without_it]
+    extra_us = (host.estimate - 1) * median(without, "host_us_per_request") if host else 0.0
+    return LayerCost(layer, host, rate, extra_us)
 
 
-def text(found: Layers) -> str:
-    """Write the ladder, a sentence a rung, at most 80 columns wide."""
-    lines = [one.sentence for one in found.rungs]
-    for world, us in sorted(found.rest.cpu_us_per_s.items()):
+def text(layers: Layers) -> str:
+    """Write a sentence a layer."""
+    lines = [cost.sentence for cost in layers.rungs]
+    for world, us in sorted(layers.rest.cpu_us_per_s.items()):
         lines.append(f"at rest, {world}: {us / 1000:.1f} ms of CPU every second (probes, leases).")
-    for world, part in sorted(found.throttled.items()):
+    for world, part in sorted(layers.throttled.items()):
         lines.append(f"CPU quotas, {world}: replicas kept waiting {part:.1%} of the loaded time.")
-    return "\n".join(textwrap.fill(one, WIDTH, subsequent_indent="  ") for one in lines)
+    return wrap(*lines, indent="  ")
 
 
-def _span(found: Ratio) -> str:
-    return f"×{found.estimate:.2f}, {found.low:.2f} to {found.high:.2f}"
+def _span(ratio: Ratio) -> str:
+    return f"×{ratio.estimate:.2f}, {ratio.low:.2f} to {ratio.high:.2f}"
 
 
 def _throttled_us(world: LocalWorld) -> int:
-    return sum(
-        observed.throttled_us(state.pid) for state in world.status() if state.pid is not None
-    )
+    return sum(map(observed.throttled_us, world.main_pids().values()))

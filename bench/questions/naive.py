@@ -25,15 +25,15 @@ from twinstack.world import Endpoint, LocalWorld
 
 PRODUCT_PORT, GATEWAY_PORT, EDGE_PORT = 5900, 3900, 8900
 _REFERENCE = Path(__file__).parents[1] / "reference" / "naive"
-#: What `requests` stands on; the docker SDK brings it into the tools' environment.
+#: `requests` and what it imports; the docker SDK brings them into the tools' environment.
 _REQUESTS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
 
 
 @dataclass(frozen=True, slots=True)
 class NaiveChain:
-    """The running chain: where it is entered, and its programs."""
+    """The running chain."""
 
-    edge: Endpoint
+    edge: Endpoint  # where it is entered
     programs: tuple[Running, ...]
 
     def cpu_us(self) -> int:
@@ -47,7 +47,7 @@ def naive_chain(
 ) -> Iterator[NaiveChain]:
     """Run the naive chain while the block lasts.
 
-    Raises: Missing, NotHealthy, CannotTell when it answers otherwise than ours.
+    Raises: Missing; NotHealthy; CannotTell when it does not answer as ours does.
     """
     products = probe.get_ok(world.endpoint("product-service"), "/products").body
     networks = {process.replica: process.pid for process in world.processes()}
@@ -65,10 +65,12 @@ def naive_chain(
             try:
                 answer = probe.wait_ok(edge, "/api/products", timeout_s=10)
             except CannotTell as error:
-                said = " / ".join(filter(None, (one.tail() for one in started.values())))
-                raise NotHealthy("the naive chain", str(error.failure), said[-1000:]) from error
+                logs = " / ".join(filter(None, (program.tail() for program in started.values())))
+                raise NotHealthy("the naive chain", error.failure, logs[-1000:]) from error
             if b'"products"' not in answer.body:
-                raise CannotTell("the naive chain", "answers otherwise", str(answer.body[:80]), "")
+                raise CannotTell(
+                    "the naive chain", "does not answer as ours", str(answer.body[:80])
+                )
             yield NaiveChain(edge, tuple(started.values()))
 
 
@@ -119,8 +121,8 @@ def _programs(
             },
         )
     upstreams = " ".join(
-        f"{world.endpoint('product-service', one.number).address}:{PRODUCT_PORT}"
-        for one in replicas
+        f"{world.endpoint('product-service', replica.number).address}:{PRODUCT_PORT}"
+        for replica in replicas
     )
     yield Program(
         name="naive-gateway",

@@ -1,143 +1,115 @@
-"""How long several hosts take to come up and go: underlay and overlay, without services.
+"""How long do several hosts take to come up and go? Underlay and overlay, without services.
 
     python -m bench.questions.overlay ROUNDS INSTANCE HOSTS...
 
-does it within a host of its own and prints JSON; `ask_overlay` runs that and keeps what came of it.
+does it within a host of its own and prints JSON; `ask` runs that.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
+from dataclasses import asdict, dataclass
 
 from bench.engine.design import MOST_ROUNDS
-from bench.questions.catalogue import Answer
+from bench.engine.estimate import grouped, median
+from bench.engine.show import columns, wrap
+from bench.engine.store import Answer
 from bench.questions.provisioning import host, topologies
-from twinstack.errors import StepFailed, TwinstackError
 from twinstack.model import bounds
 from twinstack.overlay import world as overlays
 from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
+from twinstack.stack import REPOSITORY, Stack
 
 SIZES = (2, 4, 8, 16)
-#: What each host bears, and what the largest number of hosts must be up within (issue 6).
-SERVICES_EACH, WITHIN_S = 8, 10.0
-_REPOSITORY = Path(__file__).resolve().parents[2]
+#: Replicas on each host, and the time in which the most hosts must be up.
+SERVICES_EACH, MOST_S = 8, 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """One going up and down. Units: seconds; CPU of all processes. `left` is what down left."""
+class OverlayRun:
+    """Going up and down once. Units: seconds; CPU of all processes."""
 
     hosts: int
     up_s: float
     down_s: float
     up_cpu_s: float
     down_cpu_s: float
-    left: tuple[str, ...]
+    left: tuple[str, ...]  # what down left on the host
 
 
-def ask_overlay(*, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Progress) -> Answer:
+def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Progress) -> Answer:
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
     bounds.within("rounds", rounds, 1, MOST_ROUNDS)
     instance = f"bo{os.getpid() % 10_000}"
-    words = (
-        sys.executable,
-        "-m",
-        "bench.questions.overlay",
-        str(rounds),
-        instance,
-        *map(str, sizes),
-    )
-    own = {key: text for key, text in os.environ.items() if not key.startswith("TWINSTACK_")}
-    with subprocess.Popen(
-        host.words(*words),
-        cwd=_REPOSITORY,
-        env=own,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as measuring:
-        assert measuring.stdout is not None
-        assert measuring.stderr is not None
-        last = ""
-        for line in measuring.stderr:
-            last = line.strip()
-            progress(last)
-        told = measuring.stdout.read()
-    if measuring.returncode != 0:
-        raise StepFailed("the measurement", f"ended with {measuring.returncode}", last)
-    found = tuple(Round(**{**one, "left": tuple(one["left"])}) for one in json.loads(told))
+    words = (str(rounds), instance, *map(str, sizes))
+    printed = host.measured("bench.questions.overlay", *words, progress=progress)
+    measured = tuple(OverlayRun(**{**run, "left": tuple(run["left"])}) for run in printed)
     plan = topologies.plan(SERVICES_EACH * max(sizes), instance)
-    return Answer("overlay", plan, found, table(found))
+    return Answer("overlay", plan, measured, table(measured), 0 if reached(measured) else 1)
 
 
-def reached(found: Sequence[Round]) -> bool:
-    """Tell whether the most hosts were up in time, every time, and nothing was left of any."""
-    most = max(one.hosts for one in found)
-    return all(not one.left for one in found) and all(
-        one.up_s <= WITHIN_S for one in found if one.hosts == most
-    )
+def reached(runs: Sequence[OverlayRun]) -> bool:
+    """Tell whether the most hosts were always up in time, and nothing was left of any; pure."""
+    most = max(run.hosts for run in runs)
+    slowest = max(run.up_s for run in runs if run.hosts == most)
+    return slowest <= MOST_S and not any(run.left for run in runs)
 
 
-def table(found: Sequence[Round]) -> str:
+def table(measured: Sequence[OverlayRun]) -> str:
     """Write the figures by size; pure."""
-    head = f"{'hosts':>5} {'namespaces':>10} {'up s':>6} {'(min–max)':>13} {'a host':>7}"
-    head += f" {'CPU a host':>10} {'down s':>7} {'a host':>7}  left"
-    lines = [head, "─" * len(head)]
-    for hosts in sorted({one.hosts for one in found}):
-        mine = [one for one in found if one.hosts == hosts]
-        ups, downs = [one.up_s for one in mine], [one.down_s for one in mine]
-        up, down = statistics.median(ups), statistics.median(downs)
-        cpu = statistics.median(one.up_cpu_s for one in mine)
-        left = sum(len(one.left) for one in mine)
-        spread_ = f"({min(ups):.2f}–{max(ups):.2f})"
-        namespaces = hosts * (SERVICES_EACH + 1)
-        lines.append(
-            f"{hosts:5d} {namespaces:10d} {up:6.2f} {spread_:>13} {up / hosts:7.3f}"
-            f" {cpu / hosts:10.3f} {down:7.2f} {down / hosts:7.3f}  {left or 'nothing'}"
+    sizes = grouped(measured, lambda run: run.hosts)
+    head = ["hosts", "namespaces", "up s", "(min–max)", "a host", "CPU a host"]
+    rows = []
+    for hosts, runs in sorted(sizes.items()):
+        ups, namespaces = [run.up_s for run in runs], hosts * (SERVICES_EACH + 1)
+        up, down, cpu = (median(runs, name) for name in ("up_s", "down_s", "up_cpu_s"))
+        spread_s = f"({min(ups):.2f}–{max(ups):.2f})"
+        times = [f"{up:.2f}", spread_s, f"{up / hosts:.3f}", f"{cpu / hosts:.3f}"]
+        left = str(sum(len(run.left) for run in runs) or "nothing")
+        rows.append(
+            [f"{hosts}", f"{namespaces}", *times, f"{down:.2f}", f"{down / hosts:.3f}", left]
         )
-    rounds = len(found) // len({one.hosts for one in found})
-    lines += [
-        "",
-        f"{SERVICES_EACH} replicas a host, flat shape, policy on, no services started; medians of",
-        f"{rounds} rounds, in seconds. left: what differs on the host afterwards.",
-    ]
-    return "\n".join(lines)
+    legend = (
+        f"{SERVICES_EACH} replicas a host, flat shape, policy on, no services; medians "
+        f"of {len(measured) // len(sizes)} rounds, in seconds. left: what differs on the host "
+        "afterwards."
+    )
+    drawn = columns([*head, "down s", "a host", "left"], rows, rule=True)
+    return f"{drawn}\n\n{wrap(legend)}"
 
 
-def _round(hosts: int, instance: str) -> Round:
+def _run(hosts: int, instance: str) -> OverlayRun:
     topology = topologies.sized(SERVICES_EACH * hosts)
     plan = topologies.plan(SERVICES_EACH * hosts, instance)
     before = _look()
     overlay = Overlay(
         plan,
         spread_over_hosts(plan, topology.hosts, hosts),
-        _no_software,
-        _no_software,
-        _REPOSITORY / "templates",
+        host.no_software,
+        host.no_software,
+        REPOSITORY / "templates",
         bare=True,
     )
-    start, cpu = time.monotonic(), _cpu_s()
-    overlay.up(timeout_s=60, progress=_unheard)
-    up, cpu_up = time.monotonic() - start, _cpu_s() - cpu
-    start, cpu = time.monotonic(), _cpu_s()
-    overlays.down(instance, progress=_unheard)
-    down, cpu_down = time.monotonic() - start, _cpu_s() - cpu
-    after = _look()
-    left = tuple(sorted(before ^ after))
-    return Round(hosts, up, down, cpu_up, cpu_down, left)
+    start_s, start_cpu_s = time.monotonic(), host.cpu_s()
+    overlay.up(timeout_s=60, progress=host.quiet)
+    up_s, up_cpu_s = time.monotonic(), host.cpu_s()
+    overlays.down(instance, progress=host.quiet)
+    down_s, down_cpu_s = time.monotonic(), host.cpu_s()
+    return OverlayRun(
+        hosts,
+        up_s - start_s,
+        down_s - up_s,
+        up_cpu_s - start_cpu_s,
+        down_cpu_s - up_cpu_s,
+        tuple(sorted(before ^ _look())),
+    )
 
 
 def _look() -> set[str]:
@@ -149,40 +121,21 @@ def _look() -> set[str]:
         ' [ -e "$place" ] && echo "mount $place"; done;'  # others lie hidden below our /run
         " cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/null"
     )
-    told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
-    return set(told.splitlines())
-
-
-def _cpu_s() -> float:
-    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def _unheard(_: str) -> None:
-    pass
-
-
-def _no_software(*_: object) -> NoReturn:
-    raise TwinstackError("the network alone", "needs no software", "this was asked for", "")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    return set(done.stdout.splitlines())
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Measure what the command line names."""
     rounds, instance, *sizes = sys.argv[1:]
-    found = []
-    for number in range(int(rounds)):
-        for size in sizes:  # in turn, so that a slow minute meets them all
-            one = _round(int(size), instance)
-            found.append(one)
-            sys.stderr.write(
-                f"round {number + 1}: {size} hosts up in {one.up_s:.2f} s,"
-                f" down in {one.down_s:.2f} s\n"
-            )
-    sys.stdout.write(
-        json.dumps(
-            [{name: getattr(one, name) for name in Round.__dataclass_fields__} for one in found]
-        )
-    )
+    measured = []
+    for number in range(1, int(rounds) + 1):
+        for hosts in map(int, sizes):  # in turn, so that a slow minute meets them all
+            run = _run(hosts, instance)
+            measured.append(run)
+            times = f"up in {run.up_s:.2f} s, down in {run.down_s:.2f} s"
+            host.say(f"round {number}: {hosts} hosts {times}")
+    sys.stdout.write(json.dumps([asdict(run) for run in measured]))
 
 
 if __name__ == "__main__":

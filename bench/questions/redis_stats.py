@@ -1,4 +1,4 @@
-"""Ask Redis how often each command ran: the proof that a request was not answered from memory.
+"""How often Redis ran each command: the proof that a request was not answered from memory.
 
 Source: Redis, "INFO commandstats"; RESP2.
 """
@@ -15,16 +15,16 @@ from twinstack.world import Endpoint
 def command_calls(redis: Endpoint, password: str, *, timeout_s: float = 3.0) -> dict[str, int]:
     """Give the number of calls of each command so far. Raises: CannotTell."""
     try:
-        with socket.create_connection((redis.address, redis.port), timeout=timeout_s) as link:
-            stream = link.makefile("rb")
-            link.sendall(_command("AUTH", password))
+        with socket.create_connection((redis.address, redis.port), timeout=timeout_s) as connection:
+            stream = connection.makefile("rb")
+            connection.sendall(_command("AUTH", password))
             status = stream.readline()
             if not status.startswith(b"+OK"):
-                raise CannotTell("redis", "refuses us", status.decode().strip(), "")
-            link.sendall(_command("INFO", "commandstats"))
+                raise CannotTell("redis", "refuses the password", status.decode().strip())
+            connection.sendall(_command("INFO", "commandstats"))
             head = stream.readline()
             if not head.startswith(b"$"):
-                raise CannotTell("redis", "does not tell", head.decode().strip(), "")
+                raise CannotTell("redis", "sends no statistics", head.decode().strip())
             return parse_calls(stream.read(int(head[1:])).decode())
     except (OSError, ValueError) as error:
         raise CannotTell(
@@ -37,8 +37,8 @@ def command_calls(redis: Endpoint, password: str, *, timeout_s: float = 3.0) -> 
 
 def parse_calls(text: str) -> dict[str, int]:
     """Read INFO commandstats."""
-    found = re.findall(r"^cmdstat_([\w|-]+):calls=(\d+)", text, re.MULTILINE)
-    return {name: int(calls) for name, calls in found}
+    counters = re.findall(r"^cmdstat_([\w|-]+):calls=(\d+)", text, re.MULTILINE)
+    return {command: int(calls) for command, calls in counters}
 
 
 def _command(*words: str) -> bytes:

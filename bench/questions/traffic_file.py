@@ -1,7 +1,7 @@
 """A large capture to measure with: HTTP between services, connections interleaved; vectorised.
 
-Every connection opens, asks twice, is answered twice and closes: 13 packets, 2.9 kB. Numbers
-begin at random (by a seed), so nothing in it is alike but what a real capture has alike.
+Every connection opens, asks twice, is answered twice and closes: 13 packets, 2.9 kB. Sequence
+numbers and identifiers start at random (from a seed), as in a real capture.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REQUEST = (
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n" + b"x" * 900
 )
-#: Who sends (0 the client), with which flags, what.
+#: The sender (0 is the client), the flags, the payload.
 _STEPS = (
     (0, _SYN, b""),
     (1, _SYN | _ACK, b""),
@@ -47,8 +47,8 @@ _RECORD = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What was written."""
+class PcapFile:
+    """A capture that was written."""
 
     path: Path
     packets: int
@@ -56,7 +56,7 @@ class Written:
     connections: int
 
 
-def write(path: Path, plan: Plan, size: int, seed: int) -> Written:
+def write(path: Path, plan: Plan, size: int, seed: int) -> PcapFile:
     """Write a pcap of at least `size` bytes, of flows that the plan declares. Raises: OSError."""
     ends = [
         (int(source.address), int(target.address), flow.port)
@@ -65,28 +65,28 @@ def write(path: Path, plan: Plan, size: int, seed: int) -> Written:
         for source in plan.replicas_of(flow.source)
         for target in plan.replicas_of(flow.destination)
     ]
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     total = packets = connections = time_us = 0
     with path.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         while total < size:
-            rows = _together(ends, chance, connections, time_us)
+            rows = _rows(ends, rng, connections, time_us)
             file.write(rows)
             total += len(rows)
             packets += len(_STEPS) * _AT_ONCE
             connections += _AT_ONCE
             time_us += len(_STEPS) * _AT_ONCE * _STEP_US
-    return Written(path, packets, total, connections)
+    return PcapFile(path, packets, total, connections)
 
 
-def _together(
-    ends: Sequence[tuple[int, int, int]], chance: np.random.Generator, before: int, time_us: int
+def _rows(
+    ends: Sequence[tuple[int, int, int]], rng: np.random.Generator, before: int, time_us: int
 ) -> bytes:
     """Write connections that run beside each other, each step of all of them in turn."""
-    chosen = np.array(ends, np.int64)[chance.integers(0, len(ends), _AT_ONCE)]
+    chosen = np.array(ends, np.int64)[rng.integers(0, len(ends), _AT_ONCE)]
     client_port = 20_000 + (before + np.arange(_AT_ONCE)) % 40_000
-    first = chance.integers(0, 1 << 32, (2, _AT_ONCE))
-    ident = chance.integers(0, 1 << 16, (2, _AT_ONCE))
+    first = rng.integers(0, 1 << 32, (2, _AT_ONCE))
+    ident = rng.integers(0, 1 << 16, (2, _AT_ONCE))
     sent = np.zeros((2, _AT_ONCE), np.int64)
     parts = []
     for number, (side, flags, payload) in enumerate(_STEPS):

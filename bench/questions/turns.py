@@ -1,8 +1,8 @@
-"""What does Docker cost, told finely: every way in has a load of its own, and they take turns.
+"""What does Docker cost, to a few percent: every entry point has a load of its own, in turn.
 
-`ab` begins anew in each trial, and a trial is short; what a machine does in such a while differs
-from one to the next by tens of percent. Here each way in has a wrk that keeps its connections. In
-each round, in random order, each is let go for two seconds while the others are held, and nginx'
+`ab` starts anew in each trial, and a trial is short; what a machine does in such a while differs
+from one to the next by tens of percent. Here each entry point has a wrk that keeps its connections.
+In each round, in random order, each runs for two seconds while the others are held, and nginx'
 own counter says what was answered.
 """
 
@@ -10,14 +10,26 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.engine import comparability, observed, probe, report, trials, windows, worlds
-from bench.engine.design import require_rounds, schedule
+from bench.engine import (
+    comparability,
+    design,
+    meter,
+    observed,
+    probe,
+    published_ports,
+    windows,
+    worlds,
+)
+from bench.engine.meter import Rest
+from bench.engine.store import Answer
 from bench.engine.trials import Target
-from bench.questions import compare as run
-from bench.questions.catalogue import Answer
+from bench.engine.windows import EdgeCounter
+from bench.load import wrk
+from bench.load.wrk import HeldLoad
 from bench.questions.turns_cost import (
     AGAIN,
     CONCURRENCY,
@@ -34,14 +46,40 @@ from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import LocalWorld
 
-#: What is let go has answers to take that waited; and how long worlds at rest are looked at.
+#: A resumed load takes answers that waited; and how long worlds at rest are watched.
 _TURN_S, _REST_S = 0.3, 4.0
-#: How much more than its longest hold an answer may take; and how long a window may be: wrk
-#: sets memory aside for every microsecond of its patience.
-_PATIENCE_S, _LONGEST_S = 5, 10
+#: How much longer than its longest hold an answer may take; and how long a window may be: wrk
+#: sets memory aside for every microsecond of its timeout.
+_TIMEOUT_S, _LONGEST_S = 5, 10
 
 
-def ask_turns(
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """An entry point with its load, and what counts its world's answers and waiting."""
+
+    target: Target
+    load: HeldLoad
+    count: EdgeCounter
+    pids: Sequence[int]  # of the world's replicas
+    rest_us_per_s: float
+
+    def turn(self, number: int, seconds: int) -> Turn:
+        """Let its load run for a while, and measure."""
+        self.load.resume()
+        try:
+            time.sleep(_TURN_S)
+            held_us = self._held_us()
+            window = windows.window(self.target.world, self.count, self.load, seconds)
+            rest_us = self.rest_us_per_s * window.seconds
+            return Turn(number, self.target.name, window, rest_us, self._held_us() - held_us)
+        finally:
+            self.load.hold()
+
+    def _held_us(self) -> int:
+        return sum(map(observed.throttled_us, self.pids))
+
+
+def ask(
     stack: Stack,
     *,
     rounds: int,
@@ -51,116 +89,80 @@ def ask_turns(
     force: bool = False,
     progress: Progress,
 ) -> Answer:
-    """Compare both worlds; brings up what is not up. Raises: as `likeness.look`, `measured`."""
-    require_rounds(rounds)
+    """Compare both worlds; `doors` includes their published ports. Brings up what is not up.
+
+    Raises: as `comparability.require`; Missing without wrk; StepFailed; CannotTell.
+    """
+    design.require_rounds(rounds)
     bounds.within("seconds", seconds, 1, _LONGEST_S)
-    shape = worlds.common_shape(stack, shape)
-    net, docker = (
-        worlds.ready(stack, "net", shape, progress),
-        worlds.ready(stack, "docker", shape, progress),
-    )
+    net, docker = worlds.both(stack, shape, progress)
     with worlds.lifted([net, docker]):
-        alike = comparability.look(net, docker, worlds.EDGE, PATH, force=force, progress=progress)
-        found = measured(
-            net, docker, rounds=rounds, seconds=seconds, doors=doors, progress=progress
+        alike = comparability.require(
+            net, docker, worlds.EDGE, PATH, force=force, progress=progress
         )
-    parts = [text(found), *(report.differences(alike, one) for one in ("misleads", "stated"))]
-    said = "\n\n".join(part for part in parts if part)
-    return Answer("turns", net.plan, found, said, alike.sentences("misleads"))
+        pair = ((NET, net), (AGAIN, net), (DOCKER, docker))
+        targets = [Target(name, world, world.endpoint(worlds.EDGE)) for name, world in pair]
+        if doors:
+            edge = (worlds.EDGE,)
+            targets += published_ports.targets((net, docker), edge, PATH, progress)
+        result = measure(targets, rounds=rounds, seconds=seconds, progress=progress)
+    said = "\n\n".join(filter(None, [text(result), *alike.listed()]))
+    code = 1 if result.failed else 0
+    return Answer("turns", net.plan, result, said, code, alike.sentences("misleads"))
 
 
-def code(answer: Answer) -> int:
-    """Give the exit code: 0, or 1 when a request failed."""
-    assert isinstance(answer.found, Turns)
-    return 1 if answer.found.failed else 0
+def measure(targets: Sequence[Target], *, rounds: int, seconds: int, progress: Progress) -> Turns:
+    """Measure entry points into worlds that are up. Raises: as `ask`."""
+    seed = secrets.randbits(32)
+    for target in targets:
+        probe.get_ok(target.endpoint, PATH)
+    progress(f"watching at rest for {_REST_S:g} s")
+    used = tuple({target.world.name: target.world for target in targets}.values())
+    rest = meter.rest(used, seconds=_REST_S)
+    with ExitStack() as stack:
+        entries = _entry_points(stack, used, targets, rest, rounds, seconds)
+        for entry in entries.values():
+            entry.turn(design.WARM_UP, 1)  # it opens its connections
+        turns = design.interleave(
+            tuple(entries),
+            lambda name, number: entries[name].turn(number, seconds),
+            rounds=rounds,
+            seed=seed,
+            warmups=0,
+            progress=progress,
+        )
+        reports = {name: entry.load.stop() for name, entry in entries.items()}
+    addresses = {target.name: published_ports.described(target) for target in targets}
+    return summarise(addresses, turns, reports, rest, seconds=seconds, seed=seed)
 
 
-def measured(
-    net: LocalWorld,
-    docker: LocalWorld,
-    *,
+def _entry_points(
+    stack: ExitStack,
+    used: Sequence[LocalWorld],
+    targets: Sequence[Target],
+    rest: Rest,
     rounds: int,
     seconds: int,
-    doors: bool,
-    progress: Progress,
-) -> Turns:
-    """Measure two worlds that are up. Raises: Missing without wrk; StepFailed; CannotTell."""
-    seed = secrets.randbits(32)
-    pair = ((NET, net), (AGAIN, net), (DOCKER, docker))
-    ways = [Target(name, world, world.endpoint(worlds.EDGE)) for name, world in pair]
-    if doors:
-        ways += run.published((net, docker), (worlds.EDGE,), PATH, progress)
-    for way in ways:
-        probe.get_ok(way.endpoint, PATH)
-    progress(f"watching at rest for {_REST_S:g} s")
-    rest = trials.rest((net, docker), seconds=_REST_S)
-    turns: list[Turn] = []
-    round_s = len(ways) * (seconds + _TURN_S)
-    most_s = round(2 * rounds * round_s) + 120
-    patience_s = round(2 * round_s) + _PATIENCE_S  # first in a round, last in the next
-    with ExitStack() as open_:
-        counters = {
-            one.name: (open_.enter_context(windows.counting(one)), tuple(one.main_pids().values()))
-            for one in (net, docker)
-        }
-        loaded = {
-            way.name: _Way(
-                way,
-                *counters[way.world.name],
-                rest.cpu_us_per_s[way.world.name],
-                open_.enter_context(
-                    windows.loaded(
-                        way.endpoint.url(PATH),
-                        connections=CONCURRENCY,
-                        most_s=most_s,
-                        patience_s=patience_s,
-                        held=True,
-                    )
-                ),
-            )
-            for way in ways
-        }
-        for one in loaded.values():
-            one.turn(0, 1)  # it opens its connections; not counted
-        order = schedule(tuple(loaded), (), rounds=rounds, others_every=1, seed=seed)
-        for number, names in enumerate(order, start=1):
-            found = [loaded[name].turn(number, seconds) for name in names]
-            turns += found
-            shown = [one for one in found if one.way in {NET, DOCKER}]
-            told = "  ".join(f"{one.way} {one.window.rate:,.0f}/s" for one in shown)
-            progress(f"round {number}/{rounds}: {told}")
-        sent = {name: one.load.ended() for name, one in loaded.items()}
-    entries = {way.name: run.entry(way) for way in ways}
-    return summarise(entries, turns, sent, rest, seconds=seconds, seed=seed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """A way in, with what counts its world's answers, its processes, its rest, and its load."""
-
-    target: Target
-    count: windows.Count
-    pids: tuple[int, ...]
-    rest_us_per_s: float
-    load: windows.Load
-
-    def turn(self, number: int, seconds: int) -> Turn:
-        """Let its load go for a while, and count."""
-        self.load.go_on()
-        try:
-            time.sleep(_TURN_S)
-            held, client = self._held_us(), self.load.cpu_us()
-            window = windows.window(self.target.world, self.count, seconds)
-            return Turn(
-                number,
-                self.target.name,
-                window,
-                self.load.cpu_us() - client,
-                self.rest_us_per_s * window.seconds,
-                self._held_us() - held,
-            )
-        finally:
-            self.load.hold()
-
-    def _held_us(self) -> int:
-        return sum(observed.throttled_us(pid) for pid in self.pids)
+) -> Mapping[str, EntryPoint]:
+    """Start a held load at each target."""
+    counters = {world.name: stack.enter_context(windows.counting(world)) for world in used}
+    pids = {world.name: tuple(world.main_pids().values()) for world in used}
+    round_s = len(targets) * (seconds + _TURN_S)
+    entries = {}
+    for target in targets:
+        load = wrk.asking(
+            target.endpoint.url(PATH),
+            connections=CONCURRENCY,
+            most_s=round(2 * rounds * round_s) + 120,
+            timeout_s=round(2 * round_s) + _TIMEOUT_S,  # first in a round, last in the next
+            held=True,
+        )
+        name = target.world.name
+        entries[target.name] = EntryPoint(
+            target,
+            stack.enter_context(load),
+            counters[name],
+            pids[name],
+            rest.cpu_us_per_s[name],
+        )
+    return entries

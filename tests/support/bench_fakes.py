@@ -1,4 +1,4 @@
-"""Worlds that are nothing but a small HTTP server on loopback, for tests of the benchmark."""
+"""Worlds that are a small HTTP server on loopback, a stack of them, and samples."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+from bench.engine.trials import Sample
+from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import load
 from twinstack.reconcile import Preview, Progress
+from twinstack.state.journal import Journal, write_journal
+from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, Link, Process, ServiceState
 
 TOPOLOGY = load(Path(__file__).resolve().parents[2] / "topology.yml")
 PLAN = resolve(TOPOLOGY)
+#: Rounds differ by so much of their rate.
+NOISE = (0.0, 0.01, -0.01, 0.005, -0.005, 0.002, -0.002, 0.008)
 BODY = b'{"products": [' + b"1," * 1_400 + b"0]}"
 
 
-def quietly(line: str) -> None:
-    """Take progress and say nothing."""
+def quiet(line: str) -> None:
+    """Take progress and print nothing."""
 
 
 class FakeWorld:
@@ -49,15 +57,15 @@ class FakeWorld:
     def status(self) -> tuple[ServiceState, ...]:
         return tuple(
             ServiceState(
-                one.name,
-                one.service,
+                replica.name,
+                replica.service,
                 "here",
                 "127.0.0.1",
                 self.port,
                 self.state,  # type: ignore[arg-type]
                 pid=os.getpid(),
             )
-            for one in self.plan.replicas
+            for replica in self.plan.replicas
         )
 
     def cgroup_paths(self) -> dict[str, str]:
@@ -97,6 +105,108 @@ class FakeWorld:
         return dict(self.versions)
 
 
+def sampled(number: int, rate: float = 4_000.0, **fields: Any) -> dict[str, Any]:
+    """Give the fields of a trial of 1,000 requests."""
+    return {
+        "round": number,
+        "complete": 1_000,
+        "success": 1_000,
+        "non_2xx": 0,
+        "lost": 0,
+        "seconds": 1_000 / rate,
+        "rate": rate,
+        "mean_ms": 12.5,
+        "p50_ms": 12.0,
+        "p95_ms": 20.0,
+        "p99_ms": 30.25,
+        "transferred_bytes": 3_200_000,
+        "cpu_us": 400_000,
+        "host_us": 450_000,
+        "client_us": 30_000,
+        "stolen_us": 0,
+        "window_s": 0.3,
+        "load": 0.5,
+        **fields,
+    }
+
+
+class RecordedWorld(FakeWorld):
+    """A world that notes what is done to it, and keeps the journal as the real one does."""
+
+    def __init__(self, name: WorldName, plan: Plan, stack: FakeStack) -> None:
+        super().__init__(name, 1, plan)
+        self.stack = stack
+
+    def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
+        self.stack.policies.append((self.name, policy, rate_limit))
+
+    def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+        limited = self.plan.replicas[0].limits is not None
+        limits = "limited" if limited else "unlimited"
+        self.stack.actions.append(f"up {self.name} {self.plan.shape} {limits}")
+        if self.stack.refusal is not None:
+            refusal, self.stack.refusal = self.stack.refusal, None
+            raise refusal
+        self.stack.set(self.name, self.plan.shape, limited=limited)
+        return self.status()
+
+    def down(self, *, progress: Progress) -> tuple[str, ...]:
+        self.stack.actions.append(f"down {self.name}")
+        self.stack.set(self.name, None)
+        return ()
+
+    def status(self) -> tuple[ServiceState, ...]:
+        states = super().status()
+        if self.stack.shapes[self.name] is not None:
+            return states
+        return tuple(replace(state, state="absent", pid=None) for state in states)
+
+    def supervising(self) -> tuple[int, ...]:
+        return ()
+
+
+class FakeStack:
+    """As much of a `Stack` as the questions ask."""
+
+    instance = "t"
+
+    def __init__(self) -> None:
+        self.actions: list[str] = []
+        self.policies: list[tuple[str, bool, bool]] = []
+        self.shapes: dict[str, str | None] = {"net": None, "docker": None}
+        self.limited: dict[str, bool] = {"net": True, "docker": True}
+        self.refusal: TwinstackError | None = None
+
+    def set(self, name: str, shape: str | None, *, limited: bool = True) -> None:
+        self.shapes[name], self.limited[name] = shape, limited
+        if name == "net":
+            journal = Journal(shape=shape, limited=limited or not shape)
+            write_journal(InstancePaths(self.instance), journal)
+
+    def net(self, shape: str | None = None, *, limited: bool | None = None) -> RecordedWorld:
+        limits = self.limited["net"] if limited is None else limited
+        return RecordedWorld("net", self.plan(shape or self.shapes["net"], limited=limits), self)
+
+    def docker(self, shape: str | None = None, *, limited: bool = True) -> RecordedWorld:
+        plan = self.plan(shape or self.shapes["docker"], limited=limited)
+        return RecordedWorld("docker", plan, self)
+
+    def plan(self, shape: str | None = None, *, limited: bool = True) -> Plan:
+        return resolve(TOPOLOGY, shape or "flat", self.instance, limited=limited)
+
+    def net_shape(self) -> str | None:
+        return self.shapes["net"]
+
+    def docker_shape(self) -> str | None:
+        return self.shapes["docker"]
+
+    def software(self, progress: Progress) -> tuple[None, None]:
+        return None, None
+
+    def redis_password(self) -> str:
+        return "x"
+
+
 @contextmanager
 def served(
     status: Callable[[int], int] = lambda number: 200,
@@ -105,7 +215,7 @@ def served(
 ) -> Iterator[int]:
     """Serve `body` on a port of loopback; `status` decides each answer by its number.
 
-    Status 0 closes the connection without a word.
+    Status 0 closes the connection without an answer.
     """
     count = iter(range(1_000_000))
 
@@ -136,3 +246,14 @@ def served(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def compared_samples(factor: float) -> tuple[Sample, ...]:
+    """Give ten rounds in which the namespaces answer `factor` times as much as Docker."""
+    samples = []
+    for number, noise in enumerate((*NOISE, -0.008, 0.0), start=1):
+        for target, rate in (("namespaces", 4_000 * factor * (1 + noise)), ("docker", 4_000.0)):
+            fields = sampled(number, rate, seconds=0.25)
+            other = {"place": 0, "rest_us": 4_000, "others_cpu_us": 1_000}
+            samples.append(Sample(target=target, **other, **fields))
+    return tuple(samples)

@@ -1,7 +1,7 @@
-"""How fast does the network of a namespace world come up and go, and what is the rest of the time?
+"""How fast does the network of a namespace world come up and go, and where does the time go?
 
-`topologies` writes topologies of any size; `spec` writes down a plan for `floor.c`, the smallest
-program that does the same to the kernel. `contenders` are the ways to bring a plan about that are
-compared: ours, the floor, a shell script, Mininet. `race` runs them interleaved in a host of their
-own and keeps every sample; `verdict` (pure) judges them; `run` is the front.
+`scale` asks. `topologies` writes topologies of any size; `spec` writes a plan for `floor.c`, the
+smallest program that does the same to the kernel. `contenders` are the ways to bring a plan up that
+are compared: ours, the floor, a shell script, Mininet. `race` runs them interleaved in a `host` of
+their own and keeps every sample; `verdict` (pure) judges them.
 """

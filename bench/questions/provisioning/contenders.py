@@ -1,7 +1,7 @@
-"""The ways to bring a plan's network about that are compared, and the files that each needs.
+"""The ways to bring a plan's network up that are compared, and the files that each needs.
 
-`prepare` writes the files of a size into a directory; `Contender.begin` gives a run of one of
-them: `up` then `down`, each giving its own time. All act on the host that the caller is in.
+`prepare` writes the files of a size into a directory; `Contender.begin` starts a run of one:
+`up` then `down`, each giving its own time. All act on the host that the caller is in.
 """
 
 from __future__ import annotations
@@ -20,24 +20,22 @@ from twinstack.errors import Missing, StepFailed
 from twinstack.linux import process
 from twinstack.model import names
 from twinstack.namespaces.steps import network_steps, script
+from twinstack.stack import REPOSITORY
 
 OURS, FLOOR, SHELL, MININET = "twinstack", "floor", "shell", "mininet"
-_REPOSITORY = Path(__file__).resolve().parents[3]
-_BOUND_S = 900.0
+_TIMEOUT_S = 900.0
 
-#: Milliseconds by what they were spent on; "total" is what counts, "cpu" what the processors did
-#: of it, "process" what starting and ending the program took beside it.
+#: Milliseconds by what they were spent on; "total" is what counts, "cpu" the CPU time of it,
+#: "process" what starting and ending the program took beside it.
 Figures = dict[str, float]
 
 
-class Run(Protocol):
-    """One contender's going up and down once."""
+class RaceRun(Protocol):
+    """One contender, going up and down once. Raises: StepFailed."""
 
-    def up(self) -> Figures:
-        """Bring it about. Raises: StepFailed."""
+    def up(self) -> Figures: ...
 
-    def down(self) -> Figures:
-        """Take it down. Raises: StepFailed."""
+    def down(self) -> Figures: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +43,35 @@ class Contender:
     """One way; `begin` starts a run of a size."""
 
     name: str
-    begin: Callable[[int], Run]
+    begin: Callable[[int], RaceRun]
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
-    """A run of two programs. They time themselves, except where `timed` says that we do."""
+class TwoCommands:
+    """A run of two programs, which print their own times."""
 
-    going_up: tuple[str, ...]
-    going_down: tuple[str, ...]
-    timed: bool = False
+    up_words: tuple[str, ...]
+    down_words: tuple[str, ...]
+    timed: bool = False  # they print none: we take it
 
     def up(self) -> Figures:
-        return self._run(self.going_up)
+        return self._run(self.up_words)
 
     def down(self) -> Figures:
-        return self._run(self.going_down)
+        return self._run(self.down_words)
 
     def _run(self, words: tuple[str, ...]) -> Figures:
         start = time.monotonic()
-        done = process.run(words, timeout_s=_BOUND_S, directory=_REPOSITORY)
-        wall = (time.monotonic() - start) * 1e3
+        done = process.run(words, timeout_s=_TIMEOUT_S, directory=REPOSITORY)
+        wall_ms = (time.monotonic() - start) * 1e3
         if self.timed:
-            return {"total": wall}
+            return {"total": wall_ms}
         figures: Figures = json.loads(done.stdout)
-        return {**figures, "process": wall - figures["total"]}
+        return {**figures, "process": wall_ms - figures["total"]}
 
 
-class Conversation:
-    """A run of one program that stays in between: it goes down when it is given a line."""
+class Dialogue:
+    """A run of one program that stays up until it reads a line."""
 
     def __init__(self, words: tuple[str, ...], environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -81,28 +79,24 @@ class Conversation:
         )
 
     def up(self) -> Figures:
-        return self._hear()
+        return self._read()
 
     def down(self) -> Figures:
+        assert self._process.stdin is not None
         try:
-            self._say("down\n")
-            found = self._hear()
+            self._process.stdin.write("down\n")
+            self._process.stdin.flush()
+            return self._read()
         finally:
             self._process.kill()
             self._process.wait()
-        return found
 
-    def _say(self, line: str) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-
-    def _hear(self) -> Figures:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+    def _read(self) -> Figures:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line:
             self._process.kill()
-            code = self._process.wait()
-            raise StepFailed(MININET, "said nothing", f"it exited {code}")
+            raise StepFailed(MININET, "printed nothing", f"it exited {self._process.wait()}")
         return dict(json.loads(line))
 
 
@@ -126,29 +120,28 @@ def prepare(work: Path, namespaces: int, instance: str) -> Path:
     """Write the files of one size; gives their directory. Raises: TopologyError."""
     plan = topologies.plan(namespaces, instance)
     steps = network_steps(plan)
-    place = work / str(namespaces)
-    place.mkdir()
-    group = names.link_group(instance)
     files = {
-        "spec": spec.spec(plan, group),
+        "spec": spec.spec(plan, names.link_group(instance)),
         "up.rules": spec.rules_up(plan),
         "down.rules": spec.rules_down(plan),
         "up.sh": script(steps),
         "down.sh": scripts.down(steps),
         "hosts": scripts.hosts(steps),
     }
+    directory = work / str(namespaces)
+    directory.mkdir()
     for name, text in files.items():
-        (place / name).write_text(text, encoding="utf-8")
-    return place
+        (directory / name).write_text(text, encoding="utf-8")
+    return directory
 
 
 def ours(instance: str) -> Contender:
     """Give twinstack itself, as a user starts it: a process each for up and for down."""
-    words = (sys.executable, "-m", "bench.questions.provisioning.ours")
+    module = (sys.executable, "-m", "bench.questions.provisioning.ours")
 
-    def begin(namespaces: int) -> Run:
-        rest = (str(namespaces), instance)
-        return Commands((*words, "up", *rest), (*words, "down", *rest))
+    def begin(namespaces: int) -> RaceRun:
+        up, down = ((*module, what, str(namespaces), instance) for what in ("up", "down"))
+        return TwoCommands(up, down)
 
     return Contender(OURS, begin)
 
@@ -156,13 +149,13 @@ def ours(instance: str) -> Contender:
 def floor(work: Path, program: Path) -> Contender:
     """Give the smallest program that does the same to the kernel."""
 
-    def begin(namespaces: int) -> Run:
-        place = work / str(namespaces)
-        spec_file = str(place / "spec")
-        return Commands(
-            (str(program), "up", spec_file, str(place / "up.rules")),
-            (str(program), "down", spec_file, str(place / "down.rules")),
+    def begin(namespaces: int) -> RaceRun:
+        files = work / str(namespaces)
+        up, down = (
+            (str(program), what, str(files / "spec"), str(files / f"{what}.rules"))
+            for what in ("up", "down")
         )
+        return TwoCommands(up, down)
 
     return Contender(FLOOR, begin)
 
@@ -170,11 +163,11 @@ def floor(work: Path, program: Path) -> Contender:
 def by_shell(work: Path) -> Contender:
     """Give what `net.plan --script` prints, and its inverse: a process for each command."""
 
-    def begin(namespaces: int) -> Run:
-        place = work / str(namespaces)
-        return Commands(
-            ("/bin/sh", str(place / "up.sh")), ("/bin/sh", str(place / "down.sh")), timed=True
+    def begin(namespaces: int) -> RaceRun:
+        up, down = (
+            ("/bin/sh", str(work / str(namespaces) / f"{what}.sh")) for what in ("up", "down")
         )
+        return TwoCommands(up, down, timed=True)
 
     return Contender(SHELL, begin)
 
@@ -185,10 +178,10 @@ def by_mininet(work: Path, root: Path) -> Contender:
         "PATH": f"{root}/usr/bin:{root}/usr/sbin:{root}/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONPATH": f"{root}/usr/lib/python3/dist-packages",
     }
-    program = _REPOSITORY / "bench" / "reference" / "mininet_bridge.py"
+    program = str(REPOSITORY / "bench" / "reference" / "mininet_bridge.py")
 
-    def begin(namespaces: int) -> Run:
-        words = ("/usr/bin/python3", str(program), str(work / str(namespaces) / "hosts"))
-        return Conversation(words, environment)
+    def begin(namespaces: int) -> RaceRun:
+        hosts = str(work / str(namespaces) / "hosts")
+        return Dialogue(("/usr/bin/python3", program, hosts), environment)
 
     return Contender(MININET, begin)

@@ -1,7 +1,7 @@
 """Mininet without installing it: Debian's packages unpacked into a directory of our own.
 
-Installing them on the host would bring commands and cgroup tools that nobody asked for. Of what
-the package depends on, the parts that a Linux bridge needs are unpacked beside it.
+Installing them on the host would bring commands and cgroup tools along. Of the package's
+dependencies, those that a Linux bridge needs are unpacked beside it.
 Source: apt-get(8) download, dpkg-deb(1).
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import process
 
-#: brctl is LinuxBridge's, ifconfig is what a Mininet node brings its links up with.
+#: LinuxBridge calls brctl; a Mininet node brings its links up with ifconfig.
 _PACKAGES = ("mininet", "net-tools", "bridge-utils")
 
 

@@ -3,33 +3,29 @@
     python -m bench.questions.provisioning.ours up|down NAMESPACES INSTANCE
 
 The clock starts after the imports and after the plan is resolved, where the network part begins:
-looking, comparing, doing. Prints one JSON object, in milliseconds. `race` runs it.
+facts, difference, steps. Prints one JSON object, in milliseconds. `race` runs it.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
-import resource
 import struct
 import sys
 import time
-from pathlib import Path
-from typing import NoReturn
 
-from bench.questions.provisioning import topologies
-from twinstack.errors import TwinstackError
+from bench.questions.provisioning import host, topologies
 from twinstack.namespaces import world
 from twinstack.namespaces.world import NamespaceWorld
+from twinstack.stack import REPOSITORY
 
-_TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 _SLOT = struct.Struct("=d")
-#: The first words of the steps' names; before the first step of all we look and compare.
+#: The first words of the steps' names; before the first step come facts and difference.
 KINDS = ("look", "sysctl", "bridge", "rules", "table", "namespace", "veth", "mount", "other")
 
 
 class Stopwatch:
-    """A watch that charges time to kinds of steps, also those that a forked child takes.
+    """A watch that charges time to kinds of steps, also to those of a forked child.
 
     Its figures lie in memory that parent and child share. What passes between two steps counts
     with the first. Units: milliseconds.
@@ -52,8 +48,8 @@ class Stopwatch:
     def figures(self) -> dict[str, float]:
         """Give what was charged to each kind so far."""
         self._charge()
-        found = {kind: self._get(2 + place) for place, kind in enumerate(KINDS)}
-        return {kind: ms for kind, ms in found.items() if ms}
+        charged = {kind: self._get(2 + slot) for slot, kind in enumerate(KINDS)}
+        return {kind: ms for kind, ms in charged.items() if ms}
 
     def _charge(self) -> None:
         now = time.monotonic()
@@ -69,16 +65,17 @@ class Stopwatch:
 
 
 def up(namespaces: int, instance: str) -> dict[str, float]:
-    """Bring so many up, without what runs in them. Units: ms. Raises: as `NamespaceWorld.up`."""
+    """Bring so many up, without services. Units: ms. Raises: as `NamespaceWorld.up`."""
     start = time.monotonic()
     plan = topologies.plan(namespaces, instance)
-    resolved, cpu = time.monotonic(), _cpu_ms()
+    resolved, cpu_s = time.monotonic(), host.cpu_s()
     watch = Stopwatch()
-    made = NamespaceWorld(plan, _no_software, _TEMPLATES, bare=True, watch=watch)
-    made.up(timeout_s=60, progress=_unheard)
+    templates = REPOSITORY / "templates"
+    net = NamespaceWorld(plan, host.no_software, templates, bare=True, watch=watch)
+    net.up(timeout_s=60, progress=host.quiet)
     return {
         "total": (time.monotonic() - resolved) * 1e3,
-        "cpu": _cpu_ms() - cpu,
+        "cpu": (host.cpu_s() - cpu_s) * 1e3,
         "plan": (resolved - start) * 1e3,
         **watch.figures(),
     }
@@ -86,32 +83,18 @@ def up(namespaces: int, instance: str) -> dict[str, float]:
 
 def down(instance: str) -> dict[str, float]:
     """Take it down, knowing nothing but its name. Units: ms. Raises: as `world.down`."""
-    start, cpu = time.monotonic(), _cpu_ms()
+    start, cpu_s = time.monotonic(), host.cpu_s()
     watch = Stopwatch()
-    world.down(instance, progress=_unheard, watch=watch)
+    world.down(instance, progress=host.quiet, watch=watch)
     total = (time.monotonic() - start) * 1e3
-    return {"total": total, "cpu": _cpu_ms() - cpu, **watch.figures()}
-
-
-def _cpu_ms() -> float:
-    """Give what this process and its ended children have used of the processors. Units: ms."""
-    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in used) * 1e3
-
-
-def _unheard(_: str) -> None:
-    pass
-
-
-def _no_software(_: object) -> NoReturn:
-    raise TwinstackError("the network alone", "needs no software", "this was asked for", "")
+    return {"total": total, "cpu": (host.cpu_s() - cpu_s) * 1e3, **watch.figures()}
 
 
 def main() -> None:
-    """Do what the command line asks for."""
-    what, namespaces, instance = sys.argv[1:]
-    found = up(int(namespaces), instance) if what == "up" else down(instance)
-    sys.stdout.write(json.dumps(found) + "\n")
+    """Do what the command line names."""
+    direction, namespaces, instance = sys.argv[1:]
+    figures = up(int(namespaces), instance) if direction == "up" else down(instance)
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

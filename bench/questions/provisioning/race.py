@@ -2,10 +2,10 @@
 
     python -m bench.questions.provisioning.race SETTINGS-AS-JSON
 
-Started by `run` in the host that `host` makes. Each round measures every size and contender that
+Started by `scale` in the host that `host` makes. Each round measures every size and contender that
 is due once, in an order drawn from the seed: a machine drifts, and what is compared must drift
-together. After each `down` the race waits until the kernel has let go of everything, and says how
-long that took. Progress goes to standard error, one JSON document to standard output.
+together. After each `down` the race waits until the kernel has released everything, and takes that
+time too. Progress goes to standard error, one JSON document to standard output.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.questions.provisioning import contenders
+from bench.questions.provisioning import contenders, host
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Contender
-from bench.questions.provisioning.verdict import Sample
+from bench.questions.provisioning.verdict import RaceSample
 from twinstack.errors import CannotTell, TwinstackError
 
 _SENTINEL, _FAR_END = "sentinel0", "sentinel1"
@@ -34,23 +34,20 @@ _REST_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What to measure. `rounds` of ours and the floor; of shell and Mininet `slow_rounds`, of the
-    shell at the largest size `shell_rounds`. Mininet is unpacked in `mininet` (empty: it is left
-    out), and takes part up to `mininet_most` namespaces.
-    """
+class RaceSettings:
+    """What to measure."""
 
     instance: str
     sizes: tuple[int, ...]
-    rounds: int
-    slow_rounds: int
-    shell_rounds: int
-    mininet_most: int
+    rounds: int  # of ours and the floor
+    slow_rounds: int  # of shell and Mininet
+    shell_rounds: int  # of the shell at the largest size
+    mininet_most: int  # namespaces up to which Mininet takes part
     seed: int
-    mininet: str = ""
+    mininet: str = ""  # where it is unpacked; empty: it is left out
 
 
-def due(settings: Settings, name: str, size: int) -> int:
+def due(settings: RaceSettings, name: str, size: int) -> int:
     """Give the rounds that a contender of a size takes part in."""
     if name in {OURS, FLOOR}:
         return settings.rounds
@@ -60,25 +57,25 @@ def due(settings: Settings, name: str, size: int) -> int:
     return settings.shell_rounds if largest else settings.slow_rounds
 
 
-def order(settings: Settings, names: Sequence[str]) -> tuple[tuple[tuple[str, int], ...], ...]:
+def order(settings: RaceSettings, names: Sequence[str]) -> tuple[tuple[tuple[str, int], ...], ...]:
     """Draw the order of every round; those due less often are spread over the rounds evenly."""
     chance = random.Random(settings.seed)
-    found = []
+    rounds = []
     for number in range(settings.rounds):
         turn: list[tuple[str, int]] = []
-        # All of a size one after another: what is divided by each other is close in time.
+        # All of a size one after another: what is compared is close in time.
         for size in chance.sample(settings.sizes, len(settings.sizes)):
-            now = [one for one in names if _is_due(number, due(settings, one, size), settings)]
+            now = [name for name in names if _is_due(number, due(settings, name, size), settings)]
             turn += [(name, size) for name in chance.sample(now, len(now))]
-        found.append(tuple(turn))
-    return tuple(found)
+        rounds.append(tuple(turn))
+    return tuple(rounds)
 
 
-def _is_due(number: int, times: int, settings: Settings) -> bool:
+def _is_due(number: int, times: int, settings: RaceSettings) -> bool:
     return number * times // settings.rounds != (number - 1) * times // settings.rounds
 
 
-def run(settings: Settings) -> list[Sample]:
+def run(settings: RaceSettings) -> list[RaceSample]:
     """Race.
 
     Raises: Missing, StepFailed; CannotTell when something is left behind.
@@ -93,32 +90,32 @@ def run(settings: Settings) -> list[Sample]:
             racing.append(contenders.by_shell(work))
         if settings.slow_rounds and settings.mininet:
             racing.append(contenders.by_mininet(work, Path(settings.mininet)))
-        # The first time after boot memory comes from afar: nobody's time is to hold that.
-        _say("warming up")
+        # The first run after boot waits for memory: it must count for no contender.
+        host.say("warming up")
         for size in settings.sizes:
             _once(racing[1], size, 0)
         return _rounds(settings, racing)
 
 
-def _rounds(settings: Settings, racing: Sequence[Contender]) -> list[Sample]:
-    by_name = {one.name: one for one in racing}
+def _rounds(settings: RaceSettings, racing: Sequence[Contender]) -> list[RaceSample]:
+    by_name = {contender.name: contender for contender in racing}
     samples = []
     for number, turn in enumerate(order(settings, list(by_name)), 1):
         for name, size in turn:
             sample = _once(by_name[name], size, number)
             samples.append(sample)
             up, down = sample.up["total"], sample.down["total"]
-            _say(f"round {number}/{settings.rounds}: {name} {size}: {up:.0f} ms, {down:.0f} ms")
+            host.say(f"round {number}/{settings.rounds}: {name} {size}: {up:.0f} ms, {down:.0f} ms")
     return samples
 
 
-def _once(one: Contender, size: int, number: int) -> Sample:
+def _once(contender: Contender, size: int, number: int) -> RaceSample:
     before = look()
     with _sentinel() as release:
-        run = one.begin(size)
+        run = contender.begin(size)
         up = run.up()
-        if one.name != MININET:  # its namespaces have no pins
-            _check(one.name, len(_pins()), size)
+        if contender.name != MININET:  # its namespaces have no pins
+            _check(contender.name, len(_pins()), size)
         down = run.down()
         start = time.monotonic()
         release()
@@ -127,13 +124,13 @@ def _once(one: Contender, size: int, number: int) -> Sample:
     after = look()
     if after != before:
         left = sorted(set(after) ^ set(before))
-        raise CannotTell(one.name, "left something behind", " ".join(left)[:300], "look at it")
-    return Sample(one.name, size, number, up, down, gone)
+        raise CannotTell(contender.name, "left something behind", " ".join(left)[:300])
+    return RaceSample(contender.name, size, number, up, down, gone)
 
 
-def _check(name: str, there: int, wanted: int) -> None:
-    if there != wanted:
-        raise CannotTell(name, "did not bring all up", f"{there} of {wanted} are there", "")
+def _check(name: str, pins: int, size: int) -> None:
+    if pins != size:
+        raise CannotTell(name, "did not bring all up", f"{pins} of {size} are up")
 
 
 def look() -> tuple[str, ...]:
@@ -152,16 +149,16 @@ def look() -> tuple[str, ...]:
 
 def _pins() -> list[str]:
     pins = Path("/run/netns")
-    return sorted(one.name for one in pins.iterdir()) if pins.is_dir() else []
+    return sorted(pin.name for pin in pins.iterdir()) if pins.is_dir() else []
 
 
 @contextmanager
 def _sentinel() -> Iterator[Callable[[], None]]:
-    """Keep a namespace whose end tells that every namespace before it has ended.
+    """Keep a namespace that ends after every namespace before it.
 
-    The kernel clears namespaces away behind our back, one batch after another in the order in
-    which they died. A link into the last one to die is still there until its batch has gone.
-    Gives what ends the sentinel and waits.
+    The kernel clears namespaces away in the background, one batch after another in the order in
+    which they died. A link into the last one to die exists until its batch is gone. Gives a
+    function that ends the sentinel and waits.
     """
     holder = subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "echo ready; exec cat"],
@@ -172,59 +169,42 @@ def _sentinel() -> Iterator[Callable[[], None]]:
     def release() -> None:
         holder.communicate()
         deadline = time.monotonic() + _GONE_BOUND_S
-        while _is_there(_SENTINEL):
+        while _exists(_SENTINEL):
             if time.monotonic() > deadline:
-                raise CannotTell("namespaces", "do not end", f"within {_GONE_BOUND_S:g} s", "")
+                raise CannotTell("namespaces", "do not end", f"within {_GONE_BOUND_S:g} s")
             time.sleep(_POLL_S)
 
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
         subprocess.run(
-            [
-                "ip",
-                "link",
-                "add",
-                _SENTINEL,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                _FAR_END,
-                "netns",
-                str(holder.pid),
-            ],
+            f"ip link add {_SENTINEL} type veth peer {_FAR_END} netns {holder.pid}".split(),
             check=True,
         )
         yield release
     finally:
         holder.kill()
         holder.wait()
-        while _is_there(_SENTINEL):
+        while _exists(_SENTINEL):
             time.sleep(_POLL_S)
 
 
-def _is_there(link: str) -> bool:
+def _exists(link: str) -> bool:
     try:
         return bool(socket.if_nametoindex(link))
     except OSError:
         return False
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
 def main() -> None:
     """Race with the settings of the command line."""
     settings = json.loads(sys.argv[1])
     try:
-        samples = run(Settings(**{**settings, "sizes": tuple(settings["sizes"])}))
+        samples = run(RaceSettings(**{**settings, "sizes": tuple(settings["sizes"])}))
     except TwinstackError as error:
-        _say(str(error))
+        host.say(str(error))
         os._exit(1)
-    sys.stdout.write(json.dumps([asdict(one) for one in samples]) + "\n")
+    sys.stdout.write(json.dumps([asdict(sample) for sample in samples]) + "\n")
 
 
 if __name__ == "__main__":

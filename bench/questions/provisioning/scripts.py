@@ -1,4 +1,4 @@
-"""The plan in plain commands the other way round, and as a list of hosts for Mininet; pure."""
+"""The inverse of the plan's script, and the plan as a list of hosts for Mininet; pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from twinstack.namespaces.steps import Bridge, Namespace, NetStep, Rules, Sysctl
 
 
 def down(steps: Sequence[NetStep]) -> str:
-    """Write the inverse of the script of `net.plan --script`, in its order the other way round."""
+    """Write the inverse of the script of `net.plan --script`, in reverse order."""
     hooks = [step.hook for step in steps if isinstance(step, Rules)]
     lines = ["#!/bin/sh", "set -eu"]
     for step in reversed(steps):
         lines += _inverse(step)
-    # A chain goes last: another one of ours may lead to it.
+    # A chain goes last: another one of ours may jump to it.
     lines += [f"iptables -t {hook.table} -X {hook.chain}" for hook in hooks]
     return "\n".join([*lines, "umount /run/netns", "rmdir /run/netns", ""])
 
@@ -40,4 +40,4 @@ def _inverse(step: NetStep) -> Iterator[str]:
 def hosts(steps: Sequence[NetStep]) -> str:
     """Write NAME ADDRESS/LENGTH GATEWAY for each namespace."""
     pairs = [step for step in steps if isinstance(step, VethPair)]
-    return "".join(f"{one.namespace} {one.address} {one.gateway}\n" for one in pairs)
+    return "".join(f"{pair.namespace} {pair.address} {pair.gateway}\n" for pair in pairs)

@@ -1,4 +1,4 @@
-"""A plan in the words of `floor.c`, and the rules that it restores; pure.
+"""A plan as input of `floor.c`, and the rules that it restores; pure.
 
 All of it is taken from the steps of `up` themselves, so the floor does what they say.
 """
@@ -20,7 +20,7 @@ from twinstack.namespaces.steps import (
 
 
 def spec(plan: Plan, group: int) -> str:
-    """Write down what the floor is to make. `group` is the device group of every link."""
+    """Write what the floor is to make. `group` is the device group of every link."""
     lines = [f"world {plan.mark} {plan.mtu} {group}"]
     lines += [f"inside {_inside(key)} {value}" for key, value in NAMESPACE_SYSCTLS]
     for step in network_steps(plan):
@@ -57,9 +57,9 @@ def rules_down(plan: Plan) -> str:
     hooks = [step.hook for step in network_steps(plan) if isinstance(step, Rules)]
     present: dict[str, tuple[str, ...]] = {}
     for hook in hooks:
-        there = present.get(hook.table, ())
+        rules_of_table = present.get(hook.table, ())
         jump = (hook.jump,) if hook.jump else ()
-        present[hook.table] = (*there, f":{hook.chain} - [0:0]", *hook.lines, *jump)
+        present[hook.table] = (*rules_of_table, f":{hook.chain} - [0:0]", *hook.lines, *jump)
     return rules.removal_text(plan.instance, present)
 
 

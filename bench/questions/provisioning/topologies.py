@@ -1,22 +1,21 @@
 """Topologies of any size, written from topology.yml and read by the real loader; pure but for it.
 
-Only the flat shape is kept, on a subnet and pool wide enough, with as many replicas of the product
-service as make up the number. So a large one differs from the user's own in nothing else.
+Only the flat shape is kept, on a subnet and pool wide enough, with the product service's replicas
+making up the number. So a large topology differs from the user's own in nothing else.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import yaml
 
 from twinstack.model import topology_file
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import Topology
+from twinstack.stack import REPOSITORY
 
-_FILE = Path(__file__).resolve().parents[3] / "topology.yml"
+_FILE = REPOSITORY / "topology.yml"
 _GROWS = "product-service"
-#: Room for 3,800 replicas; places in Docker's network are those in ours.
+#: Room for 3,800 replicas, which have the same last octets in Docker's network.
 _SUBNET, _POOL, _DOCKER_SUBNET = "10.0.0.0/20", "10.0.1.0-10.0.15.239", "172.30.0.0/20"
 
 

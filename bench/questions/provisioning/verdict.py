@@ -1,4 +1,4 @@
-"""What the samples of a race say, beside what was aimed at; pure.
+"""What the samples of a race say, beside what is aimed at; pure.
 
 Ratios are of pairs within a round. Six rounds and more give an interval of 95 %, and only the
 whole interval decides; of fewer rounds the lowest and the highest ratio are shown in its place,
@@ -14,30 +14,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.engine.estimate import MINIMUM_PAIRS, Ratio, Spread, paired_log_ratios, ratio, spread
+from bench.engine.estimate import MINIMUM_PAIRS, Spread, grouped, paired_log_ratios, ratio, spread
+from bench.engine.show import WIDTH, milliseconds
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Figures
 
 Phase = Literal["up", "down"]
 Judgement = Literal["holds", "falls short", "cannot tell", "to compare"]
-WIDTH = 80
 PHASES: tuple[Phase, ...] = ("up", "down")
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One run. Units: ms; `gone` is `down` and what the kernel took to let go after it."""
+class RaceSample:
+    """One run. Units: ms."""
 
     name: str
     size: int
     round: int
     up: Figures
     down: Figures
-    gone: float
+    gone: float  # `down` and what the kernel took to release everything after it
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One contender of one size. Units: ms; `parts` are medians of what the time went into."""
+class RaceRow:
+    """One contender of one size. Units: ms."""
 
     name: str
     size: int
@@ -45,7 +45,7 @@ class Row:
     up: Spread
     down: Spread
     gone: Spread
-    parts: dict[str, dict[str, float]]
+    parts: dict[str, dict[str, float]]  # by phase: medians of what the time went into
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,19 @@ class Aim:
     """What is aimed at: a ratio that is at most, or at least, so much."""
 
     what: str
-    numerator: tuple[str, int]
+    numerator: tuple[str, int]  # contender and size
     denominator: tuple[str, int]
     phase: Phase
     limit: float
     at_least: bool = False
-    #: Divides the ratio: by it times of different sizes become times a namespace.
-    scale: float = 1.0
-    #: Shown beside the others, and not to be reached by us.
-    shown: bool = False
-    #: What is divided: the time that passes, or that of the processors.
-    key: str = "total"
+    scale: float = 1.0  # divides the ratio: times of different sizes become times a namespace
+    shown: bool = False  # shown beside the others, and not to be reached by us
+    key: str = "total"  # what is divided: the time that passes, or the CPU time
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """An aim beside what was measured; `low` and `high` bound the estimate."""
+class AimResult:
+    """An aim beside what was measured."""
 
     aim: Aim
     estimate: float
@@ -79,7 +76,7 @@ class Verdict:
 
 
 def aims(sizes: Sequence[int]) -> tuple[Aim, ...]:
-    """List what issue 3 aims at, for the sizes that were measured; 8 is shown, not judged."""
+    """List the aims for the sizes that were measured; 8 is shown, not judged."""
     found: list[Aim] = []
     judged = [size for size in sizes if size >= 100]
     for size in judged:
@@ -90,7 +87,7 @@ def aims(sizes: Sequence[int]) -> tuple[Aim, ...]:
             Aim(f"up, faster than shell, {size}", (SHELL, size), (OURS, size), "up", 15, True),
             Aim(f"up, faster than Mininet, {size}", (MININET, size), (OURS, size), "up", 10, True),
         ]
-        # Of the processors alone: it says the same on a machine that has other things to do.
+        # CPU time says the same on a machine that has other things to do.
         for phase in PHASES:
             what = f"CPU of {phase}, of the floor's, {size}"
             found.append(Aim(what, *pair, phase, 1.5, shown=True, key="cpu"))
@@ -102,107 +99,114 @@ def aims(sizes: Sequence[int]) -> tuple[Aim, ...]:
     return tuple(found)
 
 
-def rows(samples: Iterable[Sample]) -> tuple[Row, ...]:
+def rows(samples: Iterable[RaceSample]) -> tuple[RaceRow, ...]:
     """Summarise each contender of each size, fastest first."""
-    groups: dict[tuple[int, str], list[Sample]] = {}
-    for one in samples:
-        groups.setdefault((one.size, one.name), []).append(one)
-    found = [
-        Row(
+    summarised = [
+        RaceRow(
             name,
             size,
-            len(own),
-            spread([one.up["total"] for one in own]),
-            spread([one.down["total"] for one in own]),
-            spread([one.gone for one in own]),
-            {"up": _parts(one.up for one in own), "down": _parts(one.down for one in own)},
+            len(runs),
+            spread([run.up["total"] for run in runs]),
+            spread([run.down["total"] for run in runs]),
+            spread([run.gone for run in runs]),
+            {"up": _parts(run.up for run in runs), "down": _parts(run.down for run in runs)},
         )
-        for (size, name), own in groups.items()
+        for (size, name), runs in grouped(samples, lambda run: (run.size, run.name)).items()
     ]
-    return tuple(sorted(found, key=lambda row: (row.size, row.up.median)))
-
-
-def judge(samples: Sequence[Sample], wanted: Sequence[Aim], seed: int) -> tuple[Verdict, ...]:
-    """Judge each aim that samples speak of. Raises: CannotTell as `statistics.ratio`."""
-    found = []
-    for aim in wanted:
-        firsts, seconds = (_of(samples, *one, aim) for one in (aim.numerator, aim.denominator))
-        both = sorted(firsts.keys() & seconds.keys())
-        if both:
-            paired = ([side[one] for one in both] for side in (firsts, seconds))
-            found.append(_judged(aim, next(paired), next(paired), seed))
-    return tuple(found)
-
-
-def _judged(aim: Aim, firsts: Sequence[float], seconds: Sequence[float], seed: int) -> Verdict:
-    logs = paired_log_ratios(firsts, seconds)
-    if len(logs) >= MINIMUM_PAIRS:
-        told: Ratio = ratio(firsts, seconds, seed=seed)
-        estimate, low, high = told.estimate, told.low, told.high
-    else:
-        estimate, low, high = map(math.exp, (statistics.median(logs), min(logs), max(logs)))
-    estimate, low, high = (value / aim.scale for value in (estimate, low, high))
-    return Verdict(aim, estimate, low, high, len(logs), _decide(aim, low, high))
-
-
-def _decide(aim: Aim, low: float, high: float) -> Judgement:
-    if aim.at_least:
-        good, bad = low >= aim.limit, high < aim.limit
-    else:
-        good, bad = high <= aim.limit, low > aim.limit
-    if aim.shown:
-        return "to compare"
-    return "holds" if good else "falls short" if bad else "cannot tell"
-
-
-def _of(samples: Iterable[Sample], name: str, size: int, aim: Aim) -> dict[int, float]:
-    """Give a contender's figure of each round that told it."""
-    own = [one for one in samples if (one.name, one.size) == (name, size)]
-    figures = {one.round: (one.up if aim.phase == "up" else one.down).get(aim.key) for one in own}
-    return {number: value for number, value in figures.items() if value is not None}
+    return tuple(sorted(summarised, key=lambda row: (row.size, row.up.median)))
 
 
 def _parts(figures: Iterable[Figures]) -> dict[str, float]:
     gathered: dict[str, list[float]] = {}
-    for one in figures:
-        for key, value in one.items():
+    for run in figures:
+        for key, value in run.items():
             gathered.setdefault(key, []).append(value)
     return {key: statistics.median(values) for key, values in gathered.items() if key != "total"}
 
 
-def code(verdicts: Sequence[Verdict]) -> int:
+def judge(samples: Sequence[RaceSample], wanted: Sequence[Aim], seed: int) -> tuple[AimResult, ...]:
+    """Judge each aim that was measured. Raises: CannotTell as `estimate.ratio`."""
+    results = []
+    for aim in wanted:
+        firsts, seconds = (_of(samples, *side, aim) for side in (aim.numerator, aim.denominator))
+        both = sorted(firsts.keys() & seconds.keys())
+        if both:
+            pairs = ([side[number] for number in both] for side in (firsts, seconds))
+            results.append(_judged(aim, *pairs, seed=seed))
+    return tuple(results)
+
+
+def _of(samples: Iterable[RaceSample], name: str, size: int, aim: Aim) -> dict[int, float]:
+    """Give a contender's figure of each round that has it."""
+    figures = {
+        run.round: (run.up if aim.phase == "up" else run.down).get(aim.key)
+        for run in samples
+        if (run.name, run.size) == (name, size)
+    }
+    return {number: value for number, value in figures.items() if value is not None}
+
+
+def _judged(aim: Aim, firsts: Sequence[float], seconds: Sequence[float], *, seed: int) -> AimResult:
+    logs = paired_log_ratios(firsts, seconds)
+    if len(logs) >= MINIMUM_PAIRS:
+        measured = ratio(firsts, seconds, seed=seed)
+        ends = (measured.estimate, measured.low, measured.high)
+    else:
+        ends = (
+            math.exp(statistics.median(logs)),
+            math.exp(min(logs)),
+            math.exp(max(logs)),
+        )
+    estimate, low, high = (end / aim.scale for end in ends)
+    return AimResult(aim, estimate, low, high, len(logs), _decide(aim, low, high))
+
+
+def _decide(aim: Aim, low: float, high: float) -> Judgement:
+    if aim.shown:
+        return "to compare"
+    if aim.at_least:
+        good, bad = low >= aim.limit, high < aim.limit
+    else:
+        good, bad = high <= aim.limit, low > aim.limit
+    return "holds" if good else "falls short" if bad else "cannot tell"
+
+
+def code(verdicts: Sequence[AimResult]) -> int:
     """Give the exit code of a check: 1 when an aim is missed, 2 when one is left open."""
-    said = {one.judgement for one in verdicts}
-    return 1 if "falls short" in said else 2 if "cannot tell" in said or not said else 0
+    judgements = {result.judgement for result in verdicts}
+    if "falls short" in judgements:
+        return 1
+    return 2 if "cannot tell" in judgements or not judgements else 0
 
 
-def table(found: Sequence[Row], verdicts: Sequence[Verdict], left_out: dict[str, str]) -> str:
-    """Draw times, parts and judgements, 80 columns wide."""
-    times = "".join(f"{word + ' ms (spread)':>22}" for word in PHASES)
+def table(rows: Sequence[RaceRow], verdicts: Sequence[AimResult], left_out: dict[str, str]) -> str:
+    """Draw times, parts and judgements."""
+    times = "".join(f"{phase + ' ms (spread)':>22}" for phase in PHASES)
     lines = [f"{'namespaces':<11}{'by':<11}{'rounds':>6}{times}{'gone':>8}"]
-    for row in found:
+    for row in rows:
         lines.append(
             f"{row.size:<11}{row.name:<11}{row.rounds:>6}{_spread(row.up):>22}"
             f"{_spread(row.down):>22}{_ms(row.gone.median):>8}"
         )
     lines += ["", "What the time of the largest goes into, medians, ms:"]
-    largest = max((row.size for row in found), default=0)
-    for row in found:
+    largest = max((row.size for row in rows), default=0)
+    for row in rows:
         if row.size == largest and row.parts["up"]:
             for phase in PHASES:
-                words = [f"{key} {value:.0f}" for key, value in row.parts[phase].items()]
-                parts = f"{row.name} {phase}: {', '.join(words)}"
-                lines += textwrap.wrap(parts, WIDTH, subsequent_indent="  ")
+                parts = ", ".join(f"{key} {ms:.0f}" for key, ms in row.parts[phase].items())
+                sentence = f"{row.name} {phase}: {parts}"
+                lines += textwrap.wrap(sentence, WIDTH, subsequent_indent="  ")
     lines += ["", f"{'aim':<36}{'measured (95 %)':>24}{'rounds':>7}  judgement"]
-    for one in verdicts:
-        measured = f"{one.estimate:.2f} ({one.low:.2f}–{one.high:.2f})"
-        limit = "" if one.aim.shown else f": {'≥' if one.aim.at_least else '≤'} {one.aim.limit:g}"
-        aim = f"{one.aim.what}{limit}"
-        lines.append(f"{aim:<36}{measured:>24}{one.pairs:>7}  {one.judgement}")
-    if any(one.pairs < MINIMUM_PAIRS for one in verdicts):
+    for result in verdicts:
+        aim = result.aim
+        measured = f"{result.estimate:.2f} ({result.low:.2f}–{result.high:.2f})"
+        limit = "" if aim.shown else f": {'≥' if aim.at_least else '≤'} {aim.limit:g}"
+        judged = f"{measured:>24}{result.pairs:>7}  {result.judgement}"
+        lines.append(f"{f'{aim.what}{limit}':<36}{judged}")
+    if any(result.pairs < MINIMUM_PAIRS for result in verdicts):
         lines.append(f"Of fewer than {MINIMUM_PAIRS} rounds: the lowest and the highest ratio.")
-    for name, why in left_out.items():
-        lines += textwrap.wrap(f"Left out: {name}: {why}", WIDTH)
+    for name, reason in left_out.items():
+        lines += textwrap.wrap(f"Left out: {name}: {reason}", WIDTH)
     return "\n".join(lines)
 
 
@@ -211,6 +215,4 @@ def _spread(of: Spread) -> str:
 
 
 def _ms(value: float) -> str:
-    if value >= 10_000:
-        return f"{value / 1e3:.0f}s"
-    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return f"{value / 1e3:.0f}s" if value >= 10_000 else milliseconds(value)

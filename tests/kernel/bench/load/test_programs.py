@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import probe, windows
-from bench.load import programs
+from bench.engine import probe
+from bench.load import programs, wrk
 from bench.load.programs import Program, await_port, free_port, running
 from twinstack.errors import NotHealthy, StepFailed
 from twinstack.world import Endpoint
@@ -48,7 +48,7 @@ def test_program_runs_without_privileges_while_the_block_lasts() -> None:
     assert not Path(f"/proc/{program.pid}").exists()
 
 
-def test_program_that_cannot_start_is_told_with_its_last_words() -> None:
+def test_program_that_cannot_start_is_reported_with_the_end_of_its_log() -> None:
     broken = Program("broken", (PYTHON, "-c", "raise SystemExit('no such thing')"))
     with running([broken]) as started, pytest.raises(NotHealthy, match="no such thing"):
         await_port(started["broken"], "127.0.0.1", free_port())
@@ -99,30 +99,32 @@ def test_program_in_a_tree_leaves_no_mount_behind(tmp_path: Path) -> None:
     assert str(tree) not in Path("/proc/self/mountinfo").read_text()
 
 
-def test_a_load_asks_only_while_it_is_let() -> None:
+def test_a_load_asks_only_while_it_is_resumed() -> None:
     port = free_port()
     with running([web_server(port)]) as started:
         await_port(started["web"], "127.0.0.1", port)
         url = f"http://127.0.0.1:{port}/version"
-        with windows.loaded(url, connections=2, most_s=60, held=True) as load:
+        with wrk.asking(url, connections=2, most_s=60, held=True) as load:
             time.sleep(0.3)
             assert load.cpu_us() < 20_000
-            load.go_on()
+            load.resume()
             time.sleep(0.5)
             load.hold()
             spent = load.cpu_us()
             assert spent > 2_000
             time.sleep(0.3)
             assert load.cpu_us() - spent < 2_000
-            assert load.ended().success > 10
+            assert load.stop().success > 10
         with pytest.raises(StepFailed, match="ended early"):
             load.cpu_us()
 
 
-def test_a_held_load_does_not_outlive_who_held_it() -> None:
+def test_a_held_load_does_not_outlive_its_holder() -> None:
     script = (
-        "import time; from bench.engine import windows\n"
-        "with windows.loaded('http://127.0.0.1:9/', connections=1, most_s=60, held=True) as load:\n"
+        "import socket, time; from bench.load import wrk\n"
+        "server = socket.create_server(('127.0.0.1', 0)); port = server.getsockname()[1]\n"
+        "url = f'http://127.0.0.1:{port}/'\n"
+        "with wrk.asking(url, connections=1, most_s=60, held=True) as load:\n"
         "    print(load.running.pid, flush=True); time.sleep(60)\n"
     )
     root = Path(__file__).resolve().parents[4]

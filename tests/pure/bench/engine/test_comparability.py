@@ -1,4 +1,4 @@
-"""Worlds that are not alike are named, and a ratio that would lie is refused."""
+"""Differences of two worlds are named, and a ratio that would mislead is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine.comparability import Facts, compare, insist
+from bench.engine.comparability import WorldSetup, compare, refuse_misleading
 from bench.engine.executed import Executed
 from bench.engine.observed import Confinement
 from twinstack.errors import TwinstackError
@@ -35,14 +35,14 @@ HELD = Confinement(
 RUNS = Executed("nginx: master process -c /etc/nginx/nginx.conf", 2, {"/etc/nginx/nginx.conf": "d"})
 
 
-def facts(world: WorldName = "net", plan: Plan = PLAN) -> Facts:
-    return Facts(
+def setup(world: WorldName = "net", plan: Plan = PLAN) -> WorldSetup:
+    return WorldSetup(
         world=world,
         plan=plan,
         entry="nginx-lb's own address",
-        states={one.name: "healthy" for one in plan.replicas},
-        confinement={one.name: HELD for one in plan.replicas},
-        executed={one.name: RUNS for one in plan.replicas},
+        states={replica.name: "healthy" for replica in plan.replicas},
+        confinement={replica.name: HELD for replica in plan.replicas},
+        executed={replica.name: RUNS for replica in plan.replicas},
         software={"nginx": "1.22", "services": "abc"},
         body_digest="abc",
         body_bytes=3000,
@@ -50,14 +50,14 @@ def facts(world: WorldName = "net", plan: Plan = PLAN) -> Facts:
 
 
 def test_a_world_is_like_itself() -> None:
-    assert compare(facts(), facts()).differences == ()
+    assert compare(setup(), setup()).differences == ()
 
 
 def test_alike_worlds_are_not_refused_and_their_kinds_are_stated() -> None:
-    found = compare(facts("net"), facts("docker"))
-    assert found.misleading == ()
-    insist(found)
-    said = "\n".join(found.sentences("stated"))
+    alike = compare(setup("net"), setup("docker"))
+    assert alike.sentences("misleads") == ()
+    refuse_misleading(alike)
+    said = "\n".join(alike.sentences("stated"))
     assert (
         "health: net no probe runs unless status is asked, docker the engine runs a probe" in said
     )
@@ -67,22 +67,22 @@ def test_alike_worlds_are_not_refused_and_their_kinds_are_stated() -> None:
 
 def test_tiers_that_differ_in_kind_are_stated() -> None:
     plan = resolve(TOPOLOGY, "tiered")
-    found = compare(facts("net", plan), facts("docker", plan))
-    assert "a container joins each network it must reach" in "\n".join(found.sentences("stated"))
+    alike = compare(setup("net", plan), setup("docker", plan))
+    assert "a container joins each network it must reach" in "\n".join(alike.sentences("stated"))
 
 
-def other(**changes: object) -> Facts:
-    return replace(facts("docker"), **changes)  # type: ignore[arg-type]
+def other(**changes: object) -> WorldSetup:
+    return replace(setup("docker"), **changes)  # type: ignore[arg-type]
 
 
-def held(**changes: object) -> Facts:
-    confinement = {**facts().confinement}
+def held(**changes: object) -> WorldSetup:
+    confinement = {**setup().confinement}
     confinement["nginx-lb"] = replace(HELD, **changes)  # type: ignore[arg-type]
     return other(confinement=confinement)
 
 
-def runs(**changes: object) -> Facts:
-    executed = {**facts().executed}
+def runs(**changes: object) -> WorldSetup:
+    executed = {**setup().executed}
     executed["nginx-lb"] = replace(RUNS, **changes)  # type: ignore[arg-type]
     return other(executed=executed)
 
@@ -90,7 +90,7 @@ def runs(**changes: object) -> Facts:
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        (facts("docker", resolve(TOPOLOGY, "tiered")), "shape: net flat, docker tiered"),
+        (setup("docker", resolve(TOPOLOGY, "tiered")), "shape: net flat, docker tiered"),
         (other(entry="127.0.0.1:8088"), "entry: net nginx-lb's own address, docker 127.0.0.1:8088"),
         (other(software={"nginx": "1.27", "services": "abc"}), "nginx: net 1.22, docker 1.27"),
         (other(software={"nginx": "1.22"}), "software services: net abc, docker absent"),
@@ -118,11 +118,11 @@ def runs(**changes: object) -> Facts:
         (held(pids=32), "pids limit of nginx-lb: net 64 pids, docker 32 pids"),
     ],
 )
-def test_a_difference_that_misleads_is_named_and_refused(second: Facts, expected: str) -> None:
-    found = compare(facts(), second)
-    assert any(expected in sentence for sentence in found.sentences("misleads"))
+def test_a_difference_that_misleads_is_named_and_refused(second: WorldSetup, expected: str) -> None:
+    alike = compare(setup(), second)
+    assert any(expected in sentence for sentence in alike.sentences("misleads"))
     with pytest.raises(TwinstackError, match="--force"):
-        insist(found)
+        refuse_misleading(alike)
 
 
 @pytest.mark.parametrize(
@@ -138,28 +138,27 @@ def test_a_difference_that_misleads_is_named_and_refused(second: Facts, expected
         (other(body_digest="xyz"), "answer's content: net abc, docker xyz"),
     ],
 )
-def test_a_difference_in_kind_is_stated_and_not_refused(second: Facts, expected: str) -> None:
-    found = compare(facts(), second)
-    assert expected in found.sentences("stated")
-    insist(found)
+def test_a_difference_in_kind_is_stated_and_not_refused(second: WorldSetup, expected: str) -> None:
+    alike = compare(setup(), second)
+    assert expected in alike.sentences("stated")
+    refuse_misleading(alike)
 
 
 def test_a_difference_of_every_replica_is_said_once() -> None:
-    everyone = {name: replace(HELD, seccomp="filter") for name in facts().confinement}
-    found = compare(facts(), other(confinement=everyone))
-    assert "seccomp of every replica: net none, docker filter" in found.sentences("stated")
+    everyone = {name: replace(HELD, seccomp="filter") for name in setup().confinement}
+    alike = compare(setup(), other(confinement=everyone))
+    assert "seccomp of every replica: net none, docker filter" in alike.sentences("stated")
 
 
 def test_where_the_kernel_counts_no_swap_nothing_is_said() -> None:
-    without = {name: replace(HELD, swap_bytes=None) for name in facts().confinement}
-    one, two = replace(facts(), confinement=without), other(confinement=without)
+    without = {name: replace(HELD, swap_bytes=None) for name in setup().confinement}
+    one, two = replace(setup(), confinement=without), other(confinement=without)
     assert not [said for said in compare(one, two).sentences("misleads") if "swap" in said]
 
 
 def test_what_the_plans_say_of_commands_is_not_believed() -> None:
-    nginx = next(one for one in PLAN.replicas if one.name == "nginx-lb")
+    nginx = next(replica for replica in PLAN.replicas if replica.name == "nginx-lb")
     changed = replace(nginx, launch=replace(nginx.launch, command=("/usr/sbin/nginx", "-x")))
-    plan = replace(
-        PLAN, replicas=tuple(changed if one.name == "nginx-lb" else one for one in PLAN.replicas)
-    )
-    assert compare(facts(), facts("docker", plan)).misleading == ()
+    replicas = tuple(changed if replica is nginx else replica for replica in PLAN.replicas)
+    plan = replace(PLAN, replicas=replicas)
+    assert compare(setup(), setup("docker", plan)).sentences("misleads") == ()

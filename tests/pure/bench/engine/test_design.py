@@ -1,4 +1,4 @@
-"""Trials are interleaved, balanced, repeatable, and leave the machine its ports."""
+"""Trials are interleaved, balanced and repeatable; what cannot be measured is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.engine.design import Room, require_load, require_rounds, schedule
+from bench.engine.design import interleave, require_load, require_rounds, schedule
+from bench.engine.trials import Trial
+from tests.support.bench_fakes import sampled
 from twinstack.errors import TwinstackError
 
 PAIR = ("namespaces", "docker")
@@ -20,9 +22,9 @@ def order(rounds: int = 10, seed: int = 1) -> tuple[tuple[str, ...], ...]:
 
 @given(rounds=st.integers(1, 40), seed=st.integers(0, 2**32))
 def test_every_round_holds_both_worlds_once(rounds: int, seed: int) -> None:
-    found = order(rounds, seed)
-    assert len(found) == rounds
-    assert all(names.count("docker") == names.count("namespaces") == 1 for names in found)
+    rows = order(rounds, seed)
+    assert len(rows) == rounds
+    assert all(names.count("docker") == names.count("namespaces") == 1 for names in rows)
 
 
 @given(rounds=st.integers(1, 40), seed=st.integers(0, 2**32))
@@ -44,23 +46,21 @@ def test_one_target_alone_is_in_every_round() -> None:
     assert schedule(("only",), (), rounds=3, others_every=1, seed=1) == (("only",),) * 3
 
 
-@pytest.mark.parametrize(
-    ("room", "expected"),
-    [
-        (Room(28_000, 0), ""),
-        (Room(28_000, 20_000), ""),
-        (Room(28_000, 22_000), "local ports"),
-        (Room(28_000, 0, 10_000, 65_536), ""),
-        (Room(28_000, 0, 60_000, 65_536), "conntrack entries"),
-        (Room(28_000, 0, None, None), ""),
-    ],
-)
-def test_connections_wait_for_room_in_the_kernel_s_tables(room: Room, expected: str) -> None:
-    assert room.lacks(1_000) == expected
-
-
-def test_a_lone_run_never_waits() -> None:
-    assert Room(28_000, 0, 10, 65_536).lacks(1_000_000) == ""
+def test_arms_are_warmed_up_and_then_measured_once_a_round() -> None:
+    lines: list[str] = []
+    samples = interleave(
+        PAIR,
+        lambda what, number: Trial(what=what, **sampled(number)),
+        rounds=3,
+        seed=1,
+        others=["net :8080"],
+        others_every=2,
+        progress=lines.append,
+    )
+    assert [sample.round for sample in samples] == [1, 1, 1, 2, 2, 3, 3, 3]
+    assert lines[:3] == ["warm-up: namespaces", "warm-up: docker", "warm-up: net :8080"]
+    assert lines[-1].startswith("round 3/3: ")
+    assert "docker 4,000/s" in lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
-"""The host's counters are read for what they say."""
+"""Counters are read for what they mean, and connections leave the machine its tables."""
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from ipaddress import IPv4Address
 
 import pytest
 
 from bench.engine import meter
+from bench.engine.meter import Room
 from twinstack.errors import CannotTell
 
 STAT = "cpu  100 20 30 4000 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
@@ -52,3 +55,42 @@ def test_snapshots_only_grow() -> None:
     first, second = meter.snapshot(), meter.snapshot()
     assert first.clock_s <= second.clock_s
     assert first.busy_us <= second.busy_us
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (Room(28_000, 0), ""),
+        (Room(28_000, 20_000), ""),
+        (Room(28_000, 22_000), "local ports"),
+        (Room(28_000, 0, 10_000, 65_536), ""),
+        (Room(28_000, 0, 60_000, 65_536), "conntrack entries"),
+        (Room(28_000, 0, None, None), ""),
+    ],
+)
+def test_connections_wait_for_room_in_the_kernel_s_tables(room: Room, expected: str) -> None:
+    assert room.lacks(1_000) == expected
+
+
+def test_a_lone_run_never_waits() -> None:
+    assert Room(28_000, 0, 10, 65_536).lacks(1_000_000) == ""
+
+
+def test_what_replicas_spent_is_the_difference_of_two_readings() -> None:
+    assert meter.spent_us({"a": 1, "b": 2}, {"a": 3, "b": 5}) == {"a": 2, "b": 3}
+
+
+@pytest.mark.parametrize("after", [{"product-service": 3, "x": 2}, {"x": 2}])
+def test_a_replica_that_restarted_spoils_the_trial(after: dict[str, int]) -> None:
+    with pytest.raises(CannotTell, match="product-service: restarted"):
+        meter.spent_us({"product-service": 9, "x": 1}, after)
+
+
+def test_the_load_generators_cpu_time_is_not_the_hosts() -> None:
+    script = "import time\nwhile time.process_time() < 0.3: pass"
+    words = [sys.executable, "-c", script]
+    done, spent = meter.during([], lambda: subprocess.run(words, check=True))
+    assert done.returncode == 0
+    assert spent.client_us >= 300_000
+    assert spent.seconds >= 0.3
+    assert spent.host_us >= 0

@@ -1,4 +1,4 @@
-"""What another host costs is told from paired rounds, each rung against the one below."""
+"""What another host costs is estimated from paired rounds, each path against a shorter one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from ipaddress import IPv4Address
 
 from bench.questions.crossing import (
     BRIDGE,
+    CONTRASTS,
     KEPT,
     LOOPBACK,
     NEW,
     PATHS,
     PORT,
     RAW,
-    RUNGS,
     SAME,
     SWARM,
     CrossingSample,
@@ -21,7 +21,7 @@ from bench.questions.crossing import (
     summarise,
     table,
 )
-from bench.questions.crossing_lab import End
+from bench.questions.crossing_lab import PathEnd
 
 COST = {LOOPBACK: 30.0, BRIDGE: 32.0, SAME: 34.0, RAW: 45.0, SWARM: 50.0}
 
@@ -37,13 +37,13 @@ def samples() -> list[CrossingSample]:
     ]
 
 
-def test_a_rung_is_the_ratio_within_a_round_however_the_machine_drifts():
-    found = summarise(samples(), seed=1)
-    swarm = next(one for one in found.rungs if "over raw VXLAN" in one.what)
+def test_a_cost_is_the_ratio_within_a_round_however_the_machine_drifts():
+    crossing = summarise(samples(), seed=1)
+    swarm = next(cost for cost in crossing.rungs if "over raw VXLAN" in cost.what)
     assert abs(swarm.times[KEPT].estimate - 50 / 45) < 1e-9
     assert abs(swarm.cpu[NEW].estimate - 50 / 45) < 1e-9
     assert "a kept connection: time +11.1%" in swarm.sentence
-    assert len(found.rungs) == len(RUNGS)
+    assert len(crossing.rungs) == len(CONTRASTS)
 
 
 def test_the_table_fits_80_columns_and_names_every_path():
@@ -53,13 +53,13 @@ def test_the_table_fits_80_columns_and_names_every_path():
 
 
 def test_a_paths_ends_are_on_the_hosts_that_its_name_says():
-    def end(pid: int, host: str) -> End:
-        return End(pid, IPv4Address(f"198.51.100.{pid}"), host)
+    def end(pid: int, host: str) -> PathEnd:
+        return PathEnd(pid, IPv4Address(f"198.51.100.{pid}"), host)
 
     raw = [end(1, "a"), end(2, "a"), end(3, "b")]
     swarm = [end(4, "a"), end(5, "a"), end(6, "b")]
-    found = {way.name: (way.client, way.server, str(way.address)) for way in paths(raw, swarm)}
-    assert found == {
+    laid = {path.name: (path.client, path.server, path.address) for path in paths(raw, swarm)}
+    assert {name: (client, server, str(at)) for name, (client, server, at) in laid.items()} == {
         LOOPBACK: (1, 1, "127.0.0.1"),
         BRIDGE: (1, 2, "198.51.100.2"),
         SAME: (4, 5, "198.51.100.5"),

@@ -9,12 +9,12 @@ import pytest
 
 from bench.questions.provisioning import race, scripts, spec, topologies, verdict
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL
-from bench.questions.provisioning.race import Settings
-from bench.questions.provisioning.verdict import Aim, Sample
+from bench.questions.provisioning.race import RaceSettings
+from bench.questions.provisioning.verdict import Aim, RaceSample
 from twinstack.errors import TopologyError
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS, network_steps, script
 
-SETTINGS = Settings(
+SETTINGS = RaceSettings(
     "t", (8, 100, 1000), rounds=10, slow_rounds=6, shell_rounds=3, mininet_most=100, seed=1
 )
 NAMES = (OURS, FLOOR, SHELL, MININET)
@@ -85,9 +85,9 @@ def test_the_order_differs_from_round_to_round_and_is_the_seeds():
     assert len(set(race.order(SETTINGS, NAMES))) > 3
 
 
-def _samples(name: str, size: int, times: list[float]) -> list[Sample]:
+def _samples(name: str, size: int, times: list[float]) -> list[RaceSample]:
     return [
-        Sample(name, size, number, {"total": time}, {"total": time}, time)
+        RaceSample(name, size, number, {"total": time}, {"total": time}, time)
         for number, time in enumerate(times)
     ]
 

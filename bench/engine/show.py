@@ -1,0 +1,55 @@
+"""Tables and sentences that fit a terminal of 80 columns; pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from bench.engine.estimate import Spread
+
+WIDTH = 80
+
+
+def wrap(*sentences: str, indent: str = "") -> str:
+    """Break each sentence into lines; `indent` is put before all lines but the first."""
+    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent=indent) for line in sentences)
+
+
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, rule: bool = False) -> str:
+    """Align cells: the first of a row to the left, others to the right, under their heads.
+
+    Two blanks between columns, one where the table would not fit otherwise.
+    """
+    table = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    gap = " " if sum(widths) + 2 * (len(widths) - 1) > WIDTH else "  "
+    lines = [
+        gap.join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+    if rule:
+        lines.insert(1, "─" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def extremes(samples: Spread, digits: int = 0) -> str:
+    """Write the least and the largest sample: (2310–2874)."""
+    return f"({samples.minimum:.{digits}f}–{samples.maximum:.{digits}f})"
+
+
+def part(value: float) -> str:
+    """Write a part of a whole; a failure is never rounded up to 100 %."""
+    return "100%" if value == 1 else f"{min(value * 100, 99.99):.2f}%"
+
+
+def signed(value: float, digits: int) -> str:
+    """Write a number with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def milliseconds(value: float) -> str:
+    """Write a time with three digits. Units: ms."""
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"

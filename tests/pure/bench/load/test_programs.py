@@ -1,0 +1,36 @@
+"""Reference programs start in their root tree and network, and are known by their session."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.load import programs
+from bench.load.programs import Program, Running
+
+
+def test_a_program_is_started_in_its_tree_and_network() -> None:
+    words = programs.launch_words(
+        Program("x", ("/bin/true",), Path("/tree"), ((Path("/a b"), "/mnt"),), {"K": "v"}, 42)
+    )
+    assert words[:2] == ["nsenter", "--net=/proc/42/ns/net"]
+    assert "mount --bind '/a b' \"$root\"/mnt" in words[-1]
+    assert "--no-new-privs" in words[-1]
+    assert "env -i K=v /bin/true" in words[-1]
+
+
+def test_the_session_of_a_program_holds_its_children_and_their_time() -> None:
+    script = "import os, time\nos.fork()\nwhile time.process_time() < 0.1: pass\ntime.sleep(20)"
+    child = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    try:
+        program = Running("x", child.pid, Path("/nonexistent"))
+        deadline = time.monotonic() + 10
+        while program.cpu_us() < 150_000 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert program.cpu_us() >= 150_000
+        assert len(list(programs._session(child.pid))) == 2
+    finally:
+        programs._stop([child])
+    assert list(programs._session(child.pid)) == []

@@ -1,0 +1,54 @@
+"""A start is judged by its slowest time, memory is read from the kernel, worlds are left alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.questions import startup
+from bench.questions.startup import Startup
+from tests.support.bench_fakes import quiet
+from twinstack.errors import TwinstackError
+
+
+def test_a_start_is_judged_by_the_slowest() -> None:
+    start = Startup("net", (3.0, 3.1, 5.2), (1.0, 1.0, 1.0), {"nginx-lb": 10 << 20})
+    assert "within 5 s: FAILS" in start.sentence
+    assert "below 600: holds" in start.sentence
+    assert "within 5 s: holds" in replace(start, up_s=(3.0,)).sentence
+    assert "nginx-lb" in startup.table([start])
+    assert max(map(len, startup.table([start]).splitlines())) <= 80
+
+
+def test_memory_is_read_from_the_kernel() -> None:
+    assert startup.parse_pss("5581-7fff ---p 0 00:00 0 [rollup]\nRss: 9 kB\nPss: 8 kB\n") == 8192
+    assert startup.pss_bytes(os.getpid()) > 1 << 20
+    assert startup.pss_bytes(2**22 - 1) == 0
+
+
+def test_a_start_neither_limits_a_world_nor_leaves_it_up(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.set("net", "flat", limited=False)
+
+    def measure(world: Any, **_: object) -> Startup:
+        world.up(timeout_s=1, progress=quiet)
+        return Startup("net", (1.0,), (1.0,), {"nginx-lb": 1})
+
+    monkeypatch.setattr(startup, "measure", measure)
+    startup.ask(stack, times=1, progress=quiet)
+    assert stack.actions == [
+        "up net flat unlimited",
+        "up net flat unlimited",
+        "up docker flat limited",
+        "down docker",
+    ]
+
+
+def test_no_times_are_refused_before_a_world_is_touched(stack: Any) -> None:
+    with pytest.raises(TwinstackError, match="cannot be"):
+        startup.ask(stack, times=0, progress=quiet)
+    assert stack.actions == []
