@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from twinstack.errors import Missing
-from twinstack.reconcile import Progress
+from twinstack.reconcile import Preview, Progress
 
 if TYPE_CHECKING:  # they bring pydantic, which not every task needs
     from twinstack.model.plan import Plan
@@ -82,7 +82,7 @@ class World(Protocol):
     def plan(self) -> Plan:
         """What is deployed."""
 
-    def preview(self) -> Any:  # Preview, once DockerWorld gives one
+    def preview(self) -> Preview:
         """Give what `up` would do now; changes and builds nothing. Raises: Missing, StepFailed."""
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:

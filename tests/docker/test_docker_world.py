@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_world import UP_TIMEOUT_S, containers, fetch, until
-from tests.support.own_engine import ENGINE, INSTANCE, PREFIX, in_namespace, print_nothing, world
-from twinstack.compose.engine import connect, is_ours
+from tests.support.own_engine import (
+    ENGINE,
+    INSTANCE,
+    PREFIX,
+    in_namespace,
+    is_ours,
+    print_nothing,
+    world,
+)
+from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import Locked, NotHealthy, NotOurs
 from twinstack.state.lock import locked

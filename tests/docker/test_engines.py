@@ -21,11 +21,12 @@ from tests.support.own_engine import (
     hidden_engine,
     import_sleep,
     in_namespace,
+    is_ours,
     print_nothing,
     start_sleep,
 )
 from twinstack.compose import engine_leftovers
-from twinstack.compose.engine import connect, ensure_engine, is_ours
+from twinstack.compose.engine import connect, ensure_engine
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.engine_record import read_record
 from twinstack.compose.engine_stop import stop_engine

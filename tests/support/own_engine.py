@@ -103,6 +103,12 @@ def end_engine(engine: EnginePaths) -> None:
             remove_tree(directory)
 
 
+def is_ours(engine: EnginePaths) -> bool:
+    """Say whether an engine that we started is running."""
+    record = read_record(engine)
+    return record is not None and record.alive
+
+
 def cgroups_of(engine: EnginePaths) -> list[Path]:
     """List the cgroups of an engine, whatever its token; another engine's name is longer.
 

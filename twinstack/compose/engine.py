@@ -133,12 +133,6 @@ def revive(engine: EnginePaths, progress: Progress, *, unrecorded: bool = False)
         progress(str(error))
 
 
-def is_ours(engine: EnginePaths) -> bool:
-    """Say whether an engine that we started is running."""
-    record = read_record(engine)
-    return record is not None and record.alive
-
-
 def _start(engine: EnginePaths) -> docker.DockerClient:
     if not engine.prefix:  # held together with the namespace world, which needs it too
         host_sysctls.hold("net.ipv4.ip_forward", "1", SYSCTL_HOLDER)

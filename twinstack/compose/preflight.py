@@ -36,7 +36,8 @@ def check_host(
     if client:
         present, listed = client.api.containers(all=True), client.api.networks()
         networks = {str(network["Name"]) for network in listed}
-        obstacles += _foreign_containers(plan, present)
+        names = {container_name(plan, replica) for replica in plan.replicas}
+        obstacles += _foreign(plan, "container", names, present)
         names = {segment.docker_network for segment in plan.segments}
         obstacles += _foreign(plan, "network", names, listed)
         volumes = {volume_name(plan, each) for each in plan.replicas if each.launch.data}
@@ -98,7 +99,7 @@ def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotO
 def ports_of_others(plan: Plan, containers: Objects) -> dict[int, str]:
     """Find which of our ports foreign containers publish: port → container's name."""
     return {
-        published.port: str(container["Names"][0]).removeprefix("/")
+        published.port: _name(container)
         for container in containers
         if not _is_ours(plan, container)
         for port in container["Ports"]
@@ -135,24 +136,20 @@ def _busy_ports(plan: Plan, bound: set[int], prefix: tuple[str, ...]) -> Iterato
             yield NotOurs(f"port {port}", "is taken", cause, remedy)
 
 
-def _foreign_containers(plan: Plan, containers: Objects) -> Iterator[NotOurs]:
-    names = {container_name(plan, replica) for replica in plan.replicas}
-    for container in containers:
-        own = [{**container, "Name": name.removeprefix("/")} for name in container["Names"]]
-        yield from _foreign(plan, "container", names, own)
-
-
 def _foreign(plan: Plan, kind: str, names: set[str], objects: Objects) -> Iterator[NotOurs]:
     """Find objects with a name of ours but without our label."""
     for each in objects:
-        if each["Name"] in names and not _is_ours(plan, each):
-            yield NotOurs(
-                f"{kind} {each['Name']}",
-                "is not ours",
-                f"it has our name but no label {INSTANCE_LABEL}",
-                f"rename or remove it: docker {'' if kind == 'container' else f'{kind} '}rm "
-                f"{each['Name']}",
-            )
+        name = _name(each)
+        if name in names and not _is_ours(plan, each):
+            cause = f"it has our name but no label {INSTANCE_LABEL}"
+            command = "docker rm" if kind == "container" else f"docker {kind} rm"
+            remedy = f"rename or remove it: {command} {name}"
+            yield NotOurs(f"{kind} {name}", "is not ours", cause, remedy)
+
+
+def _name(each: dict[str, Any]) -> str:
+    """Give an object's name; a container's comes in a list, each with a slash."""
+    return str(each.get("Name") or each["Names"][0]).removeprefix("/")
 
 
 def _is_ours(plan: Plan, each: dict[str, Any]) -> bool:

@@ -202,21 +202,19 @@ def network_mismatch(plan: Plan, current: NetworkFacts) -> str | None:
             break
     else:
         return f"is not of shape {plan.shape}"
-    expected = (
-        str(segment.docker_subnet),
-        str(segment.docker_gateway),
-        segment.docker_bridge,
-        str(plan.mtu),
-        _way_out(segment.internal),
+    expected = {
+        "subnet": str(segment.docker_subnet),
+        "gateway": str(segment.docker_gateway),
+        "bridge": segment.docker_bridge,
+        "mtu": str(plan.mtu),
+        "internal": segment.internal,
+    }
+    wrong = {key: value for key, value in expected.items() if getattr(current, key) != value}
+    if not wrong:
+        return None
+    return ", ".join(
+        f"{key} is {getattr(current, key)}, not {value}" for key, value in wrong.items()
     )
-    actual = (
-        current.subnet,
-        current.gateway,
-        current.bridge,
-        current.mtu,
-        _way_out(current.internal),
-    )
-    return None if actual == expected else f"is {' '.join(actual)}, not {' '.join(expected)}"
 
 
 def kept_container(plan: Plan, facts: DockerFacts, name: str) -> ContainerFacts | None:
@@ -268,10 +266,6 @@ def _endpoint_mismatch(
         if stale or endpoint.address != str(attachment.address):
             return f"its address on {attachment.network} is not {attachment.address}"
     return None
-
-
-def _way_out(internal: bool) -> str:
-    return "internal" if internal else "with a way out"
 
 
 def _creation(plan: Plan, replica: Replica, name: str) -> Iterator[DockerStep]:

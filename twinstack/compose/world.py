@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from docker.errors import NotFound
 
 from twinstack.compose import apply_policy, cgroups, interfaces, observe, teardown
 from twinstack.compose.apply import DockerApply
-from twinstack.compose.engine import check_startable, connect, connect_or_fail, require_root
+from twinstack.compose.engine import connect, connect_or_fail, require_root
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
@@ -38,22 +38,15 @@ REPOSITORY = Path(__file__).parents[2]
 _SECRETS = "it keeps secrets"
 
 
+@dataclass(eq=False)
 class DockerWorld:
     """One deployment of a plan on a Docker engine; keeps no memory of its own."""
 
-    name: WorldName = "docker"
-
-    def __init__(
-        self,
-        plan: Plan,
-        engine: EnginePaths = DEFAULT,
-        repository: Path = REPOSITORY,
-        watch: Watch = UNWATCHED,
-    ) -> None:
-        self.plan = plan
-        self.engine = engine
-        self.repository = repository
-        self.watch = watch
+    plan: Plan
+    engine: EnginePaths = DEFAULT
+    repository: Path = REPOSITORY
+    watch: Watch = UNWATCHED
+    name: WorldName = field(default="docker", init=False)
 
     @translated("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:
@@ -73,8 +66,6 @@ class DockerWorld:
         """
         require_root("Docker world", _SECRETS)
         with self._changing():
-            if connect(self.engine) is None:
-                check_startable()
             try:
                 self._apply(progress).up(timeout_s)
             except KeyboardInterrupt:
