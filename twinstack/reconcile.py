@@ -96,15 +96,6 @@ UNWATCHED: Watch = _Unwatched()
 
 
 @contextmanager
-def watched(watch: Watch, step: str) -> Iterator[None]:
-    """Show a watch the step that the block takes."""
-    watch.before(step)
-    watch.during(step)
-    yield
-    watch.after(step)
-
-
-@contextmanager
 def run_step(
     watch: Watch,
     name: str,

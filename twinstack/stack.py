@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from twinstack.errors import Missing, SeveralFailed
-from twinstack.reconcile import UNWATCHED, Progress, Watch
+from twinstack.errors import Missing
+from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 
 if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.compose.world import DockerWorld
     from twinstack.model.plan import Plan
     from twinstack.model.topology import Topology
     from twinstack.namespaces.world import NamespaceWorld
-    from twinstack.overlay.record import OverlayOptions
     from twinstack.overlay.remote import Remote
     from twinstack.overlay.ssh import Machine
     from twinstack.overlay.world import Overlay
@@ -30,6 +30,20 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT_SHAPE = "flat"
+
+
+_Option = TypeVar("_Option")
+
+
+class Running(Protocol):
+    """How a world was last brought up, as its record says."""
+
+    @property
+    def shape(self) -> str | None: ...
+    @property
+    def limited(self) -> bool: ...
+    @property
+    def policy(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,22 @@ class Stack:
             rate_limit=rate_limit,
         )
 
+    def _plan_as(
+        self,
+        running: Running | None,
+        shape: str | None,
+        limited: bool | None,
+        policy: bool | None,
+        rate_limit: bool = True,
+    ) -> Plan:
+        """Resolve a plan; unset options keep the running world's values."""
+        return self.plan(
+            shape or (running.shape if running else None),
+            limited=_either(limited, running.limited if running else True),
+            policy=_either(policy, running.policy if running else True),
+            rate_limit=rate_limit,
+        )
+
     def net(
         self,
         shape: str | None = None,
@@ -76,25 +106,20 @@ class Stack:
         rate_limit: bool = True,
         watch: Watch = UNWATCHED,
     ) -> NamespaceWorld:
-        """Give the namespace world; what is not said is as it runs now."""
+        """Give the namespace world; unset options keep the running world's values."""
         from twinstack.namespaces.provision import find, provide
         from twinstack.namespaces.world import NamespaceWorld
         from twinstack.state.journal import read_journal
         from twinstack.state.paths import InstancePaths
 
         journal = read_journal(InstancePaths(self.instance))
-        plan = self.plan(
-            shape or journal.shape,
-            limited=journal.limited if limited is None else limited,
-            policy=journal.policy if policy is None else policy,
-            rate_limit=rate_limit,
-        )
+        plan = self._plan_as(journal, shape, limited, policy, rate_limit)
         return NamespaceWorld(
             plan,
             lambda progress: provide(plan, self.repository, progress),
             self.repository / "templates",
             lambda: find(plan, self.repository),
-            bare=journal.bare if bare is None else bare,
+            bare=_either(bare, journal.bare),
             watch=watch,
         )
 
@@ -110,7 +135,7 @@ class Stack:
         mtu: int | None = None,
         watch: Watch = UNWATCHED,
     ) -> Overlay:
-        """Give the stack on several hosts; what is not said is as it runs now.
+        """Give the stack on several hosts; unset options keep the running overlay's values.
 
         Raises: TopologyError; TwinstackError for hosts that cannot be had.
         """
@@ -120,16 +145,17 @@ class Stack:
         from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.world import Overlay
 
-        topology, was = self.topology(), record.read(self.instance)
-        plan, gone = self._asked(was, shape, lost, limited, policy)
-        hosts = _either(count, was.hosts if was else None)
+        running = record.read(self.instance)
+        number = _either(count, running.hosts if running else None)
+        gone = frozenset(_either(lost, running.lost if running else ()))
+        plan = self._plan_as(running, shape, limited, policy)
         return Overlay(
             plan,
-            spread_over_hosts(plan, topology.hosts, hosts, gone),
-            lambda whose, progress: provide(whose, self.repository, progress),
-            lambda whose: find(whose, self.repository),
+            spread_over_hosts(plan, self.topology().hosts, number, gone),
+            lambda host_plan, progress: provide(host_plan, self.repository, progress),
+            lambda host_plan: find(host_plan, self.repository),
             self.repository / "templates",
-            bare=(was.bare if was else False) if bare is None else bare,
+            bare=_either(bare, running.bare if running else False),
             mtu=mtu or OVERLAY_MTU,
             watch=watch,
         )
@@ -147,7 +173,7 @@ class Stack:
             raise Missing(
                 "hosts.machines",
                 "is empty",
-                "nobody said which machines there are",
+                "the topology names no machines",
                 "name them with their addresses in topology.yml",
             )
         return tuple(machine(host, options) for host in hosts_of(spec))
@@ -162,50 +188,27 @@ class Stack:
         bare: bool | None = None,
         policy: bool | None = None,
     ) -> Remote:
-        """Give the stack on the machines that ssh reaches; what is not said is as it runs now.
+        """Give the stack on the machines that ssh reaches; unset options as in `overlay`.
 
         Raises: TopologyError; Missing; TwinstackError for machines that cannot be had.
         """
+        from twinstack.namespaces.provision import find_built
         from twinstack.overlay import record
         from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.remote import Remote
 
-        machines, was = self.machines(options), record.read(self.instance, ssh=True)
-        plan, gone = self._asked(was, shape, lost, limited, policy)
+        machines, running = self.machines(options), record.read(self.instance, ssh=True)
+        plan = self._plan_as(running, shape, limited, policy)
+        gone = frozenset(_either(lost, running.lost if running else ()))
         return Remote(
             plan,
             spread_over_hosts(plan, self.topology().hosts, None, gone),
             self.topology_file.read_text(encoding="utf-8"),
             machines,
             self.software,
-            self._found_software,
-            bare=(was.bare if was else False) if bare is None else bare,
+            lambda: find_built(self.plan(), self.repository),
+            bare=_either(bare, running.bare if running else False),
         )
-
-    def _asked(
-        self,
-        was: OverlayOptions | None,
-        shape: str | None,
-        lost: frozenset[str] | None,
-        limited: bool | None,
-        policy: bool | None,
-    ) -> tuple[Plan, frozenset[str]]:
-        """Resolve the plan of several hosts, and who is lost; unsaid, as it was last asked."""
-        plan = self.plan(
-            shape or (was.shape if was else None),
-            limited=(was.limited if was else True) if limited is None else limited,
-            policy=(was.policy if was else True) if policy is None else policy,
-        )
-        return plan, frozenset(was.lost if was else ()) if lost is None else lost
-
-    def _found_software(self) -> tuple[Roots, Software] | None:
-        from twinstack.namespaces.provision import accounts
-        from twinstack.software.roots import find_roots, recipe_for
-        from twinstack.software.wheels import find_software
-
-        roots = find_roots(recipe_for(accounts(self.plan())))
-        software = find_software(self.repository)
-        return None if roots is None or software is None else (roots, software)
 
     def docker(
         self,
@@ -215,7 +218,7 @@ class Stack:
         policy: bool | None = None,
         rate_limit: bool = True,
     ) -> DockerWorld:
-        """Give the Docker world; shape and policy, if not said, are those that run now."""
+        """Give the Docker world; an unset shape or policy is the running world's."""
         from twinstack.compose.observe import is_enforced
         from twinstack.compose.world import DockerWorld
 
@@ -229,7 +232,7 @@ class Stack:
     def swarm(
         self, shape: str | None = None, count: int | None = None, *, limited: bool = True
     ) -> SwarmWorld:
-        """Give the Swarm; its shape and number of hosts, if not said, are those that run now."""
+        """Give the Swarm; an unset shape or number of hosts is the running Swarm's."""
         from twinstack.swarm.world import DEFAULT_SHAPE as SWARM_SHAPE
         from twinstack.swarm.world import SwarmWorld, hosts_for, shape_present
 
@@ -239,14 +242,14 @@ class Stack:
         return SwarmWorld(plan, hosts, spec.underlay, repository=self.repository)
 
     def net_shape(self) -> str | None:
-        """Tell the shape of the namespace world that is up, or None."""
+        """Give the shape of the namespace world that is up, or None."""
         from twinstack.state.journal import read_journal
         from twinstack.state.paths import InstancePaths
 
         return read_journal(InstancePaths(self.instance)).shape
 
     def docker_shape(self) -> str | None:
-        """Tell the shape of the Docker world by the networks that are there, or None."""
+        """Give the shape of the Docker world by its present networks, or None."""
         from twinstack.compose.engine import connect
         from twinstack.compose.render import INSTANCE_LABEL
         from twinstack.model.plan import resolve
@@ -255,34 +258,27 @@ class Stack:
         if client is None:
             return None
         label = f"{INSTANCE_LABEL}={self.instance}"
-        there = {network.name for network in client.networks.list(filters={"label": label})}
+        present = {network.name for network in client.networks.list(filters={"label": label})}
         topology = self.topology()
         for shape in topology.shapes:
             segments = resolve(topology, shape, self.instance).segments
-            if {segment.docker_network for segment in segments} <= there:
+            if {segment.docker_network for segment in segments} <= present:
                 return shape
         return None
 
     def software(self, progress: Progress) -> tuple[Roots, Software]:
-        """Give what the services run on, built when it is not there. Raises: as `provide`."""
-        from twinstack.namespaces.provision import accounts
-        from twinstack.software.roots import ensure_roots, recipe_for
-        from twinstack.software.wheels import ensure_software
+        """Give what the services run on, built if absent. Raises: as `ensure_built`."""
+        from twinstack.namespaces.provision import ensure_built
 
-        roots = ensure_roots(recipe_for(accounts(self.plan())), progress)
-        return roots, ensure_software(self.repository, roots, progress)
+        return ensure_built(self.plan(), self.repository, progress)
 
     def redis_password(self) -> str:
         """Give the namespace world's Redis password. Raises: OSError when it was never up."""
         from twinstack.software.secrets import secret_path
-
-        return secret_path(self._secrets, "product-service", "redis_password").read_text().strip()
-
-    @property
-    def _secrets(self) -> Path:
         from twinstack.state.paths import InstancePaths
 
-        return InstancePaths(self.instance).lib / "secrets"
+        secrets = InstancePaths(self.instance).lib / "secrets"
+        return secret_path(secrets, "product-service", "redis_password").read_text().strip()
 
     def clean(self, progress: Progress) -> tuple[str, ...]:
         """Remove all worlds, their data and images, and what was built for them; name it all.
@@ -302,22 +298,16 @@ class Stack:
                 "machines keep the stack, and this one their passwords, until "
                 '"invoke overlay.down --ssh"'
             )
-        removed: list[str] = []
-        failures: list[Exception] = []
+        teardown = Teardown()
         for clean in (overlays.down, down_swarm, namespaces.clean, clean_docker):
-            try:
-                removed += clean(self.instance, progress=progress)
-            except Exception as error:  # the others are to be cleaned all the same
-                failures.append(error)
-        if not failures:
-            removed += remove_software(self.repository)
-        if failures:
-            raise failures[0] if len(failures) == 1 else SeveralFailed("clean", failures)
-        return tuple(removed)
+            teardown.tidy("clean", partial(clean, self.instance, progress=progress))
+        if not teardown.failures:
+            teardown.tidy("software", lambda: tuple(remove_software(self.repository)))
+        return teardown.finish("clean")
 
 
-def _either(said: int | None, was: int | None) -> int | None:
-    return was if said is None else said
+def _either(option: _Option | None, running: _Option) -> _Option:
+    return running if option is None else option
 
 
 def from_environment() -> Stack:

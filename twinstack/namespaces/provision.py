@@ -16,8 +16,7 @@ from twinstack.reconcile import Progress
 from twinstack.software.configs import configuration_of
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
-from twinstack.software.wheels import Software as Installed
-from twinstack.software.wheels import ensure_software, find_software
+from twinstack.software.wheels import Software, ensure_software, find_software
 from twinstack.state.paths import InstancePaths
 
 
@@ -26,34 +25,43 @@ def accounts(plan: Plan) -> Mapping[str, int]:
     return {replica.service: replica.user for replica in plan.replicas}
 
 
-def provide(plan: Plan, repository: Path, progress: Progress) -> ProvidedSoftware:
-    """Give the software of a plan, building what is not there yet.
+def ensure_built(plan: Plan, repository: Path, progress: Progress) -> tuple[Roots, Software]:
+    """Build the root trees and packages that are absent.
 
-    Raises: Missing without root or mmdebstrap; StepFailed when packages cannot be had.
+    Raises: Missing without root or mmdebstrap; StepFailed when packages cannot be downloaded.
     """
     roots = ensure_roots(recipe_for(accounts(plan)), progress)
-    installed = ensure_software(repository, roots, progress)
+    return roots, ensure_software(repository, roots, progress)
+
+
+def find_built(plan: Plan, repository: Path) -> tuple[Roots, Software] | None:
+    """Find the root trees and packages, if all are built. Raises: CannotTell."""
+    roots, software = find_roots(recipe_for(accounts(plan))), find_software(repository)
+    return None if roots is None or software is None else (roots, software)
+
+
+def provide(plan: Plan, repository: Path, progress: Progress) -> ProvidedSoftware:
+    """Give the software of a plan, building what is absent. Raises: as `ensure_built`."""
+    built = ensure_built(plan, repository, progress)
     lib = InstancePaths(plan.instance).lib
-    lib.mkdir(mode=0o700, parents=True, exist_ok=True)  # to open it is a step, as of the lock's
+    lib.mkdir(mode=0o700, parents=True, exist_ok=True)  # a step of `up` opens it to services
     ensure_secrets(lib / "secrets", plan)
-    return _described(plan, roots, installed)
+    return _provided(plan, *built)
 
 
 def find(plan: Plan, repository: Path) -> ProvidedSoftware | None:
-    """Give the software of a plan if all of it is there; builds nothing. Raises: CannotTell."""
-    roots = find_roots(recipe_for(accounts(plan)))
-    installed = find_software(repository)
-    return None if roots is None or installed is None else _described(plan, roots, installed)
+    """Give the software of a plan if all of it is built. Raises: CannotTell."""
+    built = find_built(plan, repository)
+    return None if built is None else _provided(plan, *built)
 
 
-def _described(plan: Plan, roots: Roots, installed: Installed) -> ProvidedSoftware:
-    trees = {replica.role: roots.tree(replica.role) for replica in plan.replicas}
-    # A tree and a directory of packages are never changed in place: their names tell them apart.
-    names = f"{roots.directory} {installed.directory}"
+def _provided(plan: Plan, roots: Roots, software: Software) -> ProvidedSoftware:
+    # A tree and a directory of packages never change: their names tell them apart.
+    names = f"{roots.directory} {software.directory}"
     return ProvidedSoftware(
-        trees=trees,
-        srv=installed.directory,
-        supervisor=installed.supervisor,
+        trees={replica.role: roots.tree(replica.role) for replica in plan.replicas},
+        srv=software.directory,
+        supervisor=software.supervisor,
         configs={replica.name: configuration_of(plan, replica) for replica in plan.replicas},
         digest=hashlib.sha256(names.encode()).hexdigest()[:12],
         seccomp=seccomp.compiled(),
