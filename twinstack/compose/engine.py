@@ -29,6 +29,7 @@ from twinstack.linux.procfs import start_ticks
 from twinstack.reconcile import Progress
 from twinstack.software.building import locked
 from twinstack.state import host_sysctls
+from twinstack.world import require_root
 
 START_TIMEOUT_S = 60.0
 API_TIMEOUT_S = 120
@@ -99,15 +100,9 @@ def ensure_engine(engine: EnginePaths, progress: Progress) -> docker.DockerClien
 
 def check_startable() -> None:
     """Check that an engine could be started here. Raises: Missing."""
-    require_root("Docker engine", "none answers, and only root may start one")
+    require_root("dockerd (no engine answers)")
     if not shutil.which("dockerd"):
         raise Missing("Docker engine", "is not installed", "", 'run "make setup"')
-
-
-def require_root(what: str, why: str) -> None:
-    """Check that we are root. Raises: Missing."""
-    if os.geteuid() != 0:
-        raise Missing(what, "cannot be changed", why, "run it as root (sudo)")
 
 
 def revive(engine: EnginePaths, progress: Progress, *, unrecorded: bool = False) -> None:

@@ -16,7 +16,7 @@ from docker.errors import NotFound
 
 from twinstack.compose import apply_policy, engine_leftovers
 from twinstack.compose.apply import remove_container, remove_network
-from twinstack.compose.engine import connect, require_root, revive
+from twinstack.compose.engine import connect, revive
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_stop import stop_engine
 from twinstack.compose.facts import OwnedObjects
@@ -29,6 +29,7 @@ from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
+from twinstack.world import require_root
 
 #: Means to an end: removed, but not reported.
 _UNREPORTED = frozenset({"build stage", "file", "run files"})
@@ -86,7 +87,7 @@ def removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
 def _remove_all(
     task: str, instance: str, engine: EnginePaths, progress: Progress, watch: Watch, *, data: bool
 ) -> tuple[str, ...]:
-    require_root(f"Docker world {instance}", "it keeps secrets and a lock")
+    require_root(task)
     teardown = Teardown(watch, translate=translate, gone=(Missing, NotFound))
     try:
         with locked(InstancePaths(instance), "docker"):

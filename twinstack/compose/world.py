@@ -19,7 +19,7 @@ from docker.errors import NotFound
 
 from twinstack.compose import apply_policy, cgroups, interfaces, observe, teardown
 from twinstack.compose.apply import DockerApply
-from twinstack.compose.engine import connect, connect_or_fail, require_root
+from twinstack.compose.engine import connect, connect_or_fail
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
@@ -32,10 +32,9 @@ from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.world import Endpoint, Link, Process, ServiceState
+from twinstack.world import Endpoint, Link, Process, ServiceState, require_root
 
 REPOSITORY = Path(__file__).parents[2]
-_SECRETS = "it keeps secrets"
 
 
 @dataclass(eq=False)
@@ -54,7 +53,7 @@ class DockerWorld:
 
         Raises: Locked; Missing, StepFailed when they cannot be built.
         """
-        require_root("Docker world", _SECRETS)
+        require_root("docker.build")
         with self._changing():
             return self._apply(progress).build()
 
@@ -64,7 +63,7 @@ class DockerWorld:
 
         Raises: NotOurs before anything is changed; Locked; StepFailed; NotHealthy.
         """
-        require_root("Docker world", _SECRETS)
+        require_root("docker.up")
         with self._changing():
             try:
                 self._apply(progress).up(timeout_s)
@@ -79,7 +78,7 @@ class DockerWorld:
     @translated("docker.plan", reading=True)
     def preview(self) -> Preview:
         """Raises: Missing without root; CannotTell."""
-        require_root("Docker world", _SECRETS)
+        require_root("docker.plan")
         return self._apply(lambda _line: None).preview()
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
@@ -93,7 +92,7 @@ class DockerWorld:
     @translated("docker.up")
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
         """Rewrite the rules and the bridges' switch alone. Raises: Locked, StepFailed."""
-        require_root("Docker world", "it changes iptables")
+        require_root("docker.up")
         plan = replace(
             self.plan, policy=policy, rate_limit=self.plan.rate_limit if rate_limit else None
         )
@@ -132,13 +131,13 @@ class DockerWorld:
 
     @translated("docker.links", reading=True)
     def links(self) -> tuple[Link, ...]:
-        require_root("docker.links", "it enters containers")
+        require_root("docker.links")
         states = observe.states(connect_or_fail(self.engine), self.plan)
         return interfaces.observe_links(self.plan, states, self.engine)
 
     @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:
-        require_root("docker.links", "it enters containers")
+        require_root("docker.links")
         namespaces: dict[str, Path | None] = {HOST: self.engine.network_namespace}
         for container in self._containers():
             namespaces[container.replica] = Path(f"/proc/{container.pid}/ns/net")

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 from twinstack.compose import engine_leftovers
-from twinstack.compose.engine import require_root
 from twinstack.compose.engine_record import read_record
 from twinstack.compose.failures import RAW, as_ours
 from twinstack.errors import StepFailed, TwinstackError
@@ -27,6 +26,7 @@ from twinstack.state.paths import InstancePaths
 from twinstack.swarm import hosts
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths, node_named, pin
 from twinstack.swarm.observe import known_nodes
+from twinstack.world import require_root
 
 _END_TIMEOUT_S = 20.0
 #: Programs of an engine, and those that exec into one.
@@ -35,7 +35,7 @@ _PROGRAMS = ("dockerd", "containerd", "nsenter", "unshare", "sh", "docker-proxy"
 
 def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tuple[str, ...]:
     """Remove all of it and name what was removed. Raises: Locked, SeveralFailed."""
-    require_root(f"Swarm {instance}", "it has engines and hosts")
+    require_root("swarm.down")
     job, paths = Teardown(watch, 'run "invoke swarm.down" again', translate), SwarmPaths(instance)
     with locked(InstancePaths(instance), "swarm"):
         nodes = [node_named(instance, name) for name in known_nodes(instance)]

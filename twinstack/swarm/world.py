@@ -12,7 +12,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from twinstack.compose.engine import connect, require_root
+from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.failures import RAW, translated
 from twinstack.compose.render import SHAPE_LABEL, image_name
@@ -42,7 +42,7 @@ from twinstack.swarm.render import (
 )
 from twinstack.swarm.status import rows
 from twinstack.swarm.steps import SwarmStep, swarm_changes, swarm_steps
-from twinstack.world import ServiceState
+from twinstack.world import ServiceState, require_root
 
 #: Swarm is for networks that span hosts: each tier gets its own.
 DEFAULT_SHAPE = "tiered"
@@ -87,7 +87,7 @@ class SwarmWorld:
         Goes on from where an earlier `up` was stopped. Raises: NotOurs, Locked; StepFailed that
         names the step; NotHealthy with the end of the log.
         """
-        require_root("Swarm", "it creates hosts and engines")
+        require_root("swarm.up")
         instance = self.plan.instance
         with self._locked():
             try:
@@ -107,7 +107,7 @@ class SwarmWorld:
     @translated("swarm.up", reading=True)
     def preview(self) -> Preview:
         """List what `up` would do now. Raises: Missing without root."""
-        require_root("Swarm", "it looks into hosts and engines")
+        require_root("swarm.plan")
         steps = self._steps()
         built = len(self._image_ids()) == len(self._tags)
         changes = swarm_changes(steps, observe(self.plan.instance, self.nodes))
@@ -120,7 +120,7 @@ class SwarmWorld:
     @translated("swarm.status", reading=True)
     def facts(self) -> SwarmFacts:
         """Observe the cluster now. Raises: Missing without root."""
-        require_root("Swarm", "it looks into hosts")
+        require_root("swarm.status")
         return observe(self.plan.instance, self.nodes)
 
     def status(self) -> tuple[ServiceState, ...]:
@@ -193,7 +193,7 @@ class SwarmWorld:
         return {tag: images[tag] for tag in self._tags.values() if tag in images}
 
     def _node(self, host: str) -> SwarmNode:
-        require_root("Swarm", "it has hosts of its own")
+        require_root("swarm.exec")
         node = self._by_name.get(host)
         if node is None:
             cause = f"there are {', '.join(self._by_name)}"
