@@ -17,37 +17,34 @@ from socket import IPPROTO_TCP
 import numpy as np
 
 from twinstack.errors import TwinstackError
-from twinstack.observe.traffic.build_report import PacketCounts, build_report
+from twinstack.observe.traffic.build_report import build_report
 from twinstack.observe.traffic.capture_file import PIECE_BYTES, CaptureFile, open_capture
 from twinstack.observe.traffic.columns import Ints
-from twinstack.observe.traffic.decode import PacketDecoder
+from twinstack.observe.traffic.decode import decode
 from twinstack.observe.traffic.deduplicator import Deduplicator, Sightings
 from twinstack.observe.traffic.flow_table import FlowTable
-from twinstack.observe.traffic.http import CUT_OFF, NOTHING, HttpExchanges, HttpMessages
+from twinstack.observe.traffic.http import NOTHING, HttpExchanges
 from twinstack.observe.traffic.interfaces import FileSpan, InterfaceRegistry
 from twinstack.observe.traffic.merge import merged
-from twinstack.observe.traffic.packets import MALFORMED, UNKNOWN_LINK, Packets
+from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.observe.traffic.tcp_health import TcpTracker
 from twinstack.observe.traffic.timeline import Timeline
 from twinstack.observe.traffic.totals import TrafficTotals
-from twinstack.observe.traffic.vxlan import VxlanCarriers
 
 #: Read at a time of each file, however many are open.
 _LEAST_PIECE = 1 << 18
 
 
 class TrafficAnalysis:
-    """Follows packets in the order of time; `finish` gives the report."""
+    """Follows packets in the order of time."""
 
     def __init__(self, peers: PeerDirectory) -> None:
-        self._totals = TrafficTotals(peers)
-        self._flows = FlowTable(peers.server_ports, self._totals.retire)
+        self.totals = TrafficTotals(peers)
+        self.exchanges, self.timeline = HttpExchanges(), Timeline()
+        self._flows = FlowTable(peers.server_ports, self.totals.retire)
         self._deduplicator, self._tcp = Deduplicator(), TcpTracker()
-        self._exchanges, self._timeline = HttpExchanges(), Timeline()
-        self._counts = PacketCounts()
-        self.messages, self.carriers = HttpMessages(), VxlanCarriers()
 
     def add(self, packets: Packets) -> None:
         """Follow packets, each batch sorted by time."""
@@ -61,45 +58,16 @@ class TrafficAnalysis:
         half = self._flows.half_flows(packets)
         sightings = self._deduplicator.sightings(packets, half)
         self._flows.follow_nat(half, sightings, before)
-        self._count(packets, half, sightings)
+        first = sightings.first
+        self._flows.add(half[first], packets.length[first])
+        self.timeline.add(packets.time_ns[first], packets.length[first])
+        self.totals.packets.add(packets, first)
         self._follow(packets, half, sightings)
 
-    def finish(
-        self, files: Sequence[str], interfaces: InterfaceRegistry, damage: Sequence[str]
-    ) -> TrafficReport:
-        """Add up what is left, and report."""
-        self._exchanges.finish()
+    def finish(self) -> None:
+        """Add up what is left."""
+        self.exchanges.finish()
         self._flows.finish()
-        return build_report(
-            files,
-            interfaces.traffic(),
-            self._counts,
-            self._totals,
-            self._exchanges,
-            self.messages,
-            self.carriers,
-            self._timeline,
-            damage,
-        )
-
-    def _count(self, packets: Packets, half: Ints, sightings: Sightings) -> None:
-        """Count each packet once."""
-        first = sightings.first
-        length, time_ns = packets.length[first], packets.time_ns
-        self._flows.add(half[first], length)
-        self._timeline.add(time_ns[first], length)
-        protocol = packets.protocol
-        counts = self._counts
-        counts.sightings += len(packets)
-        counts.packets += int(first.sum())
-        counts.bytes += int(length.sum())
-        counts.malformed += int((first & (protocol == MALFORMED) & ~packets.cut).sum())
-        counts.unknown_links += int((first & (protocol == UNKNOWN_LINK)).sum())
-        counts.cut_headers += int((first & packets.cut).sum())
-        counts.cut_messages += int((first & (packets.message == CUT_OFF)).sum())
-        counts.segments += int((first & (protocol == IPPROTO_TCP) & (packets.payload > 0)).sum())
-        counts.cooked = counts.cooked or bool(packets.cooked.any())
-        counts.span(int(time_ns.min()), int(time_ns.max()))
 
     def _follow(self, packets: Packets, half: Ints, sightings: Sightings) -> None:
         """Follow each TCP connection at one interface: the one, and as the flow, of its first
@@ -120,27 +88,28 @@ class TrafficAnalysis:
         packets, half, flow = packets.take(chosen), half[chosen], flow[chosen]
         tcp = self._tcp.examine(rows, packets, half)
         for times, add in (
-            (tcp.handshakes, self._totals.add_handshakes),
-            (tcp.acknowledged, self._totals.add_acknowledged),
+            (tcp.handshakes, self.totals.add_handshakes),
+            (tcp.acknowledged, self.totals.add_acknowledged),
         ):
             if len(times.flow):
-                add(self._totals.pairs_of(rows, times.flow), times.took_ns)
+                add(self.totals.pairs_of(rows, times.flow), times.took_ns)
         begins = (packets.message > 0) & ~tcp.resent
         which = np.flatnonzero(begins | tcp.ended)
         if len(which):
             begins = begins[which]
             pairs, messages = np.zeros(len(which), np.int64), np.full(len(which), NOTHING, np.int64)
-            pairs[begins] = self._totals.pairs_of(rows, flow[which][begins])
+            pairs[begins] = self.totals.pairs_of(rows, flow[which][begins])
             messages[begins] = packets.message[which][begins]
             keys = rows["key"][flow[which]]
-            self._exchanges.add(keys, pairs, messages, tcp.ended[which], packets.time_ns[which])
+            self.exchanges.add(keys, pairs, messages, tcp.ended[which], packets.time_ns[which])
 
 
 class FileReading:
     """Reads and decodes files, and counts what each interface saw."""
 
-    def __init__(self, files: int, messages: HttpMessages, carriers: VxlanCarriers) -> None:
-        self._decoder = PacketDecoder(messages, carriers)
+    def __init__(self, files: int, analysis: TrafficAnalysis) -> None:
+        self._messages = analysis.exchanges.messages
+        self._add_carriers = analysis.totals.add_carriers
         self._piece_bytes = max(PIECE_BYTES // max(files, 1), _LEAST_PIECE)
         self.interfaces = InterfaceRegistry()
         self.damage: list[str] = []  # a sentence for each damaged file
@@ -160,7 +129,7 @@ class FileReading:
                 counts.packets += len(length)
                 counts.bytes += int(length.sum())
                 counts.cut += int((captured < length).sum())
-            yield self._decoder.decode(batch, capture.interfaces, numbers)
+            yield decode(batch, capture.interfaces, numbers, self._messages, self._add_carriers)
         self._number(numbers, capture, span)
         for interface, number in zip(capture.interfaces, numbers, strict=True):
             self.interfaces.counts[number].dropped += interface.dropped
@@ -185,14 +154,18 @@ def analyse(files: Sequence[Path], peers: PeerDirectory) -> TrafficReport:
             "traffic.report", "has nothing to read", "no file is given", "name a capture file"
         )
     analysis = TrafficAnalysis(peers)
-    reading = FileReading(len(paths), analysis.messages, analysis.carriers)
+    reading = FileReading(len(paths), analysis)
     sources: list[tuple[int, Callable[[], Iterator[Packets]]]] = []
     for path in paths:
         begins_ns = _begins(path) if len(paths) > 1 else 0
         sources.append((begins_ns, partial(reading.packets, path, begins_ns)))
     for packets in merged(sources):
         analysis.add(packets)
-    return analysis.finish([str(path) for path in paths], reading.interfaces, reading.damage)
+    analysis.finish()
+    names, interfaces = [str(path) for path in paths], reading.interfaces.traffic()
+    return build_report(
+        names, interfaces, analysis.totals, analysis.exchanges, analysis.timeline, reading.damage
+    )
 
 
 def _begins(path: Path) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,17 @@ def group_rows(keys: Hashes | Ints) -> tuple[Ints, Flags]:
         order = np.argsort(raw, kind="stable")
         begins = _changes(raw[order])
     return order, begins
+
+
+def sum_groups(
+    keys: Sequence[NDArray[np.generic]], values: Sequence[Ints]
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield the different rows of the key columns, each with the sums of its values."""
+    order, begins = group_rows(hash_rows(*keys))
+    starts = np.flatnonzero(begins)
+    rows = zip(*(key[order[starts]].tolist() for key in keys), strict=True)
+    sums = zip(*(np.add.reduceat(value[order], starts).tolist() for value in values), strict=True)
+    return zip(rows, sums, strict=True)
 
 
 def _changes(keys: Hashes) -> Flags:

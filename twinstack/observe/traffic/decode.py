@@ -1,32 +1,28 @@
 """Read the headers of a whole batch at once: from captured frames to `Packets`.
 
-Each function takes the rows that it decodes and where each one's header begins, fills their
-columns, and passes them to the next layer. `protocols` has the layouts and their sources.
+Each method takes the rows that it decodes and where each one's header begins, fills their columns,
+and passes them to the next layer. `protocols` has the layouts and their sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from socket import IPPROTO_AH, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinstack.observe.traffic import protocols as p
 from twinstack.observe.traffic.columns import Bytes, Flags, Ints, gather, hash_rows
 from twinstack.observe.traffic.http import HttpMessages
-from twinstack.observe.traffic.packets import (
-    ETHERTYPE,
-    FIRST,
-    LATER,
-    LLC,
-    MALFORMED,
-    MAPPED,
-    UNKNOWN_LINK,
-    Packets,
-)
+from twinstack.observe.traffic.packets import MAPPED, Packets
 from twinstack.observe.traffic.records import CaptureInterface, RecordBatch
-from twinstack.observe.traffic.vxlan import VxlanCarriers
+
+AnyRows = NDArray[Any]
+#: Gets the carriers of encapsulated packets, and their VNI.
+AddCarriers = Callable[[Packets, Ints], None]
 
 _MAX_VLAN_TAGS = 8
 _MAX_EXTENSIONS = 12
@@ -34,6 +30,35 @@ _MAX_TUNNELS = 2
 _MAPPED = np.uint64(MAPPED)
 #: Columns that an encapsulated packet shares with its carrier.
 _OF_FRAME = {"time_ns", "place", "length", "cooked", "cut"}
+_TCP_FIELDS = ("seq", "ack", "flags", "window")
+#: Columns that neither routers nor NAT change.
+_UNCHANGED = ("version", "protocol", "ip_id", "payload", "fragment", *_TCP_FIELDS)
+
+
+def decode(
+    batch: RecordBatch,
+    interfaces: Sequence[CaptureInterface],
+    places: Sequence[int],
+    messages: HttpMessages,
+    add_carriers: AddCarriers,
+) -> Packets:
+    """Decode a batch. `places` numbers each of its file's interfaces among all."""
+    count = len(batch)
+    packets = Packets.blank(count)
+    packets.time_ns = batch.time_ns
+    packets.length = batch.length.copy()
+    packets.place = np.asarray(places, np.int64)[batch.interface]
+    decoding = _Decoding(batch.data, packets, messages, add_carriers)
+    end = batch.start + batch.captured
+    wire_end = np.maximum(batch.start + batch.length, end)
+    rows = _Rows(np.arange(count, dtype=np.int64), batch.start, end, wire_end)
+    link_types = np.asarray([interface.link_type for interface in interfaces], np.int64)
+    link_type = link_types[batch.interface]
+    kinds = np.unique(link_type)
+    for kind in kinds.tolist():
+        decoding.link(kind, replace(rows) if len(kinds) == 1 else rows.take(link_type == kind))
+    decoding.hash_unchanged(rows)
+    return packets
 
 
 @dataclass(slots=True)
@@ -52,45 +77,14 @@ class _Rows:
         return self.at + size <= self.end
 
 
-class PacketDecoder:
-    """Decodes batches. HTTP messages and VXLAN carriers are collected on the way."""
-
-    def __init__(self, messages: HttpMessages, carriers: VxlanCarriers) -> None:
-        self._messages = messages
-        self._carriers = carriers
-
-    def decode(
-        self, batch: RecordBatch, interfaces: Sequence[CaptureInterface], places: Sequence[int]
-    ) -> Packets:
-        """Decode a batch. `places` numbers each of its file's interfaces among all."""
-        count = len(batch)
-        packets = Packets.blank(count)
-        packets.time_ns = batch.time_ns
-        packets.length = batch.length.copy()
-        packets.place = np.asarray(places, np.int64)[batch.interface]
-        decoding = _BatchDecoding(batch.data, packets, self._messages, self._carriers)
-        end = batch.start + batch.captured
-        wire_end = np.maximum(batch.start + batch.length, end)
-        rows = _Rows(np.arange(count, dtype=np.int64), batch.start, end, wire_end)
-        link_types = np.asarray([interface.link_type for interface in interfaces], np.int64)
-        link_type = link_types[batch.interface]
-        kinds = np.unique(link_type)
-        for kind in kinds.tolist():
-            decoding.link(kind, replace(rows) if len(kinds) == 1 else rows.take(link_type == kind))
-        decoding.hash_unchanged(rows)
-        return packets
-
-
-class _BatchDecoding:
+@dataclass(frozen=True, slots=True)
+class _Decoding:
     """One batch being decoded: its bytes, and the columns to fill."""
 
-    def __init__(
-        self, data: Bytes, packets: Packets, messages: HttpMessages, carriers: VxlanCarriers
-    ) -> None:
-        self.data = data
-        self.packets = packets
-        self.messages = messages
-        self.carriers = carriers
+    data: Bytes
+    packets: Packets
+    messages: HttpMessages
+    add_carriers: AddCarriers
 
     # Link layer
 
@@ -108,12 +102,10 @@ class _BatchDecoding:
         elif link_type in p.LINKTYPES_IP:
             rows = self._whole(rows, 1)
             version = self.data[rows.at] >> 4
-            good = (version == 4) | (version == 6)
-            self._malformed(rows.row[~good])
-            ethertype = np.where(version[good] == 4, p.ETH_P_IP, p.ETH_P_IPV6)
-            self._network(rows.take(good), ethertype)
+            rows, version = self._valid(rows, version, (version == 4) | (version == 6))
+            self._network(rows, np.where(version == 4, p.ETH_P_IP, p.ETH_P_IPV6))
         else:
-            self.packets.protocol[rows.row] = UNKNOWN_LINK
+            self.packets.protocol[rows.row] = p.UNKNOWN_LINK
 
     def _frames(self, rows: _Rows, size: int, tunnels: int = 0) -> None:
         """Read link headers that end in an ethertype, and VLAN tags."""
@@ -131,15 +123,14 @@ class _BatchDecoding:
     def _sll2(self, rows: _Rows) -> None:
         """Read Linux's second cooked header, which names the interface: each is its own place."""
         rows = self._whole(rows, p.SLL2_BYTES)
-        index = self._u32(rows.at + 4).astype(np.int64)
-        self.packets.place[rows.row] += index << 20  # above the number among all interfaces
+        self.packets.place[rows.row] += self._u32(rows.at + 4) << 20  # above our own number
         ethertype = self._u16(rows.at)
         rows.at = rows.at + p.SLL2_BYTES
         self._network(rows, ethertype)
 
     def _loopback(self, rows: _Rows) -> None:
         rows = self._whole(rows, p.FAMILY_BYTES)
-        family = self._u32(rows.at).astype(np.int64)
+        family = self._u32(rows.at)
         swapped = family > 0xFFFF  # in the byte order of the machine that captured
         family[swapped] = family[swapped].astype(np.uint32).byteswap().astype(np.int64)
         ethertype = np.zeros(len(family), np.int64)
@@ -163,18 +154,15 @@ class _BatchDecoding:
         if arp.any():
             self._arp(rows.take(arp))
         other = ~(ipv4 | ipv6 | arp)
-        if other.any():
-            protocol = np.where(ethertype < p.ETH_P_802_3_MIN, LLC, ETHERTYPE + ethertype)
-            self.packets.protocol[rows.row[other]] = protocol[other]
+        protocol = np.where(ethertype < p.ETH_P_802_3_MIN, p.LLC, p.ETHERTYPE + ethertype)
+        self.packets.protocol[rows.row[other]] = protocol[other]
 
     def _ipv4(self, rows: _Rows, tunnels: int) -> None:
         rows = self._whole(rows, p.IPV4_HEADER.itemsize)
         head = gather(self.data, rows.at, p.IPV4_HEADER)
         size = (head["version_ihl"] & 15).astype(np.int64) * 4
         good = (head["version_ihl"] >> 4 == 4) & (size >= p.IPV4_HEADER.itemsize)
-        if not good.all():
-            self._malformed(rows.row[~good])
-            rows, head, size = rows.take(good), head[good], size[good]
+        rows, head, size = *self._valid(rows, head, good), size[good]
         packets, row = self.packets, rows.row
         total = head["length"].astype(np.int64)
         # Zero: segmentation is left to the card (a segment larger than the field can say).
@@ -182,28 +170,23 @@ class _BatchDecoding:
         fragment = head["fragment"].astype(np.int64)
         offset, more = fragment & 0x1FFF, fragment & 0x2000
         packets.version[row] = 4
-        packets.source_high[row] = packets.target_high[row] = 0
         packets.source_low[row] = head["source"].astype(np.uint64) | _MAPPED
         packets.target_low[row] = head["destination"].astype(np.uint64) | _MAPPED
         packets.ttl[row] = head["ttl"]
         packets.ip_id[row] = head["id"]
         packets.protocol[row] = head["protocol"]
-        packets.fragment[row] = np.where(offset, LATER, np.where(more, FIRST, 0))
+        packets.fragment[row] = np.where(offset, p.LATER, np.where(more, p.FIRST, 0))
         above = _Rows(row, rows.at + size, np.minimum(rows.end, end), end)
         self._transport(above, head["protocol"].astype(np.int64), offset, tunnels)
 
     def _ipv6(self, rows: _Rows, tunnels: int) -> None:
         rows = self._whole(rows, p.IPV6_HEADER.itemsize)
         head = gather(self.data, rows.at, p.IPV6_HEADER)
-        good = head["version"] >> 4 == 6
-        if not good.all():
-            self._malformed(rows.row[~good])
-            rows, head = rows.take(good), head[good]
+        rows, head = self._valid(rows, head, head["version"] >> 4 == 6)
         packets, row = self.packets, rows.row
         packets.version[row] = 6
         packets.source_high[row], packets.source_low[row] = head["source_high"], head["source_low"]
-        packets.target_high[row] = head["destination_high"]
-        packets.target_low[row] = head["destination_low"]
+        packets.target_high[row], packets.target_low[row] = head["target_high"], head["target_low"]
         packets.ttl[row] = head["hops"]
         at = rows.at + p.IPV6_HEADER.itemsize
         length = head["length"].astype(np.int64)
@@ -218,7 +201,7 @@ class _BatchDecoding:
         """Skip extension headers; gives the protocol after the last, and the fragment offset."""
         offset = np.zeros(len(protocol), np.int64)
         for _ in range(_MAX_EXTENSIONS):
-            more = np.isin(protocol, p.EXTENSION_HEADERS) & rows.room(8) & (offset == 0)
+            more = np.isin(protocol, p.IPV6_EXTENSION_HEADERS) & rows.room(8) & (offset == 0)
             if not more.any():
                 break
             at, kind = rows.at[more], protocol[more]
@@ -231,8 +214,8 @@ class _BatchDecoding:
                 fragment = gather(self.data, at[fragments], p.IPV6_FRAGMENT)
                 which = np.flatnonzero(more)[fragments]
                 offset[which] = fragment["fragment"] >> 3
-                first = np.where(fragment["fragment"] & 1, FIRST, 0)
-                self.packets.fragment[rows.row[which]] = np.where(offset[which], LATER, first)
+                first = np.where(fragment["fragment"] & 1, p.FIRST, 0)
+                self.packets.fragment[rows.row[which]] = np.where(offset[which], p.LATER, first)
                 self.packets.ip_id[rows.row[which]] = fragment["id"]
             rows.at[more] = at + size
             protocol[more] = head["next"]
@@ -243,7 +226,7 @@ class _BatchDecoding:
         head = gather(self.data, rows.at, p.ARP_HEADER)
         packets, row = self.packets, rows.row
         ipv4 = head["type"] == p.ETH_P_IP
-        packets.protocol[row] = ETHERTYPE + p.ETH_P_ARP
+        packets.protocol[row] = p.ETHERTYPE + p.ETH_P_ARP
         packets.source_low[row] = np.where(ipv4, head["sender"].astype(np.uint64) | _MAPPED, 0)
         packets.target_low[row] = np.where(ipv4, head["target"].astype(np.uint64) | _MAPPED, 0)
         packets.ip_id[row] = head["operation"]
@@ -255,8 +238,7 @@ class _BatchDecoding:
         packets = self.packets
         packets.payload[rows.row] = np.maximum(rows.wire_end - rows.at, 0)
         later = offset > 0
-        if later.any():
-            packets.seq[rows.row[later]] = offset[later]
+        packets.seq[rows.row[later]] = offset[later]
         tcp, udp = (protocol == IPPROTO_TCP) & ~later, (protocol == IPPROTO_UDP) & ~later
         if tcp.all():
             self._tcp(rows)
@@ -265,18 +247,16 @@ class _BatchDecoding:
             self._tcp(rows.take(tcp))
         if udp.any():
             self._udp(rows.take(udp), tunnels)
-        rest = ~(tcp | udp | later)
-        if rest.any():  # ICMP's type, identifier and sequence number, or what else begins there
-            other = rows.take(rest)
-            other = other.take(other.room(8))
-            packets.seq[other.row] = self._u32(other.at) >> 16
-            packets.ack[other.row] = self._u32(other.at + 4)
+        # ICMP's type, identifier and sequence number, or what else begins there.
+        other = rows.take(~(tcp | udp | later))
+        other = other.take(other.room(8))
+        packets.seq[other.row] = self._u32(other.at) >> 16
+        packets.ack[other.row] = self._u32(other.at + 4)
 
     def _tcp(self, rows: _Rows) -> None:
         rows = self._ports(rows, p.TCP_HEADER.itemsize)
         head = gather(self.data, rows.at, p.TCP_HEADER)
         packets, row = self.packets, rows.row
-        packets.source_port[row], packets.target_port[row] = head["source"], head["destination"]
         packets.seq[row], packets.ack[row] = head["seq"], head["ack"]
         packets.flags[row], packets.window[row] = head["flags"], head["window"]
         size = (head["offset"] >> 4).astype(np.int64) * 4
@@ -284,28 +264,24 @@ class _BatchDecoding:
         payload = np.maximum(rows.wire_end - payload_at, 0)
         packets.payload[row] = payload
         some = payload > 0
-        if some.any():
-            packets.message[row[some]] = self.messages.begin(
-                self.data, payload_at[some], rows.end[some], payload[some]
-            )
+        packets.message[row[some]] = self.messages.begin(
+            self.data, payload_at[some], rows.end[some], payload[some]
+        )
 
     def _udp(self, rows: _Rows, tunnels: int) -> None:
-        rows = self._ports(rows, p.UDP_HEADER.itemsize)
-        head = gather(self.data, rows.at, p.UDP_HEADER)
+        rows = self._ports(rows, p.UDP_HEADER_BYTES)
         packets, row = self.packets, rows.row
-        packets.source_port[row], packets.target_port[row] = head["source"], head["destination"]
-        payload_at = rows.at + p.UDP_HEADER.itemsize
+        payload_at = rows.at + p.UDP_HEADER_BYTES
         packets.payload[row] = np.maximum(rows.wire_end - payload_at, 0)
         for column, shift in ((packets.seq, 0), (packets.ack, 4)):  # tells datagrams apart
             some = payload_at + shift + 4 <= rows.end
             column[row[some]] = self._u32(payload_at[some] + shift)
         if tunnels < _MAX_TUNNELS:
-            vxlan = np.isin(head["destination"], p.VXLAN_PORTS)
+            vxlan = np.isin(packets.target_port[row], p.VXLAN_PORTS)
             vxlan &= payload_at + p.VXLAN_HEADER.itemsize + p.ETHERNET_BYTES <= rows.end
             if vxlan.any():
-                inner = rows.take(vxlan)
-                inner.at = payload_at[vxlan]
-                self._vxlan(inner, tunnels + 1)
+                rows.at = payload_at
+                self._vxlan(rows.take(vxlan), tunnels + 1)
 
     def _vxlan(self, rows: _Rows, tunnels: int) -> None:
         """Count the carrier apart; from here on the row is the packet that it carries."""
@@ -314,8 +290,7 @@ class _BatchDecoding:
         rows, head = rows.take(good), head[good]
         if not len(rows.row):
             return
-        vni = (head["vni_reserved"] >> 8).astype(np.int64)
-        self.carriers.add(self.packets.take(rows.row), vni)
+        self.add_carriers(self.packets.take(rows.row), (head["vni"] >> 8).astype(np.int64))
         for column in fields(Packets):
             if column.name not in _OF_FRAME:
                 getattr(self.packets, column.name)[rows.row] = 0
@@ -332,17 +307,7 @@ class _BatchDecoding:
         Frames that are not IP are identified by their length and first bytes.
         """
         packets = self.packets
-        packets.same = hash_rows(
-            packets.version,
-            packets.protocol,
-            packets.ip_id,
-            packets.payload,
-            packets.fragment,
-            packets.seq,
-            packets.ack,
-            packets.flags,
-            packets.window,
-        )
+        packets.same = hash_rows(*(getattr(packets, name) for name in _UNCHANGED))
         not_ip = packets.version == 0
         if not_ip.any():
             frames = rows.take(not_ip)
@@ -356,30 +321,31 @@ class _BatchDecoding:
     def _u16(self, at: Ints) -> Ints:
         return gather(self.data, at, p.U16)["value"].astype(np.int64)
 
-    def _u32(self, at: Ints) -> np.ndarray:
-        return gather(self.data, at, p.U32)["value"]
+    def _u32(self, at: Ints) -> Ints:
+        return gather(self.data, at, p.U32)["value"].astype(np.int64)
 
     def _whole(self, rows: _Rows, size: int) -> _Rows:
         """Keep the rows that have so many bytes left; the others are malformed."""
         room = rows.room(size)
         if room.all():
             return rows
-        self._malformed(rows.row[~room])
+        self.packets.protocol[rows.row[~room]] = p.MALFORMED
         self.packets.cut[rows.row[~room]] = True
         return rows.take(room)
 
-    def _ports(self, rows: _Rows, size: int) -> _Rows:
-        """Keep the rows that have a whole transport header; read the ports of the others."""
-        room = rows.room(size)
-        if room.all():
-            return rows
-        short = rows.take(~room)
-        self.packets.cut[short.row] = True
-        short = short.take(short.room(p.PORTS.itemsize))
-        ports = gather(self.data, short.at, p.PORTS)
-        self.packets.source_port[short.row] = ports["source"]
-        self.packets.target_port[short.row] = ports["destination"]
-        return rows.take(room)
+    def _valid(self, rows: _Rows, head: AnyRows, good: Flags) -> tuple[_Rows, AnyRows]:
+        """Keep the rows with a valid header; the others are malformed."""
+        if good.all():
+            return rows, head
+        self.packets.protocol[rows.row[~good]] = p.MALFORMED
+        return rows.take(good), head[good]
 
-    def _malformed(self, row: Ints) -> None:
-        self.packets.protocol[row] = MALFORMED
+    def _ports(self, rows: _Rows, size: int) -> _Rows:
+        """Read ports; keep the rows that have a whole transport header."""
+        with_ports = rows.take(rows.room(p.PORTS.itemsize))
+        ports = gather(self.data, with_ports.at, p.PORTS)
+        self.packets.source_port[with_ports.row] = ports["source"]
+        self.packets.target_port[with_ports.row] = ports["destination"]
+        room = rows.room(size)
+        self.packets.cut[rows.row[~room]] = True
+        return rows.take(room)

@@ -14,8 +14,8 @@ import numpy as np
 
 from twinstack.observe.traffic.columns import Flags, Hashes, Ints, Rows, group_rows, hash_rows
 from twinstack.observe.traffic.deduplicator import Sightings
-from twinstack.observe.traffic.packets import FIRST, LATER, Packets
-from twinstack.observe.traffic.protocols import ACK, SYN
+from twinstack.observe.traffic.packets import Packets
+from twinstack.observe.traffic.protocols import ACK, FIRST, LATER, SYN
 
 #: Flows remembered at once; about 300 bytes each.
 MAX_FLOWS = 1 << 16

@@ -115,6 +115,8 @@ def _status(head: bytes) -> int:
 class HttpExchanges:
     """Matches responses with requests, in the order of each connection."""
 
+    messages: HttpMessages = field(default_factory=HttpMessages)
+
     #: (pair, request, status) → histogram of the time to the response's first byte
     latencies: dict[tuple[int, int, int], Counter[int]] = field(default_factory=dict)
     #: flow → pair, request and time of each request that waits

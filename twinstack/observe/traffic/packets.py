@@ -17,15 +17,6 @@ from twinstack.observe.traffic.columns import Flags, Hashes, Ints
 #: IPv4's range among IPv6 addresses (::ffff:0:0/96).
 MAPPED = 0xFFFF << 32
 
-# Values of `protocol` beside the IPPROTO_* numbers.
-ETHERTYPE = 1 << 16  # plus the ethertype: not IP
-LLC = 1 << 17  # an IEEE 802.3 frame
-UNKNOWN_LINK = 1 << 18  # a link type that is not decoded
-MALFORMED = 1 << 19  # its headers are cut off or contradict themselves
-
-# Values of `fragment`: a first one has the ports, a later one has none.
-FIRST, LATER = 1, 2
-
 Bits8 = NDArray[np.uint8]
 Bits32 = NDArray[np.int32]
 
@@ -38,7 +29,7 @@ class Packets:
     place: Ints  # where it was seen: an index into all interfaces
     length: Ints  # of the frame on the wire, without a tunnel's own headers
     version: Bits8  # of IP; 0: not IP
-    protocol: Bits32
+    protocol: Bits32  # IPPROTO_*, or a pseudo-protocol of `protocols`
     source_high: Hashes
     source_low: Hashes
     target_high: Hashes
@@ -47,7 +38,7 @@ class Packets:
     target_port: Ints
     ttl: Bits8
     ip_id: Ints
-    fragment: Bits8
+    fragment: Bits8  # FIRST, LATER, or 0
     seq: Ints
     ack: Ints
     flags: Bits8

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 
 from twinstack.observe.traffic.columns import layout
-from twinstack.observe.traffic.packets import ETHERTYPE, LLC, MALFORMED, UNKNOWN_LINK
 
 # Source: https://www.tcpdump.org/linktypes.html
 LINKTYPE_NULL = 0
@@ -36,17 +35,18 @@ VLAN_TAGS = (ETH_P_8021Q, ETH_P_8021AD, ETH_P_QINQ1)
 #: AF_INET and AF_INET6 (Linux, then the BSDs) as LINKTYPE_NULL has them → ethertype.
 ADDRESS_FAMILIES = {2: ETH_P_IP, **dict.fromkeys((10, 24, 28, 30), ETH_P_IPV6)}
 
-#: IPv6 extension headers. The last three: mobility (RFC 6275), HIP (RFC 7401), Shim6 (RFC 5533).
-EXTENSION_HEADERS = (
-    socket.IPPROTO_HOPOPTS,
-    socket.IPPROTO_ROUTING,
-    socket.IPPROTO_FRAGMENT,
-    socket.IPPROTO_AH,
-    socket.IPPROTO_DSTOPTS,
-    135,
-    139,
-    140,
-)
+# Pseudo-protocols, beyond the IPPROTO_* numbers.
+ETHERTYPE = 1 << 16  # plus the ethertype: not IP
+LLC = 1 << 17  # an IEEE 802.3 frame
+UNKNOWN_LINK = 1 << 18  # a link type that is not decoded
+MALFORMED = 1 << 19  # its headers are cut off or contradict themselves
+
+# Fragments: the first one has the ports, a later one has none.
+FIRST, LATER = 1, 2
+
+#: Hop-by-hop, routing, fragment, AH, destination options; mobility (RFC 6275), HIP (RFC 7401),
+#: Shim6 (RFC 5533).
+IPV6_EXTENSION_HEADERS = (0, 43, 44, 51, 60, 135, 139, 140)
 
 # TCP's flags. Source: RFC 9293.
 FIN = 0x01
@@ -76,7 +76,7 @@ IPV4_HEADER = layout(
 #: Source: RFC 8200.
 IPV6_HEADER = layout(
     "u1 version, u1 class, >u2 label, >u2 length, u1 next, u1 hops,"
-    ">u8 source_high, >u8 source_low, >u8 destination_high, >u8 destination_low"
+    ">u8 source_high, >u8 source_low, >u8 target_high, >u8 target_low"
 )
 IPV6_EXTENSION = layout("u1 next, u1 length")
 IPV6_FRAGMENT = layout("u1 next, u1 reserved, >u2 fragment, >u4 id")
@@ -86,9 +86,9 @@ TCP_HEADER = layout(
     ">u2 checksum, >u2 urgent"
 )
 PORTS = layout(">u2 source, >u2 destination")
-UDP_HEADER = layout(">u2 source, >u2 destination, >u2 length, >u2 checksum")
+UDP_HEADER_BYTES = 8
 #: Source: RFC 7348.
-VXLAN_HEADER = layout("u1 flags, V3 reserved, >u4 vni_reserved")
+VXLAN_HEADER = layout("u1 flags, V3 reserved, >u4 vni")
 #: Of Ethernet and IPv4. Source: RFC 826.
 ARP_HEADER = layout(
     ">u2 hardware, >u2 type, >u2 sizes, >u2 operation, V6 sender_mac, >u4 sender,"

@@ -1,4 +1,4 @@
-"""Totals of retired flows: by pair of services, by address and by protocol.
+"""Totals: of packets, of retired flows by pair, address and protocol, and of VXLAN carriers.
 
 Bounded: past a number, pairs lose their port, and the quietest addresses are dropped.
 """
@@ -6,58 +6,116 @@ Bounded: past a number, pairs lose their port, and the quietest addresses are dr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from socket import IPPROTO_TCP, IPPROTO_UDP
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic.columns import Ints, Rows, group_rows, hash_rows
+from twinstack.observe.traffic.columns import Flags, Ints, Rows, sum_groups
 from twinstack.observe.traffic.histogram import buckets_of
+from twinstack.observe.traffic.http import CUT_OFF
+from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.peers import Peer, PeerDirectory, Verdict
+from twinstack.observe.traffic.protocols import MALFORMED, UNKNOWN_LINK
 
 MAX_PAIRS = 2_000
 MAX_TALKERS = 50_000
+_MAX_CARRIERS = 10_000
 #: The port of protocols without one, and of pairs past MAX_PAIRS.
 NO_PORT = 0
+
+#: Something → packets, bytes.
+Counts = dict[tuple[Any, ...], tuple[int, ...]]
+PairKey = tuple[str, str, int, int, WorldName | None, Verdict]
+
+
+class PairSums(NamedTuple):
+    """What two peers exchanged: from the client (there), from the server (back)."""
+
+    packets_there: int = 0
+    packets_back: int = 0
+    bytes_there: int = 0
+    bytes_back: int = 0
+    connections: int = 0
+    resent: int = 0
+    resets: int = 0
+    zero_windows: int = 0
 
 
 @dataclass(slots=True)
 class PairTotals:
-    """What two peers exchanged. `packets` and `bytes`: from the client, from the server."""
+    """Two peers, a protocol and the server's port."""
 
     client: Peer
     server: Peer
     protocol: int
     port: int
     verdict: Verdict
-    packets: list[int] = field(default_factory=lambda: [0, 0])
-    bytes: list[int] = field(default_factory=lambda: [0, 0])
-    connections: int = 0
-    resent: int = 0
-    resets: int = 0
-    zero_windows: int = 0
+    sums: PairSums = field(default_factory=PairSums)
     handshakes: Counter[int] = field(default_factory=Counter)
     acknowledged: Counter[int] = field(default_factory=Counter)
 
 
-PairKey = tuple[str, str, int, int, WorldName | None, Verdict]
+@dataclass(slots=True)
+class PacketTotals:
+    """Packets, each counted once but in `sightings`."""
+
+    sightings: int = 0
+    packets: int = 0
+    bytes: int = 0
+    malformed: int = 0
+    unknown_links: int = 0
+    cut_headers: int = 0
+    cut_messages: int = 0  # TCP payloads cut off where HTTP would begin
+    segments: int = 0  # TCP with payload
+    cooked: bool = False
+    first_ns: int | None = None
+    last_ns: int = 0
+
+    def add(self, packets: Packets, first: Flags) -> None:
+        """Count a batch; `first` sightings count."""
+        protocol = packets.protocol
+        self.sightings += len(packets)
+        self.packets += int(first.sum())
+        self.bytes += int(packets.length[first].sum())
+        self.malformed += int((first & (protocol == MALFORMED) & ~packets.cut).sum())
+        self.unknown_links += int((first & (protocol == UNKNOWN_LINK)).sum())
+        self.cut_headers += int((first & packets.cut).sum())
+        self.cut_messages += int((first & (packets.message == CUT_OFF)).sum())
+        self.segments += int((first & (protocol == IPPROTO_TCP) & (packets.payload > 0)).sum())
+        self.cooked = self.cooked or bool(packets.cooked.any())
+        begin_ns = int(packets.time_ns.min())
+        self.first_ns = begin_ns if self.first_ns is None else min(self.first_ns, begin_ns)
+        self.last_ns = max(self.last_ns, int(packets.time_ns.max()))
 
 
 class TrafficTotals:
-    """Adds up flows."""
+    """Adds up what does not fit in memory by itself."""
 
     def __init__(self, peers: PeerDirectory) -> None:
         self.peers = peers
+        self.packets = PacketTotals()
         self.pairs: list[PairTotals] = []
-        #: address → packets, bytes; (IP version, protocol, application) → packets, bytes
-        self.talkers: dict[tuple[int, int], list[int]] = {}
-        self.protocols: dict[tuple[int, int, str], list[int]] = {}
+        # Each has packets and bytes, by address; by IP version, protocol and application; by
+        # source and destination address, VNI and place.
+        self.talkers: Counts = {}
+        self.protocols: Counts = {}
+        self.carriers: Counts = {}
         self.talkers_left_out = 0
         self.ports_left_out = False
         self._number_of: dict[PairKey, int] = {}
+
+    def add_carriers(self, outer: Packets, vni: Ints) -> None:
+        """Count VXLAN carriers, apart from the packets that they carry."""
+        ends = (outer.source_high, outer.source_low, outer.target_high, outer.target_low)
+        values = np.ones(len(vni), np.int64), outer.length
+        for key, sums in sum_groups((*ends, vni, outer.place), values):
+            if key in self.carriers or len(self.carriers) < _MAX_CARRIERS:
+                _add(self.carriers, key, sums)
 
     def pairs_of(self, rows: Rows, flows: Ints) -> Ints:
         """Give the number of each flow's pair."""
@@ -68,12 +126,12 @@ class TrafficTotals:
 
     def add_handshakes(self, pairs: Ints, took_ns: Ints) -> None:
         """Record durations of handshakes."""
-        for pair, bucket, count in _bucket_counts(pairs, took_ns):
+        for (pair, bucket), (count,) in _histograms(pairs, took_ns):
             self.pairs[pair].handshakes[bucket] += count
 
     def add_acknowledged(self, pairs: Ints, took_ns: Ints) -> None:
         """Record times until segments were acknowledged."""
-        for pair, bucket, count in _bucket_counts(pairs, took_ns):
+        for (pair, bucket), (count,) in _histograms(pairs, took_ns):
             self.pairs[pair].acknowledged[bucket] += count
 
     def retire(self, rows: Rows) -> None:
@@ -81,10 +139,37 @@ class TrafficTotals:
         if not len(rows):
             return
         rows = rows.copy()
-        self.pairs_of(rows, np.arange(len(rows)))
-        self._add_pairs(rows)
+        pairs = self.pairs_of(rows, np.arange(len(rows)))
+        every, client = np.arange(len(rows)), rows["client"].astype(np.int64)
+        columns = [
+            *(rows["packets"][every, side] for side in (client, 1 - client)),
+            *(rows["bytes"][every, side] for side in (client, 1 - client)),
+            np.where(rows["continues"], 0, np.maximum(rows["connections"], 1)),
+            *(rows[name].sum(axis=1) for name in ("resent", "resets", "zero_windows")),
+        ]
+        for (number,), sums in sum_groups((pairs,), columns):
+            pair = self.pairs[number]
+            pair.sums = PairSums(*map(sum, zip(pair.sums, sums, strict=True)))
         self._add_talkers(rows)
-        self._add_protocols(rows)
+        port = _service_port(rows, rows["port"][every, 1 - client])
+        both = rows["packets"].sum(axis=1), rows["bytes"].sum(axis=1)
+        for (version, protocol, server_port), sums in sum_groups(
+            (rows["version"], rows["protocol"], port), both
+        ):
+            key = (version, protocol, self.peers.application(server_port))
+            _add(self.protocols, key, sums)
+
+    def _add_talkers(self, rows: Rows) -> None:
+        address = rows["high"].ravel(), rows["low"].ravel()
+        sent = rows["packets"].ravel(), rows["bytes"].ravel()
+        for (high, low), sums in sum_groups(address, sent):
+            if sums[0]:
+                _add(self.talkers, (high, low), sums)
+        if len(self.talkers) > MAX_TALKERS:
+            quiet = sorted(self.talkers, key=lambda address: self.talkers[address][1])
+            for key in quiet[: len(quiet) - MAX_TALKERS // 2]:
+                del self.talkers[key]
+                self.talkers_left_out += 1
 
     def _pairs(self, rows: Rows) -> Ints:
         """Name both ends, each as packets had it on its own side of NAT (`deduplicator`)."""
@@ -97,12 +182,12 @@ class TrafficTotals:
                 for name in ("high", "low", "port")
             ]
         client_high, client_low, _, server_high, server_low, port = ends
-        columns = (client_high, client_low, server_high, server_low, rows["protocol"])
-        peer = self.peers.peer
+        peer, port = self.peers.peer, _service_port(rows, port)
+        columns = client_high, client_low, server_high, server_low, rows["protocol"], port
         numbers = [
-            self._pair(peer(from_high, from_low), peer(to_high, to_low), protocol, port)
-            for from_high, from_low, to_high, to_low, protocol, port in zip(
-                *(column.tolist() for column in (*columns, _service_port(rows, port))), strict=True
+            self._pair(peer(from_high, from_low), peer(to_high, to_low), protocol, to_port)
+            for from_high, from_low, to_high, to_low, protocol, to_port in zip(
+                *(column.tolist() for column in columns), strict=True
             )
         ]
         return np.asarray(numbers, np.int64)
@@ -119,56 +204,10 @@ class TrafficTotals:
             self.pairs.append(PairTotals(client, server, protocol, key[3], verdict))
         return number
 
-    def _add_pairs(self, rows: Rows) -> None:
-        every, client = np.arange(len(rows)), rows["client"].astype(np.int64)
-        columns = [
-            rows["packets"][every, client],
-            rows["packets"][every, 1 - client],
-            rows["bytes"][every, client],
-            rows["bytes"][every, 1 - client],
-            np.where(rows["continues"], 0, np.maximum(rows["connections"], 1)),
-            *(rows[name].sum(axis=1) for name in ("resent", "resets", "zero_windows")),
-        ]
-        pairs, sums = _sums(rows["pair"], columns)
-        for pair, values in zip(pairs, sums, strict=True):
-            totals = self.pairs[pair]
-            there, back, bytes_there, bytes_back, connections, resent, resets, zero = values
-            totals.packets = [totals.packets[0] + there, totals.packets[1] + back]
-            totals.bytes = [totals.bytes[0] + bytes_there, totals.bytes[1] + bytes_back]
-            totals.connections += connections
-            totals.resent += resent
-            totals.resets += resets
-            totals.zero_windows += zero
 
-    def _add_talkers(self, rows: Rows) -> None:
-        high, low = rows["high"].ravel(), rows["low"].ravel()
-        order, begins = group_rows(hash_rows(high, low))
-        starts = np.flatnonzero(begins)
-        columns = (
-            high[order[starts]],
-            low[order[starts]],
-            np.add.reduceat(rows["packets"].ravel()[order], starts),
-            np.add.reduceat(rows["bytes"].ravel()[order], starts),
-        )
-        for *address, packets, size in zip(*(column.tolist() for column in columns), strict=True):
-            if packets:
-                _add(self.talkers.setdefault((address[0], address[1]), [0, 0]), packets, size)
-        if len(self.talkers) > MAX_TALKERS:
-            quiet = sorted(self.talkers, key=lambda address: self.talkers[address][1])
-            for key in quiet[: len(quiet) - MAX_TALKERS // 2]:
-                del self.talkers[key]
-                self.talkers_left_out += 1
-
-    def _add_protocols(self, rows: Rows) -> None:
-        every, server = np.arange(len(rows)), 1 - rows["client"].astype(np.int64)
-        port = _service_port(rows, rows["port"][every, server])
-        version, protocol = rows["version"].astype(np.int64), rows["protocol"].astype(np.int64)
-        columns = [rows["packets"].sum(axis=1), rows["bytes"].sum(axis=1)]
-        keys, sums = _sums(version << 40 | protocol << 17 | port, columns)
-        for key, (packets, size) in zip(keys, sums, strict=True):
-            application = self.peers.application(key & 0x1FFFF)
-            names = key >> 40, key >> 17 & 0x7FFFFF, application
-            _add(self.protocols.setdefault(names, [0, 0]), packets, size)
+def _add(counts: Counts, key: tuple[Any, ...], sums: tuple[int, ...]) -> None:
+    before = counts.get(key)
+    counts[key] = sums if before is None else tuple(map(sum, zip(before, sums, strict=True)))
 
 
 def _service_port(rows: Rows, port: NDArray[np.generic]) -> Ints:
@@ -176,20 +215,6 @@ def _service_port(rows: Rows, port: NDArray[np.generic]) -> Ints:
     return np.where(has_port, port, NO_PORT).astype(np.int64)
 
 
-def _sums(keys: NDArray[np.generic], columns: Sequence[Ints]) -> tuple[list[int], list[list[int]]]:
-    """Give the different keys, and the sums of the columns for each."""
-    unique, at = np.unique(keys, return_inverse=True)
-    sums = np.zeros((len(unique), len(columns)), np.int64)
-    np.add.at(sums, at, np.stack(columns, axis=1))
-    return unique.tolist(), sums.tolist()
-
-
-def _bucket_counts(pairs: Ints, took_ns: Ints) -> list[tuple[int, int, int]]:
-    """Give pair, bucket and count."""
-    keys, counts = np.unique(pairs << 16 | buckets_of(took_ns), return_counts=True)
-    return list(zip((keys >> 16).tolist(), (keys & 0xFFFF).tolist(), counts.tolist(), strict=True))
-
-
-def _add(totals: list[int], packets: int, size: int) -> None:
-    totals[0] += packets
-    totals[1] += size
+def _histograms(pairs: Ints, took_ns: Ints) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Count by pair and bucket."""
+    return sum_groups((pairs, buckets_of(took_ns)), (np.ones(len(pairs), np.int64),))
