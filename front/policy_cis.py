@@ -15,10 +15,10 @@ from twinstack import stack
 @checking
 def policy_cis(_: Context, json: bool = False) -> None:
     """Hold the rendered Docker files against the CIS benchmark, hadolint and the compose schema."""
-    from twinstack.cis.examine import examine
-    from twinstack.cis.gate import Report, grouped
+    from twinstack.cis.gate import CisReport, grouped
+    from twinstack.cis.tools import examine
 
-    def text(report: Report) -> str:
+    def text(report: CisReport) -> str:
         rows = [(row.number, row.outcome, row.title) for row in report.rows]
         parts = [tables.columns(("rule", "outcome", "what it asks"), rows)]
         for row in report.rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cis_edits import (
     LOGS,
     NNP,
@@ -93,7 +95,7 @@ VARIANTS = (
     line("4.11", "--allow-unauthenticated", "RUN x --allow-unauthenticated"),
     line("4.11", "trusted=yes", "RUN echo 'deb [trusted=yes] x y z' > /etc/apt/sources.list"),
     line("4.11", "--trusted-host", "RUN pip install --no-index --trusted-host x y"),
-    line("4.11", "without a look", "RUN curl -k -O https://x/y"),
+    line("4.11", "does not check", "RUN curl -k -O https://x/y"),
     line("4.11", "--no-check-certificate", "RUN wget --no-check-certificate https://x"),
     line("4.11", "is run by sh", "RUN curl -fsSL https://x/install.sh | sh"),
     line("4.11", "is run by bash", "RUN wget -O /tmp/x https://x && bash /tmp/x"),
@@ -282,6 +284,14 @@ VARIANTS = (
     service("T11", "pull_policy: missing", pull_policy="missing"),
     service("T11", "pull_policy: always", pull_policy="always"),
 )
+
+
+def variants_of(rules: str) -> pytest.MarkDecorator:
+    """Give a test every variant of some rules."""
+    chosen = [bad for bad in VARIANTS if bad.rule in rules.split()]
+    assert {bad.rule for bad in chosen} == set(rules.split())
+    return pytest.mark.parametrize("bad", chosen, ids=lambda bad: bad.id)
+
 
 #: Ways to write the same well: none of them is anything that a rule may object to.
 GOOD = (

@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from twinstack.cis.catalogue import Finding
+from twinstack.cis.compose_document import ComposeDocument, Subject
 from twinstack.cis.dockerfile import parse
-from twinstack.cis.document import Document
-from twinstack.cis.finding import Finding, Subject
-from twinstack.cis.gate import declared, subject_of, violations
+from twinstack.cis.gate import allowed_by, subject_of, violations
+from twinstack.cis.known import EXEMPT
 from twinstack.compose.render import COMPOSE_FILE, render_files
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
@@ -21,6 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 SERVICE = "order-service"
 FILE = f"dockerfiles/{SERVICE}/Dockerfile"
 Raw = dict[str, Any]
+ELSEWHERE = {"document", "service-registry", "nginx-lb", "network sly"}
 
 
 @cache
@@ -36,7 +38,7 @@ def rendered(plan: Plan) -> Mapping[str, str]:
 @cache
 def subject(plan: Plan | None = None) -> Subject:
     plan = plan or plan_of()
-    return subject_of(rendered(plan), COMPOSE_FILE, declared(plan))
+    return subject_of(rendered(plan), COMPOSE_FILE, allowed_by(plan))
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def document(rule: str, said: str, change: Callable[[Raw], object]) -> Bad:
     def edit(good: Subject) -> Subject:
         raw = json.loads(json.dumps(good.document.raw))  # YAML's anchors are shared otherwise
         change(raw)
-        return Subject(good.builds, Document(good.document.file, raw), good.declared)
+        return Subject(good.dockerfiles, ComposeDocument(good.document.file, raw), good.allowed)
 
     return Bad(rule, said, edit)
 
@@ -134,8 +136,8 @@ def text(rule: str, said: str, change: Callable[[str], str]) -> Bad:
         was = rendered(plan_of())[FILE]
         now = change(was)
         assert now != was
-        builds = {**good.builds, FILE: parse(now, FILE)}
-        return Subject(builds, good.document, good.declared)
+        builds = {**good.dockerfiles, FILE: parse(now, FILE)}
+        return Subject(builds, good.document, good.allowed)
 
     return Bad(rule, said, edit)
 
@@ -157,6 +159,19 @@ def new_findings(bad: Bad) -> list[Finding]:
     """Give what is found in a variant and not in the files as they are."""
     known = known_findings()
     return [finding for finding in violations(bad.edit(subject())) if finding not in known]
+
+
+def assert_noticed(bad: Bad) -> None:
+    """Hold that the rule notices the variant, names its place, and that no exception covers it."""
+    found = new_findings(bad)
+    noticed = [
+        finding for finding in found if finding.rule == bad.rule and bad.said in finding.what
+    ]
+    assert noticed, [str(finding) for finding in found]
+    for finding in noticed:
+        assert finding.remedy
+        assert finding.file == FILE or finding.where in {SERVICE, *ELSEWHERE}
+        assert not any(exempt.covers(finding) for exempt in EXEMPT)
 
 
 def secret_of_host(raw: Raw) -> None:

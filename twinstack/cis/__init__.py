@@ -1,5 +1,6 @@
-"""The CIS gate: what is rendered for Docker, held against the CIS Docker Benchmark; mostly pure.
+"""The CIS gate: what is rendered for Docker, held against the CIS Docker Benchmark.
 
-`dockerfile` and `document` read; `images`, `privileges`, `sharing` and `beyond` hold the rules;
-`known` holds what is excepted, and what no file can tell; `gate` judges; `tools` runs the linters.
+`dockerfile` and `compose_document` read. `images`, `packages`, `secrecy`, `limits`, `sharing` and
+`closed` hold the checks, `catalogue` their numbers and titles, `known` the exceptions, and what no
+file can tell. `gate` judges. All of these are pure; `tools` runs the linters and reads the files.
 """

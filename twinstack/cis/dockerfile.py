@@ -1,8 +1,8 @@
-"""Read a Dockerfile: instructions, their flags and words, and the stages they make up; pure.
+"""Read a Dockerfile: instructions, their flags and words, and the stages they make up. Pure.
 
-Written here, since no well-kept parser installs everywhere: `dockerfile` (BuildKit's own, by way
-of Go) has no wheel but for x86-64, `dockerfile-parse` knows neither flags nor here-documents. This
-one was held against the former. Source: docs.docker.com/reference/dockerfile.
+No well-kept parser installs everywhere: `dockerfile` (BuildKit's own, in Go) has wheels for x86-64
+alone, `dockerfile-parse` knows neither flags nor here-documents. This one was compared with the
+former. Source: docs.docker.com/reference/dockerfile.
 """
 
 from __future__ import annotations
@@ -19,45 +19,31 @@ from twinstack.errors import CannotTell
 _HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_][\w.]*)\2")
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.+)")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?[^}]*\}|(\w+))")
-_TAKES_HEREDOC = {"RUN", "COPY", "ADD"}
-KEYWORDS = frozenset(
-    {
-        "ADD",
-        "ARG",
-        "CMD",
-        "COPY",
-        "ENTRYPOINT",
-        "ENV",
-        "EXPOSE",
-        "FROM",
-        "HEALTHCHECK",
-        "LABEL",
-        "MAINTAINER",
-        "ONBUILD",
-        "RUN",
-        "SHELL",
-        "STOPSIGNAL",
-        "USER",
-        "VOLUME",
-        "WORKDIR",
-    }
-)
+_HEREDOC_KEYWORDS = {"RUN", "COPY", "ADD"}
+_KEYWORDS = frozenset({
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
+    "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction; `words` are those of its JSON form, None where a shell reads it."""
+    """One instruction."""
 
     keyword: str
     flags: tuple[str, ...]
     text: str
-    words: tuple[str, ...] | None
+    words: tuple[str, ...] | None  # of its JSON form; None where a shell reads it
     line: int
 
     @property
     def where(self) -> str:
-        """Say where it begins."""
         return f"line {self.line}"
+
+    @property
+    def plain(self) -> str:
+        """Give its text, without the quotes and commas of the JSON form."""
+        return self.text if self.words is None else " ".join(self.words)
 
     def flag(self, name: str) -> str | None:
         """Give the value of a flag, "" for one without."""
@@ -80,16 +66,16 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one FROM begins. `base` is the image after ARG's defaults are put in."""
+    """What one FROM begins."""
 
-    base: str
+    base: str  # the image, with the defaults of ARG
     name: str
     line: int
     instructions: tuple[Instruction, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
+class Dockerfile:
     """A whole Dockerfile."""
 
     file: str
@@ -106,11 +92,7 @@ class Build:
 
     def of(self, *keywords: str) -> Iterator[Instruction]:
         """Give the instructions of some kinds."""
-        return (one for one in self.instructions if one.keyword in keywords)
-
-    def runs(self) -> Iterator[tuple[Instruction, list[str]]]:
-        """Give every simple command of every RUN."""
-        return ((one, command) for one in self.of("RUN") for command in one.commands())
+        return (found for found in self.instructions if found.keyword in keywords)
 
     def stage(self, name: str) -> Stage | None:
         """Find a stage by its name or number."""
@@ -128,40 +110,34 @@ class Build:
             found[:0] = stage.instructions
             seen.append(stage)
             name, before = stage.base.lower(), self.stages[: self.stages.index(stage)]
-            stage = next((one for one in before if one.name and one.name.lower() == name), None)
+            stage = next((other for other in before if other.name.lower() == name), None)
         return tuple(found)
 
 
-def parse(text: str, file: str) -> Build:
+def parse(text: str, file: str) -> Dockerfile:
     """Read a Dockerfile. Raises: CannotTell for what is none."""
     lines = text.splitlines()
     directives = tuple(_directives(lines))
     escape = dict(directives).get("escape", "\\")
-    found = [_instruction(*one, file=file) for one in _logical_lines(lines, escape)]
-    starts = [place for place, one in enumerate(found) if one.keyword == "FROM"]
+    found = [_instruction(*line, file=file) for line in _logical_lines(lines, escape)]
+    starts = [index for index, each in enumerate(found) if each.keyword == "FROM"]
     if not starts:
         raise CannotTell(file, "cannot be read", "it has no FROM")
     arguments = tuple(found[: starts[0]])
-    defaults = dict(argument_of(one) for one in arguments if one.keyword == "ARG")
+    defaults = dict(argument_of(each) for each in arguments if each.keyword == "ARG")
     stages = []
     for start, end in zip(starts, [*starts[1:], len(found)], strict=True):
         words = found[start].text.split()
         named = len(words) == 3 and words[1].lower() == "as"
         if not words or (len(words) != 1 and not named):
             raise CannotTell(file, "cannot be read", f"line {found[start].line}: FROM what?")
-        stages.append(
-            Stage(
-                base=expanded(words[0], defaults),
-                name=words[2] if named else "",
-                line=found[start].line,
-                instructions=tuple(found[start + 1 : end]),
-            )
-        )
-    return Build(file, directives, arguments, tuple(stages))
+        base, name = _expanded(words[0], defaults), words[2] if named else ""
+        stages.append(Stage(base, name, found[start].line, tuple(found[start + 1 : end])))
+    return Dockerfile(file, directives, arguments, tuple(stages))
 
 
-def expanded(text: str, values: dict[str, str]) -> str:
-    """Put the values of variables in; one without a value stays as it is written."""
+def _expanded(text: str, values: dict[str, str]) -> str:
+    """Put in the values of variables; one without a value stays as it is written."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[3]
@@ -177,7 +153,7 @@ def argument_of(instruction: Instruction) -> tuple[str, str]:
 
 
 def commands(script: str) -> Iterator[list[str]]:
-    """Split a shell's script into simple commands; also those within quotes and $(…)."""
+    """Split a shell script into simple commands, those within quotes and $(…) too."""
     reader = shlex.shlex(script, posix=True, punctuation_chars=";&|()<>\n")
     reader.whitespace = " \t\r"
     reader.whitespace_split = True
@@ -186,31 +162,28 @@ def commands(script: str) -> Iterator[list[str]]:
         words = list(reader)
     except ValueError:  # a quote that never ends
         words = re.split(r"\s+", script)
-    now: list[str] = []
-    for word in words:
+    command: list[str] = []
+    for word in [*words, ";"]:
         if word and not set(word) - set(";&|()\n"):
-            if now:
-                yield now
-            now = []
+            if command:
+                yield command
+            command = []
         elif bare := word.lstrip("`$").rstrip("`"):
-            now.append(bare)
-    if now:
-        yield now
+            command.append(bare)
     for word in words:
         if re.search(r"\s", word.strip()) and word != script:
             yield from commands(word)
 
 
 def calls_of(command: list[str], programs: Container[str]) -> Iterator[tuple[str, list[str]]]:
-    """Find programs anywhere in a command, and what follows: also behind env, xargs or -exec."""
-    for place, word in enumerate(command):
-        program = posixpath.basename(word)
-        if program in programs:
-            yield program, command[place + 1 :]
+    """Find programs anywhere in a command, behind env, xargs or -exec too, with what follows."""
+    for index, word in enumerate(command):
+        if (program := posixpath.basename(word)) in programs:
+            yield program, command[index + 1 :]
 
 
 def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the parser's directives: they stand before anything else, comments too."""
+    """Give the parser's directives, which stand before anything else, comments too."""
     for line in lines:
         match = _DIRECTIVE.fullmatch(line.strip())
         if not match:
@@ -221,12 +194,12 @@ def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _logical_lines(lines: Sequence[str], escape: str) -> Iterator[tuple[str, int]]:
     """Join continued lines and here-documents; drop comments and what is empty."""
     continued = re.compile(re.escape(escape) + r"[ \t]*$")
-    place = 0
-    while place < len(lines):
-        start, text = place + 1, ""
-        while place < len(lines):
-            line = lines[place]
-            place += 1
+    index = 0
+    while index < len(lines):
+        start, text = index + 1, ""
+        while index < len(lines):
+            line = lines[index]
+            index += 1
             if not line.strip() or line.lstrip().startswith("#"):
                 if not text:
                     break
@@ -237,11 +210,11 @@ def _logical_lines(lines: Sequence[str], escape: str) -> Iterator[tuple[str, int
                 break
         if not text.strip():
             continue
-        if text.split(None, 1)[0].upper() in _TAKES_HEREDOC:
+        if text.split(None, 1)[0].upper() in _HEREDOC_KEYWORDS:
             for tabs, _, end in _HEREDOC.findall(text):
-                while place < len(lines):
-                    line = lines[place].lstrip("\t") if tabs else lines[place]
-                    place += 1
+                while index < len(lines):
+                    line = lines[index].lstrip("\t") if tabs else lines[index]
+                    index += 1
                     if line == end:
                         break
                     text += f"\n{line}"
@@ -251,7 +224,7 @@ def _logical_lines(lines: Sequence[str], escape: str) -> Iterator[tuple[str, int
 def _instruction(text: str, line: int, *, file: str) -> Instruction:
     word, *more = text.split(None, 1)
     keyword, rest = word.upper(), (more[0] if more else "").strip()
-    if keyword not in KEYWORDS:
+    if keyword not in _KEYWORDS:
         raise CannotTell(file, "cannot be read", f"line {line}: there is no {keyword}")
     if keyword == "ONBUILD":  # it is done later, and judged now
         return _instruction(rest, line, file=file)
@@ -265,10 +238,8 @@ def _instruction(text: str, line: int, *, file: str) -> Instruction:
 
 
 def _json_words(text: str) -> tuple[str, ...] | None:
-    if not text.startswith("["):
-        return None
     try:
-        found = json.loads(text)
+        found = json.loads(text) if text.startswith("[") else None
     except ValueError:
         return None
     if isinstance(found, list) and all(isinstance(word, str) for word in found):

@@ -8,75 +8,54 @@ from itertools import groupby
 from typing import Literal
 
 from twinstack.cis import (
-    beyond,
+    closed,
+    compose_document,
     dockerfile,
-    document,
     images,
+    limits,
     packages,
-    privileges,
     secrecy,
     sharing,
 )
-from twinstack.cis.finding import Declared, Finding, Rule, Subject
-from twinstack.cis.known import EXEMPT, UNTOLD, Exempt
+from twinstack.cis.catalogue import RULES, Allowed, Finding
+from twinstack.cis.compose_document import Subject
+from twinstack.cis.known import EXEMPT, UNDECIDED, Exempt
 from twinstack.compose.render import base_name, image_name
 from twinstack.model.plan import Plan
 
 Outcome = Literal["pass", "exception", "fail", "not told"]
-
-
-def _place(number: str) -> tuple[int, int, str]:
-    """Order 4.9 before 4.10, CIS' before ours, and the linters last."""
-    section, _, place = number.partition(".")
-    if place:
-        return int(section), int(place), ""
-    return (100, int(number[1:]), "") if number[1:].isdigit() else (200, 0, number)
-
-
-#: Every rule, by its number.
-RULES: tuple[Rule, ...] = tuple(
-    sorted(
-        (
-            rule
-            for module in (images, packages, secrecy, privileges, sharing, beyond)
-            for rule in module.RULES
-        ),
-        key=lambda rule: _place(rule.number),
-    )
-)
+OUTCOMES: tuple[Outcome, ...] = ("pass", "exception", "fail", "not told")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What came of one rule or linter; `reasons` say why its exceptions stand, or who decides."""
+class RuleOutcome:
+    """What came of one rule or linter."""
 
     number: str
     title: str
     outcome: Outcome
     findings: tuple[Finding, ...] = ()
     exceptions: tuple[Finding, ...] = ()
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # why its exceptions stand, or who decides
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CisReport:
     """What came of all of them."""
 
     files: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[RuleOutcome, ...]
 
     @property
     def passed(self) -> bool:
-        """Tell whether nothing failed."""
         return all(row.outcome != "fail" for row in self.rows)
 
     def counts(self) -> dict[str, int]:
         """Count the rows by outcome."""
-        outcomes: tuple[Outcome, ...] = ("pass", "exception", "fail", "not told")
-        return {one: sum(row.outcome == one for row in self.rows) for one in outcomes}
+        return {name: sum(row.outcome == name for row in self.rows) for name in OUTCOMES}
 
     def as_json(self) -> dict[str, object]:
-        """Give it as JSON's words."""
+        """Give it as a JSON document."""
         return {
             "passed": self.passed,
             "counts": self.counts(),
@@ -85,114 +64,126 @@ class Report:
         }
 
 
-def declared(plan: Plan) -> Declared:
+def allowed_by(plan: Plan) -> Allowed:
     """Say what a plan allows. Declared bases count beside our own."""
-    bases = {base_name(replica.role) for replica in plan.replicas}
-    doors = {
+    published = {
         replica.name: frozenset(
-            f"{door.bind}:{door.port}:{door.replica_port}"
-            for door in plan.published_ports
-            if door.world == "docker" and door.replica == replica.name
+            f"{port.bind}:{port.port}:{port.replica_port}"
+            for port in plan.published_ports
+            if port.world == "docker" and port.replica == replica.name
         )
         for replica in plan.replicas
     }
-    return Declared(
+    # A service has its own copy of a secret in the document, named as `render` names it.
+    secrets = {
+        replica.name: frozenset(
+            f"{replica.service}-{secret}".replace(".", "-").replace("_", "-")
+            for secret in replica.secrets
+        )
+        for replica in plan.replicas
+    }
+    bases = {base_name(replica.role) for replica in plan.replicas}
+    return Allowed(
         bases=frozenset(bases | {base for _, base in plan.bases}),
         images={replica.name: image_name(plan, replica.service) for replica in plan.replicas},
-        doors=doors,
+        published=published,
         ports={replica.name: replica.port for replica in plan.replicas},
-        secrets={
-            replica.name: frozenset(_key(replica.service, name) for name in replica.secrets)
-            for replica in plan.replicas
-        },
+        secrets=secrets,
     )
 
 
-def _key(service: str, secret: str) -> str:
-    """Name a service's own copy of a secret in the document, as `render` does."""
-    return f"{service}-{secret}".replace(".", "-").replace("_", "-")
-
-
-def subject_of(texts: Mapping[str, str], compose: str, measure: Declared) -> Subject:
+def subject_of(texts: Mapping[str, str], compose: str, allowed: Allowed) -> Subject:
     """Read rendered files: path → text; `compose` is the path of the compose document.
 
     Raises: CannotTell for what cannot be read.
     """
-    builds = {
+    dockerfiles = {
         path: dockerfile.parse(text, path)
         for path, text in texts.items()
         if path.rpartition("/")[2] == "Dockerfile"
     }
-    return Subject(builds, document.parse(texts[compose], compose), measure)
+    return Subject(dockerfiles, compose_document.parse(texts[compose], compose), allowed)
 
 
 def violations(subject: Subject) -> Iterator[Finding]:
-    """Give all that any rule finds, exceptions not taken out."""
-    for rule in RULES:
-        yield from rule.find(subject)
+    """Give all that any rule finds, exceptions included."""
+    for file, parsed in subject.dockerfiles.items():
+        for module in (images, packages, secrecy):
+            for rule, where, what in module.check_dockerfile(parsed, subject):
+                yield Finding(rule, file, where, what, RULES[rule][1])
+    file = subject.document.file
+    for rule, where, what in closed.check_document(subject.document):
+        yield Finding(rule, file, where, what, RULES[rule][1])
+    for service in subject.document.services:
+        for check in (images, secrecy, limits, sharing, closed):
+            for rule, what in check.check_service(service, subject):
+                yield Finding(rule, file, service.name, what, RULES[rule][1])
 
 
 def judge(
     subjects: Iterable[Subject],
     linted: Mapping[str, tuple[str, Iterable[Finding]]] | None = None,
     exempt: tuple[Exempt, ...] = EXEMPT,
-) -> Report:
+) -> CisReport:
     """Hold all rules against all subjects, and set known exceptions apart.
 
-    `linted` is what the linters found: name → (title, findings). An exception that covers nothing
-    any more is a finding itself, of the rule that it was made for.
+    `linted` maps a linter to (title, findings). An exception that covers nothing any more is a
+    finding itself.
     """
-    judged = tuple(subjects)
-    lints = {} if linted is None else linted
-    titles = {rule.number: rule.title for rule in RULES}
+    judged, lints = tuple(subjects), linted or {}
+    titles = {number: title for number, (title, _) in RULES.items()}
     titles |= {name: title for name, (title, _) in lints.items()}
     found: dict[str, list[Finding]] = {number: [] for number in titles}
-    for finding in (one for subject in judged for one in violations(subject)):
+    for finding in (finding for subject in judged for finding in violations(subject)):
         if finding not in found[finding.rule]:  # a Dockerfile is judged with each document
             found[finding.rule].append(finding)
     for name, (_, findings) in lints.items():
         found[name] += findings
     rows = [_row(number, titles[number], found[number], exempt) for number in titles]
-    stale = _stale(found, exempt)
-    rows.append(
-        Row("exempt", "Every exception is still needed", "fail" if stale else "pass", stale)
-    )
-    rows += [Row(one.number, one.title, "not told", reasons=(one.why,)) for one in UNTOLD]
-    files = sorted({one for subject in judged for one in (*subject.builds, subject.document.file)})
-    return Report(tuple(files), tuple(sorted(rows, key=lambda row: _place(row.number))))
+    stale = tuple(_stale(found, exempt))
+    outcome: Outcome = "fail" if stale else "pass"
+    rows.append(RuleOutcome("exempt", "Every exception is still needed", outcome, stale))
+    rows += [
+        RuleOutcome(other.number, other.title, "not told", reasons=(other.why,))
+        for other in UNDECIDED
+    ]
+    files = {path for subject in judged for path in (*subject.dockerfiles, subject.document.file)}
+    return CisReport(tuple(sorted(files)), tuple(sorted(rows, key=lambda row: _order(row.number))))
 
 
-def _row(number: str, title: str, found: list[Finding], exempt: tuple[Exempt, ...]) -> Row:
-    excepted = tuple(one for one in found if any(known.covers(one) for known in exempt))
-    failed = tuple(one for one in found if one not in excepted)
-    reasons = tuple(known.why for known in exempt if any(known.covers(one) for one in excepted))
+def _order(number: str) -> tuple[int, int, str]:
+    """Order 4.9 before 4.10, CIS' rules before ours, and the linters last."""
+    section, _, place = number.partition(".")
+    if place:
+        return int(section), int(place), ""
+    return (100, int(number[1:]), "") if number[1:].isdigit() else (200, 0, number)
+
+
+def _row(number: str, title: str, found: list[Finding], exempt: tuple[Exempt, ...]) -> RuleOutcome:
+    excepted = tuple(each for each in found if any(known.covers(each) for known in exempt))
+    failed = tuple(each for each in found if each not in excepted)
+    reasons = tuple(known.why for known in exempt if any(known.covers(each) for each in excepted))
     outcome: Outcome = "fail" if failed else "exception" if excepted else "pass"
-    return Row(number, title, outcome, failed, excepted, reasons)
+    return RuleOutcome(number, title, outcome, failed, excepted, reasons)
 
 
-def _stale(found: Mapping[str, list[Finding]], exempt: tuple[Exempt, ...]) -> tuple[Finding, ...]:
+def _stale(found: Mapping[str, list[Finding]], exempt: tuple[Exempt, ...]) -> Iterator[Finding]:
     """Find exceptions that cover nothing; those of a linter that was not run aside."""
-    return tuple(
-        Finding(
-            "exempt",
-            "twinstack/cis/known.py",
-            f"rule {known.rule}",
-            f"{known.file}, {known.where}: {known.what} is nowhere",
-            "take the exception out",
-        )
-        for known in exempt
-        if known.rule in found and not any(known.covers(one) for one in found[known.rule])
-    )
+    for known in exempt:
+        if known.rule in found and not any(known.covers(each) for each in found[known.rule]):
+            file, where = "twinstack/cis/known.py", f"rule {known.rule}"
+            what = f"{known.file}, {known.where}: {known.what} is nowhere"
+            yield Finding("exempt", file, where, what, "take the exception out")
 
 
 def grouped(findings: Iterable[Finding]) -> Iterator[tuple[str, list[str]]]:
     """Join findings that say the same of several places: (what is said, a line for each file)."""
 
-    def said(finding: Finding) -> tuple[str, str]:
-        return finding.what, finding.remedy
+    def text(finding: Finding) -> str:
+        return f"{finding.what}; {finding.remedy}"
 
-    for (what, remedy), same in groupby(sorted(findings, key=said), key=said):
+    for said, alike in groupby(sorted(findings, key=text), key=text):
         places: dict[str, list[str]] = {}
-        for one in same:
-            places.setdefault(one.file, []).append(one.where)
-        yield f"{what}; {remedy}", [f"{file}: {', '.join(at)}" for file, at in places.items()]
+        for finding in alike:
+            places.setdefault(finding.file, []).append(finding.where)
+        yield said, [f"{file}: {', '.join(at)}" for file, at in places.items()]

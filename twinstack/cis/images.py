@@ -1,154 +1,172 @@
-"""The rules of section 4 on how an image is made: its user, bases, files and health. Pure.
-
-Numbers are those of CIS Docker Benchmark v1.6.0 (v1.7.0 and v1.8.0 count alike); titles are ours.
-"""
+"""Check how an image is made: its user, bases, files, health and build. Pure."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
-from twinstack.cis.dockerfile import Build, Instruction, argument_of, calls_of
-from twinstack.cis.document import Service, words
-from twinstack.cis.finding import Found, Subject, both, of_build, of_service
+from twinstack.cis.compose_document import ComposeService, Subject, words
+from twinstack.cis.dockerfile import Dockerfile, Instruction, argument_of, calls_of
 
-_ROOTS = {"0", "root"}
+_LOGINS = ("sshd", "dropbear", "telnetd", "in.telnetd", "rlogind", "openssh-server")
+_LOGIN_PORTS = {"22", "23"}
+_SEEN_FLAGS = frozenset({
+    "chmod", "chown", "from", "interval", "link", "mount", "network", "platform", "retries",
+    "security", "start-interval", "start-period", "timeout",
+})  # fmt: skip
 
 
-def judge_user(user: str) -> str | None:
-    """Say what is wrong with a user, None for nothing.
+def user_problem(user: str) -> str | None:
+    """Say what is wrong with a user, or None.
 
     A name may stand for uid 0, and a uid that /etc/passwd does not know has gid 0 unless a group
-    is given: only numbers, both of them, can be told from the text.
+    is given: only two numbers are certain.
     """
     name, _, group = user.strip().strip("\"'").partition(":")
-    if name in _ROOTS or not name:
+    if name in {"0", "root", ""}:
         return "is root"
     if not name.isdigit() or int(name) == 0:
-        return "is no number: which uid it has cannot be told"
+        return "is no number: its uid is unknown"
     if not group.isdigit() or int(group) == 0:
-        return "has the group of root, or one that cannot be told"
+        return "has the group of root, or an unknown one"
     return None
 
 
-@of_build("4.1", "Containers run as a user of their own, not root", "say USER uid:gid, both not 0")
-def _user_of_image(build: Build, subject: Subject) -> Found:
-    users = [one for one in build.shipped(subject.target_of(build)) if one.keyword == "USER"]
-    if not users:
-        yield "last stage", "no USER"
-    elif wrong := judge_user(users[-1].text):
-        yield users[-1].where, f"USER {users[-1].text} {wrong}"
-
-
-@of_service("4.1", "", "leave user out: the image says it")
-def _user_of_service(service: Service, subject: Subject) -> Iterator[str]:
-    user = service.get("user")
-    if user is not None and (wrong := judge_user(str(user))):
-        yield f"user: {user} {wrong}"
-
-
-@of_build("4.2", "Only declared base images", "declare the base in topology.yml: software.bases")
-def _bases(build: Build, subject: Subject) -> Found:
-    stages: set[str] = set()
-    for number, stage in enumerate(build.stages):
-        if stage.base.lower() not in stages and not _trusted(stage.base, subject):
-            yield f"line {stage.line}", f"FROM {stage.base}"
-        for one in stage.instructions:
-            for source in _foreign_sources(one):
-                if source.lower() not in stages and not _trusted(source, subject):
-                    yield one.where, f"{one.keyword} from {source}"
-        stages |= {stage.name.lower(), str(number)} - {""}
-    for name, value in build.directives:
+def check_dockerfile(dockerfile: Dockerfile, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Give (rule, line, what is written there) of one Dockerfile."""
+    yield from _user_and_health(subject.shipped_of(dockerfile))
+    yield from _bases(dockerfile, subject)
+    for name, value in dockerfile.directives:
         if name == "syntax":  # an image too, and it runs the build
-            yield "line 1", f"# syntax={value}"
+            yield "4.2", "line 1", f"# syntax={value}"
+    for instruction in dockerfile.instructions:
+        for rule, what in (*_build_flags(instruction), *_modes(instruction), *_login(instruction)):
+            yield rule, instruction.where, what
+        if instruction.keyword == "ADD":
+            yield "4.9", instruction.where, f"ADD {instruction.text}"[:80]
+        if instruction.keyword == "VOLUME":
+            yield "T12", instruction.where, f"VOLUME {instruction.text}"
 
 
-@of_service("4.2", "", "build from this repository and its declared bases alone")
-def _bases_of_service(service: Service, subject: Subject) -> Iterator[str]:
-    build = service.build
-    context = str(build.get("context") or "")
-    if re.match(r"\w+://|git@|github\.com/", context):
-        yield f"build.context: {context}"
-    for name in words(build.get("additional_contexts")):
-        yield f"build.additional_contexts: {name}"
-    dockerfile = subject.build_of(service)
-    names = {argument_of(one)[0] for one in dockerfile.arguments} if dockerfile else set()
-    for word in words(build.get("args")):
-        name, _, value = word.partition("=")
-        if name in names and not _trusted(value, subject):
-            yield f"build.args: {word}"
-    if service.get("image") != subject.declared.images.get(service.name):
-        yield f"image: {service.get('image')}"
+def _user_and_health(shipped: tuple[Instruction, ...]) -> Iterator[tuple[str, str, str]]:
+    users = [each for each in shipped if each.keyword == "USER"]
+    if not users:
+        yield "4.1", "last stage", "no USER"
+    elif problem := user_problem(users[-1].text):
+        yield "4.1", users[-1].where, f"USER {users[-1].text} {problem}"
+    if not has_healthcheck(shipped):
+        checks = [each for each in shipped if each.keyword == "HEALTHCHECK"]
+        what = "HEALTHCHECK NONE" if checks else "no HEALTHCHECK"
+        yield "4.6", checks[-1].where if checks else "last stage", what
 
 
-@of_build("4.6", "Every image has a HEALTHCHECK", 'say HEALTHCHECK … CMD ["…"]')
-def _healthcheck(build: Build, subject: Subject) -> Found:
-    shipped = build.shipped(subject.target_of(build))
-    checks = [one for one in shipped if one.keyword == "HEALTHCHECK"]
-    if not checks:
-        yield "last stage", "no HEALTHCHECK"
-    elif checks[-1].text.strip().upper() == "NONE":
-        yield checks[-1].where, "HEALTHCHECK NONE"
+def has_healthcheck(shipped: tuple[Instruction, ...]) -> bool:
+    """Tell whether an image has a health check that is on."""
+    checks = [each.text.strip().upper() for each in shipped if each.keyword == "HEALTHCHECK"]
+    return bool(checks) and checks[-1] != "NONE"
 
 
-@of_build("4.8", "Nothing is made setuid, setgid or capable", "leave the mode as 0755 at most")
-def _setuid(build: Build, subject: Subject) -> Found:
-    for one, command in build.runs():
-        for program, more in calls_of(command, {"chmod", "install", "mkdir", "setcap"}):
+def _bases(dockerfile: Dockerfile, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    trusted = {"scratch", *subject.allowed.bases}
+    stages: set[str] = set()
+    for number, stage in enumerate(dockerfile.stages):
+        if stage.base.lower() not in stages and stage.base not in trusted:
+            yield "4.2", f"line {stage.line}", f"FROM {stage.base}"
+        for instruction in stage.instructions:
+            for source in _images_copied_from(instruction):
+                if source.lower() not in stages and source not in trusted:
+                    yield "4.2", instruction.where, f"{instruction.keyword} from {source}"
+        stages |= {stage.name.lower(), str(number)} - {""}
+
+
+def _images_copied_from(instruction: Instruction) -> Iterator[str]:
+    if instruction.keyword in {"COPY", "ADD"} and (source := instruction.flag("from")):
+        yield source
+    for flag in instruction.flags:
+        if match := re.match(r"--mount=(?:.*?[=,])?from=([^,]+)", flag):
+            yield match[1]
+
+
+def _build_flags(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    for flag in instruction.flags:
+        if flag.removeprefix("--").partition("=")[0] not in _SEEN_FLAGS:
+            yield "T1", f"no rule looks at {instruction.keyword} {flag}"
+    if (network := instruction.flag("network") or "none") != "none":
+        yield "T7", f"RUN --network={network}"
+    if (security := instruction.flag("security")) not in {None, "sandbox"}:
+        yield "T7", f"RUN --security={security}"
+
+
+def _modes(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    """Find setuid, setgid and capabilities."""
+    mode = instruction.flag("chmod") or ""
+    if instruction.keyword in {"COPY", "ADD"} and _is_setuid(mode):
+        yield "4.8", f"{instruction.keyword} --chmod={mode}"
+    for command in instruction.commands() if instruction.keyword == "RUN" else ():
+        for program, arguments in calls_of(command, {"chmod", "install", "mkdir", "setcap"}):
             if program == "setcap":
-                yield one.where, " ".join([program, *more])[:80]
-            elif bad := next((word for word in _modes(program, more) if _is_setuid(word)), None):
-                yield one.where, f"{program} {bad}"
-    for one in build.of("COPY", "ADD"):
-        mode = one.flag("chmod") or ""
-        if _is_setuid(mode):
-            yield one.where, f"{one.keyword} --chmod={mode}"
+                yield "4.8", " ".join([program, *arguments])[:80]
+            else:
+                modes = arguments if program == "chmod" else _mode_options(arguments)
+                for bad in [mode for mode in modes if _is_setuid(mode)][:1]:
+                    yield "4.8", f"{program} {bad}"
 
 
-@of_build("4.9", "COPY, never ADD", "say COPY")
-def _add(build: Build, subject: Subject) -> Found:
-    for one in build.of("ADD"):
-        yield one.where, f"ADD {one.text}"[:80]
-
-
-def _modes(program: str, more: list[str]) -> Iterator[str]:
-    if program == "chmod":
-        yield from more
-        return
-    for place, word in enumerate(more):
-        if word in {"-m", "--mode"} and place + 1 < len(more):
-            yield more[place + 1]
-        elif word.startswith(("--mode=", "-m")):
-            yield word.removeprefix("--mode=").removeprefix("-m")
+def _mode_options(arguments: list[str]) -> Iterator[str]:
+    for word, following in pairwise([*arguments, ""]):
+        if word in {"-m", "--mode"}:
+            yield following
+        elif match := re.match(r"--mode=|-m", word):
+            yield word[match.end() :]
 
 
 def _is_setuid(mode: str) -> bool:
     if re.fullmatch(r"[0-7]{4,5}", mode):
         return bool(int(mode, 8) & 0o6000)
-    return any(
-        re.fullmatch(r"[ugoa]*[+=][rwxXt]*s[rwxXst]*", part) is not None for part in mode.split(",")
-    )
+    symbolic = r"[ugoa]*[+=][rwxXt]*s[rwxXst]*"
+    return any(re.fullmatch(symbolic, part) for part in mode.split(","))
 
 
-def _trusted(image: str, subject: Subject) -> bool:
-    return image == "scratch" or image in subject.declared.bases
+def _login(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    if instruction.keyword in {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}:
+        for command in instruction.commands():
+            for program, _ in calls_of(command, _LOGINS):
+                yield "5.7", f"{instruction.keyword} … {program}"
+    if instruction.keyword == "EXPOSE" and _LOGIN_PORTS & set(re.findall(r"\d+", instruction.text)):
+        yield "5.7", f"EXPOSE {instruction.text}"
 
 
-def _foreign_sources(one: Instruction) -> Iterator[str]:
-    """Give the images that an instruction takes files from."""
-    if one.keyword in {"COPY", "ADD"} and (source := one.flag("from")):
-        yield source
-    for flag in one.flags:
-        if flag.startswith("--mount="):
-            match = re.search(r"(?:^|[=,])from=([^,]+)", flag.removeprefix("--mount="))
-            if match:
-                yield match[1]
-
-
-RULES = (
-    both(_user_of_image, _user_of_service),
-    both(_bases, _bases_of_service),
-    _healthcheck,
-    _setuid,
-    _add,
-)
+def check_service(service: ComposeService, subject: Subject) -> Iterator[tuple[str, str]]:
+    """Give (rule, what is written there) of one service."""
+    user, build, dockerfile = service.get("user"), service.build, subject.dockerfile_of(service)
+    if user is not None and (problem := user_problem(str(user))):
+        yield "4.1", f"user: {user} {problem}"
+    context = str(build.get("context") or "")
+    if re.match(r"\w+://|git@|github\.com/", context):
+        yield "4.2", f"build.context: {context}"
+    for name in words(build.get("additional_contexts")):
+        yield "4.2", f"build.additional_contexts: {name}"
+    declared = {argument_of(each)[0] for each in dockerfile.arguments} if dockerfile else set()
+    for word in words(build.get("args")):
+        name, _, value = word.partition("=")
+        if name in declared and value not in {"scratch", *subject.allowed.bases}:
+            yield "4.2", f"build.args: {word}"
+    if service.get("image") != subject.allowed.images.get(service.name):
+        yield "4.2", f"image: {service.get('image')}"
+    for key in ("command", "entrypoint"):
+        for word in " ".join(service.words(key)).split():
+            if posixpath.basename(word) in _LOGINS:
+                yield "5.7", f"{key}: {word}"
+    for port in service.ports:
+        if port.target in _LOGIN_PORTS:
+            yield "5.7", f"ports: {port}"
+    if dockerfile is None:
+        yield "T1", "its Dockerfile is not among those that were read"
+    if build and build.get("network") != "none":
+        yield "T7", f"build.network: {build.get('network')}"
+    # Compose asks a registry for a missing image, also where it could build it: a name that is
+    # ours on this machine is anybody's there.
+    if service.get("pull_policy") not in {"never", "build"}:
+        yield "T11", f"pull_policy: {service.get('pull_policy')}"

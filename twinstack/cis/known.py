@@ -1,11 +1,11 @@
-"""What is known and stands: exceptions with their reasons, and what no file can tell. Pure."""
+"""Findings that are meant, with their reasons, and what no file can tell; pure data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from twinstack.cis.finding import Finding
+from twinstack.cis.catalogue import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,11 @@ class Exempt:
 
     def covers(self, finding: Finding) -> bool:
         """Tell whether a finding is the one that is meant."""
-        return self.rule == finding.rule and all(
-            fnmatchcase(said, pattern)
-            for said, pattern in (
-                (finding.file, self.file),
-                (finding.where, self.where),
-                (finding.what, self.what),
-            )
+        return (
+            self.rule == finding.rule
+            and fnmatchcase(finding.file, self.file)
+            and fnmatchcase(finding.where, self.where)
+            and fnmatchcase(finding.what, self.what)
         )
 
 
@@ -44,7 +42,7 @@ EXEMPT = (
         "*",
         "nginx-lb",
         "0.0.0.0:* is bound to every interface",
-        "It is the one door for other machines, declared so in topology.yml (host_ports, and the "
+        "It is the one port for other machines, declared so in topology.yml (host_ports, and the "
         "flow from world); 5.9 holds that no other port is published.",
     ),
     Exempt(
@@ -69,43 +67,43 @@ EXEMPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
-    """A recommendation that no rendered file decides, and who or what does."""
+class Undecided:
+    """A recommendation that no rendered file decides."""
 
     number: str
     title: str
-    why: str
+    why: str  # who or what decides it
 
 
-UNTOLD = (
-    Untold(
+UNDECIDED = (
+    Undecided(
         "4.4",
         "Images are scanned, and rebuilt with fixes",
-        "A matter of time, not of text. Bases are made of Debian's current packages: with a new "
-        'recipe, or after "invoke clean", anew. Nothing here scans them.',
+        "A matter of time, not of text. Bases are made of Debian's current packages with each new "
+        'recipe, and after "invoke clean". Nothing here scans them.',
     ),
-    Untold(
+    Undecided(
         "4.5",
         "Content trust is on",
         "A variable of the client's, for what is pulled. Bases are made here unless another is "
         "declared, and docker.up never pulls.",
     ),
-    Untold(
+    Undecided(
         "4.12",
         "Signed artifacts are validated",
         "A matter of the registry that they are brought to; ours go to none. Debian's packages "
         "are verified by apt, the wheels pinned by version.",
     ),
-    Untold(
+    Undecided(
         "5.1",
         "Swarm mode is off unless needed",
         "A state of the engine's (docker info). The rendered file needs none; T10 refuses overlay "
         "networks.",
     ),
-    Untold(
+    Undecided(
         "5.28",
         "Containers run the latest image",
         "A state of the engine's. docker.up compares the digest of what goes into an image with "
-        "its label, and builds it anew when they differ (twinstack/compose/images.py).",
+        "its label, and rebuilds it when they differ (twinstack/compose/images.py).",
     ),
 )

@@ -1,15 +1,15 @@
-"""The rules of section 4 on what is installed: nothing needless, stale or unverified. Pure."""
+"""Check what an image installs: nothing needless, stale or unverified. Pure."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
-from twinstack.cis.dockerfile import Build, Instruction, calls_of
-from twinstack.cis.finding import Found, Subject, of_build
+from twinstack.cis.compose_document import Subject
+from twinstack.cis.dockerfile import Dockerfile, Instruction, calls_of
 
-#: Programs that install, and the words that have them do it.
+#: Programs that install, and the arguments that make them do it.
 _INSTALLERS = {
     **{
         program: {"install", "in", "upgrade", "dist-upgrade", "full-upgrade"}
@@ -31,7 +31,6 @@ _UPDATES = {
     **{program: {"update", "makecache", "check-update"} for program in ("yum", "dnf", "microdnf")},
     "zypper": {"refresh", "ref"},
 }
-_FETCHERS = {"curl", "wget"}
 _SHELLS = {"sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl", "ruby", "node"}
 _UNVERIFIED = re.compile(
     r"--allow-unauthenticated|--force-yes|--allow-insecure-repositories|--allow-untrusted"
@@ -41,51 +40,46 @@ _UNVERIFIED = re.compile(
 )
 
 
-@of_build("4.3", "No package is added to the base", "add it to PACKAGES in software/roots.py")
-def _packages(build: Build, subject: Subject) -> Found:
-    for one, command in build.runs():
-        for program, more in calls_of(command, _INSTALLERS):
-            if _INSTALLERS[program] & set(more):
-                yield one.where, " ".join([program, *more])[:80]
+def check_dockerfile(dockerfile: Dockerfile, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Give (rule, line, what is written there) of one Dockerfile."""
+    for instruction in dockerfile.of("RUN"):
+        for rule, what in (*_installs(instruction), *_unverified(instruction)):
+            yield rule, instruction.where, what
+    for instruction in dockerfile.of("ADD"):
+        remote = re.match(r"https?://|git@|\S+\.git", instruction.text)
+        if remote and not instruction.flag("checksum"):
+            yield "4.11", instruction.where, f"ADD {instruction.text}"[:80]
 
 
-@of_build("4.7", "No update without an install in one RUN", "update and install in one RUN")
-def _updates(build: Build, subject: Subject) -> Found:
-    for one in build.of("RUN"):
-        updates = [program for program, more in _calls(one, _UPDATES) if _UPDATES[program] & more]
-        installs = any(_INSTALLERS[program] & more for program, more in _calls(one, _INSTALLERS))
-        if updates and not installs:
-            yield one.where, f"{updates[0]} updates its lists alone"
+def _installs(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    updated, installed = "", False
+    for command in instruction.commands():
+        for program, arguments in calls_of(command, _INSTALLERS):
+            if _INSTALLERS[program] & set(arguments):
+                installed = True
+                yield "4.3", " ".join([program, *arguments])[:80]
+        for program, arguments in calls_of(command, _UPDATES):
+            if _UPDATES[program] & set(arguments):
+                updated = updated or program
+    if updated and not installed:
+        yield "4.7", f"{updated} updates its lists alone"
 
 
-@of_build("4.11", "What is installed is verified", "install from the wheelhouse, or by hash")
-def _verified(build: Build, subject: Subject) -> Found:
-    for one in build.of("RUN"):
-        for flag in _UNVERIFIED.findall(one.text if one.words is None else " ".join(one.words)):
-            yield one.where, flag
-        fetches = False
-        for command in one.commands():
-            for program, more in calls_of(command, {"pip", "pip3", *_FETCHERS, "git"}):
-                if program.startswith("pip") and {"install", "download"} & set(more):
-                    if not {"--no-index", "--require-hashes"} & set(more):
-                        yield one.where, " ".join([program, *more])[:80]
-                elif program in _FETCHERS:
-                    fetches = True
-                    if {"-k", "--insecure"} & set(more):
-                        yield one.where, f"{program} without a look at the certificate"
-                if any(re.match(r"(http|git|ftp)://", word) for word in more):
-                    yield one.where, f"{program} over a way that anybody may change"
-            if fetches and posixpath.basename(command[0]) in _SHELLS:
-                yield one.where, f"what was fetched is run by {command[0]}"
-    for one in build.of("ADD"):
-        if re.match(r"https?://|git@|\S+\.git", one.text) and not one.flag("checksum"):
-            yield one.where, f"ADD {one.text}"[:80]
-
-
-def _calls(one: Instruction, programs: Container[str]) -> Iterator[tuple[str, set[str]]]:
-    for command in one.commands():
-        for program, more in calls_of(command, programs):
-            yield program, set(more)
-
-
-RULES = (_packages, _updates, _verified)
+def _unverified(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    for option in _UNVERIFIED.findall(instruction.plain):
+        yield "4.11", option
+    fetches = False
+    for command in instruction.commands():
+        for program, arguments in calls_of(command, {"pip", "pip3", "curl", "wget", "git"}):
+            given = set(arguments)
+            if program.startswith("pip") and {"install", "download"} & given:
+                if not {"--no-index", "--require-hashes"} & given:
+                    yield "4.11", " ".join([program, *arguments])[:80]
+            elif program in {"curl", "wget"}:
+                fetches = True
+                if {"-k", "--insecure"} & given:
+                    yield "4.11", f"{program} does not check the certificate"
+            if any(re.match(r"(http|git|ftp)://", word) for word in arguments):
+                yield "4.11", f"{program} over a connection that anybody may change"
+        if fetches and posixpath.basename(command[0]) in _SHELLS:
+            yield "4.11", f"what was fetched is run by {command[0]}"

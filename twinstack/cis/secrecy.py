@@ -1,19 +1,18 @@
-"""The rules on secrets: none in a Dockerfile or an environment, nobody else's. Pure."""
+"""Check for secrets: none in a Dockerfile or an environment, none of another service. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from twinstack.cis.dockerfile import Build, Instruction
-from twinstack.cis.document import Service, words
-from twinstack.cis.finding import Found, Subject, of_build, of_service
+from twinstack.cis.compose_document import ComposeService, Subject, listed, mapping, words
+from twinstack.cis.dockerfile import Dockerfile, Instruction
 
 _SECRET_NAME = re.compile(
     r"(?i)(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|private_?key|credentials?)"
 )
 #: Such a name says where a secret is, and is none.
-_PLACE_NAME = re.compile(r"(?i)(_|-)?(file|files|dir|directory|path)$")
+_PATH_NAME = re.compile(r"(?i)(_|-)?(file|files|dir|directory|path)$")
 _SECRET_OPTION = re.compile(
     r"(?i)--?(?:[\w-]*-)?(?:pass(?:word|wd|phrase)?|secret|token|api-?key)[ =]+(?!\$)[^\s-][^\s]*"
 )
@@ -28,16 +27,11 @@ _SECRET_FILES = re.compile(
 
 
 def names_a_secret(name: str) -> bool:
-    """Tell whether a variable's name is that of a secret, not of its place."""
-    return bool(_SECRET_NAME.search(name)) and not _PLACE_NAME.search(name)
+    """Tell whether a variable's name is that of a secret, not of its path."""
+    return bool(_SECRET_NAME.search(name)) and not _PATH_NAME.search(name)
 
 
-def holds_a_secret(value: str) -> bool:
-    """Tell whether a text looks like a key, a token or a URL with a password."""
-    return bool(_SECRET_VALUE.search(value))
-
-
-def assignments(instruction: Instruction) -> Iterator[tuple[str, str]]:
+def _assignments(instruction: Instruction) -> Iterator[tuple[str, str]]:
     """Give what ENV, ARG or LABEL sets."""
     if instruction.keyword == "ENV" and "=" not in instruction.text.split(None, 1)[0]:
         name, _, value = instruction.text.partition(" ")  # its old form
@@ -49,59 +43,61 @@ def assignments(instruction: Instruction) -> Iterator[tuple[str, str]]:
         yield name, quoted or plain
 
 
-@of_build("4.10", "No secret in a Dockerfile", "mount it when it is needed: secrets:, at run time")
-def _secrets(build: Build, subject: Subject) -> Found:
-    for one in build.instructions:
-        if one.keyword in {"ENV", "ARG", "LABEL"}:
-            for name, value in assignments(one):
-                # An ARG's value comes with the build, and stays in the image's history.
-                if names_a_secret(name) and (value or one.keyword == "ARG"):
-                    yield one.where, f"{one.keyword} {name}"
-                elif holds_a_secret(value):
-                    yield one.where, f"{one.keyword} {name} holds a key or a password"
-        elif one.keyword in {"COPY", "ADD"}:
-            if one.flag("from") is None:
-                for source in _sources(one):
-                    if _SECRET_FILES.search(source) or source in {".", "./", "*"}:
-                        yield one.where, f"{one.keyword} {source}"
+def check_dockerfile(dockerfile: Dockerfile, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Give (rule, line, what is written there) of one Dockerfile."""
+    for instruction in dockerfile.instructions:
+        if instruction.keyword in {"ENV", "ARG", "LABEL"}:
+            found = _in_assignments(instruction)
+        elif instruction.keyword in {"COPY", "ADD"}:
+            found = _in_copies(instruction)
         else:
-            text = one.text if one.words is None else " ".join(one.words)
-            for said in _SECRET_OPTION.findall(text):
-                yield one.where, f"{one.keyword} … {said}"
-            for command in one.commands():
-                for word in command:
-                    name, parted, value = word.partition("=")
-                    if parted and value and re.fullmatch(r"\w+", name) and names_a_secret(name):
-                        yield one.where, f"{one.keyword} … {name}="
-            if holds_a_secret(text):
-                yield one.where, f"{one.keyword} holds a key or a password"
+            found = _in_commands(instruction)
+        for what in found:
+            yield "4.10", instruction.where, f"{instruction.keyword} {what}"
 
 
-@of_service("T5", "No secret in an environment", "mount it: secrets")
-def _environment(service: Service, subject: Subject) -> Iterator[str]:
-    places = [
+def _in_assignments(instruction: Instruction) -> Iterator[str]:
+    for name, value in _assignments(instruction):
+        # An ARG's value comes with the build, and stays in the image's history.
+        if names_a_secret(name) and (value or instruction.keyword == "ARG"):
+            yield name
+        elif _SECRET_VALUE.search(value):
+            yield f"{name} holds a key or a password"
+
+
+def _in_copies(instruction: Instruction) -> Iterator[str]:
+    words = instruction.words or instruction.text.partition("\n")[0].split()
+    for source in words[:-1] if instruction.flag("from") is None else ():
+        named = _SECRET_FILES.search(source) or source in {".", "./", "*"}
+        if named and not source.startswith("<<"):
+            yield source
+
+
+def _in_commands(instruction: Instruction) -> Iterator[str]:
+    for option in _SECRET_OPTION.findall(instruction.plain):
+        yield f"… {option}"
+    for command in instruction.commands():
+        for word in command:
+            name, _, value = word.partition("=")
+            if value and re.fullmatch(r"\w+", name) and names_a_secret(name):
+                yield f"… {name}="
+    if _SECRET_VALUE.search(instruction.plain):
+        yield "holds a key or a password"
+
+
+def check_service(service: ComposeService, subject: Subject) -> Iterator[tuple[str, str]]:
+    """Give (rule, what is written there) of one service."""
+    environments = [
         ("environment", service.get("environment")),
         ("build.args", service.build.get("args")),
+        *(("a hook's environment", hook.get("environment")) for hook in service.hooks),
     ]
-    places += [("a hook's environment", hook.get("environment")) for hook in service.hooks]
-    for place, values in places:
+    for where, values in environments:
         for word in words(values):
             name, _, value = word.partition("=")
-            if names_a_secret(name) or holds_a_secret(value):
-                yield f"{place}: {name}"
-
-
-@of_service("T6", "A service has its own secrets only", "declare it in topology.yml: secrets")
-def _own_secrets(service: Service, subject: Subject) -> Iterator[str]:
-    for one in service.get("secrets") or []:
-        name = str(one.get("source")) if isinstance(one, dict) else str(one)
-        if name not in subject.declared.secrets.get(service.name, frozenset()):
-            yield f"secrets: {name}"
-
-
-def _sources(one: Instruction) -> list[str]:
-    found = list(one.words) if one.words is not None else one.text.partition("\n")[0].split()
-    return [word for word in found[:-1] if not word.startswith("<<")]
-
-
-RULES = (_secrets, _environment, _own_secrets)
+            if names_a_secret(name) or _SECRET_VALUE.search(value):
+                yield "T5", f"{where}: {name}"
+    for used in listed(service.get("secrets")):
+        name = str(mapping(used).get("source", used))
+        if name not in subject.allowed.secrets.get(service.name, ()):
+            yield "T6", f"secrets: {name}"
