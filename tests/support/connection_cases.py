@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from tests.support import craft
 from tests.support.sandbox import REPOSITORY
-from twinstack.linux.conntrack import Pressure
+from twinstack.linux.conntrack import ConntrackStats
 from twinstack.model.plan import resolve
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import load
@@ -16,7 +16,7 @@ from twinstack.observe.connections.counts import ConnectionGroup, WorldConnectio
 from twinstack.observe.connections.report import ConntrackTable, NamespaceSockets, ServicePair
 
 PLAN = resolve(load(REPOSITORY / "topology.yml"), "flat")
-TABLE = ConntrackTable(10, 1000, 10, 10, Pressure(0, 0, 0))
+TABLE = ConntrackTable(10, 1000, 10, 10, ConntrackStats(0, 0, 0))
 TCP, UDP = 6, 17
 
 

@@ -1,7 +1,7 @@
-"""br_netfilter: what lets a bridge hand its frames to iptables, for those bridges that ask.
+"""br_netfilter: the kernel module by which bridges hand their frames to iptables.
 
-As it is loaded it asks for every bridge of the host. Where we are the ones to load it, the
-host's own switches are turned off at once, so that bridges of others go on as before.
+Once loaded it does so for every bridge of the host. Where we load it, we turn the host's switches
+off at once, so that foreign bridges go on as before; ours ask for it one by one.
 """
 
 from __future__ import annotations
@@ -14,26 +14,23 @@ from twinstack.linux import process
 SWITCHES = tuple(
     f"net.bridge.bridge-nf-call-{kind}" for kind in ("iptables", "ip6tables", "arptables")
 )
-_PLACE = Path("/proc/sys/net/bridge")
+_SYSCTLS = Path("/proc/sys/net/bridge")
 
 
-def is_there() -> bool:
+def is_loaded() -> bool:
     """Tell whether bridges can hand frames to iptables."""
-    return _PLACE.is_dir()
+    return _SYSCTLS.is_dir()
 
 
 def load() -> None:
-    """Load it, if it is not there, leaving bridges of others alone. Raises: Missing."""
-    if is_there():
+    """Load the module unless it is loaded, leaving foreign bridges alone. Raises: Missing."""
+    if is_loaded():
         return
     try:
         process.run(["modprobe", "br_netfilter"])
     except TwinstackError as error:
-        raise Missing(
-            "br_netfilter",
-            "cannot be loaded",
-            error.cause or str(error),
-            "install the kernel's module, or bring the world up with --no-policy",
-        ) from error
+        cause = error.cause or str(error)
+        remedy = "install the kernel's modules, or bring the world up with --no-policy"
+        raise Missing("br_netfilter", "cannot be loaded", cause, remedy) from error
     for key in SWITCHES:
-        (_PLACE / key.rpartition(".")[2]).write_text("0")
+        (_SYSCTLS / key.rpartition(".")[2]).write_text("0")

@@ -1,7 +1,7 @@
-"""Do something in another network namespace: in a forked child, which ends with its parent.
+"""Work in another network namespace: in a forked child, which ends with its parent.
 
-`setns` is for one thread and for good, so nobody enters a namespace but a child. A child that
-waits is killed by the kernel when its parent is gone, however that ended.
+`setns` acts on one thread and is not undone by itself, so only a child enters a namespace. A child
+that waits is killed by the kernel when its parent is gone, however that ended.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,32 +25,33 @@ from twinstack.linux.libc import Clone
 
 #: The namespace that we are in.
 OWN = Path("/proc/self/ns/net")
+#: One message takes at most 253 file descriptors. Source: unix(7), SCM_RIGHTS.
+_FDS_AT_ONCE = 200
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A child at work: `answer` waits for what it found; `end` kills it where it waits itself."""
+    """A child at work."""
 
     pid: int
-    reading: int
-    where: str
+    reading: int  # the pipe that its result comes by
+    where: str  # how errors name it
 
     def answer(self) -> Any:
-        """Give what the child found. Raises: what it raised, or StepFailed."""
+        """Wait for its result. Raises: what the work raised, or StepFailed."""
         with os.fdopen(os.dup(self.reading), "rb") as pipe:
             try:
-                fine, value = pickle.load(pipe)
+                succeeded, value = pickle.load(pipe)
             except EOFError as error:
-                raise StepFailed(
-                    self.where, "cannot be worked in", "the child that entered it died"
-                ) from error
-        if not fine:
+                cause = "the child that entered it died"
+                raise StepFailed(self.where, "cannot be worked in", cause) from error
+        if not succeeded:
             raise value
         return value
 
     def end(self) -> None:
-        """Kill it, if it is still there, and collect it."""
+        """Kill it, if it still runs, and collect it."""
         os.close(self.reading)
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -58,34 +60,31 @@ class Child:
 
 
 def fresh() -> None:
-    """Leave for a network namespace of one's own. Same as: unshare --net. Raises: OSError."""
+    """Move this thread into a new network namespace. Same as: unshare --net. Raises: OSError."""
     libc.unshare(Clone.NEWNET)
-
-
-def stream_in(namespace: Path) -> socket.socket:
-    """Make a TCP socket that belongs to another namespace, and come back to our own.
-
-    For a child with one thread: on the way the thread is in the other namespace. The socket keeps
-    that namespace from going until it is closed. Raises: OSError.
-    """
-    with open(OWN, "rb") as own, open(namespace, "rb") as other:
-        libc.setns(other.fileno(), Clone.NEWNET)
-        try:
-            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        finally:
-            libc.setns(own.fileno(), Clone.NEWNET)
 
 
 def enter(namespace: Path) -> None:
     """Move this thread into another network namespace. Source: setns(2). Raises: OSError.
 
-    For a child that goes through several; whoever works in one is better off with `inside`.
+    For a child that visits several; to work in one, use `inside`.
     """
-    handle = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        libc.setns(handle, Clone.NEWNET)
-    finally:
-        os.close(handle)
+    with open(namespace, "rb") as file:
+        libc.setns(file.fileno(), Clone.NEWNET)
+
+
+def stream_in(namespace: Path) -> socket.socket:
+    """Make a TCP socket in another namespace, and come back to our own.
+
+    For a child with one thread: on the way the thread is in the other namespace. The socket keeps
+    that namespace alive until it is closed. Raises: OSError.
+    """
+    with open(OWN, "rb") as own:
+        enter(namespace)
+        try:
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        finally:
+            libc.setns(own.fileno(), Clone.NEWNET)
 
 
 def start(
@@ -97,12 +96,11 @@ def start(
 ) -> Child:
     """Fork a child that enters a namespace and works; `then` goes on until it is ended.
 
-    `mounts` is a mount namespace to enter as well: its paths are those that the work sees.
-
-    Raises: OSError when the namespace cannot be opened.
+    `mounts` is a mount namespace to enter as well: the work sees its paths.
+    Raises: OSError when a namespace cannot be opened.
     """
     kinds = ((namespace, Clone.NEWNET), (mounts, Clone.NEWNS))
-    handles = [(os.open(one, os.O_RDONLY | os.O_CLOEXEC), kind) for one, kind in kinds if one]
+    handles = [(os.open(path, os.O_RDONLY | os.O_CLOEXEC), kind) for path, kind in kinds if path]
     reading, writing = os.pipe()
     parent = os.getpid()
     pid = os.fork()
@@ -114,8 +112,8 @@ def start(
     try:
         libc.die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-        # Walking the parent's objects would copy their pages. Who ends soon collects nothing; who
-        # stays, perhaps for hours, collects what is its own.
+        # Walking the parent's objects would copy their pages. A child that ends soon collects
+        # nothing; one that stays, perhaps for hours, collects its own objects.
         if then is None:
             gc.disable()
         else:
@@ -139,7 +137,7 @@ def _work(
         for handle, kind in handles:
             libc.setns(handle, kind)
             os.close(handle)
-        with suppress(OSError):  # entering mounts loses it
+        with suppress(OSError):  # entering a mount namespace loses it
             os.chdir(directory)
         answer = (True, work())
     except TwinstackError as error:
@@ -153,37 +151,13 @@ def _work(
 def inside(
     where: str, namespace: Path | None, work: Callable[[], Result], mounts: Path | None = None
 ) -> Result:
-    """Work in a namespace and give what came of it. Raises: what the work raises; StepFailed."""
+    """Work in a namespace (None: our own) and give the result. Raises: as the work; StepFailed."""
     child = start(where, namespace, work, mounts=mounts)
     try:
-        found: Result = child.answer()
+        result: Result = child.answer()
     finally:
         child.end()
-    return found
-
-
-def each(places: Mapping[str, Path | None], look: Callable[[str], Result]) -> dict[str, Result]:
-    """Look at many namespaces (None: our own), in one child that enters them in turn.
-
-    One that is gone meanwhile is left out. Raises: what `look` raises; StepFailed.
-    """
-    if not places:
-        return {}
-
-    def tour() -> dict[str, Result]:
-        found: dict[str, Result] = {}
-        for name, place in sorted(places.items(), key=lambda one: one[1] is not None):
-            try:
-                if place is not None:  # our own come first: nobody has entered anything yet
-                    enter(place)
-            except OSError as error:
-                if error.errno in {errno.ENOENT, errno.EINVAL, errno.ESRCH}:
-                    continue
-                raise
-            found[name] = look(name)
-        return found
-
-    return inside("namespaces", None, tour)
+    return result
 
 
 @contextmanager
@@ -193,9 +167,74 @@ def staying(
     work: Callable[[], object],
     then: Callable[[], object] = signal.pause,
 ) -> Iterator[tuple[Child, Any]]:
-    """Keep a child in a namespace while the block lasts; gives it and what it found first."""
+    """Keep a child in a namespace during the block; yields it and the result of its work."""
     child = start(where, namespace, work, then)
     try:
         yield child, child.answer()
     finally:
         child.end()
+
+
+@contextmanager
+def visiting(
+    namespaces: Mapping[str, Path | None], work: Callable[[str], Result]
+) -> Iterator[Callable[[], dict[str, Result]]]:
+    """Work in each namespace (None: our own), in one child that enters them in turn.
+
+    Yields what waits for the results, so that other work can go on meanwhile. A namespace that has
+    gone by then is left out.
+    """
+
+    def tour() -> dict[str, Result]:
+        results: dict[str, Result] = {}
+        # Our own comes first: nothing has been entered yet.
+        for name, path in sorted(namespaces.items(), key=lambda item: item[1] is not None):
+            try:
+                if path is not None:
+                    enter(path)
+            except OSError as error:
+                if error.errno in {errno.ENOENT, errno.EINVAL, errno.ESRCH}:
+                    continue  # gone, or a foreign pin that is not yet a network namespace
+                raise
+            results[name] = work(name)
+        return results
+
+    if not namespaces:
+        yield dict
+        return
+    child = start("namespaces", None, tour)
+    try:
+        yield child.answer
+    finally:
+        child.end()
+
+
+def each(namespaces: Mapping[str, Path | None], work: Callable[[str], Result]) -> dict[str, Result]:
+    """Work in each namespace, as `visiting`, and give the results. Raises: as the work."""
+    with visiting(namespaces, work) as answer:
+        return answer()
+
+
+def sockets(
+    where: str, namespace: Path | None, create: Callable[[], socket.socket], count: int = 1
+) -> list[socket.socket]:
+    """Create sockets in a namespace: each stays a socket of it, wherever it is used.
+
+    Raises: as `create`; StepFailed, OSError.
+    """
+    if namespace is None:
+        return [create() for _ in range(count)]
+    created: list[socket.socket] = []
+    for begin in range(0, count, _FDS_AT_ONCE):
+        batch = min(_FDS_AT_ONCE, count - begin)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            inside(where, namespace, partial(_hand_over, theirs, create, batch))
+            _, handles, _, _ = socket.recv_fds(ours, 1, batch)
+        created += [socket.socket(fileno=handle) for handle in handles]
+    return created
+
+
+def _hand_over(channel: socket.socket, create: Callable[[], socket.socket], count: int) -> None:
+    created = [create() for _ in range(count)]
+    socket.send_fds(channel, [b"."], [sock.fileno() for sock in created])

@@ -1,4 +1,4 @@
-"""Read what the kernel's connection tracking tells: entries, events, the table's size; pure.
+"""The kernel's connection tracking: entries, events, statistics, and flushing entries.
 
 A table of a quarter million entries is read while somebody watches, so an entry of the usual form
 (IPv4, TCP or UDP) is taken apart by one unpacking; a test holds it against pyroute2's reader.
@@ -12,56 +12,96 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum
 from ipaddress import IPv4Network
 from itertools import product
 
 from twinstack.errors import Missing
 from twinstack.linux import process
-from twinstack.linux.netlink import attributes
+from twinstack.linux.netlink import as_big_endian, attributes, nested
 
-_SUBSYSTEM = 1 << 8
-#: Kinds of requests: every entry, the table's size, each processor's counters.
-GET, GET_CPU, GET_SIZE = _SUBSYSTEM | 1, _SUBSYSTEM | 4, _SUBSYSTEM | 5
-#: Kinds of events. One that is new comes as a message that it is there.
-NEW, DESTROYED = _SUBSYSTEM, _SUBSYSTEM | 2
-#: Groups that tell events, as bits: of new entries, and of those that end.
-NEW_GROUP, DESTROYED_GROUP = 1 << 0, 1 << 2
-#: The body of a question about every address family.
+_SUBSYSTEM = 1 << 8  # NFNL_SUBSYS_CTNETLINK
+#: struct nfgenmsg for every address family: the body of a request.
 EVERY = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0)
 
-_FAMILY_BYTES = 4
-_ASKED, _ANSWERED, _STATUS, _PROTOCOL_INFO = 1, 2, 3, 4
-_IP, _PROTOCOL = 1, 2
-_V4_SOURCE, _V4_DESTINATION, _V6_SOURCE, _V6_DESTINATION = 1, 2, 3, 4
-_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
-_TCP_INFO, _TCP_STATE = 1, 1
-_SEEN_REPLY, _ASSURED = 1 << 1, 1 << 2
-_ENTRIES, _LIMIT = 1, 2
-_INSERT_FAILED, _DROPPED, _EARLY_DROPPED = 8, 9, 10
 
-#: As conntrack(8) names them, by the kernel's number.
+class IPCTNL(IntEnum):
+    """Kinds of messages, with their subsystem: IPCTNL_MSG_CT_*. Source: nfnetlink_conntrack.h."""
+
+    NEW = _SUBSYSTEM  # also each entry of a dump
+    GET = _SUBSYSTEM | 1
+    DELETE = _SUBSYSTEM | 2
+    GET_STATS_CPU = _SUBSYSTEM | 4
+    GET_STATS = _SUBSYSTEM | 5
+
+
+#: Groups that receive events, as bits: NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_DESTROY.
+NEW_GROUP, DESTROY_GROUP = 1 << 0, 1 << 2
+
+
+class CTA(IntEnum):
+    """Attributes of an entry: CTA_*, as CTA_TUPLE_ORIG. Source: nfnetlink_conntrack.h."""
+
+    TUPLE_ORIG = 1
+    TUPLE_REPLY = 2
+    STATUS = 3
+    PROTOINFO = 4
+
+
+class TUPLE(IntEnum):
+    """In a tuple: CTA_TUPLE_*."""
+
+    IP = 1
+    PROTO = 2
+
+
+class IP(IntEnum):
+    """In a tuple's CTA_TUPLE_IP: CTA_IP_*."""
+
+    V4_SRC = 1
+    V4_DST = 2
+    V6_SRC = 3
+    V6_DST = 4
+
+
+class PROTO(IntEnum):
+    """In a tuple's CTA_TUPLE_PROTO: CTA_PROTO_*."""
+
+    NUM = 1
+    SRC_PORT = 2
+    DST_PORT = 3
+
+
+class STATS(IntEnum):
+    """Of each processor's counters: CTA_STATS_*."""
+
+    INSERT_FAILED = 8
+    DROP = 9
+    EARLY_DROP = 10
+
+
+_CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
+_CTA_STATS_GLOBAL_ENTRIES, _CTA_STATS_GLOBAL_MAX_ENTRIES = 1, 2
+_IPS_SEEN_REPLY, _IPS_ASSURED = 1 << 1, 1 << 2
+_NFGENMSG_BYTES = 4
+
+#: As conntrack(8) names TCP's states, by the kernel's number.
 TCP_STATES = (
-    "NONE",
-    "SYN_SENT",
-    "SYN_RECV",
-    "ESTABLISHED",
-    "FIN_WAIT",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "TIME_WAIT",
-    "CLOSE",
-    "SYN_SENT2",
+    *("NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK"),
+    *("TIME_WAIT", "CLOSE", "SYN_SENT2"),
 )
 
-# Both ways of an IPv4 entry with ports, each: length and kind; of the addresses the same; source,
-# destination; then protocol and ports, each behind four bytes of length and kind.
-_WAY = "HHH2x4x4s4x4s8xB3x4x2s2x4x2s2x"
-_USUAL = struct.Struct("=" + _WAY + _WAY)
-_WAY_BYTES, _IP_BYTES, _NESTED = _USUAL.size // 2, 20, 0x8000
+# An IPv4 tuple with ports: its length and type; those of its addresses; source, destination; then
+# protocol and ports, each behind four bytes of length and type.
+_TUPLE = "HHH2x4x4s4x4s8xB3x4x2s2x4x2s2x"
+_BOTH_TUPLES = struct.Struct("=" + _TUPLE + _TUPLE)
+_TUPLE_BYTES, _IP_BYTES, _NLA_F_NESTED = _BOTH_TUPLES.size // 2, 20, 0x8000
+_ORIG_HEADER = (_TUPLE_BYTES, CTA.TUPLE_ORIG | _NLA_F_NESTED, _IP_BYTES)
+_REPLY_HEADER = (_TUPLE_BYTES, CTA.TUPLE_REPLY | _NLA_F_NESTED, _IP_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ConntrackTuple:
     """One direction's packets: addresses as the kernel's bytes; ports 0 where there are none."""
 
     source: bytes
@@ -71,143 +111,109 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A tracked connection. `asked` is as the client sends, `answered` as replies come back.
-
-    Where an address is translated, the two are no mirror images. `state` is TCP's; of other
-    protocols UNREPLIED, REPLIED or ASSURED; "" where nothing is told of it, as when it ended.
-    """
+class ConntrackEntry:
+    """A tracked connection."""
 
     protocol: int
-    asked: Way
-    answered: Way
-    state: str
+    original: ConntrackTuple  # as the client sends
+    reply: ConntrackTuple  # as replies come back: no mirror image where NAT changes something
+    state: str  # TCP's, else UNREPLIED, REPLIED or ASSURED; "" where it is not reported
 
     @property
     def translated(self) -> bool:
         """Tell whether NAT changed an address or a port."""
-        asked, answered = self.asked, self.answered
-        return (asked.source, asked.destination, asked.source_port, asked.destination_port) != (
-            answered.destination,
-            answered.source,
-            answered.destination_port,
-            answered.source_port,
+        reply = self.reply
+        return self.original != ConntrackTuple(
+            reply.destination, reply.source, reply.destination_port, reply.source_port
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Pressure:
-    """What a table turned away since its namespace began: entries dropped, early and at all."""
+class ConntrackStats:
+    """What a table turned away since its namespace began, as conntrack -S counts it."""
 
-    dropped: int
-    early_dropped: int
+    dropped: int  # packets of connections that there was no room for
+    early_dropped: int  # entries removed to make room
     insert_failed: int
 
 
-def read_entry(body: memoryview) -> Entry:
-    """Read one entry. Raises: ValueError for a message without both ways."""
-    found = _read_usual(body)
-    if found is not None:
-        return found
-    told = attributes(body[_FAMILY_BYTES:])
-    if _ASKED not in told or _ANSWERED not in told:
-        raise ValueError("a tracked connection without its addresses")
-    asked, protocol = _read_way(told[_ASKED])
-    answered, _ = _read_way(told[_ANSWERED])
-    return Entry(protocol, asked, answered, _read_state(protocol, told))
+def read_entry(body: memoryview) -> ConntrackEntry:
+    """Read one entry. Raises: ValueError for a message without both tuples."""
+    if (usual := _read_usual(body)) is not None:
+        return usual
+    parts = attributes(body[_NFGENMSG_BYTES:])
+    original, protocol = _read_tuple(nested(parts, CTA.TUPLE_ORIG))
+    reply, _ = _read_tuple(nested(parts, CTA.TUPLE_REPLY))
+    return ConntrackEntry(protocol, original, reply, _read_state(protocol, parts))
 
 
-def _read_usual(body: memoryview) -> Entry | None:
+def _read_usual(body: memoryview) -> ConntrackEntry | None:
     """Read an entry of the usual form; None for one of another."""
-    if len(body) < _FAMILY_BYTES + _USUAL.size:
+    if len(body) < _NFGENMSG_BYTES + _BOTH_TUPLES.size:
         return None
-    (
-        length,
-        kind,
-        ip_length,
-        source,
-        destination,
-        protocol,
-        source_port,
-        destination_port,
-        length_2,
-        kind_2,
-        ip_length_2,
-        source_2,
-        destination_2,
-        _,
-        source_port_2,
-        destination_port_2,
-    ) = _USUAL.unpack_from(body, _FAMILY_BYTES)
-    if (length, kind, ip_length) != (_WAY_BYTES, _ASKED | _NESTED, _IP_BYTES) or (
-        length_2,
-        kind_2,
-        ip_length_2,
-    ) != (_WAY_BYTES, _ANSWERED | _NESTED, _IP_BYTES):
+    values = _BOTH_TUPLES.unpack_from(body, _NFGENMSG_BYTES)
+    if values[:3] != _ORIG_HEADER or values[8:11] != _REPLY_HEADER:
         return None
-    told = attributes(body[_FAMILY_BYTES + _USUAL.size :])
     number = int.from_bytes
-    return Entry(
-        protocol,
-        Way(source, destination, number(source_port, "big"), number(destination_port, "big")),
-        Way(
-            source_2, destination_2, number(source_port_2, "big"), number(destination_port_2, "big")
-        ),
-        _read_state(protocol, told),
+    _, _, _, source, destination, protocol, source_port, destination_port = values[:8]
+    original = ConntrackTuple(
+        source, destination, number(source_port, "big"), number(destination_port, "big")
     )
+    source, destination, _, source_port, destination_port = values[11:]
+    reply = ConntrackTuple(
+        source, destination, number(source_port, "big"), number(destination_port, "big")
+    )
+    parts = attributes(body[_NFGENMSG_BYTES + _BOTH_TUPLES.size :])
+    return ConntrackEntry(protocol, original, reply, _read_state(protocol, parts))
 
 
-def _read_way(data: memoryview) -> tuple[Way, int]:
-    told = attributes(data)
-    ip = attributes(told[_IP]) if _IP in told else {}
-    protocol = attributes(told[_PROTOCOL]) if _PROTOCOL in told else {}
-    source = ip.get(_V4_SOURCE, ip.get(_V6_SOURCE))
-    destination = ip.get(_V4_DESTINATION, ip.get(_V6_DESTINATION))
+def _read_tuple(parts: dict[int, memoryview]) -> tuple[ConntrackTuple, int]:
+    """Read a tuple and its protocol."""
+    ip, protocol = nested(parts, TUPLE.IP), nested(parts, TUPLE.PROTO)
+    source = ip.get(IP.V4_SRC, ip.get(IP.V6_SRC))
+    destination = ip.get(IP.V4_DST, ip.get(IP.V6_DST))
     if source is None or destination is None:
         raise ValueError("a tracked connection without its addresses")
-    way = Way(
-        bytes(source),
-        bytes(destination),
-        _big(protocol.get(_SOURCE_PORT)),
-        _big(protocol.get(_DESTINATION_PORT)),
-    )
-    return way, _big(protocol.get(_NUMBER))
+    ports = (as_big_endian(protocol.get(kind)) for kind in (PROTO.SRC_PORT, PROTO.DST_PORT))
+    number = as_big_endian(protocol.get(PROTO.NUM))
+    return ConntrackTuple(bytes(source), bytes(destination), *ports), number
 
 
-def _read_state(protocol: int, told: dict[int, memoryview]) -> str:
+def _read_state(protocol: int, parts: dict[int, memoryview]) -> str:
     if protocol == socket.IPPROTO_TCP:
-        if _PROTOCOL_INFO not in told:
+        try:
+            info = attributes(attributes(parts[_PROTOINFO])[_CTA_PROTOINFO_TCP])
+            state = info[_CTA_PROTOINFO_TCP_STATE][0]
+        except KeyError:
             return ""
-        info = attributes(told[_PROTOCOL_INFO])
-        state = attributes(info[_TCP_INFO]).get(_TCP_STATE) if _TCP_INFO in info else None
-        if state is None:
-            return ""
-        return TCP_STATES[state[0]] if state[0] < len(TCP_STATES) else f"state {state[0]}"
-    status = _big(told.get(_STATUS))
-    if not status & _SEEN_REPLY:
+        return TCP_STATES[state] if state < len(TCP_STATES) else f"state {state}"
+    status = as_big_endian(parts.get(_STATUS))
+    if not status & _IPS_SEEN_REPLY:
         return "UNREPLIED"
-    return "ASSURED" if status & _ASSURED else "REPLIED"
+    return "ASSURED" if status & _IPS_ASSURED else "REPLIED"
+
+
+# Plain numbers where each entry needs them: a look-up in an enum costs a tenth of its reading.
+_PROTOINFO, _STATUS = int(CTA.PROTOINFO), int(CTA.STATUS)
 
 
 def read_size(body: memoryview) -> tuple[int, int | None]:
-    """Read the table's size: entries, and how many there may be (None where it is not told)."""
-    told = attributes(body[_FAMILY_BYTES:])
-    limit = _big(told.get(_LIMIT)) if _LIMIT in told else None
-    return _big(told.get(_ENTRIES)), limit
+    """Read the table's size: entries, and how many it may have (None where not reported)."""
+    parts = attributes(body[_NFGENMSG_BYTES:])
+    limit = parts.get(_CTA_STATS_GLOBAL_MAX_ENTRIES)
+    entries = as_big_endian(parts.get(_CTA_STATS_GLOBAL_ENTRIES))
+    return entries, None if limit is None else as_big_endian(limit)
 
 
-def read_pressure(bodies: list[memoryview]) -> Pressure:
+def read_stats(bodies: Iterable[memoryview]) -> ConntrackStats:
     """Sum up the counters of every processor."""
-    told = [attributes(body[_FAMILY_BYTES:]) for body in bodies]
-
-    def total(kind: int) -> int:
-        return sum(_big(one.get(kind)) for one in told)
-
-    return Pressure(total(_DROPPED), total(_EARLY_DROPPED), total(_INSERT_FAILED))
-
-
-def _big(data: memoryview | None) -> int:
-    return 0 if data is None else int.from_bytes(data, "big")
+    processors = [attributes(body[_NFGENMSG_BYTES:]) for body in bodies]
+    return ConntrackStats(
+        *(
+            sum(as_big_endian(counters.get(kind)) for counters in processors)
+            for kind in (STATS.DROP, STATS.EARLY_DROP, STATS.INSERT_FAILED)
+        )
+    )
 
 
 def flush(subnets: Iterable[IPv4Network], prefix: tuple[str, ...] = ()) -> None:
@@ -220,9 +226,9 @@ def flush(subnets: Iterable[IPv4Network], prefix: tuple[str, ...] = ()) -> None:
     `prefix` runs the command elsewhere. Without the conntrack program the entries time out on their
     own. Same as: conntrack -D -s SUBNET -d SUBNET. Raises: StepFailed.
     """
-    known = list(subnets)
+    ours = list(subnets)
     with suppress(Missing):
-        for source, destination in product(known, known):
+        for source, destination in product(ours, ours):
             # It exits 1 when there was nothing to delete.
             command = f"conntrack -D -s {source} -d {destination}"
             process.run([*prefix, *command.split()], check=False)

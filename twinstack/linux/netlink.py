@@ -1,8 +1,11 @@
-"""Speak netlink: pack requests, send a batch in one system call, read what is answered.
+"""Netlink: pack requests, send a batch in one system call, read what the kernel answers.
 
-A general library spends half a millisecond to encode one request; here it is a few struct
-packings, and a step's requests travel together. What a request means, who asks knows: links and
-routes, nf_tables, the log of denied packets. Source: netlink(7), rtnetlink(7), nfnetlink.h.
+A general library takes half a millisecond to encode one request; here it is a few struct
+packings, and a step's requests travel together. What requests mean is known to `rtnetlink`,
+`neigh`, `conntrack`, `sock_diag`, `nft_tables` and `nflog`.
+
+In this package a kernel constant is an enum's member: NTF_SELF is `NTF.SELF`.
+Source: netlink(7), netlink.h, nfnetlink.h.
 """
 
 from __future__ import annotations
@@ -10,42 +13,54 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from ipaddress import IPv4Address
-from types import TracebackType
 
-#: The families that are spoken here.
-ROUTE, SOCKETS, NETFILTER = socket.NETLINK_ROUTE, 4, 12
 
-HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")  # length, type
+class NETLINK(IntEnum):
+    """Netlink families: NETLINK_*. Source: netlink.h."""
 
-#: The kind of an answer that accepts or refuses.
-ERROR = 2
-_DONE = 3
-_REQUEST, _DUMP = 0x01, 0x300
-#: Flag of a request whose success is to be answered too.
-ACKNOWLEDGE = 0x04
-#: Flags of a request that makes something: make it, and refuse if it is there.
-CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
-_ERROR_HAS_ATTRIBUTES = 0x200
-_MESSAGE_OF_ERROR = 1
-_TYPE_MASK = 0x3FFF
+    ROUTE = 0
+    SOCK_DIAG = 4
+    NETFILTER = 12
 
+
+class NLM(IntEnum):
+    """Flags of a request: NLM_F_*. Source: netlink.h."""
+
+    ACK = 0x04  # answer success too
+    REPLACE = 0x100
+    NONREC = 0x100  # of a delete: not what is inside
+    EXCL = 0x200
+    DUMP = 0x300
+    CREATE = 0x400
+    APPEND = 0x800
+
+
+HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
+_U32 = struct.Struct("=I")
+_NLA_TYPE_MASK = 0x3FFF
+
+NLMSG_ERROR = 2  # accepts or refuses a request
+_NLMSG_DONE = 3
+_NLM_F_REQUEST, _NLM_F_ACK_TLVS = 0x01, 0x200
+_NLMSGERR_ATTR_MSG = 1
+_NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 10, 11
 _SOL_NETLINK = 270
-_CAP_ACK, _EXT_ACK = 10, 11
-#: More than the kernel puts into one datagram, of a dump too; 1 MB would be mapped anew each time.
+#: More than the kernel puts into one datagram, even of a dump. 1 MB would be mapped on each call.
 _RECEIVE_BYTES = 1 << 16
 
-
-#: What the kernel says: kind, flags, sequence, body.
+#: A message of the kernel's: type, flags, sequence, body.
 Message = tuple[int, int, int, memoryview]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, packed but for its place in a batch: kind, flags, and the body."""
+    """One request, packed but for its place in a batch."""
 
     kind: int
     flags: int
@@ -55,8 +70,9 @@ class Request:
 class Refused(OSError):
     """The kernel refused a request; `errno` is its reason, `number` the request's place."""
 
-    def __init__(self, code: int, said: str, number: int) -> None:
-        super().__init__(code, f"{os.strerror(code)} ({said})" if said else os.strerror(code))
+    def __init__(self, code: int, message: str, number: int) -> None:
+        reason = os.strerror(code)
+        super().__init__(code, f"{reason} ({message})" if message else reason)
         self.number = number
 
 
@@ -65,12 +81,12 @@ def attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
 
 
-def number(kind: int, value: int) -> bytes:
-    """Pack an attribute of 32 bits."""
-    return attribute(kind, value.to_bytes(4, "little" if _LITTLE else "big"))
+def u32(kind: int, value: int) -> bytes:
+    """Pack an attribute of 32 bits, in this machine's order."""
+    return attribute(kind, value.to_bytes(4, sys.byteorder))
 
 
-def byte(kind: int, value: int) -> bytes:
+def u8(kind: int, value: int) -> bytes:
     """Pack an attribute of 8 bits."""
     return attribute(kind, bytes((value,)))
 
@@ -85,27 +101,34 @@ def address(kind: int, value: IPv4Address) -> bytes:
     return attribute(kind, value.packed)
 
 
-_LITTLE = struct.pack("=H", 1) == b"\1\0"
-
-
 def attributes(data: memoryview) -> dict[int, memoryview]:
-    """Take attributes apart, each by its kind; the last of a kind counts."""
+    """Take attributes apart, each by its type; the last of a type counts."""
     found: dict[int, memoryview] = {}
     end = len(data) & ~3
-    words = data[:end].cast("H")  # length and kind, four bytes apart from their value
+    words = data[:end].cast("H")  # length and type, four bytes apart from their value
     offset = 0
     while offset < end:
         length = words[offset >> 1]
         if length < 4 or offset + length > len(data):
             break
-        found[words[(offset >> 1) + 1] & _TYPE_MASK] = data[offset + 4 : offset + length]
+        found[words[(offset >> 1) + 1] & _NLA_TYPE_MASK] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
     return found
 
 
-def as_number(data: memoryview | None) -> int | None:
-    """Read an attribute of 32 bits."""
-    return None if data is None else int(struct.unpack_from("=I", data)[0])
+def nested(parent: dict[int, memoryview], kind: int) -> dict[int, memoryview]:
+    """Take the attributes inside an attribute apart; none where it is absent."""
+    return attributes(parent[kind]) if kind in parent else {}
+
+
+def as_u32(data: memoryview | None) -> int | None:
+    """Read an attribute of 32 bits, in this machine's order."""
+    return None if data is None else int(_U32.unpack_from(data)[0])
+
+
+def as_big_endian(data: memoryview | None) -> int:
+    """Read a number in network order; 0 where it is absent."""
+    return 0 if data is None else int.from_bytes(data, "big")
 
 
 def as_text(data: memoryview | None) -> str | None:
@@ -116,25 +139,20 @@ def as_text(data: memoryview | None) -> str | None:
 class Netlink:
     """A socket of the network namespace that its thread was in when it was made."""
 
-    def __init__(self, protocol: int = ROUTE) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+    def __init__(self, family: int = NETLINK.ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family)
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
         self._sequence = 0
 
     def __enter__(self) -> Netlink:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._socket.close()
 
     def send(self, requests: Sequence[Request]) -> None:
-        """Have a batch done in its order, in one call; the kernel goes on past a refusal.
+        """Carry out a batch in its order, in one call; the kernel goes on past a refusal.
 
         Raises: Refused for the first that was refused; OSError.
         """
@@ -142,55 +160,49 @@ class Netlink:
             return
         first = self._sequence + 1
         self._sequence += len(requests)
+        # Refusals are always answered; the answer to the last request says that all are done.
+        flags = [request.flags for request in requests]
+        flags[-1] |= NLM.ACK
         batch = b"".join(
-            # Refusals are always answered; that all is done, the last one's answer tells.
-            pack(
-                one.kind,
-                one.flags | (ACKNOWLEDGE if place == len(requests) - 1 else 0),
-                first + place,
-                one.body,
-            )
-            for place, one in enumerate(requests)
+            pack(request.kind, flags[place], first + place, request.body)
+            for place, request in enumerate(requests)
         )
         self._socket.send(batch)
-        refused: Refused | None = None
+        first_refusal: Refused | None = None
         while True:
-            for kind, flags, sequence, body in self._receive():
-                if kind != ERROR or sequence < first:
+            for kind, answer_flags, sequence, body in self._receive():
+                if kind != NLMSG_ERROR or sequence < first:
                     continue
-                found = refusal(body, flags, sequence - first)
-                if found is not None and refused is None:
-                    refused = found
+                refused = refusal(body, answer_flags, sequence - first)
+                first_refusal = first_refusal or refused
                 if sequence == self._sequence:
-                    if refused is not None:
-                        raise refused
+                    if first_refusal is not None:
+                        raise first_refusal
                     return
 
     def dump(self, kind: int, body: bytes) -> Iterator[memoryview]:
         """List every object of a kind: the body of each answer. Raises: Refused, OSError."""
-        yield from self._ask(Request(kind, _DUMP, body))
+        yield from self._ask(kind, NLM.DUMP, body)
 
     def get(self, kind: int, body: bytes) -> memoryview:
         """Give one object. Raises: Refused (ENODEV, …), OSError."""
-        return next(self._ask(Request(kind, 0, body)))
+        return next(self._ask(kind, 0, body))
 
-    def _ask(self, request: Request) -> Iterator[memoryview]:
+    def _ask(self, kind: int, flags: int, body: bytes) -> Iterator[memoryview]:
         self._sequence += 1
-        self._socket.send(pack(request.kind, request.flags, self._sequence, request.body))
-        many = bool(request.flags & _DUMP)
+        self._socket.send(pack(kind, flags, self._sequence, body))
         while True:
-            for kind, flags, sequence, body in self._receive():
+            for kind, answer_flags, sequence, answer in self._receive():
                 if sequence != self._sequence:
                     continue
-                if kind == _DONE:
+                if kind == _NLMSG_DONE:
                     return
-                if kind == ERROR:
-                    refused = refusal(body, flags, 0)
-                    if refused is not None:
+                if kind == NLMSG_ERROR:
+                    if (refused := refusal(answer, answer_flags)) is not None:
                         raise refused
                     continue
-                yield body
-                if not many:
+                yield answer
+                if not flags:
                     return
 
     def _receive(self) -> Iterator[Message]:
@@ -209,16 +221,16 @@ def messages(data: memoryview) -> Iterator[Message]:
 
 
 def pack(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    """Pack a request with its header. Source: struct nlmsghdr."""
-    return HEADER.pack(HEADER.size + len(body), kind, flags | _REQUEST, sequence, 0) + body
+    """Pack a request with its header."""
+    return HEADER.pack(HEADER.size + len(body), kind, flags | _NLM_F_REQUEST, sequence, 0) + body
 
 
 def refusal(body: memoryview, flags: int = 0, place: int = 0) -> Refused | None:
-    """Read an acknowledgement: None when all is well. Source: struct nlmsgerr."""
-    code = -int(struct.unpack_from("=i", body)[0])
+    """Read an acknowledgement, struct nlmsgerr: None when all is well."""
+    code = -int.from_bytes(body[:4], sys.byteorder, signed=True)
     if code == 0:
         return None
-    said = None
-    if flags & _ERROR_HAS_ATTRIBUTES:  # with CAP_ACK they follow the refused header
-        said = as_text(attributes(body[4 + HEADER.size :]).get(_MESSAGE_OF_ERROR))
-    return Refused(code, (said or "").strip(" ."), place)
+    message = None
+    if flags & _NLM_F_ACK_TLVS:  # with NETLINK_CAP_ACK they follow the refused header
+        message = as_text(attributes(body[4 + HEADER.size :]).get(_NLMSGERR_ATTR_MSG))
+    return Refused(code, (message or "").strip(" ."), place)

@@ -1,81 +1,51 @@
-"""Pin network namespaces where `ip netns` has them, and look into those that are pinned."""
+"""Network namespaces pinned in /run/netns, where `ip netns` has them. Source: ip-netns(8)."""
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from twinstack.linux import child as entering
-from twinstack.linux import libc
+from twinstack.linux import child, libc
 from twinstack.linux.libc import Mount
 
 PINS = Path("/run/netns")
-
 Result = TypeVar("Result")
 
 
-@contextmanager
 def visiting(
-    names: Sequence[str], look: Callable[[str], Result]
-) -> Iterator[Callable[[], dict[str, Result]]]:
-    """Enter each pinned namespace in turn, in one child; gives what waits for what `look` found.
-
-    Other things may be done meanwhile. One that is gone by then is left out.
-    """
-
-    def tour() -> dict[str, Result]:
-        found: dict[str, Result] = {}
-        for name in names:
-            try:
-                entering.enter(PINS / name)
-            except OSError as error:
-                if error.errno in {errno.ENOENT, errno.EINVAL}:
-                    continue  # somebody's, and gone meanwhile, or not yet a network's
-                raise
-            found[name] = look(name)
-        return found
-
-    if not names:
-        yield dict
-        return
-    child = entering.start("namespaces", None, tour)
-    try:
-        yield child.answer
-    finally:
-        child.end()
+    names: Sequence[str], work: Callable[[str], Result]
+) -> AbstractContextManager[Callable[[], dict[str, Result]]]:
+    """Work in each pinned namespace, as `child.visiting`."""
+    return child.visiting({name: PINS / name for name in names}, work)
 
 
 def pins_are_mounted() -> bool:
     """Tell whether /run/netns is a mount of its own, as `ip netns` makes it.
 
-    A line for its path is not enough: it may be of a mount that another one hides.
+    A mountinfo line for its path is not enough: it may be of a mount that another one hides.
     """
     try:
         handle = os.open(PINS, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        said = dict(
-            line.split(":", 1)
-            for line in Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines()
-        )
+        lines = Path(f"/proc/self/fdinfo/{handle}").read_text().splitlines()
     finally:
         os.close(handle)
-    fields = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    mounted = (field for field in fields if field[0] == said["mnt_id"].strip())
-    return any(field[4] == str(PINS) for field in mounted)
+    mount_id = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return any((mount[0], mount[4]) == (mount_id, str(PINS)) for mount in mounts)
 
 
 def mount_pins() -> None:
-    """Make /run/netns a shared mount, so that pins made later are seen everywhere.
+    """Make /run/netns a shared mount, so that later pins are seen in every mount namespace.
 
-    Same as what `ip netns add` does first. Source: ip-netns(8).
+    Same as what `ip netns add` does first. Raises: OSError.
     """
     PINS.mkdir(mode=0o755, exist_ok=True)
     libc.mount(str(PINS), PINS, "none", Mount.BIND | Mount.REC)
@@ -83,31 +53,31 @@ def mount_pins() -> None:
 
 
 def pin(name: str) -> None:
-    """Pin the namespace that this thread is in, under a name that nobody has. Raises: OSError.
+    """Pin the namespace that this thread is in, under a name that is free. Raises: OSError.
 
     Same as what `ip netns add NAME` does last.
     """
-    place = PINS / name
+    path = PINS / name
     if is_empty_pin(name):
-        place.unlink()  # an interrupted making left it
-    os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
-    libc.mount("/proc/thread-self/ns/net", place, "none", Mount.BIND)
+        path.unlink()  # left by an `up` that was interrupted
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
+    libc.mount("/proc/thread-self/ns/net", path, "none", Mount.BIND)
 
 
 def unpin(name: str) -> None:
-    """Let go of a pinned namespace; the kernel ends it when its last process leaves.
+    """Unpin a namespace; the kernel ends it when its last process leaves.
 
     Same as: ip netns delete NAME. Raises: OSError.
     """
-    place = f"{PINS}/{name}"
+    path = f"{PINS}/{name}"
     if is_pinned(name):
-        libc.umount(place)
+        libc.umount(path)
     with suppress(FileNotFoundError):
-        os.unlink(place)
+        os.unlink(path)
 
 
 def detach_pins() -> None:
-    """Let go of every pinned namespace at once: of use only where all of them are ours.
+    """Unpin every namespace at once: only where all of them are ours.
 
     Same as: umount --lazy /run/netns. Raises: OSError.
     """
@@ -116,43 +86,43 @@ def detach_pins() -> None:
 
 
 def unmount_pins() -> None:
-    """Undo `mount_pins` and remove the directory if nothing is left in it. Raises: OSError."""
-    if pins_are_mounted() and not any(PINS.iterdir()):
+    """Undo `mount_pins`, and remove the directory if it is empty. Raises: OSError."""
+    if pins_are_mounted() and not entries():
         libc.umount(PINS)
-    if PINS.is_dir() and not any(PINS.iterdir()):
+    if PINS.is_dir() and not entries():
         PINS.rmdir()
 
 
 def entries() -> set[str]:
-    """Name everything that lies in /run/netns, whoever put it there."""
+    """Name everything in /run/netns, ours or not."""
     with suppress(FileNotFoundError):
         return set(os.listdir(PINS))
     return set()
 
 
 def pinned() -> tuple[str, ...]:
-    """List the namespaces that are pinned, whoever pinned them."""
+    """List the pinned namespaces, ours or not."""
     return tuple(name for name in sorted(entries()) if is_pinned(name))
 
 
 def is_pinned(name: str) -> bool:
-    """Tell whether a namespace hangs on the pin (an empty file is left by an interrupted add)."""
+    """Tell whether a namespace is mounted on the pin; an interrupted add leaves an empty file."""
     try:
-        return os.stat(f"{PINS}/{name}").st_dev == _namespaces_device()
+        return os.stat(f"{PINS}/{name}").st_dev == _nsfs_device()
     except OSError:
         return False
 
 
 @functools.cache
-def _namespaces_device() -> int:
-    """Give the device of the file system that every namespace's file is on."""
+def _nsfs_device() -> int:
+    """Give the device of the file system that has every namespace's file."""
     return os.stat("/proc/self/ns/net").st_dev
 
 
 def is_empty_pin(name: str) -> bool:
-    """Tell whether a pin is but an empty file: an interrupted making leaves one."""
+    """Tell whether a pin is only an empty file, as an interrupted add leaves."""
     try:
-        there = os.lstat(f"{PINS}/{name}")
+        status = os.lstat(f"{PINS}/{name}")
     except OSError:
         return False
-    return stat.S_ISREG(there.st_mode) and there.st_size == 0 and not is_pinned(name)
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0 and not is_pinned(name)

@@ -1,7 +1,7 @@
-"""Listen to what the kernel tells of denied packets: nfnetlink_log, in the namespace of the rules.
+"""Denied packets, as the kernel logs them to nfnetlink_log in the namespace of the rules.
 
-LOG is silent in every network namespace but the first; NFLOG speaks in each, to whoever listens
-on its group, and costs nothing where nobody does. Source: nfnetlink_log.h, nfnetlink.h.
+LOG is silent in every network namespace but the first. NFLOG logs in each, to the program that
+listens on its group, and costs nothing where none does. Source: nfnetlink_log.h, nfnetlink.h.
 """
 
 from __future__ import annotations
@@ -12,108 +12,123 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from ipaddress import IPv4Address
 
 from twinstack.errors import CannotTell
 from twinstack.linux.netlink import (
-    ACKNOWLEDGE,
-    ERROR,
-    NETFILTER,
+    NETLINK,
+    NLM,
+    NLMSG_ERROR,
+    as_text,
     attribute,
     attributes,
     messages,
     pack,
     refusal,
+    u8,
 )
 
-_PACKET, _CONFIG = 4 << 8, 4 << 8 | 1
-_COMMAND, _MODE, _DELAY = 1, 2, 4
-_BIND = 1
-_COPY_PACKET, _COPY_BYTES = 2, 64
-_PAYLOAD, _PREFIX = 9, 10
-_NAMES = {1: "icmp", 6: "tcp", 17: "udp"}
-#: Hundredths of a second that the kernel may gather packets before it tells them.
+_SUBSYSTEM = 4 << 8  # NFNL_SUBSYS_ULOG
+_NFGENMSG_BYTES = 4
+
+
+class NFULNL(IntEnum):
+    """Kinds of messages, with their subsystem: NFULNL_MSG_*. Source: nfnetlink_log.h."""
+
+    PACKET = _SUBSYSTEM
+    CONFIG = _SUBSYSTEM | 1
+
+
+class NFULA(IntEnum):
+    """Attributes of a packet and of a configuration: NFULA_*. Source: nfnetlink_log.h."""
+
+    CFG_CMD = 1
+    CFG_MODE = 2
+    CFG_TIMEOUT = 4
+    PAYLOAD = 9
+    PREFIX = 10
+
+
+_NFULNL_CFG_CMD_BIND, _NFULNL_COPY_PACKET = 1, 2
+_COPY_BYTES = 64
+#: Hundredths of a second that the kernel may gather packets before it sends them.
 _GATHER = 10
-_BUFFER = 1 << 20
+_BUFFER_BYTES, _DATAGRAM_BYTES = 1 << 20, 1 << 17
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
-    """A packet that was denied; `port` is 0 where its protocol has none."""
+class DeniedPacket:
+    """A packet that was denied."""
 
-    prefix: str
+    prefix: str  # the log prefix of the rule that denied it
     source: str
     destination: str
     protocol: str
-    port: int
+    port: int  # its destination's; 0 where the protocol has none
 
 
-def listen(group: int, seconds: float) -> Iterator[Denied]:
-    """Give what is told to a group for so long. Raises: CannotTell when somebody else listens."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as netlink:
-        netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+def listen(group: int, seconds: float) -> Iterator[DeniedPacket]:
+    """Yield what is logged to a group for so long. Raises: CannotTell when the group is taken."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER) as netlink:
+        netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         netlink.bind((0, 0))
-        netlink.send(_configuration(group))
+        netlink.send(_bind_request(group))
         netlink.settimeout(5)
-        _heed(netlink.recv(1 << 16), group)
+        _check_bound(netlink.recv(_DATAGRAM_BYTES), group)
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             netlink.settimeout(left)
             try:
-                data = netlink.recv(1 << 17)
+                data = netlink.recv(_DATAGRAM_BYTES)
             except TimeoutError:
                 return
             except OSError as error:
-                if error.errno != errno.ENOBUFS:  # some were lost: they are counted all the same
+                if error.errno != errno.ENOBUFS:  # some were lost; the rule counts them all
                     raise
                 continue
             yield from packets(data)
 
 
-def _configuration(group: int) -> bytes:
-    mode = struct.pack("!IBB", _COPY_BYTES, _COPY_PACKET, 0)
-    body = struct.pack("!BBH", 0, 0, group) + attribute(_COMMAND, bytes([_BIND]))
-    body += attribute(_MODE, mode) + attribute(_DELAY, struct.pack("!I", _GATHER))
-    return pack(_CONFIG, ACKNOWLEDGE, 1, body)
+def _bind_request(group: int) -> bytes:
+    body = struct.pack("!BBH", socket.AF_UNSPEC, 0, group)
+    body += u8(NFULA.CFG_CMD, _NFULNL_CFG_CMD_BIND)
+    body += attribute(NFULA.CFG_MODE, struct.pack("!IBB", _COPY_BYTES, _NFULNL_COPY_PACKET, 0))
+    body += attribute(NFULA.CFG_TIMEOUT, struct.pack("!I", _GATHER))
+    return pack(NFULNL.CONFIG, NLM.ACK, 1, body)
 
 
-def _heed(data: bytes, group: int) -> None:
-    told = messages(memoryview(data))
-    refused = next((refusal(body) for kind, _, _, body in told if kind == ERROR), None)
-    if refused is not None and refused.errno == errno.EBUSY:
-        raise CannotTell(
-            "denied packets",
-            "cannot be listened to",
-            f"somebody listens on group {group}",
-            "end the other policy.drops first",
-        )
-    if refused is not None:
-        raise refused
+def _check_bound(data: bytes, group: int) -> None:
+    for kind, _, _, body in messages(memoryview(data)):
+        refused = refusal(body) if kind == NLMSG_ERROR else None
+        if refused is not None and refused.errno == errno.EBUSY:
+            cause, remedy = f"group {group} has a listener", "end the other policy.drops first"
+            raise CannotTell("denied packets", "cannot be listened to", cause, remedy)
+        if refused is not None:
+            raise refused
 
 
-def packets(data: bytes) -> Iterator[Denied]:
+def packets(data: bytes) -> Iterator[DeniedPacket]:
     """Read the messages of one datagram of the kernel's; pure."""
     for kind, _, _, body in messages(memoryview(data)):
-        if kind == _PACKET:
-            found = attributes(body[4:])
-            denied = read_packet(bytes(found.get(_PAYLOAD, b"")), bytes(found.get(_PREFIX, b"")))
-            if denied is not None:
-                yield denied
+        if kind == NFULNL.PACKET:
+            parts = attributes(body[_NFGENMSG_BYTES:])
+            prefix = as_text(parts.get(NFULA.PREFIX)) or ""
+            packet = read_packet(bytes(parts.get(NFULA.PAYLOAD, b"")), prefix)
+            if packet is not None:
+                yield packet
 
 
-def read_packet(packet: bytes, prefix: bytes) -> Denied | None:
+def read_packet(packet: bytes, prefix: str) -> DeniedPacket | None:
     """Read an IPv4 packet's ends; None for anything else. Source: RFC 791; pure."""
     if len(packet) < 20 or packet[0] >> 4 != 4:
         return None
-    start = (packet[0] & 0x0F) * 4
-    number = packet[9]
+    payload = (packet[0] & 0x0F) * 4
+    protocol = packet[9]
     port = 0
-    if number in {6, 17} and len(packet) >= start + 4:
-        port = int.from_bytes(packet[start + 2 : start + 4], "big")
-    return Denied(
-        prefix.rstrip(b"\0").decode(errors="replace"),
-        str(IPv4Address(packet[12:16])),
-        str(IPv4Address(packet[16:20])),
-        _NAMES.get(number, f"protocol {number}"),
-        port,
-    )
+    if protocol in {6, 17} and len(packet) >= payload + 4:
+        port = int.from_bytes(packet[payload + 2 : payload + 4], "big")
+    source, destination = IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
+    name = _PROTOCOLS.get(protocol, f"protocol {protocol}")
+    return DeniedPacket(prefix, str(source), str(destination), name, port)

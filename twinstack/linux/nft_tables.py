@@ -1,8 +1,8 @@
-"""iptables' tables where nf_tables is behind them: who used one first, and removing it empty.
+"""iptables' tables where nf_tables is behind them: which exist, and removing one that is empty.
 
-iptables makes a table when it is first used and never removes it. One that was not there
-before us goes when nobody needs it any more; the kernel itself refuses while anything is in it,
-so nothing of anybody else's can be lost. Source: nfnetlink, nf_tables.h.
+iptables creates a table when it is first used and never removes it. We remove one that did not
+exist before us once nobody needs it. The kernel itself refuses while anything is in it, so nothing
+foreign can be lost. Source: nfnetlink.h, nf_tables.h.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from enum import IntEnum
 
 from twinstack.linux.netlink import (
-    ACKNOWLEDGE,
-    ERROR,
-    NETFILTER,
+    NETLINK,
+    NLM,
+    NLMSG_ERROR,
     Netlink,
     Refused,
+    as_big_endian,
     as_text,
     attributes,
     messages,
@@ -25,75 +27,87 @@ from twinstack.linux.netlink import (
     text,
 )
 
-_NF_TABLES = 10
-_GET_TABLE, _DELETE_TABLE, _GET_CHAIN, _DELETE_CHAIN = 1, 2, 4, 5
-_BATCH_BEGIN, _BATCH_END = 16, 17
-_NOT_RECURSIVE = 0x100
-_IPV4 = 2
-_TABLE, _NAME, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 1, 3, 4, 5
-_ACCEPT = 1
-_FAMILY = struct.Struct("=BB")
+_NFNL_SUBSYS_NFTABLES = 10
+_NFNL_MSG_BATCH_BEGIN, _NFNL_MSG_BATCH_END = 16, 17
+
+
+class NFT(IntEnum):
+    """Kinds of messages, with their subsystem: NFT_MSG_*. Source: nf_tables.h."""
+
+    GETTABLE = _NFNL_SUBSYS_NFTABLES << 8 | 1
+    DELTABLE = _NFNL_SUBSYS_NFTABLES << 8 | 2
+    GETCHAIN = _NFNL_SUBSYS_NFTABLES << 8 | 4
+    DELCHAIN = _NFNL_SUBSYS_NFTABLES << 8 | 5
+
+
+class NFTA(IntEnum):
+    """Attributes: NFTA_*. Source: nf_tables.h."""
+
+    TABLE_NAME = 1
+    CHAIN_TABLE = 1
+    CHAIN_NAME = 3
+    CHAIN_HOOK = 4
+    CHAIN_POLICY = 5
+
+
+_NF_ACCEPT = 1
+_NFGENMSG = struct.Struct("!BBH")  # family, version, subsystem
+_IPV4 = _NFGENMSG.pack(socket.AF_INET, 0, 0)
 _GONE_OR_IN_USE = {errno.EBUSY, errno.ENOENT}
 _TIMEOUT_S = 5
 
 
 def present() -> set[str]:
     """List nf_tables' tables for IPv4; none where iptables has its own. Raises: OSError."""
-    return {as_text(one.get(_NAME)) or "" for one in _dump(_GET_TABLE)}
+    return {as_text(table.get(NFTA.TABLE_NAME)) or "" for table in _dump(NFT.GETTABLE)}
 
 
 def remove_if_empty(table: str) -> bool:
-    """Remove a table without rules, chains or policies of anybody's; tell whether it went.
+    """Remove a table that has no rules, chains or policies; tell whether it was removed.
 
-    The kernel does the whole or, when anything is in it, nothing. Raises: OSError.
+    The kernel does all of it or, when anything is in the table, nothing. Raises: OSError.
     """
     if table not in present():
         return False
-    there = [one for one in _dump(_GET_CHAIN) if as_text(one.get(_TABLE)) == table]
-    if not all(_is_base(chain) for chain in there):
+    chains = [
+        chain for chain in _dump(NFT.GETCHAIN) if as_text(chain.get(NFTA.CHAIN_TABLE)) == table
+    ]
+    if not all(_is_base(chain) for chain in chains):
         return False
-    chains = [as_text(one.get(_CHAIN_NAME)) or "" for one in there]
-    within = text(_TABLE, table)
-    bodies = [(_DELETE_CHAIN, within + text(_CHAIN_NAME, chain)) for chain in chains]
-    bodies.append((_DELETE_TABLE, within))
-    subsystem = _FAMILY.pack(0, 0) + _NF_TABLES.to_bytes(2, "big")
-    batch = [pack(_BATCH_BEGIN, 0, 0, subsystem)]
-    for place, (kind, body) in enumerate(bodies, 1):
-        flags = _NOT_RECURSIVE | (ACKNOWLEDGE if place == len(bodies) else 0)
-        batch.append(pack(_kind(kind), flags, place, _family() + body))
-    batch.append(pack(_BATCH_END, 0, len(bodies) + 1, subsystem))
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as netlink:
+    name = text(NFTA.TABLE_NAME, table)
+    deletions = [
+        (NFT.DELCHAIN, name + text(NFTA.CHAIN_NAME, as_text(chain.get(NFTA.CHAIN_NAME)) or ""))
+        for chain in chains
+    ]
+    deletions.append((NFT.DELTABLE, name))
+    subsystem = _NFGENMSG.pack(socket.AF_UNSPEC, 0, _NFNL_SUBSYS_NFTABLES)
+    batch = [pack(_NFNL_MSG_BATCH_BEGIN, 0, 0, subsystem)]
+    for place, (kind, body) in enumerate(deletions, 1):
+        flags = NLM.NONREC | (NLM.ACK if place == len(deletions) else 0)
+        batch.append(pack(kind, flags, place, _IPV4 + body))
+    batch.append(pack(_NFNL_MSG_BATCH_END, 0, len(deletions) + 1, subsystem))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER) as netlink:
         netlink.settimeout(_TIMEOUT_S)
         netlink.send(b"".join(batch))
-        # A refusal of any part is answered; only if there is none, the last part is.
+        # A refusal of any part is answered; only without one, the last part is.
         answers = messages(memoryview(netlink.recv(1 << 16)))
-        refused = next(refusal(body) for told, _, _, body in answers if told == ERROR)
+        refused = next(refusal(body) for kind, _, _, body in answers if kind == NLMSG_ERROR)
     if refused is not None and refused.errno not in _GONE_OR_IN_USE:
         raise refused
     return refused is None
 
 
 def _is_base(chain: dict[int, memoryview]) -> bool:
-    """Tell a built-in chain as iptables makes it from one that somebody made or closed."""
-    policy = chain.get(_CHAIN_POLICY)
-    accepts = policy is None or int.from_bytes(policy, "big") == _ACCEPT
-    return _CHAIN_HOOK in chain and accepts
+    """Tell a built-in chain as iptables makes it from one that was added or has another policy."""
+    policy = chain.get(NFTA.CHAIN_POLICY)
+    accepts = policy is None or as_big_endian(policy) == _NF_ACCEPT
+    return NFTA.CHAIN_HOOK in chain and accepts
 
 
-def _dump(kind: int) -> list[dict[int, memoryview]]:
+def _dump(kind: NFT) -> list[dict[int, memoryview]]:
     """List the attributes of each object of a kind."""
-    with Netlink(NETFILTER) as netlink:
+    with Netlink(NETLINK.NETFILTER) as netlink:
         try:
-            return [
-                attributes(body[len(_family()) :]) for body in netlink.dump(_kind(kind), _family())
-            ]
+            return [attributes(body[_NFGENMSG.size :]) for body in netlink.dump(kind, _IPV4)]
         except Refused:
-            return []  # a kernel without nf_tables: it has no such tables
-
-
-def _kind(kind: int) -> int:
-    return (_NF_TABLES << 8) | kind
-
-
-def _family() -> bytes:
-    return _FAMILY.pack(_IPV4, 0) + b"\0\0"
+            return []  # a kernel without nf_tables has no such tables

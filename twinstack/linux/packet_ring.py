@@ -2,8 +2,8 @@
 
 A socket belongs to the network namespace that it was made in, wherever it is used: a child enters,
 makes the sockets and hands them back, and one process reads the rings of all namespaces, on one
-clock. The kernel cuts, times and counts; nothing is asked of it for each packet.
-Source: packet(7); packet_mmap.rst in the kernel's documentation; if_packet.h.
+clock. The kernel truncates, timestamps and counts packets; no call is made for a single one.
+Source: packet(7), if_packet.h, packet_mmap.rst in the kernel's documentation.
 """
 
 from __future__ import annotations
@@ -18,67 +18,75 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import child
 
-#: A whole packet: more than the longest that a veth carries.
-WHOLE = 262_144
+
+class PACKET(IntEnum):
+    """Socket options of the level SOL_PACKET: PACKET_*. Source: if_packet.h."""
+
+    ADD_MEMBERSHIP = 1
+    RX_RING = 5
+    STATISTICS = 6
+    VERSION = 10
+
+
+_SOL_PACKET, _SO_ATTACH_FILTER, _SIOCGIFINDEX = 263, 26, 0x8933
+_TPACKET_V3, _PACKET_MR_PROMISC, _ETH_P_ALL = 2, 1, 3
+_TP_STATUS_USER = 1  # a block is ours to read
+TP_STATUS_VLAN_VALID = 0x10
+
+_TPACKET_REQ3 = struct.Struct("=7I")  # blocks' size, number; frames' size, number; timeout, …
+_BLOCK_HEADER = struct.Struct("=8x3I")  # tpacket_block_desc: status, packets, the first's offset
+#: Offset of the next, seconds, nanoseconds, bytes kept, length, status, the frame's offset.
+TPACKET3_HDR = struct.Struct("=6IH")
+#: Behind it, with TP_STATUS_VLAN_VALID: the tag that the kernel took out of the frame.
+VLAN_TAG = struct.Struct("=32xIH")
+_PACKET_MREQ = struct.Struct("=iHH8s")
+_IFREQ = struct.Struct("=16si")
+
+#: More than the longest packet that a veth carries.
+MAX_PACKET_BYTES = 262_144
 #: How long the kernel may keep a block that is not full, and all rings' memory together.
 RETIRE_MS = 100
 MEMORY_BYTES = 128 << 20
 _BLOCK_BYTES, _FRAME_BYTES = 1 << 17, 2048
-_LEAST_BYTES, _MOST_BYTES = 2 * _BLOCK_BYTES, 32 << 20
-_FDS_AT_ONCE = 200
-_FILES_BESIDE = 256
+_MIN_RING_BYTES, _MAX_RING_BYTES = 2 * _BLOCK_BYTES, 32 << 20
+_SPARE_FILES = 256
 
-_SOL_PACKET, _EVERY_PROTOCOL = 263, 3
-_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION = 1, 5, 6, 10
-_V3, _PROMISCUOUS = 2, 1
-_ATTACH_FILTER = 26
-_GET_INDEX = 0x8933
-
-_RING = struct.Struct("=7I")
-_DESCRIBED = struct.Struct("=3I")  # status, packets, offset of the first; behind two words
-_OURS = 1
-#: tpacket3_hdr: offset of the next, seconds, nanoseconds, kept, length, status, frame's offset.
-HEADER = struct.Struct("=6IH")
-TAGGED, TAG = 0x10, struct.Struct("=32xIH")  # a VLAN tag that the kernel took out of the frame
-
-#: What is done with a block: its memory, how many packets, where the first one's header is.
-Take = Callable[[memoryview, int, int], None]
+#: Handles a block: its memory, how many packets, where the first one's header is.
+BlockReader = Callable[[memoryview, int, int], None]
 
 
 @dataclass(slots=True)
 class Ring:
-    """An open ring. `seen` counts the packets that the kernel put into it, `dropped` those that it
-    had no room for: together, all that came. `failed` says why nothing more comes: the interface
-    went down or away.
-    """
+    """An open ring: `seen` and `dropped` together are all the packets that came."""
 
     label: str
     sock: socket.socket
     _map: mmap.mmap
     _memory: memoryview
+    _blocks: int = 0
     _current: int = 0
-    seen: int = 0
-    dropped: int = 0
-    failed: str = ""
-    _blocks: int = field(default=0)
+    seen: int = 0  # packets that the kernel put into it
+    dropped: int = 0  # packets that it had no room for
+    failed: str = ""  # why no more come: the interface went down or was removed
 
     def fileno(self) -> int:
         """Give what `poll` waits for."""
         return self.sock.fileno()
 
-    def read(self, take: Take) -> int:
-        """Hand over every block that is ready, then give it back to the kernel; how many."""
+    def read(self, take: BlockReader) -> int:
+        """Hand over every block that is ready, then return it to the kernel; give how many."""
         count = 0
         while count < self._blocks:
             base = self._current * _BLOCK_BYTES
-            status, packets, first = _DESCRIBED.unpack_from(self._memory, base + 8)
-            if not status & _OURS:
+            status, packets, first = _BLOCK_HEADER.unpack_from(self._memory, base)
+            if not status & _TP_STATUS_USER:
                 break
             take(self._memory, packets, base + first)
             struct.pack_into("=I", self._memory, base + 8, 0)
@@ -87,153 +95,134 @@ class Ring:
         return count
 
     def count(self) -> None:
-        """Add up what the kernel counted since it was asked last."""
-        told = self.sock.getsockopt(_SOL_PACKET, _STATISTICS, 12)
-        packets, dropped, _ = struct.unpack("=3I", told)
+        """Add what the kernel has counted since the last time."""
+        counters = self.sock.getsockopt(_SOL_PACKET, PACKET.STATISTICS, 12)
+        packets, dropped, _ = struct.unpack("=3I", counters)
         self.seen += packets - dropped
         self.dropped += dropped
 
     def check(self) -> None:
-        """Heed an error that the kernel left on the socket."""
+        """Note an error that the kernel left on the socket."""
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self.failed = "it went down" if code == errno.ENETDOWN else os.strerror(code)
 
     def stop(self) -> None:
         """Take nothing more: what comes now is neither kept nor counted."""
-        _cut(self.sock, 0, skip_outgoing=False)
+        _truncate(self.sock, 0, skip_outgoing=False)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._memory.release()
         self._map.close()
         self.sock.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where to listen: an interface's name in its namespace ("" is ours), and what to call it.
+class CapturePoint:
+    """Where to capture."""
 
-    `promiscuous`: frames between others too; a bridge tells of those to nobody else.
-    """
-
-    label: str
+    label: str  # how it is shown
     interface: str
-    namespace: str
-    promiscuous: bool = False
+    namespace: str  # a path; "" is our own
+    promiscuous: bool = False  # frames between others too: a bridge shows those no other way
 
 
 @contextmanager
 def opened(
-    places: Sequence[Place], snap: int = 0, retire_ms: int = RETIRE_MS
+    points: Sequence[CapturePoint], snap: int = 0, retire_ms: int = RETIRE_MS
 ) -> Iterator[list[Ring]]:
-    """Open a ring for each place, all of them listening; they close with the block.
+    """Open a ring at each point, all of them capturing; they close with the block.
 
     Units: snap in bytes kept of a packet, 0 for all. Raises: Missing without the right or the
     interface; StepFailed.
     """
-    _raise_limit(2 * len(places))  # a socket and a file each
-    size = max(_LEAST_BYTES, min(_MOST_BYTES, MEMORY_BYTES // max(len(places), 1)))
+    _allow_files(2 * len(points))  # a socket and a mapping each
+    size = max(_MIN_RING_BYTES, min(_MAX_RING_BYTES, MEMORY_BYTES // max(len(points), 1)))
     with ExitStack() as stack:
         rings = []
-        for place, sock in zip(places, _sockets(places), strict=True):
+        for point, sock in zip(points, _sockets(points), strict=True):
             stack.callback(sock.close)
             try:
-                ring = _ring(place, sock, snap or WHOLE, size // _BLOCK_BYTES, retire_ms)
+                blocks = size // _BLOCK_BYTES
+                ring = _ring(point, sock, snap or MAX_PACKET_BYTES, blocks, retire_ms)
             except OSError as error:
-                raise _refused(place, error) from error
+                raise _refused(point, error) from error
             stack.callback(ring.close)
             rings.append(ring)
-        for place, ring in zip(places, rings, strict=True):  # at last, all of them at once
+        for point, ring in zip(points, rings, strict=True):  # last, so that all begin together
             try:
-                ring.sock.bind((place.interface, _EVERY_PROTOCOL))
+                ring.sock.bind((point.interface, _ETH_P_ALL))
             except OSError as error:
-                raise _refused(place, error) from error
+                raise _refused(point, error) from error
         yield rings
 
 
-def _raise_limit(more: int) -> None:
-    """Allow so many more open files, as far as we may: the usual 1,024 are soon too few."""
+def _allow_files(more: int) -> None:
+    """Raise our limit of open files, as far as we may: the usual 1,024 are soon too few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = more + _FILES_BESIDE
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    needed = more + _SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
 
 
-def _ring(place: Place, sock: socket.socket, snap: int, blocks: int, retire_ms: int) -> Ring:
-    name = place.interface.encode()
-    index = struct.unpack("=16si", fcntl.ioctl(sock, _GET_INDEX, struct.pack("=16si", name, 0)))[1]
-    sock.setsockopt(_SOL_PACKET, _VERSION, _V3)
+def _ring(point: CapturePoint, sock: socket.socket, snap: int, blocks: int, retire_ms: int) -> Ring:
+    request = _IFREQ.pack(point.interface.encode(), 0)
+    _, index = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFINDEX, request))
+    sock.setsockopt(_SOL_PACKET, PACKET.VERSION, _TPACKET_V3)
     frames = blocks * (_BLOCK_BYTES // _FRAME_BYTES)
-    request = _RING.pack(_BLOCK_BYTES, blocks, _FRAME_BYTES, frames, retire_ms, 0, 0)
-    sock.setsockopt(_SOL_PACKET, _RX_RING, request)
-    # Loopback shows each packet twice, going and coming; libpcap too takes it coming.
-    _cut(sock, snap, skip_outgoing=place.interface == "lo")
-    if place.promiscuous:
-        wish = struct.pack("=iHH8s", index, _PROMISCUOUS, 0, b"")
-        sock.setsockopt(_SOL_PACKET, _MEMBERSHIP, wish)
+    ring = _TPACKET_REQ3.pack(_BLOCK_BYTES, blocks, _FRAME_BYTES, frames, retire_ms, 0, 0)
+    sock.setsockopt(_SOL_PACKET, PACKET.RX_RING, ring)
+    # Loopback shows each packet twice, outgoing and incoming; libpcap too keeps the incoming one.
+    _truncate(sock, snap, skip_outgoing=point.interface == "lo")
+    if point.promiscuous:
+        membership = _PACKET_MREQ.pack(index, _PACKET_MR_PROMISC, 0, b"")
+        sock.setsockopt(_SOL_PACKET, PACKET.ADD_MEMBERSHIP, membership)
     memory = mmap.mmap(sock.fileno(), blocks * _BLOCK_BYTES)
-    return Ring(place.label, sock, memory, memoryview(memory), _blocks=blocks)
+    return Ring(point.label, sock, memory, memoryview(memory), blocks)
 
 
-def _cut(sock: socket.socket, snap: int, *, skip_outgoing: bool) -> None:
-    """Have the kernel keep so many bytes of each packet: a filter of one to three instructions."""
-    keep = struct.pack("=HBBI", 0x06, 0, 0, snap)
-    code = keep
+def _truncate(sock: socket.socket, snap: int, *, skip_outgoing: bool) -> None:
+    """Have the kernel keep so many bytes of each packet: a filter of one to four instructions."""
+    instruction = struct.Struct("=HBBI")  # struct sock_filter
+    code = instruction.pack(0x06, 0, 0, snap)  # BPF_RET
     if skip_outgoing:
-        load = struct.pack("=HBBI", 0x30, 0, 0, 0xFFFFF004)  # the packet's type
-        code = load + struct.pack("=HBBI", 0x15, 0, 1, 4) + struct.pack("=HBBI", 0x06, 0, 0, 0)
-        code += keep
+        load_type = instruction.pack(0x30, 0, 0, 0xFFFFF004)  # BPF_LD, SKF_AD_PKTTYPE
+        if_outgoing = instruction.pack(0x15, 0, 1, 4)  # BPF_JEQ, PACKET_OUTGOING
+        code = load_type + if_outgoing + instruction.pack(0x06, 0, 0, 0) + code
     buffer = ctypes.create_string_buffer(code)
-    program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+    program = struct.pack("@HP", len(code) // instruction.size, ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
-def _sockets(places: Sequence[Place]) -> list[socket.socket]:
-    """Make a socket for each place, in its namespace."""
-    found: dict[int, socket.socket] = {}
+def _sockets(points: Sequence[CapturePoint]) -> list[socket.socket]:
+    """Make a socket for each point, in its namespace."""
+    sockets: dict[int, socket.socket] = {}
     by_namespace: dict[str, list[int]] = {}
-    for number, place in enumerate(places):
-        by_namespace.setdefault(place.namespace, []).append(number)
+    for number, point in enumerate(points):
+        by_namespace.setdefault(point.namespace, []).append(number)
     try:
         for namespace, numbers in by_namespace.items():
-            made = _made_in(namespace, len(numbers))
-            found |= dict(zip(numbers, made, strict=True))
+            path = Path(namespace) if namespace else None
+            made = child.sockets("capture", path, _packet_socket, len(numbers))
+            sockets |= dict(zip(numbers, made, strict=True))
     except OSError as error:
-        for sock in found.values():
+        for sock in sockets.values():
             sock.close()
-        raise _refused(places[len(found)], error) from error
-    return [found[number] for number in range(len(places))]
-
-
-def _made_in(namespace: str, count: int) -> list[socket.socket]:
-    if not namespace:
-        return [_packet_socket() for _ in range(count)]
-    made: list[socket.socket] = []
-    for begin in range(0, count, _FDS_AT_ONCE):
-        wanted = min(_FDS_AT_ONCE, count - begin)
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            child.inside("capture", Path(namespace), lambda: _hand_over(theirs, wanted))  # noqa: B023
-            _, handles, _, _ = socket.recv_fds(ours, 1, wanted)
-        made += [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0, one) for one in handles]
-    return made
-
-
-def _hand_over(channel: socket.socket, count: int) -> None:
-    made = [_packet_socket() for _ in range(count)]
-    socket.send_fds(channel, [b"."], [one.fileno() for one in made])
+        raise _refused(points[len(sockets)], error) from error
+    return [sockets[number] for number in range(len(points))]
 
 
 def _packet_socket() -> socket.socket:
-    # Protocol 0: nothing comes before the ring is there.
+    # Protocol 0: no packets before the ring is ready.
     return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 
 
-def _refused(place: Place, error: OSError) -> Missing | StepFailed:
+def _refused(point: CapturePoint, error: OSError) -> Missing | StepFailed:
+    failure = "cannot be captured"
     if error.errno == errno.EPERM:
-        return Missing(place.label, "cannot be captured", "this needs root", "run it with sudo")
+        return Missing(point.label, failure, "this needs root", "run it with sudo")
     if error.errno in {errno.ENODEV, errno.ENOENT}:
-        return Missing(place.label, "cannot be captured", "it is gone", "look at the world again")
-    return StepFailed(place.label, "cannot be captured", error.strerror or str(error))
+        return Missing(point.label, failure, "it is gone", "look at the world again")
+    return StepFailed(point.label, failure, error.strerror or str(error))

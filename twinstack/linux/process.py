@@ -1,4 +1,4 @@
-"""Run other people's programs: no shell, a bound on time, and errors that say what was run."""
+"""Run programs: no shell, a time limit, and errors that name the command."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def run(
     directory: Path | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `command` to its end and give what it printed.
+    """Run a command to its end and give its output.
 
-    Units: timeout in seconds. Raises: Missing when the program is not there; StepFailed when it
-    cannot be started, exits non-zero (unless `check` is false) or outlives its bound.
+    Units: timeout in seconds. Raises: Missing when there is no such program; StepFailed when it
+    cannot be started, exits non-zero (unless `check` is false) or exceeds its time limit.
     """
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
             words,
             input=stdin,
-            # An inherited terminal would let a child swallow the user's keys.
+            # An inherited terminal would let a child read the user's keys.
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
@@ -44,70 +44,67 @@ def run(
     except OSError as error:
         raise _not_started(words, error) from error
     except subprocess.TimeoutExpired as error:
-        raise StepFailed(
-            shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
-        ) from error
+        raise _timed_out(words, timeout_s) from error
     if check and done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()
-        raise StepFailed(
-            shlex.join(words), f"exited {done.returncode}", said[-2000:] or "it said nothing"
-        )
+        raise _exited(words, done.returncode, done.stderr or done.stdout)
     return done
 
 
 def begin(command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0) -> Callable[[], str]:
-    """Start a short `command`, and give what waits for its end and gives what it printed.
+    """Start a short command; give what waits for its end and gives its output.
 
-    Other work may be done meanwhile: what it prints waits in memory, not in a pipe that would be
-    full. Units: timeout in seconds. Raises: Missing when the program is not there; StepFailed; what
-    it gives raises StepFailed as `run` does.
+    Other work can go on meanwhile: the output waits in memory, not in a pipe that would fill up.
+    Units: timeout in seconds. Raises: Missing, StepFailed, as `run`; so does what it gives.
     """
     words = [str(word) for word in command]
-    said = os.fdopen(os.memfd_create(words[0]), "w+b")
+    output = os.fdopen(os.memfd_create(words[0]), "w+b")
     try:
         process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         )
     except OSError as error:
-        said.close()
+        output.close()
         raise _not_started(words, error) from error
     if process.stdin is not None:
-        with suppress(BrokenPipeError):  # it ended at once: its exit code tells why
+        with suppress(BrokenPipeError):  # it ended at once: its exit code says why
             process.stdin.write(stdin)
             process.stdin.close()
         process.stdin = None
 
     def wait() -> str:
-        with said:
+        with output:
             try:
                 _, errors = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired as error:
                 process.kill()
                 process.wait()
-                raise StepFailed(
-                    shlex.join(words), "did not end", f"still running after {timeout_s:g} s"
-                ) from error
-            said.seek(0)
-            printed = said.read().decode(errors="replace")
+                raise _timed_out(words, timeout_s) from error
+            output.seek(0)
+            text = output.read().decode(errors="replace")
         if process.returncode != 0:
-            raise StepFailed(
-                shlex.join(words),
-                f"exited {process.returncode}",
-                (errors or printed).strip()[-2000:] or "it said nothing",
-            )
-        return printed
+            raise _exited(words, process.returncode, errors or text)
+        return text
 
     return wait
 
 
 def _not_started(words: Sequence[str], error: OSError) -> Missing | StepFailed:
-    """Say why a program was not started: it is not there, or the host lacks memory."""
+    """Tell a program that is missing from a host that lacks memory."""
     cause = error.strerror or str(error)
     if isinstance(error, FileNotFoundError):
         return Missing(words[0], "cannot be run", cause, 'run "make setup" (or "invoke doctor")')
     return StepFailed(words[0], "cannot be started", cause, "try again")
+
+
+def _timed_out(words: Sequence[str], timeout_s: float) -> StepFailed:
+    return StepFailed(shlex.join(words), "did not end", f"still running after {timeout_s:g} s")
+
+
+def _exited(words: Sequence[str], code: int, output: str) -> StepFailed:
+    cause = output.strip()[-2000:] or "it printed nothing"
+    return StepFailed(shlex.join(words), f"exited {code}", cause)

@@ -10,8 +10,8 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-def sysctl_place(key: str) -> str:
-    """Give a switch's place below a procfs; an interface's name may hold a dot, ours never do."""
+def sysctl_path(key: str) -> str:
+    """Give a sysctl's path below a procfs; an interface's name may hold a dot, ours never do."""
     return f"sys/{key.replace('.', '/')}"
 
 

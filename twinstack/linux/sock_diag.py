@@ -1,5 +1,7 @@
-"""Ask a network namespace for its TCP sockets, as ss(8) does, and read what is told; pure.
+"""A network namespace's TCP sockets, by sock_diag, as ss(8) asks for them.
 
+/proc/net/tcp says the same and takes the kernel 15 ms: it walks the table of all connections,
+where sock_diag can look at listening sockets alone.
 Source: sock_diag(7), inet_diag.h, tcp_states.h.
 """
 
@@ -7,65 +9,71 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
-#: The netlink family, and the kind of its one request.
-FAMILY, ASK = 4, 20
-#: As ss(8) means them, by the kernel's number.
+from twinstack.linux.netlink import NETLINK, Netlink
+
+_SOCK_DIAG_BY_FAMILY = 20
+#: As ss(8) names TCP's states, by the kernel's number.
 STATES = (
-    "",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "SYN_RECV",
+    *("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE"),
+    *("CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "SYN_RECV"),
 )
-_EVERY_STATE = 0xFFFFFFFF
-_QUESTION = struct.Struct("=BBBxI48x")  # family, protocol, extensions, states, no socket
-_ANSWER = struct.Struct("=BBBB2s2s16s16s12xIIIII")
+_EVERY_STATE, _LISTEN = 0xFFFFFFFF, 1 << STATES.index("LISTEN")
+_REQUEST = struct.Struct("=BBBxI48x")  # family, protocol, extensions, states; any socket
+#: struct inet_diag_msg: family, state, timer, retransmits; ports; addresses; expires, queues, …
+_MESSAGE = struct.Struct("=BBBB2s2s16s16s12xIIIII")
 
 
 @dataclass(frozen=True, slots=True)
-class Socket:
-    """One TCP socket: addresses as the kernel's bytes.
-
-    Of a listener `waiting` connections wait to be accepted, of `room` at most; of any other they
-    are bytes that wait: to be read, and to be acknowledged.
-    """
+class TcpSocket:
+    """One TCP socket: addresses as the kernel's bytes."""
 
     state: str
     local: bytes
     local_port: int
     peer: bytes
     peer_port: int
-    waiting: int
-    room: int
+    recv_q: int  # bytes to be read; of a listener, connections to be accepted
+    send_q: int  # bytes to be acknowledged; of a listener, how many may wait
 
 
-def question(family: int) -> bytes:
-    """Pack the question for every TCP socket of a family (AF_INET, AF_INET6)."""
-    return _QUESTION.pack(family, socket.IPPROTO_TCP, 0, _EVERY_STATE)
+def dump(netlink: Netlink, states: int = _EVERY_STATE) -> Iterator[TcpSocket]:
+    """List the TCP sockets of a SOCK_DIAG socket's namespace. Raises: Refused, OSError."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, states)
+        yield from map(read_socket, netlink.dump(_SOCK_DIAG_BY_FAMILY, request))
 
 
-def read_socket(body: memoryview) -> Socket:
+def listeners() -> dict[int, str]:
+    """Map each TCP port that a socket listens on to that socket's address.
+
+    Raises: Refused, OSError.
+    """
+    with Netlink(NETLINK.SOCK_DIAG) as netlink:
+        return {tcp.local_port: _shown(tcp.local) for tcp in dump(netlink, _LISTEN)}
+
+
+def _shown(address: bytes) -> str:
+    if len(address) == 4:
+        return str(IPv4Address(address))
+    return "[an IPv6 address]" if any(address) else "[::]"
+
+
+def read_socket(body: memoryview) -> TcpSocket:
     """Read one answer. Raises: struct.error when it is too short."""
-    (family, state, _, _, local_port, peer_port, local, peer, _, waiting, room, _, _) = (
-        _ANSWER.unpack_from(body)
+    family, state, _, _, local_port, peer_port, local, peer, _, recv_q, send_q, _, _ = (
+        _MESSAGE.unpack_from(body)
     )
     length = 4 if family == socket.AF_INET else 16
-    return Socket(
+    return TcpSocket(
         STATES[state] if state < len(STATES) else f"state {state}",
         local[:length],
         int.from_bytes(local_port, "big"),
         peer[:length],
         int.from_bytes(peer_port, "big"),
-        waiting,
-        room,
+        recv_q,
+        send_q,
     )

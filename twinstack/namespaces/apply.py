@@ -32,7 +32,7 @@ from twinstack.linux import (
     rtnetlink,
 )
 from twinstack.linux.cgroup import Layout
-from twinstack.linux.links import LinkFacts
+from twinstack.linux.links import LinkFacts, index_of
 from twinstack.linux.netlink import Netlink, Request
 from twinstack.linux.sysctl import Sysctls
 from twinstack.model.plan import Plan
@@ -152,7 +152,7 @@ def _set_sysctl(step: Sysctl, context: ApplyContext) -> None:
     if step.held:
         host_sysctls.hold(step.key, step.value, host_sysctls.holder(context.paths.instance))
     else:
-        (_PROC / procfs.sysctl_place(step.key)).write_text(step.value)
+        (_PROC / procfs.sysctl_path(step.key)).write_text(step.value)
 
 
 def _create_bridge(step: Bridge, context: ApplyContext) -> None:
@@ -165,7 +165,7 @@ def _create_bridge(step: Bridge, context: ApplyContext) -> None:
         settings = rtnetlink.set_up(
             step.link,
             mtu=step.mtu,
-            now=current.mtu if current else step.mtu,
+            current_mtu=current.mtu if current else step.mtu,
             alias=step.mark,
             group=step.group,
             # Setting even the same MAC again would flush the permanent neighbours.
@@ -266,13 +266,13 @@ def _create_pair(
     requests = rtnetlink.set_up(
         step.host_end,
         mtu=step.mtu if near else None,
-        now=near.mtu if near else step.mtu,
+        current_mtu=near.mtu if near else step.mtu,
         alias=step.mark,
         group=step.group if near else None,
         master=bridge,
     )
     if step.hairpin or (near is not None and near.hairpin):
-        requests = (*requests, rtnetlink.hairpin(step.host_end, step.hairpin))
+        requests = (*requests, rtnetlink.set_hairpin(step.host_end, step.hairpin))
     outside.send(requests)
     index = socket.if_nametoindex(step.link)
     settings = rtnetlink.set_up(
@@ -285,7 +285,7 @@ def _create_pair(
 
 def _index(netlink: Netlink, name: str) -> int:
     """Ask the socket's own namespace, which is not that of this thread, for a link's index."""
-    return rtnetlink.told(netlink.get(rtnetlink.GET_LINK, rtnetlink.named(name))).index
+    return index_of(netlink, name)
 
 
 def _create_directory(step: InstanceDirectory, _: ApplyContext) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from twinstack.errors import Missing
-from twinstack.linux import br_netfilter, iptables, listeners, mounts, netns, procfs
+from twinstack.linux import br_netfilter, iptables, mounts, netns, procfs, sock_diag
 from twinstack.linux import process as shell
 from twinstack.linux.links import LinkIdentity
 from twinstack.model import names
@@ -79,8 +79,8 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
         rules=present,
         routes=routes,
         route_sources=route_sources,
-        listeners=listeners.read(),
-        bridges_can_filter=br_netfilter.is_there(),
+        listeners=sock_diag.listeners(),
+        bridges_can_filter=br_netfilter.is_loaded(),
         fdb=fdb,
         mounts=frozenset(owned.mounts),
         files=dict(_files(steps)),
@@ -165,7 +165,7 @@ def read_sysctls(keys: Iterable[str]) -> dict[str, str]:
     values = {}
     for key in keys:
         with suppress(FileNotFoundError):
-            values[key] = (Path("/proc") / procfs.sysctl_place(key)).read_text().strip()
+            values[key] = (Path("/proc") / procfs.sysctl_path(key)).read_text().strip()
     return values
 
 

@@ -199,7 +199,7 @@ def _remove_links(removal: RemoveLinks, *, fresh: bool) -> None:
                 netlink.send([rtnetlink.delete_link(link.index)])
             return
         movers = [link for link in links if link.group != group]
-        netlink.send([rtnetlink.regroup(link.index, group) for link in movers])
+        netlink.send([rtnetlink.set_group(link.index, group) for link in movers])
         netlink.send([rtnetlink.delete_group(group)])
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 
-from twinstack.linux import neigh, rtnetlink
+from twinstack.linux import links, neigh, rtnetlink
 from twinstack.linux.links import LinkFacts
-from twinstack.linux.neigh import Entry
+from twinstack.linux.neigh import NeighbourEntry
 from twinstack.linux.netlink import Netlink
+from twinstack.linux.rtnetlink import RTM
 from twinstack.namespaces.facts import FdbFacts, NetFacts
 from twinstack.namespaces.vxlan_steps import ALL_ZEROS_MAC, SourceRoute, VxlanEntries, VxlanPort
 
@@ -23,7 +24,7 @@ def create_link(step: VxlanPort, facts: NetFacts) -> None:
         if current is None:  # alone, as in apply
             netlink.send(
                 [
-                    rtnetlink.new_tunnel(
+                    rtnetlink.new_vxlan(
                         step.link, step.vni, step.local, step.port, step.mtu, step.group
                     )
                 ]
@@ -32,17 +33,17 @@ def create_link(step: VxlanPort, facts: NetFacts) -> None:
         settings = rtnetlink.set_up(
             step.link, mtu=step.mtu, alias=step.mark, group=step.group, master=bridge
         )
-        netlink.send([*settings, rtnetlink.quiet_port(step.link)])
+        netlink.send([*settings, rtnetlink.set_port_static(step.link)])
 
 
 def _same_identity(step: VxlanPort, current: LinkFacts) -> bool:
     """Compare what cannot be changed on a link."""
-    tunnel = current.tunnel
+    vxlan = current.vxlan
     return (
-        tunnel is not None
-        and tunnel.df
-        and not tunnel.learning
-        and ((tunnel.vni, tunnel.local, tunnel.port) == (step.vni, str(step.local), step.port))
+        vxlan is not None
+        and vxlan.df
+        and not vxlan.learning
+        and ((vxlan.vni, vxlan.local, vxlan.port) == (step.vni, str(step.local), step.port))
     )
 
 
@@ -54,12 +55,12 @@ def set_entries(step: VxlanEntries) -> None:
         current = _read(netlink, names, {step.link: step.bridge})[step.link]
         addresses = {address for address, _ in step.neighbours}
         gone = {address for address, _ in current.neighbours} - addresses
-        surplus = [neigh.delete_remote(link, *pair) for pair in current.remote - step.remote]
+        surplus = [neigh.delete_vtep(link, *pair) for pair in current.remote - step.remote]
         surplus += [neigh.delete_port(link, mac) for mac in current.ports - step.ports]
         surplus += [neigh.delete_neighbour(bridge, address) for address in gone]
         netlink.send(surplus)
         missing = [
-            neigh.put_remote(link, mac, host, beside=mac == ALL_ZEROS_MAC)
+            neigh.put_vtep(link, mac, host, append=mac == ALL_ZEROS_MAC)
             for mac, host in sorted(step.remote - current.remote)
         ]
         missing += [neigh.put_port(link, mac) for mac in sorted(step.ports - current.ports)]
@@ -86,10 +87,10 @@ def observe(steps: Iterable[object]) -> tuple[dict[str, FdbFacts], dict[tuple[st
     names = dict(socket.if_nameindex())
     sources: dict[tuple[str, str], str] = {}
     with Netlink() as netlink:
-        for answer in netlink.dump(rtnetlink.GET_ROUTE, rtnetlink.EVERY_ROUTE):
-            if route := rtnetlink.read_source(answer):
-                (destination, index), source = route
-                sources.setdefault((destination, names.get(index, "")), source)
+        for route in links.dump_routes(netlink):
+            if route.source:
+                key = (route.destination, names.get(route.index, ""))
+                sources.setdefault(key, route.source)
         return _read(netlink, names, bridges), sources
 
 
@@ -97,21 +98,21 @@ def _read(
     netlink: Netlink, names: Mapping[int, str], bridges: Mapping[str, str]
 ) -> dict[str, FdbFacts]:
     """Read the permanent entries of VXLAN links; `bridges` maps each link to its bridge."""
-    by_link: dict[str, list[Entry]] = {}
+    by_link: dict[str, list[NeighbourEntry]] = {}
     for entry in _entries(netlink):
         by_link.setdefault(names.get(entry.index, ""), []).append(entry)
     return {
         link: FdbFacts(
-            frozenset((e.mac, e.to) for e in by_link.get(link, ()) if e.where == "tunnel"),
-            frozenset(e.mac for e in by_link.get(link, ()) if e.where == "port"),
-            frozenset((e.to, e.mac) for e in by_link.get(bridge, ()) if e.where == "neighbour"),
+            frozenset((e.mac, e.to) for e in by_link.get(link, ()) if e.table == "vxlan"),
+            frozenset(e.mac for e in by_link.get(link, ()) if e.table == "bridge"),
+            frozenset((e.to, e.mac) for e in by_link.get(bridge, ()) if e.table == "neighbour"),
         )
         for link, bridge in bridges.items()
     }
 
 
-def _entries(netlink: Netlink) -> Iterator[Entry]:
-    for body in (neigh.EVERY_FORWARDING, neigh.EVERY_NEIGHBOUR):
-        for answer in netlink.dump(neigh.GET_ENTRY, body):
+def _entries(netlink: Netlink) -> Iterator[NeighbourEntry]:
+    for body in (neigh.EVERY_FDB_ENTRY, neigh.EVERY_NEIGHBOUR):
+        for answer in netlink.dump(RTM.GETNEIGH, body):
             if (entry := neigh.read_entry(answer)) is not None:
                 yield entry

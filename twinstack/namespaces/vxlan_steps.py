@@ -59,7 +59,7 @@ class VxlanPort:
         link = facts.links.get(self.link)
         if link is None:
             return "is absent"
-        tunnel = link.tunnel
+        tunnel = link.vxlan
         if tunnel is None:
             return f"is a {link.kind}"
         if (tunnel.vni, tunnel.local, tunnel.port) != (self.vni, str(self.local), self.port):
@@ -74,7 +74,7 @@ class VxlanPort:
             return "lacks our mark or its group"
         if link.master != self.bridge:
             return f"is a port of {link.master or 'no bridge'}"
-        if not link.quiet_port:
+        if not link.static_port:
             return "its port learns, floods, or answers no ARP"
         return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None
 

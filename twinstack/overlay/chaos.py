@@ -37,7 +37,7 @@ from twinstack.world import require_root
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 #: What a black hole lets pass: a request, but no response of size. Less would turn IPv6 off.
-NARROW_MTU = rtnetlink.LEAST_IPV6_MTU
+NARROW_MTU = rtnetlink.IPV6_MIN_MTU
 PATH = "/api/products"
 _BEFORE_S, _AFTER_S = 2.0, 3.0
 _EVERY_S, _TIMEOUT_S = 0.05, 1.0

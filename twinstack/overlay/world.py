@@ -181,7 +181,7 @@ class Overlay:
 
     def _preview_of_empty(self, host: Host) -> Preview:
         steps = network_steps(self.on_host(host).plan)
-        nothing = NetFacts(bridges_can_filter=br_netfilter.is_there())
+        nothing = NetFacts(bridges_can_filter=br_netfilter.is_loaded())
         later = () if self.bare else ("services are listed once the host is up",)
         return Preview(len(steps), diff(steps, nothing), later)
 

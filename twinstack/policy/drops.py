@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.linux import child
-from twinstack.linux.nflog import Denied, listen
+from twinstack.linux.nflog import DeniedPacket, listen
 from twinstack.model import names
 from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
@@ -52,7 +52,7 @@ def watch(
     before = count(plan, world, counted())
     prefix = nflog_prefix(plan, world)
 
-    def collect() -> list[Denied]:
+    def collect() -> list[DeniedPacket]:
         return [packet for packet in listen(NFLOG_GROUP, seconds) if packet.prefix == prefix]
 
     packets = child.inside("host", host, collect)
@@ -74,7 +74,9 @@ def endpoints_by_address(plan: Plan, world: WorldName) -> dict[str, str]:
     return {address: endpoint for (endpoint, _), address in own.items()} | {"127.0.0.1": HOST}
 
 
-def summed(packets: Sequence[Denied], endpoints: Mapping[str, str]) -> tuple[DroppedFlow, ...]:
+def summed(
+    packets: Sequence[DeniedPacket], endpoints: Mapping[str, str]
+) -> tuple[DroppedFlow, ...]:
     """Sum packets that are alike, most frequent first. Pure."""
 
     def name(address: str) -> str:

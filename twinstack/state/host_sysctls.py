@@ -26,7 +26,7 @@ def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Pat
 
     Same as: sysctl -w KEY=VALUE.
     """
-    switch = proc / procfs.sysctl_place(key)
+    switch = proc / procfs.sysctl_path(key)
     with _table(run) as table:
         held = table.setdefault(key, {"former": switch.read_text().strip(), "holders": []})
         held["value"] = value
@@ -52,7 +52,7 @@ def release(
             if held["holders"]:
                 continue
             del table[key]
-            switch = proc / procfs.sysctl_place(key)
+            switch = proc / procfs.sysctl_path(key)
             if not switch.exists() or switch.read_text().strip() == held["former"]:
                 continue
             if key == "net.ipv4.ip_forward" and _docker_is_here(proc):

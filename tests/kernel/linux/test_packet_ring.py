@@ -20,7 +20,7 @@ import pytest
 
 from tests.support import craft
 from twinstack.linux import child
-from twinstack.linux.packet_ring import Place, opened
+from twinstack.linux.packet_ring import CapturePoint, opened
 from twinstack.observe.capture.live_report import live_report
 from twinstack.observe.capture.record import capture
 from twinstack.observe.capture.report import CaptureResult
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_written_ends_its_link_and_stays_whole(tmp_path: P
 
 def test_what_the_ring_has_no_room_for_is_counted_as_dropped():
     def work() -> tuple[int, int]:
-        with opened([Place("lo", "lo", "")]) as (ring,):
+        with opened([CapturePoint("lo", "lo", "")]) as (ring,):
             sent(3000, size=60_000)  # 180 MB: the ring has 32 MB, and nobody reads
             ring.stop()
             ring.count()
@@ -175,7 +175,7 @@ def test_what_the_ring_has_no_room_for_is_counted_as_dropped():
 def test_more_links_than_files_may_be_open_are_listened_to_all_the_same():
     def work() -> list[int]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 4096))
-        with opened([Place("lo", "lo", "")] * 80) as rings:
+        with opened([CapturePoint("lo", "lo", "")] * 80) as rings:
             sent(5)
             for ring in rings:
                 ring.count()

@@ -15,7 +15,7 @@ import pytest
 from front import conntrack, live
 from tests.pure.front.test_tasks import FakeNet, _net, call
 from tests.support.bench_fakes import PLAN
-from twinstack.linux.conntrack import Pressure
+from twinstack.linux.conntrack import ConntrackStats
 from twinstack.observe.connections import snapshot
 from twinstack.observe.connections.report import Connections, ConntrackTable
 from twinstack.observe.live import feed, samples, table
@@ -56,7 +56,7 @@ def test_without_root_it_is_one_line(
 
 
 SNAPSHOT = Connections(
-    "net", "flat", ConntrackTable(3, 9, 3, 3, Pressure(0, 0, 0)), (), (), (), (), (), None, ()
+    "net", "flat", ConntrackTable(3, 9, 3, 3, ConntrackStats(0, 0, 0)), (), (), (), (), (), None, ()
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from functools import cache
 
-from twinstack.linux.packet_ring import HEADER, TAG, TAGGED
+from twinstack.linux.packet_ring import TP_STATUS_VLAN_VALID, TPACKET3_HDR, VLAN_TAG
 from twinstack.observe import pcapng_spec as spec
 
 _LINKTYPE_ETHERNET = 1
@@ -44,12 +44,12 @@ def packets(memory: memoryview, count: int, at: int) -> tuple[bytes, int]:
     """Give a ring's packets as blocks of a file, and how many bytes they had on the wire."""
     parts: list[bytes | memoryview] = []
     wire_bytes = 0
-    read, head = HEADER.unpack_from, _PACKET_HEAD.pack
+    read, head = TPACKET3_HDR.unpack_from, _PACKET_HEAD.pack
     for _ in range(count):
         following, seconds, ns, kept, length, status, frame = read(memory, at)
         start = at + frame
         data: bytes | memoryview = memory[start : start + kept]
-        if status & TAGGED:
+        if status & TP_STATUS_VLAN_VALID:
             data = restore_vlan_tag(memory, at, bytes(data))
             kept, length = kept + 4, length + 4
         high, low = divmod(seconds * _BILLION + ns, 1 << 32)
@@ -63,7 +63,7 @@ def packets(memory: memoryview, count: int, at: int) -> tuple[bytes, int]:
 
 def restore_vlan_tag(memory: memoryview, at: int, frame: bytes) -> bytes:
     """Insert the VLAN tag that the kernel keeps beside the frame, in the ring's header at `at`."""
-    control, ethertype = TAG.unpack_from(memory, at)
+    control, ethertype = VLAN_TAG.unpack_from(memory, at)
     tag = struct.pack(">HH", ethertype or _ETH_P_8021Q, control & 0xFFFF)
     return frame[:_MAC_BYTES] + tag + frame[_MAC_BYTES:]
 

@@ -17,7 +17,7 @@ from twinstack.errors import TwinstackError
 from twinstack.linux.packet_ring import RETIRE_MS, opened
 from twinstack.observe.capture.files import LinkFiles
 from twinstack.observe.capture.report import CaptureResult
-from twinstack.observe.capture.targets import CaptureOptions, label, ring_place
+from twinstack.observe.capture.targets import CaptureOptions, capture_point, label
 from twinstack.reconcile import Progress
 from twinstack.world import Link
 
@@ -43,7 +43,7 @@ def capture(
     with ExitStack() as stack:
         stopped = stack.enter_context(_catch_signals())
         stack.enter_context(_no_garbage_collection())
-        places = [ring_place(link) for link in links]
+        places = [capture_point(link) for link in links]
         rings = stack.enter_context(opened(places, options.snap))
         captures = [
             LinkFiles(link, folder, options, ring) for link, ring in zip(links, rings, strict=True)

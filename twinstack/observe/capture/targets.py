@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.errors import Missing, TwinstackError
-from twinstack.linux.packet_ring import WHOLE, Place
+from twinstack.linux.packet_ring import MAX_PACKET_BYTES, CapturePoint
 from twinstack.world import Link
 
 _MAX_LISTED = 12
@@ -88,9 +88,9 @@ def _unknown(option: str, links: Sequence[Link]) -> list[Link]:
     raise TwinstackError(option, "is not there", there, "choose one of them")
 
 
-def ring_place(link: Link) -> Place:
+def capture_point(link: Link) -> CapturePoint:
     """Give the place of a link's ring."""
-    return Place(label(link), link.name, link.namespace, promiscuous=link.kind == "bridge")
+    return CapturePoint(label(link), link.name, link.namespace, promiscuous=link.kind == "bridge")
 
 
 def file_name(link: Link, number: int, options: CaptureOptions) -> str:
@@ -108,7 +108,7 @@ def description(link: Link) -> str:
 def dumpcap_command(link: Link, folder: Path, options: CaptureOptions) -> str:
     """Give the command that captures the same with Wireshark's dumpcap."""
     words = ["nsenter", f"--net={link.namespace}"] if link.namespace else []
-    words += ["dumpcap", "-q", "-i", link.name, "-s", str(options.snap or WHOLE)]
+    words += ["dumpcap", "-q", "-i", link.name, "-s", str(options.snap or MAX_PACKET_BYTES)]
     words += [] if link.kind == "bridge" else ["-p"]
     words += ["-a", f"duration:{options.seconds:g}"] if options.seconds else []
     words += ["-a" if options.files == 1 else "-b", f"filesize:{options.size // 1000}"]

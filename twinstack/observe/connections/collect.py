@@ -19,9 +19,10 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing
 from twinstack.linux import child, conntrack, sock_diag
-from twinstack.linux.conntrack import Pressure
-from twinstack.linux.netlink import NETFILTER, Netlink, Refused, attributes, messages
-from twinstack.linux.sock_diag import Socket
+from twinstack.linux.conntrack import IPCTNL, ConntrackStats
+from twinstack.linux.netlink import NETLINK, Netlink, Refused, attributes, messages
+from twinstack.linux.rtnetlink import IFA, IFADDRMSG, RTM
+from twinstack.linux.sock_diag import TcpSocket
 from twinstack.observe.connections.counts import (
     ConnectionGroup,
     SocketCounts,
@@ -30,8 +31,7 @@ from twinstack.observe.connections.counts import (
 )
 from twinstack.observe.connections.report import ConntrackEvents
 
-_RTM_GETADDR, _EVERY_ADDRESS, _IFADDRMSG_BYTES = 22, bytes(8), 8
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_EVERY_FAMILY = bytes(IFADDRMSG.size)
 _BUFFER_BYTES = 8 << 20
 _SO_RCVBUFFORCE = 33
 _DATAGRAM_BYTES = 1 << 18
@@ -45,7 +45,7 @@ class HostTable:
 
     entries: int
     limit: int | None
-    pressure: Pressure
+    pressure: ConntrackStats
     counts: Counter[ConnectionGroup]
     addresses: tuple[IPv4Address | IPv6Address, ...]  # the host's own
 
@@ -61,14 +61,12 @@ def table(namespace: Path | None) -> HostTable:
 
 def _table() -> HostTable:
     try:
-        with Netlink(NETFILTER) as netlink:
+        with Netlink(NETLINK.NETFILTER) as netlink:
             # The size first: what comes meanwhile is listed, so it never counts more than listed.
             entries, limit = _size(netlink)
-            every = netlink.dump(conntrack.GET, conntrack.EVERY)
+            every = netlink.dump(IPCTNL.GET, conntrack.EVERY)
             counts = Counter(group_of(conntrack.read_entry(body)) for body in every)
-            processors = netlink.dump(conntrack.GET_CPU, conntrack.EVERY)
-            # Copied, as the next datagram overwrites them.
-            pressure = conntrack.read_pressure([memoryview(bytes(body)) for body in processors])
+            pressure = conntrack.read_stats(netlink.dump(IPCTNL.GET_STATS_CPU, conntrack.EVERY))
     except Refused as error:
         raise CannotTell(
             "connection tracking",
@@ -83,19 +81,19 @@ def _table() -> HostTable:
 
 
 def _size(netlink: Netlink) -> tuple[int, int | None]:
-    return conntrack.read_size(netlink.get(conntrack.GET_SIZE, conntrack.EVERY))
+    return conntrack.read_size(netlink.get(IPCTNL.GET_STATS, conntrack.EVERY))
 
 
 def _addresses(netlink: Netlink) -> Iterator[IPv4Address | IPv6Address]:
-    for body in netlink.dump(_RTM_GETADDR, _EVERY_ADDRESS):
-        parts = attributes(body[_IFADDRMSG_BYTES:])
-        raw = parts.get(_IFA_LOCAL, parts.get(_IFA_ADDRESS))
+    for body in netlink.dump(RTM.GETADDR, _EVERY_FAMILY):
+        parts = attributes(body[IFADDRMSG.size :])
+        raw = parts.get(IFA.LOCAL, parts.get(IFA.ADDRESS))
         if raw is not None and not (address := ip_address(bytes(raw))).is_loopback:
             yield address
 
 
 def sockets_in(
-    namespaces: Mapping[str, Path | None], belongs: Callable[[str, Socket], bool]
+    namespaces: Mapping[str, Path | None], belongs: Callable[[str, TcpSocket], bool]
 ) -> dict[str, SocketCounts]:
     """Count the TCP sockets of each namespace for which `belongs`, and what it tracks itself.
 
@@ -108,14 +106,9 @@ def sockets_in(
             time_wait_limit=_sysctl_number("net/ipv4/tcp_max_tw_buckets"),
             local_ports=port_count(_sysctl("net/ipv4/ip_local_port_range")),
         )
-        with Netlink(sock_diag.FAMILY) as netlink:
-            sockets = [
-                sock_diag.read_socket(body)
-                for family in (socket.AF_INET, socket.AF_INET6)
-                for body in netlink.dump(sock_diag.ASK, sock_diag.question(family))
-            ]
-        counts.add(one for one in sockets if belongs(name, one))
-        with Netlink(NETFILTER) as netlink:
+        with Netlink(NETLINK.SOCK_DIAG) as netlink:
+            counts.add(tcp for tcp in sock_diag.dump(netlink) if belongs(name, tcp))
+        with Netlink(NETLINK.NETFILTER) as netlink:
             counts.tracked, _ = _size(netlink)
         return counts
 
@@ -162,7 +155,7 @@ class EventCounter:
 
 
 def _events(counts: Counter[int], seconds: float) -> ConntrackEvents:
-    kinds = (conntrack.NEW, conntrack.DESTROYED, _LOST)
+    kinds = (IPCTNL.NEW, IPCTNL.DELETE, _LOST)
     return ConntrackEvents(seconds, *(counts[kind] for kind in kinds))
 
 
@@ -173,27 +166,15 @@ def counting_events(namespace: Path | None) -> Iterator[EventCounter]:
     Raises: Missing without root; StepFailed, OSError.
     """
     require_root()
-    with _events_socket() if namespace is None else _events_socket_in(namespace) as events:
+    (events,) = child.sockets("host", namespace, _events_socket)
+    with events:
         yield EventCounter(events)
 
 
-def _events_socket_in(namespace: Path) -> socket.socket:
-    ours, theirs = socket.socketpair()
-
-    def pass_out() -> None:
-        with _events_socket() as events:
-            socket.send_fds(theirs, [b"."], [events.fileno()])
-
-    with ours, theirs:
-        child.inside("host", namespace, pass_out)
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
-    return socket.socket(fileno=descriptors[0])
-
-
 def _events_socket() -> socket.socket:
-    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER)
     events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-    events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROYED_GROUP))
+    events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROY_GROUP))
     return events
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from twinstack.linux.conntrack import Entry
-from twinstack.linux.sock_diag import Socket
+from twinstack.linux.conntrack import ConntrackEntry
+from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections.report import (
@@ -52,9 +52,9 @@ class ConnectionGroup:
     new_port: int
 
 
-def group_of(entry: Entry) -> ConnectionGroup:
+def group_of(entry: ConntrackEntry) -> ConnectionGroup:
     """Leave out the client's port."""
-    original, reply = entry.asked, entry.answered
+    original, reply = entry.original, entry.reply
     return ConnectionGroup(
         entry.protocol,
         entry.state,
@@ -159,14 +159,14 @@ class SocketCounts:
     local_ports: int | None = None
     tracked: int = 0
 
-    def add(self, sockets: Iterable[Socket]) -> None:
+    def add(self, sockets: Iterable[TcpSocket]) -> None:
         """Count sockets."""
         listed = list(sockets)
         listening = {one.local_port for one in listed if one.state == "LISTEN"}
         for one in listed:
             self.states[one.state] += 1
             if one.state == "LISTEN":  # a port may have a listener for each worker: the fullest
-                fullest = max(self.queues.get(one.local_port, (-1, 0)), (one.waiting, one.room))
+                fullest = max(self.queues.get(one.local_port, (-1, 0)), (one.recv_q, one.send_q))
                 self.queues[one.local_port] = fullest
             elif one.state == "TIME_WAIT" and one.local_port not in listening:
                 self.time_wait[one.peer, one.peer_port] += 1  # an outgoing one keeps a local port

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twinstack.linux.conntrack import Pressure
+from twinstack.linux.conntrack import ConntrackStats
 from twinstack.model.topology import WorldName
 from twinstack.observe.traffic.peers import Verdict
 
@@ -19,7 +19,7 @@ class ConntrackTable:
     limit: int | None
     listed: int  # how many were read
     of_world: int  # how many of these are this world's
-    pressure: Pressure
+    pressure: ConntrackStats
 
 
 class CountedStates:

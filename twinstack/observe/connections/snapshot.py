@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from twinstack.errors import Missing
-from twinstack.linux.sock_diag import Socket
+from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections import collect
@@ -88,7 +88,7 @@ def _sockets(
 ) -> tuple[NamespaceSockets, ...]:
     published = {port.port for port in plan.published_ports if port.world == world}
 
-    def belongs(where: str, one: Socket) -> bool:
+    def belongs(where: str, one: TcpSocket) -> bool:
         if where != HOST or published & {one.local_port, one.peer_port}:
             return True
         return any(directory.peer(*numbers(raw)).world == world for raw in (one.local, one.peer))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 from twinstack.linux import child
-from twinstack.linux.packet_ring import HEADER, Place, Ring, opened
+from twinstack.linux.packet_ring import TPACKET3_HDR, CapturePoint, Ring, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
-from twinstack.observe.capture.targets import require_links, ring_place, short_label
+from twinstack.observe.capture.targets import capture_point, require_links, short_label
 from twinstack.observe.journey import nat, rule_counters
 from twinstack.observe.journey.exchanges import Exchange, NameOf, find_exchanges
 from twinstack.observe.journey.report import Journey, RuleCount, SentRequest
@@ -65,8 +65,8 @@ def follow_request(world: LocalWorld, path: str) -> Journey:
     edge = world.published(EDGE)
     if edge is None:
         raise Missing(EDGE, "has no published port", "none is declared", "declare one")
-    places = [replace(ring_place(link), label=short_label(link)) for link in links]
-    places.append(Place("lo", "lo", namespace))
+    places = [replace(capture_point(link), label=short_label(link)) for link in links]
+    places.append(CapturePoint("lo", "lo", namespace))
     _send_from(host, edge, path, "journey-before")
     request_id = f"journey-{secrets.token_hex(8)}"
     rules_before = _rules(host)
@@ -152,7 +152,7 @@ def _sightings(ring: Ring) -> list[Sighting]:
 
     def take(memory: memoryview, count: int, at: int) -> None:
         for _ in range(count):
-            following, seconds, ns, kept, length, _, offset = HEADER.unpack_from(memory, at)
+            following, seconds, ns, kept, length, _, offset = TPACKET3_HDR.unpack_from(memory, at)
             frame = bytes(memory[at + offset : at + offset + kept])
             sighting = decode(ring.label, seconds * 1_000_000_000 + ns, frame, length)
             if sighting is not None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinstack.errors import Missing
-from twinstack.linux import child, iptables, process
+from twinstack.linux import child, iptables, links, process
 from twinstack.linux.netlink import Netlink
 from twinstack.model.plan import HOST
-from twinstack.observe.picture import facts, observed
+from twinstack.observe.picture import observed
 from twinstack.observe.picture.declared import declared
 from twinstack.observe.picture.facts import Facts, Inside
 from twinstack.observe.picture.model import Scene, compare
@@ -41,10 +41,7 @@ def look(places: Mapping[str, Path | None]) -> Facts:
 
 def _inside() -> Inside:
     with Netlink() as netlink:
-        # Both dumps at once would mix their answers.
-        addresses = [bytes(one) for one in netlink.dump(facts.GET_ADDRESS, facts.EVERY_ADDRESS)]
-        interfaces = facts.read_interfaces(
-            netlink.dump(facts.GET_LINK, facts.EVERY_LINK), map(memoryview, addresses)
-        )
-        gateways = facts.read_gateways(netlink.dump(facts.GET_ROUTE, facts.EVERY_ROUTE))
-    return Inside(interfaces, gateways)
+        interfaces = tuple(links.dump_links(netlink).values())
+        routes = list(links.dump_routes(netlink))
+    default = (route.gateway for route in routes if route.destination == links.DEFAULT)
+    return Inside(interfaces, tuple(gateway for gateway in default if gateway))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from twinstack.linux.iptables import target, without_comments
+from twinstack.linux.links import LinkFacts
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.picture.declared import (
@@ -28,7 +29,7 @@ from twinstack.observe.picture.declared import (
     link_name,
     subnet_of,
 )
-from twinstack.observe.picture.facts import Facts, Inside, Interface
+from twinstack.observe.picture.facts import Facts, Inside
 from twinstack.observe.picture.model import Item
 from twinstack.policy.trace import packet_of, trace
 
@@ -46,7 +47,7 @@ def observed(plan: Plan, world: WorldName, facts: Facts) -> Iterator[Item]:
                 one.name,
                 {
                     "segment": bridges.get(one.name, ""),
-                    "address": ", ".join(one.addresses),
+                    "address": ", ".join(sorted(one.addresses)),
                     "state": _state(one),
                     "mtu": str(one.mtu),
                 },
@@ -69,9 +70,7 @@ def notes(plan: Plan, world: WorldName, facts: Facts) -> Iterator[str]:
 
 def _links(plan: Plan, world: WorldName, facts: Facts, bridges: dict[str, str]) -> Iterator[Item]:
     by_index = {one.index: one for one in facts.host.interfaces}
-    ours = {
-        one.index for one in facts.host.interfaces if one.kind == "bridge" and one.name in bridges
-    }
+    ours = {link.name for link in facts.host.interfaces if link.kind == "bridge"} & set(bridges)
     joined: set[int] = set()
     for replica, place in facts.places.items():
         for one in place.interfaces:
@@ -82,41 +81,39 @@ def _links(plan: Plan, world: WorldName, facts: Facts, bridges: dict[str, str]) 
                 joined.add(outer.index)
             else:
                 outer = None
-            yield _inside(replica, one, place, outer, by_index, bridges, world)
+            yield _inside(replica, one, place, outer, bridges, world)
     for one in facts.host.interfaces:
         loose = one.kind == "veth" and _is_marked(one, plan, world)
         if one.index not in joined and (one.master in ours or loose):
-            name = by_index[one.master].name if one.master in by_index else ""
             yield Item(
                 "link",
                 one.name,
                 {
-                    "bridge": name,
+                    "bridge": one.master or "",
                     "outside": one.name,
                     "state": _state(one),
                     "mtu": str(one.mtu),
-                    "address": ", ".join(one.addresses),
+                    "address": ", ".join(sorted(one.addresses)),
                 },
             )
 
 
 def _inside(
     replica: str,
-    one: Interface,
+    one: LinkFacts,
     place: Inside,
-    outer: Interface | None,
-    by_index: dict[int, Interface],
+    outer: LinkFacts | None,
     bridges: dict[str, str],
     world: WorldName,
 ) -> Item:
-    bridge = by_index.get(outer.master or 0) if outer else None
-    segment = bridges.get(bridge.name, "") if bridge else ""
+    bridge = outer.master or "" if outer else ""
+    segment = bridges.get(bridge, "")
     said = {
         "replica": replica,
-        "bridge": bridge.name if bridge else "",
+        "bridge": bridge,
         "inside": one.name,
         "outside": outer.name if outer else "",
-        "address": ", ".join(one.addresses),
+        "address": ", ".join(sorted(one.addresses)),
         "state": UP if one.up and outer and outer.up else "down",
         "mtu": str(one.mtu),
     }
@@ -125,12 +122,12 @@ def _inside(
     return Item("link", link_name(replica, segment) if segment else f"{replica}:{one.name}", said)
 
 
-def _is_marked(one: Interface, plan: Plan, world: WorldName) -> bool:
+def _is_marked(one: LinkFacts, plan: Plan, world: WorldName) -> bool:
     """Tell a link of the namespace world's: what an engine makes, it does not mark."""
     return world == "net" and one.alias == plan.mark
 
 
-def _state(one: Interface) -> str:
+def _state(one: LinkFacts) -> str:
     return UP if one.up else "down"
 
 

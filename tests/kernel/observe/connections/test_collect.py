@@ -80,11 +80,11 @@ for number in range(times):
 """
 READ = """
 import json, sys
-from twinstack.linux.netlink import NETFILTER, Netlink
-from twinstack.linux import conntrack
+from twinstack.linux.netlink import NETLINK, Netlink
+from twinstack.linux.conntrack import EVERY, IPCTNL, read_entry
 from pyroute2 import NFCTSocket
-with Netlink(NETFILTER) as netlink:
-    ours = [conntrack.read_entry(body) for body in netlink.dump(conntrack.GET, conntrack.EVERY)]
+with Netlink(NETLINK.NETFILTER) as netlink:
+    ours = [read_entry(body) for body in netlink.dump(IPCTNL.GET, EVERY)]
 def text(raw): return raw.hex()
 def way(one): return [text(one.source), text(one.destination), one.source_port,
                       one.destination_port]
@@ -100,7 +100,7 @@ for entry in NFCTSocket().dump():
         ports = [protocol.get_attr(f"CTA_PROTO_{end}_PORT") or 0 for end in ("SRC", "DST")]
         ways.append([*(ip_address(one).packed.hex() for one in ends), *ports])
     theirs.append([protocol.get_attr("CTA_PROTO_NUM"), *ways])
-print(json.dumps({"ours": [[one.protocol, way(one.asked), way(one.answered)] for one in ours],
+print(json.dumps({"ours": [[one.protocol, way(one.original), way(one.reply)] for one in ours],
                   "theirs": theirs}))
 """
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from twinstack.linux.packet_ring import HEADER, Ring
+from twinstack.linux.packet_ring import TPACKET3_HDR, Ring
 from twinstack.observe.capture.files import LinkFiles
 from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.capture_file import open_capture
@@ -30,7 +30,7 @@ def files(folder: Path, **options: Any) -> LinkFiles:
 
 def give(to: LinkFiles, size: int, at_s: int) -> None:
     """Hand over a block of the ring's: a packet of this size."""
-    head = HEADER.pack(0, at_s, 0, size, size, 0, FRAME_AT).ljust(FRAME_AT, b"\0")
+    head = TPACKET3_HDR.pack(0, at_s, 0, size, size, 0, FRAME_AT).ljust(FRAME_AT, b"\0")
     to.write(memoryview(head + bytes(size)), 1, 0)
 
 

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from tests.support import craft
-from twinstack.linux.packet_ring import HEADER, TAGGED
+from twinstack.linux.packet_ring import TP_STATUS_VLAN_VALID, TPACKET3_HDR
 from twinstack.observe.capture import pcapng_writer
 from twinstack.observe.traffic.capture_file import open_capture
 
@@ -16,7 +16,7 @@ _FRAME = craft.ethernet(craft.ipv4(craft.NGINX, craft.GATEWAY, 17, craft.udp(7, 
 
 def block(frame: bytes, length: int, status: int = 0, tag: int = 0) -> memoryview:
     """Lay a packet out as the kernel does in a ring."""
-    head = HEADER.pack(0, 1_700_000_000, 123_456_789, len(frame), length, status, _FRAME_AT)
+    head = TPACKET3_HDR.pack(0, 1_700_000_000, 123_456_789, len(frame), length, status, _FRAME_AT)
     return memoryview(head + bytes(6) + struct.pack("=IH", tag, 0x8100) + bytes(10) + frame)
 
 
@@ -36,6 +36,6 @@ def test_packets_are_read_back_with_time_and_length(tmp_path: Path):
 
 
 def test_a_vlan_tag_that_the_kernel_took_out_is_restored():
-    memory = block(_FRAME, len(_FRAME), TAGGED, tag=5)
+    memory = block(_FRAME, len(_FRAME), TP_STATUS_VLAN_VALID, tag=5)
     frame = pcapng_writer.restore_vlan_tag(memory, 0, _FRAME)
     assert frame == _FRAME[:12] + b"\x81\x00\x00\x05" + _FRAME[12:]

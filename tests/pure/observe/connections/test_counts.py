@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.connection_cases import connections, group, raw
-from twinstack.linux.sock_diag import Socket
+from twinstack.linux.sock_diag import TcpSocket
 from twinstack.observe.connections.counts import SocketCounts, port_count
 from twinstack.observe.connections.report import AcceptQueue
 
@@ -102,11 +102,11 @@ def test_time_wait_counts_where_the_port_is_a_local_one():
     counts = SocketCounts()
     counts.add(
         [
-            Socket("LISTEN", b, 5000, bytes(4), 0, 1, 128),
-            Socket("LISTEN", b, 5000, bytes(4), 0, 3, 128),
-            Socket("TIME_WAIT", b, 5000, a, 40000, 0, 0),  # incoming: that end keeps no port
-            Socket("TIME_WAIT", b, 40001, a, 6379, 0, 0),
-            Socket("TIME_WAIT", b, 40002, a, 6379, 0, 0),
+            TcpSocket("LISTEN", b, 5000, bytes(4), 0, 1, 128),
+            TcpSocket("LISTEN", b, 5000, bytes(4), 0, 3, 128),
+            TcpSocket("TIME_WAIT", b, 5000, a, 40000, 0, 0),  # incoming: that end keeps no port
+            TcpSocket("TIME_WAIT", b, 40001, a, 6379, 0, 0),
+            TcpSocket("TIME_WAIT", b, 40002, a, 6379, 0, 0),
         ]
     )
     told = counts.report("product-service", "product-service")
@@ -120,8 +120,8 @@ def test_an_accepting_end_keeps_no_port():
     called = raw("10.0.0.30")
     counts.add(
         [
-            Socket("LISTEN", called, 5000, bytes(4), 0, 0, 128),
-            Socket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
+            TcpSocket("LISTEN", called, 5000, bytes(4), 0, 0, 128),
+            TcpSocket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
         ]
     )
     told = counts.report("product-service", "product-service")

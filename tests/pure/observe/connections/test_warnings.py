@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.connection_cases import TABLE, connections, group, inside, pair
-from twinstack.linux.conntrack import Pressure
+from twinstack.linux.conntrack import ConntrackStats
 from twinstack.observe.connections import warnings
 from twinstack.observe.connections.report import AcceptQueue, ConntrackTable
 
@@ -18,7 +18,7 @@ from twinstack.observe.connections.report import AcceptQueue, ConntrackTable
         (replace(TABLE, entries=799), []),
         (replace(TABLE, entries=800), ["near-full table"]),
         (replace(TABLE, limit=None, entries=10**6), []),
-        (replace(TABLE, pressure=Pressure(1, 0, 0)), ["near-full table"]),
+        (replace(TABLE, pressure=ConntrackStats(1, 0, 0)), ["near-full table"]),
     ],
 )
 def test_a_table_is_near_full_at_four_fifths_or_when_it_dropped_something(

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from tests.pure.test_project import ROOT
 from twinstack.linux.iptables import Hook
+from twinstack.linux.links import LinkFacts
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
 from twinstack.namespaces import rules
 from twinstack.observe.picture import observed
 from twinstack.observe.picture.declared import MOST_JUDGED, declared, judged
-from twinstack.observe.picture.facts import Facts, Inside, Interface
+from twinstack.observe.picture.facts import Facts, Inside
 from twinstack.observe.picture.mermaid import mermaid
 from twinstack.observe.picture.model import Item, Scene, Seen, compare, document
 from twinstack.observe.picture.svg import picture
@@ -33,8 +34,8 @@ PLANS = {shape: resolve(TOPOLOGY, shape) for shape in ("flat", "tiered")}
 HOSTILE = ["<b>&\"'", "]];%%-->", "\x1b[31m", "`x`#1;", 'end"]', "\u202e"]
 
 
-def interface(name: str, index: int, **words: object) -> Interface:
-    plain = Interface(name, index, "veth", None, None, True, 1500, "", ())
+def interface(name: str, index: int, **words: object) -> LinkFacts:
+    plain = LinkFacts(name, index, "veth", None, mtu=1500, up=True, master=None)
     return replace(plain, **words)  # type: ignore[arg-type]
 
 
@@ -60,16 +61,24 @@ def whole(plan: Plan) -> Facts:
             kind="bridge",
             alias=plan.mark,
             filtered=True,
-            addresses=(f"{one.gateway}/{one.subnet.prefixlen}",),
+            addresses=frozenset({f"{one.gateway}/{one.subnet.prefixlen}"}),
         )
         for one in plan.segments
     ]
     places = {}
     for number, one in enumerate(plan.replicas, start=10):
         host.append(
-            interface(one.host_link, number, peer=2, master=bridges[one.segment], alias=plan.mark)
+            interface(
+                one.host_link,
+                number,
+                peer=2,
+                master=plan.segment(one.segment).bridge,
+                alias=plan.mark,
+            )
         )
-        inner = interface("eth0", 2, peer=number, addresses=(f"{one.address}/{one.prefix_length}",))
+        inner = interface(
+            "eth0", 2, peer=number, addresses=frozenset({f"{one.address}/{one.prefix_length}"})
+        )
         places[one.name] = Inside((interface("lo", 1, kind=""), inner), (str(one.gateway),))
     hooks = rules.hooks(plan)
     tables = {
@@ -110,7 +119,7 @@ def test_what_is_gone_is_missing_with_all_that_hung_on_it():
 
 def test_a_strangers_link_on_our_bridge_is_undeclared():
     plan, facts = PLANS["flat"], whole(PLANS["flat"])
-    strange = (interface("lab0", 90, master=2), interface("lab1", 91))
+    strange = (interface("lab0", 90, master="br-app"), interface("lab1", 91))
     found = scene(plan, replace(facts, host=Inside((*facts.host.interfaces, *strange))))
     assert [(one.name, one.state) for one in found.wrong] == [("lab0", "undeclared")]
 
@@ -118,7 +127,7 @@ def test_a_strangers_link_on_our_bridge_is_undeclared():
 def test_a_link_into_another_bridge_or_down_differs():
     plan, facts = PLANS["tiered"], whole(PLANS["tiered"])
     moved = tuple(
-        replace(one, master=2)
+        replace(one, master="br-frontend")
         if one.name == "ve-redis-cache"
         else replace(one, up=False)
         if one.name == "ve-postgres-db"
@@ -257,7 +266,9 @@ def test_facts_of_one_side_alone_are_no_difference():
 def hostile() -> Scene:
     """Give a world on whose bridge hang links with the worst of names."""
     plan, facts = PLANS["flat"], whole(PLANS["flat"])
-    strange = tuple(interface(name, 90 + number, master=2) for number, name in enumerate(HOSTILE))
+    strange = tuple(
+        interface(name, 90 + number, master="br-app") for number, name in enumerate(HOSTILE)
+    )
     places = {**facts.places, HOSTILE[0]: Inside(())}
     host = Inside((*facts.host.interfaces, *strange))
     return scene(plan, replace(facts, host=host, places=places))

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from twinstack.linux import child, listeners, rtnetlink
+from twinstack.linux import child, rtnetlink, sock_diag
 from twinstack.linux.netlink import Netlink
 
 pytestmark = pytest.mark.kernel
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.kernel
 def test_each_listening_port_is_told_with_its_address():
     def work() -> tuple[dict[int, str], dict[int, str]]:
         child.fresh()
-        before = listeners.read()
+        before = sock_diag.listeners()
         with Netlink() as netlink:
             netlink.send(rtnetlink.set_up("lo", mtu=None))
         with ExitStack() as stack:
@@ -32,7 +32,7 @@ def test_each_listening_port_is_told_with_its_address():
             assert client.getsockname()[1] not in {80, 5432, 8080, 8500}
             deaf = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             deaf.bind(("127.0.0.1", 53))
-            return before, listeners.read()
+            return before, sock_diag.listeners()
 
     before, found = child.inside("the test's namespace", None, work)
     assert before == {}
