@@ -12,9 +12,8 @@ from front.worlds import world_of
 from twinstack import stack
 from twinstack.errors import Missing, TwinstackError
 
-if TYPE_CHECKING:
-    from twinstack.observe.picture.model import Scene
-
+if TYPE_CHECKING:  # listing the tasks loads no model
+    from twinstack.observe.picture.model import WorldTopology
 
 FORMATS = ("text", "svg", "mermaid", "json")
 
@@ -39,22 +38,22 @@ def topology(_: Context, world: str = "both", format: str = "text", json: bool =
         known = ", ".join(FORMATS)
         raise TwinstackError("--format", f"cannot be {format}", f"there are {known}", "choose one")
     root("topology")
-    scenes = _scenes(world)
+    topologies = _topologies(world)
     if json or format == "json":
-        show(document(scenes))
+        show(document(topologies))
     elif format == "svg":
-        print(picture(scenes), end="")
+        print(picture(topologies), end="")
     elif format == "mermaid":
-        print(mermaid(scenes), end="")
+        print(mermaid(topologies), end="")
     else:
-        print(text(scenes, max(shutil.get_terminal_size().columns, 80)))
-    end(1 if any(scene.wrong for scene in scenes) else 0)
+        print(text(topologies, max(shutil.get_terminal_size().columns, 80)))
+    end(1 if any(one.wrong for one in topologies) else 0)
 
 
-def _scenes(world: str) -> list[Scene]:
-    """Look at the worlds that are meant. Raises: Missing when none of them is up."""
+def _topologies(world: str) -> list[WorldTopology]:
+    """Observe the chosen worlds. Raises: Missing when none of them is up."""
     names = ("net", "docker") if world == "both" else (world,)
-    found = [scene for name in names if (scene := _scene(name, alone=len(names) == 1))]
+    found = [one for name in names if (one := _topology(name, alone=len(names) == 1))]
     if not found:
         which = "no world is" if world == "both" else f"the {world} world is not"
         ups = " or ".join(f'"invoke {name}.up"' for name in names)
@@ -62,15 +61,16 @@ def _scenes(world: str) -> list[Scene]:
     return found
 
 
-def _scene(name: str, *, alone: bool) -> Scene | None:
-    """Look at a world; None when it is not up. Raises: Missing when it is, or is all that is asked
-    for, and cannot be looked at.
+def _topology(name: str, *, alone: bool) -> WorldTopology | None:
+    """Observe a world; None when it is not up.
+
+    Raises: Missing when it cannot be observed although it is up, or is the only one chosen.
     """
     from twinstack.observe.picture import collect
 
     world = world_of(name, "net, docker or both")
     try:
-        return collect.scene(world)
+        return collect.topology(world)
     except Missing:
         here = stack.from_environment()
         shape = here.net_shape() if name == "net" else here.docker_shape()

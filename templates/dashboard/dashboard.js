@@ -1,4 +1,4 @@
-// Keep the page at what the server tells. Text is only ever set as text, never as markup.
+// Keep the page up to date with the samples that the server sends. Text is set as text, never as markup.
 "use strict";
 
 const KEPT = 180;
@@ -14,7 +14,7 @@ const LETTERS = { up: "u", degraded: "g", down: "d", absent: "a" };
 
 const rates = {};
 const states = {};
-let heard = 0;
+let receivedAt = 0;
 
 const known = (value) => value !== null && value !== undefined;
 const number = (value) =>
@@ -53,11 +53,11 @@ function rowHead(text) {
   made.textContent = text;
   return made;
 }
-// Rows are made anew only when what they say changed.
+// Rows are replaced only when they changed.
 function fill(body, rows, nothing) {
-  const said = JSON.stringify(rows);
-  if (!body || body.dataset.said === said) return;
-  body.dataset.said = said;
+  const shown = JSON.stringify(rows);
+  if (!body || body.dataset.shown === shown) return;
+  body.dataset.shown = shown;
   const made = rows.map((row) => {
     const line = document.createElement("tr");
     line.append(rowHead(row.name));
@@ -85,11 +85,11 @@ function fill(body, rows, nothing) {
   body.replaceChildren(...made);
 }
 
-// A strip that slides each second costs more to draw than all the rest: without news, every third.
+// A strip that slides each second costs more to draw than all the rest: unchanged, every third.
 function strip(svg, letters, slow) {
-  if (!svg || svg.dataset.said === letters) return;
-  if (!slow && (svg.dataset.said || "").slice(-1) === letters.slice(-1)) return;
-  svg.dataset.said = letters;
+  if (!svg || svg.dataset.shown === letters) return;
+  if (!slow && (svg.dataset.shown || "").slice(-1) === letters.slice(-1)) return;
+  svg.dataset.shown = letters;
   const made = [];
   const begin = KEPT - letters.length;
   for (let start = 0; start < letters.length; ) {
@@ -119,21 +119,21 @@ function curve(section, name) {
 }
 
 function verdict(section, world) {
-  const said = of(section, "verdict");
+  const line = of(section, "verdict");
   if (!world.up) {
-    put(said, world.trouble ? "cannot be told: " + world.trouble : `not up: invoke ${world.world}.up`);
-    mark(said, "data-state", "absent");
+    put(line, world.trouble ? "unknown: " + world.trouble : `not up: invoke ${world.world}.up`);
+    mark(line, "data-state", "absent");
     return;
   }
-  const ill = world.replicas.filter((one) => one.state !== "up");
-  const state = ill.some((one) => one.state !== "degraded") ? "down" : ill.length ? "degraded" : "up";
-  const names = ill.map((one) => `${one.name} is ${one.state}` + (one.detail ? ` (${one.detail})` : ""));
-  put(said, ill.length ? names.join("; ") : `all ${world.replicas.length} are up`);
-  mark(said, "data-state", state);
+  const unhealthy = world.replicas.filter((one) => one.state !== "up");
+  const down = unhealthy.some((one) => one.state !== "degraded");
+  const names = unhealthy.map((one) => `${one.name} is ${one.state}` + (one.detail ? ` (${one.detail})` : ""));
+  put(line, unhealthy.length ? names.join("; ") : `all ${world.replicas.length} are up`);
+  mark(line, "data-state", down ? "down" : unhealthy.length ? "degraded" : "up");
 }
 
 function replicas(section, world, slow) {
-  // What goes into a replica, from whomever: rates are added up, means weighed by them.
+  // Requests to a replica from all its clients: rates are added up, means weighed by them.
   const into = {};
   for (const edge of world.edges) {
     if (!known(edge.rate)) continue;
@@ -183,21 +183,21 @@ function replicas(section, world, slow) {
   }
 }
 
-// Of a world that nobody can ask any more, nothing is known: old green would be a lie.
+// A world that does not answer is unknown: old green would be a lie.
 function forget(section) {
   for (const node of section.querySelectorAll("[data-node]:not([data-state=client]), [data-row]")) {
     mark(node, "data-state", "absent");
     mark(node.querySelector(".sign path, path.sign"), "d", SHAPES.absent);
     put(node.querySelector(".word") || of(node, "state"), "unknown");
   }
-  for (const said of section.querySelectorAll(".tiles dd, td.number, .flow")) put(said, "–");
+  for (const figure of section.querySelectorAll(".tiles dd, td.number, .flow")) put(figure, "–");
 }
 
 function show(world) {
   const section = document.getElementById(world.world);
   if (!section) return;
   if ((world.up ? world.key : "") !== section.dataset.key && !world.trouble) {
-    again(); // another topology runs than the one that is drawn
+    reload(); // another topology runs than the one that is drawn
     return;
   }
   verdict(section, world);
@@ -216,26 +216,26 @@ function show(world) {
   section.dataset.drawn = drawn + 1;
   const slow = drawn % 3 === 0;
   replicas(section, world, slow);
-  put(of(section, "ejected"), world.ejected.join(", ") || "nobody");
+  put(of(section, "ejected"), world.ejected.join(", ") || "none");
   if (!slow) return;
   curve(section, world.world);
   fill(of(section, "balance"), world.balance.map((one) =>
     ({ name: one.instance, share: Math.round(one.part * 100) / 100, last: number(one.rate) })), "nothing yet");
   fill(of(section, "registry"), (world.registry || []).map((one) =>
     ({ name: one.instance, middle: `${one.address}:${one.port}`, last: Math.ceil(one.expires_in_s) + " s" })),
-    world.registry ? "nobody is registered" : "the registry does not answer");
+    world.registry ? "no instance is registered" : "the registry does not answer");
 }
 
-// A page that does not fit what runs is fetched anew, but never in a tight loop.
-function again() {
-  const last = Number(sessionStorage.getItem("again") || 0);
+// A page that does not fit what runs is reloaded, but never in a tight loop.
+function reload() {
+  const last = Number(sessionStorage.getItem("reloaded") || 0);
   if (Date.now() - last > 3000) {
-    sessionStorage.setItem("again", Date.now());
+    sessionStorage.setItem("reloaded", Date.now());
     location.reload();
   }
 }
 
-function happened(events) {
+function addEvents(events) {
   const list = document.getElementById("events");
   for (const one of events) {
     const item = document.createElement("li");
@@ -263,7 +263,7 @@ function take(world) {
   }
 }
 
-function said(text, state) {
+function connection(text, state) {
   const link = document.getElementById("link");
   put(link, text);
   mark(link, "data-state", state);
@@ -280,30 +280,30 @@ function connect() {
       newest[name] = found.length ? found[found.length - 1][0] : 0;
     }
     Object.assign(states, history.states);
-    // What happened before is there to be read, and is not read out.
+    // Earlier events can be read, and are not read out.
     const log = document.getElementById("log");
     log.setAttribute("aria-live", "off");
     document.getElementById("events").replaceChildren();
-    happened(history.events);
+    addEvents(history.events);
     setTimeout(() => log.setAttribute("aria-live", "polite"), 500);
   });
   source.addEventListener("sample", (event) => {
     const world = JSON.parse(event.data);
-    heard = Date.now();
-    said("live", "live");
+    receivedAt = Date.now();
+    connection("live", "live");
     if (world.at > (newest[world.world] || 0)) take(world);
     show(world);
   });
   // Apart from samples, of which a slow page misses some.
-  source.addEventListener("happened", (event) => happened(JSON.parse(event.data).events));
+  source.addEventListener("happened", (event) => addEvents(JSON.parse(event.data).events));
   source.addEventListener("error", () => {
-    said("the connection is lost: what is shown is old; trying again", "lost");
+    connection("the connection is lost: what is shown is old; trying again", "lost");
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
   });
 }
 
-// A connection that is open and silent is as bad as none.
+// An open connection without samples is as bad as none.
 setInterval(() => {
-  if (heard && Date.now() - heard > 8000) said("nothing heard for a while: what is shown is old", "lost");
+  if (receivedAt && Date.now() - receivedAt > 8000) connection("no samples for a while: what is shown is old", "lost");
 }, 2000);
 connect();

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.docker
 
 def test_the_topology_is_as_declared_and_shows_what_is_changed_by_hand(up: DockerWorld):
     def wrong() -> dict[tuple[str, str], str]:
-        scene = collect.scene(up)
-        assert scene is not None
-        return {(each.kind, each.name): each.state for each in scene.wrong}
+        topology = collect.topology(up)
+        assert topology is not None
+        return {(item.kind, item.name): item.state for item in topology.wrong}
 
     assert wrong() == {}
     bridge = up.plan.segments[0].docker_bridge

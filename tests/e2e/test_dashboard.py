@@ -71,7 +71,7 @@ def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
         assert green[:2] + green[3:] == ["up", "up", GREEN]
         told = look.page.inner_text("#events")
         assert f"death {name}: its process" in told
-        assert f"well {name}: is up" in told
+        assert f"healthy {name}: is up" in told
         strip = look.page.locator(f'#net [data-row="{name}"] .strip rect.d')
         assert strip.count() >= 1
 

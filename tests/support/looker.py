@@ -86,13 +86,13 @@ def _answers(words: Iterator[str]) -> Iterator[object]:
                 counter.wait(0.5)
                 yield asdict(counter.recent())
             else:
-                scene = picture.scene(world)
-                assert scene is not None
+                topology = picture.topology(world)
+                assert topology is not None
                 yield {
-                    "json": model.document([scene]),
-                    "text": tree.text([scene]),
-                    "svg": svg.picture([scene]),
-                    "mermaid": mermaid.mermaid([scene]),
+                    "json": model.document([topology]),
+                    "text": tree.text([topology]),
+                    "svg": svg.picture([topology]),
+                    "mermaid": mermaid.mermaid([topology]),
                 }
 
 

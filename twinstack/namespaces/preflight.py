@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from twinstack.errors import NotOurs, raise_all
+from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import NetFacts
@@ -33,7 +33,10 @@ def check(plan: Plan, steps: tuple[NetStep, ...], facts: NetFacts) -> None:
         *_ports(plan, facts),
         *_chains(plan, steps, facts),
     ]
-    raise_all("net.up", clashes)
+    if len(clashes) == 1:
+        raise clashes[0]
+    if clashes:
+        raise SeveralFailed("net.up", clashes)
 
 
 def _other_instance(plan: Plan, steps: tuple[NetStep, ...], facts: NetFacts) -> NotOurs | None:

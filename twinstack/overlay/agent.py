@@ -50,7 +50,7 @@ def handle(request: AgentRequest) -> Any:
         lambda _progress: _provide(request, plan),
         TEMPLATES,
         partial(_find, request, plan),
-        bare=request.options.bare,
+        bare=request.bare,
     )
     match request.action:
         case "up":
@@ -92,11 +92,14 @@ def _preview(world: NamespaceWorld) -> dict[str, Any]:
 def _plan(request: AgentRequest) -> Plan:
     """Resolve this machine's share; its uplink is the link that has its address."""
     topology = parse(request.topology)
-    options = request.options
     plan = resolve(
-        topology, options.shape, request.instance, limited=options.limited, policy=options.policy
+        topology,
+        request.shape,
+        request.instance,
+        limited=request.limited,
+        policy=request.policy,
     )
-    spread = spread_over_hosts(plan, topology.hosts, None, frozenset(options.lost))
+    spread = spread_over_hosts(plan, topology.hosts, None, frozenset(request.lost))
     host = spread.host(request.host)
     links, _ = dumps.read_host()
     for link in links.values():

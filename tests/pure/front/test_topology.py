@@ -12,24 +12,24 @@ import pytest
 from front import topology
 from front import worlds as chosen
 from tests.pure.front.test_tasks import call
-from tests.pure.observe.picture.test_picture import scenes
+from tests.support.topology_cases import topologies
 from twinstack import stack
 from twinstack.errors import Missing
 from twinstack.observe.picture import collect
-from twinstack.observe.picture.model import Scene
+from twinstack.observe.picture.model import WorldTopology
 
-AS_DECLARED, WRONG = scenes()[0], scenes()[2]
+AS_DECLARED, WRONG = topologies()[0], topologies()[2]
 NO_ENGINE = Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
 NO_IPTABLES = Missing("iptables-save", "is not installed", "", 'run "make setup"')
 
 
 @pytest.fixture(name="worlds")
-def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scene | Missing | None]:
-    """Say what looking at each world comes to; one that gives a scene or `None` is asked alone."""
-    found: dict[str, Scene | Missing | None] = {"net": None, "docker": NO_ENGINE}
+def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, WorldTopology | Missing | None]:
+    """Set what observing each world gives, or raises."""
+    found: dict[str, WorldTopology | Missing | None] = {"net": None, "docker": NO_ENGINE}
     shapes = {"net": None, "docker": None}
 
-    def look(world: Any) -> Scene | None:
+    def observe(world: Any) -> WorldTopology | None:
         told = found[world.name]
         if isinstance(told, Missing):
             raise told
@@ -42,7 +42,7 @@ def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scene | Missing | None
         docker_shape=lambda: shapes["docker"],
     )
     monkeypatch.setattr(stack, "from_environment", lambda: here)
-    monkeypatch.setattr(collect, "scene", look)
+    monkeypatch.setattr(collect, "topology", observe)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return found
 
@@ -62,10 +62,10 @@ def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scene | Missing | None
     ],
 )
 def test_the_exit_code_tells_what_was_found(
-    worlds: dict[str, Scene | Missing | None],
+    worlds: dict[str, WorldTopology | Missing | None],
     capsys: pytest.CaptureFixture[str],
-    net: Scene | Missing | None,
-    docker: Scene | Missing | None,
+    net: WorldTopology | Missing | None,
+    docker: WorldTopology | Missing | None,
     world: str,
     code: int,
 ) -> None:
@@ -79,6 +79,6 @@ def test_the_exit_code_tells_what_was_found(
         assert json.loads(said.out)["worlds"]
 
 
-def test_a_world_is_net_or_docker(worlds: dict[str, Scene | Missing | None]) -> None:
+def test_a_world_is_net_or_docker(worlds: dict[str, WorldTopology | Missing | None]) -> None:
     assert chosen.world_of("net").name == "net"
     assert chosen.world_of("docker").name == "docker"

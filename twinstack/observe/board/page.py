@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, ValidationError
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
@@ -41,50 +42,44 @@ class PageWorld:
         return topology_map(self.plan) if self.plan else None
 
 
-@dataclass(frozen=True, slots=True)
-class BenchmarkRow:
-    """An entry point in the last comparison."""
+class _Median(BaseModel):
+    median: float
+
+
+class BenchmarkRow(BaseModel):
+    """An entry point in a comparison; rates in requests per second."""
 
     name: str
-    rate: float  # requests per second
+    rate: _Median
     p50_ms: float
     p99_ms: float
-    cpu_us: float  # per request
+    cpu_us_per_request: float
 
 
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """The newest comparison under bench/results."""
+class BenchmarkLoad(BaseModel):
+    """What was asked for, how often, and by how many clients at once."""
 
-    started: str
-    page: str
-    load: str
-    rows: tuple[BenchmarkRow, ...]
+    requests: int
+    concurrency: int
+    path: str
+
+
+class Benchmark(BaseModel):
+    """A comparison, as kept under bench/results."""
+
+    started: datetime
+    load: BenchmarkLoad
+    rows: list[BenchmarkRow]
+    page: str = ""
 
 
 def newest(results: Path) -> Benchmark | None:
     """Read the newest comparison that is readable; None where there is none."""
     for file in sorted(results.glob("*-compare.json"), reverse=True):
-        try:
-            return _benchmark(file, json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with suppress(OSError, ValidationError):
+            found = Benchmark.model_validate_json(file.read_bytes())
+            return found.model_copy(update={"page": file.with_suffix(".md").name})
     return None
-
-
-def _benchmark(file: Path, document: Mapping[str, Any]) -> Benchmark:
-    load = document["load"]
-    return Benchmark(
-        started=str(document["started"])[:16].replace("T", " ") + " UTC",
-        page=file.with_suffix(".md").name,
-        load=f"{load['requests']} requests, {load['concurrency']} at once, {load['path']}",
-        rows=tuple(map(_row, document["rows"])),
-    )
-
-
-def _row(row: Mapping[str, Any]) -> BenchmarkRow:
-    figures = row["rate"]["median"], row["p50_ms"], row["p99_ms"], row["cpu_us_per_request"]
-    return BenchmarkRow(str(row["name"]), *map(float, figures))
 
 
 @functools.cache

@@ -7,7 +7,6 @@ out, since it belongs to the namespace that it was opened in.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import time
 from collections import Counter
@@ -17,18 +16,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from twinstack.errors import CannotTell, Missing
+from twinstack.errors import CannotTell
 from twinstack.linux import child, conntrack, sock_diag
 from twinstack.linux.conntrack import IPCTNL, ConntrackStats
 from twinstack.linux.netlink import NETLINK, Netlink, Refused, attributes, messages
 from twinstack.linux.rtnetlink import IFA, IFADDRMSG, RTM
 from twinstack.linux.sock_diag import TcpSocket
-from twinstack.observe.connections.counts import (
-    ConnectionGroup,
-    SocketCounts,
-    group_of,
-    port_count,
-)
+from twinstack.observe.connections.counts import ConnectionGroup, SocketCounts, group_of, port_count
 from twinstack.observe.connections.report import ConntrackEvents
 
 _EVERY_FAMILY = bytes(IFADDRMSG.size)
@@ -51,11 +45,7 @@ class HostTable:
 
 
 def table(namespace: Path | None) -> HostTable:
-    """Read the whole table of the host's namespace; None is our own.
-
-    Raises: Missing without root; CannotTell where the kernel does not track connections.
-    """
-    require_root()
+    """Read all of the host namespace's table; None is our own. Raises: CannotTell without one."""
     return child.inside("host", namespace, _table)
 
 
@@ -95,11 +85,7 @@ def _addresses(netlink: Netlink) -> Iterator[IPv4Address | IPv6Address]:
 def sockets_in(
     namespaces: Mapping[str, Path | None], belongs: Callable[[str, TcpSocket], bool]
 ) -> dict[str, SocketCounts]:
-    """Count the TCP sockets of each namespace for which `belongs`, and what it tracks itself.
-
-    A namespace that is gone meanwhile is left out. Raises: Missing without root; StepFailed.
-    """
-    require_root()
+    """Count each namespace's TCP sockets that belong, and what it tracks. Raises: StepFailed."""
 
     def read(name: str) -> SocketCounts:
         counts = SocketCounts(
@@ -161,11 +147,7 @@ def _events(counts: Counter[int], seconds: float) -> ConntrackEvents:
 
 @contextmanager
 def counting_events(namespace: Path | None) -> Iterator[EventCounter]:
-    """Receive the events of a namespace's table while the block lasts.
-
-    Raises: Missing without root; StepFailed, OSError.
-    """
-    require_root()
+    """Receive a namespace's events while the block lasts. Raises: StepFailed, OSError."""
     (events,) = child.sockets("host", namespace, _events_socket)
     with events:
         yield EventCounter(events)
@@ -176,12 +158,6 @@ def _events_socket() -> socket.socket:
     events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROY_GROUP))
     return events
-
-
-def require_root() -> None:
-    """Raise Missing unless we are root."""
-    if os.geteuid() != 0:
-        raise Missing("connections", "cannot be seen", "this needs root", "run it with sudo")
 
 
 def _sysctl_number(key: str) -> int | None:

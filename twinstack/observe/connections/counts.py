@@ -16,13 +16,7 @@ from twinstack.linux.conntrack import ConntrackEntry
 from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.connections.report import (
-    AcceptQueue,
-    ClientSource,
-    NamespaceSockets,
-    ServicePair,
-    Translation,
-)
+from twinstack.observe.connections import report
 from twinstack.observe.traffic.packets import MAPPED, address_of
 from twinstack.observe.traffic.peers import Peer, PeerDirectory
 
@@ -84,7 +78,7 @@ class WorldConnections:
         self._counts = {group: count for group, count in counts.items() if self._is_ours(group)}
         self.total = sum(self._counts.values())
 
-    def pairs(self) -> tuple[ServicePair, ...]:
+    def pairs(self) -> tuple[report.ServicePair, ...]:
         """List which services are connected, most connections first."""
         states: dict[tuple[str, str, str, int], Counter[str]] = {}
         verdicts = {}
@@ -94,14 +88,14 @@ class WorldConnections:
             states.setdefault(key, Counter())[group.state] += count
             verdicts[key] = self._directory.verdict(client, server, group.protocol, group.new_port)
         pairs = [
-            ServicePair(*key, counts.total(), dict(sorted(counts.items())), verdicts[key])
+            report.ServicePair(*key, counts.total(), dict(sorted(counts.items())), verdicts[key])
             for key, counts in states.items()
         ]
         return tuple(
             sorted(pairs, key=lambda pair: (-pair.connections, pair.client, pair.server, pair.port))
         )
 
-    def translations(self) -> tuple[Translation, ...]:
+    def translations(self) -> tuple[report.Translation, ...]:
         """List what NAT changed, most connections first."""
         counts: Counter[tuple[str, str, str, str, str, str, str]] = Counter()
         for group, count in self._counts.items():
@@ -114,9 +108,9 @@ class WorldConnections:
                 sources = written(group.source), written(group.new_source)
                 key = (sources[0], destination, sources[1], new_destination)
                 counts["+".join(kinds), *ends, *key] += count
-        return tuple(Translation(*key, count) for key, count in _most_first(counts))
+        return tuple(report.Translation(*key, count) for key, count in _most_first(counts))
 
-    def sources(self) -> tuple[ClientSource, ...]:
+    def sources(self) -> tuple[report.ClientSource, ...]:
         """List who opened connections, most first."""
         opened: Counter[tuple[str, str]] = Counter()
         half: Counter[tuple[str, str]] = Counter()
@@ -124,7 +118,9 @@ class WorldConnections:
             client = self._named(group.source)
             opened[client.name, client.instance] += count
             half[client.name, client.instance] += count if group.state in HALF_OPEN else 0
-        return tuple(ClientSource(*key, count, half[key]) for key, count in _most_first(opened))
+        return tuple(
+            report.ClientSource(*key, count, half[key]) for key, count in _most_first(opened)
+        )
 
     def _is_ours(self, group: ConnectionGroup) -> bool:
         ends = (group.source, group.destination, group.new_source, group.new_destination)
@@ -171,15 +167,15 @@ class SocketCounts:
             elif one.state == "TIME_WAIT" and one.local_port not in listening:
                 self.time_wait[one.peer, one.peer_port] += 1  # an outgoing one keeps a local port
 
-    def report(self, replica: str, service: str) -> NamespaceSockets:
+    def of_replica(self, replica: str, service: str) -> report.NamespaceSockets:
         """Give them as a replica's."""
         most = self.time_wait.most_common(1)
-        return NamespaceSockets(
+        return report.NamespaceSockets(
             replica=replica,
             service=service,
             states=dict(sorted(self.states.items())),
             listening=tuple(
-                AcceptQueue(port, *queue) for port, queue in sorted(self.queues.items())
+                report.AcceptQueue(port, *queue) for port, queue in sorted(self.queues.items())
             ),
             time_wait_limit=self.time_wait_limit,
             local_ports=self.local_ports,

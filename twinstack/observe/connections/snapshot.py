@@ -10,14 +10,8 @@ from twinstack.errors import Missing
 from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.connections import collect
+from twinstack.observe.connections import collect, report
 from twinstack.observe.connections.counts import WorldConnections, numbers
-from twinstack.observe.connections.report import (
-    Connections,
-    ConntrackEvents,
-    ConntrackTable,
-    NamespaceSockets,
-)
 from twinstack.observe.connections.warnings import warnings
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.world import LocalWorld
@@ -27,7 +21,7 @@ _BUSY_PART = 0.2
 _EVERY_S = 2.0
 
 
-def take(world: LocalWorld, events: ConntrackEvents | None = None) -> Connections:
+def take(world: LocalWorld, events: report.ConntrackEvents | None = None) -> report.Connections:
     """Take one. Raises: Missing without root or when the world is down; CannotTell; StepFailed."""
     namespaces = _namespaces(world)
     plan = world.plan
@@ -35,9 +29,9 @@ def take(world: LocalWorld, events: ConntrackEvents | None = None) -> Connection
     directory = PeerDirectory([plan], host.addresses)
     ours = WorldConnections(host.counts, directory, plan, world.name)
     listed = host.counts.total()
-    table = ConntrackTable(host.entries, host.limit, listed, ours.total, host.pressure)
+    table = report.ConntrackTable(host.entries, host.limit, listed, ours.total, host.pressure)
     sockets, pairs = _sockets(plan, world.name, directory, namespaces), ours.pairs()
-    return Connections(
+    return report.Connections(
         world=world.name,
         shape=plan.shape,
         table=table,
@@ -51,7 +45,7 @@ def take(world: LocalWorld, events: ConntrackEvents | None = None) -> Connection
     )
 
 
-def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[Connections]:
+def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[report.Connections]:
     """Take one every other second until the time is over; None: without end.
 
     The last one has the events of the whole time, every other those since the one before.
@@ -74,7 +68,6 @@ def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[Connecti
 
 
 def _namespaces(world: LocalWorld) -> dict[str, Path | None]:
-    collect.require_root()
     namespaces = world.namespaces()
     if set(namespaces) <= {HOST}:
         name = world.name
@@ -85,7 +78,7 @@ def _namespaces(world: LocalWorld) -> dict[str, Path | None]:
 
 def _sockets(
     plan: Plan, world: WorldName, directory: PeerDirectory, namespaces: Mapping[str, Path | None]
-) -> tuple[NamespaceSockets, ...]:
+) -> tuple[report.NamespaceSockets, ...]:
     published = {port.port for port in plan.published_ports if port.world == world}
 
     def belongs(where: str, one: TcpSocket) -> bool:
@@ -97,5 +90,7 @@ def _sockets(
     known = {name: namespace for name, namespace in namespaces.items() if name in services}
     counts = collect.sockets_in(known, belongs)
     return tuple(
-        counts[name].report(name, service) for name, service in services.items() if name in counts
+        counts[name].of_replica(name, service)
+        for name, service in services.items()
+        if name in counts
     )

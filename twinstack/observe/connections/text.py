@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from twinstack.model.plan import HOST
+from twinstack.observe.connections import report
 from twinstack.observe.connections.counts import HALF_OPEN
-from twinstack.observe.connections.report import (
-    Connections,
-    NamespaceSockets,
-    ServicePair,
-    Translation,
-)
-from twinstack.observe.table import Column, Section, TableCell, section_text
+from twinstack.observe.connections.report import ClientSource, Connections, Translation
+from twinstack.observe.table import Section, section, section_text
 from twinstack.printable import visible
 
 _LEGEND = "open: ESTABLISHED, half: before it, ended: TIME_WAIT"
-_STATES = "open# half# ended# other#"
 Values = tuple[str | int, ...]
 
 
@@ -25,7 +20,7 @@ def text(snapshot: Connections, width: int = 80) -> str:
     """Write a snapshot. Units: columns of the terminal."""
     warned = (f"! {warning.rule}: {warning.says}" for warning in snapshot.warnings)
     head = [line for words in (*_headline(snapshot), *warned) for line in _wrapped(words, width)]
-    tables = (section_text(section, width) for section in _sections(snapshot) if section.rows)
+    tables = (section_text(made, width) for made in _sections(snapshot) if made.rows)
     return "\n\n".join(["\n".join(head), *tables])
 
 
@@ -60,25 +55,20 @@ def _tracked_inside(snapshot: Connections) -> str:
 
 
 def _sections(snapshot: Connections) -> Iterator[Section]:
-    columns = f"client* server port all# {_STATES}"
-    yield _section("Connections", _LEGEND, columns, map(_pair, snapshot.pairs))
-    columns = "NAT from* to becomes_from to all#"
-    translations = map(_translation, snapshot.translations)
-    yield _section("Translations", "addresses before and after", columns, translations)
-    sources = ((one.name, one.instance, one.connections, one.half_open) for one in snapshot.sources)
-    yield _section("Sources", "who opened them", "source* who all# half#", sources)
+    states = ">open, >half, >ended, >other"
+    columns = f"~client, server, port, >all, {states}"
+    yield section("pairs", "Connections", _LEGEND, columns, map(_pair, snapshot.pairs))
+    columns, note = "NAT, ~from, to, becomes from, to, >all", "addresses before and after"
+    yield section("nat", "Translations", note, columns, map(_translation, snapshot.translations))
+    columns = "~source, who, >all, >half"
+    yield section("sources", "Sources", "who opened them", columns, map(_source, snapshot.sources))
+    columns = f"~namespace, listening, {states}"
     sockets = map(_namespace, snapshot.sockets)
-    yield _section("Sockets", "TCP, by namespace", f"namespace* listening {_STATES}", sockets)
+    yield section("sockets", "Sockets", "TCP, by namespace", columns, sockets)
 
 
-def _section(title: str, says: str, columns: str, rows: Iterable[Values]) -> Section:
-    """Make a table. `columns`: * may be shortened, # has numbers, of which 0 is left blank."""
-    made = (
-        Column(word.rstrip("*#").replace("_", " "), number="#" in word, flexible="*" in word)
-        for word in columns.split()
-    )
-    cells = (tuple(TableCell(str(value or "")) for value in row) for row in rows)
-    return Section(title, title, says, tuple(made), tuple(cells))
+def _source(source: ClientSource) -> Values:
+    return (source.name, source.instance, source.connections, source.half_open or "")
 
 
 def _translation(one: Translation) -> Values:
@@ -86,14 +76,15 @@ def _translation(one: Translation) -> Values:
     return (one.kind, one.source, one.destination, *after, one.connections)
 
 
-def _pair(pair: ServicePair) -> Values:
+def _pair(pair: report.ServicePair) -> Values:
     counts = (pair.count("ESTABLISHED"), pair.count(*HALF_OPEN), pair.count("TIME_WAIT"))
     port = f"{pair.protocol} {pair.port or ''}".rstrip()
     other = pair.connections - sum(counts)
-    return (pair.client, pair.server, port, pair.connections, *counts, other)
+    numbers = (count or "" for count in (*counts, other))
+    return (pair.client, pair.server, port, pair.connections, *numbers)
 
 
-def _namespace(one: NamespaceSockets) -> Values:
+def _namespace(one: report.NamespaceSockets) -> Values:
     ports = ", ".join(
         f"{queue.port}" + (f" ({queue.waiting} waiting)" if queue.waiting else "")
         for queue in one.listening
@@ -101,4 +92,4 @@ def _namespace(one: NamespaceSockets) -> Values:
     half = one.count("SYN_RECV", "SYN_SENT")
     counts = (one.count("ESTABLISHED"), half, one.count("TIME_WAIT"))
     other = sum(one.states.values()) - sum(counts) - one.count("LISTEN")
-    return (one.replica, ports, *counts, other)
+    return (one.replica, ports, *(count or "" for count in (*counts, other)))

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from twinstack.model.plan import Plan
 from twinstack.observe.live.model import ProbeResult, Reading
 from twinstack.observe.live.samples import ejected
-
-Kind = Literal[
-    "death",
-    "restart",
-    "unhealthy",
-    "healthy",
-    "ejected",
-    "readmitted",
-    "left",
-    "joined",
-    "world down",
-    "world up",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +15,7 @@ class Event:
     """Something that happened to a replica, or to a world (`replica` is "")."""
 
     at: float  # seconds of the epoch
-    kind: Kind
+    kind: str  # death, restart, healthy, ejected, left, world down, and their opposites
     replica: str
     text: str
     good: bool  # a recovery

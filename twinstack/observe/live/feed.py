@@ -41,10 +41,6 @@ class Latest:
     document: Mapping[str, Any]
     line: bytes  # the same, as it came
 
-    @property
-    def down(self) -> bool:
-        return not self.document["up"]
-
 
 class Feed:
     """Samples of some worlds. Thread-safe."""
@@ -58,7 +54,7 @@ class Feed:
         self._states: dict[WorldName, dict[str, deque[str]]] = {name: {} for name in worlds}
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._event_count = 0
-        self._ended = False
+        self.ended = False
 
     def take(self, name: WorldName, line: bytes) -> None:
         """Add a sample."""
@@ -78,12 +74,8 @@ class Feed:
     def end(self) -> None:
         """Wake every reader: no more samples will come."""
         with self._changed:
-            self._ended = True
+            self.ended = True
             self._changed.notify_all()
-
-    @property
-    def ended(self) -> bool:
-        return self._ended
 
     def latest(self) -> dict[WorldName, Latest]:
         """Give the latest sample of each world that has one."""
@@ -98,8 +90,8 @@ class Feed:
             return {name: one for name, one in latest if one.number > seen.get(name, 0)}
 
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or bool(newer()), timeout_s)
-            return {} if self._ended else newer()
+            self._changed.wait_for(lambda: self.ended or bool(newer()), timeout_s)
+            return {} if self.ended else newer()
 
     def events_after(self, number: int) -> list[dict[str, Any]]:
         """Give the events after a number, oldest first, as far as they are kept."""
@@ -133,10 +125,7 @@ class Feed:
 
 @contextmanager
 def watching(worlds: Mapping[WorldName, FindWorld]) -> Iterator[Feed]:
-    """Watch worlds while the block lasts; call it from the main thread.
-
-    The children end with this process, however it ends. Raises: StepFailed without root.
-    """
+    """Watch worlds while the block lasts; from the main thread. Raises: StepFailed without root."""
     child.inside("the watcher", None, require_namespaces)
     feed = Feed(tuple(worlds))
     with ExitStack() as children:
@@ -161,7 +150,7 @@ def _watch_forever(name: WorldName, find: FindWorld, writing: int) -> None:
     """Watch in a child; a bug's error is sent as a sample, and the watcher starts over."""
     while True:
         try:
-            watch(name, find, partial(_write, writing), stop=lambda: False)
+            watch(name, find, partial(_write, writing))
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             trouble = f"its watcher failed: {error!r} ({Path(where.filename).name}:{where.lineno})"

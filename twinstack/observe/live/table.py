@@ -29,10 +29,7 @@ Document = Mapping[str, Any]  # a WorldSample as JSON
 
 
 def exit_code(documents: Sequence[Document]) -> int:
-    """Judge samples: 0 all up, 1 something is down, 2 nothing is up or a world is unknown.
-
-    A world that is not up is no failure beside one that is.
-    """
+    """Judge worlds, except those not up: 0 all up, 1 something is down, 2 nothing is or unknown."""
     states = {one["state"] for world in documents if world["up"] for one in world["replicas"]}
     if not states & {"up", "degraded"}:
         return 2

@@ -11,17 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import NoReturn
 
 from twinstack.errors import TwinstackError
 from twinstack.model.topology import WorldName
-from twinstack.observe.live import samples
+from twinstack.observe.live import model, samples
 from twinstack.observe.live.events import Event, events, world_event
-from twinstack.observe.live.model import (
-    BALANCE_S,
-    ProbeResult,
-    Reading,
-    WorldSample,
-)
 from twinstack.observe.live.prober import Prober
 from twinstack.observe.live.usage import UsageReader, conntrack
 from twinstack.world import LocalWorld
@@ -36,33 +31,31 @@ ASK_LACKING_S = 1.5
 #: How often a world that is not up is looked for.
 LOOK_AGAIN_S = 2.0
 
-Emit = Callable[[WorldSample], None]
-Stop = Callable[[], bool]
+Emit = Callable[[model.WorldSample], None]
 #: Gives a world as it runs now, or None when it is not up.
 FindWorld = Callable[[], LocalWorld | None]
 
 
-def watch(name: WorldName, find: FindWorld, emit: Emit, *, stop: Stop) -> None:
-    """Emit samples of a world until `stop()`; also while it is not up."""
+def watch(name: WorldName, find: FindWorld, emit: Emit) -> NoReturn:
+    """Emit samples of a world for ever; also while it is not up."""
     emit = _with_world_events(emit)
-    while not stop():
+    while True:
         trouble = ""
         try:
             world = find()
-            if world is not None and _Watch(name, world, find, emit).run(stop):
+            if world is not None and _Watch(name, world, find, emit).run():
                 continue
         except (TwinstackError, OSError) as error:
             trouble = " ".join(str(error).split())
-        if not stop():
-            emit(WorldSample(name, time.time(), False, trouble=trouble))
-            _sleep(LOOK_AGAIN_S, stop)
+        emit(model.WorldSample(name, time.time(), False, trouble=trouble))
+        time.sleep(LOOK_AGAIN_S)
 
 
 def _with_world_events(emit: Emit) -> Emit:
     """Add an event to the sample with which a world came up or went down."""
     up: bool | None = None
 
-    def emit_with_event(sample: WorldSample) -> None:
+    def emit_with_event(sample: model.WorldSample) -> None:
         nonlocal up
         if up is not None and sample.up != up and not sample.trouble:
             event = asdict(world_event(sample.at, sample.up))
@@ -71,12 +64,6 @@ def _with_world_events(emit: Emit) -> Emit:
         emit(sample)
 
     return emit_with_event
-
-
-def _sleep(seconds: float, stop: Stop) -> None:
-    until_s = time.monotonic() + seconds
-    while not stop() and (left_s := until_s - time.monotonic()) > 0:
-        time.sleep(min(left_s, 0.2))
 
 
 class _Watch:
@@ -91,22 +78,22 @@ class _Watch:
         self._emit = emit
         self._prober = Prober(world.plan)
         self._usage = UsageReader(world.cgroup_paths)
-        self._readings: deque[Reading] = deque(maxlen=round(BALANCE_S / PERIOD_S) + 3)
+        self._readings: deque[model.Reading] = deque(maxlen=round(model.BALANCE_S / PERIOD_S) + 3)
         self._events: list[Event] = []
         self._died_s: dict[str, float] = {}
 
-    def run(self, stop: Stop) -> bool:
-        """Watch until `stop()` or the world is gone; give True when another runs in its place."""
+    def run(self) -> bool:
+        """Watch until the world is gone; give True when another runs in its place."""
         try:
-            return self._run(stop)
+            return self._run()
         finally:
             self._prober.close()
             self._usage.close()
 
-    def _run(self, stop: Stop) -> bool:
+    def _run(self) -> bool:
         pids = self._world.main_pids()
         asked_s = due_s = time.monotonic()
-        while pids and not stop():
+        while pids:
             self._prober.follow(pids)
             ended = self._prober.round(ANSWERS_S)
             self._emit_sample(pids, ended)
@@ -114,7 +101,7 @@ class _Watch:
             if not ended and (ended := self._prober.wait(due_s)):
                 self._emit_sample(pids, ended)
             if ended:  # its restart takes a moment
-                _sleep(min(due_s - time.monotonic(), PERIOD_S / 2), stop)
+                time.sleep(max(min(due_s - time.monotonic(), PERIOD_S / 2), 0))
             lacking = len(pids) < len(self._plan.replicas)
             again_s = ASK_LACKING_S if lacking else ASK_AGAIN_S
             if ended or time.monotonic() - asked_s > again_s:
@@ -141,15 +128,15 @@ class _Watch:
         self._emit(replace(sample, events=tuple(asdict(event) for event in self._events)))
         self._events.clear()
 
-    def _read(self, pids: dict[str, int]) -> Reading:
+    def _read(self, pids: dict[str, int]) -> model.Reading:
         now_s = time.monotonic()
         probes = {name: probe for name, probe in self._prober.probes.items() if name in pids}
-        results = dict.fromkeys(self._names, ProbeResult("down", "it has no process"))
+        results = dict.fromkeys(self._names, model.ProbeResult("down", "it has no process"))
         for name, probe in probes.items():
             # A death is shown for a whole period, however soon another process takes its place.
             if now_s - self._died_s.get(name, -PERIOD_S) >= PERIOD_S:
                 results[name] = probe.result
-        return Reading(
+        return model.Reading(
             at_s=now_s,
             pids=pids,
             probes=results,

@@ -1,173 +1,119 @@
-"""What a plan declares of a world, as items; pure."""
+"""What a plan declares of a world's network, as items. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from twinstack.model.plan import HOST, OUTSIDE, Plan, PublishedPort, Replica, Segment
+from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
 from twinstack.model.topology import WorldName
-from twinstack.observe.picture.model import Item
+from twinstack.observe.picture.model import Item, item
+from twinstack.policy.permissions import addresses, gateway_in
 from twinstack.policy.truth_table import Cell, cells
 
-#: Past so many replicas flows are judged by the first of each service.
+#: In a world of more replicas, flows are judged by the first replica of each service.
 MOST_JUDGED = 40
-#: Where the kernel starts to translate: for whom a rule there is meant.
-STARTS = {"PREROUTING": "other machines", "OUTPUT": "this host"}
+#: The nat chains in which a packet to a published port starts, and whose packets those are.
+NAT_CLIENTS = {"PREROUTING": "other machines", "OUTPUT": "this host"}
 UP = "up"
-THERE = "there"
-Flow = tuple[str, str, str, int]
+PRESENT = "there"
+#: Service, service, protocol, port.
+FlowKey = tuple[str, str, str, int]
 
 
 def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
-    """List everything that the plan wants to be there."""
+    """List everything that the plan declares."""
+    common = {"state": UP, "mtu": str(plan.mtu)}
     for segment in plan.segments:
-        yield Item(
-            "bridge",
-            bridge_of(segment, world),
-            {
-                "segment": segment.name,
-                "tiers": ", ".join(segment.tiers),
-                "address": f"{gateway_of(segment, world)}/{subnet_of(segment, world).prefixlen}",
-                "state": UP,
-                "mtu": str(plan.mtu),
-            },
-        )
+        address = f"{gateway_in(plan, segment.name, world)}/{subnet_of(segment, world).prefixlen}"
+        facts = {"segment": segment.name, "tiers": ", ".join(segment.tiers), "address": address}
+        yield item("bridge", bridge_of(segment, world), **facts, **common)
     for replica in plan.replicas:
-        yield Item(
-            "place",
-            replica.name,
-            {
-                "kind": kind_of(world),
-                "service": replica.service,
-                "tier": replica.tier,
-                "state": THERE,
-            },
-        )
-        yield from _links(plan, replica, world)
-    for door in plan.published_ports:
-        if door.world == world:
-            yield _door(plan, door, world)
+        facts = {"kind": kind_of(world), "service": replica.service, "tier": replica.tier}
+        yield item("replica", replica.name, **facts, state=PRESENT)
+        for link in _links(plan, replica, world):
+            yield replace(link, facts={**link.facts, **common})
+    for port in plan.published_ports:
+        if port.world == world:
+            yield _published_port(plan, port, world)
     for segment in plan.segments:
         if not (world == "docker" and segment.internal):
-            yield Item("nat", str(subnet_of(segment, world)), {"segment": segment.name})
-    for flow, (opened, _) in flows(plan, world).items():
-        if opened:
-            yield flow_item(flow, opened, opened)
+            yield item("nat", str(subnet_of(segment, world)), segment=segment.name)
+    yield from flows(plan, world, lambda cell: cell.open)
 
 
-def _door(plan: Plan, door: PublishedPort, world: WorldName) -> Item:
-    replica = plan.replica(door.replica)
-    facts = {"replica": door.replica, "to": f"{replica.address_in(world)}:{door.replica_port}"}
+def _published_port(plan: Plan, port: PublishedPort, world: WorldName) -> Item:
+    replica = plan.replica(port.replica)
+    facts = {"replica": port.replica, "to": f"{replica.address_in(world)}:{port.replica_port}"}
     if world == "net":
-        facts["for"] = ", ".join(STARTS.values())
+        facts["for"] = ", ".join(NAT_CLIENTS.values())
     elif len(replica.attachments) > 1:
-        # Which of a container's addresses a port leads to, the engine decides.
-        del facts["to"]
-    return Item("door", f"{door.bind}:{door.port}", facts)
+        del facts["to"]  # the engine chooses which of a container's addresses
+    return item("published port", f"{port.bind}:{port.port}", **facts)
 
 
 def _links(plan: Plan, replica: Replica, world: WorldName) -> Iterator[Item]:
-    if world == "net":
-        bridge = plan.segment(replica.segment).bridge
-        yield Item(
-            "link",
-            link_name(replica.name, replica.segment),
-            {
-                "replica": replica.name,
-                "bridge": bridge,
-                "inside": replica.link,
-                "outside": replica.host_link,
-                "state": UP,
-                "mtu": str(plan.mtu),
-                "address": f"{replica.address}/{replica.prefix_length}",
-                "gateway": str(replica.gateway),
-            },
-        )
-        return
-    for one in replica.attachments:
-        segment = plan.segment(one.segment)
-        yield Item(
-            "link",
-            link_name(replica.name, one.segment),
-            {
-                "replica": replica.name,
-                "bridge": segment.docker_bridge,
-                "state": UP,
-                "address": f"{one.address}/{segment.docker_subnet.prefixlen}",
-                "mtu": str(plan.mtu),
-            },
-        )
+    for name, address in addresses(replica, world):
+        segment = plan.segment(name)
+        facts = {
+            "replica": replica.name,
+            "bridge": bridge_of(segment, world),
+            "address": f"{address}/{subnet_of(segment, world).prefixlen}",
+        }
+        if world == "net":
+            facts |= {"inside": replica.link, "outside": replica.host_link}
+            facts["gateway"] = str(replica.gateway)
+        yield item("link", link_name(replica.name, name), **facts)
 
 
-def flows(plan: Plan, world: WorldName) -> dict[Flow, tuple[int, int]]:
-    """Count, for each flow, the questions that should be open, and all of them.
+def flows(plan: Plan, world: WorldName, is_open: Callable[[Cell], bool]) -> Iterator[Item]:
+    """List the flows of which some way is open, and how many ways are, of those declared.
 
-    Flows are asked as `policy.verify` asks them: every replica of one of every replica of another.
-    Without a policy everything is open.
+    A way is from one replica to another. Without a policy everything is open: none is listed.
     """
-    should: Counter[Flow] = Counter()
-    every: Counter[Flow] = Counter()
+    services = {replica.name: replica.service for replica in plan.replicas}
+    expected: Counter[FlowKey] = Counter()
+    opened: Counter[FlowKey] = Counter()
     for cell in judged(plan, world):
-        flow = flow_of(plan, cell)
-        every[flow] += 1
-        should[flow] += cell.open
-    return {flow: (should[flow], every[flow]) for flow in every}
+        source, destination = (services.get(end, end) for end in (cell.source, cell.destination))
+        flow: FlowKey = (source, destination, cell.protocol, cell.port)
+        expected[flow] += cell.open
+        opened[flow] += is_open(cell)
+    for flow, count in opened.items():
+        if count:
+            yield _flow(flow, count, expected[flow])
+
+
+def _flow(flow: FlowKey, opened: int, expected: int) -> Item:
+    source, destination, protocol, port = flow
+    ways = "all" if opened == expected else f"{opened} of {expected}" if expected else f"{opened}"
+    ends = {"source": source, "destination": destination}
+    name = f"{source} → {destination} {protocol} {port}"
+    return item("flow", name, **ends, protocol=protocol, port=str(port), ways=ways)
 
 
 def judged(plan: Plan, world: WorldName) -> Iterator[Cell]:
-    """List the questions that are asked of the rules: by TCP and UDP, all but those by a door."""
+    """List the truth table's cells that are judged: TCP and UDP, not by a published port."""
     if not plan.policy:
         return
     if len(plan.replicas) > MOST_JUDGED:
-        firsts = {one.service: one for one in reversed(plan.replicas)}
+        firsts = {replica.service: replica for replica in reversed(plan.replicas)}
         plan = replace(plan, replicas=tuple(reversed(firsts.values())))
     for cell in cells(plan, world):
         if cell.protocol in {"tcp", "udp"} and not cell.upstream:
             yield cell
 
 
-def flow_of(plan: Plan, cell: Cell) -> Flow:
-    """Name the flow that a question is of: replicas by their service."""
-    source, destination = (
-        end if end in {HOST, OUTSIDE} else plan.replica(end).service
-        for end in (cell.source, cell.destination)
-    )
-    return source, destination, cell.protocol, cell.port
-
-
-def flow_item(flow: Flow, opened: int, of: int) -> Item:
-    """Give a flow of which so many ways are open, and so many should be."""
-    source, destination, protocol, port = flow
-    ways = "all" if opened == of else f"{opened} of {of}" if of else f"{opened}"
-    return Item(
-        "flow",
-        f"{source} → {destination} {protocol} {port}",
-        {
-            "source": source,
-            "destination": destination,
-            "protocol": protocol,
-            "port": str(port),
-            "ways": ways,
-        },
-    )
-
-
 def kind_of(world: WorldName) -> str:
-    """Say what a replica lives in."""
+    """Say what a replica runs in."""
     return "namespace" if world == "net" else "container"
 
 
 def bridge_of(segment: Segment, world: WorldName) -> str:
     """Give a segment's bridge in a world."""
     return segment.bridge if world == "net" else segment.docker_bridge
-
-
-def gateway_of(segment: Segment, world: WorldName) -> str:
-    """Give the host's address on a segment."""
-    return str(segment.gateway if world == "net" else segment.docker_gateway)
 
 
 def subnet_of(segment: Segment, world: WorldName) -> IPv4Network:

@@ -1,19 +1,18 @@
-"""What a world is made of, as items that can be compared and drawn; pure.
+"""A world's network as items that can be compared and drawn. Pure.
 
-The same kinds of items come from the plan (`declared`) and from the kernel (`observed`). What is
-said of an item on one side only is no difference: Docker picks names that nobody declares.
+The same kinds of items come from the plan (`declared`) and from the kernel (`observed`). A fact
+that only one side knows is no difference: Docker picks names that nobody declares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal, get_args
 
 from twinstack.model.topology import WorldName
 
-Kind = Literal["bridge", "place", "link", "door", "nat", "flow"]
+Kind = Literal["bridge", "replica", "link", "published port", "nat", "flow"]
 State = Literal["as declared", "missing", "undeclared", "differs"]
 
 AS_DECLARED: State = "as declared"
@@ -21,107 +20,94 @@ MISSING: State = "missing"
 UNDECLARED: State = "undeclared"
 DIFFERS: State = "differs"
 #: In the order of drawing.
-KINDS: tuple[Kind, ...] = ("bridge", "place", "link", "door", "nat", "flow")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing: `name` tells it from others of its kind; `facts` say what it is like."""
+    """A part of a world's network; kind and name identify it."""
 
     kind: Kind
     name: str
-    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """An item as it is, and how that agrees with what was declared.
-
-    `facts` are the observed ones, the declared where it is missing. `differences` are in words.
-    """
-
-    kind: Kind
-    name: str
-    state: State
-    facts: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)  # observed; declared where missing
+    state: State = AS_DECLARED
     differences: tuple[str, ...] = ()
 
     def fact(self, key: str) -> str:
-        """Give a fact; empty where nothing is known of it."""
+        """Give a fact; "" where it is unknown."""
         return self.facts.get(key, "")
 
     @property
-    def right(self) -> bool:
-        return self.state == AS_DECLARED
+    def problem(self) -> str:
+        """Say what is not as declared; "" when all is."""
+        return "; ".join(self.differences) or ("" if self.state == AS_DECLARED else self.state)
+
+
+def item(kind: Kind, name: str, /, **facts: str) -> Item:
+    """Make an item."""
+    return Item(kind, name, facts)
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """One world as it is. `enforced`: its flows are; `notes` say what could not be told."""
+class WorldTopology:
+    """A world's network as it is, compared with its plan."""
 
     world: WorldName
     shape: str
-    enforced: bool
-    items: tuple[Seen, ...]
-    notes: tuple[str, ...] = ()
+    enforced: bool  # whether its policy is
+    items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()  # what could not be observed
 
-    def of(self, kind: Kind) -> tuple[Seen, ...]:
+    def of(self, kind: Kind) -> tuple[Item, ...]:
         """List the items of a kind."""
         return tuple(one for one in self.items if one.kind == kind)
 
     @property
-    def wrong(self) -> tuple[Seen, ...]:
+    def wrong(self) -> tuple[Item, ...]:
         """List what is not as declared."""
-        return tuple(one for one in self.items if not one.right)
+        return tuple(one for one in self.items if one.state != AS_DECLARED)
 
 
-def compare(declared: Iterable[Item], observed: Iterable[Item]) -> tuple[Seen, ...]:
-    """Put both side by side: the declared ones in their order, then what nobody declared."""
-    there = {(one.kind, one.name): one for one in observed}
-    found: list[Seen] = []
-    known = set()
+def compare(declared: Iterable[Item], observed: Iterable[Item]) -> tuple[Item, ...]:
+    """Compare item by item: the declared ones in their order, then the undeclared ones."""
+    undeclared = {(one.kind, one.name): one for one in observed}
+    compared = []
     for one in declared:
-        known.add((one.kind, one.name))
-        other = there.get((one.kind, one.name))
-        if other is None:
-            found.append(Seen(one.kind, one.name, MISSING, one.facts))
-            continue
-        differences = tuple(
-            f"{key} is {other.facts[key] or 'none'}, declared is {value or 'none'}"
-            for key, value in one.facts.items()
-            if key in other.facts and other.facts[key] != value
-        )
-        state = DIFFERS if differences else AS_DECLARED
-        # What only the plan says (a tier) is worth showing too.
-        found.append(Seen(one.kind, one.name, state, {**one.facts, **other.facts}, differences))
-    strange = sorted((KINDS.index(kind), name) for kind, name in there if (kind, name) not in known)
-    for place, name in strange:
-        one = there[KINDS[place], name]
-        found.append(Seen(one.kind, name, UNDECLARED, one.facts))
-    return tuple(sorted(found, key=lambda one: KINDS.index(one.kind)))
+        other = undeclared.pop((one.kind, one.name), None)
+        compared.append(_missing(one) if other is None else _compared(one, other))
+    names = sorted(undeclared, key=lambda key: (KINDS.index(key[0]), key[1]))
+    compared += [replace(undeclared[key], state=UNDECLARED) for key in names]
+    return tuple(sorted(compared, key=lambda one: KINDS.index(one.kind)))
 
 
-def document(scenes: Sequence[Scene]) -> dict[str, object]:
-    """Give scenes as JSON's words, in an order that stays."""
+def _missing(declared: Item) -> Item:
+    return replace(declared, state=MISSING)
+
+
+def _compared(declared: Item, observed: Item) -> Item:
+    differences = tuple(
+        f"{key} is {observed.facts[key] or 'none'}, declared is {value or 'none'}"
+        for key, value in declared.facts.items()
+        if observed.facts.get(key, value) != value
+    )
+    # What only the plan knows (a tier) is worth drawing too.
+    facts = {**declared.facts, **observed.facts}
+    state = DIFFERS if differences else AS_DECLARED
+    return Item(declared.kind, declared.name, facts, state, differences)
+
+
+def document(topologies: Sequence[WorldTopology]) -> dict[str, object]:
+    """Give topologies as JSON, in a stable order."""
+    return {"worlds": [_document(topology) for topology in topologies]}
+
+
+def _document(topology: WorldTopology) -> dict[str, object]:
+    items = [asdict(one) | {"facts": dict(sorted(one.facts.items()))} for one in topology.items]
     return {
-        "worlds": [
-            {
-                "world": scene.world,
-                "shape": scene.shape,
-                "as_declared": not scene.wrong,
-                "enforced": scene.enforced,
-                "items": [
-                    {
-                        "kind": one.kind,
-                        "name": one.name,
-                        "state": one.state,
-                        "facts": dict(sorted(one.facts.items())),
-                        "differences": list(one.differences),
-                    }
-                    for one in scene.items
-                ],
-                "notes": list(scene.notes),
-            }
-            for scene in scenes
-        ]
+        "world": topology.world,
+        "shape": topology.shape,
+        "as_declared": not topology.wrong,
+        "enforced": topology.enforced,
+        "items": items,
+        "notes": list(topology.notes),
     }

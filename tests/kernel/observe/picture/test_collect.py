@@ -1,4 +1,4 @@
-"""The picture is of what is there: after each change by hand it shows that, and nothing else."""
+"""The topology is drawn as it is: each change by hand is shown, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def host() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def draw(host: Sandbox) -> Iterator[Draw]:
-    """Give what draws that world, in every format."""
+    """Give a function that draws that world in every format."""
     with looker(host) as made:
         yield made.topology
 
 
 def wrong(drawn: dict[str, Any]) -> dict[str, str]:
-    """Give what is not as declared, with how."""
+    """List what is not as declared, and how it differs."""
     told = drawn["json"]["worlds"][0]
     found = {
         f"{one['kind']} {one['name']}": "; ".join(one["differences"]) or one["state"]
@@ -47,15 +47,15 @@ def wrong(drawn: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def test_a_world_that_was_just_made_is_as_declared(host: Sandbox, draw: Draw):
+def test_a_new_world_is_as_declared(host: Sandbox, draw: Draw):
     told = json.loads(host.invoke("topology", "--json").stdout)["worlds"][0]
     assert (told["as_declared"], told["shape"]) == (True, "tiered")
     kinds = [one["kind"] for one in told["items"]]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "bridge": 3,
-        "place": 9,
+        "replica": 9,
         "link": 9,
-        "door": 1,
+        "published port": 1,
         "nat": 3,
         "flow": 33,
     }
@@ -77,61 +77,36 @@ def test_every_change_by_hand_is_shown_and_repaired(host: Sandbox, draw: Draw):
         ip netns delete service-registry
     """
     host.run("sh", "-ec", script)
+    clients = "for is other machines, declared is other machines, this host"
     assert wrong(draw()) == {
         "bridge br-backend": "mtu is 1400, declared is 1500",
-        "place service-registry": "missing",
+        "replica service-registry": "missing",
         "link nginx-lb@frontend": "missing",
         "link service-registry@backend": "missing",
         "link redis-cache@database": (
             "address is 172.22.0.50/24, 172.22.0.99/24, declared is 172.22.0.50/24"
         ),
         "link postgres-db@database": "gateway is none, declared is 172.22.0.1",
-        "door 0.0.0.0:8080": "for is other machines, declared is other machines, this host",
+        "published port 0.0.0.0:8080": clients,
         "flow product-service → redis-cache tcp 6379": "ways is 2 of 3, declared is all",
     }
     host.invoke("net.up", "--no-services", "--shape", "tiered")
     assert wrong(draw()) == {}
 
 
-def test_what_strangers_add_is_undeclared_whatever_its_name(host: Sandbox, draw: Draw):
+def test_what_others_add_is_undeclared_whatever_its_name(host: Sandbox, draw: Draw):
     name = "<b>&\"'$(x)"
+    rule = "FORWARD -s 172.20.0.10 -d 172.22.0.60 -p tcp --dport 5432 -j ACCEPT"
+    port = "PREROUTING -p tcp --dport 8081 -j DNAT --to-destination 172.20.0.20:3000"
     host.run("ip", "link", "add", name, "type", "veth", "peer", "name", "lab1")
     host.run("ip", "link", "set", name, "master", "br-database")
-    host.run(
-        "iptables",
-        "-I",
-        "FORWARD",
-        "-s",
-        "172.20.0.10",
-        "-d",
-        "172.22.0.60",
-        "-p",
-        "tcp",
-        "--dport",
-        "5432",
-        "-j",
-        "ACCEPT",
-    )
-    host.run(
-        "iptables",
-        "-t",
-        "nat",
-        "-A",
-        "PREROUTING",
-        "-p",
-        "tcp",
-        "--dport",
-        "8081",
-        "-j",
-        "DNAT",
-        "--to-destination",
-        "172.20.0.20:3000",
-    )
+    host.run("iptables", "-I", *rule.split())
+    host.run("iptables", "-t", "nat", "-A", *port.split())
     try:
         drawn = draw()
         assert wrong(drawn) == {
             f"link {name}": "undeclared",
-            "door 0.0.0.0:8081": "undeclared",
+            "published port 0.0.0.0:8081": "undeclared",
             "flow nginx-lb → postgres-db tcp 5432": "undeclared",
         }
         assert f"+     {name}: undeclared" in drawn["text"]
@@ -140,22 +115,8 @@ def test_what_strangers_add_is_undeclared_whatever_its_name(host: Sandbox, draw:
         assert host.invoke("topology", "--format", "svg", check=False).returncode == 1
     finally:
         host.run("ip", "link", "delete", name)
-        host.run("iptables", "-D", "FORWARD", "1")
-        host.run(
-            "iptables",
-            "-t",
-            "nat",
-            "-D",
-            "PREROUTING",
-            "-p",
-            "tcp",
-            "--dport",
-            "8081",
-            "-j",
-            "DNAT",
-            "--to-destination",
-            "172.20.0.20:3000",
-        )
+        host.run("iptables", "-D", *rule.split())
+        host.run("iptables", "-t", "nat", "-D", *port.split())
     assert wrong(draw()) == {}
 
 

@@ -39,4 +39,4 @@ def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
     benchmark = page.newest(tmp_path)
     assert benchmark is not None
     assert benchmark.page == kept.with_suffix(".md").name
-    assert benchmark.rows[0].rate > 0
+    assert benchmark.rows[0].rate.median > 0

@@ -109,7 +109,7 @@ def test_time_wait_counts_where_the_port_is_a_local_one():
             TcpSocket("TIME_WAIT", b, 40002, a, 6379, 0, 0),
         ]
     )
-    told = counts.report("product-service", "product-service")
+    told = counts.of_replica("product-service", "product-service")
     assert (told.busiest, told.to_busiest) == ("10.0.0.50:6379", 2)
     assert dict(told.states) == {"LISTEN": 2, "TIME_WAIT": 3}
     assert told.listening == (AcceptQueue(5000, 3, 128),)
@@ -124,7 +124,7 @@ def test_an_accepting_end_keeps_no_port():
             TcpSocket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
         ]
     )
-    told = counts.report("product-service", "product-service")
+    told = counts.of_replica("product-service", "product-service")
     assert (told.busiest, told.to_busiest, told.count("TIME_WAIT")) == ("", 0, 1)
 
 

@@ -19,7 +19,7 @@ class _Enough(BaseException):
 def test_a_watcher_reports_its_own_failure_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def watch(name: str, _: object, emit: Callable[[WorldSample], None], *, stop: object) -> None:
+    def watch(name: str, _: object, emit: Callable[[WorldSample], None]) -> None:
         calls.append(name)
         if len(calls) == 1:
             raise KeyError("services")

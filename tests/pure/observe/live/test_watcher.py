@@ -12,13 +12,17 @@ from twinstack.observe.live import watcher
 from twinstack.observe.live.model import WorldSample
 
 
+class _Enough(BaseException):
+    """Ends the endless loop."""
+
+
 class Watched:
     """Emits two samples of a world that is up, then finds it gone; or fails after the first."""
 
     def __init__(self, name: Any, world: Any, find: Any, emit: Callable[[Any], None]) -> None:
         self._world, self._emit = world, emit
 
-    def run(self, stop: Callable[[], bool]) -> bool:
+    def run(self) -> bool:
         self._emit(WorldSample("net", 1.0, True))
         if self._world == "fails":
             raise TwinstackError("docker", "does not answer")
@@ -33,17 +37,20 @@ def emitted(monkeypatch: pytest.MonkeyPatch, *worlds: object) -> list[tuple[bool
     left, found = list(worlds), []
 
     def find() -> Any:
+        if not left:
+            raise _Enough
         return left.pop(0)
 
     def emit(sample: WorldSample) -> None:
         found.append((sample.up, [event["kind"] for event in sample.events]))
 
-    watcher.watch("net", find, emit, stop=lambda: not left)
+    with pytest.raises(_Enough):
+        watcher.watch("net", find, emit)
     return found
 
 
 def test_a_world_that_goes_down_and_up_is_one_event_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert emitted(monkeypatch, "up", None, None, "up", None, None) == [
+    assert emitted(monkeypatch, "up", None, None, "up", None) == [
         (True, []),
         (True, ["death"]),
         (False, ["world down"]),
@@ -57,11 +64,11 @@ def test_a_world_that_goes_down_and_up_is_one_event_each(monkeypatch: pytest.Mon
 
 
 def test_the_first_look_is_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert emitted(monkeypatch, None, None, None) == [(False, []), (False, [])]
+    assert emitted(monkeypatch, None, None) == [(False, []), (False, [])]
 
 
 def test_a_world_that_is_unknown_has_not_gone_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert emitted(monkeypatch, "fails", "up", None, None) == [
+    assert emitted(monkeypatch, "fails", "up", None) == [
         (True, []),
         (False, []),
         (True, []),
