@@ -12,14 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twinstack.errors import Unreadable
-from twinstack.observe.traffic.pcap import HEADER_BYTES, PcapFormat, is_pcap
-from twinstack.observe.traffic.pcapng import PcapngFormat, is_pcapng
-from twinstack.observe.traffic.records import (
-    CaptureInterface,
-    Damage,
-    RecordBatch,
-    RecordFormat,
-)
+from twinstack.observe.traffic import pcap, pcapng
+from twinstack.observe.traffic.records import CaptureInterface, Damage, RecordBatch, RecordFormat
 
 #: Read at a time. Larger pieces take more memory; smaller ones more time.
 PIECE_BYTES = 4 << 20
@@ -80,25 +74,23 @@ def open_capture(path: Path) -> CaptureFile:
 
 
 def _open(path: Path, file: BinaryIO) -> CaptureFile:
-    head = file.read(HEADER_BYTES)
+    head = file.read(pcap.HEADER_BYTES)
     if not head:
-        raise Unreadable(str(path), "cannot be read", "it is empty", "capture again")
-    if not is_pcap(head) and not is_pcapng(head):
-        raise _not_a_capture(path, head)
-    if len(head) < HEADER_BYTES:
-        cause = "it ends within its first header"
-        raise Unreadable(str(path), "cannot be read", cause, "capture again")
-    interfaces: list[CaptureInterface] = []
-    if is_pcap(head):
-        pcap = PcapFormat(head, interfaces, path.stem)
-        return CaptureFile(path, interfaces, pcap, file, _offset=HEADER_BYTES)
-    return CaptureFile(path, interfaces, PcapngFormat(interfaces, path.stem), file, head)
-
-
-def _not_a_capture(path: Path, head: bytes) -> Unreadable:
+        raise _unreadable(path, "it is empty", "capture again")
     for magic, program in _COMPRESSED.items():
         if head.startswith(magic):
-            remedy = f'unpack it with "{program}"'
-            return Unreadable(str(path), "cannot be read", "it is compressed", remedy)
-    cause = f"it begins with {head[:4].hex(' ')}"
-    return Unreadable(str(path), "is not a capture", cause, "pass a pcap or pcapng file")
+            raise _unreadable(path, "it is compressed", f'unpack it with "{program}"')
+    if not pcap.is_pcap(head) and not pcapng.is_pcapng(head):
+        cause = f"it is not a capture (it begins with {head[:4].hex(' ')})"
+        raise _unreadable(path, cause, "pass a pcap or pcapng file")
+    if len(head) < pcap.HEADER_BYTES:
+        raise _unreadable(path, "it ends within its first header", "capture again")
+    interfaces: list[CaptureInterface] = []
+    if pcap.is_pcap(head):
+        form = pcap.PcapFormat(head, interfaces, path.stem)
+        return CaptureFile(path, interfaces, form, file, _offset=pcap.HEADER_BYTES)
+    return CaptureFile(path, interfaces, pcapng.PcapngFormat(interfaces, path.stem), file, head)
+
+
+def _unreadable(path: Path, cause: str, remedy: str) -> Unreadable:
+    return Unreadable(str(path), "cannot be read", cause, remedy)

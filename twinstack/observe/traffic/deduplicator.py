@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from socket import IPPROTO_TCP
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinstack.observe.traffic.columns import Flags, Hashes, Ints, group_rows, hash_rows
 from twinstack.observe.traffic.packets import Packets
@@ -42,69 +44,63 @@ class Deduplicator:
     """Tells first sightings from further ones. Packets must come in the order of their time."""
 
     def __init__(self) -> None:
-        self._time_ns: Ints = np.zeros(0, np.int64)
-        self._same: Hashes = np.zeros(0, np.uint64)
-        self._view: Hashes = np.zeros(0, np.uint64)
-        self._nth: Ints = np.zeros(0, np.int64)
-        self._half: Ints = np.zeros(0, np.int64)
-        self._place: Ints = np.zeros(0, np.int64)
+        self._memory: dict[str, NDArray[Any]] = {}  # the latest sightings, as columns
 
     def sightings(self, packets: Packets, half: Ints) -> Sightings:
         """Classify packets. `half` is each one's half-flow (`flow_table`)."""
-        old = len(self._same)
-        same = np.concatenate([self._same, packets.same])
         # No two connections agree in TCP's numbers, so other addresses there are NAT's work even
         # without a router's; two datagrams may be alike, sent to several servers.
         flow = np.where(packets.protocol == IPPROTO_TCP, half + 1, 0)
-        view = hash_rows(packets.same, packets.place, flow, packets.ttl)
-        view = np.concatenate([self._view, view])
-        halves = np.concatenate([self._half, half])
-        places = np.concatenate([self._place, packets.place])
-        time_ns = np.concatenate([self._time_ns, packets.time_ns])
-        nth = np.concatenate([self._nth, np.zeros(len(packets), np.int64)])
-        nth = self._number(view, time_ns, nth, old)
+        columns: dict[str, NDArray[Any]] = {
+            "time_ns": packets.time_ns,
+            "same": packets.same,
+            "view": hash_rows(packets.same, packets.place, flow, packets.ttl),
+            "nth": np.zeros(len(packets), np.int64),
+            "half": half,
+            "place": packets.place,
+        }
+        memory, old = self._memory, 0
+        if memory:
+            old = len(memory["same"])
+            columns = {name: np.concatenate([memory[name], columns[name]]) for name in columns}
+        time_ns: Ints = columns["time_ns"]
+        nth = columns["nth"] = _number(columns["view"], time_ns, columns["nth"], old)
         # A cooked capture hides several interfaces in one: nothing tells its views apart.
         nth[old:][packets.cooked] = 0
-        order, begins = _split_seconds(time_ns, *group_rows(hash_rows(same, nth)))
-        group = np.cumsum(begins) - 1
-        starts = np.flatnonzero(begins)
+        order, starts, group = _groups(hash_rows(columns["same"], nth), time_ns)
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order)) - starts[group]
         first = np.empty(len(order), np.int64)
         first[order] = order[starts][group]
-        self._remember(time_ns, same, view, nth, halves, places)
+        begin = max(len(order) - REMEMBERED, 0)
+        recent = np.flatnonzero(time_ns[begin:] >= time_ns[-1] - _SECOND_NS) + begin
+        self._memory = {name: column[recent] for name, column in columns.items()}
         first = first[old:]
+        halves, places = columns["half"], columns["place"]
         return Sightings(rank[old:] == 0, halves[first], places[first], rank[old:])
 
     def renumber(self, moved: Ints) -> None:
         """Renumber half-flows: `moved[old]` is the new number, -1 for a retired one."""
-        if len(self._half):
-            self._half = np.where(self._half < 0, -1, moved[self._half])
-
-    def _number(self, view: Hashes, time_ns: Ints, nth: Ints, old: int) -> Ints:
-        """Number the packets of each view, continuing from the remembered ones."""
-        order, begins = _split_seconds(time_ns, *group_rows(view))
-        group = np.cumsum(begins) - 1
-        starts = np.flatnonzero(begins)
-        if len(starts) == len(order):
-            return nth
-        base = nth[order[starts]]  # remembered ones stand before the new ones
-        numbered = np.empty(len(order), np.int64)
-        numbered[order] = base[group] + np.arange(len(order)) - starts[group]
-        numbered[:old] = nth[:old]
-        return numbered
-
-    def _remember(
-        self, time_ns: Ints, same: Hashes, view: Hashes, nth: Ints, half: Ints, place: Ints
-    ) -> None:
-        begin = max(len(same) - REMEMBERED, 0)
-        recent = np.flatnonzero(time_ns[begin:] >= time_ns[-1] - _SECOND_NS) + begin
-        self._time_ns, self._same, self._view = time_ns[recent], same[recent], view[recent]
-        self._nth, self._half, self._place = nth[recent], half[recent], place[recent]
+        if self._memory:
+            half = self._memory["half"]
+            self._memory["half"] = np.where(half < 0, -1, moved[half])
 
 
-def _split_seconds(time_ns: Ints, order: Ints, begins: Flags) -> tuple[Ints, Flags]:
-    """Begin another group after a pause of more than a second."""
+def _number(view: Hashes, time_ns: Ints, nth: Ints, old: int) -> Ints:
+    """Number the packets of each view, continuing from the `old` ones, which are remembered."""
+    order, starts, group = _groups(view, time_ns)
+    if len(starts) == len(order):
+        return nth
+    base = nth[order[starts]]  # remembered ones stand before the new ones
+    numbered = np.empty(len(order), np.int64)
+    numbered[order] = base[group] + np.arange(len(order)) - starts[group]
+    numbered[:old] = nth[:old]
+    return numbered
+
+
+def _groups(keys: Hashes, time_ns: Ints) -> tuple[Ints, Ints, Ints]:
+    """Group equal keys without a pause of more than a second: order, starts, group of each."""
+    order, begins = group_rows(keys)
     times = time_ns[order]
     begins[1:] |= times[1:] - times[:-1] > _SECOND_NS
-    return order, begins
+    return order, np.flatnonzero(begins), np.cumsum(begins) - 1

@@ -12,7 +12,14 @@ from socket import IPPROTO_TCP
 
 import numpy as np
 
-from twinstack.observe.traffic.columns import Flags, Hashes, Ints, Rows, group_rows, hash_rows
+from twinstack.observe.traffic.columns import (
+    Flags,
+    Hashes,
+    Ints,
+    Rows,
+    group_rows,
+    hash_rows,
+)
 from twinstack.observe.traffic.deduplicator import Sightings
 from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.protocols import ACK, FIRST, LATER, SYN
@@ -21,6 +28,8 @@ from twinstack.observe.traffic.protocols import ACK, FIRST, LATER, SYN
 MAX_FLOWS = 1 << 16
 _MAX_FRAGMENTS = 1 << 14
 _UNKNOWN = -1
+_ADDRESSES = ("source_high", "source_low", "target_high", "target_low")
+_FRAGMENT_KEY = (*_ADDRESSES, "protocol", "ip_id")
 
 FLOW = np.dtype(
     [
@@ -200,14 +209,7 @@ class FlowTable:
     def _restore_ports(self, packets: Packets) -> None:
         """Give later fragments the ports of their first one, if that came before them."""
         for row in np.flatnonzero(packets.fragment).tolist():
-            key = (
-                int(packets.source_high[row]),
-                int(packets.source_low[row]),
-                int(packets.target_high[row]),
-                int(packets.target_low[row]),
-                int(packets.protocol[row]),
-                int(packets.ip_id[row]),
-            )
+            key = tuple(int(getattr(packets, name)[row]) for name in _FRAGMENT_KEY)
             if packets.fragment[row] == FIRST:
                 if len(self._fragments) >= _MAX_FRAGMENTS:
                     self._fragments.clear()

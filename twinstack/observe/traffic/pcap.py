@@ -9,16 +9,9 @@ import struct
 
 import numpy as np
 
+from twinstack.observe.traffic import records
 from twinstack.observe.traffic.columns import gather, layout
-from twinstack.observe.traffic.records import (
-    BATCH_PACKETS,
-    MAX_RECORD_BYTES,
-    PADDING,
-    CaptureInterface,
-    Damage,
-    LocatedRecords,
-    RecordBatch,
-)
+from twinstack.observe.traffic.records import BATCH_PACKETS, PADDING
 
 HEADER_BYTES = 24
 _RECORD_BYTES = 16
@@ -39,15 +32,15 @@ def is_pcap(head: bytes) -> bool:
 class PcapFormat:
     """Locates records. All packets of such a file are of one interface, which it does not name."""
 
-    def __init__(self, head: bytes, interfaces: list[CaptureInterface], name: str) -> None:
+    def __init__(self, head: bytes, interfaces: list[records.CaptureInterface], name: str) -> None:
         order, self._unit_ns = _MAGIC[head[:4]]
         snap_length, network = struct.unpack_from(f"{order}II", head, 16)
-        interfaces.append(CaptureInterface(name, network & 0xFFFF, snap_length))
+        interfaces.append(records.CaptureInterface(name, network & 0xFFFF, snap_length))
         self._length = struct.Struct(f"{order}I")
         fields = "{0}u4 seconds, {0}u4 fraction, {0}u4 captured, {0}u4 length"
         self._record = layout(fields.format(order))
 
-    def locate(self, data: bytes, offset: int) -> LocatedRecords:
+    def locate(self, data: bytes, offset: int) -> records.LocatedRecords:
         """Locate whole records."""
         positions: list[int] = []
         add, length_at = positions.append, self._length.unpack_from
@@ -56,8 +49,8 @@ class PcapFormat:
         while at + _RECORD_BYTES <= size:
             (length,) = length_at(data, at + 8)
             after = at + _RECORD_BYTES + length
-            if length > MAX_RECORD_BYTES:
-                damage = Damage(offset + at, f"a packet there claims {length} bytes")
+            if length > records.MAX_RECORD_BYTES:
+                damage = records.Damage(offset + at, f"a packet there claims {length} bytes")
                 break
             if after > size:
                 break
@@ -66,18 +59,18 @@ class PcapFormat:
             if len(positions) == BATCH_PACKETS:
                 break
         if not positions:
-            return LocatedRecords(None, 0, damage)
+            return records.LocatedRecords(None, 0, damage)
         array = np.frombuffer(data + PADDING, np.uint8)
         starts = np.array(positions, np.int64)
-        records = gather(array, starts, self._record)
-        seconds = records["seconds"].astype(np.int64)
-        fraction = records["fraction"].astype(np.int64)
-        batch = RecordBatch(
+        heads = gather(array, starts, self._record)
+        seconds = heads["seconds"].astype(np.int64)
+        fraction = heads["fraction"].astype(np.int64)
+        batch = records.RecordBatch(
             data=array,
             start=starts + _RECORD_BYTES,
-            captured=records["captured"].astype(np.int64),
-            length=records["length"].astype(np.int64),
+            captured=heads["captured"].astype(np.int64),
+            length=heads["length"].astype(np.int64),
             time_ns=seconds * 1_000_000_000 + fraction * self._unit_ns,
             interface=np.zeros(len(starts), np.int64),
         )
-        return LocatedRecords(batch, at, damage)
+        return records.LocatedRecords(batch, at, damage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from socket import IPPROTO_TCP, IPPROTO_UDP
 from typing import Literal
@@ -56,17 +56,17 @@ class PeerDirectory:
         self._cache: dict[tuple[int, int], Peer] = {}
         self._applications = dict(_WELL_KNOWN)
         for address in host:
-            self._know("host", "host", address)
+            self._know_host(address)
         for plan in plans:
             for segment in plan.segments:
-                self._know("host", "host", segment.gateway, world="net")
-                self._know("host", "host", segment.docker_gateway, world="docker")
+                self._know_host(segment.gateway, "net")
+                self._know_host(segment.docker_gateway, "docker")
                 self._subnets += [(segment.subnet, "net"), (segment.docker_subnet, "docker")]
             for replica in plan.replicas:
-                service, name = replica.service, replica.name
-                self._know(service, "service", replica.address, name, "net")
+                peer = Peer(replica.service, "service", replica.name, "net")
+                self._know(replica.address, peer)
                 for attachment in replica.attachments:
-                    self._know(service, "service", attachment.address, name, "docker")
+                    self._know(attachment.address, replace(peer, world="docker"))
                 self._applications[replica.port] = _APPLICATIONS[replica.runtime]
             self._applications |= {published.port: "HTTP" for published in plan.published_ports}
         #: Ports by which the serving end of a connection is recognised.
@@ -125,15 +125,12 @@ class PeerDirectory:
                     return peer, replica.port
         return server, port
 
-    def _know(
-        self,
-        name: str,
-        kind: Kind,
-        address: IPv4Address | IPv6Address,
-        instance: str = "",
-        world: WorldName | None = None,
+    def _know_host(
+        self, address: IPv4Address | IPv6Address, world: WorldName | None = None
     ) -> None:
-        peer = Peer(name, kind, instance or str(address), world)
+        self._know(address, Peer("host", "host", str(address), world))
+
+    def _know(self, address: IPv4Address | IPv6Address, peer: Peer) -> None:
         self._known.setdefault(numbers_of(address), peer)
 
     def _classify(self, high: int, low: int) -> Peer:
