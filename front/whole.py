@@ -1,4 +1,4 @@
-"""The tasks of the whole: remove everything, and say what a machine lacks."""
+"""The tasks of the whole: remove everything, and list what a machine lacks."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from twinstack import stack
 @task(help=JSON)
 @guarded
 def clean(_: Context, json: bool = False) -> None:
-    """Remove both worlds, their data, images and whatever was built for them; say what."""
-    here = stack.from_environment()
-    say(f"instance {here.instance}")
+    """Remove both worlds, their data, images and all that was built for them; list it."""
+    current = stack.from_environment()
+    say(f"instance {current.instance}")
     root("clean")
-    show_removed(here.clean(say), json)
+    show_removed(current.clean(say), json)
 
 
 @task(help=JSON)
 @checking
 def doctor(_: Context, json: bool = False) -> None:
-    """Say what is missing on this machine, and the one command that mends each thing."""
-    from twinstack.doctor import examine
-    from twinstack.doctor.checks import wanted_by
+    """List what this machine lacks, with the command that fixes each item."""
+    from twinstack.doctor.checks import claims_of, judge
+    from twinstack.doctor.facts import observe
+    from twinstack.doctor.report import DoctorReport
 
-    here = stack.from_environment()
-    report = examine(wanted_by(here.plan(shape) for shape in here.topology().shapes))
+    current = stack.from_environment()
+    claims = claims_of(current.plan(shape) for shape in current.topology().shapes)
+    report = DoctorReport(judge(claims, observe()))
     answer(json, report.as_json(), report.table())
     end(report.exit_code)

@@ -1,7 +1,6 @@
-"""Look at the host, change nothing: each fact is what was seen, or None when it could not be.
+"""Observe the host and change nothing. A fact is None when it could not be observed.
 
-The kernel's features are tried where that leaves nothing behind: in a network namespace that
-ends with the command.
+Kernel features are tried in a network namespace that ends with the command.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
 from twinstack.errors import TwinstackError
-from twinstack.linux import cgroup
+from twinstack.linux.cgroup import read_layout
 from twinstack.linux.process import run
 
-#: Each program that is called, or that the pages say to call, and the Debian package it is in.
+#: Each program that is called, or that the docs tell you to call, and its Debian package.
 PROGRAMS = {
     "ip": "iproute2",
     "ss": "iproute2",
@@ -54,11 +53,15 @@ FEATURES = {
     "VXLAN": "ip link add doctor-vx type vxlan id 7 dstport 4789",
 }
 _STATE = "/var/lib"
-_Seen = TypeVar("_Seen")
+_LEFT_BY_SETUP = (
+    "/usr/sbin/policy-rc.d.put-aside-by-twinstack",
+    "/var/lib/twinstack-setup.journal",
+)
+_Fact = TypeVar("_Fact")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class HostRoute:
     """One of the host's own IPv4 routes."""
 
     network: IPv4Network
@@ -66,62 +69,50 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The host as seen. None: it could not be looked at.
-
-    `features` maps each of `FEATURES` to whether it worked; `controllers` are those of cgroup v1
-    and v2 together; `listeners` maps a TCP port to its owner, `our_ports` are published by
-    containers of ours; `free_bytes` is on the disk that holds the roots and images.
-    """
+class HostFacts:
+    """The host as observed."""
 
     root: bool
-    programs: frozenset[str]
-    features: Mapping[str, bool] | None
-    controllers: frozenset[str]
+    programs: frozenset[str]  # those of PROGRAMS that are installed
+    features: Mapping[str, bool] | None  # each of FEATURES: whether it works
+    controllers: frozenset[str]  # of cgroup version 1 and 2 together
     engine_version: str | None
     compose_version: str | None
-    listeners: Mapping[int, str] | None
-    our_ports: frozenset[int]
-    routes: tuple[Route, ...] | None
+    listeners: Mapping[int, str] | None  # TCP port → its owner
+    our_ports: frozenset[int]  # published by containers of ours
+    routes: tuple[HostRoute, ...] | None
     forward_policy: str | None
     bridges_call_iptables: bool
     ip_forward: bool | None
-    free_bytes: int
-    left_by_setup: tuple[str, ...] = field(default=())
+    free_bytes: int  # on the disk of root trees and images
+    left_by_setup: tuple[str, ...] = ()  # files of a killed set-up
 
 
-def observe() -> Facts:
-    """Look at this host; takes about half a second."""
+def observe() -> HostFacts:
+    """Observe this host; takes about half a second."""
     root = os.geteuid() == 0
-    programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=_path()))
-    return Facts(
+    path = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+    return HostFacts(
         root=root,
-        programs=programs,
-        features=_seen(_features) if root else None,
-        controllers=frozenset(cgroup.read_layout().mounts),
-        engine_version=_seen(_engine_version),
-        compose_version=_seen(_compose_version),
-        listeners=_seen(_listeners),
-        our_ports=_seen(_our_ports) or frozenset(),
-        routes=_seen(_routes),
-        forward_policy=_seen(_forward_policy) if root else None,
+        programs=frozenset(name for name in PROGRAMS if shutil.which(name, path=path)),
+        features=_fact(_features) if root else None,
+        controllers=frozenset(read_layout().mounts),
+        engine_version=_fact(_engine_version),
+        compose_version=_fact(_compose_version),
+        listeners=_fact(_listeners),
+        our_ports=_fact(_our_ports) or frozenset(),
+        routes=_fact(_routes),
+        forward_policy=_fact(_forward_policy) if root else None,
         bridges_call_iptables=_text("/proc/sys/net/bridge/bridge-nf-call-iptables") == "1",
         ip_forward={"0": False, "1": True}.get(_text("/proc/sys/net/ipv4/ip_forward")),
         free_bytes=shutil.disk_usage(_STATE).free,
-        left_by_setup=tuple(
-            str(path)
-            for path in (
-                Path("/usr/sbin/policy-rc.d.put-aside-by-twinstack"),
-                Path("/var/lib/twinstack-setup.journal"),
-            )
-            if path.exists() or path.is_symlink()
-        ),
+        left_by_setup=tuple(file for file in _LEFT_BY_SETUP if os.path.lexists(file)),
     )
 
 
-def _seen(look: Callable[[], _Seen]) -> _Seen | None:
+def _fact(observed: Callable[[], _Fact]) -> _Fact | None:
     try:
-        return look()
+        return observed()
     except (TwinstackError, OSError, ValueError, KeyError, metadata.PackageNotFoundError):
         return None
 
@@ -136,8 +127,8 @@ def _features() -> dict[str, bool]:
 
 
 def _engine_version() -> str:
-    said = run(["docker", "version", "--format", "{{.Server.Version}}"], timeout_s=10).stdout
-    return said.strip() or _nothing("docker version")
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    return run(command, timeout_s=10).stdout.strip() or _nothing("docker version")
 
 
 def _compose_version() -> str:
@@ -149,27 +140,25 @@ def _compose_version() -> str:
 
 
 def _listeners() -> dict[int, str]:
-    found: dict[int, str] = {}
+    listeners: dict[int, str] = {}
     for line in run(["ss", "--no-header", "-ltnp"]).stdout.splitlines():
         columns = line.split(maxsplit=5)
         owner = columns[5].split('"')[1] if len(columns) > 5 and '"' in columns[5] else "a process"
-        found[int(columns[3].rpartition(":")[2])] = owner
-    return found
+        listeners[int(columns[3].rpartition(":")[2])] = owner
+    return listeners
 
 
 def _our_ports() -> frozenset[int]:
-    said = run(
-        ["docker", "ps", "--filter", "label=twinstack.instance", "--format", "{{.Ports}}"],
-        timeout_s=10,
-    ).stdout
-    doors = [word for word in said.replace(",", " ").split() if "->" in word]
-    return frozenset(int(door.partition("->")[0].rpartition(":")[2]) for door in doors)
+    command = ["docker", "ps", "--filter", "label=twinstack.instance", "--format", "{{.Ports}}"]
+    words = run(command, timeout_s=10).stdout.replace(",", " ").split()
+    published = (word.partition("->")[0] for word in words if "->" in word)
+    return frozenset(int(address.rpartition(":")[2]) for address in published)
 
 
-def _routes() -> tuple[Route, ...]:
+def _routes() -> tuple[HostRoute, ...]:
     listed = json.loads(run(["ip", "-j", "-4", "route", "show", "table", "main"]).stdout or "[]")
     return tuple(
-        Route(IPv4Network(route["dst"], strict=False), route.get("dev", ""))
+        HostRoute(IPv4Network(route["dst"], strict=False), route.get("dev", ""))
         for route in listed
         if route["dst"] != "default"
     )
@@ -181,7 +170,7 @@ def _forward_policy() -> str:
 
 
 def _nothing(command: str) -> str:
-    raise ValueError(f"{command} said nothing")
+    raise ValueError(f"{command} printed nothing")
 
 
 def _text(path: str) -> str:
@@ -189,7 +178,3 @@ def _text(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
-
-
-def _path() -> str:
-    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"

@@ -1,13 +1,13 @@
-"""The outcome of an examination: one line a check, as a table or as JSON."""
+"""What the doctor reports: one line a check, as a table or as JSON. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
-    """What a check found; `UNKNOWN` is never taken for either answer."""
+class CheckState(StrEnum):
+    """The state of what was checked; `UNKNOWN` counts as neither good nor bad."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,17 +17,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. `remedy` is the command that mends it, empty when nothing is to do."""
+    """One thing that was checked."""
 
     name: str
-    state: State
+    state: CheckState
     found: str
-    remedy: str = ""
+    remedy: str = ""  # the command that fixes it
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All checks, in the order in which one would mend them."""
+class DoctorReport:
+    """All checks, in the order in which to fix them."""
 
     checks: tuple[Check, ...]
 
@@ -35,9 +35,9 @@ class Report:
     def exit_code(self) -> int:
         """Give 1 when something fails, else 2 when something could not be checked, else 0."""
         states = {check.state for check in self.checks}
-        if State.FAIL in states:
+        if CheckState.FAIL in states:
             return 1
-        return 2 if State.UNKNOWN in states or not states else 0
+        return 2 if CheckState.UNKNOWN in states or not states else 0
 
     def table(self) -> str:
         """Give the checks as aligned columns, each remedy on a line below its check."""
@@ -47,21 +47,11 @@ class Report:
             lines.append(f"{check.state:<7}  {check.name:<{width}}  {check.found}")
             if check.remedy:
                 lines.append(f"{'':<7}  {'':<{width}}  → {check.remedy}")
-        count = {state: sum(check.state is state for check in self.checks) for state in State}
-        lines.append(", ".join(f"{number} {state}" for state, number in count.items() if number))
-        return "\n".join(lines)
+        states = [check.state for check in self.checks]
+        counts = (f"{states.count(state)} {state}" for state in CheckState if state in states)
+        return "\n".join([*lines, ", ".join(counts)])
 
     def as_json(self) -> dict[str, object]:
         """Give one JSON document with stable keys."""
-        return {
-            "exit_code": self.exit_code,
-            "checks": [
-                {
-                    "name": check.name,
-                    "state": str(check.state),
-                    "found": check.found,
-                    "remedy": check.remedy,
-                }
-                for check in self.checks
-            ],
-        }
+        checks = [{**asdict(check), "state": str(check.state)} for check in self.checks]
+        return {"exit_code": self.exit_code, "checks": checks}

