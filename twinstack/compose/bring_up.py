@@ -23,7 +23,6 @@ from twinstack.world import ServiceState
 POLL_S = 0.2
 _LOG_LINES = 12
 _CAUSE_CHARACTERS = 300
-_STORES = frozenset({"redis", "postgres"})
 #: Which of several replicas is named first; an absent one never.
 _BLAME = {"unhealthy": 0, "stopped": 1, "starting": 2}
 
@@ -83,7 +82,7 @@ def _failed(
 ) -> TwinstackError:
     """Name the first service that is in the way, with the last lines of its log."""
     # What needs a store fails with it, or is never started: the store is the one to name.
-    stores = {replica.name for replica in plan.replicas if replica.runtime in _STORES}
+    stores = {replica.name for replica in plan.replicas if replica.is_store}
     present = [state for state in waiting if state.state != "absent"]
     if not present:
         return compose_failed("up", cause)

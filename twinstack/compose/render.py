@@ -30,7 +30,6 @@ SHAPE_LABEL = "twinstack.shape"
 BASE_PREFIX = "twinstack-base-"
 REPLACED = "replaced-"
 _MIB = 1024**2
-_STORES = frozenset({"redis", "postgres"})
 _DESCRIPTIONS = {
     "nginx": "nginx, the edge load balancer",
     "asgi": "the gateway of the platform's API",
@@ -41,8 +40,6 @@ _DESCRIPTIONS = {
 #: Until then a service that was never healthy is starting, not unhealthy: PostgreSQL's first start
 #: takes more than three probes on a busy machine, and Compose gives up on an unhealthy store.
 _START_PERIOD = "30s"
-#: Below it, binding needs a capability, which containers here lack, or a sysctl.
-_FIRST_FREE_PORT = 1024
 
 
 def project_name(instance: str) -> str:
@@ -208,13 +205,10 @@ def _service(plan: Plan, replica: Replica, digest: str) -> dict[str, object]:
             for published in plan.published_ports
             if published.world == "docker" and published.replica == replica.name
         ],
-        "binds_low_port": replica.port < _FIRST_FREE_PORT,
         "memory": _size(replica.limits.memory_bytes) if replica.limits else None,
         "secrets": {_secret_key(replica, name): name for name in replica.secrets},
         "stores": [
-            other.name
-            for other in plan.replicas
-            if other.service in reached and other.runtime in _STORES
+            other.name for other in plan.replicas if other.service in reached and other.is_store
         ],
     }
 

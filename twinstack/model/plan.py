@@ -120,6 +120,15 @@ class Replica:
     egress: Egress
 
     @property
+    def is_store(self) -> bool:
+        return self.runtime in {"redis", "postgres"}
+
+    @property
+    def binds_low_port(self) -> bool:
+        """Say whether it needs a capability, or the sysctl ip_unprivileged_port_start."""
+        return self.port < 1024
+
+    @property
     def docker_address(self) -> IPv4Address:
         return self.attachments[0].address
 

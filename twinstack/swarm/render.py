@@ -27,8 +27,6 @@ from twinstack.swarm.nodes import SwarmPaths, stack_name
 IMAGE_LABEL = "twinstack.image"
 #: Docker's name server, the same in every container.
 _RESOLVER = "127.0.0.11"
-_FIRST_FREE_PORT = 1024
-_STORES = frozenset({"redis", "postgres"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +45,10 @@ def services(plan: Plan) -> tuple[Replica, ...]:
     return tuple(replica for replica in plan.replicas if replica.number == 1)
 
 
-def is_store(replica: Replica) -> bool:
-    """Say whether a service keeps data: it then stays with it on the manager."""
-    return replica.runtime in _STORES
-
-
 def is_global(plan: Plan, replica: Replica, how: Exposure) -> bool:
     """Say whether a service runs one task on each node."""
     published = {port.replica for port in published_ports(plan)}
-    return how.everywhere and replica.name in published and not is_store(replica)
+    return how.everywhere and replica.name in published and not replica.is_store
 
 
 def rendered_files(plan: Plan, how: Exposure, contents: Contents) -> dict[Path, str]:
@@ -151,7 +144,7 @@ def _service(
     }
     volume = {"source": f"{replica.name}-data", "target": replica.launch.data}
     config = {"source": "nginx", "target": NGINX_CONF}
-    moves = not (is_store(replica) or (published and how.ports == "host"))
+    moves = not (replica.is_store or (published and how.ports == "host"))
     return {
         "name": replica.service,
         "replica": task,
@@ -166,9 +159,7 @@ def _service(
             {"target": port.replica_port, "published": port.port, "mode": how.ports}
             for port in published
         ],
-        "sysctls": '{net.ipv4.ip_unprivileged_port_start: "0"}'
-        if replica.port < _FIRST_FREE_PORT
-        else None,
+        "sysctls": '{net.ipv4.ip_unprivileged_port_start: "0"}' if replica.binds_low_port else None,
         "volume": volume if replica.launch.data else None,
         "configs": [config] if replica.runtime == "nginx" else [],
         "secrets": [{"source": _key(name), "target": name} for name in replica.secrets],
@@ -176,7 +167,7 @@ def _service(
         "mode": "global" if everywhere else "replicated",
         "replicas": len(plan.replicas_of(replica.service)),
         "endpoint": how.endpoint,
-        "constraints": '["node.role == manager"]' if is_store(replica) else None,
+        "constraints": '["node.role == manager"]' if replica.is_store else None,
         "limits": {"cpus": limits.cpus, "memory": f"{limits.memory_bytes}b", "pids": limits.pids}
         if limits
         else None,

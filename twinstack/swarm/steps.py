@@ -21,7 +21,7 @@ from twinstack.reconcile import Change, diff
 from twinstack.swarm.exposure import address_pool, host_only_ports
 from twinstack.swarm.facts import SwarmFacts
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths, pin, stack_name
-from twinstack.swarm.render import deployed_digest, is_store, services
+from twinstack.swarm.render import deployed_digest, services
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,7 @@ def images_of(plan: Plan, node: SwarmNode, image_ids: Mapping[str, str]) -> dict
     return {
         tag: image_ids.get(tag, "")
         for replica in services(plan)
-        if node.manager or not is_store(replica)
+        if node.manager or not replica.is_store
         for tag in [image_name(plan, replica.service)]
     }
 

@@ -35,7 +35,6 @@ from twinstack.swarm.observe import has_ipvs, image_ids, known_nodes, list_servi
 from twinstack.swarm.render import (
     Contents,
     digest,
-    is_store,
     rendered_files,
     secret_owners,
     services,
@@ -228,7 +227,7 @@ class SwarmWorld:
         self, states: Sequence[ServiceState], tasks: Sequence[TaskFacts], bound: str
     ) -> NotHealthy:
         """Name the service to look at first: a store before those that need it."""
-        stores = {replica.service for replica in services(self.plan) if is_store(replica)}
+        stores = {replica.service for replica in services(self.plan) if replica.is_store}
         worst = min(
             (state for state in states if state.state != "healthy"),
             key=lambda state: (state.service not in stores, state.state == "absent"),
