@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
 
@@ -39,6 +39,22 @@ class Action(Protocol):
     @property
     def commands(self) -> tuple[str, ...]:
         """The shell commands that do the same."""
+
+
+class Described:
+    """Gives an action's name and commands from templates over its fields, `{0.field}`."""
+
+    __slots__ = ()
+    NAME: ClassVar[str]
+    COMMANDS: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def name(self) -> str:
+        return self.NAME.format(self)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return tuple(command.format(self) for command in self.COMMANDS)
 
 
 class Step(Action, Protocol[FactsT]):

@@ -1,6 +1,6 @@
 """The cgroup of each replica: twinstack/INSTANCE/REPLICA in every controller's hierarchy.
 
-How each version is read and written is `twinstack.linux.cgroup`'s.
+`twinstack.linux.cgroup` reads and writes versions 1 and 2.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
@@ -57,7 +58,7 @@ def apply(step: Cgroup, layout: Layout) -> None:
     try:
         cgroup.create(step.path, layout, {Path(file): value for file, value in step.files})
     except OSError as error:
-        raise StepFailed(step.name, "cannot be made", str(error), "") from error
+        raise StepFailed(step.name, "cannot be created", str(error)) from error
 
 
 def _group(instance: str, replica: str, layout: Layout) -> ControlGroup:
@@ -74,16 +75,16 @@ def cpu_us(instance: str, replica: str, layout: Layout) -> int:
     try:
         return _group(instance, replica, layout).cpu_us()
     except OSError as error:
-        raise StepFailed(f"cgroup {replica}", "cannot be read", str(error), "") from error
+        raise StepFailed(f"cgroup {replica}", "cannot be read", str(error)) from error
 
 
 def existing(instance: str, layout: Layout) -> tuple[str, ...]:
     """List the cgroups that an instance has, whoever declared them."""
-    found: set[str] = set()
+    names: set[str] = set()
     for directory in layout.directories(f"twinstack/{instance}"):
         if directory.is_dir():
-            found |= {child.name for child in directory.iterdir() if child.is_dir()}
-    return tuple(sorted(found))
+            names |= {child.name for child in directory.iterdir() if child.is_dir()}
+    return tuple(sorted(names))
 
 
 def end_processes(instance: str, replica: str, layout: Layout, *, within_s: float = 5.0) -> int:
@@ -92,16 +93,14 @@ def end_processes(instance: str, replica: str, layout: Layout, *, within_s: floa
     Only members of our own cgroup are ever signalled. Raises: StepFailed when one stays.
     """
     ended: set[int] = set()
-    deadline = time.monotonic() + within_s
+    deadline_s = time.monotonic() + within_s
     while left := processes(instance, replica, layout):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline_s:
             raise StepFailed(f"cgroup {replica}", "is not empty", f"processes {left} stay")
+        ended |= set(left)
         for pid in left:
-            ended.add(pid)
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.01)
     return len(ended)
 
@@ -116,17 +115,17 @@ def remove_parents(instance: str, layout: Layout) -> None:
     """Remove the instance's own level, and ours above it once no instance is left."""
     for path in (f"twinstack/{instance}", "twinstack"):
         for directory in layout.directories(path):
-            if directory.is_dir() and not any(one.is_dir() for one in directory.iterdir()):
+            if directory.is_dir() and not any(child.is_dir() for child in directory.iterdir()):
                 _remove_directory(directory)
 
 
 def _remove_directory(directory: Path) -> None:
-    deadline = time.monotonic() + 2.0
+    deadline_s = time.monotonic() + 2.0
     while directory.is_dir():
         try:
             directory.rmdir()
         except OSError as error:
-            # A process just killed leaves its cgroup a moment after it left /proc.
-            if time.monotonic() > deadline:
+            # A killed process leaves its cgroup a moment after it left /proc.
+            if time.monotonic() > deadline_s:
                 raise StepFailed(f"cgroup {directory}", "cannot be removed", str(error)) from error
             time.sleep(0.01)

@@ -15,6 +15,7 @@ from pathlib import Path
 import jinja2
 
 from twinstack.confinement.seccomp import Filter
+from twinstack.linux import netns
 from twinstack.linux.cgroup import Layout
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import SECRETS, SRV, Role
@@ -24,7 +25,6 @@ from twinstack.namespaces.process_steps import (
     InstanceFile,
     ReplicaProcess,
     Supervisor,
-    file_facts,
 )
 from twinstack.namespaces.steps import NetStep
 from twinstack.state.paths import InstancePaths
@@ -33,201 +33,164 @@ OPEN_FILES = 65_536
 SCRATCH = "64m"
 LOG_BYTES = 8_000_000
 ROTATOR = "log-rotator"
-_PINS = "/run/netns"
 #: What an engine makes read-only below /proc, and what it hides there.
-_KNOBS = ("bus", "fs", "irq", "sys", "sysrq-trigger")
-_MASKED = (
-    "acpi",
-    "asound",
-    "scsi",
-    "interrupts",
-    "kcore",
-    "keys",
-    "latency_stats",
-    "sched_debug",
-    "timer_list",
-    "timer_stats",
+_READ_ONLY_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_MASKED_PROC = (
+    *("acpi", "asound", "scsi", "interrupts", "kcore", "keys", "latency_stats"),
+    *("sched_debug", "timer_list", "timer_stats"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ProvidedSoftware:
-    """Where the software lies on this host.
+    """Where the software is on this host."""
 
-    `trees` maps a role to its root tree; `srv` is what a service sees as /srv/twinstack;
-    `supervisor` holds supervisord's packages; `configs` maps a replica to its rendered files by
-    their path in its root; `digest` changes whenever any of these does. `seccomp` is the filter
-    that every process runs under.
-    """
-
-    trees: Mapping[Role, Path]
-    srv: Path
-    supervisor: Path
-    configs: Mapping[str, Mapping[str, str]]
-    digest: str
-    seccomp: Filter
+    trees: Mapping[Role, Path]  # root trees
+    srv: Path  # a service sees it as /srv/twinstack
+    supervisor: Path  # supervisord's packages
+    configs: Mapping[str, Mapping[str, str]]  # by replica: path in its root → content
+    digest: str  # of trees and packages
+    seccomp: Filter  # every process runs under it
 
 
 def steps(
     plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
 ) -> tuple[NetStep, ...]:
     """List what must be there, in order, for every replica to run."""
-    return tuple(_steps(plan, software, layout, templates))
+    return tuple(_Launcher(plan, software, layout, templates).steps())
 
 
-def _steps(
-    plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
-) -> Iterator[NetStep]:
-    places = InstancePaths(plan.instance)
-    engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # shell, not HTML: every word is quoted below
-    )
-    for path, mode in (
-        (places.run, 0o755),
-        (places.lib, 0o755),
-        (places.log, 0o750),
-        (places.run / "launch", 0o700),
-        (places.run / "root", 0o755),
-        (places.run / "conf", 0o755),
-    ):
-        yield InstanceDirectory(str(path), mode, 0)
-    hosts = _file(places.run / "conf" / "hosts", _hosts(plan), in_place=True)
-    yield hosts
-    seccomp = _file(places.run / "conf" / "seccomp.hex", software.seccomp.program)
-    yield seccomp
-    programs: list[dict[str, str]] = []
-    processes: list[ReplicaProcess] = []
-    for replica in plan.here:
-        yield cgroups.step(plan, replica.name, replica.limits, layout)
-        configured: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
-        digests = [software.digest, seccomp.digest, _looked_up_once(plan, replica)]
-        for target, content in software.configs.get(replica.name, {}).items():
-            file = _file(places.run / "conf" / f"{replica.name}-{Path(target).name}", content)
-            configured.append((file.path, target))
-            digests.append(file.digest)
-            yield file
-        if replica.launch.data:
-            yield InstanceDirectory(str(_data(places, replica)), 0o700, replica.user)
-        script = _script(engine, plan, replica, software, layout, configured, digests)
-        yield script
-        digest = _launch_digest(script.content)
-        programs.append(
-            {
-                "name": replica.name,
-                "script": script.path,
-                "digest": digest,
-                "stop_signal": replica.launch.stop_signal,
-            }
-        )
-        processes.append(_process(replica.name, script, digest, replica.name))
-    yield cgroups.step(plan, ROTATOR, None, layout)
-    rotator = _file(
-        places.run / "launch" / ROTATOR,
-        engine.get_template("rotate.sh.j2").render(
-            log=places.log,
-            most_bytes=LOG_BYTES,
-            cgroups=layout.directories(cgroups.path_of(plan.instance, ROTATOR)),
-        ),
-    )
-    yield rotator
-    programs.append(
-        {"name": ROTATOR, "script": rotator.path, "digest": rotator.digest, "stop_signal": "KILL"}
-    )
-    conf = engine.get_template("supervisord.conf.j2").render(
-        instance=plan.instance, run=places.run, programs=programs
-    )
-    supervisord = _file(places.run / "supervisord.conf", conf)
-    yield supervisord
-    processes.append(_process(ROTATOR, rotator, rotator.digest, None))
-    yield Supervisor(
-        (
-            str(software.supervisor),
-            "/usr/bin/python3",
-            "-m",
-            "supervisor.supervisord",
-            "--configuration",
-            supervisord.path,
-        ),
-        frozenset(process.replica for process in processes),
-    )
-    yield from processes
-
-
-def _process(name: str, script: InstanceFile, digest: str, namespace: str | None) -> ReplicaProcess:
-    written = file_facts(script.digest, script.mode)
-    return ReplicaProcess(name, script.path, digest, written, namespace)
-
-
-def log_path(places: InstancePaths, replica: str) -> Path:
+def log_path(paths: InstancePaths, replica: str) -> Path:
     """Give the file that a replica writes its output to."""
-    return places.log / f"{replica}.log"
+    return paths.log / f"{replica}.log"
 
 
-def _data(places: InstancePaths, replica: Replica) -> Path:
-    return places.lib / replica.name
+class _Launcher:
+    """Renders the files of a plan's processes."""
 
-
-def _script(
-    engine: jinja2.Environment,
-    plan: Plan,
-    replica: Replica,
-    software: ProvidedSoftware,
-    layout: Layout,
-    configured: list[tuple[str, str]],
-    digests: list[str],
-) -> InstanceFile:
-    places = InstancePaths(plan.instance)
-    read_only = list(configured)
-    if replica.role in {"python", "postgres"}:
-        read_only.append((str(software.srv), SRV))
-    if replica.secrets:
-        read_only.append((str(places.lib / "secrets" / replica.service), SECRETS))
-    writable = []
-    if replica.launch.data:
-        writable.append((str(_data(places, replica)), replica.launch.data))
-    environment = {**replica.environment_in("net"), "TWINSTACK_LAUNCH": "@DIGEST@"}
-
-    def render(words: Mapping[str, str]) -> str:
-        return engine.get_template("launch.sh.j2").render(
-            name=replica.name,
-            cgroups=layout.directories(cgroups.path_of(plan.instance, replica.name)),
-            log=log_path(places, replica.name),
-            pin=f"{_PINS}/{replica.name}",
-            root=places.run / "root",
-            tree=software.trees[replica.role],
-            filter=places.run / "conf" / "seccomp.hex",
-            prctl=software.seccomp.prctl,
-            knobs=_KNOBS,
-            masked=_MASKED,
-            scratch=SCRATCH,
-            user=replica.user,
-            read_only=read_only,
-            writable=writable,
-            open_files=OPEN_FILES,
-            environment=" ".join(f"{key}={shlex.quote(value)}" for key, value in words.items()),
-            command=shlex.join(replica.launch.command),
+    def __init__(
+        self, plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
+    ) -> None:
+        self.plan, self.software, self.layout = plan, software, layout
+        self.paths = InstancePaths(plan.instance)
+        self.templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(templates),
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,  # shell, not HTML: every word is quoted below
         )
 
-    # The process carries the digest of what started it, so that an `up` can tell from the
-    # process itself whether it is the one that is wanted now.
-    digest = _digest(render(environment) + "".join(digests))
-    content = render({**environment, "TWINSTACK_LAUNCH": digest})
-    return _file(places.run / "launch" / replica.name, content, 0o700)
+    def steps(self) -> Iterator[NetStep]:
+        run, plan = self.paths.run, self.plan
+        for path, mode in (
+            (run, 0o755),
+            (self.paths.lib, 0o755),
+            (self.paths.log, 0o750),
+            (run / "launch", 0o700),
+            (run / "root", 0o755),
+            (run / "conf", 0o755),
+        ):
+            yield InstanceDirectory(str(path), mode, 0)
+        hosts = _file(run / "conf" / "hosts", _hosts(plan), in_place=True)
+        seccomp = _file(run / "conf" / "seccomp.hex", self.software.seccomp.program)
+        yield from (hosts, seccomp)
+        programs: list[dict[str, str]] = []
+        processes: list[ReplicaProcess] = []
+
+        def add(name: str, script: InstanceFile, digest: str, stop_signal: str) -> None:
+            program = {"name": name, "script": script.path, "digest": digest}
+            programs.append({**program, "stop_signal": stop_signal})
+            namespace = None if name == ROTATOR else name
+            processes.append(
+                ReplicaProcess(name, script.path, digest, script.as_written, namespace)
+            )
+
+        for replica in plan.here:
+            yield cgroups.step(plan, replica.name, replica.limits, self.layout)
+            mounts: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
+            digests = [self.software.digest, seccomp.digest, _upstreams(plan, replica)]
+            for target, content in self.software.configs.get(replica.name, {}).items():
+                file = _file(run / "conf" / f"{replica.name}-{Path(target).name}", content)
+                mounts.append((file.path, target))
+                digests.append(file.digest)
+                yield file
+            if replica.launch.data:
+                yield InstanceDirectory(str(self._data(replica)), 0o700, replica.user)
+            digest, script = self._script(replica, mounts, digests)
+            yield script
+            add(replica.name, script, digest, replica.launch.stop_signal)
+        yield cgroups.step(plan, ROTATOR, None, self.layout)
+        rotate = self.templates.get_template("rotate.sh.j2").render(
+            log=self.paths.log, most_bytes=LOG_BYTES, cgroups=self._cgroups(ROTATOR)
+        )
+        rotator = _file(run / "launch" / ROTATOR, rotate)
+        yield rotator
+        add(ROTATOR, rotator, rotator.digest, "KILL")
+        conf = self.templates.get_template("supervisord.conf.j2").render(
+            instance=plan.instance, run=run, programs=programs
+        )
+        supervisord = _file(run / "supervisord.conf", conf)
+        yield supervisord
+        words = f"/usr/bin/python3 -m supervisor.supervisord --configuration {supervisord.path}"
+        yield Supervisor(
+            (str(self.software.supervisor), *words.split()),
+            frozenset(process.replica for process in processes),
+        )
+        yield from processes
+
+    def _data(self, replica: Replica) -> Path:
+        return self.paths.lib / replica.name
+
+    def _cgroups(self, name: str) -> tuple[Path, ...]:
+        return self.layout.directories(cgroups.path_of(self.plan.instance, name))
+
+    def _script(
+        self, replica: Replica, mounts: list[tuple[str, str]], digests: list[str]
+    ) -> tuple[str, InstanceFile]:
+        """Render a launch script; gives the digest of all that it starts with, and the file."""
+        paths, software = self.paths, self.software
+        read_only = list(mounts)
+        if replica.role in {"python", "postgres"}:
+            read_only.append((str(software.srv), SRV))
+        if replica.secrets:
+            read_only.append((str(paths.lib / "secrets" / replica.service), SECRETS))
+        data = replica.launch.data
+
+        def render(digest: str) -> str:
+            environment = {**replica.environment_in("net"), "TWINSTACK_LAUNCH": digest}
+            words = " ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items())
+            return self.templates.get_template("launch.sh.j2").render(
+                name=replica.name,
+                cgroups=self._cgroups(replica.name),
+                log=log_path(paths, replica.name),
+                pin=netns.PINS / replica.name,
+                root=paths.run / "root",
+                tree=software.trees[replica.role],
+                filter=paths.run / "conf" / "seccomp.hex",
+                prctl=software.seccomp.prctl,
+                knobs=_READ_ONLY_PROC,
+                masked=_MASKED_PROC,
+                scratch=SCRATCH,
+                user=replica.user,
+                read_only=read_only,
+                writable=[(str(self._data(replica)), data)] if data else [],
+                open_files=OPEN_FILES,
+                environment=words,
+                command=shlex.join(replica.launch.command),
+            )
+
+        # The process carries the digest of what started it: so `up` can tell from the process
+        # itself whether it is current.
+        digest = _digest(render("@DIGEST@") + "".join(digests))
+        return digest, _file(paths.run / "launch" / replica.name, render(digest), 0o700)
 
 
-def _launch_digest(script: str) -> str:
-    return script.partition("TWINSTACK_LAUNCH=")[2].split()[0]
-
-
-def _looked_up_once(plan: Plan, replica: Replica) -> str:
-    """Name the addresses that a process keeps from its start on: nginx's upstreams."""
+def _upstreams(plan: Plan, replica: Replica) -> str:
+    """List the addresses that a process resolves once, when it starts: nginx's upstreams."""
     if replica.runtime != "nginx":
         return ""
     reached = {flow.destination for flow in plan.flows if flow.source == replica.service}
-    return " ".join(str(one.address) for one in plan.replicas if one.service in reached)
+    return " ".join(str(each.address) for each in plan.replicas if each.service in reached)
 
 
 def _hosts(plan: Plan) -> str:

@@ -39,18 +39,9 @@ from twinstack.world import require_root
 _CLOCK_TICK_S = 0.02
 #: Files of ours under /run/twinstack/INSTANCE, by name.
 RUN_FILES = (
-    "supervisord.conf",
-    "supervisord.log",
-    "supervisord.log.1",
-    "supervisord.pid",
-    "supervisor.sock",
-    "launch",
-    "root",
-    "conf",
-    ".journal.json.new",
-    ".supervisord.conf.new",
-    "overlay.json",
-    ".overlay.json.new",
+    *("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid"),
+    *("supervisor.sock", "launch", "root", "conf", ".journal.json.new", ".supervisord.conf.new"),
+    *("overlay.json", ".overlay.json.new"),
 )
 
 

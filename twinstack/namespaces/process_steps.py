@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from twinstack.model.plan import Limits
 from twinstack.namespaces.facts import NetFacts
+from twinstack.reconcile import Described
 
 
 @dataclass(frozen=True, slots=True)
-class Cgroup:
+class Cgroup(Described):
     """Limit a replica's CPU, memory and processes; without limits they are only counted.
 
     Source: cgroups(7). Same as: mkdir and writes under /sys/fs/cgroup.
@@ -24,10 +25,7 @@ class Cgroup:
     limits: Limits | None
     wanted: tuple[tuple[str, str], ...]  # each limit's file name → its value as read back
     files: tuple[tuple[str, str], ...]  # each file to write → its value; "": none to write
-
-    @property
-    def name(self) -> str:
-        return f"cgroup {self.replica}"
+    NAME = "cgroup {0.replica}"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -58,20 +56,14 @@ def file_facts(digest: str, mode: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceDirectory:
+class InstanceDirectory(Described):
     """Create a directory of ours. Same as: install -d -m MODE -o USER."""
 
     path: str
     mode: int
     user: int
-
-    @property
-    def name(self) -> str:
-        return f"directory {self.path}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"install -d -m {self.mode:04o} -o {self.user} -g {self.user} {self.path}",)
+    NAME = "directory {0.path}"
+    COMMANDS = ("install -d -m {0.mode:04o} -o {0.user} -g {0.user} {0.path}",)
 
     def difference(self, facts: NetFacts) -> str | None:
         current, desired = facts.files.get(self.path), directory_facts(self.mode, self.user)
@@ -81,7 +73,7 @@ class InstanceDirectory:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceFile:
+class InstanceFile(Described):
     """Write a file of ours. Same as: install -m MODE."""
 
     path: str
@@ -89,18 +81,12 @@ class InstanceFile:
     digest: str  # of the content
     mode: int = 0o644
     in_place: bool = False  # bind-mounted into roots: a mount would keep a file that was replaced
+    NAME = "file {0.path}"
+    COMMANDS = ("install -m {0.mode:04o} /dev/stdin {0.path}",)
 
     @property
     def as_written(self) -> str:
         return file_facts(self.digest, self.mode)
-
-    @property
-    def name(self) -> str:
-        return f"file {self.path}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"install -m {self.mode:04o} /dev/stdin {self.path}",)
 
     def difference(self, facts: NetFacts) -> str | None:
         current = facts.files.get(self.path)
@@ -110,15 +96,12 @@ class InstanceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Supervisor:
+class Supervisor(Described):
     """Start the supervisor, which starts and restarts every process; a running one reloads."""
 
     command: tuple[str, ...]  # its PYTHONPATH, then the words
     programs: frozenset[str]  # those it must know
-
-    @property
-    def name(self) -> str:
-        return "supervisor"
+    NAME = "supervisor"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -132,7 +115,7 @@ class Supervisor:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaProcess:
+class ReplicaProcess(Described):
     """Run a replica's process by its launch script. Same as: supervisorctl start NAME."""
 
     replica: str
@@ -140,14 +123,8 @@ class ReplicaProcess:
     digest: str  # what the process carries of the script that started it
     written: str  # the script as in `file_facts`: for a process that lost its environment (nginx)
     namespace: str | None  # None: the host's own
-
-    @property
-    def name(self) -> str:
-        return f"process {self.replica}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"{self.script} &",)
+    NAME = "process {0.replica}"
+    COMMANDS = ("{0.script} &",)
 
     def difference(self, facts: NetFacts) -> str | None:
         process = facts.processes.get(self.replica)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from twinstack.linux.links import LinkIdentity
 from twinstack.namespaces.facts import OwnedObjects
@@ -22,24 +21,15 @@ from twinstack.namespaces.process_steps import (
 )
 from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
 from twinstack.namespaces.vxlan_steps import HostMounts
+from twinstack.reconcile import Described
 
 _LINK_WORDS = {"bridge": "bridge", "vxlan": "tunnel"}
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """An object of ours that is to go; its name and commands are templates over its fields."""
+class Removal(Described):
+    """An object of ours that is to go."""
 
-    NAME: ClassVar[str] = ""
-    COMMANDS: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def name(self) -> str:
-        return self.NAME.format(self)
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return tuple(command.format(self) for command in self.COMMANDS)
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Enter a running replica from the host: ask for its health, run a command in its network."""
+"""Enter a running replica from the host: probe its health, run a command in its network."""
 
 from __future__ import annotations
 
@@ -15,50 +15,38 @@ from twinstack.world import State
 def run(name: str, command: Sequence[str]) -> int:
     """Run one of the host's commands in a namespace, on this terminal. Raises: Missing."""
     if not netns.is_pinned(name):
-        raise Missing(
-            f"namespace {name}", "cannot be entered", "it is not there", 'run "invoke net.up"'
-        )
-    words = ["nsenter", f"--net={netns.PINS / name}", "--", *_with_resolver(), *command]
-    return subprocess.run(words, check=False).returncode
+        remedy = 'run "invoke net.up"'
+        raise Missing(f"namespace {name}", "cannot be entered", "it is absent", remedy)
+    enter = ["nsenter", f"--net={netns.PINS / name}", "--", *_with_resolver()]
+    return subprocess.run([*enter, *command], check=False).returncode
 
 
 def _with_resolver() -> list[str]:
-    """Give a prefix that makes names resolve in a namespace.
+    """Give a prefix that makes DNS work in a namespace.
 
     A resolver on the host's loopback (systemd-resolved's 127.0.0.53) cannot be reached from
-    there; the servers behind it can, and systemd lists them in a file of its own.
+    there; its upstream servers can, and systemd lists them in a file of its own.
     """
-    behind = Path("/run/systemd/resolve/resolv.conf")
+    upstream = Path("/run/systemd/resolve/resolv.conf")
     try:
         lines = Path("/etc/resolv.conf").read_text().splitlines()
     except OSError:
         return []
     servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
-    if not servers or not all(one.startswith("127.") for one in servers) or not behind.exists():
+    local = bool(servers) and all(server.startswith("127.") for server in servers)
+    if not local or not upstream.exists():
         return []
-    script = f'mount --bind {behind} /etc/resolv.conf && exec "$@"'
+    script = f'mount --bind {upstream} /etc/resolv.conf && exec "$@"'
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 
 def probe(replica: Replica, pid: int) -> tuple[State, str]:
-    """Ask a replica for its health from inside: its network, its root, its user."""
-    user = str(replica.user)
-    command = [
-        "nsenter",
-        "--target",
-        str(pid),
-        "--net",
-        "--mount",
-        "--setgid",
-        user,
-        "--setuid",
-        user,
-        "--",
-        *replica.health.command,
-    ]
+    """Probe a replica's health from inside: its network, its root, its user."""
+    user = f"--setgid {replica.user} --setuid {replica.user}"
+    enter = f"nsenter --target {pid} --net --mount {user} --".split()
     try:
         done = subprocess.run(
-            command,
+            [*enter, *replica.health.command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -73,5 +61,5 @@ def probe(replica: Replica, pid: int) -> tuple[State, str]:
         return "unhealthy", str(error)
     if done.returncode == 0:
         return "healthy", ""
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return "unhealthy", said[-1] if said else f"its probe exits {done.returncode}"
+    output = (done.stderr or done.stdout).strip().splitlines()
+    return "unhealthy", output[-1] if output else f"its probe exits {done.returncode}"

@@ -30,7 +30,7 @@ from twinstack.namespaces.vxlan_steps import (
     VxlanEntries,
     VxlanPort,
 )
-from twinstack.reconcile import Action, Step
+from twinstack.reconcile import Action, Described, Step
 from twinstack.state.paths import InstancePaths
 
 NetStep = Step[NetFacts]
@@ -56,17 +56,14 @@ _NEIGHBOURS_EACH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Sysctl:
+class Sysctl(Described):
     """Set a sysctl of the host. Source: ip-sysctl (Linux). Same as: sysctl -w KEY=VALUE."""
 
     key: str
     value: str
     held: bool = False  # shared with other holders; the last one restores the former value
     at_least: bool = False  # more is as good; a host without it (a namespace) has nothing to set
-
-    @property
-    def name(self) -> str:
-        return f"sysctl {self.key}"
+    NAME = "sysctl {0.key}"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -84,7 +81,7 @@ class Sysctl:
 
 
 @dataclass(frozen=True, slots=True)
-class Bridge:
+class Bridge(Described):
     """Create a segment's bridge, with the host's own address on it.
 
     Units: mtu in bytes. Raises: NotOurs if the name is taken by another owner. Source: ip-link(8).
@@ -100,10 +97,7 @@ class Bridge:
         False  # nf_call_iptables: the policy between neighbours is enforced in iptables
     )
     mac: str = ""  # where several hosts share the gateway's address; empty: the kernel's choice
-
-    @property
-    def name(self) -> str:
-        return f"bridge {self.link}"
+    NAME = "bridge {0.link}"
 
     @property
     def creates(self) -> tuple[Literal["bridge"], str]:
@@ -134,7 +128,7 @@ class Bridge:
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeFilter:
+class BridgeFilter(Described):
     """Load br_netfilter, so that bridges can pass frames to iptables; foreign bridges don't change.
 
     The module turns this on for every bridge. If we load it, we turn the host's switches off, and
@@ -142,7 +136,7 @@ class BridgeFilter:
     Source: br_netfilter (Linux).
     """
 
-    name: str = "module br_netfilter"
+    NAME = "module br_netfilter"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -154,7 +148,7 @@ class BridgeFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Namespace:
+class Namespace(Described):
     """Create a network namespace, pinned where `ip netns` looks, with its loopback up.
 
     Source: network_namespaces(7). Same as: ip netns add NAME.
@@ -163,10 +157,7 @@ class Namespace:
     namespace: str
     sysctls: tuple[tuple[str, str], ...]  # set inside it
     mark: str  # the alias of its loopback
-
-    @property
-    def name(self) -> str:
-        return f"namespace {self.namespace}"
+    NAME = "namespace {0.namespace}"
 
     @property
     def creates(self) -> tuple[Literal["namespace"], str]:
@@ -197,7 +188,7 @@ class Namespace:
 
 
 @dataclass(frozen=True, slots=True)
-class VethPair:
+class VethPair(Described):
     """Join a namespace to a bridge, with its address and default route inside.
 
     The peer is created where it belongs: moving it there later costs the kernel 18 ms.
@@ -216,10 +207,7 @@ class VethPair:
     group: int
     hairpin: bool = False  # behind a published port it reaches itself by way of the host
     mac: str = ""  # of the inner end, where other hosts must know it; empty: the kernel's choice
-
-    @property
-    def name(self) -> str:
-        return f"veth {self.host_end}"
+    NAME = "veth {0.host_end}"
 
     @property
     def creates(self) -> tuple[Literal["veth"], str]:
@@ -265,14 +253,11 @@ class VethPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Described):
     """Fill one chain of our own and jump to it from a built-in one. Source: iptables-restore(8)."""
 
     hook: iptables.Hook
-
-    @property
-    def name(self) -> str:
-        return f"rules {self.hook.title}"
+    NAME = "rules {0.hook.title}"
 
     @property
     def commands(self) -> tuple[str, ...]:

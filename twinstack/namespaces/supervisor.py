@@ -1,17 +1,20 @@
 """Talk to the instance's supervisord over its socket, and find it by its pid.
 
-supervisord restarts what dies. It is asked by XML-RPC, as supervisorctl does, so that a
-question costs no interpreter. Source: supervisord.org, XML-RPC API.
+supervisord restarts processes that die. It is asked by XML-RPC, as supervisorctl does, so that
+no question starts an interpreter. Source: supervisord.org, XML-RPC API.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import time
 import xmlrpc.client
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +25,10 @@ from twinstack.linux import process, procfs
 from twinstack.namespaces.facts import ProgramFacts
 from twinstack.state.paths import InstancePaths
 
-#: How long supervisord may take to stop everything: PostgreSQL's checkpoint is the longest.
+#: How long supervisord may take to stop everything: PostgreSQL's checkpoint takes longest.
 STOP_S = 20.0
+_START_S = 10.0
+_POLL_S = 0.02
 _ALIVE = {"RUNNING", "STARTING", "BACKOFF", "STOPPING"}
 
 
@@ -39,57 +44,48 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path = path
+        self._path = str(path)
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         return _UnixConnection(self._path)
 
 
-def conf_path(places: InstancePaths) -> Path:
+def conf_path(paths: InstancePaths) -> Path:
     """Give the file of an instance's programs."""
-    return places.run / "supervisord.conf"
+    return paths.run / "supervisord.conf"
 
 
-def socket_path(places: InstancePaths) -> Path:
-    """Give the socket that an instance's supervisord listens on."""
-    return places.run / "supervisor.sock"
-
-
-def pid(places: InstancePaths) -> int | None:
+def pid(paths: InstancePaths) -> int | None:
     """Find the instance's supervisord: the process that was started with our file.
 
-    Its own pid file says which; where that is missing, or was not written yet, /proc does.
+    Its pid file names it; where that is missing or not yet written, /proc is searched.
     """
+    conf = str(conf_path(paths))
     try:
-        found = int((places.run / "supervisord.pid").read_text())
+        written = int((paths.run / "supervisord.pid").read_text())
     except (OSError, ValueError):
-        return _search(str(conf_path(places)))
-    return found if str(conf_path(places)) in procfs.cmdline(found) else None
+        for candidate in procfs.pids():
+            words = procfs.cmdline(candidate)
+            if conf in words and "supervisor.supervisord" in words:
+                return candidate
+        return None
+    return written if conf in procfs.cmdline(written) else None
 
 
-def _search(conf: str) -> int | None:
-    for pid in procfs.pids():
-        words = procfs.cmdline(pid)
-        if conf in words and "supervisor.supervisord" in words:
-            return pid
-    return None
-
-
-def answers(places: InstancePaths) -> bool:
+def answers(paths: InstancePaths) -> bool:
     """Tell whether supervisord can be asked: one without its socket cannot."""
     with suppress(StepFailed):
-        call(places, "getState")
+        call(paths, "getState")
         return True
     return False
 
 
-def call(places: InstancePaths, method: str, *arguments: Any) -> Any:
-    """Ask supervisord. Raises: StepFailed."""
-    proxy = xmlrpc.client.ServerProxy(
-        "http://localhost/RPC2", transport=_UnixTransport(str(socket_path(places)))
-    )
+def call(paths: InstancePaths, method: str, *arguments: Any) -> Any:
+    """Call a method of supervisord's. Raises: StepFailed."""
+    transport = _UnixTransport(paths.run / "supervisor.sock")
+    proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
     try:
         return getattr(proxy.supervisor, method)(*arguments)
     except xmlrpc.client.Fault as fault:
@@ -100,130 +96,125 @@ def call(places: InstancePaths, method: str, *arguments: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
-    """What supervisord tells: its pid, the programs that it knows, and how each does."""
+    """What supervisord reports."""
 
-    pid: int | None = None
-    programs: frozenset[str] = frozenset()
+    pid: int | None = None  # its own
+    programs: frozenset[str] = frozenset()  # known to it
     processes: tuple[ProgramFacts, ...] = ()
 
 
-def observe(places: InstancePaths) -> Supervised:
+def observe(paths: InstancePaths) -> Supervised:
     """Ask supervisord for its programs; empty when it is not up."""
-    found = pid(places)
-    if found is None:
+    own = pid(paths)
+    if own is None:
         return Supervised()
     try:
-        told = call(places, "getAllProcessInfo")
+        programs = call(paths, "getAllProcessInfo")
     except StepFailed:
-        return Supervised(found)  # it is about to start or to end: nothing can be said to run
-    spawned = _times_spawned(places)
+        return Supervised(own)  # about to start or to end: nothing is known to run
+    starts = _starts(paths)
     facts = tuple(
         ProgramFacts(
-            replica=one["name"],
-            pid=one["pid"] or None,
-            state=one["statename"],
-            restarts=max(0, spawned.get(one["name"], 1) - 1),
+            program["name"],
+            program["pid"] or None,
+            program["statename"],
+            restarts=max(0, starts[program["name"]] - 1),
         )
-        for one in told
+        for program in programs
     )
-    return Supervised(found, frozenset(one.replica for one in facts), facts)
+    return Supervised(own, frozenset(program.replica for program in facts), facts)
 
 
-def _times_spawned(places: InstancePaths) -> dict[str, int]:
-    counts: dict[str, int] = {}
+def _starts(paths: InstancePaths) -> Counter[str]:
+    """Count how often each program was started, by the log."""
     try:
-        text = (places.run / "supervisord.log").read_text(errors="replace")
+        text = (paths.run / "supervisord.log").read_text(errors="replace")
     except OSError:
-        return counts
-    for line in text.splitlines():
-        _, found, rest = line.partition("spawned: '")
-        if found:
-            name = rest.partition("'")[0]
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+        return Counter()
+    return Counter(re.findall(r"spawned: '(.*?)'", text))
 
 
-def start(places: InstancePaths, command: tuple[str, ...]) -> None:
+def start(paths: InstancePaths, command: tuple[str, ...]) -> None:
     """Start supervisord and wait until it answers. Raises: StepFailed."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     environment["PYTHONPATH"] = command[0]
-    # It daemonises: it has left our process group before this returns, so a Ctrl-C of the
-    # user's later on does not reach it.
+    # It daemonises: it has left our process group before this returns, so a later Ctrl-C of the
+    # user's does not reach it.
     process.run(command[1:], environment=environment, directory=Path("/"), timeout_s=20)
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            call(places, "getState")
-            return
-        except StepFailed:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+    if not _within(_START_S, lambda: answers(paths)):
+        call(paths, "getState")  # raises what is wrong
 
 
-def reload(places: InstancePaths, stale: frozenset[str]) -> None:
-    """Make supervisord's programs those of its file, and end what is to be started anew.
+def reload(paths: InstancePaths, stale: frozenset[str]) -> None:
+    """Make supervisord's programs those of its file, and end those to be started again.
 
-    `stale` names programs to be ended although their lines did not change. Everybody else keeps
-    their process; who was ended waits for `start_program`. Raises: StepFailed.
+    `stale` names programs to end although their lines did not change. All others keep their
+    process; what was ended waits for `start_program`. Raises: StepFailed.
     """
-    added, changed, removed = call(places, "reloadConfig")[0]
-    known = {one["name"] for one in call(places, "getAllProcessInfo")}
-    end_programs(places, {*changed, *removed, *(stale & known)})
+    added, changed, removed = call(paths, "reloadConfig")[0]
+    known = {program["name"] for program in call(paths, "getAllProcessInfo")}
+    end_programs(paths, {*changed, *removed, *(stale & known)})
     for name in (*changed, *removed):
-        call(places, "removeProcessGroup", name)
+        call(paths, "removeProcessGroup", name)
     for name in (*changed, *added):
-        call(places, "addProcessGroup", name)
+        call(paths, "addProcessGroup", name)
 
 
-def end_programs(places: InstancePaths, names: set[str]) -> None:
+def end_programs(paths: InstancePaths, names: set[str]) -> None:
     """End programs, all at once: one after the other each costs supervisord a second.
 
     Raises: StepFailed when one does not end within its bound.
     """
+
+    def alive() -> set[str]:
+        programs = call(paths, "getAllProcessInfo")
+        return names & {each["name"] for each in programs if each["statename"] in _ALIVE}
+
     for name in sorted(names):
-        if call(places, "getProcessInfo", name)["statename"] in _ALIVE:
-            call(places, "stopProcess", name, False)
-    deadline = time.monotonic() + STOP_S
-    while left := names & {
-        one["name"] for one in call(places, "getAllProcessInfo") if one["statename"] in _ALIVE
-    }:
-        if time.monotonic() > deadline:
-            raise StepFailed(f"process {min(left)}", "did not end", f"within {STOP_S:g} s")
-        time.sleep(0.02)
+        if call(paths, "getProcessInfo", name)["statename"] in _ALIVE:
+            call(paths, "stopProcess", name, False)
+    if not _within(STOP_S, lambda: not alive()):
+        raise StepFailed(
+            f"process {min(alive(), default=min(names))}", "did not end", f"within {STOP_S:g} s"
+        )
 
 
-def start_program(places: InstancePaths, name: str) -> None:
+def start_program(paths: InstancePaths, name: str) -> None:
     """Start a program that does not run. Raises: StepFailed."""
-    call(places, "startProcess", name, False)
+    call(paths, "startProcess", name, False)
 
 
-def remove_program(places: InstancePaths, name: str) -> None:
-    """End a program and forget it. Raises: StepFailed."""
-    end_programs(places, {name})
-    call(places, "removeProcessGroup", name)
+def remove_program(paths: InstancePaths, name: str) -> None:
+    """End a program and remove it. Raises: StepFailed."""
+    end_programs(paths, {name})
+    call(paths, "removeProcessGroup", name)
 
 
-def stop(places: InstancePaths) -> bool:
+def stop(paths: InstancePaths) -> bool:
     """End supervisord and everything it runs, in an orderly way; tell whether it was up.
 
     Raises: StepFailed when it does not end within its bound.
     """
-    found = pid(places)
-    if found is None:
+    own = pid(paths)
+    if own is None:
         return False
-    deadline = time.monotonic() + STOP_S
+    deadline_s = time.monotonic() + STOP_S
     with suppress(StepFailed):  # one that does not answer is ended all the same
-        # Left to itself supervisord stops one program a second; told so, all of them at once.
-        call(places, "stopAllProcesses", False)
-        while time.monotonic() < deadline and any(
-            one["pid"] for one in call(places, "getAllProcessInfo")
-        ):
-            time.sleep(0.05)
-    os.kill(found, signal.SIGTERM)
-    while pid(places) is not None:
-        if time.monotonic() > deadline:
-            os.kill(found, signal.SIGKILL)
-            raise StepFailed(f"supervisor {found}", "did not end", f"within {STOP_S:g} s")
-        time.sleep(0.02)
+        # Left to itself supervisord stops one program a second; asked to, all of them at once.
+        call(paths, "stopAllProcesses", False)
+        _within(STOP_S, lambda: not any(each["pid"] for each in call(paths, "getAllProcessInfo")))
+    os.kill(own, signal.SIGTERM)
+    if not _within(deadline_s - time.monotonic(), lambda: pid(paths) is None):
+        os.kill(own, signal.SIGKILL)
+        raise StepFailed(f"supervisor {own}", "did not end", f"within {STOP_S:g} s")
+    return True
+
+
+def _within(bound_s: float, done: Callable[[], bool]) -> bool:
+    """Wait until something is so; give whether it came to be within the bound."""
+    deadline_s = time.monotonic() + bound_s
+    while not done():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(_POLL_S)
     return True

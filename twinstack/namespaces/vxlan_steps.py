@@ -12,13 +12,14 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 from twinstack.namespaces.facts import FdbFacts, NetFacts
+from twinstack.reconcile import Described
 
 #: The MAC of default FDB entries: each of their hosts receives a copy of a broadcast.
 ALL_ZEROS_MAC = "00:00:00:00:00:00"
 
 
 @dataclass(frozen=True, slots=True)
-class VxlanPort:
+class VxlanPort(Described):
     """Make a segment's VXLAN a port of its bridge.
 
     With `df set` an outer packet too large for the underlay is refused, never fragmented. The port
@@ -35,25 +36,21 @@ class VxlanPort:
     mtu: int
     mark: str
     group: int
+    NAME = "tunnel {0.link}"
+    COMMANDS = (
+        "ip link add name {0.link} mtu {0.mtu} group {0.group} type vxlan {0.options}",
+        "ip link set dev {0.link} addrgenmode none",
+        "ip link set dev {0.link} alias {0.mark} master {0.bridge} up",
+        "bridge link set dev {0.link} learning off flood off mcast_flood off neigh_suppress on",
+    )
 
     @property
-    def name(self) -> str:
-        return f"tunnel {self.link}"
+    def options(self) -> str:
+        return f"id {self.vni} local {self.local} dstport {self.port} nolearning df set"
 
     @property
     def creates(self) -> tuple[Literal["vxlan"], str]:
         return "vxlan", self.link
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        kind = f"vxlan id {self.vni} local {self.local} dstport {self.port} nolearning df set"
-        port = "learning off flood off mcast_flood off neigh_suppress on"
-        return (
-            f"ip link add name {self.link} mtu {self.mtu} group {self.group} type {kind}",
-            f"ip link set dev {self.link} addrgenmode none",
-            f"ip link set dev {self.link} alias {self.mark} master {self.bridge} up",
-            f"bridge link set dev {self.link} {port}",
-        )
 
     def difference(self, facts: NetFacts) -> str | None:
         link = facts.links.get(self.link)
@@ -80,7 +77,7 @@ class VxlanPort:
 
 
 @dataclass(frozen=True, slots=True)
-class VxlanEntries:
+class VxlanEntries(Described):
     """Declare which MAC is behind which host, and which address has which MAC: no ARP is needed.
 
     Source: bridge(8), ip-neighbour(8). Same as: bridge fdb replace MAC dev LINK dst HOST self.
@@ -90,10 +87,7 @@ class VxlanEntries:
     bridge: str
     remote: frozenset[tuple[str, str]]  # MAC → the host it is behind; all zeros → each other host
     neighbours: frozenset[tuple[str, str]]  # each address of the segment → its MAC
-
-    @property
-    def name(self) -> str:
-        return f"entries {self.link}"
+    NAME = "entries {0.link}"
 
     @property
     def ports(self) -> frozenset[str]:
@@ -129,7 +123,7 @@ class VxlanEntries:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRoute:
+class SourceRoute(Described):
     """Reach a segment from this host's own address: all hosts share the gateway's, and a reply to
     it would go to the host nearest to the replier.
 
@@ -139,15 +133,10 @@ class SourceRoute:
     bridge: str
     subnet: IPv4Network
     source: IPv4Address
-
-    @property
-    def name(self) -> str:
-        return f"route {self.subnet}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        how = f"dev {self.bridge} proto static scope link src {self.source}"
-        return (f"ip route replace {self.subnet} {how}",)
+    NAME = "route {0.subnet}"
+    COMMANDS = (
+        "ip route replace {0.subnet} dev {0.bridge} proto static scope link src {0.source}",
+    )
 
     def difference(self, facts: NetFacts) -> str | None:
         source = facts.route_sources.get((str(self.subnet), self.bridge))
@@ -155,7 +144,7 @@ class SourceRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class HostMounts:
+class HostMounts(Described):
     """Give a namespace that is a host its own pinned mounts, with a private /run.
 
     Source: mount_namespaces(7). Same as: nsenter --net=PIN unshare --mount=FILE ….
@@ -163,20 +152,14 @@ class HostMounts:
 
     namespace: str
     pin: str
-
-    @property
-    def name(self) -> str:
-        return f"mounts {self.namespace}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (
-            f"touch {self.pin}",
-            (
-                f"nsenter --net=/run/netns/{self.namespace} unshare --mount={self.pin}"
-                " sh -c 'umount --recursive /run; mount -t tmpfs -o mode=755 tmpfs /run'"
-            ),
-        )
+    NAME = "mounts {0.namespace}"
+    COMMANDS = (
+        "touch {0.pin}",
+        (
+            "nsenter --net=/run/netns/{0.namespace} unshare --mount={0.pin}"
+            " sh -c 'umount --recursive /run; mount -t tmpfs -o mode=755 tmpfs /run'"
+        ),
+    )
 
     def difference(self, facts: NetFacts) -> str | None:
         if self.namespace not in facts.mounts:

@@ -130,7 +130,7 @@ def test_version_2_hands_each_controller_down_to_the_replicas_parent(tmp_path: P
 def test_a_cgroup_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path):
     layout = read_layout(version_2(tmp_path))  # no cgroup.subtree_control: not a cgroup at all
     step = cgroups.step(planned(), "nginx-lb", HALF_A_CORE, layout)
-    with pytest.raises(StepFailed, match="cgroup nginx-lb: cannot be made"):
+    with pytest.raises(StepFailed, match="cgroup nginx-lb: cannot be created"):
         cgroups.apply(step, layout)
 
 

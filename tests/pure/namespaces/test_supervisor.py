@@ -62,11 +62,11 @@ def test_one_that_does_not_answer_is_an_error_that_says_so(places: InstancePaths
 
 
 def test_starts_are_counted_by_program(places: InstancePaths):
-    assert supervisor._times_spawned(places) == {}
+    assert not supervisor._starts(places)
     (places.run / "supervisord.log").write_text(
         "2026-01-01 INFO spawned: 'redis-cache' with pid 1\n"
         "2026-01-01 INFO success: redis-cache entered RUNNING state\n"
         "2026-01-01 INFO spawned: 'redis-cache' with pid 2\n"
         "2026-01-01 INFO spawned: 'nginx-lb' with pid 3\n"
     )
-    assert supervisor._times_spawned(places) == {"redis-cache": 2, "nginx-lb": 1}
+    assert supervisor._starts(places) == {"redis-cache": 2, "nginx-lb": 1}
