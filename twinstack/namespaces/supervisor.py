@@ -174,9 +174,8 @@ def end_programs(paths: InstancePaths, names: set[str]) -> None:
         if call(paths, "getProcessInfo", name)["statename"] in _ALIVE:
             call(paths, "stopProcess", name, False)
     if not _within(STOP_S, lambda: not alive()):
-        raise StepFailed(
-            f"process {min(alive(), default=min(names))}", "did not end", f"within {STOP_S:g} s"
-        )
+        left = ", ".join(sorted(alive()))
+        raise StepFailed(f"process {left}", "did not end", f"within {STOP_S:g} s")
 
 
 def start_program(paths: InstancePaths, name: str) -> None:
