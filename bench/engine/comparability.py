@@ -7,14 +7,12 @@ Others are the very thing that is measured, or cannot be taken away: every resul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal
 
 from bench.engine import probe
-from bench.engine.executed import CONFIGS, Executed, executed
-from bench.engine.observed import Confinement, confinement
+from bench.engine.fingerprint import Fingerprint, fingerprint
 from bench.engine.show import wrap
 from twinstack.errors import CannotTell, Missing, TwinstackError
 from twinstack.model.plan import Plan
@@ -22,9 +20,21 @@ from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, LocalWorld
 
 Weight = Literal["misleads", "stated"]
-T = TypeVar("T")
 #: Bodies that differ in size by more than this part are different data, not a changed stock.
 SIZE_TOLERANCE = 0.01
+#: What may differ in a fingerprint without making a ratio misleading.
+STATED = frozenset(
+    {
+        "open files limit",
+        "seccomp",
+        "no_new_privs",
+        "capabilities",
+        "speculative store bypass",
+        "log output",
+        "root file system",
+        "data's file system",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Mismatch:
     what: str
     first: str
     second: str
-    weight: Weight  # misleads: a ratio would be no answer to the question
+    weight: Weight = "misleads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,7 @@ class WorldSetup:
     world: str
     plan: Plan
     entry: str
-    states: dict[str, str]  # by replica, as are confinement and executed
-    confinement: dict[str, Confinement]
-    executed: dict[str, Executed]
+    replicas: dict[str, Fingerprint]
     software: dict[str, str]
     body_digest: str
     body_bytes: int
@@ -80,17 +88,15 @@ def _listed(title: str, sentences: Sequence[str]) -> str:
 
 
 def require(
-    net: LocalWorld, docker: LocalWorld, service: str, path: str, *, force: bool, progress: Progress
+    worlds: Sequence[LocalWorld], service: str, path: str, *, force: bool, progress: Progress
 ) -> Comparability:
     """Look at two worlds, entered by a service's own address, and refuse what would mislead.
 
     Raises: Missing when one is not up; TwinstackError when they are not alike (unless `force`).
     """
     progress("checking that both worlds are alike")
-    first, second = (
-        observe(world, world.endpoint(service), path, entry=f"{service}'s own address")
-        for world in (net, docker)
-    )
+    entry = f"{service}'s own address"
+    first, second = (observe(world, world.endpoint(service), path, entry) for world in worlds)
     alike = compare(first, second)
     for sentence in alike.sentences("misleads"):
         progress(f"not alike: {sentence}")
@@ -111,40 +117,27 @@ def refuse_misleading(alike: Comparability) -> None:
         )
 
 
-def observe(world: LocalWorld, endpoint: Endpoint, path: str, *, entry: str) -> WorldSetup:
+def observe(world: LocalWorld, endpoint: Endpoint, path: str, entry: str) -> WorldSetup:
     """Look at a running world. Raises: Missing when it is not up; CannotTell."""
     states = world.status()
     down = [state.name for state in states if state.state != "healthy"]
     if down or not states:
-        raise Missing(
-            f"the {world.name} world",
-            "is not up",
-            f"not healthy: {', '.join(down) or 'all'}",
-            f'run "invoke {world.name}.up"',
-        )
+        cause = f"not healthy: {', '.join(down) or 'all'}"
+        remedy = f'run "invoke {world.name}.up"'
+        raise Missing(f"the {world.name} world", "is not up", cause, remedy)
     answer = probe.get_ok(endpoint, path)
     data = {replica.name: replica.launch.data for replica in world.plan.replicas}
     pids: dict[str, list[int]] = {}
     for process in world.processes():
         pids.setdefault(process.replica, []).append(process.pid)
-    main = {state.name: _pid(state.name, state.pid) for state in states}
-    return WorldSetup(
-        world=world.name,
-        plan=world.plan,
-        entry=entry,
-        states={state.name: state.state for state in states},
-        confinement={name: confinement(pid, data.get(name)) for name, pid in main.items()},
-        executed={name: executed(pid, pids.get(name, ())) for name, pid in main.items()},
-        software=world.software(),
-        body_digest=answer.digest,
-        body_bytes=len(answer.body),
-    )
-
-
-def _pid(name: str, pid: int | None) -> int:
-    if pid is None:
-        raise CannotTell(name, "has no process", "its world names none", "bring it up again")
-    return pid
+    replicas = {}
+    for state in states:
+        if state.pid is None:
+            raise CannotTell(state.name, "has no process", "its world names none")
+        own = pids.get(state.name, ())
+        replicas[state.name] = fingerprint(state.pid, own, data.get(state.name))
+    software, size = world.software(), len(answer.body)
+    return WorldSetup(world.name, world.plan, entry, replicas, software, answer.digest, size)
 
 
 def compare(first: WorldSetup, second: WorldSetup) -> Comparability:
@@ -155,13 +148,10 @@ def compare(first: WorldSetup, second: WorldSetup) -> Comparability:
 def _mismatches(first: WorldSetup, second: WorldSetup) -> Iterator[Mismatch]:
     yield from _differ("shape", first.plan.shape, second.plan.shape)
     yield from _differ("entry", first.entry, second.entry)
-    replicas = [", ".join(sorted(setup.states)) for setup in (first, second)]
+    replicas = [", ".join(sorted(setup.replicas)) for setup in (first, second)]
     yield from _differ("replicas", replicas[0], replicas[1])
-    for what, aspect, weight in _CONFINED:
-        yield from _grouped(what, aspect, first.confinement, second.confinement, weight)
-    yield from _commands(first.executed, second.executed)
-    for what, runs in _EXECUTED:
-        yield from _grouped(what, runs, first.executed, second.executed, "misleads")
+    for what in dict.fromkeys(key for values in first.replicas.values() for key in values):
+        yield from _replicas_differ(what, first, second)
     for key in sorted({*first.software, *second.software}):
         versions = (first.software.get(key, "absent"), second.software.get(key, "absent"))
         yield from _differ(f"software {key}", *versions)
@@ -179,13 +169,20 @@ def _differ(what: str, first: str, second: str, weight: Weight = "misleads") -> 
         yield Mismatch(what, first, second, weight)
 
 
-def _commands(
-    firsts: Mapping[str, Executed], seconds: Mapping[str, Executed]
-) -> Iterator[Mismatch]:
-    for name in (name for name in firsts if name in seconds):
-        first, second = firsts[name].command, seconds[name].command
-        if first != second:
-            yield Mismatch(f"command of {name}", *_only_words(first, second), "misleads")
+def _replicas_differ(what: str, first: WorldSetup, second: WorldSetup) -> Iterator[Mismatch]:
+    """Compare one value of each replica; what is the same in many replicas is said once."""
+    common = [name for name in first.replicas if name in second.replicas]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in common:
+        pair = (first.replicas[name][what], second.replicas[name][what])
+        if pair[0] != pair[1]:
+            shown = _only_words(*pair) if what == "command" else pair
+            groups.setdefault(shown, []).append(name)
+    weight: Weight = "stated" if what in STATED else "misleads"
+    for (left, right), names in groups.items():
+        everywhere = len(names) == len(common) > 1
+        replicas = "every replica" if everywhere else ", ".join(names)
+        yield Mismatch(f"{what} of {replicas}", left, right, weight)
 
 
 def _only_words(first: str, second: str) -> tuple[str, str]:
@@ -198,82 +195,24 @@ def _only_words(first: str, second: str) -> tuple[str, str]:
     return (only[0] or "nothing more", only[1] or "nothing more") if any(only) else (first, second)
 
 
-def _limit(value: float | None, unit: str) -> str:
-    return (
-        "none" if value is None else f"{value:g} {unit}" if unit == "cores" else f"{value} {unit}"
-    )
-
-
-def _config(executed: Executed, file: str) -> str:
-    return executed.configs.get(file, "none")
-
-
-#: What the kernel confines the processes to.
-_CONFINED: tuple[tuple[str, Callable[[Confinement], object], Weight], ...] = (
-    ("CPU limit", lambda held: _limit(held.cpus, "cores"), "misleads"),
-    ("CPU period", lambda held: _limit(held.period_us, "µs"), "misleads"),
-    ("memory limit", lambda held: _limit(held.memory_bytes, "bytes"), "misleads"),
-    ("swap limit", lambda held: _limit(held.swap_bytes, "bytes"), "misleads"),
-    ("pids limit", lambda held: _limit(held.pids, "pids"), "misleads"),
-    ("open files limit", lambda held: held.open_files, "stated"),
-    ("seccomp", lambda held: held.seccomp, "stated"),
-    ("no_new_privs", lambda held: held.no_new_privs, "stated"),
-    ("capabilities", lambda held: held.capabilities, "stated"),
-    ("speculative store bypass", lambda held: held.speculation, "stated"),
-    ("log output", lambda held: held.stdout, "stated"),
-    ("root file system", lambda held: held.root, "stated"),
-    ("data's file system", lambda held: held.data or "none", "stated"),
-)
-#: What runs, beside the commands.
-_EXECUTED: tuple[tuple[str, Callable[[Executed], object]], ...] = (
-    ("processes", lambda runs: runs.processes),
-    *((file, partial(_config, file=file)) for file in CONFIGS),
-)
-
-
-def _grouped(
-    what: str,
-    aspect: Callable[[T], object],
-    first: Mapping[str, T],
-    second: Mapping[str, T],
-    weight: Weight,
-) -> Iterator[Mismatch]:
-    """Compare one aspect of each replica; what is the same in many replicas is said once."""
-    common = [name for name in first if name in second]
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in common:
-        pair = (str(aspect(first[name])), str(aspect(second[name])))
-        if pair[0] != pair[1]:
-            groups.setdefault(pair, []).append(name)
-    for (left, right), names in groups.items():
-        everywhere = len(names) == len(common) > 1
-        replicas = "every replica" if everywhere else ", ".join(names)
-        yield Mismatch(f"{what} of {replicas}", left, right, weight)
-
-
 def _in_kind(first: WorldSetup, second: WorldSetup) -> Iterator[Mismatch]:
-    """State what differs because one is Docker; it is part of what is measured."""
+    """State what differs because the second is Docker; it is part of what is measured."""
     interval_s = min(replica.health.interval_s for replica in second.plan.replicas)
+    probes = f"the engine runs a probe in each container every {interval_s:g} s"
     texts = {
-        "network path": {
-            "net": "veth, our bridge and the host's routing",
-            "docker": "veth, Docker's bridge and its rules",
-        },
-        "health": {
-            "net": "no probe runs unless status is asked",
-            "docker": f"the engine runs a probe in each container every {interval_s:g} s",
-        },
-        "tiers": {
-            "net": "one address a replica; the host routes between tiers",
-            "docker": "a container joins each network it must reach",
-        },
-        "names": {"net": "/etc/hosts", "docker": "/etc/hosts, Docker's own resolver behind it"},
-        "namespaces": {
-            "net": "network, mount, IPC and UTS",
-            "docker": "network, mount, PID, IPC and UTS",
-        },
+        "network path": (
+            "veth, our bridge and the host's routing",
+            "veth, Docker's bridge and its rules",
+        ),
+        "health": ("no probe runs unless status is asked", probes),
+        "tiers": (
+            "one address a replica; the host routes between tiers",
+            "a container joins each network it must reach",
+        ),
+        "names": ("/etc/hosts", "/etc/hosts, Docker's own resolver behind it"),
+        "namespaces": ("network, mount, IPC and UTS", "network, mount, PID, IPC and UTS"),
     }
     if len(first.plan.segments) == 1:
         del texts["tiers"]
-    for title, text in texts.items():
-        yield Mismatch(title, text[first.world], text[second.world], "stated")
+    for title, (net, docker) in texts.items():
+        yield Mismatch(title, net, docker, "stated")

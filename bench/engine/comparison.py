@@ -56,10 +56,7 @@ class Quantity:
 
 QUANTITIES = {
     "rate": Quantity(
-        "rate",
-        "requests per second",
-        "answered {} requests per second than",
-        "fewer",
+        "rate", "requests per second", "answered {} requests per second than", "fewer"
     ),
     "cpu": Quantity(
         "cpu_us_per_request",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bench.engine.estimate import MINIMUM_PAIRS, Sampled
 from twinstack.errors import TwinstackError
@@ -20,14 +20,7 @@ MOST_REQUESTS, MOST_CLIENTS, MOST_ROUNDS = 1_000_000, 1_000, 1_000
 WARM_UP = -1
 
 
-class Labelled(Sampled, Protocol):
-    """A sample that can name its arm and its main figure."""
-
-    @property
-    def label(self) -> str: ...
-
-
-T = TypeVar("T", bound=Labelled)
+T = TypeVar("T", bound=Sampled)
 
 
 def require_rounds(rounds: int) -> None:

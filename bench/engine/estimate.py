@@ -32,10 +32,13 @@ Holds = Literal["holds", "fails", "cannot tell"]
 
 
 class Sampled(Protocol):
-    """A sample of one round."""
+    """A sample of an arm in a round."""
 
     @property
     def round(self) -> int: ...
+
+    @property
+    def label(self) -> str: ...  # its arm and main figure
 
 
 S = TypeVar("S", bound=Sampled)

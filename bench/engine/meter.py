@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
 from twinstack.errors import CannotTell
+from twinstack.linux.cgroup import ControlGroup
 from twinstack.world import LocalWorld
 
 T = TypeVar("T")
@@ -133,6 +134,14 @@ def spent_us(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, i
             "look at its log, then measure again",
         )
     return {name: after[name] - before[name] for name in before}
+
+
+def throttled_us(pids: Iterable[int]) -> int:
+    """Add up how long CPU quotas have kept processes' cgroups waiting. Raises: CannotTell."""
+    try:
+        return sum(ControlGroup.of(pid).throttled_us() for pid in pids)
+    except OSError as error:
+        raise CannotTell("CPU quotas", "cannot be read", str(error)) from error
 
 
 def snapshot() -> HostSnapshot:

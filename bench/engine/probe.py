@@ -15,8 +15,6 @@ from twinstack.world import Endpoint
 class Response:
     """What came back."""
 
-    status: int
-    headers: dict[str, str]  # names in lower case
     body: bytes
 
     @property
@@ -25,36 +23,25 @@ class Response:
         return hashlib.sha256(self.body).hexdigest()[:16]
 
 
-def get(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Response:
-    """Ask once, on a connection of its own. Raises: CannotTell when there is no answer."""
+def get_ok(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Response:
+    """Ask once, on a connection of its own. Raises: CannotTell unless the answer is 2xx."""
+    url = endpoint.url(path)
     connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout_s)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Response(response.status, headers, response.read())
+        body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise CannotTell(
-            endpoint.url(path),
-            "does not answer",
-            str(error) or type(error).__name__,
-            'bring the world up ("invoke net.up", "invoke docker.up")',
-        ) from error
+        cause = str(error) or type(error).__name__
+        remedy = 'bring the world up ("invoke net.up", "invoke docker.up")'
+        raise CannotTell(url, "does not answer", cause, remedy) from error
     finally:
         connection.close()
-
-
-def get_ok(endpoint: Endpoint, path: str) -> Response:
-    """Ask once and insist on a 2xx answer. Raises: CannotTell."""
-    answer = get(endpoint, path)
-    if not 200 <= answer.status < 300:
-        raise CannotTell(
-            endpoint.url(path),
-            f"answers {answer.status}",
-            answer.body[:120].decode("utf-8", "replace"),
-            "choose a --path that answers 2xx: errors are not measured",
-        )
-    return answer
+    if not 200 <= response.status < 300:
+        cause = body[:120].decode("utf-8", "replace")
+        remedy = "choose a --path that answers 2xx: errors are not measured"
+        raise CannotTell(url, f"answers {response.status}", cause, remedy)
+    return Response(body)
 
 
 def wait_ok(endpoint: Endpoint, path: str, *, timeout_s: float) -> Response:

@@ -18,27 +18,13 @@ from bench.engine.meter import Rest, Spending
 from bench.engine.show import extremes, part
 from bench.engine.worlds import EDGE
 from bench.load import ab
+from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, LocalWorld
 
 #: conntrack forgets a closed connection after 120 s, the kernel after 60 s.
 ROOM_S = 130.0
-
-
-@dataclass(frozen=True, slots=True)
-class AbLoad:
-    """What one trial sends."""
-
-    path: str = "/api/products"
-    requests: int = 1000
-    concurrency: int = 50
-    keepalive: bool = False
-
-    @property
-    def timeout_s(self) -> float:
-        """Bound a trial: a second per ten requests, two minutes at least."""
-        return max(120.0, self.requests / 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +122,11 @@ def sampled(number: int, report: ab.AbReport, spent: Spending, world: LocalWorld
 
 
 def edge_trial(world: LocalWorld, number: int, load: AbLoad) -> dict[str, Any]:
-    """Load a world's edge once; gives the fields of a trial. Raises: as `send`; CannotTell."""
+    """Load a world's edge once; gives the fields of a trial. Raises: as `ab.run`; CannotTell."""
     endpoint = world.endpoint(EDGE)
     size = answer_bytes(endpoint, load.path)
-    report, spent = meter.during([world], lambda: send(endpoint, load, size))
+    report, spent = meter.during([world], lambda: ab.run(endpoint, load, size))
     return sampled(number, report, spent, world)
-
-
-def send(endpoint: Endpoint, load: AbLoad, size: int) -> ab.AbReport:
-    """Send one load; `size` is that of one answer's body. Raises: StepFailed when ab gives up."""
-    return ab.run(
-        endpoint,
-        load.path,
-        requests=load.requests,
-        concurrency=load.concurrency,
-        keepalive=load.keepalive,
-        answer_bytes=size,
-        timeout_s=load.timeout_s,
-    )
 
 
 def answer_bytes(endpoint: Endpoint, path: str) -> int:
@@ -205,7 +178,7 @@ def measure(
         for other in targets.values():
             _check_quiet(other)
         report, spent = meter.during(
-            worlds, lambda: send(target.endpoint, loads[name], sizes[name])
+            worlds, lambda: ab.run(target.endpoint, loads[name], sizes[name])
         )
         places[number] += 1
         return Sample(

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.engine import observed
 from bench.engine.show import wrap
-from twinstack.errors import Locked, TwinstackError
+from twinstack.errors import CannotTell, Locked, TwinstackError
+from twinstack.linux.cgroup import ControlGroup
 from twinstack.model import bounds
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
@@ -57,9 +57,21 @@ def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> Local
         return stack.net(shape)
     world = stack.docker(shape)
     running = any(state.pid for state in world.status())
-    if running and not observed.limited(world):
+    if running and not limited(world):
         return stack.docker(shape, limited=False)
     return world
+
+
+def limited(world: LocalWorld) -> list[str]:
+    """Name the replicas whose CPU is limited, as the kernel sees it. Raises: CannotTell."""
+    try:
+        return [
+            state.name
+            for state in world.status()
+            if state.pid is not None and ControlGroup.of(state.pid).limits().cpus is not None
+        ]
+    except OSError as error:
+        raise CannotTell(f"the {world.name} world", "cannot be looked at", str(error)) from error
 
 
 def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) -> LocalWorld:

@@ -33,6 +33,21 @@ SILENCE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
+class AbLoad:
+    """What one run sends."""
+
+    path: str = "/api/products"
+    requests: int = 1000
+    concurrency: int = 50
+    keepalive: bool = False
+
+    @property
+    def timeout_s(self) -> float:
+        """Bound a run: a second per ten requests, two minutes at least."""
+        return max(120.0, self.requests / 10)
+
+
+@dataclass(frozen=True, slots=True)
 class AbReport:
     """One run. Units: seconds, bytes, and milliseconds for `_ms`."""
 
@@ -57,43 +72,28 @@ class AbReport:
         return self.success / self.seconds if self.seconds > 0 else 0.0
 
 
-def command(
-    url: str, *, requests: int, concurrency: int, keepalive: bool, csv_file: Path
-) -> tuple[str, ...]:
+def command(url: str, load: AbLoad, csv_file: Path) -> tuple[str, ...]:
     """Give the command line of a run."""
-    words = f"ab -l -q -r -s {SILENCE_S} -n {requests} -c {min(concurrency, requests)}".split()
-    return (*words, *(("-k",) if keepalive else ()), "-e", str(csv_file), url)
+    concurrency = min(load.concurrency, load.requests)
+    words = f"ab -l -q -r -s {SILENCE_S} -n {load.requests} -c {concurrency}".split()
+    return (*words, *(("-k",) if load.keepalive else ()), "-e", str(csv_file), url)
 
 
-def run(
-    endpoint: Endpoint,
-    path: str,
-    *,
-    requests: int,
-    concurrency: int,
-    keepalive: bool,
-    answer_bytes: int | None = None,
-    timeout_s: float = 120.0,
-) -> AbReport:
-    """Send `requests` and give the report; a run without any answer is an error.
+def run(endpoint: Endpoint, load: AbLoad, answer_bytes: int | None = None) -> AbReport:
+    """Send a load and give the report; a run without any answer is an error.
 
     `answer_bytes` is the known size of one answer's body. Raises: Missing without `ab`;
     StepFailed when it cannot connect or takes too long; CannotTell for an incomplete report.
     """
-    url = endpoint.url(path)
+    url = endpoint.url(load.path)
     with tempfile.TemporaryDirectory(prefix="twinstack-ab-") as directory:
         csv_file = Path(directory) / "percentiles.csv"
-        words = command(
-            url, requests=requests, concurrency=concurrency, keepalive=keepalive, csv_file=csv_file
-        )
-        done = process.run(words, timeout_s=timeout_s, check=False)
+        words = command(url, load, csv_file)
+        done = process.run(words, timeout_s=load.timeout_s, check=False)
         if done.returncode != 0 or not csv_file.exists():
-            raise StepFailed(
-                url,
-                f"ab exited {done.returncode}",
-                reason(done.stdout, done.stderr),
-                'look at "invoke net.status" and "invoke docker.status"',
-            )
+            cause = reason(done.stdout, done.stderr)
+            remedy = 'look at "invoke net.status" and "invoke docker.status"'
+            raise StepFailed(url, f"ab exited {done.returncode}", cause, remedy)
         percentiles = csv_file.read_text(encoding="utf-8")
     return parse(done.stdout, percentiles, answer_bytes=answer_bytes)
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ from bench.engine.design import interleave, require_load, require_rounds
 from bench.engine.estimate import Holds, Ratio, below, exit_code, grouped, paired
 from bench.engine.show import columns, wrap
 from bench.engine.store import Answer
-from bench.engine.trials import AbLoad, Trial, cells, edge_trial
+from bench.engine.trials import Trial, cells, edge_trial
+from bench.load.ab import AbLoad
 from twinstack.errors import Missing, StepFailed
 from twinstack.model.topology import WorldName
 from twinstack.observe.capture import targets
@@ -151,6 +151,14 @@ def _capturing(
 ) -> Iterator[list[subprocess.Popen[str]]]:
     """Capture while the block lasts. Raises: StepFailed."""
     running: list[subprocess.Popen[str]] = []
+
+    def start(words: list[str], word: str) -> None:
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        running.append(
+            subprocess.Popen(words, cwd=REPOSITORY, text=True, stdin=null, stdout=pipe, stderr=pipe)
+        )
+        _await(running[-1], word)
+
     try:
         if what in {BRIDGES, WHOLE}:
             options = "--everything --snap 0" if what == WHOLE else f"--snap {_SNAP}"
@@ -158,14 +166,12 @@ def _capturing(
                 f"{Path(sys.executable).with_name('invoke')} traffic.capture --json --world {world}"
                 f" --seconds 0 --out {folder} --size 1000 --rotate 1 {options}"
             )
-            running.append(_start(words.split()))
-            _await(running[0], "capturing")
+            start(words.split(), "capturing")
         elif what == DUMPCAP:
             folder.mkdir()
             request = targets.CaptureOptions(seconds=0, snap=_SNAP, size=1_000_000_000, files=1)
             for link in targets.select_links(links):
-                running.append(_start(shlex.split(targets.dumpcap_command(link, folder, request))))
-                _await(running[-1], "File: ")
+                start(shlex.split(targets.dumpcap_command(link, folder, request)), "File: ")
         time.sleep(_SETTLE_S)
         yield running
     finally:
@@ -175,32 +181,20 @@ def _capturing(
             process.wait()
 
 
-def _start(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        words,
-        cwd=REPOSITORY,
-        text=True,
-        bufsize=1,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
 def _await(running: subprocess.Popen[str], word: str) -> None:
     """Wait until it prints a line that starts with `word`. Raises: StepFailed."""
     assert running.stderr is not None
-    handle = running.stderr.fileno()  # past its buffer, which select does not see
-    deadline = time.monotonic() + _START_S
+    timer = threading.Timer(_START_S, running.kill)
+    timer.start()
     text = ""
-    while not any(line.startswith(word) for line in text.splitlines()):
-        left = deadline - time.monotonic()
-        ready = left > 0 and select.select([handle], [], [], left)[0]
-        piece = os.read(handle, 1 << 16) if ready else b""
-        if not piece:
-            cause = text.strip()[-300:] or "it prints nothing"
-            raise StepFailed("the capture", "does not start", cause, "start it by hand")
-        text += piece.decode(errors="replace")
+    for line in running.stderr:
+        text += line
+        if line.startswith(word):
+            timer.cancel()
+            return
+    timer.cancel()
+    cause = text.strip()[-300:] or "it prints nothing"
+    raise StepFailed("the capture", "does not start", cause, "start it by hand")
 
 
 def _stop(running: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:

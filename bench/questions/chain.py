@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from bench.engine import meter, worlds
 from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Ratio, above, grouped, paired
-from bench.engine.observed import limited
 from bench.engine.show import columns, wrap
 from bench.engine.store import Answer
-from bench.engine.trials import AbLoad, Trial, answer_bytes, cells, sampled, send
+from bench.engine.trials import Trial, answer_bytes, cells, sampled
 from bench.engine.worlds import EDGE
 from bench.load import ab
+from bench.load.ab import AbLoad
 from bench.questions.naive import NaiveChain, naive_chain
 from bench.questions.redis_stats import command_calls
 from twinstack.errors import CannotTell
@@ -96,7 +96,7 @@ def measure(stack: Stack, world: LocalWorld, *, rounds: int, progress: Progress)
     Raises: CannotTell when its limits are not lifted, a request did not read Redis, or the samples
     do not decide; Missing; NotHealthy; StepFailed.
     """
-    replicas = limited(world)
+    replicas = worlds.limited(world)
     if replicas:
         raise CannotTell(
             "the chain",
@@ -151,7 +151,7 @@ def _send(endpoints: Sequence[Endpoint], load: AbLoad) -> ab.AbReport:
 
     def run(endpoint: Endpoint, share: int, concurrency: int) -> ab.AbReport:
         own = AbLoad(load.path, share, concurrency)
-        return send(endpoint, own, answer_bytes(endpoint, load.path))
+        return ab.run(endpoint, own, answer_bytes(endpoint, load.path))
 
     with ThreadPoolExecutor(len(endpoints)) as pool:
         return ab.together(list(pool.map(run, endpoints, requests, clients)))

@@ -15,8 +15,9 @@ from bench.engine import comparability, comparison, meter, published_ports, tria
 from bench.engine.comparability import Comparability
 from bench.engine.design import require_load, require_rounds
 from bench.engine.store import Answer
-from bench.engine.trials import AbLoad, Target
+from bench.engine.trials import Target
 from bench.engine.worlds import EDGE
+from bench.load.ab import AbLoad
 from bench.questions import compare_report
 from bench.questions.compare_report import Comparison
 from twinstack.errors import TwinstackError
@@ -83,10 +84,8 @@ def compare(net: LocalWorld, docker: LocalWorld, options: Options, progress: Pro
     CannotTell when a trial cannot be trusted.
     """
     options.check()
-    alike = comparability.require(
-        net, docker, EDGE, options.path, force=options.force, progress=progress
-    )
     both = (net, docker)
+    alike = comparability.require(both, EDGE, options.path, force=options.force, progress=progress)
     pair = [Target(TITLES[world.name], world, world.endpoint(EDGE)) for world in both]
     others: Sequence[Target] = ()
     if options.published_every:
@@ -101,7 +100,7 @@ def calibrate(world: LocalWorld, options: Options, progress: Progress) -> Answer
     """
     options.check()
     endpoint = world.endpoint(EDGE)
-    setup = comparability.observe(world, endpoint, options.path, entry="the same")
+    setup = comparability.observe(world, endpoint, options.path, "the same")
     pair = [Target(f"{TITLES[world.name]} {name}", world, endpoint) for name in "AB"]
     return _run(f"aa-{world.name}", pair, (), options, None, setup.software, progress)
 

@@ -10,7 +10,8 @@ from bench.engine.comparison import Contrast, TargetRow
 from bench.engine.estimate import Ratio, spread
 from bench.engine.meter import Rest
 from bench.engine.show import columns, extremes, milliseconds, part, wrap
-from bench.engine.trials import AbLoad, Sample
+from bench.engine.trials import Sample
+from bench.load.ab import AbLoad
 
 #: At rest, more of the machine's CPU time than this spent by neither world is worth a warning.
 BUSY_PART = 0.25

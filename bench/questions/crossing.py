@@ -11,14 +11,12 @@ not in any figure.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from bench.engine import meter
-from bench.engine.design import interleave, require_rounds
+from bench.engine import design, meter
 from bench.engine.estimate import Ratio, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Answer
@@ -82,20 +80,20 @@ class CrossingSample:
 
 @dataclass(frozen=True, slots=True)
 class PathCost:
-    """One path compared with another."""
+    """One path compared with another, by kind of load."""
 
     what: str
-    times: Mapping[str, Ratio]  # by kind of load, as `cpu`
+    times: Mapping[str, Ratio]
     cpu: Mapping[str, Ratio]
 
     @property
     def sentence(self) -> str:
         """Say it, each with its interval."""
-        costs = [
-            f"{name} connection: time {_percent(self.times[load])}, CPU {_percent(self.cpu[load])}"
-            for load, name in ((KEPT, "a kept"), (NEW, "a new"))
-        ]
-        return f"{self.what}: {'; '.join(costs)}."
+        kept, new = (
+            f"connection: time {_percent(self.times[load])}, CPU {_percent(self.cpu[load])}"
+            for load in (KEPT, NEW)
+        )
+        return f"{self.what}: a kept {kept}; a new {new}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Crossing:
 
 def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
     """Compare the paths on a Swarm, and leave it as it was. Raises: as `measure`."""
-    require_rounds(rounds)
+    design.require_rounds(rounds)
     roots, _ = stack.software(progress)
     world = stack.swarm()
     was_up = bool(world.facts().tasks)
@@ -128,27 +126,19 @@ def measure(world: SwarmWorld, tree: Path, *, rounds: int, progress: Progress) -
     Raises: CannotTell when no two tasks are placed as needed, or a trial failed; StepFailed.
     """
     with raw_ends(world.nodes[:2], (0, 0, 1), world.plan.instance) as raw, workspace() as place:
-        routes = {path.name: path for path in paths(raw, swarm_ends(world))}
+        routes = paths(raw, swarm_ends(world))
         (place / "nginx.conf").write_text(nginx())
+        command, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
+        environment = {"PATH": "/usr/sbin:/usr/bin"}
         servers = [
-            Program(
-                f"server-{number}",
-                ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"),
-                tree,
-                ((place, "/srv"),),
-                {"PATH": "/usr/sbin:/usr/bin"},
-                network=pid,
-            )
-            for number, pid in enumerate(sorted({path.server for path in routes.values()}))
+            Program(f"server-{pid}", command, tree, binds, environment, network=pid)
+            for pid in sorted({path.server for path in routes})
         ]
+        arms = {f"{path.name}, {load}": (path, load) for path in routes for load in (KEPT, NEW)}
         with running(servers) as started:
-            for path in routes.values():
+            for path in routes:
                 _await(path)
-            arms = {
-                f"{path}, {load}": (routes[path], load)
-                for path, load in itertools.product(PATHS, (KEPT, NEW))
-            }
-            samples = interleave(
+            samples = design.interleave(
                 tuple(arms),
                 lambda arm, number: _trial(*arms[arm], number, list(started.values())),
                 rounds=rounds,
@@ -205,33 +195,19 @@ def swarm_ends(world: SwarmWorld) -> tuple[PathEnd, PathEnd, PathEnd]:
 
 
 def _trial(path: NetworkPath, load: str, number: int, servers: Sequence[Running]) -> CrossingSample:
+    url, inside = f"http://{path.address}:{PORT}/", _inside(path.client)
+    headers = ("Connection: close",) if load == NEW else ()
     before_us = sum(server.precise_cpu_us() for server in servers)
     report, spent = meter.during(
         [],
-        lambda: wrk.run(
-            f"http://{path.address}:{PORT}/",
-            connections=1,
-            duration_s=_SECONDS,
-            prefix=_inside(path.client),
-            headers=("Connection: close",) if load == NEW else (),
-        ),
+        lambda: wrk.run(url, connections=1, duration_s=_SECONDS, prefix=inside, headers=headers),
     )
-    server_us = sum(server.precise_cpu_us() for server in servers) - before_us
+    cpu_us = spent.client_us + sum(server.precise_cpu_us() for server in servers) - before_us
     if not report.success or report.failed:
-        raise CannotTell(
-            f"{path.name}, {load}",
-            "cannot be measured",
-            f"{report.failed} of {report.complete} requests failed",
-        )
-    return CrossingSample(
-        number,
-        path.name,
-        load,
-        report.complete,
-        report.failed,
-        report.seconds * 1e6 / report.success,
-        (spent.client_us + server_us) / report.success,
-    )
+        cause = f"{report.failed} of {report.complete} requests failed"
+        raise CannotTell(f"{path.name}, {load}", "cannot be measured", cause)
+    us = (report.seconds * 1e6 / report.success, cpu_us / report.success)
+    return CrossingSample(number, path.name, load, report.complete, report.failed, *us)
 
 
 def summarise(samples: Sequence[CrossingSample], seed: int) -> Crossing:

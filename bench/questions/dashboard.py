@@ -21,10 +21,10 @@ from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Holds, Ratio, below, exit_code, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Answer
-from bench.engine.trials import AbLoad, answer_bytes, send
+from bench.engine.trials import answer_bytes
 from bench.engine.windows import Window
-from bench.load import onlookers, wrk
-from bench.load.ab import AbReport
+from bench.load import ab, onlookers, wrk
+from bench.load.ab import AbLoad, AbReport
 from bench.load.wrk import WrkReport
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -130,7 +130,7 @@ def measure(world: LocalWorld, *, rounds: int, progress: Progress) -> DashboardC
     size = answer_bytes(endpoint, _PATH)
 
     def load(requests: int) -> AbReport:
-        return send(endpoint, AbLoad(_PATH, requests, CONCURRENCY, keepalive=True), size)
+        return ab.run(endpoint, AbLoad(_PATH, requests, CONCURRENCY, keepalive=True), size)
 
     rate = max(load(1_000).rate, load(2_000).rate)
     with ExitStack() as stack:
@@ -175,10 +175,7 @@ def measure(world: LocalWorld, *, rounds: int, progress: Progress) -> DashboardC
 
 
 def _agreement(
-    reader: onlookers.Reader,
-    load: Callable[[int], AbReport],
-    requests: int,
-    probe_s: float | None,
+    reader: onlookers.Reader, load: Callable[[int], AbReport], requests: int, probe_s: float | None
 ) -> Agreement:
     """Compare one run of ab with what was shown; Docker's engine probes the edge too."""
     before = reader.newest(after=time.time())

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.engine import comparability, meter, observed, published_ports, trials, worlds
+from bench.engine import comparability, meter, published_ports, trials, worlds
 from bench.engine.comparison import contrast
 from bench.engine.design import require_load, require_rounds
 from bench.engine.estimate import Ratio, median
 from bench.engine.meter import Rest
 from bench.engine.show import wrap
 from bench.engine.store import Answer
-from bench.engine.trials import AbLoad, Sample, Target
+from bench.engine.trials import Sample, Target
 from bench.engine.worlds import EDGE
+from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import LocalWorld
@@ -81,9 +82,9 @@ def ask(
     require_rounds(rounds)
     require_load(requests, _CLIENTS)
     load = AbLoad(requests=requests, concurrency=_CLIENTS)
-    net, docker = worlds.both(stack, None, progress)
-    with worlds.lifted([net, docker], policy=True):
-        alike = comparability.require(net, docker, EDGE, load.path, force=force, progress=progress)
+    both = net, docker = worlds.both(stack, None, progress)
+    with worlds.lifted(both, policy=True):
+        alike = comparability.require(both, EDGE, load.path, force=force, progress=progress)
         layers = measure(net, docker, load, rounds=rounds, progress=progress)
     said = [text(layers), worlds.POLICY_LIFTED, alike.listed()[0]]
     forced = alike.sentences("misleads")
@@ -98,7 +99,7 @@ def measure(
     progress(f"watching at rest for {_REST_S:g} s")
     at_rest = meter.rest(both, seconds=_REST_S)
     chosen = targets(both, load.path, progress)
-    before_us = [_throttled_us(world) for world in both]
+    before_us = [meter.throttled_us(world.main_pids().values()) for world in both]
     samples = trials.measure(
         chosen, (), load, rounds=rounds, seed=_SEED, at_rest=at_rest, progress=progress
     )
@@ -106,7 +107,9 @@ def measure(
     for world, was_us in zip(both, before_us, strict=True):
         names = {target.name for target in chosen if target.world is world}
         loaded_s = sum(sample.seconds for sample in samples if sample.target in names)
-        throttled[world.name] = (_throttled_us(world) - was_us) / 1e6 / max(loaded_s, 1e-9)
+        throttled[world.name] = (
+            (meter.throttled_us(world.main_pids().values()) - was_us) / 1e6 / max(loaded_s, 1e-9)
+        )
     edge = docker.published(EDGE)
     proxied = "docker-proxy" if edge and published_ports.proxied(edge.port) else "DNAT"
     measurable = layers([target.name for target in chosen], proxied=proxied)
@@ -174,7 +177,3 @@ def text(layers: Layers) -> str:
 
 def _span(ratio: Ratio) -> str:
     return f"×{ratio.estimate:.2f}, {ratio.low:.2f} to {ratio.high:.2f}"
-
-
-def _throttled_us(world: LocalWorld) -> int:
-    return sum(map(observed.throttled_us, world.main_pids().values()))

@@ -15,7 +15,8 @@ from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Ratio, below, grouped, median, paired
 from bench.engine.show import columns, wrap
 from bench.engine.store import Answer
-from bench.engine.trials import AbLoad, Trial, cells, edge_trial
+from bench.engine.trials import Trial, cells, edge_trial
+from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack

@@ -14,16 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.engine import (
-    comparability,
-    design,
-    meter,
-    observed,
-    probe,
-    published_ports,
-    windows,
-    worlds,
-)
+from bench.engine import comparability, design, meter, probe, published_ports, windows, worlds
 from bench.engine.meter import Rest
 from bench.engine.store import Answer
 from bench.engine.trials import Target
@@ -68,15 +59,13 @@ class EntryPoint:
         self.load.resume()
         try:
             time.sleep(_TURN_S)
-            held_us = self._held_us()
+            held_us = meter.throttled_us(self.pids)
             window = windows.window(self.target.world, self.count, self.load, seconds)
             rest_us = self.rest_us_per_s * window.seconds
-            return Turn(number, self.target.name, window, rest_us, self._held_us() - held_us)
+            held_us = meter.throttled_us(self.pids) - held_us
+            return Turn(number, self.target.name, window, rest_us, held_us)
         finally:
             self.load.hold()
-
-    def _held_us(self) -> int:
-        return sum(map(observed.throttled_us, self.pids))
 
 
 def ask(
@@ -95,16 +84,14 @@ def ask(
     """
     design.require_rounds(rounds)
     bounds.within("seconds", seconds, 1, _LONGEST_S)
-    net, docker = worlds.both(stack, shape, progress)
-    with worlds.lifted([net, docker]):
-        alike = comparability.require(
-            net, docker, worlds.EDGE, PATH, force=force, progress=progress
-        )
+    both = net, docker = worlds.both(stack, shape, progress)
+    with worlds.lifted(both):
+        alike = comparability.require(both, worlds.EDGE, PATH, force=force, progress=progress)
         pair = ((NET, net), (AGAIN, net), (DOCKER, docker))
         targets = [Target(name, world, world.endpoint(worlds.EDGE)) for name, world in pair]
         if doors:
             edge = (worlds.EDGE,)
-            targets += published_ports.targets((net, docker), edge, PATH, progress)
+            targets += published_ports.targets(both, edge, PATH, progress)
         result = measure(targets, rounds=rounds, seconds=seconds, progress=progress)
     said = "\n\n".join(filter(None, [text(result), *alike.listed()]))
     code = 1 if result.failed else 0
@@ -159,10 +146,6 @@ def _entry_points(
         )
         name = target.world.name
         entries[target.name] = EntryPoint(
-            target,
-            stack.enter_context(load),
-            counters[name],
-            pids[name],
-            rest.cpu_us_per_s[name],
+            target, stack.enter_context(load), counters[name], pids[name], rest.cpu_us_per_s[name]
         )
     return entries

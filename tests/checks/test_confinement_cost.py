@@ -62,7 +62,8 @@ def trial(host: Sandbox, replica: str, pid: int) -> tuple[float, float]:
     url = f"http://{ADDRESS[replica]}:5000/products"
     file = f"/run/{host.instance}.csv"
     before = ControlGroup.of(pid).cpu_us()
-    words = ab.command(url, requests=REQUESTS, concurrency=8, keepalive=True, csv_file=Path(file))
+    load = ab.AbLoad(requests=REQUESTS, concurrency=8, keepalive=True)
+    words = ab.command(url, load, Path(file))
     # From inside its own network: no policy lets the host in, and nothing else is on the way.
     told = host.run("nsenter", f"--net=/run/netns/{replica}", *words).stdout
     spent = ControlGroup.of(pid).cpu_us() - before

@@ -76,10 +76,7 @@ def _is_due(number: int, times: int, settings: RaceSettings) -> bool:
 
 
 def run(settings: RaceSettings) -> list[RaceSample]:
-    """Race.
-
-    Raises: Missing, StepFailed; CannotTell when something is left behind.
-    """
+    """Race. Raises: Missing, StepFailed; CannotTell when something is left behind."""
     with tempfile.TemporaryDirectory(prefix="twinstack-scale-") as directory:
         work = Path(directory)
         program = contenders.compile_floor(work)

@@ -30,11 +30,7 @@ def text(namespaces: int) -> str:
     written["services"][_GROWS]["replicas"] = namespaces - others
     flat = written["shapes"]["flat"]
     written["shapes"] = {"flat": flat}
-    flat["segments"]["app"] |= {
-        "subnet": _SUBNET,
-        "pool": _POOL,
-        "docker_subnet": _DOCKER_SUBNET,
-    }
+    flat["segments"]["app"] |= {"subnet": _SUBNET, "pool": _POOL, "docker_subnet": _DOCKER_SUBNET}
     return str(yaml.safe_dump(written, sort_keys=False))
 
 

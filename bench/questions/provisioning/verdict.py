@@ -152,11 +152,7 @@ def _judged(aim: Aim, firsts: Sequence[float], seconds: Sequence[float], *, seed
         measured = ratio(firsts, seconds, seed=seed)
         ends = (measured.estimate, measured.low, measured.high)
     else:
-        ends = (
-            math.exp(statistics.median(logs)),
-            math.exp(min(logs)),
-            math.exp(max(logs)),
-        )
+        ends = (math.exp(statistics.median(logs)), math.exp(min(logs)), math.exp(max(logs)))
     estimate, low, high = (end / aim.scale for end in ends)
     return AimResult(aim, estimate, low, high, len(logs), _decide(aim, low, high))
 

@@ -18,7 +18,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(paths, "RUN", tmp_path)
     fake = FakeStack()
     monkeypatch.setattr(
-        "bench.engine.observed.limited", lambda world: ["x"] if fake.limited[world.name] else []
+        "bench.engine.worlds.limited", lambda world: ["x"] if fake.limited[world.name] else []
     )
     return fake
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.engine.comparability import WorldSetup, compare, refuse_misleading
-from bench.engine.executed import Executed
-from bench.engine.observed import Confinement
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
@@ -17,22 +15,20 @@ from twinstack.model.topology_file import load
 
 TOPOLOGY = load(Path(__file__).resolve().parents[4] / "topology.yml")
 PLAN = resolve(TOPOLOGY)
-HELD = Confinement(
-    cpus=1.0,
-    period_us=100_000,
-    memory_bytes=1 << 27,
-    swap_bytes=1 << 27,
-    pids=64,
-    open_files="20000",
-    seccomp="none",
-    no_new_privs=True,
-    capabilities="0000000000000000",
-    speculation="vulnerable",
-    root="ext4",
-    data="",
-    stdout="file",
-)
-RUNS = Executed("nginx: master process -c /etc/nginx/nginx.conf", 2, {"/etc/nginx/nginx.conf": "d"})
+VALUES = {
+    "CPU limit": "1 cores",
+    "CPU period": "100000 µs",
+    "memory limit": "134217728 bytes",
+    "swap limit": "134217728 bytes",
+    "pids limit": "64 pids",
+    "open files limit": "20000",
+    "seccomp": "none",
+    "log output": "file",
+    "root file system": "ext4",
+    "command": "nginx: master process -c /etc/nginx/nginx.conf",
+    "processes": "2",
+    "/etc/nginx/nginx.conf": "d",
+}
 
 
 def setup(world: WorldName = "net", plan: Plan = PLAN) -> WorldSetup:
@@ -40,9 +36,7 @@ def setup(world: WorldName = "net", plan: Plan = PLAN) -> WorldSetup:
         world=world,
         plan=plan,
         entry="nginx-lb's own address",
-        states={replica.name: "healthy" for replica in plan.replicas},
-        confinement={replica.name: HELD for replica in plan.replicas},
-        executed={replica.name: RUNS for replica in plan.replicas},
+        replicas={replica.name: VALUES for replica in plan.replicas},
         software={"nginx": "1.22", "services": "abc"},
         body_digest="abc",
         body_bytes=3000,
@@ -75,16 +69,9 @@ def other(**changes: object) -> WorldSetup:
     return replace(setup("docker"), **changes)  # type: ignore[arg-type]
 
 
-def held(**changes: object) -> WorldSetup:
-    confinement = {**setup().confinement}
-    confinement["nginx-lb"] = replace(HELD, **changes)  # type: ignore[arg-type]
-    return other(confinement=confinement)
-
-
-def runs(**changes: object) -> WorldSetup:
-    executed = {**setup().executed}
-    executed["nginx-lb"] = replace(RUNS, **changes)  # type: ignore[arg-type]
-    return other(executed=executed)
+def edge(what: str, value: str) -> WorldSetup:
+    """Give a Docker world in which one value of nginx-lb differs."""
+    return other(replicas={**setup().replicas, "nginx-lb": {**VALUES, what: value}})
 
 
 @pytest.mark.parametrize(
@@ -95,27 +82,36 @@ def runs(**changes: object) -> WorldSetup:
         (other(software={"nginx": "1.27", "services": "abc"}), "nginx: net 1.22, docker 1.27"),
         (other(software={"nginx": "1.22"}), "software services: net abc, docker absent"),
         (other(body_bytes=2000), "answer's size: net 3000 bytes, docker 2000 bytes"),
-        (other(states={"nginx-lb": "healthy"}), "replicas: net api-gateway, "),
-        (held(cpus=0.5), "CPU limit of nginx-lb: net 1 cores, docker 0.5 cores"),
-        (held(cpus=None), "CPU limit of nginx-lb: net 1 cores, docker none"),
-        (held(period_us=50_000), "CPU period of nginx-lb: net 100000 µs, docker 50000 µs"),
-        (held(memory_bytes=None), "memory limit of nginx-lb: net 134217728 bytes, docker none"),
-        (held(swap_bytes=None), "swap limit of nginx-lb: net 134217728 bytes, docker none"),
-        (runs(processes=3), "processes of nginx-lb: net 2, docker 3"),
-        (runs(command=f"{RUNS.command} -q"), "command of nginx-lb: net nothing more, docker -q"),
+        (other(replicas={"nginx-lb": VALUES}), "replicas: net api-gateway, "),
+        (edge("CPU limit", "0.5 cores"), "CPU limit of nginx-lb: net 1 cores, docker 0.5 cores"),
+        (edge("CPU limit", "none"), "CPU limit of nginx-lb: net 1 cores, docker none"),
+        (edge("CPU period", "50000 µs"), "CPU period of nginx-lb: net 100000 µs, docker 50000 µs"),
         (
-            runs(command="nginx: -c master process /etc/nginx/nginx.conf"),
+            edge("memory limit", "none"),
+            "memory limit of nginx-lb: net 134217728 bytes, docker none",
+        ),
+        (edge("swap limit", "none"), "swap limit of nginx-lb: net 134217728 bytes, docker none"),
+        (edge("processes", "3"), "processes of nginx-lb: net 2, docker 3"),
+        (
+            edge("command", f"{VALUES['command']} -q"),
+            "command of nginx-lb: net nothing more, docker -q",
+        ),
+        (
+            edge("command", "nginx: -c master process /etc/nginx/nginx.conf"),
             (
                 "command of nginx-lb: net nginx: master process "
                 "-c /etc/nginx/nginx.conf, docker nginx:"
             ),
         ),
         (
-            runs(configs={"/etc/nginx/nginx.conf": "e"}),
+            edge("/etc/nginx/nginx.conf", "e"),
             "/etc/nginx/nginx.conf of nginx-lb: net d, docker e",
         ),
-        (runs(configs={}), "/etc/nginx/nginx.conf of nginx-lb: net d, docker none"),
-        (held(pids=32), "pids limit of nginx-lb: net 64 pids, docker 32 pids"),
+        (
+            edge("/etc/nginx/nginx.conf", "none"),
+            "/etc/nginx/nginx.conf of nginx-lb: net d, docker none",
+        ),
+        (edge("pids limit", "32 pids"), "pids limit of nginx-lb: net 64 pids, docker 32 pids"),
     ],
 )
 def test_a_difference_that_misleads_is_named_and_refused(second: WorldSetup, expected: str) -> None:
@@ -128,13 +124,16 @@ def test_a_difference_that_misleads_is_named_and_refused(second: WorldSetup, exp
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        (held(seccomp="filter"), "seccomp of nginx-lb: net none, docker filter"),
+        (edge("seccomp", "filter"), "seccomp of nginx-lb: net none, docker filter"),
         (
-            held(open_files="1024 (hard 4096)"),
+            edge("open files limit", "1024 (hard 4096)"),
             "open files limit of nginx-lb: net 20000, docker 1024 (hard 4096)",
         ),
-        (held(stdout="pipe"), "log output of nginx-lb: net file, docker pipe"),
-        (held(root="overlay"), "root file system of nginx-lb: net ext4, docker overlay"),
+        (edge("log output", "pipe"), "log output of nginx-lb: net file, docker pipe"),
+        (
+            edge("root file system", "overlay"),
+            "root file system of nginx-lb: net ext4, docker overlay",
+        ),
         (other(body_digest="xyz"), "answer's content: net abc, docker xyz"),
     ],
 )
@@ -145,15 +144,9 @@ def test_a_difference_in_kind_is_stated_and_not_refused(second: WorldSetup, expe
 
 
 def test_a_difference_of_every_replica_is_said_once() -> None:
-    everyone = {name: replace(HELD, seccomp="filter") for name in setup().confinement}
-    alike = compare(setup(), other(confinement=everyone))
+    everyone = {name: {**VALUES, "seccomp": "filter"} for name in setup().replicas}
+    alike = compare(setup(), other(replicas=everyone))
     assert "seccomp of every replica: net none, docker filter" in alike.sentences("stated")
-
-
-def test_where_the_kernel_counts_no_swap_nothing_is_said() -> None:
-    without = {name: replace(HELD, swap_bytes=None) for name in setup().confinement}
-    one, two = replace(setup(), confinement=without), other(confinement=without)
-    assert not [said for said in compare(one, two).sentences("misleads") if "swap" in said]
 
 
 def test_what_the_plans_say_of_commands_is_not_believed() -> None:

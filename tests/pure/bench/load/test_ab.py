@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.load import ab, wrk
+from bench.load import ab
 from twinstack.errors import CannotTell
 
 REPORT = """\
@@ -100,13 +100,13 @@ def test_ab_success_never_exceeds_the_answers_that_were_good(
 
 
 @pytest.mark.parametrize("text", ["", "Connection refused", "Complete requests:      60\n"])
-def test_ab_report_that_is_not_whole_cannot_be_told(text: str) -> None:
+def test_ab_report_that_is_not_whole_cannot_be_read(text: str) -> None:
     with pytest.raises(CannotTell, match="has no line"):
         ab.parse(text, PERCENTILES)
 
 
 @pytest.mark.parametrize("text", ["", "Percentage served,Time in ms\n", "nonsense"])
-def test_ab_percentiles_that_are_not_there_cannot_be_told(text: str) -> None:
+def test_ab_percentiles_that_are_not_there_cannot_be_read(text: str) -> None:
     with pytest.raises(CannotTell):
         ab.parse_percentiles(text)
 
@@ -119,47 +119,8 @@ def test_ab_that_gave_up_says_why_and_how_far_it_came() -> None:
     )
 
 
-def test_ab_is_told_to_accept_varying_length_and_to_survive_a_reset() -> None:
-    words = ab.command(
-        "http://10.0.0.10:80/", requests=10, concurrency=50, keepalive=True, csv_file=Path("x")
-    )
+def test_ab_is_asked_to_accept_varying_length_and_to_survive_a_reset() -> None:
+    load = ab.AbLoad(requests=10, concurrency=50, keepalive=True)
+    words = ab.command("http://10.0.0.10:80/", load, Path("x"))
     assert {"-l", "-r", "-k", "-q"} <= set(words)
     assert words[words.index("-c") + 1] == "10"  # ab refuses more clients than requests
-
-
-WRK = """\
-Running 1s test @ http://127.0.0.1:18998/
-  1 threads and 10 connections
-  Thread Stats   Avg      Stdev     Max   +/- Stdev
-    Latency   658.36us  483.83us   4.65ms   92.76%
-    Req/Sec    10.34k     1.13k   12.02k    60.00%
-  Latency Distribution
-     50%  539.00us
-     75%  651.00us
-     90%    0.93ms
-     99%    3.07ms
-  10308 requests in 1.01s, 30.00MB read
-{more}Requests/sec:  10293.27
-Transfer/sec:     30.09MB
-"""
-
-
-def test_wrk_report_is_read_with_its_units() -> None:
-    found = wrk.parse(WRK.format(more=""))
-    assert (found.complete, found.success, found.seconds) == (10308, 10308, 1.01)
-    assert pytest.approx((found.p50_ms, found.p99_ms)) == (0.539, 3.07)
-    assert found.transferred_bytes == 30 * 1024**2
-
-
-def test_wrk_answers_outside_2xx_are_no_success() -> None:
-    more = (
-        "  Socket errors: connect 0, read 7, write 0, timeout 1\n  Non-2xx or 3xx responses: 308\n"
-    )
-    found = wrk.parse(WRK.format(more=more))
-    assert (found.success, found.non_2xx, found.lost) == (10_000, 308, 8)
-
-
-@pytest.mark.parametrize("text", ["", "unable to connect to 127.0.0.1:1 Connection refused\n"])
-def test_wrk_report_that_is_not_whole_cannot_be_told(text: str) -> None:
-    with pytest.raises(CannotTell, match="lacks a figure"):
-        wrk.parse(text)

@@ -10,7 +10,8 @@ import pytest
 from bench.engine.comparability import Comparability, Mismatch
 from bench.engine.comparison import contrast, rows
 from bench.engine.meter import Rest
-from bench.engine.trials import AbLoad, Sample
+from bench.engine.trials import Sample
+from bench.load.ab import AbLoad
 from bench.questions import compare_report
 from bench.questions.compare import CONTRASTS
 from bench.questions.compare_report import Comparison
