@@ -1,8 +1,8 @@
-"""What every task does with what it is given back: print it, or put a failure in one line.
+"""What every task shares: options, results on standard output, failures in one line.
 
-Progress goes to standard error, results to standard output, so that `--json` gives one clean
-document. A failure is one line and exit code 1; 2 where a task that checks could not; Ctrl-C 130.
-Names and words of others are in much of it, so no control character of theirs reaches a terminal.
+Progress goes to standard error, so that `--json` prints one clean document. A failure is one line
+and exit code 1, or 2 if a task that checks could not check; Ctrl-C is 130. Control characters in
+names and texts from outside never reach the terminal.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ UP = {
 }
 
 BARE = {
-    "services": "--no-services brings about the network alone",
-    "policy": "--no-policy lets everybody reach everybody",
+    "services": "--no-services creates the network only",
+    "policy": "--no-policy lets every service reach every other",
 }
 
 task = functools.partial(invoke_tasks.task, klass=invocation.Task)
@@ -52,7 +52,7 @@ def show(document: object) -> None:
 
 
 def answer(json: bool, document: object, text: str) -> None:
-    """Print a result in the form that was asked for."""
+    """Print a result: the JSON document, or the text."""
     if json:
         show(document)
     else:
@@ -60,7 +60,7 @@ def answer(json: bool, document: object, text: str) -> None:
 
 
 def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., None]:
-    """Turn errors into one line and an exit code; `undecided` where nothing could be told."""
+    """Turn errors into one line and an exit code; `undecided` where nothing could be checked."""
 
     @functools.wraps(body)
     def run(*arguments: Any, **words: Any) -> None:
@@ -72,13 +72,13 @@ def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., N
         except BrokenPipeError:
             sys.exit(141)
         except Exception as error:
-            told = failures.told(error)
-            if told is None:  # a bug of ours: its traceback is wanted
+            failure = failures.translate(error)
+            if failure is None:  # a bug of ours: show its traceback
                 raise
-            for note in failures.notes(told):
+            for note in failures.notes(failure):
                 say(note)
-            say(str(told))
-            sys.exit(undecided if isinstance(told, (Missing, CannotTell)) else 1)
+            say(str(failure))
+            sys.exit(undecided if isinstance(failure, (Missing, CannotTell)) else 1)
 
     return run
 
@@ -94,25 +94,25 @@ def root(what: str) -> None:
 
 
 def end(code: int) -> None:
-    """Leave when something failed; else further tasks of the command line follow."""
+    """Exit unless `code` is 0; then the command line's next task runs."""
     if code:
         sys.exit(code)
 
 
 def show_removed(names: tuple[str, ...], json: bool) -> None:
-    """Say what was removed."""
+    """List what was removed."""
     text = "\n".join(f"removed {name}" for name in names) or "Nothing of ours is here."
     answer(json, {"removed": list(names)}, text)
 
 
-def show_states(found: Sequence[ServiceState], json: bool) -> None:
-    """Show how each service does."""
-    answer(json, {"services": tables.states_json(found)}, tables.states(found))
+def show_states(states: Sequence[ServiceState], json: bool) -> None:
+    """Show the state of each service."""
+    answer(json, {"services": tables.states_json(states)}, tables.states(states))
 
 
 def collection(name: str, tasks: dict[str, Any]) -> Collection:
     """Gather the tasks of one noun."""
-    found = Collection(name)
+    noun = Collection(name)
     for word, body in tasks.items():
-        found.add_task(body, name=word, default=word == name)
-    return found
+        noun.add_task(body, name=word, default=word == name)
+    return noun

@@ -1,4 +1,4 @@
-"""The tasks that check a promise at full length; `make test` runs a sample of each."""
+"""Tasks that check a promise at full length; `make test` runs a sample of each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from twinstack import stack
 
 
 def _run(context: Context, what: str, *files: str, words: str = "") -> None:
-    """Run tests of tests/checks, every case of them, and end as they do."""
+    """Run every case of files in tests/checks, and exit as pytest does."""
     root(f"check.{what}")
-    stack.from_environment().software(say)  # built out here: the tests' own hosts have no mirror
-    places = " ".join(f"tests/checks/test_{file}.py" for file in files)
+    stack.from_environment().software(say)  # built here: the tests' hosts have no package mirror
+    paths = " ".join(f"tests/checks/test_{file}.py" for file in files)
     options = "-m '' -q -p no:cacheprovider --timeout 0 --full"
     with context.cd(str(stack.REPOSITORY)):
         done = context.run(
-            f"{sys.executable} -m pytest {options} {places} {words}",
+            f"{sys.executable} -m pytest {options} {paths} {words}",
             warn=True,
             pty=False,
             env={key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
@@ -30,21 +30,21 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
 @task
 @checking
 def check_residue(context: Context) -> None:
-    """Bring worlds up and down again and again; nothing may be left, no stranger touched."""
+    """Bring worlds up and down repeatedly: nothing may be left, nothing foreign touched."""
     _run(context, "residue", "residue", "docker_residue")
 
 
 @task
 @checking
 def check_crash(context: Context) -> None:
-    """Kill and fail up and down at every step; down must clear it and up converge."""
+    """Kill and fail up and down at every step: down must remove everything, up converge."""
     _run(context, "crash", "crash", "docker_crash")
 
 
 @task
 @checking
 def check_transitions(context: Context) -> None:
-    """Go through random changes of the topology; each end must equal a fresh deployment."""
+    """Apply random changes of the topology: each result must equal a fresh deployment."""
     _run(context, "transitions", "transitions", "docker_transitions")
 
 
@@ -57,10 +57,10 @@ def check_traffic(context: Context) -> None:
 
 @task(
     help={
-        "rounds": "of twinstack and the floor",
-        "slow-rounds": "of shell and Mininet",
-        "shell-rounds": "of the shell at 1,000",
-        "seed": "of the order",
+        "rounds": "rounds of twinstack and the floor",
+        "slow-rounds": "rounds of shell and Mininet",
+        "shell-rounds": "rounds of the shell at 1,000 namespaces",
+        "seed": "seed of the order; random if negative",
         **JSON,
     }
 )
@@ -77,7 +77,7 @@ def check_scale(
     from front.bench import ask
 
     root("check.scale")
-    if not json:  # what comes about is as planned, before how fast: it prints a report of its own
+    if not json:  # first whether the result is as planned, then how fast
         _run(context, "scale", "scale")
     ask(
         "provisioning.scale",
@@ -92,28 +92,28 @@ def check_scale(
 @task
 @checking
 def check_policy(context: Context) -> None:
-    """Generate flows, alter every rule: what is open must be what is declared, in both worlds."""
+    """Generate flows, alter every rule: only declared flows may pass, in both worlds."""
     _run(context, "policy", "policy", "docker_policy")
 
 
 @task
 @checking
 def check_swarm(context: Context) -> None:
-    """Strike swarm.up at every step and many moments, lose a worker, add a host: nothing left."""
+    """Interrupt swarm.up at every step, lose a worker, add a host: nothing may be left."""
     _run(context, "swarm", "swarm")
 
 
 @task
 @checking
 def check_overlay(context: Context) -> None:
-    """Kill an overlay at every step, break hosts, fill packets; all arrives, nothing is left."""
+    """Kill an overlay at every step, break hosts, send full packets: all must arrive."""
     _run(context, "overlay", "overlay", "overlay_stack", "overlay_ssh")
 
 
-@task(help={"pictures": "keep its screenshots in docs/"})
+@task(help={"pictures": "keep screenshots in docs/"})
 @checking
 def check_dashboard(context: Context, pictures: bool = False) -> None:
-    """Look at the dashboard of both worlds in Chromium, while everything in them dies in turn."""
+    """Watch the dashboard of both worlds in Chromium while each replica is killed in turn."""
     _run(context, "dashboard", "dashboard", words="--pictures docs" if pictures else "")
 
 

@@ -1,4 +1,4 @@
-"""Errors as a user reads them: those of libraries and of the system put into our words; pure."""
+"""Translate errors of libraries and of the system into ours. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import errno
 
 from twinstack.errors import TwinstackError
 
-#: Errors of libraries that we call, by name, so that none is imported here: object, failure.
+#: Errors of libraries, by name so that none is imported here: object, failure.
 _FOREIGN = {
     "pyroute2.netlink.exceptions.NetlinkError": ("kernel", "refused a request"),
     "docker.errors.DockerException": ("Docker engine", "failed"),
     "requests.exceptions.RequestException": ("Docker engine", "does not answer"),
 }
-#: What no place can be made of, and where there is none left.
-_NO_PLACE = {
+#: The path cannot be used; there is no room.
+_BAD_PATH = {
     errno.ENOENT,
     errno.ENOTDIR,
     errno.EISDIR,
@@ -24,12 +24,12 @@ _NO_PLACE = {
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def told(error: Exception) -> TwinstackError | None:
-    """Put an error into our words; None for one that nobody foresaw."""
+def translate(error: Exception) -> TwinstackError | None:
+    """Give our error for any other; None for one that is unforeseen."""
     if isinstance(error, TwinstackError):
         return error
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-    for name, words in _FOREIGN.items():  # in their order: an APIError is a RequestException too
+    for name, words in _FOREIGN.items():  # in this order: an APIError is a RequestException too
         if name in kinds:
             return TwinstackError(*words, _cause(error), 'run "invoke doctor"')
     if isinstance(error, OSError):
@@ -46,23 +46,22 @@ def _remedy(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "run it with sudo"
     if error.errno in _FULL:
-        return "make room there"
-    # A program that lacks has a name alone.
-    if error.errno in _NO_PLACE and "/" in str(error.filename):
-        return "choose another place"
+        return "free some space there"
+    # A missing program has a name without a slash.
+    if error.errno in _BAD_PATH and "/" in str(error.filename):
+        return "choose another path"
     return 'run "invoke doctor"'
 
 
 def _cause(error: Exception) -> str:
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return said.strip() or type(error).__name__
+    cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return cause.strip() or type(error).__name__
 
 
 def notes(error: TwinstackError) -> list[str]:
-    """Give what is known beside each error: the end of a service's log."""
-    inner = getattr(error, "failures", (error,))
+    """Give each error's notes: the end of a service's log."""
     return [
-        f"--- {one.obj}, the end of its log:\n{note}"
-        for one in inner
-        for note in getattr(one, "__notes__", ())
+        f"--- {failure.obj}, the end of its log:\n{note}"
+        for failure in getattr(error, "failures", (error,))
+        for note in getattr(failure, "__notes__", ())
     ]

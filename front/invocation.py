@@ -1,4 +1,4 @@
-"""How a task is called: its words, as Invoke reads them but for wrong ones, and its PATH."""
+"""How a task is called: its arguments, with clear errors where Invoke has none, and its PATH."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from invoke.parser.parser import ParseMachine
 
 from twinstack.errors import TwinstackError
 
-#: Where ip, iptables, nginx and dockerd lie; a plain user's PATH, and cron's, lack them.
+#: Where ip, iptables, nginx and dockerd are; missing in a user's and in cron's PATH.
 _SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def full_path(path: str) -> str:
-    """Give a PATH that leads to the system's programs too."""
-    there = [one for one in path.split(os.pathsep) if one]
-    return os.pathsep.join([*there, *(one for one in _SYSTEM_PATHS if one not in there)])
+    """Give a PATH that includes the system's programs."""
+    entries = [entry for entry in path.split(os.pathsep) if entry]
+    return os.pathsep.join(dict.fromkeys([*entries, *_SYSTEM_PATHS]))
 
 
 class Option(Argument):
-    """An option whose wrong value is one line, not a traceback; a bare word may have a default."""
+    """An option whose wrong value is one line; a positional argument may have a default."""
 
-    #: What a bare word is when it is left out.
+    #: A positional argument's default.
     left_out: Any = None
 
     def set_value(self, value: Any, cast: bool = True) -> None:
@@ -39,7 +39,7 @@ class Option(Argument):
             ) from None
 
     def settle(self, otherwise: str | None = None) -> None:
-        """Take the default, or what else there is, as no word came."""
+        """Set the default, else `otherwise`, if no argument was given."""
         given = otherwise if self.left_out is None else self.left_out
         if self.value is None and given is not None:
             self.set_value(given, cast=False)
@@ -49,9 +49,9 @@ _complete_context, _handle = ParseMachine.complete_context, ParseMachine.handle
 
 
 def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
-    for one in machine.context.positional_args if machine.context else ():
-        if isinstance(one, Option):
-            one.settle(otherwise)
+    for argument in machine.context.positional_args if machine.context else ():
+        if isinstance(argument, Option):
+            argument.settle(otherwise)
 
 
 def _settle_then_complete(machine: ParseMachine) -> None:
@@ -59,59 +59,58 @@ def _settle_then_complete(machine: ParseMachine) -> None:
     _complete_context(machine)
 
 
-def _handle_what_is_no_word(machine: ParseMachine, token: str) -> None:
-    # A flag of Invoke's own (--help), or one that nobody has, would be taken for the bare word.
-    # With either the task does not run, so that a required one may be anything.
+def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
+    # Invoke would take one of its own flags (--help), or an unknown one, for the positional
+    # argument. With either the task does not run, so a required argument may be anything.
     known = machine.context is not None and token in machine.context.flags
     if token.startswith("-") and not known and not machine.waiting_for_flag_value:
         _settle(machine, otherwise="")
     _handle(machine, token)
 
 
-# For Invoke a bare word is either required or, having a default, never read. So ours have none
-# while words are read, and get it where Invoke would say that one is missing.
+# For Invoke a positional argument is required or, with a default, never read. So ours have none
+# while arguments are read, and get it where Invoke would report a missing one.
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
-ParseMachine.handle = _handle_what_is_no_word  # type: ignore[method-assign, assignment]
+ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
 
 
 class Task(tasks.Task[Any]):
-    """A task with such options."""
+    """A task with these options."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Give the options of the task's signature."""
-        return [_option(one) for one in super().get_arguments(ignore_unknown_help)]
+        return [_option(argument) for argument in super().get_arguments(ignore_unknown_help)]
 
 
-def _option(one: Argument) -> Option:
-    found = Option(
-        names=one.names,
-        kind=one.kind,
-        default=None if one.positional else one.default,
-        help=one.help,
-        positional=one.positional,
-        optional=one.optional,
-        incrementable=one.incrementable,
-        attr_name=one.attr_name,
+def _option(argument: Argument) -> Option:
+    option = Option(
+        names=argument.names,
+        kind=argument.kind,
+        default=None if argument.positional else argument.default,
+        help=argument.help,
+        positional=argument.positional,
+        optional=argument.optional,
+        incrementable=argument.incrementable,
+        attr_name=argument.attr_name,
     )
-    if one.positional:
-        found.left_out = one.default
-    return found
+    if argument.positional:
+        option.left_out = argument.default
+    return option
 
 
 def after_dashes() -> list[str]:
-    """Give the words behind `--`."""
-    # Invoke joins the words after -- with blanks; their borders are still in argv.
+    """Give the arguments after `--`, one by one: Invoke joins them with blanks."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def command_after_dashes(task: str) -> list[str]:
-    """Give the words behind `--`. Raises: TwinstackError when there are none."""
+    """Give the arguments after `--`. Raises: TwinstackError when there are none."""
     words = after_dashes()
     if not words:
         raise TwinstackError(
             task,
             "has nothing to run",
             "no command is given",
-            f"say invoke {task} SERVICE -- COMMAND",
+            f"run: invoke {task} SERVICE -- COMMAND",
         )
     return words

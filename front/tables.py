@@ -1,4 +1,4 @@
-"""What the tasks print: states, steps and plans as tables for 80 columns, and as JSON. Pure."""
+"""Tables for 80 columns, and the JSON beside them: states, previews. Pure."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def states(found: Sequence[ServiceState]) -> str:
-    """Write a world's status: service, where, address, state."""
+def states(replicas: Sequence[ServiceState]) -> str:
+    """Format a world's status: service, where, address, state."""
     rows = [
         (
-            one.name,
-            one.where,
-            f"{one.address}:{one.port}",
-            one.state + (f" ({one.detail})" if one.detail else ""),
-            str(one.restarts) if one.restarts else "",
+            replica.name,
+            replica.where,
+            f"{replica.address}:{replica.port}",
+            replica.state + (f" ({replica.detail})" if replica.detail else ""),
+            str(replica.restarts or ""),
         )
-        for one in found
+        for replica in replicas
     ]
     header = ("service", "where", "address", "state", "restarts")
     if not any(row[-1] for row in rows):
@@ -45,13 +45,13 @@ def states(found: Sequence[ServiceState]) -> str:
     return columns(header, rows)
 
 
-def states_json(found: Sequence[ServiceState]) -> list[dict[str, object]]:
-    """Give a world's status as JSON's words."""
-    return [asdict(one) for one in found]
+def states_json(replicas: Sequence[ServiceState]) -> list[dict[str, object]]:
+    """Give a world's status as a JSON document."""
+    return [asdict(replica) for replica in replicas]
 
 
 def preview(found: Preview) -> str:
-    """Write what `up` would do: each step, why, and the commands that do the same."""
+    """Format what `up` would do: each step, why, and the commands that do the same."""
     lines = list(found.unbuilt)
     if found.changes:
         lines.append(f"{len(found.changes)} steps to do, {found.total} are planned:")
@@ -77,6 +77,6 @@ def _shortened(command: str) -> str:
 
 
 def differences(found: Preview) -> str:
-    """Name what is not as planned, a line each."""
+    """List what is not as planned, a line each."""
     changes = [f"! {change.step.name} {change.reason}" for change in found.changes]
     return "\n".join([*found.unbuilt, *changes])

@@ -1,4 +1,4 @@
-"""The world that a task's --world means, as it runs."""
+"""The world that --world names, with the options it runs with."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ WORLD = {"world": "net or docker"}
 
 
 def world_of(name: str, known: str = "net or docker") -> LocalWorld:
-    """Give it. Raises: TwinstackError for a name of none; `known` are those that may be named."""
+    """Give the world. Raises: TwinstackError for a name that is not among `known`."""
     here = stack.from_environment()
     if name == "net":
         return here.net()
     if name == "docker":
         return here.docker()
-    raise TwinstackError("--world", f"cannot be {name}", f"a world is {known}", "choose one")
+    raise TwinstackError(
+        "--world", f"cannot be {name}", f"a world is {known}", "choose one of them"
+    )

@@ -98,11 +98,11 @@ def raising(error: BaseException, **words: Any) -> int:
         (StepFailed("veth a", "cannot be made", "busy"), "veth a: cannot be made: busy"),
         (
             OSError(28, "No space left on device", "/var/x"),
-            "/var/x: cannot be used: No space left on device; make room there",
+            "/var/x: cannot be used: No space left on device; free some space there",
         ),
         (
             FileNotFoundError(2, "No such file or directory", "/proc/x"),
-            "/proc/x: cannot be used: No such file or directory; choose another place",
+            "/proc/x: cannot be used: No such file or directory; choose another path",
         ),
         (
             FileNotFoundError(2, "No such file or directory", "mmdebstrap"),
@@ -152,7 +152,7 @@ def test_a_bug_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         answering.guarded(body)()
-    assert failures.told(ZeroDivisionError()) is None
+    assert failures.translate(ZeroDivisionError()) is None
 
 
 @pytest.mark.parametrize(
