@@ -35,12 +35,12 @@ class Looker:
         return self._ask("conntrack")
 
     def listen(self) -> None:
-        """Begin to listen to the kernel's events."""
+        """Begin to receive the kernel's events."""
         self._ask("listen")
 
-    def heard(self) -> Any:
-        """Take in what the kernel has told, and give it."""
-        return self._ask("heard")
+    def events(self) -> Any:
+        """Count the events since the last call."""
+        return self._ask("events")
 
     def topology(self) -> Any:
         """Give every drawing of `invoke topology`, by its format."""
@@ -82,9 +82,8 @@ def _answers(words: Iterator[str]) -> Iterator[object]:
             elif word == "listen":
                 counter = kept.enter_context(collect.counting_events(None))
                 yield None
-            elif word == "heard":
-                counter.wait(0.5)
-                yield asdict(counter.recent())
+            elif word == "events":
+                yield asdict(counter.receive(0.5))
             else:
                 topology = picture.topology(world)
                 assert topology is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,32 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board.layout import TopologyMap, topology_map
+from twinstack.observe.board.layout import topology_map
 from twinstack.observe.live.samples import key_of
 
 FOLDER = "dashboard"
 TITLES: Mapping[WorldName, str] = {"net": "Namespaces", "docker": "Docker"}
-
-
-@dataclass(frozen=True, slots=True)
-class PageWorld:
-    """A world on the page; `plan` is None while it is not up."""
-
-    name: WorldName
-    plan: Plan | None
-
-    @property
-    def title(self) -> str:
-        return TITLES[self.name]
-
-    @property
-    def key(self) -> str:
-        """Identify what is drawn: the page reloads when this is not what runs."""
-        return key_of(self.plan) if self.plan else ""
-
-    @property
-    def map(self) -> TopologyMap | None:
-        return topology_map(self.plan) if self.plan else None
 
 
 class _Median(BaseModel):
@@ -95,7 +73,14 @@ def _environment(templates: Path) -> Environment:
     )
 
 
-def page(worlds: tuple[PageWorld, ...], results: Path, templates: Path) -> bytes:
-    """Render the page."""
+def page(plans: Mapping[WorldName, Plan | None], results: Path, templates: Path) -> bytes:
+    """Render the page of some worlds; the plan is None of one that is not up."""
     template = _environment(templates).get_template("page.html.j2")
+    worlds = [_world(name, plan) for name, plan in plans.items()]
     return template.render(worlds=worlds, benchmark=newest(results)).encode()
+
+
+def _world(name: WorldName, plan: Plan | None) -> dict[str, object]:
+    # The page reloads when the key of a sample is another: then another topology runs.
+    key, drawn = (key_of(plan), topology_map(plan)) if plan else ("", None)
+    return {"name": name, "title": TITLES[name], "plan": plan, "key": key, "map": drawn}

@@ -131,9 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/":
             plans = self.server.plans()
-            worlds = tuple(page.PageWorld(one, plans.get(one)) for one in self.server.feed.worlds)
+            shown = {name: plans.get(name) for name in self.server.feed.worlds}
             results = self.server.repository / "bench" / "results"
-            self._answer(200, "text/html; charset=utf-8", page.page(worlds, results, templates))
+            self._answer(200, "text/html; charset=utf-8", page.page(shown, results, templates))
         elif path in _FILES:
             name, kind = _FILES[path]
             self._answer(200, kind, (templates / page.FOLDER / name).read_bytes())

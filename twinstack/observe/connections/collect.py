@@ -106,43 +106,27 @@ class EventCounter:
 
     def __init__(self, events: socket.socket) -> None:
         self._events = events
-        self._began = self._since = time.monotonic()
-        self._all: Counter[int] = Counter()
-        self._recent: Counter[int] = Counter()
+        self._since = time.monotonic()
 
-    def wait(self, seconds: float) -> None:
-        """Receive events for so long."""
+    def receive(self, seconds: float) -> ConntrackEvents:
+        """Receive events for so long, and count all since the last call."""
+        counts: Counter[int] = Counter()
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._events.settimeout(left)
             try:
                 data = self._events.recv(_DATAGRAM_BYTES)
             except TimeoutError:
-                return
+                break
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._recent[_LOST] += 1
-                continue
-            self._recent.update(kind for kind, _, _, _ in messages(memoryview(data)))
-
-    def recent(self) -> ConntrackEvents:
-        """Give the events since the last call."""
-        now = time.monotonic()
-        events = _events(self._recent, now - self._since)
-        self._all += self._recent
-        self._recent, self._since = Counter(), now
-        return events
-
-    def total(self) -> ConntrackEvents:
-        """Give all events."""
-        self.recent()
-        return _events(self._all, self._since - self._began)
-
-
-def _events(counts: Counter[int], seconds: float) -> ConntrackEvents:
-    kinds = (IPCTNL.NEW, IPCTNL.DELETE, _LOST)
-    return ConntrackEvents(seconds, *(counts[kind] for kind in kinds))
+                counts[_LOST] += 1
+            else:
+                counts.update(kind for kind, _, _, _ in messages(memoryview(data)))
+        began, self._since = self._since, time.monotonic()
+        kinds = (IPCTNL.NEW, IPCTNL.DELETE, _LOST)
+        return ConntrackEvents(self._since - began, *(counts[kind] for kind in kinds))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from twinstack.linux.conntrack import ConntrackStats
@@ -102,6 +102,9 @@ class ConntrackEvents:
     new: int
     ended: int
     lost: int  # how often the socket's buffer overran: then the counts are too low
+
+    def __add__(self, more: ConntrackEvents) -> ConntrackEvents:
+        return ConntrackEvents(*map(sum, zip(astuple(self), astuple(more), strict=True)))
 
     @property
     def new_per_s(self) -> float:

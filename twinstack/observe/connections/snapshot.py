@@ -54,14 +54,14 @@ def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[report.C
     host = _namespaces(world)[HOST]
     started = time.monotonic()
     with collect.counting_events(host) as counter:
-        pause = _EVERY_S
+        pause, total = _EVERY_S, report.ConntrackEvents(0, 0, 0, 0)
         while True:
             left = None if seconds is None else started + seconds - time.monotonic()
             last = left is not None and left <= pause
-            counter.wait(pause if left is None else min(pause, max(left, 0)))
-            events = counter.total() if last else counter.recent()
+            recent = counter.receive(pause if left is None else min(pause, max(left, 0)))
+            total += recent
             began = time.monotonic()
-            yield take(world, events)
+            yield take(world, total if last else recent)
             if last:
                 return
             pause = max(_EVERY_S, (time.monotonic() - began) * (1 / _BUSY_PART - 1))

@@ -32,9 +32,9 @@ def events(plan: Plan, at: float, before: Reading, now: Reading) -> Iterator[Eve
             yield Event(at, "ejected", name, "the gateway passes it over", False)
         for name in sorted(out_before - out_now):
             yield Event(at, "readmitted", name, "the gateway uses it again", True)
-    if before.registry and now.registry:
-        known = {lease.instance for lease in before.registry.value}
-        registered = {lease.instance for lease in now.registry.value}
+    if before.registry is not None and now.registry is not None:
+        known = {lease.instance for lease in before.registry}
+        registered = {lease.instance for lease in now.registry}
         for name in sorted(known - registered):
             yield Event(at, "left", name, "is no longer in the registry", False)
         for name in sorted(registered - known):

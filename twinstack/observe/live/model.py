@@ -64,7 +64,7 @@ class Reading:
     requests: Mapping[str, Dated[int]] = field(default_factory=dict)  # nginx's count, ours excluded
     gateways: Mapping[str, Dated[GatewayCounts]] = field(default_factory=dict)
     dependencies: Mapping[str, Dated[tuple[DependencyCounts, ...]]] = field(default_factory=dict)
-    registry: Dated[tuple[Lease, ...]] | None = None  # None: no answer
+    registry: tuple[Lease, ...] | None = None  # None: no answer
     conntrack: tuple[int, int] | None = None  # entries and their limit; None: not tracked
 
 

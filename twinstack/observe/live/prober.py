@@ -40,7 +40,7 @@ class Probe:
         self.settled = False  # it has answered, or had the time to
         self.requests: Dated[int] | None = None
         self.gateway: Dated[GatewayCounts] | None = None
-        self.registry: Dated[tuple[Lease, ...]] | None = None
+        self.registry: tuple[Lease, ...] | None = None
         self.asked: Dated[tuple[DependencyCounts, ...]] | None = None
         self._sent = 0  # our own requests, which nginx counts too
         self._selector = selector
@@ -183,8 +183,7 @@ class Probe:
             counts = answers.gateway(answer.body)
             self.gateway = Dated(now_s, self.pid, counts) if counts else None
         elif question.subject == "registry":
-            leases = answers.registry(answer.body)
-            self.registry = None if leases is None else Dated(now_s, self.pid, leases)
+            self.registry = answers.registry(answer.body)
 
 
 class Prober:

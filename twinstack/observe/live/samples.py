@@ -60,7 +60,7 @@ def sample(world: WorldName, plan: Plan, at: float, readings: Sequence[Reading])
         replicas=replicas,
         edges=edges,
         balance=tuple(_balance(readings)),
-        registry=tuple(map(Lease.model_dump, now.registry.value)) if now.registry else None,
+        registry=None if now.registry is None else tuple(map(Lease.model_dump, now.registry)),
         ejected=tuple(sorted(ejected(now))),
     )
 

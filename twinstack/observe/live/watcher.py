@@ -144,6 +144,8 @@ class _Watch:
             requests={name: one.requests for name, one in probes.items() if one.requests},
             gateways={name: one.gateway for name, one in probes.items() if one.gateway},
             dependencies={name: one.asked for name, one in probes.items() if one.asked},
-            registry=next((one.registry for one in probes.values() if one.registry), None),
+            registry=next(
+                (one.registry for one in probes.values() if one.registry is not None), None
+            ),
             conntrack=conntrack(),
         )

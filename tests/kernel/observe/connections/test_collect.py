@@ -274,10 +274,10 @@ def test_events_count_what_began_and_what_ended(host: Sandbox, there: Looker):
         holding(host, "nginx-lb", "listen,0.0.0.0,80,1"),
         holding(host, "", "tcp,10.0.0.10,80,9"),
     ):
-        told = there.heard()
+        told = there.events()
         assert (told["new"], told["ended"], told["lost"]) == (9, 0, 0)
         host.run("conntrack", "-F", check=False)
-        told = there.heard()
+        told = there.events()
     assert (told["new"], told["ended"], told["lost"]) == (0, 9, 0)
     assert told["seconds"] > 0.5
 

@@ -9,26 +9,28 @@ import pytest
 
 from tests.support.bench_fakes import PLAN
 from tests.support.sandbox import REPOSITORY
+from twinstack.model.plan import Plan
+from twinstack.model.topology import WorldName
 from twinstack.observe.board import page
 
 TEMPLATES = REPOSITORY / "templates"
 
 
 def test_templates_are_compiled_once(monkeypatch: pytest.MonkeyPatch):
-    worlds = (page.PageWorld("net", None),)
-    first = page.page(worlds, REPOSITORY / "none", TEMPLATES)
+    plans: dict[WorldName, Plan | None] = {"net": None}
+    first = page.page(plans, REPOSITORY / "none", TEMPLATES)
     monkeypatch.setattr(page, "Environment", None)
-    assert page.page(worlds, REPOSITORY / "none", TEMPLATES) == first
+    assert page.page(plans, REPOSITORY / "none", TEMPLATES) == first
 
 
 def test_the_page_is_well_formed_for_one_world_and_for_none():
-    worlds = (page.PageWorld("net", PLAN), page.PageWorld("docker", None))
-    text = page.page(worlds, REPOSITORY / "bench" / "results", TEMPLATES).decode()
+    plans: dict[WorldName, Plan | None] = {"net": PLAN, "docker": None}
+    text = page.page(plans, REPOSITORY / "bench" / "results", TEMPLATES).decode()
     assert text.count('data-row="') == len(PLAN.replicas)
     assert "not up: invoke docker.up" in text
     for svg in re.findall(r"<svg.*?</svg>", text, flags=re.S):
         ElementTree.fromstring(svg)
-    empty = page.page((page.PageWorld("net", None),), REPOSITORY / "none", TEMPLATES).decode()
+    empty = page.page({"net": None}, REPOSITORY / "none", TEMPLATES).decode()
     assert "None was kept yet" in empty
 
 

@@ -122,7 +122,7 @@ def shown(bodies: tuple[bytes, bytes]) -> None:
                 probes={"api-gateway": result},
                 gateways={"api-gateway": Dated(at_s, 7, counts)} if counts else {},
                 dependencies={"api-gateway": Dated(at_s, 7, asks)} if asks else {},
-                registry=None if leases is None else Dated(at_s, 7, leases),
+                registry=leases,
             )
         )
     found = samples.sample("net", PLAN, 0.0, readings)

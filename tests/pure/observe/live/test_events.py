@@ -8,7 +8,7 @@ from tests.support.bench_fakes import PLAN
 from tests.support.readings import at_gateway, counts, reading
 from twinstack.observe.live.answers import Lease
 from twinstack.observe.live.events import events
-from twinstack.observe.live.model import Dated, Health, ProbeResult, Reading
+from twinstack.observe.live.model import Health, ProbeResult, Reading
 
 
 def happened(before: Reading, now: Reading) -> list[tuple[str, str, bool]]:
@@ -39,7 +39,7 @@ def test_an_ejection_and_a_lost_lease_are_events():
             for one in instances
         )
         gateway = counts({"product-service-2": 1}, shunned=shunned)
-        return at_gateway(at_s, gateway, registry=Dated(at_s, 1, leases))
+        return at_gateway(at_s, gateway, registry=leases)
 
     fine, gone = at(1.0, (), "a", "b"), at(2.0, ("product-service-2",), "a")
     assert happened(fine, gone) == [("ejected", "product-service-2", False), ("left", "b", False)]
