@@ -11,6 +11,7 @@ import yaml
 from tests.support.core_cases import WRITTEN
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
+from twinstack.policy.chains import chains
 
 _PORTS = (80, 53, 443, 3000, 5000, 5432, 6379, 7000, 9125)
 
@@ -85,3 +86,14 @@ def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str,
             for port in egress.get(kind, []):
                 found |= {(name, "outside", kind, port) for name in names[service]}
     return found
+
+
+#: The built-in chains of the filter table, empty.
+POLICIES = (":FORWARD ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]")
+
+
+def filter_lines(plan: Plan, world: WorldName) -> tuple[str, ...]:
+    """Give the filter table of a plan as iptables-save prints it."""
+    hooks = [chain.hook(plan.mark) for chain in chains(plan, world)]
+    jumps = [hook.jump for hook in hooks if hook.jump]
+    return (*POLICIES, *jumps, *(line for hook in hooks for line in hook.lines))

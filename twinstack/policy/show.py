@@ -11,10 +11,9 @@ from twinstack.policy.chains import PolicyChain, chains
 from twinstack.policy.permissions import permissions
 
 _WIDTH = 78
-_UNENFORCED = (
-    "The flows are declared and not enforced: the world was brought up with --no-policy. "
-    "Every service reaches every other."
-)
+_UNENFORCED = """\
+The flows are declared and not enforced: the world was brought up with
+--no-policy. Every service reaches every other."""
 
 
 def _chains(plan: Plan, world: WorldName) -> tuple[PolicyChain, ...]:
@@ -23,7 +22,7 @@ def _chains(plan: Plan, world: WorldName) -> tuple[PolicyChain, ...]:
 
 def text(plan: Plan, world: WorldName) -> str:
     """Give a plan's permissions and chains in a world as lines."""
-    first = "Everything is denied but this:" if plan.policy else textwrap.fill(_UNENFORCED, _WIDTH)
+    first = "Everything is denied but this:" if plan.policy else _UNENFORCED
     lines = [first, *(f"  {granted.sentence}" for granted in permissions(plan, world))]
     for chain in _chains(plan, world):
         lines.append(f"\n{chain.name}" + (f" (from {chain.builtin})" if chain.builtin else ""))
