@@ -22,7 +22,7 @@ from front import (
     traffic,
     whole,
 )
-from front.answering import collection
+from front.reporting import collection
 
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from front.answering import JSON, SHAPE, answer, checking, end, guarded, root, say, task
+from front.reporting import JSON, SHAPE, answer, checking, end, guarded, root, say, task
 from twinstack import stack
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.answering import JSON, answer, checking, end, root, say, task
+from front.reporting import JSON, answer, checking, end, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds

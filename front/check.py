@@ -7,7 +7,7 @@ import sys
 
 from invoke.context import Context
 
-from front.answering import JSON, checking, end, root, say, task
+from front.reporting import JSON, checking, end, root, say, task
 from twinstack import stack
 
 

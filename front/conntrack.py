@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.answering import JSON, answer, checking, root, task
+from front.reporting import JSON, answer, checking, root, task
 from front.worlds import WORLD, world_of
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
-from front.answering import JSON, answer, checking, end, guarded, root, say, task
+from front.reporting import JSON, answer, checking, end, guarded, root, say, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds

@@ -7,7 +7,7 @@ import sys
 from invoke.context import Context
 
 from front import invocation, tables
-from front.answering import (
+from front.reporting import (
     BARE,
     JSON,
     SHAPE,

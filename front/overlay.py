@@ -7,7 +7,7 @@ from dataclasses import asdict
 from invoke.context import Context
 
 from front import invocation, overlay_ssh, tables
-from front.answering import (
+from front.reporting import (
     BARE,
     JSON,
     UP,

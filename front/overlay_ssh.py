@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from front import tables
-from front.answering import answer, end, say, show_states
+from front.reporting import answer, end, say, show_states
 from twinstack import stack
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.reconcile import Preview

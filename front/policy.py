@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.answering import JSON, answer, checking, end, guarded, root, say, task
 from front.policy_cis import policy_cis
 from front.policy_confinement import policy_confinement
+from front.reporting import JSON, answer, checking, end, guarded, root, say, task
 from front.worlds import WORLD
 from twinstack import stack
 from twinstack.errors import TwinstackError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from invoke.context import Context
 
 from front import tables
-from front.answering import JSON, answer, checking, end, task
+from front.reporting import JSON, answer, checking, end, task
 from twinstack import stack
 
 

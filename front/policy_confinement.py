@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from front import tables
-from front.answering import JSON, answer, checking, end, root, task
+from front.reporting import JSON, answer, checking, end, root, task
 from twinstack import stack
 from twinstack.errors import Missing
 

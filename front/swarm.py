@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation, tables
-from front.answering import (
-    JSON,
-    answer,
-    checking,
-    end,
-    guarded,
-    say,
-    show_removed,
-    task,
-)
+from front.reporting import JSON, answer, checking, end, guarded, say, show_removed, task
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.model.bounds import UP_TIMEOUT_S

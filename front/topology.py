@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.answering import checking, end, root, show, task
+from front.reporting import checking, end, root, show, task
 from front.worlds import world_of
 from twinstack import stack
 from twinstack.errors import Missing, TwinstackError

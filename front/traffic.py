@@ -11,7 +11,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from front import invocation
-from front.answering import JSON, answer, end, guarded, root, say, task
+from front.reporting import JSON, answer, end, guarded, root, say, task
 from front.worlds import WORLD, world_of
 from twinstack import stack
 from twinstack.errors import TwinstackError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front.answering import JSON, answer, checking, end, guarded, root, say, show_removed, task
+from front.reporting import JSON, answer, checking, end, guarded, root, say, show_removed, task
 from twinstack import stack
 
 

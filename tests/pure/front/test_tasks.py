@@ -17,7 +17,7 @@ import requests
 from invoke.context import Context
 from pyroute2.netlink.exceptions import NetlinkError
 
-from front import answering, bench, failures, invocation, whole
+from front import bench, failures, invocation, reporting, whole
 from front import docker as docker_tasks
 from front import net as net_tasks
 from tests.pure.test_project import ROOT
@@ -88,7 +88,7 @@ def raising(error: BaseException, **words: Any) -> int:
         raise error
 
     with pytest.raises(SystemExit) as left:
-        answering.guarded(body, **words)()
+        reporting.guarded(body, **words)()
     return int(left.value.code or 0)
 
 
@@ -134,12 +134,12 @@ def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str
     error = StepFailed("veth \x9b2J", "cannot be made")
     error.add_note("one\n\ttwo \x1b]0;pwned\x07\x1b[2J\u202e")
     assert raising(error) == 1
-    answering.answer(False, {}, "\x1b[31mred\nnot red")
+    reporting.answer(False, {}, "\x1b[31mred\nnot red")
     found = capsys.readouterr()
     assert "one\n\ttwo \\x1b]0;pwned\\x07\\x1b[2J\\x202e\nveth \\x9b2J: cannot" in found.err
     assert found.out == "\\x1b[31mred\nnot red\n"
     document = {"a": "\x1b\x9b\u202e\ud800 – \U000e0001"}
-    answering.answer(True, document, "")
+    reporting.answer(True, document, "")
     out = capsys.readouterr().out
     assert all(letter.isprintable() or letter == "\n" for letter in out)
     assert "–" in out
@@ -151,7 +151,7 @@ def test_a_bug_keeps_its_traceback() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        answering.guarded(body)()
+        reporting.guarded(body)()
     assert failures.translate(ZeroDivisionError()) is None
 
 
@@ -288,7 +288,7 @@ def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_json_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    answering.show({"p99_ms": float("nan")})
+    reporting.show({"p99_ms": float("nan")})
     assert json.loads(capsys.readouterr().out) == {"p99_ms": None}
 
 
