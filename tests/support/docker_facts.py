@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twinstack.compose import policy
+from twinstack.compose import policy, steps
 from twinstack.compose.facts import (
     ContainerFacts,
     DockerFacts,
@@ -21,6 +21,7 @@ from twinstack.compose.render import (
     volume_name,
 )
 from twinstack.model.plan import Plan, Replica
+from twinstack.reconcile import diff
 
 PREFIX = "twinstack-main"
 
@@ -106,3 +107,17 @@ def altered(facts: DockerFacts, name: str, **values: Any) -> DockerFacts:
             for container in facts.containers
         ),
     )
+
+
+def step_names(plan: Plan, facts: DockerFacts) -> list[str]:
+    """Name what `up` would do."""
+    return [change.step.name for change in diff(steps.steps(plan, facts), facts)]
+
+
+def renewed(*names: str) -> list[str]:
+    """Name the steps that replace containers."""
+    return [
+        *(f"container {PREFIX}-{name}: remove" for name in names),
+        *(f"container {PREFIX}-{name}: create" for name in names),
+        *(f"container {PREFIX}-{name}: start" for name in names),
+    ]

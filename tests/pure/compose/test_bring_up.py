@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.compose_program import project
 from tests.support.core_cases import edited_plan
-from twinstack.compose import bring_up, client
+from twinstack.compose import bring_up
 from twinstack.compose.client import ComposeProject
 from twinstack.errors import StepFailed
 from twinstack.model.plan import Plan
@@ -25,15 +25,6 @@ from twinstack.model.plan import Plan
 EMPTY: Any = SimpleNamespace(containers=SimpleNamespace(list=lambda **_words: []))
 SEED = 7
 INTERRUPTIONS = 50
-
-
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> ComposeProject:
-    """Give a project that a shell script plays Compose for."""
-    program = tmp_path / "docker-compose"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(client, "compose_program", lambda: program)
-    return ComposeProject("pure", tmp_path / "docker-compose.yml", "unix:///none", tmp_path)
 
 
 @pytest.fixture
@@ -74,17 +65,6 @@ def test_ctrl_c_at_any_moment_ends_compose_and_is_all_that_is_raised(
         with suppress(ProcessLookupError):
             os.kill(pid, 0)
             pytest.fail(f"{pid} runs")
-
-
-def test_a_compose_that_ignores_being_ended_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    compose = project(tmp_path, monkeypatch, "trap '' TERM; echo up; sleep 60 & wait; sleep 60")
-    monkeypatch.setattr(client, "_END_TIMEOUT_S", 0.2)
-    with compose.up() as run:
-        while not run.output.tell() and not os.fstat(run.output.fileno()).st_size:
-            time.sleep(0.01)
-    assert run.process.returncode == -signal.SIGKILL
 
 
 def test_a_failure_of_compose_is_told_in_its_own_words(
