@@ -1,9 +1,8 @@
 """The benchmark: what one world costs over the other, measured so that the answer can be defended.
 
-`run` is the front: options in, comparison out. `measure` interleaves trials of `ab` over targets
-and keeps every sample; `statistics` (pure) turns samples into ratios with intervals; `likeness`
-says beforehand what is not alike; `report` (pure) writes the table, the sentences and the files.
-`gateways`, `chain`, `startup` and `layers` each answer one further question; `questions` asks
-them of the `worlds` that they need. `provisioning` races the making of networks of any size.
-`invocation`, `bounds`, `failures` and `plain` serve the front door.
+`engine` is what every question uses: `worlds` brings them up and leaves them as they were,
+`comparability` refuses unlike ones, `design` interleaves the arms, `trials` and `windows` measure
+one, `meter` reads the counters, `estimate` turns samples into ratios with intervals, `show` and
+`store` write the answer down. `questions` has a module for each task, with `ask` at its entry;
+`load` the load generators.
 """

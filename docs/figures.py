@@ -19,9 +19,9 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "bench" / "results"
 WIDTH = 100
-#: The comparison that stands for all: what `make bench` does.
+#: The load of the usual comparison, that of `make bench`.
 USUAL = {"path": "/api/products", "keepalive": False}
-#: How to ask again where nothing was asked yet, in the order of the table.
+#: The task that measures each question, in the order of the table.
 QUESTIONS = {
     "compare": "bench",
     "turns": "bench.turns",
@@ -72,7 +72,7 @@ class Result:
 
     @property
     def settings(self) -> str:
-        """Say in what it differs from what `make bench` does; empty when in nothing."""
+        """Name the settings that differ from those of `make bench`; empty when none does."""
         load = self.document.get("load", USUAL)
         words = [
             "" if self.environment["shape"] == "flat" else f"shape {self.environment['shape']}",
@@ -85,47 +85,47 @@ class Result:
 
 def newest(results: Path) -> list[Result]:
     """Give the newest result of each question and setting, in the order of the questions."""
-    found: dict[tuple[str, str], Result] = {}
+    chosen: dict[tuple[str, str], Result] = {}
     read = [_read(file) for file in results.glob("*.json")]
-    for one in sorted((one for one in read if one), key=lambda one: one.started):
-        if one.name in QUESTIONS and not one.document.get("not_alike"):
-            found[one.name, one.settings] = one
+    for result in sorted((result for result in read if result), key=lambda result: result.started):
+        if result.name in QUESTIONS and not result.document.get("not_alike"):
+            chosen[result.name, result.settings] = result
     order = list(QUESTIONS)
-    return sorted(found.values(), key=lambda one: (order.index(one.name), one.settings))
+    return sorted(chosen.values(), key=lambda result: (order.index(result.name), result.settings))
 
 
-def usual(found: Iterable[Result]) -> Result:
+def usual(results: Iterable[Result]) -> Result:
     """Give the comparison for docs/benchmark.md. Raises: NoResult."""
-    compared = [one for one in found if one.name == "compare"]
+    compared = [result for result in results if result.name == "compare"]
     if not compared:
         raise NoResult("bench/results: holds no comparison; run make bench")
-    return next((one for one in compared if not one.settings), compared[0])
+    return next((result for result in compared if not result.settings), compared[0])
 
 
-def headline(one: Result) -> str:
+def headline(result: Result) -> str:
     """Give a comparison's date, machine, table and how to read it, for docs/benchmark.md."""
-    intro = _wrapped(f"{_kept(one)}; more in [figures](#figures).")
-    return "\n".join([intro, "", _table(one), "", _wrapped(READ)])
+    intro = _wrapped(f"{_kept(result)}; more in [figures](#figures).")
+    return "\n".join([intro, "", _table(result), "", _wrapped(READ)])
 
 
-def turns(found: Iterable[Result]) -> str:
+def turns(results: Iterable[Result]) -> str:
     """Give the newest windows of both worlds in turn, for docs/benchmark.md."""
-    own = [one for one in found if one.name == "turns"]
+    own = [result for result in results if result.name == "turns"]
     if not own:
         return "None is kept yet: run `invoke bench.turns`."
-    one = next((one for one in own if not one.settings), own[0])
-    table, cut, _ = _table(one).partition("\n\nAlike but for:")
-    return "\n".join([_wrapped(f"{_kept(one)}."), "", table + ("\n```" if cut else "")])
+    result = next((result for result in own if not result.settings), own[0])
+    table, cut, _ = _table(result).partition("\n\nAlike but for:")
+    return "\n".join([_wrapped(f"{_kept(result)}."), "", table + ("\n```" if cut else "")])
 
 
-def summary(found: Iterable[Result]) -> str:
+def summary(results: Iterable[Result]) -> str:
     """Give the newest `bench.turns` in three lines, for the README."""
-    own = [one for one in found if one.name == "turns" and not one.settings]
+    own = [result for result in results if result.name == "turns" and not result.settings]
     if not own:
         return "None is kept yet: run `invoke bench.turns`."
     result = own[0]
     differences = {
-        (one["first"], one["second"]): one for one in result.document["result"]["differences"]
+        (cost["first"], cost["second"]): cost for cost in result.document["result"]["differences"]
     }
     lines = [
         f"- {title}: {_summed(differences[pair])}."
@@ -162,67 +162,67 @@ def _item(text: str) -> str:
 
 def scale(results: Path) -> str:
     """Give the newest race of `check.scale` with its machine and table, for docs/scale.md."""
-    read = [one for one in map(_read, results.glob("*-scale.json")) if one]
+    read = [result for result in map(_read, results.glob("*-scale.json")) if result]
     if not read:
         return "None is kept yet: run `invoke check.scale`."
-    one = max(read, key=lambda one: one.started)
-    intro = f"{_measured(one)}. Kept [here](../bench/results/{one.page.name})."
-    return "\n".join([_wrapped(intro), "", _table(one)])
+    result = max(read, key=lambda result: result.started)
+    intro = f"{_measured(result)}. Kept [here](../bench/results/{result.page.name})."
+    return "\n".join([_wrapped(intro), "", _table(result)])
 
 
-def _kept(one: Result) -> str:
+def _kept(result: Result) -> str:
     """Say for the README when and where two worlds were compared, and where that is kept."""
-    where = ", ".join(filter(None, [f"Docker {one.environment['docker']}", one.settings]))
-    return f"{_measured(one)}, {where}. Kept [here](../bench/results/{one.page.name})"
+    where = ", ".join(filter(None, [f"Docker {result.environment['docker']}", result.settings]))
+    return f"{_measured(result)}, {where}. Kept [here](../bench/results/{result.page.name})"
 
 
-def _measured(one: Result) -> str:
-    there = one.environment
+def _measured(result: Result) -> str:
+    machine = result.environment
     return (
-        f"Measured {one.started:%Y-%m-%d %H:%M} UTC on {there['cores']} cores ({there['cpu']}), "
-        f"kernel {there['kernel']}, {there['os']}"
+        f"Measured {result.started:%Y-%m-%d %H:%M} UTC on {machine['cores']} cores "
+        f"({machine['cpu']}), kernel {machine['kernel']}, {machine['os']}"
     )
 
 
-def _table(one: Result) -> str:
-    block = re.search(r"^```\w*\n(.*?)^```$", one.page.read_text(), flags=re.M | re.S)
+def _table(result: Result) -> str:
+    block = re.search(r"^```\w*\n(.*?)^```$", result.page.read_text(), flags=re.M | re.S)
     if block is None:
-        raise NoResult(f"{one.page.name}: holds no table; run make bench")
+        raise NoResult(f"{result.page.name}: holds no table; run make bench")
     return f"```text\n{block[1]}```"
 
 
-def figures(found: list[Result]) -> str:
+def figures(results: list[Result]) -> str:
     """Give one line for each question: what was measured, or how to measure it."""
     lines = ["| task | measured | when, commit |", "|---|---|---|"]
     for name, task in QUESTIONS.items():
-        own = [one for one in found if one.name == name]
-        lines += [_line(task, one) for one in own]
+        own = [result for result in results if result.name == name]
+        lines += [_line(task, result) for result in own]
         if not own:
             lines.append(f"| `{task}` | see `bench/results` | |")
-    machines = sorted({_machine(one) for one in found})
-    there = _wrapped(f"On {'; '.join(machines)}.") if machines else ""
-    return "\n".join([*lines, *(["", there] if there else [])])
+    machines = sorted({_machine(result) for result in results})
+    where = _wrapped(f"On {'; '.join(machines)}.") if machines else ""
+    return "\n".join([*lines, *(["", where] if where else [])])
 
 
 def filled(text: str, place: str, content: str) -> str:
-    """Put the content between a page's marks. Raises: ValueError where they lack."""
+    """Put the content between a page's marks. Raises: ValueError when they are missing."""
     begin, end = f"<!-- {place} -->\n", f"\n<!-- /{place} -->"
-    before, found, rest = text.partition(begin)
+    before, opened, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise ValueError(f"no place called {place}")
     return f"{before}{begin}{content}{end}{after}"
 
 
 def main() -> None:
     """Fill every place."""
-    found = newest(RESULTS)
+    results = newest(RESULTS)
     try:
         contents = {
-            (HERE.parent / "README.md", "SUMMARY"): summary(found),
-            (HERE / "benchmark.md", "TURNS"): turns(found),
-            (HERE / "benchmark.md", "RESULT"): headline(usual(found)),
-            (HERE / "benchmark.md", "FIGURES"): figures(found),
+            (HERE.parent / "README.md", "SUMMARY"): summary(results),
+            (HERE / "benchmark.md", "TURNS"): turns(results),
+            (HERE / "benchmark.md", "RESULT"): headline(usual(results)),
+            (HERE / "benchmark.md", "FIGURES"): figures(results),
             (HERE / "scale.md", "SCALE"): scale(RESULTS),
         }
     except NoResult as error:
@@ -237,21 +237,21 @@ def _read(file: Path) -> Result | None:
     return Result(page, document) if page.is_file() else None
 
 
-def _line(task: str, one: Result) -> str:
-    asked = f"`{task}`{', ' if one.settings else ''}{one.settings}"
-    when = f"[{one.started:%Y-%m-%d %H:%M}](../bench/results/{one.page.name})"
-    said = " ".join(_said(one)).replace("|", "\\|")
-    return f"| {asked} | {said} | {when}, {one.environment['revision']} |"
+def _line(task: str, result: Result) -> str:
+    asked = f"`{task}`{', ' if result.settings else ''}{result.settings}"
+    when = f"[{result.started:%Y-%m-%d %H:%M}](../bench/results/{result.page.name})"
+    sentences = " ".join(_sentences(result)).replace("|", "\\|")
+    return f"| {asked} | {sentences} | {when}, {result.environment['revision']} |"
 
 
-def _said(one: Result) -> Iterator[str]:
+def _sentences(result: Result) -> Iterator[str]:
     """Give a result's sentences, a comparison's with its figures before."""
-    document = one.document
+    document = result.document
     if document["name"] == "turns":
-        for found in document["result"]["differences"]:
-            rate, host = (_interval(found[quantity]) for quantity in ("rate", "host"))
+        for cost in document["result"]["differences"]:
+            rate, host = (_interval(cost[quantity]) for quantity in ("rate", "host"))
             yield (
-                f"{found['first']} over {found['second']}: requests per second {rate}, CPU time "
+                f"{cost['first']} over {cost['second']}: requests per second {rate}, CPU time "
                 f"a request on the whole host {host}."
             )
         return
@@ -272,18 +272,20 @@ def _said(one: Result) -> Iterator[str]:
         yield "Some requests FAILED."
 
 
-def _interval(found: dict[str, float]) -> str:
+def _interval(ratio: dict[str, float]) -> str:
     ends = [
-        f"{(found[end] - 1) * 100:+.1f} %".replace("-", "−") for end in ("estimate", "low", "high")
+        f"{(ratio[end] - 1) * 100:+.1f} %".replace("-", "−") for end in ("estimate", "low", "high")
     ]
-    if found["low"] <= 1 <= found["high"]:
-        return f"cannot be told apart ({ends[1]} to {ends[2]})"
+    if ratio["low"] <= 1 <= ratio["high"]:
+        return f"no difference found ({ends[1]} to {ends[2]})"
     return f"{ends[0]} ({ends[1]} to {ends[2]})"
 
 
-def _machine(one: Result) -> str:
-    there = one.environment
-    return f"{there['cores']} cores ({there['cpu']}), {there['os']}, Docker {there['docker']}"
+def _machine(result: Result) -> str:
+    machine = result.environment
+    return (
+        f"{machine['cores']} cores ({machine['cpu']}), {machine['os']}, Docker {machine['docker']}"
+    )
 
 
 def _wrapped(text: str) -> str:

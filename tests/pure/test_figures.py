@@ -96,7 +96,7 @@ def test_worlds_in_turn_are_told_by_their_sentences(tmp_path: Path):
     assert figures.turns(found).endswith("```text\nday 2\n```")
     assert (
         "| `bench.turns` | docker over namespaces: requests per second −5.0 % (−9.0 % to −4.0 %), "
-        "CPU time a request on the whole host cannot be told apart (−1.0 % to +2.0 %). "
+        "CPU time a request on the whole host no difference found (−1.0 % to +2.0 %). "
         "| [2026-11-02"
     ) in figures.figures(found)
 
