@@ -81,7 +81,11 @@ class ComposeProject:
         directory = self.state / "docker-cli"
         directory.mkdir(parents=True, exist_ok=True)
         config = str(directory)
-        project = f"--project-name={self.name} --file={self.file}".split()
+        project = (
+            f"--project-name={self.name}",
+            f"--project-directory={self.file.parent}",  # the .env of the caller's is not ours
+            f"--file={self.file}",
+        )
         process = None
         with tempfile.TemporaryFile() as output:
             try:
