@@ -104,7 +104,7 @@ def test_cleaning_asks_both_worlds_and_names_what_went(own: Stack, monkeypatch: 
     removed = own.clean(quiet)
     assert asked == ["net t", "docker t"]
     assert removed[:2] == ("net thing", "docker thing")
-    assert len([one for one in removed if one.startswith("software ")]) == 3
+    assert len([name for name in removed if name.startswith("software ")]) == 3
     assert not state.LIB.exists()
     assert not (own.repository / "wheelhouse").exists()
 
@@ -167,7 +167,7 @@ def test_the_shape_of_docker_is_told_by_its_networks(own: Stack, monkeypatch: py
             assert filters == {"label": "twinstack.instance=t"}
             return [Network(name) for name in self._names]
 
-    tiered = tuple(one.docker_network for one in own.plan("tiered").segments)
+    tiered = tuple(segment.docker_network for segment in own.plan("tiered").segments)
     for names, shape in (
         (tiered, "tiered"),
         (("twinstack-t_app",), "flat"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,9 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
         processes=processes,
         owned=owned,
     )
+
+
+def with_fact(facts: NetFacts, field: str, key: str, value: object) -> NetFacts:
+    """Give facts with one entry of one mapping changed."""
+    changed: dict[str, Any] = {field: {**getattr(facts, field), key: value}}
+    return replace(facts, **changed)

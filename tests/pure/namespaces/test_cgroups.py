@@ -35,18 +35,18 @@ def test_a_mixed_host_is_read_controller_by_controller(tmp_path: Path):
 
 
 @pytest.mark.parametrize("lost", ["cpu", "memory", "pids"])
-def test_a_controller_that_nobody_serves_is_named(lost: str):
+def test_an_unserved_controller_is_named(lost: str):
     text = "".join(line for line in HYBRID.splitlines(True) if f"rw,{lost}\n" not in line)
     with pytest.raises(Missing, match=f"cgroups: cannot limit: no controller {lost} is mounted; "):
         read_layout(text)
 
 
-def test_a_host_without_cgroups_is_told_all_of_them():
+def test_a_host_without_cgroups_lacks_all_controllers():
     with pytest.raises(Missing, match="cpu, cpuacct, memory, pids"):
         read_layout("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
 
 
-def test_limits_are_in_the_words_of_version_1():
+def test_limits_have_the_file_names_of_version_1():
     assert made(read_layout(VERSION_1), HALF_A_CORE) == {
         "cpu.cfs_quota_us": "50000",
         "memory.limit_in_bytes": "67108864",
@@ -54,7 +54,7 @@ def test_limits_are_in_the_words_of_version_1():
     }
 
 
-def test_limits_are_in_the_words_of_version_2(tmp_path: Path):
+def test_limits_have_the_file_names_of_version_2(tmp_path: Path):
     assert made(read_layout(version_2(tmp_path)), HALF_A_CORE) == {
         "cpu.max": "50000 100000",
         "memory.max": "67108864",
@@ -89,7 +89,7 @@ def test_instances_never_share_a_cgroup():
     ("quota", "memory", "limits"),
     [("50000", "67108864", HALF_A_CORE), ("-1", "9223372036854771712", None)],
 )
-def test_what_version_1_says_back_is_what_was_wanted(
+def test_version_1_reads_back_what_was_written(
     tmp_path: Path, quota: str, memory: str, limits: Limits | None
 ):
     layout = read_layout(VERSION_1.replace("/sys/fs/cgroup", str(tmp_path)))
@@ -107,7 +107,7 @@ def test_what_version_1_says_back_is_what_was_wanted(
     assert cgroups.read(step) == dict(step.wanted)
 
 
-def test_version_1_is_told_minus_one_for_no_limit(tmp_path: Path):
+def test_version_1_takes_minus_one_for_no_limit(tmp_path: Path):
     layout = read_layout(VERSION_1.replace("/sys/fs/cgroup", str(tmp_path)))
     step = cgroups.step(planned(), "nginx-lb", None, layout)
     cgroups.apply(step, layout)
@@ -127,7 +127,7 @@ def test_version_2_hands_each_controller_down_to_the_replicas_parent(tmp_path: P
     assert (tmp_path / step.path / "cpu.max").read_text() == "50000 100000"
 
 
-def test_a_cgroup_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path):
+def test_a_cgroup_that_cannot_be_created_is_an_error_that_names_it(tmp_path: Path):
     layout = read_layout(version_2(tmp_path))  # no cgroup.subtree_control: not a cgroup at all
     step = cgroups.step(planned(), "nginx-lb", HALF_A_CORE, layout)
     with pytest.raises(StepFailed, match="cgroup nginx-lb: cannot be created"):
@@ -135,15 +135,15 @@ def test_a_cgroup_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path):
 
 
 def test_cpu_time_is_read_from_either_version(tmp_path: Path):
-    one = read_layout(VERSION_1.replace("/sys/fs/cgroup", str(tmp_path / "one")))
-    (one.mounts["cpuacct"] / "twinstack/main/a").mkdir(parents=True)
-    (one.mounts["cpuacct"] / "twinstack/main/a/cpuacct.usage").write_text("5000999\n")
-    two = read_layout(version_2(tmp_path / "two"))
-    (two.mounts["cpuacct"] / "twinstack/main/a").mkdir(parents=True)
-    (two.mounts["cpuacct"] / "twinstack/main/a/cpu.stat").write_text("usage_usec 5000\nx 1\n")
-    assert cgroups.cpu_us("main", "a", one) == cgroups.cpu_us("main", "a", two) == 5000
+    first = read_layout(VERSION_1.replace("/sys/fs/cgroup", str(tmp_path / "one")))
+    (first.mounts["cpuacct"] / "twinstack/main/a").mkdir(parents=True)
+    (first.mounts["cpuacct"] / "twinstack/main/a/cpuacct.usage").write_text("5000999\n")
+    second = read_layout(version_2(tmp_path / "two"))
+    (second.mounts["cpuacct"] / "twinstack/main/a").mkdir(parents=True)
+    (second.mounts["cpuacct"] / "twinstack/main/a/cpu.stat").write_text("usage_usec 5000\nx 1\n")
+    assert cgroups.cpu_us("main", "a", first) == cgroups.cpu_us("main", "a", second) == 5000
     with pytest.raises(StepFailed, match="cgroup b: cannot be read"):
-        cgroups.cpu_us("main", "b", two)
+        cgroups.cpu_us("main", "b", second)
 
 
 def test_cgroups_and_their_processes_are_listed_and_absent_ones_are_none(tmp_path: Path):

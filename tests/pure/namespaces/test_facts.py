@@ -8,7 +8,6 @@ import pytest
 
 from twinstack.linux.links import LinkFacts
 from twinstack.namespaces import facts
-from twinstack.namespaces.observe import digest
 
 
 @pytest.mark.parametrize(
@@ -26,9 +25,3 @@ def test_an_unknown_link_is_not_taken_for_a_finished_one():
     assert link.addresses == frozenset()
     assert facts.NamespaceFacts("a", 1, False).default_gateway is None
     assert facts.NetFacts().supervisor_pid is None
-
-
-def test_text_and_bytes_of_the_same_file_have_the_same_digest():
-    assert digest("aé\n") == digest("aé\n".encode())
-    assert digest("a") != digest("b")
-    assert len(digest("")) == 12

@@ -36,33 +36,37 @@ def launched(
     return steps(plan or planned(), software, layout(), TEMPLATES)
 
 
-def file_of(found: tuple[NetStep, ...], ending: str) -> InstanceFile:
-    (file,) = (one for one in found if isinstance(one, InstanceFile) and one.path.endswith(ending))
+def file_of(listed: tuple[NetStep, ...], ending: str) -> InstanceFile:
+    (file,) = (
+        step for step in listed if isinstance(step, InstanceFile) and step.path.endswith(ending)
+    )
     return file
 
 
-def scripts(found: tuple[NetStep, ...]) -> dict[str, InstanceFile]:
+def scripts(listed: tuple[NetStep, ...]) -> dict[str, InstanceFile]:
     paths = {
-        one.script: one.replica
-        for one in found
-        if isinstance(one, ReplicaProcess) and one.namespace
+        step.script: step.replica
+        for step in listed
+        if isinstance(step, ReplicaProcess) and step.namespace
     }
     return {
-        paths[one.path]: one for one in found if isinstance(one, InstanceFile) and one.path in paths
+        paths[step.path]: step
+        for step in listed
+        if isinstance(step, InstanceFile) and step.path in paths
     }
 
 
-def digests(found: tuple[NetStep, ...]) -> dict[str, str]:
+def digests(listed: tuple[NetStep, ...]) -> dict[str, str]:
     """Give the digests of the replicas' processes: the rotator is the host's own."""
     return {
-        one.replica: one.digest
-        for one in found
-        if isinstance(one, ReplicaProcess) and one.namespace
+        step.replica: step.digest
+        for step in listed
+        if isinstance(step, ReplicaProcess) and step.namespace
     }
 
 
 def changed(plan: Plan, name: str, change: Callable[[Replica], Replica]) -> Plan:
-    replicas = tuple(change(one) if one.name == name else one for one in plan.replicas)
+    replicas = tuple(change(each) if each.name == name else each for each in plan.replicas)
     return replace(plan, replicas=replicas)
 
 
@@ -144,10 +148,10 @@ def test_the_filter_is_loaded_last_of_all(name: str):
     assert file_of(STEPS, "/conf/seccomp.hex").content == SOFTWARE.seccomp.program
 
 
-def test_another_filter_starts_every_process_anew():
+def test_another_filter_restarts_every_process():
     other = replace(SOFTWARE, seccomp=replace(SOFTWARE.seccomp, program="0600000000000100"))
-    found = digests(launched(software=other))
-    assert [name for name, digest in found.items() if digest == digests(STEPS)[name]] == []
+    changed = digests(launched(software=other))
+    assert [name for name, digest in changed.items() if digest == digests(STEPS)[name]] == []
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -181,7 +185,7 @@ def handed_over(script: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_shell_hands_over_the_very_environment_and_command(name: str):
+def test_a_shell_passes_on_the_exact_environment_and_command(name: str):
     replica = planned().replica(name)
     environment = {**replica.environment_in("net"), "TWINSTACK_LAUNCH": digests(STEPS)[name]}
     words = [f"{key}={value}" for key, value in environment.items()]
@@ -195,7 +199,7 @@ HOSTILE = st.text(
 
 @settings(max_examples=25, deadline=None)
 @given(HOSTILE, HOSTILE)
-def test_hostile_values_reach_the_process_as_they_are(value: str, word: str):
+def test_hostile_values_reach_the_process_unchanged(value: str, word: str):
     def hostile(replica: Replica) -> Replica:
         launch = replace(replica.launch, command=(*replica.launch.command, word))
         environment = (*replica.environment, ("HOSTILE", value))
@@ -221,26 +225,28 @@ def test_no_secret_is_in_any_file_or_command_only_its_directory_is_mounted():
         replica = planned().replica(name)
         mount = f'mount -o bind,ro,nosuid,nodev {lib}/secrets/{replica.service} "$root/run/secrets"'
         assert (mount in script.content) == bool(replica.secrets)
-        others = {one.service for one in planned().replicas} - {replica.service}
-        assert not [one for one in others if f"/secrets/{one} " in script.content]
+        others = {each.service for each in planned().replicas} - {replica.service}
+        assert not [each for each in others if f"/secrets/{each} " in script.content]
 
 
-def test_scripts_are_roots_alone():
-    assert {one.mode for one in SCRIPTS.values()} == {0o700}
+def test_only_root_can_read_scripts():
+    assert {step.mode for step in SCRIPTS.values()} == {0o700}
     (directory,) = (
-        one for one in STEPS if isinstance(one, InstanceDirectory) and one.path.endswith("/launch")
+        step
+        for step in STEPS
+        if isinstance(step, InstanceDirectory) and step.path.endswith("/launch")
     )
     assert (directory.mode, directory.user) == (0o700, 0)
 
 
 def test_only_postgres_may_write_and_only_in_its_own_directory():
-    data = [one for one in STEPS if isinstance(one, InstanceDirectory) and one.user != 0]
-    assert [(one.path, one.mode, one.user) for one in data] == [
+    data = [step for step in STEPS if isinstance(step, InstanceDirectory) and step.user != 0]
+    assert [(step.path, step.mode, step.user) for step in data] == [
         (str(InstancePaths("main").lib / "postgres-db"), 0o700, 30060)
     ]
 
 
-def test_the_digest_in_the_environment_is_the_steps_own():
+def test_the_digest_in_the_environment_is_the_listedown():
     for name, digest in digests(STEPS).items():
         assert f"TWINSTACK_LAUNCH={digest}" in SCRIPTS[name].content.split()
         assert "@DIGEST@" not in SCRIPTS[name].content
@@ -273,7 +279,7 @@ MATTERS: dict[str, tuple[Plan, ProvidedSoftware, set[str]]] = {
         changed(
             planned(),
             "order-service",
-            lambda one: replace(one, environment=(*one.environment, ("A", "b"))),
+            lambda replica: replace(replica, environment=(*replica.environment, ("A", "b"))),
         ),
         SOFTWARE,
         ONE,
@@ -299,7 +305,7 @@ MATTERS: dict[str, tuple[Plan, ProvidedSoftware, set[str]]] = {
 
 
 @pytest.mark.parametrize("what", MATTERS)
-def test_the_digest_changes_for_those_whom_a_change_concerns(what: str):
+def test_the_digest_changes_where_a_change_concerns_a_process(what: str):
     plan, software, concerned = MATTERS[what]
     before, after = digests(STEPS), digests(launched(plan, software))
     assert {name for name in ALL if before[name] != after[name]} == concerned
@@ -309,8 +315,8 @@ def test_a_changed_hosts_file_reaches_processes_that_run():
     moved = launched(edit("postgres-db", addresses=["10.0.0.61"]))
     assert file_of(moved, "/conf/hosts") != file_of(STEPS, "/conf/hosts")
     # Written over in place, since a bind mount keeps a file that was replaced.
-    written = [one for one in moved if isinstance(one, InstanceFile) and one.in_place]
-    assert [Path(one.path).name for one in written] == ["hosts"]
+    written = [step for step in moved if isinstance(step, InstanceFile) and step.in_place]
+    assert [Path(step.path).name for step in written] == ["hosts"]
     assert digests(moved)["product-service"] == digests(STEPS)["product-service"]
     gateway = launched(edit("api-gateway", addresses=["10.0.0.21"]))
     assert digests(gateway)["nginx-lb"] != digests(STEPS)["nginx-lb"]  # it looks up at its start
@@ -334,12 +340,12 @@ def test_hosts_name_every_replica_at_its_address_and_reach_every_root():
     text = file_of(STEPS, "/conf/hosts").content
     assert text.splitlines() == [
         "127.0.0.1 localhost",
-        *(f"{one.address} {one.name}" for one in planned().replicas),
+        *(f"{replica.address} {replica.name}" for replica in planned().replicas),
     ]
     assert text.endswith("\n")
     path = file_of(STEPS, "/conf/hosts").path
     mount = f'mount -o bind,ro,nosuid,nodev {path} "$root/etc/hosts"'
-    assert all(mount in one.content for one in SCRIPTS.values())
+    assert all(mount in step.content for step in SCRIPTS.values())
 
 
 def test_a_configuration_is_written_beside_and_mounted_read_only():
@@ -362,21 +368,23 @@ def test_instances_share_no_path_and_no_cgroup():
 
 
 def test_every_replica_and_the_rotator_have_a_cgroup():
-    groups = {one.replica: one.limits for one in STEPS if isinstance(one, Cgroup)}
+    groups = {step.replica: step.limits for step in STEPS if isinstance(step, Cgroup)}
     assert set(groups) == {*SCRIPTS, ROTATOR}
     assert groups["postgres-db"] == Limits(1.0, 256 * 1024**2, 128)
     assert groups[ROTATOR] is None
 
 
-def supervisor_conf(found: tuple[NetStep, ...] = STEPS) -> configparser.ConfigParser:
+def supervisor_conf(listed: tuple[NetStep, ...] = STEPS) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=True)
-    parser.read_string(file_of(found, "/supervisord.conf").content)
+    parser.read_string(file_of(listed, "/supervisord.conf").content)
     return parser
 
 
 def test_the_supervisor_runs_and_restarts_every_replica_and_the_rotator():
     conf = supervisor_conf()
-    programs = {one.removeprefix("program:") for one in conf.sections() if "program:" in one}
+    programs = {
+        section.removeprefix("program:") for section in conf.sections() if "program:" in section
+    }
     assert programs == {*SCRIPTS, ROTATOR}
     for name in programs:
         program = conf[f"program:{name}"]
@@ -402,7 +410,7 @@ def test_a_changed_script_is_a_changed_program_and_no_other_is():
 
 
 def test_the_supervisor_is_debians_python_with_packages_of_its_own():
-    (step,) = (one for one in STEPS if isinstance(one, Supervisor))
+    (step,) = (step for step in STEPS if isinstance(step, Supervisor))
     assert step.command[:2] == (str(SOFTWARE.supervisor), "/usr/bin/python3")
     assert step.command[-1] == file_of(STEPS, "/supervisord.conf").path
 
@@ -413,7 +421,7 @@ def test_the_rotator_keeps_logs_small(tmp_path: Path):
     assert (done.returncode, done.stderr) == (0, "")
     # Run its loop once over logs of our own: no cgroup, no waiting.
     body = text.replace(str(InstancePaths("main").log), str(tmp_path)).replace("8000000", "10")
-    body = "\n".join(one for one in body.splitlines() if "cgroup.procs" not in one)
+    body = "\n".join(line for line in body.splitlines() if "cgroup.procs" not in line)
     body = body.replace("while sleep 5; do", "for once in 1; do")
     (tmp_path / "large.log").write_text("x" * 11)
     (tmp_path / "small.log").write_text("x" * 10)

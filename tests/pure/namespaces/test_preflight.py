@@ -1,4 +1,4 @@
-"""What is in our way on a host is told before anything is changed: an error for each clash."""
+"""What is in our way on a host is reported before anything is changed: an error for each clash."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clash(facts: NetFacts) -> str:
 
 def test_an_empty_host_and_a_host_of_ours_are_fit():
     check(PLAN, STEPS, NetFacts())
-    routes = tuple((str(one.subnet), one.bridge) for one in PLAN.segments)
+    routes = tuple((str(segment.subnet), segment.bridge) for segment in PLAN.segments)
     check(PLAN, STEPS, replace(OURS, routes=(*routes, ("192.168.7.0/24", "eth0"))))
 
 
@@ -92,12 +92,12 @@ def test_a_clash_is_one_clear_error(name: str):
     assert text in clash(facts)
 
 
-def test_another_instance_is_told_once_and_not_for_every_link():
-    links = {name: replace(one, alias="twinstack:lab") for name, one in OURS.links.items()}
+def test_another_instance_is_reported_once_and_not_for_every_link():
+    links = {name: replace(link, alias="twinstack:lab") for name, link in OURS.links.items()}
     assert "TWINSTACK_INSTANCE=lab invoke net.down" in clash(replace(OURS, links=links))
 
 
-def test_several_clashes_are_told_together():
+def test_several_clashes_are_reported_together():
     facts = NetFacts(
         links={"br-backend": link("br-backend", kind="bridge", alias=None)},
         routes=(("172.21.0.0/24", "docker0"),),
@@ -109,9 +109,9 @@ def test_several_clashes_are_told_together():
     assert len(str(caught.value).splitlines()) == 4
 
 
-def seen(one: LinkFacts, *, intended: frozenset[str] = frozenset()) -> NetFacts:
-    mine = ours((one,), PLAN.mark, intended)
-    return NetFacts(links={one.name: one}, owned=OwnedObjects(links=mine))
+def seen(link: LinkFacts, *, intended: frozenset[str] = frozenset()) -> NetFacts:
+    owned = ours((link,), PLAN.mark, intended)
+    return NetFacts(links={link.name: link}, owned=OwnedObjects(links=owned))
 
 
 def test_what_an_interrupted_up_left_unmarked_is_ours():
@@ -123,7 +123,7 @@ def test_what_an_interrupted_up_left_unmarked_is_ours():
     assert "its alias is lab" in clash(seen(marked, intended=frozenset({"br-backend"})))
 
 
-def test_a_strangers_rule_in_a_chain_of_ours_is_a_clash():
+def test_a_foreign_rule_in_a_chain_of_ours_is_a_clash():
     hook = next(step.hook for step in STEPS if isinstance(step, Rules))
     mine = (f":{hook.chain} - [0:0]", *hook.lines)
     check(PLAN, STEPS, NetFacts(rules={hook.table: mine}))
@@ -132,7 +132,7 @@ def test_a_strangers_rule_in_a_chain_of_ours_is_a_clash():
 
 
 @pytest.mark.parametrize("port", [80, 3000, 8088, 18080])
-def test_ports_that_are_not_the_worlds_doors_may_be_busy(port: int):
+def test_ports_that_this_world_does_not_publish_may_be_busy(port: int):
     check(PLAN, STEPS, NetFacts(listeners={port: "0.0.0.0"}))
 
 

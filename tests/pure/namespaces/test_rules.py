@@ -86,7 +86,7 @@ def _matches(words: list[str], packet: Packet) -> bool:
 
 def verdict(plan: Plan, table: str, builtin: str, packet: Packet) -> str | None:
     """Give the target of the first rule of ours that matches, or None."""
-    (hook,) = (one for one in rules.hooks(plan) if (one.table, one.builtin) == (table, builtin))
+    (hook,) = (hook for hook in rules.hooks(plan) if (hook.table, hook.builtin) == (table, builtin))
     for rule in hook.rules:
         match, _, target = rule.rpartition(" -j ")
         match = re.sub(r'-m comment --comment "[^"]*"', "", match)
@@ -101,7 +101,7 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     return planned(*request.param)
 
 
-def test_every_rule_and_jump_bears_the_mark(plan: Plan):
+def test_every_rule_and_jump_carries_the_mark(plan: Plan):
     for hook in rules.hooks(plan):
         assert hook.rules
         for rule in (*hook.rules, *([hook.jump] if hook.jump else [])):
@@ -132,7 +132,7 @@ def test_every_bridge_is_guarded_from_the_hosts_loopback(plan: Plan):
         assert verdict(plan, "raw", "PREROUTING", packet) == "DROP"
 
 
-def test_the_guard_lets_everybody_else_pass(plan: Plan):
+def test_the_guard_lets_all_other_traffic_pass(plan: Plan):
     own = Packet(source="127.0.0.1", destination="127.0.0.1", came_by="lo")
     assert verdict(plan, "raw", "PREROUTING", own) is None
     bridge = plan.segments[0].bridge
@@ -140,12 +140,12 @@ def test_the_guard_lets_everybody_else_pass(plan: Plan):
 
 
 def test_nothing_is_masqueraded_between_our_own_bridges(plan: Plan):
-    for one, other in product(plan.replicas, plan.replicas):
+    for source, destination in product(plan.replicas, plan.replicas):
         packet = Packet(
-            source=str(one.address),
-            destination=str(other.address),
-            leaves_by=plan.segment(other.segment).bridge,
-            port=other.port,
+            source=str(source.address),
+            destination=str(destination.address),
+            leaves_by=plan.segment(destination.segment).bridge,
+            port=destination.port,
         )
         assert verdict(plan, "nat", "POSTROUTING", packet) == "RETURN"
 
@@ -171,7 +171,7 @@ def test_an_outside_client_keeps_its_address(plan: Plan):
     assert verdict(plan, "nat", "POSTROUTING", packet) == "RETURN"
 
 
-def test_localhost_and_neighbours_are_answered_by_way_of_the_host(plan: Plan):
+def test_replies_to_localhost_and_neighbours_go_by_way_of_the_host(plan: Plan):
     edge = plan.replica("nginx-lb")
     bridge = plan.segment(edge.segment).bridge
     local = Packet(source="127.0.0.1", destination=str(edge.address), leaves_by=bridge)
@@ -183,7 +183,7 @@ def test_localhost_and_neighbours_are_answered_by_way_of_the_host(plan: Plan):
 
 
 @pytest.mark.parametrize("builtin", ["PREROUTING", "OUTPUT"])
-def test_the_door_leads_to_the_edge_from_everywhere(plan: Plan, builtin: str):
+def test_the_published_port_leads_to_the_edge_from_everywhere(plan: Plan, builtin: str):
     edge = plan.replica("nginx-lb")
     packet = Packet(destination="192.0.2.1", port=8080, for_the_host=True)
     assert verdict(plan, "nat", builtin, packet) == f"DNAT --to-destination {edge.address}:80"
@@ -195,15 +195,15 @@ def test_the_door_leads_to_the_edge_from_everywhere(plan: Plan, builtin: str):
         assert verdict(plan, "nat", builtin, other) is None
 
 
-def test_a_bound_door_opens_at_its_address_only():
+def test_a_bound_port_is_published_at_its_address_only():
     plan = edited_plan(lambda d: d["host_ports"][0].update(bind="192.0.2.1"))
-    there = Packet(destination="192.0.2.1", port=8080, for_the_host=True)
-    assert "DNAT" in str(verdict(plan, "nat", "PREROUTING", there))
-    elsewhere = replace(there, destination="192.0.2.2")
+    bound = Packet(destination="192.0.2.1", port=8080, for_the_host=True)
+    assert "DNAT" in str(verdict(plan, "nat", "PREROUTING", bound))
+    elsewhere = replace(bound, destination="192.0.2.2")
     assert verdict(plan, "nat", "PREROUTING", elsewhere) is None
 
 
-def test_doors_of_the_docker_world_make_no_rule():
+def test_published_ports_of_the_docker_world_have_no_rule():
     nat = (hook for hook in rules.hooks(planned()) if hook.table == "nat")
     texts = "\n".join(line for hook in nat for line in hook.lines)
     assert "8080" in texts
@@ -214,15 +214,17 @@ def test_doors_of_the_docker_world_make_no_rule():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_without_a_policy_our_own_is_accepted_where_others_drop(shape: str):
     plan = planned(shape, policy=False)
-    bridges = [one.bridge for one in plan.segments]
-    for one, other in product(bridges, bridges):
-        packet = Packet(came_by=one, leaves_by=other)
+    bridges = [segment.bridge for segment in plan.segments]
+    for source, destination in product(bridges, bridges):
+        packet = Packet(came_by=source, leaves_by=destination)
         assert verdict(plan, "filter", "FORWARD", packet) == "ACCEPT"
     for bridge in bridges:
         out = Packet(came_by=bridge, leaves_by="eth0")
         reply = Packet(leaves_by=bridge, state=frozenset({"ESTABLISHED"}))
-        door = Packet(leaves_by=bridge, state=frozenset({"NEW", "DNAT"}))
-        assert {verdict(plan, "filter", "FORWARD", one) for one in (out, reply, door)} == {"ACCEPT"}
+        published = Packet(leaves_by=bridge, state=frozenset({"NEW", "DNAT"}))
+        assert {
+            verdict(plan, "filter", "FORWARD", packet) for packet in (out, reply, published)
+        } == {"ACCEPT"}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -242,7 +244,7 @@ def test_the_forward_jump_comes_before_other_peoples_rules():
     assert first.endswith("-j TS-main-FORWARD")
 
 
-def test_what_was_restored_differs_no_longer_and_strangers_are_untouched(plan: Plan):
+def test_restored_rules_no_longer_differ_and_foreign_ones_are_untouched(plan: Plan):
     hooks = rules.hooks(plan)
     after = restored(STRANGERS, iptables.restore_text(hooks, STRANGERS))
     assert [iptables.difference(hook, after[hook.table]) for hook in hooks] == [None] * len(hooks)
@@ -260,8 +262,8 @@ def test_restoring_again_adds_no_second_jump_or_rule(plan: Plan):
     }
 
 
-def test_a_table_without_a_wanted_chain_is_not_named():
-    hooks = tuple(one for one in rules.hooks(planned()) if one.table == "filter")
+def test_a_table_without_a_declared_chain_is_not_named():
+    hooks = tuple(hook for hook in rules.hooks(planned()) if hook.table == "filter")
     text = iptables.restore_text(hooks, STRANGERS)
     assert text.startswith("*filter\n")
     assert text.endswith("COMMIT\n")
@@ -274,7 +276,7 @@ def test_removal_takes_exactly_ours(plan: Plan):
     assert after == STRANGERS
 
 
-def test_removal_takes_a_strangers_jump_into_our_chain_along():
+def test_removal_includes_a_foreign_jump_into_our_chain():
     before = restored(STRANGERS, iptables.restore_text(rules.hooks(planned()), STRANGERS))
     before["filter"] += ("-A DOCKER-USER -i eth9 -j TS-main-FORWARD",)
     assert restored(before, rules.removal_text("main", before)) == STRANGERS
@@ -296,7 +298,7 @@ def test_removal_of_nothing_is_no_text():
     assert rules.removal_text("main", {}) == ""
 
 
-def test_removal_leaves_a_rule_that_only_speaks_of_our_chain():
+def test_removal_leaves_a_rule_that_only_mentions_our_chain():
     before = restored(STRANGERS, iptables.restore_text(rules.hooks(planned()), STRANGERS))
     spoken = '-A INPUT -m comment --comment "see -j TS-main-FORWARD there" -j ACCEPT'
     before["filter"] += (spoken,)
@@ -316,16 +318,16 @@ def test_a_rule_that_is_gone_or_changed_is_noticed(hook: iptables.Hook, index: i
     present = (f":{hook.chain} - [0:0]", *([hook.jump] if hook.jump else []), *hook.lines)
     assert iptables.difference(hook, present) is None
     line = hook.lines[index]
-    gone = tuple(one for one in present if one != line)
+    gone = tuple(other for other in present if other != line)
     assert str(iptables.difference(hook, gone)) == "misses 1 rule"
     target = line.rpartition(" -j ")[0]
-    flipped = tuple(f"{target} -j QUEUE" if one == line else one for one in present)
+    flipped = tuple(f"{target} -j QUEUE" if other == line else other for other in present)
     assert str(iptables.difference(hook, flipped)) == "misses 1 rule, has 1 rule too many"
     assert iptables.difference(hook, (*present, line)) is not None
 
 
 def test_a_lost_jump_or_chain_or_order_is_noticed():
-    hook = next(one for one in rules.hooks(planned("tiered")) if one.builtin == "FORWARD")
+    hook = next(hook for hook in rules.hooks(planned("tiered")) if hook.builtin == "FORWARD")
     present = (f":{hook.chain} - [0:0]", hook.jump, *hook.lines)
     assert iptables.difference(hook, ()) == f"chain {hook.chain} is absent"
     lost = (present[0], *hook.lines)
@@ -336,6 +338,8 @@ def test_a_lost_jump_or_chain_or_order_is_noticed():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_only_the_edges_segment_has_a_door(shape: str):
+def test_only_the_edges_segment_is_published(shape: str):
     segments = rules.published_segments(planned(shape))
-    assert [one.bridge for one in segments] == ["br-app" if shape == "flat" else "br-frontend"]
+    assert [segment.bridge for segment in segments] == [
+        "br-app" if shape == "flat" else "br-frontend"
+    ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.support.core_cases import all_steps, edited_plan, planned, satisfied
+from tests.support.core_cases import all_steps, edited_plan, planned, satisfied, with_fact
 from twinstack.linux.links import LinkFacts
 from twinstack.model.names import host_link
-from twinstack.namespaces.facts import NamespaceFacts, NetFacts, ProgramFacts
+from twinstack.namespaces.facts import NamespaceFacts, NetFacts
 from twinstack.namespaces.process_steps import (
     Cgroup,
     InstanceDirectory,
@@ -39,14 +40,12 @@ FACTS = satisfied(STEPS)
 Broken = tuple[str, NetFacts, set[str]]
 
 
-def _with(field: str, key: str, value: object) -> NetFacts:
-    changed: dict[str, Any] = {field: {**getattr(FACTS, field), key: value}}
-    return replace(FACTS, **changed)
+_with = partial(with_fact, FACTS)
 
 
 def _without(field: str, key: str) -> NetFacts:
-    there = getattr(FACTS, field)
-    changed: dict[str, Any] = {field: {one: there[one] for one in there if one != key}}
+    current = getattr(FACTS, field)
+    changed: dict[str, Any] = {field: {other: current[other] for other in current if other != key}}
     return replace(FACTS, **changed)
 
 
@@ -60,19 +59,19 @@ def _links(name: str) -> Iterator[tuple[str, LinkFacts]]:
 
 
 def _inside(step: VethPair) -> Iterator[tuple[str, NamespaceFacts]]:
-    there = FACTS.namespaces[step.namespace]
-    link = there.links[step.link]
+    namespace = FACTS.namespaces[step.namespace]
+    link = namespace.links[step.link]
 
     def changed(**values: Any) -> NamespaceFacts:
-        return replace(there, links={**there.links, step.link: replace(link, **values)})
+        return replace(namespace, links={**namespace.links, step.link: replace(link, **values)})
 
-    yield "inside absent", replace(there, links={"lo": there.links["lo"]})
+    yield "inside absent", replace(namespace, links={"lo": namespace.links["lo"]})
     yield "inside down", changed(up=False)
     yield "inside mtu", changed(mtu=1400)
     yield "inside without address", changed(addresses=frozenset())
     yield "inside with another", changed(addresses=frozenset({step.address, "10.9.9.9/24"}))
-    yield "route absent", replace(there, default_gateway=None)
-    yield "route elsewhere", replace(there, default_gateway="10.9.9.1")
+    yield "route absent", replace(namespace, default_gateway=None)
+    yield "route elsewhere", replace(namespace, default_gateway="10.9.9.1")
 
 
 def _broken() -> Iterator[Broken]:
@@ -101,24 +100,28 @@ def _broken() -> Iterator[Broken]:
                 for number, line in enumerate((step.hook.jump, *step.hook.lines)):
                     if not line:
                         continue  # a chain that only others of ours lead to
-                    left = tuple(one for one in table if one != line)
+                    left = tuple(other for other in table if other != line)
                     yield (
                         f"without {number}: {line[:40]}",
                         _with("rules", step.hook.table, left),
                         own,
                     )
-                left = tuple(one for one in table if f":{step.hook.chain} " not in one)
+                left = tuple(other for other in table if f":{step.hook.chain} " not in other)
                 yield "chain absent", _with("rules", step.hook.table, left), own
             case Namespace():
                 name = step.namespace
                 gone = _without("namespaces", name)
-                yield "absent", gone, {one.name for one in STEPS if _rests_on(one, name)}
-                there = FACTS.namespaces[name]
-                down = {**there.links, "lo": replace(there.links["lo"], up=False)}
-                yield "loopback down", _with("namespaces", name, replace(there, links=down)), own
+                yield "absent", gone, {other.name for other in STEPS if _rests_on(other, name)}
+                namespace = FACTS.namespaces[name]
+                down = {**namespace.links, "lo": replace(namespace.links["lo"], up=False)}
+                yield (
+                    "loopback down",
+                    _with("namespaces", name, replace(namespace, links=down)),
+                    own,
+                )
                 for key, _ in step.sysctls:
-                    switches = {**there.sysctls, key: "9"}
-                    changed = replace(there, sysctls=switches)
+                    switches = {**namespace.sysctls, key: "9"}
+                    changed = replace(namespace, sysctls=switches)
                     yield f"switch {key}", _with("namespaces", name, changed), own
             case VethPair():
                 yield "absent", _without("links", step.host_end), own
@@ -130,8 +133,8 @@ def _broken() -> Iterator[Broken]:
                     yield f"on {master}", _with("links", step.host_end, changed_link), own
                 turned = replace(outside, hairpin=not outside.hairpin)
                 yield "hairpin", _with("links", step.host_end, turned), own
-                for what, there in _inside(step):
-                    yield what, _with("namespaces", step.namespace, there), own
+                for what, namespace in _inside(step):
+                    yield what, _with("namespaces", step.namespace, namespace), own
             case Cgroup():
                 yield "absent", _without("cgroups", step.replica), own
                 for key, _ in step.wanted:
@@ -177,16 +180,6 @@ def test_a_host_that_is_as_planned_has_nothing_to_do():
     assert diff(STEPS, FACTS) == ()
 
 
-def test_a_process_that_tells_nothing_is_judged_by_its_script():
-    (process,) = (one for one in STEPS if one.name == "process nginx-lb")
-    assert isinstance(process, ReplicaProcess)
-    silent = replace(FACTS.processes["nginx-lb"], launch=None)
-    assert diff((process,), _with("processes", "nginx-lb", silent)) == ()
-    rewritten = {**FACTS.files, process.script: file_facts("cafe", 0o700)}
-    facts = replace(_with("processes", "nginx-lb", silent), files=rewritten)
-    assert [one.reason for one in diff((process,), facts)] == ["was started by another script"]
-
-
 def test_an_empty_host_has_everything_to_do_in_order():
     changes = diff(STEPS, NetFacts())
     assert [change.step for change in changes] == list(STEPS)
@@ -210,7 +203,7 @@ def test_every_step_was_broken_at_least_once():
     assert {step.name for step in STEPS} == set().union(*(expected for _, _, expected in BROKEN))
 
 
-def test_a_missing_namespace_takes_its_link_and_process_along():
+def test_a_missing_namespace_brings_back_its_link_and_process_too():
     changes = diff(STEPS, _without("namespaces", "redis-cache"))
     assert [change.step.name for change in changes] == [
         "namespace redis-cache",
@@ -218,11 +211,6 @@ def test_a_missing_namespace_takes_its_link_and_process_along():
         "process redis-cache",
     ]
     assert changes[-1].reason == "runs in a namespace that is gone"
-
-
-def test_a_process_that_cannot_be_looked_into_is_left_running():
-    process = ProgramFacts("redis-cache", 5, "RUNNING")
-    assert diff(STEPS, _with("processes", "redis-cache", process)) == ()
 
 
 def test_names_of_steps_are_unique():
@@ -250,13 +238,13 @@ def test_a_step_comes_after_what_it_rests_on(shape: str):
 def test_network_steps_are_those_of_the_shape(shape: str, bridges: int):
     steps = network_steps(planned(shape))
     count = {
-        kind: sum(isinstance(one, kind) for one in steps)
+        kind: sum(isinstance(step, kind) for step in steps)
         for kind in (Bridge, Namespace, VethPair, Rules)
     }
     assert count == {Bridge: bridges, Namespace: 9, VethPair: 9, Rules: 4 + 15}
     bare = network_steps(planned(shape, policy=False))
-    assert sum(isinstance(one, Rules) for one in bare) == 4 + 1
-    assert not any(isinstance(one, BridgeFilter) for one in bare)
+    assert sum(isinstance(step, Rules) for step in bare) == 4 + 1
+    assert not any(isinstance(step, BridgeFilter) for step in bare)
     assert network_steps(planned(shape)) == steps
 
 
@@ -282,7 +270,7 @@ def test_an_added_replica_changes_no_step_of_the_others():
     ]
 
 
-def test_commands_are_plain_lines_that_name_what_they_make():
+def test_commands_are_plain_lines_that_name_what_they_create():
     for step in STEPS:
         assert step.commands
         assert all("\n" not in command and command.strip() for command in step.commands)
@@ -292,32 +280,16 @@ def test_commands_are_plain_lines_that_name_what_they_make():
     assert pair.commands[-1] == "ip -n nginx-lb route add default via 172.20.0.1 proto static"
 
 
-def test_only_the_replica_behind_the_door_turns_frames_round():
+def test_only_the_published_replica_has_hairpin_mode():
     turning = [step.namespace for step in STEPS if isinstance(step, VethPair) and step.hairpin]
     assert turning == ["nginx-lb"]
 
 
-def test_links_bear_the_mark_of_the_instance():
+def test_links_carry_the_mark_of_the_instance():
     for step in network_steps(planned("flat", "other")):
         if isinstance(step, (Bridge, VethPair)):
             assert step.mark == "twinstack:other"
             assert any("alias twinstack:other" in command for command in step.commands)
-
-
-def test_commands_of_an_unlimited_cgroup_are_those_that_the_kernel_takes():
-    commands = [c for step in STEPS if isinstance(step, Cgroup) for c in step.commands]
-    assert not [c for c in commands if "echo max" in c and "pids.max" not in c]
-
-
-def test_the_supervisors_command_can_be_run_as_it_is_printed():
-    (supervisor,) = (step for step in STEPS if isinstance(step, Supervisor))
-    (command,) = supervisor.commands
-    assert command.startswith(("PYTHONPATH=", "env PYTHONPATH=", "/usr/bin/python3"))
-
-
-def test_a_file_in_the_place_of_a_directory_is_noticed():
-    directory = next(step for step in STEPS if isinstance(step, InstanceDirectory))
-    assert directory.difference(_with("files", directory.path, "0123456789ab")) is not None
 
 
 def test_many_namespaces_need_a_larger_neighbour_table_and_more_is_as_good():

@@ -31,7 +31,7 @@ def test_nothing_is_supervised_where_no_supervisor_was(places: InstancePaths):
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-1", "99999999", "1 2"])
-def test_a_pid_file_that_says_nothing_is_no_supervisor(places: InstancePaths, text: str):
+def test_an_unreadable_pid_file_is_no_supervisor(places: InstancePaths, text: str):
     (places.run / "supervisord.pid").write_text(text)
     assert supervisor.pid(places) is None
 
@@ -42,7 +42,7 @@ def test_another_process_that_got_the_pid_is_no_supervisor(places: InstancePaths
     assert supervisor.stop(places) is False
 
 
-def test_the_process_that_runs_our_file_is_the_supervisor(places: InstancePaths):
+def test_the_process_with_our_file_is_the_supervisor(places: InstancePaths):
     command = [sys.executable, "-c", "input()", str(supervisor.conf_path(places))]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
         (places.run / "supervisord.pid").write_text(f"{child.pid}\n")
@@ -56,7 +56,7 @@ def test_the_process_that_runs_our_file_is_the_supervisor(places: InstancePaths)
         child.communicate(b"\n", timeout=5)
 
 
-def test_one_that_does_not_answer_is_an_error_that_says_so(places: InstancePaths):
+def test_a_supervisor_that_does_not_answer_is_an_error(places: InstancePaths):
     with pytest.raises(StepFailed, match="supervisor: does not answer"):
         supervisor.call(places, "getState")
 

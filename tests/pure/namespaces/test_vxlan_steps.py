@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -28,12 +29,12 @@ MADE = link(
 )
 
 
-def test_a_tunnel_as_declared_differs_in_nothing():
+def test_a_vxlan_link_as_declared_does_not_differ():
     assert TUNNEL.difference(NetFacts(links={"vx-app": MADE})) is None
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reason"),
     [
         ({"mtu": 1500}, "has mtu 1500"),
         ({"up": False}, "is down"),
@@ -46,26 +47,24 @@ def test_a_tunnel_as_declared_differs_in_nothing():
         ({"vxlan": None, "kind": "dummy"}, "is a dummy"),
     ],
 )
-def test_a_tunnel_tells_how_it_differs(changed: dict[str, object], told: str):
-    from dataclasses import replace
-
-    found = replace(MADE, **changed)  # type: ignore[arg-type]
-    assert told in str(TUNNEL.difference(NetFacts(links={"vx-app": found})))
+def test_a_vxlan_link_names_each_difference(changed: dict[str, object], reason: str):
+    link = replace(MADE, **changed)  # type: ignore[arg-type]
+    assert reason in str(TUNNEL.difference(NetFacts(links={"vx-app": link})))
 
 
-def test_entries_tell_what_is_missing_and_what_is_too_much():
-    wanted = VxlanEntries(
+def test_entries_count_what_is_missing_and_what_is_surplus():
+    entries = VxlanEntries(
         "vx-app", "br-app", frozenset({(MAC, str(THERE))}), frozenset({("10.0.0.30", MAC)})
     )
-    there = FdbFacts(wanted.remote, wanted.ports, wanted.neighbours)
-    assert wanted.difference(NetFacts(fdb={"vx-app": there})) is None
-    stale = FdbFacts(frozenset({(MAC, "10.88.0.13")}), wanted.ports, wanted.neighbours)
-    assert wanted.difference(NetFacts(fdb={"vx-app": stale})) == (
+    facts = FdbFacts(entries.remote, entries.ports, entries.neighbours)
+    assert entries.difference(NetFacts(fdb={"vx-app": facts})) is None
+    stale = FdbFacts(frozenset({(MAC, "10.88.0.13")}), entries.ports, entries.neighbours)
+    assert entries.difference(NetFacts(fdb={"vx-app": stale})) == (
         "misses 1 forwarding; has too many: 1 forwarding"
     )
 
 
-def test_a_host_that_asks_from_the_gateways_address_is_told():
+def test_a_route_from_the_gateways_address_differs():
     route = SourceRoute("br-app", IPv4Network("10.0.0.0/24"), HERE)
     facts = NetFacts(route_sources={("10.0.0.0/24", "br-app"): "10.0.0.1"})
     assert route.difference(facts) == "has source 10.0.0.1"
