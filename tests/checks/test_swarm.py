@@ -128,7 +128,7 @@ def test_an_engine_that_does_not_stop_keeps_the_files_it_is_found_by(
     before: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     made = swarm(2)
-    hosts.make(INSTANCE, made.nodes, made.underlay)
+    hosts.make(made.nodes, made.underlay)
     ensure_engine(made.nodes[0].engine, print_nothing).close()
 
     def refuse(_node: object) -> bool:

@@ -13,20 +13,21 @@ import docker
 from docker.errors import APIError, NotFound
 
 from twinstack.compose.engine import ensure_engine
+from twinstack.compose.failures import translate
 from twinstack.compose.render import INSTANCE_LABEL
 from twinstack.errors import StepFailed
 from twinstack.linux import files
 from twinstack.linux.process import run
-from twinstack.reconcile import Progress, Watch, run_step
+from twinstack.reconcile import Action, Change, Progress, Watch, run_step
 from twinstack.swarm import hosts, image_transfer, steps, teardown
 from twinstack.swarm.client import client_of, clients, docker_command
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import image_ids, list_members, observe
 from twinstack.swarm.render import object_names
-from twinstack.swarm.steps import SwarmRemoval, SwarmStep, first_phase, swarm_changes
-from twinstack.swarm.teardown import translate
+from twinstack.swarm.steps import SwarmStep, first_phase, swarm_changes
 
 DEPLOY_TIMEOUT_S = 60.0
+_SAVE_RAW = ("iptables-save", "-t", "raw")
 PORT = 2377
 #: A node is down after three missed heartbeats. Docker's default is 5 s.
 HEARTBEAT_S = 2
@@ -35,20 +36,16 @@ _NS = 1_000_000_000
 
 
 def apply(
-    instance: str,
-    nodes: tuple[SwarmNode, ...],
-    wanted: tuple[SwarmStep, ...],
-    progress: Progress,
-    watch: Watch,
+    nodes: tuple[SwarmNode, ...], wanted: tuple[SwarmStep, ...], progress: Progress, watch: Watch
 ) -> None:
     """Take phase after phase until nothing differs. Raises: StepFailed, and as the steps."""
 
-    def take(step: SwarmRemoval | SwarmStep) -> None:
-        with run_step(watch, step.name, translate=translate):
-            _take(step)
+    def take(change: Change[Action]) -> None:
+        with run_step(watch, change.step.name, translate=translate):
+            _take(change.step)
 
     taken: set[str] = set()
-    while changes := swarm_changes(wanted, observe(instance, nodes)):
+    while changes := swarm_changes(nodes, wanted, observe(nodes)):
         phase = first_phase(changes)
         for change in phase:
             if change.step.name in taken:
@@ -56,12 +53,13 @@ def apply(
                 raise StepFailed(change.step.name, failure, change.reason, "invoke swarm.status")
             progress(f"{change.step.name}: {change.reason}")
         with ThreadPoolExecutor(len(phase)) as pool:
-            list(pool.map(take, [change.step for change in phase]))
+            list(pool.map(take, phase))
         taken |= {change.step.name for change in phase}
 
 
-def remove_unused(instance: str, manager: SwarmNode, progress: Progress, watch: Watch) -> None:
+def remove_unused(manager: SwarmNode, progress: Progress, watch: Watch) -> None:
     """Remove the objects of an earlier stack file, once no task needs them."""
+    instance = manager.instance
     wanted = object_names(SwarmPaths(instance).stack_file.read_text(encoding="utf-8"), instance)
     with client_of(manager) as client:
         for kind, name, identity in _unused(client, instance, wanted):
@@ -70,29 +68,28 @@ def remove_unused(instance: str, manager: SwarmNode, progress: Progress, watch: 
                 _remove_unused(client, kind, identity)
 
 
-def _take(step: SwarmRemoval | SwarmStep) -> None:
+def _take(step: Action) -> None:
     match step:
-        case steps.RemoveNode(name, instance, manager):
-            teardown.remove_node(instance, name)
-            _forget_by_name(manager, name)
-        case steps.ForgetMember(identity, manager):
+        case steps.RemoveNode(node, manager):
+            teardown.remove_node(node)
+            _forget_by_name(manager, node.name)
+        case steps.ForgetMember(manager, identity):
             with client_of(manager) as client:
                 _forget(client, identity)
-        case steps.SimulatedHosts(instance, nodes, underlay):
-            hosts.make(instance, nodes, underlay)
+        case steps.SimulatedHosts(_, nodes, underlay):
+            hosts.make(nodes, underlay)
         case steps.NodeEngine(node):
             client = ensure_engine(node.engine, lambda _line: None)
             _settle(client)
             client.close()
-        case steps.NodeImages(node, instance, source_url):
+        case steps.NodeImages(node, source_url):
             with client_of(node) as client:
                 lacking = step.lacking(image_ids(client))
-            image_transfer.transfer(instance, source_url, node, lacking)
+            image_transfer.transfer(source_url, node, lacking)
         case steps.HostOnlyPorts(node):
-            save = run([*node.enter, *["iptables-save", "-t", "raw"]]).stdout
+            save = run([*node.enter, *_SAVE_RAW]).stdout
             for rule in step.missing(tuple(save.splitlines())):
-                insert = shlex.split(f"iptables -w -t raw -I {rule}")
-                run([*node.enter, *insert])
+                run([*node.enter, *shlex.split(f"iptables -w -t raw -I {rule}")])
         case steps.LeaveCluster(node):
             with client_of(node) as client:
                 client.swarm.leave(force=True)
@@ -102,11 +99,11 @@ def _take(step: SwarmRemoval | SwarmStep) -> None:
         case steps.JoinCluster(node, manager):
             with client_of(manager) as managing, client_of(node) as client:
                 _join(managing, client, node)
-        case steps.RenderedFile(path, text):
+        case steps.RenderedFile(_, path, text):
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write(path, text)
-        case steps.DeployedStack(instance, manager):
-            command = docker_command(instance, manager.engine.url, *step.arguments)
+        case steps.DeployedStack(manager):
+            command = docker_command(manager.instance, manager.engine.url, *step.arguments)
             run(command, timeout_s=DEPLOY_TIMEOUT_S)
 
 

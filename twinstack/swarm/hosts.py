@@ -28,14 +28,15 @@ def mark(instance: str) -> str:
     return names.mark(names.part_instance(instance, "swarm"))
 
 
-def is_ready(node: SwarmNode, instance: str) -> bool:
+def is_ready(node: SwarmNode) -> bool:
     """Say whether a node's host is there, and ours, with its address."""
     addresses = _ip(node.namespace, f"-o address show dev {_UPLINK}", check=False)
-    return f" {node.address}/" in addresses and _is_ours(node.namespace, instance)
+    return f" {node.address}/" in addresses and _is_ours(node.namespace, node.instance)
 
 
-def check(instance: str, nodes: Sequence[SwarmNode]) -> None:
+def check(nodes: Sequence[SwarmNode]) -> None:
     """Check that no namespace of somebody else has a name of ours. Raises: NotOurs."""
+    instance = nodes[0].instance
     journalled = _journalled(instance)
     for space in (pin(instance, _SWITCH), *(node.namespace for node in nodes)):
         if space.exists() and space.name not in journalled and not _is_ours(space, instance):
@@ -47,9 +48,10 @@ def check(instance: str, nodes: Sequence[SwarmNode]) -> None:
             )
 
 
-def make(instance: str, nodes: Sequence[SwarmNode], underlay: IPv4Network) -> None:
+def make(nodes: Sequence[SwarmNode], underlay: IPv4Network) -> None:
     """Create the switch and the hosts that are absent. Raises: NotOurs, StepFailed."""
-    check(instance, nodes)
+    check(nodes)
+    instance = nodes[0].instance
     switch = pin(instance, _SWITCH)
     spaces = (switch, *(node.namespace for node in nodes))
     _journal(instance, {*_journalled(instance), *(space.name for space in spaces)})

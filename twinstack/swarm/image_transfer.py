@@ -12,14 +12,14 @@ from twinstack.swarm.nodes import SwarmNode
 TIMEOUT_S = 300.0
 
 
-def transfer(instance: str, source_url: str, node: SwarmNode, images: Iterable[str]) -> None:
+def transfer(source_url: str, node: SwarmNode, images: Iterable[str]) -> None:
     """Copy images from one engine to a node's. Raises: Missing without the client; StepFailed.
 
     Same as: docker save IMAGE… | docker --host NODE load.
     """
     obj = f"images of {node.name}"
-    save = docker_command(instance, source_url, "save", *images)
-    load = docker_command(instance, node.engine.url, "load", "--quiet")
+    save = docker_command(node.instance, source_url, "save", *images)
+    load = docker_command(node.instance, node.engine.url, "load", "--quiet")
     with subprocess.Popen(save, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as saving:
         try:
             loaded = subprocess.run(

@@ -7,12 +7,16 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from twinstack.compose.engine_paths import EnginePaths
-from twinstack.model.placement import Host
 from twinstack.state.paths import LIB, RUN
 
 PINS = Path("/run/netns")
-#: Run in a UTS namespace of its own: Swarm names a node by its hostname.
-_SET_HOSTNAME = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
+#: The address of a node that is needed for its paths alone.
+_UNSET = IPv4Address(0)
+#: Runs a command under the hostname that follows: Swarm names a node by it.
+_OWN_HOSTNAME = (
+    *("unshare", "--uts", "sh", "-c"),
+    'echo "$0" > /proc/sys/kernel/hostname && exec "$@"',
+)
 #: Stack files have no `security_opt`, so the engine sets it for every container.
 _SETTINGS = (("no-new-privileges", True),)
 
@@ -58,42 +62,38 @@ class SwarmPaths:
 class SwarmNode:
     """One engine of the cluster and its host."""
 
+    instance: str
     name: str
-    manager: bool
-    address: IPv4Address  # on the underlay
-    namespace: Path  # the pin of its host's network namespace
-    engine: EnginePaths
+    manager: bool = False
+    address: IPv4Address = _UNSET  # on the underlay
+
+    @property
+    def namespace(self) -> Path:
+        """Give the pin of its host's network namespace."""
+        return pin(self.instance, self.name)
 
     @property
     def enter(self) -> tuple[str, ...]:
         """Give the prefix that runs a command in the host's network."""
         return ("nsenter", f"--net={self.namespace}")
 
+    @property
+    def engine(self) -> EnginePaths:
+        paths = SwarmPaths(self.instance)
+        state = paths.run / self.name
+        return EnginePaths(
+            socket=state / "docker.sock",
+            data_root=paths.lib / self.name,
+            state=state,
+            cgroup_parent=f"/twinstack-swarm-{self.instance}-{self.name}",
+            prefix=(*self.enter, *_OWN_HOSTNAME, self.name),
+            settings=_SETTINGS,
+        )
+
 
 def pin(instance: str, host: str) -> Path:
     """Give the pin of a host's network namespace, or of the switch's."""
     return PINS / f"ts-{instance}-{host}"
-
-
-def node_of(instance: str, host: Host, *, manager: bool) -> SwarmNode:
-    """Give the node of a host."""
-    namespace, paths = pin(instance, host.name), SwarmPaths(instance)
-    state = paths.run / host.name
-    enter = ("nsenter", f"--net={namespace}", "unshare", "--uts")
-    engine = EnginePaths(
-        socket=state / "docker.sock",
-        data_root=paths.lib / host.name,
-        state=state,
-        cgroup_parent=f"/twinstack-swarm-{instance}-{host.name}",
-        prefix=(*enter, "sh", "-c", _SET_HOSTNAME, host.name),
-        settings=_SETTINGS,
-    )
-    return SwarmNode(host.name, manager, host.address, namespace, engine)
-
-
-def node_named(instance: str, name: str, *, manager: bool = False) -> SwarmNode:
-    """Give a node for what needs only its paths: its address is unknown."""
-    return node_of(instance, Host(name, IPv4Address(0)), manager=manager)
 
 
 def stack_name(instance: str) -> str:

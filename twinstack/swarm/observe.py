@@ -32,8 +32,9 @@ def has_ipvs() -> bool:
     return bool(shutil.which("modprobe")) and run(dry_run, check=False).returncode == 0
 
 
-def observe(instance: str, nodes: Sequence[SwarmNode]) -> SwarmFacts:
+def observe(nodes: Sequence[SwarmNode]) -> SwarmFacts:
     """Observe the nodes and what the first one manages. Raises: Missing, CannotTell."""
+    instance = nodes[0].instance
     paths = SwarmPaths(instance)
     with clients(nodes) as by_name:
         manager = by_name[nodes[0].name]
@@ -41,7 +42,7 @@ def observe(instance: str, nodes: Sequence[SwarmNode]) -> SwarmFacts:
         services = list_services(manager, instance) if members and manager else {}
         files = {path: _text(path) for path in (paths.stack_file, paths.nginx_conf)}
         return SwarmFacts(
-            nodes={node.name: _node(node, instance, by_name[node.name], members) for node in nodes},
+            nodes={node.name: _node(node, by_name[node.name], members) for node in nodes},
             members=members,
             deployed={name: _digest(service) for name, service in services.items()},
             tasks=_tasks(manager, members, services) if services and manager else (),
@@ -62,11 +63,10 @@ def known_nodes(instance: str) -> tuple[str, ...]:
 
 def _node(
     node: SwarmNode,
-    instance: str,
     client: docker.DockerClient | None,
     members: tuple[MemberFacts, ...],
 ) -> NodeFacts:
-    host = hosts.is_ready(node, instance)
+    host = hosts.is_ready(node)
     save = [*node.enter, *["iptables-save", "-t", "raw"]]
     rules = tuple(run(save, check=False).stdout.splitlines()) if host else ()
     if client is None:

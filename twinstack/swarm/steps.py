@@ -7,7 +7,6 @@ again, since more is known by then (an engine that has started lists its images)
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -17,7 +16,7 @@ from twinstack.compose.render import image_name
 from twinstack.linux.iptables import quoted
 from twinstack.model import names
 from twinstack.model.plan import Plan
-from twinstack.reconcile import Change, diff
+from twinstack.reconcile import Action, Change, Step, diff
 from twinstack.swarm.exposure import address_pool, host_only_ports
 from twinstack.swarm.facts import SwarmFacts
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths, pin, stack_name
@@ -25,51 +24,52 @@ from twinstack.swarm.render import deployed_digest, services
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveNode:
-    """Remove a node that is declared no longer: its engine, data and host."""
+class SwarmAct:
+    """One act on a node, or on the whole cluster by way of its manager."""
 
-    node: str
-    instance: str
-    manager: SwarmNode
+    node: SwarmNode
+    kind = command = ""  # the command is a format of the act
 
     @property
     def name(self) -> str:
-        return f"node {self.node}"
+        return f"{self.kind} {self.node.name}"
 
     @property
     def commands(self) -> tuple[str, ...]:
-        namespace = pin(self.instance, self.node).name
-        return (f"docker node rm --force {self.node}", f"ip netns delete {namespace}")
+        return (self.command.format(self),) if self.command else ()
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetMember:
-    """Remove a member that will not come back from the manager's list."""
+class RemoveNode(SwarmAct):
+    """Remove a node that is declared no longer: its engine, data and host."""
+
+    manager: SwarmNode
+    kind, command = "node", "docker node rm --force {0.node.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetMember(SwarmAct):
+    """Have the manager forget a member that will not come back."""
 
     identity: str
-    manager: SwarmNode
+    command = "docker node rm --force {0.identity}"
 
     @property
     def name(self) -> str:
         return f"member {self.identity}"
 
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"docker node rm --force {self.identity}",)
-
 
 @dataclass(frozen=True, slots=True)
-class SimulatedHosts:
-    """Every host: a network namespace, and its veth pair to the switch."""
+class SimulatedHosts(SwarmAct):
+    """Create every host: a network namespace, and its veth pair to the switch."""
 
-    instance: str
     nodes: tuple[SwarmNode, ...]
     underlay: IPv4Network
-    name: str = "hosts"
+    name = "hosts"
 
     @property
     def commands(self) -> tuple[str, ...]:
-        link = f"ip -n {pin(self.instance, 'switch').name} link add"
+        link = f"ip -n {pin(self.node.instance, 'switch').name} link add"
         spaces = [node.namespace.name for node in self.nodes]
         return (
             *(f"ip netns add {space}" for space in spaces),
@@ -81,36 +81,23 @@ class SimulatedHosts:
         return f"{', '.join(absent)}: not there" if absent else None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEngine:
-    """A node's dockerd."""
+class NodeEngine(SwarmAct):
+    """Start a node's dockerd."""
 
-    node: SwarmNode
-
-    @property
-    def name(self) -> str:
-        return f"engine {self.node.name}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"{shlex.join(self.node.enter)} dockerd --host {self.node.engine.url} …",)
+    kind = "engine"
+    command = "nsenter --net={0.node.namespace} dockerd --host {0.node.engine.url} …"
 
     def difference(self, facts: SwarmFacts) -> str | None:
         return None if facts.node(self.node.name).engine else "does not answer"
 
 
 @dataclass(frozen=True, slots=True)
-class NodeImages:
-    """The images that a node may have to run."""
+class NodeImages(SwarmAct):
+    """Copy the images that a node may have to run."""
 
-    node: SwarmNode
-    instance: str
     source_url: str  # the engine they are copied from
     images: Mapping[str, str]  # tag → image ID, "" for one that is not built
-
-    @property
-    def name(self) -> str:
-        return f"images {self.node.name}"
+    kind = "images"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -128,15 +115,11 @@ class NodeImages:
 
 
 @dataclass(frozen=True, slots=True)
-class HostOnlyPorts:
-    """Rules that drop what comes from elsewhere to ports for the host itself alone."""
+class HostOnlyPorts(SwarmAct):
+    """Drop what comes from elsewhere to ports for the host itself alone."""
 
-    node: SwarmNode
     rules: tuple[str, ...]  # as iptables-save prints them, without "-A "
-
-    @property
-    def name(self) -> str:
-        return f"rules {self.node.name}"
+    kind = "rules"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -150,19 +133,10 @@ class HostOnlyPorts:
         return "other hosts reach a port that is this host's alone" if missing else None
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveCluster:
-    """No membership of another cluster."""
+class LeaveCluster(SwarmAct):
+    """Leave another cluster."""
 
-    node: SwarmNode
-
-    @property
-    def name(self) -> str:
-        return f"other cluster {self.node.name}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"docker --host {self.node.engine.url} swarm leave --force",)
+    kind, command = "other cluster", "docker --host {0.node.engine.url} swarm leave --force"
 
     def difference(self, facts: SwarmFacts) -> str | None:
         other = facts.node(self.node.name).member == "another"
@@ -170,37 +144,27 @@ class LeaveCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class InitCluster:
-    """A cluster that the manager manages."""
+class InitCluster(SwarmAct):
+    """Make the manager manage a cluster."""
 
-    manager: SwarmNode
     pool: str  # for networks that declare no subnet
-    name: str = "cluster"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        options = f"--advertise-addr {self.manager.address} --default-addr-pool {self.pool}"
-        return (f"docker swarm init {options} --dispatcher-heartbeat 2s",)
+    name = "cluster"
+    command = (
+        "docker swarm init --advertise-addr {0.node.address} --default-addr-pool {0.pool}"
+        " --dispatcher-heartbeat 2s"
+    )
 
     def difference(self, facts: SwarmFacts) -> str | None:
-        managed = facts.node(self.manager.name).member == "this cluster"
-        return None if managed else f"{self.manager.name} manages none"
+        managed = facts.node(self.node.name).member == "this cluster"
+        return None if managed else f"{self.node.name} manages none"
 
 
 @dataclass(frozen=True, slots=True)
-class JoinCluster:
-    """A worker's membership."""
+class JoinCluster(SwarmAct):
+    """Join the manager's cluster as a worker."""
 
-    node: SwarmNode
     manager: SwarmNode
-
-    @property
-    def name(self) -> str:
-        return f"membership {self.node.name}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"docker swarm join --token … {self.manager.address}:2377",)
+    kind, command = "membership", "docker swarm join --token … {0.manager.address}:2377"
 
     def difference(self, facts: SwarmFacts) -> str | None:
         member = facts.node(self.node.name).member == "this cluster"
@@ -208,8 +172,8 @@ class JoinCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class RenderedFile:
-    """A file that `docker stack deploy` reads."""
+class RenderedFile(SwarmAct):
+    """Write a file that `docker stack deploy` reads."""
 
     path: Path
     text: str
@@ -217,10 +181,6 @@ class RenderedFile:
     @property
     def name(self) -> str:
         return f"file {self.path}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return ()
 
     def difference(self, facts: SwarmFacts) -> str | None:
         present = facts.files.get(self.path)
@@ -230,20 +190,18 @@ class RenderedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class DeployedStack:
-    """The services, deployed from the stack file of this digest."""
+class DeployedStack(SwarmAct):
+    """Deploy the services from the stack file of this digest."""
 
-    instance: str
-    manager: SwarmNode
     services: frozenset[str]
     digest: str
-    name: str = "stack"
+    name = "stack"
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        file = SwarmPaths(self.instance).stack_file
-        options = f"--resolve-image never --prune --compose-file {file}"
-        return (*f"stack deploy {options}".split(), stack_name(self.instance))
+        instance = self.node.instance
+        options = f"--resolve-image never --prune --compose-file {SwarmPaths(instance).stack_file}"
+        return (*f"stack deploy {options}".split(), stack_name(instance))
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -255,19 +213,7 @@ class DeployedStack:
         return None if set(facts.deployed.values()) == {self.digest} else "is not as rendered"
 
 
-SwarmStep = (
-    SimulatedHosts
-    | NodeEngine
-    | NodeImages
-    | HostOnlyPorts
-    | LeaveCluster
-    | InitCluster
-    | JoinCluster
-    | RenderedFile
-    | DeployedStack
-)
-SwarmRemoval = RemoveNode | ForgetMember
-SwarmChange = Change[SwarmRemoval] | Change[SwarmStep]
+SwarmStep = Step[SwarmFacts]
 
 
 def swarm_steps(
@@ -282,25 +228,21 @@ def swarm_steps(
 
     A node gets its images before it joins, because it is given tasks at once.
     """
-    instance, (manager, *workers) = plan.instance, nodes
-    images = {node.name: images_of(plan, node, image_ids) for node in nodes}
-    rules = tuple(host_only_rule(instance, port) for port in host_only_ports(plan))
+    manager, *workers = nodes
+    rules = tuple(host_only_rule(plan.instance, port) for port in host_only_ports(plan))
+    names = frozenset(replica.service for replica in services(plan))
+    digest = deployed_digest(files[SwarmPaths(plan.instance).stack_file])
     return (
-        SimulatedHosts(instance, nodes, underlay),
+        SimulatedHosts(manager, nodes, underlay),
         *map(NodeEngine, nodes),
-        *(NodeImages(node, instance, source_url, images[node.name]) for node in nodes),
+        *(NodeImages(node, source_url, images_of(plan, node, image_ids)) for node in nodes),
         *(HostOnlyPorts(node, rules) for node in nodes if rules),
         LeaveCluster(manager),
         InitCluster(manager, address_pool(plan, underlay)),
         *map(LeaveCluster, workers),
         *(JoinCluster(worker, manager) for worker in workers),
-        *(RenderedFile(path, text) for path, text in files.items()),
-        DeployedStack(
-            instance,
-            manager,
-            frozenset(replica.service for replica in services(plan)),
-            deployed_digest(files[SwarmPaths(instance).stack_file]),
-        ),
+        *(RenderedFile(manager, path, text) for path, text in files.items()),
+        DeployedStack(manager, names, digest),
     )
 
 
@@ -322,26 +264,28 @@ def host_only_rule(instance: str, port: int) -> str:
     )
 
 
-def swarm_changes(steps: tuple[SwarmStep, ...], facts: SwarmFacts) -> tuple[SwarmChange, ...]:
-    """List what is to be done; () when everything is as planned."""
-    return (*_removals(steps, facts), *diff(steps, facts))
+def swarm_changes(
+    nodes: tuple[SwarmNode, ...], steps: tuple[SwarmStep, ...], facts: SwarmFacts
+) -> tuple[Change[Action], ...]:
+    """List what is to be done, removals first; () when everything is as planned."""
+    return (*_removals(nodes, facts), *diff(steps, facts))
 
 
-def _removals(steps: tuple[SwarmStep, ...], facts: SwarmFacts) -> Iterator[Change[SwarmRemoval]]:
-    hosts = next(step for step in steps if isinstance(step, SimulatedHosts))
-    manager, declared = hosts.nodes[0], {node.name for node in hosts.nodes}
+def _removals(nodes: tuple[SwarmNode, ...], facts: SwarmFacts) -> Iterator[Change[Action]]:
+    manager, declared = nodes[0], {node.name for node in nodes}
     for name in facts.surplus:
-        yield Change(RemoveNode(name, hosts.instance, manager), "is declared no longer")
+        surplus = RemoveNode(SwarmNode(manager.instance, name), manager)
+        yield Change(surplus, "is declared no longer")
     for member in facts.members:
         node = facts.node(member.name)
         # While a node's engine does not answer, the member may be that very engine.
         lost = member.name not in declared or (node.engine and node.identity != member.identity)
         if lost and not member.ready:
-            forget = ForgetMember(member.identity, manager)
-            yield Change(forget, f"{member.name} is another engine, or gone")
+            reason = f"{member.name} is another engine, or gone"
+            yield Change(ForgetMember(manager, member.identity), reason)
 
 
-def first_phase(changes: tuple[SwarmChange, ...]) -> tuple[SwarmChange, ...]:
+def first_phase(changes: tuple[Change[Action], ...]) -> tuple[Change[Action], ...]:
     """Give the changes to take now, together: the first run of neighbours of one kind."""
     kind = type(changes[0].step)
     return tuple(itertools.takewhile(lambda change: type(change.step) is kind, changes))

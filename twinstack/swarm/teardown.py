@@ -16,15 +16,15 @@ from pathlib import Path
 
 from twinstack.compose import engine_leftovers
 from twinstack.compose.engine_record import read_record
-from twinstack.compose.failures import RAW, as_ours
-from twinstack.errors import StepFailed, TwinstackError
+from twinstack.compose.failures import translate
+from twinstack.errors import StepFailed
 from twinstack.linux import procfs
 from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.swarm import hosts
-from twinstack.swarm.nodes import SwarmNode, SwarmPaths, node_named, pin
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import known_nodes
 from twinstack.world import require_root
 
@@ -38,7 +38,7 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     require_root("swarm.down")
     job, paths = Teardown(watch, 'run "invoke swarm.down" again', translate), SwarmPaths(instance)
     with locked(InstancePaths(instance), "swarm"):
-        nodes = [node_named(instance, name) for name in known_nodes(instance)]
+        nodes = [SwarmNode(instance, name) for name in known_nodes(instance)]
         # An engine that does not stop keeps its files, so that the next `down` finds it.
         stopped = []
         for node in nodes:
@@ -60,18 +60,12 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     return job.finish(f"swarm.down {instance}")
 
 
-def remove_node(instance: str, name: str) -> None:
+def remove_node(node: SwarmNode) -> None:
     """Remove one node: its engine, its data, its host."""
-    node = node_named(instance, name)
     stop_engine(node)
     _remove_engine(node)
-    if pin(instance, name).name in hosts.present(instance):
-        hosts.remove(instance, pin(instance, name).name)
-
-
-def translate(error: Exception, obj: str) -> TwinstackError | None:
-    """Turn an error of the engine's clients into ours."""
-    return as_ours(error, obj) if isinstance(error, RAW) else None
+    if node.namespace.name in hosts.present(node.instance):
+        hosts.remove(node.instance, node.namespace.name)
 
 
 def stop_engine(node: SwarmNode) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
-from twinstack.compose.failures import RAW, translated
+from twinstack.compose.failures import RAW, translate, translated
 from twinstack.compose.render import SHAPE_LABEL, image_name
 from twinstack.compose.world import REPOSITORY, DockerWorld
 from twinstack.errors import CannotTell, Missing, NotHealthy, TwinstackError
@@ -30,7 +30,7 @@ from twinstack.swarm.apply import apply, remove_unused
 from twinstack.swarm.client import client_of
 from twinstack.swarm.exposure import Exposure, exposure
 from twinstack.swarm.facts import SwarmFacts, TaskFacts
-from twinstack.swarm.nodes import SwarmNode, SwarmPaths, node_named, node_of
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import has_ipvs, image_ids, known_nodes, list_services, observe
 from twinstack.swarm.render import (
     Contents,
@@ -66,9 +66,10 @@ class SwarmWorld:
     @cached_property
     def nodes(self) -> tuple[SwarmNode, ...]:
         """Give the declared nodes; the first is the manager."""
-        first = self.hosts[0]
-        instance = self.plan.instance
-        return tuple(node_of(instance, host, manager=host == first) for host in self.hosts)
+        return tuple(
+            SwarmNode(self.plan.instance, host.name, manager=number == 0, address=host.address)
+            for number, host in enumerate(self.hosts)
+        )
 
     @property
     def _by_name(self) -> dict[str, SwarmNode]:
@@ -87,14 +88,13 @@ class SwarmWorld:
         names the step; NotHealthy with the end of the log.
         """
         require_root("swarm.up")
-        instance = self.plan.instance
         with self._locked():
             try:
-                hosts.check(instance, self.nodes)
+                hosts.check(self.nodes)
                 self._build(progress)
-                apply(instance, self.nodes, self._steps(), progress, self.watch)
+                apply(self.nodes, self._steps(), progress, self.watch)
                 states = self._wait(timeout_s, progress)
-                remove_unused(instance, self.nodes[0], progress, self.watch)
+                remove_unused(self.nodes[0], progress, self.watch)
             except KeyboardInterrupt:
                 progress(
                     "swarm.up: interrupted: what is done stays; invoke swarm.up continues from "
@@ -109,7 +109,7 @@ class SwarmWorld:
         require_root("swarm.plan")
         steps = self._steps()
         built = len(self._image_ids()) == len(self._tags)
-        changes = swarm_changes(steps, observe(self.plan.instance, self.nodes))
+        changes = swarm_changes(self.nodes, steps, observe(self.nodes))
         return Preview(len(steps), changes, () if built else ("images are to be built first",))
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class SwarmWorld:
     def facts(self) -> SwarmFacts:
         """Observe the cluster now. Raises: Missing without root."""
         require_root("swarm.status")
-        return observe(self.plan.instance, self.nodes)
+        return observe(self.nodes)
 
     def status(self) -> tuple[ServiceState, ...]:
         """Give a row for each task that there should be, as observed now."""
@@ -158,7 +158,7 @@ class SwarmWorld:
 
     def _build(self, progress: Progress) -> None:
         """Build the images that are absent, in the engine that keeps this machine's."""
-        with run_step(self.watch, "images: build", translate=teardown.translate):
+        with run_step(self.watch, "images: build", translate=translate):
             DockerWorld(self.plan, self.source, self.repository).build(progress=progress)
             ensure_secrets(SwarmPaths(self.plan.instance).secrets, self.plan)
 
@@ -197,7 +197,7 @@ class SwarmWorld:
         if node is None:
             cause = f"there are {', '.join(self._by_name)}"
             raise TwinstackError(host, "is no host", cause, "choose one of them")
-        if not hosts.is_ready(node, self.plan.instance):
+        if not hosts.is_ready(node):
             raise Missing(f"host {host}", "is not up", "", "run: invoke swarm.up")
         return node
 
@@ -248,7 +248,7 @@ class SwarmWorld:
 def shape_present(instance: str) -> str | None:
     """Give the shape of the stack that a cluster has, by its services' labels; None for none."""
     try:
-        with client_of(node_named(instance, "host-1", manager=True)) as client:
+        with client_of(SwarmNode(instance, "host-1", manager=True)) as client:
             deployed = list_services(client, instance).values()
     except Missing:
         return None

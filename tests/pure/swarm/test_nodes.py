@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from twinstack.swarm.nodes import SwarmPaths, node_named, pin
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths, pin
 
 
 def test_everything_of_a_node_is_under_names_of_its_instance():
-    node, paths = node_named("t", "host-1"), SwarmPaths("t")
+    node, paths = SwarmNode("t", "host-1"), SwarmPaths("t")
     assert node.namespace == pin("t", "host-1")
     assert node.namespace.name == "ts-t-host-1"
     assert node.engine.state.is_relative_to(paths.run)
@@ -13,6 +13,6 @@ def test_everything_of_a_node_is_under_names_of_its_instance():
 
 
 def test_an_engine_runs_in_its_hosts_network_under_its_hosts_name():
-    node = node_named("t", "host-1")
+    node = SwarmNode("t", "host-1")
     assert node.engine.network_namespace == node.namespace
     assert node.engine.prefix[-1] == "host-1"

@@ -9,12 +9,12 @@ from twinstack.compose.render import image_name
 from twinstack.model.placement import hosts_of
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
+from twinstack.reconcile import Action, Change
 from twinstack.swarm.exposure import exposure, host_only_ports
 from twinstack.swarm.facts import MemberFacts, NodeFacts, SwarmFacts
-from twinstack.swarm.nodes import SwarmPaths, node_of
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.render import Contents, deployed_digest, rendered_files, services
 from twinstack.swarm.steps import (
-    SwarmChange,
     SwarmStep,
     first_phase,
     host_only_rule,
@@ -27,7 +27,7 @@ TOPOLOGY = load(REPOSITORY / "topology.yml")
 PLAN = resolve(TOPOLOGY, "tiered", "t")
 PATHS = SwarmPaths("t")
 NODES = tuple(
-    node_of("t", host, manager=number == 0)
+    SwarmNode("t", host.name, manager=number == 0, address=host.address)
     for number, host in enumerate(hosts_of(TOPOLOGY.hosts, 2))
 )
 FILES = rendered_files(PLAN, exposure(False), Contents())
@@ -44,11 +44,11 @@ def steps(plan: Plan = PLAN) -> tuple[SwarmStep, ...]:
     return swarm_steps(plan, TOPOLOGY.hosts.underlay, NODES, "unix://source", IMAGES, FILES)
 
 
-def changes(facts: SwarmFacts) -> tuple[SwarmChange, ...]:
-    return swarm_changes(steps(), facts)
+def changes(facts: SwarmFacts) -> tuple[Change[Action], ...]:
+    return swarm_changes(NODES, steps(), facts)
 
 
-def names(changed: tuple[SwarmChange, ...]) -> list[str]:
+def names(changed: tuple[Change[Action], ...]) -> list[str]:
     return [change.step.name for change in changed]
 
 
