@@ -70,15 +70,18 @@ class SimulatedHosts(SwarmAct):
     @property
     def commands(self) -> tuple[str, ...]:
         link = f"ip -n {pin(self.node.instance, 'switch').name} link add"
-        spaces = [node.namespace.name for node in self.nodes]
+        spaces = {node.name: node.namespace.name for node in self.nodes}
         return (
-            *(f"ip netns add {space}" for space in spaces),
-            *(f"{link} {space} type veth peer name eth0 netns {space}" for space in spaces),
+            *(f"ip netns add {space}" for space in spaces.values()),
+            *(
+                f"{link} {host} type veth peer name eth0 netns {space}"
+                for host, space in spaces.items()
+            ),
         )
 
     def difference(self, facts: SwarmFacts) -> str | None:
         absent = [node.name for node in self.nodes if not facts.node(node.name).host]
-        return f"{', '.join(absent)}: not there" if absent else None
+        return f"lacks {', '.join(absent)}" if absent else None
 
 
 class NodeEngine(SwarmAct):
