@@ -150,9 +150,9 @@ def clear(instance: str, hosts: Iterable[str], progress: Progress, watch: Watch)
         return tuple(f"{host}: {name}" for host, removed in ended.items() for name in removed)
 
     job = Teardown()
-    job.remove("hosts", end_all)
+    job.tidy("hosts", end_all)
     for host in hosts:
-        job.remove(f"host {host}", partial(_sweep, host_instance(instance, host)))
+        job.tidy(f"host {host}", partial(_sweep, host_instance(instance, host)))
     return job.finish("overlay.down")
 
 
