@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from twinstack.errors import StepFailed
@@ -45,31 +44,29 @@ command -v $program > /dev/null || printf '%s ' $program; done; echo
 ls -A {BUNDLES} 2> /dev/null || :"""
 
 
-@dataclass(slots=True)
 class PackedBundles:
     """Bundles packed into temporary files, which are removed when this is closed."""
 
-    _packed: dict[str, BinaryIO] = field(default_factory=dict)
-    _stack: ExitStack = field(default_factory=ExitStack)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self._directory = TemporaryDirectory(dir="/var/tmp")
+        self._lock = threading.Lock()
 
     def __enter__(self) -> PackedBundles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._directory.cleanup()
 
     def open(self, bundle: Bundle) -> BinaryIO:
         """Open a packed bundle; it is packed the first time. Raises: StepFailed."""
+        path = Path(self._directory.name) / bundle.name
         with self._lock:  # one at a time: gzip takes a whole processor
-            packed = self._packed.get(bundle.name)
-            if packed is None:
-                packed = tempfile.TemporaryFile(dir="/var/tmp")  # noqa: SIM115 - closed with us
-                self._stack.enter_context(packed)
-                bundle.pack(packed)
-                packed.flush()
-                self._packed[bundle.name] = packed
-        return open(f"/proc/self/fd/{packed.fileno()}", "rb")
+            if not path.exists():
+                fresh = path.with_name("fresh")
+                with fresh.open("wb") as packed:
+                    bundle.pack(packed)
+                fresh.rename(path)  # whole or absent
+        return path.open("rb")
 
 
 def survey(machine: Machine) -> frozenset[str]:
