@@ -43,8 +43,8 @@ def chromium(flat: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def latest(flat: Sandbox, address: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(flat.fetch(f"{address}latest.json"))["net"]
-    return told
+    sample: dict[str, Any] = json.loads(flat.fetch(f"{address}latest.json"))["net"]
+    return sample
 
 
 def pid_of(flat: Sandbox, address: str, name: str) -> int:
@@ -69,9 +69,9 @@ def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
         # Not by colour alone: a word, and another shape.
         assert red == ["down", "down", "M-5-5H5V5H-5Z", RED]
         assert green[:2] + green[3:] == ["up", "up", GREEN]
-        told = look.page.inner_text("#events")
-        assert f"death {name}: its process" in told
-        assert f"healthy {name}: is up" in told
+        events = look.page.inner_text("#events")
+        assert f"death {name}: its process" in events
+        assert f"healthy {name}: is up" in events
         strip = look.page.locator(f'#net [data-row="{name}"] .strip rect.d')
         assert strip.count() >= 1
 
@@ -157,9 +157,9 @@ def test_a_stranger_learns_nothing(flat: Sandbox, address: str) -> None:
 
 
 def test_health_says_in_the_terminal_what_the_page_shows(flat: Sandbox, address: str) -> None:
-    told = flat.invoke("health", "--world", "net", "--once")
-    assert told.stdout.startswith("net (flat): ")
-    assert told.stdout.count("● up") == 9
+    done = flat.invoke("health", "--world", "net", "--once")
+    assert done.stdout.startswith("net (flat): ")
+    assert done.stdout.count("● up") == 9
     assert flat.invoke("health", "--world", "docker", "--once", check=False).returncode == 2
     pid = pid_of(flat, address, "redis-cache")
     os.kill(pid, signal.SIGSTOP)

@@ -1,1 +1,1 @@
-"""Seeing what goes on: captures read and reported by service; given files, plans or a World."""
+"""Observation: captures, connections, topology and health of a World, never importing one."""

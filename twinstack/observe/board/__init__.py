@@ -1,1 +1,1 @@
-"""The page that shows worlds live: its picture, its server."""
+"""The dashboard: its page, its map, its server."""

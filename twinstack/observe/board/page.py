@@ -55,8 +55,8 @@ def newest(results: Path) -> Benchmark | None:
     """Read the newest comparison that is readable; None where there is none."""
     for file in sorted(results.glob("*-compare.json"), reverse=True):
         with suppress(OSError, ValidationError):
-            found = Benchmark.model_validate_json(file.read_bytes())
-            return found.model_copy(update={"page": file.with_suffix(".md").name})
+            benchmark = Benchmark.model_validate_json(file.read_bytes())
+            return benchmark.model_copy(update={"page": file.with_suffix(".md").name})
     return None
 
 

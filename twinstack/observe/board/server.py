@@ -1,7 +1,7 @@
 """Serve the dashboard on this machine's loopback: read-only, to a few clients at once.
 
-The standard library's server is enough for that; each client has a thread, so a slow one delays
-nobody. A page of another site must not read this one through a visitor's browser: a Host that is
+The standard library's server is enough for that; each client has a thread, so a slow one delays no
+other. A page of another site must not read this one through a visitor's browser: a Host that is
 not ours is refused (DNS rebinding), and no answer may be read across origins.
 """
 

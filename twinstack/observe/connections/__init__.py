@@ -1,1 +1,1 @@
-"""Connections as the kernel keeps them: tracked, translated, and each namespace's sockets."""
+"""Connections as the kernel has them: conntrack entries, NAT, and each namespace's sockets."""

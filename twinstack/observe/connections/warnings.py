@@ -70,8 +70,8 @@ def syn_flood(pairs: Sequence[ServicePair], sockets: Sequence[NamespaceSockets])
             half_open[pair.server] += pair.count("SYN_RECV")
             every[pair.server] += pair.connections
     held: Counter[str] = Counter()
-    for one in sockets:
-        held[one.service] += one.count("SYN_RECV")
+    for ns in sockets:
+        held[ns.service] += ns.count("SYN_RECV")
     for service in sorted({*half_open, *held}):
         most = max(half_open[service], held[service])
         of = max(every[service], most)
@@ -99,21 +99,21 @@ def undeclared(pairs: Sequence[ServicePair]) -> Warnings:
 
 def slow_to_accept(sockets: Sequence[NamespaceSockets]) -> Warnings:
     """Warn of a listener that accepts too slowly."""
-    for one in sockets:
-        for queue in one.listening:
+    for ns in sockets:
+        for queue in ns.listening:
             if queue.room and queue.waiting >= WAITING_PART * queue.room:
-                says = f"{one.replica} lets {queue.waiting} of at most {queue.room} connections"
+                says = f"{ns.replica} lets {queue.waiting} of at most {queue.room} connections"
                 yield ConnectionWarning("slow to accept", f"{says} wait at port {queue.port}")
 
 
 def time_wait(sockets: Sequence[NamespaceSockets]) -> Warnings:
     """Warn of ended connections that use up ports, or the sockets that may be kept."""
-    for one in sockets:
-        if one.local_ports and one.to_busiest >= TIME_WAIT_PORTS * one.local_ports:
-            says = f"{one.replica} has {one.to_busiest} of {one.local_ports} ports towards"
-            says += f" {one.busiest} in TIME_WAIT: with none left it cannot connect"
+    for ns in sockets:
+        if ns.local_ports and ns.to_busiest >= TIME_WAIT_PORTS * ns.local_ports:
+            says = f"{ns.replica} has {ns.to_busiest} of {ns.local_ports} ports towards"
+            says += f" {ns.busiest} in TIME_WAIT: with none left it cannot connect"
             yield ConnectionWarning("TIME_WAIT pile-up", says)
-        held = one.count("TIME_WAIT")
-        if one.time_wait_limit and held >= TIME_WAIT_LIMIT * one.time_wait_limit:
-            says = f"{one.replica} has {held} sockets in TIME_WAIT; past {one.time_wait_limit}"
+        held = ns.count("TIME_WAIT")
+        if ns.time_wait_limit and held >= TIME_WAIT_LIMIT * ns.time_wait_limit:
+            says = f"{ns.replica} has {held} sockets in TIME_WAIT; past {ns.time_wait_limit}"
             yield ConnectionWarning("TIME_WAIT pile-up", f"{says} the kernel ends them early")

@@ -1,1 +1,1 @@
-"""Worlds watched while they run: one watcher a world, whatever number of people look."""
+"""Worlds watched while they run: one watcher per world, for any number of readers."""

@@ -1,8 +1,8 @@
 """The samples of several worlds, for any number of readers: the latest, and three minutes before.
 
 One child per world watches it and writes each sample as a line of JSON; a thread takes the lines.
-A reader waits for a newer sample and takes the latest: a slow reader misses samples, and delays
-nobody. Events are numbered, so that no reader misses one.
+A reader waits for a newer sample and takes the latest: a slow reader misses samples, and delays no
+other. Events are numbered, so that no reader misses one.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The topology as it is, beside what was declared: one model, four drawings."""
+"""The topology as it is, compared with its plan: one model, four drawings."""

@@ -130,7 +130,7 @@ def _link_facts(replica: str, link: LinkFacts, outer: LinkFacts | None) -> dict[
 
 
 def _published_ports(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterator[Item]:
-    """Find the host's ports that lead to a replica, whoever made the rule."""
+    """Find the host's ports that lead to a replica, whatever made the rule."""
     replicas = {
         str(address): replica.name
         for replica in plan.replicas
@@ -147,11 +147,11 @@ def _published_ports(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterat
             bound = re.search(r"(?<!! )-d (\d+\.\d+\.\d+\.\d+)(?:/32)? ", line)
             bind = bound[1] if bound else "0.0.0.0"
             # No other machine's packet has a destination in 127.0.0.0/8.
-            whose = declared.NAT_CLIENTS["OUTPUT"] if bind.startswith("127.") else clients
-            facts = {"to": to[1], "replica": replica, "for": whose}
+            client = declared.NAT_CLIENTS["OUTPUT"] if bind.startswith("127.") else clients
+            facts = {"to": to[1], "replica": replica, "for": client}
             known = ports.setdefault(f"{bind}:{port[1]}", facts)
-            if whose not in known["for"]:
-                known["for"] += f", {whose}"
+            if client not in known["for"]:
+                known["for"] += f", {client}"
     for name, facts in ports.items():
         yield item("published port", name, **facts)
 

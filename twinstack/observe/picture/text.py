@@ -114,10 +114,10 @@ def destinations_of(topology: WorldTopology) -> dict[str, list[str]]:
         if flow.state == AS_DECLARED:
             ends = (flow.fact("source"), flow.fact("destination"))
             ports.setdefault(ends, []).append(port_of(flow))
-    found: dict[str, list[str]] = {}
+    destinations: dict[str, list[str]] = {}
     for (source, destination), numbers in ports.items():
-        found.setdefault(source, []).append(f"{destination}:{','.join(numbers)}")
-    return found
+        destinations.setdefault(source, []).append(f"{destination}:{','.join(numbers)}")
+    return destinations
 
 
 def wrong_flows(topology: WorldTopology) -> Iterator[Item]:

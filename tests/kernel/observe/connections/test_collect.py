@@ -1,4 +1,4 @@
-"""What is told of connections is what the kernel has: beside conntrack(8), ss(8) and pyroute2.
+"""Connections are reported as the kernel has them: compared with conntrack(8), ss(8), pyroute2.
 
 Everything is in a host of the test's own; the load is bounded and goes to its own addresses.
 """
@@ -93,8 +93,8 @@ theirs = []
 for entry in NFCTSocket().dump():
     ways = []
     for name in ("CTA_TUPLE_ORIG", "CTA_TUPLE_REPLY"):
-        told = entry.get_attr(name)
-        ip, protocol = told.get_attr("CTA_TUPLE_IP"), told.get_attr("CTA_TUPLE_PROTO")
+        part = entry.get_attr(name)
+        ip, protocol = part.get_attr("CTA_TUPLE_IP"), part.get_attr("CTA_TUPLE_PROTO")
         ends = [ip.get_attr(f"CTA_IP_V4_{end}") or ip.get_attr(f"CTA_IP_V6_{end}")
                 for end in ("SRC", "DST")]
         ports = [protocol.get_attr(f"CTA_PROTO_{end}_PORT") or 0 for end in ("SRC", "DST")]
@@ -114,15 +114,15 @@ def host() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def there(host: Sandbox) -> Iterator[Looker]:
+def looker_in(host: Sandbox) -> Iterator[Looker]:
     with looker(host) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def look(there: Looker) -> Look:
-    """Give what looks at its connections, as `invoke conntrack --once --json` tells them."""
-    return lambda: there.connections()["json"]
+def look(looker_in: Looker) -> Look:
+    """Give a function that takes a snapshot, as `invoke conntrack --once --json` prints it."""
+    return lambda: looker_in.connections()["json"]
 
 
 @pytest.fixture(autouse=True)
@@ -191,20 +191,20 @@ def busy(host: Sandbox) -> Iterator[None]:
 
 def test_counts_equal_those_of_conntrack_exactly(host: Sandbox, look: Look):
     with busy(host):
-        told = look()
+        snapshot = look()
         theirs = listed(host)
         entries = int(host.run("conntrack", "-C").stdout)
-    assert told["table"]["entries"] == told["table"]["listed"] == theirs.total() == entries
-    assert told["table"]["of_world"] == entries  # nobody else is on this host
+    assert snapshot["table"]["entries"] == snapshot["table"]["listed"] == theirs.total() == entries
+    assert snapshot["table"]["of_world"] == entries  # nothing else is on this host
     ours: Counter[tuple[str, str]] = Counter()
-    for one in told["pairs"]:
+    for one in snapshot["pairs"]:
         for state, count in one["states"].items():
             ours[one["protocol"].lower(), state if one["protocol"] == "TCP" else ""] += count
     by_state: Counter[tuple[str, str]] = Counter()
     for key, count in theirs.items():
         by_state[key[0], key[1]] += count
     assert ours == by_state
-    pairs = {(one["client"], one["server"], one["port"]): one for one in told["pairs"]}
+    pairs = {(one["client"], one["server"], one["port"]): one for one in snapshot["pairs"]}
     assert pairs["nginx-lb", "api-gateway", 3000]["states"] == {"ESTABLISHED": 7}
     assert pairs["product-service", "redis-cache", 6379]["states"] == {"ESTABLISHED": 8}
     assert pairs["outside", "nginx-lb", 80]["states"] == {"ESTABLISHED": 3}
@@ -214,14 +214,14 @@ def test_counts_equal_those_of_conntrack_exactly(host: Sandbox, look: Look):
 
 def test_translations_equal_those_of_conntrack(host: Sandbox, look: Look):
     with busy(host):
-        told = look()["translations"]
+        snapshot = look()["translations"]
         theirs = listed(host)
     ours = Counter(
         {
             (one["source"], one["destination"], one["new_source"], one["new_destination"]): one[
                 "connections"
             ]
-            for one in told
+            for one in snapshot
         }
     )
     translated: Counter[tuple[str, str, str, str]] = Counter()
@@ -236,18 +236,18 @@ def test_translations_equal_those_of_conntrack(host: Sandbox, look: Look):
 
 def test_sockets_equal_those_of_ss_in_every_namespace(host: Sandbox, look: Look):
     with busy(host):
-        told = {one["replica"]: one["states"] for one in look()["sockets"]}
+        snapshot = {one["replica"]: one["states"] for one in look()["sockets"]}
         theirs = {}
-        for name in set(told) - {"host"}:
+        for name in set(snapshot) - {"host"}:
             lines = host.run("ip", "netns", "exec", name, "ss", "-Htan").stdout.splitlines()
             theirs[name] = Counter(line.split()[0] for line in lines)
     for name, states in theirs.items():
         spelled = {
             state.replace("ESTABLISHED", "ESTAB").replace("_", "-"): count
-            for state, count in told[name].items()
+            for state, count in snapshot[name].items()
         }
         assert spelled == states, name
-    assert told["host"]["ESTABLISHED"] == 2 + 4 + 1
+    assert snapshot["host"]["ESTABLISHED"] == 2 + 4 + 1
 
 
 def test_every_entry_is_read_as_pyroute2_reads_it(host: Sandbox):
@@ -257,29 +257,29 @@ def test_every_entry_is_read_as_pyroute2_reads_it(host: Sandbox):
         asked = (f"icmp,{INTERNET_ADDRESS},0,1", "listen,::1,9,1", "tcp,::1,9,2")
         with busy(host), holding(host, "", *asked):
             words = ("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-c", READ)
-            told = json.loads(host.run(*words).stdout)
+            entries = json.loads(host.run(*words).stdout)
     finally:
         host.run("ip6tables", "-D", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
-    assert len(told["ours"]) > 25
-    assert {len(one[1][0]) for one in told["ours"]} == {8, 32}  # both families, in hex
-    assert {one[0] for one in told["ours"]} >= {1, 6, 17}
-    ours = [one for one in told["ours"] if len(one[1][0]) == 8]  # pyroute2 asks for IPv4 alone
-    assert sorted(ours) == sorted(told["theirs"])
-    assert [(one[1][3], one[2][2]) for one in told["ours"] if one not in ours] == [(9, 9)] * 2
+    assert len(entries["ours"]) > 25
+    assert {len(one[1][0]) for one in entries["ours"]} == {8, 32}  # both families, in hex
+    assert {one[0] for one in entries["ours"]} >= {1, 6, 17}
+    ours = [one for one in entries["ours"] if len(one[1][0]) == 8]  # pyroute2 asks for IPv4 alone
+    assert sorted(ours) == sorted(entries["theirs"])
+    assert [(one[1][3], one[2][2]) for one in entries["ours"] if one not in ours] == [(9, 9)] * 2
 
 
-def test_events_count_what_began_and_what_ended(host: Sandbox, there: Looker):
-    there.listen()
+def test_events_count_what_began_and_what_ended(host: Sandbox, looker_in: Looker):
+    looker_in.listen()
     with (
         holding(host, "nginx-lb", "listen,0.0.0.0,80,1"),
         holding(host, "", "tcp,10.0.0.10,80,9"),
     ):
-        told = there.events()
-        assert (told["new"], told["ended"], told["lost"]) == (9, 0, 0)
+        events = looker_in.events()
+        assert (events["new"], events["ended"], events["lost"]) == (9, 0, 0)
         host.run("conntrack", "-F", check=False)
-        told = there.events()
-    assert (told["new"], told["ended"], told["lost"]) == (0, 9, 0)
-    assert told["seconds"] > 0.5
+        events = looker_in.events()
+    assert (events["new"], events["ended"], events["lost"]) == (0, 9, 0)
+    assert events["seconds"] > 0.5
 
 
 def test_a_syn_flood_is_seen_by_the_table_and_by_the_service(host: Sandbox, look: Look):
@@ -294,26 +294,27 @@ def test_a_syn_flood_is_seen_by_the_table_and_by_the_service(host: Sandbox, look
             "200",
             where="internet",
         )
-        told = look()
-    half = {one["server"]: one["states"].get("SYN_RECV") for one in told["pairs"]}
+        snapshot = look()
+    half = {one["server"]: one["states"].get("SYN_RECV") for one in snapshot["pairs"]}
     assert half == {"nginx-lb": 200}
-    inside = next(one for one in told["sockets"] if one["replica"] == "nginx-lb")
+    inside = next(one for one in snapshot["sockets"] if one["replica"] == "nginx-lb")
     assert 190 <= inside["states"]["SYN_RECV"] <= 200  # a dump may miss one whose timer is at work
-    assert [one["rule"] for one in told["concerns"]] == ["SYN flood"]
-    assert sum(one["half_open"] for one in told["sources"]) == 200
+    assert [one["rule"] for one in snapshot["concerns"]] == ["SYN flood"]
+    assert sum(one["half_open"] for one in snapshot["sources"]) == 200
 
 
-def test_ended_connections_that_use_the_ports_up_are_told(host: Sandbox, look: Look):
+def test_ended_connections_that_use_up_the_ports_are_a_warning(host: Sandbox, look: Look):
     enter = ("nsenter", "--net=/run/netns/api-gateway")
     host.run(*enter, "sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40063")
     with (
         holding(host, "product-service", "serve,0.0.0.0,5000,1"),
         holding(host, "api-gateway", "ended,10.0.0.30,5000,40"),
     ):
-        told = look()
+        snapshot = look()
     host.run(*enter, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65000")
-    assert [one["rule"] for one in told["concerns"]] == ["TIME_WAIT pile-up"]
-    assert "api-gateway has 40 of 64 ports towards 10.0.0.30:5000" in told["concerns"][0]["says"]
+    (warning,) = snapshot["concerns"]
+    assert warning["rule"] == "TIME_WAIT pile-up"
+    assert "api-gateway has 40 of 64 ports towards 10.0.0.30:5000" in warning["says"]
 
 
 def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox, look: Look):
@@ -321,11 +322,11 @@ def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox, look: Look):
     host.run(*enter, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
     try:
         with holding(host, "redis-cache", "listen,127.0.0.1,1234,1", "tcp,127.0.0.1,1234,3"):
-            told = {one["replica"]: one["tracked"] for one in look()["sockets"]}
+            snapshot = {one["replica"]: one["tracked"] for one in look()["sockets"]}
             text = host.invoke("conntrack", "--seconds", "1").stdout
     finally:
         host.run(*enter, "iptables", "-F", "INPUT")
-    assert {name: count for name, count in told.items() if count and name != "host"} == {
+    assert {name: count for name, count in snapshot.items() if count and name != "host"} == {
         "redis-cache": 3
     }
     assert "tracked inside namespaces too: redis-cache (3)" in text
@@ -333,7 +334,7 @@ def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox, look: Look):
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
-def test_the_task_says_in_a_line_what_it_cannot_do(host: Sandbox):
+def test_a_refusal_is_one_line(host: Sandbox):
     done = host.invoke("conntrack", "--world", "docker", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -37,20 +37,20 @@ def draw(host: Sandbox) -> Iterator[Draw]:
 
 def wrong(drawn: dict[str, Any]) -> dict[str, str]:
     """List what is not as declared, and how it differs."""
-    told = drawn["json"]["worlds"][0]
+    document = drawn["json"]["worlds"][0]
     found = {
         f"{one['kind']} {one['name']}": "; ".join(one["differences"]) or one["state"]
-        for one in told["items"]
+        for one in document["items"]
         if one["state"] != "as declared"
     }
-    assert told["as_declared"] == (not found)
+    assert document["as_declared"] == (not found)
     return found
 
 
 def test_a_new_world_is_as_declared(host: Sandbox, draw: Draw):
-    told = json.loads(host.invoke("topology", "--json").stdout)["worlds"][0]
-    assert (told["as_declared"], told["shape"]) == (True, "tiered")
-    kinds = [one["kind"] for one in told["items"]]
+    document = json.loads(host.invoke("topology", "--json").stdout)["worlds"][0]
+    assert (document["as_declared"], document["shape"]) == (True, "tiered")
+    kinds = [one["kind"] for one in document["items"]]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "bridge": 3,
         "replica": 9,

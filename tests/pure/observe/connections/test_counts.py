@@ -38,14 +38,14 @@ def test_a_published_port_counts_for_the_service_behind_it_and_shows_both_addres
     assert [(one.client, one.server, one.port) for one in found.pairs()] == [
         ("host", "nginx-lb", 80)
     ]
-    told = found.translations()[0]
+    reported = found.translations()[0]
     assert (
-        told.kind,
-        told.source,
-        told.destination,
-        told.new_source,
-        told.new_destination,
-        told.connections,
+        reported.kind,
+        reported.source,
+        reported.destination,
+        reported.new_source,
+        reported.new_destination,
+        reported.connections,
     ) == ("DNAT+SNAT", "127.0.0.1", "127.0.0.1:8080", "10.0.0.1", "10.0.0.10:80", 4)
 
 
@@ -109,10 +109,10 @@ def test_time_wait_counts_where_the_port_is_a_local_one():
             TcpSocket("TIME_WAIT", b, 40002, a, 6379, 0, 0),
         ]
     )
-    told = counts.of_replica("product-service", "product-service")
-    assert (told.busiest, told.to_busiest) == ("10.0.0.50:6379", 2)
-    assert dict(told.states) == {"LISTEN": 2, "TIME_WAIT": 3}
-    assert told.listening == (AcceptQueue(5000, 3, 128),)
+    reported = counts.of_replica("product-service", "product-service")
+    assert (reported.busiest, reported.to_busiest) == ("10.0.0.50:6379", 2)
+    assert dict(reported.states) == {"LISTEN": 2, "TIME_WAIT": 3}
+    assert reported.listening == (AcceptQueue(5000, 3, 128),)
 
 
 def test_an_accepting_end_keeps_no_port():
@@ -124,8 +124,8 @@ def test_an_accepting_end_keeps_no_port():
             TcpSocket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
         ]
     )
-    told = counts.of_replica("product-service", "product-service")
-    assert (told.busiest, told.to_busiest, told.count("TIME_WAIT")) == ("", 0, 1)
+    reported = counts.of_replica("product-service", "product-service")
+    assert (reported.busiest, reported.to_busiest, reported.count("TIME_WAIT")) == ("", 0, 1)
 
 
 def test_local_ports_are_counted():

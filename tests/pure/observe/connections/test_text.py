@@ -35,9 +35,9 @@ def test_the_text_fits_eighty_columns_and_says_which_table():
         ConntrackEvents(2.0, 10, 4, 1),
         warnings.warnings(replace(TABLE, entries=900), [pair({}, "redis-cache")], []),
     )
-    told = text(found)
-    assert max(len(line) for line in told.splitlines()) <= 80
-    assert "! near-full table: the table holds 900 of 1000" in told
-    assert "tracked inside namespaces too: every replica (3 to 3 each)" in told
-    assert "absent: order-service" in told
-    assert "5.0 new and 2.0 ended a second, in 2.0 s, of the whole table; more were" in told
+    written = text(found)
+    assert max(len(line) for line in written.splitlines()) <= 80
+    assert "! near-full table: the table holds 900 of 1000" in written
+    assert "tracked inside namespaces too: every replica (3 to 3 each)" in written
+    assert "absent: order-service" in written
+    assert "5.0 new and 2.0 ended a second, in 2.0 s, of the whole table; more were" in written

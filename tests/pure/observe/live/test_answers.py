@@ -126,10 +126,10 @@ def shown(bodies: tuple[bytes, bytes]) -> None:
             )
         )
     found = samples.sample("net", PLAN, 0.0, readings)
-    told = list(events.events(PLAN, 0.0, *readings))
+    happened = list(events.events(PLAN, 0.0, *readings))
     names = [str(value) for one in found.registry or () for value in one.values()]
     details = [one.detail for one in found.replicas]
-    assert all(one.isprintable() for one in (*names, *details, *(one.replica for one in told)))
+    assert all(one.isprintable() for one in (*names, *details, *(one.replica for one in happened)))
 
 
 @given(JSON, JSON)
