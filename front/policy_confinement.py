@@ -1,4 +1,4 @@
-"""The task that holds both worlds' processes against the declared confinement."""
+"""The task that compares both worlds' processes with the declared confinement."""
 
 from __future__ import annotations
 
@@ -19,51 +19,47 @@ if TYPE_CHECKING:
 
 
 _WHY = (
-    "No PID namespace in net: a service is its supervisor's own child. In its place,\n"
-    "/proc hides other users' processes, and no process may trace another."
+    "No PID namespace in net: a service is its supervisor's own child. Instead, /proc hides\n"
+    "other users' processes, and no process may trace another."
 )
 
 
 @task(help=JSON)
 @checking
 def policy_confinement(_: Context, json: bool = False) -> None:
-    """Read from /proc what holds each process of both worlds; exits 1 where it is too little."""
+    """Read from /proc how each process of both worlds is confined; exits 1 where it is too weak."""
     from twinstack.confinement import observe, requirements
 
     root("policy.confinement")
-    worlds = _worlds_up(stack.from_environment())
-    found = {name: observe.look(world) for name, world in worlds.items()}
-    weak = {
+    worlds = _running_worlds(stack.from_environment())
+    replicas = {name: observe.look(world) for name, world in worlds.items()}
+    weaknesses = {
         name: [
-            one
-            for facts in found[name]
-            for one in requirements.weaknesses(world.plan.replica(facts.name), facts)
+            weakness
+            for facts in replicas[name]
+            for weakness in requirements.weaknesses(world.plan.replica(facts.name), facts)
         ]
         for name, world in worlds.items()
     }
-    answer(json, _document(found, weak), _text(found, weak))
-    end(1 if any(weak.values()) else 0)
+    answer(json, _document(replicas, weaknesses), _text(replicas, weaknesses))
+    end(1 if any(weaknesses.values()) else 0)
 
 
-def _worlds_up(here: stack.Stack) -> dict[str, LocalWorld]:
-    """Give the worlds that are up, with the limits that are declared. Raises: Missing."""
+def _running_worlds(current: stack.Stack) -> dict[str, LocalWorld]:
+    """Give the running worlds, with the declared limits. Raises: Missing."""
     worlds: dict[str, LocalWorld] = {}
-    if (shape := here.net_shape()) is not None:
-        worlds["net"] = here.net(shape, limited=True)
-    if (shape := here.docker_shape()) is not None:
-        worlds["docker"] = here.docker(shape)
+    if (shape := current.net_shape()) is not None:
+        worlds["net"] = current.net(shape, limited=True)
+    if (shape := current.docker_shape()) is not None:
+        worlds["docker"] = current.docker(shape)
     if not worlds:
-        raise Missing(
-            "policy.confinement",
-            "has nothing to look at",
-            "no world is up",
-            'run "invoke net.up" or "invoke docker.up"',
-        )
+        remedy = 'run "invoke net.up" or "invoke docker.up"'
+        raise Missing("policy.confinement", "cannot be checked", "no world is up", remedy)
     return worlds
 
 
 def _document(
-    found: Mapping[str, Sequence[ReplicaFacts]], weak: Mapping[str, Sequence[Weakness]]
+    replicas: Mapping[str, Sequence[ReplicaFacts]], weaknesses: Mapping[str, Sequence[Weakness]]
 ) -> dict[str, Any]:
     from twinstack.confinement import requirements
 
@@ -71,31 +67,30 @@ def _document(
         "level": asdict(requirements.LEVEL),
         "worlds": {
             name: {
-                "replicas": [asdict(one) for one in replicas],
-                "weaknesses": [asdict(one) for one in weak[name]],
+                "replicas": [asdict(facts) for facts in observed],
+                "weaknesses": [asdict(weakness) for weakness in weaknesses[name]],
             }
-            for name, replicas in found.items()
+            for name, observed in replicas.items()
         },
     }
 
 
 def _text(
-    found: Mapping[str, Sequence[ReplicaFacts]], weak: Mapping[str, Sequence[Weakness]]
+    replicas: Mapping[str, Sequence[ReplicaFacts]], weaknesses: Mapping[str, Sequence[Weakness]]
 ) -> str:
     from twinstack.confinement import requirements
 
-    parts = [tables.columns(requirements.HEADER, requirements.rows(found))]
-    shared = {name: requirements.shared(replicas) for name, replicas in found.items()}
+    parts = [tables.columns(requirements.HEADER, requirements.rows(replicas))]
+    shared = {name: requirements.shared(observed) for name, observed in replicas.items()}
     aspects = next(iter(shared.values()))
-    rows = [(what, name, told[what]) for what in aspects for name, told in shared.items()]
+    rows = [(what, name, values[what]) for what in aspects for name, values in shared.items()]
     parts.append(tables.columns(("all processes", "world", "what they have"), rows))
-    if "net" in found:
+    if "net" in replicas:
         parts.append(_WHY)
-    for name, several in weak.items():
-        if several:
-            said = (f"! {name}: {one}" for one in requirements.sentences(several))
-            parts.append("\n".join(said))
+    for name, found in weaknesses.items():
+        if found:
+            parts.append("\n".join(f"! {name}: {text}" for text in requirements.sentences(found)))
         else:
-            count = sum(len(one.processes) for one in found[name])
+            count = sum(len(facts.processes) for facts in replicas[name])
             parts.append(f"{name}: {count} of {count} processes hold the declared level.")
     return "\n\n".join(parts)
