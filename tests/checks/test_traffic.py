@@ -38,22 +38,22 @@ def read(folder: Path, files: Sequence[bytes]) -> TrafficReport | None:
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            found = craft.report(*paths)
+            report = craft.report(*paths)
         except TwinstackError as error:
-            said = str(error)
-            assert said.startswith(str(folder)), said
-            assert len(said.splitlines()) == 1
+            message = str(error)
+            assert message.startswith(str(folder)), message
+            assert len(message.splitlines()) == 1
             return None
-    assert found.sights == sum(place.packets for place in found.places)
-    assert found.packets <= found.sights
-    assert found.packets == sum(pair.packets for pair in found.pairs)
-    assert found.bytes == sum(pair.bytes for pair in found.pairs)
-    assert found.packets == sum(moment.packets for moment in found.moments)
-    assert found.packets == sum(share.packets for share in found.protocols)
-    assert text(found)
-    assert dumps(asdict(found), indent=2)
-    HTMLParser().feed(page(found, ROOT / "templates"))
-    return found
+    assert report.sights == sum(place.packets for place in report.places)
+    assert report.packets <= report.sights
+    assert report.packets == sum(pair.packets for pair in report.pairs)
+    assert report.bytes == sum(pair.bytes for pair in report.pairs)
+    assert report.packets == sum(moment.packets for moment in report.moments)
+    assert report.packets == sum(share.packets for share in report.protocols)
+    assert text(report)
+    assert dumps(asdict(report), indent=2)
+    HTMLParser().feed(page(report, ROOT / "templates"))
+    return report
 
 
 @settings(
@@ -83,7 +83,7 @@ def test_a_damaged_capture_is_read_or_refused(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
-    head=st.sampled_from([one[:24] for one in cases.whole_files()]), rest=st.binary(max_size=600)
+    head=st.sampled_from([file[:24] for file in cases.whole_files()]), rest=st.binary(max_size=600)
 )
 def test_a_header_with_anything_behind_it_is_read_or_refused(
     head: bytes, rest: bytes, tmp_path: Path
@@ -100,17 +100,17 @@ def test_a_header_with_anything_behind_it_is_read_or_refused(
 @given(link=st.sampled_from(cases.LINKS), frames=st.lists(st.binary(max_size=120), max_size=6))
 def test_any_frame_on_any_link_is_counted(link: int, frames: list[bytes], tmp_path: Path):
     file = craft.pcap(tmp_path / "whole", craft.spaced(frames), link=link)
-    found = read(tmp_path, [file.read_bytes()])
-    assert found is not None
-    assert found.sights == len(frames)
-    assert found.places[0].bytes == sum(map(len, frames)) if frames else True
+    report = read(tmp_path, [file.read_bytes()])
+    assert report is not None
+    assert report.sights == len(frames)
+    assert report.places[0].bytes == sum(map(len, frames)) if frames else True
 
 
 def test_whole_files_are_read_without_a_note_of_damage(tmp_path: Path):
     for data in cases.whole_files():
-        found = read(tmp_path, [data])
-        assert found is not None
-        assert not [note for note in found.notes if "read up to byte" in note]
+        report = read(tmp_path, [data])
+        assert report is not None
+        assert not [note for note in report.notes if "read up to byte" in note]
 
 
 @pytest.mark.timeout(0)
@@ -123,18 +123,18 @@ def test_damage_of_ten_minutes_brings_no_traceback(
         if time.monotonic() > until:
             break
         tried += 1
-        found = read(tmp_path, files)
-        read_ones += found is not None
-        refused += found is None
-        if found is None or len(files) > 1 or tried < COMPARED_EVERY * compared:
+        report = read(tmp_path, files)
+        read_ones += report is not None
+        refused += report is None
+        if report is None or len(files) > 1 or tried < COMPARED_EVERY * compared:
             continue
         # Where records are broken, tshark guesses at pcap's old variants, and we stop; a link type
         # that it does not know ends tshark's reading, and not ours.
-        broken = any("read up to byte" in note for note in found.notes)
+        broken = any("read up to byte" in note for note in report.notes)
         expected = None if broken else craft.tshark_frames(tmp_path / "0.pcap")
         if expected is not None:
             compared += 1
-            assert found.sights == expected, (tmp_path / "0.pcap").read_bytes().hex()
+            assert report.sights == expected, (tmp_path / "0.pcap").read_bytes().hex()
     tell(
         f"damaged captures: {tried} tried, {read_ones} read, {refused} refused, "
         f"{compared} compared with tshark, 0 tracebacks"

@@ -58,15 +58,15 @@ def test_every_packet_is_kept_or_counted_as_lost(
         sending.start()
         threading.Timer(0.5, ready.set).start()
         links = [Link(end, "host end", "", "", "") for end in ENDS]
-        found = capture(links, tmp_path / "a", CaptureOptions(0, snap, 4_000_000_000, 1))
+        result = capture(links, tmp_path / "a", CaptureOptions(0, snap, 4_000_000_000, 1))
         sending.join()
-        return found
+        return result
 
-    found = alone(work)
-    for one in found.links:
-        assert one.packets + one.dropped == count, one
-        assert craft.tshark_counts(Path(one.files[0])) == (one.packets, one.bytes)
+    result = alone(work)
+    for link in result.links:
+        assert link.packets + link.dropped == count, link
+        assert craft.tshark_counts(Path(link.files[0])) == (link.packets, link.bytes)
         tell(
-            f"{one.link}, snap {snap}: {count} frames sent, {one.packets} kept, "
-            f"{one.dropped} counted as lost, as tshark counts"
+            f"{link.link}, snap {snap}: {count} frames sent, {link.packets} kept, "
+            f"{link.dropped} counted as lost, as tshark counts"
         )

@@ -21,19 +21,19 @@ from twinstack.observe.traffic.capture_file import open_capture
 
 pytestmark = pytest.mark.e2e
 
-ASKED = 12
+REQUESTS = 12
 
 
 def captured(
     flat: Sandbox,
     out: Path,
     *words: str,
-    ask: int = ASKED,
+    requests: int = REQUESTS,
     first: Callable[[str], None] = lambda _command: None,
 ) -> dict[str, Any]:
-    """Capture until told to stop, while the edge is asked so often; give what was told.
+    """Capture until interrupted, while the edge gets requests; give the result.
 
-    `first` is done before, with the last command that the capture said it equals.
+    `first` is called before, with the last dumpcap command that the capture showed.
     """
     process = flat.start(
         INVOKE,
@@ -49,70 +49,69 @@ def captured(
     )
     try:
         assert process.stderr is not None
-        told = [process.stderr.readline()]
-        while not told[-1].startswith("capturing"):
-            told.append(process.stderr.readline())
-            assert told[-1], told
-        first(told[-2].strip())
-        for number in range(ask):
+        lines = [process.stderr.readline()]
+        while not lines[-1].startswith("capturing"):
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        first(lines[-2].strip())
+        for number in range(requests):
             flat.fetch(f"http://10.0.0.10/api/products/{1 + number % 5}")
         process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 0, errors
-    found: dict[str, Any] = json.loads(said)
-    return found
+    result: dict[str, Any] = json.loads(output)
+    return result
 
 
-def test_counts_on_every_link_equal_tsharks_and_the_kernels(flat: Sandbox, tmp_path: Path) -> None:
-    found = captured(flat, tmp_path / "all", "--everything", "--rotate", "1")
-    assert found["interrupted"]
-    assert len(found["links"]) == 1 + 2 * 9
-    for one in found["links"]:
-        (file,) = map(Path, one["files"])
-        assert one["dropped"] == one["unkept"] == one["discarded"] == 0
+def test_counts_on_every_link_equal_those_of_tshark(flat: Sandbox, tmp_path: Path) -> None:
+    result = captured(flat, tmp_path / "all", "--everything", "--rotate", "1")
+    assert result["interrupted"]
+    assert len(result["links"]) == 1 + 2 * 9
+    for link in result["links"]:
+        (file,) = map(Path, link["files"])
+        assert link["dropped"] == link["unkept"] == link["discarded"] == 0
         (interface,) = _interfaces(file)
-        assert interface == one["link"]
-    busy = [one for one in found["links"] if one["packets"] > ASKED]
+        assert interface == link["link"]
+    busy = [link for link in result["links"] if link["packets"] > REQUESTS]
     assert len(busy) >= 7  # bridge, edge, gateway and what is behind them
-    for one in (*busy[:3], *busy[-3:]):
-        counted = craft.tshark_counts(Path(one["files"][0]))
-        assert counted == (one["packets"], one["bytes"]), one["link"]
-    assert wiresharks(found) == {
-        one["link"]: (one["packets"], one["bytes"]) for one in found["links"]
+    for link in (*busy[:3], *busy[-3:]):
+        counted = craft.tshark_counts(Path(link["files"][0]))
+        assert counted == (link["packets"], link["bytes"]), link["link"]
+    assert capinfos_counts(result) == {
+        link["link"]: (link["packets"], link["bytes"]) for link in result["links"]
     }
-    report = craft.report(*(Path(name) for one in found["links"] for name in one["files"]))
+    report = craft.report(*(Path(name) for link in result["links"] for name in link["files"]))
     assert {place.name: (place.packets, place.bytes) for place in report.places} == {
-        one["link"]: (one["packets"], one["bytes"]) for one in found["links"]
+        link["link"]: (link["packets"], link["bytes"]) for link in result["links"]
     }
     # Every link saw them: the report counts them as the client's end of the edge does, once.
     edge = craft.pair(report, "host", "nginx-lb")
     file = tmp_path / "all" / "nginx-lb.eth0.pcapng"
     assert edge.packets == craft.tshark_matching(file, "tcp.port == 80")
-    assert edge.connections == ASKED
-    assert sum(one.count for one in report.http if one.client == "host") == ASKED
+    assert edge.connections == REQUESTS
+    assert sum(http.count for http in report.http if http.client == "host") == REQUESTS
 
 
-def wiresharks(found: dict[str, Any]) -> dict[str, tuple[int, int]]:
+def capinfos_counts(result: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """Ask capinfos for packets and bytes of every file, in one go."""
-    files = {one["files"][0]: one["link"] for one in found["links"]}
-    told = subprocess.run(
-        ["capinfos", "-TrMcd", *files], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split("\t") for line in told.splitlines()]
+    files = {link["files"][0]: link["link"] for link in result["links"]}
+    command = ["capinfos", "-TrMcd", *files]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split("\t") for line in table.splitlines()]
     return {files[row[0]]: (int(row[1]), int(row[2])) for row in rows}
 
 
 def _interfaces(file: Path) -> list[str]:
-    opened = open_capture(file)
-    for _ in opened.batches():
+    capture = open_capture(file)
+    for _ in capture.batches():
         pass
-    return [one.name for one in opened.interfaces]
+    return [interface.name for interface in capture.interfaces]
 
 
-def test_the_command_that_it_equals_captures_the_same(flat: Sandbox, tmp_path: Path) -> None:
+def test_the_dumpcap_command_captures_the_same(flat: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     running: list[subprocess.Popen[str]] = []
 
@@ -124,26 +123,28 @@ def test_the_command_that_it_equals_captures_the_same(flat: Sandbox, tmp_path: P
             assert running[0].poll() is None
 
     try:
-        found = captured(flat, tmp_path / "ours", "--link", "nginx-lb/eth0", first=start)
+        result = captured(flat, tmp_path / "ours", "--link", "nginx-lb/eth0", first=start)
         time.sleep(0.5)
         running[0].send_signal(signal.SIGINT)
         running[0].wait(timeout=10)
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
-    (ours,) = (Path(name) for name in found["links"][0]["files"])
+        for process in running:
+            process.kill()
+            process.wait()
+    (ours,) = (Path(name) for name in result["links"][0]["files"])
     (other,) = (tmp_path / "theirs").iterdir()
     matching = "tcp.port == 80"
-    assert craft.tshark_matching(ours, matching) == craft.tshark_matching(other, matching) > ASKED
+    assert (
+        craft.tshark_matching(ours, matching) == craft.tshark_matching(other, matching) > REQUESTS
+    )
 
 
 def test_files_are_private_bounded_and_the_newest(flat: Sandbox, tmp_path: Path) -> None:
     out = tmp_path / "turned"
-    found = captured(
-        flat, out, "--link", "nginx-lb", "--snap", "0", "--size", "1", "--rotate", "2", ask=1
+    result = captured(
+        flat, out, "--link", "nginx-lb", "--snap", "0", "--size", "1", "--rotate", "2", requests=1
     )
-    (only,) = found["links"][0]["files"]
+    (only,) = result["links"][0]["files"]
     assert Path(only).name.startswith("nginx-lb.ve-nginx-lb.")
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(only).stat().st_mode) == 0o600
@@ -166,30 +167,30 @@ def test_a_live_report_names_who_asked_whom(flat: Sandbox) -> None:
     assert process.stderr.readline() == "capturing 9 links for 4 s\n"
     for _ in range(3):
         flat.fetch("http://localhost:8080/api/products/1")
-    said, _ = process.communicate(timeout=30)
-    report = json.loads(said)
-    pairs = {(one["client"], one["server"]) for one in report["pairs"]}
+    output, _ = process.communicate(timeout=30)
+    report = json.loads(output)
+    pairs = {(pair["client"], pair["server"]) for pair in report["pairs"]}
     assert {("host", "nginx-lb"), ("nginx-lb", "api-gateway")} <= pairs
-    asked = [one for one in report["http"] if one["client"] == "host"]
-    assert [(one["server"], one["status"], one["count"]) for one in asked] == [("nginx-lb", 200, 3)]
-    assert not [one for one in report["pairs"] if one["verdict"] == "undeclared"]
+    (http,) = [http for http in report["http"] if http["client"] == "host"]
+    assert (http["server"], http["status"], http["count"]) == ("nginx-lb", 200, 3)
+    assert "undeclared" not in {pair["verdict"] for pair in report["pairs"]}
 
 
-def test_a_journey_adds_up_and_tells_nat_and_the_rules_that_counted(
+def test_a_journey_adds_up_and_shows_nat_and_the_rules_that_counted(
     flat: Sandbox, tmp_path: Path
 ) -> None:
     picture = tmp_path / "way.svg"
-    told = flat.invoke("traffic.journey", "--svg", str(picture), "--json").stdout
-    (found,) = json.loads(told)["journeys"]
-    assert (found["world"], found["shape"], found["status"]) == ("net", "flat", 200)
+    output = flat.invoke("traffic.journey", "--svg", str(picture), "--json").stdout
+    (journey,) = json.loads(output)["journeys"]
+    assert (journey["world"], journey["shape"], journey["status"]) == ("net", "flat", 200)
     # Every moment from the client's begin to its end belongs to one step, and to no other.
     at = 0.0
-    for step in found["steps"]:
+    for step in journey["steps"]:
         assert step["at_us"] == pytest.approx(at, abs=0.01)
         assert step["took_us"] > 0
         at += step["took_us"]
-    assert at == pytest.approx(found["total_us"], abs=0.01)
-    assert list(dict.fromkeys(one["stage"] for one in found["steps"])) == [
+    assert at == pytest.approx(journey["total_us"], abs=0.01)
+    assert list(dict.fromkeys(step["stage"] for step in journey["steps"])) == [
         "client → nginx-lb: connect",
         "client",
         "client → nginx-lb: request",
@@ -205,26 +206,26 @@ def test_a_journey_adds_up_and_tells_nat_and_the_rules_that_counted(
         "nginx-lb → api-gateway: answer",
         "client → nginx-lb: answer",
     ]
-    (rewrite,) = found["rewrites"]
+    (rewrite,) = journey["rewrites"]
     assert rewrite["before_ends"].endswith("→ 127.0.0.1:8080")
     assert rewrite["after_ends"].startswith("10.0.0.1:")
     assert rewrite["after_ends"].endswith("→ 10.0.0.10:80")
     counted = {
-        one["rule"].rpartition(" -j ")[2].split()[0]: one["packets"]
-        for one in found["rules"]
-        if one["table"] == "nat"
+        rule["rule"].rpartition(" -j ")[2].split()[0]: rule["packets"]
+        for rule in journey["rules"]
+        if rule["table"] == "nat"
     }
     assert counted["DNAT"] == counted["MASQUERADE"] == 1
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
 
 def test_bad_choices_are_one_line(flat: Sandbox, tmp_path: Path) -> None:
-    for words, said in (
+    for words, message in (
         (("capture", "--link", "nix", "--out", str(tmp_path / "x")), "--link nix: is not there"),
         (("journey", "--path", "x y"), "--path: cannot be 'x y'"),
     ):
         done = flat.invoke(f"traffic.{words[0]}", *words[1:], check=False)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith(said)
+        assert done.stderr.startswith(message)
         assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "x").exists()

@@ -44,8 +44,8 @@ def report(*files: Path) -> TrafficReport:
 
 def pair(report: TrafficReport, client: str, server: str, protocol: str = "TCP") -> PairTraffic:
     wanted = (client, server, protocol)
-    (found,) = [p for p in report.pairs if (p.client, p.server, p.protocol) == wanted]
-    return found
+    (match,) = [p for p in report.pairs if (p.client, p.server, p.protocol) == wanted]
+    return match
 
 
 def packets_by_pair(report: TrafficReport) -> dict[tuple[str, str, str, int | None], int]:
@@ -140,7 +140,7 @@ def spaced(frames: Iterable[bytes], step_ns: int = 100_000) -> list[Frame]:
 
 
 def cut(frames: Iterable[Frame], snap_length: int) -> list[Frame]:
-    return [replace(one, data=one.data[:snap_length], length=one.wire) for one in frames]
+    return [replace(frame, data=frame.data[:snap_length], length=frame.wire) for frame in frames]
 
 
 def pcap(
@@ -155,10 +155,12 @@ def pcap(
     magic, unit = (0xA1B23C4D, 1) if ns else (0xA1B2C3D4, 1000)
     with path.open("wb") as file:
         file.write(struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, snap_length, link))
-        for one in frames:
-            seconds, rest = divmod(one.time_ns, 1_000_000_000)
-            file.write(struct.pack(f"{order}IIII", seconds, rest // unit, len(one.data), one.wire))
-            file.write(one.data)
+        for frame in frames:
+            seconds, rest = divmod(frame.time_ns, 1_000_000_000)
+            file.write(
+                struct.pack(f"{order}IIII", seconds, rest // unit, len(frame.data), frame.wire)
+            )
+            file.write(frame.data)
     return path
 
 

@@ -124,10 +124,10 @@ def example(folder: Path) -> Path:
 @cache
 def whole_files() -> tuple[bytes, ...]:
     """Give small captures of every form, with every kind of frame that is decoded."""
-    one = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask()
-    one.send(0, ACK, b"x" * 50)
-    one.send(0, ACK, b"x" * 50, again=50)
-    one.close()
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open().ask()
+    connection.send(0, ACK, b"x" * 50)
+    connection.send(0, ACK, b"x" * 50, again=50)
+    connection.close()
     whole = craft.udp(40000, 4789, bytes(2000))
     others = [
         ethernet(craft.arp(craft.GATEWAY, craft.HOST), 0x0806),
@@ -144,10 +144,10 @@ def whole_files() -> tuple[bytes, ...]:
             )
         ),
         ethernet(ipv4(craft.GATEWAY, craft.PRODUCT, 1, craft.icmp())),
-        craft.vxlan(craft.vxlan(ethernet(one.sent[3]))),
+        craft.vxlan(craft.vxlan(ethernet(connection.sent[3]))),
         bytes(14) + b"\x42\x42\x03" + bytes(30),
     ]
-    plain = craft.spaced([*(ethernet(packet) for packet in one.sent), *others])
+    plain = craft.spaced([*(ethernet(packet) for packet in connection.sent), *others])
     mixed = [
         Frame(data, craft.START_NS + number * 1000, LINKS.index(link))
         for number, (link, data) in enumerate(CARRIED)
@@ -176,25 +176,25 @@ def whole_files() -> tuple[bytes, ...]:
 
 def damaged(data: bytes, damages: Sequence[Damage]) -> bytes:
     """Do damage to a file."""
-    found = bytearray(data)
+    copy = bytearray(data)
     for kind, where, value in damages:
-        at = where * len(found) >> 16
+        at = where * len(copy) >> 16
         edge = _EDGES[value % len(_EDGES)]
         if kind == 0:
-            del found[at:]
+            del copy[at:]
         elif kind == 1:
-            found[at : at + 1] = bytes([value & 0xFF])
+            copy[at : at + 1] = bytes([value & 0xFF])
         elif kind == 2:
-            found[at : at + 4] = struct.pack("<I", edge)
+            copy[at : at + 4] = struct.pack("<I", edge)
         elif kind == 3:
-            found[at : at + 2] = struct.pack(">H", edge & 0xFFFF)
+            copy[at : at + 2] = struct.pack(">H", edge & 0xFFFF)
         elif kind == 4:
-            del found[at : at + 1 + value % 70]
+            del copy[at : at + 1 + value % 70]
         elif kind == 5:
-            found[at:at] = found[at : at + 1 + value % 200]
+            copy[at:at] = copy[at : at + 1 + value % 200]
         else:
-            found[at:at] = random.Random(value).randbytes(1 + value % 90)
-    return bytes(found)
+            copy[at:at] = random.Random(value).randbytes(1 + value % 90)
+    return bytes(copy)
 
 
 def damages(seed: int) -> Iterator[tuple[bytes, ...]]:

@@ -234,7 +234,7 @@ class _Decoding:
     # Transport layer
 
     def _transport(self, rows: _Rows, protocol: Ints, offset: Ints, tunnels: int) -> None:
-        """Read ports; later fragments have none, and are told apart by their offset."""
+        """Read ports; later fragments have none, and differ by their offset."""
         packets = self.packets
         packets.payload[rows.row] = np.maximum(rows.wire_end - rows.at, 0)
         later = offset > 0

@@ -1,4 +1,4 @@
-"""The table of connections: whose they are, how much they carried, and what TCP's tracker needs.
+"""The table of connections: their ends, how much they carried, and what TCP's tracker needs.
 
 A *flow* is two ends (address and port) and a protocol. Its two *half-flows* are its directions,
 numbered twice the flow's number, plus one for the end that is second in order. The table is

@@ -56,7 +56,7 @@ kill $http $client $server
 """
 
 
-def test_what_three_links_saw_is_counted_once(tmp_path: Path):
+def test_packets_that_three_links_saw_count_once(tmp_path: Path):
     file, folder = tmp_path / "a.pcapng", tmp_path / "www"
     folder.mkdir()
     (folder / "x").write_text("hi")
@@ -82,11 +82,11 @@ def test_what_three_links_saw_is_counted_once(tmp_path: Path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = craft.report(file)
+    report = craft.report(file)
     on_veth = craft.tshark_matching(file, 'frame.interface_name == "ve-a" && tcp')
     on_bridge = craft.tshark_matching(file, 'frame.interface_name == "br-app" && tcp')
-    one = craft.pair(found, "api-gateway", "nginx-lb")
-    assert one.packets == on_veth < on_bridge
-    assert one.connections == 12
-    assert [pair for pair in found.pairs if pair.protocol == "TCP"] == [one]
-    assert sum(http.count for http in found.http if http.status == 200) == 12
+    asked = craft.pair(report, "api-gateway", "nginx-lb")
+    assert asked.packets == on_veth < on_bridge
+    assert asked.connections == 12
+    assert [pair for pair in report.pairs if pair.protocol == "TCP"] == [asked]
+    assert sum(http.count for http in report.http if http.status == 200) == 12

@@ -19,25 +19,25 @@ from twinstack.observe.traffic.capture_file import open_capture
 def test_a_piece_may_end_anywhere(make, piece: int, tmp_path: Path):
     capture = open_capture(make(tmp_path / "a", FRAMES))
     times = [time for batch in capture.batches(piece) for time in batch.time_ns.tolist()]
-    assert times == [one.time_ns for one in FRAMES]
+    assert times == [frame.time_ns for frame in FRAMES]
     assert capture.damage is None
 
 
 @pytest.mark.parametrize("make", [craft.pcap, craft.pcapng])
 @pytest.mark.parametrize("less", [1, 10, 59, 60, 70])
-def test_a_file_that_breaks_off_is_read_up_to_there(make, less: int, tmp_path: Path):
+def test_a_truncated_file_is_read_up_to_there(make, less: int, tmp_path: Path):
     file = make(tmp_path / "a", FRAMES)
     whole = file.read_bytes()
     file.write_bytes(whole[:-less])
-    found, capture = records(file)
-    assert found == RECORDS[:-1]
+    rows, capture = records(file)
+    assert rows == RECORDS[:-1]
     assert capture.damage is not None
     assert "middle" in capture.damage.cause
     assert craft.tshark_counts(file)[0] == 8
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "it is empty"),
         (b"\x7fELF" + bytes(100), "begins with 7f 45 4c 46"),
@@ -47,19 +47,19 @@ def test_a_file_that_breaks_off_is_read_up_to_there(make, less: int, tmp_path: P
         (b"\x0a\x0d\x0d\x0a\x1c\x00", "ends within its first header"),
     ],
 )
-def test_what_is_no_capture_is_said_to_be_none(data: bytes, said: str, tmp_path: Path):
+def test_a_file_that_is_no_capture_is_refused(data: bytes, message: str, tmp_path: Path):
     file = tmp_path / "a"
     file.write_bytes(data)
     with pytest.raises(Unreadable) as error:
         open_capture(file)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert str(file) in str(error.value)
 
 
 def test_a_capture_without_packets_has_none(tmp_path: Path):
     for make in (craft.pcap, craft.pcapng):
-        found, capture = records(make(tmp_path / "a", []))
-        assert (found, capture.damage) == ([], None)
+        rows, capture = records(make(tmp_path / "a", []))
+        assert (rows, capture.damage) == ([], None)
 
 
 def test_a_batch_is_bounded_however_small_its_packets_are(tmp_path: Path, monkeypatch):

@@ -24,9 +24,9 @@ def one_packet(
     tmp_path: Path, data: bytes, link: int = 1
 ) -> dict[tuple[str, str, str, int | None], int]:
     file = craft.pcap(tmp_path / "a.pcap", [Frame(data)], link=link)
-    found = craft.report(file)
-    assert (found.places[0].packets, found.places[0].bytes) == (1, len(data))
-    return craft.packets_by_pair(found)
+    report = craft.report(file)
+    assert (report.places[0].packets, report.places[0].bytes) == (1, len(data))
+    return craft.packets_by_pair(report)
 
 
 @pytest.mark.parametrize(("link", "data"), CARRIED, ids=short)
@@ -41,12 +41,12 @@ def test_every_interface_counts_as_tshark_does(tmp_path: Path):
         for number, (_, data) in enumerate(CARRIED)
     ]
     file = craft.pcapng(tmp_path / "a.pcapng", frames, ports)
-    found = craft.report(file)
+    report = craft.report(file)
     assert craft.tshark_counts(file) == (
-        sum(one.packets for one in found.places),
-        sum(one.bytes for one in found.places),
+        sum(interface.packets for interface in report.places),
+        sum(interface.bytes for interface in report.places),
     )
-    for number, place in enumerate(found.places):
+    for number, place in enumerate(report.places):
         expected = craft.tshark_matching(file, f"frame.interface_id == {number}")
         assert (place.name, place.packets) == (str(number), expected)
 
@@ -109,7 +109,7 @@ def test_ipv6_is_read_past_its_extension_headers(link: int, data: bytes, tmp_pat
     ],
     ids=short,
 )
-def test_what_is_not_tcp_is_named_too(
+def test_other_protocols_are_named_too(
     data: bytes, expected: tuple[str, str, str, int | None], tmp_path: Path
 ):
     assert one_packet(tmp_path, data) == {expected: 1}
@@ -127,13 +127,13 @@ def test_what_is_not_tcp_is_named_too(
     ],
     ids=short,
 )
-def test_what_is_cut_off_or_malformed_is_counted_and_said(data: bytes, note: str, tmp_path: Path):
-    found = craft.report(craft.pcap(tmp_path / "a.pcap", [Frame(data, length=500)]))
-    assert (found.packets, found.places[0].bytes, found.places[0].cut) == (1, 500, 1)
-    assert any(note in one for one in found.notes)
+def test_cut_and_malformed_packets_are_counted_and_noted(data: bytes, note: str, tmp_path: Path):
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", [Frame(data, length=500)]))
+    assert (report.packets, report.places[0].bytes, report.places[0].cut) == (1, 500, 1)
+    assert any(note in line for line in report.notes)
 
 
-def test_notes_count_packets_each_once_and_by_one_kind(tmp_path: Path):
+def test_notes_count_a_packet_once_and_by_one_kind(tmp_path: Path):
     """A TCP header that is cut off leaves a packet whose headers do not contradict themselves."""
     short, wrong = ethernet(PACKET[:30]), ethernet(b"\x15" + PACKET[1:], 0x0800)
     frames = [
@@ -141,16 +141,16 @@ def test_notes_count_packets_each_once_and_by_one_kind(tmp_path: Path):
         for number, data in enumerate([short] * 3 + [wrong] * 3)
     ]
     ports = [Interface("a"), Interface("b"), Interface("c")]
-    found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
-    assert (found.sights, found.packets) == (6, 2)
-    assert found.notes == ("1 packets are shorter than their headers", "1 packets are malformed")
+    report = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
+    assert (report.sights, report.packets) == (6, 2)
+    assert report.notes == ("1 packets are shorter than their headers", "1 packets are malformed")
 
 
-def test_a_link_type_nobody_decodes_is_counted_and_said(tmp_path: Path):
+def test_an_unknown_link_type_is_counted_and_noted(tmp_path: Path):
     file = craft.pcap(tmp_path / "a.pcap", [Frame(bytes(80))], link=147)
-    found = craft.report(file)
-    assert found.places[0].packets == 1
-    assert "1 packets are of a link type that is not decoded" in found.notes
+    report = craft.report(file)
+    assert report.places[0].packets == 1
+    assert "1 packets are of a link type that is not decoded" in report.notes
 
 
 def test_fragments_belong_to_the_pair_of_their_first(tmp_path: Path):
@@ -160,11 +160,11 @@ def test_fragments_belong_to_the_pair_of_their_first(tmp_path: Path):
         ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[1480:2960], ident=9, fragment=0x2000 | 185),
         ipv4(craft.GATEWAY, craft.PRODUCT, 17, whole[2960:], ident=9, fragment=370),
     ]
-    found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(map(ethernet, pieces))))
-    assert craft.packets_by_pair(found) == {("api-gateway", "product-service", "UDP", 5000): 3}
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(map(ethernet, pieces))))
+    assert craft.packets_by_pair(report) == {("api-gateway", "product-service", "UDP", 5000): 3}
     # The last alone: to the right pair, without a port.
-    found = craft.report(craft.pcap(tmp_path / "b.pcap", [Frame(ethernet(pieces[2]))]))
-    assert craft.packets_by_pair(found) == {("api-gateway", "product-service", "UDP", None): 1}
+    report = craft.report(craft.pcap(tmp_path / "b.pcap", [Frame(ethernet(pieces[2]))]))
+    assert craft.packets_by_pair(report) == {("api-gateway", "product-service", "UDP", None): 1}
 
 
 def test_fragments_of_ipv6_too(tmp_path: Path):
@@ -174,8 +174,8 @@ def test_fragments_of_ipv6_too(tmp_path: Path):
 
     whole = udp(40000, 53, bytes(1500))
     frames = craft.spaced([piece(0, 1, whole[:800]), piece(800, 0, whole[800:])])
-    found = craft.report(craft.pcap(tmp_path / "a.pcap", frames))
-    assert craft.packets_by_pair(found) == {("outside", "outside", "UDP", 53): 2}
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", frames))
+    assert craft.packets_by_pair(report) == {("outside", "outside", "UDP", 53): 2}
 
 
 def test_a_jumbo_frame_is_counted_whole(tmp_path: Path):
@@ -183,19 +183,19 @@ def test_a_jumbo_frame_is_counted_whole(tmp_path: Path):
         ipv4(craft.NGINX, craft.GATEWAY, 6, tcp(40000, 3000, ACK, seq=1, payload=bytes(8900)))
     )
     file = craft.pcap(tmp_path / "a.pcap", craft.cut([Frame(data)], 128))
-    found = craft.report(file)
+    report = craft.report(file)
     assert craft.tshark_counts(file) == (1, len(data))
-    assert (found.bytes, found.places[0].cut) == (len(data), 1)
-    assert craft.packets_by_pair(found) == {PAIR: 1}
+    assert (report.bytes, report.places[0].cut) == (len(data), 1)
+    assert craft.packets_by_pair(report) == {PAIR: 1}
 
 
-def test_interfaces_of_unlike_kinds_share_a_file(tmp_path: Path):
+def test_interfaces_of_different_types_share_a_file(tmp_path: Path):
     frames = [
         Frame(ethernet(PACKET)),
         Frame(PACKET, craft.START_NS + 10**9 * 5, 1),
         Frame(struct.pack("<I", 2) + PACKET, craft.START_NS + 10**9 * 10, 2),
     ]
     ports = [Interface("a"), Interface("b", link=101), Interface("c", link=0)]
-    found = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
-    assert craft.packets_by_pair(found) == {PAIR: 3}
-    assert [one.name for one in found.places] == ["a", "b", "c"]
+    report = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
+    assert craft.packets_by_pair(report) == {PAIR: 3}
+    assert [interface.name for interface in report.places] == ["a", "b", "c"]

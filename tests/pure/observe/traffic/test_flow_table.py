@@ -11,23 +11,25 @@ from tests.support.craft import ACK, PSH, SYN, Connection, ethernet
 from twinstack.observe.traffic import analysis, flow_table, pcap
 
 
-def test_who_serves_is_told_without_a_handshake(tmp_path: Path):
-    one = Connection(craft.PRODUCT, craft.REDIS, 6379, 3000)  # a client's port that others serve
-    one.send(1, PSH | ACK, b"+OK\r\n")
-    one.send(0, ACK)
+def test_the_server_is_recognised_without_a_handshake(tmp_path: Path):
+    connection = Connection(
+        craft.PRODUCT, craft.REDIS, 6379, 3000
+    )  # a client's port that others serve
+    connection.send(1, PSH | ACK, b"+OK\r\n")
+    connection.send(0, ACK)
     two = Connection(craft.ORDER, craft.REDIS, 6379, 50000)
     two.send(1, PSH | ACK, b"+OK\r\n")
-    found = craft.packets_by_pair(craft.report(craft.connections(tmp_path, one, two)))
-    assert found[("order-service", "redis-cache", "TCP", 6379)] == 1
+    packets = craft.packets_by_pair(craft.report(craft.connections(tmp_path, connection, two)))
+    assert packets[("order-service", "redis-cache", "TCP", 6379)] == 1
 
 
-def test_who_serves_is_told_by_the_answer_to_a_syn(tmp_path: Path):
-    one = Connection(craft.CLIENT, "198.51.100.7", 50000, 40000)
-    one.send(1, SYN | ACK)
+def test_the_server_is_recognised_by_its_answer_to_a_syn(tmp_path: Path):
+    connection = Connection(craft.CLIENT, "198.51.100.7", 50000, 40000)
+    connection.send(1, SYN | ACK)
     other = Connection(craft.CLIENT, "198.51.100.7", 40001, 50001)
     other.send(1, SYN | ACK)
-    found = craft.report(craft.connections(tmp_path, one, other))
-    assert {pair.server_port for pair in found.pairs} == {50000, 40001}
+    report = craft.report(craft.connections(tmp_path, connection, other))
+    assert {pair.server_port for pair in report.pairs} == {50000, 40001}
 
 
 def bounded(monkeypatch: pytest.MonkeyPatch, packets: int, most: int) -> None:
@@ -37,7 +39,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch, packets: int, most: int) -> None:
     monkeypatch.setattr(flow_table, "MAX_FLOWS", most)
 
 
-def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
+def test_a_full_table_retires_silent_flows_and_counts_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     packets = []
@@ -50,15 +52,15 @@ def test_a_full_table_lets_silent_flows_go_and_counts_all_the_same(
     enter = flow_table.FlowTable.half_flows
 
     def watched(self, batch):
-        found = enter(self, batch)
+        report = enter(self, batch)
         held.append(self.count)
-        return found
+        return report
 
     monkeypatch.setattr(flow_table.FlowTable, "half_flows", watched)
-    found = craft.report(file)
+    report = craft.report(file)
     assert max(held) <= 64
-    assert found.packets == whole.packets == len(packets)
-    (one,), (expected,) = found.pairs, whole.pairs
-    assert (one.packets_there, one.bytes_back) == (expected.packets_there, expected.bytes_back)
-    assert one.connections >= expected.connections
-    assert sum(http.count for http in found.http) == 400
+    assert report.packets == whole.packets == len(packets)
+    (pair,), (expected,) = report.pairs, whole.pairs
+    assert (pair.packets_there, pair.bytes_back) == (expected.packets_there, expected.bytes_back)
+    assert pair.connections >= expected.connections
+    assert sum(http.count for http in report.http) == 400

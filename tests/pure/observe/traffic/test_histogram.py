@@ -13,16 +13,16 @@ def test_one_value_and_many_fall_into_the_same_bucket(value: int):
     assert bucket_of(value) == buckets_of(np.array([value]))[0]
 
 
-def test_a_spread_is_within_its_promise():
+def test_percentiles_are_within_their_promise():
     values = [1000 * number for number in range(1, 1001)]
-    found = percentiles(
+    summary = percentiles(
         {
-            bucket: sum(1 for one in values if bucket_of(one) == bucket)
-            for bucket in {bucket_of(one) for one in values}
+            bucket: sum(1 for value in values if bucket_of(value) == bucket)
+            for bucket in {bucket_of(value) for value in values}
         }
     )
-    assert found is not None
-    assert found.count == 1000
-    assert found.median_us == pytest.approx(500, rel=0.023)
-    assert found.p99_us == pytest.approx(990, rel=0.023)
+    assert summary is not None
+    assert summary.count == 1000
+    assert summary.median_us == pytest.approx(500, rel=0.023)
+    assert summary.p99_us == pytest.approx(990, rel=0.023)
     assert percentiles({}) is None

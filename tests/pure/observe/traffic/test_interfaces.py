@@ -28,15 +28,15 @@ def as_eth0(path: Path, frames: list[Frame]) -> Path:
 
 
 def later(frames: list[Frame], ns: int) -> list[Frame]:
-    return [replace(one, time_ns=one.time_ns + ns) for one in frames]
+    return [replace(frame, time_ns=frame.time_ns + ns) for frame in frames]
 
 
 def some() -> list[Frame]:
-    """Give five packets, one of them sent again without an identification."""
-    one = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
-    one.send(0, ACK, b"x" * 100)
-    one.send(0, ACK, b"x" * 100, again=100)
-    return craft.spaced(ethernet(packet[:4] + b"\0\0" + packet[6:]) for packet in one.sent)
+    """Give five packets, connection of them sent again without an identification."""
+    connection = Connection(craft.NGINX, craft.GATEWAY, 3000).open()
+    connection.send(0, ACK, b"x" * 100)
+    connection.send(0, ACK, b"x" * 100, again=100)
+    return craft.spaced(ethernet(packet[:4] + b"\0\0" + packet[6:]) for packet in connection.sent)
 
 
 @pytest.fixture(autouse=True, params=[1, 3, 1000])
@@ -48,7 +48,7 @@ def _batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("write", [as_pcap, as_eth0])
 @pytest.mark.parametrize("apart_ns", [0, 1000])
 @pytest.mark.parametrize("paths", [("a/x", "b/x"), ("1/x", "2/x")])
-def test_alike_names_that_saw_the_same_are_two_interfaces(
+def test_namesakes_that_saw_the_same_are_two_interfaces(
     paths: tuple[str, str], apart_ns: int, write: Write, tmp_path: Path
 ):
     frames = some()
@@ -56,19 +56,19 @@ def test_alike_names_that_saw_the_same_are_two_interfaces(
         write(tmp_path / path, later(frames, number * apart_ns))
         for number, path in enumerate(paths)
     ]
-    found = craft.report(*files)
-    assert (found.packets, found.sights) == (5, 10)
-    assert craft.pair(found, "nginx-lb", "api-gateway").resent == 1
+    report = craft.report(*files)
+    assert (report.packets, report.sights) == (5, 10)
+    assert craft.pair(report, "nginx-lb", "api-gateway").resent == 1
     name = "x" if write is as_pcap else "eth0"
-    assert [(one.name, one.packets) for one in found.places] == [
+    assert [(place.name, place.packets) for place in report.places] == [
         (f"{file.parent.name}/{file.name}: {name}", 5) for file in files
     ]
-    assert all(len(line) <= 80 for line in text(found).splitlines())
+    assert all(len(line) <= 80 for line in text(report).splitlines())
 
 
-def test_no_more_of_a_path_is_told_than_is_needed(tmp_path: Path):
+def test_no_more_of_a_path_is_shown_than_needed(tmp_path: Path):
     files = [as_eth0(tmp_path / name, some()) for name in ("nginx-lb.eth0", "redis-cache.eth0")]
-    assert [one.name for one in craft.report(*files).places] == [
+    assert [place.name for place in craft.report(*files).places] == [
         "nginx-lb.eth0.pcapng: eth0",
         "redis-cache.eth0.pcapng: eth0",
     ]
@@ -76,8 +76,8 @@ def test_no_more_of_a_path_is_told_than_is_needed(tmp_path: Path):
 
 def test_parts_that_meet_in_one_instant_are_of_one_capture(tmp_path: Path):
     frames = [
-        replace(one, time_ns=craft.START_NS + number // 2 * 1000)
-        for number, one in enumerate(some())
+        replace(frame, time_ns=craft.START_NS + number // 2 * 1000)
+        for number, frame in enumerate(some())
     ]
     whole = craft.report(as_eth0(tmp_path / "whole", frames))
     parts = [
@@ -88,7 +88,7 @@ def test_parts_that_meet_in_one_instant_are_of_one_capture(tmp_path: Path):
     assert whole.packets == 5
 
 
-def test_two_captures_that_turn_their_files_are_two_interfaces(tmp_path: Path):
+def test_two_captures_that_rotate_their_files_are_two_interfaces(tmp_path: Path):
     """Both pause between their parts, and the later part's own predecessor is not the last one."""
     frames = some()
     there = [
@@ -96,9 +96,9 @@ def test_two_captures_that_turn_their_files_are_two_interfaces(tmp_path: Path):
         for which in (1, 2)
         for part, at, to in ((1, 0, 3), (2, 3, 5))
     ]
-    found = craft.report(*there)
-    assert (found.packets, craft.pair(found, "nginx-lb", "api-gateway").resent) == (5, 1)
-    assert [(one.name, one.packets) for one in found.places] == [
+    report = craft.report(*there)
+    assert (report.packets, craft.pair(report, "nginx-lb", "api-gateway").resent) == (5, 1)
+    assert [(place.name, place.packets) for place in report.places] == [
         ("web-1_1.pcapng: eth0", 5),
         ("web-2_1.pcapng: eth0", 5),
     ]
@@ -110,8 +110,8 @@ def test_captures_that_happen_to_follow_each_other_are_two_interfaces(tmp_path: 
         as_eth0(tmp_path / "nginx-lb", [frame]),
         as_eth0(tmp_path / "api-gateway", later([frame], 2000)),
     ]
-    found = craft.report(*files)
-    assert (found.packets, found.sights, len(found.places)) == (1, 2, 2)
+    report = craft.report(*files)
+    assert (report.packets, report.sights, len(report.places)) == (1, 2, 2)
 
 
 def test_a_part_without_packets_is_a_part(tmp_path: Path):
@@ -120,9 +120,9 @@ def test_a_part_without_packets_is_a_part(tmp_path: Path):
         as_eth0(tmp_path / f"a_{number}", kept)
         for number, kept in enumerate([frames[:3], [], frames[3:]])
     ]
-    found = craft.report(*parts)
-    assert [(one.name, one.packets) for one in found.places] == [("eth0", 5)]
-    assert craft.pair(found, "nginx-lb", "api-gateway").resent == 1
+    report = craft.report(*parts)
+    assert [(place.name, place.packets) for place in report.places] == [("eth0", 5)]
+    assert craft.pair(report, "nginx-lb", "api-gateway").resent == 1
 
 
 def test_rotated_files_of_one_interface_are_one(tmp_path: Path):
@@ -133,5 +133,5 @@ def test_rotated_files_of_one_interface_are_one(tmp_path: Path):
         craft.pcapng(tmp_path / f"part{at}", frames[at : at + 3], [Interface("br-app")])
         for at in range(0, len(frames), 3)
     ]
-    found = craft.report(*reversed(parts))
-    assert replace(found, files=()) == replace(craft.report(whole), files=())
+    report = craft.report(*reversed(parts))
+    assert replace(report, files=()) == replace(craft.report(whole), files=())

@@ -16,15 +16,15 @@ from twinstack.observe.traffic.records import Damage
 def test_a_pcap_of_either_order_and_unit_is_read(order: str, ns: bool, tmp_path: Path):
     file = craft.pcap(tmp_path / "a.pcap", FRAMES, order=order, ns=ns)
     assert records(file)[0] == RECORDS
-    assert craft.tshark_counts(file) == (9, sum(one.wire for one in FRAMES))
+    assert craft.tshark_counts(file) == (9, sum(frame.wire for frame in FRAMES))
 
 
-def test_a_length_that_cannot_be_ends_the_reading_where_it_stands(tmp_path: Path):
+def test_an_impossible_length_ends_the_reading_there(tmp_path: Path):
     file = craft.pcap(tmp_path / "a.pcap", FRAMES)
     data = bytearray(file.read_bytes())
     second = 24 + 16 + 60
     data[second + 8 : second + 12] = b"\xff\xff\xff\x7f"
     file.write_bytes(data)
-    found, capture = records(file)
-    assert found == RECORDS[:1]
+    rows, capture = records(file)
+    assert rows == RECORDS[:1]
     assert capture.damage == Damage(second, "a packet there claims 2147483647 bytes")

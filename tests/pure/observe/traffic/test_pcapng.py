@@ -14,9 +14,9 @@ from tests.support.craft import FRAMES, RECORDS, START_NS, Frame, Interface, rec
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_pcapng_of_either_order_is_read(order: str, tmp_path: Path):
     file = craft.pcapng(tmp_path / "a.pcapng", FRAMES, [Interface("br-app")], order=order)
-    found, capture = records(file)
-    assert found == RECORDS
-    assert [one.name for one in capture.interfaces] == ["br-app"]
+    rows, capture = records(file)
+    assert rows == RECORDS
+    assert [interface.name for interface in capture.interfaces] == ["br-app"]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_interfaces_and_sections_keep_their_packets_apart(tmp_path: Path):
         + craft.described(Interface("three"), ">")
         + craft.enhanced(FRAMES[1], order=">")
     )
-    found, capture = records(file)
-    assert [row[3] for row in found] == [0, 1, 2]
-    assert [one.name for one in capture.interfaces] == ["one", "two", "three"]
+    rows, capture = records(file)
+    assert [row[3] for row in rows] == [0, 1, 2]
+    assert [interface.name for interface in capture.interfaces] == ["one", "two", "three"]
     assert craft.tshark_counts(file)[0] == 3
 
 
@@ -70,8 +70,8 @@ def test_a_simple_block_is_cut_by_the_interface_and_has_the_time_before(tmp_path
         + craft.enhanced(FRAMES[3])
         + craft.simple(Frame(whole.data[:50], length=90))
     )
-    found, _ = records(file)
-    assert found[1] == (FRAMES[3].time_ns, b"z" * 50, 90, 0)
+    rows, _ = records(file)
+    assert rows[1] == (FRAMES[3].time_ns, b"z" * 50, 90, 0)
 
 
 def test_an_old_packet_block_is_read(tmp_path: Path):
@@ -88,7 +88,7 @@ def test_an_old_packet_block_is_read(tmp_path: Path):
         assert records(file)[0] == [(START_NS, b"q" * 60, 60, 1)]
 
 
-def test_drops_are_read_as_the_capture_told_them(tmp_path: Path):
+def test_drops_are_read_from_the_statistics(tmp_path: Path):
     file = tmp_path / "a.pcapng"
     statistics = struct.pack("<III", 0, 0, 0) + craft.option("<", 5, struct.pack("<Q", 12))
     file.write_bytes(
@@ -100,7 +100,7 @@ def test_drops_are_read_as_the_capture_told_them(tmp_path: Path):
     assert records(file)[1].interfaces[0].dropped == 12
 
 
-def test_unknown_blocks_are_passed_over(tmp_path: Path):
+def test_unknown_blocks_are_skipped(tmp_path: Path):
     file = tmp_path / "a.pcapng"
     file.write_bytes(
         craft.section()
@@ -130,8 +130,8 @@ def test_a_block_that_contradicts_itself_ends_the_reading(
     head = craft.section() + craft.described(Interface()) + craft.enhanced(FRAMES[0])
     file = tmp_path / "a.pcapng"
     file.write_bytes(head + bad + craft.enhanced(FRAMES[2]))
-    found, capture = records(file)
-    assert found == RECORDS[:1]
+    rows, capture = records(file)
+    assert rows == RECORDS[:1]
     assert capture.damage is not None
     assert capture.damage.byte == len(head)
     assert cause in capture.damage.cause

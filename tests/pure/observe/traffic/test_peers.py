@@ -14,7 +14,7 @@ from twinstack.observe.traffic.packets import numbers_of
 from twinstack.observe.traffic.peers import Peer
 
 
-def end(address: str) -> Peer:
+def peer(address: str) -> Peer:
     return craft.peers().peer(*numbers_of(ip_address(address)))
 
 
@@ -43,9 +43,9 @@ def end(address: str) -> Peer:
         ("0.0.0.0", "unspecified", "0.0.0.0", None),
     ],
 )
-def test_an_address_is_who_the_plans_say(address: str, name: str, instance: str, world):
-    found = end(address)
-    assert (found.name, found.instance, found.world) == (name, instance, world)
+def test_an_address_is_named_by_the_plans(address: str, name: str, instance: str, world):
+    named = peer(address)
+    assert (named.name, named.instance, named.world) == (name, instance, world)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_an_address_is_who_the_plans_say(address: str, name: str, instance: str,
 def test_a_connection_is_declared_or_not(
     client: str, server: str, protocol: int, port: int, expected: str
 ):
-    assert craft.peers().verdict(end(client), end(server), protocol, port) == expected
+    assert craft.peers().verdict(peer(client), peer(server), protocol, port) == expected
 
 
-def test_a_port_of_the_host_is_judged_by_what_is_behind_it():
+def test_a_published_port_is_judged_by_the_service_behind_it():
     # nginx-lb serves the world; a service is not the world, by whatever door it comes.
-    assert craft.peers().verdict(end(craft.ORDER), end(craft.HOST), TCP, 8080) == "undeclared"
+    assert craft.peers().verdict(peer(craft.ORDER), peer(craft.HOST), TCP, 8080) == "undeclared"

@@ -11,5 +11,10 @@ from twinstack.observe.traffic.sections import sections
 
 def test_sections_without_rows_are_left_out(tmp_path: Path):
     frame = Frame(ethernet(craft.arp(craft.NGINX, craft.HOST), 0x0806))
-    found = craft.report(craft.pcap(tmp_path / "a.pcap", [frame]))
-    assert [one.key for one in sections(found)] == ["pairs", "protocols", "talkers", "interfaces"]
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", [frame]))
+    assert [section.key for section in sections(report)] == [
+        "pairs",
+        "protocols",
+        "talkers",
+        "interfaces",
+    ]

@@ -12,17 +12,17 @@ from tests.support.traffic_cases import PACKET
 from twinstack.observe.traffic import totals
 
 
-def test_pairs_without_end_lose_their_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_pairs_past_a_number_lose_their_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(totals, "MAX_PAIRS", 5)
     segments = [craft.tcp(40000, port, SYN, seq=port) for port in range(1, 50)]
-    frames = [ethernet(craft.ipv4(craft.ORDER, craft.REDIS, 6, one)) for one in segments]
-    found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
-    assert len(found.pairs) == 6
-    assert found.packets == sum(one.packets for one in found.pairs) == 49
-    assert any("without their ports" in note for note in found.notes)
+    frames = [ethernet(craft.ipv4(craft.ORDER, craft.REDIS, 6, segment)) for segment in segments]
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
+    assert len(report.pairs) == 6
+    assert report.packets == sum(pair.packets for pair in report.pairs) == 49
+    assert any("without their ports" in note for note in report.notes)
 
 
-def test_addresses_without_end_are_left_out_of_the_talkers(tmp_path: Path, monkeypatch):
+def test_addresses_past_a_number_are_left_out_of_the_talkers(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(totals, "MAX_TALKERS", 10)
     frames = [
         ethernet(
@@ -30,9 +30,9 @@ def test_addresses_without_end_are_left_out_of_the_talkers(tmp_path: Path, monke
         )
         for number in range(1, 60)
     ]
-    found = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
-    assert found.talkers[0].address == "203.0.113.59"
-    assert any("left out of the talkers" in note for note in found.notes)
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", craft.spaced(frames)))
+    assert report.talkers[0].address == "203.0.113.59"
+    assert any("left out of the talkers" in note for note in report.notes)
 
 
 def test_an_encapsulated_packet_is_what_it_carries(tmp_path: Path):
@@ -46,13 +46,13 @@ def test_an_encapsulated_packet_is_what_it_carries(tmp_path: Path):
         for number, packet in enumerate(connection.sent)
         for place in (0, 1)
     ]
-    found = craft.report(
+    report = craft.report(
         craft.pcapng(tmp_path / "a", sights, [Interface("br-a"), Interface("eth0")])
     )
-    assert craft.packets_by_pair(found) == {
+    assert craft.packets_by_pair(report) == {
         ("api-gateway", "product-service", "TCP", 5000): len(connection.sent)
     }
-    assert found.tunnels[0].packets == len(connection.sent)
+    assert report.tunnels[0].packets == len(connection.sent)
 
 
 def test_a_carrier_is_listed_apart_from_what_it_carries(tmp_path: Path):
