@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.pure.model.test_topology import one_mistake, segment, service
 from tests.support.core_cases import Edit, declared, edited_plan, written
+from tests.support.model_cases import one_mistake, segment, service
 from twinstack.errors import TopologyError, TwinstackError
-from twinstack.model import addressing
 from twinstack.model.checks import mistakes
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import parse
@@ -26,8 +25,8 @@ def rename(old: str, new: str) -> Edit:
         d["services"] = {new if k == old else k: v for k, v in d["services"].items()}
         for flow in d["flows"]:
             flow.update({key: new for key in ("from", "to") if flow[key] == old})
-        for door in d["host_ports"]:
-            door["service"] = new if door["service"] == old else door["service"]
+        for port in d["host_ports"]:
+            port["service"] = new if port["service"] == old else port["service"]
 
     return edit
 
@@ -140,12 +139,12 @@ RULES: dict[str, tuple[Edit, str, str]] = {
         APP,
         "a bridge has 1023 ports",
     ),
-    "door to nobody": (
+    "host port of no service": (
         lambda d: d["host_ports"][0].update(service="nobody"),
         "host_ports.0.service",
         "'nobody' is no service",
     ),
-    "door used twice": (
+    "host port used twice": (
         lambda d: d["host_ports"][1].update(port=8080),
         "host_ports.1.port",
         "host_ports.0 has it",
@@ -182,20 +181,12 @@ def test_the_same_bridge_may_serve_two_shapes():
     parse(written(segment("tiered", "frontend", bridge="br-app")))
 
 
-def test_addresses_are_those_of_the_flat_shape_wherever_it_stands():
-    def edit(d: dict[str, Any]) -> None:
-        d["shapes"] = dict(reversed(d["shapes"].items()))
-
-    homes = addressing.addressed_segments(parse(written(edit)))
-    assert {"br-app"} == {home.bridge for home in homes.values()}
-
-
 def ping_of_another(d: dict[str, Any]) -> None:
     d["services"]["order-service"]["health"] = {"ping": "redis"}
 
 
-def two_homes(d: dict[str, Any]) -> None:
-    """Declare addresses in two subnets, of which one has the places of the other."""
+def two_subnets(d: dict[str, Any]) -> None:
+    """Declare addresses in two subnets, of which one has the host numbers of the other."""
     d["shapes"] = {
         "flat": {
             "segments": {
@@ -221,7 +212,7 @@ def two_homes(d: dict[str, Any]) -> None:
     d["services"]["service-registry"]["addresses"] = ["10.2.0.10"]
 
 
-#: Reported to the lead: each is taken when it is read, and goes wrong later.
+#: What would go wrong later, if it were accepted.
 LATE: dict[str, Edit] = {
     "ping of another store": ping_of_another,
     "bridge with a dot": segment("flat", "app", bridge="br.app"),
@@ -232,11 +223,11 @@ LATE: dict[str, Edit] = {
         segments={"a/ b": d["shapes"]["flat"]["segments"]["app"]}
     ),
     "pool with the gateway in it": segment("flat", "app", pool="10.0.0.0-10.0.0.200"),
-    "tier too small for its places": segment("tiered", "backend", subnet="172.21.0.0/28"),
+    "tier too small for its host numbers": segment("tiered", "backend", subnet="172.21.0.0/28"),
     "docker subnet too small": segment("flat", "app", docker_subnet="172.30.0.0/28"),
     "worlds of two shapes in one subnet": segment("tiered", "backend", docker_subnet="10.0.0.0/24"),
     "loopback as a subnet": segment("tiered", "backend", subnet="127.0.0.0/24"),
-    "two replicas in one place": two_homes,
+    "two replicas with one host number": two_subnets,
     "quota below the kernel's least": lambda d: d["services"]["nginx-lb"]["limits"].update(
         cpus=0.001
     ),
@@ -248,13 +239,13 @@ LATE: dict[str, Edit] = {
 
 
 @pytest.mark.parametrize("name", LATE)
-def test_a_contradiction_is_told_when_read_and_not_later(name: str):
+def test_a_contradiction_is_refused_when_read_and_not_later(name: str):
     with pytest.raises(TopologyError):
         parse(written(LATE[name]))
 
 
-@pytest.mark.parametrize("name", ["ping of another store", "two replicas in one place"])
-def test_what_was_taken_resolves_or_is_refused(name: str):
+@pytest.mark.parametrize("name", ["ping of another store", "two replicas with one host number"])
+def test_what_is_accepted_resolves_or_is_refused(name: str):
     for shape in ("flat", "one" if name.startswith("two") else "tiered"):
         try:
             plan = edited_plan(LATE[name], shape)

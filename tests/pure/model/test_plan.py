@@ -10,23 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.core_cases import declared, edited_plan, planned, written
+from tests.support.model_cases import replicated
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
-from twinstack.model.topology import Topology, WorldName
+from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import parse
 
 INSTANCES = st.from_regex(r"[a-z]([a-z0-9-]{0,13}[a-z0-9])?", fullmatch=True)
 SHAPES = st.sampled_from(["flat", "tiered"])
 WORLDS: tuple[WorldName, WorldName] = ("net", "docker")
-
-
-def replicated(**counts: int) -> Topology:
-    topology = declared()
-    services = {
-        name: spec.model_copy(update={"replicas": counts.get(name.replace("-", "_"), 1)})
-        for name, spec in topology.services.items()
-    }
-    return topology.model_copy(update={"services": services})
 
 
 def test_flat_addresses_are_those_of_the_contract():
@@ -87,24 +79,6 @@ def test_ports_are_those_of_the_contract():
         ("docker", 8088): ("0.0.0.0", "nginx-lb"),
         ("docker", 3000): ("127.0.0.1", "api-gateway"),
     }
-
-
-def test_the_first_extra_replica_takes_the_first_address_of_the_pool():
-    plan = resolve(replicated(order_service=3), "flat")
-    assert [str(one.address) for one in plan.replicas_of("order-service")] == [
-        "10.0.0.40",
-        "10.0.0.128",
-        "10.0.0.129",
-    ]
-
-
-def test_the_pool_never_gives_an_address_that_is_declared():
-    def edit(d: dict[str, Any]) -> None:
-        d["services"]["redis-cache"]["addresses"] = ["10.0.0.128"]
-        d["services"]["order-service"]["replicas"] = 2
-
-    plan = edited_plan(edit)
-    assert str(plan.replica("order-service-2").address) == "10.0.0.129"
 
 
 def assert_addresses_are_sound(plan: Plan) -> None:
@@ -187,37 +161,6 @@ def test_another_instance_shifts_docker_subnets_and_ports_only(instance: str):
         )
 
 
-@given(INSTANCES, SHAPES, SHAPES)
-def test_no_docker_subnet_of_an_instance_overlaps_one_of_main(instance: str, one: str, two: str):
-    if instance == "main":
-        return
-    main, other = planned(one), resolve(declared(), two, instance)
-    for mine in main.segments:
-        for theirs in other.segments:
-            assert not mine.docker_subnet.overlaps(theirs.docker_subnet)
-            assert not mine.subnet.overlaps(theirs.docker_subnet)
-
-
-def test_a_shifted_port_stays_a_port():
-    try:
-        plan = edited_plan(lambda d: d["host_ports"][1].update(port=65530), instance="other")
-    except TwinstackError:
-        return
-    assert all(door.port < 65536 for door in plan.published_ports)
-
-
-@pytest.mark.parametrize("subnet", ["172.24.0.0/16", "172.30.16.0/20", "255.255.255.0/24"])
-def test_a_shifted_subnet_stays_a_subnet(subnet: str):
-    def edit(d: dict[str, Any]) -> None:
-        d["shapes"]["flat"]["segments"]["app"]["docker_subnet"] = subnet
-
-    try:
-        plan = edited_plan(edit, instance="other")
-    except TwinstackError:
-        return
-    assert IPv4Network(subnet).prefixlen == plan.segments[0].docker_subnet.prefixlen
-
-
 def test_lifted_limits_are_none_and_nothing_else_changes():
     lifted, limited = planned(limited=False), planned()
     assert all(one.limits is None for one in lifted.replicas)
@@ -281,7 +224,7 @@ def test_an_unknown_segment_is_a_key_error():
         planned().segment("nowhere")
 
 
-def test_the_door_to_a_service_is_found_by_world():
+def test_the_published_port_of_a_service_is_found_by_world():
     door = planned().published_port("docker", "api-gateway")
     assert door is not None
     assert (3000, IPv4Address("127.0.0.1")) == (door.port, door.bind)
