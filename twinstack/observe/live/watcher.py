@@ -88,7 +88,6 @@ class _Watch:
             return self._run()
         finally:
             self._prober.close()
-            self._usage.close()
 
     def _run(self) -> bool:
         pids = self._world.main_pids()

@@ -16,7 +16,8 @@ import pytest
 from tests.support.bench_fakes import PLAN
 from twinstack.compose import cgroups as containers
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.observe.live.usage import ReplicaCgroup, UsageReader, interfaces
+from twinstack.observe.live.model import Usage
+from twinstack.observe.live.usage import UsageReader, interfaces
 
 KILLS = 300
 NAMES = ("nginx-lb", "redis-cache")
@@ -163,17 +164,21 @@ def test_a_service_that_is_killed_and_started_is_never_charged_with_the_whole_ma
                 assert bound is not None
                 assert (usage[name].memory_limit, usage[name].cpu_limit) == (bound.memory_bytes, 1)
     assert shown == KILLS  # and it is shown again as soon as it is where it belongs
-    reader.close()
 
 
 def test_the_root_cgroup_is_no_services(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path, 1)
-    for path in ("", "/", "//"):
-        with pytest.raises(ValueError, match="whole machine"):
-            ReplicaCgroup(1, path, kernel.proc)
-    with pytest.raises(FileNotFoundError):
-        ReplicaCgroup(1, "/twinstack/main/nginx-lb", kernel.proc)
-    assert UsageReader(lambda: {"nginx-lb": "/"}, kernel.proc).read({"nginx-lb": 1}, 0.0) == {}
+    pin = tmp_path / "netns"
+    pin.write_text("")
+    kernel.cgroup("ours", 64_000_000, 1, 1)
+    pids = {"nginx-lb": kernel.process("ours", pin, 70)}
+
+    def read(path: str) -> dict[str, Usage]:
+        return UsageReader(lambda: {"nginx-lb": path}, kernel.proc).read(pids, 0.0)
+
+    assert read("/ours")["nginx-lb"].memory_limit == 64_000_000
+    for path in ("", "/", "//", "/absent"):
+        assert read(path) == {}
 
 
 @pytest.mark.parametrize(
