@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from twinstack.errors import Missing
 from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
@@ -21,11 +21,13 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.model.plan import Plan
     from twinstack.model.topology import Topology
     from twinstack.namespaces.world import NamespaceWorld
+    from twinstack.overlay.record import OverlayOptions
     from twinstack.overlay.remote import Remote
     from twinstack.overlay.ssh import Machine
     from twinstack.overlay.world import Overlay
     from twinstack.software.roots import Roots
     from twinstack.software.wheels import Software
+    from twinstack.state.journal import Journal
     from twinstack.swarm.world import SwarmWorld
 
 REPOSITORY = Path(__file__).parents[1]
@@ -33,17 +35,6 @@ DEFAULT_SHAPE = "flat"
 
 
 _Option = TypeVar("_Option")
-
-
-class Running(Protocol):
-    """How a world was last brought up, as its record says."""
-
-    @property
-    def shape(self) -> str | None: ...
-    @property
-    def limited(self) -> bool: ...
-    @property
-    def policy(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,7 @@ class Stack:
 
     def _plan_as(
         self,
-        running: Running | None,
+        running: Journal | OverlayOptions | None,
         shape: str | None,
         limited: bool | None,
         policy: bool | None,

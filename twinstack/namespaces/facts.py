@@ -103,3 +103,18 @@ def ours(
         if link.kind in {"bridge", "veth", "vxlan"}
         and (link.alias == mark or (link.alias is None and link.name in intended))
     )
+
+
+def link_difference(
+    link: LinkFacts | None, mtu: int, mark: str | None = None, group: int = 0
+) -> str | None:
+    """Say how a link differs from what every link of ours is to be; `mark`: if it has one."""
+    if link is None:
+        return "is absent"
+    if not link.up:
+        return "is down"
+    if link.mtu != mtu:
+        return f"has mtu {link.mtu}"
+    if mark is not None and (link.alias, link.group) != (mark, group):
+        return "lacks our mark or its group"
+    return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None

@@ -14,15 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Literal
 
 from twinstack.linux import br_netfilter, iptables
-from twinstack.linux.links import LinkFacts
 from twinstack.model import names
 from twinstack.model.plan import Plan, Replica, Segment
 from twinstack.model.vxlan import Vtep, mac_of
 from twinstack.namespaces import rules
-from twinstack.namespaces.facts import NetFacts
+from twinstack.namespaces.facts import NetFacts, link_difference
 from twinstack.namespaces.vxlan_steps import (
     ALL_ZEROS_MAC,
     HostMounts,
@@ -93,15 +91,9 @@ class Bridge(Described):
     mtu: int
     mark: str
     group: int
-    filtered: bool = (
-        False  # nf_call_iptables: the policy between neighbours is enforced in iptables
-    )
+    filtered: bool = False  # nf_call_iptables: iptables enforces the policy between neighbours
     mac: str = ""  # where several hosts share the gateway's address; empty: the kernel's choice
     NAME = "bridge {0.link}"
-
-    @property
-    def creates(self) -> tuple[Literal["bridge"], str]:
-        return "bridge", self.link
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -160,10 +152,6 @@ class Namespace(Described):
     NAME = "namespace {0.namespace}"
 
     @property
-    def creates(self) -> tuple[Literal["namespace"], str]:
-        return "namespace", self.namespace
-
-    @property
     def commands(self) -> tuple[str, ...]:
         inside = f"ip netns exec {self.namespace}"
         return (
@@ -208,10 +196,6 @@ class VethPair(Described):
     hairpin: bool = False  # behind a published port it reaches itself by way of the host
     mac: str = ""  # of the inner end, where other hosts must know it; empty: the kernel's choice
     NAME = "veth {0.host_end}"
-
-    @property
-    def creates(self) -> tuple[Literal["veth"], str]:
-        return "veth", self.host_end
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -348,8 +332,15 @@ def created(steps: Iterable[NetStep]) -> Iterator[tuple[str, str]]:
     Each is journalled before the act, and refused if it is there and foreign.
     """
     for step in steps:
-        if isinstance(step, Bridge | VxlanPort | VethPair | Namespace):
-            yield step.creates
+        match step:
+            case Bridge():
+                yield "bridge", step.link
+            case VxlanPort():
+                yield "vxlan", step.link
+            case VethPair():
+                yield "veth", step.host_end
+            case Namespace():
+                yield "namespace", step.namespace
 
 
 def script(steps: Sequence[Action]) -> str:
@@ -363,18 +354,3 @@ def script(steps: Sequence[Action]) -> str:
 
 def _address(mac: str) -> str:
     return f" address {mac}" if mac else ""
-
-
-def link_difference(
-    link: LinkFacts | None, mtu: int, mark: str | None = None, group: int = 0
-) -> str | None:
-    """Say how a link differs from what every link of ours is to be; `mark`: if it has one."""
-    if link is None:
-        return "is absent"
-    if not link.up:
-        return "is down"
-    if link.mtu != mtu:
-        return f"has mtu {link.mtu}"
-    if mark is not None and (link.alias, link.group) != (mark, group):
-        return "lacks our mark or its group"
-    return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 
 from twinstack.linux import links, neigh, rtnetlink
-from twinstack.linux.links import LinkFacts
 from twinstack.linux.neigh import NeighbourEntry
 from twinstack.linux.netlink import Netlink
 from twinstack.linux.rtnetlink import RTM
@@ -18,7 +17,7 @@ def create_link(step: VxlanPort, facts: NetFacts) -> None:
     """Create or correct a VXLAN link; one with another identity is replaced. Raises: OSError."""
     current = facts.links.get(step.link)
     with Netlink() as netlink:
-        if current is not None and not _same_identity(step, current):
+        if current is not None and current.vxlan != step.identity:
             netlink.send([rtnetlink.delete_link(current.index)])
             current = None
         if current is None:  # alone, as in apply
@@ -34,17 +33,6 @@ def create_link(step: VxlanPort, facts: NetFacts) -> None:
             step.link, mtu=step.mtu, alias=step.mark, group=step.group, master=bridge
         )
         netlink.send([*settings, rtnetlink.set_port_static(step.link)])
-
-
-def _same_identity(step: VxlanPort, current: LinkFacts) -> bool:
-    """Compare what cannot be changed on a link."""
-    vxlan = current.vxlan
-    return (
-        vxlan is not None
-        and vxlan.df
-        and not vxlan.learning
-        and ((vxlan.vni, vxlan.local, vxlan.port) == (step.vni, str(step.local), step.port))
-    )
 
 
 def set_entries(step: VxlanEntries) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal
 
-from twinstack.namespaces.facts import FdbFacts, NetFacts
+from twinstack.linux.links import VxlanFacts
+from twinstack.namespaces.facts import FdbFacts, NetFacts, link_difference
 from twinstack.reconcile import Described
 
 #: The MAC of default FDB entries: each of their hosts receives a copy of a broadcast.
@@ -45,35 +45,28 @@ class VxlanPort(Described):
     )
 
     @property
+    def identity(self) -> VxlanFacts:
+        """Give what cannot be changed on a link."""
+        return VxlanFacts(self.vni, str(self.local), self.port, df=True, learning=False)
+
+    @property
     def options(self) -> str:
         return f"id {self.vni} local {self.local} dstport {self.port} nolearning df set"
 
-    @property
-    def creates(self) -> tuple[Literal["vxlan"], str]:
-        return "vxlan", self.link
-
     def difference(self, facts: NetFacts) -> str | None:
         link = facts.links.get(self.link)
-        if link is None:
-            return "is absent"
-        tunnel = link.vxlan
-        if tunnel is None:
+        if link and link.vxlan is None:
             return f"is a {link.kind}"
-        if (tunnel.vni, tunnel.local, tunnel.port) != (self.vni, str(self.local), self.port):
-            return f"has VNI {tunnel.vni}, from {tunnel.local} to port {tunnel.port}"
-        if not tunnel.df or tunnel.learning:
-            return "learns MACs by itself" if tunnel.learning else "lets packets be fragmented"
-        if not link.up:
-            return "is down"
-        if link.mtu != self.mtu:
-            return f"has mtu {link.mtu}"
-        if (link.alias, link.group) != (self.mark, self.group):
-            return "lacks our mark or its group"
-        if link.master != self.bridge:
+        if link and link.vxlan and link.vxlan != self.identity:
+            vxlan, switches = link.vxlan, {True: "on", False: "off"}
+            has = f"has VNI {vxlan.vni}, from {vxlan.local} to port {vxlan.port}"
+            return f"{has}, df {switches[vxlan.df]}, learning {switches[vxlan.learning]}"
+        if reason := link_difference(link, self.mtu, self.mark, self.group):
+            return reason
+        if link and link.master != self.bridge:
             return f"is a port of {link.master or 'no bridge'}"
-        if not link.static_port:
-            return "its port learns, floods, or answers no ARP"
-        return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None
+        quiet = link is None or link.static_port
+        return None if quiet else "its port learns, floods, or answers no ARP"
 
 
 @dataclass(frozen=True, slots=True)
