@@ -65,7 +65,7 @@ def _sample(points: list[Point], *, bare: bool) -> list[Point]:
     if bare:
         return sorted(chance.sample(points, 8), key=points.index)
     kinds = {"cgroup", "file", "directory", "supervisor", "process"}
-    running = [one for one in points if one[0].split()[0] in kinds]
+    running = [point for point in points if point[0].split()[0] in kinds]
     firsts = {(step.split()[0], moment): (step, moment) for step, moment in running}
     return chance.sample(sorted(firsts.values()), 2)
 
@@ -77,7 +77,7 @@ def _count(drive: Driver, action: str, log: Path) -> Counter[str]:
     drive.order(action, calls=log)
     made = counted(log)
     # Of rules, which are one call, the last alone is counted; all else that was planned is done.
-    assert {one for one in planned if not one.startswith("rules ")} <= set(made)
+    assert {step for step in planned if not step.startswith("rules ")} <= set(made)
     assert set(made) <= set(planned)
     return made
 
@@ -106,9 +106,9 @@ def _strike(drive: Driver, action: str, step: str, moment: str, call: int, log: 
         assert drive.steps(action) == [], what
         return f"{failed}, to no harm"
     assert done.code == 1, what
-    assert "Cannot allocate memory" in done.said, what
-    # Its user is told of the object, in our words; whatever else comes is a traceback to him.
-    raised = [line for line in done.said.splitlines() if line[:1].isalpha() and ": " in line]
+    assert "Cannot allocate memory" in done.output, what
+    # The user sees an error of ours that names the object, never a traceback.
+    raised = [line for line in done.output.splitlines() if line[:1].isalpha() and ": " in line]
     assert raised[-1].startswith("twinstack.errors."), what
     return failed
 
@@ -131,8 +131,8 @@ def test_up_and_down_survive_being_stopped_at_any_step(
         for step, moment in points:
             made = calls[action][step]
             call = chance.randint(1, made) if made else 0
-            said = _strike(drive, action, step, moment, call if moment == "during" else 0, log)
-            failed.update([said] if said else [])
+            result = _strike(drive, action, step, moment, call if moment == "during" else 0, log)
+            failed.update([result] if result else [])
             stage.assert_clears_and_converges(f"{action}, {moment} {step}, call {call}")
         where = "network" if drive.bare else "stack"
         tell(

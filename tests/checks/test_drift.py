@@ -1,4 +1,4 @@
-"""Whatever of ours somebody deletes or alters by hand, status names it and up repairs just that."""
+"""What is deleted or altered by hand is named by status, and up repairs just that."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ SAMPLE = (
     "hosts file",
     "a replica's process stopped for good",
 )
-#: For these `net.status` is asked as a user does; it tells what `up` would do.
-TOLD = ("namespace gone", "memory limit")
+#: For these `net.status`, as a user runs it, names what `up` would do.
+IN_STATUS = ("namespace gone", "memory limit")
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,8 @@ def drive(host: Sandbox) -> Iterator[Driver]:
 
 
 def pids(drive: Driver) -> dict[str, int]:
-    found: dict[str, int] = drive.order("pids").answer
-    return found
+    by_replica: dict[str, int] = drive.order("pids").answer
+    return by_replica
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -149,14 +149,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("what", DRIFTS if full else SAMPLE)
 
 
-def test_what_was_done_by_hand_is_named_and_undone(what: str, host: Sandbox, drive: Driver):
+def test_a_change_by_hand_is_named_and_undone(what: str, host: Sandbox, drive: Driver):
     given = DRIFTS[what]
     expected = {step.replace("INSTANCE", host.instance) for step in given.steps}
-    drive.order("up")  # where the one before failed, this one shall not
+    drive.order("up")  # a case before that failed must not fail this one
     before, running = kernel_state(host), pids(drive)
     host.run("sh", "-c", given.by_hand.replace("INSTANCE", host.instance))
     assert set(drive.steps("up")) == expected
-    if what in TOLD:
+    if what in IN_STATUS:
         status = host.invoke("net.status", check=False)
         assert status.returncode == 1
         assert all(step in status.stdout for step in expected)
@@ -173,7 +173,7 @@ def test_a_bridge_that_is_gone_comes_back_with_all_that_hung_on_it(host: Sandbox
     host.run("ip", "link", "del", "br-app")
     steps = drive.steps("up")
     assert steps[0] == "bridge br-app"
-    assert {one.split()[0] for one in steps} == {"bridge", "sysctl", "veth"}
+    assert {step.split()[0] for step in steps} == {"bridge", "sysctl", "veth"}
     drive.order("up")
     assert unlike(before, kernel_state(host)) == []
     assert pids(drive) == running
@@ -186,7 +186,7 @@ def test_a_supervisor_that_is_dead_is_started_with_everything_it_ran(host: Sandb
     host.run("sh", "-c", f"kill -9 $(cat {file})")
     steps = drive.steps("up")
     assert steps[0] == "supervisor"
-    assert {one.split()[0] for one in steps} == {"supervisor", "process"}
+    assert {step.split()[0] for step in steps} == {"supervisor", "process"}
     drive.order("up")
     assert drive.steps("up") == []
     now = pids(drive)

@@ -1,4 +1,4 @@
-"""What somebody else has by one of our names is not touched: before us, beside us, after us."""
+"""A foreign object with one of our names is not touched: before up, beside us, after down."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_what_is_taken_is_one_clear_error_and_stays(what: str, host: Sandbox, drive: Driver):
+def test_a_foreign_object_is_one_clear_error_and_stays(what: str, host: Sandbox, drive: Driver):
     make, undo = (text.replace("INSTANCE", host.instance) for text in TAKEN[what])
     host.run("sh", "-c", make)
     try:
@@ -69,7 +69,7 @@ def test_a_busy_port_is_one_clear_error(host: Sandbox, drive: Driver):
         listener.wait()
 
 
-def test_a_namespace_that_took_the_name_of_ours_outlives_down(host: Sandbox, drive: Driver):
+def test_a_foreign_namespace_with_a_name_of_ours_outlives_down(host: Sandbox, drive: Driver):
     drive.order("up")
     host.run("sh", "-c", "ip netns del order-service; ip netns add order-service")
     inode = host.run("stat", "-Lc", "%i", "/run/netns/order-service").stdout
@@ -81,7 +81,7 @@ def test_a_namespace_that_took_the_name_of_ours_outlives_down(host: Sandbox, dri
         host.run("ip", "netns", "del", "order-service", check=False)
 
 
-def test_a_link_that_took_the_name_of_ours_outlives_down(host: Sandbox, drive: Driver):
+def test_a_foreign_link_with_a_name_of_ours_outlives_down(host: Sandbox, drive: Driver):
     drive.order("up")
     made = "ip link add ve-nginx-lb type veth peer name other"
     host.run("sh", "-c", f"ip link del ve-nginx-lb; {made}; ip link set ve-nginx-lb alias theirs")

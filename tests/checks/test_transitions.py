@@ -50,7 +50,7 @@ def topologies(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, str]]:
         flat["subnet"], flat["pool"] = "10.0.4.0/24", "10.0.4.128-10.0.4.239"
         for service in services.values():
             service["addresses"] = [
-                one.replace("10.0.0.", "10.0.4.") for one in service["addresses"]
+                address.replace("10.0.0.", "10.0.4.") for address in service["addresses"]
             ]
     shape, policy = draw(st.sampled_from(["flat", "tiered"])), draw(st.sampled_from(["on", "off"]))
     return made, {"shape": shape, "policy": policy}
@@ -111,8 +111,8 @@ def test_every_change_of_the_network_ends_as_a_fresh_deployment(
 
 
 def pids(drive: Driver) -> dict[str, int]:
-    found: dict[str, int] = drive.order("pids").answer
-    return found
+    by_replica: dict[str, int] = drive.order("pids").answer
+    return by_replica
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], set[str]]] = {

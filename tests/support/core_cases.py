@@ -127,7 +127,7 @@ def all_steps(plan: Plan, software: ProvidedSoftware = SOFTWARE) -> tuple[NetSte
 
 
 def link(name: str, **changed: Any) -> LinkFacts:
-    """Give a link that is as it should be but for what is said."""
+    """Give a link as it should be, with some values changed."""
     values: dict[str, Any] = {
         "name": name,
         "index": 7,
@@ -189,10 +189,10 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
                 )
             case Rules():
                 hook = step.hook
-                there = rules.get(hook.table, ())
+                current = rules.get(hook.table, ())
                 rules[hook.table] = (
                     *([f":{hook.builtin} ACCEPT [0:0]"] if hook.builtin else []),
-                    *there,
+                    *current,
                     f":{hook.chain} - [0:0]",
                     *([hook.jump] if hook.jump else []),
                     *hook.lines,
@@ -209,7 +209,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
                 )
             case _:
                 pass
-    held = frozenset(one.key for one in steps if isinstance(one, Sysctl) and one.held)
+    held = frozenset(step.key for step in steps if isinstance(step, Sysctl) and step.held)
     hooks = [step.hook for step in steps if isinstance(step, Rules)]
     owned = OwnedObjects(
         supervisor=True,
@@ -222,7 +222,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
         },
         namespaces=tuple(namespaces),
         files=tuple(files),
-        links=tuple(one for one in links.values() if one.group),
+        links=tuple(link for link in links.values() if link.group),
     )
     return NetFacts(
         bridges_can_filter=True,
@@ -240,6 +240,6 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
 
 
 def with_fact(facts: NetFacts, field: str, key: str, value: object) -> NetFacts:
-    """Give facts with one entry of one mapping changed."""
+    """Give facts with link entry of link mapping changed."""
     changed: dict[str, Any] = {field: {**getattr(facts, field), key: value}}
     return replace(facts, **changed)

@@ -1,7 +1,7 @@
 """Take a namespace world up and down in processes that can be stopped at any step.
 
 `python -m tests.support.drive` inside a test's host reads orders from its input, one JSON
-object a line, and does each in a child of its own, which knows nothing of those before it: what
+object a line, and does each in a child of its own, which knows nothing of earlier ones: what
 killing such a child leaves is what a power cut would. `Driver` gives the orders. An order's
 `at` is a moment and a step: before or after (the child's whole process group is killed), or
 during: one of the step's own calls fails for want of memory (`faults`).
@@ -62,11 +62,11 @@ class StopAt:
 
 @dataclass(frozen=True)
 class Done:
-    """How an order ended: the exit code (negative for a signal), its answer, what was said."""
+    """How an order ended: the exit code (negative for a signal), its answer, its output."""
 
     code: int
     answer: Any
-    said: str
+    output: str
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class Driver:
         words: Mapping[str, str] = MappingProxyType({}),
         calls: Path | None = None,
     ) -> Done:
-        """Have actions done in one fresh child: up, down, clean, pids, plan-up, plan-down.
+        """Take actions in one new child: up, down, clean, pids, plan-up, plan-down.
 
-        With hosts it is the overlay that is acted on.
+        With hosts the overlay is acted on.
 
-        `words` may name a `topology` file and a `shape`, and say `policy` "on" or "off". `calls`
-        is the file in which the calls of each step are counted, or the one is noted that `at` lets
-        fail (its third word).
+        `words` may name a `topology` file and a `shape`, and set `policy` "on" or "off". `calls` is
+        the file in which the calls of each step are counted, or that notes the call that fails
+        (`at`'s third word).
         """
         order = {
             "actions": actions,
@@ -107,14 +107,14 @@ class Driver:
         self.process.stdin.flush()
         done = Done(**json.loads(self.process.stdout.readline()))
         if check:
-            assert done.code == 0, f"{order}\n{done.said}"
+            assert done.code == 0, f"{order}\n{done.output}"
         return done
 
     def steps(self, action: str, **words: str) -> list[str]:
         """List the steps that an action would take now."""
-        found: list[str] = self.order(f"plan-{action}", words=words).answer
-        assert len(set(found)) == len(found), found
-        return found
+        steps: list[str] = self.order(f"plan-{action}", words=words).answer
+        assert len(set(steps)) == len(steps), steps
+        return steps
 
 
 @contextmanager
@@ -145,14 +145,14 @@ def _serve() -> None:
             _obey(order, writing)
         os.close(writing)
         with os.fdopen(reading) as pipe:
-            told = pipe.read()
+            lines = pipe.read().splitlines()
         _, status = os.waitpid(child, 0)
-        *said, last = told.splitlines() or [""]
+        *output, last = lines or [""]
         code = os.waitstatus_to_exitcode(status)
         answer = json.loads(last) if code == 0 else None
         if code != 0:
-            said.append(last)
-        reply = {"code": code, "answer": answer, "said": "\n".join(said)}
+            output.append(last)
+        reply = {"code": code, "answer": answer, "output": "\n".join(output)}
         sys.stdout.write(json.dumps(reply) + "\n")
         sys.stdout.flush()
 
@@ -190,13 +190,13 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     if action == "down":
         return world.down(instance, progress=progress, watch=watch)
     if action == "pids":
-        told = supervisor.observe(InstancePaths(instance)).processes
-        return {one.replica: one.pid for one in told if one.pid}
+        programs = supervisor.observe(InstancePaths(instance)).processes
+        return {program.replica: program.pid for program in programs if program.pid}
     if action == "clean":
         return world.clean(instance, progress=progress)
     if action == "plan-down":
         owned = observe.observe_owned(instance)
-        return [one.name for one in removals(owned, group=names.link_group(instance))]
+        return [removal.name for removal in removals(owned, group=names.link_group(instance))]
     here = stack.Stack(instance, file)
     net = here.net(
         order.get("shape", "flat"),
@@ -205,9 +205,9 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
         policy=None if "policy" not in order else order["policy"] == "on",
     )
     if action == "up":
-        return [one.state for one in net.up(timeout_s=90, progress=progress)]
+        return [state.state for state in net.up(timeout_s=90, progress=progress)]
     if action == "plan-up":
-        return [one.step.name for one in net.preview().changes]
+        return [change.step.name for change in net.preview().changes]
     raise ValueError(action)
 
 
@@ -227,7 +227,7 @@ def _act_overlay(
     if action == "plan-down":
         outer = underlay_instance(instance)
         owned = observe.observe_owned(outer)
-        return [one.name for one in removals(owned, group=names.link_group(outer))]
+        return [removal.name for removal in removals(owned, group=names.link_group(outer))]
     overlay = stack.Stack(instance, file).overlay(
         order["hosts"],
         order.get("shape", "flat"),
@@ -238,7 +238,7 @@ def _act_overlay(
         policy=order.get("policy") != "off",
     )
     if action == "up":
-        return [one.state for one in overlay.up(timeout_s=90, progress=progress)]
+        return [state.state for state in overlay.up(timeout_s=90, progress=progress)]
     if action == "plan-up":
         return [
             change.step.name if host == "underlay" else f"{host}: {change.step.name}"

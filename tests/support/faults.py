@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_TOLD = ("open", "os.", "socket.", "subprocess.Popen", "fcntl.")
+_AUDITED = ("open", "os.", "socket.", "subprocess.Popen", "fcntl.")
 #: Python reading its own modules is no part of a step.
 _CODE = (".py", ".pyc", ".so")
 
@@ -81,7 +81,7 @@ class Calls:
         return call
 
     def _audited(self, event: str, words: tuple[Any, ...]) -> None:
-        if self._now and event.startswith(_TOLD):
+        if self._now and event.startswith(_AUDITED):
             if event == "open" and str(words[0]).endswith(_CODE):
                 return
             self.made(event)

@@ -40,13 +40,13 @@ def in_own_namespace(script: str, *texts: str) -> str:
 
 
 def tables(saved: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+    tables: dict[str, list[str]] = {}
     for line in saved.splitlines():
         if line.startswith("*"):
-            found[line[1:]] = []
+            tables[line[1:]] = []
         elif line.startswith((":", "-A ")):
-            found[list(found)[-1]].append(line.partition(" [")[0])
-    return {table: tuple(lines) for table, lines in found.items()}
+            tables[list(tables)[-1]].append(line.partition(" [")[0])
+    return {table: tuple(lines) for table, lines in tables.items()}
 
 
 @pytest.fixture(params=PLANS, name="plan")
@@ -90,8 +90,8 @@ def test_the_commands_of_the_plan_are_taken_one_by_one(plan: Plan):
     lines = [line for hook in rules.hooks(plan) for line in Rules(hook).commands]
     saved = tables(in_own_namespace("\n".join([*lines, "iptables-save"])))
     by_hand = {
-        table: tuple(f"{line} [0:0]" if line.startswith(":") else line for line in there)
-        for table, there in saved.items()
+        table: tuple(f"{line} [0:0]" if line.startswith(":") else line for line in lines)
+        for table, lines in saved.items()
     }
     hooks = rules.hooks(plan)
     assert [iptables.difference(hook, by_hand[hook.table]) for hook in hooks] == [None] * len(hooks)
