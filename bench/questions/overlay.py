@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -88,7 +87,7 @@ def table(measured: Sequence[OverlayRun]) -> str:
 def _run(hosts: int, instance: str) -> OverlayRun:
     topology = topologies.sized(SERVICES_EACH * hosts)
     plan = topologies.plan(SERVICES_EACH * hosts, instance)
-    before = _look()
+    before = host.state()
     overlay = Overlay(
         plan,
         spread_over_hosts(plan, topology.hosts, hosts),
@@ -108,21 +107,8 @@ def _run(hosts: int, instance: str) -> OverlayRun:
         down_s - up_s,
         up_cpu_s - start_cpu_s,
         down_cpu_s - up_cpu_s,
-        tuple(sorted(before ^ _look())),
+        tuple(sorted(before ^ host.state())),
     )
-
-
-def _look() -> set[str]:
-    """List what a host keeps: links, rules, mounts, files under /run, cgroups."""
-    script = (
-        "ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//'; ip route show table all;"
-        " iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'; find /run;"
-        " cut -d' ' -f5 /proc/self/mountinfo | grep ^/run | while read -r place; do"
-        ' [ -e "$place" ] && echo "mount $place"; done;'  # others lie hidden below our /run
-        " cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/null"
-    )
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
-    return set(done.stdout.splitlines())
 
 
 def main() -> None:

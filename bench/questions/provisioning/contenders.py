@@ -135,41 +135,25 @@ def prepare(work: Path, namespaces: int, instance: str) -> Path:
     return directory
 
 
-def ours(instance: str) -> Contender:
+def twinstack(instance: str) -> Contender:
     """Give twinstack itself, as a user starts it: a process each for up and for down."""
     module = (sys.executable, "-m", "bench.questions.provisioning.ours")
-
-    def begin(namespaces: int) -> RaceRun:
-        up, down = ((*module, what, str(namespaces), instance) for what in ("up", "down"))
-        return TwoCommands(up, down)
-
-    return Contender(OURS, begin)
+    return _of_two(OURS, lambda what, size: (*module, what, str(size), instance))
 
 
 def floor(work: Path, program: Path) -> Contender:
     """Give the smallest program that does the same to the kernel."""
 
-    def begin(namespaces: int) -> RaceRun:
-        files = work / str(namespaces)
-        up, down = (
-            (str(program), what, str(files / "spec"), str(files / f"{what}.rules"))
-            for what in ("up", "down")
-        )
-        return TwoCommands(up, down)
+    def words(what: str, size: int) -> tuple[str, ...]:
+        files = work / str(size)
+        return str(program), what, str(files / "spec"), str(files / f"{what}.rules")
 
-    return Contender(FLOOR, begin)
+    return _of_two(FLOOR, words)
 
 
 def by_shell(work: Path) -> Contender:
     """Give what `net.plan --script` prints, and its inverse: a process for each command."""
-
-    def begin(namespaces: int) -> RaceRun:
-        up, down = (
-            ("/bin/sh", str(work / str(namespaces) / f"{what}.sh")) for what in ("up", "down")
-        )
-        return TwoCommands(up, down, timed=True)
-
-    return Contender(SHELL, begin)
+    return _of_two(SHELL, lambda what, size: ("/bin/sh", f"{work}/{size}/{what}.sh"), timed=True)
 
 
 def by_mininet(work: Path, root: Path) -> Contender:
@@ -178,10 +162,12 @@ def by_mininet(work: Path, root: Path) -> Contender:
         "PATH": f"{root}/usr/bin:{root}/usr/sbin:{root}/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONPATH": f"{root}/usr/lib/python3/dist-packages",
     }
-    program = str(REPOSITORY / "bench" / "reference" / "mininet_bridge.py")
+    words = ("/usr/bin/python3", str(REPOSITORY / "bench" / "reference" / "mininet_bridge.py"))
+    return Contender(MININET, lambda size: Dialogue((*words, f"{work}/{size}/hosts"), environment))
 
-    def begin(namespaces: int) -> RaceRun:
-        hosts = str(work / str(namespaces) / "hosts")
-        return Dialogue(("/usr/bin/python3", program, hosts), environment)
 
-    return Contender(MININET, begin)
+def _of_two(
+    name: str, words: Callable[[str, int], tuple[str, ...]], *, timed: bool = False
+) -> Contender:
+    """Give a contender of two commands, by direction and size."""
+    return Contender(name, lambda size: TwoCommands(words("up", size), words("down", size), timed))

@@ -56,6 +56,20 @@ def measured(module: str, *arguments: str, progress: Progress) -> Any:
     return json.loads(printed)
 
 
+def state() -> frozenset[str]:
+    """List what a host keeps: links, routes, rules, mounts, files under /run, cgroups, a switch."""
+    script = (
+        "ip -o link | sed 's/^[0-9]*: //;s/:.*//;s/@.*//'; ip route show table all;"
+        " iptables-save | grep -v '^#' | sed 's/\\[.*\\]//';"
+        " find /run -not -path '/run/mount*';"  # umount(8) keeps notes there
+        " cut -d' ' -f5 /proc/self/mountinfo | grep ^/run | while read -r place; do"
+        ' [ -e "$place" ] && echo "mount $place"; done;'  # others lie hidden below our /run
+        " cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/null"
+    )
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    return frozenset(done.stdout.splitlines())
+
+
 def say(line: str) -> None:
     """Print progress for the process that runs this measurement."""
     sys.stderr.write(line + "\n")

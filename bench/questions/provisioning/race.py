@@ -82,7 +82,7 @@ def run(settings: RaceSettings) -> list[RaceSample]:
         program = contenders.compile_floor(work)
         for size in settings.sizes:
             contenders.prepare(work, size, settings.instance)
-        racing = [contenders.ours(settings.instance), contenders.floor(work, program)]
+        racing = [contenders.twinstack(settings.instance), contenders.floor(work, program)]
         if settings.slow_rounds:
             racing.append(contenders.by_shell(work))
         if settings.slow_rounds and settings.mininet:
@@ -107,7 +107,7 @@ def _rounds(settings: RaceSettings, racing: Sequence[Contender]) -> list[RaceSam
 
 
 def _once(contender: Contender, size: int, number: int) -> RaceSample:
-    before = look()
+    before = host.state()
     with _sentinel() as release:
         run = contender.begin(size)
         up = run.up()
@@ -118,9 +118,7 @@ def _once(contender: Contender, size: int, number: int) -> RaceSample:
         release()
         gone = down["total"] + (time.monotonic() - start) * 1e3
     time.sleep(_REST_S)
-    after = look()
-    if after != before:
-        left = sorted(set(after) ^ set(before))
+    if left := sorted(before ^ host.state()):
         raise CannotTell(contender.name, "left something behind", " ".join(left)[:300])
     return RaceSample(contender.name, size, number, up, down, gone)
 
@@ -128,20 +126,6 @@ def _once(contender: Contender, size: int, number: int) -> RaceSample:
 def _check(name: str, pins: int, size: int) -> None:
     if pins != size:
         raise CannotTell(name, "did not bring all up", f"{pins} of {size} are up")
-
-
-def look() -> tuple[str, ...]:
-    """List what a contender may leave on the host: links, pins, rules, the switch, files."""
-    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
-    return (
-        *(name for _, name in socket.if_nameindex()),
-        *_pins(),
-        *(line for line in rules.splitlines() if line.startswith("-A ")),
-        *(line.split()[0] for line in rules.splitlines() if line.startswith(":TS-")),
-        # umount(8) keeps notes of its own there.
-        *(str(path) for path in Path("/run").rglob("*") if "/run/mount" not in str(path)),
-        f"ip_forward {Path('/proc/sys/net/ipv4/ip_forward').read_text().strip()}",
-    )
 
 
 def _pins() -> list[str]:
