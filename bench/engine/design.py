@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 from bench.engine.estimate import MINIMUM_PAIRS, Sampled
@@ -51,23 +52,28 @@ def interleave(
     others: Sequence[str] = (),
     others_every: int = 1,
     warmups: int = 1,
+    figure: str = "rate",
+    unit: str = "/s",
     progress: Progress,
 ) -> list[T]:
     """Warm every arm up, then give the samples of all rounds.
 
-    `trial` measures an arm in a round; `arms` and `others` are scheduled as by `schedule`.
+    `trial` measures an arm in a round; `arms` and `others` are scheduled as by `schedule`. Progress
+    shows a `figure`, an attribute of each sample.
     """
     for _ in range(warmups):
         for arm in (*arms, *others):
             progress(f"warm-up: {arm}")
             trial(arm, WARM_UP)
-    samples = []
+    samples, value_of = [], attrgetter(figure)
     order = schedule(arms, others, rounds=rounds, others_every=others_every, seed=seed)
     for number, names in enumerate(order, start=1):
         measured = [trial(arm, number) for arm in names]
         samples += measured
-        figures = "  ".join(sample.label for sample in measured)
-        progress(f"round {number}/{rounds}: {figures}")
+        values = map(value_of, measured)
+        figures = (f"{value:,.{0 if value > 99 else 1}f}{unit}" for value in values)
+        shown = "  ".join(map(" ".join, zip(names, figures, strict=True)))
+        progress(f"round {number}/{rounds}: {shown}")
     return samples
 
 

@@ -37,9 +37,6 @@ class Sampled(Protocol):
     @property
     def round(self) -> int: ...
 
-    @property
-    def label(self) -> str: ...  # its arm and main figure
-
 
 S = TypeVar("S", bound=Sampled)
 T = TypeVar("T")

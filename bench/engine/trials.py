@@ -75,10 +75,6 @@ class Trial(AbSample):
 
     what: str  # the arm
 
-    @property
-    def label(self) -> str:
-        return f"{self.what} {self.rate:,.0f}/s"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample(AbSample):
@@ -88,10 +84,6 @@ class Sample(AbSample):
     target: str
     rest_us: int  # CPU time that the world would have spent meanwhile at rest
     others_cpu_us: int  # what the other worlds spent meanwhile
-
-    @property
-    def label(self) -> str:
-        return f"{self.target} {self.rate:,.0f}/s"
 
     @property
     def transferred_bytes_per_s(self) -> float:

@@ -73,10 +73,6 @@ class CrossingSample:
     us: float
     cpu_us: float  # of client and server
 
-    @property
-    def label(self) -> str:
-        return f"{self.path} {self.load} {self.us:.0f} µs"
-
 
 @dataclass(frozen=True, slots=True)
 class PathCost:
@@ -143,6 +139,8 @@ def measure(world: SwarmWorld, tree: Path, *, rounds: int, progress: Progress) -
                 lambda arm, number: _trial(*arms[arm], number, list(started.values())),
                 rounds=rounds,
                 seed=_SEED,
+                figure="us",
+                unit=" µs",
                 progress=progress,
             )
     return summarise(samples, _SEED)

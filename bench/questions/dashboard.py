@@ -49,10 +49,6 @@ class WatchedWindow:
     what: str
     window: Window
 
-    @property
-    def label(self) -> str:
-        return f"{self.what} {self.window.rate:,.0f}/s"
-
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -162,7 +158,13 @@ def measure(world: LocalWorld, *, rounds: int, progress: Progress) -> DashboardC
 
             time.sleep(_SETTLE_S)
             trials = interleave(
-                tuple(looking), trial, rounds=rounds, seed=seed, warmups=0, progress=progress
+                tuple(looking),
+                trial,
+                rounds=rounds,
+                seed=seed,
+                warmups=0,
+                figure="window.rate",
+                progress=progress,
             )
             sent = asking.stop()
         look(WATCHED, _SETTLE_S)

@@ -19,16 +19,8 @@ from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Ratio, above, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Answer
-from bench.load import wrk
-from bench.load.programs import (
-    Program,
-    Running,
-    await_port,
-    free_port,
-    nginx_conf,
-    running,
-    workspace,
-)
+from bench.load import programs, wrk
+from bench.load.programs import Program, Running
 from twinstack.errors import CannotTell
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
@@ -58,10 +50,6 @@ class GatewayTrial:
     @property
     def cpu_us_per_request(self) -> float:
         return self.cpu_us / max(1, self.report.complete)
-
-    @property
-    def label(self) -> str:
-        return f"{self.what} {self.report.rate:,.0f}/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +83,15 @@ def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
     require_rounds(rounds)
     roots, software = stack.software(progress)
     plan = stack.plan()
-    ports = {name: free_port() for name in (UPSTREAM, OURS, NGINX, NODE)}
+    ports = {name: programs.free_port() for name in (UPSTREAM, OURS, NGINX, NODE)}
     names = [OURS, NGINX, *((NODE,) if shutil.which("node") else ())]
-    with workspace() as place:
-        programs = _programs(plan, roots, software, place, ports)
-        with running([program for program in programs if program.name in {UPSTREAM, *names}]) as up:
+    with programs.workspace() as place:
+        started = _programs(plan, roots, software, place, ports)
+        with programs.running(
+            [program for program in started if program.name in {UPSTREAM, *names}]
+        ) as up:
             for name in (UPSTREAM, *names):
-                await_port(up[name], "127.0.0.1", ports[name])
+                programs.await_port(up[name], "127.0.0.1", ports[name])
             for name in names:
                 endpoint = Endpoint("127.0.0.1", ports[name])
                 answer = probe.wait_ok(endpoint, "/api/products", timeout_s=10)
@@ -112,6 +102,7 @@ def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
                 lambda name, number: _trial(up[name], ports[name], number),
                 rounds=rounds,
                 seed=_SEED,
+                figure="report.rate",
                 progress=progress,
             )
     result = summarise(samples, _SEED)
@@ -211,7 +202,7 @@ def nginx_upstream(port: int) -> str:
     here = [{"instance": UPSTREAM, "address": "127.0.0.1", "port": port}]
     listed = {"product-service": here, "order-service": here}
     services = json.dumps({"registry": {"uptime_s": 3600}, "services": listed})
-    return nginx_conf(
+    return programs.nginx_conf(
         f"""
     server {{
         listen 127.0.0.1:{port} backlog=1024;
@@ -224,7 +215,7 @@ def nginx_upstream(port: int) -> str:
 
 def nginx_proxy(port: int, upstream: int) -> str:
     """Write the ceiling: nginx as the gateway, connections to the upstream kept."""
-    return nginx_conf(
+    return programs.nginx_conf(
         f"""
     upstream products {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000; }}
     server {{

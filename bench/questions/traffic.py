@@ -48,10 +48,6 @@ class ReadRun:
     peak_bytes: int
     round: int
 
-    @property
-    def label(self) -> str:
-        return f"{self.name} {self.wall_s:.1f} s"
-
 
 @dataclass(frozen=True, slots=True)
 class ReadSpeed:
@@ -96,7 +92,14 @@ def ask(stack: Stack, *, megabytes: int, rounds: int, progress: Progress) -> Ans
         # Reading the small file warms the page cache up too.
         runs = [read(name, WARM_UP, small) for name in (OURS, TSHARK)]
         runs += interleave(
-            (OURS, TSHARK), read, rounds=rounds, seed=seed, warmups=0, progress=progress
+            (OURS, TSHARK),
+            read,
+            rounds=rounds,
+            seed=seed,
+            warmups=0,
+            figure="wall_s",
+            unit=" s",
+            progress=progress,
         )
     speed = summarise(large, runs, seed, full=small.connections >= MAX_FLOWS)
     return Answer("traffic", plan, speed, text(speed), speed.code)

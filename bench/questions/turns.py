@@ -21,17 +21,8 @@ from bench.engine.trials import Target
 from bench.engine.windows import EdgeCounter
 from bench.load import wrk
 from bench.load.wrk import HeldLoad
-from bench.questions.turns_cost import (
-    AGAIN,
-    CONCURRENCY,
-    DOCKER,
-    NET,
-    PATH,
-    Turn,
-    Turns,
-    summarise,
-    text,
-)
+from bench.questions import turns_cost
+from bench.questions.turns_cost import CONCURRENCY, PATH, Turn, Turns
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -87,13 +78,15 @@ def ask(
     both = net, docker = worlds.both(stack, shape, progress)
     with worlds.lifted(both):
         alike = comparability.require(both, worlds.EDGE, PATH, force=force, progress=progress)
-        pair = ((NET, net), (AGAIN, net), (DOCKER, docker))
+        pair = zip(
+            (turns_cost.NET, turns_cost.AGAIN, turns_cost.DOCKER), (net, net, docker), strict=True
+        )
         targets = [Target(name, world, world.endpoint(worlds.EDGE)) for name, world in pair]
         if doors:
             edge = (worlds.EDGE,)
             targets += published_ports.targets(both, edge, PATH, progress)
         result = measure(targets, rounds=rounds, seconds=seconds, progress=progress)
-    said = "\n\n".join(filter(None, [text(result), *alike.listed()]))
+    said = "\n\n".join(filter(None, [turns_cost.text(result), *alike.listed()]))
     code = 1 if result.failed else 0
     return Answer("turns", net.plan, result, said, code, alike.sentences("misleads"))
 
@@ -116,11 +109,12 @@ def measure(targets: Sequence[Target], *, rounds: int, seconds: int, progress: P
             rounds=rounds,
             seed=seed,
             warmups=0,
+            figure="window.rate",
             progress=progress,
         )
         reports = {name: entry.load.stop() for name, entry in entries.items()}
     addresses = {target.name: published_ports.described(target) for target in targets}
-    return summarise(addresses, turns, reports, rest, seconds=seconds, seed=seed)
+    return turns_cost.summarise(addresses, turns, reports, rest, seconds=seconds, seed=seed)
 
 
 def _entry_points(

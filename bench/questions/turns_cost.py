@@ -31,10 +31,6 @@ class Turn:
     held_us: int  # how long CPU quotas kept its replicas waiting, added up
 
     @property
-    def label(self) -> str:
-        return f"{self.way} {self.window.rate:,.0f}/s"
-
-    @property
     def work_us_per_request(self) -> float:
         """Give the replicas' CPU time per request beyond what they spend at rest."""
         return (self.window.cpu_us - self.rest_us) / self.window.answered
