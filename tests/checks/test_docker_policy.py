@@ -12,7 +12,7 @@ import pytest
 from tests.support.docker_steps import ENGINE, INSTANCE, client_of, up
 from tests.support.docker_steps import world as small_world
 from tests.support.policy_cases import generated, oracle
-from tests.support.policy_inside import told
+from tests.support.policy_inside import wrong_lines
 from twinstack.compose import apply_policy
 from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import Plan, resolve
@@ -57,7 +57,7 @@ def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: T
             f"docker {shape}: {len(found.results)} cells, {len(found.wrong)} wrong, "
             f"{found.rule_count} rules, {found.seconds:.1f} s"
         )
-        assert told(found) == []
+        assert wrong_lines(found) == []
         assert found.seconds < 10
 
 
@@ -66,7 +66,7 @@ def test_it_holds_through_restarts_and_whatever_the_hosts_switch_says(flat: Dock
     for container in client_of().containers.list():
         if {"redis-cache", "order-service"} & set(container.labels.values()):
             container.restart(timeout=1)
-    assert told(verdict_of(flat.plan)) == []
+    assert wrong_lines(verdict_of(flat.plan)) == []
 
 
 def test_what_a_benchmark_opens_is_seen_and_closed_again(flat: DockerWorld) -> None:
@@ -80,7 +80,7 @@ def test_what_a_benchmark_opens_is_seen_and_closed_again(flat: DockerWorld) -> N
     ]
     flat.apply_policy(policy=True, rate_limit=True)
     assert flat.preview().changes == ()
-    assert told(verdict_of(flat.plan)) == []
+    assert wrong_lines(verdict_of(flat.plan)) == []
 
 
 def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: Tell) -> None:
@@ -100,7 +100,7 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
                 if c.open
             }
             assert opened == oracle(written, plan, "docker")
-            assert told(found) == [], seed
+            assert wrong_lines(found) == [], seed
     finally:
         flat.apply_policy(policy=True, rate_limit=True)
     tell(f"docker: {len(seeds)} sets of flows, {asked} cells, none wrong")
@@ -124,4 +124,4 @@ def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: T
         f"docker: {len(chosen)} of {len(chosen)} deletions noticed: {by_probes} by probes, "
         f"{by_rules} by comparing rules alone"
     )
-    assert told(verdict_of(flat.plan)) == []
+    assert wrong_lines(verdict_of(flat.plan)) == []

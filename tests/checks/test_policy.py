@@ -38,8 +38,8 @@ def inside(host: Sandbox, *words: str, timeout_s: float = 1800) -> dict[str, Any
         host.instance,
         *words[1:],
     )
-    told: dict[str, Any] = json.loads(host.run(*command, timeout_s=timeout_s).stdout)
-    return told
+    document: dict[str, Any] = json.loads(host.run(*command, timeout_s=timeout_s).stdout)
+    return document
 
 
 def verified(host: Sandbox) -> tuple[int, dict[str, Any]]:
@@ -62,7 +62,7 @@ def test_the_truth_table_has_no_wrong_cell(
     )
     assert (code, found["wrong"], found["rule_faults"]) == (0, [], [])
     assert found["seconds"] < 10
-    assert sum(one["expected"] for one in found["answers"]) > 50
+    assert sum(cell["expected"] for cell in found["answers"]) > 50
 
 
 def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: Sandbox) -> None:
@@ -72,11 +72,11 @@ def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: S
     assert code == 1
     assert found["unfiltered_bridges"] == ["br-app"]
     between = [
-        one
-        for one in found["answers"]
-        if one["protocol"] == "tcp" and one["destination"] not in {"host", "outside"}
+        cell
+        for cell in found["answers"]
+        if cell["protocol"] == "tcp" and cell["destination"] not in {"host", "outside"}
     ]
-    assert all(one["observed"] for one in between)
+    assert all(cell["observed"] for cell in between)
     host.invoke("net.up", "--no-services")
     assert verified(host)[0] == 0
 
@@ -93,7 +93,7 @@ def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: S
         pytest.param(
             "iptables -I FORWARD -j ACCEPT",
             ("nginx-lb", "redis-cache", "tcp"),
-            id="a stranger's rule before ours",
+            id="a foreign rule before ours",
         ),
         pytest.param(
             "for n in nginx-lb redis-cache; do"
@@ -112,10 +112,10 @@ def test_what_opens_a_door_beside_the_rules_is_noticed(
     host.invoke("net.up", "--no-services")
     host.run("sh", "-ec", harm)
     code, found = verified(host)
-    wrong = {(one["source"], one["destination"], one["protocol"]) for one in found["wrong"]}
+    wrong = {(cell["source"], cell["destination"], cell["protocol"]) for cell in found["wrong"]}
     assert code == 1
     assert cell in wrong
-    assert all(one["behind"] for one in found["wrong"])
+    assert all(cell["behind"] for cell in found["wrong"])
     assert host.invoke("net.status", check=False).returncode == 1 or "FORWARD -j" in harm
 
 
@@ -130,13 +130,13 @@ import select, socket, sys
 host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 opening = []
 for _ in range(count):
-    one = socket.socket()
-    one.setblocking(False)
-    one.connect_ex((host, port))
-    opening.append(one)
+    opened = socket.socket()
+    opened.setblocking(False)
+    opened.connect_ex((host, port))
+    opening.append(opened)
 poll = select.poll()
-for one in opening:
-    poll.register(one, select.POLLOUT)
+for opened in opening:
+    poll.register(opened, select.POLLOUT)
 done = set()
 for _ in range(8):
     done |= {fd for fd, event in poll.poll(50) if event == select.POLLOUT}
@@ -201,10 +201,10 @@ def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> No
     enter = ("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", OPEN_MANY)
     host.run(*enter, "10.0.0.50", "6379", "100")
     found = json.loads(listening.communicate()[0])
-    (told,) = found["told"]
-    assert (told["source"], told["destination"]) == ("nginx-lb", "redis-cache")
-    assert (told["protocol"], told["port"]) == ("tcp", 6379)
-    assert found["denied"] >= 100 > told["told"] >= 20  # all are counted, some are told
+    (flow,) = found["flow"]
+    assert (flow["source"], flow["destination"]) == ("nginx-lb", "redis-cache")
+    assert (flow["protocol"], flow["port"]) == ("tcp", 6379)
+    assert found["denied"] >= 100 > flow["told"] >= 20  # all are counted, some are logged
     assert found["since_up"] >= found["denied"]
 
 

@@ -58,12 +58,12 @@ def service(rule: str, said: str, **keys: Any) -> Bad:
     """Set keys of a service; None takes a key away."""
 
     def edit(raw: Raw) -> None:
-        one = raw["services"][SERVICE]
+        spec = raw["services"][SERVICE]
         for key, value in keys.items():
             if value is None:
-                one.pop(key, None)
+                spec.pop(key, None)
             else:
-                one[key] = value
+                spec[key] = value
 
     return document(rule, said, edit)
 
@@ -117,11 +117,11 @@ def without(rule: str, said: str, keyword: str) -> Bad:
 
     def change(now: str) -> str:
         kept, dropping = [], False
-        for one in now.splitlines():
-            dropping = one.startswith(keyword) or dropping
+        for line in now.splitlines():
+            dropping = line.startswith(keyword) or dropping
             if not dropping:
-                kept.append(one)
-            dropping = dropping and one.endswith("\\")
+                kept.append(line)
+            dropping = dropping and line.endswith("\\")
         return "\n".join(kept)
 
     return text(rule, said, change)

@@ -222,7 +222,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
         },
         namespaces=tuple(namespaces),
         files=tuple(files),
-        links=tuple(link for link in links.values() if link.group),
+        links=tuple(facts for facts in links.values() if facts.group),
     )
     return NetFacts(
         bridges_can_filter=True,

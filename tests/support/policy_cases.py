@@ -17,7 +17,7 @@ _PORTS = (80, 53, 443, 3000, 5000, 5432, 6379, 7000, 9125)
 
 
 def generated(seed: int) -> str:
-    """Give a topology with other flows, egress and doors, as YAML."""
+    """Give a topology with other flows, egress and published ports, as YAML."""
     chance = random.Random(seed)
     document: dict[str, Any] = copy.deepcopy(WRITTEN)
     services = list(document["services"])
@@ -54,7 +54,7 @@ def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str,
     """Say what is open, by replicas: (source, destination, protocol, port); nothing else is."""
     document = yaml.safe_load(written)
     names = {
-        service: [one.name for one in plan.replicas if one.service == service]
+        service: [replica.name for replica in plan.replicas if replica.service == service]
         for service in document["services"]
     }
     found: set[tuple[str, str, str, int]] = set()
@@ -72,14 +72,14 @@ def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str,
                     found.add((source, replica, kind, port))
         first = names[flow["to"]][0]
         own = document["services"][flow["to"]]["port"]
-        for door in plan.published_ports:
-            if (door.world, door.replica, kind, port) != (world, first, "tcp", own):
+        for published in plan.published_ports:
+            if (published.world, published.replica, kind, port) != (world, first, "tcp", own):
                 continue
             for source in asking:
-                elsewhere = source == "outside" and str(door.bind) != "0.0.0.0"
+                elsewhere = source == "outside" and str(published.bind) != "0.0.0.0"
                 proxied = world == "docker" and source not in {"host", "outside"}
                 if not (elsewhere or proxied):
-                    found.add((source, "host", "tcp", door.port))
+                    found.add((source, "host", "tcp", published.port))
     for service, spec in document["services"].items():
         egress = spec.get("egress", document["egress"])
         for kind in ("tcp", "udp"):

@@ -40,17 +40,14 @@ def up(plan: Plan) -> None:
     world.up(timeout_s=60, progress=lambda _: None)
 
 
-def told(verdict: PolicyVerdict) -> list[str]:
-    """Say in a line each what is wrong."""
-    return [
-        *(
-            f"{one.cell.source} > {one.cell.destination} {one.cell.target} {one.cell.address}: "
-            f"{one.outcome}; {one.cause}"
-            for one in verdict.wrong
-        ),
-        *map(str, verdict.differences),
-        *verdict.unfiltered_bridges,
-    ]
+def wrong_lines(verdict: PolicyVerdict) -> list[str]:
+    """Give a line for each thing that is wrong."""
+    lines = []
+    for result in verdict.wrong:
+        cell = result.cell
+        asked = f"{cell.source} > {cell.destination} {cell.target} {cell.address}"
+        lines.append(f"{asked}: {result.outcome}; {result.cause}")
+    return [*lines, *map(str, verdict.differences), *verdict.unfiltered_bridges]
 
 
 def flows(instance: str, seeds: range) -> dict[str, object]:
@@ -70,7 +67,7 @@ def flows(instance: str, seeds: range) -> dict[str, object]:
         asked += len(verdict.results)
         opened += len(expected)
         if not verdict.passed:
-            found.append({"seed": seed, "shape": shape, "wrong": told(verdict)[:10]})
+            found.append({"seed": seed, "shape": shape, "wrong": wrong_lines(verdict)[:10]})
     return {"sets": len(seeds), "cells": asked, "open": opened, "failed": found}
 
 
@@ -107,10 +104,10 @@ def _restore(line: str) -> None:
 
 
 def strength(instance: str, shape: str, sample: int, seed: int) -> dict[str, object]:
-    """Alter one rule at a time; each must be noticed, and it is told by what."""
+    """Alter one rule at a time; each must be noticed; count by what."""
     plan = resolve(declared(), shape, instance)
     up(plan)
-    before = told(verify(plan, policy.enforcement(plan), wait_s=WAIT_S, patience=10))
+    before = wrong_lines(verify(plan, policy.enforcement(plan), wait_s=WAIT_S, patience=10))
     by_probes, by_rules, unnoticed = 0, [], []
     for what, there, back in _altered(plan, random.Random(seed), sample):
         _restore(there)
@@ -124,7 +121,7 @@ def strength(instance: str, shape: str, sample: int, seed: int) -> dict[str, obj
             by_probes += 1
         else:
             by_rules.append(what)
-    after = told(verify(plan, policy.enforcement(plan), wait_s=WAIT_S, patience=10))
+    after = wrong_lines(verify(plan, policy.enforcement(plan), wait_s=WAIT_S, patience=10))
     return {
         "before": before,
         "after": after,

@@ -26,11 +26,11 @@ ONBUILD USER 5:5
 
 def test_a_dockerfile_is_read_as_docker_reads_it():
     build = parse(HERE_DOCUMENT, "x")
-    assert [(one.base, one.name, one.line) for one in build.stages] == [
+    assert [(stage.base, stage.name, stage.line) for stage in build.stages] == [
         ("x:1", "one", 3),
         ("one", "", 11),
     ]
-    assert [(one.keyword, one.line) for one in build.shipped()] == [
+    assert [(instruction.keyword, instruction.line) for instruction in build.shipped()] == [
         ("RUN", 4),
         ("COPY", 8),
         ("RUN", 12),

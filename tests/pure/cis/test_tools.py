@@ -24,7 +24,7 @@ def test_the_linters_pass_what_is_rendered_but_for_the_exceptions():
     dockerfiles = {path: text for path, text in texts.items() if path in subject().dockerfiles}
     linted = tools.lint(dockerfiles, {COMPOSE_FILE: texts[COMPOSE_FILE]})
     report = judge([subject()], linted)
-    assert [str(one) for row in report.rows for one in row.findings] == []
+    assert [str(finding) for row in report.rows for finding in row.findings] == []
     outcomes = {row.number: row.outcome for row in report.rows}
     assert (outcomes["hadolint"], outcomes["schema"], outcomes["compose"]) == (
         "exception",
@@ -45,8 +45,8 @@ def test_the_linters_pass_what_is_rendered_but_for_the_exceptions():
 )
 def test_hadolint_notices(text: str, said: str):
     found = list(tools.hadolint({"f": text}))
-    assert said in " ".join(one.what for one in found)
-    assert {(one.rule, one.file) for one in found} == {("hadolint", "f")}
+    assert said in " ".join(finding.what for finding in found)
+    assert {(finding.rule, finding.file) for finding in found} == {("hadolint", "f")}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_hadolint_notices(text: str, said: str):
     ],
 )
 def test_the_schema_notices(text: str, said: str):
-    assert said in " ".join(one.what for one in tools.schema({"f": text}))
+    assert said in " ".join(finding.what for finding in tools.schema({"f": text}))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_schema_notices(text: str, said: str):
     ],
 )
 def test_compose_notices(text: str, said: str):
-    assert said in " ".join(one.what for one in tools.compose({"f": text}))
+    assert said in " ".join(finding.what for finding in tools.compose({"f": text}))
 
 
 def asked(
@@ -140,7 +140,7 @@ def test_the_table_says_each_rule_exception_and_reason(monkeypatch: Any, capsys:
     for words in (
         *(f"{number:<10}" for number in RULES),
         *(known.why for known in EXEMPT),
-        *(one.why for one in UNDECIDED),
+        *(other.why for other in UNDECIDED),
         "at compose/docker-compose.yml: nginx-lb, api-gateway",
         " 0 fail, ",
     ):

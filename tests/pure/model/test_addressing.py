@@ -67,10 +67,12 @@ def test_a_shifted_subnet_stays_a_subnet(subnet: str):
 
 
 @given(INSTANCES, SHAPES, SHAPES)
-def test_no_docker_subnet_of_an_instance_overlaps_one_of_main(instance: str, one: str, two: str):
+def test_no_docker_subnet_of_an_instance_overlaps_one_of_main(
+    instance: str, shape: str, other_shape: str
+):
     if instance == "main":
         return
-    main, other = planned(one), resolve(declared(), two, instance)
+    main, other = planned(shape), resolve(declared(), other_shape, instance)
     for mine in main.segments:
         for theirs in other.segments:
             assert not mine.docker_subnet.overlaps(theirs.docker_subnet)

@@ -208,7 +208,7 @@ def two_subnets(d: dict[str, Any]) -> None:
     }
     for spec in d["services"].values():
         net = "10.2.0" if spec["tier"] == "backend" else "10.1.0"
-        spec["addresses"] = [one.replace("10.0.0", net) for one in spec["addresses"]]
+        spec["addresses"] = [address.replace("10.0.0", net) for address in spec["addresses"]]
     d["services"]["service-registry"]["addresses"] = ["10.2.0.10"]
 
 
@@ -252,5 +252,5 @@ def test_what_is_accepted_resolves_or_is_refused(name: str):
         except TwinstackError:
             continue
         for world in WORLDS:
-            given = [one.address_in(world) for one in plan.replicas]
+            given = [replica.address_in(world) for replica in plan.replicas]
             assert len(given) == len(set(given))

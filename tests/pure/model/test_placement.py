@@ -17,7 +17,7 @@ HOSTS = ["host-1", "host-2", "host-3"]
 
 
 def test_numbered_hosts_have_addresses_of_the_underlay():
-    assert [(one.name, str(one.address)) for one in hosts_of(HostsSpec(), 2)] == [
+    assert [(host.name, str(host.address)) for host in hosts_of(HostsSpec(), 2)] == [
         ("host-1", "10.88.0.11"),
         ("host-2", "10.88.0.12"),
     ]
@@ -31,7 +31,7 @@ def test_a_number_of_hosts_that_cannot_be_had_is_refused(count: int):
 
 def test_declared_machines_are_the_hosts():
     spec = HostsSpec(machines={"left": IPv4Address("10.88.0.5")})
-    assert [one.name for one in hosts_of(spec)] == ["left"]
+    assert [host.name for host in hosts_of(spec)] == ["left"]
     with pytest.raises(TwinstackError, match="declares 1"):
         hosts_of(spec, 3)
 
@@ -43,14 +43,14 @@ def test_replicas_of_a_service_go_to_different_hosts():
 
 def test_declared_placement_is_kept():
     where = placed(SERVICES, HOSTS, {"shop": ["host-2", "host-3"], "store": ["host-1"]})
-    assert [where[one] for one in SERVICES["shop"]] == ["host-2", "host-3", "host-2"]
+    assert [where[replica] for replica in SERVICES["shop"]] == ["host-2", "host-3", "host-2"]
     assert where["store"] == "host-1"
 
 
 def test_only_who_was_on_a_lost_host_moves():
     before, after = placed(SERVICES, HOSTS, {}), placed(SERVICES, HOSTS, {}, {"host-2"})
     assert "host-2" not in after.values()
-    assert all(after[one] == host for one, host in before.items() if host != "host-2")
+    assert all(after[replica] == host for replica, host in before.items() if host != "host-2")
 
 
 def test_a_replica_without_any_host_left_is_an_error():
@@ -64,7 +64,7 @@ def test_placement_on_a_host_that_is_not_up_is_an_error():
 
 
 @pytest.mark.parametrize(
-    ("hosts", "told"),
+    ("hosts", "message"),
     [
         ({"underlay": "172.20.0.0/16"}, "overlaps shapes.tiered.segments.frontend.subnet"),
         ({"underlay": "8.8.8.0/24"}, "is not private"),
@@ -77,8 +77,8 @@ def test_placement_on_a_host_that_is_not_up_is_an_error():
         ({"machines": {"Left": "10.88.0.5"}}, "cannot be named so"),
     ],
 )
-def test_mistakes_in_hosts_are_told(hosts: dict[str, object], told: str):
-    with pytest.raises(TopologyError, match=told):
+def test_mistakes_in_hosts_are_told(hosts: dict[str, object], message: str):
+    with pytest.raises(TopologyError, match=message):
         parse(written(lambda document: document.update(hosts=hosts)))
 
 

@@ -50,10 +50,14 @@ def test_tiered_addresses_keep_their_last_octet():
 
 
 def test_bridges_and_gateways_are_those_of_the_contract():
-    flat = [(one.bridge, str(one.gateway), str(one.subnet)) for one in planned("flat").segments]
+    flat = [
+        (segment.bridge, str(segment.gateway), str(segment.subnet))
+        for segment in planned("flat").segments
+    ]
     assert flat == [("br-app", "10.0.0.1", "10.0.0.0/24")]
     assert [
-        (one.bridge, str(one.gateway), str(one.subnet)) for one in planned("tiered").segments
+        (segment.bridge, str(segment.gateway), str(segment.subnet))
+        for segment in planned("tiered").segments
     ] == [
         ("br-frontend", "172.20.0.1", "172.20.0.0/24"),
         ("br-backend", "172.21.0.1", "172.21.0.0/24"),
@@ -62,7 +66,7 @@ def test_bridges_and_gateways_are_those_of_the_contract():
 
 
 def test_ports_are_those_of_the_contract():
-    assert {one.service: one.port for one in planned().replicas} == {
+    assert {replica.service: replica.port for replica in planned().replicas} == {
         "nginx-lb": 80,
         "api-gateway": 3000,
         "product-service": 5000,
@@ -71,10 +75,11 @@ def test_ports_are_those_of_the_contract():
         "redis-cache": 6379,
         "postgres-db": 5432,
     }
-    doors = {
-        (one.world, one.port): (str(one.bind), one.replica) for one in planned().published_ports
+    published = {
+        (port.world, port.port): (str(port.bind), port.replica)
+        for port in planned().published_ports
     }
-    assert doors == {
+    assert published == {
         ("net", 8080): ("0.0.0.0", "nginx-lb"),
         ("docker", 8088): ("0.0.0.0", "nginx-lb"),
         ("docker", 3000): ("127.0.0.1", "api-gateway"),
@@ -85,11 +90,13 @@ def assert_addresses_are_sound(plan: Plan) -> None:
     for world in WORLDS:
         given_out = [replica.address_in(world) for replica in plan.replicas]
         assert len(given_out) == len(set(given_out))
-        taken = {one.gateway for one in plan.segments} | {
-            one.docker_gateway for one in plan.segments
+        taken = {segment.gateway for segment in plan.segments} | {
+            segment.docker_gateway for segment in plan.segments
         }
         assert not taken & set(given_out)
-    on_docker = [one.address for replica in plan.replicas for one in replica.attachments]
+    on_docker = [
+        attachment.address for replica in plan.replicas for attachment in replica.attachments
+    ]
     assert len(on_docker) == len(set(on_docker))
     for replica in plan.replicas:
         segment = plan.segment(replica.segment)
@@ -103,7 +110,9 @@ def assert_addresses_are_sound(plan: Plan) -> None:
             assert attachment.address in there.docker_subnet
             assert attachment.network == there.docker_network
     links = [replica.host_link for replica in plan.replicas]
-    bridges = {one.bridge for one in plan.segments} | {one.docker_bridge for one in plan.segments}
+    bridges = {segment.bridge for segment in plan.segments} | {
+        segment.docker_bridge for segment in plan.segments
+    }
     assert len(links) == len(set(links))
     assert not bridges & set(links)
     assert all(len(name) <= 15 for name in {*links, *bridges})
@@ -115,7 +124,7 @@ def test_addresses_are_unique_and_in_their_subnet(shape: str, counts: list[int],
     names = [name.replace("-", "_") for name in declared().services]
     topology = replicated(**dict(zip(names, counts, strict=True)))
     plan = resolve(topology, shape, instance)
-    assert sum(counts) == len(plan.replicas) == len({one.name for one in plan.replicas})
+    assert sum(counts) == len(plan.replicas) == len({replica.name for replica in plan.replicas})
     assert_addresses_are_sound(plan)
 
 
@@ -136,45 +145,49 @@ def test_a_thousand_replicas_resolve_in_a_larger_subnet():
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
 def test_two_plans_of_the_same_topology_are_equal(shape: str):
-    one = resolve(parse(written()), shape, "other")
+    plan = resolve(parse(written()), shape, "other")
     other = resolve(parse(written()), shape, "other")
-    assert one == other
-    assert hash(one) == hash(other)
+    assert plan == other
+    assert hash(plan) == hash(other)
 
 
 @given(INSTANCES)
 def test_another_instance_shifts_docker_subnets_and_ports_only(instance: str):
     main, other = planned("tiered"), resolve(declared(), "tiered", instance)
-    assert [one.address for one in main.replicas] == [one.address for one in other.replicas]
-    subnets = [one.docker_subnet for one in other.segments]
-    ports = [one.port for one in other.published_ports]
+    assert [replica.address for replica in main.replicas] == [
+        replica.address for replica in other.replicas
+    ]
+    subnets = [segment.docker_subnet for segment in other.segments]
+    ports = [port.port for port in other.published_ports]
     assert len({*subnets}) == 3
     assert all(IPv4Network("172.16.0.0/12").supernet_of(subnet) for subnet in subnets)
     assert len(ports) == len(set(ports))
     assert all(port < 65536 for port in ports)
     assert other.mark == f"twinstack:{instance}"
-    assert [one.port for one in other.published_ports if one.world == "net"] == [8080]
+    assert [port.port for port in other.published_ports if port.world == "net"] == [8080]
     if instance != "main":
-        assert not {*subnets} & {one.docker_subnet for one in main.segments}
-        assert {one.docker_network for one in main.segments}.isdisjoint(
-            one.docker_network for one in other.segments
+        assert not {*subnets} & {segment.docker_subnet for segment in main.segments}
+        assert {segment.docker_network for segment in main.segments}.isdisjoint(
+            segment.docker_network for segment in other.segments
         )
 
 
 def test_lifted_limits_are_none_and_nothing_else_changes():
     lifted, limited = planned(limited=False), planned()
-    assert all(one.limits is None for one in lifted.replicas)
+    assert all(replica.limits is None for replica in lifted.replicas)
     assert not lifted.limited
     limits = limited.replica("postgres-db").limits
     assert limits is not None
     assert (limits.cpus, limits.memory_bytes, limits.pids) == (1.0, 256 * 1024**2, 128)
-    assert [one.launch for one in lifted.replicas] == [one.launch for one in limited.replicas]
+    assert [replica.launch for replica in lifted.replicas] == [
+        replica.launch for replica in limited.replicas
+    ]
 
 
 def test_a_container_joins_the_networks_it_reaches_into_and_no_other():
     joined = {
-        one.service: [attachment.segment for attachment in one.attachments]
-        for one in planned("tiered").replicas
+        replica.service: [attachment.segment for attachment in replica.attachments]
+        for replica in planned("tiered").replicas
     }
     assert joined == {
         "nginx-lb": ["frontend"],
@@ -188,7 +201,7 @@ def test_a_container_joins_the_networks_it_reaches_into_and_no_other():
 
 
 def test_flows_carry_the_destinations_port_and_their_worlds():
-    flows = {(one.source, one.destination): (one.port, one.worlds) for one in planned().flows}
+    flows = {(flow.source, flow.destination): (flow.port, flow.worlds) for flow in planned().flows}
     assert flows["host", "api-gateway"] == (3000, ("docker",))
     assert flows["order-service", "postgres-db"] == (5432, ("net", "docker"))
     assert ("redis-cache", "postgres-db") not in flows
@@ -225,7 +238,7 @@ def test_an_unknown_segment_is_a_key_error():
 
 
 def test_the_published_port_of_a_service_is_found_by_world():
-    door = planned().published_port("docker", "api-gateway")
-    assert door is not None
-    assert (3000, IPv4Address("127.0.0.1")) == (door.port, door.bind)
+    port = planned().published_port("docker", "api-gateway")
+    assert port is not None
+    assert (3000, IPv4Address("127.0.0.1")) == (port.port, port.bind)
     assert planned().published_port("net", "api-gateway") is None

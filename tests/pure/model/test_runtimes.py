@@ -28,7 +28,11 @@ def test_a_runtime_has_its_role_and_its_signal_for_an_orderly_end(service: str):
 
 
 def test_only_postgres_keeps_data():
-    kept = {one.service: one.launch.data for one in planned().replicas if one.launch.data}
+    kept = {
+        replica.service: replica.launch.data
+        for replica in planned().replicas
+        if replica.launch.data
+    }
     assert kept == {"postgres-db": POSTGRES_DATA}
 
 
