@@ -35,7 +35,7 @@ EXEMPT = (
         "*",
         "HEALTHCHECK … --pass none",
         "Redis' user health takes any password and may do nothing but PING (software/secrets.py); "
-        "redis-cli wants some word.",
+        "redis-cli needs one.",
     ),
     Exempt(
         "5.14",

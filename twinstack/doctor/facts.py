@@ -19,28 +19,23 @@ from twinstack.errors import TwinstackError
 from twinstack.linux.cgroup import read_layout
 from twinstack.linux.process import run
 
-#: Each program that is called, or that the docs tell you to call, and its Debian package.
-PROGRAMS = {
-    "ip": "iproute2",
-    "ss": "iproute2",
-    "iptables": "iptables",
-    "iptables-restore": "iptables",
-    "iptables-save": "iptables",
-    "conntrack": "conntrack",
-    "unshare": "util-linux",
-    "nsenter": "util-linux",
-    "setpriv": "util-linux",
-    "mount": "mount",
-    "umount": "mount",
-    "tee": "coreutils",
-    "sysctl": "procps",
-    "curl": "curl",
-    "mmdebstrap": "mmdebstrap",
-    "ab": "apache2-utils",
-    "wrk": "wrk",
-    "docker": "docker.io",
-    "dockerd": "docker.io",
+#: Debian packages with the programs that we call, or that the docs tell you to call.
+_PACKAGES = {
+    "iproute2": ("ip", "ss"),
+    "iptables": ("iptables", "iptables-restore", "iptables-save"),
+    "conntrack": ("conntrack",),
+    "util-linux": ("unshare", "nsenter", "setpriv"),
+    "mount": ("mount", "umount"),
+    "coreutils": ("tee",),
+    "procps": ("sysctl",),
+    "curl": ("curl",),
+    "mmdebstrap": ("mmdebstrap",),
+    "apache2-utils": ("ab",),
+    "wrk": ("wrk",),
+    "docker.io": ("docker", "dockerd"),
 }
+#: Program → the package that it is in.
+PROGRAMS = {name: package for package, names in _PACKAGES.items() for name in names}
 #: Each feature of the kernel, and a command that needs it (and nothing but it).
 FEATURES = {
     "bridge": "ip link add doctor-br type bridge",

@@ -14,9 +14,9 @@ from twinstack.model.plan import HOST, OUTSIDE, Plan, PublishedPort, Replica
 from twinstack.model.topology import WorldName
 from twinstack.policy.permissions import addresses, gateway_in, permissions
 
-#: TCP ports that nothing declares, probed too: ssh's, and one of nobody's.
+#: TCP ports that nothing declares, probed too: ssh's, and an unassigned one.
 UNDECLARED = (22, 9999)
-#: UDP ports that are always probed: DNS, and one of nobody's.
+#: UDP ports that are always probed: DNS, and an unassigned one.
 UDP_PORTS = (53, 9999)
 DENIED = "no flow is declared: everything else is denied"
 
@@ -117,7 +117,7 @@ class _Table:
         published = {port.port: port for port in reversed(self._published)}
         for port in dict.fromkeys((*(port.port for port in self._published), *UNDECLARED)):
             upstream = published[port].replica if port in published else ""
-            # A container that turns to the host is let in by nobody: docker-proxy would hide it.
+            # A container is never let in by a published port: docker-proxy would hide its address.
             granted = None
             if upstream and self._world == "net":
                 granted = self._by_published_port(replica.service, published[port])
