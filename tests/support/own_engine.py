@@ -53,7 +53,6 @@ def engine_paths(name: str) -> EnginePaths:
     )
 
 
-NAMESPACE = namespace_of(str(RUN))
 ENGINE = engine_paths(str(RUN))
 PREFIX = ENGINE.prefix
 
