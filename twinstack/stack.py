@@ -1,7 +1,7 @@
 """One instance of the stack as the tasks use it: its plan, its worlds, and cleaning up.
 
 `from_environment` reads TWINSTACK_INSTANCE and TWINSTACK_TOPOLOGY; everything below takes
-values. A world made without a shape is of the shape that runs now, or flat.
+values. A world made without a shape has the shape of the running one, or flat.
 """
 
 from __future__ import annotations

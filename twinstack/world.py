@@ -1,6 +1,6 @@
 """The protocols that worlds answer, so that everything above needs to know only one.
 
-A world is made from a `Plan` and acts on what is there: it keeps no memory of its own. All five
+A world is made from a `Plan` and acts on what it observes: it keeps no memory of its own. All five
 answer `World`; the two with every replica on this host answer `LocalWorld`, which `observe` and
 `bench` need.
 """

@@ -202,7 +202,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
             case InstanceFile():
                 files[step.path] = file_facts(step.digest, step.mode)
             case Cgroup():
-                cgroups[step.replica] = dict(step.wanted)
+                cgroups[step.replica] = dict(step.limit_values)
             case ReplicaProcess():
                 processes[step.replica] = ProgramFacts(
                     step.replica, 900, "RUNNING", step.digest, inodes.get(step.replica, 1)
@@ -240,6 +240,6 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
 
 
 def with_fact(facts: NetFacts, field: str, key: str, value: object) -> NetFacts:
-    """Give facts with link entry of link mapping changed."""
+    """Give facts with one entry of one mapping changed."""
     changed: dict[str, Any] = {field: {**getattr(facts, field), key: value}}
     return replace(facts, **changed)

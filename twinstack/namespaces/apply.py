@@ -94,7 +94,7 @@ def apply(
     bare: bool = False,
     watch: Watch = UNWATCHED,
 ) -> None:
-    """Take every step. `bare`: the plan is wanted without its processes.
+    """Take every step. `bare`: without the plan's processes.
 
     Raises: StepFailed, and what was done so far stays.
     """

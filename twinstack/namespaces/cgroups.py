@@ -79,7 +79,7 @@ def cpu_us(instance: str, replica: str, layout: Layout) -> int:
 
 
 def existing(instance: str, layout: Layout) -> tuple[str, ...]:
-    """List the cgroups that an instance has, whoever declared them."""
+    """List the cgroups that an instance has, declared or not."""
     names: set[str] = set()
     for directory in layout.directories(f"twinstack/{instance}"):
         if directory.is_dir():

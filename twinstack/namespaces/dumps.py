@@ -13,8 +13,10 @@ from twinstack.linux import links, netns
 from twinstack.linux.links import LinkFacts, LinkIdentity
 from twinstack.linux.netlink import Netlink
 from twinstack.linux.sysctl import Sysctls
+from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NamespaceFacts
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS
+from twinstack.world import Link
 
 
 def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
@@ -86,3 +88,36 @@ def visiting(names: Iterable[str], mark: str) -> Iterator[Callable[[], dict[str,
 
     with netns.visiting(netns.pinned(), read) as answer:
         yield lambda: {name: facts for name, facts in answer().items() if facts is not None}
+
+
+def observe_links(plan: Plan) -> tuple[Link, ...]:
+    """List what carries our mark, in the plan's order. Raises: StepFailed."""
+    with visiting((), plan.mark) as waiting_namespaces:
+        host, _ = read_host()
+        namespaces = waiting_namespaces()
+    segments = {segment.bridge: segment.name for segment in plan.segments}
+    replicas = {replica.host_link: replica.name for replica in plan.here}
+    bridges, host_ends = [], []
+    for name, link in host.items():
+        if link.alias != plan.mark:
+            continue
+        if link.kind == "bridge":
+            bridges.append(Link(name, "bridge", "", segments.get(name, ""), ""))
+        elif link.kind == "veth":
+            segment, replica = segments.get(link.master or "", ""), replicas.get(name, "")
+            host_ends.append(Link(name, "host end", "", segment, replica))
+    segment_of = {end.replica: end.segment for end in host_ends}
+    inside_ends = [
+        Link(link, "inside", str(netns.PINS / name), segment_of.get(name, ""), name)
+        for name, namespace in namespaces.items()
+        for link in namespace.links
+        if link != "lo"
+    ]
+    names = (*segments.values(), *(replica.name for replica in plan.replicas))
+    order = {name: number for number, name in enumerate(names)}
+
+    def position(link: Link) -> int:
+        return order.get(link.segment if link.kind == "bridge" else link.replica, len(order))
+
+    groups = (bridges, host_ends, inside_ends)
+    return tuple(link for group in groups for link in sorted(group, key=position))

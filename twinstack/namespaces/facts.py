@@ -58,10 +58,10 @@ class OwnedObjects:
     namespaces: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()  # empty files that an interrupted `up` left in /run/netns
     links: tuple[LinkIdentity, ...] = ()
-    strangers: bool = False  # a link that is not ours is in our link group
+    group_is_shared: bool = False  # a foreign link is in our link group
     held: frozenset[str] = frozenset()  # sysctls
     files: tuple[str, ...] = ()  # in the run directory
-    tables: tuple[str, ...] = ()  # iptables tables that nobody used before us
+    tables: tuple[str, ...] = ()  # iptables tables that were unused before us
     mounted_pins: bool = False  # we mounted /run/netns
     alone: bool = False  # we mounted /run/netns, and everything in it is ours
     mounts: tuple[str, ...] = ()  # hosts with pinned mounts

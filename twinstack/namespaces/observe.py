@@ -130,7 +130,9 @@ def _owned(
         namespaces=namespaces,
         pins=pins,
         links=owned_links,
-        strangers=any(link.group == group and link.name not in known for link in links.values()),
+        group_is_shared=any(
+            link.group == group and link.name not in known for link in links.values()
+        ),
         held=host_sysctls.held_by(host_sysctls.holder(instance)),
         files=tuple(_run_files(paths)),
         tables=journal.tables,

@@ -23,7 +23,7 @@ class Cgroup(Described):
     replica: str
     path: str  # below each controller's mount
     limits: Limits | None
-    wanted: tuple[tuple[str, str], ...]  # each limit's file name → its value as read back
+    limit_values: tuple[tuple[str, str], ...]  # each limit's file name → its value as read back
     files: tuple[tuple[str, str], ...]  # each file to write → its value; "": none to write
     NAME = "cgroup {0.replica}"
 
@@ -39,7 +39,7 @@ class Cgroup(Described):
         limits = facts.cgroups.get(self.replica)
         if limits is None:
             return "is absent"
-        for key, value in self.wanted:
+        for key, value in self.limit_values:
             if limits.get(key) != value:
                 return f"{key} is {limits.get(key)}, not {value}"
         return None

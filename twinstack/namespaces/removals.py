@@ -81,7 +81,7 @@ class RemoveRules(Removal):
 
 @dataclass(frozen=True, slots=True)
 class RemoveTable(Removal):
-    """Remove an iptables table that we were the first to use, if nobody uses it now."""
+    """Remove an iptables table that was unused before us, if it is unused now."""
 
     table: str
     NAME = "table {0.table}"
@@ -230,7 +230,7 @@ def _removals(owned: OwnedObjects, steps: Sequence[NetStep], group: int) -> Iter
 def _links(owned: OwnedObjects, declared: set[str], group: int) -> Iterator[Removal]:
     surplus = tuple(link for link in owned.links if link.name not in declared)
     if surplus:
-        together = len(surplus) == len(owned.links) and not owned.strangers
+        together = len(surplus) == len(owned.links) and not owned.group_is_shared
         yield RemoveLinks(surplus, group, together)
 
 

@@ -33,8 +33,8 @@ from twinstack.state.paths import InstancePaths
 
 NetStep = Step[NetFacts]
 
-#: As an engine does in containers: nobody closes IPv6 by closing IPv4. The kernel sets the
-#: default for links to come along with `all`.
+#: As in an engine's containers: a policy for IPv4 leaves IPv6 open. The kernel sets `default`, for
+#: later links, along with `all`.
 IPV6_OFF = (("net.ipv6.conf.all.disable_ipv6", "1"),)
 #: Set in every namespace that we create. A service may bind any port in it, since nothing else
 #: lives there. Redirects are not followed: the host sends one when two neighbours talk by way of

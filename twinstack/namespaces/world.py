@@ -21,7 +21,6 @@ from twinstack.namespaces import (
     apply,
     cgroups,
     dumps,
-    interfaces,
     launch,
     observe,
     preflight,
@@ -257,7 +256,7 @@ class NamespaceWorld:
     def links(self) -> tuple[Link, ...]:
         """List the interfaces that are there. Raises: Missing without root; StepFailed."""
         require_root("net.links")
-        return interfaces.observe_links(self.plan)
+        return dumps.observe_links(self.plan)
 
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each namespace that carries our mark. Raises: Missing; StepFailed."""

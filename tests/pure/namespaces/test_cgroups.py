@@ -17,7 +17,7 @@ HALF_A_CORE = Limits(cpus=0.5, memory_bytes=64 * 1024**2, pids=32)
 
 
 def made(layout: Layout, limits: Limits | None) -> dict[str, str]:
-    return dict(cgroups.step(planned(), "nginx-lb", limits, layout).wanted)
+    return dict(cgroups.step(planned(), "nginx-lb", limits, layout).limit_values)
 
 
 def test_a_mixed_host_is_read_controller_by_controller(tmp_path: Path):
@@ -104,7 +104,7 @@ def test_version_1_reads_back_what_was_written(
     }
     for file, _ in step.files:
         Path(file).write_text(values[Path(file).name] + "\n")
-    assert cgroups.read(step) == dict(step.wanted)
+    assert cgroups.read(step) == dict(step.limit_values)
 
 
 def test_version_1_takes_minus_one_for_no_limit(tmp_path: Path):

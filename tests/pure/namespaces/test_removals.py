@@ -91,7 +91,7 @@ def test_links_go_together_only_when_the_group_is_all_ours():
     assert together.commands == (f"ip link delete group {GROUP}",)
     (apart,) = (
         removal
-        for removal in removals(replace(present, strangers=True), group=GROUP)
+        for removal in removals(replace(present, group_is_shared=True), group=GROUP)
         if isinstance(removal, RemoveLinks)
     )
     assert not apart.together

@@ -137,8 +137,8 @@ def _broken() -> Iterator[Broken]:
                     yield what, _with("namespaces", step.namespace, namespace), own
             case Cgroup():
                 yield "absent", _without("cgroups", step.replica), own
-                for key, _ in step.wanted:
-                    values = {**dict(step.wanted), key: "1"}
+                for key, _ in step.limit_values:
+                    values = {**dict(step.limit_values), key: "1"}
                     yield f"{key} is 1", _with("cgroups", step.replica, values), own
             case InstanceDirectory():
                 yield "absent", _without("files", step.path), own
