@@ -13,7 +13,8 @@ from tests.support.own_engine import ENGINE, INSTANCE, print_nothing
 from twinstack.compose.engine import connect
 from twinstack.compose.render import state_directory
 from twinstack.compose.world import DockerWorld
-from twinstack.software.facts import software_of_tree
+from twinstack.linux.process import run
+from twinstack.software.facts import software_answer, software_question
 from twinstack.software.roots import ensure_roots, recipe_for
 
 pytestmark = pytest.mark.docker
@@ -72,6 +73,7 @@ def test_the_images_software_is_the_root_trees(up: DockerWorld):
     roots = ensure_roots(recipe_for(accounts), print_nothing)
     versions = up.software()
     for role in ("nginx", "redis", "postgres"):
-        of_tree = software_of_tree(role, roots.tree(role))
+        asked = run(["chroot", str(roots.tree(role)), *software_question(role)])
+        of_tree = software_answer(asked.stdout)
         assert {name: versions[name] for name in of_tree} == of_tree
     assert {"python digest", "site digest", "services digest"} <= set(versions)

@@ -21,8 +21,6 @@ def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """Give a stack whose directories are all below the test's own."""
     monkeypatch.setattr(state, "RUN", tmp_path / "run")
     monkeypatch.setattr(state, "LIB", tmp_path / "lib")
-    monkeypatch.setattr(software, "_RUN", tmp_path / "run")
-    monkeypatch.setattr(software, "STATE", tmp_path / "lib")
     monkeypatch.setattr(software, "ROOTS", tmp_path / "lib/roots")
     monkeypatch.setattr(software, "SOFTWARE", tmp_path / "lib/software")
     for name in ("roots", "software"):

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack.software.roots import STATE
+from twinstack.state.paths import LIB
 
 _NETNS_OPTION = "--net="
 
@@ -62,7 +62,7 @@ class EnginePaths:
 
 DEFAULT = EnginePaths(
     socket=Path("/var/run/docker.sock"),
-    data_root=STATE / "docker",
+    data_root=LIB / "docker",
     state=Path("/run/twinstack/engine"),
     cgroup_parent="/twinstack-engine",
     by_environment=True,

@@ -17,8 +17,8 @@ import yaml
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import Role
 from twinstack.software.configs import configuration_of, render
-from twinstack.software.roots import STATE
 from twinstack.software.secrets import secret_path
+from twinstack.state.paths import LIB
 
 COMPOSE_FILE = "compose/docker-compose.yml"
 INSTANCE_LABEL = "twinstack.instance"
@@ -79,7 +79,7 @@ def volume_name(plan: Plan, replica: Replica) -> str:
 
 def state_directory(instance: str) -> Path:
     """Give the directory of an instance's Docker world on the host."""
-    return STATE / instance / "docker"
+    return LIB / instance / "docker"
 
 
 def secrets_directory(instance: str) -> Path:

@@ -1,1 +1,1 @@
-"""What both worlds run on: root trees, wheels, secrets and configurations, made once."""
+"""The software that every world runs: root trees, wheels, secrets and configurations."""

@@ -16,7 +16,7 @@ _ASIDE = ".building"
 
 @contextmanager
 def locked(directory: Path, wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold a directory's lock; `wait` is told when somebody else holds it.
+    """Hold a directory's lock; `wait` gets a line when another process holds it.
 
     Raises: Missing when the directory cannot be written.
     """
@@ -24,9 +24,8 @@ def locked(directory: Path, wait: Callable[[str], None]) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         handle = (directory / ".lock").open("a+")
     except PermissionError as error:
-        raise Missing(
-            str(directory), "cannot be written", str(error.strerror), "run it as root (sudo)"
-        ) from error
+        cause, remedy = str(error.strerror), "run it as root (sudo)"
+        raise Missing(str(directory), "cannot be written", cause, remedy) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,7 +37,7 @@ def locked(directory: Path, wait: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
-    """Give a fresh directory beside `target` that becomes it if, and only if, the block ends well.
+    """Yield a new directory that becomes `target` if, and only if, the block succeeds.
 
     Call under `locked`: what an interrupted build left is removed first.
     """
@@ -56,7 +55,7 @@ def aside(target: Path) -> Iterator[Path]:
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove a directory, file or link and say whether there was one; crosses into no mount.
+    """Remove a directory, file or link, and tell whether there was one; enters no mount.
 
     Raises: StepFailed when something is mounted beneath it.
     """
@@ -65,14 +64,9 @@ def remove_tree(path: Path) -> bool:
         return True
     if not path.exists():
         return False
-    mounts = mounts_beneath(path)
-    if mounts:
-        raise StepFailed(
-            str(path),
-            "cannot be removed",
-            f"{mounts[0]} is mounted inside it",
-            "bring the worlds down first: invoke clean",
-        )
+    if mounts := mounts_beneath(path):
+        cause, remedy = f"{mounts[0]} is mounted inside it", "bring the worlds down: invoke clean"
+        raise StepFailed(str(path), "cannot be removed", cause, remedy)
     try:
         if path.is_dir():
             shutil.rmtree(path)

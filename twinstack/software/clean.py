@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from twinstack.software.building import remove_tree
-from twinstack.software.roots import ROOTS, STATE
+from twinstack.software.roots import ROOTS
 from twinstack.software.wheels import SOFTWARE
+from twinstack.state import paths
 
-_RUN = Path("/run/twinstack")
 _SHARED = frozenset({"roots", "software", "docker", "engine", "bench", "agent"})
 
 
@@ -20,23 +20,16 @@ def remove_software(repository: Path) -> tuple[str, ...]:
     """
     if instances():
         return ()
-    removed = []
-    for directory in (ROOTS, SOFTWARE, repository / "wheelhouse"):
-        if remove_tree(directory):
-            removed.append(f"software {directory}")
-    for directory in (STATE, _RUN):
-        with suppress(OSError):  # it stays while something is left in it
+    shared = (ROOTS, SOFTWARE, repository / "wheelhouse")
+    removed = tuple(f"software {directory}" for directory in shared if remove_tree(directory))
+    for directory in (paths.LIB, paths.RUN):
+        with suppress(OSError):  # it is not empty
             directory.rmdir()
-    return tuple(removed)
+    return removed
 
 
 def instances() -> tuple[str, ...]:
     """Name the instances that still have data or a state on this host."""
-    found = {
-        entry.name
-        for base in (STATE, _RUN)
-        if base.is_dir()
-        for entry in base.iterdir()
-        if entry.is_dir() and entry.name not in _SHARED
-    }
-    return tuple(sorted(found))
+    bases = (base for base in (paths.LIB, paths.RUN) if base.is_dir())
+    names = {entry.name for base in bases for entry in base.iterdir() if entry.is_dir()}
+    return tuple(sorted(names - _SHARED))

@@ -1,4 +1,4 @@
-"""The configurations of nginx and Redis: pure text from a Plan, the same in both worlds."""
+"""The configurations of nginx and Redis: rendered from a Plan, the same in every world; pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REDIS_UNLIMITED_BYTES = 64 * 1024**2
 
 
 def render(template: str, **values: object) -> str:
-    """Fill in a template; a value that is missing is an error, never an empty string."""
+    """Render a template; a missing value is an error, never an empty string."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -30,28 +30,25 @@ def render(template: str, **values: object) -> str:
 
 
 def configuration_of(plan: Plan, replica: Replica) -> Mapping[str, str]:
-    """Give a replica's configuration files: path inside its root → text. Empty for Python."""
+    """Give a replica's configuration files: path inside its root → text. None for Python."""
     if replica.runtime == "nginx":
         return {NGINX_CONF: nginx_conf(plan, replica)}
-    if replica.runtime == "redis":
-        return {REDIS_CONF: redis_conf(replica)}
-    return {}
+    return {REDIS_CONF: redis_conf(replica)} if replica.runtime == "redis" else {}
 
 
 def nginx_conf(plan: Plan, replica: Replica, resolver: str | None = None) -> str:
-    """Render the load balancer's configuration: it leads to every replica that it may reach.
+    """Render the load balancer's configuration, with the replicas that it may reach as upstreams.
 
-    With a `resolver` it asks there for the service's name again and again: its replicas have no
-    addresses that stay.
+    With a `resolver` it looks the service's name up there again and again instead: for replicas
+    without fixed addresses.
     """
     reached = {flow.destination for flow in plan.flows if flow.source == replica.service}
-    gateways = [one for one in plan.replicas if one.service in reached]
     return render(
         "nginx.conf.j2",
         name=replica.name,
         port=replica.port,
         workers=replica.workers,
-        gateways=gateways,
+        gateways=[upstream for upstream in plan.replicas if upstream.service in reached],
         resolver=resolver,
     )
 

@@ -1,4 +1,4 @@
-"""Which software a root holds: one question, asked in the same words of a tree or a container.
+"""Which software a root holds: one command, the same for a tree and for a container.
 
 The benchmark compares the answers, so that it can say whether both worlds run the same builds.
 """
@@ -6,11 +6,9 @@ The benchmark compares the answers, so that it can say whether both worlds run t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from twinstack.errors import CannotTell
-from twinstack.linux.process import run
 from twinstack.model.runtimes import Role
 
 #: Each role's package and program.
@@ -26,7 +24,7 @@ _TREES = ("site", "services")
 
 
 def software_question(role: Role) -> tuple[str, ...]:
-    """Give the command to run in a root of a role; `software_answer` reads what it prints."""
+    """Give the command to run in a root of a role; `software_answer` reads its output."""
     package, program = _PROGRAMS[role]
     lines = [
         "set -eu",
@@ -43,18 +41,12 @@ def software_question(role: Role) -> tuple[str, ...]:
     return ("/bin/bash", "-c", "\n".join(lines))
 
 
-def software_answer(printed: str) -> dict[str, str]:
-    """Read an answer into `{"nginx version": "1.22.1-9", "nginx digest": "0f3a…"}`."""
-    answer: dict[str, str] = {}
-    for line in printed.splitlines():
-        words = line.split()
-        if len(words) == 3:
-            answer[f"{words[0]} {words[1]}"] = words[2]
-    if not answer:
-        raise CannotTell("software", "is not known", f"the answer was {printed.strip()!r}")
-    return answer
+def software_answer(output: str) -> dict[str, str]:
+    """Read an answer into `{"nginx version": "1.22.1-9", "nginx digest": "0f3a…"}`.
 
-
-def software_of_tree(role: Role, tree: Path) -> dict[str, str]:
-    """Ask a root directory. Raises: CannotTell, StepFailed."""
-    return software_answer(run(["chroot", str(tree), *software_question(role)]).stdout)
+    Raises: CannotTell for an output without any.
+    """
+    lines = [words for line in output.splitlines() if len(words := line.split()) == 3]
+    if not lines:
+        raise CannotTell("software", "is not known", f"the answer was {output.strip()!r}")
+    return {f"{what} {kind}": value for what, kind, value in lines}

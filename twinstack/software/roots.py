@@ -1,7 +1,7 @@
-"""Root trees, one a role, made from the host's own distribution and used by both worlds.
+"""Root trees, one a role, made from the host's own distribution and used by every world.
 
-A namespace-world process is pivoted into a tree; the Docker world imports the same tree as a
-base image. So both run the same binaries, and nothing but docker.io is installed on the host.
+A process of the namespace world is pivoted into a tree; Docker's worlds import the same tree as a
+base image. So all run the same binaries, and nothing but docker.io is installed on the host.
 mmdebstrap makes one tree of essential packages; each role is a copy of it with a few more.
 """
 
@@ -24,9 +24,9 @@ from twinstack.linux.process import run
 from twinstack.model.runtimes import Role
 from twinstack.software.apt import Release, host_archive, host_release
 from twinstack.software.building import aside, locked, remove_tree
+from twinstack.state.paths import LIB
 
-STATE = Path("/var/lib/twinstack")
-ROOTS = STATE / "roots"
+ROOTS = LIB / "roots"
 BUILD_TIMEOUT_S = 1200.0
 
 PACKAGES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
@@ -37,8 +37,8 @@ PACKAGES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
         "redis": ("redis-server",),
     }
 )
-#: Where both worlds mount or bind something; the trees themselves stay read-only.
-MOUNT_POINTS = (
+#: Where the worlds mount or bind something; the trees themselves stay read-only.
+MOUNT_POINTS = [
     "srv/twinstack",
     "run/secrets",
     "proc",
@@ -48,17 +48,17 @@ MOUNT_POINTS = (
     "etc/nginx",
     "etc/redis",
     "var/lib/postgresql/data",
-)
-MOUNT_FILES = (
+]
+MOUNT_FILES = [
     "etc/hosts",
     "etc/hostname",
     "etc/resolv.conf",
     "etc/nginx/nginx.conf",
     "etc/redis/redis.conf",
-)
-#: What no service reads: the packages' own scripts want the whole of Perl, the services none of
-#: it. PostgreSQL runs without its JIT (LLVM, Z3) when the JIT's library is not there.
-_UNNEEDED = (
+]
+#: What no service reads. The packages' own scripts need all of Perl, the services none of it.
+#: PostgreSQL runs without its JIT (LLVM, Z3) when the JIT's library is missing.
+_UNNEEDED = [
     "usr/share/doc",
     "usr/share/man",
     "usr/share/locale",
@@ -83,30 +83,22 @@ _UNNEEDED = (
     "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
     "etc/machine-id",
     "etc/nginx/sites-enabled/default",
-)
+]
 _PRIVATE = frozenset({"shadow", "shadow-", "gshadow", "gshadow-"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the trees are made of; `accounts` are the services' (name, uid), gid = uid."""
+    """What the trees are made of."""
 
     release: Release
-    accounts: tuple[tuple[str, int], ...]
+    accounts: tuple[tuple[str, int], ...]  # of the services: name, uid; the gid is the same
 
     @property
     def name(self) -> str:
-        """Name a set of trees by what it is made of: the host's release, packages and recipe."""
-        words = (
-            self.release.distribution,
-            self.release.suite,
-            self.release.architecture,
-            repr(self.accounts),
-            repr(dict(PACKAGES)),
-            inspect.getsource(sys.modules[__name__]),
-        )
-        digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
-        return f"{self.release.suite}-{digest}"
+        """Name a set of trees by the host's release, the accounts and how this module makes it."""
+        made_of = f"{self.release}{self.accounts}{inspect.getsource(sys.modules[__name__])}"
+        return f"{self.release.suite}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +114,7 @@ class Roots:
 
 
 def recipe_for(accounts: Mapping[str, int]) -> Recipe:
-    """Say what the trees of this host are made of. Raises: as `host_release`."""
+    """Say what this host's trees are made of. Raises: as `host_release`."""
     return Recipe(host_release(), tuple(sorted(accounts.items())))
 
 
@@ -133,19 +125,17 @@ def find_roots(recipe: Recipe, base: Path = ROOTS) -> Roots | None:
 
 
 def ensure_roots(recipe: Recipe, progress: Callable[[str], None], base: Path = ROOTS) -> Roots:
-    """Give the trees, building those that are not there: two at once, whole or not at all.
+    """Give the trees, building the missing ones: two at once, each whole or not at all.
 
     Raises: Missing without mmdebstrap or root; StepFailed when packages cannot be had.
     """
-    found = find_roots(recipe, base)
-    if found:
-        return found
+    if roots := find_roots(recipe, base):
+        return roots
     if os.geteuid() != 0:
         raise Missing("root trees", "cannot be built", "only root may", "run it with sudo")
     if not shutil.which("mmdebstrap"):
-        raise Missing(
-            "root trees", "cannot be built", "mmdebstrap is not installed", 'run "make setup"'
-        )
+        cause = "mmdebstrap is not installed"
+        raise Missing("root trees", "cannot be built", cause, 'run "make setup"')
     with locked(base, progress):
         roots = Roots(base / recipe.name, recipe.release.suite)
         missing = [role for role in PACKAGES if not roots.tree(role).is_dir()]
@@ -159,9 +149,8 @@ def _build(
 ) -> None:
     archive = host_archive()
     roots.directory.mkdir(parents=True, exist_ok=True)
-    essential = roots.directory / ".essential"
+    essential, settings = roots.directory / ".essential", roots.directory / ".apt"
     remove_tree(essential)
-    settings = roots.directory / ".apt"
     remove_tree(settings)
     settings.mkdir()
     (settings / "apt.conf").write_text("\n".join((*archive.options, "")))
@@ -169,15 +158,9 @@ def _build(
     try:
         progress(f"root trees: essential packages of {roots.suite}")
         with aside(essential) as tree:
-            # mount: the launch script lets go of the host's file system by the tree's own umount.
-            _mmdebstrap(
-                settings,
-                tree,
-                roots.suite,
-                "--variant=essential",
-                "--include=mount",
-                "--skip=cleanup/apt/lists",
-            )
+            # mount: the launch script unmounts the host's file system by the tree's own umount.
+            options = "--variant=essential --include=mount --skip=cleanup/apt/lists"
+            _mmdebstrap(settings, tree, roots.suite, *options.split())
 
         def build(role: Role) -> None:
             progress(f"root trees: {role}: {', '.join(PACKAGES[role])}")
@@ -196,53 +179,35 @@ def _build_role(settings: Path, essential: Path, tree: Path, role: Role, recipe:
     run(["cp", "-a", f"{essential}/.", str(tree)])
     for node in (tree / "dev").iterdir():  # mmdebstrap makes them itself
         remove_tree(node)
-    if role == "postgres":  # no cluster of the package's making
-        (tree / "etc/postgresql-common").mkdir(parents=True)
-        (tree / "etc/postgresql-common/createcluster.conf").write_text(
-            "create_main_cluster = false\n"
-        )
-    _mmdebstrap(
-        settings,
-        tree,
-        "",
-        "--variant=custom",
-        "--skip=check/empty,update",
-        f"--include={','.join(PACKAGES[role])}",
-    )
+    if role == "postgres":  # the package must not create a cluster
+        settings_of_package = tree / "etc/postgresql-common"
+        settings_of_package.mkdir(parents=True)
+        (settings_of_package / "createcluster.conf").write_text("create_main_cluster = false\n")
+    include = f"--include={','.join(PACKAGES[role])}"
+    _mmdebstrap(settings, tree, "", "--variant=custom", "--skip=check/empty,update", include)
     _finish(tree, recipe)
 
 
 def _mmdebstrap(settings: Path, tree: Path, suite: str, *options: str) -> None:
     """Run mmdebstrap in a mount namespace of its own, so that a kill leaves nothing mounted."""
     command = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "mmdebstrap",
-        "--quiet",
-        "--mode=root",
-        "--format=directory",
-        f"--aptopt={settings / 'apt.conf'}",
-        '--aptopt=APT::Install-Recommends "false"',
-        "--dpkgopt=force-unsafe-io",
+        *["unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", "--mode=root"],
+        *("--format=directory", "--dpkgopt=force-unsafe-io"),
+        *(f"--aptopt={settings / 'apt.conf'}", '--aptopt=APT::Install-Recommends "false"'),
         *options,
-        suite,
-        str(tree),
-        str(settings / "sources.list"),
+        *(suite, str(tree), str(settings / "sources.list")),
     ]
     done = run(command, timeout_s=BUILD_TIMEOUT_S, check=False)
     if done.returncode == 0:
         return
-    said = [line for line in done.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))]
-    network = any("resolve" in line or "onnect" in line for line in said)
+    errors = [line for line in done.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))]
+    is_network = any("resolve" in line or "onnect" in line for line in errors)
+    mirror, lists = "check this machine's way to its package mirror", 'run "apt-get update"'
     raise StepFailed(
         f"root tree {tree.name.split('.')[0]}",
         "cannot be built",
-        " / ".join(said[-3:]) or done.stderr[-300:] or f"mmdebstrap exited {done.returncode}",
-        "check this machine's way to its package mirror, then run it again"
-        if network
-        else 'run "apt-get update", then run it again',
+        " / ".join(errors[-3:]) or done.stderr[-300:] or f"mmdebstrap exited {done.returncode}",
+        f"{mirror if is_network else lists}, then run it again",
     )
 
 
@@ -253,13 +218,10 @@ def _finish(tree: Path, recipe: Recipe) -> None:
             remove_tree(path)
     for node in (tree / "dev").iterdir():
         remove_tree(node)
-    for name, line in (
-        ("passwd", "{name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"),
-        ("group", "{name}:x:{uid}:\n"),
-    ):
-        with (tree / "etc" / name).open("a") as accounts:
-            for account, uid in recipe.accounts:
-                accounts.write(line.format(name=account, uid=uid))
+    with (tree / "etc/passwd").open("a") as passwd, (tree / "etc/group").open("a") as group:
+        for name, uid in recipe.accounts:
+            passwd.write(f"{name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n")
+            group.write(f"{name}:x:{uid}:\n")
     for point in MOUNT_POINTS:
         (tree / point).mkdir(parents=True, exist_ok=True)
     for point in MOUNT_FILES:
@@ -269,12 +231,12 @@ def _finish(tree: Path, recipe: Recipe) -> None:
     (tree / "var/log").mkdir(exist_ok=True)
     for directory, directories, files in os.walk(tree):
         for entry in (*directories, *files):
-            _harmless(Path(directory, entry))
-    _harmless(tree)
+            _make_readable(Path(directory, entry))
+    _make_readable(tree)
     (tree / "tmp").chmod(0o1777)
 
 
-def _harmless(path: Path) -> None:
+def _make_readable(path: Path) -> None:
     """Give a file to root, readable by all, without set-user-ID and file capabilities."""
     mode = path.lstat().st_mode
     os.chown(path, 0, 0, follow_symlinks=False)  # drops file capabilities too

@@ -1,8 +1,7 @@
-"""Passwords: made once for a world, readable by the one service each copy is for.
+"""Passwords: created once for a world, each copy readable by one service.
 
-A world's secrets are files `<directory>/<service>/<name>`, each owned by its service's uid with
-mode 0400 beneath root's directories. They stand in no environment, image, process list or
-compose file.
+A world's secrets are files `<directory>/<service>/<name>` beneath root's directories, owned by the
+service's uid, with mode 0400. They are in no environment, image, process list or compose file.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from twinstack.linux import files
 from twinstack.model.plan import Plan, Replica
 from twinstack.software.building import locked, remove_tree
 
-_BYTES = 24
+_PASSWORD_BYTES = 24
 _VAULT = ".vault"
 
 
-def _acl(redis_password: str) -> str:
-    """Give Redis' users: the services' own, and one that can do nothing but ping."""
-    digest = hashlib.sha256(redis_password.encode()).hexdigest()
+def redis_acl(password: str) -> str:
+    """Give Redis' users: the services', and one that can do nothing but ping."""
+    digest = hashlib.sha256(password.encode()).hexdigest()
     return f"user default on #{digest} ~* &* +@all\nuser health on nopass resetkeys -@all +ping\n"
 
 
-#: Secrets that follow from another one.
+#: Secrets made of another one.
 _DERIVED: Mapping[str, tuple[str, Callable[[str], str]]] = MappingProxyType(
-    {"redis.acl": ("redis_password", _acl)}
+    {"redis.acl": ("redis_password", redis_acl)}
 )
 
 
@@ -41,9 +40,9 @@ def secret_path(directory: Path, service: str, name: str) -> Path:
 
 
 def ensure_secrets(directory: Path, plan: Plan) -> None:
-    """Make what is missing and put owners and modes right; existing passwords stay.
+    """Create missing secrets and correct owners and modes; existing passwords stay.
 
-    Raises: Missing without root; TwinstackError for a secret nobody knows how to make.
+    Raises: Missing without root; TwinstackError for a secret that cannot be created.
     """
     if os.geteuid() != 0:
         raise Missing("secrets", "cannot be made", "only root may", "run it with sudo")
@@ -52,36 +51,30 @@ def ensure_secrets(directory: Path, plan: Plan) -> None:
         vault = directory / _VAULT
         vault.mkdir(mode=0o700, exist_ok=True)
         for replica in plan.replicas:
-            home = directory / replica.service
-            home.mkdir(exist_ok=True)
-            home.chmod(0o755)
-            for name in replica.secrets:
-                _place(home / name, _value(vault, name), replica.user)
+            _place(directory, replica, {name: _value(vault, name) for name in replica.secrets})
 
 
 def stale_secrets(directory: Path, plan: Plan) -> frozenset[str]:
-    """Name the services of which a secret is missing or not right; changes nothing.
+    """Name the services with a missing or wrong secret; changes nothing.
 
     Raises: Missing without root, who alone may read them.
     """
     if os.geteuid() != 0:
         raise Missing("secrets", "cannot be read", "only root may", "run it with sudo")
-    vault = directory / _VAULT
+
+    def is_stale(replica: Replica, name: str) -> bool:
+        path = secret_path(directory, replica.service, name)
+        return not _is_current(path, _existing(directory / _VAULT, name), replica.user)
+
     return frozenset(
         replica.service
         for replica in plan.replicas
-        for name in replica.secrets
-        if not _is_right(
-            secret_path(directory, replica.service, name), _kept(vault, name), replica.user
-        )
+        if any(is_stale(replica, name) for name in replica.secrets)
     )
 
 
 def secrets_of(directory: Path, replicas: Iterable[Replica]) -> dict[str, dict[str, str]]:
-    """Give the secrets of replicas as they are kept here: service → name → value.
-
-    Raises: OSError where one was not made yet.
-    """
+    """Give replicas' secrets: service → name → value. Raises: OSError where one is missing."""
     return {
         replica.service: {
             name: secret_path(directory, replica.service, name).read_text()
@@ -95,14 +88,11 @@ def secrets_of(directory: Path, replicas: Iterable[Replica]) -> dict[str, dict[s
 def place_secrets(
     directory: Path, replicas: Iterable[Replica], values: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Write down secrets that were made elsewhere; those of other services are left alone."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write secrets that were created elsewhere; those of other services are left alone."""
     for replica in replicas:
-        home = directory / replica.service
-        for name in replica.secrets:
-            home.mkdir(exist_ok=True)
-            home.chmod(0o755)
-            _place(home / name, values[replica.service][name], replica.user)
+        if replica.secrets:
+            own = values[replica.service]
+            _place(directory, replica, {name: own[name] for name in replica.secrets})
 
 
 def drop_secrets(directory: Path, replicas: Iterable[Replica]) -> None:
@@ -114,48 +104,38 @@ def drop_secrets(directory: Path, replicas: Iterable[Replica]) -> None:
                 remove_tree(home)
 
 
-def remove_secrets(directory: Path) -> bool:
-    """Remove a world's secrets and say whether there were any."""
-    return remove_tree(directory)
-
-
 def _value(vault: Path, name: str) -> str:
-    if name in _DERIVED:
-        source, derive = _DERIVED[name]
-        return derive(_value(vault, source))
-    if not name.endswith("_password"):
-        raise TwinstackError(
-            f"secret {name}",
-            "cannot be made",
-            "only passwords (…_password) and redis.acl can",
-            "correct it in topology.yml",
-        )
-    file = vault / name
-    if not file.exists() or not file.read_text():
-        _place(file, secrets.token_urlsafe(_BYTES), 0)
-    return file.read_text()
+    """Give a secret's value, creating its password if there is none."""
+    source, derive = _DERIVED.get(name, (name, str))
+    if not source.endswith("_password"):
+        cause, remedy = "only passwords (…_password) and redis.acl can", "correct topology.yml"
+        raise TwinstackError(f"secret {name}", "cannot be made", cause, remedy)
+    if (value := _existing(vault, name)) is None:
+        files.write(vault / source, secrets.token_urlsafe(_PASSWORD_BYTES), mode=0o400)
+        value = derive((vault / source).read_text())
+    return value
 
 
-def _kept(vault: Path, name: str) -> str | None:
-    """Give a secret's value, or None when it is yet to be made."""
+def _existing(vault: Path, name: str) -> str | None:
     source, derive = _DERIVED.get(name, (name, str))
     file = vault / source
-    value = file.read_text() if file.exists() else ""
-    return derive(value) if value else None
+    password = file.read_text() if file.exists() else ""
+    return derive(password) if password else None
 
 
-def _is_right(file: Path, value: str | None, owner: int) -> bool:
+def _is_current(file: Path, value: str | None, owner: int) -> bool:
     try:
-        now = file.stat()
-        return (file.read_text(), now.st_uid, now.st_mode & 0o777) == (value, owner, 0o400)
+        status = file.stat()
+        return (file.read_text(), status.st_uid, status.st_mode & 0o777) == (value, owner, 0o400)
     except FileNotFoundError:
         return False
 
 
-def _place(file: Path, value: str, owner: int) -> None:
-    """Write a file whole or not at all, never readable by anybody else on the way.
-
-    A file that is right already is left alone: it may be bound into a running service.
-    """
-    if not _is_right(file, value, owner):
-        files.write(file, value, mode=0o400, owner=owner)
+def _place(directory: Path, replica: Replica, values: Mapping[str, str]) -> None:
+    """Write a service's copies; a current one is left alone: it may be bound into a container."""
+    home = directory / replica.service
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o755)
+    for name, value in values.items():
+        if not _is_current(home / name, value, replica.user):
+            files.write(home / name, value, mode=0o400, owner=replica.user)
