@@ -14,7 +14,7 @@ from twinstack import stack
 from twinstack.errors import Missing
 
 if TYPE_CHECKING:
-    from twinstack.confinement.requirements import ReplicaFacts, Weakness
+    from twinstack.confinement.requirements import ConfinedReplica, Weakness
     from twinstack.world import LocalWorld
 
 
@@ -59,7 +59,7 @@ def _running_worlds(current: stack.Stack) -> dict[str, LocalWorld]:
 
 
 def _document(
-    replicas: Mapping[str, Sequence[ReplicaFacts]], weaknesses: Mapping[str, Sequence[Weakness]]
+    replicas: Mapping[str, Sequence[ConfinedReplica]], weaknesses: Mapping[str, Sequence[Weakness]]
 ) -> dict[str, Any]:
     from twinstack.confinement import requirements
 
@@ -76,7 +76,7 @@ def _document(
 
 
 def _text(
-    replicas: Mapping[str, Sequence[ReplicaFacts]], weaknesses: Mapping[str, Sequence[Weakness]]
+    replicas: Mapping[str, Sequence[ConfinedReplica]], weaknesses: Mapping[str, Sequence[Weakness]]
 ) -> str:
     from twinstack.confinement import requirements
 

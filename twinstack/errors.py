@@ -1,7 +1,7 @@
 """One tree of errors, each of which reads *object: failure: cause; remedy* on one line.
 
-Everything that this project raises on purpose is a `TwinstackError`; `tasks.py` prints it
-and exits 1. Anything else that reaches a user is a bug.
+Every error that this project raises on purpose is a `TwinstackError`; `tasks.py` prints it and
+exits 1. Any other that reaches a user is a bug.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from collections.abc import Sequence
 
 
 class TwinstackError(Exception):
-    """A failure that a user can act upon.
-
-    `obj` is what failed, `failure` what could not be done, `cause` why, `remedy` what to do.
-    """
+    """A failure that a user can act upon."""
 
     def __init__(self, obj: str, failure: str, cause: str = "", remedy: str = "") -> None:
         super().__init__(obj, failure, cause, remedy)
-        self.obj = obj
-        self.failure = failure
-        self.cause = cause
-        self.remedy = remedy
+        self.obj = obj  # what failed
+        self.failure = failure  # what could not be done
+        self.cause = cause  # why
+        self.remedy = remedy  # what to do
 
     def __str__(self) -> str:
         text = ": ".join(_one_line(part) for part in (self.obj, self.failure, self.cause) if part)
@@ -28,7 +25,7 @@ class TwinstackError(Exception):
 
 
 class TopologyError(TwinstackError):
-    """The written topology has mistakes: one line for each, all of them at once."""
+    """The topology as written has mistakes: a line for each, all of them at once."""
 
     def __init__(self, file: str, mistakes: Sequence[TwinstackError]) -> None:
         first = mistakes[0]
@@ -41,11 +38,11 @@ class TopologyError(TwinstackError):
 
 
 class NotOurs(TwinstackError):
-    """An object bears a name of ours but not our mark; it is never changed."""
+    """A foreign object has one of our names but not our mark; it is never changed."""
 
 
 class Missing(TwinstackError):
-    """Something that must be there first is not: a program, a privilege, a running world."""
+    """A precondition is not met: a program, a privilege, a running world."""
 
 
 class Locked(TwinstackError):
@@ -57,11 +54,11 @@ class StepFailed(TwinstackError):
 
 
 class NotHealthy(TwinstackError):
-    """A service did not become healthy within its bound."""
+    """A service did not become healthy within its time limit."""
 
 
 class Unreadable(TwinstackError):
-    """A file is not what it was taken for, or is broken before anything could be read."""
+    """A file is of another kind than expected, or is broken from the start."""
 
 
 class CannotTell(TwinstackError):
@@ -69,14 +66,14 @@ class CannotTell(TwinstackError):
 
 
 class SeveralFailed(TwinstackError):
-    """More than one thing failed where work went on past errors (tear-down)."""
+    """More than one failure, where work goes on past errors (tear-down)."""
 
     def __init__(self, obj: str, failures: Sequence[Exception]) -> None:
         self.failures = tuple(failures)
         super().__init__(obj, f"{len(self.failures)} steps failed")
 
     def __reduce__(self) -> tuple[type, tuple[str, tuple[Exception, ...]]]:
-        """Pickle by what it was made from: it may come from a child in another namespace."""
+        """Pickle by its arguments: it may come from a child in another namespace."""
         return type(self), (self.obj, self.failures)
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""What a service's processes are restricted to, and where a world falls short of it."""
+"""What confines each service's processes: the declared level, what /proc shows, seccomp."""

@@ -1,13 +1,13 @@
 """Which system calls a service may make: an allow list, compiled by libseccomp once for an `up`.
 
-The list is the one that an engine's default profile leaves to a process without capabilities, so
-that neither world is measured or guarded differently. What the list does not name fails with
-EPERM; what is newer than the list, as in an engine, with ENOSYS, so that libc tries an older way.
-Refused, though Docker 20.10 lets them pass: tracing another process, since a replica shares its
-user and the host's PID namespace with its siblings; io_uring and AF_VSOCK, as newer engines do.
+The list is what an engine's default profile leaves to a process without capabilities, so that
+both worlds are measured and guarded alike. A call that is not on it fails with EPERM; one that is
+newer than the list, as in an engine, with ENOSYS, so that libc tries an older one. Refused, though
+Docker 20.10 allows them: tracing another process, since a replica shares its user and the host's
+PID namespace with its siblings; io_uring and AF_VSOCK, as in newer engines.
 
-Source: seccomp(2), seccomp_rule_add(3); docs.docker.com/engine/security/seccomp. How it is
-held against the filter of a running container: tests/e2e/test_both_worlds.py.
+Source: seccomp(2), seccomp_rule_add(3); docs.docker.com/engine/security/seccomp.
+tests/e2e/test_both_worlds.py compares it with the filter of a running container.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import ctypes
 import errno
 import tempfile
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
-from typing import Literal
 
 from twinstack.errors import Missing, StepFailed
 
@@ -73,54 +73,60 @@ ALLOWED = frozenset(f"{_FILES}{_WAITING}{_MEMORY}{_PROCESSES}{_TIME}{_TALKING}".
 #: clone's flags that make a namespace: CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}.
 NEW_NAMESPACE = 0x7E020000
 _AF_VSOCK = 40  # from a virtual machine to its hypervisor, past every network namespace
+#: Plain Linux, without address randomisation, with an old kernel's version, both; or a query.
+_PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
+
+
+class ScmpCmp(IntEnum):
+    """How an argument is compared: SCMP_CMP_*. Source: seccomp.h."""
+
+    NE = 1
+    EQ = 4
+    MASKED_EQ = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """A call that is allowed when one argument compares; `mask` for the `masked` comparison."""
+    """A call that is allowed when its first argument compares."""
 
     name: str
-    argument: int
-    compare: Literal["equal", "unequal", "masked"]
+    compare: ScmpCmp
     value: int
-    mask: int = 0
+    mask: int = 0  # of SCMP_CMP_MASKED_EQ
 
 
 CONDITIONAL = (
-    Conditional("clone", 0, "masked", 0, NEW_NAMESPACE),
-    Conditional("socket", 0, "unequal", _AF_VSOCK),
-    # Linux as it is, without address randomisation or as an old kernel says its version; or asked.
-    *(
-        Conditional("personality", 0, "equal", one)
-        for one in (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
-    ),
+    Conditional("clone", ScmpCmp.MASKED_EQ, 0, NEW_NAMESPACE),
+    Conditional("socket", ScmpCmp.NE, _AF_VSOCK),
+    *(Conditional("personality", ScmpCmp.EQ, persona) for persona in _PERSONALITIES),
 )
-#: Its flags lie in memory, where no filter can see them; told that it is unknown, libc uses clone.
+#: Its flags lie in memory, where no filter can see them. With ENOSYS, libc falls back to clone.
 UNKNOWN = ("clone3",)
 #: Calls that came after the list was made; from 424 on every architecture numbers them alike.
 NEWER = range(451, 512)
 
-_ALLOW = 0x7FFF0000
-_ERRNO = 0x00050000
-_COMPARISONS = {"unequal": 1, "equal": 4, "masked": 7}
+_SCMP_ACT_ALLOW = 0x7FFF0000
+_EPERM, _ENOSYS = (0x00050000 | code for code in (errno.EPERM, errno.ENOSYS))  # SCMP_ACT_ERRNO
 _INSTRUCTION_BYTES = 8
 _LIBRARY = "libseccomp.so.2"
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A compiled filter, as hex digits, and this architecture's number of prctl, which loads it."""
+    """A compiled filter."""
 
-    program: str
-    prctl: int
+    program: str  # hex digits
+    prctl: int  # this architecture's number of prctl, which loads it
 
 
-class _Argument(ctypes.Structure):
+class _ScmpArgCmp(ctypes.Structure):
+    """struct scmp_arg_cmp."""
+
     _fields_ = (
-        ("argument", ctypes.c_uint),
-        ("operator", ctypes.c_int),
-        ("first", ctypes.c_uint64),
-        ("second", ctypes.c_uint64),
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("datum_a", ctypes.c_uint64),
+        ("datum_b", ctypes.c_uint64),
     )
 
 
@@ -131,20 +137,26 @@ def compiled() -> Filter:
     Raises: Missing without libseccomp; StepFailed. Source: seccomp_export_bpf(3).
     """
     library = _library()
-    context = ctypes.c_void_p(library.seccomp_init(_ERRNO | errno.EPERM))
+    context = ctypes.c_void_p(library.seccomp_init(_EPERM))
+
+    def add(action: int, number: int, *when: _ScmpArgCmp) -> None:
+        if number >= 0:  # else this architecture, or this libseccomp, has no such call
+            conditions = (_ScmpArgCmp * len(when))(*when)
+            code = library.seccomp_rule_add_array(context, action, number, len(when), conditions)
+            _check(f"seccomp_rule_add of call {number}", code)
+
     try:
         for name in sorted(ALLOWED):
-            _add(library, context, _ALLOW, name)
-        for one in CONDITIONAL:
-            values = (one.mask, one.value) if one.compare == "masked" else (one.value, 0)
-            argument = _Argument(one.argument, _COMPARISONS[one.compare], *values)
-            _add(library, context, _ALLOW, one.name, argument)
-        for name in UNKNOWN:
-            _add(library, context, _ERRNO | errno.ENOSYS, name)
-        for number in NEWER:
-            _add_number(library, context, _ERRNO | errno.ENOSYS, number, f"number {number}")
+            add(_SCMP_ACT_ALLOW, _number(library, name))
+        for call in CONDITIONAL:
+            masked = call.compare == ScmpCmp.MASKED_EQ
+            values = (call.mask, call.value) if masked else (call.value, 0)
+            condition = _ScmpArgCmp(0, call.compare, *values)
+            add(_SCMP_ACT_ALLOW, _number(library, call.name), condition)
+        for number in (*(_number(library, name) for name in UNKNOWN), *NEWER):
+            add(_ENOSYS, number)
         with tempfile.TemporaryFile() as file:
-            _succeed("seccomp_export_bpf", library.seccomp_export_bpf(context, file.fileno()))
+            _check("seccomp_export_bpf", library.seccomp_export_bpf(context, file.fileno()))
             file.seek(0)
             program = file.read()
     finally:
@@ -158,20 +170,16 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError as error:
-        raise Missing(
-            "seccomp filter", "cannot be compiled", str(error), 'run "make setup"'
-        ) from error
+        cause, remedy = str(error), 'run "make setup"'
+        raise Missing("seccomp filter", "cannot be compiled", cause, remedy) from error
     library.seccomp_init.argtypes = [ctypes.c_uint32]
     library.seccomp_init.restype = ctypes.c_void_p
     library.seccomp_release.argtypes = [ctypes.c_void_p]
     library.seccomp_release.restype = None
     library.seccomp_syscall_resolve_name.argtypes = [ctypes.c_char_p]
     library.seccomp_rule_add_array.argtypes = [
-        ctypes.c_void_p,
-        ctypes.c_uint32,
-        ctypes.c_int,
-        ctypes.c_uint,
-        ctypes.POINTER(_Argument),
+        *(ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint),
+        ctypes.POINTER(_ScmpArgCmp),
     ]
     library.seccomp_export_bpf.argtypes = [ctypes.c_void_p, ctypes.c_int]
     return library
@@ -181,28 +189,6 @@ def _number(library: ctypes.CDLL, name: str) -> int:
     return int(library.seccomp_syscall_resolve_name(name.encode()))
 
 
-def _add(
-    library: ctypes.CDLL, context: ctypes.c_void_p, action: int, name: str, *when: _Argument
-) -> None:
-    number = _number(library, name)
-    if number < 0:
-        return  # this architecture has no such call, or this libseccomp does not know it yet
-    _add_number(library, context, action, number, name, *when)
-
-
-def _add_number(
-    library: ctypes.CDLL,
-    context: ctypes.c_void_p,
-    action: int,
-    number: int,
-    name: str,
-    *when: _Argument,
-) -> None:
-    arguments = (_Argument * len(when))(*when)
-    done = library.seccomp_rule_add_array(context, action, number, len(when), arguments)
-    _succeed(f"seccomp_rule_add {name}", done)
-
-
-def _succeed(what: str, code: int) -> None:
+def _check(what: str, code: int) -> None:
     if code < 0:
         raise StepFailed("seccomp filter", f"{what} failed", errno.errorcode.get(-code, str(code)))

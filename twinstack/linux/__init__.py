@@ -1,1 +1,1 @@
-"""The kernel's interfaces, and nothing of twinstack's own: netlink, /proc, iptables, files."""
+"""The kernel, and nothing of ours; constants have the kernel's names: NTF_SELF is `NTF.SELF`."""

@@ -1,8 +1,8 @@
 """Chains of our own in iptables, as text in the form that iptables-save prints. Pure.
 
-Every rule is in a chain of ours and bears our mark as a comment, as do the jumps from the
-built-in chains. Writing rules in iptables-save's own form makes comparing them with what is there
-a comparison of lines. Both worlds use this. Source: iptables-extensions(8).
+Every rule is in a chain of ours and carries our mark as a comment, as do the jumps from the
+built-in chains. Rules are written as iptables-save prints them, so that comparing them with the
+present ones is comparing lines. Source: iptables-extensions(8).
 """
 
 from __future__ import annotations
@@ -18,34 +18,30 @@ Tables = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One of our chains, and the built-in chain that it hangs off.
-
-    Without `builtin` it is reached from others of our chains only. `first` puts the jump before
-    other people's rules: needed where theirs would drop, or let pass.
-    """
+    """One of our chains, and the built-in chain that jumps to it."""
 
     table: str
-    builtin: str
+    builtin: str  # "" where only others of our chains jump to it
     chain: str
     rules: tuple[str, ...]
-    first: bool = False
+    first: bool = False  # the jump comes before foreign rules, which would drop or accept
     comment: str = ""
 
     @property
     def jump(self) -> str:
-        """Give the rule that leads into the chain; empty where none of a built-in one does."""
+        """The rule that jumps to the chain; empty where no built-in one does."""
         if not self.builtin:
             return ""
         return f"-A {self.builtin} -m comment --comment {quoted(self.comment)} -j {self.chain}"
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Give the chain's content as iptables-save prints it."""
+        """The chain's content as iptables-save prints it."""
         return tuple(f"-A {self.chain} {rule}" for rule in self.rules)
 
     @property
     def title(self) -> str:
-        """Name it: by the built-in chain, or by its own name."""
+        """Its name in messages: that of the built-in chain, or its own."""
         return f"{self.table} {self.builtin or self.chain}"
 
 
@@ -72,18 +68,18 @@ def quoted(comment: str) -> str:
 
 
 def without_comments(line: str) -> str:
-    """Leave out what is quoted: a comment may hold any words, a target's among them."""
+    """Leave out what is quoted: a comment may hold any words, also a target's."""
     return re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
 
 
 def target(line: str) -> str:
-    """Give what a rule does with a packet, or where it sends it; empty for nothing."""
-    found = re.search(r" -[jg] (\S+)", without_comments(line))
-    return found[1] if found else ""
+    """Give a rule's target: what it does with a packet, or the chain that it goes to."""
+    match = re.search(r" -[jg] (\S+)", without_comments(line))
+    return match[1] if match else ""
 
 
 def matches_link(pattern: str, link: str) -> bool:
-    """Tell whether a rule's -i or -o means a link: "+" at the end stands for any rest.
+    """Tell whether a rule's -i or -o matches a link: "+" at the end stands for any rest.
 
     Source: iptables(8).
     """
@@ -113,7 +109,7 @@ def removal_text(ours: Ownership, present: Tables, only: Collection[str] | None 
     """Write the input of one `iptables-restore --noflush` that removes a world's chains.
 
     Needs no plan: chains are recognised by name, jumps by the chain they lead to. A chain in which
-    somebody else has put a rule loses our rules and stays. `only` restricts it to some chains.
+    another program has put a rule loses our rules and stays. `only` restricts it to some chains.
     Empty when there is nothing to remove.
     """
     text: list[str] = []
@@ -156,15 +152,15 @@ def _is_marked(line: str, mark: str) -> bool:
 
 
 def difference(hook: Hook, present: tuple[str, ...]) -> str | None:
-    """Say how a chain differs from what is wanted, or None."""
+    """Say how a chain differs from the declared one, or None."""
     if not any(line.startswith(f":{hook.chain} ") for line in present):
         return f"chain {hook.chain} is absent"
-    there = tuple(line for line in present if line.startswith(f"-A {hook.chain} "))
-    if there != hook.lines:
-        lost = len(set(hook.lines) - set(there))
-        strange = len(set(there) - set(hook.lines))
-        parts = [f"misses {_rules(lost)}"] if lost else []
-        parts += [f"has {_rules(strange)} too many"] if strange else []
+    rules = tuple(line for line in present if line.startswith(f"-A {hook.chain} "))
+    if rules != hook.lines:
+        missing = len(set(hook.lines) - set(rules))
+        surplus = len(set(rules) - set(hook.lines))
+        parts = [f"misses {_rules(missing)}"] if missing else []
+        parts += [f"has {_rules(surplus)} too many"] if surplus else []
         return ", ".join(parts) or "has its rules in another order, or twice"
     if hook.jump and hook.jump not in present:
         return f"the jump from {hook.builtin} is absent"
@@ -176,7 +172,7 @@ def _rules(number: int) -> str:
 
 
 def parse_save(text: str) -> dict[str, tuple[str, ...]]:
-    """Read what iptables-save printed, by table."""
+    """Read the output of iptables-save, by table."""
     tables: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():

@@ -84,7 +84,7 @@ class LinkMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteFacts:
     """One IPv4 route of the main table."""
 
     destination: str  # ADDRESS/LENGTH; 0.0.0.0/0 for the default
@@ -171,13 +171,13 @@ def read_address(body: memoryview) -> tuple[int, str]:
     return index, f"{_ipv4(raw) or '?'}/{length}"
 
 
-def read_route(body: memoryview) -> Route | None:
+def read_route(body: memoryview) -> RouteFacts | None:
     """Read a message about an IPv4 route; None for one of another table than the main one."""
     _, length, _, _, table, *_ = rtnetlink.RTMSG.unpack_from(body)
     parts = attributes(body[rtnetlink.RTMSG.size :])
     if (as_u32(parts.get(RTA.TABLE)) or table) != rtnetlink.RT_TABLE_MAIN:
         return None
-    return Route(
+    return RouteFacts(
         destination=f"{_ipv4(parts.get(RTA.DST)) or '0.0.0.0'}/{length}",
         gateway=_ipv4(parts.get(RTA.GATEWAY)),
         index=as_u32(parts.get(RTA.OIF)) or 0,
@@ -206,7 +206,7 @@ def dump_links(netlink: Netlink) -> dict[str, LinkFacts]:
     return {link.name: read_link(link, names, by_index) for link in found}
 
 
-def dump_routes(netlink: Netlink) -> Iterator[Route]:
+def dump_routes(netlink: Netlink) -> Iterator[RouteFacts]:
     """Dump the main table's IPv4 routes. Raises: OSError."""
     for body in netlink.dump(RTM.GETROUTE, rtnetlink.EVERY_ROUTE):
         if (route := read_route(body)) is not None:

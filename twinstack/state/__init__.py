@@ -1,1 +1,1 @@
-"""What an instance keeps on the host: directories, lock, journal, sysctls held for a while."""
+"""What an instance keeps on the host: paths, lock, journal, sysctls that it holds."""

@@ -1,9 +1,8 @@
-"""Switches of the host that more than one of us needs: on with the first, back with the last.
+"""Sysctls of the host that several holders need: set by the first, restored by the last.
 
-Both worlds need net.ipv4.ip_forward. The world that turned it on must not turn it off under the
-other, so who holds a switch is written down with its former value, before the act, under
-/run/twinstack. Docker that is not ours is heeded too: while its bridge is there, a switch that
-it needs stays as it is.
+Every world needs net.ipv4.ip_forward, and one must not turn it off under another. So who holds a
+sysctl is recorded with its former value, before the act, under /run/twinstack. A foreign Docker is
+respected too: while its bridge is there, a sysctl that it needs stays as it is.
 """
 
 from __future__ import annotations
@@ -14,57 +13,67 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from twinstack.errors import CannotTell
 from twinstack.linux import files, procfs
 from twinstack.state.paths import RUN
 
 
-def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = Path("/proc")) -> None:
-    """Set a switch and hold it. Raises: OSError, CannotTell.
+class _Held(TypedDict):
+    former: str
+    holders: list[str]
+    value: str
+
+
+def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = procfs.PROC) -> None:
+    """Set a sysctl and hold it. Raises: OSError, CannotTell.
 
     Same as: sysctl -w KEY=VALUE.
     """
-    switch = proc / procfs.sysctl_path(key)
+    sysctl = proc / procfs.sysctl_path(key)
     with _table(run) as table:
-        held = table.setdefault(key, {"former": switch.read_text().strip(), "holders": []})
+        former = sysctl.read_text().strip()
+        held = table.setdefault(key, {"former": former, "holders": [], "value": value})
         held["value"] = value
         if holder not in held["holders"]:
             held["holders"].append(holder)
-        _write(run, table)  # before the act: a crash from here on can be put right
-        switch.write_text(value)
+        _write(run, table)  # before the act: after a crash from here on it can be restored
+        sysctl.write_text(value)
 
 
 def release(
-    holder: str, only: str | None = None, *, run: Path = RUN, proc: Path = Path("/proc")
+    holder: str, only: str | None = None, *, run: Path = RUN, proc: Path = procfs.PROC
 ) -> tuple[str, ...]:
-    """Let go of a holder's switches, or of `only` one; the last one's letting go restores it.
+    """Release a holder's sysctls, or `only` one; when its last holder releases it, restore it.
 
-    Says what became of each switch that changed hands. Raises: OSError, CannotTell.
+    Says what became of each that nobody holds any more. Raises: OSError, CannotTell.
     """
-    said: list[str] = []
+    outcomes: list[str] = []
     with _table(run) as table:
         for key, held in list(table.items()):
             if holder not in held["holders"] or only not in {None, key}:
                 continue
             held["holders"].remove(holder)
-            if held["holders"]:
-                continue
-            del table[key]
-            switch = proc / procfs.sysctl_path(key)
-            if not switch.exists() or switch.read_text().strip() == held["former"]:
-                continue
-            if key == "net.ipv4.ip_forward" and _docker_is_here(proc):
-                said.append(f"hold on sysctl {key} (it stays on: Docker's bridge is here)")
-                continue
-            if switch.read_text().strip() != held.get("value", switch.read_text().strip()):
-                said.append(f"hold on sysctl {key} (somebody has changed it: it stays)")
-                continue
-            switch.write_text(held["former"])
-            said.append(f"sysctl {key} (back to {held['former']})")
+            if not held["holders"]:
+                del table[key]
+                outcomes += _restore(key, held, proc)
         _write(run, table)
-    return tuple(said)
+    return tuple(outcomes)
+
+
+def _restore(key: str, held: _Held, proc: Path) -> Iterator[str]:
+    sysctl = proc / procfs.sysctl_path(key)
+    current = sysctl.read_text().strip() if sysctl.exists() else held["former"]
+    if current == held["former"]:
+        return
+    if key == "net.ipv4.ip_forward" and _docker_is_here(proc):
+        yield f"hold on sysctl {key} (it stays on: Docker's bridge is here)"
+    elif current != held.get("value", current):
+        yield f"hold on sysctl {key} (another program has changed it: it stays)"
+    else:
+        sysctl.write_text(held["former"])
+        yield f"sysctl {key} (back to {held['former']})"
 
 
 def holder(instance: str) -> str:
@@ -73,19 +82,19 @@ def holder(instance: str) -> str:
 
 
 def held_by(holder: str, *, run: Path = RUN) -> frozenset[str]:
-    """List the switches that somebody holds. Raises: CannotTell."""
+    """List the sysctls that a holder holds. Raises: CannotTell."""
     return frozenset(key for key, held in _read(run).items() if holder in held["holders"])
 
 
 @contextmanager
-def _table(run: Path) -> Iterator[dict[str, Any]]:
-    """Read the table with its directory locked: there is no lock file to be left, or removed."""
+def _table(run: Path) -> Iterator[dict[str, _Held]]:
+    """Read the table with its directory locked: so there is no lock file to leave or remove."""
     while True:
         try:
             run.mkdir(parents=True, exist_ok=True)
             directory = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            continue  # somebody removed it, empty, between the two calls
+            continue  # another command removed it, empty, between the two calls
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
             if os.fstat(directory).st_nlink:  # else it was removed before we had the lock
@@ -95,24 +104,22 @@ def _table(run: Path) -> Iterator[dict[str, Any]]:
             os.close(directory)
 
 
-def _read(run: Path) -> dict[str, Any]:
+def _read(run: Path) -> dict[str, _Held]:
     file = run / "switches.json"
     try:
-        table = json.loads(file.read_text())
-        if all(isinstance(one["former"], str) for one in table.values()) and all(
-            isinstance(one["holders"], list) for one in table.values()
-        ):
-            return dict(table)
-        raise ValueError("it is of another kind")
+        table: dict[str, _Held] = json.loads(file.read_text())
+        for held in table.values():
+            if not isinstance(held["former"], str) or not isinstance(held["holders"], list):
+                raise ValueError("it is of another kind")
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CannotTell(
-            str(file), "cannot be understood", str(error), "look at it, then remove it"
-        ) from error
+        remedy = "look at it, then remove it"
+        raise CannotTell(str(file), "cannot be understood", str(error), remedy) from error
+    return table
 
 
-def _write(run: Path, table: dict[str, Any]) -> None:
+def _write(run: Path, table: dict[str, _Held]) -> None:
     file = run / "switches.json"
     if table:
         files.write(file, json.dumps(table, indent=1, sort_keys=True))

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from twinstack.linux import links, rtnetlink
-from twinstack.linux.links import Route, VxlanFacts
+from twinstack.linux.links import RouteFacts, VxlanFacts
 from twinstack.linux.netlink import Request, attribute, u8, u32
 from twinstack.linux.rtnetlink import BR, BRPORT, IFLA, RTA
 
@@ -58,9 +58,9 @@ def test_an_address_is_read_with_its_link_and_length():
 
 def test_routes_of_the_main_table_are_read_and_no_others():
     default = rtnetlink.default_route(3, IPv4Address("10.0.0.1")).body
-    assert links.read_route(memoryview(default)) == Route(links.DEFAULT, "10.0.0.1", 3, None)
+    assert links.read_route(memoryview(default)) == RouteFacts(links.DEFAULT, "10.0.0.1", 3, None)
     source = rtnetlink.source_route(4, IPv4Network("10.0.0.0/24"), HERE).body
-    assert links.read_route(memoryview(source)) == Route("10.0.0.0/24", None, 4, str(HERE))
+    assert links.read_route(memoryview(source)) == RouteFacts("10.0.0.0/24", None, 4, str(HERE))
     assert links.read_route(memoryview(default + u32(RTA.TABLE, 100))) is None
 
 
