@@ -87,12 +87,10 @@ class TrafficAnalysis:
             return
         packets, half, flow = packets.take(chosen), half[chosen], flow[chosen]
         tcp = self._tcp.examine(rows, packets, half)
-        for times, add in (
-            (tcp.handshakes, self.totals.add_handshakes),
-            (tcp.acknowledged, self.totals.add_acknowledged),
-        ):
+        for name, times in tcp.times.items():
             if len(times.flow):
-                add(self.totals.pairs_of(rows, times.flow), times.took_ns)
+                pairs = self.totals.pairs_of(rows, times.flow)
+                self.totals.add_times(name, pairs, times.took_ns)
         begins = (packets.message > 0) & ~tcp.resent
         which = np.flatnonzero(begins | tcp.ended)
         if len(which):

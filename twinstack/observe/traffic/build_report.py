@@ -11,6 +11,7 @@ from twinstack.observe.traffic.histogram import percentiles
 from twinstack.observe.traffic.http import UNANSWERED, HttpExchanges
 from twinstack.observe.traffic.packets import address_of
 from twinstack.observe.traffic.protocols import protocol_name
+from twinstack.observe.traffic.tcp_health import ACKNOWLEDGED, HANDSHAKE
 from twinstack.observe.traffic.timeline import Timeline
 
 _TOP_TALKERS = 20
@@ -59,8 +60,8 @@ def _pair(pair: t.PairTotals) -> r.PairTraffic:
         pair.server.world or pair.client.world,
         pair.verdict,
         *pair.sums,
-        handshake=percentiles(pair.handshakes),
-        acknowledged=percentiles(pair.acknowledged),
+        handshake=percentiles(pair.times[HANDSHAKE]),
+        acknowledged=percentiles(pair.times[ACKNOWLEDGED]),
         example=f"{pair.client.instance} → {pair.server.instance}",
     )
 

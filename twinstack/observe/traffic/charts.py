@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from twinstack.observe.units import size
 
 _MAX_SERVICES = 14
 _WIDTH, _HEIGHT, _RADIUS = 720, 460, 170
+_CENTRE = complex(_WIDTH, _HEIGHT) / 2  # points are complex numbers
 _TIMELINE_HEIGHT = 100
 
 
@@ -23,16 +25,6 @@ class Chart:
     caption: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """A service on the ring: its centre, the direction from the ring's centre, and its size."""
-
-    x: float
-    y: float
-    angle: float
-    radius: float
-
-
 def ring(report: TrafficReport) -> Chart | None:
     """Place the services that exchanged most on a ring, joined where they exchanged packets."""
     totals: Counter[str] = Counter()
@@ -41,37 +33,54 @@ def ring(report: TrafficReport) -> Chart | None:
         totals.update({pair.client: pair.bytes})
         totals.update({pair.server: pair.bytes})
         sizes[pair.client, pair.server] += pair.bytes
+    if not sizes:
+        return None
     undeclared = {(pair.client, pair.server) for pair in report.undeclared}
     chosen = sorted(name for name, _ in totals.most_common(_MAX_SERVICES))
-    most = max(totals.values(), default=1) or 1
-    spots = {
-        name: _spot(number / len(chosen), totals[name] / most) for number, name in enumerate(chosen)
-    }
-    edges = [
-        _edge(
-            spots[client],
-            spots[server],
-            width=1 + 7 * math.log1p(count) / math.log1p(max(sizes.values()) or 1),
-            kind="bad" if (client, server) in undeclared else "",
-            words=f"{client} → {server}: {size(count)}",
-        )
-        for (client, server), count in sorted(sizes.items(), key=lambda item: item[1])
-        if client in spots and server in spots
-    ]
-    if not edges:
-        return None
+    turns = {name: 2j * math.pi * number / len(chosen) for number, name in enumerate(chosen)}
+    directions = {
+        name: -1j * cmath.exp(turn) for name, turn in turns.items()
+    }  # the first is on top
+    parts = []
+    for (client, server), count in sorted(sizes.items(), key=lambda item: item[1]):
+        if client in directions and server in directions:
+            data = _edge(*(_CENTRE + _RADIUS * directions[name] for name in (client, server)))
+            width = 1 + 7 * math.log1p(count) / math.log1p(max(sizes.values()) or 1)
+            kind = "bad" if (client, server) in undeclared else ""
+            title = tooltip(f"{client} → {server}: {size(count)}")
+            parts.append(element("path", title, kind=kind, d=data, stroke_width=width))
+    for name, direction in directions.items():
+        radius = 6 + 12 * math.sqrt(totals[name] / (max(totals.values()) or 1))
+        spot = _CENTRE + _RADIUS * direction
+        label = spot + (radius + 8) * direction
+        side = direction.real
+        anchor = "middle" if abs(side) < 0.2 else "start" if side > 0 else "end"
+        parts.append(element("circle", cx=spot.real, cy=spot.imag, r=radius))
+        parts.append(text(label.real, label.imag + 5, name, anchor=anchor))
     caption = "The thicker, the more bytes (by logarithm). Red and dashed: not declared."
     if left_out := len(totals) - len(chosen):
         caption += f" {left_out} that exchanged least are left out."
     drawing = element(
         "svg",
-        "\n".join([*edges, *(part for name in chosen for part in _service(name, spots[name]))]),
+        "\n".join(parts),
         kind="ring",
         role="img",
         aria_label="Services in a ring, joined where they exchanged packets",
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
     )
     return Chart(drawing, (caption,))
+
+
+def _edge(client: complex, server: complex) -> str:
+    if client == server:
+        return f"M{_point(client)} c-40,-60 40,-60 0.1,0"
+    # Bent towards the centre; there and back bend apart, so that both are visible.
+    bend = (client + server) / 4 + _CENTRE / 2 - 0.12j * (client - server)
+    return f"M{_point(client)} Q{_point(bend)} {_point(server)}"
+
+
+def _point(point: complex) -> str:
+    return f"{point.real:.1f},{point.imag:.1f}"
 
 
 def timeline(report: TrafficReport) -> Chart | None:
@@ -97,27 +106,3 @@ def timeline(report: TrafficReport) -> Chart | None:
     )
     middle = f"{rate}, in steps of {report.step_s:g} s"
     return Chart(drawing, ("0 s", middle, f"{len(steps) * report.step_s:g} s"))
-
-
-def _spot(turn: float, part: float) -> _Spot:
-    angle = 2 * math.pi * turn - math.pi / 2
-    x, y = _WIDTH / 2 + _RADIUS * math.cos(angle), _HEIGHT / 2 + _RADIUS * math.sin(angle)
-    return _Spot(x, y, angle, 6 + 12 * math.sqrt(part))
-
-
-def _service(name: str, spot: _Spot) -> tuple[str, str]:
-    side, distance = math.cos(spot.angle), spot.radius + 8
-    anchor = "middle" if abs(side) < 0.2 else "start" if side > 0 else "end"
-    x, y = spot.x + distance * side, spot.y + distance * math.sin(spot.angle) + 5
-    return element("circle", cx=spot.x, cy=spot.y, r=spot.radius), text(x, y, name, anchor=anchor)
-
-
-def _edge(client: _Spot, server: _Spot, width: float, kind: str, words: str) -> str:
-    begin = f"M{client.x:.1f},{client.y:.1f}"
-    if client is server:
-        data = f"{begin} c-40,-60 40,-60 0.1,0"
-    else:  # bent towards the centre; there and back bend apart, so that both are visible
-        x = (client.x + server.x + _WIDTH) / 4 + (client.y - server.y) * 0.12
-        y = (client.y + server.y + _HEIGHT) / 4 + (server.x - client.x) * 0.12
-        data = f"{begin} Q{x:.1f},{y:.1f} {server.x:.1f},{server.y:.1f}"
-    return element("path", tooltip(words), kind=kind, d=data, stroke_width=width)

@@ -17,6 +17,9 @@ from twinstack.observe.traffic.columns import Flags, Hashes, Ints, Rows, group_r
 from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.protocols import ACK, FIN, RST, SYN
 
+#: What is timed.
+HANDSHAKE, ACKNOWLEDGED = "handshake", "acknowledged"
+
 _FAR = np.int64(1 << 40)  # beyond every distance of sequence numbers
 _GROUP_STEP = np.int64(1 << 42)  # keeps groups apart in one running maximum
 _NEVER = np.int64((1 << 63) - 1)
@@ -38,8 +41,7 @@ class TcpFindings:
 
     resent: Flags  # per packet
     ended: Flags  # per packet: no earlier request is answered any more (a new SYN, or a reset)
-    handshakes: FlowTimes
-    acknowledged: FlowTimes
+    times: dict[str, FlowTimes]  # HANDSHAKE, ACKNOWLEDGED
 
 
 class TcpTracker:
@@ -66,7 +68,7 @@ class TcpTracker:
         ended = packets.flags & RST != 0
         ended[parts.order[parts.begins[parts.fresh]]] = True
         acknowledged = self._acknowledged(packets, flow, side, ends, resent)
-        return TcpFindings(resent, ended, handshakes, acknowledged)
+        return TcpFindings(resent, ended, {HANDSHAKE: handshakes, ACKNOWLEDGED: acknowledged})
 
     def _acknowledged(
         self, packets: Packets, flow: Ints, side: Ints, ends: Ints, resent: Flags

@@ -5,8 +5,7 @@ Bounded: past a number, pairs lose their port, and the quietest addresses are dr
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from socket import IPPROTO_TCP, IPPROTO_UDP
 from typing import Any, NamedTuple
@@ -56,8 +55,8 @@ class PairTotals:
     port: int
     verdict: Verdict
     sums: PairSums = field(default_factory=PairSums)
-    handshakes: Counter[int] = field(default_factory=Counter)
-    acknowledged: Counter[int] = field(default_factory=Counter)
+    #: By name, as in `tcp_health`: how often a duration fell into each bucket.
+    times: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
 
 
 @dataclass(slots=True)
@@ -124,15 +123,11 @@ class TrafficTotals:
             rows["pair"][unnamed] = self._pairs(rows[unnamed])
         return rows["pair"][flows].astype(np.int64)
 
-    def add_handshakes(self, pairs: Ints, took_ns: Ints) -> None:
-        """Record durations of handshakes."""
-        for (pair, bucket), (count,) in _histograms(pairs, took_ns):
-            self.pairs[pair].handshakes[bucket] += count
-
-    def add_acknowledged(self, pairs: Ints, took_ns: Ints) -> None:
-        """Record times until segments were acknowledged."""
-        for (pair, bucket), (count,) in _histograms(pairs, took_ns):
-            self.pairs[pair].acknowledged[bucket] += count
+    def add_times(self, name: str, pairs: Ints, took_ns: Ints) -> None:
+        """Record durations in the histograms of pairs."""
+        ones = np.ones(len(pairs), np.int64)
+        for (pair, bucket), (count,) in sum_groups((pairs, buckets_of(took_ns)), (ones,)):
+            self.pairs[pair].times[name][bucket] += count
 
     def retire(self, rows: Rows) -> None:
         """Add flows up."""
@@ -213,8 +208,3 @@ def _add(counts: Counts, key: tuple[Any, ...], sums: tuple[int, ...]) -> None:
 def _service_port(rows: Rows, port: NDArray[np.generic]) -> Ints:
     has_port = np.isin(rows["protocol"], (IPPROTO_TCP, IPPROTO_UDP))
     return np.where(has_port, port, NO_PORT).astype(np.int64)
-
-
-def _histograms(pairs: Ints, took_ns: Ints) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Count by pair and bucket."""
-    return sum_groups((pairs, buckets_of(took_ns)), (np.ones(len(pairs), np.int64),))
