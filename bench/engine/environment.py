@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twinstack.errors import TwinstackError
 from twinstack.linux import process
-from twinstack.model.plan import Plan
+from twinstack.model.plan import Limits, Plan
+from twinstack.stack import REPOSITORY
 
 _VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")
-_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def describe(plan: Plan, software: Mapping[str, str]) -> dict[str, object]:
@@ -21,22 +22,14 @@ def describe(plan: Plan, software: Mapping[str, str]) -> dict[str, object]:
     return {
         "kernel": platform.release(),
         "os": platform.freedesktop_os_release().get("PRETTY_NAME", "?"),
-        "cpu": parse_cpu_model(_read(Path("/proc/cpuinfo"))),
+        "cpu": parse_cpu_model(Path("/proc/cpuinfo").read_text(errors="replace")),
         "cores": os.cpu_count(),
-        "memory_bytes": parse_meminfo(_read(Path("/proc/meminfo"))),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "mitigations": _mitigations(),
         "ab": _first_line(("ab", "-V")).removeprefix("This is ").split(" <")[0],
         "docker": _first_line(("docker", "version", "--format", "{{.Server.Version}}")),
         "software": dict(software),
-        "limits": {
-            replica.name: (
-                f"{replica.limits.cpus:g} cores, {replica.limits.memory_bytes >> 20} MiB, "
-                f"{replica.limits.pids} pids"
-                if replica.limits
-                else "none"
-            )
-            for replica in plan.replicas
-        },
+        "limits": {replica.name: _limits(replica.limits) for replica in plan.replicas},
         "policy": "flows enforced" if plan.policy else "off",
         "shape": plan.shape,
         "instance": plan.instance,
@@ -47,34 +40,26 @@ def describe(plan: Plan, software: Mapping[str, str]) -> dict[str, object]:
 
 def parse_cpu_model(cpuinfo: str) -> str:
     """Read the CPU's name; architectures differ in its key, and some have none."""
-    for line in cpuinfo.splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in {"model name", "Model", "cpu model"}:
-            return value.strip()
-    return platform.machine()
+    match = re.search(r"^(?:model name|Model|cpu model)\s*:(.*)", cpuinfo, re.MULTILINE)
+    return match[1].strip() if match else platform.machine()
 
 
-def parse_meminfo(meminfo: str) -> int:
-    """Read the machine's memory. Units: bytes."""
-    for line in meminfo.splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _limits(limits: Limits | None) -> str:
+    if limits is None:
+        return "none"
+    return f"{limits.cpus:g} cores, {limits.memory_bytes >> 20} MiB, {limits.pids} pids"
 
 
 def _mitigations() -> dict[str, str]:
     """Read the kernel's mitigations of CPU faults: some slow every system call down."""
-    try:
-        files = sorted(_VULNERABILITIES.iterdir())
-    except OSError:
-        return {}
-    states = {file.name: _read(file).strip() for file in files}
+    files = sorted(_VULNERABILITIES.glob("*"))
+    states = {file.name: file.read_text(errors="replace").strip() for file in files}
     return {name: state for name, state in states.items() if state != "Not affected"}
 
 
 def _revision() -> str:
     """Name the commit, "+" when files differ from it."""
-    git = ("git", "-c", f"safe.directory={_REPOSITORY}", "-C", str(_REPOSITORY))
+    git = ("git", "-c", f"safe.directory={REPOSITORY}", "-C", str(REPOSITORY))
     revision = _first_line((*git, "rev-parse", "--short=12", "HEAD"))
     if not revision:
         return "unknown"
@@ -89,10 +74,3 @@ def _first_line(command: Sequence[str]) -> str:
     except TwinstackError:
         return ""
     return done.stdout.strip().split("\n")[0] if done.returncode == 0 else ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.engine import probe
@@ -68,9 +69,8 @@ def naive_chain(
                 logs = " / ".join(filter(None, (program.tail() for program in started.values())))
                 raise NotHealthy("the naive chain", error.failure, logs[-1000:]) from error
             if b'"products"' not in answer.body:
-                raise CannotTell(
-                    "the naive chain", "does not answer as ours", str(answer.body[:80])
-                )
+                body = str(answer.body[:80])
+                raise CannotTell("the naive chain", "does not answer as ours", body)
             yield NaiveChain(edge, tuple(started.values()))
 
 
@@ -90,52 +90,36 @@ def _lay_out(place: Path, world: LocalWorld, products: bytes, redis_password: st
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             raise Missing(package, "is not installed", "", 'run "make setup"')
-        shutil.copytree(
-            Path(spec.origin).parent,
-            place / "site" / package,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        source, ignore = Path(spec.origin).parent, shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, place / "site" / package, ignore=ignore)
 
 
 def _programs(
     world: LocalWorld, place: Path, roots: Roots, software: Software, networks: dict[str, int]
 ) -> Iterator[Program]:
     redis = world.endpoint("redis-cache")
-    python = {"LANG": "C.UTF-8", "PYTHONPATH": "/srv/twinstack/site:/mnt/site", "PATH": "/usr/bin"}
+    common = {"LANG": "C.UTF-8", "PYTHONPATH": "/srv/twinstack/site:/mnt/site", "PATH": "/usr/bin"}
     binds = ((software.directory, "/srv/twinstack"), (place, "/mnt"))
-    replicas = world.plan.replicas_of("product-service")
-    for replica in replicas:
-        yield Program(
-            name=f"naive-{replica.name}",
-            command=("/usr/bin/python3", "/mnt/product.py"),
-            tree=roots.tree("python"),
-            binds=binds,
-            network=networks[replica.name],
-            environment={
-                **python,
-                "PORT": str(PRODUCT_PORT),
-                "REDIS_HOST": redis.address,
-                "REDIS_PORT": str(redis.port),
-                "REDIS_PASSWORD_FILE": "/mnt/redis_password",
-                "PRODUCTS_FILE": "/mnt/products.json",
-            },
+    python = partial(Program, tree=roots.tree("python"), binds=binds)
+    product = {
+        "PORT": str(PRODUCT_PORT),
+        "REDIS_HOST": redis.address,
+        "REDIS_PORT": str(redis.port),
+        "REDIS_PASSWORD_FILE": "/mnt/redis_password",
+        "PRODUCTS_FILE": "/mnt/products.json",
+    }
+    upstreams = []
+    for replica in world.plan.replicas_of("product-service"):
+        name, command = f"naive-{replica.name}", ("/usr/bin/python3", "/mnt/product.py")
+        network = networks[replica.name]
+        yield python(name, command, environment={**common, **product}, network=network)
+        upstreams.append(
+            f"{world.endpoint(replica.service, replica.number).address}:{PRODUCT_PORT}"
         )
-    upstreams = " ".join(
-        f"{world.endpoint('product-service', replica.number).address}:{PRODUCT_PORT}"
-        for replica in replicas
-    )
-    yield Program(
-        name="naive-gateway",
-        command=("/usr/bin/python3", "/mnt/gateway.py"),
-        tree=roots.tree("python"),
-        binds=binds,
-        network=networks["api-gateway"],
-        environment={**python, "PORT": str(GATEWAY_PORT), "UPSTREAMS": upstreams},
-    )
-    yield Program(
-        name="naive-nginx",
-        command=("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf"),
-        tree=roots.tree("nginx"),
-        binds=((place, "/mnt"),),
-        network=networks[EDGE],
-    )
+    gateway = {**common, "PORT": str(GATEWAY_PORT), "UPSTREAMS": " ".join(upstreams)}
+    command = ("/usr/bin/python3", "/mnt/gateway.py")
+    network = networks["api-gateway"]
+    yield python("naive-gateway", command, environment=gateway, network=network)
+    nginx = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/mnt/nginx.conf")
+    tree, files = roots.tree("nginx"), ((place, "/mnt"),)
+    yield Program("naive-nginx", nginx, tree, files, network=networks[EDGE])
