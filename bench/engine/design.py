@@ -35,26 +35,23 @@ def require_load(requests: int, concurrency: int) -> None:
     bounds.within("requests", requests, 1, MOST_REQUESTS)
     bounds.within("concurrency", concurrency, 1, MOST_CLIENTS)
     if requests < concurrency:
-        raise TwinstackError(
-            "--requests",
-            f"cannot be {requests}",
-            f"{concurrency} at once need as many",
-            "raise it, or lower --concurrency",
-        )
+        cause = f"{concurrency} at once need as many"
+        remedy = "raise it, or lower --concurrency"
+        raise TwinstackError("--requests", f"cannot be {requests}", cause, remedy)
 
 
 def interleave(
     arms: Sequence[str],
     trial: Callable[[str, int], T],
-    *,
     rounds: int,
     seed: int,
+    progress: Progress,
+    *,
     others: Sequence[str] = (),
     others_every: int = 1,
     warmups: int = 1,
     figure: str = "rate",
     unit: str = "/s",
-    progress: Progress,
 ) -> list[T]:
     """Warm every arm up, then give the samples of all rounds.
 

@@ -148,20 +148,13 @@ def paired_log_ratios(firsts: Sequence[float], seconds: Sequence[float]) -> tupl
     Raises: CannotTell when a sample has no partner or is not positive: a ratio has no meaning.
     """
     if len(firsts) != len(seconds):
-        raise CannotTell(
-            "paired samples",
-            "cannot be compared",
-            f"{len(firsts)} against {len(seconds)}",
-            "measure both in every round",
-        )
+        cause = f"{len(firsts)} against {len(seconds)}"
+        remedy = "measure both in every round"
+        raise CannotTell("paired samples", "cannot be compared", cause, remedy)
     worst = min((*firsts, *seconds), default=1.0)
     if not worst > 0 or math.inf in (*firsts, *seconds):
-        raise CannotTell(
-            "paired samples",
-            "have no ratio",
-            f"a sample is {worst:g}",
-            "look at the trials: a round without one success, or a counter that stood still",
-        )
+        remedy = "look at the trials: a round without one success, or a counter that stood still"
+        raise CannotTell("paired samples", "have no ratio", f"a sample is {worst:g}", remedy)
     return tuple(math.log(a / b) for a, b in zip(firsts, seconds, strict=True))
 
 
@@ -180,12 +173,8 @@ def ratio(
     """
     logs = paired_log_ratios(firsts, seconds)
     if len(logs) < MINIMUM_PAIRS:
-        raise CannotTell(
-            "ratio",
-            "has no interval",
-            f"{len(logs)} rounds are too few",
-            f"measure at least {MINIMUM_PAIRS} rounds",
-        )
+        remedy = f"measure at least {MINIMUM_PAIRS} rounds"
+        raise CannotTell("ratio", "has no interval", f"{len(logs)} rounds are too few", remedy)
     rng = random.Random(seed)
     medians = sorted(statistics.median(rng.choices(logs, k=len(logs))) for _ in range(resamples))
     tail = _expanded_tail(level, len(logs))

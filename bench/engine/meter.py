@@ -127,12 +127,9 @@ def spent_us(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, i
     changed = set(before) ^ set(after)
     changed |= {name for name in before if name in after and after[name] < before[name]}
     if changed:
-        raise CannotTell(
-            ", ".join(sorted(changed)),
-            "restarted during a trial",
-            "its CPU counter started again",
-            "look at its log, then measure again",
-        )
+        cause = "its CPU counter started again"
+        remedy = "look at its log, then measure again"
+        raise CannotTell(", ".join(sorted(changed)), "restarted during a trial", cause, remedy)
     return {name: after[name] - before[name] for name in before}
 
 

@@ -184,12 +184,12 @@ def measure(
     samples = design.interleave(
         [target.name for target in compared],
         trial,
-        rounds=rounds,
-        seed=seed,
+        rounds,
+        seed,
+        progress,
         others=[target.name for target in others],
         others_every=others_every,
         warmups=warmups,
-        progress=progress,
     )
     return tuple(samples)
 
@@ -204,12 +204,9 @@ def _check_quiet(target: Target) -> None:
     deadline = time.monotonic() + 2.0  # the last trial's connections may still be closing
     while meter.connections(target.endpoint.address, target.endpoint.port):
         if time.monotonic() > deadline:
-            raise CannotTell(
-                target.name,
-                "is not idle",
-                f"a client is connected to {target.endpoint.url()}",
-                "stop it (a browser, a dashboard, another benchmark) and measure again",
-            )
+            cause = f"a client is connected to {target.endpoint.url()}"
+            remedy = "stop it (a browser, a dashboard, another benchmark) and measure again"
+            raise CannotTell(target.name, "is not idle", cause, remedy)
         time.sleep(0.02)
 
 
@@ -221,12 +218,9 @@ def _await_room(endpoint: Endpoint, load: AbLoad, progress: Progress) -> None:
     announced = False
     while lacking := meter.room(endpoint.address, endpoint.port).lacks(load.requests):
         if time.monotonic() > deadline:
-            raise CannotTell(
-                endpoint.url(),
-                "cannot be loaded now",
-                f"this host is short of {lacking}",
-                "see what else opens connections here, or measure with --keepalive",
-            )
+            cause = f"this host is short of {lacking}"
+            remedy = "see what else opens connections here, or measure with --keepalive"
+            raise CannotTell(endpoint.url(), "cannot be loaded now", cause, remedy)
         if not announced:
             progress(f"waiting until {lacking} are free again (two minutes at most)")
             announced = True

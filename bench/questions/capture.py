@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,22 +112,19 @@ def ask(
         raise Missing(
             f"the {name} world", "cannot be captured", "it has no bridge", f'run "invoke {name}.up"'
         )
-    arms = (OFF, BRIDGES) if bridges else ARMS
+    arms = [what for what in ARMS if what != DUMPCAP or shutil.which("dumpcap")]
+    if bridges:
+        arms = [OFF, BRIDGES]
     load = AbLoad(requests=requests, concurrency=CONCURRENCY)
     with worlds.lifted([chosen]):
-        samples = interleave(
-            [what for what in arms if what != DUMPCAP or shutil.which("dumpcap")],
-            lambda what, number: _trial(chosen, links, what, number, load),
-            rounds=rounds,
-            seed=_SEED,
-            progress=progress,
-        )
+        trial = partial(_trial, chosen, links, load)
+        samples = interleave(arms, trial, rounds, _SEED, progress)
     cost = summarise(samples, links=len(links), seed=_SEED)
     return Answer(f"capture-{name}", chosen.plan, cost, table(cost), exit_code(cost.holds))
 
 
 def _trial(
-    world: LocalWorld, links: Sequence[Link], what: str, number: int, load: AbLoad
+    world: LocalWorld, links: Sequence[Link], load: AbLoad, what: str, number: int
 ) -> CaptureTrial:
     with (
         tempfile.TemporaryDirectory(prefix="twinstack-bench-capture-") as folder,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from bench.engine import meter, worlds
 from bench.engine.design import interleave, require_rounds
@@ -98,23 +99,15 @@ def measure(stack: Stack, world: LocalWorld, *, rounds: int, progress: Progress)
     """
     replicas = worlds.limited(world)
     if replicas:
-        raise CannotTell(
-            "the chain",
-            "cannot be compared",
-            f"limits hold {', '.join(replicas)}",
-            'bring the world up without limits ("invoke net.up --no-limits")',
-        )
+        cause = f"limits hold {', '.join(replicas)}"
+        remedy = 'bring the world up without limits ("invoke net.up --no-limits")'
+        raise CannotTell("the chain", "cannot be compared", cause, remedy)
     roots, software = stack.software(progress)
     password = stack.redis_password()
     progress("starting the naive chain in the same namespaces")
     with naive_chain(world, roots, software, password) as naive:
-        samples = interleave(
-            ARMS,
-            lambda what, number: _trial(world, naive, password, what, number),
-            rounds=rounds,
-            seed=_SEED,
-            progress=progress,
-        )
+        trial = partial(_trial, world, naive, password)
+        samples = interleave(ARMS, trial, rounds, _SEED, progress)
     return summarise(samples, seed=_SEED)
 
 

@@ -134,14 +134,12 @@ def measure(world: SwarmWorld, tree: Path, *, rounds: int, progress: Progress) -
         with running(servers) as started:
             for path in routes:
                 _await(path)
+
+            def trial(arm: str, number: int) -> CrossingSample:
+                return _trial(*arms[arm], number, list(started.values()))
+
             samples = design.interleave(
-                tuple(arms),
-                lambda arm, number: _trial(*arms[arm], number, list(started.values())),
-                rounds=rounds,
-                seed=_SEED,
-                figure="us",
-                unit=" µs",
-                progress=progress,
+                tuple(arms), trial, rounds, _SEED, progress, figure="us", unit=" µs"
             )
     return summarise(samples, _SEED)
 
@@ -184,12 +182,8 @@ def swarm_ends(world: SwarmWorld) -> tuple[PathEnd, PathEnd, PathEnd]:
                     state = client.containers.get(task.container).attrs["State"]
                 ends.append(PathEnd(int(state["Pid"]), address, node.name))
             return ends[0], ends[1], ends[2]
-    raise CannotTell(
-        "Swarm's tasks",
-        "are not placed as needed",
-        f"no network has two on {first.name} and one on {second.name}",
-        'run "invoke swarm.up"',
-    )
+    cause = f"no network has two on {first.name} and one on {second.name}"
+    raise CannotTell("Swarm's tasks", "are not placed as needed", cause, 'run "invoke swarm.up"')
 
 
 def _trial(path: NetworkPath, load: str, number: int, servers: Sequence[Running]) -> CrossingSample:
@@ -197,8 +191,7 @@ def _trial(path: NetworkPath, load: str, number: int, servers: Sequence[Running]
     headers = ("Connection: close",) if load == NEW else ()
     before_us = sum(server.precise_cpu_us() for server in servers)
     report, spent = meter.during(
-        [],
-        lambda: wrk.run(url, connections=1, duration_s=_SECONDS, prefix=inside, headers=headers),
+        [], lambda: wrk.run(url, connections=1, duration_s=_SECONDS, prefix=inside, headers=headers)
     )
     cpu_us = spent.client_us + sum(server.precise_cpu_us() for server in servers) - before_us
     if not report.success or report.failed:

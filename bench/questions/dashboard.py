@@ -158,13 +158,7 @@ def measure(world: LocalWorld, *, rounds: int, progress: Progress) -> DashboardC
 
             time.sleep(_SETTLE_S)
             trials = interleave(
-                tuple(looking),
-                trial,
-                rounds=rounds,
-                seed=seed,
-                warmups=0,
-                figure="window.rate",
-                progress=progress,
+                tuple(looking), trial, rounds, seed, progress, warmups=0, figure="window.rate"
             )
             sent = asking.stop()
         look(WATCHED, _SETTLE_S)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.engine import probe
@@ -97,21 +98,17 @@ def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
                 answer = probe.wait_ok(endpoint, "/api/products", timeout_s=10)
                 if len(answer.body) != ANSWER_BYTES:
                     raise CannotTell(name, "passes on other bytes", f"{len(answer.body)}")
-            samples = interleave(
-                names,
-                lambda name, number: _trial(up[name], ports[name], number),
-                rounds=rounds,
-                seed=_SEED,
-                figure="report.rate",
-                progress=progress,
-            )
+            trial, figure = partial(_trial, up, ports), "report.rate"
+            samples = interleave(names, trial, rounds, _SEED, progress, figure=figure)
     result = summarise(samples, _SEED)
     return Answer("gateways", plan, result, table(result))
 
 
-def _trial(program: Running, port: int, number: int) -> GatewayTrial:
-    before_us = program.cpu_us()
-    url = f"http://127.0.0.1:{port}/api/products"
+def _trial(
+    up: Mapping[str, Running], ports: Mapping[str, int], what: str, number: int
+) -> GatewayTrial:
+    program, before_us = up[what], up[what].cpu_us()
+    url = f"http://127.0.0.1:{ports[what]}/api/products"
     report = wrk.run(url, connections=_CONNECTIONS, duration_s=_SECONDS)
     return GatewayTrial(number, program.name, report, program.cpu_us() - before_us)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench.engine import worlds
 from bench.engine.design import interleave, require_rounds
@@ -61,20 +62,11 @@ def ask(
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     if not chosen.plan.policy:
-        raise CannotTell(
-            f"the {name} world",
-            "cannot be compared",
-            "it was brought up with --no-policy",
-            f'run "invoke {name}.up"',
-        )
+        cause = "it was brought up with --no-policy"
+        remedy = f'run "invoke {name}.up"'
+        raise CannotTell(f"the {name} world", "cannot be compared", cause, remedy)
     try:
-        samples = interleave(
-            (ON, OFF),
-            lambda what, number: _trial(chosen, what, number),
-            rounds=rounds,
-            seed=_SEED,
-            progress=progress,
-        )
+        samples = interleave((ON, OFF), partial(_trial, chosen), rounds, _SEED, progress)
     finally:
         chosen.apply_policy(policy=True, rate_limit=True)
     cost = summarise(samples, seed=_SEED)

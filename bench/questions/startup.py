@@ -108,12 +108,9 @@ def memory(world: LocalWorld, supervising: Iterable[int] = ()) -> dict[str, int]
     if others:
         replicas["supervision"] = others
     if not replicas:
-        raise CannotTell(
-            f"the {world.name} world",
-            "has no memory to measure",
-            "no process runs",
-            f'run "invoke {world.name}.up"',
-        )
+        cause = "no process runs"
+        remedy = f'run "invoke {world.name}.up"'
+        raise CannotTell(f"the {world.name} world", "has no memory to measure", cause, remedy)
     return replicas
 
 

@@ -92,14 +92,7 @@ def ask(stack: Stack, *, megabytes: int, rounds: int, progress: Progress) -> Ans
         # Reading the small file warms the page cache up too.
         runs = [read(name, WARM_UP, small) for name in (OURS, TSHARK)]
         runs += interleave(
-            (OURS, TSHARK),
-            read,
-            rounds=rounds,
-            seed=seed,
-            warmups=0,
-            figure="wall_s",
-            unit=" s",
-            progress=progress,
+            (OURS, TSHARK), read, rounds, seed, progress, warmups=0, figure="wall_s", unit=" s"
         )
     speed = summarise(large, runs, seed, full=small.connections >= MAX_FLOWS)
     return Answer("traffic", plan, speed, text(speed), speed.code)

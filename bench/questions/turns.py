@@ -103,15 +103,12 @@ def measure(targets: Sequence[Target], *, rounds: int, seconds: int, progress: P
         entries = _entry_points(stack, used, targets, rest, rounds, seconds)
         for entry in entries.values():
             entry.turn(design.WARM_UP, 1)  # it opens its connections
-        turns = design.interleave(
-            tuple(entries),
-            lambda name, number: entries[name].turn(number, seconds),
-            rounds=rounds,
-            seed=seed,
-            warmups=0,
-            figure="window.rate",
-            progress=progress,
-        )
+
+        def trial(name: str, number: int) -> Turn:
+            return entries[name].turn(number, seconds)
+
+        names, figure = tuple(entries), "window.rate"
+        turns = design.interleave(names, trial, rounds, seed, progress, warmups=0, figure=figure)
         reports = {name: entry.load.stop() for name, entry in entries.items()}
     addresses = {target.name: published_ports.described(target) for target in targets}
     return turns_cost.summarise(addresses, turns, reports, rest, seconds=seconds, seed=seed)

@@ -27,10 +27,7 @@ def unpack(into: Path) -> Path:
         for package in sorted(downloads.glob("*.deb")):
             process.run(["dpkg-deb", "--extract", str(package), str(root)])
     except StepFailed as error:
-        raise Missing(
-            "Mininet",
-            "cannot be compared with",
-            error.cause.partition("\n")[0],
-            'run "apt-get update", or leave it out',
-        ) from error
+        cause = error.cause.partition("\n")[0]
+        remedy = 'run "apt-get update", or leave it out'
+        raise Missing("Mininet", "cannot be compared with", cause, remedy) from error
     return root

@@ -51,11 +51,11 @@ def test_arms_are_warmed_up_and_then_measured_once_a_round() -> None:
     samples = interleave(
         PAIR,
         lambda what, number: Trial(what=what, **sampled(number)),
-        rounds=3,
-        seed=1,
+        3,
+        1,
+        lines.append,
         others=["net :8080"],
         others_every=2,
-        progress=lines.append,
     )
     assert [sample.round for sample in samples] == [1, 1, 1, 2, 2, 3, 3, 3]
     assert lines[:3] == ["warm-up: namespaces", "warm-up: docker", "warm-up: net :8080"]
