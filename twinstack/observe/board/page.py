@@ -69,7 +69,6 @@ def _environment(templates: Path) -> Environment:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
 
 

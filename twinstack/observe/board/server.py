@@ -38,9 +38,9 @@ PLANS_S = 1.0
 _PING_S = 10.0
 _HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.IGNORECASE)
 _FILES = {
-    "/dashboard.css": ("dashboard.css", "text/css; charset=utf-8"),
-    "/dashboard.js": ("dashboard.js", "text/javascript; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/dashboard.css": "text/css; charset=utf-8",
+    "/dashboard.js": "text/javascript; charset=utf-8",
+    "/icon.svg": "image/svg+xml",
 }
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -135,8 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             results = self.server.repository / "bench" / "results"
             self._answer(200, "text/html; charset=utf-8", page.page(shown, results, templates))
         elif path in _FILES:
-            name, kind = _FILES[path]
-            self._answer(200, kind, (templates / page.FOLDER / name).read_bytes())
+            self._answer(200, _FILES[path], (templates / page.FOLDER / path[1:]).read_bytes())
         elif path == "/events":
             self._stream()
         elif path == "/latest.json":
@@ -146,8 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
+    do_HEAD = do_GET
 
     def _is_for_us(self) -> bool:
         hosts = self.headers.get_all("Host") or []

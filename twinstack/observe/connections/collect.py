@@ -65,7 +65,7 @@ def _table() -> HostTable:
             "run: modprobe nf_conntrack_netlink",
         ) from error
     if limit is None:
-        limit = _sysctl_number("net/netfilter/nf_conntrack_max")
+        (limit,) = _sysctl("net/netfilter/nf_conntrack_max") or (None,)
     with Netlink() as netlink:
         return HostTable(entries, limit, pressure, counts, tuple(_addresses(netlink)))
 
@@ -88,10 +88,9 @@ def sockets_in(
     """Count each namespace's TCP sockets that belong, and what it tracks. Raises: StepFailed."""
 
     def read(name: str) -> SocketCounts:
-        counts = SocketCounts(
-            time_wait_limit=_sysctl_number("net/ipv4/tcp_max_tw_buckets"),
-            local_ports=port_count(_sysctl("net/ipv4/ip_local_port_range")),
-        )
+        (limit,) = _sysctl("net/ipv4/tcp_max_tw_buckets") or (None,)
+        ports = port_count(*_sysctl("net/ipv4/ip_local_port_range"))
+        counts = SocketCounts(time_wait_limit=limit, local_ports=ports)
         with Netlink(NETLINK.SOCK_DIAG) as netlink:
             counts.add(tcp for tcp in sock_diag.dump(netlink) if belongs(name, tcp))
         with Netlink(NETLINK.NETFILTER) as netlink:
@@ -144,13 +143,9 @@ def _events_socket() -> socket.socket:
     return events
 
 
-def _sysctl_number(key: str) -> int | None:
-    text = _sysctl(key).strip()
-    return int(text) if text.isdigit() else None
-
-
-def _sysctl(key: str) -> str:
+def _sysctl(key: str) -> tuple[int, ...]:
+    """Read the numbers of a sysctl; () where it is absent."""
     try:
-        return (Path("/proc/sys") / key).read_text(encoding="ascii")
-    except OSError:
-        return ""
+        return tuple(map(int, (Path("/proc/sys") / key).read_text().split()))
+    except (OSError, ValueError):
+        return ()

@@ -6,10 +6,10 @@ flood from made-up addresses makes them as long as the kernel's own table.
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TypeVar
 
 from twinstack.linux.conntrack import ConntrackEntry
@@ -17,19 +17,13 @@ from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections import report
-from twinstack.observe.traffic.packets import MAPPED, address_of
+from twinstack.observe.traffic.packets import address_of, numbers_of
 from twinstack.observe.traffic.peers import Peer, PeerDirectory
+from twinstack.observe.traffic.protocols import protocol_name
 
 #: TCP's states before both ends have agreed, as connection tracking names them.
 HALF_OPEN = ("SYN_SENT", "SYN_SENT2", "SYN_RECV")
 Key = TypeVar("Key", bound=tuple[str, ...])
-_PROTOCOLS = {
-    socket.IPPROTO_ICMP: "ICMP",
-    socket.IPPROTO_TCP: "TCP",
-    socket.IPPROTO_UDP: "UDP",
-    socket.IPPROTO_SCTP: "SCTP",
-    socket.IPPROTO_ICMPV6: "ICMPv6",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,22 +179,14 @@ class SocketCounts:
         )
 
 
-def port_count(text: str) -> int | None:
-    """Read net.ipv4.ip_local_port_range: how many ports a client may choose from."""
-    words = text.split()
-    return int(words[1]) - int(words[0]) + 1 if len(words) == 2 else None
-
-
-def protocol_name(protocol: int) -> str:
-    """Name a transport protocol."""
-    return _PROTOCOLS.get(protocol, f"protocol {protocol}")
+def port_count(lowest: int | None = None, highest: int | None = None) -> int | None:
+    """Count the local ports of net.ipv4.ip_local_port_range, from which a client may choose."""
+    return None if lowest is None or highest is None else highest - lowest + 1
 
 
 def numbers(raw: bytes) -> tuple[int, int]:
     """Give the two numbers that `PeerDirectory` knows an address by."""
-    if len(raw) == 4:
-        return 0, MAPPED | int.from_bytes(raw, "big")
-    return int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")
+    return numbers_of(ip_address(raw))
 
 
 def written(raw: bytes, port: int = 0) -> str:

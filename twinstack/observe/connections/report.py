@@ -106,13 +106,9 @@ class ConntrackEvents:
     def __add__(self, more: ConntrackEvents) -> ConntrackEvents:
         return ConntrackEvents(*map(sum, zip(astuple(self), astuple(more), strict=True)))
 
-    @property
-    def new_per_s(self) -> float:
-        return self.new / self.seconds if self.seconds else 0.0
-
-    @property
-    def ended_per_s(self) -> float:
-        return self.ended / self.seconds if self.seconds else 0.0
+    def per_s(self, count: int) -> float:
+        """Divide a count by the time."""
+        return count / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)

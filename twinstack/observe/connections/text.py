@@ -19,13 +19,11 @@ Values = tuple[str | int, ...]
 def text(snapshot: Connections, width: int = 80) -> str:
     """Write a snapshot. Units: columns of the terminal."""
     warned = (f"! {warning.rule}: {warning.says}" for warning in snapshot.warnings)
-    head = [line for words in (*_headline(snapshot), *warned) for line in _wrapped(words, width)]
+    wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False)
+    wrapped = (wrapper.wrap(visible(line)) for line in (*_headline(snapshot), *warned))
+    head = [line for lines in wrapped for line in lines]
     tables = (section_text(made, width) for made in _sections(snapshot) if made.rows)
     return "\n\n".join(["\n".join(head), *tables])
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    return textwrap.wrap(visible(line), width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _headline(snapshot: Connections) -> Iterator[str]:
@@ -41,8 +39,8 @@ def _headline(snapshot: Connections) -> Iterator[str]:
     if events is not None:
         lost = f"; more were lost {events.lost} times" if events.lost else ""
         yield (
-            f"{events.new_per_s:.1f} new and {events.ended_per_s:.1f} ended a second, "
-            f"in {events.seconds:.1f} s, of the whole table{lost}"
+            f"{events.per_s(events.new):.1f} new and {events.per_s(events.ended):.1f} ended "
+            f"a second, in {events.seconds:.1f} s, of the whole table{lost}"
         )
 
 

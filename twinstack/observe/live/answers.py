@@ -138,6 +138,7 @@ def registry(body: bytes) -> tuple[Lease, ...] | None:
     )
 
 
-def short(words: str) -> str:
+def short(words: str | bytes) -> str:
     """Fit what a service says into one printable line."""
-    return cut(" ".join(words.split()), _DETAIL_CHARACTERS)
+    text = words if isinstance(words, str) else words.decode(errors="replace")
+    return cut(" ".join(text.split()), _DETAIL_CHARACTERS)

@@ -24,8 +24,7 @@ class Event:
 def events(plan: Plan, at: float, before: Reading, now: Reading) -> Iterator[Event]:
     """List what changed, in the plan's order."""
     for replica in plan.replicas:
-        yield from _process(at, replica.name, before, now)
-        yield from _health(at, replica.name, before, now)
+        yield from _of_replica(at, replica.name, before, now)
     if before.gateways and now.gateways:
         out_before, out_now = ejected(before), ejected(now)
         for name in sorted(out_now - out_before):
@@ -48,19 +47,14 @@ def world_event(at: float, up: bool) -> Event:
     return Event(at, "world down", "", "the world is no longer up", False)
 
 
-def _process(at: float, name: str, before: Reading, now: Reading) -> Iterator[Event]:
+def _of_replica(at: float, name: str, before: Reading, now: Reading) -> Iterator[Event]:
     old, new = before.pids.get(name), now.pids.get(name)
-    if old == new:
-        return
-    if new is None:
+    if new is None and old is not None:
         yield Event(at, "death", name, f"its process {old} ended", False)
-    elif old is None:
+    elif old is None and new is not None:
         yield Event(at, "restart", name, f"runs as process {new}", True)
-    else:
+    elif old != new:
         yield Event(at, "restart", name, f"process {old} ended, {new} took its place", True)
-
-
-def _health(at: float, name: str, before: Reading, now: Reading) -> Iterator[Event]:
     absent = ProbeResult("absent")
     probe = now.probes.get(name, absent)
     if probe.health == before.probes.get(name, absent).health:
@@ -69,5 +63,5 @@ def _health(at: float, name: str, before: Reading, now: Reading) -> Iterator[Eve
         yield Event(at, "healthy", name, "is up", True)
     elif probe.health == "degraded":
         yield Event(at, "unhealthy", name, f"degraded: {probe.detail}", False)
-    elif name in now.pids:  # else its death says enough
+    elif new is not None:  # else its death says enough
         yield Event(at, "unhealthy", name, probe.detail or "does not answer", False)

@@ -133,17 +133,15 @@ def watching(worlds: Mapping[WorldName, FindWorld]) -> Iterator[Feed]:
         for name, find in worlds.items():
             reading, writing = os.pipe()
             work = partial(_watch_forever, name, find, writing)
-            children.enter_context(child.staying(f"the watcher of {name}", None, _nothing, work))
+            children.enter_context(
+                child.staying(f"the watcher of {name}", None, lambda: None, work)
+            )
             os.close(writing)
             threads.append(threading.Thread(target=_read, args=(feed, name, reading), daemon=True))
         children.callback(feed.end)
         for thread in threads:
             thread.start()
         yield feed
-
-
-def _nothing() -> None:
-    pass
 
 
 def _watch_forever(name: WorldName, find: FindWorld, writing: int) -> None:

@@ -45,7 +45,7 @@ class Probe:
         self._sent = 0  # our own requests, which nginx counts too
         self._selector = selector
         self._questions = probes.questions(replica)
-        self._waiting: list[probes.ProbeQuestion] = []
+        self.waiting: list[probes.ProbeQuestion] = []  # without an answer yet
         self._connection: socket.socket | None = None
         self._data = b""
         self._sent_s = self._again_s = 0.0
@@ -53,19 +53,14 @@ class Probe:
         self._pidfd = os.pidfd_open(pid)
         selector.register(self._pidfd, selectors.EVENT_READ, (self, True))
 
-    @property
-    def busy(self) -> bool:
-        """Tell whether an answer is outstanding."""
-        return bool(self._waiting)
-
     def begin(self, now_s: float) -> None:
         """Send the questions, unless some are outstanding or it is too soon."""
         timeout_s = self.replica.health.timeout_s
-        if not self._waiting and now_s >= self._again_s:
-            self._waiting = list(self._questions)
+        if not self.waiting and now_s >= self._again_s:
+            self.waiting = list(self._questions)
             self._retried = False
             self._ask(fresh=False)
-        elif self._waiting and now_s - self._sent_s > timeout_s:
+        elif self.waiting and now_s - self._sent_s > timeout_s:
             self._fail(f"no answer within {timeout_s:g} s")
 
     def receive(self) -> None:
@@ -78,7 +73,7 @@ class Probe:
         except OSError as error:
             self._lost(error.strerror or str(error))
             return
-        if not self._waiting:  # closed between two rounds, as a keep-alive connection may be
+        if not self.waiting:  # closed between two rounds, as a keep-alive connection may be
             self._disconnect()
             return
         if not data:
@@ -87,9 +82,9 @@ class Probe:
         self._data += data
         if len(self._data) > _LONGEST_ANSWER:
             self._fail("its answer has no end")
-        elif probes.is_complete(self._waiting[0], self._data):
-            self._take(self._waiting.pop(0), self._data)
-            if self._waiting:
+        elif probes.is_complete(self.waiting[0], self._data):
+            self._take(self.waiting.pop(0), self._data)
+            if self.waiting:
                 self._ask(fresh=False)
 
     def close(self) -> None:
@@ -107,7 +102,7 @@ class Probe:
             if self._connection is None:
                 fresh = True
                 self._connection = self._connect()
-            self._connection.send(self._waiting[0].data)
+            self._connection.send(self.waiting[0].data)
         except OSError as error:
             if fresh:
                 self._fail(error.strerror or str(error))
@@ -147,7 +142,7 @@ class Probe:
 
     def _fail(self, cause: str) -> None:
         self._disconnect()
-        self._waiting = []
+        self.waiting = []
         self.settled = True
         self.result = ProbeResult("down", cause)
         self.requests = self.gateway = self.registry = self.asked = None
@@ -215,7 +210,7 @@ class Prober:
     def wait(self, until_s: float, *, until_answered: bool = False) -> tuple[str, ...]:
         """Read answers until a moment, or until processes end: then name them, at once."""
         while (left_s := until_s - time.monotonic()) > 0:
-            if until_answered and not any(probe.busy for probe in self.probes.values()):
+            if until_answered and not any(probe.waiting for probe in self.probes.values()):
                 return ()
             if not self.probes:
                 time.sleep(left_s)

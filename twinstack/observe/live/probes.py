@@ -102,7 +102,7 @@ def probe_result(question: ProbeQuestion, data: bytes, took_ms: float) -> ProbeR
     if question.protocol == "redis":
         if b"+PONG\r\n" in data:
             return ProbeResult("up", "", took_ms)
-        return ProbeResult("down", _text(data), took_ms)
+        return ProbeResult("down", answers.short(data), took_ms)
     if question.protocol == "postgres":
         # R: it asks for the password, so it accepts sessions. Otherwise it gives a reason.
         if data[:1] == b"R":
@@ -119,11 +119,7 @@ def probe_result(question: ProbeQuestion, data: bytes, took_ms: float) -> ProbeR
 
 def _refusal(data: bytes) -> str:
     messages = [part[1:] for part in data[5:].split(b"\0") if part[:1] == b"M"]
-    return _text(messages[0]) if messages else "refuses a session"
-
-
-def _text(data: bytes) -> str:
-    return answers.short(data.decode(errors="replace"))
+    return answers.short(messages[0]) if messages else "refuses a session"
 
 
 def _number(digits: bytes) -> int | None:

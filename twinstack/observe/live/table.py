@@ -43,8 +43,7 @@ def render(documents: Sequence[Document], events: Sequence[Document] = ()) -> Re
     parts: list[RenderableType] = []
     for document in documents:
         parts += [Text(""), _world(document)] if parts else [_world(document)]
-    if events:
-        parts.append(Text(""))
+    parts += [Text("")] if events else []
     for event in list(events)[-_EVENTS:]:
         when = time.strftime("%H:%M:%S", time.localtime(event["at"]))
         subject = visible(f"{event['world']} {event['replica']}".rstrip()) + ": "

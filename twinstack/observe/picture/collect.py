@@ -22,9 +22,8 @@ def topology(world: LocalWorld) -> WorldTopology | None:
     items = tuple(observed.observed(plan, name, network))
     if not any(item.kind in {"bridge", "replica"} for item in items):
         return None
-    compared = compare(declared(plan, name), items)
-    notes = tuple(observed.notes(plan, name, network))
-    return WorldTopology(name, plan.shape, plan.policy, compared, notes)
+    items, notes = compare(declared(plan, name), items), observed.notes(plan, name, network)
+    return WorldTopology(name, plan.shape, plan.policy, items, tuple(notes))
 
 
 def dump(namespaces: Mapping[str, Path | None]) -> WorldNetwork:

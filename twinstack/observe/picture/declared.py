@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network
 
@@ -17,6 +17,8 @@ from twinstack.policy.truth_table import Cell, cells
 MOST_JUDGED = 40
 #: The nat chains in which a packet to a published port starts, and whose packets those are.
 NAT_CLIENTS = {"PREROUTING": "other machines", "OUTPUT": "this host"}
+#: What a replica runs in.
+KIND: Mapping[WorldName, str] = {"net": "namespace", "docker": "container"}
 UP = "up"
 PRESENT = "there"
 #: Service, service, protocol, port.
@@ -31,7 +33,7 @@ def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
         facts = {"segment": segment.name, "tiers": ", ".join(segment.tiers), "address": address}
         yield item("bridge", bridge_of(segment, world), **facts, **common)
     for replica in plan.replicas:
-        facts = {"kind": kind_of(world), "service": replica.service, "tier": replica.tier}
+        facts = {"kind": KIND[world], "service": replica.service, "tier": replica.tier}
         yield item("replica", replica.name, **facts, state=PRESENT)
         for link in _links(plan, replica, world):
             yield replace(link, facts={**link.facts, **common})
@@ -104,11 +106,6 @@ def judged(plan: Plan, world: WorldName) -> Iterator[Cell]:
     for cell in cells(plan, world):
         if cell.protocol in {"tcp", "udp"} and not cell.upstream:
             yield cell
-
-
-def kind_of(world: WorldName) -> str:
-    """Say what a replica runs in."""
-    return "namespace" if world == "net" else "container"
 
 
 def bridge_of(segment: Segment, world: WorldName) -> str:

@@ -74,14 +74,11 @@ def compare(declared: Iterable[Item], observed: Iterable[Item]) -> tuple[Item, .
     compared = []
     for one in declared:
         other = undeclared.pop((one.kind, one.name), None)
-        compared.append(_missing(one) if other is None else _compared(one, other))
+        missing = replace(one, state=MISSING)
+        compared.append(missing if other is None else _compared(one, other))
     names = sorted(undeclared, key=lambda key: (KINDS.index(key[0]), key[1]))
     compared += [replace(undeclared[key], state=UNDECLARED) for key in names]
     return tuple(sorted(compared, key=lambda one: KINDS.index(one.kind)))
-
-
-def _missing(declared: Item) -> Item:
-    return replace(declared, state=MISSING)
 
 
 def _compared(declared: Item, observed: Item) -> Item:

@@ -49,7 +49,7 @@ def observed(plan: Plan, world: WorldName, network: WorldNetwork) -> Iterator[It
         if link.kind == "bridge" and (link.name in bridges or _is_marked(link, plan, world)):
             yield item("bridge", link.name, segment=bridges.get(link.name, ""), **_facts(link))
     for name in network.namespaces:
-        yield item("replica", name, kind=declared.kind_of(world), state=declared.PRESENT)
+        yield item("replica", name, kind=declared.KIND[world], state=declared.PRESENT)
     yield from _links(plan, world, network, bridges)
     nat = network.rules.get("nat", ())
     yield from _published_ports(plan, world, nat)

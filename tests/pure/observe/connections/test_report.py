@@ -26,5 +26,8 @@ def test_the_document_of_a_snapshot_keeps_the_keys_that_scripts_use():
 def test_states_are_counted_together():
     found = pair({"SYN_RECV": 2, "ESTABLISHED": 5})
     assert found.count("SYN_RECV", "ESTABLISHED", "TIME_WAIT") == 7
-    assert ConntrackEvents(2.0, 3, 1, 0).new_per_s == 1.5
-    assert ConntrackEvents(0.0, 3, 1, 0).ended_per_s == 0.0
+    assert ConntrackEvents(2.0, 3, 1, 0).per_s(3) == 1.5
+    assert ConntrackEvents(0.0, 3, 1, 0).per_s(1) == 0.0
+    assert ConntrackEvents(2.0, 3, 1, 0) + ConntrackEvents(1.0, 1, 0, 2) == ConntrackEvents(
+        3.0, 4, 1, 2
+    )
