@@ -135,6 +135,7 @@ class _Watch:
             # A death is shown for a whole period, however soon another process takes its place.
             if now_s - self._died_s.get(name, -PERIOD_S) >= PERIOD_S:
                 results[name] = probe.result
+        registries = [one.registry for one in probes.values() if one.registry is not None]
         return model.Reading(
             at_s=now_s,
             pids=pids,
@@ -143,8 +144,6 @@ class _Watch:
             requests={name: one.requests for name, one in probes.items() if one.requests},
             gateways={name: one.gateway for name, one in probes.items() if one.gateway},
             dependencies={name: one.asked for name, one in probes.items() if one.asked},
-            registry=next(
-                (one.registry for one in probes.values() if one.registry is not None), None
-            ),
+            registry=registries[0] if registries else None,
             conntrack=conntrack(),
         )
