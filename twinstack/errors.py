@@ -80,5 +80,11 @@ class SeveralFailed(TwinstackError):
         return "\n".join([super().__str__(), *(f"  {failure}" for failure in self.failures)])
 
 
+def raise_all(obj: str, failures: Sequence[Exception]) -> None:
+    """Raise what failed, if anything did: the one failure, or SeveralFailed."""
+    if failures:
+        raise failures[0] if len(failures) == 1 else SeveralFailed(obj, failures)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-from twinstack.errors import SeveralFailed, StepFailed, TwinstackError
+from twinstack.errors import StepFailed, TwinstackError, raise_all
 
 #: Receives one line for each thing that happens while something long is under way.
 Progress = Callable[[str], None]
@@ -188,8 +188,5 @@ class Teardown:
 
     def finish(self, task: str) -> tuple[str, ...]:
         """Give the names of what was removed. Raises: the one failure, or SeveralFailed."""
-        if len(self.failures) == 1:
-            raise self.failures[0]
-        if self.failures:
-            raise SeveralFailed(task, self.failures)
+        raise_all(task, self.failures)
         return tuple(self.removed)

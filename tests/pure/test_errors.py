@@ -18,6 +18,7 @@ from twinstack.errors import (
     StepFailed,
     TopologyError,
     TwinstackError,
+    raise_all,
 )
 
 
@@ -77,3 +78,12 @@ def test_every_error_of_ours_is_caught_as_one():
         SeveralFailed,
     )
     assert all(issubclass(kind, TwinstackError) for kind in kinds)
+
+
+def test_one_failure_is_raised_as_it_is_and_several_together():
+    link, rule = StepFailed("link a", "stays"), StepFailed("rule b", "stays")
+    raise_all("net.down", [])
+    with pytest.raises(StepFailed, match="link a: stays"):
+        raise_all("net.down", [link])
+    with pytest.raises(SeveralFailed, match="net.down: 2 steps failed"):
+        raise_all("net.down", [link, rule])

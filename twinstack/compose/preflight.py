@@ -13,7 +13,7 @@ from typing import Any
 import docker
 
 from twinstack.compose.render import INSTANCE_LABEL, container_name, volume_name
-from twinstack.errors import NotOurs, SeveralFailed
+from twinstack.errors import NotOurs, raise_all
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan, PublishedPort
 
@@ -66,10 +66,7 @@ def check_host(
             cause = f"no Docker network {segment.docker_network} has it"
             remedy = f"remove it: ip link delete {bridge}"
             obstacles.append(NotOurs(f"link {bridge}", "is taken", cause, remedy))
-    if len(obstacles) == 1:
-        raise obstacles[0]
-    if obstacles:
-        raise SeveralFailed("docker.up", obstacles)
+    raise_all("docker.up", obstacles)
 
 
 def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotOurs]:

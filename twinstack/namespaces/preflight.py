@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 
-from twinstack.errors import NotOurs, SeveralFailed
+from twinstack.errors import NotOurs, raise_all
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import NetFacts
@@ -29,10 +29,7 @@ def check(plan: Plan, steps: Sequence[NetStep], facts: NetFacts) -> None:
         *_ports(plan, facts),
         *_chains(plan, steps, facts),
     ]
-    if len(clashes) == 1:
-        raise clashes[0]
-    if clashes:
-        raise SeveralFailed("net.up", clashes)
+    raise_all("net.up", clashes)
 
 
 def _other_instance(

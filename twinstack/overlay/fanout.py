@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from twinstack.errors import NotHealthy, SeveralFailed, StepFailed, TwinstackError
+from twinstack.errors import NotHealthy, StepFailed, TwinstackError, raise_all
 from twinstack.overlay import hosts, ssh
 from twinstack.overlay.bundles import BUNDLES, code_bundle
 from twinstack.overlay.protocol import AgentRequest, errors_from_json
@@ -70,8 +70,7 @@ def raise_failures(failures: Iterable[TwinstackError]) -> None:
     """
     flat = [inner for failure in failures for inner in getattr(failure, "failures", (failure,))]
     causes = [failure for failure in flat if not isinstance(failure, Stopped)] or flat
-    if causes:
-        raise causes[0] if len(causes) == 1 else SeveralFailed("machines", causes)
+    raise_all("machines", causes)
 
 
 def each(

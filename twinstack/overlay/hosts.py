@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from twinstack.errors import Missing, SeveralFailed
+from twinstack.errors import Missing, raise_all
 from twinstack.linux import child as children
 from twinstack.linux import mounts, netns
 from twinstack.model import names
@@ -125,8 +125,7 @@ def on_each(
     finally:
         for child in running.values():
             child.end()
-    if failures:
-        raise failures[0] if len(failures) == 1 else SeveralFailed("hosts", failures)
+    raise_all("hosts", failures)
     return results
 
 
