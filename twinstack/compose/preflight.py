@@ -15,7 +15,7 @@ import docker
 from twinstack.compose.render import INSTANCE_LABEL, container_name, volume_name
 from twinstack.errors import NotOurs, raise_all
 from twinstack.linux.process import run
-from twinstack.model.plan import Plan, PublishedPort
+from twinstack.model.plan import Plan, PublishedPort, Segment
 
 #: Every address, as the engine and ss write it.
 _ANY = frozenset({"0.0.0.0", "::", "", "*", "[::]"})
@@ -71,7 +71,7 @@ def check_host(
 
 def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotOurs]:
     """Find routes of the host that a declared subnet would hide, those of our bridges left out."""
-    seen: set[tuple[str, str]] = set()
+    clashes: dict[tuple[Segment, str], str] = {}
     for route in routes:
         device, target = str(route.get("dev", "")), str(route.get("dst", "default"))
         if target == "default" or route.get("type") in {"local", "broadcast"} or device in own:
@@ -81,16 +81,12 @@ def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotO
         except ValueError:
             continue
         for segment in plan.segments:
-            if not isinstance(network, IPv4Network) or (segment.name, target) in seen:
-                continue
-            if network.overlaps(segment.docker_subnet):
-                seen.add((segment.name, target))
-                yield NotOurs(
-                    f"subnet {segment.docker_subnet}",
-                    "is taken",
-                    f"this host reaches {target} through {device}",
-                    f"choose another docker_subnet for {segment.name} in topology.yml",
-                )
+            if isinstance(network, IPv4Network) and network.overlaps(segment.docker_subnet):
+                clashes.setdefault((segment, target), device)
+    for (segment, target), device in clashes.items():
+        cause = f"this host reaches {target} through {device}"
+        remedy = f"choose another docker_subnet for {segment.name} in topology.yml"
+        yield NotOurs(f"subnet {segment.docker_subnet}", "is taken", cause, remedy)
 
 
 def ports_of_others(plan: Plan, containers: Objects) -> dict[int, str]:

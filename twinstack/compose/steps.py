@@ -103,10 +103,16 @@ class DataVolume(DockerAct):
         return None if self.label in facts.volumes else ABSENT
 
 
+@dataclass(frozen=True, slots=True)
 class ContainerCreation(DockerAct):
     """Create a replica's container."""
 
-    kind, act, command = "container", "create", "docker create --name {}"
+    replica: str
+    kind, act = "container", "create"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return (f"docker compose create {self.replica}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         if facts.container(self.label) is None:
@@ -270,7 +276,7 @@ def _endpoint_mismatch(
 
 def _creation(plan: Plan, replica: Replica, name: str) -> Iterator[DockerStep]:
     """Create a container, then connect it: Compose creates it on its first network by name."""
-    yield ContainerCreation(plan, name)
+    yield ContainerCreation(plan, name, replica.name)
     by_segment = sorted(replica.attachments, key=lambda attachment: attachment.segment)
     for attachment in by_segment[1:]:
         yield NetworkConnection(plan, f"{name} to {attachment.network}", name, attachment)

@@ -50,7 +50,7 @@ def handle(request: AgentRequest) -> Any:
         lambda _progress: _provide(request, plan),
         TEMPLATES,
         partial(_find, request, plan),
-        bare=request.bare,
+        bare=request.options.bare,
     )
     match request.action:
         case "up":
@@ -92,14 +92,11 @@ def _preview(world: NamespaceWorld) -> dict[str, Any]:
 def _plan(request: AgentRequest) -> Plan:
     """Resolve this machine's share; its uplink is the link that has its address."""
     topology = parse(request.topology)
+    options = request.options
     plan = resolve(
-        topology,
-        request.shape,
-        request.instance,
-        limited=request.limited,
-        policy=request.policy,
+        topology, options.shape, request.instance, limited=options.limited, policy=options.policy
     )
-    spread = spread_over_hosts(plan, topology.hosts, None, frozenset(request.lost))
+    spread = spread_over_hosts(plan, topology.hosts, None, frozenset(options.lost))
     host = spread.host(request.host)
     links, _ = dumps.read_host()
     for link in links.values():

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
 from twinstack.overlay.bundles import BundleNames
 from twinstack.overlay.hosts import HostAction
+from twinstack.overlay.record import OverlayOptions
 from twinstack.reconcile import Change, Preview
 
 AgentAction = Literal["up", "status", "plan", "logs", "down"]
@@ -25,11 +26,7 @@ class AgentRequest:
     host: str
     instance: str
     topology: str = ""  # the file's text
-    shape: str = ""
-    policy: bool = True
-    limited: bool = True
-    lost: tuple[str, ...] = ()
-    bare: bool = False
+    options: OverlayOptions = field(default_factory=OverlayOptions)
     software: BundleNames | None = None
     seccomp: dict[str, Any] | None = None
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # service → name → value
@@ -40,7 +37,8 @@ class AgentRequest:
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> AgentRequest:
         software = written["software"] and BundleNames(**written["software"])
-        return cls(**{**written, "software": software})
+        options = OverlayOptions.from_json(written["options"])
+        return cls(**{**written, "software": software, "options": options})
 
 
 def preview_to_json(preview: Preview) -> dict[str, Any]:

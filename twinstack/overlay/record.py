@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from twinstack.errors import CannotTell
 from twinstack.linux import files
@@ -19,8 +20,8 @@ _NAME = "overlay.json"
 class OverlayOptions:
     """The options of an `overlay.up`."""
 
-    shape: str
-    hosts: int
+    shape: str = ""
+    hosts: int | None = None
     lost: tuple[str, ...] = ()
     policy: bool = True
     limited: bool = True
@@ -31,13 +32,17 @@ class OverlayOptions:
         lost = tuple(sorted(spread.lost))
         return cls(plan.shape, len(spread.hosts), lost, plan.policy, plan.limited, bare)
 
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> OverlayOptions:
+        return cls(**{**written, "lost": tuple(written["lost"])})
+
 
 def read(instance: str, *, ssh: bool = False) -> OverlayOptions | None:
     """Read the options; None when no overlay is up. Raises: CannotTell."""
     path = _path(instance, ssh)
     try:
         written = json.loads(path.read_text())
-        return OverlayOptions(**{**written, "lost": tuple(written["lost"])})
+        return OverlayOptions.from_json(written)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -13,15 +13,17 @@ from twinstack.overlay.protocol import (
     preview_from_json,
     preview_to_json,
 )
+from twinstack.overlay.record import OverlayOptions
 from twinstack.reconcile import Change, Preview
+
+OPTIONS = OverlayOptions("tiered", 2, ("right",), policy=False)
 
 
 def test_a_request_reads_back_as_it_was_written():
     software = BundleNames({"nginx": "nginx-1"}, "supervisor-1", None)
-    request = AgentRequest("up", "left", "main", lost=("right",), software=software, timeout_s=3)
+    request = AgentRequest("up", "left", "main", "", OPTIONS, software=software, timeout_s=3)
     read = AgentRequest.from_json(json.loads(json.dumps(asdict(request))))
-    assert read.software == software
-    assert (read.action, read.host, read.timeout_s) == ("up", "left", 3)
+    assert read == request
     assert AgentRequest.from_json(asdict(AgentRequest("down", "left", "main"))).software is None
 
 
