@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.support.bench_fakes import PLAN
+from tests.support.figures import beyond_limits
+from tests.support.readings import reading
 from twinstack.compose import cgroups as containers
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.observe.live.model import Usage
+from twinstack.observe.live.samples import sample
 from twinstack.observe.live.usage import UsageReader, interfaces
 
-KILLS = 300
+KILLS = 200
 NAMES = ("nginx-lb", "redis-cache")
 _DEVICE = "{0} 0 0 0 0 0 0 0 {0} 0\n"
 DEVICES = f"Inter-| Receive\n face |bytes\n    lo: {_DEVICE}  eth0: {_DEVICE.replace('0}', '1}')}"
@@ -208,3 +211,27 @@ def test_interfaces_are_added_up_without_the_loopback() -> None:
         "  eth0: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n  eth1:5 1 0 0 0 0 0 0 7 1 0 0 0 0 0 0\n"
     )
     assert interfaces(text) == (15, 27)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory_bytes", "limited", "found"),
+    [
+        (0.5, 5_000_000, True, 0),
+        (1.99, 5_000_000, True, 1),
+        (0.5, 3_300_000_000, True, 1),
+        (1.99, 3_300_000_000, False, 3),  # as docs/dashboard-both.png once showed
+    ],
+)
+def test_a_picture_with_figures_beyond_the_declared_limits_is_refused(
+    cpus: float, memory_bytes: int, limited: bool, found: int
+) -> None:
+    name = "nginx-lb"
+    limits = PLAN.replica(name).limits
+    assert limits is not None
+    held = (limits.cpus, limits.memory_bytes) if limited else (None, None)
+    readings = [
+        reading(at_s, usage={name: Usage(at_s, cpu_us, 0, memory_bytes, 0, 0, *held)})
+        for at_s, cpu_us in ((1.0, 0), (2.0, round(cpus * 1e6)))
+    ]
+    document = asdict(sample("net", PLAN, 0.0, readings))
+    assert len(beyond_limits(document, PLAN)) == found
