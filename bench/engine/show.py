@@ -16,23 +16,24 @@ def wrap(*sentences: str, indent: str = "") -> str:
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, rule: bool = False) -> str:
-    """Align cells: the first of a row to the left, others to the right, under their heads.
+    """Align cells under their heads: names to the left, figures to the right.
 
     Two blanks between columns, one where the table would not fit otherwise.
     """
     table = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
     gap = " " if sum(widths) + 2 * (len(widths) - 1) > WIDTH else "  "
-    lines = [
-        gap.join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
+    sides = ["<", *(">" if any(map(_has_digit, column[1:])) else "<" for column in columns[1:])]
+    form = gap.join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    lines = [form.format(*row).rstrip() for row in table]
     if rule:
         lines.insert(1, "─" * max(map(len, lines)))
     return "\n".join(lines)
+
+
+def _has_digit(cell: str) -> bool:
+    return any(map(str.isdigit, cell))
 
 
 def extremes(samples: Spread, digits: int = 0) -> str:

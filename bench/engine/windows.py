@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from bench.engine import meter
@@ -20,10 +21,9 @@ from bench.engine.worlds import EDGE
 from bench.load.wrk import HeldLoad
 from twinstack.errors import StepFailed
 from twinstack.linux import child
-from twinstack.observe.live.probes import STATUS_PATH, http_answer, requests_of
+from twinstack.observe.live.probes import STATUS_PATH, requests_of
 from twinstack.world import LocalWorld
 
-_REQUEST = f"GET {STATUS_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 _COUNT = struct.Struct("=dQ")
 _TIMEOUT_S = 5.0
 
@@ -98,15 +98,15 @@ class _Counter:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._connection: socket.socket | None = None
+        self._connection = HTTPConnection("127.0.0.1", 80, timeout=_TIMEOUT_S)
         self._own = 0
 
     def ask(self) -> tuple[float, int]:
         """Ask once, and again on a new connection if nginx has closed this one."""
         try:
             return self._ask()
-        except OSError:
-            self._connection = None
+        except (OSError, HTTPException):
+            self._connection.close()
             return self._ask()
 
     def serve(self) -> None:
@@ -115,17 +115,10 @@ class _Counter:
             self._channel.send(_COUNT.pack(*self.ask()))
 
     def _ask(self) -> tuple[float, int]:
-        if self._connection is None:
-            self._connection = socket.create_connection(("127.0.0.1", 80), _TIMEOUT_S)
-        self._connection.sendall(_REQUEST)
+        self._connection.request("GET", STATUS_PATH, headers={"Host": "localhost"})
         self._own += 1
-        data = b""
-        while (answer := http_answer(data)) is None:
-            piece = self._connection.recv(4096)
-            if not piece:
-                raise ConnectionResetError("nginx closed the connection")
-            data += piece
-        total = requests_of(answer.body)
+        response = self._connection.getresponse()
+        total = requests_of(response.read())
         if total is None:
-            raise StepFailed(EDGE, "cannot be counted", f"its status page answers {answer.status}")
+            raise StepFailed(EDGE, "cannot be counted", f"its status page says {response.status}")
         return time.monotonic(), total - self._own

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 import statistics
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.engine.estimate import MINIMUM_PAIRS, Spread, grouped, paired_log_ratios, ratio, spread
-from bench.engine.show import WIDTH, milliseconds
+from bench.engine.show import columns, milliseconds, wrap
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Figures
 
 Phase = Literal["up", "down"]
@@ -177,38 +176,45 @@ def code(verdicts: Sequence[AimResult]) -> int:
 
 def table(rows: Sequence[RaceRow], verdicts: Sequence[AimResult], left_out: dict[str, str]) -> str:
     """Draw times, parts and judgements."""
-    times = "".join(f"{phase + ' ms (spread)':>22}" for phase in PHASES)
-    lines = [f"{'namespaces':<11}{'by':<11}{'rounds':>6}{times}{'gone':>8}"]
-    for row in rows:
-        lines.append(
-            f"{row.size:<11}{row.name:<11}{row.rounds:>6}{_spread(row.up):>22}"
-            f"{_spread(row.down):>22}{_ms(row.gone.median):>8}"
-        )
-    lines += ["", "What the time of the largest goes into, medians, ms:"]
+    times = [
+        [str(row.size), row.name, str(row.rounds), *map(_spread, (row.up, row.down)), _ms(row.gone)]
+        for row in rows
+    ]
     largest = max((row.size for row in rows), default=0)
+    parts = []
     for row in rows:
-        if row.size == largest and row.parts["up"]:
-            for phase in PHASES:
-                parts = ", ".join(f"{key} {ms:.0f}" for key, ms in row.parts[phase].items())
-                sentence = f"{row.name} {phase}: {parts}"
-                lines += textwrap.wrap(sentence, WIDTH, subsequent_indent="  ")
-    lines += ["", f"{'aim':<36}{'measured (95 %)':>24}{'rounds':>7}  judgement"]
+        for phase in PHASES if row.size == largest and row.parts["up"] else ():
+            spent = ", ".join(f"{key} {ms:.0f}" for key, ms in row.parts[phase].items())
+            parts.append(f"{row.name} {phase}: {spent}")
+    judged = []
     for result in verdicts:
         aim = result.aim
-        measured = f"{result.estimate:.2f} ({result.low:.2f}–{result.high:.2f})"
         limit = "" if aim.shown else f": {'≥' if aim.at_least else '≤'} {aim.limit:g}"
-        judged = f"{measured:>24}{result.pairs:>7}  {result.judgement}"
-        lines.append(f"{f'{aim.what}{limit}':<36}{judged}")
+        measured = f"{result.estimate:.2f} ({result.low:.2f}–{result.high:.2f})"
+        judged.append([f"{aim.what}{limit}", measured, str(result.pairs), result.judgement])
+    notes = [f"Left out: {name}: {reason}" for name, reason in left_out.items()]
     if any(result.pairs < MINIMUM_PAIRS for result in verdicts):
-        lines.append(f"Of fewer than {MINIMUM_PAIRS} rounds: the lowest and the highest ratio.")
-    for name, reason in left_out.items():
-        lines += textwrap.wrap(f"Left out: {name}: {reason}", WIDTH)
-    return "\n".join(lines)
+        notes.insert(0, f"Of fewer than {MINIMUM_PAIRS} rounds: the lowest and the highest ratio.")
+    head = ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"]
+    lines = [
+        columns(head, times),
+        "",
+        "What the time of the largest goes into, medians, ms:",
+        wrap(*parts, indent="  "),
+        "",
+        columns(["aim", "measured (95 %)", "rounds", "judgement"], judged),
+        wrap(*notes),
+    ]
+    return "\n".join(lines).rstrip()
 
 
 def _spread(of: Spread) -> str:
-    return f"{_ms(of.median)} ({_ms(of.minimum)}–{_ms(of.maximum)})"
+    return f"{_ms(of)} ({_time(of.minimum)}–{_time(of.maximum)})"
 
 
-def _ms(value: float) -> str:
+def _ms(of: Spread) -> str:
+    return _time(of.median)
+
+
+def _time(value: float) -> str:
     return f"{value / 1e3:.0f}s" if value >= 10_000 else milliseconds(value)

@@ -18,8 +18,15 @@ def test_columns_are_aligned_under_their_heads() -> None:
     ]
 
 
+def test_a_column_of_names_is_aligned_to_the_left() -> None:
+    assert columns(["by", "judgement", "ms"], [["a", "holds", "7"]]).splitlines() == [
+        "by  judgement  ms",
+        "a   holds       7",
+    ]
+
+
 def test_a_wide_table_has_narrower_gaps() -> None:
-    rows = [["x" * 40, "y" * 19, "z" * 18]]
+    rows = [["x" * 40, "1" * 19, "2" * 18]]
     assert max(map(len, columns(["", "a", "b"], rows).splitlines())) == 79
 
 
