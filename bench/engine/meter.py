@@ -66,6 +66,15 @@ class Rest:
     cpu_us_per_s: dict[str, float]  # by world
     host_us_per_s: float
 
+    @property
+    def sentence(self) -> str:
+        """Say what each world and the host spend."""
+        worlds = (f"{name} {us / 1e3:.1f} ms" for name, us in sorted(self.cpu_us_per_s.items()))
+        return (
+            f"CPU time per second at rest (health probes, leases, timers): {', '.join(worlds)}; "
+            f"the whole host {self.host_us_per_s / 1e3:.1f} ms."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Room:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.engine.comparability import Comparability
@@ -44,19 +44,15 @@ def text(compared: Comparison) -> str:
     """Write the whole report."""
     load = compared.load
     connections = "keep-alive" if load.keepalive else "a connection each"
-    policy = "flows enforced" if compared.policy else "off"
     asked = f"{load.requests} requests, {load.concurrency} at once, {connections}, {load.path}"
+    contrasts = wrap(*(contrast.sentence for contrast in compared.contrasts))
     parts = [
         f"{asked}, {compared.rounds} rounds, seed {compared.seed}",
         "" if compared.succeeded else "Some requests FAILED: rates count successes only.",
         table(compared.rows),
-        legend(compared.rows),
-        wrap(*(contrast.sentence for contrast in compared.contrasts)),
-        rest_sentence(compared.rest, compared.rows),
-        idle_sentence(compared.samples, compared.rest),
-        probes_sentence(compared.rest),
-        busy_sentence(compared.rest, compared.cores),
-        wrap(f"Policy: {policy}; the edge's limit of new connections was lifted meanwhile."),
+        wrap(legend(compared.rows)),
+        contrasts,
+        *map(wrap, _notes(compared)),
         *(compared.alike.listed() if compared.alike else [wrap(calibration(compared))]),
     ]
     return "\n\n".join(filter(None, parts))
@@ -84,7 +80,7 @@ def table(rows: Sequence[TargetRow]) -> str:
 def legend(rows: Sequence[TargetRow]) -> str:
     """Explain the table's columns and rows."""
     entries = "; ".join(f"{row.name} = {row.entry}, {row.trials} trials" for row in rows)
-    return wrap(
+    return (
         f"Medians over trials; times in ms; CPU µs: per request, all replicas of the world; "
         f"host: the whole machine, load generator left out. {entries}."
     )
@@ -108,56 +104,36 @@ def calibration(compared: Comparison) -> str:
     )
 
 
-def rest_sentence(rest: Rest, rows: Sequence[TargetRow]) -> str:
-    """Say what was spent at rest, and how much of a request's CPU time that was."""
-    own = ", ".join(f"{name} {us / 1000:.1f} ms" for name, us in sorted(rest.cpu_us_per_s.items()))
+def _notes(compared: Comparison) -> Iterator[str]:
+    """Say what was spent at rest, by the other world and by others; and whether policies held."""
+    rest = compared.rest
     parts = "; ".join(
         f"{row.name} {row.cpu_us_per_request - row.work_us_per_request:.0f} of "
         f"{row.cpu_us_per_request:.0f} µs"
-        for row in rows[:2]
+        for row in compared.rows[:2]
     )
-    return wrap(
-        f"CPU time per second at rest (health probes, leases, timers): {own}; the whole host "
-        f"{rest.host_us_per_s / 1000:.1f} ms. That is, of the CPU time of a request: {parts}."
-    )
-
-
-def idle_sentence(samples: Sequence[Sample], rest: Rest) -> str:
-    """Say whether the other world was idle while one was loaded; empty where there is one."""
-    if len(rest.cpu_us_per_s) < 2 or not samples:
-        return ""
-    spent = spread([sample.others_cpu_us / sample.window_s / 1e3 for sample in samples])
-    allowed_ms = 2 * max(rest.cpu_us_per_s.values()) / 1e3 + IDLE_SLACK_MS
-    verdict = "idle" if spent.median <= allowed_ms else "NOT idle: another client loads it"
-    return wrap(
-        f"While one world was loaded, the other spent {spent.median:.1f} ms of CPU a second: "
-        f"{verdict}."
-    )
-
-
-def probes_sentence(rest: Rest) -> str:
-    """Say what the other world's probes do to the figures; empty for a world with itself."""
-    if len(rest.cpu_us_per_s) < 2:
-        return ""
-    return wrap(
-        "Both worlds were up throughout, the other one idle: Docker's health probes ran also "
-        "while the namespaces were loaded. They slow both, and host counts them in both: its "
-        "figures are higher, and its ratio as a rule nearer to 1, than with one world up. CPU µs "
-        "counts the loaded world's own only."
-    )
-
-
-def busy_sentence(rest: Rest, cores: int) -> str:
-    """Warn of a machine that does other work; empty when it is quiet."""
-    others = rest.host_us_per_s - sum(rest.cpu_us_per_s.values())
-    busy = others / (cores * 1e6)
-    if busy <= BUSY_PART:
-        return ""
-    return wrap(
-        f"This machine was BUSY: before any load, {busy:.0%} of its CPU time went to neither "
-        f"world. Intervals are wide and the host's column counts other work; measure on a quiet "
-        f"machine."
-    )
+    yield f"{rest.sentence} That is, of the CPU time of a request: {parts}."
+    if len(rest.cpu_us_per_s) == 2:
+        spent = spread([trial.others_cpu_us / trial.window_s / 1e3 for trial in compared.samples])
+        allowed_ms = 2 * max(rest.cpu_us_per_s.values()) / 1e3 + IDLE_SLACK_MS
+        idle = "idle" if spent.median <= allowed_ms else "NOT idle: another client loads it"
+        other = f"the other spent {spent.median:.1f} ms of CPU a second: {idle}."
+        yield f"While one world was loaded, {other}"
+        yield (
+            "Both worlds were up throughout, the other one idle: Docker's health probes ran also "
+            "while the namespaces were loaded. They slow both, and host counts them in both: its "
+            "figures are higher, and its ratio as a rule nearer to 1, than with one world up. CPU "
+            "µs counts the loaded world's own only."
+        )
+    busy = (rest.host_us_per_s - sum(rest.cpu_us_per_s.values())) / (compared.cores * 1e6)
+    if busy > BUSY_PART:
+        yield (
+            f"This machine was BUSY: before any load, {busy:.0%} of its CPU time went to neither "
+            "world. Intervals are wide and the host's column counts other work; measure on a quiet "
+            "machine."
+        )
+    policy = "flows enforced" if compared.policy else "off"
+    yield f"Policy: {policy}; the edge's limit of new connections was lifted meanwhile."
 
 
 def fields(compared: Comparison) -> dict[str, object]:

@@ -106,9 +106,6 @@ def text(result: Turns) -> str:
     """Write the result."""
     rounds = max(turn.round for turn in result.turns)
     entries = "; ".join(f"{name} = {entry}" for name, entry in result.entries.items())
-    at_rest = ", ".join(
-        f"{name} {us / 1000:.1f} ms" for name, us in sorted(result.rest.cpu_us_per_s.items())
-    )
     parts = [
         wrap(
             f"{CONCURRENCY} kept connections per entry point, {PATH}, {rounds} rounds of "
@@ -128,10 +125,8 @@ def text(result: Turns) -> str:
             f"{'; '.join(map(extra, result.differences))}."
         ),
         wrap(
-            f"CPU time per second at rest (health probes, leases, timers): {at_rest}; the whole "
-            f"host {result.rest.host_us_per_s / 1000:.1f} ms. It is spent whichever world is "
-            "loaded, so the rates above hide it: a world alone on the machine pays for its own "
-            "only."
+            f"{result.rest.sentence} It is spent whichever world is loaded, so the rates above "
+            "hide it: a world alone on the machine pays for its own only."
         ),
     ]
     return "\n\n".join(parts)
