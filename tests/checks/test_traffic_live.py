@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.linux.test_packet_ring import alone
 from tests.support import craft
+from tests.support.loopback import in_own_netns
 from twinstack.observe.capture.record import capture
 from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.capture.targets import CaptureOptions
@@ -62,7 +62,7 @@ def test_every_packet_is_kept_or_counted_as_lost(
         sending.join()
         return result
 
-    result = alone(work)
+    result = in_own_netns(work)
     for link in result.links:
         assert link.packets + link.dropped == count, link
         assert craft.tshark_counts(Path(link.files[0])) == (link.packets, link.bytes)

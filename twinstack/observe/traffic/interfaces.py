@@ -81,18 +81,14 @@ class InterfaceRegistry:
             if names[counts.name] > 1:
                 paths.setdefault(counts.name, []).append(counts.path)
         depth = {name: _depth(namesakes) for name, namesakes in paths.items()}
-        return tuple(
-            InterfaceTraffic(
-                f"{_tail(counts.path, depth[counts.name])}: {counts.name}"
-                if counts.name in depth
-                else counts.name,
-                counts.packets,
-                counts.bytes,
-                counts.cut,
-                counts.dropped,
-            )
-            for counts in self.counts
-        )
+        rows = []
+        for counts in self.counts:
+            name = counts.name
+            if name in depth:
+                name = f"{_tail(counts.path, depth[name])}: {name}"
+            figures = counts.packets, counts.bytes, counts.cut, counts.dropped
+            rows.append(InterfaceTraffic(name, *figures))
+        return tuple(rows)
 
 
 def _shared(path: Path, other: Path) -> int:

@@ -82,13 +82,11 @@ _TYPES: dict[str, type] = {
 
 def address_of(high: int, low: int) -> IPv4Address | IPv6Address:
     """Give an address from its two numbers."""
-    if not high and low >> 32 == 0xFFFF:
-        return IPv4Address(low & 0xFFFFFFFF)
-    return IPv6Address(high << 64 | low)
+    address = IPv6Address(high << 64 | low)
+    return address.ipv4_mapped or address
 
 
 def numbers_of(address: IPv4Address | IPv6Address) -> tuple[int, int]:
     """Give an address's two numbers."""
-    if isinstance(address, IPv4Address):
-        return 0, MAPPED | int(address)
-    return int(address) >> 64, int(address) & (1 << 64) - 1
+    number = int(address) | (MAPPED if address.version == 4 else 0)
+    return number >> 64, number & (1 << 64) - 1

@@ -93,7 +93,7 @@ class PacketTotals:
 
 
 class TrafficTotals:
-    """Adds up what does not fit in memory by itself."""
+    """Adds up retired flows, and carriers, which have none."""
 
     def __init__(self, peers: PeerDirectory) -> None:
         self.peers = peers
