@@ -73,7 +73,7 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
     if ssh:
         overlay_ssh.down(ssh, json)
         return
-    from twinstack.overlay.world import down
+    from twinstack.overlay.teardown import down
 
     show_removed(down(stack.from_environment().instance, progress=say), json)
 

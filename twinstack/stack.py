@@ -280,7 +280,7 @@ class Stack:
         from twinstack.compose.teardown import clean as clean_docker
         from twinstack.namespaces import world as namespaces
         from twinstack.overlay import record
-        from twinstack.overlay import world as overlays
+        from twinstack.overlay.teardown import down as down_overlay
         from twinstack.software.clean import remove_software
         from twinstack.swarm.teardown import down as down_swarm
 
@@ -290,7 +290,7 @@ class Stack:
                 '"invoke overlay.down --ssh"'
             )
         teardown = Teardown()
-        for clean in (overlays.down, down_swarm, namespaces.clean, clean_docker):
+        for clean in (down_overlay, down_swarm, namespaces.clean, clean_docker):
             teardown.tidy("clean", partial(clean, self.instance, progress=progress))
         if not teardown.failures:
             teardown.tidy("software", lambda: tuple(remove_software(self.repository)))

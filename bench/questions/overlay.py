@@ -20,7 +20,7 @@ from bench.engine.show import columns, wrap
 from bench.engine.store import Answer
 from bench.questions.provisioning import host, topologies
 from twinstack.model import bounds
-from twinstack.overlay import world as overlays
+from twinstack.overlay import teardown as overlays
 from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress

@@ -218,7 +218,7 @@ def _act_overlay(
     from twinstack.model import names
     from twinstack.namespaces import observe
     from twinstack.namespaces.removals import removals
-    from twinstack.overlay import world as overlays
+    from twinstack.overlay import teardown as overlays
     from twinstack.overlay.host_plans import underlay_instance
 
     instance = os.environ["TWINSTACK_INSTANCE"]

@@ -1,4 +1,4 @@
-"""Simulated hosts: where each is pinned, running work on them, and ending what runs there.
+"""Simulated hosts: where each is pinned, running work on them, and merging their results.
 
 A host is a network and a mount namespace, both pinned: `nsenter --net=… --mount=…` enters it as
 ssh would a machine. Work on a host is done in a child process.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +17,9 @@ from twinstack.linux import child as children
 from twinstack.linux import mounts, netns
 from twinstack.model import names
 from twinstack.model.plan import Plan, Replica
-from twinstack.namespaces import cgroups, dumps, supervisor, teardown
-from twinstack.namespaces import world as namespaces
-from twinstack.overlay.host_plans import Spread, host_instance, underlay_instance
-from twinstack.reconcile import Change, Preview, Progress, Teardown, Watch
+from twinstack.namespaces import dumps
+from twinstack.overlay.host_plans import Spread, underlay_instance
+from twinstack.reconcile import Change, Preview, Progress, Watch
 from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState
@@ -132,46 +130,6 @@ def on_each(
 def run(instance: str, host: str, command: Sequence[str]) -> int:
     """Run a command on a host, on the caller's terminal; give its exit code. Raises: Missing."""
     return subprocess.run([*pins_of(instance, host).enter, *command], check=False).returncode
-
-
-def clear(instance: str, hosts: Iterable[str], progress: Progress, watch: Watch) -> tuple[str, ...]:
-    """End what runs on hosts and remove their data; the hosts themselves stay.
-
-    Raises: the failure, or SeveralFailed, after everything else was removed.
-    """
-    hosts, whole = tuple(hosts), set(present(instance))
-    works = {
-        host: partial(_end, instance, host, progress, watch) for host in hosts if host in whole
-    }
-
-    def end_all() -> tuple[str, ...]:
-        ended = on_each(instance, works)
-        return tuple(f"{host}: {name}" for host, removed in ended.items() for name in removed)
-
-    job = Teardown()
-    job.tidy("hosts", end_all)
-    for host in hosts:
-        job.tidy(f"host {host}", partial(_sweep, host_instance(instance, host)))
-    return job.finish("overlay.down")
-
-
-def _end(instance: str, host: str, progress: Progress, watch: Watch) -> Sequence[str]:
-    """End what runs on a host. One that runs nothing is removed as a whole later."""
-    own = host_instance(instance, host)
-    runs = supervisor.pid(InstancePaths(own)) is not None
-    if not runs and not cgroups.existing(own, cgroups.read_layout()):
-        return ()
-    return namespaces.down(own, progress=prefixed(progress, host), watch=HostWatch(watch, host))
-
-
-def _sweep(own: str) -> tuple[str, ...]:
-    """Kill what a host's cgroups still hold, and remove them and its data."""
-    layout = cgroups.read_layout()
-    for group in cgroups.existing(own, layout):
-        cgroups.end_processes(own, group, layout)
-        cgroups.remove(own, group, layout)
-    cgroups.remove_parents(own, layout)
-    return tuple(teardown.remove_data(own))
 
 
 @dataclass(frozen=True, slots=True)

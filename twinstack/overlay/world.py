@@ -18,13 +18,11 @@ from twinstack.linux import br_netfilter, mounts
 from twinstack.model.placement import Host
 from twinstack.model.plan import Plan
 from twinstack.model.vxlan import OVERLAY_MTU
-from twinstack.namespaces import teardown
-from twinstack.namespaces import world as namespaces
 from twinstack.namespaces.facts import NetFacts
 from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.steps import network_steps
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.overlay import hosts, record
+from twinstack.overlay import hosts, record, teardown
 from twinstack.overlay.host_plans import (
     Spread,
     host_instance,
@@ -34,11 +32,9 @@ from twinstack.overlay.host_plans import (
 )
 from twinstack.overlay.record import OverlayOptions
 from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, diff
-from twinstack.state.lock import locked, remove_run
+from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState, require_root
-
-_LOCK = "overlay"
 
 
 class Overlay:
@@ -94,7 +90,7 @@ class Overlay:
         """
         require_root("overlay.up")
         instance = self.plan.instance
-        with locked(self._paths, _LOCK):
+        with locked(self._paths, teardown.LOCK):
             fresh = record.read(instance) is None
             try:
                 self._prepare(progress)
@@ -106,7 +102,7 @@ class Overlay:
             except BaseException:
                 if fresh:
                     progress("undoing what was half done")
-                    _down(instance, progress, UNWATCHED)
+                    teardown.remove_all(instance, progress, UNWATCHED)
                 raise
 
     def _prepare(self, progress: Progress) -> None:
@@ -120,7 +116,7 @@ class Overlay:
         pinned = mounts.pinned(self._paths.run)
         broken = [name for name in pinned if name not in whole and name not in surplus]
         if surplus or broken:
-            hosts.clear(instance, (*surplus, *broken), progress, self._watch)
+            teardown.clear(instance, (*surplus, *broken), progress, self._watch)
 
     def _hosts_up(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         if not self.bare:  # once for all hosts: what is built, and the passwords
@@ -199,28 +195,8 @@ class Overlay:
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Take everything down: services, hosts, underlay, data. Raises: as the function."""
-        return down(self.plan.instance, progress=progress, watch=self._watch)
+        return teardown.down(self.plan.instance, progress=progress, watch=self._watch)
 
 
 def _no_software(_progress: Progress) -> ProvidedSoftware:
     raise Missing("underlay", "runs nothing", "its hosts do")
-
-
-def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tuple[str, ...]:
-    """Take an instance's overlay down: services, hosts, underlay, data.
-
-    Works from the marks alone, after a crash at any step. Raises: Locked; SeveralFailed after
-    everything else was removed.
-    """
-    require_root("overlay.down")
-    with locked(InstancePaths(underlay_instance(instance)), _LOCK):
-        return _down(instance, progress, watch)
-
-
-def _down(instance: str, progress: Progress, watch: Watch) -> tuple[str, ...]:
-    outer = underlay_instance(instance)
-    removed = hosts.clear(instance, hosts.known(instance), progress, watch)
-    removed = (*removed, *namespaces.down(outer, progress=progress, data=True, watch=watch))
-    teardown.forget(outer)
-    remove_run(InstancePaths(outer), _LOCK)
-    return removed
