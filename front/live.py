@@ -59,7 +59,7 @@ def plans(here: stack.Stack) -> dict[WorldName, Plan | None]:
 @task(help={"world": "net, docker or both", "once": "print two samples' figures and end", **JSON})
 @checking
 def health(_: Context, world: str = "both", once: bool = False, json: bool = False) -> None:
-    """Show the health of every replica, live; exits 1: one is down, 2: none is up or unknown."""
+    """Show each replica's health, live; exits 1: one is down, 2: none is up, or a world unknown."""
     from twinstack.observe.live import feed, table
 
     chosen = finders(stack.from_environment(), world)

@@ -1,4 +1,4 @@
-"""The dashboard of both worlds in Chromium: every replica dies in turn, worlds come, go and change.
+"""The dashboard of both worlds in Chromium: replicas are killed in turn, worlds go, come, change.
 
 With `--pictures FOLDER` its screenshots are kept.
 """
@@ -60,7 +60,7 @@ def chromium(both: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def keep(
     request: pytest.FixtureRequest, both: Sandbox, address: str
-) -> Callable[[b.Look, str, str], None]:
+) -> Callable[[b.OpenPage, str, str], None]:
     """Give what takes a screenshot of a part of the page and keeps it, where that is wanted.
 
     A picture whose figures exceed the declared limits is never kept: it shows a defect.
@@ -72,8 +72,8 @@ def keep(
         beyond = [line for one in worlds if one["up"] for line in beyond_limits(one, PLAN)]
         assert (beyond, "no limit" in words) == ([], False), words
 
-    def shoot(look: b.Look, name: str, selector: str) -> None:
-        part = look.page.locator(selector)
+    def shoot(opened: b.OpenPage, name: str, selector: str) -> None:
+        part = opened.page.locator(selector)
         refuse_wrong_figures(part.inner_text())
         picture = part.screenshot()
         refuse_wrong_figures(part.inner_text())  # it was taken between two samples that are right
@@ -120,14 +120,14 @@ def test_everything_that_dies_turns_red_and_green_again(
     both: Sandbox, address: str, chromium: Browser, world: str, tell: Callable[[str], None]
 ) -> None:
     took: dict[str, float] = {}
-    with b.looking(chromium, address) as look:
-        look.await_all_up(world)
+    with b.open_page(chromium, address) as opened:
+        opened.await_all_up(world)
         for name in pids(both, address, world):
             os.kill(pids(both, address, world)[name], signal.SIGKILL)
             killed_s = time.monotonic()
-            look.await_state(world, name, "down", RED_S)
+            opened.await_state(world, name, "down", RED_S)
             took[name] = time.monotonic() - killed_s
-            look.await_all_up(world)
+            opened.await_all_up(world)
     slowest = max(took, key=lambda name: took[name])
     tell(f"{world}: {len(took)} killed, red after {max(took.values()):.2f} s at most ({slowest})")
     assert max(took.values()) < RED_S
@@ -156,44 +156,44 @@ def test_no_service_is_shown_with_more_than_its_limits_however_often_it_is_kille
 
 
 def test_pictures_of_both_worlds_under_load(
-    both: Sandbox, address: str, chromium: Browser, keep: Callable[[b.Look, str, str], None]
+    both: Sandbox, address: str, chromium: Browser, keep: Callable[[b.OpenPage, str, str], None]
 ) -> None:
-    with loaded(both), b.looking(chromium, address, (1280, 900)) as look:
+    with loaded(both), b.open_page(chromium, address, (1280, 900)) as opened:
         for world in WORLDS:
-            look.await_all_up(world)
-        look.page.wait_for_timeout(20_000)  # some history, for the curve
+            opened.await_all_up(world)
+        opened.page.wait_for_timeout(20_000)  # some history, for the curve
         for world in WORLDS:
-            look.page.wait_for_function(BUSY, arg=world, timeout=60_000)
-            shares = look.page.locator(f'#{world} [data-of="balance"] meter').all()
+            opened.page.wait_for_function(BUSY, arg=world, timeout=60_000)
+            shares = opened.page.locator(f'#{world} [data-of="balance"] meter').all()
             assert len(shares) == 4
-        keep(look, "both", ".worlds")
+        keep(opened, "both", ".worlds")
         redis = pids(both, address, "net")["redis-cache"]
         os.kill(redis, signal.SIGSTOP)
         try:
-            look.await_state("net", "redis-cache", "down", 10)
-            look.await_state("net", "product-service-2", "degraded", 10)
-            keep(look, "down", "#net .map")
+            opened.await_state("net", "redis-cache", "down", 10)
+            opened.await_state("net", "product-service-2", "degraded", 10)
+            keep(opened, "down", "#net .map")
         finally:
             os.kill(redis, signal.SIGCONT)
-        look.await_all_up("net")
-        keep(look, "events", "#happened")
-        with b.looking(chromium, address, b.PHONE, "dark") as phone:
+        opened.await_all_up("net")
+        keep(opened, "events", "#happened")
+        with b.open_page(chromium, address, b.PHONE, "dark") as phone:
             phone.await_all_up("docker")
             phone.page.wait_for_timeout(3_000)
             assert phone.page.evaluate("document.documentElement.scrollWidth") <= b.PHONE[0]
-            assert phone.grave() == []
+            assert phone.barriers() == []
             keep(phone, "phone", "#net")
 
 
 def test_a_world_that_goes_and_comes_in_another_shape_is_followed(
     both: Sandbox, address: str, chromium: Browser
 ) -> None:
-    with b.looking(chromium, address) as look:
-        look.await_all_up("net")
+    with b.open_page(chromium, address) as opened:
+        opened.await_all_up("net")
         both.invoke("net.down")
-        look.page.wait_for_selector('#net:has-text("not up: invoke net.up")', timeout=10_000)
+        opened.page.wait_for_selector('#net:has-text("not up: invoke net.up")', timeout=10_000)
         # What watched it holds nothing of it: no namespace is kept from going.
         assert both.run("ip", "netns", "list").stdout == ""
         both.invoke("net.up", "--shape", "tiered")
-        look.page.wait_for_selector('#net h2:has-text("tiered")', timeout=15_000)
-        look.await_all_up("net")
+        opened.page.wait_for_selector('#net h2:has-text("tiered")', timeout=15_000)
+        opened.await_all_up("net")

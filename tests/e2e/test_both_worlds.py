@@ -76,16 +76,16 @@ def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
     with (
         b.served(both) as address,
         b.chromium(both, tmp_path) as browser,
-        b.looking(browser, address) as look,
+        b.open_page(browser, address) as opened,
     ):
         for world in ("net", "docker"):
-            look.await_all_up(world)
-            assert look.page.locator(f'#{world} .node[data-state="up"]').count() == 9
+            opened.await_all_up(world)
+            assert opened.page.locator(f'#{world} .node[data-state="up"]').count() == 9
         found = json.loads(both.fetch(f"{address}latest.json"))["docker"]["replicas"]
         os.kill(next(one["pid"] for one in found if one["name"] == name), signal.SIGKILL)
-        look.await_state("docker", name, "down", 3)
-        look.await_all_up("docker")
-        assert look.state("net", name) == "up"
+        opened.await_state("docker", name, "down", 3)
+        opened.await_all_up("docker")
+        assert opened.state("net", name) == "up"
 
 
 def test_both_are_drawn_as_declared_and_each_shows_its_own_connections(both: Sandbox) -> None:

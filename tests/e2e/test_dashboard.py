@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: what dies turns red and is green again; all can read it."""
+"""The dashboard in a real browser: a killed replica turns red, then green; all can read it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.sandbox import Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
 
-#: Remember what a node shows, each time its state changes: a red second is soon over.
-REMEMBER = """name => {
+#: Records what a node shows each time its state changes: a red second is soon over.
+RECORD = """name => {
   const node = document.querySelector(`#net [data-node="${name}"]`);
   window.shown = [];
   new MutationObserver(() => window.shown.push([
@@ -56,27 +56,27 @@ def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
     flat: Sandbox, address: str, chromium: Browser
 ) -> None:
     name = "product-service-2"
-    with b.looking(chromium, address) as look:
-        look.await_all_up("net")
-        assert look.page.inner_text('#docker [data-of="verdict"]') == "not up: invoke docker.up"
-        look.page.evaluate(REMEMBER, name)
+    with b.open_page(chromium, address) as opened:
+        opened.await_all_up("net")
+        assert opened.page.inner_text('#docker [data-of="verdict"]') == "not up: invoke docker.up"
+        opened.page.evaluate(RECORD, name)
         os.kill(pid_of(flat, address, name), signal.SIGKILL)
         killed_s = time.monotonic()
-        look.await_state("net", name, "down", 3)
+        opened.await_state("net", name, "down", 3)
         assert time.monotonic() - killed_s < 3
-        look.await_all_up("net")
-        red, *_, green = look.page.evaluate("window.shown")
+        opened.await_all_up("net")
+        red, *_, green = opened.page.evaluate("window.shown")
         # Not by colour alone: a word, and another shape.
         assert red == ["down", "down", "M-5-5H5V5H-5Z", RED]
         assert green[:2] + green[3:] == ["up", "up", GREEN]
-        events = look.page.inner_text("#events")
+        events = opened.page.inner_text("#events")
         assert f"death {name}: its process" in events
         assert f"healthy {name}: is up" in events
-        strip = look.page.locator(f'#net [data-row="{name}"] .strip rect.d')
+        strip = opened.page.locator(f'#net [data-row="{name}"] .strip rect.d')
         assert strip.count() >= 1
 
 
-def test_requests_at_the_door_are_counted_exactly(flat: Sandbox, address: str) -> None:
+def test_requests_at_the_edge_are_counted_exactly(flat: Sandbox, address: str) -> None:
     def total() -> int:
         return int(latest(flat, address)["total"])
 
@@ -84,31 +84,31 @@ def test_requests_at_the_door_are_counted_exactly(flat: Sandbox, address: str) -
     for _ in range(7):
         flat.fetch("http://10.0.0.10/api/products")
     eventually(lambda: total() == before + 7, within_s=5)
-    time.sleep(2.2)  # the watcher's own questions are no requests
+    time.sleep(2.2)  # the watcher's own requests are not counted
     assert total() == before + 7
 
 
-def test_nobody_is_kept_out(address: str, chromium: Browser) -> None:
+def test_axe_finds_no_barrier(address: str, chromium: Browser) -> None:
     for size, scheme in ((b.DESK, "light"), (b.PHONE, "dark")):
-        with b.looking(chromium, address, size, scheme) as look:
-            look.await_all_up("net")
-            assert look.grave() == []
+        with b.open_page(chromium, address, size, scheme) as opened:
+            opened.await_all_up("net")
+            assert opened.barriers() == []
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(address: str, chromium: Browser) -> None:
-    with b.looking(chromium, address, b.PHONE) as look:
-        look.await_all_up("net")
-        assert look.page.evaluate("document.documentElement.scrollWidth") <= b.PHONE[0]
+    with b.open_page(chromium, address, b.PHONE) as opened:
+        opened.await_all_up("net")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= b.PHONE[0]
 
 
 def test_the_keyboard_reaches_everything_in_order(address: str, chromium: Browser) -> None:
-    with b.looking(chromium, address) as look:
-        look.await_all_up("net")
+    with b.open_page(chromium, address) as opened:
+        opened.await_all_up("net")
         order = []
         for _ in range(10):
-            look.page.keyboard.press("Tab")
+            opened.page.keyboard.press("Tab")
             order.append(
-                look.page.evaluate(
+                opened.page.evaluate(
                     "(document.activeElement.getAttribute('href')"
                     " || document.activeElement.getAttribute('aria-labelledby'))"
                 )
@@ -125,14 +125,14 @@ def test_the_keyboard_reaches_everything_in_order(address: str, chromium: Browse
             "happened-title",
             "benchmark-title",
         ]
-        look.page.keyboard.press("Home")
-        look.page.reload()
-        look.page.keyboard.press("Tab")
-        look.page.keyboard.press("Enter")  # skip to what matters
-        assert look.page.evaluate("document.activeElement.id") == "main"
+        opened.page.keyboard.press("Home")
+        opened.page.reload()
+        opened.page.keyboard.press("Tab")
+        opened.page.keyboard.press("Enter")  # skip to the main part
+        assert opened.page.evaluate("document.activeElement.id") == "main"
 
 
-def test_a_page_under_a_strangers_name_is_refused_in_the_browser(
+def test_a_page_under_a_foreign_name_is_refused_in_the_browser(
     address: str, chromium: Browser
 ) -> None:
     page = chromium.new_page()
@@ -144,14 +144,14 @@ def test_a_page_under_a_strangers_name_is_refused_in_the_browser(
     page.close()
 
 
-def test_a_stranger_learns_nothing(flat: Sandbox, address: str) -> None:
+def test_other_hosts_and_sites_learn_nothing(flat: Sandbox, address: str) -> None:
     code = ("-o", "/dev/null", "-w", "%{http_code}")
     assert flat.fetch(address, *code) == "200"
     assert flat.fetch(address, *code, "-H", "Host: rebound.example") == "421"
     assert flat.fetch(address, *code, "-H", "Sec-Fetch-Site: cross-site") == "403"
     port = address.rsplit(":", 1)[1]
     refused = flat.run("curl", "-sS", "--max-time", "3", f"http://203.0.113.1:{port}", check=False)
-    assert refused.returncode == 7  # loopback alone is listened on
+    assert refused.returncode == 7  # it listens on the loopback alone
     for path in ("/internal/status", "/internal/counts"):
         assert flat.fetch(f"http://10.0.0.10{path}", *code) == "404"
 

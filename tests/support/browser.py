@@ -1,4 +1,4 @@
-"""A real Chromium on a sandbox's own network, before a dashboard that is served there."""
+"""A real Chromium in a sandbox's network, and the dashboard that is served there."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.sandbox import INVOKE, Sandbox
 
 PHONE = (360, 740)
 DESK = (1280, 900)
-#: A page that is slow on a busy machine is no failure; what must be quick is timed by itself.
-PATIENCE_MS = 20_000
-#: A stranger's name that leads here: what DNS rebinding brings about.
+#: A slow page on a busy machine is no failure; what must be quick is timed by itself.
+TIMEOUT_MS = 20_000
+#: A foreign name that resolves to this machine: DNS rebinding.
 REBOUND = "rebound.example"
-_GRAVE = {"serious", "critical"}
+_SERIOUS = {"serious", "critical"}
 
 
 @contextmanager
@@ -46,18 +46,18 @@ def served(host: Sandbox) -> Iterator[str]:
 
 @contextmanager
 def chromium(host: Sandbox, folder: Path) -> Iterator[Browser]:
-    """Give Debian's Chromium (or another that is installed), run on a host."""
+    """Run Debian's Chromium (or another that is installed) on a host."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("needs chromium (make setup)")
-    door = folder / "chromium-there"
+    launcher = folder / "chromium-there"
     words = " ".join(host.command([program]))
-    door.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
-    door.chmod(0o755)
+    launcher.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    launcher.chmod(0o755)
     with sync_playwright() as playwright:
-        # Root has no sandbox of Chromium's; what is shown is our own page alone.
+        # Chromium has no sandbox for root; it loads nothing but our own page.
         browser = playwright.chromium.launch(
-            executable_path=str(door),
+            executable_path=str(launcher),
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
@@ -71,12 +71,12 @@ def chromium(host: Sandbox, folder: Path) -> Iterator[Browser]:
 
 
 @dataclass
-class Look:
-    """One page, and what its console said."""
+class OpenPage:
+    """A page of the dashboard, and its console messages."""
 
     page: Page
     context: BrowserContext
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def state(self, world: str, replica: str) -> str | None:
         return self.page.get_attribute(f'#{world} [data-node="{replica}"]', "data-state")
@@ -87,23 +87,23 @@ class Look:
 
     def await_all_up(self, world: str) -> None:
         verdict = f'#{world} [data-of="verdict"][data-state="up"]'
-        self.page.wait_for_selector(verdict, timeout=PATIENCE_MS)
+        self.page.wait_for_selector(verdict, timeout=TIMEOUT_MS)
 
-    def grave(self) -> list[str]:
-        """Ask axe for what keeps people out: findings that are serious or critical."""
+    def barriers(self) -> list[str]:
+        """List axe's serious and critical findings."""
         found = Axe().run(self.page)
         return [
             f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes']][:3]}"
             for one in found.response["violations"]
-            if one["impact"] in _GRAVE
+            if one["impact"] in _SERIOUS
         ]
 
 
 @contextmanager
-def looking(
+def open_page(
     browser: Browser, address: str, size: tuple[int, int] = DESK, scheme: str = "light"
-) -> Iterator[Look]:
-    """Open the page in a context of its own; at its end the console must have been silent."""
+) -> Iterator[OpenPage]:
+    """Open the page in a context of its own; its console must stay silent."""
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -111,11 +111,13 @@ def looking(
         reduced_motion="reduce",
     )
     try:
-        look = Look(context.new_page(), context)
-        look.page.on("console", lambda said: look.complaints.append(f"{said.type}: {said.text}"))
-        look.page.on("pageerror", lambda error: look.complaints.append(str(error)))
-        look.page.goto(address)
-        yield look
-        assert look.complaints == []
+        opened = OpenPage(context.new_page(), context)
+        opened.page.on(
+            "console", lambda message: opened.messages.append(f"{message.type}: {message.text}")
+        )
+        opened.page.on("pageerror", lambda error: opened.messages.append(str(error)))
+        opened.page.goto(address)
+        yield opened
+        assert opened.messages == []
     finally:
         context.close()

@@ -1,7 +1,7 @@
-"""Look at the namespace world of a sandbox, from a process in there that starts but once.
+"""Observe the namespace world of a sandbox, from one process in there.
 
-A task of Invoke's spends a second to start; these tests look two dozen times. What the tasks do
-with their words is asked of the tasks themselves, once each.
+Each of Invoke's tasks takes a second to start, and these tests observe two dozen times. The tasks'
+own options are tested by running the tasks, once each.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Looker:
         return json.loads(self.process.stdout.readline())
 
     def connections(self) -> Any:
-        """Give what `invoke conntrack --once` tells, as JSON and as text."""
+        """Take a snapshot as `invoke conntrack --once` does, as JSON and as text."""
         return self._ask("conntrack")
 
     def listen(self) -> None:
@@ -49,7 +49,7 @@ class Looker:
 
 @contextmanager
 def looker(host: Sandbox) -> Iterator[Looker]:
-    """Keep one in a host while the block lasts."""
+    """Run one in a host while the block lasts."""
     words = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "tests.support.looker"]
     process = subprocess.Popen(
         host.command(words),
