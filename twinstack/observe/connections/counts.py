@@ -18,7 +18,7 @@ from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.connections import report
 from twinstack.observe.traffic.packets import address_of, numbers_of
-from twinstack.observe.traffic.peers import Peer, PeerDirectory
+from twinstack.observe.traffic.peers import NamedPeer, PeerDirectory
 from twinstack.observe.traffic.protocols import protocol_name
 
 #: TCP's states before both ends have agreed, as connection tracking names them.
@@ -68,7 +68,7 @@ class WorldConnections:
         self._directory = directory
         self._world = world
         self._ports = {port.port for port in plan.published_ports if port.world == world}
-        self._peers: dict[bytes, Peer] = {}
+        self._peers: dict[bytes, NamedPeer] = {}
         self._counts = {group: count for group, count in counts.items() if self._is_ours(group)}
         self.total = sum(self._counts.values())
 
@@ -123,12 +123,12 @@ class WorldConnections:
         # docker-proxy listens on the host's published port: nothing is translated then.
         return group.port in self._ports and self._peer(group.destination).kind in {"local", "host"}
 
-    def _named(self, raw: bytes) -> Peer:
+    def _named(self, raw: bytes) -> NamedPeer:
         """Name an end; in the host's own table a loopback address is the host."""
         peer = self._peer(raw)
-        return Peer("host", "host", peer.instance) if peer.name == "loopback" else peer
+        return NamedPeer("host", "host", peer.instance) if peer.name == "loopback" else peer
 
-    def _peer(self, raw: bytes) -> Peer:
+    def _peer(self, raw: bytes) -> NamedPeer:
         if raw not in self._peers:
             self._peers[raw] = self._directory.peer(*numbers(raw))
         return self._peers[raw]

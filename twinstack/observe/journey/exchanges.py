@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from twinstack.observe.journey.segments import (
-    Segment,
     Sighting,
     TcpConnection,
+    TcpSegment,
     connections,
     segments,
 )
@@ -29,8 +29,8 @@ class Exchange:
     client: str
     server: str
     connection: TcpConnection
-    request: Segment
-    responses: tuple[Segment, ...]
+    request: TcpSegment
+    responses: tuple[TcpSegment, ...]
 
     @property
     def arrived_ns(self) -> int:
@@ -85,8 +85,8 @@ def _http(connection: TcpConnection, request_id: bytes, name_of: NameOf) -> Exch
 
 def _all_exchanges(connection: TcpConnection, name_of: NameOf) -> Iterator[Exchange]:
     """Yield each request and its response, of a protocol in which the client speaks first."""
-    request: Segment | None = None
-    responses: list[Segment] = []
+    request: TcpSegment | None = None
+    responses: list[TcpSegment] = []
     for segment in connection.segments:
         if not segment.payload:
             continue
@@ -101,7 +101,7 @@ def _all_exchanges(connection: TcpConnection, name_of: NameOf) -> Iterator[Excha
 
 
 def _exchange(
-    connection: TcpConnection, request: Segment, responses: Sequence[Segment], name_of: NameOf
+    connection: TcpConnection, request: TcpSegment, responses: Sequence[TcpSegment], name_of: NameOf
 ) -> Exchange:
     client, server = name_of(request.first.ends[0]), name_of(request.last.ends[2])
     return Exchange(client, server, connection, request, tuple(responses))

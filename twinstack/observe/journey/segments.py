@@ -46,7 +46,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TcpSegment:
     """One segment, and everywhere it was seen, in the order of time."""
 
     sightings: tuple[Sighting, ...]
@@ -78,11 +78,11 @@ class Segment:
 class TcpConnection:
     """All segments of a connection, in the order of time, whatever NAT made of its ends."""
 
-    segments: tuple[Segment, ...]
+    segments: tuple[TcpSegment, ...]
 
-    def handshake(self) -> tuple[Segment, Segment] | None:
+    def handshake(self) -> tuple[TcpSegment, TcpSegment] | None:
         """Give SYN and SYN+ACK, if both were seen."""
-        found: dict[int, Segment] = {}
+        found: dict[int, TcpSegment] = {}
         for segment in self.segments:
             found.setdefault(segment.first.flags & (SYN | ACK), segment)
         return (found[SYN], found[SYN | ACK]) if {SYN, SYN | ACK} <= found.keys() else None
@@ -102,17 +102,17 @@ def decode(place: str, time_ns: int, frame: bytes, length: int) -> Sighting | No
     return Sighting(time_ns, place, ends, ident, seq, ack, flags, window, length, payload)
 
 
-def segments(sightings: Iterable[Sighting]) -> tuple[Segment, ...]:
+def segments(sightings: Iterable[Sighting]) -> tuple[TcpSegment, ...]:
     """Join the sightings of each segment; they come in the order of their first ones."""
     groups: dict[tuple[int, ...], list[Sighting]] = {}
     for sighting in sorted(sightings, key=lambda sighting: sighting.time_ns):
         group = groups.setdefault(sighting.unchanged, [])
         if all((sighting.place, sighting.ends) != (other.place, other.ends) for other in group):
             group.append(sighting)
-    return tuple(Segment(tuple(group)) for group in groups.values())
+    return tuple(TcpSegment(tuple(group)) for group in groups.values())
 
 
-def connections(found: Sequence[Segment]) -> tuple[TcpConnection, ...]:
+def connections(found: Sequence[TcpSegment]) -> tuple[TcpConnection, ...]:
     """Join segments into connections: by their ends in either order, as any link saw them."""
     parent: dict[Ends, Ends] = {}
 
@@ -125,7 +125,7 @@ def connections(found: Sequence[Segment]) -> tuple[TcpConnection, ...]:
     for segment in found:
         for sighting in segment.sightings:
             parent[root(_undirected(sighting.ends))] = root(_undirected(segment.first.ends))
-    groups: dict[Ends, list[Segment]] = {}
+    groups: dict[Ends, list[TcpSegment]] = {}
     for segment in found:
         groups.setdefault(root(_undirected(segment.first.ends)), []).append(segment)
     return tuple(TcpConnection(tuple(group)) for group in groups.values())

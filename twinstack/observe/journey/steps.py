@@ -12,7 +12,7 @@ from dataclasses import replace
 from twinstack.errors import CannotTell
 from twinstack.observe.journey.exchanges import Exchange
 from twinstack.observe.journey.report import JourneyStep, Kind, SentRequest
-from twinstack.observe.journey.segments import Segment
+from twinstack.observe.journey.segments import TcpSegment
 
 CLIENT = "client"
 _MAX_DEPTH = 8
@@ -95,7 +95,7 @@ class _Walk:
     def _work(self, replica: str, until_ns: int, depth: int) -> None:
         self._until("work", depth, self._stage(replica), f"{replica} works", until_ns)
 
-    def _hops(self, segment: Segment, depth: int, stage: str) -> None:
+    def _hops(self, segment: TcpSegment, depth: int, stage: str) -> None:
         for here, there in segment.hops:
             self._until("hop", depth, stage, f"{here.place} → {there.place}", there.time_ns)
 

@@ -32,7 +32,7 @@ _WELL_KNOWN = {53: "DNS", 67: "DHCP", 68: "DHCP", 80: "HTTP", 123: "NTP", 443: "
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class NamedPeer:
     """One end of a connection."""
 
     name: str  # the service, host, outside or the like
@@ -41,7 +41,7 @@ class Peer:
     world: WorldName | None = None
 
 
-NO_PEER = Peer("–", "local", "–")
+NO_PEER = NamedPeer("–", "local", "–")
 
 
 class PeerDirectory:
@@ -51,9 +51,9 @@ class PeerDirectory:
         self, plans: Sequence[Plan], host: Iterable[IPv4Address | IPv6Address] = ()
     ) -> None:
         self._plans = tuple(plans)
-        self._known: dict[tuple[int, int], Peer] = {}
+        self._known: dict[tuple[int, int], NamedPeer] = {}
         self._subnets: list[tuple[IPv4Network, WorldName]] = []
-        self._cache: dict[tuple[int, int], Peer] = {}
+        self._cache: dict[tuple[int, int], NamedPeer] = {}
         self._applications = dict(_WELL_KNOWN)
         for address in host:
             self._know_host(address)
@@ -63,7 +63,7 @@ class PeerDirectory:
                 self._know_host(segment.docker_gateway, "docker")
                 self._subnets += [(segment.subnet, "net"), (segment.docker_subnet, "docker")]
             for replica in plan.replicas:
-                peer = Peer(replica.service, "service", replica.name, "net")
+                peer = NamedPeer(replica.service, "service", replica.name, "net")
                 self._know(replica.address, peer)
                 for attachment in replica.attachments:
                     self._know(attachment.address, replace(peer, world="docker"))
@@ -72,7 +72,7 @@ class PeerDirectory:
         #: Ports by which the serving end of a connection is recognised.
         self.server_ports = tuple(sorted(self._applications))
 
-    def peer(self, high: int, low: int) -> Peer:
+    def peer(self, high: int, low: int) -> NamedPeer:
         """Name an address, given by its two numbers."""
         peer = self._known.get((high, low)) or self._cache.get((high, low))
         if peer is None:
@@ -85,7 +85,7 @@ class PeerDirectory:
         """Name what a server's port is for; empty when that is not known."""
         return self._applications.get(port, "")
 
-    def verdict(self, client: Peer, server: Peer, protocol: int, port: int) -> Verdict:
+    def verdict(self, client: NamedPeer, server: NamedPeer, protocol: int, port: int) -> Verdict:
         """Compare a connection with the declared flows.
 
         `world` in a flow is everybody but the services, the host included.
@@ -116,41 +116,41 @@ class PeerDirectory:
                         return DECLARED
         return NOT_JUDGED if server.kind == "local" else UNDECLARED
 
-    def _behind_published_port(self, server: Peer, port: int) -> tuple[Peer, int]:
+    def _behind_published_port(self, server: NamedPeer, port: int) -> tuple[NamedPeer, int]:
         for plan in self._plans:
             for published in plan.published_ports:
                 if published.port == port and server.world in (None, published.world):
                     replica = plan.replica(published.replica)
-                    peer = Peer(replica.service, "service", replica.name, published.world)
+                    peer = NamedPeer(replica.service, "service", replica.name, published.world)
                     return peer, replica.port
         return server, port
 
     def _know_host(
         self, address: IPv4Address | IPv6Address, world: WorldName | None = None
     ) -> None:
-        self._know(address, Peer("host", "host", str(address), world))
+        self._know(address, NamedPeer("host", "host", str(address), world))
 
-    def _know(self, address: IPv4Address | IPv6Address, peer: Peer) -> None:
+    def _know(self, address: IPv4Address | IPv6Address, peer: NamedPeer) -> None:
         self._known.setdefault(numbers_of(address), peer)
 
-    def _classify(self, high: int, low: int) -> Peer:
+    def _classify(self, high: int, low: int) -> NamedPeer:
         """Name an address that no plan has."""
         if not high and not low:
             return NO_PEER
         address = address_of(high, low)
         text = str(address)
         if address.is_loopback:
-            return Peer("loopback", "local", text)
+            return NamedPeer("loopback", "local", text)
         if address.is_multicast or text == "255.255.255.255":
-            return Peer("multicast", "local", text)
+            return NamedPeer("multicast", "local", text)
         if address.is_unspecified:
-            return Peer("unspecified", "local", text)
+            return NamedPeer("unspecified", "local", text)
         if isinstance(address, IPv4Address):
             for subnet, world in self._subnets:
                 if address == subnet.broadcast_address:
-                    return Peer("broadcast", "local", text, world)
+                    return NamedPeer("broadcast", "local", text, world)
                 if address in subnet:
-                    return Peer("unknown", "unknown", text, world)
+                    return NamedPeer("unknown", "unknown", text, world)
         elif address.is_link_local:
-            return Peer("link-local", "local", text)
-        return Peer("outside", "outside", text)
+            return NamedPeer("link-local", "local", text)
+        return NamedPeer("outside", "outside", text)

@@ -18,7 +18,7 @@ from twinstack.observe.traffic.columns import Flags, Ints, Rows, sum_groups
 from twinstack.observe.traffic.histogram import buckets_of
 from twinstack.observe.traffic.http import CUT_OFF
 from twinstack.observe.traffic.packets import Packets
-from twinstack.observe.traffic.peers import Peer, PeerDirectory, Verdict
+from twinstack.observe.traffic.peers import NamedPeer, PeerDirectory, Verdict
 from twinstack.observe.traffic.protocols import MALFORMED, UNKNOWN_LINK
 
 MAX_PAIRS = 2_000
@@ -49,8 +49,8 @@ class PairSums(NamedTuple):
 class PairTotals:
     """Two peers, a protocol and the server's port."""
 
-    client: Peer
-    server: Peer
+    client: NamedPeer
+    server: NamedPeer
     protocol: int
     port: int
     verdict: Verdict
@@ -187,7 +187,7 @@ class TrafficTotals:
         ]
         return np.asarray(numbers, np.int64)
 
-    def _pair(self, client: Peer, server: Peer, protocol: int, port: int) -> int:
+    def _pair(self, client: NamedPeer, server: NamedPeer, protocol: int, port: int) -> int:
         verdict = self.peers.verdict(client, server, protocol, port)
         key = (client.name, server.name, protocol, port, server.world or client.world, verdict)
         if key not in self._number_of and len(self.pairs) >= MAX_PAIRS:

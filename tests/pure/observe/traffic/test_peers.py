@@ -11,10 +11,10 @@ import pytest
 
 from tests.support import craft
 from twinstack.observe.traffic.packets import numbers_of
-from twinstack.observe.traffic.peers import Peer
+from twinstack.observe.traffic.peers import NamedPeer
 
 
-def peer(address: str) -> Peer:
+def peer(address: str) -> NamedPeer:
     return craft.peers().peer(*numbers_of(ip_address(address)))
 
 
