@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.linux.cgroup import ControlGroup
-from twinstack.linux.procfs import cmdline, parse_status
+from twinstack.linux.procfs import cmdline, parse_mountinfo, parse_status
 from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
 
 #: Values by what they are values of.
@@ -88,8 +88,7 @@ def count(main: int, processes: Mapping[int, tuple[int, str]]) -> int:
 
 def parse_mount(mountinfo: str, path: str) -> str:
     """Name the file system mounted at a path in a process's root, or "part of its root"."""
-    lines = (line for line in mountinfo.splitlines() if line.split(" ")[4] == path)
-    kinds = [line.partition(" - ")[2].split(" ")[0] for line in lines]
+    kinds = [mount.kind for mount in parse_mountinfo(mountinfo) if mount.path == path]
     return kinds[-1] if kinds else "part of its root"
 
 

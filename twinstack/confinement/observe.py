@@ -28,7 +28,14 @@ from twinstack.confinement.requirements import (
 )
 from twinstack.errors import CannotTell
 from twinstack.linux.cgroup import ControlGroup
-from twinstack.linux.procfs import PROC, cmdline, parse_status, start_ticks
+from twinstack.linux.procfs import (
+    PROC,
+    MountEntry,
+    cmdline,
+    parse_mountinfo,
+    parse_status,
+    start_ticks,
+)
 from twinstack.model.plan import Replica
 from twinstack.model.runtimes import SECRETS
 from twinstack.world import LocalWorld
@@ -132,7 +139,8 @@ def read_process(pid: int, secrets: tuple[str, ...] = ()) -> ConfinedProcess:
     status = parse_status((here / "status").read_text(encoding="utf-8", errors="replace"))
     if status["State"].startswith(("Z", "X")):
         raise ProcessLookupError(pid)  # it has ended, and its parent has not collected it yet
-    mounts = tuple(_mounts((here / "mountinfo").read_text(encoding="utf-8", errors="replace")))
+    text = (here / "mountinfo").read_text(encoding="utf-8", errors="replace")
+    mounts = parse_mountinfo(text)
     root, command = here / "root", " ".join(cmdline(pid))
     uids = _numbers(status["Uid"])
     return ConfinedProcess(
@@ -144,7 +152,7 @@ def read_process(pid: int, secrets: tuple[str, ...] = ()) -> ConfinedProcess:
         capabilities={name: int(status[name], 16) for name in CAPABILITY_SETS},
         no_new_privs=status["NoNewPrivs"] == "1",
         seccomp={"0": "none", "1": "strict", "2": "filter"}[status["Seccomp"]],
-        root_read_only=[mount.read_only for mount in mounts if mount.path == "/"][-1:] == [True],
+        root_read_only=[_is_read_only(m) for m in mounts if m.path == "/"][-1:] == [True],
         writable=tuple(sorted({m.path for m in mounts if _is_writable(root, m, uids[1])})),
         shown=tuple(path for path in LEVEL.masked if _shows(root / path[1:])),
         open=tuple(path for path in LEVEL.read_only if _takes_writing(root / path[1:])),
@@ -179,28 +187,17 @@ def address_of(text: str) -> str:
     return str(IPv4Address(data)) if len(data) == 4 else f"[{IPv6Address(data)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
-    path: str
-    kind: str
-    read_only: bool
+def _is_read_only(mount: MountEntry) -> bool:
+    return "ro" in mount.options
 
 
-def _mounts(mountinfo: str) -> Iterator[_Mount]:
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        words = left.split(" ")
-        path = words[4].encode().decode("unicode_escape")  # a blank is written \040
-        yield _Mount(path, right.split(" ")[0], "ro" in words[5].split(","))
-
-
-def _is_writable(root: Path, mount: _Mount, uid: int) -> bool:
+def _is_writable(root: Path, mount: MountEntry, uid: int) -> bool:
     """Tell whether a user can write to anything in a mount.
 
     A tmpfs is small enough to walk through; any other file system that is mounted for writing
     counts, whatever its permissions are today.
     """
-    if mount.read_only or mount.kind in _VIEWS:
+    if _is_read_only(mount) or mount.kind in _VIEWS:
         return False
     top = root / mount.path.lstrip("/")
     status = os.lstat(top)
@@ -255,7 +252,7 @@ def _own_namespace(here: Path, name: str) -> bool:
         raise
 
 
-def _sockets(root: Path, mounts: tuple[_Mount, ...]) -> Iterator[str]:
+def _sockets(root: Path, mounts: tuple[MountEntry, ...]) -> Iterator[str]:
     """Name sockets that are mounted into a root, or in its /run: an engine's, a supervisor's."""
     for mount in mounts:
         if stat.S_ISSOCK(os.lstat(root / mount.path.lstrip("/")).st_mode):

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from twinstack.linux import procfs
+from twinstack.linux.procfs import PROC
+
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
 UNLIMITED = "max"
-_PROC = Path("/proc")
 _PERIOD_US = 100_000
 #: Version 1 writes "no limit" as the largest page-aligned number.
 _NO_MEMORY_LIMIT = 1 << 60
@@ -38,20 +40,16 @@ class Layout:
 def parse_mounts(mountinfo: str) -> dict[str, Path]:
     """Find where each controller of version 1 is mounted, and version 2's tree, under ""."""
     mounts: dict[str, Path] = {}
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = right.split(" ", 2)
-        if kind == "cgroup2":
-            mounts.setdefault("", Path(left.split()[4]))
-        elif kind == "cgroup":
-            for option in options.split(","):
-                mounts.setdefault(option, Path(left.split()[4]))
+    for mount in procfs.parse_mountinfo(mountinfo):
+        names = {"cgroup": mount.super_options, "cgroup2": ("",)}.get(mount.kind, ())
+        for name in names:
+            mounts.setdefault(name, Path(mount.path))
     return mounts
 
 
 def read_layout(mountinfo: str | None = None) -> Layout:
     """Find out which version serves which controller, here or by another mountinfo's text."""
-    text = (_PROC / "self/mountinfo").read_text() if mountinfo is None else mountinfo
+    text = (PROC / "self/mountinfo").read_text() if mountinfo is None else mountinfo
     found = parse_mounts(text)
     mounts = {name: found[name] for name in CONTROLLERS if name in found}
     version = dict.fromkeys(mounts, 1)
@@ -170,7 +168,7 @@ class ControlGroup:
         return min((limit for limit in limits if limit is not None), default=None)
 
 
-def read_paths(pid: int, proc: Path = _PROC) -> dict[str, str]:
+def read_paths(pid: int, proc: Path = PROC) -> dict[str, str]:
     """Read a process's cgroup path for each controller of version 1; version 2's is under "".
 
     Raises: OSError when it is gone.

@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from twinstack.linux import child, libc, netns
+from twinstack.linux import child, libc, netns, procfs
 from twinstack.linux.libc import Clone, Mount
 
 DIRECTORY = "mounts"
@@ -73,11 +73,10 @@ def _unshare_mounts() -> None:
     """Move this process into mounts of its own, with an empty /run that holds nothing foreign."""
     libc.unshare(Clone.NEWNS)
     libc.mount("none", "/", "none", Mount.REC | Mount.SLAVE)
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    for target in reversed([line.split()[4] for line in lines]):
-        if target == "/run" or target.startswith("/run/"):
+    for mount in reversed(procfs.read_mounts()):
+        if mount.path == "/run" or mount.path.startswith("/run/"):
             with suppress(OSError):  # it went with one that was mounted over it
-                libc.umount(target)
+                libc.umount(mount.path)
     libc.mount("tmpfs", "/run", "tmpfs", 0, "mode=755")
 
 

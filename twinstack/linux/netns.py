@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from twinstack.linux import child, libc
+from twinstack.linux import child, libc, procfs
 from twinstack.linux.libc import Mount
 
 PINS = Path("/run/netns")
@@ -38,8 +38,8 @@ def pins_are_mounted() -> bool:
     finally:
         os.close(handle)
     mount_id = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
-    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return any((mount[0], mount[4]) == (mount_id, str(PINS)) for mount in mounts)
+    mounts = procfs.read_mounts()
+    return any((mount.number, mount.path) == (mount_id, str(PINS)) for mount in mounts)
 
 
 def mount_pins() -> None:

@@ -16,6 +16,7 @@ import os
 import resource
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -198,20 +199,17 @@ def _truncate(sock: socket.socket, snap: int, *, skip_outgoing: bool) -> None:
 
 def _sockets(points: Sequence[CapturePoint]) -> list[socket.socket]:
     """Make a socket for each point, in its namespace."""
-    sockets: dict[int, socket.socket] = {}
-    by_namespace: dict[str, list[int]] = {}
-    for number, point in enumerate(points):
-        by_namespace.setdefault(point.namespace, []).append(number)
-    try:
-        for namespace, numbers in by_namespace.items():
+    counts = Counter(point.namespace for point in points)
+    made: dict[str, Iterator[socket.socket]] = {}
+    for point in points:
+        if (namespace := point.namespace) not in made:
             path = Path(namespace) if namespace else None
-            made = child.sockets("capture", path, _packet_socket, len(numbers))
-            sockets |= dict(zip(numbers, made, strict=True))
-    except OSError as error:
-        for sock in sockets.values():
-            sock.close()
-        raise _refused(points[len(sockets)], error) from error
-    return [sockets[number] for number in range(len(points))]
+            try:
+                sockets = child.sockets("capture", path, _packet_socket, counts[namespace])
+            except OSError as error:
+                raise _refused(point, error) from error
+            made[namespace] = iter(sockets)
+    return [next(made[point.namespace]) for point in points]
 
 
 def _packet_socket() -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,34 @@ def start_ticks(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return 0 if process.state in "ZX" else process.start_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class MountEntry:
+    """One mount of a process's mount namespace. Source: proc_pid_mountinfo(5)."""
+
+    number: str
+    path: str
+    options: tuple[str, ...]
+    kind: str  # of the file system
+    super_options: tuple[str, ...]
+
+
+def read_mounts() -> tuple[MountEntry, ...]:
+    """Read our own mounts, in their order."""
+    return parse_mountinfo((PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace"))
+
+
+def parse_mountinfo(text: str) -> tuple[MountEntry, ...]:
+    """Read /proc/PID/mountinfo."""
+    lines = (line.partition(" - ") for line in text.splitlines())
+    return tuple(_mount_entry(left.split(" "), right.split(" ", 2)) for left, _, right in lines)
+
+
+def _mount_entry(mount: list[str], system: list[str]) -> MountEntry:
+    path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount[4])  # a blank: \040
+    options, super_options = (tuple(words.split(",")) for words in (mount[5], system[2]))
+    return MountEntry(mount[0], path, options, system[0], super_options)
 
 
 def parse_status(text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed, TwinstackError
+from twinstack.linux import procfs
 
 _ASIDE = ".building"
 
@@ -77,9 +78,8 @@ def remove_tree(path: Path) -> bool:
     return True
 
 
-def mounts_beneath(directory: Path, mountinfo: str | None = None) -> list[str]:
-    """List the mount points at or beneath a directory. Source: proc(5), mountinfo."""
-    text = mountinfo or Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+def mounts_beneath(directory: Path) -> list[str]:
+    """List the mount points at or beneath a directory."""
     prefix = os.path.realpath(directory)
-    points = [line.split()[4].replace("\\040", " ") for line in text.splitlines()]
+    points = (mount.path for mount in procfs.read_mounts())
     return [point for point in points if point == prefix or point.startswith(prefix + "/")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from twinstack.errors import StepFailed
+from twinstack.linux import procfs
 from twinstack.software import building
 from twinstack.software.building import aside, locked, mounts_beneath, remove_tree
 
@@ -47,14 +48,16 @@ def test_a_second_builder_waits_and_says_so(tmp_path: Path):
     assert said == []
 
 
-def test_mounts_are_found_at_and_beneath_a_directory_only(tmp_path: Path):
+def test_mounts_are_found_at_and_beneath_a_directory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     table = (
         f"1 0 0:1 / {tmp_path}/a rw - tmpfs tmpfs rw\n"
         f"2 0 0:1 / {tmp_path}/a/b rw - tmpfs tmpfs rw\n"
         f"3 0 0:1 / {tmp_path}/ab rw - tmpfs tmpfs rw\n"
     )
-    found = mounts_beneath(tmp_path / "a", table)
-    assert found == [f"{tmp_path}/a", f"{tmp_path}/a/b"]
+    monkeypatch.setattr(procfs, "read_mounts", lambda: procfs.parse_mountinfo(table))
+    assert mounts_beneath(tmp_path / "a") == [f"{tmp_path}/a", f"{tmp_path}/a/b"]
 
 
 def test_removing_never_crosses_into_a_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
