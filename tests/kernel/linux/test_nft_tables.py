@@ -1,25 +1,15 @@
-"""A table of iptables' that we were first to use goes, and one that somebody uses stays."""
+"""A table of iptables that we were the first to use is removed; one in use stays."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
-from typing import TypeVar
 
 import pytest
 
-from twinstack.linux import child, nft_tables
+from tests.support.loopback import in_own_netns
+from twinstack.linux import nft_tables
 
 pytestmark = pytest.mark.kernel
-Found = TypeVar("Found")
-
-
-def in_own_namespace(work: Callable[[], Found]) -> Found:
-    def alone() -> Found:
-        child.fresh()
-        return work()
-
-    return child.inside("the test's namespace", None, alone)
 
 
 def iptables(*words: str) -> None:
@@ -34,7 +24,7 @@ def test_a_table_whose_rules_are_gone_is_removed_and_only_that():
         before = nft_tables.present()
         return before, nft_tables.remove_if_empty("nat"), nft_tables.present()
 
-    assert in_own_namespace(work) == ({"nat", "mangle"}, True, {"mangle"})
+    assert in_own_netns(work) == ({"nat", "mangle"}, True, {"mangle"})
 
 
 @pytest.mark.parametrize(
@@ -46,12 +36,12 @@ def test_a_table_whose_rules_are_gone_is_removed_and_only_that():
     ],
     ids=lambda words: words[0],
 )
-def test_a_table_with_anything_of_anybody_stays(use: tuple[str, ...]):
+def test_a_table_with_anything_in_it_stays(use: tuple[str, ...]):
     def work() -> tuple[bool, set[str]]:
         iptables("-t", "filter", *use)
         return nft_tables.remove_if_empty("filter"), nft_tables.present()
 
-    assert in_own_namespace(work) == (False, {"filter"})
+    assert in_own_netns(work) == (False, {"filter"})
 
 
 def test_a_rule_that_came_after_the_look_keeps_its_table():
@@ -62,8 +52,8 @@ def test_a_rule_that_came_after_the_look_keeps_its_table():
         nft_tables._is_base = lambda _chain: True  # type: ignore[assignment]
         return nft_tables.remove_if_empty("nat"), nft_tables.present()
 
-    assert in_own_namespace(work) == (False, {"nat"})
+    assert in_own_netns(work) == (False, {"nat"})
 
 
 def test_a_table_that_is_not_there_is_nothing_to_remove():
-    assert in_own_namespace(lambda: nft_tables.remove_if_empty("raw")) is False
+    assert in_own_netns(lambda: nft_tables.remove_if_empty("raw")) is False

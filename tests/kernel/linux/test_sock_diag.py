@@ -1,4 +1,4 @@
-"""Who listens is told by port and address; a connection, or another protocol, is no listener."""
+"""Listeners are read with port and address; a connection, or another protocol, is no listener."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from twinstack.linux import child, rtnetlink, sock_diag
-from twinstack.linux.netlink import Netlink
+from tests.support.loopback import in_own_netns
+from twinstack.linux import sock_diag
 
 pytestmark = pytest.mark.kernel
 
 
 def test_each_listening_port_is_told_with_its_address():
     def work() -> tuple[dict[int, str], dict[int, str]]:
-        child.fresh()
         before = sock_diag.listeners()
-        with Netlink() as netlink:
-            netlink.send(rtnetlink.set_up("lo", mtu=None))
         with ExitStack() as stack:
             for family, address, port in (
                 (socket.AF_INET, "0.0.0.0", 80),
@@ -34,9 +31,9 @@ def test_each_listening_port_is_told_with_its_address():
             deaf.bind(("127.0.0.1", 53))
             return before, sock_diag.listeners()
 
-    before, found = child.inside("the test's namespace", None, work)
+    before, after = in_own_netns(work)
     assert before == {}
-    assert found == {
+    assert after == {
         80: "0.0.0.0",
         5432: "127.0.0.1",
         8080: "[::]",

@@ -34,8 +34,8 @@ def test_an_address_is_read_as_the_kernel_writes_it(text: str, address: str):
 
 def test_a_secrets_text_is_found_in_environment_and_command(tmp_path: Path):
     (tmp_path / "environ").write_bytes(b"A=1\0URL=redis://x:hunter2hunter2@y\0")
-    found = observe._leaks(tmp_path, "run --password hunter2hunter2", ("hunter2hunter2",))
-    assert list(found) == ["URL", "its command"]
+    leaks = observe._leaks(tmp_path, "run --password hunter2hunter2", ("hunter2hunter2",))
+    assert list(leaks) == ["URL", "its command"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,9 @@ def test_a_group_of_the_users_own_may_write_where_the_group_may():
 
 def looks(*rounds: dict[int, tuple[int, ConfinedProcess]]) -> Callable[..., Any]:
     """Give what stands for reading /proc: one answer a look, the last for good."""
-    answers = [{pid: observe._Reading(*one) for pid, one in found.items()} for found in rounds]
+    answers = [
+        {pid: observe._Reading(*reading) for pid, reading in seen.items()} for seen in rounds
+    ]
 
     def look(pids: Any, _secrets: Any) -> dict[int, Any]:
         now = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -89,7 +91,7 @@ def test_what_looks_weak_is_looked_at_again(
     monkeypatch.setattr(observe, "_read_all", looks(*rounds))
     monkeypatch.setattr(observe, "_AGAIN_S", 0.01)
     monkeypatch.setattr(observe, "_STARTING_S", 0.1)
-    owners = {pid: REPLICA for found in rounds for pid in found}
+    owners = {pid: REPLICA for readings in rounds for pid in readings}
     assert observe._settled(owners, ()) == seen
 
 
@@ -116,9 +118,9 @@ def test_a_masked_place_shows_nothing_when_absent_empty_or_null(tmp_path: Path):
 
 
 def test_this_very_process_is_looked_at_and_is_not_confined():
-    found = observe.read_process(os.getpid())
-    assert found.pid == os.getpid()
-    assert found.namespaces == frozenset()  # as its reader is
-    assert "python" in found.command
-    told = {what for what, _, _ in process_weaknesses(REPLICA, found)}
-    assert {"user", "namespaces of its own", "writable mounts"} <= told
+    process = observe.read_process(os.getpid())
+    assert process.pid == os.getpid()
+    assert process.namespaces == frozenset()  # as its reader is
+    assert "python" in process.command
+    weaker = {what for what, _, _ in process_weaknesses(REPLICA, process)}
+    assert {"user", "namespaces of its own", "writable mounts"} <= weaker

@@ -92,8 +92,8 @@ WEAK: dict[str, tuple[str, dict[str, Any]]] = {
 def test_each_weakness_of_one_process_among_others_is_noticed(name: str):
     what, values = WEAK[name]
     facts = replace(FACTS, processes=(PROCESS, replace(PROCESS, pid=8, **values)))
-    found = weaknesses(REPLICA, facts)
-    assert [(one.pid, one.what) for one in found] == [(8, what)]
+    weak = weaknesses(REPLICA, facts)
+    assert [(each.pid, each.what) for each in weak] == [(8, what)]
 
 
 def test_every_fact_of_a_process_is_judged():
@@ -136,8 +136,8 @@ SHARED: dict[str, tuple[str, Callable[[ConfinedReplica], ConfinedReplica]]] = {
 @pytest.mark.parametrize("name", SHARED)
 def test_each_weakness_that_processes_share_is_noticed(name: str):
     what, change = SHARED[name]
-    found = weaknesses(REPLICA, change(FACTS))
-    assert [(one.pid, one.what) for one in found] == [(None, what)]
+    weak = weaknesses(REPLICA, change(FACTS))
+    assert [(each.pid, each.what) for each in weak] == [(None, what)]
 
 
 def test_less_than_the_declared_limits_is_no_weakness():
@@ -161,20 +161,22 @@ def test_a_plan_without_limits_asks_for_none():
 
 def test_a_weakness_of_many_is_said_once():
     bad = replace(FACTS, processes=tuple(replace(PROCESS, pid=n, seccomp="none") for n in (7, 8)))
-    (said,) = sentences(weaknesses(REPLICA, bad))
-    assert said == "seccomp: none; declared: filter\n    postgres-db (pid 7), postgres-db (pid 8)"
+    (sentence,) = sentences(weaknesses(REPLICA, bad))
+    assert (
+        sentence == "seccomp: none; declared: filter\n    postgres-db (pid 7), postgres-db (pid 8)"
+    )
 
 
 def test_worlds_stand_side_by_side_and_a_process_that_differs_has_its_row():
     weak = replace(FACTS, processes=(PROCESS, replace(PROCESS, pid=9, no_new_privs=False)))
-    found = rows({"net": [FACTS], "docker": [weak]})
-    assert [(row[1], row[4]) for row in found] == [
+    table = rows({"net": [FACTS], "docker": [weak]})
+    assert [(row[1], row[4]) for row in table] == [
         ("net", "yes"),
         ("docker", "yes"),
         ("docker", "no"),
     ]
-    assert {len(row) for row in found} == {len(HEADER)}
-    assert found[0] == (
+    assert {len(row) for row in table} == {len(HEADER)}
+    assert table[0] == (
         "postgres-db",
         "net",
         str(USER),
@@ -188,14 +190,14 @@ def test_worlds_stand_side_by_side_and_a_process_that_differs_has_its_row():
 
 
 def test_the_table_fits_80_columns():
-    everyone = [replace(FACTS, name=one.name) for one in planned().replicas]
+    everyone = [replace(FACTS, name=replica.name) for replica in planned().replicas]
     text = tables.columns(HEADER, rows({"net": everyone, "docker": everyone}))
     assert max(map(len, text.splitlines())) <= 80
 
 
 def test_what_has_no_column_is_said_of_all_together():
     odd = replace(PROCESS, pid=9, namespaces=frozenset({"net", "pid"}), shown=("/proc/keys",))
-    told = shared([FACTS, replace(FACTS, processes=(odd,))])
-    assert told["processes"] == "3"
-    assert told["own namespaces"] == "net"
-    assert told["shown of /proc, /sys"] == "/proc/keys"
+    summary = shared([FACTS, replace(FACTS, processes=(odd,))])
+    assert summary["processes"] == "3"
+    assert summary["own namespaces"] == "net"
+    assert summary["shown of /proc, /sys"] == "/proc/keys"

@@ -88,18 +88,18 @@ def test_what_is_listed_is_allowed_and_is_most_of_what_there_is():
 def test_what_is_not_listed_is_refused():
     listed = (
         {number(name) for name in seccomp.ALLOWED}
-        | {number(one.name) for one in seccomp.CONDITIONAL}
+        | {number(call.name) for call in seccomp.CONDITIONAL}
         | {number("clone3")}
     )
-    others = [one for one in range(seccomp.NEWER.start) if one not in listed]
+    others = [call for call in range(seccomp.NEWER.start) if call not in listed]
     assert len(others) > 100
-    assert {FILTER.decide(one) for one in others} == {EPERM}
+    assert {FILTER.decide(call) for call in others} == {EPERM}
     assert FILTER.decide(NEVER_KNOWN) == EPERM
 
 
 def test_what_is_newer_than_the_list_is_unknown_so_that_libc_takes_an_older_way():
     assert not [name for name in seccomp.ALLOWED if number(name) in seccomp.NEWER]
-    assert {FILTER.decide(one) for one in seccomp.NEWER} == {ENOSYS}
+    assert {FILTER.decide(call) for call in seccomp.NEWER} == {ENOSYS}
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,16 @@ def test_clone3_is_unknown_so_that_libc_falls_back_to_clone():
 
 
 def test_sockets_reach_networks_but_not_the_hypervisor():
-    found = {family: FILTER.decide(number("socket"), family) for family in (1, 2, 10, 16, 40)}
-    assert found == {1: ALLOW, 2: ALLOW, 10: ALLOW, 16: ALLOW, 40: EPERM}
+    decisions = {family: FILTER.decide(number("socket"), family) for family in (1, 2, 10, 16, 40)}
+    assert decisions == {1: ALLOW, 2: ALLOW, 10: ALLOW, 16: ALLOW, 40: EPERM}
 
 
 def test_personality_may_be_asked_and_be_linux():
-    asked = {one: FILTER.decide(number("personality"), one) for one in (0, 0xFFFFFFFF, 0x400000)}
-    assert asked == {0: ALLOW, 0xFFFFFFFF: ALLOW, 0x400000: EPERM}
+    decisions = {
+        persona: FILTER.decide(number("personality"), persona)
+        for persona in (0, 0xFFFFFFFF, 0x400000)
+    }
+    assert decisions == {0: ALLOW, 0xFFFFFFFF: ALLOW, 0x400000: EPERM}
 
 
 def test_another_architectures_calls_end_the_thread():

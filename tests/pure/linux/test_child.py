@@ -28,11 +28,11 @@ def test_a_child_that_stays_collects_its_cycles() -> None:
         signal.pause()
 
     with (
-        os.fdopen(reading, "rb", buffering=0) as told,
+        os.fdopen(reading, "rb", buffering=0) as pipe,
         child.staying("a child", None, gc.get_freeze_count, go_on) as (_, frozen),
     ):
         os.close(writing)
-        assert told.read(20) == b"collected"
+        assert pipe.read(20) == b"collected"
         assert frozen > 1_000  # what it has of its parent is left alone: no page of it is copied
 
 

@@ -93,11 +93,11 @@ def test_a_tunnel_is_asked_for_whole_and_without_learning():
 def test_a_port_is_asked_to_learn_and_flood_nothing_and_to_answer():
     info = decoded(rtnetlink.set_port_static("vx-app"), ifinfmsg).get_attr("IFLA_LINKINFO")
     port = info.get_attr("IFLA_INFO_SLAVE_DATA")
-    told = {
+    switches = {
         name: port.get_attr(f"IFLA_BRPORT_{name}")
         for name in ("LEARNING", "UNICAST_FLOOD", "MCAST_FLOOD", "NEIGH_SUPPRESS")
     }
-    assert told == {"LEARNING": 0, "UNICAST_FLOOD": 0, "MCAST_FLOOD": 0, "NEIGH_SUPPRESS": 1}
+    assert switches == {"LEARNING": 0, "UNICAST_FLOOD": 0, "MCAST_FLOOD": 0, "NEIGH_SUPPRESS": 1}
 
 
 def test_a_route_is_asked_for_with_its_source():

@@ -38,14 +38,14 @@ def test_what_an_interrupted_build_left_is_not_taken_over(tmp_path: Path):
 
 
 def test_a_second_builder_waits_and_says_so(tmp_path: Path):
-    said: list[str] = []
-    with locked(tmp_path, said.append):
+    lines: list[str] = []
+    with locked(tmp_path, lines.append):
         child = os.fork()
         if child == 0:
             with locked(tmp_path, lambda line: os._exit(7 if "waiting" in line else 1)):
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert said == []
+    assert lines == []
 
 
 def test_mounts_are_found_at_and_beneath_a_directory_only(

@@ -14,8 +14,8 @@ def test_the_same_question_covers_packages_programs_and_for_python_our_own_code(
 
 
 def test_an_answer_is_read_into_names_and_values():
-    said = "nginx version 1.22.1-9\nnginx digest 0f3a\n"
-    assert software_answer(said) == {"nginx version": "1.22.1-9", "nginx digest": "0f3a"}
+    output = "nginx version 1.22.1-9\nnginx digest 0f3a\n"
+    assert software_answer(output) == {"nginx version": "1.22.1-9", "nginx digest": "0f3a"}
 
 
 def test_no_answer_is_no_knowledge():

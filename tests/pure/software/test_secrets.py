@@ -32,7 +32,7 @@ def test_redis_users_are_the_services_and_one_that_can_only_ping():
 
 @pytest.fixture(name="kept")
 def _kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a directory of secrets whose owners need no root."""
+    """Give a directory of secrets that needs no root."""
     write, own = files.write, os.getuid()
 
     def write_as_us(path: Path, text: str, *, mode: int, owner: int = 0) -> None:
@@ -49,7 +49,9 @@ def _kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_passwords_stay_once_they_are_created_and_only_their_owner_reads_them(kept: Path):
     plan = planned()
-    assert stale_secrets(kept, plan) == {one.service for one in plan.replicas if one.secrets}
+    assert stale_secrets(kept, plan) == {
+        replica.service for replica in plan.replicas if replica.secrets
+    }
     ensure_secrets(kept, plan)
     first = secrets_of(kept, plan.replicas)
     ensure_secrets(kept, plan)

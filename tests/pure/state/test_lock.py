@@ -37,7 +37,7 @@ def test_the_lock_is_free_after_its_holder_and_after_its_failure(paths: Instance
 
 def test_other_worlds_and_instances_are_not_locked(paths: InstancePaths):
     with locked(paths, "net"), locked(paths, "docker"), locked(InstancePaths("u"), "net"):
-        assert {one.name for one in paths.run.iterdir()} == {"net.lock", "docker.lock"}
+        assert {file.name for file in paths.run.iterdir()} == {"net.lock", "docker.lock"}
 
 
 def test_a_holder_that_was_killed_holds_no_more(paths: InstancePaths):
@@ -93,7 +93,7 @@ def test_removal_keeps_what_another_world_or_instance_needs(paths: InstancePaths
     write_journal(InstancePaths("u"), Journal(intended=("a",)))
     with locked(paths, "net"), locked(paths, "docker"):
         remove_run(paths, "net")
-        assert [one.name for one in paths.run.iterdir()] == ["docker.lock"]
+        assert [file.name for file in paths.run.iterdir()] == ["docker.lock"]
     remove_run(paths, "docker")
-    assert [one.name for one in directories.RUN.iterdir()] == ["u"]
+    assert [file.name for file in directories.RUN.iterdir()] == ["u"]
     remove_run(paths, "docker")
