@@ -104,3 +104,25 @@ def test_a_service_that_cannot_name_a_container_has_a_problem(name: str):
 def test_the_first_replica_bears_the_services_own_name():
     assert names.replica_name("product-service", 1) == "product-service"
     assert names.replica_name("product-service", 2) == "product-service-2"
+
+
+@pytest.mark.parametrize("name", ["br.app", "br-app+", 'br"app', "all", "lo", "ve-web", "vx-app"])
+def test_a_bridge_that_breaks_a_sysctl_a_rule_or_our_names_has_a_problem(name: str):
+    assert names.bridge_problem(name)
+    assert names.bridge_problem("br-app") is None
+
+
+@pytest.mark.parametrize("name", ["", "Left", "a" * 21, "a_b", "-a"])
+def test_a_host_that_cannot_name_an_instance_has_a_problem(name: str):
+    assert names.host_problem(name)
+    assert names.host_problem("host-1") is None
+
+
+@given(INSTANCES, INSTANCES)
+def test_a_pattern_matches_the_chains_of_its_instance_and_world_alone(instance: str, other: str):
+    for world in ("net", "docker"):
+        pattern = names.chain_pattern(instance, world)
+        assert pattern.match(names.chain(instance, "INPUT", world))
+        another = "docker" if world == "net" else "net"
+        assert not pattern.match(names.chain(instance, "INPUT", another))
+        assert instance == other or not pattern.match(names.chain(other, "INPUT", world))
