@@ -201,7 +201,7 @@ def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> No
     enter = ("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", OPEN_MANY)
     host.run(*enter, "10.0.0.50", "6379", "100")
     found = json.loads(listening.communicate()[0])
-    (flow,) = found["flow"]
+    (flow,) = found["told"]
     assert (flow["source"], flow["destination"]) == ("nginx-lb", "redis-cache")
     assert (flow["protocol"], flow["port"]) == ("tcp", 6379)
     assert found["denied"] >= 100 > flow["told"] >= 20  # all are counted, some are logged
