@@ -48,15 +48,15 @@ class Encapsulated:
         return bool(int(self.inner_destination_mac[:2], 16) & 1)
 
 
-def decode(frame: bytes, port: int = VXLAN_PORT) -> Encapsulated | None:
+def decode(frame: bytes) -> Encapsulated | None:
     """Decode a frame; None when it is no VXLAN, or cut short."""
     try:
-        return _decode(frame, port)
+        return _decode(frame)
     except struct.error:
         return None
 
 
-def _decode(frame: bytes, port: int) -> Encapsulated | None:
+def _decode(frame: bytes) -> Encapsulated | None:
     to_mac, from_mac, ethertype = _ETHERNET.unpack_from(frame)
     if ethertype != _ETH_P_IP:
         return None
@@ -66,7 +66,7 @@ def _decode(frame: bytes, port: int) -> Encapsulated | None:
     if outer[6] != _IPPROTO_UDP or fragment & _IP_OFFMASK:
         return None
     source_port, destination_port, _, _ = _UDP.unpack_from(frame, udp)
-    if destination_port != port:
+    if destination_port != VXLAN_PORT:
         return None
     flags, word = _VXLAN.unpack_from(frame, udp + _UDP.size)
     if not flags & _VXLAN_I:

@@ -41,9 +41,9 @@ class Machine:
         return self.host.name
 
 
-def machine(host: Host, options: Sequence[str] = (), user: str = "root") -> Machine:
+def machine(host: Host, options: Sequence[str] = ()) -> Machine:
     """Give a host as a machine that ssh reaches."""
-    return Machine(host, ("ssh", *_OPTIONS.split(), *options, f"{user}@{host.address}"))
+    return Machine(host, ("ssh", *_OPTIONS.split(), *options, f"root@{host.address}"))
 
 
 def run(

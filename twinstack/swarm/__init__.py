@@ -2,5 +2,5 @@
 
 `nodes` holds paths and names, `exposure` decides how services are reached, `render` writes the
 stack file; all pure. The other rooms are those of every world: `facts`, `observe`, `steps`,
-`apply` (with `hosts`, `image_transfer`), `teardown`, `world`.
+`apply` (with `hosts` and `client`), `teardown`, `world`.
 """

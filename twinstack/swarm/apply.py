@@ -19,8 +19,8 @@ from twinstack.errors import StepFailed
 from twinstack.linux import files
 from twinstack.linux.process import run
 from twinstack.reconcile import Action, Change, Progress, Watch, run_step
-from twinstack.swarm import hosts, image_transfer, steps, teardown
-from twinstack.swarm.client import client_of, clients, docker_command
+from twinstack.swarm import hosts, steps, teardown
+from twinstack.swarm.client import client_of, clients, docker_command, transfer_images
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import image_ids, list_members, observe
 from twinstack.swarm.render import object_names
@@ -85,7 +85,7 @@ def _take(step: Action) -> None:
         case steps.NodeImages(node, source_url):
             with client_of(node) as client:
                 lacking = step.lacking(image_ids(client))
-            image_transfer.transfer(source_url, node, lacking)
+            transfer_images(source_url, node, lacking)
         case steps.HostOnlyPorts(node):
             save = run([*node.enter, *_SAVE_RAW]).stdout
             for rule in step.missing(tuple(save.splitlines())):
