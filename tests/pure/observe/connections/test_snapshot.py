@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -41,7 +40,7 @@ def test_the_last_snapshot_has_the_events_of_the_whole_time(
 
     monkeypatch.setattr(collect, "counting_events", counting_events)
     monkeypatch.setattr(snapshot, "take", lambda _, events: events)
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(snapshot, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     taken: list[Any] = list(snapshot.follow(world("nginx-lb"), 3.0))
     assert taken == [EVENTS[0], EVENTS[0] + EVENTS[1]]
     assert waited == [2.0, 1.0]
