@@ -42,7 +42,7 @@ def raw_ends(
     ends: list[PathEnd] = []
     with ExitStack() as stack:
         for number, host in enumerate(hosts, start=1):
-            netns, _ = stack.enter_context(child.staying("raw VXLAN", None, child.fresh))
+            netns, _ = stack.enter_context(child.staying("raw VXLAN", None, child.unshare_netns))
             ends.append(PathEnd(netns.pid, IPv4Address(_NETWORK.format(number)), nodes[host].name))
         try:
             for node in nodes:

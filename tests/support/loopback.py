@@ -22,7 +22,7 @@ def in_own_netns(work: Callable[[], Result]) -> Result:
 
     def inside() -> Result:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        child.fresh()
+        child.unshare_netns()
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return work()
 

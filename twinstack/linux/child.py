@@ -59,7 +59,7 @@ class Child:
             os.waitpid(self.pid, 0)
 
 
-def fresh() -> None:
+def unshare_netns() -> None:
     """Move this thread into a new network namespace. Same as: unshare --net. Raises: OSError."""
     libc.unshare(Clone.NEWNET)
 
@@ -73,7 +73,7 @@ def enter(namespace: Path) -> None:
         libc.setns(file.fileno(), Clone.NEWNET)
 
 
-def stream_in(namespace: Path) -> socket.socket:
+def tcp_socket_in(namespace: Path) -> socket.socket:
     """Make a TCP socket in another namespace, and come back to our own.
 
     For a child with one thread: on the way the thread is in the other namespace. The socket keeps

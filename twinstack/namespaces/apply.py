@@ -218,7 +218,7 @@ def _tour(steps: Sequence[Namespace | VethPair], context: ApplyContext) -> None:
                 new = isinstance(step, Namespace) and step.namespace not in context.facts.namespaces
                 if step.namespace != entered:
                     if new:
-                        child.fresh()
+                        child.unshare_netns()
                     else:
                         child.enter(netns.PINS / step.namespace)
                     entered = step.namespace

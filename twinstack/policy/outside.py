@@ -16,7 +16,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from twinstack.errors import CannotTell, StepFailed
-from twinstack.linux import child as entering
+from twinstack.linux import child
 
 LINK = "ts-outside"
 _NETWORKS = tuple(
@@ -40,15 +40,15 @@ def outside(host: Path | None, mark: str) -> Iterator[OutsideHost]:
 
     Raises: CannotTell when its link's name is taken, or its subnets are.
     """
-    with entering.staying("outside", host, entering.fresh) as (child, _):
-        namespace = Path(f"/proc/{child.pid}/ns/net")
-        subnet = entering.inside("host", host, lambda: _join(child.pid, mark))
+    with child.staying("outside", host, child.unshare_netns) as (netns, _):
+        namespace = Path(f"/proc/{netns.pid}/ns/net")
+        subnet = child.inside("host", host, lambda: _join(netns.pid, mark))
         host_address, address = (str(ip) for ip in subnet.hosts())
         try:
-            entering.inside("outside", namespace, lambda: _settle(address, host_address))
+            child.inside("outside", namespace, lambda: _settle(address, host_address))
             yield OutsideHost(namespace, address, host_address)
         finally:  # the kernel would remove the pair too, some time later
-            entering.inside("host", host, lambda: _part(mark))
+            child.inside("host", host, lambda: _part(mark))
 
 
 def _join(pid: int, mark: str) -> IPv4Network:
