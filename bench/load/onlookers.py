@@ -23,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.load.programs import cpu_us
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import procfs
 from twinstack.stack import REPOSITORY
@@ -45,14 +46,13 @@ class ProcessGroup:
         """Let all of it run."""
         os.killpg(self.pid, signal.SIGCONT)
 
-    def cpu_us(self) -> int:
-        """Add up the CPU time of its running processes. Source: proc_pid_stat(5)."""
-        ticks = 0
+    def cpu_us(self) -> float:
+        """Add up the CPU time of its living processes."""
+        total_us = 0.0
         for pid in procfs.pids():
             with suppress(OSError):
-                process = procfs.stat(pid)
-                ticks += process.cpu_ticks if process.group == self.pid else 0
-        return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK")
+                total_us += cpu_us(pid) if procfs.stat(pid).group == self.pid else 0.0
+        return total_us
 
 
 @dataclass

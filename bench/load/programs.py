@@ -48,21 +48,9 @@ class Running:
     pid: int
     log: Path
 
-    def cpu_us(self) -> int:
-        """Add up the CPU time of all its processes. Source: proc(5)."""
-        tick_us = 1_000_000 // os.sysconf("SC_CLK_TCK")
-        return sum(ticks for _, ticks in _session(self.pid)) * tick_us
-
-    def precise_cpu_us(self) -> float:
-        """Add up the CPU time of its processes' main threads, without ended processes'.
-
-        Source: Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat.
-        """
-        total_ns = 0
-        for pid, _ in _session(self.pid):
-            with contextlib.suppress(OSError):
-                total_ns += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-        return total_ns / 1e3
+    def cpu_us(self) -> float:
+        """Add up the CPU time of its living processes."""
+        return sum(map(cpu_us, _session(self.pid)))
 
     def tail(self) -> str:
         """Give the end of what it printed."""
@@ -169,19 +157,30 @@ def nginx_conf(http: str) -> str:
     )
 
 
-def _session(leader: int) -> Iterator[tuple[int, int]]:
-    """List the living processes of a session: pid, and ticks of CPU with ended children's."""
+def cpu_us(pid: int) -> float:
+    """Give the CPU time of a process's threads, to the nanosecond; 0 when it has ended.
+
+    Source: Documentation/scheduler/sched-stats.rst: /proc/PID/stat counts in steps of 10 ms.
+    """
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    with contextlib.suppress(OSError):
+        return sum(int(file.read_text().split()[0]) for file in threads) / 1e3
+    return 0.0
+
+
+def _session(leader: int) -> Iterator[int]:
+    """List the living processes of a session."""
     for pid in procfs.pids():
         with contextlib.suppress(OSError):
             process = procfs.stat(pid)
             if process.session == leader and process.state != "Z":
-                yield pid, process.cpu_ticks + process.reaped_ticks
+                yield pid
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for child in children:
-            for pid, _ in _session(child.pid):
+            for pid in _session(child.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, sign)
         deadline = time.monotonic() + _STOP_S

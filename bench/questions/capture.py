@@ -31,6 +31,7 @@ from bench.engine.show import columns, wrap
 from bench.engine.store import Answer
 from bench.engine.trials import Trial, cells, edge_trial
 from bench.load.ab import AbLoad
+from bench.load.programs import cpu_us
 from twinstack.errors import Missing, StepFailed
 from twinstack.model.topology import WorldName
 from twinstack.observe.capture import targets
@@ -130,14 +131,14 @@ def _trial(
         tempfile.TemporaryDirectory(prefix="twinstack-bench-capture-") as folder,
         _capturing(world.name, links, what, Path(folder) / "files") as running,
     ):
-        before_us = sum(_cpu_us(process.pid) for process in running)
+        before_us = sum(cpu_us(process.pid) for process in running)
         trial = edge_trial(world, number, load)
-        capture_us = sum(_cpu_us(process.pid) for process in running) - before_us
+        capture_us = sum(cpu_us(process.pid) for process in running) - before_us
         captured = _stop(running).get("links", ())
     return CaptureTrial(
         **trial,
         what=what,
-        capture_us=capture_us,
+        capture_us=round(capture_us),
         packets=sum(link["packets"] for link in captured),
         dropped=sum(link["dropped"] for link in captured),
     )
@@ -205,15 +206,6 @@ def _stop(running: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:
             raise StepFailed("the capture", "failed", stderr[-300:], "start it by hand")
         report |= json.loads(stdout) if stdout.startswith("{") else {}
     return report
-
-
-def _cpu_us(pid: int) -> int:
-    """Give the CPU time of a process's threads. Source: Documentation/scheduler/sched-stats.rst.
-
-    /proc/PID/stat counts in steps of 10 ms, which is more than a trial takes.
-    """
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(file.read_text(encoding="ascii").split()[0]) for file in threads) // 1000
 
 
 def summarise(samples: Sequence[CaptureTrial], *, links: int, seed: int) -> CaptureCost:

@@ -132,7 +132,7 @@ def _trial(
         by_service=_by_service(world, spent.replicas_us[world.name]),
         **{
             **sampled(number, report, spent, world),
-            "cpu_us": spent.of(world) + naive.cpu_us() - naive_us,
+            "cpu_us": round(spent.of(world) + naive.cpu_us() - naive_us),
         },
     )
 

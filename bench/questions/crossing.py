@@ -189,11 +189,11 @@ def swarm_ends(world: SwarmWorld) -> tuple[PathEnd, PathEnd, PathEnd]:
 def _trial(path: NetworkPath, load: str, number: int, servers: Sequence[Running]) -> CrossingSample:
     url, inside = f"http://{path.address}:{PORT}/", _inside(path.client)
     headers = ("Connection: close",) if load == NEW else ()
-    before_us = sum(server.precise_cpu_us() for server in servers)
+    before_us = sum(server.cpu_us() for server in servers)
     report, spent = meter.during(
         [], lambda: wrk.run(url, connections=1, duration_s=_SECONDS, prefix=inside, headers=headers)
     )
-    cpu_us = spent.client_us + sum(server.precise_cpu_us() for server in servers) - before_us
+    cpu_us = spent.client_us + sum(server.cpu_us() for server in servers) - before_us
     if not report.success or report.failed:
         cause = f"{report.failed} of {report.complete} requests failed"
         raise CannotTell(f"{path.name}, {load}", "cannot be measured", cause)

@@ -46,7 +46,7 @@ class GatewayTrial:
     round: int
     what: str
     report: wrk.WrkReport
-    cpu_us: int
+    cpu_us: float
 
     @property
     def cpu_us_per_request(self) -> float:

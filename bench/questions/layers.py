@@ -8,7 +8,7 @@ says so. Health probes at rest and CPU quotas, the usual hidden costs, are read 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.engine import comparability, meter, published_ports, trials, worlds
@@ -55,13 +55,16 @@ class LayerCost:
     @property
     def sentence(self) -> str:
         """Say what it costs, or that the samples leave it open."""
-        cpu = f"CPU {self.extra_us:+.0f} µs a request ({_span(self.host)})" if self.host else ""
-        if self.host is None or self.host.undecided:
-            cpu = "CPU cannot tell" + (f" ({_span(self.host)})" if self.host else "")
-        rate = f"rate {_span(self.rate)}" if self.rate else ""
-        if self.rate is None or self.rate.undecided:
-            rate = "rate cannot tell" + (f" ({_span(self.rate)})" if self.rate else "")
-        return f"{self.rung.layer}: {cpu}; {rate}."
+        cpu = _decided(self.host, f"{self.extra_us:+.0f} µs a request ({{}})")
+        return f"{self.rung.layer}: CPU {cpu}; rate {_decided(self.rate, '{}')}."
+
+
+def _decided(ratio: Ratio | None, form: str) -> str:
+    """Write a ratio into a form, where it is decided."""
+    if ratio is None:
+        return "cannot tell"
+    span = f"×{ratio.estimate:.2f}, {ratio.low:.2f} to {ratio.high:.2f}"
+    return f"cannot tell ({span})" if ratio.undecided else form.format(span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +101,15 @@ def measure(
     both = (net, docker)
     progress(f"watching at rest for {_REST_S:g} s")
     at_rest = meter.rest(both, seconds=_REST_S)
-    chosen = targets(both, load.path, progress)
-    before_us = [meter.throttled_us(world.main_pids().values()) for world in both]
+    chosen = [target for world in both for target in targets(world, load.path, progress)]
+    before_us = {world.name: _held_us(world) for world in both}
     samples = trials.measure(
         chosen, (), load, rounds=rounds, seed=_SEED, at_rest=at_rest, progress=progress
     )
     throttled: dict[str, float] = {}
-    for world, was_us in zip(both, before_us, strict=True):
-        names = {target.name for target in chosen if target.world is world}
-        loaded_s = sum(sample.seconds for sample in samples if sample.target in names)
-        throttled[world.name] = (
-            (meter.throttled_us(world.main_pids().values()) - was_us) / 1e6 / max(loaded_s, 1e-9)
-        )
+    for world in both:
+        loaded = [trial.seconds for trial in samples if trial.target.startswith(world.name)]
+        throttled[world.name] = (_held_us(world) - before_us[world.name]) / 1e6 / sum(loaded)
     edge = docker.published(EDGE)
     proxied = "docker-proxy" if edge and published_ports.proxied(edge.port) else "DNAT"
     measurable = layers([target.name for target in chosen], proxied=proxied)
@@ -117,20 +117,19 @@ def measure(
     return Layers(costs, samples, at_rest, throttled, _SEED)
 
 
-def targets(both: Sequence[LocalWorld], path: str, progress: Progress) -> tuple[Target, ...]:
-    """Give every entry point: own addresses inside out, then published ports."""
-    entries = []
-    for world in both:
-        for service, depth, own in _DEPTHS:
-            entries.append(Target(f"{world.name} {depth}", world, world.endpoint(service), own))
-        for service, depth, own in _DEPTHS:
-            published = world.published(service)
-            if published is not None:
-                entries.append(Target(f"{world.name} published {depth}", world, published, own))
-            published = published_ports.by_dnat(world, service, own or path, progress)
-            if published is not None:
-                entries.append(Target(f"{world.name} DNAT {depth}", world, published, own))
-    return tuple(entries)
+def _held_us(world: LocalWorld) -> int:
+    return meter.throttled_us(world.main_pids().values())
+
+
+def targets(world: LocalWorld, path: str, progress: Progress) -> Iterator[Target]:
+    """Give every entry point of a world: own addresses inside out, then published ports."""
+    for service, depth, own in _DEPTHS:
+        yield Target(f"{world.name} {depth}", world, world.endpoint(service), own)
+    for service, depth, own in _DEPTHS:
+        by_dnat = published_ports.by_dnat(world, service, own or path, progress)
+        for how, entry in (("published", world.published(service)), ("DNAT", by_dnat)):
+            if entry is not None:
+                yield Target(f"{world.name} {how} {depth}", world, entry, own)
 
 
 def layers(names: Sequence[str], *, proxied: str) -> tuple[Layer, ...]:
@@ -173,7 +172,3 @@ def text(layers: Layers) -> str:
     for world, part in sorted(layers.throttled.items()):
         lines.append(f"CPU quotas, {world}: replicas kept waiting {part:.1%} of the loaded time.")
     return wrap(*lines, indent="  ")
-
-
-def _span(ratio: Ratio) -> str:
-    return f"×{ratio.estimate:.2f}, {ratio.low:.2f} to {ratio.high:.2f}"

@@ -37,7 +37,7 @@ class NaiveChain:
     edge: Endpoint  # where it is entered
     programs: tuple[Running, ...]
 
-    def cpu_us(self) -> int:
+    def cpu_us(self) -> float:
         """Add up the CPU time of its programs; Redis is the world's."""
         return sum(program.cpu_us() for program in self.programs)
 

@@ -39,7 +39,7 @@ def test_comparison_measures_both_worlds_in_every_round_and_keeps_all_samples() 
 
 
 def test_a_slow_world_is_found_slower() -> None:
-    with served() as one, served(delay_s=0.01) as other:
+    with served() as one, served(delay_s=0.05) as other:
         answer = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
     assert answer.result.contrasts[0].sentence.startswith("Namespaces answered")
 
