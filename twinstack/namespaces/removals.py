@@ -7,8 +7,9 @@ processes go before what they run in. `teardown` holds the effects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from twinstack.linux.links import LinkIdentity
 from twinstack.namespaces.facts import OwnedObjects
@@ -21,46 +22,65 @@ from twinstack.namespaces.process_steps import (
 )
 from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
 from twinstack.namespaces.vxlan_steps import HostMounts
-from twinstack.reconcile import Described
 
+Kind = Literal[
+    "process",  # and its program, which the supervisor forgets
+    "supervisor",  # and, in an orderly way, everything that it runs
+    "cgroup",  # and what is left in it
+    "table",  # of iptables, unused before us, if it is unused now
+    "sysctl",  # the last holder restores its former value
+    "mounts",  # of a host; what is pinned in there goes with them
+    "mounts directory",  # in which hosts' mounts are pinned, and what is still pinned there
+    "namespace",
+    "pin",  # an empty file that an interrupted `up` left in place of a namespace
+    "pins mount",  # ours of /run/netns, if nothing is left in it
+    "file",  # or directory, in the run directory
+]
+_MOUNTS = "/run/twinstack/{0.instance}/mounts"
+#: Each kind's name and commands: templates over a removal's fields.
+_TEMPLATES: Mapping[Kind, tuple[str, ...]] = {
+    "process": (
+        "process {0.target}",
+        "supervisorctl stop {0.target}",
+        "supervisorctl remove {0.target}",
+    ),
+    "supervisor": ("supervisor", "supervisorctl shutdown"),
+    "cgroup": ("cgroup {0.target}", "rmdir /sys/fs/cgroup/*/twinstack/{0.instance}/{0.target}"),
+    "table": ("table {0.target}", "nft delete table ip {0.target}"),
+    "sysctl": ("sysctl {0.target}", "sysctl -w {0.target}=<its former value>"),
+    "mounts": ("mounts {0.target}", f"umount {_MOUNTS}/{{0.target}}", f"rm {_MOUNTS}/{{0.target}}"),
+    "mounts directory": (
+        "directory of the hosts' mounts",
+        f"umount --lazy {_MOUNTS}",
+        f"rmdir {_MOUNTS}",
+    ),
+    "namespace": ("namespace {0.target}", "ip netns delete {0.target}"),
+    "pin": ("pin {0.target}", "rm /run/netns/{0.target}"),
+    "pins mount": ("mount /run/netns", "umount /run/netns", "rmdir /run/netns"),
+    "file": ("file {0.target}", "rm -r {0.target}"),
+}
 _LINK_WORDS = {"bridge": "bridge", "vxlan": "tunnel"}
 
 
-class Removal(Described):
-    """An object of ours that is to go."""
+@dataclass(frozen=True, slots=True)
+class RemoveObject:
+    """Remove one object of ours."""
 
-    __slots__ = ()
+    kind: Kind
+    target: str = ""  # its name, key or path
+    instance: str = ""
+
+    @property
+    def name(self) -> str:
+        return _TEMPLATES[self.kind][0].format(self)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return tuple(command.format(self) for command in _TEMPLATES[self.kind][1:])
 
 
 @dataclass(frozen=True, slots=True)
-class EndProgram(Removal):
-    """End a replica's process and remove it from the supervisor."""
-
-    replica: str
-    NAME = "process {0.replica}"
-    COMMANDS = ("supervisorctl stop {0.replica}", "supervisorctl remove {0.replica}")
-
-
-@dataclass(frozen=True, slots=True)
-class EndSupervisor(Removal):
-    """End the supervisor and, in an orderly way, everything that it runs."""
-
-    NAME = "supervisor"
-    COMMANDS = ("supervisorctl shutdown",)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveCgroup(Removal):
-    """Kill what is left in a replica's cgroup, and remove it."""
-
-    replica: str
-    instance: str
-    NAME = "cgroup {0.replica}"
-    COMMANDS = ("rmdir /sys/fs/cgroup/*/twinstack/{0.instance}/{0.replica}",)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveRules(Removal):
+class RemoveRules:
     """Remove chains of ours, each with its table, and the jumps that lead to them; all at once."""
 
     chains: tuple[tuple[str, str], ...]
@@ -80,16 +100,7 @@ class RemoveRules(Removal):
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveTable(Removal):
-    """Remove an iptables table that was unused before us, if it is unused now."""
-
-    table: str
-    NAME = "table {0.table}"
-    COMMANDS = ("nft delete table ip {0.table}",)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveLinks(Removal):
+class RemoveLinks:
     """Remove links of ours, all at once: veth pairs with their other ends, and bridges."""
 
     links: tuple[LinkIdentity, ...]
@@ -114,81 +125,15 @@ class RemoveLinks(Removal):
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveNamespace(Removal):
-    """Unpin a namespace of ours."""
-
-    namespace: str
-    NAME = "namespace {0.namespace}"
-    COMMANDS = ("ip netns delete {0.namespace}",)
-
-
-@dataclass(frozen=True, slots=True)
-class DetachPins(Removal):
+class DetachPins:
     """Unpin all namespaces at once: these, and all of them are ours."""
 
     namespaces: tuple[str, ...]
-    NAME = "pins of every namespace"
-    COMMANDS = ("umount --lazy /run/netns",)
+    name: str = "pins of every namespace"
+    commands: tuple[str, ...] = ("umount --lazy /run/netns",)
 
 
-@dataclass(frozen=True, slots=True)
-class RemovePin(Removal):
-    """Remove the empty file that an interrupted `up` left in place of a namespace."""
-
-    namespace: str
-    NAME = "pin {0.namespace}"
-    COMMANDS = ("rm /run/netns/{0.namespace}",)
-
-
-@dataclass(frozen=True, slots=True)
-class UnmountPins(Removal):
-    """Undo our mount of /run/netns, if nothing is left in it."""
-
-    NAME = "mount /run/netns"
-    COMMANDS = ("umount /run/netns", "rmdir /run/netns")
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseMounts(Removal):
-    """Unpin a host's own mounts; what is pinned in there goes with them."""
-
-    namespace: str
-    instance: str
-    NAME = "mounts {0.namespace}"
-    COMMANDS = (
-        "umount /run/twinstack/{0.instance}/mounts/{0.namespace}",
-        "rm /run/twinstack/{0.instance}/mounts/{0.namespace}",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveMounts(Removal):
-    """Remove the directory in which hosts' mounts are pinned, and what is still pinned there."""
-
-    instance: str
-    NAME = "directory of the hosts' mounts"
-    COMMANDS = (
-        "umount --lazy /run/twinstack/{0.instance}/mounts",
-        "rmdir /run/twinstack/{0.instance}/mounts",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreSysctl(Removal):
-    """Release a sysctl of the host; the last holder restores its former value."""
-
-    key: str
-    NAME = "sysctl {0.key}"
-    COMMANDS = ("sysctl -w {0.key}=<its former value>",)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveFile(Removal):
-    """Remove a file or directory of ours in the run directory."""
-
-    path: str
-    NAME = "file {0.path}"
-    COMMANDS = ("rm -r {0.path}",)
+Removal = RemoveObject | RemoveRules | RemoveLinks | DetachPins
 
 
 def removals(
@@ -201,12 +146,13 @@ def removals(
 def _removals(owned: OwnedObjects, steps: Sequence[NetStep], group: int) -> Iterator[Removal]:
     supervised = any(isinstance(step, Supervisor) for step in steps)
     if owned.supervisor and not supervised:
-        yield EndSupervisor()
+        yield RemoveObject("supervisor")
     elif owned.supervisor:
         programs = {step.replica for step in steps if isinstance(step, ReplicaProcess)}
-        yield from map(EndProgram, sorted(owned.programs - programs))
+        yield from (RemoveObject("process", name) for name in sorted(owned.programs - programs))
     groups = {step.replica for step in steps if isinstance(step, Cgroup)}
-    yield from (RemoveCgroup(name, owned.instance) for name in owned.groups if name not in groups)
+    surplus_groups = (name for name in owned.groups if name not in groups)
+    yield from (RemoveObject("cgroup", name, owned.instance) for name in surplus_groups)
     declared = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
     present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
     if surplus := tuple(chain for chain in present if chain not in declared):
@@ -214,15 +160,15 @@ def _removals(owned: OwnedObjects, steps: Sequence[NetStep], group: int) -> Iter
     objects = set(created(steps))
     yield from _links(owned, {name for kind, name in objects if kind != "namespace"}, group)
     kept = {table for table, _ in declared}
-    yield from (RemoveTable(table) for table in owned.tables if table not in kept)
+    yield from (RemoveObject("table", table) for table in owned.tables if table not in kept)
     # Restoring a sysctl needs the lock that dying namespaces hold for long: it comes before.
     held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
-    yield from map(RestoreSysctl, sorted(owned.held - held))
+    yield from (RemoveObject("sysctl", key) for key in sorted(owned.held - held))
     mounts = {step.namespace for step in steps if isinstance(step, HostMounts)}
     surplus_mounts = (name for name in owned.mounts if name not in mounts)
-    yield from (ReleaseMounts(name, owned.instance) for name in surplus_mounts)
+    yield from (RemoveObject("mounts", name, owned.instance) for name in surplus_mounts)
     if owned.mounts_kept and not mounts:
-        yield RemoveMounts(owned.instance)
+        yield RemoveObject("mounts directory", instance=owned.instance)
     yield from _namespaces(owned, {name for kind, name in objects if kind == "namespace"})
     yield from _files(owned, steps, supervised)
 
@@ -237,10 +183,11 @@ def _links(owned: OwnedObjects, declared: set[str], group: int) -> Iterator[Remo
 def _namespaces(owned: OwnedObjects, declared: set[str]) -> Iterator[Removal]:
     if owned.alone and owned.namespaces and not declared:
         yield DetachPins((*owned.namespaces, *owned.pins))
-    yield from (RemoveNamespace(name) for name in owned.namespaces if name not in declared)
-    yield from (RemovePin(name) for name in owned.pins if name not in declared)
+    surplus = (name for name in owned.namespaces if name not in declared)
+    yield from (RemoveObject("namespace", name) for name in surplus)
+    yield from (RemoveObject("pin", name) for name in owned.pins if name not in declared)
     if owned.mounted_pins and not declared:
-        yield UnmountPins()
+        yield RemoveObject("pins mount")
 
 
 def _files(owned: OwnedObjects, steps: Sequence[NetStep], supervised: bool) -> Iterator[Removal]:
@@ -256,4 +203,4 @@ def _files(owned: OwnedObjects, steps: Sequence[NetStep], supervised: bool) -> I
         contains_declared = any(kept.startswith(f"{path}/") for kept in declared)
         if not contains_declared and not (supervised and name.startswith("supervis")):
             gone.add(path)
-            yield RemoveFile(path)
+            yield RemoveObject("file", path)

@@ -21,20 +21,11 @@ from twinstack.model import names
 from twinstack.namespaces import cgroups, dumps, observe, rules, supervisor
 from twinstack.namespaces.removals import (
     DetachPins,
-    EndProgram,
-    EndSupervisor,
-    ReleaseMounts,
+    Kind,
     Removal,
-    RemoveCgroup,
-    RemoveFile,
     RemoveLinks,
-    RemoveMounts,
-    RemoveNamespace,
-    RemovePin,
+    RemoveObject,
     RemoveRules,
-    RemoveTable,
-    RestoreSysctl,
-    UnmountPins,
     removals,
 )
 from twinstack.reconcile import UNWATCHED, Teardown, Watch
@@ -98,10 +89,10 @@ def remove_undeclared(
     _remove_all(undeclared, paths, present, watch).finish("net.up")
     gone: set[str] = set()
     for removal in undeclared:
-        if isinstance(removal, RemoveNamespace | RemovePin):
-            gone.add(removal.namespace)
-        elif isinstance(removal, RemoveLinks):
+        if isinstance(removal, RemoveLinks):
             gone |= {link.name for link in removal.links}
+        elif isinstance(removal, RemoveObject) and removal.kind in {"namespace", "pin"}:
+            gone.add(removal.target)
     journal = read_journal(paths)
     intended = tuple(name for name in journal.intended if name not in gone)
     write_journal(paths, replace(journal, intended=intended))
@@ -122,44 +113,68 @@ def _remove_all(
 
 
 def _remove(context: TeardownContext, removal: Removal) -> object:
-    paths = context.paths
-    slow = isinstance(removal, EndSupervisor | EndProgram | RemoveCgroup)
-    context.fresh = context.fresh and not slow
     match removal:
-        case RemoveNamespace(namespace):
-            netns.unpin(namespace)
-        case ReleaseMounts(namespace):
-            mounts.release(paths.run / mounts.DIRECTORY / namespace)
-        case RemoveMounts():
-            mounts.remove(paths.run)
-        case EndSupervisor():
-            supervisor.stop(paths)
-            context.rules = observe.begin_rules()()  # others may have written rules meanwhile
-        case EndProgram(replica):
-            supervisor.remove_program(paths, replica)
-        case RemoveCgroup(replica):
-            layout = cgroups.read_layout()
-            cgroups.end_processes(paths.instance, replica, layout)
-            cgroups.remove(paths.instance, replica, layout)
         case RemoveRules(chains):
             _remove_rules(context, chains)
         case RemoveLinks():
             _remove_links(removal, fresh=context.fresh)
-        case RemoveTable(table):
-            context.settle()
-            return nft_tables.remove_if_empty(table)
         case DetachPins(namespaces):
             if netns.entries() <= set(namespaces):  # observed again: others may have been added
                 netns.detach_pins()
-        case RemovePin(namespace):
-            (netns.PINS / namespace).unlink(missing_ok=True)
-        case UnmountPins():
-            netns.unmount_pins()
-        case RestoreSysctl(key):
-            return host_sysctls.release(host_sysctls.holder(paths.instance), key)
-        case RemoveFile(path):
-            _remove_file(Path(path))
+        case RemoveObject(kind, target):
+            return EFFECTS[kind](context, target)
     return None
+
+
+def _end_supervisor(context: TeardownContext, _: str) -> None:
+    context.fresh = False
+    supervisor.stop(context.paths)
+    context.rules = observe.begin_rules()()  # others may have written rules meanwhile
+
+
+def _end_program(context: TeardownContext, replica: str) -> None:
+    context.fresh = False
+    supervisor.remove_program(context.paths, replica)
+
+
+def _remove_cgroup(context: TeardownContext, replica: str) -> None:
+    context.fresh = False
+    instance, layout = context.paths.instance, cgroups.read_layout()
+    cgroups.end_processes(instance, replica, layout)
+    cgroups.remove(instance, replica, layout)
+
+
+def _remove_table(context: TeardownContext, table: str) -> bool:
+    context.settle()
+    return nft_tables.remove_if_empty(table)
+
+
+def _restore_sysctl(context: TeardownContext, key: str) -> tuple[str, ...]:
+    return host_sysctls.release(host_sysctls.holder(context.paths.instance), key)
+
+
+def _remove_file(_: TeardownContext, target: str) -> None:
+    path = Path(target)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+#: What removes an object of a kind, by its target. Raises: OSError, TwinstackError.
+EFFECTS: Mapping[Kind, Callable[[TeardownContext, str], object]] = {
+    "process": _end_program,
+    "supervisor": _end_supervisor,
+    "cgroup": _remove_cgroup,
+    "table": _remove_table,
+    "sysctl": _restore_sysctl,
+    "mounts": lambda context, host: mounts.release(context.paths.run / mounts.DIRECTORY / host),
+    "mounts directory": lambda context, _: mounts.remove(context.paths.run),
+    "namespace": lambda _, name: netns.unpin(name),
+    "pin": lambda _, name: (netns.PINS / name).unlink(missing_ok=True),
+    "pins mount": lambda *_: netns.unmount_pins(),
+    "file": _remove_file,
+}
 
 
 def _remove_rules(context: TeardownContext, chains: tuple[tuple[str, str], ...]) -> None:
@@ -207,13 +222,6 @@ def _unchanged(seen: LinkIdentity, current: Mapping[str, LinkIdentity]) -> LinkI
     """Give a link as it is now, if it is the one that was seen: its name may have a new owner."""
     link = current.get(seen.name)
     return link if link and (link.index, link.alias) == (seen.index, seen.alias) else None
-
-
-def _remove_file(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def remove_data(instance: str) -> tuple[str, ...]:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from tests.support.core_cases import all_steps, edited_plan, link, planned, satisfied
 from twinstack.namespaces.facts import OwnedObjects
 from twinstack.namespaces.removals import (
-    EndProgram,
-    EndSupervisor,
+    Kind,
     Removal,
-    RemoveCgroup,
-    RemoveFile,
     RemoveLinks,
-    RemoveNamespace,
+    RemoveObject,
     RemoveRules,
-    RemoveTable,
-    UnmountPins,
     removals,
 )
 from twinstack.namespaces.steps import NetStep
+from twinstack.namespaces.teardown import EFFECTS
 
 GROUP = 77
 
@@ -32,6 +29,15 @@ def owned(steps: tuple[NetStep, ...]) -> OwnedObjects:
 
 def names(todo: tuple[Removal, ...]) -> list[str]:
     return [removal.name for removal in todo]
+
+
+def kind_of(removal: Removal) -> Kind | type:
+    return removal.kind if isinstance(removal, RemoveObject) else type(removal)
+
+
+def targets(todo: tuple[Removal, ...], kind: Kind) -> set[str]:
+    objects = (removal for removal in todo if isinstance(removal, RemoveObject))
+    return {removal.target for removal in objects if removal.kind == kind}
 
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
@@ -47,19 +53,15 @@ def test_nothing_is_removed_where_nothing_is_ours():
 def test_all_goes_when_nothing_is_declared_processes_first():
     present = owned(all_steps(planned()))
     todo = removals(present, group=GROUP)
-    assert todo[0] == EndSupervisor()
-    kinds = [type(removal) for removal in todo]
-    order = [EndSupervisor, RemoveCgroup, RemoveRules, RemoveLinks, RemoveNamespace]
-    assert [kind for kind in dict.fromkeys(kinds) if kind in order] == order
-    assert {removal.namespace for removal in todo if isinstance(removal, RemoveNamespace)} == set(
-        present.namespaces
-    )
+    assert todo[0] == RemoveObject("supervisor")
+    kinds = dict.fromkeys(map(kind_of, todo))
+    order = ["supervisor", "cgroup", RemoveRules, RemoveLinks, "namespace"]
+    assert [kind for kind in kinds if kind in order] == order
+    assert targets(todo, "namespace") == set(present.namespaces)
     assert [removal.links for removal in todo if isinstance(removal, RemoveLinks)] == [
         present.links
     ]
-    assert {removal.replica for removal in todo if isinstance(removal, RemoveCgroup)} == set(
-        present.groups
-    )
+    assert targets(todo, "cgroup") == set(present.groups)
 
 
 def test_an_undeclared_replica_goes_with_everything_of_its_own():
@@ -67,10 +69,9 @@ def test_an_undeclared_replica_goes_with_everything_of_its_own():
     fewer = edited_plan(lambda d: d["services"]["product-service"].update(replicas=2))
     todo = removals(present, all_steps(fewer), group=GROUP)
     gone = "product-service-3"
-    assert EndProgram(gone) in todo
-    assert RemoveCgroup(gone, present.instance) in todo
-    assert RemoveNamespace(gone) in todo
-    assert [removal for removal in todo if isinstance(removal, RemoveFile)]
+    for kind in ("process", "cgroup", "namespace"):
+        assert targets(todo, kind) == {gone}
+    assert targets(todo, "file")
     (links,) = (removal for removal in todo if isinstance(removal, RemoveLinks))
     assert len(links.links) == 1
     assert not links.together
@@ -105,16 +106,18 @@ def test_the_network_alone_removes_everything_that_runs():
         if step.name.split()[0] in {"sysctl", "bridge", "rules", "namespace", "veth"}
     )
     todo = removals(owned(steps), bare, group=GROUP)
-    assert todo[0] == EndSupervisor()
-    assert {type(removal) for removal in todo} == {EndSupervisor, RemoveCgroup, RemoveFile}
+    assert todo[0] == RemoveObject("supervisor")
+    assert set(map(kind_of, todo)) == {"supervisor", "cgroup", "file"}
 
 
 def test_a_mount_of_the_pins_goes_after_the_last_namespace():
     present = replace(owned(all_steps(planned())), mounted_pins=True, tables=("raw",))
     todo = removals(present, group=GROUP)
-    last = max(place for place, removal in enumerate(todo) if isinstance(removal, RemoveNamespace))
-    assert todo.index(UnmountPins()) > last
-    assert RemoveTable("raw") in todo
+    kinds = [kind_of(removal) for removal in todo]
+    assert kinds.index("pins mount") > max(
+        number for number, kind in enumerate(kinds) if kind == "namespace"
+    )
+    assert targets(todo, "table") == {"raw"}
     kept = removals(present, all_steps(planned()), group=GROUP)
     assert kept == ()
 
@@ -122,20 +125,32 @@ def test_a_mount_of_the_pins_goes_after_the_last_namespace():
 def test_a_directory_that_goes_takes_its_files_along():
     present = OwnedObjects(files=("/run/x/launch", "/run/x/launch/a", "/run/x/supervisor.sock"))
     assert removals(present, group=GROUP) == (
-        RemoveFile("/run/x/launch"),
-        RemoveFile("/run/x/supervisor.sock"),
+        RemoveObject("file", "/run/x/launch"),
+        RemoveObject("file", "/run/x/supervisor.sock"),
     )
 
 
-def test_every_removal_has_a_name_and_plain_commands():
+def test_every_kind_of_removal_has_a_name_plain_commands_and_an_effect():
+    steps = all_steps(planned())
     present = replace(
-        owned(all_steps(planned())),
+        owned(steps),
+        instance="main",
         mounted_pins=True,
         pins=("x",),
         tables=("raw",),
         held=frozenset({"net.ipv4.ip_forward"}),
         links=(link("br-x", kind="bridge"), link("ve-x")),
+        mounts=("host-1",),
+        mounts_kept=True,
+        programs=frozenset({"gone"}),
     )
-    for removal in removals(present, group=GROUP):
-        assert removal.name
-        assert removal.commands
+    todo = (*removals(present, group=GROUP), *removals(present, steps, group=GROUP))
+    kinds = set(get_args(Kind))
+    assert kinds <= set(map(kind_of, todo))
+    assert set(EFFECTS) == kinds
+    for removal in todo:
+        for text in (removal.name, *removal.commands):
+            assert text
+            assert "{" not in text
+    release = RemoveObject("mounts", "host-1", "main")
+    assert release.commands[0] == "umount /run/twinstack/main/mounts/host-1"
