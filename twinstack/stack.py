@@ -73,7 +73,7 @@ class Stack:
 
     def _plan_as(
         self,
-        running: Journal | OverlayOptions | None,
+        running: Journal | OverlayOptions,
         shape: str | None,
         limited: bool | None,
         policy: bool | None,
@@ -81,9 +81,9 @@ class Stack:
     ) -> Plan:
         """Resolve a plan; unset options keep the running world's values."""
         return self.plan(
-            shape or (running.shape if running else None),
-            limited=_either(limited, running.limited if running else True),
-            policy=_either(policy, running.policy if running else True),
+            shape or running.shape,
+            limited=_either(limited, running.limited),
+            policy=_either(policy, running.policy),
             rate_limit=rate_limit,
         )
 
@@ -136,9 +136,9 @@ class Stack:
         from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.world import Overlay
 
-        running = record.read(self.instance)
-        number = _either(count, running.hosts if running else None)
-        gone = frozenset(_either(lost, running.lost if running else ()))
+        running = record.read(self.instance) or record.OverlayOptions()
+        number = _either(count, running.hosts)
+        gone = _either(lost, frozenset(running.lost))
         plan = self._plan_as(running, shape, limited, policy)
         return Overlay(
             plan,
@@ -146,7 +146,7 @@ class Stack:
             lambda host_plan, progress: provide(host_plan, self.repository, progress),
             lambda host_plan: find(host_plan, self.repository),
             self.repository / "templates",
-            bare=_either(bare, running.bare if running else False),
+            bare=_either(bare, running.bare),
             mtu=mtu or OVERLAY_MTU,
             watch=watch,
         )
@@ -161,12 +161,8 @@ class Stack:
 
         spec = self.topology().hosts
         if not spec.machines:
-            raise Missing(
-                "hosts.machines",
-                "is empty",
-                "the topology names no machines",
-                "name them with their addresses in topology.yml",
-            )
+            remedy = "name them with their addresses in topology.yml"
+            raise Missing("hosts.machines", "is empty", "the topology names no machines", remedy)
         return tuple(machine(host, options) for host in hosts_of(spec))
 
     def remote(
@@ -188,9 +184,10 @@ class Stack:
         from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.remote import Remote
 
-        machines, running = self.machines(options), record.read(self.instance, ssh=True)
+        machines = self.machines(options)
+        running = record.read(self.instance, ssh=True) or record.OverlayOptions()
         plan = self._plan_as(running, shape, limited, policy)
-        gone = frozenset(_either(lost, running.lost if running else ()))
+        gone = _either(lost, frozenset(running.lost))
         return Remote(
             plan,
             spread_over_hosts(plan, self.topology().hosts, None, gone),
@@ -198,7 +195,7 @@ class Stack:
             machines,
             self.software,
             lambda: find_built(self.plan(), self.repository),
-            bare=_either(bare, running.bare if running else False),
+            bare=_either(bare, running.bare),
         )
 
     def docker(
