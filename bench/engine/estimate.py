@@ -80,11 +80,6 @@ class Ratio:
         return self.low <= 1 <= self.high
 
     @property
-    def times(self) -> str:
-        """Write it as a factor: 0.74 (95 % interval 0.69 to 0.78)."""
-        return f"{self.estimate:.2f} (95 % interval {self.low:.2f} to {self.high:.2f})"
-
-    @property
     def percent(self) -> str:
         """Write it as a change: +4.0% (+1.2% to +6.1%)."""
         return f"{self.estimate - 1:+.1%} ({self.low - 1:+.1%} to {self.high - 1:+.1%})"

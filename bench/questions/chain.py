@@ -67,13 +67,16 @@ class ChainCost:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Say each ratio and whether the chain carries enough."""
-        return tuple(
-            f"The whole chain carries {rate.estimate:.2f} times the requests of the {other} "
-            f"(95 % interval {rate.low:.2f} to {rate.high:.2f}), each for "
-            f"{self.cpu_ratios[other].times} times the CPU time; "
-            f"at least {LEAST[other]:g} times: {above(rate, LEAST[other])}."
-            for other, rate in self.ratios.items()
-        )
+        sentences = []
+        for other, rate in self.ratios.items():
+            cpu, least = self.cpu_ratios[other], LEAST[other]
+            sentences.append(
+                f"The whole chain carries {rate.estimate:.2f} times the requests of the {other} "
+                f"(95 % interval {rate.low:.2f} to {rate.high:.2f}), each for {cpu.estimate:.2f} "
+                f"times the CPU time ({cpu.low:.2f} to {cpu.high:.2f}); "
+                f"at least {least:g} times: {above(rate, least)}."
+            )
+        return tuple(sentences)
 
 
 def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:

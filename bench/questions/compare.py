@@ -117,9 +117,8 @@ def _run(
     started = datetime.now(UTC)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     targets = (*pair, *others)
-    used = tuple({target.world.name: target.world for target in targets}.values())
     progress(f"watching at rest for {options.rest_s:g} s")
-    at_rest = meter.rest(used, seconds=options.rest_s)
+    at_rest = meter.rest(trials.each_world(targets), seconds=options.rest_s)
     samples = trials.measure(
         pair,
         others,

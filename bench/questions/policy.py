@@ -44,10 +44,10 @@ class PolicyCost:
     def sentence(self) -> str:
         """Say what it costs, and whether that is little enough: the worse end decides."""
         return (
-            f"Without the policy the edge answers {self.rates.percent} requests per second; below "
-            f"{MOST:.0%} more: {below(self.rates, 1 + MOST)}. With the policy a request takes "
-            f"{self.cpu.percent} CPU time of the services, and {self.work.percent} of the whole "
-            f"host (95 % intervals)."
+            f"Without the policy: req/s {self.rates.percent}; below {MOST:.0%} more: "
+            f"{below(self.rates, 1 + MOST)}. With the policy: CPU time a request "
+            f"{self.cpu.percent} in the services, {self.work.percent} on the whole host "
+            "(95 % intervals)."
         )
 
 

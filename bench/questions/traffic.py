@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from bench.engine.design import WARM_UP, interleave, require_rounds
 from bench.engine.estimate import Holds, Ratio, above, exit_code, grouped, median, paired, spread
-from bench.engine.show import columns, extremes
+from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Answer
 from bench.questions import traffic_file
 from bench.questions.traffic_file import PcapFile
@@ -136,7 +136,7 @@ def text(speed: ReadSpeed) -> str:
     """Write the result down."""
     rows = []
     groups = grouped(speed.runs, lambda run: (run.megabytes, run.name))
-    for (megabytes, name), runs in groups.items():  # the small file was read first
+    for (megabytes, name), runs in sorted(groups.items()):
         wall = spread([run.wall_s for run in runs])
         cpu, peak = median(runs, "cpu_s"), max(run.peak_bytes for run in runs) / 1e6
         times = [f"{wall.median:.1f}", extremes(wall, 1), f"{cpu:.1f}"]
@@ -155,4 +155,4 @@ def text(speed: ReadSpeed) -> str:
         f"{speed.faster_by_cpu.estimate:.2f} by CPU time."
     )
     level = f"Memory level over three times the file: {words[speed.level_memory]}."
-    return "\n".join([*lines, ours, f"At least as fast: {speed.aim}. {level}"])
+    return "\n".join([*lines, wrap(ours, f"At least as fast: {speed.aim}. {level}")])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bench.engine import comparability, design, meter, probe, published_ports, windows, worlds
 from bench.engine.meter import Rest
 from bench.engine.store import Answer
-from bench.engine.trials import Target
+from bench.engine.trials import Target, each_world
 from bench.engine.windows import EdgeCounter
 from bench.load import wrk
 from bench.load.wrk import HeldLoad
@@ -97,7 +97,7 @@ def measure(targets: Sequence[Target], *, rounds: int, seconds: int, progress: P
     for target in targets:
         probe.get_ok(target.endpoint, PATH)
     progress(f"watching at rest for {_REST_S:g} s")
-    used = tuple({target.world.name: target.world for target in targets}.values())
+    used = each_world(targets)
     rest = meter.rest(used, seconds=_REST_S)
     with ExitStack() as stack:
         entries = _entry_points(stack, used, targets, rest, rounds, seconds)
