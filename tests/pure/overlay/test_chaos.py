@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from front.chaos import text
 from twinstack.overlay.chaos import Attempt, FaultReport, phases
 
 ATTEMPTS = [Attempt(0.1, 0.1, 200, "a"), Attempt(1.1, 0.2, 0, ""), Attempt(1.5, 0.1, 200, "b")]
@@ -18,6 +17,4 @@ def test_what_a_client_saw_is_divided_at_the_marks():
 
 def test_a_host_recovered_if_every_request_at_the_end_was_answered():
     assert FaultReport("mtu", "host-3", "host-1", PHASES[:1]).recovered
-    report = FaultReport("mtu", "host-3", "host-1", PHASES)
-    assert not report.recovered
-    assert "some requests still fail" in text(report)
+    assert not FaultReport("mtu", "host-3", "host-1", PHASES).recovered
