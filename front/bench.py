@@ -15,13 +15,13 @@ def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
     """Ask a question, print and keep its answer, and leave with its exit code."""
     from bench.engine import store
 
-    found = importlib.import_module(f"bench.questions.{module}").ask(
+    asked = importlib.import_module(f"bench.questions.{module}").ask(
         *arguments, progress=say, **options
     )
-    document, page = store.keep(found)
-    answer(json, document, found.text)
+    document, page = store.keep(asked)
+    answer(json, document, asked.text)
     say(f"kept as {page}")
-    end(found.code)
+    end(asked.code)
 
 
 def _ask(question: str, json: bool, **options: Any) -> None:
@@ -39,7 +39,7 @@ def _ask(question: str, json: bool, **options: Any) -> None:
         "keepalive": "keep connections (ab -k)",
         "aa": "compare a world (net or docker) with itself",
         "seed": "of the order of trials; recorded",
-        "force": "go on although the worlds are not alike",
+        "force": "measure although the worlds are not alike",
         **SHAPE,
         **JSON,
     },
@@ -98,9 +98,9 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
 
 @task(
     help={
-        "rounds": "of every rung",
+        "rounds": "of every layer",
         "requests": "in one trial",
-        "force": "go on although the worlds are not alike",
+        "force": "measure although the worlds are not alike",
         **JSON,
     }
 )
@@ -114,10 +114,10 @@ def bench_layers(
 
 @task(
     help={
-        "rounds": "of every way in",
+        "rounds": "of every entry point",
         "seconds": "of each in a round",
         "doors": "--no-doors leaves the published ports out",
-        "force": "go on although the worlds are not alike",
+        "force": "measure although the worlds are not alike",
         **SHAPE,
         **JSON,
     }
@@ -132,7 +132,7 @@ def bench_turns(
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Compare both worlds to about two percent: an unbroken load each, in turn (15 minutes)."""
+    """Compare both worlds to about two percent: unbroken loads in turn (15 minutes)."""
     _ask("turns", json, rounds=rounds, seconds=seconds, doors=doors, shape=shape, force=force)
 
 
@@ -168,7 +168,7 @@ def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
         "world": "net or docker",
         "rounds": "of all four",
         "requests": "in one trial",
-        "bridges": "nobody and every bridge, no others",
+        "bridges": "compare no capture and every bridge only",
         **SHAPE,
         **JSON,
     }
@@ -183,7 +183,7 @@ def bench_capture(
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Say what capturing costs: nobody, every bridge, dumpcap, every link whole, in turn."""
+    """Say what capturing costs: none, every bridge, dumpcap, every link whole, in turn."""
     options = {"rounds": rounds, "requests": requests, "shape": shape, "bridges": bridges}
     _ask("capture", json, world=world, **options)
 
@@ -191,14 +191,14 @@ def bench_capture(
 @task(help={"rounds": "of every size", **JSON})
 @checking
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
-    """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or one leaves some."""
+    """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or not clean."""
     _ask("overlay", json, rounds=rounds)
 
 
 @task(
     help={
         "world": "net or docker",
-        "rounds": "of nobody, dashboard, dashboard and browser",
+        "rounds": "of no viewer, dashboard, dashboard and browser",
         **SHAPE,
         **JSON,
     }
@@ -207,7 +207,7 @@ def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
 def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:
-    """Say what an open dashboard costs, and hold its rates against those that are sent."""
+    """Say what an open dashboard costs, and compare its rates with those that are sent."""
     _ask("dashboard", json, world=world, rounds=rounds, shape=shape)
 
 

@@ -46,7 +46,7 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What can be compared, and how it is said."""
+    """What can be compared, and how it is compared."""
 
     attribute: str  # of a sample
     noun: str
@@ -104,15 +104,15 @@ def contrast(
     samples: Sequence[Sample], quantity: str, first: str, second: str, *, seed: int
 ) -> Contrast:
     """Compare two targets in one quantity, paired by round."""
-    said = QUANTITIES[quantity]
+    compared = QUANTITIES[quantity]
     targets = grouped(samples, lambda sample: sample.target)
     firsts, seconds = (targets.get(name, []) for name in (first, second))
     try:
-        ratio = paired(firsts, seconds, said.attribute, seed=seed)
+        ratio = paired(firsts, seconds, compared.attribute, seed=seed)
     except CannotTell as error:
-        sentence = f"Cannot tell the {said.noun} apart: {error}."
+        sentence = f"Cannot tell the {compared.noun} apart: {error}."
         return Contrast(quantity, first, second, None, sentence)
-    return Contrast(quantity, first, second, ratio, _sentence(ratio, first, second, said))
+    return Contrast(quantity, first, second, ratio, _sentence(ratio, first, second, compared))
 
 
 def _sentence(ratio: Ratio, first: str, second: str, quantity: Quantity) -> str:

@@ -58,7 +58,7 @@ def document(answer: Answer, machine: Mapping[str, object]) -> dict[str, object]
 
 
 def _plain(result: Any) -> object:
-    return [asdict(one) for one in result] if isinstance(result, tuple) else asdict(result)
+    return [asdict(item) for item in result] if isinstance(result, tuple) else asdict(result)
 
 
 def markdown(answer: Answer, machine: Mapping[str, object]) -> str:

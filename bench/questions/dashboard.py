@@ -88,8 +88,8 @@ class DashboardCost:
     rest: tuple[AtRest, ...]
     trials: tuple[WatchedWindow, ...]
     load: WrkReport
-    rates: dict[str, Ratio]  # with nobody looking over with somebody
-    cpu: dict[str, Ratio]  # the world's CPU time, the other way
+    rates: dict[str, Ratio]  # without viewers over with them
+    cpu: dict[str, Ratio]  # the world's CPU time, with viewers over without
     agreements: tuple[Agreement, ...]
     seed: int
 

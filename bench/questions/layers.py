@@ -89,9 +89,9 @@ def ask(
     with worlds.lifted(both, policy=True):
         alike = comparability.require(both, EDGE, load.path, force=force, progress=progress)
         layers = measure(net, docker, load, rounds=rounds, progress=progress)
-    said = [text(layers), worlds.POLICY_LIFTED, alike.listed()[0]]
+    parts = [text(layers), worlds.POLICY_LIFTED, alike.listed()[0]]
     forced = alike.sentences("misleads")
-    return Answer("layers", net.plan, layers, "\n".join(filter(None, said)), not_alike=forced)
+    return Answer("layers", net.plan, layers, "\n".join(filter(None, parts)), not_alike=forced)
 
 
 def measure(

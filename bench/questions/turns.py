@@ -1,6 +1,6 @@
 """What does Docker cost, to a few percent: every entry point has a load of its own, in turn.
 
-`ab` starts anew in each trial, and a trial is short; what a machine does in such a while differs
+`ab` starts again in each trial, and a trial is short; what a machine does in such a while differs
 from one to the next by tens of percent. Here each entry point has a wrk that keeps its connections.
 In each round, in random order, each runs for two seconds while the others are held, and nginx'
 own counter says what was answered.
@@ -86,9 +86,9 @@ def ask(
             edge = (worlds.EDGE,)
             targets += published_ports.targets(both, edge, PATH, progress)
         result = measure(targets, rounds=rounds, seconds=seconds, progress=progress)
-    said = "\n\n".join(filter(None, [turns_cost.text(result), *alike.listed()]))
+    text = "\n\n".join(filter(None, [turns_cost.text(result), *alike.listed()]))
     code = 1 if result.failed else 0
-    return Answer("turns", net.plan, result, said, code, alike.sentences("misleads"))
+    return Answer("turns", net.plan, result, text, code, alike.sentences("misleads"))
 
 
 def measure(targets: Sequence[Target], *, rounds: int, seconds: int, progress: Progress) -> Turns:

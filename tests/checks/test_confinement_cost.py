@@ -42,7 +42,7 @@ def seccomp_of(pid: int) -> str:
 
 
 def restart(host: Sandbox, replica: str, *, filtered: bool) -> None:
-    """Start a replica anew by its launch script, with or without the line that loads the filter."""
+    """Restart a replica by its launch script, with or without the line that loads the filter."""
     script = f"/run/twinstack/{host.instance}/launch/{replica}"
     host.run("sh", "-c", '[ -e "$1.kept" ] || cp -p "$1" "$1.kept"', "sh", script)
     text = host.run("cat", f"{script}.kept").stdout
@@ -65,11 +65,11 @@ def trial(host: Sandbox, replica: str, pid: int) -> tuple[float, float]:
     load = ab.AbLoad(requests=REQUESTS, concurrency=8, keepalive=True)
     words = ab.command(url, load, Path(file))
     # From inside its own network: no policy lets the host in, and nothing else is on the way.
-    told = host.run("nsenter", f"--net=/run/netns/{replica}", *words).stdout
+    stdout = host.run("nsenter", f"--net=/run/netns/{replica}", *words).stdout
     spent = ControlGroup.of(pid).cpu_us() - before
-    found = ab.parse(told, host.run("cat", file).stdout)
-    assert found.success == REQUESTS
-    return found.rate, spent / REQUESTS
+    report = ab.parse(stdout, host.run("cat", file).stdout)
+    assert report.success == REQUESTS
+    return report.rate, spent / REQUESTS
 
 
 def test_the_filter_costs_less_than_five_percent(

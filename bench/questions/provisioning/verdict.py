@@ -76,11 +76,11 @@ class AimResult:
 
 def aims(sizes: Sequence[int]) -> tuple[Aim, ...]:
     """List the aims for the sizes that were measured; 8 is shown, not judged."""
-    found: list[Aim] = []
+    listed: list[Aim] = []
     judged = [size for size in sizes if size >= 100]
     for size in judged:
         pair = ((OURS, size), (FLOOR, size))
-        found += [
+        listed += [
             Aim(f"up, of the floor's, {size}", *pair, "up", 1.5),
             Aim(f"down, of the floor's, {size}", *pair, "down", 1.5),
             Aim(f"up, faster than shell, {size}", (SHELL, size), (OURS, size), "up", 15, True),
@@ -89,13 +89,13 @@ def aims(sizes: Sequence[int]) -> tuple[Aim, ...]:
         # CPU time says the same on a machine that has other things to do.
         for phase in PHASES:
             what = f"CPU of {phase}, of the floor's, {size}"
-            found.append(Aim(what, *pair, phase, 1.5, shown=True, key="cpu"))
+            listed.append(Aim(what, *pair, phase, 1.5, shown=True, key="cpu"))
     if {100, 1000} <= set(judged):
         for name in (OURS, FLOOR):
             what = f"{'up ' if name == OURS else 'floor '}of one, 1,000 to 100"
             shown = name == FLOOR
-            found.append(Aim(what, (name, 1000), (name, 100), "up", 1.3, scale=10.0, shown=shown))
-    return tuple(found)
+            listed.append(Aim(what, (name, 1000), (name, 100), "up", 1.3, scale=10.0, shown=shown))
+    return tuple(listed)
 
 
 def rows(samples: Iterable[RaceSample]) -> tuple[RaceRow, ...]:
@@ -123,10 +123,10 @@ def _parts(figures: Iterable[Figures]) -> dict[str, float]:
     return {key: statistics.median(values) for key, values in gathered.items() if key != "total"}
 
 
-def judge(samples: Sequence[RaceSample], wanted: Sequence[Aim], seed: int) -> tuple[AimResult, ...]:
+def judge(samples: Sequence[RaceSample], aims: Sequence[Aim], seed: int) -> tuple[AimResult, ...]:
     """Judge each aim that was measured. Raises: CannotTell as `estimate.ratio`."""
     results = []
-    for aim in wanted:
+    for aim in aims:
         firsts, seconds = (_of(samples, *side, aim) for side in (aim.numerator, aim.denominator))
         both = sorted(firsts.keys() & seconds.keys())
         if both:

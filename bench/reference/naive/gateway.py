@@ -1,4 +1,4 @@
-"""The gateway as the seed ran it: Flask's development server, `requests` called anew each time.
+"""The gateway as the seed ran it: Flask's development server, a new connection for each call.
 
 Frozen: bench/questions/chain.py compares the chain with it.
 """

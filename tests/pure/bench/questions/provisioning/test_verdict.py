@@ -1,0 +1,95 @@
+"""A race is judged by the whole interval of its ratios."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench.questions.provisioning import verdict
+from bench.questions.provisioning.contenders import FLOOR, OURS, SHELL
+from bench.questions.provisioning.verdict import Aim, RaceSample
+
+
+def _samples(name: str, size: int, times: list[float]) -> list[RaceSample]:
+    return [
+        RaceSample(name, size, number, {"total": time}, {"total": time}, time)
+        for number, time in enumerate(times)
+    ]
+
+
+def _judged(ours: float, other: float, aim: Aim, rounds: int = 10, noise: float = 0.02):
+    chance = random.Random(1)
+
+    def around(value: float) -> list[float]:
+        return [value * (1 + chance.uniform(-noise, noise)) for _ in range(rounds)]
+
+    samples = [*_samples(*aim.numerator, around(ours)), *_samples(*aim.denominator, around(other))]
+    return verdict.judge(samples, [aim], seed=1)[0]
+
+
+AT_MOST = Aim("up", (OURS, 100), (FLOOR, 100), "up", 1.5)
+AT_LEAST = Aim("up", (SHELL, 100), (OURS, 100), "up", 15, at_least=True)
+
+
+@pytest.mark.parametrize(
+    ("aim", "first", "second", "expected"),
+    [
+        (AT_MOST, 140, 100, "holds"),
+        (AT_MOST, 160, 100, "falls short"),
+        (AT_MOST, 150, 100, "cannot tell"),
+        (AT_LEAST, 1600, 100, "holds"),
+        (AT_LEAST, 1400, 100, "falls short"),
+        (AT_LEAST, 1500, 100, "cannot tell"),
+    ],
+)
+def test_only_the_whole_interval_decides(aim, first, second, expected):
+    assert _judged(first, second, aim).judgement == expected
+
+
+def test_three_rounds_are_bounded_by_their_lowest_and_highest_ratio():
+    pair = [*_samples(SHELL, 100, [1600, 1700, 1400]), *_samples(OURS, 100, [100] * 3)]
+
+    found = verdict.judge(pair, [AT_LEAST], seed=1)[0]
+
+    assert (found.pairs, round(found.low), round(found.high)) == (3, 14, 17)
+    assert found.judgement == "cannot tell"
+
+
+def test_times_of_two_sizes_are_compared_by_the_namespace():
+    aim = Aim("up", (OURS, 1000), (OURS, 100), "up", 1.3, scale=10.0)
+
+    assert _judged(1200, 100, aim).estimate == pytest.approx(1.2, rel=0.05)
+
+
+def test_what_was_not_measured_is_not_judged():
+    aims = verdict.aims((8, 100))
+
+    assert verdict.judge(_samples(OURS, 100, [1.0] * 6), aims, seed=1) == ()
+
+
+def test_the_check_passes_only_when_every_aim_is_reached():
+    good, open_, bad = (_judged(value, 100, AT_MOST) for value in (140, 150, 160))
+
+    assert [verdict.code(results) for results in ([good], [good, open_], [open_, bad], [])] == [
+        0,
+        2,
+        1,
+        2,
+    ]
+
+
+def test_the_table_is_eighty_columns_wide_and_says_what_was_left_out():
+    samples = [
+        sample
+        for name, base in ((OURS, 1.4), (FLOOR, 1.0), (SHELL, 45.0))
+        for size in (100, 1000)
+        for sample in _samples(name, size, [base * size] * 6)
+    ]
+    verdicts = verdict.judge(samples, verdict.aims((100, 1000)), seed=1)
+
+    text = verdict.table(verdict.rows(samples), verdicts, {"mininet": "there is no network " * 6})
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Left out: mininet" in text
+    assert "holds" in text
