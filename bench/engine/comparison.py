@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.engine.estimate import Ratio, Spread, grouped, median, paired, spread
+from bench.engine.estimate import Distribution, Ratio, grouped, median, paired, spread
 from bench.engine.show import signed
 from bench.engine.trials import Sample
 from twinstack.errors import CannotTell
@@ -22,7 +22,7 @@ class TargetRow:
     name: str
     entry: str
     trials: int
-    rate: Spread
+    rate: Distribution
     mean_ms: float
     p50_ms: float
     p99_ms: float

@@ -44,7 +44,7 @@ K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Distribution:
     """Where samples lie. Units: those of the samples."""
 
     count: int
@@ -96,7 +96,7 @@ def median(samples: Iterable[object], quantity: str) -> float:
     return spread(list(map(attrgetter(quantity), samples))).median
 
 
-def spread(samples: Sequence[float]) -> Spread:
+def spread(samples: Sequence[float]) -> Distribution:
     """Summarise samples. Raises: CannotTell when there are none."""
     if not samples:
         raise CannotTell("samples", "cannot be summarised", "there are none", "measure a round")
@@ -104,7 +104,7 @@ def spread(samples: Sequence[float]) -> Spread:
         quartiles = [samples[0]] * 3
     else:
         quartiles = statistics.quantiles(samples, n=4, method="inclusive")
-    return Spread(
+    return Distribution(
         count=len(samples),
         median=statistics.median(samples),
         minimum=min(samples),

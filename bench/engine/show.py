@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from bench.engine.estimate import Spread
+from bench.engine.estimate import Distribution
 
 WIDTH = 80
 
@@ -36,7 +36,7 @@ def _has_digit(cell: str) -> bool:
     return any(map(str.isdigit, cell))
 
 
-def extremes(samples: Spread, digits: int = 0) -> str:
+def extremes(samples: Distribution, digits: int = 0) -> str:
     """Write the least and the largest sample: (2310–2874)."""
     return f"({samples.minimum:.{digits}f}–{samples.maximum:.{digits}f})"
 

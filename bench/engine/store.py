@@ -1,4 +1,4 @@
-"""Keep an answer under bench/results/: JSON with every sample and the machine, and Markdown."""
+"""Keep an outcome under bench/results/: JSON with every sample and the machine, and Markdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Outcome:
     """What a question found, and how it is kept."""
 
     name: str  # the result's file name ends in it
@@ -33,27 +33,27 @@ class Answer:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def keep(answer: Answer, directory: Path = RESULTS) -> tuple[dict[str, object], Path]:
+def keep(outcome: Outcome, directory: Path = RESULTS) -> tuple[dict[str, object], Path]:
     """Write both files. Gives the JSON document and the path of the Markdown page."""
-    machine = environment.describe(answer.plan, answer.software)
-    kept = document(answer, machine)
+    machine = environment.describe(outcome.plan, outcome.software)
+    kept = document(outcome, machine)
     directory.mkdir(parents=True, exist_ok=True)
-    page = directory / f"{answer.started:%Y%m%dT%H%M%SZ}-{answer.name}.md"
+    page = directory / f"{outcome.started:%Y%m%dT%H%M%SZ}-{outcome.name}.md"
     page.with_suffix(".json").write_text(dumps(kept, indent=1) + "\n", encoding="utf-8")
-    page.write_text(markdown(answer, machine), encoding="utf-8")
+    page.write_text(markdown(outcome, machine), encoding="utf-8")
     return kept, page
 
 
-def document(answer: Answer, machine: Mapping[str, object]) -> dict[str, object]:
+def document(outcome: Outcome, machine: Mapping[str, object]) -> dict[str, object]:
     """Give the JSON document. Its keys are relied upon; pure."""
     return {
         "schema": SCHEMA,
-        "name": answer.name,
-        "started": answer.started.isoformat(),
-        "forced": bool(answer.not_alike),
+        "name": outcome.name,
+        "started": outcome.started.isoformat(),
+        "forced": bool(outcome.not_alike),
         "environment": machine,
-        "not_alike": list(answer.not_alike),
-        **(answer.fields or {"said": answer.text.splitlines(), "result": _plain(answer.result)}),
+        "not_alike": list(outcome.not_alike),
+        **(outcome.fields or {"said": outcome.text.splitlines(), "result": _plain(outcome.result)}),
     }
 
 
@@ -61,12 +61,12 @@ def _plain(result: Any) -> object:
     return [asdict(item) for item in result] if isinstance(result, tuple) else asdict(result)
 
 
-def markdown(answer: Answer, machine: Mapping[str, object]) -> str:
+def markdown(outcome: Outcome, machine: Mapping[str, object]) -> str:
     """Write the page; pure."""
     named = ", ".join(
         f"{key} {machine[key]}"
         for key in ("cpu", "cores", "kernel", "os", "docker", "ab", "shape", "revision")
         if machine.get(key)
     )
-    when = f"{answer.started:%Y-%m-%d %H:%M} UTC"
-    return f"# {answer.name}\n\n{when}: {named}\n\n```\n{answer.text}\n```\n"
+    when = f"{outcome.started:%Y-%m-%d %H:%M} UTC"
+    return f"# {outcome.name}\n\n{when}: {named}\n\n```\n{outcome.text}\n```\n"

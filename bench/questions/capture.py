@@ -28,7 +28,7 @@ from bench.engine import worlds
 from bench.engine.design import interleave, require_load, require_rounds
 from bench.engine.estimate import Holds, Ratio, below, exit_code, grouped, paired
 from bench.engine.show import columns, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import Trial, cells, edge_trial
 from bench.load.ab import AbLoad
 from bench.load.programs import cpu_us
@@ -99,7 +99,7 @@ def ask(
     shape: str | None = None,
     bridges: bool = False,
     progress: Progress,
-) -> Answer:
+) -> Outcome:
     """Measure a world with and without captures; `bridges` leaves dumpcap and whole links out.
 
     Raises: CannotTell when the samples do not decide; Missing; StepFailed when a capture fails.
@@ -121,7 +121,7 @@ def ask(
         trial = partial(_trial, chosen, links, load)
         samples = interleave(arms, trial, rounds, _SEED, progress)
     cost = summarise(samples, links=len(links), seed=_SEED)
-    return Answer(f"capture-{name}", chosen.plan, cost, table(cost), exit_code(cost.holds))
+    return Outcome(f"capture-{name}", chosen.plan, cost, table(cost), exit_code(cost.holds))
 
 
 def _trial(

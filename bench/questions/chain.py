@@ -17,7 +17,7 @@ from bench.engine import meter, worlds
 from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Ratio, above, grouped, paired
 from bench.engine.show import columns, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import Trial, answer_bytes, cells, sampled
 from bench.engine.worlds import EDGE
 from bench.load import ab
@@ -79,7 +79,7 @@ class ChainCost:
         return tuple(sentences)
 
 
-def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
+def ask(stack: Stack, *, rounds: int, progress: Progress) -> Outcome:
     """Measure the chain without limits; the world is left as it was. Raises: as `measure`."""
     require_rounds(rounds)
     disturbed = stack.docker_shape() is not None
@@ -91,7 +91,7 @@ def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
         with worlds.lifted([world], policy=True):
             cost = measure(stack, world, rounds=rounds, progress=progress)
     notes = [worlds.POLICY_LIFTED, *([_DISTURBED] if disturbed else [])]
-    return Answer("chain", world.plan, cost, "\n".join([table(cost), *notes]))
+    return Outcome("chain", world.plan, cost, "\n".join([table(cost), *notes]))
 
 
 def measure(stack: Stack, world: LocalWorld, *, rounds: int, progress: Progress) -> ChainCost:
@@ -141,7 +141,7 @@ def _trial(
 
 
 def _send(endpoints: Sequence[Endpoint], load: AbLoad) -> ab.AbReport:
-    """Spread a load over endpoints, one `ab` each, all at once, and add the reports up."""
+    """Distribution a load over endpoints, one `ab` each, all at once, and add the reports up."""
     requests = _shares(load.requests, len(endpoints))
     clients = _shares(CONCURRENCY, len(endpoints))
 

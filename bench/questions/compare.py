@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from bench.engine import comparability, comparison, meter, published_ports, trials, worlds
 from bench.engine.comparability import Comparability
 from bench.engine.design import require_load, require_rounds
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import Target
 from bench.engine.worlds import EDGE
 from bench.load.ab import AbLoad
@@ -63,7 +63,7 @@ class Options:
 
 def ask(
     stack: Stack, *, options: Options, aa: str = "", shape: str | None = None, progress: Progress
-) -> Answer:
+) -> Outcome:
     """Compare both worlds, or one with itself (`aa`). Raises: as `compare`."""
     options.check()
     if aa not in {"", *worlds.NAMES}:
@@ -77,7 +77,7 @@ def ask(
         return compare(net, docker, options, progress)
 
 
-def compare(net: LocalWorld, docker: LocalWorld, options: Options, progress: Progress) -> Answer:
+def compare(net: LocalWorld, docker: LocalWorld, options: Options, progress: Progress) -> Outcome:
     """Compare the two worlds.
 
     Raises: Missing when one is not up; TwinstackError when they are not alike (unless forced);
@@ -93,7 +93,7 @@ def compare(net: LocalWorld, docker: LocalWorld, options: Options, progress: Pro
     return _run("compare", pair, others, options, alike, net.software(), progress)
 
 
-def calibrate(world: LocalWorld, options: Options, progress: Progress) -> Answer:
+def calibrate(world: LocalWorld, options: Options, progress: Progress) -> Outcome:
     """Compare a world with itself (A/A): what is measured then is the method's own error.
 
     Raises: as `compare`.
@@ -113,7 +113,7 @@ def _run(
     alike: Comparability | None,
     software: dict[str, str],
     progress: Progress,
-) -> Answer:
+) -> Outcome:
     started = datetime.now(UTC)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     targets = (*pair, *others)
@@ -147,7 +147,7 @@ def _run(
         policy=pair[0].world.plan.policy,
         cores=os.cpu_count() or 1,
     )
-    return Answer(
+    return Outcome(
         name,
         pair[0].world.plan,
         compared,

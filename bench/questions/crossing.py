@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.engine import design, meter
 from bench.engine.estimate import Ratio, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.load import wrk
 from bench.load.programs import Program, Running, nginx_conf, running, workspace
 from bench.questions.crossing_lab import PathEnd, raw_ends
@@ -101,7 +101,7 @@ class Crossing:
     seed: int
 
 
-def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
+def ask(stack: Stack, *, rounds: int, progress: Progress) -> Outcome:
     """Compare the paths on a Swarm, and leave it as it was. Raises: as `measure`."""
     design.require_rounds(rounds)
     roots, _ = stack.software(progress)
@@ -113,7 +113,7 @@ def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
     finally:
         if not was_up:
             world.down(progress=progress)
-    return Answer("crossing", world.plan, crossing, table(crossing))
+    return Outcome("crossing", world.plan, crossing, table(crossing))
 
 
 def measure(world: SwarmWorld, tree: Path, *, rounds: int, progress: Progress) -> Crossing:

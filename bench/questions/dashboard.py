@@ -20,7 +20,7 @@ from bench.engine import meter, windows, worlds
 from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Holds, Ratio, below, exit_code, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import answer_bytes
 from bench.engine.windows import Window
 from bench.load import ab, onlookers, wrk
@@ -109,14 +109,14 @@ class DashboardCost:
         return exit_code(self.holds(WATCHED), "holds" if whole else "fails")
 
 
-def ask(stack: Stack, *, world: str, rounds: int, shape: str | None, progress: Progress) -> Answer:
+def ask(stack: Stack, *, world: str, rounds: int, shape: str | None, progress: Progress) -> Outcome:
     """Measure. Raises: Missing without chromium; StepFailed; TwinstackError for odd options."""
     require_rounds(rounds)
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     with worlds.lifted([chosen]):
         cost = measure(chosen, rounds=rounds, progress=progress)
-    return Answer(f"dashboard-{name}", chosen.plan, cost, table(cost), cost.code)
+    return Outcome(f"dashboard-{name}", chosen.plan, cost, table(cost), cost.code)
 
 
 def measure(world: LocalWorld, *, rounds: int, progress: Progress) -> DashboardCost:

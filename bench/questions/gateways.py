@@ -19,7 +19,7 @@ from bench.engine import probe
 from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Ratio, above, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.load import programs, wrk
 from bench.load.programs import Program, Running
 from twinstack.errors import CannotTell
@@ -75,7 +75,7 @@ class Gateways:
     sentence: str
 
 
-def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
+def ask(stack: Stack, *, rounds: int, progress: Progress) -> Outcome:
     """Compare the gateways.
 
     Raises: Missing (root, wrk); NotHealthy for a gateway that does not come up; CannotTell for
@@ -101,7 +101,7 @@ def ask(stack: Stack, *, rounds: int, progress: Progress) -> Answer:
             trial, figure = partial(_trial, up, ports), "report.rate"
             samples = interleave(names, trial, rounds, _SEED, progress, figure=figure)
     result = summarise(samples, _SEED)
-    return Answer("gateways", plan, result, table(result))
+    return Outcome("gateways", plan, result, table(result))
 
 
 def _trial(

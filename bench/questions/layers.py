@@ -17,7 +17,7 @@ from bench.engine.design import require_load, require_rounds
 from bench.engine.estimate import Ratio, median
 from bench.engine.meter import Rest
 from bench.engine.show import wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import Sample, Target
 from bench.engine.worlds import EDGE
 from bench.load.ab import AbLoad
@@ -80,7 +80,7 @@ class Layers:
 
 def ask(
     stack: Stack, *, rounds: int, requests: int, force: bool = False, progress: Progress
-) -> Answer:
+) -> Outcome:
     """Say which layer costs what, on comparable worlds. Raises: as `measure`, `comparability`."""
     require_rounds(rounds)
     require_load(requests, _CLIENTS)
@@ -91,7 +91,7 @@ def ask(
         layers = measure(net, docker, load, rounds=rounds, progress=progress)
     parts = [text(layers), worlds.POLICY_LIFTED, alike.listed()[0]]
     forced = alike.sentences("misleads")
-    return Answer("layers", net.plan, layers, "\n".join(filter(None, parts)), not_alike=forced)
+    return Outcome("layers", net.plan, layers, "\n".join(filter(None, parts)), not_alike=forced)
 
 
 def measure(

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from bench.engine.design import MOST_ROUNDS
 from bench.engine.estimate import grouped, median
 from bench.engine.show import columns, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.questions.provisioning import host, topologies
 from twinstack.model import bounds
 from twinstack.overlay import teardown as overlays
@@ -43,7 +43,7 @@ class OverlayRun:
     left: tuple[str, ...]  # what down left on the host
 
 
-def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Progress) -> Answer:
+def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Progress) -> Outcome:
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
     bounds.within("rounds", rounds, 1, MOST_ROUNDS)
     instance = f"bo{os.getpid() % 10_000}"
@@ -51,7 +51,7 @@ def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Pr
     printed = host.measured("bench.questions.overlay", *words, progress=progress)
     measured = tuple(OverlayRun(**{**run, "left": tuple(run["left"])}) for run in printed)
     plan = topologies.plan(SERVICES_EACH * max(sizes), instance)
-    return Answer("overlay", plan, measured, table(measured), 0 if reached(measured) else 1)
+    return Outcome("overlay", plan, measured, table(measured), 0 if reached(measured) else 1)
 
 
 def reached(runs: Sequence[OverlayRun]) -> bool:

@@ -15,7 +15,7 @@ from bench.engine import worlds
 from bench.engine.design import interleave, require_rounds
 from bench.engine.estimate import Ratio, below, grouped, median, paired
 from bench.engine.show import columns, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import Trial, cells, edge_trial
 from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell
@@ -53,7 +53,7 @@ class PolicyCost:
 
 def ask(
     stack: Stack, *, world: str, rounds: int, shape: str | None = None, progress: Progress
-) -> Answer:
+) -> Outcome:
     """Measure a world with its policy on and off; it is on at the end, whatever happened.
 
     Raises: CannotTell when the world has no policy or the samples do not decide; StepFailed.
@@ -70,7 +70,7 @@ def ask(
     finally:
         chosen.apply_policy(policy=True, rate_limit=True)
     cost = summarise(samples, seed=_SEED)
-    return Answer(f"policy-{name}", chosen.plan, cost, table(cost))
+    return Outcome(f"policy-{name}", chosen.plan, cost, table(cost))
 
 
 def _trial(world: LocalWorld, what: str, number: int) -> Trial:

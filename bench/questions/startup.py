@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.engine import worlds
 from bench.engine.estimate import spread
 from bench.engine.show import columns, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.model.topology import WorldName
@@ -59,7 +59,7 @@ class Startup:
         )
 
 
-def ask(stack: Stack, *, times: int, progress: Progress) -> Answer:
+def ask(stack: Stack, *, times: int, progress: Progress) -> Outcome:
     """Time both worlds as they run now, and leave them so. Raises: as `measure`."""
     bounds.times(times)
     with worlds.left_as_it_was(stack, "net", progress):
@@ -71,7 +71,7 @@ def ask(stack: Stack, *, times: int, progress: Progress) -> Answer:
     text = table(starts)
     if net.plan.shape != docker.plan.shape:
         text += f"\nTheir shapes differ: net {net.plan.shape}, docker {docker.plan.shape}."
-    return Answer("startup", net.plan, tuple(starts), text)
+    return Outcome("startup", net.plan, tuple(starts), text)
 
 
 def measure(

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from bench.engine.design import WARM_UP, interleave, require_rounds
 from bench.engine.estimate import Holds, Ratio, above, exit_code, grouped, median, paired, spread
 from bench.engine.show import columns, extremes, wrap
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.questions import traffic_file
 from bench.questions.traffic_file import PcapFile
 from twinstack.errors import Missing, StepFailed
@@ -69,7 +69,7 @@ class ReadSpeed:
         return 1 if not code and self.level_memory is False else code
 
 
-def ask(stack: Stack, *, megabytes: int, rounds: int, progress: Progress) -> Answer:
+def ask(stack: Stack, *, megabytes: int, rounds: int, progress: Progress) -> Outcome:
     """Compare both. Raises: Missing without tshark; StepFailed; TwinstackError for odd options."""
     require_rounds(rounds)
     bounds.within("megabytes", megabytes, _LEAST_MB, _MOST_MB)
@@ -95,7 +95,7 @@ def ask(stack: Stack, *, megabytes: int, rounds: int, progress: Progress) -> Ans
             (OURS, TSHARK), read, rounds, seed, progress, warmups=0, figure="wall_s", unit=" s"
         )
     speed = summarise(large, runs, seed, full=small.connections >= MAX_FLOWS)
-    return Answer("traffic", plan, speed, text(speed), speed.code)
+    return Outcome("traffic", plan, speed, text(speed), speed.code)
 
 
 def _run(name: str, words: Sequence[str], size: int, number: int) -> ReadRun:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bench.engine import comparability, design, meter, probe, published_ports, windows, worlds
 from bench.engine.meter import Rest
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.engine.trials import Target, each_world
 from bench.engine.windows import EdgeCounter
 from bench.load import wrk
@@ -68,7 +68,7 @@ def ask(
     shape: str | None = None,
     force: bool = False,
     progress: Progress,
-) -> Answer:
+) -> Outcome:
     """Compare both worlds; `doors` includes their published ports. Brings up what is not up.
 
     Raises: as `comparability.require`; Missing without wrk; StepFailed; CannotTell.
@@ -88,7 +88,7 @@ def ask(
         result = measure(targets, rounds=rounds, seconds=seconds, progress=progress)
     text = "\n\n".join(filter(None, [turns_cost.text(result), *alike.listed()]))
     code = 1 if result.failed else 0
-    return Answer("turns", net.plan, result, text, code, alike.sentences("misleads"))
+    return Outcome("turns", net.plan, result, text, code, alike.sentences("misleads"))
 
 
 def measure(targets: Sequence[Target], *, rounds: int, seconds: int, progress: Progress) -> Turns:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench.engine.design import require_rounds
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.questions.provisioning import host, mininet, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
 from bench.questions.provisioning.race import RaceSettings
@@ -44,7 +44,7 @@ def ask(
     shell_rounds: int = 3,
     seed: int | None = None,
     progress: Progress,
-) -> Answer:
+) -> Outcome:
     """Race ours against the floor, and against shell and Mininet in fewer rounds.
 
     `slow_rounds` of these two, 0 leaves them out; `shell_rounds` of the shell at the largest size.
@@ -79,4 +79,4 @@ def ask(
     result = Race(settings, rows, verdicts, samples, left_out)
     text = verdict.table(rows, verdicts, left_out)
     plan = topologies.plan(min(sizes), settings.instance)
-    return Answer("scale", plan, result, text, verdict.code(verdicts))
+    return Outcome("scale", plan, result, text, verdict.code(verdicts))

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.engine.estimate import MINIMUM_PAIRS, Spread, grouped, paired_log_ratios, ratio, spread
+from bench.engine.estimate import (
+    MINIMUM_PAIRS,
+    Distribution,
+    grouped,
+    paired_log_ratios,
+    ratio,
+    spread,
+)
 from bench.engine.show import columns, milliseconds, wrap
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Figures
 
@@ -41,9 +48,9 @@ class RaceRow:
     name: str
     size: int
     rounds: int
-    up: Spread
-    down: Spread
-    gone: Spread
+    up: Distribution
+    down: Distribution
+    gone: Distribution
     parts: dict[str, dict[str, float]]  # by phase: medians of what the time went into
 
 
@@ -208,11 +215,11 @@ def table(rows: Sequence[RaceRow], verdicts: Sequence[AimResult], left_out: dict
     return "\n".join(lines).rstrip()
 
 
-def _spread(of: Spread) -> str:
+def _spread(of: Distribution) -> str:
     return f"{_ms(of)} ({_time(of.minimum)}–{_time(of.maximum)})"
 
 
-def _ms(of: Spread) -> str:
+def _ms(of: Distribution) -> str:
     return _time(of.median)
 
 

@@ -1,4 +1,4 @@
-"""An answer is kept with its machine, under its time and name."""
+"""An outcome is kept with its machine, under its time and name."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.engine import store
-from bench.engine.store import Answer
+from bench.engine.store import Outcome
 from bench.questions.startup import Startup
 from tests.support.bench_fakes import PLAN
 
 START = Startup("net", (3.0,), (1.0,), {"nginx-lb": 1 << 20})
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ANSWER = Answer("startup", PLAN, (START,), START.sentence, started=WHEN)
+OUTCOME = Outcome("startup", PLAN, (START,), START.sentence, started=WHEN)
 
 
-def test_an_answer_is_kept_with_its_machine(tmp_path: Path) -> None:
-    document, page = store.keep(ANSWER, tmp_path)
+def test_an_outcome_is_kept_with_its_machine(tmp_path: Path) -> None:
+    document, page = store.keep(OUTCOME, tmp_path)
     assert page == tmp_path / "20260102T030405Z-startup.md"
     kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert kept == json.loads(json.dumps(document))
@@ -29,25 +29,25 @@ def test_an_answer_is_kept_with_its_machine(tmp_path: Path) -> None:
 
 
 def test_a_document_has_its_stable_keys() -> None:
-    document = store.document(replace(ANSWER, result=START), {"kernel": "6.1"})
+    document = store.document(replace(OUTCOME, result=START), {"kernel": "6.1"})
     keys = "schema name started forced environment not_alike said result"
     assert list(document) == keys.split()
     assert (document["forced"], document["not_alike"]) == (False, [])
 
 
-def test_a_forced_answer_is_kept_as_such() -> None:
-    document = store.document(replace(ANSWER, not_alike=("CPU limit: 1, 2",)), {})
+def test_a_forced_outcome_is_kept_as_such() -> None:
+    document = store.document(replace(OUTCOME, not_alike=("CPU limit: 1, 2",)), {})
     assert (document["forced"], document["not_alike"]) == (True, ["CPU limit: 1, 2"])
 
 
-def test_an_answer_may_have_fields_of_its_own() -> None:
-    document = store.document(replace(ANSWER, fields={"rows": [], "forced": True}), {})
+def test_an_outcome_may_have_fields_of_its_own() -> None:
+    document = store.document(replace(OUTCOME, fields={"rows": [], "forced": True}), {})
     assert (document["rows"], document["forced"]) == ([], True)
     assert "said" not in document
 
 
 def test_a_figure_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
-    broken = replace(ANSWER, result=replace(START, up_s=(float("nan"),)))
+    broken = replace(OUTCOME, result=replace(START, up_s=(float("nan"),)))
     _, page = store.keep(broken, tmp_path)
     text = page.with_suffix(".json").read_text(encoding="utf-8")
     assert "NaN" not in text

@@ -64,9 +64,9 @@ def test_the_world_is_left_as_it_was(
     stack.set("net", shape, limited=limited)
     noted(chain, "measure")
     noted(chain, "table", "the table")
-    answer = chain.ask(stack, rounds=6, progress=quiet)
+    outcome = chain.ask(stack, rounds=6, progress=quiet)
     assert stack.actions == expected
-    assert answer.text == f"the table\n{POLICY_LIFTED}"
+    assert outcome.text == f"the table\n{POLICY_LIFTED}"
 
 
 @pytest.mark.parametrize("shape", [None, "tiered"])
@@ -107,10 +107,10 @@ def test_the_answer_says_whether_docker_disturbed_it(
     noted(chain, "measure")
     noted(chain, "table", "the table")
     lines: list[str] = []
-    answer = chain.ask(stack, rounds=6, progress=lines.append)
-    assert ("The Docker world was up meanwhile" in answer.text) == bool(docker)
+    outcome = chain.ask(stack, rounds=6, progress=lines.append)
+    assert ("The Docker world was up meanwhile" in outcome.text) == bool(docker)
     assert (lines[0] == chain.DOCKER_IS_UP) == bool(docker)
-    assert max(map(len, answer.text.splitlines())) <= 80
+    assert max(map(len, outcome.text.splitlines())) <= 80
 
 
 def test_too_few_rounds_are_refused_before_a_world_is_touched(stack: Any) -> None:

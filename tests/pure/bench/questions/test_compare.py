@@ -23,16 +23,16 @@ SMALL = replace(WHOLE, published_every=0, warmups=0)
 def test_comparison_measures_both_worlds_in_every_round_and_keeps_all_samples() -> None:
     lines: list[str] = []
     with served() as one, served() as other:
-        answer = compare.compare(
+        outcome = compare.compare(
             FakeWorld("net", one), FakeWorld("docker", other), WHOLE, lines.append
         )
-    assert [row.name for row in answer.result.rows][:2] == ["namespaces", "docker"]
-    assert [row.trials for row in answer.result.rows] == [6, 6, 2, 2]
-    assert len(answer.result.samples) == 6 + 6 + 2 + 2
-    assert answer.result.succeeded
+    assert [row.name for row in outcome.result.rows][:2] == ["namespaces", "docker"]
+    assert [row.trials for row in outcome.result.rows] == [6, 6, 2, 2]
+    assert len(outcome.result.samples) == 6 + 6 + 2 + 2
+    assert outcome.result.succeeded
     assert all(
         contrast.ratio is not None
-        for contrast in answer.result.contrasts
+        for contrast in outcome.result.contrasts
         if contrast.quantity == "rate"
     )
     assert any(line.startswith("round 6/6: ") for line in lines)
@@ -40,29 +40,29 @@ def test_comparison_measures_both_worlds_in_every_round_and_keeps_all_samples() 
 
 def test_a_slow_world_is_found_slower() -> None:
     with served() as one, served(delay_s=0.05) as other:
-        answer = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
-    assert answer.result.contrasts[0].sentence.startswith("Namespaces answered")
+        outcome = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
+    assert outcome.result.contrasts[0].sentence.startswith("Namespaces answered")
 
 
 def test_answers_outside_2xx_lower_the_success_rate_and_the_rate() -> None:
     with served(lambda number: 503 if number % 4 == 3 else 200) as one, served() as other:
-        answer = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
-    assert 0.7 < answer.result.rows[0].success_part < 0.8
-    assert answer.result.rows[1].success_part == 1.0
-    assert not answer.result.succeeded
+        outcome = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
+    assert 0.7 < outcome.result.rows[0].success_part < 0.8
+    assert outcome.result.rows[1].success_part == 1.0
+    assert not outcome.result.succeeded
 
 
 def test_connections_closed_without_an_answer_are_no_success() -> None:
     with served(lambda number: 0 if number % 4 == 3 else 200) as one, served() as other:
-        answer = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
-    assert 0.7 < answer.result.rows[0].success_part < 0.8
+        outcome = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), SMALL, quiet)
+    assert 0.7 < outcome.result.rows[0].success_part < 0.8
 
 
 def test_a_world_with_itself_gives_a_calibration_line() -> None:
     with served() as port:
-        answer = compare.calibrate(FakeWorld("net", port), SMALL, quiet)
-    assert [row.name for row in answer.result.rows] == ["namespaces A", "namespaces B"]
-    assert answer.text.rpartition("\n\n")[2].startswith("Calibration")
+        outcome = compare.calibrate(FakeWorld("net", port), SMALL, quiet)
+    assert [row.name for row in outcome.result.rows] == ["namespaces A", "namespaces B"]
+    assert outcome.text.rpartition("\n\n")[2].startswith("Calibration")
 
 
 def test_worlds_that_are_not_alike_are_refused_before_any_load() -> None:
@@ -129,8 +129,8 @@ def test_dockers_port_by_the_hosts_address_is_a_row_of_its_own(
 ) -> None:
     monkeypatch.setattr(published_ports, "host_address", lambda plan: "127.0.0.1")
     with served() as one, served() as other:
-        answer = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), WHOLE, quiet)
-    entries = {row.name: row.entry for row in answer.result.rows}
+        outcome = compare.compare(FakeWorld("net", one), FakeWorld("docker", other), WHOLE, quiet)
+    entries = {row.name: row.entry for row in outcome.result.rows}
     assert entries[f"docker :{other}"] == f"127.0.0.1:{other}"
     assert entries["docker DNAT"] == f"this host's address:{other}"
     assert not [name for name in entries if name.startswith("net DNAT")]
@@ -138,8 +138,8 @@ def test_dockers_port_by_the_hosts_address_is_a_row_of_its_own(
 
 def test_a_calibration_says_what_it_means_below_its_table() -> None:
     with served() as port:
-        answer = compare.calibrate(FakeWorld("net", port), SMALL, quiet)
-    last = answer.text.rpartition("\n\n")[2]
+        outcome = compare.calibrate(FakeWorld("net", port), SMALL, quiet)
+    last = outcome.text.rpartition("\n\n")[2]
     assert last.startswith("Calibration")
     assert max(map(len, last.splitlines())) <= 80
 
