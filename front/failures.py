@@ -8,7 +8,6 @@ from twinstack.errors import TwinstackError
 
 #: Errors of libraries, by name so that none is imported here: object, failure.
 _FOREIGN = {
-    "pyroute2.netlink.exceptions.NetlinkError": ("kernel", "refused a request"),
     "docker.errors.DockerException": ("Docker engine", "failed"),
     "requests.exceptions.RequestException": ("Docker engine", "does not answer"),
 }

@@ -6,23 +6,21 @@ parent, so nothing is left behind. Its addresses are reserved for documentation 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from pyroute2 import IPRoute
-
 from twinstack.errors import CannotTell, StepFailed
-from twinstack.linux import child
+from twinstack.linux import child, links, rtnetlink
+from twinstack.linux.netlink import Netlink, Refused
 
 LINK = "ts-outside"
 _NETWORKS = tuple(
     IPv4Network(text) for text in ("192.0.2.252/30", "198.51.100.252/30", "203.0.113.252/30")
 )
-_RT_TABLE_MAIN = 254  # rtnetlink.h
+_MTU = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,8 @@ def outside(host: Path | None, mark: str) -> Iterator[OutsideHost]:
 
 
 def _join(pid: int, mark: str) -> IPv4Network:
-    with IPRoute() as netlink:
-        if netlink.link_lookup(ifname=LINK):
+    with Netlink() as netlink, open(f"/proc/{pid}/ns/net", "rb") as namespace:
+        if LINK in links.dump_links(netlink):
             raise CannotTell(
                 f"link {LINK}",
                 "exists already",
@@ -61,11 +59,10 @@ def _join(pid: int, mark: str) -> IPv4Network:
                 "try again when it is gone",
             )
         subnet = _free(netlink)
-        netlink.link("add", ifname=LINK, kind="veth", peer={"ifname": "eth0", "net_ns_pid": pid})
-        index = netlink.link_lookup(ifname=LINK)[0]
-        netlink.link("set", index=index, ifalias=_alias(mark), state="up")
-        address = str(next(subnet.hosts()))
-        netlink.addr("add", index=index, address=address, prefixlen=subnet.prefixlen)
+        netlink.send([rtnetlink.new_pair(LINK, "eth0", namespace.fileno(), _MTU, group=0)])
+        netlink.send(rtnetlink.set_up(LINK, alias=_alias(mark)))
+        address = f"{next(subnet.hosts())}/{subnet.prefixlen}"
+        netlink.send([rtnetlink.put_address(links.index_of(netlink, LINK), address)])
     return subnet
 
 
@@ -74,20 +71,16 @@ def _alias(mark: str) -> str:
 
 
 def _part(mark: str) -> None:
-    with IPRoute() as netlink:
-        for index in netlink.link_lookup(ifname=LINK):
-            if netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") == _alias(mark):
-                netlink.link("delete", index=index)
+    with Netlink() as netlink:
+        for link in links.dump_messages(netlink):
+            if (link.name, link.alias) == (LINK, _alias(mark)):
+                netlink.send([rtnetlink.delete_link(link.index)])
 
 
-def _free(netlink: IPRoute) -> IPv4Network:
+def _free(netlink: Netlink) -> IPv4Network:
     """Choose a subnet that this host has no route to."""
-    routes = netlink.get_routes(family=socket.AF_INET, table=_RT_TABLE_MAIN)
-    taken = [
-        IPv4Network(f"{destination}/{route['dst_len']}")
-        for route in routes
-        if (destination := route.get_attr("RTA_DST")) and route["dst_len"] > 1
-    ]
+    routes = (IPv4Network(route.destination) for route in links.dump_routes(netlink))
+    taken = [network for network in routes if network.prefixlen > 1]
     for subnet in _NETWORKS:
         if not any(subnet.overlaps(network) for network in taken):
             return subnet
@@ -95,11 +88,12 @@ def _free(netlink: IPRoute) -> IPv4Network:
 
 
 def _settle(address: str, host_address: str) -> None:
-    with IPRoute() as netlink:
-        found = netlink.link_lookup(ifname="eth0")
-        if not found:
-            raise StepFailed("outside", "is not joined to this host", "its link is gone")
-        netlink.link("set", index=1, state="up")
-        netlink.link("set", index=found[0], state="up")
-        netlink.addr("add", index=found[0], address=address, prefixlen=30)
-        netlink.route("add", dst="0.0.0.0/0", gateway=host_address)
+    with Netlink() as netlink:
+        try:
+            index = links.index_of(netlink, "eth0")
+        except Refused as error:
+            cause = "its link is gone"
+            raise StepFailed("outside", "is not joined to this host", cause) from error
+        netlink.send([*rtnetlink.set_up("lo"), *rtnetlink.set_up("eth0")])
+        route = rtnetlink.default_route(index, IPv4Address(host_address))
+        netlink.send([rtnetlink.put_address(index, f"{address}/30"), route])

@@ -15,7 +15,6 @@ import docker.errors
 import pytest
 import requests
 from invoke.context import Context
-from pyroute2.netlink.exceptions import NetlinkError
 
 from front import bench, failures, invocation, reporting, whole
 from front import docker as docker_tasks
@@ -116,7 +115,6 @@ def raising(error: BaseException, **words: Any) -> int:
             PermissionError(13, "Permission denied", "/run/x"),
             "/run/x: cannot be used: Permission denied; run it with sudo",
         ),
-        (NetlinkError(17, "File exists"), "kernel: refused a request: (17, 'File exists'); run"),
         (docker.errors.APIError("no\nspace"), "Docker engine: failed: no space; run"),
         (requests.exceptions.ConnectionError("refused"), "Docker engine: does not answer: refused"),
     ],
@@ -359,9 +357,7 @@ def test_the_front_door_is_short() -> None:
 
 
 def test_a_task_does_not_wait_for_what_only_others_need():
-    script = (
-        "import sys, tasks; print(*(m for m in ('numpy', 'pyroute2', 'rich') if m in sys.modules))"
-    )
+    script = "import sys, tasks; print(*(m for m in ('numpy', 'rich') if m in sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE
     )
