@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from socket import IPPROTO_TCP
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinstack.observe.traffic.columns import (
     Flags,
@@ -24,6 +26,7 @@ from twinstack.observe.traffic.deduplicator import Sightings
 from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.protocols import ACK, FIRST, LATER, SYN
 
+Column = NDArray[Any]
 #: Flows remembered at once; about 300 bytes each.
 MAX_FLOWS = 1 << 16
 _MAX_FRAGMENTS = 1 << 14
@@ -108,19 +111,11 @@ class FlowTable:
         """Give each packet's half-flow; new flows get a row."""
         self._restore_ports(packets)
         swapped = _source_is_second(packets)
-        ends = {
-            name: (np.where(swapped, target, source), np.where(swapped, source, target))
-            for name, source, target in (
-                ("high", packets.source_high, packets.target_high),
-                ("low", packets.source_low, packets.target_low),
-                ("port", packets.source_port, packets.target_port),
-            )
-        }
-        (first_high, second_high), (first_low, second_low), (first_port, second_port) = (
-            ends.values()
-        )
-        ports = first_port << 16 | second_port
-        keys = hash_rows(first_high, first_low, second_high, second_low, ports, packets.protocol)
+        high = _in_order(swapped, packets.source_high, packets.target_high)
+        low = _in_order(swapped, packets.source_low, packets.target_low)
+        port = _in_order(swapped, packets.source_port, packets.target_port)
+        ports = port[0] << 16 | port[1]
+        keys = hash_rows(high[0], low[0], high[1], low[1], ports, packets.protocol)
         order, begins = group_rows(keys)
         heads = order[begins]
         known = [self._of_key.get(key, _UNKNOWN) for key in keys[heads].tolist()]
@@ -130,8 +125,8 @@ class FlowTable:
             numbers[new] = np.arange(self.count, self.count + len(new))
             which = heads[new]
             rows = self._append(keys[which])
-            for name, (first, second) in ends.items():
-                rows[name][:, 0], rows[name][:, 1] = first[which], second[which]
+            for name, ends in (("high", high), ("low", low), ("port", port)):
+                rows[name] = np.stack([column[which] for column in ends], axis=1)
             rows["version"], rows["protocol"] = packets.version[which], packets.protocol[which]
             rows["place"], rows["last_ns"] = packets.place[which], packets.time_ns[which]
             rows["pair"] = -1
@@ -218,6 +213,11 @@ class FlowTable:
             elif packets.fragment[row] == LATER:
                 ports = self._fragments.get(key, (0, 0))
                 packets.source_port[row], packets.target_port[row] = ports
+
+
+def _in_order(swapped: Flags, source: Column, target: Column) -> tuple[Column, Column]:
+    """Give a column of the first ends, and of the second."""
+    return np.where(swapped, target, source), np.where(swapped, source, target)
 
 
 def _source_is_second(packets: Packets) -> Flags:
