@@ -59,17 +59,11 @@ def bench(
     json: bool = False,
 ) -> None:
     """Compare both worlds under ab, interleaved; brings up what is not up."""
+    from bench.load.ab import AbLoad
     from bench.questions.compare import Options
 
-    options = Options(
-        path=path,
-        requests=requests,
-        concurrency=concurrency,
-        rounds=rounds,
-        keepalive=keepalive,
-        seed=None if seed < 0 else seed,
-        force=force,
-    )
+    load = AbLoad(path, requests, concurrency, keepalive)
+    options = Options(load, rounds, seed=None if seed < 0 else seed, force=force)
     options.check()
     root("bench")
     ask("compare", json, stack.from_environment(), options=options, aa=aa, shape=shape)

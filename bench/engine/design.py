@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from bench.engine.estimate import MINIMUM_PAIRS, Sampled
+from bench.load.ab import AbLoad
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
@@ -30,14 +31,16 @@ def require_rounds(rounds: int) -> None:
     bounds.within("rounds", rounds, MINIMUM_PAIRS, MOST_ROUNDS, why)
 
 
-def require_load(requests: int, concurrency: int) -> None:
+def require_load(load: AbLoad) -> None:
     """Refuse a load that `ab` cannot send. Raises: TwinstackError."""
-    bounds.within("requests", requests, 1, MOST_REQUESTS)
-    bounds.within("concurrency", concurrency, 1, MOST_CLIENTS)
-    if requests < concurrency:
-        cause = f"{concurrency} at once need as many"
+    bounds.within("requests", load.requests, 1, MOST_REQUESTS)
+    bounds.within("concurrency", load.concurrency, 1, MOST_CLIENTS)
+    if not load.path.startswith("/"):
+        raise TwinstackError("--path", f"cannot be {load.path}", "", "begin it with /")
+    if load.requests < load.concurrency:
+        cause = f"{load.concurrency} at once need as many"
         remedy = "raise it, or lower --concurrency"
-        raise TwinstackError("--requests", f"cannot be {requests}", cause, remedy)
+        raise TwinstackError("--requests", f"cannot be {load.requests}", cause, remedy)
 
 
 def interleave(

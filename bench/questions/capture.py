@@ -105,7 +105,8 @@ def ask(
     Raises: CannotTell when the samples do not decide; Missing; StepFailed when a capture fails.
     """
     require_rounds(rounds)
-    require_load(requests, CONCURRENCY)
+    load = AbLoad(requests=requests, concurrency=CONCURRENCY)
+    require_load(load)
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
     links = chosen.links()
@@ -116,7 +117,6 @@ def ask(
     arms = [what for what in ARMS if what != DUMPCAP or shutil.which("dumpcap")]
     if bridges:
         arms = [OFF, BRIDGES]
-    load = AbLoad(requests=requests, concurrency=CONCURRENCY)
     with worlds.lifted([chosen]):
         trial = partial(_trial, chosen, links, load)
         samples = interleave(arms, trial, rounds, _SEED, progress)

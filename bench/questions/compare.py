@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bench.engine import comparability, comparison, meter, published_ports, trials, worlds
@@ -21,7 +21,6 @@ from bench.load.ab import AbLoad
 from bench.questions import compare_report
 from bench.questions.compare_report import Comparison
 from twinstack.errors import TwinstackError
-from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import LocalWorld
@@ -36,11 +35,8 @@ CONTRASTS = ("rate", "cpu", "work", "host")
 class Options:
     """How to compare. The defaults are those of the seed's table, ten times over."""
 
-    path: str = "/api/products"
-    requests: int = 1000
-    concurrency: int = 50
+    load: AbLoad = field(default_factory=AbLoad)
     rounds: int = 10
-    keepalive: bool = False
     warmups: int = 1
     published_every: int = 3  # rounds until the published ports are measured too; 0: never
     rest_s: float = 4.0  # how long both are watched at rest
@@ -49,16 +45,8 @@ class Options:
 
     def check(self) -> None:
         """Refuse what cannot be measured. Raises: TwinstackError."""
-        require_load(self.requests, self.concurrency)
+        require_load(self.load)
         require_rounds(self.rounds)
-        bounds.within("warmups", self.warmups, 0, 100)
-        if not self.path.startswith("/"):
-            raise TwinstackError("--path", f"cannot be {self.path}", "", "begin it with /")
-
-    @property
-    def load(self) -> AbLoad:
-        """Give one trial's load."""
-        return AbLoad(self.path, self.requests, self.concurrency, self.keepalive)
 
 
 def ask(
@@ -85,11 +73,13 @@ def compare(net: LocalWorld, docker: LocalWorld, options: Options, progress: Pro
     """
     options.check()
     both = (net, docker)
-    alike = comparability.require(both, EDGE, options.path, force=options.force, progress=progress)
+    alike = comparability.require(
+        both, EDGE, options.load.path, force=options.force, progress=progress
+    )
     pair = [Target(TITLES[world.name], world, world.endpoint(EDGE)) for world in both]
     others: Sequence[Target] = ()
     if options.published_every:
-        others = published_ports.targets(both, PUBLISHED_SERVICES, options.path, progress)
+        others = published_ports.targets(both, PUBLISHED_SERVICES, options.load.path, progress)
     return _run("compare", pair, others, options, alike, net.software(), progress)
 
 
@@ -100,7 +90,7 @@ def calibrate(world: LocalWorld, options: Options, progress: Progress) -> Outcom
     """
     options.check()
     endpoint = world.endpoint(EDGE)
-    setup = comparability.observe(world, endpoint, options.path, "the same")
+    setup = comparability.observe(world, endpoint, options.load.path, "the same")
     pair = [Target(f"{TITLES[world.name]} {name}", world, endpoint) for name in "AB"]
     return _run(f"aa-{world.name}", pair, (), options, None, setup.software, progress)
 

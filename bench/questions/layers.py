@@ -83,8 +83,8 @@ def ask(
 ) -> Outcome:
     """Say which layer costs what, on comparable worlds. Raises: as `measure`, `comparability`."""
     require_rounds(rounds)
-    require_load(requests, _CLIENTS)
     load = AbLoad(requests=requests, concurrency=_CLIENTS)
+    require_load(load)
     both = net, docker = worlds.both(stack, None, progress)
     with worlds.lifted(both, policy=True):
         alike = comparability.require(both, EDGE, load.path, force=force, progress=progress)

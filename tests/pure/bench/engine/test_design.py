@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.engine.design import interleave, require_load, require_rounds, schedule
 from bench.engine.trials import Trial
+from bench.load.ab import AbLoad
 from tests.support.bench_fakes import sampled
 from twinstack.errors import TwinstackError
 
@@ -68,9 +69,12 @@ def test_arms_are_warmed_up_and_then_measured_once_a_round() -> None:
     [
         (lambda: require_rounds(5), "--rounds: cannot be 5: an interval needs 6 rounds at least"),
         (lambda: require_rounds(1_001), "--rounds: cannot be 1001: it is 6 to 1000"),
-        (lambda: require_load(49, 50), "--requests: cannot be 49: 50 at once need as many"),
-        (lambda: require_load(0, 1), "--requests: cannot be 0"),
-        (lambda: require_load(9, 0), "--concurrency: cannot be 0"),
+        (
+            lambda: require_load(AbLoad("/", 49, 50)),
+            "--requests: cannot be 49: 50 at once need as many",
+        ),
+        (lambda: require_load(AbLoad("/", 0, 1)), "--requests: cannot be 0"),
+        (lambda: require_load(AbLoad("/", 9, 0)), "--concurrency: cannot be 0"),
     ],
 )
 def test_rounds_and_loads_that_cannot_be_are_refused(
@@ -82,4 +86,4 @@ def test_rounds_and_loads_that_cannot_be_are_refused(
 
 def test_the_least_rounds_and_load_are_accepted() -> None:
     require_rounds(6)
-    require_load(50, 50)
+    require_load(AbLoad("/", 50, 50))

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from bench.engine import published_ports
+from bench.load.ab import AbLoad
 from bench.questions import compare
 from bench.questions.compare import Options
 from tests.support.bench_fakes import TOPOLOGY, FakeWorld, quiet, served
 from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 from twinstack.model.plan import resolve
 
-WHOLE = Options(path="/", requests=40, concurrency=4, rounds=6, rest_s=0.05, seed=1)
+WHOLE = Options(AbLoad("/", 40, 4), rounds=6, rest_s=0.05, seed=1)
 SMALL = replace(WHOLE, published_every=0, warmups=0)
 
 
@@ -103,12 +104,12 @@ def test_another_client_at_work_stops_the_measurement() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (Options(requests=0), "--requests: cannot be 0"),
-        (Options(concurrency=0), "--concurrency: cannot be 0"),
+        (Options(AbLoad(requests=0)), "--requests: cannot be 0"),
+        (Options(AbLoad(concurrency=0)), "--concurrency: cannot be 0"),
         (Options(rounds=-1), "--rounds: cannot be -1"),
         (Options(rounds=5), "--rounds: cannot be 5: an interval needs 6 rounds at least"),
-        (Options(requests=10), "--requests: cannot be 10: 50 at once need as many"),
-        (Options(path="api"), "--path: cannot be api"),
+        (Options(AbLoad(requests=10)), "--requests: cannot be 10: 50 at once need as many"),
+        (Options(AbLoad(path="api")), "--path: cannot be api"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: Options, expected: str) -> None:
