@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.linux.cgroup import ControlGroup
-from twinstack.linux.procfs import cmdline, parse_mountinfo, parse_status
+from twinstack.linux.procfs import cmdline, parse_mountinfo, read_status
 from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
 
 #: Values by what they are values of.
@@ -44,7 +44,7 @@ def fingerprint(main: int, pids: Iterable[int], data: str | None = None) -> Fing
 def confinement(pid: int, data: str | None = None) -> Fingerprint:
     """Read limits, seccomp, privileges, mounts and output of a process. Raises: OSError."""
     proc = Path("/proc") / str(pid)
-    status = parse_status((proc / "status").read_text(encoding="utf-8", errors="replace"))
+    status = read_status(pid)
     mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="replace")
     stdout = str((proc / "fd" / "1").readlink())
     limits = ControlGroup.of(pid).limits()
@@ -108,8 +108,7 @@ def _limit(value: int | None, unit: str) -> str:
 def _parent_and_title(pid: int, proc: Path) -> tuple[int, str] | None:
     """Read a process; None when it has just ended."""
     try:
-        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-        return int(parse_status(status).get("PPid", "0")), " ".join(cmdline(pid, proc))
+        return int(read_status(pid, proc).get("PPid", "0")), " ".join(cmdline(pid, proc))
     except (FileNotFoundError, ProcessLookupError):
         return None
 

@@ -32,8 +32,8 @@ from twinstack.linux.procfs import (
     PROC,
     MountEntry,
     cmdline,
-    parse_mountinfo,
-    parse_status,
+    read_mounts,
+    read_status,
     start_ticks,
 )
 from twinstack.model.plan import Replica
@@ -136,11 +136,10 @@ def _read_all(pids: Iterable[int], secrets: tuple[str, ...]) -> dict[int, _Readi
 def read_process(pid: int, secrets: tuple[str, ...] = ()) -> ConfinedProcess:
     """Read one process. Raises: OSError, ValueError when it is gone. Source: proc(5)."""
     here = PROC / str(pid)
-    status = parse_status((here / "status").read_text(encoding="utf-8", errors="replace"))
+    status = read_status(pid)
     if status["State"].startswith(("Z", "X")):
         raise ProcessLookupError(pid)  # it has ended, and its parent has not collected it yet
-    text = (here / "mountinfo").read_text(encoding="utf-8", errors="replace")
-    mounts = parse_mountinfo(text)
+    mounts = read_mounts(pid)
     root, command = here / "root", " ".join(cmdline(pid))
     uids = _numbers(status["Uid"])
     return ConfinedProcess(

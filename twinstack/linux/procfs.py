@@ -75,9 +75,10 @@ class MountEntry:
     super_options: tuple[str, ...]
 
 
-def read_mounts() -> tuple[MountEntry, ...]:
-    """Read our own mounts, in their order."""
-    return parse_mountinfo((PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace"))
+def read_mounts(pid: int | str = "self") -> tuple[MountEntry, ...]:
+    """Read a process's mounts, in their order. Raises: OSError when it is gone."""
+    file = PROC / str(pid) / "mountinfo"
+    return parse_mountinfo(file.read_text(encoding="utf-8", errors="replace"))
 
 
 def parse_mountinfo(text: str) -> tuple[MountEntry, ...]:
@@ -92,7 +93,8 @@ def _mount_entry(mount: list[str], system: list[str]) -> MountEntry:
     return MountEntry(mount[0], path, options, system[0], super_options)
 
 
-def parse_status(text: str) -> dict[str, str]:
-    """Read /proc/PID/status."""
+def read_status(pid: int, proc: Path = PROC) -> dict[str, str]:
+    """Read /proc/PID/status, field by field. Raises: OSError when it is gone."""
+    text = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     rows = (line.partition(":") for line in text.splitlines())
     return {key: value.strip() for key, _, value in rows}

@@ -43,6 +43,7 @@ def test_this_very_process_is_read_with_its_group_and_session():
     process = procfs.stat(os.getpid())
     assert (process.group, process.session) == (os.getpgrp(), os.getsid(0))
     assert process.start_ticks == procfs.start_ticks(os.getpid()) > 0
+    assert procfs.read_status(os.getpid())["Pid"] == str(os.getpid())
 
 
 def test_a_zombie_has_ended():
