@@ -47,7 +47,7 @@ def text(compared: Comparison) -> str:
     asked = f"{load.requests} requests, {load.concurrency} at once, {connections}, {load.path}"
     contrasts = wrap(*(contrast.sentence for contrast in compared.contrasts))
     parts = [
-        f"{asked}, {compared.rounds} rounds, seed {compared.seed}",
+        wrap(f"{asked}, {compared.rounds} rounds, seed {compared.seed}"),
         "" if compared.succeeded else "Some requests FAILED: rates count successes only.",
         table(compared.rows),
         wrap(legend(compared.rows)),
