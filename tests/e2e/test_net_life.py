@@ -196,7 +196,7 @@ def test_ctrl_c_undoes_what_was_half_done(host: Sandbox) -> None:
     told = half.stderr.read()
     half.wait(timeout=30)
     assert half.returncode == 130
-    assert "undoing what was half-done" in told
+    assert "removing what was half-done" in told
     host.invoke("clean")
     assert before == snapshot(host)
 
