@@ -17,14 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.load.programs import cpu_us
 from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import process
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 _STOP_S, _AGAIN_S = 10.0, 0.5
-#: The scheduler's clock, among a process's CPU clocks the exact one.
-_CPUCLOCK_SCHED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +92,10 @@ class HeldLoad:
         self.running.send_signal(signal.SIGCONT)
 
     def cpu_us(self) -> int:
-        """Give the CPU time of its threads so far. Raises: StepFailed when it has ended.
-
-        Source: clock_getcpuclockid(3): a process's clock is named by its pid's complement.
-        """
-        try:
-            return time.clock_gettime_ns(~self.running.pid << 3 | _CPUCLOCK_SCHED) // 1_000
-        except OSError as error:
-            raise _ended_early(self.running.poll()) from error
+        """Give the CPU time of its threads so far. Raises: StepFailed when it has ended."""
+        if not (spent_us := cpu_us(self.running.pid)):
+            raise _ended_early(self.running.poll())
+        return int(spent_us)
 
     def stop(self) -> WrkReport:
         """Stop it and read its report. Raises: StepFailed when it had ended; CannotTell."""

@@ -34,3 +34,20 @@ def test_the_session_of_a_program_holds_its_children_and_their_time() -> None:
     finally:
         programs._stop([child])
     assert list(programs._session(child.pid)) == []
+
+
+def test_the_time_of_ended_threads_counts() -> None:
+    script = (
+        "import threading, time\n"
+        "def spin():\n"
+        "    while time.thread_time() < 0.1: pass\n"
+        "for _ in range(2):\n"
+        "    thread = threading.Thread(target=spin); thread.start(); thread.join()\n"
+        "print(flush=True); time.sleep(20)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert programs.cpu_us(child.pid) >= 200_000
+        child.kill()
+    assert programs.cpu_us(child.pid) == 0
