@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.pure.test_project import ROOT
 from tests.support import craft
 from tests.support import traffic_cases as cases
+from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.observe.traffic.html import page
 from twinstack.observe.traffic.report import TrafficReport

@@ -12,7 +12,7 @@ import pytest
 import tasks
 from docs import tasks as reference_page
 from docs.draw import HERE, pictures
-from tests.pure.test_project import ROOT, committed_files
+from tests.support.project import ROOT, committed_files
 
 PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md"))]
 #: A word in backticks is held to be a path of ours when it begins with one of these.

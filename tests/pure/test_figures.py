@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docs import figures
-from tests.pure.test_project import ROOT
+from tests.support.project import ROOT
 
 ENVIRONMENT: dict[str, object] = {
     "kernel": "6.1",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.project import ROOT, committed_files
+
 BIN = Path(sys.executable).parent
 # Joined here, so that this file does not itself hold what it looks for.
 HOSTS = [
@@ -45,23 +46,6 @@ TASKS_MAY_IMPORT = sys.stdlib_module_names - {"socket", "subprocess", "ctypes", 
     "rich",
     "twinstack",
 }
-
-
-def committed_files() -> list[Path]:
-    """Give what git keeps, or every file where this is no git clone."""
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode == 0 and listed.stdout:
-        files = [ROOT / name for name in listed.stdout.split("\0") if name]
-    else:
-        skipped = {".venv", ".git", "wheelhouse", "__pycache__"}
-        files = [path for path in ROOT.rglob("*") if not skipped & set(path.parts)]
-    return [path for path in files if path.is_file()]
 
 
 def check(*command: str) -> None:

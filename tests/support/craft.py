@@ -12,7 +12,7 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
-from tests.pure.test_project import ROOT
+from tests.support.project import ROOT
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.observe.traffic.analysis import analyse

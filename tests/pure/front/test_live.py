@@ -13,15 +13,13 @@ from typing import NoReturn, cast
 import pytest
 
 from front import conntrack, live
-from tests.pure.front.test_tasks import FakeNet, _net, call
 from tests.support.bench_fakes import PLAN
+from tests.support.tasks import FakeNet, call
 from twinstack.linux.conntrack import ConntrackStats
 from twinstack.observe.connections import snapshot
 from twinstack.observe.connections.report import Connections, ConntrackTable
 from twinstack.observe.live import feed, samples, table
 from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
-
-__all__ = ["_net"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.pure.test_project import ROOT
+from tests.support.project import ROOT
 
 #: Libraries that take from 10 to 150 ms to import, and whole rooms of ours that import them.
 HEAVY = {

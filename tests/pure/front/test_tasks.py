@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,67 +17,10 @@ from invoke.context import Context
 from front import bench, failures, invocation, reporting, whole
 from front import docker as docker_tasks
 from front import net as net_tasks
-from tests.pure.test_project import ROOT
-from tests.support.bench_fakes import PLAN
+from tests.support.project import ROOT
+from tests.support.tasks import FakeNet, call
 from twinstack import stack
 from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, StepFailed
-from twinstack.reconcile import Preview
-from twinstack.world import ServiceState
-
-
-@dataclass
-class FakeNet:
-    """The namespace world as the tasks ask it."""
-
-    state: str = "healthy"
-    changes: tuple[Any, ...] = ()
-    unbuilt: tuple[str, ...] = ()
-    did: list[str] = field(default_factory=list)
-    plan: Any = PLAN
-
-    def status(self) -> tuple[ServiceState, ...]:
-        return tuple(
-            ServiceState(one.name, one.service, "here", "10.0.0.1", 80, self.state)  # type: ignore[arg-type]
-            for one in PLAN.replicas
-        )
-
-    def preview(self) -> Any:
-        self.did.append("preview")
-        return Preview(2, self.changes, self.unbuilt)
-
-    def up(self, **_: object) -> tuple[ServiceState, ...]:
-        self.did.append("up")
-        return self.status()
-
-
-@pytest.fixture(name="net")
-def _net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
-    net = FakeNet()
-
-    def clean(say: Callable[[str], None]) -> tuple[str, ...]:
-        net.did.append("clean")
-        return ("thing",)
-
-    here = SimpleNamespace(
-        instance="lab",
-        net=lambda *_, **__: net,
-        docker=lambda *_, **__: net,
-        clean=clean,
-        plan=lambda *_, **__: PLAN,
-        net_shape=lambda: None if net.state == "absent" else "flat",
-    )
-    monkeypatch.setattr(stack, "from_environment", lambda: here)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    return net
-
-
-def call(task: Any, **words: Any) -> int:
-    """Call a task as Invoke does; give the exit code that it leaves with, 0 without."""
-    try:
-        task(Context(), **words)
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 def raising(error: BaseException, **words: Any) -> int:

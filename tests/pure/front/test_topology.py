@@ -11,7 +11,7 @@ import pytest
 
 from front import topology
 from front import worlds as chosen
-from tests.pure.front.test_tasks import call
+from tests.support.tasks import call
 from tests.support.topology_cases import topologies
 from twinstack import stack
 from twinstack.errors import Missing

@@ -11,8 +11,8 @@ import pytest
 from invoke.context import Context
 
 from front import traffic
-from tests.pure.test_project import ROOT
 from tests.support import craft
+from tests.support.project import ROOT
 from tests.support.traffic_cases import example
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pure.test_project import ROOT
 from tests.support import craft
 from tests.support.craft import Frame
+from tests.support.project import ROOT
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.observe.capture import live_report

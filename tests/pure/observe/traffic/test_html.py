@@ -7,8 +7,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tests.pure.test_project import ROOT
 from tests.support import craft
+from tests.support.project import ROOT
 from tests.support.traffic_cases import example
 from twinstack.observe.traffic.html import page
 from twinstack.observe.traffic.report import TrafficReport
