@@ -7,10 +7,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
-import pytest
 import uvicorn
 
 from services.api_gateway.gateway import Gateway
@@ -148,29 +147,6 @@ class Running:
             except TimeoutError:
                 pass
             return got
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Running]:
-    running = Running()
-    yield running
-    running.server.should_exit = True
-    running.thread.join(5)
-
-
-@pytest.fixture
-def upstream(gateway: Running) -> Iterator[Callable[[Behaviour], Upstream]]:
-    made: list[Upstream] = []
-
-    def make(behaviour: Behaviour) -> Upstream:
-        made.append(Upstream(behaviour))
-        gateway.know(*(one.port for one in made))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-    gateway.know()
 
 
 def always(answer: bytes) -> Behaviour:

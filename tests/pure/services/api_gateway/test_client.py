@@ -9,17 +9,7 @@ import time
 
 import pytest
 
-from tests.support.gateway_parts import (
-    OK,
-    Upstream,
-    always,
-    closed_port,
-    error_of,
-    gateway,
-    upstream,
-)
-
-__all__ = ["gateway", "upstream"]
+from tests.support.gateway_parts import OK, Upstream, always, closed_port, error_of
 
 
 def test_an_upstream_that_switches_protocols_is_a_502(gateway, upstream):

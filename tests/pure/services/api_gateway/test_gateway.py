@@ -8,9 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.gateway_parts import OK, always, error_of, gateway, read_message, upstream
-
-__all__ = ["gateway", "upstream"]
+from tests.support.gateway_parts import OK, always, error_of, read_message
 
 
 def test_an_answer_comes_back_with_the_instances_name_and_the_callers_id(gateway, upstream):

@@ -6,9 +6,7 @@ import json
 from typing import Any
 
 from services.api_gateway import traffic_stats
-from tests.support.gateway_parts import OK, Running, always, closed_port, gateway, upstream
-
-__all__ = ["gateway", "upstream"]
+from tests.support.gateway_parts import OK, Running, always, closed_port
 
 
 def counts_of(gateway: Running) -> dict[str, Any]:

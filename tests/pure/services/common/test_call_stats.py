@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -144,3 +145,37 @@ def test_what_a_breaker_refuses_was_asked_of_nobody(calls, monkeypatch):
         with pytest.raises(RedisDown, match="a moment ago"):
             redis.ping()
     assert sums(calls) == [(0, 1), (0, 1)]
+
+
+def test_calls_and_their_failures_are_added_up_across_threads() -> None:
+    asked = CallStats()
+
+    def ask() -> None:
+        for _ in range(200):
+            with asked.timed("redis"):
+                pass
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    with pytest.raises(RedisDown), asked.timed("redis"):
+        raise RedisDown("gone")
+    asked.add("postgres", 0.25)
+    postgres, redis = asked.document()
+    assert postgres == {"name": "postgres", "answers": 1, "failures": 0, "busy_s": 0.25}
+    assert (redis["name"], redis["answers"], redis["failures"]) == ("redis", 800, 1)
+
+
+def test_a_redis_that_is_away_is_counted_but_not_when_health_asks() -> None:
+    asked = CallStats()
+    env = {"TWINSTACK_ADDRESS": "127.0.0.1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
+    never_rests = Breaker(0.0)  # else it would refuse what comes after the first failure
+    store = RedisStore(from_environment("product-service", env), asked, never_rests)
+    with pytest.raises(RedisDown):
+        store.ping()
+    assert asked.document() == []
+    with pytest.raises(RedisDown):
+        store.get(b"key")
+    assert [(one["answers"], one["failures"]) for one in asked.document()] == [(0, 1)]

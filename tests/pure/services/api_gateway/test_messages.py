@@ -1,0 +1,49 @@
+"""Header rules of the gateway: what passes, what stays on its hop."""
+
+from __future__ import annotations
+
+from services.api_gateway import messages
+
+
+def test_hop_by_hop_headers_and_those_they_name_stay_here() -> None:
+    headers = [
+        (b"host", b"shop"),
+        (b"connection", b"close, X-Private"),
+        (b"x-private", b"1"),
+        (b"te", b"trailers"),
+        (b"accept", b"*/*"),
+        (b"x-forwarded-for", b"1.2.3.4"),
+    ]
+    data = messages.request_bytes("GET", b"/products", headers, b"id-1", "10.0.0.10", None)
+    head = data.split(b"\r\n")
+    assert head[0] == b"GET /products HTTP/1.1"
+    assert sorted(head[1:-2]) == [
+        b"accept: */*",
+        b"host: shop",
+        b"x-forwarded-for: 1.2.3.4, 10.0.0.10",
+        b"x-request-id: id-1",
+    ]
+
+
+def test_a_chunked_request_goes_on_with_a_length() -> None:
+    headers = [(b"transfer-encoding", b"chunked"), (b"host", b"shop")]
+    data = messages.request_bytes("POST", b"/orders", headers, b"id", "::1", b"{}")
+    assert data.endswith(b"content-length: 2\r\n\r\n{}")
+    assert b"chunked" not in data
+
+
+def test_an_answer_keeps_its_own_headers_and_gets_our_id() -> None:
+    headers = [
+        (b"Content-Type", b"application/json"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Connection", b"keep-alive, X-Hop"),
+        (b"X-Hop", b"1"),
+        (b"X-Served-By", b"product-service-2"),
+        (b"X-Request-ID", b"theirs"),
+    ]
+    assert messages.answer_headers(headers, b"ours", 200, b"{}") == [
+        (b"content-type", b"application/json"),
+        (b"x-served-by", b"product-service-2"),
+        (b"content-length", b"2"),
+        (b"x-request-id", b"ours"),
+    ]

@@ -1,0 +1,87 @@
+"""Cache-aside with leases: one reader fills a key, and never with old data."""
+
+from __future__ import annotations
+
+from services.common.catalogue import LIST_KEY, keys_of_change, lease_key
+from services.common.failures import RedisDown
+from services.common.redis_store import RedisStore
+from services.product_service.cache import Cache
+
+
+class FakeStore(RedisStore):
+    """As much of Redis as the cache uses."""
+
+    def __init__(self) -> None:
+        self.data: dict[bytes, bytes] = {}
+        self.down = False
+
+    def get(self, key: bytes) -> bytes | None:
+        if self.down:
+            raise RedisDown("down")
+        return self.data.get(key)
+
+    def command(self, *arguments):
+        if self.down:
+            raise RedisDown("down")
+        _, key, value, *_ = arguments
+        if key in self.data:
+            return None
+        self.data[key] = value
+        return b"OK"
+
+    def script(self, script, keys, values):
+        if self.down:
+            raise RedisDown("down")
+        if self.data.get(keys[1]) != values[0]:
+            return 0
+        self.data[keys[0]] = values[1]
+        del self.data[keys[1]]
+        return 1
+
+
+def test_the_cache_loads_once_then_passes_the_bytes_through() -> None:
+    cache = Cache(FakeStore(), 30)
+    assert cache.read(LIST_KEY, lambda: b"one") == (b"one", "miss")
+    assert cache.read(LIST_KEY, lambda: b"two") == (b"one", "hit")
+
+
+def test_the_cache_is_bypassed_when_redis_is_down() -> None:
+    store = FakeStore()
+    store.down = True
+    assert Cache(store, 30).read(LIST_KEY, lambda: b"one") == (b"one", "bypass")
+
+
+def test_what_does_not_exist_is_not_kept() -> None:
+    cache = Cache(FakeStore(), 30)
+    assert cache.read(LIST_KEY, lambda: None) == (None, "miss")
+
+
+def test_data_read_before_a_change_is_not_kept_after_it() -> None:
+    store = FakeStore()
+
+    def load_during_an_order() -> bytes:
+        for key in keys_of_change([1]):
+            store.data.pop(key, None)
+        return b"old"
+
+    assert Cache(store, 30).read(LIST_KEY, load_during_an_order) == (b"old", "miss")
+    assert LIST_KEY not in store.data
+
+
+def test_a_second_reader_waits_for_the_first_ones_value() -> None:
+    store = FakeStore()
+    store.data[lease_key(LIST_KEY)] = b"of another"
+
+    def other_fills(_: float) -> None:
+        store.data[LIST_KEY] = b"filled"
+
+    cache = Cache(store, 30, sleep=other_fills)
+    assert cache.read(LIST_KEY, lambda: b"mine") == (b"filled", "hit")
+
+
+def test_a_reader_whose_wait_runs_out_reads_the_database() -> None:
+    store = FakeStore()
+    store.data[lease_key(LIST_KEY)] = b"of one that died"
+    cache = Cache(store, 30, sleep=lambda _: None)
+    assert cache.read(LIST_KEY, lambda: b"mine") == (b"mine", "miss")
+    assert LIST_KEY not in store.data
