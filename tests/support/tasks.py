@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from invoke.context import Context
 
+from front import reporting
 from tests.support.bench_fakes import PLAN
 from twinstack.reconcile import Preview
 from twinstack.world import ServiceState
@@ -44,3 +46,14 @@ def call(task: Any, **words: Any) -> int:
     except SystemExit as left:
         return int(left.code or 0)
     return 0
+
+
+def raising(error: BaseException, **words: Any) -> int:
+    """Let a task raise an error; give the exit code that it leaves with."""
+
+    def body() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        reporting.guarded(body, **words)()
+    return int(left.value.code or 0)

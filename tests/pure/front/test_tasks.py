@@ -9,115 +9,16 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-import docker.errors
 import pytest
-import requests
 from invoke.context import Context
 
-from front import bench, failures, invocation, reporting, whole
+from front import bench, invocation, reporting, whole
 from front import docker as docker_tasks
 from front import net as net_tasks
 from tests.support.project import ROOT
 from tests.support.tasks import FakeNet, call
 from twinstack import stack
-from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, StepFailed
-
-
-def raising(error: BaseException, **words: Any) -> int:
-    def body() -> None:
-        raise error
-
-    with pytest.raises(SystemExit) as left:
-        reporting.guarded(body, **words)()
-    return int(left.value.code or 0)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (StepFailed("veth a", "cannot be made", "busy"), "veth a: cannot be made: busy"),
-        (
-            OSError(28, "No space left on device", "/var/x"),
-            "/var/x: cannot be used: No space left on device; free some space there",
-        ),
-        (
-            FileNotFoundError(2, "No such file or directory", "/proc/x"),
-            "/proc/x: cannot be used: No such file or directory; choose another path",
-        ),
-        (
-            FileNotFoundError(2, "No such file or directory", "mmdebstrap"),
-            'mmdebstrap: cannot be used: No such file or directory; run "invoke doctor"',
-        ),
-        (
-            OSError(5, "Input/output error", "/dev/x"),
-            '/dev/x: cannot be used: Input/output error; run "invoke doctor"',
-        ),
-        (
-            PermissionError(13, "Permission denied", "/run/x"),
-            "/run/x: cannot be used: Permission denied; run it with sudo",
-        ),
-        (docker.errors.APIError("no\nspace"), "Docker engine: failed: no space; run"),
-        (requests.exceptions.ConnectionError("refused"), "Docker engine: does not answer: refused"),
-    ],
-)
-def test_every_foreseen_error_is_one_line_and_exit_1(
-    error: Exception, expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert raising(error) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(expected)
-    assert len(said.splitlines()) == 1
-
-
-def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    error = StepFailed("veth \x9b2J", "cannot be made")
-    error.add_note("one\n\ttwo \x1b]0;pwned\x07\x1b[2J\u202e")
-    assert raising(error) == 1
-    reporting.answer(False, {}, "\x1b[31mred\nnot red")
-    found = capsys.readouterr()
-    assert "one\n\ttwo \\x1b]0;pwned\\x07\\x1b[2J\\x202e\nveth \\x9b2J: cannot" in found.err
-    assert found.out == "\\x1b[31mred\nnot red\n"
-    document = {"a": "\x1b\x9b\u202e\ud800 – \U000e0001"}
-    reporting.answer(True, document, "")
-    out = capsys.readouterr().out
-    assert all(letter.isprintable() or letter == "\n" for letter in out)
-    assert "–" in out
-    assert json.loads(out) == document
-
-
-def test_a_bug_keeps_its_traceback() -> None:
-    def body() -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        reporting.guarded(body)()
-    assert failures.translate(ZeroDivisionError()) is None
-
-
-@pytest.mark.parametrize(
-    ("error", "acting", "looking"),
-    [
-        (Missing("root", "is missing"), 1, 2),
-        (CannotTell("x", "cannot be told"), 1, 2),
-        (StepFailed("x", "failed"), 1, 1),
-        (KeyboardInterrupt(), 130, 130),
-        (BrokenPipeError(), 141, 141),
-    ],
-)
-def test_exit_code_tells_a_failure_from_what_could_not_be_checked(
-    error: BaseException, acting: int, looking: int
-) -> None:
-    assert raising(error) == acting
-    assert raising(error, undecided=2) == looking
-
-
-def test_log_of_an_ill_service_is_shown_before_the_line(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ill = NotHealthy("nginx-lb", "is unhealthy")
-    ill.add_note("bind() failed")
-    assert raising(SeveralFailed("net.up", [ill, ill])) == 1
-    assert capsys.readouterr().err.startswith("--- nginx-lb, the end of its log:\nbind() failed")
+from twinstack.errors import CannotTell
 
 
 @pytest.mark.parametrize("task", [net_tasks.net_status, docker_tasks.docker_status, whole.doctor])
