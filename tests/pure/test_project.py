@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.project import ROOT, committed_files
+from tests.support.project import ROOT, committed_files, modules
 
 BIN = Path(sys.executable).parent
 # Joined here, so that this file does not itself hold what it looks for.
@@ -69,10 +71,15 @@ def test_every_import_points_one_way():
     check(str(BIN / "lint-imports"), "--no-cache")
 
 
-def test_every_module_of_twinstack_has_its_layer():
+def contracts() -> list[dict[str, Any]]:
+    """Read the import contracts."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    contracts = config["tool"]["importlinter"]["contracts"]
-    layers = next(one["layers"] for one in contracts if one["id"] == "layers")
+    found: list[dict[str, Any]] = config["tool"]["importlinter"]["contracts"]
+    return found
+
+
+def test_every_module_of_twinstack_has_its_layer():
+    layers = next(contract["layers"] for contract in contracts() if contract["id"] == "layers")
     placed = {word for layer in layers for word in re.findall(r"twinstack\.(\w+)", layer)}
     modules = {
         path.stem
@@ -84,19 +91,19 @@ def test_every_module_of_twinstack_has_its_layer():
 
 @pytest.mark.parametrize("file", [ROOT / "tasks.py", *sorted((ROOT / "front").glob("*.py"))])
 def test_tasks_import_only_what_they_hand_over_to(file):
-    tree = ast.parse(file.read_text())
-    imported = {
-        name.partition(".")[0]
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert imported <= TASKS_MAY_IMPORT
+    imported = imported_by(ast.parse(file.read_text()))
+    assert {name.partition(".")[0] for name in imported} <= TASKS_MAY_IMPORT
+
+
+def imported_by(tree: ast.Module) -> set[str]:
+    """Name the modules that a module imports, at any depth."""
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    return imported
 
 
 @pytest.mark.parametrize("word", [*HOSTS, *MACHINE_PATHS])
@@ -141,6 +148,75 @@ def test_programs_in_strings_import_what_exists():
         except (ImportError, AttributeError):
             missing.append(f"{file.relative_to(ROOT)}: {name}")
     assert missing == []
+
+
+def test_no_test_module_imports_another():
+    importing = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name in imported_by(ast.parse(path.read_text()))
+        if name.partition(".")[0] == "tests" and not f"{name}.".startswith("tests.support.")
+    ]
+    assert importing == []
+
+
+def test_every_pure_module_has_its_test_file():
+    missing = [
+        f"{path}: {expected.relative_to(ROOT)}"
+        for path, tree in modules()
+        if path.stem != "__init__" and is_pure(path, tree)
+        for expected in [file_of_test(path)]
+        if not expected.is_file()
+    ]
+    assert missing == []
+
+
+def is_pure(path: Path, tree: ast.Module) -> bool:
+    """Whether a module's docstring says "pure", or the import contract of that name holds it."""
+    pure = next(contract for contract in contracts() if contract["id"] == "pure")
+    name = ".".join(path.with_suffix("").parts)
+    held = any(f"{name}.".startswith(f"{source}.") for source in pure["source_modules"])
+    return held or bool(re.search(r"\bpure\b", ast.get_docstring(tree) or "", re.IGNORECASE))
+
+
+def file_of_test(path: Path) -> Path:
+    parts = path.parts[1:] if path.parts[0] == "twinstack" else path.parts
+    return ROOT.joinpath("tests", "pure", *parts[:-1], f"test_{parts[-1]}")
+
+
+def test_no_two_public_classes_share_a_name():
+    names = Counter(
+        node.name
+        for _, tree in modules()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_the_formatter_is_skipped_for_tables_of_data_alone():
+    skips = [
+        (path, number, line)
+        for path in committed_files()
+        if path.suffix == ".py"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"#\s*(fmt|yapf)\s*:", line)
+    ]
+    others = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path, number, line in skips
+        if "skip" not in line or not ends_a_table(path, number)
+    ]
+    assert others == []
+    assert len(skips) <= 20
+
+
+def ends_a_table(path: Path, number: int) -> bool:
+    """Whether a module's assignment of a collection ends at a line."""
+    (node,) = [node for node in ast.parse(path.read_text()).body if node.end_lineno == number]
+    return isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
+        node.value, ast.Tuple | ast.List | ast.Set | ast.Dict | ast.Call
+    )
 
 
 def test_every_requirement_is_pinned():

@@ -134,7 +134,7 @@ class DockerFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnedObjects:
+class OwnedDockerObjects:
     """What carries an instance's label: `down` and `clean` start from it, without a plan."""
 
     containers: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from twinstack.compose.facts import (
     DockerFacts,
     ImageFacts,
     NetworkFacts,
-    OwnedObjects,
+    OwnedDockerObjects,
 )
 from twinstack.compose.image_steps import declared_base
 from twinstack.errors import Missing
@@ -151,7 +151,7 @@ def observe_facts(
 
 def observe_owned(
     client: docker.DockerClient | None, instance: str, engine: EnginePaths, *, data: bool
-) -> OwnedObjects:
+) -> OwnedDockerObjects:
     """Find what carries an instance's label; `data`: volumes, images, secrets and engine too."""
     state, run_directory = render.state_directory(instance), InstancePaths(instance).run
     rendered = (compose_file(instance), state / "docker-cli", proxy_socket(instance))
@@ -164,11 +164,11 @@ def observe_owned(
     if data and (engine.record.exists() or engine.data_root.exists()):
         local["engine"] = str(engine.data_root)
     if client is None:
-        return OwnedObjects(**local)
+        return OwnedDockerObjects(**local)
     if data:
         local["volumes"] = _volumes(client, instance)
         local["images"], local["stages"], local["bases"] = images.our_images(client, instance)
-    return OwnedObjects(
+    return OwnedDockerObjects(
         containers=tuple(container.name for container in containers(client, instance)),
         networks=tuple(network.name for network in _networks(client, instance)),
         **local,

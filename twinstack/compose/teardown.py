@@ -19,7 +19,7 @@ from twinstack.compose.apply import remove_container, remove_network
 from twinstack.compose.engine import connect, revive
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_stop import stop_engine
-from twinstack.compose.facts import OwnedObjects
+from twinstack.compose.facts import OwnedDockerObjects
 from twinstack.compose.failures import translate, translated
 from twinstack.compose.images import remove_stage
 from twinstack.compose.observe import observe_owned
@@ -66,7 +66,7 @@ def clean(
     return _remove_all("docker.clean", instance, engine, progress, watch, data=True)
 
 
-def removals(owned: OwnedObjects) -> tuple[OwnedObject, ...]:
+def removals(owned: OwnedDockerObjects) -> tuple[OwnedObject, ...]:
     """List what is removed, in order: the policy once nothing runs, the engine once it is empty."""
     by_kind: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("container", owned.containers),

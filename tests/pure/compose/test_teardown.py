@@ -11,14 +11,14 @@ from requests.exceptions import ReadTimeout
 
 from twinstack.compose import engine_leftovers, teardown
 from twinstack.compose.engine_paths import DEFAULT
-from twinstack.compose.facts import OwnedObjects
+from twinstack.compose.facts import OwnedDockerObjects
 from twinstack.compose.teardown import OwnedObject, removals
 from twinstack.errors import SeveralFailed, StepFailed
 from twinstack.reconcile import UNWATCHED, Watch
 
 
 def test_what_is_owned_is_removed_in_order_and_the_engine_when_it_is_empty():
-    owned = OwnedObjects(
+    owned = OwnedDockerObjects(
         containers=("c",),
         networks=("n",),
         volumes=("v",),
@@ -44,7 +44,7 @@ def test_what_is_owned_is_removed_in_order_and_the_engine_when_it_is_empty():
         "file /f: remove",
         "run files /r: remove",
     ]
-    assert removals(OwnedObjects()) == ()
+    assert removals(OwnedDockerObjects()) == ()
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def down(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise error
 
         monkeypatch.setattr(teardown, "_remove_from_engine", remove)
-        owned = OwnedObjects(images=tuple(outcomes), engine="/data")
+        owned = OwnedDockerObjects(images=tuple(outcomes), engine="/data")
         monkeypatch.setattr(teardown, "observe_owned", lambda *_words, **_more: owned)
         return teardown.clean("pure", progress=lambda _line: None, watch=watch)
 
