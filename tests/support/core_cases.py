@@ -18,7 +18,7 @@ from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import Topology
 from twinstack.model.topology_file import parse
 from twinstack.namespaces.cgroups import read_layout
-from twinstack.namespaces.facts import NamespaceFacts, NetFacts, OwnedObjects, ProgramFacts
+from twinstack.namespaces.facts import MarkedObjects, NamespaceFacts, NetFacts, ProgramFacts
 from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.launch import steps as launch_steps
 from twinstack.namespaces.process_steps import (
@@ -211,7 +211,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
                 pass
     held = frozenset(step.key for step in steps if isinstance(step, Sysctl) and step.held)
     hooks = [step.hook for step in steps if isinstance(step, Rules)]
-    owned = OwnedObjects(
+    owned = MarkedObjects(
         supervisor=True,
         programs=frozenset(processes),
         groups=tuple(cgroups),

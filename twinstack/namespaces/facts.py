@@ -46,7 +46,7 @@ class ProgramFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnedObjects:
+class MarkedObjects:
     """Everything that carries an instance's mark, declared or not."""
 
     instance: str = ""
@@ -87,7 +87,7 @@ class NetFacts:
     cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # limits by replica
     supervisor_pid: int | None = None
     processes: Mapping[str, ProgramFacts] = field(default_factory=dict)  # by replica
-    owned: OwnedObjects = OwnedObjects()
+    owned: MarkedObjects = MarkedObjects()
 
 
 def ours(

@@ -21,7 +21,7 @@ from twinstack.linux.links import LinkIdentity
 from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.namespaces import cgroups, dumps, rules, supervisor, vxlan
-from twinstack.namespaces.facts import NetFacts, OwnedObjects, ProgramFacts, ours
+from twinstack.namespaces.facts import MarkedObjects, NetFacts, ProgramFacts, ours
 from twinstack.namespaces.process_steps import (
     Cgroup,
     InstanceDirectory,
@@ -86,7 +86,7 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
     )
 
 
-def observe_owned(instance: str) -> OwnedObjects:
+def observe_owned(instance: str) -> MarkedObjects:
     """Gather what carries an instance's mark; needs no plan.
 
     Raises: Missing without root; StepFailed when a part of the host cannot be read.
@@ -114,13 +114,13 @@ def _owned(
     present: Mapping[str, tuple[str, ...]],
     supervised: supervisor.Supervised,
     namespaces: tuple[str, ...],
-) -> OwnedObjects:
+) -> MarkedObjects:
     paths, group = InstancePaths(instance), names.link_group(instance)
     owned_links = ours(links.values(), names.mark(instance), frozenset(journal.intended))
     known = {link.name for link in owned_links}
     pins = tuple(name for name in journal.intended if netns.is_empty_pin(name))
     chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
-    return OwnedObjects(
+    return MarkedObjects(
         instance=instance,
         supervisor=supervised.pid is not None,
         programs=supervised.programs,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from twinstack.linux.links import LinkIdentity
-from twinstack.namespaces.facts import OwnedObjects
+from twinstack.namespaces.facts import MarkedObjects
 from twinstack.namespaces.process_steps import (
     Cgroup,
     InstanceDirectory,
@@ -137,13 +137,13 @@ Removal = RemoveObject | RemoveRules | RemoveLinks | DetachPins
 
 
 def removals(
-    owned: OwnedObjects, steps: Sequence[NetStep] = (), *, group: int
+    owned: MarkedObjects, steps: Sequence[NetStep] = (), *, group: int
 ) -> tuple[Removal, ...]:
     """List what of ours no step declares; without steps, all of it."""
     return tuple(_removals(owned, steps, group))
 
 
-def _removals(owned: OwnedObjects, steps: Sequence[NetStep], group: int) -> Iterator[Removal]:
+def _removals(owned: MarkedObjects, steps: Sequence[NetStep], group: int) -> Iterator[Removal]:
     supervised = any(isinstance(step, Supervisor) for step in steps)
     if owned.supervisor and not supervised:
         yield RemoveObject("supervisor")
@@ -173,14 +173,14 @@ def _removals(owned: OwnedObjects, steps: Sequence[NetStep], group: int) -> Iter
     yield from _files(owned, steps, supervised)
 
 
-def _links(owned: OwnedObjects, declared: set[str], group: int) -> Iterator[Removal]:
+def _links(owned: MarkedObjects, declared: set[str], group: int) -> Iterator[Removal]:
     surplus = tuple(link for link in owned.links if link.name not in declared)
     if surplus:
         together = len(surplus) == len(owned.links) and not owned.group_is_shared
         yield RemoveLinks(surplus, group, together)
 
 
-def _namespaces(owned: OwnedObjects, declared: set[str]) -> Iterator[Removal]:
+def _namespaces(owned: MarkedObjects, declared: set[str]) -> Iterator[Removal]:
     if owned.alone and owned.namespaces and not declared:
         yield DetachPins((*owned.namespaces, *owned.pins))
     surplus = (name for name in owned.namespaces if name not in declared)
@@ -190,7 +190,7 @@ def _namespaces(owned: OwnedObjects, declared: set[str]) -> Iterator[Removal]:
         yield RemoveObject("pins mount")
 
 
-def _files(owned: OwnedObjects, steps: Sequence[NetStep], supervised: bool) -> Iterator[Removal]:
+def _files(owned: MarkedObjects, steps: Sequence[NetStep], supervised: bool) -> Iterator[Removal]:
     declared = {step.path for step in steps if isinstance(step, InstanceFile | InstanceDirectory)}
     gone: set[str] = set()
     spread = any(isinstance(step, HostMounts) for step in steps)

@@ -10,7 +10,7 @@ from tests.support.core_cases import link, planned, satisfied
 from twinstack.errors import NotOurs, SeveralFailed
 from twinstack.linux.links import LinkFacts
 from twinstack.model.names import link_group
-from twinstack.namespaces.facts import NamespaceFacts, NetFacts, OwnedObjects, ours
+from twinstack.namespaces.facts import MarkedObjects, NamespaceFacts, NetFacts, ours
 from twinstack.namespaces.preflight import check
 from twinstack.namespaces.steps import Rules, network_steps
 
@@ -111,7 +111,7 @@ def test_several_clashes_are_reported_together():
 
 def seen(link: LinkFacts, *, intended: frozenset[str] = frozenset()) -> NetFacts:
     owned = ours((link,), PLAN.mark, intended)
-    return NetFacts(links={link.name: link}, owned=OwnedObjects(links=owned))
+    return NetFacts(links={link.name: link}, owned=MarkedObjects(links=owned))
 
 
 def test_what_an_interrupted_up_left_unmarked_is_ours():

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from tests.support.core_cases import all_steps, edited_plan, link, planned, satisfied
-from twinstack.namespaces.facts import OwnedObjects
+from twinstack.namespaces.facts import MarkedObjects
 from twinstack.namespaces.removals import (
     Kind,
     Removal,
@@ -23,7 +23,7 @@ from twinstack.namespaces.teardown import EFFECTS
 GROUP = 77
 
 
-def owned(steps: tuple[NetStep, ...]) -> OwnedObjects:
+def owned(steps: tuple[NetStep, ...]) -> MarkedObjects:
     return satisfied(steps).owned
 
 
@@ -47,7 +47,7 @@ def test_declared_objects_stay(shape: str):
 
 
 def test_nothing_is_removed_where_nothing_is_ours():
-    assert removals(OwnedObjects(), group=GROUP) == ()
+    assert removals(MarkedObjects(), group=GROUP) == ()
 
 
 def test_all_goes_when_nothing_is_declared_processes_first():
@@ -123,7 +123,7 @@ def test_a_mount_of_the_pins_goes_after_the_last_namespace():
 
 
 def test_a_directory_that_goes_takes_its_files_along():
-    present = OwnedObjects(files=("/run/x/launch", "/run/x/launch/a", "/run/x/supervisor.sock"))
+    present = MarkedObjects(files=("/run/x/launch", "/run/x/launch/a", "/run/x/supervisor.sock"))
     assert removals(present, group=GROUP) == (
         RemoveObject("file", "/run/x/launch"),
         RemoveObject("file", "/run/x/supervisor.sock"),
