@@ -1,14 +1,14 @@
-# Two commands do everything, and are safe to repeat: make bench, make test.
-# As root or as a user of sudo: scripts/as-root decides.
+# Two commands do everything and are safe to repeat: make bench, make test.
+# Run as root or as a user with sudo: scripts/as-root decides.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup bench test lint pins check-setup
 
-help:  ## say what there is
+help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
 	    printf 'make %-12s %s\n' "$$name" "$$what"; done
 
-setup:  ## install what is missing and make .venv
+setup:  ## install what is missing and create .venv
 	@scripts/setup
 
 bench: setup  ## bring both worlds up, compare them, print the table
@@ -20,8 +20,8 @@ test: setup  ## run every test (PYTEST='-k words' narrows)
 lint: setup  ## check style, types and imports only
 	@.venv/bin/pytest -q tests/pure/test_project.py
 
-check-setup: setup  ## prove, in throw-away Debian trees, that set-up starts and enables nothing
+check-setup: setup  ## prove, in temporary Debian trees, that set-up starts and enables nothing
 	@scripts/as-root .venv/bin/pytest -m "kernel or long" tests/setup
 
-pins: setup  ## write constraints.txt anew from what .venv holds
+pins: setup  ## rewrite constraints.txt from what .venv holds
 	@scripts/pin
