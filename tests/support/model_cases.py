@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.core_cases import Edit, declared
+from tests.support.core_cases import WRITTEN, Edit, declared
 from twinstack.errors import TopologyError
 from twinstack.model.topology import Topology
 from twinstack.model.topology_file import parse
+
+#: The path of a flow that an edit appends.
+ADDED_FLOW = f"flows.{len(WRITTEN['flows'])}"
 
 
 def one_mistake(text: str) -> str:

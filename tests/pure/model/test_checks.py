@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.core_cases import Edit, declared, edited_plan, written
-from tests.support.model_cases import one_mistake, segment, service
+from tests.support.model_cases import ADDED_FLOW, one_mistake, segment, service
 from twinstack.errors import TopologyError, TwinstackError
 from twinstack.model.checks import mistakes
 from twinstack.model.topology import WorldName
@@ -116,16 +116,16 @@ RULES: dict[str, tuple[Edit, str, str]] = {
         "services.product-service.replicas",
         "197 replicas",
     ),
-    "flow to nobody": (flow(to="order-servce"), "flows.13.to", "did you mean order-service?"),
-    "flow from nobody": (flow(**{"from": "zzz"}), "flows.13.from", "'zzz' is no service"),
-    "flow to the world": (flow(to="world"), "flows.13.to", "'world' is no service"),
-    "flow declared twice": (flow(to="api-gateway"), "flows.13", "declared twice"),
+    "flow to nobody": (flow(to="order-servce"), f"{ADDED_FLOW}.to", "did you mean order-service?"),
+    "flow from nobody": (flow(**{"from": "zzz"}), f"{ADDED_FLOW}.from", "'zzz' is no service"),
+    "flow to the world": (flow(to="world"), f"{ADDED_FLOW}.to", "'world' is no service"),
+    "flow declared twice": (flow(to="api-gateway"), ADDED_FLOW, "declared twice"),
     "a UDP flow without a port": (
         flow(to="api-gateway", protocol="udp"),
-        "flows.13.port",
+        f"{ADDED_FLOW}.port",
         "is missing",
     ),
-    "a flow's own port declared twice": (flow(to="api-gateway", port=3000), "flows.13", "twice"),
+    "a flow's own port declared twice": (flow(to="api-gateway", port=3000), ADDED_FLOW, "twice"),
     "more replicas than a bridge has ports": (
         lambda d: (
             d["services"]["product-service"].update(replicas=1020),

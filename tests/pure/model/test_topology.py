@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core_cases import TEXT, Edit, written
-from tests.support.model_cases import limits, one_mistake, segment, service
+from tests.support.model_cases import ADDED_FLOW, limits, one_mistake, segment, service
 from twinstack.model.topology_file import parse
 
 APP = "shapes.flat.segments.app"
@@ -53,7 +53,7 @@ FORM: dict[str, tuple[Edit, str, str]] = {
     ),
     "a flow of another protocol": (
         lambda d: d["flows"].append({"from": "world", "to": "nginx-lb", "protocol": "sctp"}),
-        "flows.13.protocol",
+        f"{ADDED_FLOW}.protocol",
         "tcp",
     ),
     "no replicas": (service("nginx-lb", replicas=0), "services.nginx-lb.replicas", "at least 1"),

@@ -33,6 +33,7 @@ from twinstack.namespaces.steps import (
     network_steps,
     script,
 )
+from twinstack.policy.chains import chains
 from twinstack.reconcile import diff
 
 STEPS = all_steps(planned("tiered"))
@@ -236,16 +237,22 @@ def test_a_step_comes_after_what_it_rests_on(shape: str):
 
 @pytest.mark.parametrize(("shape", "bridges"), [("flat", 1), ("tiered", 3)])
 def test_network_steps_are_those_of_the_shape(shape: str, bridges: int):
-    steps = network_steps(planned(shape))
+    plan = planned(shape)
+    steps, replicas = network_steps(plan), len(plan.replicas)
     count = {
         kind: sum(isinstance(step, kind) for step in steps)
         for kind in (Bridge, Namespace, VethPair, Rules)
     }
-    assert count == {Bridge: bridges, Namespace: 9, VethPair: 9, Rules: 4 + 15}
+    assert count == {
+        Bridge: bridges,
+        Namespace: replicas,
+        VethPair: replicas,
+        Rules: 4 + len(chains(plan, "net")),
+    }
     bare = network_steps(planned(shape, policy=False))
     assert sum(isinstance(step, Rules) for step in bare) == 4 + 1
     assert not any(isinstance(step, BridgeFilter) for step in bare)
-    assert network_steps(planned(shape)) == steps
+    assert network_steps(plan) == steps
 
 
 def test_an_added_replica_changes_no_step_of_the_others():

@@ -32,16 +32,18 @@ def test_the_map_holds_every_replica_within_its_width(shape: str):
 
 
 def test_rows_go_from_the_clients_to_the_stores():
-    rows: dict[float, set[str]] = {}
-    for node in topology_map(resolve(TOPOLOGY, "flat")).nodes:
-        rows.setdefault(node.y, set()).add(node.name.partition("-")[0])
-    assert [rows[y] for y in sorted(rows)] == [
+    nodes = topology_map(resolve(TOPOLOGY, "flat")).nodes
+    heights = {node.name: node.y for node in nodes}
+    rows = (
         {"world"},
-        {"nginx"},
-        {"api"},
-        {"product", "order"},
-        {"redis", "postgres", "service"},
-    ]
+        {"nginx-lb"},
+        {"api-gateway"},
+        {"product-service", "order-service"},
+        {"redis-cache", "postgres-db", "service-registry"},
+    )
+    drawn = [{heights[name] for name in row} for row in rows]
+    assert [len(row) for row in drawn] == [1] * len(rows)
+    assert drawn == sorted(drawn, key=min)
 
 
 def test_a_flow_within_a_row_is_drawn_below_it():
