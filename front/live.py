@@ -90,7 +90,7 @@ def _unknown(name: WorldName) -> dict[str, Any]:
 @guarded
 def dashboard(_: Context, port: int = 7700) -> None:
     """Serve a page that shows both worlds live, on this machine alone; Ctrl-C ends it."""
-    from twinstack.observe.board import server
+    from twinstack.observe.dashboard import server
     from twinstack.observe.live import feed
 
     here = stack.from_environment()

@@ -2,7 +2,8 @@
 
 A world lists the steps of its plan once, in the order of doing. `diff` keeps those that differ
 from the facts, each with its reason. `Preview` is that list as `plan` shows it; `up` takes the same
-changes in the same order, each in `run_step`. An object that is declared no longer is a change too:
+changes in the same order, each in `run_step`. The first step that fails ends it: what was done
+stays, and the next `up` takes the rest. An object that is declared no longer is a change too:
 its step is a removal. Tear-down needs no plan: it takes a list of removals with `Teardown`, which
 continues past failures and reports them all at the end.
 

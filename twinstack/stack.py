@@ -278,7 +278,7 @@ class Stack:
         from twinstack.namespaces import world as namespaces
         from twinstack.overlay import record
         from twinstack.overlay.teardown import down as down_overlay
-        from twinstack.software.clean import remove_software
+        from twinstack.software.teardown import remove_software
         from twinstack.swarm.teardown import down as down_swarm
 
         if record.read(self.instance, ssh=True) is not None:

@@ -1,7 +1,8 @@
 """From samples to rows, ratios and plain sentences; pure.
 
-The sentence says what the interval allows, no more: which world answered more requests a second
-and by how much, or that no difference could be measured, and how small a one would have been.
+The interval decides (`estimate.Ratio`). The sentence says what it allows, no more: which world
+answered more requests a second and by how much, or that no difference could be measured, and how
+small a one would have been.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
-from twinstack.software import clean as software
+from twinstack.software import teardown as software
 from twinstack.stack import REPOSITORY, Stack, from_environment
 from twinstack.state import paths as state
 from twinstack.state.journal import Journal, write_journal

@@ -26,11 +26,13 @@ from twinstack.namespaces.process_steps import (
     InstanceDirectory,
     InstanceFile,
     ReplicaProcess,
+    Supervisor,
     directory_facts,
     file_facts,
 )
 from twinstack.namespaces.steps import (
     Bridge,
+    BridgeFilter,
     Namespace,
     NetStep,
     Rules,
@@ -207,8 +209,10 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
                 processes[step.replica] = ProgramFacts(
                     step.replica, 900, "RUNNING", step.digest, inodes.get(step.replica, 1)
                 )
+            case BridgeFilter() | Supervisor():
+                pass  # a field of their own, below
             case _:
-                pass
+                raise NotImplementedError(f"what is a host like after {type(step).__name__}?")
     held = frozenset(step.key for step in steps if isinstance(step, Sysctl) and step.held)
     hooks = [step.hook for step in steps if isinstance(step, Rules)]
     owned = MarkedObjects(

@@ -1,4 +1,7 @@
-"""What /proc says of a process. Source: proc(5)."""
+"""Read a process's /proc/PID: command, times, status, mounts. Source: proc(5).
+
+`cgroup` reads /proc/PID/cgroup, `sysctl` the sysctls of network namespaces.
+"""
 
 from __future__ import annotations
 

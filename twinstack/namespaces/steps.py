@@ -6,7 +6,11 @@ order of doing, `launch.steps` those that start the services. `vxlan_steps` and 
 hold more kinds.
 
 To add a kind of step: its class here, with its place in a list; what it compares itself with in
-`facts` and `observe`; its effect in `apply.EFFECTS`.
+`facts` and `observe`; its effect in `apply.EFFECTS`. Steps in `apply.BATCHES` are done together
+only while they are neighbours in the list. What it leaves behind is removed by `removals`; what
+cannot carry our mark from its first moment is named in `created`. Tests: what the host is like once
+it is done in `satisfied` (tests/support/core_cases.py), and how the host can differ from it in
+`_broken` (tests/pure/namespaces/test_steps.py).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board.layout import topology_map
+from twinstack.observe.dashboard.layout import topology_map
 from twinstack.observe.live.samples import key_of
 
 FOLDER = "dashboard"

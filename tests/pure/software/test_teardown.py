@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.software import clean
+from twinstack.software import teardown
 from twinstack.state import paths
 
 
@@ -15,7 +15,7 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("LIB", "RUN"):
         monkeypatch.setattr(paths, name, tmp_path / name)
     for name in ("roots", "software"):
-        monkeypatch.setattr(clean, name.upper(), tmp_path / "LIB" / name)
+        monkeypatch.setattr(teardown, name.upper(), tmp_path / "LIB" / name)
         (tmp_path / "LIB" / name).mkdir(parents=True)
     (tmp_path / "wheelhouse").mkdir()
     return tmp_path
@@ -23,13 +23,13 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_while_there_is_an_instance_nothing_is_removed(repository: Path):
     (repository / "RUN/lab").mkdir(parents=True)
-    assert clean.instances() == ("lab",)
-    assert clean.remove_software(repository) == ()
+    assert teardown.instances() == ("lab",)
+    assert teardown.remove_software(repository) == ()
     assert (repository / "LIB/roots").is_dir()
 
 
 def test_with_the_last_instance_all_of_it_is_removed(repository: Path):
     (repository / "LIB/docker").mkdir()  # shared, no instance
-    removed = clean.remove_software(repository)
+    removed = teardown.remove_software(repository)
     assert [Path(line.split()[-1]).name for line in removed] == ["roots", "software", "wheelhouse"]
     assert [path.name for path in (repository / "LIB").iterdir()] == ["docker"]

@@ -11,7 +11,7 @@ from tests.support.bench_fakes import PLAN
 from tests.support.sandbox import REPOSITORY
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board import page
+from twinstack.observe.dashboard import page
 
 TEMPLATES = REPOSITORY / "templates"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.bench_fakes import TOPOLOGY
 from twinstack.model.plan import resolve
-from twinstack.observe.board.layout import WIDTH, broken, topology_map
+from twinstack.observe.dashboard.layout import WIDTH, broken, topology_map
 
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])

@@ -23,7 +23,7 @@ from typing import Any
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board import page
+from twinstack.observe.dashboard import page
 from twinstack.observe.live.feed import Feed
 from twinstack.printable import plain
 from twinstack.reconcile import Progress

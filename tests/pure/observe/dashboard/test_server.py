@@ -20,7 +20,7 @@ from tests.support.sandbox import REPOSITORY
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.board import server
+from twinstack.observe.dashboard import server
 from twinstack.observe.live.feed import KEPT, Feed
 from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.samples import sample
