@@ -78,8 +78,12 @@ class Task(tasks.Task[Any]):
     """A task with these options."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Give the options of the task's signature."""
-        return [_option(argument) for argument in super().get_arguments(ignore_unknown_help)]
+        """Give the options of the task's signature, each with its help, which Invoke uses up."""
+        texts = dict(self.help)
+        try:
+            return [_option(argument) for argument in super().get_arguments(ignore_unknown_help)]
+        finally:
+            self.help = texts
 
 
 def _option(argument: Argument) -> Option:

@@ -12,10 +12,12 @@ import pytest
 
 from tests.support import browser as b
 from tests.support.bpf import ALLOW, ENOSYS, EPERM, filter_of
+from tests.support.core_cases import planned
 from tests.support.sandbox import HOST_ADDRESS, Sandbox, snapshot
 from twinstack.confinement import seccomp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
+REPLICAS = len(planned().replicas)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_one_requests_way_is_told_side_by_side(both: Sandbox) -> None:
 
 def test_every_container_is_healthy(both: Sandbox) -> None:
     told = both.run("docker", "ps", "--format", "{{.Status}}").stdout.splitlines()
-    assert len(told) == 9
+    assert len(told) == REPLICAS
     assert all("(healthy)" in line for line in told)
 
 
@@ -80,7 +82,7 @@ def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
     ):
         for world in ("net", "docker"):
             opened.await_all_up(world)
-            assert opened.page.locator(f'#{world} .node[data-state="up"]').count() == 9
+            assert opened.page.locator(f'#{world} .node[data-state="up"]').count() == REPLICAS
         found = json.loads(both.fetch(f"{address}latest.json"))["docker"]["replicas"]
         os.kill(next(one["pid"] for one in found if one["name"] == name), signal.SIGKILL)
         opened.await_state("docker", name, "down", 3)
@@ -123,7 +125,7 @@ def test_both_worlds_hold_every_process_at_the_declared_level(both: Sandbox) -> 
     assert {name: one["weaknesses"] for name, one in found.items()} == {"net": [], "docker": []}
     assert told.returncode == 0
     for one in found.values():
-        assert len(one["replicas"]) == 9
+        assert len(one["replicas"]) == REPLICAS
         assert sum(len(replica["processes"]) for replica in one["replicas"]) >= 18
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.core_cases import planned
 from tests.support.sandbox import Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
@@ -141,7 +142,7 @@ def test_every_process_and_worker_is_held_as_declared(flat: Sandbox) -> None:
     seen = {
         one["name"]: {process["pid"] for process in one["processes"]} for one in found["replicas"]
     }
-    assert len(seen) == 9
+    assert len(seen) == len(planned().replicas)
     for name in ("nginx-lb", "api-gateway", "order-service", "redis-cache"):  # of no passing ones
         assert seen[name] == members(flat, name)
     assert len(seen["nginx-lb"]) >= 2

@@ -14,3 +14,10 @@ from front.docker import TASKS
 def test_every_option_has_a_help_text(task: Any):
     options = list(inspect.signature(task.body).parameters)[1:]  # the first is invoke's context
     assert set(options) == set(task.help)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_help_of_options_is_there_each_time(task: Any):
+    first, second = ([one.help for one in task.get_arguments()] for _ in range(2))
+    assert first == second
+    assert all(second)
