@@ -20,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 _DOCKER = ("tests/docker/", "tests/checks/test_docker_", "tests/checks/test_swarm")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let `pytest -n 2 --dist loadgroup` run Docker's tests beside the others that need root.
 
