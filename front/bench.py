@@ -140,11 +140,7 @@ def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool 
 @task(help={"world": "net or docker", "rounds": "of both", **SHAPE, **JSON})
 @guarded
 def bench_policy(
-    _: Context,
-    world: str = "net",
-    rounds: int = 40,
-    shape: str | None = None,
-    json: bool = False,
+    _: Context, world: str = "net", rounds: int = 40, shape: str | None = None, json: bool = False
 ) -> None:
     """Say what the policies cost: the same world with them and without, in turn."""
     _ask("policy", json, world=world, rounds=rounds, shape=shape)

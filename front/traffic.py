@@ -188,8 +188,4 @@ def _write(path: Path, content: str) -> None:
 
 
 #: The collection `traffic`, by the word after its dot.
-TASKS = {
-    "capture": traffic_capture,
-    "journey": traffic_journey,
-    "report": traffic_report,
-}
+TASKS = {"capture": traffic_capture, "journey": traffic_journey, "report": traffic_report}

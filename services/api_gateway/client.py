@@ -193,16 +193,7 @@ class Connection(asyncio.Protocol):
 class Upstream:
     """One address, the connections to it that are kept, and what came of asking it so far."""
 
-    __slots__ = (
-        "answers",
-        "busy_s",
-        "ejected_until",
-        "failures",
-        "host",
-        "idle",
-        "name",
-        "port",
-    )
+    __slots__ = ("answers", "busy_s", "ejected_until", "failures", "host", "idle", "name", "port")
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self.name = name

@@ -35,12 +35,7 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[byt
 
 
 def request_bytes(
-    method: str,
-    target: bytes,
-    headers: Headers,
-    request_id: bytes,
-    client: str,
-    body: bytes | None,
+    method: str, target: bytes, headers: Headers, request_id: bytes, client: str, body: bytes | None
 ) -> bytes:
     """Write the request for the upstream. Header names in `headers` are in lower case."""
     parts = [method.encode(), b" ", target, b" HTTP/1.1\r\n"]

@@ -96,11 +96,7 @@ class Registration:
                 self.registered = False
                 if refusal.status != 404:
                     raise
-        body = {
-            "address": self._settings.address,
-            "port": self._settings.port,
-            "lease_s": LEASE_S,
-        }
+        body = {"address": self._settings.address, "port": self._settings.port, "lease_s": LEASE_S}
         self._call("PUT", self._path, body)
         self.registered = True
         self._log.event("info", "registered", address=self._settings.address)
