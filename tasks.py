@@ -1,4 +1,4 @@
-"""The front door: every task of `invoke --list`, by its noun. What each does is in `front`."""
+"""The front door: every task of `invoke --list`, by its noun. Their bodies are in `front`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from front.reporting import collection
 
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
-#: Modules of `front`, each with the tasks of its collection.
+#: Modules of `front`, each a collection of tasks.
 NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
 
 namespace = Collection(
@@ -37,5 +37,5 @@ namespace = Collection(
     conntrack.conntrack,
     topology.topology,
     chaos.chaos,
-    *(collection(noun.__name__.rpartition(".")[2], noun.TASKS) for noun in NOUNS),
+    *map(collection, NOUNS),
 )

@@ -1,4 +1,4 @@
-"""The tasks that measure: each asks its question in bench.questions, loaded only then."""
+"""The benchmarks: each task asks a question of bench.questions, imported only then."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from invoke.context import Context
 
-from front.reporting import JSON, SHAPE, answer, checking, end, guarded, root, say, task
+from front.options import FORCE, JSON, SHAPE, WORLD
+from front.reporting import answer, checking, end, root, say, task
 from twinstack import stack
 
 
 def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
-    """Ask a question, print and keep its answer, and leave with its exit code."""
+    """Ask a question, print and store its answer, and exit with its code."""
     from bench.engine import store
 
     asked = importlib.import_module(f"bench.questions.{module}").ask(
@@ -32,19 +33,18 @@ def _ask(question: str, json: bool, **options: Any) -> None:
 @task(
     default=True,
     help={
-        "requests": "in one trial",
-        "concurrency": "requests at once",
-        "rounds": "both worlds once in each",
-        "path": "what to ask for",
-        "keepalive": "keep connections (ab -k)",
-        "aa": "compare a world (net or docker) with itself",
-        "seed": "of the order of trials; recorded",
-        "force": "measure although the worlds are not alike",
+        "requests": "number of requests in one trial",
+        "concurrency": "number of concurrent requests",
+        "rounds": "number of rounds; each measures both worlds once",
+        "path": "the path to request",
+        "keepalive": "keep connections alive between requests (ab -k)",
+        "aa": "compare a world (net or docker) with itself: the method's own error",
+        "seed": "seed of the order of trials, which is recorded; negative: a random one",
+        **FORCE,
         **SHAPE,
         **JSON,
     },
 )
-@guarded
 def bench(
     _: Context,
     requests: int = 1000,
@@ -58,7 +58,7 @@ def bench(
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Compare both worlds under ab, interleaved; brings up what is not up."""
+    """Compare both worlds with ab in interleaved trials; brings up a world that is not up."""
     from bench.load.ab import AbLoad
     from bench.questions.compare import Options
 
@@ -69,54 +69,49 @@ def bench(
     ask("compare", json, stack.from_environment(), options=options, aa=aa, shape=shape)
 
 
-@task(help={"rounds": "of all three gateways", **JSON})
-@guarded
+@task(help={"rounds": "number of rounds; each measures all three gateways once", **JSON})
 def bench_gateways(_: Context, rounds: int = 8, json: bool = False) -> None:
-    """Compare the gateway alone with Node's http and nginx (wrk, one worker each)."""
+    """Compare the gateway alone with Node's http and with nginx (wrk, one worker each)."""
     _ask("gateways", json, rounds=rounds)
 
 
-@task(help={"rounds": "of chain, direct and naive", **JSON})
-@guarded
+@task(help={"rounds": "number of rounds; each measures all three once", **JSON})
 def bench_chain(_: Context, rounds: int = 8, json: bool = False) -> None:
-    """Compare the whole chain with its product service alone and with the naive chain."""
+    """Compare the whole chain with its product service alone and with a naive chain."""
     _ask("chain", json, rounds=rounds)
 
 
-@task(help={"times": "down and up again", **JSON})
-@guarded
+@task(help={"times": "how often to take each world down and bring it up", **JSON})
 def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
-    """Time both worlds from nothing to healthy, and add up their memory."""
+    """Time both worlds from nothing to healthy, and measure their memory."""
     _ask("startup", json, times=times)
 
 
 @task(
     help={
-        "rounds": "of every layer",
-        "requests": "in one trial",
-        "force": "measure although the worlds are not alike",
+        "rounds": "number of rounds; each measures every layer once",
+        "requests": "number of requests in one trial",
+        **FORCE,
         **JSON,
     }
 )
-@guarded
 def bench_layers(
     _: Context, rounds: int = 10, requests: int = 1000, force: bool = False, json: bool = False
 ) -> None:
-    """Say which layer costs what: from the service outwards to the published ports."""
+    """Measure what each layer costs, from the service outwards to the published ports."""
     _ask("layers", json, rounds=rounds, requests=requests, force=force)
 
 
 @task(
     help={
-        "rounds": "of every entry point",
-        "seconds": "of each in a round",
-        "doors": "--no-doors leaves the published ports out",
-        "force": "measure although the worlds are not alike",
+        "rounds": "number of rounds; each measures every entry point once",
+        "seconds": "how long each measurement takes",
+        "doors": "--no-doors omits the published ports",
+        **FORCE,
         **SHAPE,
         **JSON,
     }
 )
-@guarded
 def bench_turns(
     _: Context,
     rounds: int = 60,
@@ -126,44 +121,46 @@ def bench_turns(
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Compare both worlds to about two percent: unbroken loads in turn (15 minutes)."""
+    """Compare both worlds to within about 2 %: sustained load on each in turn (15 minutes)."""
     _ask("turns", json, rounds=rounds, seconds=seconds, doors=doors, shape=shape, force=force)
 
 
-@task(help={"megabytes": "of the capture", "rounds": "of both", **JSON})
-@checking
+@checking(
+    help={
+        "megabytes": "size of the capture in MB",
+        "rounds": "number of rounds; each measures both once",
+        **JSON,
+    }
+)
 def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
     """Compare traffic.report with tshark on the same capture: time and memory."""
     ask("traffic", json, stack.from_environment(), megabytes=megabytes, rounds=rounds)
 
 
-@task(help={"world": "net or docker", "rounds": "of both", **SHAPE, **JSON})
-@guarded
+@task(help={**WORLD, "rounds": "number of rounds; each measures both once", **SHAPE, **JSON})
 def bench_policy(
     _: Context, world: str = "net", rounds: int = 40, shape: str | None = None, json: bool = False
 ) -> None:
-    """Say what the policies cost: the same world with them and without, in turn."""
+    """Measure what the policy costs: the same world with and without it, in turn."""
     _ask("policy", json, world=world, rounds=rounds, shape=shape)
 
 
-@task(help={"rounds": "of every path", **JSON})
-@guarded
+@task(help={"rounds": "number of rounds; each measures every path once", **JSON})
 def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
-    """Say what another host costs: loopback, a bridge, raw VXLAN, Swarm's overlay, in turn."""
+    """Measure what crossing hosts costs: loopback, a bridge, raw VXLAN and Swarm's overlay."""
     _ask("crossing", json, rounds=rounds)
 
 
-@task(
+@checking(
     help={
-        "world": "net or docker",
-        "rounds": "of all four",
-        "requests": "in one trial",
-        "bridges": "compare no capture and every bridge only",
+        **WORLD,
+        "rounds": "number of rounds; each measures every kind of capture once",
+        "requests": "number of requests in one trial",
+        "bridges": "compare only no capture with a capture of every bridge",
         **SHAPE,
         **JSON,
     }
 )
-@checking
 def bench_capture(
     _: Context,
     world: str = "net",
@@ -173,46 +170,27 @@ def bench_capture(
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Say what capturing costs: none, every bridge, dumpcap, every link whole, in turn."""
-    options = {"rounds": rounds, "requests": requests, "shape": shape, "bridges": bridges}
-    _ask("capture", json, world=world, **options)
+    """Measure what capturing costs: none, every bridge, dumpcap, whole packets of every link."""
+    options = {"world": world, "rounds": rounds, "requests": requests, "bridges": bridges}
+    _ask("capture", json, shape=shape, **options)
 
 
-@task(help={"rounds": "of every size", **JSON})
-@checking
+@checking(help={"rounds": "number of rounds; each measures every size once", **JSON})
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
-    """Time 2, 4, 8 and 16 hosts of 8 replicas up and down; exits 1 when slow or not clean."""
+    """Time 2 to 16 hosts of 8 replicas up and down; exits 1 if slow or if anything is left."""
     _ask("overlay", json, rounds=rounds)
 
 
-@task(
+@checking(
     help={
-        "world": "net or docker",
-        "rounds": "of no viewer, dashboard, dashboard and browser",
+        **WORLD,
+        "rounds": "number of rounds; each measures no viewer, the dashboard, and a browser",
         **SHAPE,
         **JSON,
     }
 )
-@checking
 def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:
-    """Say what an open dashboard costs, and compare its rates with those that are sent."""
+    """Measure what an open dashboard costs, and check its rates against the load that is sent."""
     _ask("dashboard", json, world=world, rounds=rounds, shape=shape)
-
-
-#: The collection `bench`, by the word after its dot; the one of its own name is its default.
-TASKS = {
-    "bench": bench,
-    "gateways": bench_gateways,
-    "capture": bench_capture,
-    "chain": bench_chain,
-    "crossing": bench_crossing,
-    "startup": bench_startup,
-    "layers": bench_layers,
-    "overlay": bench_overlay,
-    "policy": bench_policy,
-    "dashboard": bench_dashboard,
-    "traffic": bench_traffic,
-    "turns": bench_turns,
-}

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from invoke.context import Context
 
 from front import tables
-from front.reporting import JSON, answer, checking, end, root, say, task
+from front.options import JSON, one_of
+from front.reporting import answer, checking, end, root, say
 from twinstack import stack
-from twinstack.errors import TwinstackError
 from twinstack.model import bounds
-from twinstack.model.bounds import UP_TIMEOUT_S
 
 if TYPE_CHECKING:
     from twinstack.overlay.chaos import FaultReport
 
-#: Longer than this is no rehearsal.
+#: A fault lasts no longer.
 MOST_SECONDS = 600
 
 
-@task(
+@checking(
     help={
-        "what": "host-loss, partition or mtu (the underlay drops larger packets)",
-        "host": "the host to break; the last one by default",
-        "seconds": "how long it stays broken",
-        "move": "bring its replicas up on other hosts meanwhile",
+        "what": "the fault: host-loss, partition or mtu (the underlay drops larger packets)",
+        "host": "the host to break; unset: the last one",
+        "seconds": "how long the host stays broken",
+        "move": "start its replicas on other hosts meanwhile",
         **JSON,
     }
 )
-@checking
 def chaos(
     _: Context,
     what: str = "host-loss",
@@ -39,24 +37,21 @@ def chaos(
     move: bool = False,
     json: bool = False,
 ) -> None:
-    """Break a host of the overlay for a while, watch from another one, and restore it."""
+    """Break a host of the overlay for a while, measure from another host, and restore it."""
     from twinstack.overlay import chaos as faults
 
     bounds.within("seconds", seconds, 1, MOST_SECONDS, "it is a time, more than 0")
-    fault = next((fault for fault in faults.FAULTS if fault == what), None)
-    if fault is None:
-        known = f"there are {', '.join(faults.FAULTS)}"
-        raise TwinstackError("--what", f"cannot be {what}", known, "choose one")
+    one_of("what", what, faults.FAULTS)
     root("chaos")
     here = stack.from_environment()
     world = here.overlay(lost=frozenset())
     report = faults.cause(
         world,
-        fault,
+        cast("faults.Fault", what),
         host or world.spread.hosts[-1].name,
         seconds=seconds,
         move=move,
-        timeout_s=UP_TIMEOUT_S,
+        timeout_s=bounds.UP_TIMEOUT_S,
         progress=say,
         elsewhere=lambda lost: here.overlay(lost=lost),
     )

@@ -1,4 +1,4 @@
-"""Tasks that check a promise at full length; `make test` runs a sample of each."""
+"""The long checks, each of one promise; `make test` runs a sample of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 
 from invoke.context import Context
 
-from front.reporting import JSON, checking, end, root, say, task
+from front.options import JSON
+from front.reporting import checking, end, root, say
 from twinstack import stack
 
 
@@ -27,44 +28,39 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     end(0 if done is not None and done.ok else 1)
 
 
-@task
-@checking
+@checking()
 def check_residue(context: Context) -> None:
-    """Bring worlds up and down repeatedly: nothing may be left, nothing foreign touched."""
+    """Bring worlds up and down repeatedly: nothing is left behind, nothing foreign is touched."""
     _run(context, "residue", "residue", "docker_residue")
 
 
-@task
-@checking
+@checking()
 def check_crash(context: Context) -> None:
-    """Kill and fail up and down at every step: down must remove everything, up converge."""
+    """Interrupt up and down at every step: down removes everything, and up converges."""
     _run(context, "crash", "crash", "docker_crash")
 
 
-@task
-@checking
+@checking()
 def check_transitions(context: Context) -> None:
-    """Apply random changes of the topology: each result must equal a fresh deployment."""
+    """Apply random changes to the topology: each result equals a fresh deployment."""
     _run(context, "transitions", "transitions", "docker_transitions")
 
 
-@task
-@checking
+@checking()
 def check_traffic(context: Context) -> None:
-    """Read damaged captures for ten minutes: no traceback, and counts as tshark's."""
+    """Read damaged captures for ten minutes: no traceback, and the same counts as tshark."""
     _run(context, "traffic", "traffic", "traffic_live")
 
 
-@task(
+@checking(
     help={
-        "rounds": "rounds of twinstack and the floor",
-        "slow-rounds": "rounds of shell and Mininet",
-        "shell-rounds": "rounds of the shell at 1,000 namespaces",
-        "seed": "seed of the order; random if negative",
+        "rounds": "number of rounds of twinstack and of the kernel alone",
+        "slow-rounds": "number of rounds of the shell script and of Mininet",
+        "shell-rounds": "number of rounds of the shell script at 1,000 namespaces",
+        "seed": "seed of the order of trials; negative: a random one",
         **JSON,
     }
 )
-@checking
 def check_scale(
     context: Context,
     rounds: int = 10,
@@ -73,7 +69,7 @@ def check_scale(
     seed: int = -1,
     json: bool = False,
 ) -> None:
-    """Bring up to 1,000 namespaces up and down beside the kernel's floor, a shell and Mininet."""
+    """Time up to 1,000 namespaces up and down, beside the bare kernel, a shell and Mininet."""
     from front.bench import ask
 
     root("check.scale")
@@ -89,43 +85,25 @@ def check_scale(
     )
 
 
-@task
-@checking
+@checking()
 def check_policy(context: Context) -> None:
-    """Generate flows, alter every rule: only declared flows may pass, in both worlds."""
+    """Generate flows and alter every rule, in both worlds: only declared flows pass."""
     _run(context, "policy", "policy", "docker_policy")
 
 
-@task
-@checking
+@checking()
 def check_swarm(context: Context) -> None:
-    """Interrupt swarm.up at every step, lose a worker, add a host: nothing may be left."""
+    """Interrupt swarm.up at every step, lose a worker, add a host: nothing is left behind."""
     _run(context, "swarm", "swarm")
 
 
-@task
-@checking
+@checking()
 def check_overlay(context: Context) -> None:
-    """Kill an overlay at every step, break hosts, send full packets: all must arrive."""
+    """Interrupt an overlay at every step, break hosts, send full-size packets: all arrive."""
     _run(context, "overlay", "overlay", "overlay_stack", "overlay_ssh")
 
 
-@task(help={"pictures": "keep screenshots in docs/"})
-@checking
+@checking(help={"pictures": "store the screenshots in docs/"})
 def check_dashboard(context: Context, pictures: bool = False) -> None:
     """Watch the dashboard of both worlds in Chromium while each replica is killed in turn."""
     _run(context, "dashboard", "dashboard", words="--pictures docs" if pictures else "")
-
-
-#: The collection `check`, by the word after its dot.
-TASKS = {
-    "residue": check_residue,
-    "crash": check_crash,
-    "transitions": check_transitions,
-    "overlay": check_overlay,
-    "policy": check_policy,
-    "scale": check_scale,
-    "traffic": check_traffic,
-    "swarm": check_swarm,
-    "dashboard": check_dashboard,
-}

@@ -1,8 +1,7 @@
-"""The task that looks at connections."""
+"""The task that shows connections."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.reporting import JSON, answer, checking, root, task
-from front.worlds import WORLD, world_of
+from front.options import JSON, WORLD, world_of
+from front.reporting import answer, checking, root, width
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 
@@ -20,20 +19,18 @@ if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.connections.report import Connections
 
 
-@task(
-    name="conntrack",
+@checking(
     help={
         **WORLD,
-        "once": "one snapshot, without events",
-        "seconds": "how long to follow; until Ctrl-C if not given",
+        "once": "print one snapshot and exit",
+        "seconds": "how long to follow; 0: until Ctrl-C",
         **JSON,
     },
 )
-@checking
 def conntrack(
     _: Context, world: str = "net", once: bool = False, seconds: int = 0, json: bool = False
 ) -> None:
-    """Show connections by service and state, NAT, the table's size, sockets; live on a terminal."""
+    """Show connections by service and state, NAT, table size and sockets; live on a terminal."""
     from twinstack.observe.connections import report, snapshot
 
     chosen = world_of(world)
@@ -53,7 +50,7 @@ def conntrack(
 
 
 def _shown(snapshots: Iterator[Connections], live: bool) -> Connections:
-    """Show each snapshot in place of the one before; give the last, also after Ctrl-C."""
+    """Show each snapshot in place of the one before; return the last, also after Ctrl-C."""
     latest: Connections | None = None
     with _screen() if live else nullcontext(lambda _: None) as show:
         try:
@@ -68,7 +65,7 @@ def _shown(snapshots: Iterator[Connections], live: bool) -> Connections:
 
 @contextmanager
 def _screen() -> Iterator[Callable[[Connections], None]]:
-    from rich.live import Live  # other tasks need not wait for its import
+    from rich.live import Live  # slow to import
     from rich.text import Text
 
     with Live(auto_refresh=False, transient=True) as screen:
@@ -97,4 +94,4 @@ def fitting(text: str, height: int) -> str:
 def _text(snapshot: Connections) -> str:
     from twinstack.observe.connections.text import text
 
-    return text(snapshot, max(shutil.get_terminal_size().columns, 80))
+    return text(snapshot, width())

@@ -7,30 +7,13 @@ from dataclasses import replace
 from invoke.context import Context
 
 from front import invocation, tables
-from front.reporting import (
-    BARE,
-    JSON,
-    SHAPE,
-    UP,
-    answer,
-    checking,
-    end,
-    guarded,
-    root,
-    say,
-    show_removed,
-    show_states,
-    task,
-)
+from front.options import JSON, LIMITS, LOGS, POLICY, SERVICE, SHAPE, TIMEOUT
+from front.reporting import checking, end, root, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
-from twinstack.model.bounds import UP_TIMEOUT_S
-
-_POLICY = {"policy": BARE["policy"]}
 
 
-@task(help={"check": "write nothing; exit 1 when a file is stale"})
-@guarded
+@task(help={"check": "write nothing; exit 1 if a file is stale"})
 def docker_render(_: Context, check: bool = False) -> None:
     """Render dockerfiles/ and compose/docker-compose.yml from the topology."""
     here = replace(stack.from_environment(), instance="main")  # what is committed is main's
@@ -58,31 +41,28 @@ def _stale_files(here: stack.Stack) -> dict[str, str]:
 
 
 @task(help=SHAPE)
-@guarded
 def docker_build(_: Context, shape: str | None = None) -> None:
     """Build the images and secrets that `docker-compose up -d` needs."""
     images = stack.from_environment().docker(shape).build(progress=say)
     print("\n".join(images) if images else "Every image is up to date.")
 
 
-@task(help={**UP, **_POLICY})
-@guarded
+@task(help={**SHAPE, **TIMEOUT, **LIMITS, **POLICY, **JSON})
 def docker_up(
     _: Context,
     shape: str | None = None,
-    timeout: int = UP_TIMEOUT_S,
+    timeout: int = bounds.UP_TIMEOUT_S,
     limits: bool = True,
     policy: bool = True,
     json: bool = False,
 ) -> None:
-    """Bring the Docker world up and wait until it is healthy."""
+    """Bring the Docker world up and wait until every service is healthy."""
     bounds.timeout(timeout)
     world = stack.from_environment().docker(shape, limited=limits, policy=policy)
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(help={**SHAPE, "limits": UP["limits"], **_POLICY, **JSON})
-@guarded
+@task(help={**SHAPE, **LIMITS, **POLICY, **JSON})
 def docker_plan(
     _: Context,
     shape: str | None = None,
@@ -90,14 +70,13 @@ def docker_plan(
     policy: bool = True,
     json: bool = False,
 ) -> None:
-    """Show what docker.up would do, each step with its reason and command; changes nothing."""
+    """Show what docker.up would do, each step with its reason and commands; changes nothing."""
     root("docker.plan")
-    preview = stack.from_environment().docker(shape, limited=limits, policy=policy).preview()
-    answer(json, tables.preview_json(preview), tables.preview(preview))
+    world = stack.from_environment().docker(shape, limited=limits, policy=policy)
+    show_preview(world.preview(), json)
 
 
 @task(help=JSON)
-@guarded
 def docker_down(_: Context, json: bool = False) -> None:
     """Take the Docker world down; PostgreSQL's volume stays."""
     from twinstack.compose.teardown import down
@@ -105,39 +84,23 @@ def docker_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@task(help=JSON)
-@checking
+@checking(help=JSON)
 def docker_status(_: Context, json: bool = False) -> None:
-    """Show the state of each container; exits 1 when one is not healthy."""
+    """Show each container's state; exits 1 if one is not healthy."""
     states = stack.from_environment().docker().status()
     show_states(states, json)
-    end(0 if all(state.state == "healthy" for state in states) else 1)
+    end(0 if tables.all_healthy(states) else 1)
 
 
-@task(positional=["service"], help={"service": "the replica to run it in"})
-@guarded
+@task(positional=["service"], help=SERVICE)
 def docker_exec(_: Context, service: str) -> None:
-    """Run a command in a replica's container: docker.exec SERVICE -- COMMAND."""
-    words = invocation.command_after_dashes("docker.exec")
-    end(stack.from_environment().docker().exec(service, words))
+    """Run a command in a service's container: docker.exec SERVICE -- COMMAND."""
+    command = invocation.command_after_dashes("docker.exec")
+    end(stack.from_environment().docker().exec(service, command))
 
 
-@task(positional=["service"], help={"service": "the replica", "lines": "how many lines"})
-@guarded
+@task(positional=["service"], help=LOGS)
 def docker_logs(_: Context, service: str, lines: int = 50) -> None:
-    """Show the end of a container's log."""
+    """Show the last lines of a container's log."""
     bounds.lines(lines)
     print(stack.from_environment().docker().logs(service, lines=lines), end="")
-
-
-#: The collection `docker`, by the word after its dot.
-TASKS = {
-    "render": docker_render,
-    "build": docker_build,
-    "up": docker_up,
-    "plan": docker_plan,
-    "down": docker_down,
-    "status": docker_status,
-    "exec": docker_exec,
-    "logs": docker_logs,
-}

@@ -2,93 +2,74 @@
 
 from __future__ import annotations
 
-import sys
-
 from invoke.context import Context
 
 from front import invocation, tables
+from front.options import JSON, LIMITS, LOGS, POLICY, SERVICE, SERVICES, SHAPE, TIMEOUT
 from front.reporting import (
-    BARE,
-    JSON,
-    SHAPE,
-    UP,
     answer,
     checking,
     end,
-    guarded,
     root,
     say,
+    show_preview,
     show_removed,
     show_states,
     task,
 )
 from twinstack import stack
 from twinstack.model import bounds
-from twinstack.model.bounds import UP_TIMEOUT_S
+
+SCRIPT = {"script": "print the network's steps as a shell script"}
 
 
-@task(help={**UP, **BARE})
-@guarded
+@task(help={**SHAPE, **TIMEOUT, **LIMITS, **SERVICES, **POLICY, **JSON})
 def net_up(
     _: Context,
     shape: str | None = None,
-    timeout: int = UP_TIMEOUT_S,
+    timeout: int = bounds.UP_TIMEOUT_S,
     limits: bool = True,
     services: bool = True,
     policy: bool = True,
     json: bool = False,
 ) -> None:
-    """Bring the namespace world up and wait until it is healthy."""
+    """Bring the namespace world up and wait until every service is healthy."""
     bounds.timeout(timeout)
     root("net.up")
     world = stack.from_environment().net(shape, limited=limits, bare=not services, policy=policy)
-    found = world.up(timeout_s=timeout, progress=say)
-    show_states(found, json)
+    show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
 @task(help=JSON)
-@guarded
 def net_down(_: Context, json: bool = False) -> None:
     """Take the namespace world down; PostgreSQL's data stays."""
     from twinstack.namespaces.world import down
 
     root("net.down")
-    removed = down(stack.from_environment().instance, progress=say)
-    show_removed(removed, json)
+    show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@task(help=JSON)
-@checking
+@checking(help=JSON)
 def net_status(_: Context, json: bool = False) -> None:
-    """Show how each service does, and what is not as planned; exits 1 when anything is not."""
+    """Show each service's state and what differs from the plan; exits 1 if anything does."""
     root("net.status")
     here = stack.from_environment()
     world = here.net()
     states = world.status()
+    document: dict[str, object] = {"services": tables.states_json(states), "differences": []}
+    text = tables.states(states)
     if here.net_shape() is None:
         remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
-        document = {"services": tables.states_json(states), "differences": []}
-        answer(json, document, f"{tables.states(states)}\n\n{remedy}")
-        sys.exit(1)
+        answer(json, document, f"{text}\n\n{remedy}")
+        end(1)
     preview = world.preview()
     differences = tables.differences(preview)
-    text = "\n\n".join([tables.states(states), *([differences] if differences else [])])
-    changes = tables.preview_json(preview)["changes"]
-    answer(json, {"services": tables.states_json(states), "differences": changes}, text)
-    unhealthy = any(state.state != "healthy" for state in states) and not world.bare
-    end(1 if unhealthy or differences else 0)
+    document["differences"] = tables.preview_json(preview)["changes"]
+    answer(json, document, f"{text}\n\n{differences}" if differences else text)
+    end(0 if not differences and (tables.all_healthy(states) or world.bare) else 1)
 
 
-@task(
-    help={
-        **SHAPE,
-        **BARE,
-        "limits": "--no-limits lifts CPU, memory and pids limits",
-        "script": "print the network's steps as a shell script",
-        **JSON,
-    }
-)
-@guarded
+@task(help={**SHAPE, **LIMITS, **SERVICES, **POLICY, **SCRIPT, **JSON})
 def net_plan(
     _: Context,
     shape: str | None = None,
@@ -98,43 +79,29 @@ def net_plan(
     script: bool = False,
     json: bool = False,
 ) -> None:
-    """Show what net.up would do, each step with the command that it equals; changes nothing."""
+    """Show what net.up would do, each step with its reason and commands; changes nothing."""
     here = stack.from_environment()
-    if script:  # of the plan alone: the kernel is not looked at, nor anything built
+    if script:  # from the plan alone: nothing is observed or built, so root is not needed
         from twinstack.namespaces import steps
 
         plan = here.plan(shape or here.net_shape(), limited=limits, policy=policy)
         print(steps.script(steps.network_steps(plan)))
         return
     root("net.plan")
-    preview = here.net(shape, limited=limits, bare=not services, policy=policy).preview()
-    answer(json, tables.preview_json(preview), tables.preview(preview))
+    show_preview(here.net(shape, limited=limits, bare=not services, policy=policy).preview(), json)
 
 
-@task(positional=["service"], help={"service": "whose network to enter"})
-@guarded
+@task(positional=["service"], help=SERVICE)
 def net_exec(_: Context, service: str) -> None:
-    """Run a command of the host's in a service's network: net.exec SERVICE -- COMMAND."""
-    words = invocation.command_after_dashes("net.exec")
+    """Run a command in a service's network namespace: net.exec SERVICE -- COMMAND."""
+    command = invocation.command_after_dashes("net.exec")
     root("net.exec")
-    end(stack.from_environment().net().exec(service, words))
+    end(stack.from_environment().net().exec(service, command))
 
 
-@task(positional=["service"], help={"service": "whose log", "lines": "how many lines"})
-@guarded
+@task(positional=["service"], help=LOGS)
 def net_logs(_: Context, service: str, lines: int = 50) -> None:
-    """Show the end of a service's log."""
+    """Show the last lines of a service's log."""
     bounds.lines(lines)
     root("net.logs")
     print(stack.from_environment().net().logs(service, lines=lines), end="")
-
-
-#: The collection `net`, by the word after its dot.
-TASKS = {
-    "up": net_up,
-    "down": net_down,
-    "status": net_status,
-    "plan": net_plan,
-    "exec": net_exec,
-    "logs": net_logs,
-}

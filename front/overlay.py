@@ -7,27 +7,16 @@ from dataclasses import asdict
 from invoke.context import Context
 
 from front import invocation, overlay_ssh, tables
-from front.reporting import (
-    BARE,
-    JSON,
-    UP,
-    answer,
-    checking,
-    end,
-    guarded,
-    root,
-    say,
-    show_removed,
-    show_states,
-    task,
-)
+from front.options import HOST, JSON, LIMITS, LOGS, POLICY, SERVICES, SHAPE, TIMEOUT
+from front.overlay_ssh import SSH
+from front.reporting import answer, checking, end, root, say, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
-from twinstack.model.bounds import UP_TIMEOUT_S
 
 HOSTS = {
-    "hosts": "number of simulated hosts; 3 unless topology.yml names machines",
-    "without": "lost hosts, separated by commas: their replicas go to other hosts",
+    "hosts": "number of simulated hosts; unset: as many as are up, else 3, or one for each machine"
+    " that topology.yml names",
+    "without": "lost hosts, separated by commas: their replicas are placed on other hosts",
 }
 
 
@@ -37,13 +26,15 @@ def _lost(without: str | None) -> frozenset[str] | None:
     return frozenset(name.strip() for name in without.split(",") if name.strip())
 
 
-@task(optional=["ssh"], help={**UP, **HOSTS, **BARE, **overlay_ssh.SSH})
-@guarded
+@task(
+    optional=["ssh"],
+    help={**HOSTS, **SHAPE, **TIMEOUT, **LIMITS, **SERVICES, **POLICY, **SSH, **JSON},
+)
 def overlay_up(
     _: Context,
     hosts: int = -1,
     shape: str | None = None,
-    timeout: int = UP_TIMEOUT_S,
+    timeout: int = bounds.UP_TIMEOUT_S,
     limits: bool = True,
     services: bool = True,
     policy: bool = True,
@@ -51,7 +42,7 @@ def overlay_up(
     ssh: str | None = None,
     json: bool = False,
 ) -> None:
-    """Bring simulated hosts up, join them by VXLAN, and start each service where it is placed."""
+    """Bring several hosts up, join them by VXLAN, and start each service on its host."""
     bounds.timeout(timeout)
     root("overlay.up")
     here, lost, bare = stack.from_environment(), _lost(without), not services
@@ -65,10 +56,9 @@ def overlay_up(
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(optional=["ssh"], help={**overlay_ssh.SSH, **JSON})
-@guarded
+@task(optional=["ssh"], help={**SSH, **JSON})
 def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None:
-    """Take the hosts down, with everything on them and their data."""
+    """Take the overlay down: hosts, services and their data."""
     root("overlay.down")
     if ssh:
         overlay_ssh.down(ssh, json)
@@ -78,8 +68,7 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@task(optional=["ssh"], help={**overlay_ssh.SSH, **JSON})
-@checking
+@checking(optional=["ssh"], help={**SSH, **JSON})
 def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Show each service's state and host, and what differs from the plan; exits 1 if any does."""
     root("overlay.status")
@@ -92,24 +81,22 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
     world = here.overlay()
     states = world.status()
     document: dict[str, object] = {"services": tables.states_json(states), "parts": []}
+    text = tables.states(states)
     if record.read(here.instance) is None:
         remedy = 'The overlay is not up; "invoke overlay.up" brings it up.'
-        answer(json, document, f"{tables.states(states)}\n\n{remedy}")
+        answer(json, document, f"{text}\n\n{remedy}")
         end(1)
     previews = world.previews()
     document["parts"] = overlay_ssh.previews_json(previews)
-    texts = [
-        f"{host}:\n{tables.differences(preview)}"
-        for host, preview in previews.items()
-        if preview.changes or preview.unbuilt
-    ]
-    answer(json, document, "\n\n".join([tables.states(states), *texts]))
-    unhealthy = not world.bare and any(state.state != "healthy" for state in states)
-    end(1 if unhealthy or texts else 0)
+    differing = {
+        host: lines for host, preview in previews.items() if (lines := tables.differences(preview))
+    }
+    texts = [f"{host}:\n{lines}" for host, lines in differing.items()]
+    answer(json, document, "\n\n".join([text, *texts]))
+    end(0 if not texts and (tables.all_healthy(states) or world.bare) else 1)
 
 
-@task(optional=["ssh"], help={**HOSTS, **BARE, "shape": UP["shape"], **overlay_ssh.SSH, **JSON})
-@guarded
+@task(optional=["ssh"], help={**HOSTS, **SHAPE, **SERVICES, **POLICY, **SSH, **JSON})
 def overlay_plan(
     _: Context,
     hosts: int = -1,
@@ -120,7 +107,7 @@ def overlay_plan(
     ssh: str | None = None,
     json: bool = False,
 ) -> None:
-    """Show what overlay.up would do, on the underlay and on each host; changes nothing."""
+    """Show what overlay.up would do on the underlay and on each host; changes nothing."""
     root("overlay.plan")
     here, lost, bare = stack.from_environment(), _lost(without), not services
     if ssh:
@@ -129,36 +116,35 @@ def overlay_plan(
         return
     count = None if hosts == -1 else hosts
     previews = here.overlay(count, shape, lost=lost, bare=bare, policy=policy).previews()
-    texts = [f"{host}:\n{tables.preview(found)}" for host, found in previews.items()]
-    answer(json, {"parts": overlay_ssh.previews_json(previews)}, "\n\n".join(texts))
+    answer(
+        json, {"parts": overlay_ssh.previews_json(previews)}, overlay_ssh.previews_text(previews)
+    )
 
 
-@task(help=JSON)
-@checking
+@checking(help=JSON)
 def overlay_verify(_: Context, json: bool = False) -> None:
-    """Ask who reaches whom across hosts, port by port, from each host in turn."""
+    """Probe every port between replicas, from each host in turn, and compare with the policy."""
     from twinstack.overlay import verify
     from twinstack.policy import verdict
 
     root("overlay.verify")
     world = stack.from_environment().overlay(policy=True)
     verdicts = verify.verdicts(world)
-    documents = {host: verdict.document(found) for host, found in verdicts.items()}
-    texts = [f"from {host}:\n{verdict.text(found, world.plan)}" for host, found in verdicts.items()]
+    documents = {host: verdict.document(seen) for host, seen in verdicts.items()}
+    texts = [f"from {host}:\n{verdict.text(seen, world.plan)}" for host, seen in verdicts.items()]
     answer(json, {"hosts": documents}, "\n\n".join(texts))
-    end(0 if all(found.passed for found in verdicts.values()) else 1)
+    end(0 if all(seen.passed for seen in verdicts.values()) else 1)
 
 
-@task(help={"seconds": "how long to watch", **JSON})
-@checking
+@checking(help={"seconds": "how long to capture", **JSON})
 def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
-    """Watch the underlay for a while: does every frame go to the one host that it is for?"""
+    """Capture the underlay: does every frame reach only the host that it is addressed to?"""
     from twinstack.overlay import flooding, frames
 
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     root("overlay.watch")
     world = stack.from_environment().overlay()
-    say(f"watching for {seconds} s")
+    say(f"capturing for {seconds} s")
     seen = flooding.watch(world.plan, world.spread, seconds)
     examples = list(seen.examples.values())
     shown = ["\n" + frames.layers(frame) for frame in examples[:1]]
@@ -168,8 +154,7 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     end(2 if not seen.frames else 0 if seen.fine else 1)
 
 
-@task(positional=["host"], help={"host": "the host to run it on"})
-@guarded
+@task(positional=["host"], help=HOST)
 def overlay_exec(_: Context, host: str) -> None:
     """Run a command on a host: overlay.exec HOST -- COMMAND."""
     command = invocation.command_after_dashes("overlay.exec")
@@ -177,29 +162,11 @@ def overlay_exec(_: Context, host: str) -> None:
     end(stack.from_environment().overlay().exec(host, command))
 
 
-@task(
-    positional=["service"],
-    optional=["ssh"],
-    help={"service": "the service or replica", "lines": "number of lines", **overlay_ssh.SSH},
-)
-@guarded
+@task(positional=["service"], optional=["ssh"], help={**LOGS, **SSH})
 def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:
-    """Show the end of a service's log, from the host that it is on."""
+    """Show the last lines of a service's log, from the host that it runs on."""
     bounds.lines(lines)
     root("overlay.logs")
     here = stack.from_environment()
     world = here.remote(overlay_ssh.options(ssh)) if ssh else here.overlay()
     print(world.logs(service, lines=lines), end="")
-
-
-#: The collection `overlay`, by the word after its dot.
-TASKS = {
-    "up": overlay_up,
-    "down": overlay_down,
-    "status": overlay_status,
-    "plan": overlay_plan,
-    "exec": overlay_exec,
-    "logs": overlay_logs,
-    "verify": overlay_verify,
-    "watch": overlay_watch,
-}

@@ -1,4 +1,4 @@
-"""The overlay's tasks where hosts are machines that ssh reaches, and what both kinds share."""
+"""The overlay's tasks on machines that are reached by ssh, and what both kinds of host share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twinstack.reconcile import Preview
 if TYPE_CHECKING:
     from twinstack.overlay.remote import Remote
 
-SSH = {"ssh": "use the machines of hosts.machines; --ssh='-i KEY' passes options to ssh"}
+SSH = {"ssh": "use the machines that topology.yml names; --ssh='-i KEY' passes options to ssh"}
 
 
 def options(ssh: str | bool) -> tuple[str, ...]:
@@ -28,12 +28,17 @@ def options(ssh: str | bool) -> tuple[str, ...]:
 
 
 def previews_json(previews: Mapping[str, Preview]) -> list[dict[str, object]]:
-    """Give what each host differs in as a JSON document."""
-    return [{"name": host, **tables.preview_json(found)} for host, found in previews.items()]
+    """Give each host's differences as a JSON document."""
+    return [{"name": host, **tables.preview_json(preview)} for host, preview in previews.items()]
+
+
+def previews_text(previews: Mapping[str, Preview]) -> str:
+    """Format what `up` would do on each host."""
+    return "\n\n".join(f"{host}:\n{tables.preview(pending)}" for host, pending in previews.items())
 
 
 def up(world: Remote, timeout: int, json: bool) -> None:
-    """Bring the plan about on every machine. Raises: as `Remote.up`."""
+    """Deploy the plan to every machine. Raises: as `Remote.up`."""
     states = world.up(timeout_s=timeout, progress=say)
     if not world.bare:
         show_states(states, json)
@@ -44,7 +49,7 @@ def up(world: Remote, timeout: int, json: bool) -> None:
 
 
 def status(ssh: str | bool, json: bool) -> None:
-    """Show each service, and what differs; exits 1 if anything does. Raises: CannotTell."""
+    """Show each service and the differences; exits 1 if there are any. Raises: CannotTell."""
     from twinstack.overlay import record
 
     here = stack.from_environment()
@@ -64,21 +69,19 @@ def status(ssh: str | bool, json: bool) -> None:
     machines = _machines_json(previews, unreached)
     document = {"services": tables.states_json(states), "machines": machines}
     answer(json, document, "\n".join([tables.states(states), *lines]))
-    unhealthy = not world.bare and any(state.state != "healthy" for state in states)
-    end(1 if unhealthy or lines else 0)
+    end(0 if not lines and (tables.all_healthy(states) or world.bare) else 1)
 
 
 def plan(world: Remote, json: bool) -> None:
     """Show what up would do on each machine. Raises: as `Remote.previews`."""
     previews = world.previews(say)
-    texts = [f"{host}:\n{tables.preview(found)}" for host, found in previews.items()]
-    answer(json, {"machines": _machines_json(previews, {})}, "\n\n".join(texts))
+    answer(json, {"machines": _machines_json(previews, {})}, previews_text(previews))
 
 
 def _machines_json(
     previews: Mapping[str, Preview], unreached: Mapping[str, TwinstackError]
 ) -> list[dict[str, object]]:
-    """Give what each machine differs in, or why it could not be asked."""
+    """Give each machine's differences, or why it could not be reached."""
     reached = [{**document, "unreached": ""} for document in previews_json(previews)]
     nothing = tables.preview_json(Preview(0, ()))
     errors = unreached.items()
@@ -86,7 +89,7 @@ def _machines_json(
 
 
 def down(ssh: str | bool, json: bool) -> None:
-    """Remove what is ours from every machine, uploads too. Raises: as `remote.down`."""
+    """Remove everything of ours from every machine, uploads too. Raises: as `remote.down`."""
     from twinstack.overlay import remote
 
     here = stack.from_environment()

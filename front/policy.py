@@ -1,37 +1,34 @@
-"""The tasks of the policy: what it opens, and the proof that it holds."""
+"""The tasks of the policy: what it allows, proof that it holds, the CIS gate, the confinement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.policy_cis import policy_cis
-from front.policy_confinement import policy_confinement
-from front.reporting import JSON, answer, checking, end, guarded, root, say, task
-from front.worlds import WORLD
+from front import tables
+from front.options import JSON, SHAPE, WORLD, WORLDS, shape_of, world_of
+from front.reporting import answer, checking, end, root, say, task
 from twinstack import stack
-from twinstack.errors import TwinstackError
+from twinstack.errors import Missing
 from twinstack.model import bounds
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # listing the tasks loads no model
+    from twinstack.cis.gate import CisReport
+    from twinstack.confinement.requirements import ConfinedReplica, Weakness
     from twinstack.model.plan import Plan
-    from twinstack.model.topology import WorldName
     from twinstack.policy.verdict import Enforcement
+    from twinstack.world import LocalWorld
+
+_NO_PID_NAMESPACE = (
+    "No PID namespace in net: a service is its supervisor's own child. Instead, /proc hides\n"
+    "other users' processes, and no process may trace another."
+)
 
 
-def _plan_of(world: str, shape: str | None = None) -> tuple[Plan, WorldName]:
-    """Give the running world's plan, with its flows enforced. Raises: TwinstackError."""
-    current = stack.from_environment()
-    if world == "net":
-        return current.net(shape, policy=True).plan, "net"
-    if world == "docker":
-        return current.docker(shape, policy=True).plan, "docker"
-    raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
-
-
-def _enforcement(plan: Plan, world: WorldName) -> Enforcement:
+def _enforcement(plan: Plan, world: str) -> Enforcement:
     if world == "net":
         from twinstack.namespaces import policy
 
@@ -43,48 +40,7 @@ def _enforcement(plan: Plan, world: WorldName) -> Enforcement:
     return enforcement(plan, connect(DEFAULT), DEFAULT)
 
 
-@task(help={**WORLD, "shape": "flat or tiered; by default the running world's", **JSON})
-@guarded
-def policy_show(
-    _: Context, world: str = "net", shape: str | None = None, json: bool = False
-) -> None:
-    """Print each rule of the policy with the sentence that it comes from."""
-    from twinstack.policy import show
-
-    plan, name = _plan_of(world, shape)
-    answer(json, show.document(plan, name), show.text(plan, name))
-
-
-@task(help={**WORLD, **JSON})
-@checking
-def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
-    """Probe who reaches whom, port by port, and compare it and every rule with the plan."""
-    from twinstack.policy import verdict, verify
-
-    plan, name = _plan_of(world)
-    root("policy.verify")
-    found = verify.verify(plan, _enforcement(plan, name))
-    answer(json, verdict.document(found), verdict.text(found, plan))
-    end(0 if found.passed else 1)
-
-
-@task(help={**WORLD, "seconds": "how long to listen", **JSON})
-@guarded
-def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
-    """Listen to what is denied for a while: who asked whom for what."""
-    from twinstack.model.plan import HOST
-    from twinstack.policy import drops
-
-    plan, name = _plan_of(world)
-    root("policy.drops")
-    bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-    host = _enforcement(plan, name).namespaces[HOST]
-    say(f"listening for {seconds} s")
-    report = drops.watch(plan, name, host, _counted(name), seconds)
-    answer(json, drops.document(report), drops.text(report))
-
-
-def _counted(world: WorldName) -> Callable[[], str]:
+def _counted(world: str) -> Callable[[], str]:
     if world == "net":
         from twinstack.namespaces import policy
 
@@ -94,11 +50,130 @@ def _counted(world: WorldName) -> Callable[[], str]:
     return apply_policy.counted
 
 
-#: The collection `policy`, by the word after its dot.
-TASKS = {
-    "cis": policy_cis,
-    "confinement": policy_confinement,
-    "drops": policy_drops,
-    "show": policy_show,
-    "verify": policy_verify,
-}
+@task(help={**WORLD, **SHAPE, **JSON})
+def policy_show(
+    _: Context, world: str = "net", shape: str | None = None, json: bool = False
+) -> None:
+    """Print each rule of the policy with the declared flow that it comes from."""
+    from twinstack.policy import show
+
+    chosen = world_of(world, shape=shape, policy=True)
+    answer(json, show.document(chosen.plan, chosen.name), show.text(chosen.plan, chosen.name))
+
+
+@checking(help={**WORLD, **JSON})
+def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
+    """Probe every port between replicas and compare the results and every rule with the plan."""
+    from twinstack.policy import verdict, verify
+
+    plan = world_of(world, policy=True).plan
+    root("policy.verify")
+    result = verify.verify(plan, _enforcement(plan, world))
+    answer(json, verdict.document(result), verdict.text(result, plan))
+    end(0 if result.passed else 1)
+
+
+@task(help={**WORLD, "seconds": "how long to listen", **JSON})
+def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
+    """Listen for denied packets and list their sources, destinations and ports."""
+    from twinstack.model.plan import HOST
+    from twinstack.policy import drops
+
+    chosen = world_of(world, policy=True)
+    root("policy.drops")
+    bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
+    host = _enforcement(chosen.plan, world).namespaces[HOST]
+    say(f"listening for {seconds} s")
+    report = drops.watch(chosen.plan, chosen.name, host, _counted(world), seconds)
+    answer(json, drops.document(report), drops.text(report))
+
+
+@checking(help=JSON)
+def policy_cis(_: Context, json: bool = False) -> None:
+    """Check the rendered Docker files with the CIS benchmark, hadolint and Compose's schema."""
+    from twinstack.cis.tools import examine
+
+    main = replace(stack.from_environment(), instance="main")  # what is committed is main's
+    shapes = [shape for shape in main.topology().shapes if shape != stack.DEFAULT_SHAPE]
+    report = examine(main.repository, main.plan(), [main.plan(shape) for shape in shapes])
+    answer(json, report.as_json(), _cis_text(report))
+    end(0 if report.passed else 1)
+
+
+def _cis_text(report: CisReport) -> str:
+    """Format the report: a row for each rule, then findings, exceptions and reasons."""
+    from twinstack.cis.gate import grouped
+
+    rows = [(row.number, row.outcome, row.title) for row in report.rows]
+    parts = [tables.columns(("rule", "outcome", "what it asks"), rows)]
+    for row in report.rows:
+        lines = []
+        for findings, mark in ((row.findings, "fail"), (row.exceptions, "exception")):
+            for text, places in grouped(findings):
+                lines += [f"{row.number} {mark}: {text}", *(f"    at {place}" for place in places)]
+        because = "    because" if row.exceptions else f"{row.number} {row.outcome}:"
+        lines += [f"{because} {reason}" for reason in row.reasons]
+        if lines:
+            parts.append("\n".join(lines))
+    parts.append(", ".join(f"{count} {outcome}" for outcome, count in report.counts().items()))
+    return "\n\n".join(parts)
+
+
+@checking(help=JSON)
+def policy_confinement(_: Context, json: bool = False) -> None:
+    """Read every process's confinement from /proc, in both worlds; exits 1 if one is too weak."""
+    from twinstack.confinement import observe, requirements
+
+    root("policy.confinement")
+    worlds = _running_worlds()
+    replicas = {name: observe.look(world) for name, world in worlds.items()}
+    weaknesses = {
+        name: [
+            weakness
+            for facts in replicas[name]
+            for weakness in requirements.weaknesses(world.plan.replica(facts.name), facts)
+        ]
+        for name, world in worlds.items()
+    }
+    document = {
+        "level": asdict(requirements.LEVEL),
+        "worlds": {
+            name: {
+                "replicas": [asdict(facts) for facts in observed],
+                "weaknesses": [asdict(weakness) for weakness in weaknesses[name]],
+            }
+            for name, observed in replicas.items()
+        },
+    }
+    answer(json, document, _confinement_text(replicas, weaknesses))
+    end(1 if any(weaknesses.values()) else 0)
+
+
+def _running_worlds() -> dict[str, LocalWorld]:
+    """Give the running worlds, with the declared limits. Raises: Missing."""
+    shapes = {name: shape for name in WORLDS if (shape := shape_of(name)) is not None}
+    if not shapes:
+        remedy = 'run "invoke net.up" or "invoke docker.up"'
+        raise Missing("policy.confinement", "cannot be checked", "no world is up", remedy)
+    return {name: world_of(name, shape=shape, limited=True) for name, shape in shapes.items()}
+
+
+def _confinement_text(
+    replicas: Mapping[str, Sequence[ConfinedReplica]], weaknesses: Mapping[str, Sequence[Weakness]]
+) -> str:
+    from twinstack.confinement import requirements
+
+    parts = [tables.columns(requirements.HEADER, requirements.rows(replicas))]
+    shared = {name: requirements.shared(observed) for name, observed in replicas.items()}
+    aspects = next(iter(shared.values()))
+    rows = [(aspect, name, values[aspect]) for aspect in aspects for name, values in shared.items()]
+    parts.append(tables.columns(("all processes", "world", "what they have"), rows))
+    if "net" in replicas:
+        parts.append(_NO_PID_NAMESPACE)
+    for name, weak in weaknesses.items():
+        if weak:
+            parts.append("\n".join(f"! {name}: {text}" for text in requirements.sentences(weak)))
+        else:
+            count = sum(len(facts.processes) for facts in replicas[name])
+            parts.append(f"{name}: {count} of {count} processes hold the declared level.")
+    return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""What every task shares: options, results on standard output, failures in one line.
+"""What every task shares: its declaration, results on standard output, failures in one line.
 
 Progress goes to standard error, so that `--json` prints one clean document. A failure is one line
 and exit code 1, or 2 if a task that checks could not check; Ctrl-C is 130. Control characters in
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from invoke import tasks as invoke_tasks
@@ -21,24 +23,8 @@ from twinstack.errors import CannotTell, Missing
 from twinstack.printable import dumps, visible_lines
 
 if TYPE_CHECKING:
+    from twinstack.reconcile import Preview
     from twinstack.world import ServiceState
-
-
-SHAPE = {"shape": "flat (one bridge) or tiered (three, the host routes)"}
-JSON = {"json": "print one JSON document"}
-UP = {
-    **SHAPE,
-    "timeout": "seconds until every service must be healthy",
-    "limits": "--no-limits lifts CPU, memory and pids limits",
-    **JSON,
-}
-
-BARE = {
-    "services": "--no-services creates the network only",
-    "policy": "--no-policy lets every service reach every other",
-}
-
-task = functools.partial(invoke_tasks.task, klass=invocation.Task)
 
 
 def say(line: str) -> None:
@@ -60,7 +46,7 @@ def answer(json: bool, document: object, text: str) -> None:
 
 
 def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., None]:
-    """Turn errors into one line and an exit code; `undecided` where nothing could be checked."""
+    """Turn errors into one line and an exit code: `undecided` if nothing could be checked."""
 
     @functools.wraps(body)
     def run(*arguments: Any, **words: Any) -> None:
@@ -83,18 +69,28 @@ def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., N
     return run
 
 
-#: For tasks that check: 0 is a pass, 1 a failure, 2 that nothing could be checked.
-checking = functools.partial(guarded, undecided=2)
+def task(*, undecided: int = 1, **options: Any) -> Callable[[Callable[..., None]], Any]:
+    """Declare a task that is guarded; `options` are those of Invoke's own `task`."""
+
+    def declare(body: Callable[..., None]) -> Any:
+        declared = invoke_tasks.task(klass=invocation.Task, **options)
+        return declared(guarded(body, undecided=undecided))
+
+    return declare
+
+
+#: Declare a task that checks: 0 is a pass, 1 a failure, 2 that nothing could be checked.
+checking = functools.partial(task, undecided=2)
 
 
 def root(what: str) -> None:
-    """Refuse a user who cannot do this. Raises: Missing."""
+    """Require root. Raises: Missing."""
     if os.geteuid() != 0:
         raise Missing(what, "cannot be done", "this needs root", "run it with sudo")
 
 
 def end(code: int) -> None:
-    """Exit unless `code` is 0; then the command line's next task runs."""
+    """Exit unless `code` is 0: then the next task of the command line runs."""
     if code:
         sys.exit(code)
 
@@ -110,9 +106,21 @@ def show_states(states: Sequence[ServiceState], json: bool) -> None:
     answer(json, {"services": tables.states_json(states)}, tables.states(states))
 
 
-def collection(name: str, tasks: dict[str, Any]) -> Collection:
-    """Gather the tasks of one noun."""
-    noun = Collection(name)
-    for word, body in tasks.items():
-        noun.add_task(body, name=word, default=word == name)
-    return noun
+def show_preview(preview: Preview, json: bool) -> None:
+    """Show what `up` would do."""
+    answer(json, tables.preview_json(preview), tables.preview(preview))
+
+
+def width() -> int:
+    """Give the terminal's width, at least 80. Units: columns."""
+    return max(shutil.get_terminal_size().columns, 80)
+
+
+def collection(module: ModuleType) -> Collection:
+    """Gather a module's tasks: net_up of front.net is net.up; bench is the default of bench."""
+    noun = module.__name__.rpartition(".")[2]
+    gathered = Collection(noun)
+    for name, member in vars(module).items():
+        if isinstance(member, invocation.Task):
+            gathered.add_task(member, name=name.removeprefix(f"{noun}_"), default=name == noun)
+    return gathered

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation, tables
-from front.reporting import JSON, answer, checking, end, guarded, say, show_removed, task
+from front.options import HOST, JSON, LIMITS, TIMEOUT
+from front.reporting import answer, checking, end, say, show_preview, show_removed, task
 from twinstack import stack
 from twinstack.model import bounds
-from twinstack.model.bounds import UP_TIMEOUT_S
 
 if TYPE_CHECKING:
     from twinstack.swarm.facts import SwarmFacts
     from twinstack.swarm.world import SwarmWorld
 
-HOSTS = {"hosts": "number of simulated hosts; as many as there are, or 2"}
-SHAPE = {"shape": "tiered (an overlay network for each tier, the default) or flat (one network)"}
-LIMITS = {"limits": "--no-limits lifts CPU, memory and pids limits"}
+HOSTS = {"hosts": "number of simulated hosts; unset: as many as are up, else 2"}
+SHAPE = {
+    "shape": "tiered (an overlay network for each tier) or flat (one network); unset: the running"
+    " Swarm's, else tiered"
+}
 
 
 @task(help={**SHAPE, **LIMITS})
-@guarded
 def swarm_render(_: Context, shape: str | None = None, limits: bool = True) -> None:
     """Print the stack file that swarm.up deploys on this kernel."""
     from twinstack.swarm.render import stack_text
@@ -32,19 +33,16 @@ def swarm_render(_: Context, shape: str | None = None, limits: bool = True) -> N
     print(stack_text(world.plan, world.exposure), end="")
 
 
-@task(
-    help={**HOSTS, **SHAPE, **LIMITS, "timeout": "seconds until every task must be healthy", **JSON}
-)
-@guarded
+@task(help={**HOSTS, **SHAPE, **LIMITS, **TIMEOUT, **JSON})
 def swarm_up(
     _: Context,
     hosts: int = 0,
     shape: str | None = None,
     limits: bool = True,
-    timeout: int = UP_TIMEOUT_S,
+    timeout: int = bounds.UP_TIMEOUT_S,
     json: bool = False,
 ) -> None:
-    """Bring the stack up on a Swarm of engines, one on each simulated host."""
+    """Bring the stack up on Docker Swarm, with one engine on each simulated host."""
     bounds.timeout(timeout)
     world = stack.from_environment().swarm(shape, hosts or None, limited=limits)
     world.up(timeout_s=timeout, progress=say)
@@ -52,48 +50,43 @@ def swarm_up(
 
 
 @task(help={**HOSTS, **SHAPE, **LIMITS, **JSON})
-@guarded
 def swarm_plan(
     _: Context, hosts: int = 0, shape: str | None = None, limits: bool = True, json: bool = False
 ) -> None:
-    """Show what swarm.up would do, each step with its reason and command; changes nothing."""
-    found = stack.from_environment().swarm(shape, hosts or None, limited=limits).preview()
-    answer(json, tables.preview_json(found), tables.preview(found))
+    """Show what swarm.up would do, each step with its reason and commands; changes nothing."""
+    world = stack.from_environment().swarm(shape, hosts or None, limited=limits)
+    show_preview(world.preview(), json)
 
 
 @task(help=JSON)
-@guarded
 def swarm_down(_: Context, json: bool = False) -> None:
-    """Remove the Swarm: tasks, engines with all their data, hosts."""
+    """Take the Swarm down: tasks, engines with all their data, and hosts."""
     from twinstack.swarm.teardown import down
 
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@task(help=JSON)
-@checking
+@checking(help=JSON)
 def swarm_status(_: Context, json: bool = False) -> None:
-    """Show nodes and tasks; exits 1 when a node is not ready or a task not healthy."""
+    """Show nodes and tasks; exits 1 if a node is not ready or a task is not healthy."""
     world = stack.from_environment().swarm()
     facts = world.facts()
     _show(world, facts, json)
     complete = len(facts.members) == len(world.nodes)
     ready = complete and all(member.ready for member in facts.members)
-    end(0 if ready and all(row.state == "healthy" for row in world.rows(facts)) else 1)
+    end(0 if ready and tables.all_healthy(world.rows(facts)) else 1)
 
 
-@task(positional=["host"], help={"host": "the host to run it on"})
-@guarded
+@task(positional=["host"], help=HOST)
 def swarm_exec(_: Context, host: str) -> None:
-    """Run a command on a host, with DOCKER_HOST set to its engine: swarm.exec HOST -- COMMAND."""
+    """Run a command on a host; DOCKER_HOST is its engine: swarm.exec HOST -- COMMAND."""
     command = invocation.command_after_dashes("swarm.exec")
     end(stack.from_environment().swarm().exec(host, command))
 
 
-@task(positional=["host"], help={"host": "the host"})
-@guarded
+@task(positional=["host"], help={"host": "the host to lose, for example host-2"})
 def swarm_lose(_: Context, host: str) -> None:
-    """Kill a host's engine and its tasks, as a power cut would; swarm.up starts them again."""
+    """Kill a host's engine and tasks, as a power cut would; swarm.up starts them again."""
     lost = stack.from_environment().swarm().lose(host)
     print(f"{host}: its engine and tasks ended" if lost else f"{host}: nothing ran there")
 
@@ -107,25 +100,9 @@ def _show(world: SwarmWorld, facts: SwarmFacts, json: bool) -> None:
     text = tables.states(states)
     if facts.members:
         members = [
-            (
-                member.name,
-                "manager" if member.manager else "worker",
-                member.address,
-                "ready" if member.ready else "down",
-            )
+            (member.name, role, member.address, "ready" if member.ready else "down")
             for member in facts.members
+            for role in ("manager" if member.manager else "worker",)
         ]
         text = f"{tables.columns(('node', 'role', 'underlay', 'state'), members)}\n\n{text}"
     answer(json, document, text)
-
-
-#: The collection `swarm`, by the word after its dot.
-TASKS = {
-    "render": swarm_render,
-    "up": swarm_up,
-    "plan": swarm_plan,
-    "down": swarm_down,
-    "status": swarm_status,
-    "exec": swarm_exec,
-    "lose": swarm_lose,
-}

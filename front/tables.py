@@ -45,38 +45,43 @@ def states(replicas: Sequence[ServiceState]) -> str:
     return columns(header, rows)
 
 
+def all_healthy(replicas: Sequence[ServiceState]) -> bool:
+    """Tell whether every replica is healthy."""
+    return all(replica.state == "healthy" for replica in replicas)
+
+
 def states_json(replicas: Sequence[ServiceState]) -> list[dict[str, object]]:
     """Give a world's status as a JSON document."""
     return [asdict(replica) for replica in replicas]
 
 
-def preview(found: Preview) -> str:
+def preview(pending: Preview) -> str:
     """Format what `up` would do: each step, why, and the commands that do the same."""
-    lines = list(found.unbuilt)
-    if found.changes:
-        lines.append(f"{len(found.changes)} steps to do, {found.total} are planned:")
+    lines = list(pending.unbuilt)
+    if pending.changes:
+        lines.append(f"{len(pending.changes)} steps to do, {pending.total} are planned:")
     else:
-        lines.append(f"Nothing to do: all {found.total} steps are as planned.")
-    for change in found.changes:
+        lines.append(f"Nothing to do: all {pending.total} steps are as planned.")
+    for change in pending.changes:
         lines.append(f"- {change.step.name}: {change.reason}")
         lines += [f"    {_shortened(command)}" for command in change.step.commands]
     return "\n".join(lines)
 
 
-def preview_json(found: Preview) -> dict[str, object]:
+def preview_json(pending: Preview) -> dict[str, object]:
     """Give what `up` would do as a JSON document."""
     changes = [
         {"step": change.step.name, "reason": change.reason, "commands": list(change.step.commands)}
-        for change in found.changes
+        for change in pending.changes
     ]
-    return {"steps": found.total, "changes": changes, "unbuilt": list(found.unbuilt)}
+    return {"steps": pending.total, "changes": changes, "unbuilt": list(pending.unbuilt)}
 
 
 def _shortened(command: str) -> str:
     return command if len(command) < 400 else f"{shlex.split(command)[0]} …"
 
 
-def differences(found: Preview) -> str:
+def differences(pending: Preview) -> str:
     """List what is not as planned, a line each."""
-    changes = [f"! {change.step.name} {change.reason}" for change in found.changes]
-    return "\n".join([*found.unbuilt, *changes])
+    changes = [f"! {change.step.name} {change.reason}" for change in pending.changes]
+    return "\n".join([*pending.unbuilt, *changes])

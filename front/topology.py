@@ -1,16 +1,14 @@
-"""The task that draws the topology as it is."""
+"""The task that draws the topology as observed."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.reporting import checking, end, root, show, task
-from front.worlds import world_of
-from twinstack import stack
-from twinstack.errors import Missing, TwinstackError
+from front.options import EITHER, one_of, shape_of, world_of, worlds_of
+from front.reporting import checking, end, root, show, width
+from twinstack.errors import Missing
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.picture.model import WorldTopology
@@ -18,25 +16,21 @@ if TYPE_CHECKING:  # listing the tasks loads no model
 FORMATS = ("text", "svg", "mermaid", "json")
 
 
-@task(
-    name="topology",
+@checking(
     help={
-        "world": "net, docker or both (those that are up)",
-        "format": ", ".join(FORMATS),
-        "json": "the same as --format json",
-    },
+        **EITHER,
+        "format": "the format to print: text, svg, mermaid or json",
+        "json": "print the same as --format json",
+    }
 )
-@checking
 def topology(_: Context, world: str = "both", format: str = "text", json: bool = False) -> None:
-    """Draw what is there, with what was declared beside it; exits 1 when the two differ."""
+    """Draw what is observed beside what is declared; exits 1 if the two differ."""
     from twinstack.observe.picture.mermaid import mermaid
     from twinstack.observe.picture.model import document
     from twinstack.observe.picture.svg import picture
     from twinstack.observe.picture.text import text
 
-    if format not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise TwinstackError("--format", f"cannot be {format}", f"there are {known}", "choose one")
+    one_of("format", format, FORMATS)
     root("topology")
     topologies = _topologies(world)
     if json or format == "json":
@@ -46,19 +40,20 @@ def topology(_: Context, world: str = "both", format: str = "text", json: bool =
     elif format == "mermaid":
         print(mermaid(topologies), end="")
     else:
-        print(text(topologies, max(shutil.get_terminal_size().columns, 80)))
-    end(1 if any(one.wrong for one in topologies) else 0)
+        print(text(topologies, width()))
+    end(1 if any(observed.wrong for observed in topologies) else 0)
 
 
 def _topologies(world: str) -> list[WorldTopology]:
     """Observe the chosen worlds. Raises: Missing when none of them is up."""
-    names = ("net", "docker") if world == "both" else (world,)
-    found = [one for name in names if (one := _topology(name, alone=len(names) == 1))]
-    if not found:
+    names = worlds_of(world)
+    alone = len(names) == 1
+    topologies = [observed for name in names if (observed := _topology(name, alone=alone))]
+    if not topologies:
         which = "no world is" if world == "both" else f"the {world} world is not"
         ups = " or ".join(f'"invoke {name}.up"' for name in names)
         raise Missing("topology", "cannot be drawn", f"{which} up", f"run {ups}")
-    return found
+    return topologies
 
 
 def _topology(name: str, *, alone: bool) -> WorldTopology | None:
@@ -68,12 +63,10 @@ def _topology(name: str, *, alone: bool) -> WorldTopology | None:
     """
     from twinstack.observe.picture import collect
 
-    world = world_of(name, "net, docker or both")
+    world = world_of(name)
     try:
         return collect.topology(world)
     except Missing:
-        here = stack.from_environment()
-        shape = here.net_shape() if name == "net" else here.docker_shape()
-        if alone or shape is not None:
+        if alone or shape_of(name) is not None:
             raise
         return None

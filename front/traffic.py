@@ -1,8 +1,7 @@
-"""The tasks that look at traffic. What reads packets is imported when needed, as it takes time."""
+"""The tasks that capture and analyse traffic. Packet readers are slow to import: only when used."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,13 +10,13 @@ from pathlib import Path
 from invoke.context import Context
 
 from front import invocation
-from front.reporting import JSON, answer, end, guarded, root, say, task
-from front.worlds import WORLD, world_of
+from front.options import EITHER, JSON, WORLD, world_of, worlds_of
+from front.reporting import answer, end, root, say, task, width
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 
-#: Names of captures in a folder end so.
+#: File name extensions of captures in a folder.
 SUFFIXES = (".pcap", ".pcapng")
 MAX_SNAP, MAX_MEGABYTES, MAX_FILES = 262_144, 1_000_000, 1_000
 
@@ -26,18 +25,17 @@ MAX_SNAP, MAX_MEGABYTES, MAX_FILES = 262_144, 1_000_000, 1_000
     iterable=["link", "bridge"],
     help={
         **WORLD,
-        "link": "an interface, by its name, replica/name, or the replica; may be repeated",
-        "bridge": "a bridge, by its name or segment; may be repeated",
-        "everything": "every bridge and both ends of every link",
-        "seconds": "how long; 0: until Ctrl-C",
-        "snap": "bytes kept of each packet; 0: all",
-        "size": "most MB of a file",
-        "rotate": "most files of a link: the newest; with 1 a full file ends it",
-        "out": "the folder of the files",
+        "link": "an interface to capture: its name, replica/name or a replica; may be repeated",
+        "bridge": "a bridge to capture: its name or its segment; may be repeated",
+        "everything": "capture every bridge and both ends of every link",
+        "seconds": "how long to capture; 0: until Ctrl-C",
+        "snap": "bytes to keep of each packet; 0: all",
+        "size": "maximum size of a file in MB",
+        "rotate": "number of newest files to keep of each link; 1: stop at the first full file",
+        "out": "the folder to write to; unset: a new one in captures/",
         **JSON,
     },
 )
-@guarded
 def traffic_capture(
     _: Context,
     link: list[str],
@@ -51,7 +49,7 @@ def traffic_capture(
     out: str = "",
     json: bool = False,
 ) -> None:
-    """Capture a world's bridges, or chosen links, a pcapng file each, in the kernel's ring."""
+    """Capture a world's bridges, or chosen links, from the kernel's ring, a pcapng file each."""
     from twinstack.observe.capture import targets
     from twinstack.observe.capture.record import capture
     from twinstack.observe.capture.text import text
@@ -76,14 +74,13 @@ def traffic_capture(
 @task(
     positional=["file"],
     help={
-        "file": "a capture (pcap, pcapng), or a folder of them; none: listen to a world",
-        "html": "write a page to this file as well",
+        "file": "a capture (pcap or pcapng) or a folder of them; unset: listen to a world",
+        "html": "also write the report as a page to this file",
         **WORLD,
         "seconds": "how long to listen",
         **JSON,
     },
 )
-@guarded
 def traffic_report(
     _: Context,
     file: str = "",
@@ -92,7 +89,7 @@ def traffic_report(
     seconds: int = 10,
     json: bool = False,
 ) -> None:
-    """Report traffic by service: of captures (FILE, a folder, -- FILE …), or live without any."""
+    """Report traffic by service, from captures (FILE, a folder, -- FILE …) or live."""
     from twinstack.model.plan import resolve
     from twinstack.observe.capture import targets
     from twinstack.observe.traffic.analysis import analyse
@@ -117,19 +114,18 @@ def traffic_report(
         from twinstack.observe.traffic.html import page
 
         _write(Path(html), page(report, here.repository / "templates"))
-    answer(json, asdict(report), text(report, max(shutil.get_terminal_size().columns, 80)))
+    answer(json, asdict(report), text(report, width()))
 
 
 @task(
     help={
-        "world": "net, docker, or both",
-        "path": "what to ask the edge for",
-        "times": "requests, of which the median one is shown",
-        "svg": "draw it into this file as well",
+        **EITHER,
+        "path": "the path to request",
+        "times": "number of requests; the one of median duration is shown",
+        "svg": "also draw the journey to this file",
         **JSON,
     }
 )
-@guarded
 def traffic_journey(
     _: Context,
     world: str = "net",
@@ -138,24 +134,24 @@ def traffic_journey(
     svg: str = "",
     json: bool = False,
 ) -> None:
-    """Follow one request over every link: where its time went, NAT, the rules that counted it."""
+    """Follow one request over every link: its time on each, NAT, and the rules that it matched."""
     from twinstack.observe.journey.send import median_journey
     from twinstack.observe.journey.text import text
     from twinstack.observe.journey.waterfall import waterfall
 
-    names = ("net", "docker") if world == "both" else (world,)
+    names = worlds_of(world)
     bounds.times(times)
     _require_writable(svg)
     root("traffic.journey")
-    worlds = [world_of(name, "net, docker or both") for name in names]
-    journeys = [median_journey(each, path, times, say) for each in worlds]
+    worlds = [world_of(name) for name in names]
+    journeys = [median_journey(observed, path, times, say) for observed in worlds]
     if svg:
         _write(Path(svg), waterfall(journeys))
     answer(json, {"journeys": [asdict(journey) for journey in journeys]}, text(journeys))
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
-    """Replace folders by the captures in them. Raises: TwinstackError when there are none."""
+    """Replace folders by the captures in them. Raises: TwinstackError if there are none."""
     captures: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -173,7 +169,7 @@ def captures_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def _require_writable(name: str) -> None:
-    """Refuse an impossible file before there is anything to lose. Raises: TwinstackError."""
+    """Check a file to write before any work is done. Raises: TwinstackError."""
     path = Path(name)
     if name and path.is_dir():
         raise TwinstackError(name, "cannot be written", "it is a folder", "name a file")
@@ -185,7 +181,3 @@ def _require_writable(name: str) -> None:
 def _write(path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
     say(f"written: {path}")
-
-
-#: The collection `traffic`, by the word after its dot.
-TASKS = {"capture": traffic_capture, "journey": traffic_journey, "report": traffic_report}

@@ -1,25 +1,24 @@
-"""The tasks of the whole: remove everything, and list what a machine lacks."""
+"""The tasks that concern everything: `clean` and `doctor`."""
 
 from __future__ import annotations
 
 from invoke.context import Context
 
-from front.reporting import JSON, answer, checking, end, guarded, root, say, show_removed, task
+from front.options import JSON
+from front.reporting import answer, checking, end, root, say, show_removed, task
 from twinstack import stack
 
 
 @task(help=JSON)
-@guarded
 def clean(_: Context, json: bool = False) -> None:
-    """Remove both worlds, their data, images and all that was built for them; list it."""
+    """Remove both worlds, their data, images and everything built for them, and list it."""
     current = stack.from_environment()
     say(f"instance {current.instance}")
     root("clean")
     show_removed(current.clean(say), json)
 
 
-@task(help=JSON)
-@checking
+@checking(help=JSON)
 def doctor(_: Context, json: bool = False) -> None:
     """List what this machine lacks, with the command that fixes each item."""
     from twinstack.doctor.checks import claims_of, judge

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from invoke.context import Context
 
-from front.policy_cis import policy_cis
+from front.policy import policy_cis
 from tests.support.cis_edits import FILE, REPOSITORY, plan_of, rendered, subject
 from twinstack import stack
 from twinstack.cis import tools

@@ -176,9 +176,9 @@ def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
 @pytest.mark.parametrize(
     ("words", "option", "said"),
     [
-        (("bench", "--help"), "--rounds=INT", "both worlds once in each"),
-        (("net.logs", "--help"), "--lines=INT", "how many lines"),
-        (("--help", "net.logs"), "--lines=INT", "how many lines"),
+        (("bench", "--help"), "--rounds=INT", "number of rounds; each"),
+        (("net.logs", "--help"), "--lines=INT", "how many of the last"),
+        (("--help", "net.logs"), "--lines=INT", "how many of the last"),
     ],
 )
 def test_options_keep_their_help(words: tuple[str, ...], option: str, said: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from front import topology
-from front import worlds as chosen
+from front import options, topology
 from tests.support.tasks import call
 from tests.support.topology_cases import topologies
 from twinstack import stack
@@ -80,5 +79,5 @@ def test_the_exit_code_tells_what_was_found(
 
 
 def test_a_world_is_net_or_docker(worlds: dict[str, WorldTopology | Missing | None]) -> None:
-    assert chosen.world_of("net").name == "net"
-    assert chosen.world_of("docker").name == "docker"
+    assert options.world_of("net").name == "net"
+    assert options.world_of("docker").name == "docker"
