@@ -13,6 +13,7 @@ from contextlib import closing
 import uvicorn
 
 from services.api_gateway.gateway import Gateway
+from services.api_gateway.routes import SERVICES
 from services.api_gateway.server import Protocol
 from services.common.logs import Log
 from services.common.settings import from_environment
@@ -123,7 +124,7 @@ class Running:
             {"instance": f"p-{number}", "address": "127.0.0.1", "port": port}
             for number, port in enumerate(ports, 1)
         ]
-        services = {"product-service": found, "order-service": found}
+        services = dict.fromkeys(SERVICES, found)
         body = {"services": services, "registry": {"uptime_s": 999}}
         self.gateway.directory.learn(json.dumps(body).encode())
 
