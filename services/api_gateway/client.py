@@ -1,17 +1,15 @@
 """A small HTTP/1.1 client: kept connections, one request on each at a time, httptools to parse.
 
-The cheapest thing that is right. A request is bytes; an answer is gathered whole. Time-outs cost
-no timer each: a sweep looks over the busy connections a few times a second.
-
-What went wrong decides what the caller may do next: after `ConnectFailed` nothing was sent;
-after `Stale` a kept connection turned out to be dead before the first byte of an answer;
-after `Broken` or `TimedOut` the request may have been carried out.
+A request is bytes; an answer is gathered whole. Requests have no timers: a sweep ends those that
+take too long, a few times a second. After `Broken` or `TimedOut` the request may have been carried
+out; after `ConnectFailed` nothing was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import httptools
@@ -52,38 +50,27 @@ class Answer:
     body: bytes
 
 
+@dataclass(slots=True, eq=False)
 class Connection(asyncio.Protocol):
     """One connection. Between requests it is idle; whatever comes then makes it unusable."""
 
-    __slots__ = (
-        "_body",
-        "_head_only",
-        "_headers",
-        "_headers_done",
-        "_parser",
-        "_received",
-        "_size",
-        "_status",
-        "_transport",
-        "_waiter",
-        "deadline",
-        "idle_since",
-        "loop",
-        "open",
-        "uses",
-    )
+    loop: asyncio.AbstractEventLoop
+    open: bool = False
+    uses: int = 0
+    idle_since: float = 0.0
+    deadline: float = 0.0
+    _waiter: asyncio.Future[Answer] | None = None
+    _headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _body: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _headers_done: bool = False
+    _head_only: bool = False
+    _received: bool = False
+    _status: int = 0
+    _parser: httptools.HttpResponseParser = field(init=False)
+    _transport: asyncio.Transport = field(init=False)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.open = False
-        self.uses = 0
-        self.idle_since = 0.0
-        self.deadline = 0.0
-        self._waiter: asyncio.Future[Answer] | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._size = 0
-        self._headers_done = False
+    def __post_init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
 
     def request(self, data: bytes, head_only: bool, deadline: float) -> asyncio.Future[Answer]:
@@ -102,7 +89,7 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close at once."""
         self.open = False
         self._transport.abort()
 
@@ -190,20 +177,18 @@ class Connection(asyncio.Protocol):
             waiter.set_result(Answer(self._status, self._headers, body))
 
 
+@dataclass(slots=True, eq=False)
 class Upstream:
-    """One address, the connections to it that are kept, and what came of asking it so far."""
+    """An instance of a service: its address, its kept connections, and its statistics."""
 
-    __slots__ = ("answers", "busy_s", "ejected_until", "failures", "host", "idle", "name", "port")
-
-    def __init__(self, name: str, host: str, port: int) -> None:
-        self.name = name
-        self.host = host
-        self.port = port
-        self.idle: list[Connection] = []
-        self.ejected_until = 0.0
-        self.answers = 0
-        self.failures = 0
-        self.busy_s = 0.0
+    name: str
+    host: str
+    port: int
+    idle: list[Connection] = field(default_factory=list)
+    ejected_until: float = 0.0
+    answers: int = 0
+    failures: int = 0
+    busy_s: float = 0.0
 
     def take(self) -> Connection | None:
         """Take the connection that was used last: the likeliest to be alive."""
@@ -215,7 +200,7 @@ class Upstream:
         return None
 
     def close(self) -> None:
-        """Close what is idle; what is busy closes itself when it finds no place to go."""
+        """Close the idle connections; a busy one closes after its request."""
         for connection in self.idle:
             connection.close()
         self.idle.clear()
@@ -252,20 +237,19 @@ class Client:
         return answer
 
     async def warm(self, upstream: Upstream) -> None:
-        """See to it that there is an open connection. Raises: ConnectFailed."""
+        """Connect unless a connection is open. Raises: ConnectFailed."""
         if not any(connection.open for connection in upstream.idle):
             self._keep(upstream, await self._connect(upstream))
 
     async def sweep(self) -> None:
-        """For ever: end what takes too long, close what has been idle for long."""
+        """End requests that take too long and close idle connections; never returns."""
         while True:
             await asyncio.sleep(SWEEP_S)
             now = self._loop.time()
             for connection in [busy for busy in self._busy if busy.deadline < now]:
                 connection.fail(TimedOut("no answer in time"))
             for upstream in self._kept:
-                old = [idle for idle in upstream.idle if idle.idle_since < now - IDLE_S]
-                for connection in old:
+                for connection in [i for i in upstream.idle if i.idle_since < now - IDLE_S]:
                     upstream.idle.remove(connection)
                     connection.close()
 
@@ -285,12 +269,10 @@ class Client:
 
     async def _connect(self, upstream: Upstream) -> Connection:
         self._kept.add(upstream)
-        loop = self._loop
+        make, host, port = partial(Connection, self._loop), upstream.host, upstream.port
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop), upstream.host, upstream.port
-                )
+                _, connection = await self._loop.create_connection(make, host, port)
         except TimeoutError:
             raise ConnectFailed(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
         except OSError as error:

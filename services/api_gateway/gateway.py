@@ -1,9 +1,6 @@
 """The gateway: a plain ASGI application that passes requests on and gives answers back.
 
-Anything that goes wrong is JSON with the request's id: 404 and 405
-for a path or method that is not there, 408 and 413 for a body that does not come or is too
-large, 501 for a WebSocket, 502 when the upstream fails, 503 when no instance is known or too
-much is under way, 504 when the upstream takes too long.
+Every error is JSON with the request's id; services/README.md lists the statuses.
 """
 
 from __future__ import annotations
@@ -13,6 +10,7 @@ import gc
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from services.api_gateway import messages, routes, traffic_stats
@@ -174,7 +172,7 @@ class Gateway:
     ) -> tuple[Answer, Upstream]:
         """Try instances until one answers; never repeat what may have been carried out."""
         rotation = self.directory.rotations[service]
-        timeout_s = self._settings.upstream_timeout_s
+        timeout_s, exchange = self._settings.upstream_timeout_s, self._client.exchange
         tried: list[Upstream] = []
         failure: UpstreamError | None = None
         while True:
@@ -185,31 +183,21 @@ class Gateway:
             sent = time.perf_counter()
             try:
                 try:
-                    answer = await self._client.exchange(
-                        upstream, data, head_only, timeout_s, fresh=False
-                    )
+                    answer = await exchange(upstream, data, head_only, timeout_s, fresh=False)
                 except Stale:
                     if not idempotent:
                         raise
-                    answer = await self._client.exchange(
-                        upstream, data, head_only, timeout_s, fresh=True
-                    )
-            except ConnectFailed as error:  # Nothing was sent: another instance may be tried.
-                self.directory.eject(upstream, str(error))
-                upstream.failures += 1
-                failure = error
-                continue
-            except TimedOut as error:
-                self.directory.eject(upstream, str(error))
-                upstream.failures += 1
-                failure = error
-                break
+                    answer = await exchange(upstream, data, head_only, timeout_s, fresh=True)
             except UpstreamError as error:
                 upstream.failures += 1
                 failure = error
-                if idempotent and len(tried) < 2:
+                if isinstance(error, ConnectFailed | TimedOut):
+                    self.directory.eject(upstream, str(error))
+                if isinstance(error, ConnectFailed):  # Nothing was sent: try another instance.
                     continue
-                break
+                if isinstance(error, TimedOut) or not idempotent or len(tried) >= 2:
+                    break
+                continue
             upstream.ejected_until = 0.0
             upstream.answers += 1
             upstream.busy_s += time.perf_counter() - sent
@@ -223,21 +211,18 @@ class Gateway:
         if failure is None:
             return Refusal(503, "no_instance", f"no instance of {service} is known", retry)
         names = [upstream.name for upstream in tried]
-        self._log.event(
-            "error", "upstream failed", request_id=request_id, tried=names, reason=str(failure)
-        )
+        fields = {"request_id": request_id, "tried": names, "reason": str(failure)}
+        self._log.event("error", "upstream failed", **fields)
         if isinstance(failure, TimedOut):
-            limit_s = self._settings.upstream_timeout_s
-            message = f"{service} gave no answer within {limit_s:g} s"
+            message = f"{service} gave no answer within {self._settings.upstream_timeout_s:g} s"
             return Refusal(504, "upstream_timeout", message)
         return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", retry)
 
     async def _body(self, receive: Receive, headers: messages.Headers) -> bytes:
         """Gather the request's body. Raises: Refusal 408, 413, 400."""
         limit = self._settings.max_body_bytes
-        too_large = Refusal(
-            413, "body_too_large", f"the body is larger than {limit} bytes", close=True
-        )
+        message = f"the body is larger than {limit} bytes"
+        too_large = Refusal(413, "body_too_large", message, close=True)
         for name, value in headers:  # Before anything is read: an Expect is answered by 413.
             if name == b"content-length" and int(value) > limit:
                 raise too_large
@@ -246,19 +231,19 @@ class Gateway:
         try:
             async with asyncio.timeout(BODY_PATIENCE_S):
                 while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
                         raise Refusal(400, "incomplete_body", "the client left", close=True)
-                    part: bytes = message.get("body", b"")
+                    part: bytes = event.get("body", b"")
                     size += len(part)
                     if size > limit:
                         raise too_large
                     parts.append(part)
-                    if not message.get("more_body"):
+                    if not event.get("more_body"):
                         return b"".join(parts)
         except TimeoutError:
-            message_text = f"the body did not come within {BODY_PATIENCE_S:g} s"
-            raise Refusal(408, "body_timeout", message_text, close=True) from None
+            message = f"the body did not come within {BODY_PATIENCE_S:g} s"
+            raise Refusal(408, "body_timeout", message, close=True) from None
 
     def _health(self, method: str, raw_id: bytes) -> tuple[int, messages.Headers, bytes]:
         """Answer without asking an upstream. Raises: Refusal 405."""
@@ -299,13 +284,8 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._client = Client(self._loop)
         client, directory = self._client, self.directory
-        works: list[Callable[[], Awaitable[None]]] = [
-            client.sweep,
-            lambda: directory.follow(client),
-            lambda: directory.watch(client),
-        ]
-        for work in works:
-            self._tasks.append(self._loop.create_task(self._keep_up(work)))
+        works = (client.sweep, partial(directory.follow, client), partial(directory.watch, client))
+        self._tasks = [self._loop.create_task(self._keep_up(work)) for work in works]
         await send({"type": "lifespan.startup.complete"})
         # What is here now stays: the collector need not look at it again. A request leaves no
         # cycles behind, so the collector may come seldom.

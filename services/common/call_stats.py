@@ -6,18 +6,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 #: What stores are called here and in /health, wherever they are; instances have their own names.
 REDIS, POSTGRES, REGISTRY = "redis", "postgres", "registry"
 Failures = tuple[type[BaseException], ...]
 
 
+@dataclass(slots=True)
 class _Sum:
-    __slots__ = ("answers", "busy_s", "failures")
-
-    def __init__(self) -> None:
-        self.answers = self.failures = 0
-        self.busy_s = 0.0
+    answers: int = 0
+    failures: int = 0
+    busy_s: float = 0.0
 
 
 class CallStats:

@@ -1,9 +1,8 @@
 """PostgreSQL for a threaded service: a small pool, and a bound on every wait.
 
 libpq alone can wait for ever on a server that is stopped or cut off, so every wait goes through
-`_wait`, which gives up at a deadline. A connection that failed is thrown away together with the
-idle ones (they are as old), and the next call connects afresh: a restart of PostgreSQL needs no
-restart of ours.
+`_wait`, which ends at a deadline. A failed connection is closed together with the idle ones (they
+are as old), and the next call connects again.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ IDLE_KEPT = 8
 CONFLICT_TRIES = 4
 #: PostgreSQL's own failures; any other exception is the caller's, raised after an answer.
 _FAILURES = (DatabaseDown, OutcomeUnknown, psycopg2.Error)
+_CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)  # a kind of _BROKEN
+_BROKEN = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 T = TypeVar("T")
 Cursor = extensions.cursor
@@ -52,9 +53,8 @@ def _wait(connection: extensions.connection) -> None:
         if left_s <= 0:
             raise _TooLate("no answer in time")
         poller = select.poll()
-        poller.register(
-            connection.fileno(), select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
-        )
+        readable = state == extensions.POLL_READ
+        poller.register(connection.fileno(), select.POLLIN if readable else select.POLLOUT)
         poller.poll(left_s * 1000)
 
 
@@ -93,7 +93,7 @@ class Database:
             try:
                 with self._calls.timed(POSTGRES, _FAILURES):
                     return self._run(work, timeout_s, transaction=True)
-            except (errors.DeadlockDetected, errors.SerializationFailure):
+            except _CONFLICTS:
                 if not left:
                     raise
         raise AssertionError("unreachable")
@@ -110,22 +110,18 @@ class Database:
 
     def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
         connection = self._take()
-        if connection is not None:
-            try:
-                return self._use(connection, work, timeout_s, transaction)
-            except _TooLate as error:
-                raise self._down(error) from error
-            except (errors.DeadlockDetected, errors.SerializationFailure):
-                raise
-            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                if not connection.closed:
-                    raise self._down(error) from error
-                self._forget_idle()  # Stale: PostgreSQL was restarted. Reconnect once.
         try:
+            if connection is not None:
+                try:
+                    return self._use(connection, work, timeout_s, transaction)
+                except _BROKEN as error:
+                    if isinstance(error, (*_CONFLICTS, _TooLate)) or not connection.closed:
+                        raise
+                    self._forget_idle()  # Stale: PostgreSQL was restarted. Reconnect once.
             return self._use(self._connect(), work, timeout_s, transaction)
-        except (errors.DeadlockDetected, errors.SerializationFailure):
+        except _CONFLICTS:
             raise
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        except _BROKEN as error:
             raise self._down(error) from error
 
     def _use(
@@ -151,9 +147,9 @@ class Database:
     def _commit(self, connection: extensions.connection) -> None:
         try:
             connection.commit()
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
-                raise
+        except _CONFLICTS:
+            raise
+        except _BROKEN as error:
             self.breaker.failed()
             raise OutcomeUnknown(_reason(error)) from error
 

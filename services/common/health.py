@@ -1,48 +1,43 @@
-"""The answer at /health: a service's own state and that of its dependencies."""
+"""The answer at /health: a service's own state and that of its stores."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from flask import Response
+from flask import Flask, Response
 
+from services.common.call_stats import POSTGRES, REDIS, CallStats
+from services.common.database import Database
 from services.common.failures import DatabaseDown, RedisDown
+from services.common.redis_store import RedisStore
 from services.common.settings import Settings
 from services.common.wsgi import answer
 
 _started = time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A dependency of a service. `check` raises when it is down."""
+def add_route(
+    app: Flask, settings: Settings, database: Database, store: RedisStore, calls: CallStats
+) -> None:
+    """Answer 503 when PostgreSQL is down, else 200: "degraded" when Redis is down."""
 
-    check: Callable[[], None]
-    vital: bool
-
-
-def report(settings: Settings, needs: Mapping[str, Need], **more: object) -> Response:
-    """Answer 503 when a vital dependency is down, else 200 ("degraded" when another one is)."""
-    states: dict[str, str] = {}
-    status = "ok"
-    for name, need in needs.items():
+    @app.get("/health")
+    def health() -> Response:
+        status, needs = "ok", {POSTGRES: "ok", REDIS: "ok"}
         try:
-            need.check()
-            states[name] = "ok"
-        except (DatabaseDown, RedisDown) as error:
-            states[name] = f"down: {error}"
-            if need.vital:
-                status = "down"
-            elif status == "ok":
-                status = "degraded"
-    body = {
-        "status": status,
-        "service": settings.service,
-        "replica": settings.replica,
-        "uptime_s": round(time.monotonic() - _started, 1),
-        "needs": states,
-        **more,
-    }
-    return answer(body, 503 if status == "down" else 200)
+            store.ping()
+        except RedisDown as error:
+            status, needs[REDIS] = "degraded", f"down: {error}"
+        try:
+            database.ping()
+        except DatabaseDown as error:
+            status, needs[POSTGRES] = "down", f"down: {error}"
+        body = {
+            "status": status,
+            "service": settings.service,
+            "replica": settings.replica,
+            "uptime_s": round(time.monotonic() - _started, 1),
+            "needs": needs,
+            "asked": calls.document(),
+        }
+        return answer(body, 503 if status == "down" else 200)

@@ -97,9 +97,11 @@ def make_app(settings: Settings, log: Log) -> Flask:
         body = {"error": code, "message": message, **details, "request_id": request_id()}
         return answer(body, status)
 
+    @app.errorhandler(ApiError)
     def api_error(error: ApiError) -> Response:
         return failed(error.status, error.code, error.message, **error.details)
 
+    @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         code = error.name.lower().replace(" ", "_")
@@ -125,21 +127,19 @@ def make_app(settings: Settings, log: Log) -> Flask:
 
         return handle
 
+    @app.errorhandler(OutcomeUnknown)
     def unknown(error: OutcomeUnknown) -> Response:
         log.event("error", "outcome of COMMIT unknown", reason=str(error), request_id=request_id())
         message = "the connection broke during COMMIT; repeat with the same Idempotency-Key"
         return failed(503, "outcome_unknown", message)
 
+    @app.errorhandler(Exception)
     def bug(error: Exception) -> Response:
         log.exception("unexpected error", request_id=request_id())
         return failed(500, "internal_error", "something unexpected went wrong; see the log")
 
-    app.register_error_handler(ApiError, api_error)
-    app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(DatabaseDown, store_down("database"))
     app.register_error_handler(RedisDown, store_down("redis"))
-    app.register_error_handler(OutcomeUnknown, unknown)
-    app.register_error_handler(Exception, bug)
     return app
 
 

@@ -41,10 +41,7 @@ def create(
     app = make_app(settings, log)
     carts = Carts(store, settings.session_ttl_s)
     orders = Orders(database)
-    needs = {
-        "postgres": health.Need(database.ping, vital=True),
-        "redis": health.Need(store.ping, vital=False),
-    }
+    health.add_route(app, settings, database, store, calls)
 
     def session_of_request() -> str:
         return parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
@@ -152,9 +149,5 @@ def create(
         if order is None:
             raise ApiError(404, "unknown_order", f"there is no order {order_id[:64]}")
         return answer(order)
-
-    @app.get("/health")
-    def service_health() -> Response:
-        return health.report(settings, needs, asked=calls.document())
 
     return app

@@ -25,10 +25,7 @@ def create(
     """Make the product service upon a database and a Redis."""
     app = make_app(settings, log)
     cache = Cache(store, settings.cache_ttl_s)
-    needs = {
-        "postgres": health.Need(database.ping, vital=True),
-        "redis": health.Need(store.ping, vital=False),
-    }
+    health.add_route(app, settings, database, store, calls)
 
     def load_list() -> bytes:
         products = database.read(_all)
@@ -55,10 +52,6 @@ def create(
         if body is None:
             raise ApiError(404, "unknown_product", f"there is no product {product_id}")
         return cached(body, source)
-
-    @app.get("/health")
-    def service_health() -> Response:
-        return health.report(settings, needs, asked=calls.document())
 
     return app
 
