@@ -1,9 +1,8 @@
 """Discovery and balancing: which instances each service has, and which one is next.
 
-The registry is polled once a second; its last answer is kept while it is unreachable. A registry
-that has just started has no instances yet, so until it is 10 s old, instances it does not list are
-kept. An instance that refuses a connection is ejected until it accepts one again (tried twice a
-second). When all are ejected, all are tried.
+The registry is polled once a second; its last answer stays while it is unreachable. Until a new
+registry is 10 s old, instances that it does not list are kept. An instance that refuses to connect
+is ejected until it accepts (tried twice a second). If all are ejected, all are tried.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Rotation:
         self._next = 0
 
     def pick(self, now: float, tried: Iterable[Upstream] = ()) -> Upstream | None:
-        """Give the next instance that was not tried; a ejected one only if there is no other."""
+        """Give the next instance that was not tried; an ejected one only if there is no other."""
         upstreams = self.upstreams
         count = len(upstreams)
         start = self._next
@@ -62,11 +61,11 @@ class Rotation:
     def update(self, registered: Iterable[Registered], keep_others: bool) -> list[Upstream]:
         """Apply the registry's answer; give the upstreams that are gone."""
         known = {(old.name, old.host, old.port): old for old in self.upstreams}
-        wanted = {key: known.get(key) or Upstream(*key) for key in registered}
+        current = {key: known.get(key) or Upstream(*key) for key in registered}
         if keep_others:
-            wanted = {**known, **wanted}
-        self.upstreams = [wanted[key] for key in sorted(wanted)]
-        return [old for key, old in known.items() if key not in wanted]
+            current = {**known, **current}
+        self.upstreams = [current[key] for key in sorted(current)]
+        return [old for key, old in known.items() if key not in current]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +161,8 @@ class Directory:
 
     async def _ask(self, client: Client) -> list[Upstream]:
         with self.calls.timed(REGISTRY):
-            answer = await client.exchange(
-                self._registry, self._request, False, POLL_TIMEOUT_S, fresh=False
-            )
+            request = self._registry, self._request
+            answer = await client.exchange(*request, False, POLL_TIMEOUT_S, fresh=False)
         if answer.status != 200:
             raise ValueError(f"status {answer.status}")
         return self.learn(answer.body)

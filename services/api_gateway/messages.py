@@ -8,19 +8,10 @@ from collections.abc import Iterable
 Headers = list[tuple[bytes, bytes]]
 
 HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
+    b" transfer-encoding upgrade".split()
 )
-# The gateway says these itself: the body goes on whole, the id may have been made here.
+# The gateway sets these itself: the body is sent whole, the id may be a new one.
 _NOT_ON = HOP_BY_HOP | {b"content-length", b"expect", b"x-request-id", b"x-forwarded-for"}
 _NOT_BACK = HOP_BY_HOP | {b"content-length", b"server", b"date", b"x-request-id"}
 

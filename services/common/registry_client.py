@@ -1,8 +1,8 @@
 """Make an instance known to the registry, keep its lease alive, and learn of its peers.
 
-A daemon thread registers once the server can be reached, renews the lease every two seconds or
-so (with jitter, so that instances spread out), registers again after a 404, and
-keeps the last answer about the peers that the service calls. At exit the instance deregisters.
+A daemon thread registers once the server can be reached, renews the lease about every two seconds
+(with jitter), registers again after a 404, and keeps the last answer about the peers that the
+service calls. At exit the instance deregisters.
 """
 
 from __future__ import annotations
@@ -130,10 +130,7 @@ class Registration:
 
     def _learn(self, service: str) -> None:
         instances = self._call("GET", f"/v1/services/{service}")["instances"]
-        peers = tuple(
-            Peer(instance["instance"], instance["address"], instance["port"])
-            for instance in instances
-        )
+        peers = tuple(Peer(peer["instance"], peer["address"], peer["port"]) for peer in instances)
         if peers:  # An empty answer may be a registry that has just started.
             self._peers[service] = peers
 

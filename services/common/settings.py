@@ -48,10 +48,7 @@ class Settings:
 
 
 def from_environment(service: str, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings of `service`.
-
-    Raises: SettingError, naming the variable.
-    """
+    """Read the settings of `service`. Raises: SettingError, naming the variable."""
     env = os.environ if environ is None else environ
     name = env.get("TWINSTACK_SERVICE", service)
     return Settings(

@@ -1,14 +1,15 @@
 """What every Flask service does the same way: request ids, logs, errors and answers in JSON.
 
-`make_app` gives a bare Flask application whose errors are JSON; `Instrumented` wraps it for the
-server, where a request costs least: it adds `X-Request-ID` and `X-Served-By`, and logs.
+`make_app` makes a Flask application with JSON errors; `Instrumented` wraps it for the server, adds
+`X-Request-ID` and `X-Served-By`, and logs.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
@@ -86,7 +87,7 @@ class _NoSession(SessionInterface):
 
 
 def make_app(settings: Settings, log: Log) -> Flask:
-    """Make a Flask application whose every error is JSON, with the request's id."""
+    """Make a Flask application: every error is JSON with the request's id."""
     app = Flask(settings.service, static_folder=None, template_folder=None)
     app.session_interface = _NoSession()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -118,14 +119,11 @@ def make_app(settings: Settings, log: Log) -> Flask:
                 response.headers[name] = value
         return response
 
-    def store_down(store: str) -> Callable[[Exception], Response]:
-        def handle(error: Exception) -> Response:
-            log.event("error", f"{store} is down", reason=str(error), request_id=request_id())
-            response = failed(503, f"{store}_unavailable", f"{store} cannot be reached now")
-            response.headers["Retry-After"] = "1"
-            return response
-
-        return handle
+    def store_down(store: str, error: Exception) -> Response:
+        log.event("error", f"{store} is down", reason=str(error), request_id=request_id())
+        response = failed(503, f"{store}_unavailable", f"{store} cannot be reached now")
+        response.headers["Retry-After"] = "1"
+        return response
 
     @app.errorhandler(OutcomeUnknown)
     def unknown(error: OutcomeUnknown) -> Response:
@@ -138,8 +136,8 @@ def make_app(settings: Settings, log: Log) -> Flask:
         log.exception("unexpected error", request_id=request_id())
         return failed(500, "internal_error", "something unexpected went wrong; see the log")
 
-    app.register_error_handler(DatabaseDown, store_down("database"))
-    app.register_error_handler(RedisDown, store_down("redis"))
+    app.register_error_handler(DatabaseDown, partial(store_down, "database"))
+    app.register_error_handler(RedisDown, partial(store_down, "redis"))
     return app
 
 

@@ -1,8 +1,8 @@
 """Orders in PostgreSQL: one transaction prices, checks and decrements stock, and inserts.
 
-Products are locked in the order of their ids, so that orders never wait for each other in a
-ring. The Idempotency-Key is unique in the database, which alone decides between two that
-arrive at once: the first inserts, the second finds the first one's order when it gets the locks.
+Products are locked in the order of their ids, so orders never deadlock. The Idempotency-Key is
+unique in the database: of two concurrent requests, the first inserts, and the second finds that
+order when it gets the locks.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ class Orders:
     def show(self, order_id: str) -> dict[str, object] | None:
         """Give an order with its lines, or None."""
         try:
-            wanted = str(uuid.UUID(order_id))
+            parsed = str(uuid.UUID(order_id))
         except ValueError:
             return None
-        return self._database.read(lambda cursor: _show(cursor, wanted))
+        return self._database.read(lambda cursor: _show(cursor, parsed))
 
 
 def _replay(cursor: Cursor, key: str, digest: str) -> Placed | None:
@@ -135,9 +135,9 @@ def check_lines(lines: Lines, stock: dict[int, int]) -> None:
         names = ", ".join(map(str, unknown))
         raise ApiError(422, "unknown_product", f"there is no product {names}", product_ids=unknown)
     short = [
-        {"product_id": product, "wanted": wanted, "in_stock": stock[product]}
-        for product, wanted in lines.items()
-        if wanted > stock[product]
+        {"product_id": product, "wanted": quantity, "in_stock": stock[product]}
+        for product, quantity in lines.items()
+        if quantity > stock[product]
     ]
     if short:
         names = ", ".join(

@@ -13,17 +13,11 @@ from services.common.logs import Log
 from services.common.redis_store import RedisStore
 from services.common.settings import Settings
 from services.common.wsgi import ApiError, answer, json_object, make_app, request_id
+from services.order_service import requests
 from services.order_service.carts import Carts, forget_products, new_session
 from services.order_service.orders import Orders, check_lines
 from services.order_service.product_client import Products
-from services.order_service.requests import (
-    Lines,
-    parse_idempotency_key,
-    parse_items,
-    parse_line,
-    parse_order,
-    parse_session,
-)
+from services.order_service.requests import Lines, parse_items, parse_line, parse_order
 
 COOKIE = "session"
 SESSION = "X-Session-ID"
@@ -44,7 +38,7 @@ def create(
     health.add_route(app, settings, database, store, calls)
 
     def session_of_request() -> str:
-        return parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
+        return requests.parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
 
     def cart_answer(session: str, lines: Lines, status: int = 200) -> Response:
         catalogue = products.catalogue(request_id()) if lines else {}
@@ -111,22 +105,20 @@ def create(
 
     @app.post("/orders")
     def place_order() -> Response:
-        key = parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        wanted = parse_order(json_object())
+        key = requests.parse_idempotency_key(request.headers.get("Idempotency-Key"))
+        order = parse_order(json_object())
         session = session_of_request()
-        digest = wanted.digest(session)
-        lines = wanted.lines
+        digest = order.digest(session)
+        lines, placed = order.lines, None
         if lines is None:
             placed = orders.replay(key, digest) if key else None
             lines = {} if placed or not session else carts.show(session)
             if placed is None and not lines:
                 raise ApiError(409, "cart_empty", "there is nothing in the session's cart")
-        else:
-            placed = None
         if placed is None:
             placed = orders.place(lines, key, digest)
         if not placed.replayed:
-            after_order(lines, session if wanted.lines is None else "")
+            after_order(lines, session if order.lines is None else "")
         response = answer(orders.show(placed.order_id), 200 if placed.replayed else 201)
         response.headers["Location"] = f"/api/orders/{placed.order_id}"
         if placed.replayed:

@@ -1,9 +1,9 @@
 """Cache-aside in Redis, with leases: one reader fills a missing key, and never with old data.
 
-Whoever misses takes a lease on the key (SET NX), reads the database, and writes the value only
-if the lease is still its own. Whoever changes the data deletes the key *and* its lease, so a
-value that was read before the change can't be written after it. Others who miss wait a moment
-for the value instead of all asking the database (a stampede).
+A reader that misses takes a lease on the key (SET NX), reads the database, and writes the value
+only if the lease is still its own. A writer deletes the key *and* its lease, so a value read before
+the change cannot be written after it. Other readers that miss wait a moment for the value (else
+all would query the database: a stampede).
 """
 
 from __future__ import annotations
