@@ -106,7 +106,7 @@ def bench_layers(
     help={
         "rounds": "number of rounds; each measures every entry point once",
         "seconds": "how long each measurement takes",
-        "doors": "--no-doors omits the published ports",
+        "published": "--no-published omits the published ports",
         **FORCE,
         **SHAPE,
         **JSON,
@@ -116,13 +116,15 @@ def bench_turns(
     _: Context,
     rounds: int = 60,
     seconds: int = 2,
-    doors: bool = True,
+    published: bool = True,
     force: bool = False,
     shape: str | None = None,
     json: bool = False,
 ) -> None:
     """Compare both worlds to within about 2 %: sustained load on each in turn (15 minutes)."""
-    _ask("turns", json, rounds=rounds, seconds=seconds, doors=doors, shape=shape, force=force)
+    _ask(
+        "turns", json, rounds=rounds, seconds=seconds, published=published, shape=shape, force=force
+    )
 
 
 @checking(

@@ -64,12 +64,12 @@ def ask(
     *,
     rounds: int,
     seconds: int = 2,
-    doors: bool = True,
+    published: bool = True,
     shape: str | None = None,
     force: bool = False,
     progress: Progress,
 ) -> Outcome:
-    """Compare both worlds; `doors` includes their published ports. Brings up what is not up.
+    """Compare both worlds; `published` includes their published ports. Brings up what is not up.
 
     Raises: as `comparability.require`; Missing without wrk; StepFailed; CannotTell.
     """
@@ -82,7 +82,7 @@ def ask(
             (turns_cost.NET, turns_cost.AGAIN, turns_cost.DOCKER), (net, net, docker), strict=True
         )
         targets = [Target(name, world, world.endpoint(worlds.EDGE)) for name, world in pair]
-        if doors:
+        if published:
             edge = (worlds.EDGE,)
             targets += published_ports.targets(both, edge, PATH, progress)
         result = measure(targets, rounds=rounds, seconds=seconds, progress=progress)

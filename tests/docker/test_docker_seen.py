@@ -112,7 +112,7 @@ def test_up_ends_with_every_container_healthy(up: DockerWorld):
     }
 
 
-def test_both_doors_and_every_address_answer(up: DockerWorld):
+def test_both_published_ports_and_every_address_answer(up: DockerWorld):
     for service in ("nginx-lb", "api-gateway"):
         published = up.published(service)
         assert published is not None

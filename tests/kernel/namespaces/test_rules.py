@@ -17,7 +17,7 @@ PLANS = {
     "flat": planned("flat"),
     "tiered": planned("tiered"),
     "a long instance": planned("tiered", "abcdefghijklmno"),
-    "a bound door": edited_plan(lambda d: d["host_ports"][0].update(bind="192.0.2.1")),
+    "a bound published port": edited_plan(lambda d: d["host_ports"][0].update(bind="192.0.2.1")),
 }
 STRANGERS = """\
 *nat

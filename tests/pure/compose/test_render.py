@@ -116,7 +116,7 @@ def test_only_stores_are_waited_for():
     assert waits["nginx-lb"] == []
 
 
-def test_doors_are_those_of_the_topology():
+def test_published_ports_are_those_of_the_topology():
     services = compose_of(plan_of())["services"]
     ports = {name: each["ports"] for name, each in services.items() if "ports" in each}
     assert ports == {"nginx-lb": ["0.0.0.0:8088:80"], "api-gateway": ["127.0.0.1:3000:3000"]}

@@ -54,7 +54,7 @@ def test_ratio_of_constant_doubles_is_exactly_two() -> None:
     assert found.verdict == "more"
 
 
-def test_ratio_is_the_median_of_the_pairsand_not_of_the_sides() -> None:
+def test_ratio_is_the_median_of_the_pairs_and_not_of_the_sides() -> None:
     firsts = [10.0, 20, 30, 40, 50, 60, 70]
     seconds = [5.0, 10, 15, 20, 25, 30, 7]
     assert ratio(firsts, seconds, seed=1).estimate == pytest.approx(2)
@@ -76,7 +76,7 @@ def test_ratio_of_a_round_without_success_cannot_be_told() -> None:
         ratio([0.0, *[1.0] * 9], [1.0] * 10, seed=1)
 
 
-def test_pairsof_unequal_length_cannot_be_told() -> None:
+def test_pairs_of_unequal_length_cannot_be_told() -> None:
     with pytest.raises(CannotTell, match="2 against 1"):
         paired_log_ratios([1.0, 2.0], [1.0])
 
