@@ -1,8 +1,8 @@
 """Draw the pictures of these pages from the Plan: `python -m docs.draw` writes docs/*.svg.
 
-`services` shows who talks to whom and by which door one comes in, `wiring` the bridges and what
-hangs on them. Nothing is placed by hand: a topology that changes changes its pictures. Colours
-follow the reader's light or dark scheme. Pure but for `main`.
+`services` shows the flows between services and the published ports, `wiring` the bridges and what
+is attached to them. Nothing is placed by hand: a topology that changes changes its pictures.
+Colours follow the reader's light or dark scheme. Pure but for `main`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from twinstack.observe.svg import (
 )
 
 HERE = Path(__file__).parent
-BAND_HEIGHT, DOORS_HEIGHT = 142, 84
+BAND_HEIGHT, PORTS_HEIGHT = 142, 84
 LEGEND_HEIGHT = 26
 
 
 def services(flat: Plan, tiered: Plan) -> str:
-    """Draw each service in its tier, the flows between them, and the doors."""
+    """Draw each service in its tier, the flows between them, and the published ports."""
     boxes = _service_boxes(tiered)
-    tops = {one: DOORS_HEIGHT + row * BAND_HEIGHT for row, one in enumerate(tiered.segments)}
+    tops = {one: PORTS_HEIGHT + row * BAND_HEIGHT for row, one in enumerate(tiered.segments)}
     inner = Box(MARGIN, 0, WIDTH - 2 * MARGIN, BAND_HEIGHT - 14)
     parts = [rect(replace(inner, y=top), "band") for top in tops.values()]
     for name, box in boxes.items():
@@ -52,11 +52,11 @@ def services(flat: Plan, tiered: Plan) -> str:
             [name + many, f"{ours[0].runtime}, port {ours[0].port}", f"flat {_addresses(ours)}"],
         )
     parts += [_arrow(boxes, flow, number) for number, flow in enumerate(_flows(tiered, boxes))]
-    for name, doors in groupby(tiered.published_ports, lambda door: door.replica):
-        ways = [f"{door.bind}:{door.port} ({door.world})" for door in doors]
+    for name, ports in groupby(tiered.published_ports, lambda port: port.replica):
+        ways = [f"{port.bind}:{port.port} ({port.world})" for port in ports]
         if name in boxes:
-            parts += _door(boxes[name], ways)
-    height = DOORS_HEIGHT + len(tiered.segments) * BAND_HEIGHT + LEGEND_HEIGHT
+            parts += _published_port(boxes[name], ways)
+    height = PORTS_HEIGHT + len(tiered.segments) * BAND_HEIGHT + LEGEND_HEIGHT
     parts += [
         text(MARGIN + 10, top + 18, f"{one.name}: {one.bridge} {one.subnet}", "dim title")
         for one, top in tops.items()
@@ -75,9 +75,9 @@ def services(flat: Plan, tiered: Plan) -> str:
 
 def wiring(plan: Plan) -> str:
     """Draw the host, its bridges, and every namespace that hangs on them by a veth pair."""
-    parts, top = [], DOORS_HEIGHT - 34
+    parts, top = [], PORTS_HEIGHT - 34
     ways = [
-        f"port {door.port} → {door.replica}" for door in plan.published_ports if door.world == "net"
+        f"port {port.port} → {port.replica}" for port in plan.published_ports if port.world == "net"
     ]
     host = "; ".join(["the host: " + ", ".join(ways), "MASQUERADE out", "routes between bridges"])
     parts += [
@@ -127,7 +127,7 @@ def _service_boxes(plan: Plan) -> dict[str, Box]:
         room = (WIDTH - 2 * MARGIN) / len(names)
         for column, name in enumerate(names):
             left = MARGIN + column * room + (room - BOX_WIDTH) / 2
-            boxes[name] = Box(left, DOORS_HEIGHT + row * BAND_HEIGHT + 44)
+            boxes[name] = Box(left, PORTS_HEIGHT + row * BAND_HEIGHT + 44)
     return boxes
 
 
@@ -158,7 +158,7 @@ def _arrow(boxes: dict[str, Box], flow: tuple[str, str], number: int) -> str:
     return arrow(curve(one.middle + shift, one.bottom, other.middle + shift, other.y))
 
 
-def _door(box: Box, ways: Sequence[str]) -> list[str]:
+def _published_port(box: Box, ways: Sequence[str]) -> list[str]:
     pill = Box(box.x - 20, 12, box.width + 40, 16 * len(ways) + 10)
     parts = [rect(pill, "port")]
     parts += [

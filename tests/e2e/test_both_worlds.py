@@ -28,7 +28,7 @@ def both(flat: Sandbox) -> Sandbox:
     return flat
 
 
-def doors(host: Sandbox) -> dict[str, int]:
+def published_ports(host: Sandbox) -> dict[str, int]:
     told = host.run("docker", "ps", "--format", "{{.Names}} {{.Ports}}").stdout.splitlines()
     published = [line.split(maxsplit=1) for line in told if "->" in line]
     return {
@@ -58,7 +58,7 @@ def test_every_container_is_healthy(both: Sandbox) -> None:
 
 
 def test_both_worlds_answer_side_by_side(both: Sandbox) -> None:
-    found = doors(both)
+    found = published_ports(both)
     urls = [
         "http://10.0.0.10",
         "http://localhost:8080",
@@ -111,7 +111,7 @@ def test_both_are_drawn_as_declared_and_each_shows_its_own_connections(both: San
 
 
 def test_only_the_edge_is_open_to_other_machines(both: Sandbox) -> None:
-    found = doors(both)
+    found = published_ports(both)
     edge = f"http://{HOST_ADDRESS}:{found['nginx-lb']}/api/products"
     assert json.loads(both.fetch(edge, where="internet"))["count"] >= 20
     inner = f"http://{HOST_ADDRESS}:{found['api-gateway']}/health"
@@ -214,7 +214,7 @@ def test_the_worlds_are_loaded_in_turn_and_every_answer_is_counted_once(both: Sa
 
 def test_taking_one_world_down_leaves_the_other_reachable(both: Sandbox) -> None:
     both.invoke("net.down")
-    found = doors(both)
+    found = published_ports(both)
     edge = f"http://{HOST_ADDRESS}:{found['nginx-lb']}/health"
     # From another machine: the way leads through the host, which must still forward.
     assert json.loads(both.fetch(edge, where="internet"))["status"] == "ok"

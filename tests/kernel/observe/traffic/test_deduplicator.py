@@ -1,4 +1,4 @@
-"""The kernel's own traffic counts once: bridged, and by a door with NAT at both ends (hairpin)."""
+"""Real traffic counts once: bridged, and by a published port with NAT at both ends (hairpin)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.support import craft
 pytestmark = pytest.mark.kernel
 
 # A bridge, two namespaces by bare links (a network namespace each, held by a sleeping process), a
-# door with hairpin, and a capture of bridge and both links. $1 is the file, $2 the server's folder.
+# published port with hairpin, and a capture of bridge and both links. $1 is the file, $2 the
+# server's folder.
 SCRIPT = r"""
 ip link set lo up
 ip link add br-app type bridge

@@ -81,5 +81,5 @@ def test_a_connection_is_declared_or_not(
 
 
 def test_a_published_port_is_judged_by_the_service_behind_it():
-    # nginx-lb serves the world; a service is not the world, by whatever door it comes.
+    # nginx-lb serves the world; a service is not the world, by whichever port it comes.
     assert craft.peers().verdict(peer(craft.ORDER), peer(craft.HOST), TCP, 8080) == "undeclared"
