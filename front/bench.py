@@ -11,6 +11,12 @@ from front.options import FORCE, JSON, SHAPE, WORLD
 from front.reporting import answer, checking, end, root, say, task
 from twinstack import stack
 
+REQUESTS = {"requests": "number of requests in one trial"}
+
+
+def _rounds(measured: str) -> dict[str, str]:
+    return {"rounds": f"number of rounds; each measures {measured} once"}
+
 
 def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
     """Ask a question, print and store its answer, and exit with its code."""
@@ -33,9 +39,9 @@ def _ask(question: str, json: bool, **options: Any) -> None:
 @task(
     default=True,
     help={
-        "requests": "number of requests in one trial",
+        **REQUESTS,
         "concurrency": "number of concurrent requests",
-        "rounds": "number of rounds; each measures both worlds once",
+        **_rounds("both worlds"),
         "path": "the path to request",
         "keepalive": "keep connections alive between requests (ab -k)",
         "aa": "compare a world (net or docker) with itself: the method's own error",
@@ -69,13 +75,13 @@ def bench(
     ask("compare", json, stack.from_environment(), options=options, aa=aa, shape=shape)
 
 
-@task(help={"rounds": "number of rounds; each measures all three gateways once", **JSON})
+@task(help={**_rounds("all three gateways"), **JSON})
 def bench_gateways(_: Context, rounds: int = 8, json: bool = False) -> None:
     """Compare the gateway alone with Node's http and with nginx (wrk, one worker each)."""
     _ask("gateways", json, rounds=rounds)
 
 
-@task(help={"rounds": "number of rounds; each measures all three once", **JSON})
+@task(help={**_rounds("all three"), **JSON})
 def bench_chain(_: Context, rounds: int = 8, json: bool = False) -> None:
     """Compare the whole chain with its product service alone and with a naive chain."""
     _ask("chain", json, rounds=rounds)
@@ -87,14 +93,7 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
     _ask("startup", json, times=times)
 
 
-@task(
-    help={
-        "rounds": "number of rounds; each measures every layer once",
-        "requests": "number of requests in one trial",
-        **FORCE,
-        **JSON,
-    }
-)
+@task(help={**_rounds("every layer"), **REQUESTS, **FORCE, **JSON})
 def bench_layers(
     _: Context, rounds: int = 10, requests: int = 1000, force: bool = False, json: bool = False
 ) -> None:
@@ -104,7 +103,7 @@ def bench_layers(
 
 @task(
     help={
-        "rounds": "number of rounds; each measures every entry point once",
+        **_rounds("every entry point"),
         "seconds": "how long each measurement takes",
         "published": "--no-published omits the published ports",
         **FORCE,
@@ -127,19 +126,13 @@ def bench_turns(
     )
 
 
-@checking(
-    help={
-        "megabytes": "size of the capture in MB",
-        "rounds": "number of rounds; each measures both once",
-        **JSON,
-    }
-)
+@checking(help={"megabytes": "size of the capture in MB", **_rounds("both"), **JSON})
 def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
     """Compare traffic.report with tshark on the same capture: time and memory."""
     ask("traffic", json, stack.from_environment(), megabytes=megabytes, rounds=rounds)
 
 
-@task(help={**WORLD, "rounds": "number of rounds; each measures both once", **SHAPE, **JSON})
+@task(help={**WORLD, **_rounds("both"), **SHAPE, **JSON})
 def bench_policy(
     _: Context, world: str = "net", rounds: int = 40, shape: str | None = None, json: bool = False
 ) -> None:
@@ -147,7 +140,7 @@ def bench_policy(
     _ask("policy", json, world=world, rounds=rounds, shape=shape)
 
 
-@task(help={"rounds": "number of rounds; each measures every path once", **JSON})
+@task(help={**_rounds("every path"), **JSON})
 def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
     """Measure what crossing hosts costs: loopback, a bridge, raw VXLAN and Swarm's overlay."""
     _ask("crossing", json, rounds=rounds)
@@ -156,8 +149,8 @@ def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
 @checking(
     help={
         **WORLD,
-        "rounds": "number of rounds; each measures every kind of capture once",
-        "requests": "number of requests in one trial",
+        **_rounds("every kind of capture"),
+        **REQUESTS,
         "bridges": "compare only no capture with a capture of every bridge",
         **SHAPE,
         **JSON,
@@ -177,20 +170,13 @@ def bench_capture(
     _ask("capture", json, shape=shape, **options)
 
 
-@checking(help={"rounds": "number of rounds; each measures every size once", **JSON})
+@checking(help={**_rounds("every size"), **JSON})
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2 to 16 hosts of 8 replicas up and down; exits 1 if slow or if anything is left."""
     _ask("overlay", json, rounds=rounds)
 
 
-@checking(
-    help={
-        **WORLD,
-        "rounds": "number of rounds; each measures no viewer, the dashboard, and a browser",
-        **SHAPE,
-        **JSON,
-    }
-)
+@checking(help={**WORLD, **_rounds("no viewer, the dashboard, and a browser"), **SHAPE, **JSON})
 def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:

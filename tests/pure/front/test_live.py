@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 
 import pytest
 
-from front import conntrack, live
+from front import live
 from tests.support.bench_fakes import PLAN
 from tests.support.tasks import FakeNet, call
 from twinstack.linux.conntrack import ConntrackStats
@@ -71,7 +71,7 @@ def test_ctrl_c_leaves_the_last_snapshot_of_connections(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(snapshot, "follow", follow)
-    assert call(conntrack.conntrack, seconds=9, json=True) == code
+    assert call(live.conntrack, seconds=9, json=True) == code
     told = capsys.readouterr()
     if snapshots:
         assert json.loads(told.out)["table"]["entries"] == 3
@@ -89,7 +89,7 @@ def test_a_terminal_is_shown_connections_at_once(
     monkeypatch.setattr(snapshot, "follow", follow)
     monkeypatch.setattr(snapshot, "take", lambda _: SNAPSHOT)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert call(conntrack.conntrack) == 0
+    assert call(live.conntrack) == 0
     assert "the host's table has 3 of 9" in capsys.readouterr().out
 
 
@@ -159,7 +159,7 @@ def test_an_unknown_world_is_no_pass(
 @pytest.mark.parametrize(("lines", "height", "shown"), [(23, 24, 23), (24, 24, 22), (60, 24, 22)])
 def test_a_text_longer_than_the_terminal_says_so(lines: int, height: int, shown: int) -> None:
     text = "\n".join(f"line {number}" for number in range(lines))
-    kept = conntrack.fitting(text, height).splitlines()
+    kept = live.fitting(text, height).splitlines()
     assert len(kept) < height
     assert kept[shown - 1] == f"line {shown - 1}"
     if lines > shown:
