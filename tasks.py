@@ -8,7 +8,6 @@ from invoke.collection import Collection
 
 from front import (
     bench,
-    chaos,
     check,
     docker,
     invocation,
@@ -35,6 +34,6 @@ namespace = Collection(
     live.dashboard,
     live.conntrack,
     topology.topology,
-    chaos.chaos,
+    overlay.chaos,
     *map(collection, NOUNS),
 )

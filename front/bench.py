@@ -22,9 +22,8 @@ def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
     """Ask a question, print and store its answer, and exit with its code."""
     from bench.engine import store
 
-    asked = importlib.import_module(f"bench.questions.{module}").ask(
-        *arguments, progress=say, **options
-    )
+    question = importlib.import_module(f"bench.questions.{module}")
+    asked = question.ask(*arguments, progress=say, **options)
     document, page = store.keep(asked)
     answer(json, document, asked.text)
     say(f"kept as {page}")
@@ -176,7 +175,7 @@ def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     _ask("overlay", json, rounds=rounds)
 
 
-@checking(help={**WORLD, **_rounds("no viewer, the dashboard, and a browser"), **SHAPE, **JSON})
+@checking(help={**WORLD, **_rounds("no viewer, the dashboard and a browser"), **SHAPE, **JSON})
 def bench_dashboard(
     _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
 ) -> None:

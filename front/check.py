@@ -18,13 +18,10 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     stack.from_environment().software(say)  # built here: the tests' hosts have no package mirror
     paths = " ".join(f"tests/checks/test_{file}.py" for file in files)
     options = "-m '' -q -p no:cacheprovider --timeout 0 --full"
+    command = f"{sys.executable} -m pytest {options} {paths} {words}"
+    env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     with context.cd(str(stack.REPOSITORY)):
-        done = context.run(
-            f"{sys.executable} -m pytest {options} {paths} {words}",
-            warn=True,
-            pty=False,
-            env={key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
-        )
+        done = context.run(command, warn=True, pty=False, env=env)
     end(0 if done is not None and done.ok else 1)
 
 
@@ -75,14 +72,8 @@ def check_scale(
     root("check.scale")
     if not json:  # first whether the result is as planned, then how fast
         _run(context, "scale", "scale")
-    ask(
-        "provisioning.scale",
-        json,
-        rounds=rounds,
-        slow_rounds=slow_rounds,
-        shell_rounds=shell_rounds,
-        seed=None if seed < 0 else seed,
-    )
+    options = {"rounds": rounds, "slow_rounds": slow_rounds, "shell_rounds": shell_rounds}
+    ask("provisioning.scale", json, **options, seed=None if seed < 0 else seed)
 
 
 @checking()

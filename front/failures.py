@@ -12,19 +12,12 @@ _FOREIGN = {
     "requests.exceptions.RequestException": ("Docker engine", "does not answer"),
 }
 #: The path cannot be used; there is no room.
-_BAD_PATH = {
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EROFS,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-}
+_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def translate(error: Exception) -> TwinstackError | None:
-    """Give our error for any other; None for one that is unforeseen."""
+    """Translate an error; None for one that is unforeseen."""
     if isinstance(error, TwinstackError):
         return error
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
@@ -32,12 +25,8 @@ def translate(error: Exception) -> TwinstackError | None:
         if name in kinds:
             return TwinstackError(*words, _cause(error), 'run "invoke doctor"')
     if isinstance(error, OSError):
-        return TwinstackError(
-            str(error.filename or "operating system"),
-            "cannot be used",
-            _cause(error),
-            _remedy(error),
-        )
+        subject = str(error.filename or "operating system")
+        return TwinstackError(subject, "cannot be used", _cause(error), _remedy(error))
     return None
 
 
@@ -47,7 +36,7 @@ def _remedy(error: OSError) -> str:
     if error.errno in _FULL:
         return "free some space there"
     # A missing program has a name without a slash.
-    if error.errno in _BAD_PATH and "/" in str(error.filename):
+    if error.errno in _PATH and "/" in str(error.filename):
         return "choose another path"
     return 'run "invoke doctor"'
 

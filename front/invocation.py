@@ -26,17 +26,15 @@ def full_path(path: str) -> str:
 class Option(Argument):
     """An option whose wrong value is one line; a positional argument may have a default."""
 
-    #: A positional argument's default.
-    left_out: Any = None
+    left_out: Any = None  # a positional argument's default
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Take a value. Raises: ParseError, which Invoke prints before it exits 1."""
         try:
             super().set_value(value, cast=cast)
         except ValueError:
-            raise ParseError(
-                f"--{self.name}: cannot be {value}: it is a whole number; choose another"
-            ) from None
+            cause = "it is a whole number; choose another"
+            raise ParseError(f"--{self.name}: cannot be {value}: {cause}") from None
 
     def settle(self, otherwise: str | None = None) -> None:
         """Set the default, else `otherwise`, if no argument was given."""
@@ -111,10 +109,6 @@ def command_after_dashes(task: str) -> list[str]:
     """Give the arguments after `--`. Raises: TwinstackError when there are none."""
     words = after_dashes()
     if not words:
-        raise TwinstackError(
-            task,
-            "has nothing to run",
-            "no command is given",
-            f"run: invoke {task} SERVICE -- COMMAND",
-        )
+        remedy = f"run: invoke {task} SERVICE -- COMMAND"
+        raise TwinstackError(task, "has nothing to run", "no command is given", remedy)
     return words

@@ -1,17 +1,21 @@
-"""The tasks of the stack on several hosts."""
+"""The tasks of the stack on several hosts, and `chaos`, which breaks one of them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 
 from invoke.context import Context
 
 from front import invocation, overlay_ssh, tables
-from front.options import HOST, JSON, LIMITS, LOGS, POLICY, SERVICES, SHAPE, TIMEOUT
+from front.options import HOST, JSON, LIMITS, LOGS, POLICY, SERVICES, SHAPE, TIMEOUT, one_of
 from front.overlay_ssh import SSH
 from front.reporting import answer, checking, end, root, say, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
+
+if TYPE_CHECKING:
+    from twinstack.overlay.chaos import FaultReport
 
 HOSTS = {
     "hosts": "number of simulated hosts; unset: as many as are up, else 3, or one for each machine"
@@ -19,11 +23,14 @@ HOSTS = {
     "without": "lost hosts, separated by commas: their replicas are placed on other hosts",
 }
 
+#: A fault lasts no longer.
+MOST_SECONDS = 600
 
-def _lost(without: str | None) -> frozenset[str] | None:
-    if without is None:
-        return None
-    return frozenset(name.strip() for name in without.split(",") if name.strip())
+
+def _options(shape: str | None, services: bool, policy: bool, without: str | None) -> Any:
+    """Give the options of a world; `without` None keeps the lost hosts of the running one."""
+    lost = None if without is None else frozenset(filter(None, map(str.strip, without.split(","))))
+    return {"shape": shape, "lost": lost, "bare": not services, "policy": policy}
 
 
 @task(
@@ -45,14 +52,12 @@ def overlay_up(
     """Bring several hosts up, join them by VXLAN, and start each service on its host."""
     bounds.timeout(timeout)
     root("overlay.up")
-    here, lost, bare = stack.from_environment(), _lost(without), not services
+    here = stack.from_environment()
+    options = _options(shape, services, policy, without) | {"limited": limits}
     if ssh:
-        options = overlay_ssh.options(ssh)
-        remote = here.remote(options, shape, lost=lost, limited=limits, bare=bare, policy=policy)
-        overlay_ssh.up(remote, timeout, json)
+        overlay_ssh.up(here.remote(overlay_ssh.options(ssh), **options), timeout, json)
         return
-    count = None if hosts == -1 else hosts
-    world = here.overlay(count, shape, lost=lost, limited=limits, bare=bare, policy=policy)
+    world = here.overlay(None if hosts == -1 else hosts, **options)
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
@@ -109,16 +114,13 @@ def overlay_plan(
 ) -> None:
     """Show what overlay.up would do on the underlay and on each host; changes nothing."""
     root("overlay.plan")
-    here, lost, bare = stack.from_environment(), _lost(without), not services
+    here, options = stack.from_environment(), _options(shape, services, policy, without)
     if ssh:
-        options = overlay_ssh.options(ssh)
-        overlay_ssh.plan(here.remote(options, shape, lost=lost, bare=bare, policy=policy), json)
+        overlay_ssh.plan(here.remote(overlay_ssh.options(ssh), **options), json)
         return
-    count = None if hosts == -1 else hosts
-    previews = here.overlay(count, shape, lost=lost, bare=bare, policy=policy).previews()
-    answer(
-        json, {"parts": overlay_ssh.previews_json(previews)}, overlay_ssh.previews_text(previews)
-    )
+    previews = here.overlay(None if hosts == -1 else hosts, **options).previews()
+    document = {"parts": overlay_ssh.previews_json(previews)}
+    answer(json, document, overlay_ssh.previews_text(previews))
 
 
 @checking(help=JSON)
@@ -170,3 +172,63 @@ def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = No
     here = stack.from_environment()
     world = here.remote(overlay_ssh.options(ssh)) if ssh else here.overlay()
     print(world.logs(service, lines=lines), end="")
+
+
+@checking(
+    help={
+        "what": "the fault: host-loss, partition or mtu (the underlay drops larger packets)",
+        "host": "the host to break; unset: the last one",
+        "seconds": "how long the host stays broken",
+        "move": "start its replicas on other hosts meanwhile",
+        **JSON,
+    }
+)
+def chaos(
+    _: Context,
+    what: str = "host-loss",
+    host: str = "",
+    seconds: int = 10,
+    move: bool = False,
+    json: bool = False,
+) -> None:
+    """Break a host of the overlay for a while, measure from another host, and restore it."""
+    from twinstack.overlay import chaos as faults
+
+    bounds.within("seconds", seconds, 1, MOST_SECONDS, "it is a time, more than 0")
+    one_of("what", what, faults.FAULTS)
+    root("chaos")
+    here = stack.from_environment()
+    world = here.overlay(lost=frozenset())
+    report = faults.cause(
+        world,
+        cast("faults.Fault", what),
+        host or world.spread.hosts[-1].name,
+        seconds=seconds,
+        move=move,
+        timeout_s=bounds.UP_TIMEOUT_S,
+        progress=say,
+        elsewhere=lambda lost: here.overlay(lost=lost),
+    )
+    answer(json, asdict(report) | {"recovered": report.recovered}, report_text(report))
+    end(0 if report.recovered else 1)
+
+
+def report_text(report: FaultReport) -> str:
+    """Write a report as a table."""
+    from twinstack.overlay.chaos import PATH
+
+    header = ("", "seconds", "asked", "good", "longest gap", "served by")
+    rows = [
+        (
+            phase.name,
+            f"{phase.seconds:.1f}",
+            str(phase.asked),
+            str(phase.good),
+            f"{phase.longest_gap_s:.2f} s",
+            " ".join(phase.served_by) or "none",
+        )
+        for phase in report.phases
+    ]
+    title = f"{report.fault} of {report.host}, seen from {report.client}: GET {PATH}"
+    end = "every request is answered again" if report.recovered else "some requests still fail"
+    return f"{title}\n\n{tables.columns(header, rows)}\n\n{end}"

@@ -121,6 +121,6 @@ def collection(module: ModuleType) -> Collection:
     noun = module.__name__.rpartition(".")[2]
     gathered = Collection(noun)
     for name, member in vars(module).items():
-        if isinstance(member, invocation.Task):
+        if isinstance(member, invocation.Task) and name.startswith(noun):
             gathered.add_task(member, name=name.removeprefix(f"{noun}_"), default=name == noun)
     return gathered

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from twinstack.world import ServiceState
 
 
-_GAP = "  "
-
-
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Align rows under a header; the last column is never padded."""
     table = [tuple(header), *(tuple(row) for row in rows)]
@@ -23,7 +20,7 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = []
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append(_GAP.join(cells).rstrip())
+        lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
 

@@ -89,7 +89,6 @@ class Connection(asyncio.Protocol):
         return waiter
 
     def close(self) -> None:
-        """Close at once."""
         self.open = False
         self._transport.abort()
 
@@ -254,7 +253,6 @@ class Client:
                     connection.close()
 
     def forget(self, upstream: Upstream) -> None:
-        """Close the idle connections to an upstream that is gone."""
         self._kept.discard(upstream)
         upstream.close()
 

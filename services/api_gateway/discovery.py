@@ -55,7 +55,6 @@ class Rotation:
         return second_choice
 
     def live(self, now: float) -> int:
-        """Count the instances that are not ejected."""
         return sum(upstream.ejected_until <= now for upstream in self.upstreams)
 
     def update(self, registered: Iterable[Registered], keep_others: bool) -> list[Upstream]:
@@ -94,13 +93,11 @@ class Directory:
         self._trouble = ""
 
     def registry_state(self) -> RegistryState:
-        """Say whether the registry was heard recently."""
         if self._heard_at is not None and self._clock() - self._heard_at < STALE_S:
             return RegistryState("ok", True)
         return RegistryState(f"unreachable: {self._trouble or 'not asked yet'}", False)
 
     def eject(self, upstream: Upstream, why: str) -> None:
-        """Skip an instance for a while."""
         now = self._clock()
         if upstream.ejected_until <= now:
             self._log.event("warning", "instance ejected", instance=upstream.name, reason=why)

@@ -1,9 +1,8 @@
 """uvicorn's HTTP protocol as the gateway uses it: `--http services.api_gateway.server:Protocol`.
 
-Three things differ from uvicorn's own. An answer's head and body leave in one system call, not in
-two: that is a fifth of what a request costs. A connection has one idle timer, looked at when it
-runs out, instead of one made and cancelled with every request. And a request that is no HTTP is
-answered in JSON, with an id, like every other error.
+Three things differ from uvicorn's own. An answer's head and body leave in one system call: that
+saves a fifth of a request's cost. A connection has one idle timer, not one for each request. And a
+malformed request is answered in JSON, with an id, like every other error.
 """
 
 from __future__ import annotations
@@ -52,13 +51,11 @@ class Together:
             self._held = data
 
     def flush(self) -> None:
-        """Send what is held."""
         if self._held is not None:
             self._write(self._held)
             self._held = None
 
     def close(self) -> None:
-        """Send what is held, then close."""
         self.flush()
         self._transport.close()
 
@@ -90,7 +87,6 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(in_s, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        """Close a connection that was idle for too long."""
         self.timeout_keep_alive_task = None
         if self._idle_since is None or self.transport.is_closing():
             return  # the next answer arms the timer again
@@ -101,7 +97,6 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, and close."""
         request_id = _ids.make()
         body = error_body("not_http", "the request is not well-formed HTTP", request_id)
         head = (

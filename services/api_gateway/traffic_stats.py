@@ -31,7 +31,6 @@ class TrafficStats:
         self.busy_s = 0.0
 
     def add(self, status: int, took_s: float) -> None:
-        """Count an answer."""
         self.statuses[status // 100] += 1
         self.busy_s += took_s
 

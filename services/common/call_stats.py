@@ -44,7 +44,6 @@ class CallStats:
             self.add(name, time.perf_counter() - started, failed=failed)
 
     def add(self, name: str, took_s: float, *, failed: bool = False) -> None:
-        """Count a call. Units: seconds."""
         with self._lock:
             total = self._sums.setdefault(name, _Sum())
             if failed:

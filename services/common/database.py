@@ -99,7 +99,6 @@ class Database:
         raise AssertionError("unreachable")
 
     def ping(self, timeout_s: float = 1.0) -> None:
-        """Raise DatabaseDown unless PostgreSQL answers a query."""
         self._take_leave()
         self._run(lambda cursor: cursor.execute("SELECT 1"), timeout_s, transaction=False)
 

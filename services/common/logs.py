@@ -80,7 +80,6 @@ class Log:
         )
 
     def flush(self) -> None:
-        """Write what is queued, now."""
         with self._writing:
             while self._lines:
                 batch: list[str] = []

@@ -1,5 +1,4 @@
-"""How a process ends: with its parent, so that no worker keeps a killed server's port, and with
-exit handlers that also run in workers of multiprocessing."""
+"""How a process ends: with its parent, and with exit handlers that run in workers too."""
 
 from __future__ import annotations
 
@@ -15,10 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """In a worker process: have the kernel kill us when our parent dies. Source: prctl(2).
-
-    Does nothing in a process that is not a worker.
-    """
+    """Have the kernel kill this worker when its server dies: the port is free. Source: prctl(2)."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -41,8 +41,7 @@ class Script:
 class RedisStore:
     """Speak to one Redis server from any number of threads.
 
-    Every method raises RedisDown when the server cannot be reached in time, or refuses (it is out
-    of memory, say): a caller that can do without Redis then does.
+    Every method raises RedisDown when the server does not answer in time, or refuses.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class RedisStore:
         self.breaker = breaker or Breaker(REST_S)
 
     def get(self, key: bytes) -> bytes | None:
-        """Read a value."""
         answer: bytes | None = self.command(b"GET", key)
         return answer
 
@@ -63,7 +61,6 @@ class RedisStore:
         return self._with_connection(lambda link: _ask(link, arguments))
 
     def script(self, script: Script, keys: Sequence[Argument], values: Sequence[Argument]) -> Any:
-        """Run a script, atomically."""
         tail = (len(keys), *keys, *values)
 
         def run(link: Link) -> Any:
@@ -75,7 +72,6 @@ class RedisStore:
         return self._with_connection(run)
 
     def ping(self) -> None:
-        """Raise RedisDown unless Redis answers."""
         self._take_leave()
         self._uncounted(lambda link: _ask(link, ("PING",)))
 

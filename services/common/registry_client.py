@@ -79,7 +79,6 @@ class Registration:
         return self._peers.get(service, ())
 
     def close(self) -> None:
-        """Deregister, if the registry can be reached."""
         self._stop.set()
         if self.registered:
             self.registered = False

@@ -26,7 +26,6 @@ class RequestIds:
         self._count = itertools.count(1)
 
     def make(self) -> str:
-        """Make an id that no other request has."""
         return f"{self._head}-{next(self._count):x}"
 
     def accept(self, given: str | None) -> str:

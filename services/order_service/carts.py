@@ -45,7 +45,7 @@ return 1
 
 
 def new_session() -> str:
-    """Make a session's id that nobody can guess."""
+    """Make an unguessable session id."""
     return secrets.token_urlsafe(18)
 
 
@@ -57,7 +57,6 @@ class Carts:
         self._ttl_s = ttl_s
 
     def show(self, session: str) -> Lines:
-        """Give what is in the cart. Raises: RedisDown."""
         flat = self._store.command(b"HGETALL", _key(session))
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return dict(sorted((int(product), int(quantity)) for product, quantity in pairs))
@@ -67,21 +66,18 @@ class Carts:
         values = (product_id, quantity, QUANTITY_MAX, LINES_MAX, self._ttl_s)
         result = self._store.script(_ADD, (_key(session),), values)
         if result == -1:
-            message = f"a cart holds at most {QUANTITY_MAX} of a product"
-            raise ApiError(409, "cart_full", message)
+            raise ApiError(409, "cart_full", f"a cart holds at most {QUANTITY_MAX} of a product")
         if result == -2:
             raise ApiError(409, "cart_full", f"a cart holds at most {LINES_MAX} products")
 
     def replace(self, session: str, lines: Lines) -> None:
-        """Make the cart hold exactly this. Raises: RedisDown."""
         self._store.script(_REPLACE, (_key(session),), (self._ttl_s, *_flat(lines)))
 
     def empty(self, session: str) -> None:
-        """Throw the cart away. Raises: RedisDown."""
         self._store.command(b"DEL", _key(session))
 
     def take_out(self, session: str, lines: Lines) -> None:
-        """Take out what was ordered, and leave what was put in meanwhile. Raises: RedisDown."""
+        """Take out what was ordered, and leave what was added since. Raises: RedisDown."""
         self._store.script(_TAKE_OUT, (_key(session),), _flat(lines))
 
 

@@ -82,7 +82,6 @@ class Orders:
             return placed
 
     def show(self, order_id: str) -> dict[str, object] | None:
-        """Give an order with its lines, or None."""
         try:
             parsed = str(uuid.UUID(order_id))
         except ValueError:

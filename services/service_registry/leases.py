@@ -92,13 +92,11 @@ class Leases:
         return [entry for entry in self.all() if entry.service == service]
 
     def all(self) -> list[Instance]:
-        """Give every live instance, by service and name."""
         with self._lock:
             self._expire()
             return [self._known[key] for key in sorted(self._known)]
 
     def left_s(self, entry: Instance) -> float:
-        """Give what is left of a lease, in seconds."""
         return max(0.0, entry.expires_at - self._clock())
 
     def _expire(self) -> None:
