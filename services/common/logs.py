@@ -6,6 +6,7 @@ moment, and writes once. A reader that stops reading costs log lines (counted), 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -30,11 +31,11 @@ class Log:
         self._head = f'{{"service":{_quote(service)},"replica":{_quote(replica)}'
         self._fd = fd
         self.requests = requests
-        self._start_afresh()
-        os.register_at_fork(after_in_child=self._start_afresh)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
         at_exit(self.flush)
 
-    def _start_afresh(self) -> None:
+    def _reset(self) -> None:
         self._lines: deque[str] = deque()
         self._dropped = 0
         self._wake = threading.Event()
@@ -71,13 +72,8 @@ class Log:
     def exception(self, message: str, **more: object) -> None:
         """Log the exception being handled, with its traceback: here and nowhere else."""
         kind, error, _ = sys.exc_info()
-        self.event(
-            "error",
-            message,
-            error=f"{kind.__name__ if kind else 'none'}: {error}",
-            traceback=traceback.format_exc(),
-            **more,
-        )
+        text = f"{kind.__name__ if kind else 'none'}: {error}"
+        self.event("error", message, error=text, traceback=traceback.format_exc(), **more)
 
     def flush(self) -> None:
         with self._writing:
@@ -99,21 +95,16 @@ class Log:
             return
         self._lines.append(line)
         if self._thread is None:
-            self._begin()
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            self._thread.start()
         if not self._wake.is_set():
             self._wake.set()
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
-        try:
+        with contextlib.suppress(OSError):  # Without a reader there is no place for the error.
             while view:
                 view = view[os.write(self._fd, view) :]
-        except OSError:
-            pass  # Nobody reads: there is no better place to complain.
-
-    def _begin(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
 
     def _run(self) -> None:
         while True:

@@ -136,20 +136,14 @@ class Registration:
     def _call(
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
     ) -> Any:
-        with self._calls.timed(REGISTRY):
-            return self._exchange(method, path, body, timeout_s)
-
-    def _exchange(self, method: str, path: str, body: object, timeout_s: float) -> Any:
         url = urlsplit(self._settings.registry_url)
         link = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
-        try:
-            data = None if body is None else json.dumps(body).encode()
-            headers = {"Content-Type": "application/json"} if data else {}
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else {}
+        with self._calls.timed(REGISTRY), contextlib.closing(link):
             link.request(method, path, body=data, headers=headers)
             response = link.getresponse()
             text = response.read(1_000_000)
             if response.status >= 300:
                 raise RegistryRefused(response.status, text[:200].decode(errors="replace"))
             return json.loads(text) if text else None
-        finally:
-            link.close()

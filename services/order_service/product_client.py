@@ -57,34 +57,25 @@ class Products:
                 with self._calls.timed(peer.instance):
                     return self._ask(peer, request_id)
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-                self._log.event(
-                    "warning",
-                    "product instance failed",
-                    instance=peer.instance,
-                    reason=f"{type(error).__name__}: {error}",
-                    request_id=request_id,
-                )
+                reason = f"{type(error).__name__}: {error}"
+                fields = {"instance": peer.instance, "reason": reason, "request_id": request_id}
+                self._log.event("warning", "product instance failed", **fields)
         return self._database.read(_from_database)
 
     def _ask(self, peer: Peer, request_id: str) -> dict[int, Product]:
         links: dict[Peer, http.client.HTTPConnection] = self._local.__dict__.setdefault("links", {})
-        kept = links.pop(peer, None)
-        if kept is not None:
+        link = links.get(peer)
+        if link is None:
+            link = http.client.HTTPConnection(peer.address, peer.port, timeout=TIMEOUT_S)
+            links[peer] = link
+        for last in (link.sock is None, True):  # Perhaps closed while idle: reconnect once.
             try:
-                catalogue = _fetch(kept, request_id)
+                return _fetch(link, request_id)
             except (OSError, http.client.HTTPException):
-                kept.close()  # Perhaps closed while idle: reconnect once.
-            else:
-                links[peer] = kept
-                return catalogue
-        link = http.client.HTTPConnection(peer.address, peer.port, timeout=TIMEOUT_S)
-        try:
-            catalogue = _fetch(link, request_id)
-        except BaseException:
-            link.close()
-            raise
-        links[peer] = link
-        return catalogue
+                link.close()
+                if last:
+                    raise
+        raise AssertionError("unreachable")
 
 
 def _fetch(link: http.client.HTTPConnection, request_id: str) -> dict[int, Product]:
