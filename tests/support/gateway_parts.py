@@ -1,4 +1,4 @@
-"""What tests of the gateway share: it, running on loopback, and upstreams that behave as told."""
+"""A gateway running on loopback, and upstreams with a given behaviour, for tests."""
 
 from __future__ import annotations
 
@@ -120,11 +120,11 @@ class Running:
         self.port: int = self.server.servers[0].sockets[0].getsockname()[1]
 
     def know(self, *ports: int) -> None:
-        found = [
+        instances = [
             {"instance": f"p-{number}", "address": "127.0.0.1", "port": port}
             for number, port in enumerate(ports, 1)
         ]
-        services = dict.fromkeys(SERVICES, found)
+        services = dict.fromkeys(SERVICES, instances)
         body = {"services": services, "registry": {"uptime_s": 999}}
         self.gateway.directory.learn(json.dumps(body).encode())
 
@@ -161,8 +161,8 @@ def closed_port() -> int:
 
 
 def error_of(body: bytes) -> str:
-    said = json.loads(body)
-    assert said["request_id"]
+    document = json.loads(body)
+    assert document["request_id"]
     assert "Traceback" not in body.decode()
-    name: str = said["error"]
+    name: str = document["error"]
     return name

@@ -43,9 +43,9 @@ def test_every_foreseen_error_is_one_line_and_exit_1(
     error: Exception, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert raising(error) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(expected)
-    assert len(said.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert output.startswith(expected)
+    assert len(output.splitlines()) == 1
 
 
 def test_a_bug_keeps_its_traceback() -> None:
@@ -57,10 +57,10 @@ def test_a_bug_keeps_its_traceback() -> None:
     assert failures.translate(ZeroDivisionError()) is None
 
 
-def test_log_of_an_ill_service_is_shown_before_the_line(
+def test_the_log_of_an_unhealthy_service_comes_before_the_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ill = NotHealthy("nginx-lb", "is unhealthy")
-    ill.add_note("bind() failed")
-    assert raising(SeveralFailed("net.up", [ill, ill])) == 1
+    unhealthy = NotHealthy("nginx-lb", "is unhealthy")
+    unhealthy.add_note("bind() failed")
+    assert raising(SeveralFailed("net.up", [unhealthy, unhealthy])) == 1
     assert capsys.readouterr().err.startswith("--- nginx-lb, the end of its log:\nbind() failed")

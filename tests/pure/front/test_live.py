@@ -23,25 +23,25 @@ from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
 
 
 @pytest.mark.parametrize(
-    ("task", "words", "code", "said"),
+    ("task", "words", "code", "expected"),
     [
         (live.health, {"world": "mars"}, 1, "--world: cannot be mars: it is net, docker or both"),
         (live.dashboard, {"port": 70_000}, 1, "--port: cannot be 70000: it is 0 to 65535"),
         (live.dashboard, {"port": -1}, 1, "--port: cannot be -1: it is a port"),
     ],
 )
-def test_what_cannot_be_is_refused_first(
+def test_an_impossible_option_is_refused_first(
     net: FakeNet,
     task: object,
     words: dict[str, object],
     code: int,
-    said: str,
+    expected: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert call(task, **words) == code
-    told = capsys.readouterr().err
-    assert told.startswith(said)
-    assert len(told.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert output.startswith(expected)
+    assert len(output.splitlines()) == 1
 
 
 def test_without_root_it_is_one_line(
@@ -72,11 +72,11 @@ def test_ctrl_c_leaves_the_last_snapshot_of_connections(
 
     monkeypatch.setattr(snapshot, "follow", follow)
     assert call(live.conntrack, seconds=9, json=True) == code
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     if snapshots:
-        assert json.loads(told.out)["table"]["entries"] == 3
+        assert json.loads(output.out)["table"]["entries"] == 3
     else:
-        assert (told.out, told.err) == ("", "stopped by Ctrl-C\n")
+        assert (output.out, output.err) == ("", "stopped by Ctrl-C\n")
 
 
 def test_a_terminal_is_shown_connections_at_once(
@@ -109,22 +109,22 @@ def watched(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
 
     @contextmanager
     def watching(worlds: dict[object, object]) -> Iterator[feed.Feed]:
-        found = feed.Feed(("net", "docker"))
-        for one in documents:
+        fake = feed.Feed(("net", "docker"))
+        for sample in documents:
             for _ in range(2):
-                found.take(one.world, json.dumps(asdict(one)).encode())
-        yield found
+                fake.take(sample.world, json.dumps(asdict(sample)).encode())
+        yield fake
 
     monkeypatch.setattr(feed, "watching", watching)
     monkeypatch.setattr(live, "_FIRST_SAMPLES_S", 0.1)
 
 
-HEALTHY = Reading(1.0, probes={one.name: ProbeResult("up") for one in PLAN.replicas})
+HEALTHY = Reading(1.0, probes={replica.name: ProbeResult("up") for replica in PLAN.replicas})
 UNHEALTHY = Reading(1.0, probes={**HEALTHY.probes, "redis-cache": ProbeResult("down")})
 
 
 @pytest.mark.parametrize(
-    ("net", "docker", "code", "said"),
+    ("net", "docker", "code", "expected"),
     [
         (HEALTHY, WorldSample("docker", 1.0, False), 0, 'docker is not up; run "invoke docker.up"'),
         (
@@ -142,18 +142,18 @@ def test_an_unknown_world_is_no_pass(
     net: Reading | None,
     docker: WorldSample | None,
     code: int,
-    said: str,
+    expected: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     first = samples.sample("net", PLAN, 1.0, [net]) if net else None
-    watched(monkeypatch, *(one for one in (first, docker) if one))
+    watched(monkeypatch, *(sample for sample in (first, docker) if sample))
     assert call(live.health, once=True) == code
-    assert said in capsys.readouterr().out
+    assert expected in capsys.readouterr().out
     assert call(live.health, json=True) == code
     worlds = json.loads(capsys.readouterr().out)["worlds"]
-    assert [one["world"] for one in worlds] == ["net", "docker"]
+    assert [world["world"] for world in worlds] == ["net", "docker"]
 
 
 @pytest.mark.parametrize(("lines", "height", "shown"), [(23, 24, 23), (24, 24, 22), (60, 24, 22)])

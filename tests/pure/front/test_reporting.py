@@ -16,9 +16,9 @@ def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str
     error.add_note("one\n\ttwo \x1b]0;pwned\x07\x1b[2J\u202e")
     assert raising(error) == 1
     reporting.answer(False, {}, "\x1b[31mred\nnot red")
-    found = capsys.readouterr()
-    assert "one\n\ttwo \\x1b]0;pwned\\x07\\x1b[2J\\x202e\nveth \\x9b2J: cannot" in found.err
-    assert found.out == "\\x1b[31mred\nnot red\n"
+    output = capsys.readouterr()
+    assert "one\n\ttwo \\x1b]0;pwned\\x07\\x1b[2J\\x202e\nveth \\x9b2J: cannot" in output.err
+    assert output.out == "\\x1b[31mred\nnot red\n"
     document = {"a": "\x1b\x9b\u202e\ud800 – \U000e0001"}
     reporting.answer(True, document, "")
     out = capsys.readouterr().out

@@ -64,11 +64,11 @@ def test_restarts_have_a_column_once_there_are_any():
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
 def test_a_healthy_world_fits_80_columns(shape: str):
-    found = [
-        state(one.name, where=f"netns {one.name}", address=str(one.address), port=one.port)
-        for one in planned(shape).replicas
+    replicas = [
+        state(node.name, where=f"netns {node.name}", address=str(node.address), port=node.port)
+        for node in planned(shape).replicas
     ]
-    assert all(len(line) <= 80 for line in tables.states(found).splitlines())
+    assert all(len(line) <= 80 for line in tables.states(replicas).splitlines())
 
 
 def test_states_are_json_with_the_keys_of_the_state():

@@ -26,7 +26,7 @@ def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
     task: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
-        raise CannotTell("x", "cannot be told")
+        raise CannotTell("x", "cannot be checked")
 
     monkeypatch.setattr(stack, "from_environment", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -46,7 +46,7 @@ def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
         (bench.bench_chain, {}, 1),
     ],
 )
-def test_a_user_who_is_not_root_is_told_first(
+def test_root_is_required_before_anything_is_done(
     net: FakeNet,
     task: Any,
     words: dict[str, Any],
@@ -69,7 +69,7 @@ def test_timeout_that_cannot_be_is_refused_first(
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-def test_a_world_that_is_not_up_is_said_without_a_look_for_software(
+def test_a_world_that_is_down_is_reported_without_looking_for_software(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net.state = "absent"
@@ -116,9 +116,9 @@ def test_clean_names_the_instance_before_it_removes(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(whole.clean) == 0
-    told = capsys.readouterr()
-    assert told.err.splitlines()[0] == "instance lab"
-    assert told.out == "removed thing\n"
+    done = capsys.readouterr()
+    assert done.err.splitlines()[0] == "instance lab"
+    assert done.out == "removed thing\n"
 
 
 def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +153,7 @@ def test_system_programs_are_found_on_any_path() -> None:
 def test_a_wrong_value_is_one_line_at_the_command_line(
     words: tuple[str, ...], expected: str
 ) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=ROOT,
         capture_output=True,
@@ -161,10 +161,10 @@ def test_a_wrong_value_is_one_line_at_the_command_line(
         check=False,
         env={**os.environ, "TWINSTACK_INSTANCE": "none"},
     )
-    assert told.returncode == 1
-    assert told.stdout == ""
-    assert told.stderr.startswith(expected)
-    assert len(told.stderr.splitlines()) == 1
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(expected)
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
@@ -174,28 +174,28 @@ def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "option", "said"),
+    ("words", "option", "expected"),
     [
         (("bench", "--help"), "--rounds=INT", "number of rounds; each"),
         (("net.logs", "--help"), "--lines=INT", "how many of the last"),
         (("--help", "net.logs"), "--lines=INT", "how many of the last"),
     ],
 )
-def test_options_keep_their_help(words: tuple[str, ...], option: str, said: str) -> None:
-    told = subprocess.run(
+def test_options_keep_their_help(words: tuple[str, ...], option: str, expected: str) -> None:
+    done = subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert option in told.stdout
-    assert said in told.stdout
+    assert option in done.stdout
+    assert expected in done.stdout
 
 
 def test_the_front_door_is_short() -> None:
     files = [ROOT / "tasks.py", *(ROOT / "front").glob("*.py")]
-    assert [one.name for one in files if len(one.read_text().splitlines()) > 400] == []
+    assert [file.name for file in files if len(file.read_text().splitlines()) > 400] == []
 
 
 def test_a_task_does_not_wait_for_what_only_others_need():

@@ -25,25 +25,25 @@ NO_IPTABLES = Missing("iptables-save", "is not installed", "", 'run "make setup"
 @pytest.fixture(name="worlds")
 def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, WorldTopology | Missing | None]:
     """Set what observing each world gives, or raises."""
-    found: dict[str, WorldTopology | Missing | None] = {"net": None, "docker": NO_ENGINE}
+    observed: dict[str, WorldTopology | Missing | None] = {"net": None, "docker": NO_ENGINE}
     shapes = {"net": None, "docker": None}
 
     def observe(world: Any) -> WorldTopology | None:
-        told = found[world.name]
-        if isinstance(told, Missing):
-            raise told
-        return told
+        result = observed[world.name]
+        if isinstance(result, Missing):
+            raise result
+        return result
 
     here = SimpleNamespace(
         net=lambda: SimpleNamespace(name="net"),
         docker=lambda: SimpleNamespace(name="docker"),
-        net_shape=lambda: "flat" if found["net"] is NO_IPTABLES else shapes["net"],
+        net_shape=lambda: "flat" if observed["net"] is NO_IPTABLES else shapes["net"],
         docker_shape=lambda: shapes["docker"],
     )
     monkeypatch.setattr(stack, "from_environment", lambda: here)
     monkeypatch.setattr(collect, "topology", observe)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    return found
+    return observed
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_the_exit_code_tells_what_was_found(
 ) -> None:
     worlds.update(net=net, docker=docker)
     assert call(topology.topology, world=world, json=True) == code
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     drawn = code == 0 or (world, docker) == ("both", WRONG)
-    assert bool(said.out) == drawn
-    assert len(said.err.splitlines()) == (0 if drawn else 1)
+    assert bool(output.out) == drawn
+    assert len(output.err.splitlines()) == (0 if drawn else 1)
     if drawn:
-        assert json.loads(said.out)["worlds"]
+        assert json.loads(output.out)["worlds"]
 
 
 def test_a_world_is_net_or_docker(worlds: dict[str, WorldTopology | Missing | None]) -> None:

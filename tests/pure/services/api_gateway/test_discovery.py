@@ -46,13 +46,13 @@ def picked(rotation: Rotation, now: float = 0.0) -> str:
 
 
 def answer(names: list[str], uptime_s: float = 1000.0) -> bytes:
-    found = [{"instance": name, "address": "10.0.0.30", "port": 5000} for name in names]
-    services = {"product-service": found} if found else {}
+    instances = [{"instance": name, "address": "10.0.0.30", "port": 5000} for name in names]
+    services = {"product-service": instances} if instances else {}
     return json.dumps({"services": services, "registry": {"uptime_s": uptime_s}}).encode()
 
 
 def known(directory: Directory) -> list[str]:
-    return [one.name for one in directory.rotations["product-service"].upstreams]
+    return [upstream.name for upstream in directory.rotations["product-service"].upstreams]
 
 
 def test_instances_take_turns_evenly(rotation: Rotation) -> None:
@@ -82,7 +82,7 @@ def test_nobody_is_picked_twice_for_one_request(rotation: Rotation) -> None:
     tried: list[Upstream] = []
     while (upstream := rotation.pick(0.0, tried)) is not None:
         tried.append(upstream)
-    assert sorted(one.name for one in tried) == ["p-1", "p-2", "p-3"]
+    assert sorted(upstream.name for upstream in tried) == ["p-1", "p-2", "p-3"]
 
 
 def test_nobody_is_known_at_first() -> None:
@@ -99,7 +99,7 @@ def test_an_update_keeps_the_connections_of_those_that_stay(rotation: Rotation) 
 def test_an_instance_that_moved_is_another_one(rotation: Rotation) -> None:
     moved = [("p-1", "10.0.0.99", 5000)]
     gone = rotation.update(moved, keep_others=False)
-    assert [one.host for one in rotation.upstreams] == ["10.0.0.99"]
+    assert [upstream.host for upstream in rotation.upstreams] == ["10.0.0.99"]
     assert len(gone) == 3
 
 

@@ -130,8 +130,10 @@ def test_pipelined_requests_are_answered_in_order(gateway, upstream):
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(path), path)
 
     upstream(echo)
-    one = b"GET /api/products/%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
-    got = gateway.raw(one % (1, b"") + one % (2, b"") + one % (3, b"Connection: close\r\n"))
+    request = b"GET /api/products/%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
+    got = gateway.raw(
+        request % (1, b"") + request % (2, b"") + request % (3, b"Connection: close\r\n")
+    )
     places = [got.index(b"/products/%d" % number) for number in (1, 2, 3)]
     assert places == sorted(places)
     assert got.count(b"HTTP/1.1 200") == 3

@@ -11,9 +11,9 @@ from services.api_gateway import routes
 
 @given(st.binary(max_size=40))
 def test_any_path_has_a_route_or_none(path: bytes) -> None:
-    found = routes.find(b"/" + path)
-    if found is not None:
-        assert found[1].startswith((b"/products", b"/orders", b"/cart"))
+    match = routes.find(b"/" + path)
+    if match is not None:
+        assert match[1].startswith((b"/products", b"/orders", b"/cart"))
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def test_any_path_has_a_route_or_none(path: bytes) -> None:
     ],
 )
 def test_a_path_goes_to_its_service(path: bytes, upstream: bytes | None) -> None:
-    found = routes.find(path)
-    assert (found[1] if found else None) == upstream
+    match = routes.find(path)
+    assert (match[1] if match else None) == upstream

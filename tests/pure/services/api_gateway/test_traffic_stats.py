@@ -1,4 +1,4 @@
-"""What the gateway counts: answers by status and by instance, told to nobody from elsewhere."""
+"""What the gateway counts: answers by status and by instance, shown only to clients inside."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.support.gateway_parts import OK, Running, always, closed_port
 
 
 def counts_of(gateway: Running) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(gateway.call("GET", "/internal/counts")[2])
-    return told
+    document: dict[str, Any] = json.loads(gateway.call("GET", "/internal/counts")[2])
+    return document
 
 
 def test_answers_are_counted_by_status_and_by_instance(gateway, upstream):
@@ -25,7 +25,9 @@ def test_answers_are_counted_by_status_and_by_instance(gateway, upstream):
     }
     assert new == {"1xx": 0, "2xx": 2, "3xx": 0, "4xx": 1, "5xx": 0}
     assert after["busy_s"] > before["busy_s"]
-    product = next(one for one in after["upstreams"] if one["service"] == "product-service")
+    product = next(
+        upstream for upstream in after["upstreams"] if upstream["service"] == "product-service"
+    )
     assert (product["answers"], product["failures"], product["shunned"]) == (2, 0, False)
     assert 0 < product["busy_s"] < 1
 

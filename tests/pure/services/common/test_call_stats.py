@@ -156,10 +156,10 @@ def test_calls_and_their_failures_are_added_up_across_threads() -> None:
                 pass
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     with pytest.raises(RedisDown), asked.timed("redis"):
         raise RedisDown("gone")
     asked.add("postgres", 0.25)

@@ -76,49 +76,49 @@ def until(truth: Callable[[], bool], seconds: float = 5.0) -> bool:
 
 
 def test_an_instance_registers_itself_and_leaves_when_it_ends(registry: Registry) -> None:
-    one = registration(registry)
-    one.start()
+    client = registration(registry)
+    client.start()
     assert until(lambda: registry.names() == ["product-service-2"])
-    assert until(lambda: [peer.instance for peer in one.peers("product-service")] != [])
-    one.close()
+    assert until(lambda: [peer.instance for peer in client.peers("product-service")] != [])
+    client.close()
     assert registry.names() == []
 
 
 def test_an_instance_comes_back_by_itself_after_the_registrys_restart(registry: Registry) -> None:
-    one = registration(registry)
-    one.start()
-    assert until(lambda: len(one.peers("product-service")) == 1)
+    client = registration(registry)
+    client.start()
+    assert until(lambda: len(client.peers("product-service")) == 1)
     registry.stop()
     time.sleep(0.2)
-    assert len(one.peers("product-service")) == 1
+    assert len(client.peers("product-service")) == 1
     registry.start()
     assert until(lambda: registry.names() == ["product-service-2"])
-    one.close()
+    client.close()
 
 
 def test_a_heartbeat_that_is_refused_leads_to_a_new_registration(registry: Registry) -> None:
-    one = registration(registry)
-    one.beat()
+    client = registration(registry)
+    client.beat()
     registry.leases.remove("product-service", "product-service-2")
-    one.beat()
+    client.beat()
     assert registry.names() == ["product-service-2"]
 
 
 def test_the_registry_lists_discovers_and_says_what_is_wrong(registry: Registry) -> None:
-    one = registration(registry)
-    one.beat()
-    listed = one._call("GET", "/v1/services")
-    assert [found["instance"] for found in listed["services"]["product-service"]] == [
+    client = registration(registry)
+    client.beat()
+    listed = client._call("GET", "/v1/services")
+    assert [instance["instance"] for instance in listed["services"]["product-service"]] == [
         "product-service-2"
     ]
-    assert one._call("GET", "/v1/services/nobody")["instances"] == []
-    assert one._call("GET", "/health")["status"] == "ok"
+    assert client._call("GET", "/v1/services/nobody")["instances"] == []
+    assert client._call("GET", "/health")["status"] == "ok"
     bad = {"address": "nowhere", "port": 5000}
     with pytest.raises(RegistryRefused, match="address: must be the IP address"):
-        one._call("PUT", "/v1/services/product-service/p-1", bad)
+        client._call("PUT", "/v1/services/product-service/p-1", bad)
     with pytest.raises(RegistryRefused) as refused:
-        one._call("DELETE", "/v1/services/product-service/p-1")
+        client._call("DELETE", "/v1/services/product-service/p-1")
     assert refused.value.status == 404
     with pytest.raises(RegistryRefused) as refused:
-        one._call("PUT", "/v1/services/product-service/p-1", ["x" * 70_000])
+        client._call("PUT", "/v1/services/product-service/p-1", ["x" * 70_000])
     assert refused.value.status == 413

@@ -17,6 +17,6 @@ def test_any_other_request_id_is_replaced(given_id: str | None) -> None:
 
 
 def test_no_two_made_ids_are_alike() -> None:
-    one, other = RequestIds(), RequestIds()
-    made = [ids.make() for _ in range(500) for ids in (one, other)]
+    first, second = RequestIds(), RequestIds()
+    made = [ids.make() for _ in range(500) for ids in (first, second)]
     assert len(set(made)) == 1000

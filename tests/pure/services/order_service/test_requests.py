@@ -30,7 +30,7 @@ json_values = st.recursive(
 
 
 def test_lines_of_the_same_product_add_up_in_the_order_of_ids() -> None:
-    items = [{"product_id": one, "quantity": 2} for one in (9, 1, 9)]
+    items = [{"product_id": product, "quantity": 2} for product in (9, 1, 9)]
     assert list(parse_items({"items": items}).items()) == [(1, 2), (9, 4)]
 
 
@@ -74,9 +74,9 @@ def test_whatever_json_comes_an_order_is_read_or_refused(body: dict[str, Any]) -
 
 
 def test_the_same_lines_have_one_digest_and_others_another() -> None:
-    one = OrderRequest({1: 2, 3: 4}).digest("")
-    assert one == OrderRequest({3: 4, 1: 2}).digest("whatever session")
-    assert one != OrderRequest({1: 2, 3: 5}).digest("")
+    digest = OrderRequest({1: 2, 3: 4}).digest("")
+    assert digest == OrderRequest({3: 4, 1: 2}).digest("whatever session")
+    assert digest != OrderRequest({1: 2, 3: 5}).digest("")
     assert OrderRequest(None).digest("a" * 16) != OrderRequest(None).digest("b" * 16)
 
 
@@ -107,5 +107,5 @@ def test_an_unknown_product_is_said_before_the_stock() -> None:
 def test_too_little_stock_is_a_409_that_says_how_much_there_is() -> None:
     with pytest.raises(ApiError) as caught:
         check_lines({1: 5, 2: 1}, {1: 4, 2: 1})
-    wanted = [{"product_id": 1, "wanted": 5, "in_stock": 4}]
-    assert (caught.value.status, caught.value.details) == (409, {"items": wanted})
+    short = [{"product_id": 1, "wanted": 5, "in_stock": 4}]
+    assert (caught.value.status, caught.value.details) == (409, {"items": short})
