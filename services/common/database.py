@@ -108,7 +108,8 @@ class Database:
             raise DatabaseDown("no answer a moment ago")
 
     def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
-        connection = self._take()
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
         try:
             if connection is not None:
                 try:
@@ -151,10 +152,6 @@ class Database:
         except _BROKEN as error:
             self.breaker.failed()
             raise OutcomeUnknown(_reason(error)) from error
-
-    def _take(self) -> extensions.connection | None:
-        with self._lock:
-            return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: extensions.connection, roll_back: bool) -> None:
         if roll_back and not connection.closed:
