@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import os
+import shutil
+from collections.abc import Iterator
 
 import pytest
 
-from tests.support.built import software
-from tests.support.docker_steps import docker_host, images
-
-__all__ = ["docker_host", "images", "software"]
+from tests.support.docker_steps import ENGINE, INSTANCE, NAME, only_images, snapshot, world
+from tests.support.own_engine import (
+    cgroups_of,
+    end_engine,
+    make_namespace,
+    print_nothing,
+    remove_namespace,
+    remove_what_dead_runs_left,
+)
+from twinstack.compose.render import state_directory
+from twinstack.compose.teardown import clean
 
 
 @pytest.fixture(scope="session")
-def full(request: pytest.FixtureRequest) -> bool:
-    """Tell whether every case is wanted."""
-    return bool(request.config.getoption("--full"))
+def docker_host() -> Iterator[dict[str, object]]:
+    """Give a host for an engine, and its state before; what a check forgot ends the session."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if not shutil.which("dockerd"):
+        pytest.skip("needs dockerd (make setup)")
+    remove_what_dead_runs_left()
+    make_namespace(NAME)
+    try:
+        yield snapshot()
+        clean(INSTANCE, progress=print_nothing, engine=ENGINE)
+        assert not state_directory(INSTANCE).parent.exists()
+        assert cgroups_of(ENGINE) == []
+    finally:
+        end_engine(ENGINE)
+        remove_namespace(NAME)
 
 
-@pytest.fixture
-def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Give what writes a line to the terminal, captured or not: counts belong to the result."""
-    reporter: Any = request.config.pluginmanager.get_plugin("terminalreporter")
-    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
+@pytest.fixture(scope="module")
+def images(docker_host: object) -> Iterator[None]:
+    """Give an engine that holds the images and nothing else of ours, and leave it so.
 
-    def write(line: str) -> None:
-        if reporter is not None:
-            with capture.global_and_fixture_disabled():  # else it lands in what is captured
-                reporter.ensure_newline()
-                reporter.write_line(line)
-
-    return write
+    Whatever files share the session, and in whatever order: none meets what another left running.
+    """
+    only_images()
+    world().build(progress=print_nothing)
+    try:
+        yield
+    finally:
+        only_images()

@@ -11,14 +11,14 @@ import random
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench.engine import estimate
 from bench.load import ab
-from tests.support.sandbox import Sandbox, eventually, sandbox
+from tests.support.sandbox import Sandbox, eventually
 from twinstack.linux.cgroup import ControlGroup
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -28,13 +28,6 @@ ADDRESS = {"product-service": "10.0.0.30", "product-service-2": "10.0.0.31"}
 ROUNDS = 60
 REQUESTS = 1_000
 SEED = 4
-
-
-@pytest.fixture
-def host(software: None) -> Iterator[Sandbox]:
-    with sandbox("cost") as made:
-        made.invoke("net.up")
-        yield made
 
 
 def seccomp_of(pid: int) -> str:

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 
 from tests.support import browser as b
 from tests.support.figures import beyond_limits, every_sample
-from tests.support.sandbox import REPOSITORY, Sandbox, eventually, sandbox
+from tests.support.sandbox import REPOSITORY, Sandbox, eventually
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
@@ -38,11 +38,9 @@ BUSY = """world => parseFloat(
 
 
 @pytest.fixture(scope="module")
-def both(software: None) -> Iterator[Sandbox]:
-    with sandbox("board") as made:
-        made.invoke("net.up")
-        made.invoke("docker.up", "--timeout", "180", timeout_s=900)
-        yield made
+def both(flat: Sandbox) -> Sandbox:
+    flat.invoke("docker.up", "--timeout", "180", timeout_s=900)
+    return flat
 
 
 @pytest.fixture(scope="module")

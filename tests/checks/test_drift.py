@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.drive import Driver, driver
 from tests.support.kernel_state import kernel_state, unlike
-from tests.support.sandbox import Sandbox, sandbox
+from tests.support.sandbox import Sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -121,12 +121,6 @@ SAMPLE = (
 )
 #: For these `net.status`, as a user runs it, names what `up` would do.
 IN_STATUS = ("namespace gone", "memory limit")
-
-
-@pytest.fixture(scope="module")
-def host(software: None) -> Iterator[Sandbox]:
-    with sandbox("dr") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.drive import MOMENTS, Driver, driver
-from tests.support.sandbox import Sandbox, differences, sandbox, snapshot
+from tests.support.sandbox import Sandbox, differences, snapshot
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -36,12 +36,6 @@ def faults(sizes: dict[str, Any]) -> list[str]:
         if expected not in answer:
             found.append(f"{request}: {answer}")
     return found
-
-
-@pytest.fixture(scope="module")
-def host(software: None) -> Iterator[Sandbox]:
-    with sandbox("o") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

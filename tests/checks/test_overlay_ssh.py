@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, sandbox
+from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -103,7 +103,7 @@ def unpacked(into: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def machines(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def machines(host: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     place = tmp_path_factory.mktemp("ssh")
     tree = unpacked(place)
     for name in ("host", "user"):
@@ -114,37 +114,36 @@ def machines(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     topology = place / "topology.yml"
     topology.write_text(yaml.safe_dump(written, sort_keys=False))
     options = f"-i {place}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-    with sandbox("x") as host:
-        host.run(sys.executable, "-m", "tests.support.overlay_inside", "hosts")
-        made = Machines(host, topology, f"--ssh={options} -o LogLevel=ERROR")
-        running = []
-        for number in (1, 2):
-            pins = f"/run/twinstack/{host.instance}-hosts/mounts/host-{number}"
-            words = [
-                f"--net=/run/netns/host-{number}",
-                f"--mount={pins}",
-                "--",
-                "sh",
-                "-ec",
-                SSHD,
-                "sh",
-                str(tree),
-                str(place),
-            ]
-            running.append(host.start("nsenter", *words, stderr=subprocess.DEVNULL))
-        try:
-            for address in MACHINES.values():
-                login = ["ssh", "-o", "BatchMode=yes", *shlex.split(options), f"root@{address}"]
-                eventually(
-                    lambda login=login: host.run(*login, "true", check=False).returncode == 0,  # type: ignore[misc]
-                    within_s=20,
-                )
-            yield made
-        finally:
-            made.invoke("overlay.down", made.ssh, check=False)
-            for sshd in running:
-                sshd.kill()
-                sshd.wait()
+    host.run(sys.executable, "-m", "tests.support.overlay_inside", "hosts")
+    made = Machines(host, topology, f"--ssh={options} -o LogLevel=ERROR")
+    running = []
+    for number in (1, 2):
+        pins = f"/run/twinstack/{host.instance}-hosts/mounts/host-{number}"
+        words = [
+            f"--net=/run/netns/host-{number}",
+            f"--mount={pins}",
+            "--",
+            "sh",
+            "-ec",
+            SSHD,
+            "sh",
+            str(tree),
+            str(place),
+        ]
+        running.append(host.start("nsenter", *words, stderr=subprocess.DEVNULL))
+    try:
+        for address in MACHINES.values():
+            login = ["ssh", "-o", "BatchMode=yes", *shlex.split(options), f"root@{address}"]
+            eventually(
+                lambda login=login: host.run(*login, "true", check=False).returncode == 0,  # type: ignore[misc]
+                within_s=20,
+            )
+        yield made
+    finally:
+        made.invoke("overlay.down", made.ssh, check=False)
+        for sshd in running:
+            sshd.kill()
+            sshd.wait()
 
 
 @dataclass(frozen=True)

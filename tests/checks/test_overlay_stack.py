@@ -28,16 +28,16 @@ FIRSTS = {
 REPLICAS = {"product-service", "product-service-2", "product-service-3"}
 
 
-@pytest.fixture(scope="module")
-def host(software: None) -> Iterator[Sandbox]:
-    with sandbox("s") as made:
-        before = snapshot(made)
-        made.invoke("overlay.up", "--hosts", "3", "--timeout", "120")
-        yield made
-        made.invoke("overlay.down")
-        # Another test's mount may end meanwhile.
-        left = differences(before, snapshot(made))
-        assert [line for line in left if "/pytest-of-" not in line] == []
+@pytest.fixture(scope="module", autouse=True)
+def three_hosts(host: Sandbox) -> Iterator[None]:
+    """Bring the stack up on three simulated hosts; down leaves nothing of them."""
+    before = snapshot(host)
+    host.invoke("overlay.up", "--hosts", "3", "--timeout", "120")
+    yield
+    host.invoke("overlay.down")
+    # Another test's mount may end meanwhile.
+    left = differences(before, snapshot(host))
+    assert [line for line in left if "/pytest-of-" not in line] == []
 
 
 def curl(host: Sandbox, where: str, url: str, *options: str) -> str:

@@ -13,17 +13,20 @@ from typing import Any
 import pytest
 
 from tests.support.core_cases import written
-from tests.support.sandbox import HOST_ADDRESS, INVOKE, REPOSITORY, Sandbox, sandbox
+from tests.support.sandbox import HOST_ADDRESS, INVOKE, REPOSITORY, Sandbox
 
 pytestmark = pytest.mark.kernel
 SETS = 100
 Tell = Callable[[str], None]
 
 
-@pytest.fixture
-def host() -> Iterator[Sandbox]:
-    with sandbox("policy") as made:
-        yield made
+@pytest.fixture(autouse=True)
+def fresh_host(host: Sandbox) -> Iterator[None]:
+    """Take away what a test brought up, or inserted beside it."""
+    yield
+    host.invoke("clean")
+    host.run("iptables", "-F", "FORWARD")
+    host.run("ip", "route", "del", "10.0.0.0/24", where="internet", check=False)
 
 
 def inside(host: Sandbox, *words: str, timeout_s: float = 1800) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.questions.provisioning import contenders, topologies
-from tests.support.sandbox import Sandbox, eventually, sandbox, snapshot
+from tests.support.sandbox import Sandbox, eventually, snapshot
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS, Bridge, VethPair, network_steps
 
 pytestmark = pytest.mark.kernel
@@ -35,13 +34,11 @@ _ITS_OWN = {
 }
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[Sandbox]:
-    with sandbox("scale") as made:
-        # On a host that has used iptables these tables stay; the floor would leave them behind.
-        for table in ("raw", "nat", "filter"):
-            made.run("iptables", "-t", table, "-P", "OUTPUT", "ACCEPT")
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def used_tables(host: Sandbox) -> None:
+    """Use iptables once: its tables stay on a host, and the floor would leave them behind."""
+    for table in ("raw", "nat", "filter"):
+        host.run("iptables", "-t", table, "-P", "OUTPUT", "ACCEPT")
 
 
 @pytest.fixture

@@ -7,15 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.drive import Driver, driver
-from tests.support.sandbox import Sandbox, differences, eventually, sandbox, snapshot
+from tests.support.sandbox import Sandbox, differences, eventually, snapshot
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Sandbox]:
-    with sandbox("st") as made:
-        yield made
 
 
 @pytest.fixture

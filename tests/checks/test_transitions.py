@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.support.bystanders import bystanders
 from tests.support.drive import Driver, driver
 from tests.support.kernel_state import kernel_state, unlike
-from tests.support.sandbox import REPOSITORY, Sandbox, sandbox
+from tests.support.sandbox import REPOSITORY, Sandbox
 from twinstack.model.names import link_group
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e, pytest.mark.timeout(0)]
@@ -60,12 +60,6 @@ def written(directory: Path, number: int, topology: dict[str, Any]) -> str:
     file = directory / f"topology-{number}.yml"
     file.write_text(yaml.safe_dump(topology))
     return str(file)
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Sandbox]:
-    with sandbox("tr") as made:
-        yield made
 
 
 def test_every_change_of_the_network_ends_as_a_fresh_deployment(

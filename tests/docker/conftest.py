@@ -41,7 +41,7 @@ def able() -> None:
 
 
 @pytest.fixture(scope="session")
-def host(able: None) -> Iterator[HostState]:
+def docker_host(able: None) -> Iterator[HostState]:
     """Make a network namespace that plays the host, and say how it was before any engine."""
     make_namespace(str(RUN))
     try:
@@ -54,7 +54,7 @@ def host(able: None) -> Iterator[HostState]:
 
 
 @pytest.fixture(scope="session")
-def start_progress(host: HostState) -> list[str]:
+def start_progress(docker_host: HostState) -> list[str]:
     """Start the engine, and give its progress lines."""
     progress: list[str] = []
     assert connect(ENGINE) is None

@@ -28,10 +28,10 @@ pytestmark = pytest.mark.docker
 
 
 def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
-    up: DockerWorld, host: engine_leftovers.HostState
+    up: DockerWorld, docker_host: engine_leftovers.HostState
 ):
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
-    assert engine_leftovers.observe(PREFIX) != host
+    assert engine_leftovers.observe(PREFIX) != docker_host
     assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
     assert cgroups_of(ENGINE)
     process = json.loads(ENGINE.record.read_text())["pid"]
@@ -42,9 +42,9 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     assert up.clean(progress=progress.append), progress
 
     after = engine_leftovers.observe(PREFIX)
-    assert after.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv4/ip_forward"]
-    assert (after.files, after.bridges) == (host.files, [])
-    for family in host.rules:
+    assert after.sysctls["net/ipv4/ip_forward"] == docker_host.sysctls["net/ipv4/ip_forward"]
+    assert (after.files, after.bridges) == (docker_host.files, [])
+    for family in docker_host.rules:
         assert "docker" not in after.rules[family].lower()
         assert "DROP" not in after.rules[family]
     # A connection whose other end is gone keeps a container's network, and its link, for 100 s.

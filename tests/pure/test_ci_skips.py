@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+from tests.support.project import ROOT
+
+CONFTEST = ROOT / "tests" / "conftest.py"
 SKIPPING = {
     "in its body": "import pytest\ndef test_one():\n    pytest.skip('no engine')\n",
     "by its mark": "import pytest\n@pytest.mark.skip(reason='no engine')\ndef test_one(): ...\n",
@@ -25,7 +27,7 @@ def closing_line(folder: Path, text: str, ci: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder)],
         cwd=folder,
-        env={**os.environ, "CI": ci, "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "CI": ci, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

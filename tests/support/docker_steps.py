@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,20 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from docker import DockerClient
 
 from tests.support.own_engine import (
     REPOSITORY,
     RUN,
-    cgroups_of,
-    end_engine,
     engine_paths,
-    make_namespace,
     print_nothing,
-    remove_namespace,
-    remove_what_dead_runs_left,
 )
 from tests.support.own_engine import in_namespace as in_namespace_of
 from twinstack.compose import observe
@@ -60,39 +53,6 @@ def small(written: dict[str, Any]) -> None:
     service = written["services"]["product-service"]
     service["replicas"] = 1
     service["addresses"] = service["addresses"][:1]
-
-
-@pytest.fixture(scope="session")
-def docker_host() -> Iterator[dict[str, object]]:
-    """Give a host for an engine, and its state before; what a check forgot ends the session."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    if not shutil.which("dockerd"):
-        pytest.skip("needs dockerd (make setup)")
-    remove_what_dead_runs_left()
-    make_namespace(NAME)
-    try:
-        yield snapshot()
-        clean(INSTANCE, progress=print_nothing, engine=ENGINE)
-        assert not state_directory(INSTANCE).parent.exists()
-        assert cgroups_of(ENGINE) == []
-    finally:
-        end_engine(ENGINE)
-        remove_namespace(NAME)
-
-
-@pytest.fixture(scope="module")
-def images(docker_host: object) -> Iterator[None]:
-    """Give an engine that holds the images and nothing else of ours, and leave it so.
-
-    Whatever files share the session, and in whatever order: none meets what another left running.
-    """
-    only_images()
-    world().build(progress=print_nothing)
-    try:
-        yield
-    finally:
-        only_images()
 
 
 def only_images() -> None:

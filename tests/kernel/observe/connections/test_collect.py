@@ -23,7 +23,6 @@ from tests.support.sandbox import (
     REPOSITORY,
     Sandbox,
     eventually,
-    sandbox,
 )
 
 pytestmark = pytest.mark.kernel
@@ -105,12 +104,10 @@ print(json.dumps({"ours": [[one.protocol, way(one.original), way(one.reply)] for
 """
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[Sandbox]:
-    """Give a host with the network of the namespace world, and nothing that runs in it."""
-    with sandbox("conns") as made:
-        made.invoke("net.up", "--no-services")
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def network(host: Sandbox) -> None:
+    """Bring the network of the namespace world up, and nothing that runs in it."""
+    host.invoke("net.up", "--no-services")
 
 
 @pytest.fixture(scope="module")

@@ -10,22 +10,20 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.support.looker import looker
-from tests.support.sandbox import Sandbox, sandbox
+from tests.support.sandbox import Sandbox
 from twinstack.model import names
 
 pytestmark = pytest.mark.kernel
 Draw = Callable[[], dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[Sandbox]:
-    """Give a host with the tiered network of the namespace world, and nothing that runs in it."""
-    with sandbox("picture") as made:
-        done = made.invoke("topology", check=False)
-        assert (done.returncode, done.stdout) == (2, ""), done.stderr
-        assert "no world is up" in done.stderr
-        made.invoke("net.up", "--no-services", "--shape", "tiered")
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def network(host: Sandbox) -> None:
+    """Bring the tiered network of the namespace world up, and nothing that runs in it."""
+    done = host.invoke("topology", check=False)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "no world is up" in done.stderr
+    host.invoke("net.up", "--no-services", "--shape", "tiered")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""What tests of every level share: a host of their own, the services' software, and a voice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox import REPOSITORY, Sandbox, sandbox
+
+
+@pytest.fixture(scope="session")
+def software() -> None:
+    """Build what the services run on, outside of the sandboxes, where the package mirrors are."""
+    from twinstack.stack import Stack
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the test makes network namespaces")
+    Stack("main", REPOSITORY / "topology.yml").software(print)
+
+
+@pytest.fixture(scope="module")
+def host(request: pytest.FixtureRequest, software: None) -> Iterator[Sandbox]:
+    """Give the test module a host of its own, on which nothing is up."""
+    with sandbox(initials(request.path.relative_to(REPOSITORY / "tests"))) as made:
+        yield made
+
+
+def initials(module: Path) -> str:
+    """Name a test module's host in few letters: e2e/test_net_flat.py is "nf"."""
+    _level, *rooms = module.with_suffix("").parts
+    words = "_".join(rooms).replace("test_", "").split("_")
+    return "".join(word[0] for word in words)
+
+
+@pytest.fixture(scope="module")
+def flat(host: Sandbox) -> Sandbox:
+    """Give the module's host with the flat namespace world up."""
+    host.invoke("net.up")
+    return host
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether every case is asked for, instead of a sample."""
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give a function that writes a line to the terminal, captured or not."""
+    reporter: Any = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def write(line: str) -> None:
+        if reporter is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write_line(line)
+
+    return write
