@@ -85,11 +85,11 @@ def test_the_filter_costs_less_than_five_percent(
                     spent[filtered[replica]].append(cpu)
                 time.sleep(0.05)
     for what, values in (("req/s", rates), ("CPU µs per request", spent)):
-        found = estimate.ratio(values[True], values[False], seed=SEED)
+        ratio = estimate.ratio(values[True], values[False], seed=SEED)
         tell(
             f"{what}: {estimate.spread(values[True]).median:.1f} with the filter, "
-            f"{estimate.spread(values[False]).median:.1f} without; ratio {found.estimate:.3f} "
-            f"[{found.low:.3f}, {found.high:.3f}], {found.pairs} rounds of {REQUESTS}"
+            f"{estimate.spread(values[False]).median:.1f} without; ratio {ratio.estimate:.3f} "
+            f"[{ratio.low:.3f}, {ratio.high:.3f}], {ratio.pairs} rounds of {REQUESTS}"
         )
         # What is asked is that no cost of 5 % is seen; a noisy machine may leave it open.
-        assert found.low < 1.05 if what.startswith("CPU") else found.high > 0.95
+        assert ratio.low < 1.05 if what.startswith("CPU") else ratio.high > 0.95

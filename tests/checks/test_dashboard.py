@@ -45,14 +45,14 @@ def both(flat: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="module")
 def address(both: Sandbox) -> Iterator[str]:
-    with b.served(both) as found:
-        yield found
+    with b.served(both) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def chromium(both: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with b.chromium(both, tmp_path_factory.mktemp("browser")) as found:
-        yield found
+    with b.chromium(both, tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def keep(
 
     def refuse_wrong_figures(words: str) -> None:
         worlds = json.loads(both.fetch(f"{address}latest.json")).values()
-        beyond = [line for one in worlds if one["up"] for line in beyond_limits(one, PLAN)]
+        beyond = [line for world in worlds if world["up"] for line in beyond_limits(world, PLAN)]
         assert (beyond, "no limit" in words) == ([], False), words
 
     def shoot(opened: b.OpenPage, name: str, selector: str) -> None:
@@ -94,7 +94,7 @@ def published(host: Sandbox) -> list[str]:
 def loaded(host: Sandbox) -> Iterator[None]:
     """Ask both worlds, gently, while the block lasts: four clients each, over kept connections."""
     command = ["ab", "-q", "-k", "-l", "-c", "4", "-t", "120", "-n", "400000"]
-    several = [
+    loads = [
         host.start(
             *command, f"{url}/api/products", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -103,14 +103,14 @@ def loaded(host: Sandbox) -> Iterator[None]:
     try:
         yield
     finally:
-        for one in several:
-            one.terminate()
-            one.wait()
+        for load in loads:
+            load.terminate()
+            load.wait()
 
 
 def pids(host: Sandbox, address: str, world: str) -> dict[str, int]:
-    found = json.loads(host.fetch(f"{address}latest.json"))[world]["replicas"]
-    return {one["name"]: one["pid"] for one in found}
+    replicas = json.loads(host.fetch(f"{address}latest.json"))[world]["replicas"]
+    return {replica["name"]: replica["pid"] for replica in replicas}
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -267,10 +267,10 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
     else:
         chance = random.Random(SEED)
         for kind in dict.fromkeys(kind_of(step) for step in steps):
-            found = [step for step in owned_objects() if kind_of(step) == kind]
+            owned = [step for step in owned_objects() if kind_of(step) == kind]
             # Failing goes on past the failure, and leaves nothing to strike: but for the last kind.
             faults = FAULTS if kind == kind_of(steps[-1]) else FAULTS[:2]
-            point = Point(chance.choice(found), chance.choice(faults))
+            point = Point(chance.choice(owned), chance.choice(faults))
             strike("down", point, log)
             struck += 1
         see_that_down_clears(before, point, log)

@@ -52,13 +52,13 @@ def test_the_truth_table_has_no_wrong_cell_in_either_shape(images: None, tell: T
         made = world(shape)
         up(made)
         assert made.preview().changes == ()
-        found = verdict_of(made.plan)
+        verdict = verdict_of(made.plan)
         tell(
-            f"docker {shape}: {len(found.results)} cells, {len(found.wrong)} wrong, "
-            f"{found.rule_count} rules, {found.seconds:.1f} s"
+            f"docker {shape}: {len(verdict.results)} cells, {len(verdict.wrong)} wrong, "
+            f"{verdict.rule_count} rules, {verdict.seconds:.1f} s"
         )
-        assert wrong_lines(found) == []
-        assert found.seconds < 10
+        assert wrong_lines(verdict) == []
+        assert verdict.seconds < 10
 
 
 def test_it_holds_through_restarts_and_whatever_the_hosts_switch_says(flat: DockerWorld) -> None:
@@ -92,15 +92,15 @@ def test_generated_flows_are_what_is_open(flat: DockerWorld, full: bool, tell: T
             written = generated(seed)
             plan = resolve(parse(written), "flat", INSTANCE)
             DockerWorld(plan, ENGINE).apply_policy(policy=True, rate_limit=True)
-            found = verdict_of(plan)
-            asked += len(found.results)
+            verdict = verdict_of(plan)
+            asked += len(verdict.results)
             opened = {
                 (c.source, c.destination, c.protocol, c.port)
                 for c in cells(plan, "docker")
                 if c.open
             }
             assert opened == oracle(written, plan, "docker")
-            assert wrong_lines(found) == [], seed
+            assert wrong_lines(verdict) == [], seed
     finally:
         flat.apply_policy(policy=True, rate_limit=True)
     tell(f"docker: {len(seeds)} sets of flows, {asked} cells, none wrong")
@@ -115,10 +115,10 @@ def test_no_rule_can_be_deleted_unnoticed(flat: DockerWorld, full: bool, tell: T
     by_probes = by_rules = 0
     for line in chosen:
         in_host("sh", "-ec", f"iptables {line.replace('-A ', '-D ', 1)}")
-        found = verdict_of(flat.plan, patience=0, wait_s=0.4)
-        assert not found.passed, line
-        by_probes += bool(found.wrong)
-        by_rules += not found.wrong
+        verdict = verdict_of(flat.plan, patience=0, wait_s=0.4)
+        assert not verdict.passed, line
+        by_probes += bool(verdict.wrong)
+        by_rules += not verdict.wrong
         flat.apply_policy(policy=True, rate_limit=True)
     tell(
         f"docker: {len(chosen)} of {len(chosen)} deletions noticed: {by_probes} by probes, "

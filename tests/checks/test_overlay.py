@@ -30,12 +30,12 @@ def inside(host: Sandbox, work: str) -> dict[str, Any]:
 
 def faults(sizes: dict[str, Any]) -> list[str]:
     """Name what is wrong: a full packet must be answered, the next larger one refused here."""
-    found = [f"{host} made {count}" for host, count in sizes["fragments"].items() if count]
+    wrong = [f"{host} made {count}" for host, count in sizes["fragments"].items() if count]
     for request, answer in sizes["answers"].items():
         expected = "answers" if request.endswith(" 1422") else "message too long"
         if expected not in answer:
-            found.append(f"{request}: {answer}")
-    return found
+            wrong.append(f"{request}: {answer}")
+    return wrong
 
 
 @pytest.fixture(scope="module")

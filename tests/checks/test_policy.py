@@ -1,4 +1,4 @@
-"""The declared flows are what is open: by chance, rule by rule, beside the rules."""
+"""The declared flows and nothing else are open: for random flows, rule by rule, past the rules."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ def test_the_truth_table_has_no_wrong_cell(
 ) -> None:
     host.run("sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={bridges_filter}")
     host.invoke("net.up", "--no-services", "--shape", shape)
-    code, found = verified(host)
+    code, verdict = verified(host)
     tell(
-        f"{shape}, bridge-nf-call-iptables={bridges_filter}: {found['cells']} cells, "
-        f"{len(found['wrong'])} wrong, {found['rules']} rules, {found['seconds']} s"
+        f"{shape}, bridge-nf-call-iptables={bridges_filter}: {verdict['cells']} cells, "
+        f"{len(verdict['wrong'])} wrong, {verdict['rules']} rules, {verdict['seconds']} s"
     )
-    assert (code, found["wrong"], found["rule_faults"]) == (0, [], [])
-    assert found["seconds"] < 10
-    assert sum(cell["expected"] for cell in found["answers"]) > 50
+    assert (code, verdict["wrong"], verdict["rule_faults"]) == (0, [], [])
+    assert verdict["seconds"] < 10
+    assert sum(cell["expected"] for cell in verdict["answers"]) > 50
 
 
 def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: Sandbox) -> None:
     host.invoke("net.up", "--no-services", "--no-policy")
     assert host.invoke("net.status", check=False).returncode == 0
-    code, found = verified(host)
+    code, verdict = verified(host)
     assert code == 1
-    assert found["unfiltered_bridges"] == ["br-app"]
+    assert verdict["unfiltered_bridges"] == ["br-app"]
     between = [
         cell
-        for cell in found["answers"]
+        for cell in verdict["answers"]
         if cell["protocol"] == "tcp" and cell["destination"] not in {"host", "outside"}
     ]
     assert all(cell["observed"] for cell in between)
@@ -109,16 +109,16 @@ def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: S
         ),
     ],
 )
-def test_what_opens_a_door_beside_the_rules_is_noticed(
+def test_a_path_past_the_rules_is_noticed(
     host: Sandbox, harm: str, cell: tuple[str, str, str]
 ) -> None:
     host.invoke("net.up", "--no-services")
     host.run("sh", "-ec", harm)
-    code, found = verified(host)
-    wrong = {(cell["source"], cell["destination"], cell["protocol"]) for cell in found["wrong"]}
+    code, verdict = verified(host)
+    wrong = {(cell["source"], cell["destination"], cell["protocol"]) for cell in verdict["wrong"]}
     assert code == 1
     assert cell in wrong
-    assert all(cell["behind"] for cell in found["wrong"])
+    assert all(cell["behind"] for cell in verdict["wrong"])
     assert host.invoke("net.status", check=False).returncode == 1 or "FORWARD -j" in harm
 
 
@@ -187,7 +187,7 @@ def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_pat
         listener.wait()
 
 
-def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> None:
+def test_a_denied_packet_is_listed_with_both_names_and_counted(host: Sandbox) -> None:
     host.invoke("net.up", "--no-services")
     listening = host.start(
         INVOKE,
@@ -203,34 +203,34 @@ def test_what_is_denied_is_told_with_both_names_and_counted(host: Sandbox) -> No
     time.sleep(0.5)
     enter = ("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", OPEN_MANY)
     host.run(*enter, "10.0.0.50", "6379", "100")
-    found = json.loads(listening.communicate()[0])
-    (flow,) = found["told"]
+    drops = json.loads(listening.communicate()[0])
+    (flow,) = drops["told"]
     assert (flow["source"], flow["destination"]) == ("nginx-lb", "redis-cache")
     assert (flow["protocol"], flow["port"]) == ("tcp", 6379)
-    assert found["denied"] >= 100 > flow["told"] >= 20  # all are counted, some are logged
-    assert found["since_up"] >= found["denied"]
+    assert drops["denied"] >= 100 > flow["told"] >= 20  # all are counted, some are logged
+    assert drops["since_up"] >= drops["denied"]
 
 
 def test_generated_flows_are_what_is_open(host: Sandbox, full: bool, tell: Tell) -> None:
-    found = inside(host, "flows", "0", str(SETS if full else 12))
+    result = inside(host, "flows", "0", str(SETS if full else 12))
     tell(
-        f"{found['sets']} sets of flows, {found['cells']} cells, {found['open']} to be open, "
-        f"{len(found['failed'])} sets failed, {found['seconds']} s"
+        f"{result['sets']} sets of flows, {result['cells']} cells, {result['open']} to be open, "
+        f"{len(result['failed'])} sets failed, {result['seconds']} s"
     )
-    assert found["failed"] == []
-    assert found["open"] > 20 * found["sets"]
+    assert result["failed"] == []
+    assert result["open"] > 20 * result["sets"]
 
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
 def test_no_rule_can_be_deleted_or_turned_round_unnoticed(
     host: Sandbox, full: bool, tell: Tell, shape: str
 ) -> None:
-    found = inside(host, "strength", shape, "1000" if full else "12", "7")
-    noticed = found["by_probes"] + len(found["by_rules"])
+    result = inside(host, "strength", shape, "1000" if full else "12", "7")
+    noticed = result["by_probes"] + len(result["by_rules"])
     tell(
-        f"{shape}: {noticed} of {noticed + len(found['unnoticed'])} alterations noticed: "
-        f"{found['by_probes']} by probes, {len(found['by_rules'])} by comparing rules alone, "
-        f"{found['seconds']} s"
+        f"{shape}: {noticed} of {noticed + len(result['unnoticed'])} alterations noticed: "
+        f"{result['by_probes']} by probes, {len(result['by_rules'])} by comparing rules alone, "
+        f"{result['seconds']} s"
     )
-    assert (found["before"], found["after"], found["unnoticed"]) == ([], [], [])
+    assert (result["before"], result["after"], result["unnoticed"]) == ([], [], [])
     assert noticed >= (100 if full else 12)

@@ -1,4 +1,4 @@
-"""Up and down, again and again: the host is as it was, and nobody else's things were touched.
+"""Up and down, again and again: the host is as it was, and no foreign object was touched.
 
 `--full`: two hundred times the network, twenty times the whole namespace world; the Docker
 world's cycles are in test_docker_residue.

@@ -1,4 +1,4 @@
-"""Many namespaces come and go, and are what the kernel's floor makes: held by their state.
+"""Many namespaces come and go; their state equals that of the kernel's floor.
 
 How fast is measured by `invoke check.scale`, not here: a figure of a busy machine decides nothing.
 """
@@ -71,9 +71,9 @@ def _state(host: Sandbox, size: int) -> dict[str, Any]:
         "pins": host.run("ls", "/run/netns").stdout.split(),
         "links": sorted(link["ifname"] for link in links),
         "forwarding": host.run("sysctl", "-n", "net.ipv4.ip_forward").stdout.strip(),
-        "bridges": {one.link: _look(host, one.link) for one in bridges},
-        "ends": {one.host_end: _look(host, one.host_end) for one in some},
-        "inside": {one.namespace: _inside(host, one) for one in some},
+        "bridges": {link.link: _look(host, link.link) for link in bridges},
+        "ends": {link.host_end: _look(host, link.host_end) for link in some},
+        "inside": {link.namespace: _inside(host, link) for link in some},
     }
 
 
@@ -91,17 +91,17 @@ def _inside(host: Sandbox, pair: VethPair) -> dict[str, Any]:
 def _look(host: Sandbox, link: str, *enter: str) -> list[dict[str, Any]]:
     """Give a link with its addresses and its kind's details, without what is its own."""
     shown = json.loads(host.run(*enter, "ip", "-j", "-d", "address", "show", "dev", link).stdout)
-    return [_plain(one) for one in shown if one]
+    return [_plain(entry) for entry in shown if entry]
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(part) for part in value]
     if isinstance(value, dict):
         # Timers and identifiers run on; what they belong to is the same.
         return {
-            key: _plain(one)
-            for key, one in value.items()
+            key: _plain(part)
+            for key, part in value.items()
             if key not in _ITS_OWN and not key.endswith(("_id", "_timer", "root_port"))
         }
     return value
@@ -155,6 +155,10 @@ def _settled(host: Sandbox) -> dict[str, str]:
 
 def _snapshot(host: Sandbox) -> dict[str, str]:
     """Leave out mounts of others that the sandbox inherited: they end when their directory does."""
-    found = snapshot(host)
-    ours = [one for one in found["mounts"].splitlines() if " /run" in one or "twinstack/" in one]
-    return {**found, "mounts": "\n".join(ours)}
+    classes = snapshot(host)
+    ours = [
+        mount
+        for mount in classes["mounts"].splitlines()
+        if " /run" in mount or "twinstack/" in mount
+    ]
+    return {**classes, "mounts": "\n".join(ours)}

@@ -1,4 +1,4 @@
-"""The script that net.plan prints makes, with plain commands, the very state that net.up makes."""
+"""The script that net.plan prints reaches, with plain commands, the state that net.up reaches."""
 
 from __future__ import annotations
 

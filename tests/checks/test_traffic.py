@@ -1,4 +1,4 @@
-"""No capture, however damaged, brings a traceback; and what is read of it is counted rightly."""
+"""No damaged capture causes a traceback, and what is read of it is counted correctly."""
 
 from __future__ import annotations
 

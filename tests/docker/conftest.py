@@ -1,4 +1,4 @@
-"""The hosts that the Docker tests play on."""
+"""Network namespaces that stand for the Docker tests' hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Docker world looked at from its engine's host: its topology, and its connections."""
+"""The Docker world observed from its engine's host: topology and connections."""
 
 from __future__ import annotations
 
@@ -51,14 +51,16 @@ def test_connections_are_those_of_the_engines_host_and_containers_track_their_ow
         published = up.published(service)
         assert published is not None
         fetch(published.url("/api/products"))
-    found = snapshot.take(up)
+    connections = snapshot.take(up)
     listed = in_namespace("conntrack", "-L").splitlines()
-    assert abs(found.table.listed - len(listed)) <= 10  # a world at work: probes come and go
-    pairs = {(pair.client, pair.server, pair.port): pair for pair in found.pairs}
+    assert abs(connections.table.listed - len(listed)) <= 10  # a world at work: probes come and go
+    pairs = {(pair.client, pair.server, pair.port): pair for pair in connections.pairs}
     assert pairs["nginx-lb", "api-gateway", 3000].count("ESTABLISHED") > 0
-    assert {pair.verdict for pair in found.pairs if pair.server == "redis-cache"} == {"declared"}
-    assert found.absent == ()
-    sockets = {socket.replica: socket for socket in found.sockets}
+    assert {pair.verdict for pair in connections.pairs if pair.server == "redis-cache"} == {
+        "declared"
+    }
+    assert connections.absent == ()
+    sockets = {socket.replica: socket for socket in connections.sockets}
     assert 6379 in {socket.port for socket in sockets["redis-cache"].listening}
     ports = {each.port for each in up.plan.published_ports if each.world == "docker"}
     assert {socket.port for socket in sockets["host"].listening} == ports
@@ -69,4 +71,4 @@ def test_connections_are_those_of_the_engines_host_and_containers_track_their_ow
         < int(in_namespace("nsenter", *inside))
         == pytest.approx(sockets["redis-cache"].tracked, abs=10)
     )
-    assert {pair.server for pair in found.pairs if pair.port in ports} == {"host"}
+    assert {pair.server for pair in connections.pairs if pair.port in ports} == {"host"}

@@ -37,17 +37,17 @@ def test_a_command_runs_inside_and_its_exit_code_comes_back(up: DockerWorld):
 
 
 def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
-    found = up.links()
+    links = up.links()
     bridge = up.plan.segments[0].docker_bridge
-    assert [each.name for each in found if each.kind == "bridge"] == [bridge]
-    outer = {each.replica: each for each in found if each.kind == "host end"}
-    inner = {each.replica: each for each in found if each.kind == "inside"}
+    assert [link.name for link in links if link.kind == "bridge"] == [bridge]
+    outer = {link.replica: link for link in links if link.kind == "host end"}
+    inner = {link.replica: link for link in links if link.kind == "inside"}
     names = {replica.name for replica in up.plan.replicas}
     assert set(outer) == set(inner) == names
-    assert len(found) == 1 + 2 * len(names)
-    assert {each.segment for each in found} == {"app"}
-    links = json.loads(in_namespace("ip", "-j", "link", "show", "master", bridge))
-    assert {each["ifindex"]: each["ifname"] for each in links} == {
+    assert len(links) == 1 + 2 * len(names)
+    assert {link.segment for link in links} == {"app"}
+    enslaved = json.loads(in_namespace("ip", "-j", "link", "show", "master", bridge))
+    assert {link["ifindex"]: link["ifname"] for link in enslaved} == {
         # What the container itself says of the other end of its eth0.
         int(inside(name, "cat", f"/sys/class/net/{inner[name].name}/iflink")): outer[name].name
         for name in names
@@ -56,15 +56,15 @@ def test_links_are_the_bridge_and_both_ends_of_every_pair(up: DockerWorld):
 
 def test_a_journey_leads_through_the_engines_proxy_to_the_stores_and_back(up: DockerWorld):
     until(lambda: all(state.state == "healthy" for state in up.status()), 30)
-    found = follow_request(up, "/api/products")
-    assert (found.world, found.status) == ("docker", 200)
-    assert sum(step.took_us for step in found.steps) == pytest.approx(found.total_us, abs=0.01)
-    stages = list(dict.fromkeys(step.stage for step in found.steps))
+    journey = follow_request(up, "/api/products")
+    assert (journey.world, journey.status) == ("docker", 200)
+    assert sum(step.took_us for step in journey.steps) == pytest.approx(journey.total_us, abs=0.01)
+    stages = list(dict.fromkeys(step.stage for step in journey.steps))
     way = ["docker-proxy", "nginx-lb", "api-gateway", "product-service", "redis-cache"]
     assert [stage for stage in stages if stage in way] == way
     for here, there in pairwise(way):
         assert f"{here} → {there}: request" in stages
-    assert found.rewrites == ()  # localhost is the proxy's, which no NAT leads to
+    assert journey.rewrites == ()  # localhost is the proxy's, which no NAT leads to
 
 
 def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_path: Path):
@@ -80,17 +80,17 @@ def test_captures_of_every_link_hold_what_tshark_counts(up: DockerWorld, tmp_pat
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        found = capture(links, tmp_path / "all", CaptureOptions(seconds=3, files=1))
+        result = capture(links, tmp_path / "all", CaptureOptions(seconds=3, files=1))
     finally:
         done.set()
         asking.join()
-    assert [link.link for link in found.links] == [label(link) for link in links]
-    assert sum(link.dropped for link in found.links) == 0
-    edge = [link for link in found.links if link.link.startswith("nginx-lb/")]
+    assert [link.link for link in result.links] == [label(link) for link in links]
+    assert sum(link.dropped for link in result.links) == 0
+    edge = [link for link in result.links if link.link.startswith("nginx-lb/")]
     assert len(edge) == 2
-    for each in edge:
-        assert craft.tshark_counts(Path(each.files[0])) == (each.packets, each.bytes)
-        assert each.packets >= 10
+    for link in edge:
+        assert craft.tshark_counts(Path(link.files[0])) == (link.packets, link.bytes)
+        assert link.packets >= 10
 
 
 def inside(name: str, *command: str) -> str:
@@ -112,7 +112,7 @@ def test_up_ends_with_every_container_healthy(up: DockerWorld):
     }
 
 
-def test_both_published_ports_and_every_address_answer(up: DockerWorld):
+def test_both_published_ports_and_the_edges_address_answer(up: DockerWorld):
     for service in ("nginx-lb", "api-gateway"):
         published = up.published(service)
         assert published is not None
@@ -146,8 +146,8 @@ def asked_inside(replica: Replica) -> bool:
 )
 def test_a_killed_service_is_back_and_healthy_within_five_seconds(up: DockerWorld, name: str):
     def state() -> tuple[int | None, str]:
-        found = next(state for state in up.status() if state.name == name)
-        return found.pid, found.state
+        replica = next(state for state in up.status() if state.name == name)
+        return replica.pid, replica.state
 
     until(lambda: state()[1] == "healthy", 20)
     pid = state()[0]

@@ -1,4 +1,4 @@
-"""Both worlds up at once, on one host of their own, compared, and gone again."""
+"""Both worlds up at once on one host: compared side by side, then removed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ REPLICAS = len(planned().replicas)
 @pytest.fixture(scope="module")
 def both(flat: Sandbox) -> Sandbox:
     """Give a host on which both worlds are up; its engine is started by docker.up."""
-    told = flat.invoke("docker.up", "--timeout", "120", timeout_s=600)
-    assert "starting dockerd" in told.stderr
+    done = flat.invoke("docker.up", "--timeout", "120", timeout_s=600)
+    assert "starting dockerd" in done.stderr
     return flat
 
 
 def published_ports(host: Sandbox) -> dict[str, int]:
-    told = host.run("docker", "ps", "--format", "{{.Names}} {{.Ports}}").stdout.splitlines()
-    published = [line.split(maxsplit=1) for line in told if "->" in line]
+    lines = host.run("docker", "ps", "--format", "{{.Names}} {{.Ports}}").stdout.splitlines()
+    published = [line.split(maxsplit=1) for line in lines if "->" in line]
     return {
         name.split("-", 2)[2].removeprefix(host.instance.split("-", 1)[1] + "-"): int(
             ports.split("->")[0].rsplit(":", 1)[1]
@@ -39,31 +39,31 @@ def published_ports(host: Sandbox) -> dict[str, int]:
     }
 
 
-def test_one_requests_way_is_told_side_by_side(both: Sandbox) -> None:
-    told = both.invoke("traffic.journey", "--world", "both").stdout
-    assert max(map(len, told.splitlines())) <= 80
-    sums = told[told.index("stage  ") :].splitlines()
+def test_one_requests_journey_is_shown_side_by_side(both: Sandbox) -> None:
+    output = both.invoke("traffic.journey", "--world", "both").stdout
+    assert max(map(len, output.splitlines())) <= 80
+    sums = output[output.index("stage  ") :].splitlines()
     rows = {line[:42].strip(): line[42:64].split() for line in sums}
     assert rows["stage"] == ["net", "µs", "docker", "µs"]
     for name in ("nginx-lb", "api-gateway", "product-service", "redis-cache"):
         assert all(cell.replace(",", "").isdigit() for cell in rows[name])
     assert rows["docker-proxy"][0] == "–"
-    assert "127.0.0.1:8080   (the client's socket)" in told
+    assert "127.0.0.1:8080   (the client's socket)" in output
 
 
 def test_every_container_is_healthy(both: Sandbox) -> None:
-    told = both.run("docker", "ps", "--format", "{{.Status}}").stdout.splitlines()
-    assert len(told) == REPLICAS
-    assert all("(healthy)" in line for line in told)
+    states = both.run("docker", "ps", "--format", "{{.Status}}").stdout.splitlines()
+    assert len(states) == REPLICAS
+    assert all("(healthy)" in line for line in states)
 
 
 def test_both_worlds_answer_side_by_side(both: Sandbox) -> None:
-    found = published_ports(both)
+    ports = published_ports(both)
     urls = [
         "http://10.0.0.10",
         "http://localhost:8080",
-        f"http://localhost:{found['api-gateway']}",
-        f"http://localhost:{found['nginx-lb']}",
+        f"http://localhost:{ports['api-gateway']}",
+        f"http://localhost:{ports['nginx-lb']}",
     ]
     for url in urls:
         assert len(json.loads(both.fetch(f"{url}/api/products"))["products"]) >= 20
@@ -83,8 +83,10 @@ def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
         for world in ("net", "docker"):
             opened.await_all_up(world)
             assert opened.page.locator(f'#{world} .node[data-state="up"]').count() == REPLICAS
-        found = json.loads(both.fetch(f"{address}latest.json"))["docker"]["replicas"]
-        os.kill(next(one["pid"] for one in found if one["name"] == name), signal.SIGKILL)
+        replicas = json.loads(both.fetch(f"{address}latest.json"))["docker"]["replicas"]
+        os.kill(
+            next(replica["pid"] for replica in replicas if replica["name"] == name), signal.SIGKILL
+        )
         opened.await_state("docker", name, "down", 3)
         opened.await_all_up("docker")
         assert opened.state("net", name) == "up"
@@ -92,41 +94,50 @@ def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
 
 def test_both_are_drawn_as_declared_and_each_shows_its_own_connections(both: Sandbox) -> None:
     done = both.invoke("topology", "--json", check=False)
-    told = json.loads(done.stdout)["worlds"]
-    wrong = [item for one in told for item in one["items"] if item["state"] != "as declared"]
+    drawings = json.loads(done.stdout)["worlds"]
+    wrong = [
+        item for entry in drawings for item in entry["items"] if item["state"] != "as declared"
+    ]
     assert (wrong, done.returncode) == ([], 0)
-    assert [(one["world"], one["notes"]) for one in told] == [("net", []), ("docker", [])]
+    assert [(entry["world"], entry["notes"]) for entry in drawings] == [("net", []), ("docker", [])]
     for world, address in (("net", "10.0.0."), ("docker", "172.30.")):
-        found = json.loads(both.invoke("conntrack", "--once", "--json", "--world", world).stdout)
-        assert 0 < found["table"]["of_world"] < found["table"]["listed"]
-        pairs = {(one["client"], one["server"]): one for one in found["pairs"]}
+        connections = json.loads(
+            both.invoke("conntrack", "--once", "--json", "--world", world).stdout
+        )
+        assert 0 < connections["table"]["of_world"] < connections["table"]["listed"]
+        pairs = {(entry["client"], entry["server"]): entry for entry in connections["pairs"]}
         assert pairs["product-service", "redis-cache"]["states"]["ESTABLISHED"] >= 3
-        assert {one["verdict"] for one in found["pairs"] if one["server"] == "redis-cache"} == {
-            "declared"
-        }
-        services = [one for one in found["sources"] if one["name"] not in {"host", "outside"}]
+        assert {
+            entry["verdict"] for entry in connections["pairs"] if entry["server"] == "redis-cache"
+        } == {"declared"}
+        services = [
+            entry for entry in connections["sources"] if entry["name"] not in {"host", "outside"}
+        ]
         assert services
-        assert found["absent"] == []
-        assert all(address in one["new_destination"] for one in found["translations"])
+        assert connections["absent"] == []
+        assert all(address in entry["new_destination"] for entry in connections["translations"])
 
 
 def test_only_the_edge_is_open_to_other_machines(both: Sandbox) -> None:
-    found = published_ports(both)
-    edge = f"http://{HOST_ADDRESS}:{found['nginx-lb']}/api/products"
+    ports = published_ports(both)
+    edge = f"http://{HOST_ADDRESS}:{ports['nginx-lb']}/api/products"
     assert json.loads(both.fetch(edge, where="internet"))["count"] >= 20
-    inner = f"http://{HOST_ADDRESS}:{found['api-gateway']}/health"
+    inner = f"http://{HOST_ADDRESS}:{ports['api-gateway']}/health"
     refused = both.run("curl", "-sS", "--max-time", "3", inner, where="internet", check=False)
     assert refused.returncode != 0
 
 
 def test_both_worlds_hold_every_process_at_the_declared_level(both: Sandbox) -> None:
-    told = both.invoke("policy.confinement", "--json", check=False)
-    found = json.loads(told.stdout)["worlds"]
-    assert {name: one["weaknesses"] for name, one in found.items()} == {"net": [], "docker": []}
-    assert told.returncode == 0
-    for one in found.values():
-        assert len(one["replicas"]) == REPLICAS
-        assert sum(len(replica["processes"]) for replica in one["replicas"]) >= 18
+    done = both.invoke("policy.confinement", "--json", check=False)
+    worlds = json.loads(done.stdout)["worlds"]
+    assert {name: world["weaknesses"] for name, world in worlds.items()} == {
+        "net": [],
+        "docker": [],
+    }
+    assert done.returncode == 0
+    for world in worlds.values():
+        assert len(world["replicas"]) == REPLICAS
+        assert sum(len(replica["processes"]) for replica in world["replicas"]) >= 18
 
 
 def test_no_call_is_open_in_a_namespace_that_is_closed_in_a_container(both: Sandbox) -> None:
@@ -173,7 +184,7 @@ def test_no_call_is_open_in_a_namespace_that_is_closed_in_a_container(both: Sand
 
 
 def test_the_benchmark_compares_them_and_keeps_its_result(both: Sandbox) -> None:
-    told = both.invoke(
+    done = both.invoke(
         "bench",
         "--requests",
         "100",
@@ -185,9 +196,9 @@ def test_the_benchmark_compares_them_and_keeps_its_result(both: Sandbox) -> None
         "1",
         "--json",
     )
-    page = told.stderr.strip().splitlines()[-1].removeprefix("kept as ")
+    page = done.stderr.strip().splitlines()[-1].removeprefix("kept as ")
     both.run("rm", page, page.removesuffix(".md") + ".json")
-    document = json.loads(told.stdout)
+    document = json.loads(done.stdout)
     rows = {row["name"]: row for row in document["rows"]}
     assert {"namespaces", "docker"} <= set(rows)
     for row in rows.values():
@@ -195,16 +206,16 @@ def test_the_benchmark_compares_them_and_keeps_its_result(both: Sandbox) -> None
 
 
 def test_the_worlds_are_loaded_in_turn_and_every_answer_is_counted_once(both: Sandbox) -> None:
-    told = both.invoke("bench.turns", "--rounds", "6", "--seconds", "1", "--json")
-    page = told.stderr.strip().splitlines()[-1].removeprefix("kept as ")
+    done = both.invoke("bench.turns", "--rounds", "6", "--seconds", "1", "--json")
+    page = done.stderr.strip().splitlines()[-1].removeprefix("kept as ")
     both.run("rm", page, page.removesuffix(".md") + ".json")
-    found = json.loads(told.stdout)["result"]
-    ways = set(found["entries"])
+    result = json.loads(done.stdout)["result"]
+    ways = set(result["entries"])
     assert {"namespaces", "namespaces too", "docker", "net :8080", "docker DNAT"} <= ways
-    assert {one["first"] for one in found["differences"]} == ways - {"namespaces"}
-    assert found["failed"] == 0
-    for way, asked in found["asked"].items():
-        windows = [one["window"]["answered"] for one in found["turns"] if one["way"] == way]
+    assert {turn["first"] for turn in result["differences"]} == ways - {"namespaces"}
+    assert result["failed"] == 0
+    for way, asked in result["asked"].items():
+        windows = [turn["window"]["answered"] for turn in result["turns"] if turn["way"] == way]
         assert len(windows) == 6
         assert min(windows) > 0
         # Uncounted are the first turn, and what is answered before and after a window.
@@ -214,8 +225,8 @@ def test_the_worlds_are_loaded_in_turn_and_every_answer_is_counted_once(both: Sa
 
 def test_taking_one_world_down_leaves_the_other_reachable(both: Sandbox) -> None:
     both.invoke("net.down")
-    found = published_ports(both)
-    edge = f"http://{HOST_ADDRESS}:{found['nginx-lb']}/health"
+    ports = published_ports(both)
+    edge = f"http://{HOST_ADDRESS}:{ports['nginx-lb']}/health"
     # From another machine: the way leads through the host, which must still forward.
     assert json.loads(both.fetch(edge, where="internet"))["status"] == "ok"
     assert both.invoke("docker.status", check=False).returncode == 0

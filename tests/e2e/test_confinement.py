@@ -1,4 +1,4 @@
-"""The namespace world's processes are held as declared, also anew; what is weaker is seen."""
+"""The namespace world confines its processes as declared, also after a restart; gaps are found."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def ask(host: Sandbox, calls: str, *, filtered: bool) -> dict[str, dict[str, str
     """Start redis-cache's own launch script, with a question in Redis' place."""
     run = f"/run/twinstack/{host.instance}"
     text = host.run("cat", f"{run}/launch/redis-cache").stdout
-    told, script = f"{run}/question.log", f"{run}/question"
-    text = re.sub(r"/\S+/redis-cache\.log", told, text)
+    log, script = f"{run}/question.log", f"{run}/question"
+    text = re.sub(r"/\S+/redis-cache\.log", log, text)
     before, command, _ = text.rpartition("/usr/bin/redis-server")
     assert command
     before, count = re.subn(r'"\$tries" -lt \d+', '"$tries" -lt 0', before)
@@ -90,29 +90,29 @@ def ask(host: Sandbox, calls: str, *, filtered: bool) -> dict[str, dict[str, str
     host.run("sh", "-c", 'printf %s "$1" > "$2"', "sh", before + question + "\n", script)
     try:
         host.run("sh", script)
-        answer = host.run("cat", told).stdout
+        answer = host.run("cat", log).stdout
     finally:
-        host.run("rm", "-f", script, told)
+        host.run("rm", "-f", script, log)
     assert answer.endswith("done\n"), answer
-    found: dict[str, dict[str, str]] = {"call": {}, "write": {}, "see": {}, "host": {}}
+    answers: dict[str, dict[str, str]] = {"call": {}, "write": {}, "see": {}, "host": {}}
     for line in answer.splitlines()[:-1]:
         kind, _, rest = line.partition(" ")
         key, _, value = rest.partition(" ")
-        found[kind][key] = value
-    return found
+        answers[kind][key] = value
+    return answers
 
 
-def test_a_service_can_neither_call_write_nor_see_what_is_none_of_its_business(
+def test_a_service_can_neither_call_write_nor_see_beyond_its_needs(
     flat: Sandbox, calls: str
 ) -> None:
-    found = ask(flat, calls, filtered=True)
-    refused = {name: int(code) for name, code in found["call"].items()}
+    answers = ask(flat, calls, filtered=True)
+    refused = {name: int(code) for name, code in answers["call"].items()}
     expected = {**dict.fromkeys(CALLS, errno.EPERM), "clone3": errno.ENOSYS}
     assert refused == expected
-    written = {path for path, code in found["write"].items() if code == "0"}
+    written = {path for path, code in answers["write"].items() if code == "0"}
     assert written == {"/tmp/new", "/dev/shm/new"}
-    assert found["see"] == {"": ""}  # no process of another user, though /proc holds the host's
-    assert found["host"] == {"redis-cache": ""}
+    assert answers["see"] == {"": ""}  # no process of another user, though /proc holds the host's
+    assert answers["host"] == {"redis-cache": ""}
 
 
 def test_it_is_the_filter_that_refuses(flat: Sandbox, calls: str) -> None:
@@ -137,10 +137,11 @@ def members(host: Sandbox, replica: str) -> set[int]:
 
 
 def test_every_process_and_worker_is_held_as_declared(flat: Sandbox) -> None:
-    code, found = confinement(flat)
-    assert (code, found["weaknesses"]) == (0, [])
+    code, document = confinement(flat)
+    assert (code, document["weaknesses"]) == (0, [])
     seen = {
-        one["name"]: {process["pid"] for process in one["processes"]} for one in found["replicas"]
+        replica["name"]: {process["pid"] for process in replica["processes"]}
+        for replica in document["replicas"]
     }
     assert len(seen) == len(planned().replicas)
     for name in ("nginx-lb", "api-gateway", "order-service", "redis-cache"):  # of no passing ones
@@ -154,11 +155,11 @@ def test_a_killed_service_comes_back_as_confined_as_before(flat: Sandbox) -> Non
     for pid in pids.values():
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: flat.invoke("net.status", check=False).returncode == 0, within_s=10)
-    code, found = confinement(flat)
-    assert (code, found["weaknesses"]) == (0, [])
-    for one in found["replicas"]:
-        if one["name"] in pids:
-            assert pids[one["name"]] not in {process["pid"] for process in one["processes"]}
+    code, document = confinement(flat)
+    assert (code, document["weaknesses"]) == (0, [])
+    for replica in document["replicas"]:
+        if replica["name"] in pids:
+            assert pids[replica["name"]] not in {process["pid"] for process in replica["processes"]}
 
 
 @contextmanager
@@ -184,9 +185,9 @@ def intruder(host: Sandbox, *words: str) -> Iterator[int]:
 
 def test_a_process_that_is_not_confined_is_named_with_all_that_it_lacks(flat: Sandbox) -> None:
     with intruder(flat, "sleep", "60") as pid:
-        code, found = confinement(flat)
+        code, document = confinement(flat)
     assert code == 1
-    mine = {one["what"] for one in found["weaknesses"] if one["pid"] == pid}
+    weakened = {weakness["what"] for weakness in document["weaknesses"] if weakness["pid"] == pid}
     assert {
         "user",
         "group",
@@ -195,8 +196,8 @@ def test_a_process_that_is_not_confined_is_named_with_all_that_it_lacks(flat: Sa
         "seccomp",
         "root file system",
         "writable mounts",
-    } <= mine
-    assert {one["pid"] for one in found["weaknesses"]} == {pid}
+    } <= weakened
+    assert {weakness["pid"] for weakness in document["weaknesses"]} == {pid}
 
 
 def test_an_undeclared_port_is_named(flat: Sandbox) -> None:
@@ -206,24 +207,28 @@ def test_an_undeclared_port_is_named(flat: Sandbox) -> None:
             lambda: "9999" in flat.run("ip", "netns", "exec", "redis-cache", "ss", "-Hltn").stdout,
             within_s=5,
         )
-        code, found = confinement(flat)
+        code, document = confinement(flat)
     assert code == 1
-    listening = [one["observed"] for one in found["weaknesses"] if one["what"] == "listening"]
+    listening = [
+        weakness["observed"]
+        for weakness in document["weaknesses"]
+        if weakness["what"] == "listening"
+    ]
     assert listening == ["tcp 127.0.0.1:9999"]
 
 
 def test_lifted_limits_are_weaker_than_declared(flat: Sandbox) -> None:
     flat.invoke("net.up", "--no-limits")
-    told = flat.invoke("policy.confinement", check=False)
-    assert told.returncode == 1
+    done = flat.invoke("policy.confinement", check=False)
+    assert done.returncode == 1
     for what in ("CPU limit in cores", "memory limit in bytes", "pids limit"):
-        assert f"! net: {what}: none; declared:" in told.stdout
+        assert f"! net: {what}: none; declared:" in done.stdout
     flat.invoke("net.up")
     assert confinement(flat)[0] == 0
 
 
 def test_nothing_can_be_checked_when_no_world_is_up(flat: Sandbox) -> None:
     flat.invoke("net.down")
-    told = flat.invoke("policy.confinement", check=False)
-    assert (told.returncode, told.stdout) == (2, "")
-    assert "no world is up" in told.stderr
+    done = flat.invoke("policy.confinement", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no world is up" in done.stderr

@@ -33,14 +33,14 @@ RED, GREEN = "rgb(179, 38, 30)", "rgb(23, 102, 58)"
 
 @pytest.fixture(scope="module")
 def address(flat: Sandbox) -> Iterator[str]:
-    with b.served(flat) as found:
-        yield found
+    with b.served(flat) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def chromium(flat: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with b.chromium(flat, tmp_path_factory.mktemp("browser")) as found:
-        yield found
+    with b.chromium(flat, tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
 
 
 def latest(flat: Sandbox, address: str) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def latest(flat: Sandbox, address: str) -> dict[str, Any]:
 
 
 def pid_of(flat: Sandbox, address: str, name: str) -> int:
-    found = {one["name"]: one["pid"] for one in latest(flat, address)["replicas"]}
-    return int(found[name])
+    pids = {replica["name"]: replica["pid"] for replica in latest(flat, address)["replicas"]}
+    return int(pids[name])
 
 
 def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
@@ -169,5 +169,7 @@ def test_health_says_in_the_terminal_what_the_page_shows(flat: Sandbox, address:
     finally:
         os.kill(pid, signal.SIGCONT)
     assert ill.returncode == 1
-    states = {one["name"]: one for one in json.loads(ill.stdout)["worlds"][0]["replicas"]}
+    states = {
+        replica["name"]: replica for replica in json.loads(ill.stdout)["worlds"][0]["replicas"]
+    }
     assert states["redis-cache"]["state"] == "down"

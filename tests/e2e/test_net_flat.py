@@ -1,4 +1,4 @@
-"""The seed's promises, word for word, on the flat namespace world; and who can reach it."""
+"""The seed's promises, word for word, on the flat namespace world; and where it is reachable from."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ LINKS = """
 import json
 from dataclasses import asdict
 from twinstack.stack import from_environment
-print(json.dumps([asdict(one) for one in from_environment().net().links()]))
+print(json.dumps([asdict(link) for link in from_environment().net().links()]))
 """
 
 
 def test_links_are_the_bridge_and_both_ends_of_every_pair(flat: Sandbox) -> None:
-    flat.run("ip", "link", "add", "ve-stranger", "type", "veth")  # bears no mark of ours
+    flat.run("ip", "link", "add", "ve-stranger", "type", "veth")  # carries no mark of ours
     try:
-        told = json.loads(flat.run(sys.executable, "-c", LINKS).stdout)
+        links = json.loads(flat.run(sys.executable, "-c", LINKS).stdout)
     finally:
         flat.run("ip", "link", "delete", "ve-stranger")
     kinds = {
-        kind: [one for one in told if one["kind"] == kind]
+        kind: [link for link in links if link["kind"] == kind]
         for kind in ("bridge", "host end", "inside")
     }
-    assert sum(map(len, kinds.values())) == len(told)
+    assert sum(map(len, kinds.values())) == len(links)
     assert kinds["bridge"] == [
         {"name": "br-app", "kind": "bridge", "namespace": "", "segment": "app", "replica": ""}
     ]
-    assert {one["segment"] for one in told} == {"app"}
+    assert {link["segment"] for link in links} == {"app"}
     outer = {
-        one["ifname"]
-        for one in json.loads(flat.run("ip", "-j", "link", "show", "master", "br-app").stdout)
+        link["ifname"]
+        for link in json.loads(flat.run("ip", "-j", "link", "show", "master", "br-app").stdout)
     }
-    assert {one["name"] for one in kinds["host end"]} == outer
-    assert {one["replica"] for one in kinds["host end"]} == SEED | OTHERS
+    assert {link["name"] for link in kinds["host end"]} == outer
+    assert {link["replica"] for link in kinds["host end"]} == SEED | OTHERS
     for inner, end in zip(kinds["inside"], kinds["host end"], strict=True):
         assert inner["replica"] == end["replica"]
         seen = flat.run(
@@ -86,8 +86,8 @@ def test_products_are_reached_from_the_host(flat: Sandbox, where: str) -> None:
 
 
 def test_products_are_reached_from_another_machine(flat: Sandbox) -> None:
-    found = flat.fetch(f"http://{HOST_ADDRESS}:8080/api/products", where="internet")
-    assert len(json.loads(found)["products"]) >= 20
+    body = flat.fetch(f"http://{HOST_ADDRESS}:8080/api/products", where="internet")
+    assert len(json.loads(body)["products"]) >= 20
 
 
 def _by_the_hosts_port(host: Sandbox, name: str) -> str:
@@ -132,8 +132,8 @@ def test_everything_holds_where_docker_set_forward_to_drop(flat: Sandbox) -> Non
     flat.run("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1", check=False)
     try:
         assert json.loads(flat.fetch("http://10.0.0.10/health"))["status"] == "ok"
-        found = flat.fetch(f"http://{HOST_ADDRESS}:8080/health", where="internet")
-        assert json.loads(found)["status"] == "ok"
+        body = flat.fetch(f"http://{HOST_ADDRESS}:8080/health", where="internet")
+        assert json.loads(body)["status"] == "ok"
     finally:
         flat.run("iptables", "-P", "FORWARD", "ACCEPT")
 
@@ -211,9 +211,9 @@ def test_requests_are_balanced_and_carry_one_id_through_every_log(flat: Sandbox)
             f"X-Request-ID: e2e-balance-{number:04}",
         )
         lines = dict(line.split(": ", 1) for line in header.splitlines() if ": " in line)
-        found = {key.lower(): value for key, value in lines.items()}
-        assert found["x-request-id"] == f"e2e-balance-{number:04}"
-        served[found["x-served-by"]] = served.get(found["x-served-by"], 0) + 1
+        headers = {key.lower(): value for key, value in lines.items()}
+        assert headers["x-request-id"] == f"e2e-balance-{number:04}"
+        served[headers["x-served-by"]] = served.get(headers["x-served-by"], 0) + 1
     assert set(served) == {"product-service", "product-service-2", "product-service-3"}
     assert max(served.values()) - min(served.values()) <= 2
 

@@ -1,4 +1,4 @@
-"""The life of a namespace world: death and return, down and up, crashes, strangers, residue."""
+"""The life of a namespace world: restarts, down and up, crashes, foreign objects, residue."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_a_killed_master_leaves_no_worker_that_holds_its_port(flat: Sandbox) -> 
     eventually(lambda: flat.status()["nginx-lb"]["state"] == "healthy", within_s=10)
     pid = flat.status()["nginx-lb"]["pid"]
     time.sleep(3)  # one that cannot bind its port tries for 2.5 s, and ends
-    found = flat.status()["nginx-lb"]
-    assert (found["pid"], found["state"]) == (pid, "healthy")
+    edge = flat.status()["nginx-lb"]
+    assert (edge["pid"], edge["state"]) == (pid, "healthy")
 
 
 def test_data_survives_down_and_up(flat: Sandbox) -> None:
     body = json.dumps({"items": [{"product_id": 5, "quantity": 1}]})
-    made = json.loads(
+    placed = json.loads(
         flat.fetch(
             "http://10.0.0.10/api/orders",
             "-X",
@@ -73,15 +73,15 @@ def test_data_survives_down_and_up(flat: Sandbox) -> None:
     flat.invoke("net.down")
     assert flat.run("ip", "netns", "list").stdout == ""
     flat.invoke("net.up")
-    found = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{made['id']}"))
-    assert found["id"] == made["id"]
+    order = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{placed['id']}"))
+    assert order["id"] == placed["id"]
 
 
 def test_services_answer_without_redis_and_say_so_without_postgresql(flat: Sandbox) -> None:
     conf = f"/run/twinstack/{flat.instance}/supervisord.conf"
     pid = flat.run("cat", f"/run/twinstack/{flat.instance}/supervisord.pid").stdout.strip()
     environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
-    path = next(one for one in environment if one.startswith("PYTHONPATH="))
+    path = next(variable for variable in environment if variable.startswith("PYTHONPATH="))
 
     def control(*words: str) -> None:
         program = ("/usr/bin/python3", "-m", "supervisor.supervisorctl")
@@ -115,11 +115,11 @@ def test_drift_is_named_and_repaired(flat: Sandbox) -> None:
     flat.run("ip", "link", "set", "br-app", "down")
     flat.run("ip", "-n", "redis-cache", "address", "flush", "dev", "eth0")
     flat.run("ip", "netns", "delete", "order-service")
-    told = flat.invoke("net.status", check=False)
-    assert told.returncode == 1
-    assert "bridge br-app is down" in told.stdout
-    assert "10.0.0.50/24 is not on eth0" in told.stdout
-    assert "namespace order-service is absent" in told.stdout
+    done = flat.invoke("net.status", check=False)
+    assert done.returncode == 1
+    assert "bridge br-app is down" in done.stdout
+    assert "10.0.0.50/24 is not on eth0" in done.stdout
+    assert "namespace order-service is absent" in done.stdout
     kept = flat.status()["product-service"]["pid"]
     flat.invoke("net.up")
     assert flat.invoke("net.status", check=False).returncode == 0
@@ -129,10 +129,10 @@ def test_drift_is_named_and_repaired(flat: Sandbox) -> None:
 def test_two_ups_at_once_are_one_up_and_one_refusal(flat: Sandbox) -> None:
     flat.invoke("net.down")
     both = [flat.start(INVOKE, "net.up", stdout=-1, stderr=-1) for _ in range(2)]
-    told = [one.communicate(timeout=60) for one in both]
-    codes = sorted(one.returncode for one in both)
+    outputs = [up.communicate(timeout=60) for up in both]
+    codes = sorted(up.returncode for up in both)
     assert codes == [0, 1]
-    loser = next(text for one, text in zip(both, told, strict=True) if one.returncode == 1)
+    loser = next(text for up, text in zip(both, outputs, strict=True) if up.returncode == 1)
     assert "is being changed: by pid" in loser[1]
 
 
@@ -160,8 +160,8 @@ def test_down_and_clean_leave_the_host_as_it_was(host: Sandbox) -> None:
     host.invoke("clean")
     after = snapshot(host)
     assert before == after
-    told = host.invoke("clean")
-    assert "Nothing of ours is here." in told.stdout
+    done = host.invoke("clean")
+    assert "Nothing of ours is here." in done.stdout
 
 
 def until_said(half: subprocess.Popen[str], words: str) -> None:
@@ -174,7 +174,7 @@ def until_said(half: subprocess.Popen[str], words: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["steps to do", "starting the supervisor", "is healthy (1 of"])
-def test_an_up_killed_half_way_is_taken_down_whole(host: Sandbox, moment: str) -> None:
+def test_an_up_killed_half_way_is_removed_whole(host: Sandbox, moment: str) -> None:
     host.invoke("clean")
     before = snapshot(host)
     half = host.start(INVOKE, "net.up", stdout=-3, stderr=-1, start_new_session=True)
@@ -193,10 +193,10 @@ def test_ctrl_c_undoes_what_was_half_done(host: Sandbox) -> None:
     until_said(half, "starting the supervisor")
     os.killpg(half.pid, signal.SIGINT)
     assert half.stderr is not None
-    told = half.stderr.read()
+    errors = half.stderr.read()
     half.wait(timeout=30)
     assert half.returncode == 130
-    assert "removing what was half-done" in told
+    assert "removing what was half-done" in errors
     host.invoke("clean")
     assert before == snapshot(host)
 
@@ -213,17 +213,17 @@ def test_ctrl_c_undoes_what_was_half_done(host: Sandbox) -> None:
         ),
     ],
 )
-def test_a_strangers_object_is_one_clear_error_before_any_change(
+def test_a_foreign_object_is_one_clear_error_before_any_change(
     host: Sandbox, make: str, unmake: str, says: str
 ) -> None:
     host.invoke("clean")
     host.run(*make.split())
     try:
         before = snapshot(host)
-        told = host.invoke("net.up", check=False)
-        assert told.returncode == 1
-        assert says in told.stderr
-        assert "Traceback" not in told.stderr
+        done = host.invoke("net.up", check=False)
+        assert done.returncode == 1
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
         assert before["links"] == snapshot(host)["links"]
         host.invoke("clean")
         assert before["links"] == snapshot(host)["links"]
@@ -237,9 +237,9 @@ def test_a_busy_port_is_one_clear_error(host: Sandbox) -> None:
     busy = host.start("/usr/bin/python3", "-c", script)
     try:
         eventually(lambda: "8080" in host.run("ss", "-Hltn").stdout, within_s=5)
-        told = host.invoke("net.up", check=False)
-        assert told.returncode == 1
-        assert "port 8080: is busy" in told.stderr
+        done = host.invoke("net.up", check=False)
+        assert done.returncode == 1
+        assert "port 8080: is busy" in done.stderr
     finally:
         busy.kill()
         busy.wait()
@@ -256,10 +256,10 @@ def test_a_busy_port_is_one_clear_error(host: Sandbox) -> None:
     ],
 )
 def test_a_wrong_word_is_one_clear_line(host: Sandbox, words: tuple[str, ...]) -> None:
-    told = host.invoke(*words, check=False)
-    assert told.returncode == 1
-    assert told.stdout == ""
-    assert len(told.stderr.strip().splitlines()) == 1
+    done = host.invoke(*words, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_planning_and_asking_change_nothing(host: Sandbox) -> None:
@@ -272,12 +272,12 @@ def test_planning_and_asking_change_nothing(host: Sandbox) -> None:
     assert before == snapshot(host)
 
 
-def test_a_strangers_namespace_of_ours_by_name_survives_down(host: Sandbox) -> None:
+def test_a_foreign_namespace_with_our_name_survives_down(host: Sandbox) -> None:
     host.invoke("net.up")
     host.run("ip", "netns", "delete", "service-registry")
     host.run("ip", "netns", "add", "service-registry")  # same name, but not our mark
-    told = host.invoke("net.up", check=False)
-    assert "namespace service-registry: is not ours" in told.stderr
+    done = host.invoke("net.up", check=False)
+    assert "namespace service-registry: is not ours" in done.stderr
     host.invoke("net.down")
     assert "service-registry" in host.run("ip", "netns", "list").stdout
     host.run("ip", "netns", "delete", "service-registry")

@@ -153,7 +153,7 @@ def test_files_are_private_bounded_and_the_newest(flat: Sandbox, tmp_path: Path)
     assert "is not overwritten: it exists already" in again.stderr
 
 
-def test_a_live_report_names_who_asked_whom(flat: Sandbox) -> None:
+def test_a_live_report_names_clients_and_servers(flat: Sandbox) -> None:
     process = flat.start(
         INVOKE,
         "traffic.report",

@@ -1,4 +1,4 @@
-"""scripts/as-root, tried on a clone of somebody else's: nothing of root's is left in it."""
+"""scripts/as-root on another user's clone: it leaves no file of root's there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def as_root(clone: Path, *words: str, **options) -> subprocess.CompletedProcess[
 
 
 def owners(clone: Path) -> dict[str, int]:
-    return {str(one.relative_to(clone)): one.lstat().st_uid for one in clone.rglob("*")}
+    return {str(path.relative_to(clone)): path.lstat().st_uid for path in clone.rglob("*")}
 
 
 LEAVE = "mkdir -p wheelhouse/a bench/results .pytest_cache; ln -s /etc/passwd wheelhouse/a/link"
@@ -51,10 +51,10 @@ LEAVE = "mkdir -p wheelhouse/a bench/results .pytest_cache; ln -s /etc/passwd wh
 def test_what_a_run_leaves_belongs_to_the_clones_owner(clone):
     password_file = os.stat("/etc/passwd").st_uid
     assert as_root(clone, "sh", "-c", LEAVE).returncode == 0
-    found = owners(clone)
-    mine = ("wheelhouse", "wheelhouse/a", "wheelhouse/a/link", "bench/results", ".pytest_cache")
-    assert {found[name] for name in mine} == {OWNER}
-    assert found["scripts"] == 0  # exactly those: nothing else changes hands
+    owner = owners(clone)
+    changed = ("wheelhouse", "wheelhouse/a", "wheelhouse/a/link", "bench/results", ".pytest_cache")
+    assert {owner[name] for name in changed} == {OWNER}
+    assert owner["scripts"] == 0  # exactly those: nothing else changes hands
     assert os.stat("/etc/passwd").st_uid == password_file
 
 
@@ -74,8 +74,8 @@ def test_standard_input_reaches_the_command(clone):
 
 
 def test_no_bytecode_is_written_beside_the_modules(clone):
-    said = as_root(clone, "sh", "-c", "echo $PYTHONDONTWRITEBYTECODE").stdout
-    assert said == "1\n"
+    output = as_root(clone, "sh", "-c", "echo $PYTHONDONTWRITEBYTECODE").stdout
+    assert output == "1\n"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_user_goes_through_sudo_with_our_words_only(clone):
     assert rest == ["--", str(clone / "scripts/as-root"), "pytest", "-k", "two words"]
 
 
-def test_a_user_without_sudo_is_told(clone):
+def test_a_user_without_sudo_gets_an_error(clone):
     for name in ("dirname", "id"):
         (clone / name).symlink_to(f"/usr/bin/{name}")
     done = as_root(clone, "pytest", user=OWNER, env={"PATH": str(clone)})

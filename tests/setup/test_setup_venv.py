@@ -41,7 +41,7 @@ def test_setup_makes_the_environment_once(clone):
     assert (clone / ".venv/kept").exists()
 
 
-def test_setup_makes_an_interrupted_environment_anew(clone):
+def test_setup_rebuilds_an_interrupted_environment(clone):
     setup(clone)
     (clone / ".venv/.complete").unlink()  # removed first and written last
     (clone / ".venv/torn").touch()
@@ -57,7 +57,7 @@ def test_setup_brings_a_finished_environment_up_to_date(clone):
     assert (clone / ".venv/kept").exists()
 
 
-def test_setup_makes_a_moved_environment_anew(clone, tmp_path_factory):
+def test_setup_rebuilds_a_moved_environment(clone, tmp_path_factory):
     setup(clone)
     moved = tmp_path_factory.mktemp("moved") / "clone"
     shutil.copytree(clone, moved, symlinks=True)

@@ -33,9 +33,9 @@ def served(host: Sandbox) -> Iterator[str]:
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
-        found = re.match(r"(http://127\.0\.0\.1:\d+/) ", line)
-        assert found, line + process.stderr.read()
-        yield found[1]
+        match = re.match(r"(http://127\.0\.0\.1:\d+/) ", line)
+        assert match, line + process.stderr.read()
+        yield match[1]
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -91,11 +91,11 @@ class OpenPage:
 
     def barriers(self) -> list[str]:
         """List axe's serious and critical findings."""
-        found = Axe().run(self.page)
+        results = Axe().run(self.page)
         return [
-            f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes']][:3]}"
-            for one in found.response["violations"]
-            if one["impact"] in _SERIOUS
+            f"{rule['id']}: {rule['help']}: {[node['html'][:120] for node in rule['nodes']][:3]}"
+            for rule in results.response["violations"]
+            if rule["impact"] in _SERIOUS
         ]
 
 

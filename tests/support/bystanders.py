@@ -1,4 +1,4 @@
-"""Thirty things of somebody else's that look like ours: none may be touched by anything we do."""
+"""Thirty foreign objects that look like ours: nothing we do may touch one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Bystanders:
     def count(self) -> int:
         """Say how many things there are."""
         named = (_NAMESPACES, _BRIDGES, _PAIRS, _PROCESSES, _RULES, _CHAINS, _FILES, _ROUTES)
-        return sum(len(one) for one in named) + 2
+        return sum(len(names) for names in named) + 2
 
     def look(self) -> str:
         """Write down each with what makes it the same: inode, index, rule, pid, time."""
@@ -58,10 +58,10 @@ class Bystanders:
             iptables-save | grep -E '^:({"|".join(name for _, name in _CHAINS)}) '
             stat -c '%n %i %Y %s' {" ".join(_FILES)}
         """
-        told = self.host.run("sh", "-c", script).stdout
-        lines = [line for line in told.splitlines() if line.strip() not in {"COMMIT"}]
+        output = self.host.run("sh", "-c", script).stdout
+        lines = [line for line in output.splitlines() if line.strip() not in {"COMMIT"}]
         tables = [line for line in lines if not line.startswith("*")]
-        alive = [f"{one.pid} {one.poll()}" for one in self.processes]
+        alive = [f"{process.pid} {process.poll()}" for process in self.processes]
         return "\n".join([*tables, *alive])
 
     def assert_untouched(self) -> None:

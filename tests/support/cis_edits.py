@@ -1,4 +1,4 @@
-"""What the cases of the CIS rules are made with: edits of rendered files, and what is found."""
+"""Edits of rendered files, and the findings that each must cause."""
 
 from __future__ import annotations
 
@@ -163,11 +163,11 @@ def new_findings(bad: Bad) -> list[Finding]:
 
 def assert_noticed(bad: Bad) -> None:
     """Hold that the rule notices the variant, names its place, and that no exception covers it."""
-    found = new_findings(bad)
+    findings = new_findings(bad)
     noticed = [
-        finding for finding in found if finding.rule == bad.rule and bad.said in finding.what
+        finding for finding in findings if finding.rule == bad.rule and bad.said in finding.what
     ]
-    assert noticed, [str(finding) for finding in found]
+    assert noticed, [str(finding) for finding in findings]
     for finding in noticed:
         assert finding.remedy
         assert finding.file == FILE or finding.where in {SERVICE, *ELSEWHERE}

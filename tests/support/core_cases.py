@@ -1,4 +1,4 @@
-"""What the tests of the core share: this repository's topology, edited, and facts that satisfy."""
+"""The repository's topology, edited, and facts that satisfy its plan."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
 
 def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
     """Give what is not alike, by its class: of lists what is gone and what is new."""
-    found: dict[str, object] = {}
+    differing: dict[str, object] = {}
     for name, was in before.items():
         now = after.get(name)
         if isinstance(was, list) and isinstance(now, list) and was != now:
@@ -161,10 +161,10 @@ def difference(before: dict[str, object], after: dict[str, object]) -> dict[str,
                 [each for each in was if each not in now],
                 [each for each in now if each not in was],
             )
-            found[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
+            differing[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
         elif was != now:
-            found[name] = (was, now)
-    return found
+            differing[name] = (was, now)
+    return differing
 
 
 @contextmanager
@@ -179,28 +179,28 @@ def connect_or_none() -> Iterator[DockerClient | None]:
 
 def _ip(*words: str) -> list[str]:
     """List what `ip` prints, but routes that a bridge has since it once carried something."""
-    found = json.loads(in_namespace("ip", "-j", *words) or "[]")
+    entries = json.loads(in_namespace("ip", "-j", *words) or "[]")
     return sorted(
-        json.dumps(each, sort_keys=True)
-        for each in found
-        if not str(each["dst"]).startswith(("fe80:", "ff00:"))
+        json.dumps(entry, sort_keys=True)
+        for entry in entries
+        if not str(entry["dst"]).startswith(("fe80:", "ff00:"))
     )
 
 
 def _addresses() -> list[tuple[str, str]]:
     """List the addresses but those that follow from a link's random MAC."""
-    found = json.loads(in_namespace("ip", "-j", "address", "show"))
+    links = json.loads(in_namespace("ip", "-j", "address", "show"))
     return sorted(
-        (each["ifname"], f"{address['local']}/{address['prefixlen']}")
-        for each in found
-        for address in each["addr_info"]
+        (link["ifname"], f"{address['local']}/{address['prefixlen']}")
+        for link in links
+        for address in link["addr_info"]
         if not address["local"].startswith("fe80:")
     )
 
 
 def _links() -> list[tuple[str, ...]]:
-    found = json.loads(in_namespace("ip", "-j", "link", "show"))
-    return sorted((each["ifname"], each["link_type"], str(each["mtu"])) for each in found)
+    links = json.loads(in_namespace("ip", "-j", "link", "show"))
+    return sorted((link["ifname"], link["link_type"], str(link["mtu"])) for link in links)
 
 
 def _processes() -> list[int]:
@@ -217,8 +217,8 @@ def _read(file: Path) -> str:
 
 def _tree(directory: Path) -> list[str]:
     """List the files; secrets are data, and stay."""
-    found = (path for path in directory.rglob("*") if "secrets" not in path.parts)
-    return sorted(str(path) for path in found if not path.is_dir())
+    paths = (path for path in directory.rglob("*") if "secrets" not in path.parts)
+    return sorted(str(path) for path in paths if not path.is_dir())
 
 
 Fault = str  # before, after: killed there; during: a call of the step's own fails

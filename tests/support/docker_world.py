@@ -1,4 +1,4 @@
-"""Ask the tests' own Docker world: over HTTP, of its services, and of its engine."""
+"""Query the tests' own Docker world: over HTTP, its services, its engine."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def until(truth: Callable[[], bool], within_s: float) -> float:
 def containers() -> dict[str, dict[str, Any]]:
     client = connect(ENGINE)
     assert client is not None
-    found = client.containers.list(all=True, filters={"label": f"twinstack.instance={INSTANCE}"})
-    return {each.labels["twinstack.replica"]: each.attrs for each in found}
+    labelled = client.containers.list(all=True, filters={"label": f"twinstack.instance={INSTANCE}"})
+    return {container.labels["twinstack.replica"]: container.attrs for container in labelled}

@@ -57,7 +57,7 @@ class Samples:
                     self.latest[document["world"]] = document
                     self.seen += 1
                     self.violations += [
-                        f"{document['world']} {one}" for one in beyond_limits(document, plan)
+                        f"{document['world']} {line}" for line in beyond_limits(document, plan)
                     ]
 
 

@@ -1,4 +1,4 @@
-"""What tests of every level share: a host of their own, the services' software, and a voice."""
+"""Fixtures of every level: a host for each module, the services' software, output past capture."""
 
 from __future__ import annotations
 

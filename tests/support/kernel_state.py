@@ -35,13 +35,13 @@ def kernel_state(host: Sandbox) -> dict[str, Any]:
     for name in names:
         looks += _in(name)
     script = "".join(f"{{ {look}; }} 2>/dev/null; echo {_BETWEEN}\n" for look in looks)
-    told = host.run("sh", "-c", script).stdout.split(f"{_BETWEEN}\n")
-    rules, forward, localnet, *rest = told
+    sections = host.run("sh", "-c", script).stdout.split(f"{_BETWEEN}\n")
+    rules, forward, localnet, *rest = sections
     state: dict[str, Any] = {"rules": rules, "ip_forward": forward, "route_localnet": localnet}
     for place, name in enumerate(["", *names]):
         links, routes, switches = rest[place * 3 : place * 3 + 3]
         state[name or "host"] = {
-            "links": sorted((_link(one) for one in json.loads(links or "[]")), key=str),
+            "links": sorted((_link(link) for link in json.loads(links or "[]")), key=str),
             "routes": routes,
             "switches": switches if name else "",
         }
@@ -51,41 +51,41 @@ def kernel_state(host: Sandbox) -> dict[str, Any]:
 def _in(name: str) -> list[str]:
     ip = f"ip -n {name}" if name else "ip"
     inside = f"nsenter --net=/run/netns/{name} " if name else ""
-    switches = " ".join(f"/proc/sys/{one}" for one in _SWITCHES)
+    switches = " ".join(f"/proc/sys/{switch}" for switch in _SWITCHES)
     return [f"{ip} -d -j address", f"{ip} route | sort", f"{inside}grep -H . {switches}"]
 
 
-def _link(told: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: told.get(key) for key in _LINK}
-    info = told.get("linkinfo", {})
-    kept["up"] = "UP" in told.get("flags", ())
+def _link(link: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: link.get(key) for key in _LINK}
+    info = link.get("linkinfo", {})
+    kept["up"] = "UP" in link.get("flags", ())
     kept["kind"] = info.get("info_kind")
     kept["bridge"] = {key: info.get("info_data", {}).get(key) for key in _BRIDGE}
     kept["hairpin"] = info.get("info_slave_data", {}).get("hairpin")
     kept["addresses"] = sorted(
-        f"{one['local']}/{one['prefixlen']}" for one in told.get("addr_info", ())
+        f"{address['local']}/{address['prefixlen']}" for address in link.get("addr_info", ())
     )
     return kept
 
 
-def unlike(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def unlike(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Name where two states differ, a line each."""
     return [
         f"{place} {part}: {a} / {b}"
-        for place in sorted({*one, *other})
-        for part, a, b in _parts(one.get(place), other.get(place))
+        for place in sorted({*before, *after})
+        for part, a, b in _parts(before.get(place), after.get(place))
         if a != b
     ]
 
 
-def _parts(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return [(key, *_apart(one.get(key), other.get(key))) for key in one]
-    return [("", one, other)]
+def _parts(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [(key, *_apart(before.get(key), after.get(key))) for key in before]
+    return [("", before, after)]
 
 
-def _apart(one: Any, other: Any) -> tuple[Any, Any]:
+def _apart(before: Any, after: Any) -> tuple[Any, Any]:
     """Leave out of two lists what is in both."""
-    if isinstance(one, list) and isinstance(other, list):
-        return [x for x in one if x not in other], [x for x in other if x not in one]
-    return one, other
+    if isinstance(before, list) and isinstance(after, list):
+        return [x for x in before if x not in after], [x for x in after if x not in before]
+    return before, after

@@ -1,4 +1,4 @@
-"""Kill one replica's main process and time, from inside the host, until it and all are healthy."""
+"""Kill a replica's main process; time, inside the host, until it and the stack are healthy."""
 
 import json
 import os

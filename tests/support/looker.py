@@ -1,4 +1,4 @@
-"""Observe the namespace world of a sandbox, from one process in there.
+"""Observe a sandbox's namespace world, from one process inside it.
 
 Each of Invoke's tasks takes a second to start, and these tests observe two dozen times. The tasks'
 own options are tested by running the tasks, once each.
@@ -49,7 +49,7 @@ class Looker:
 
 @contextmanager
 def looker(host: Sandbox) -> Iterator[Looker]:
-    """Run one in a host while the block lasts."""
+    """Run a looker in a host while the block lasts."""
     words = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "tests.support.looker"]
     process = subprocess.Popen(
         host.command(words),
@@ -77,8 +77,8 @@ def _answers(words: Iterator[str]) -> Iterator[object]:
         for word in words:
             world = stack.from_environment().net()
             if word == "conntrack":
-                found = snapshot.take(world)
-                yield {"json": report.document(found), "text": text(found)}
+                connections = snapshot.take(world)
+                yield {"json": report.document(connections), "text": text(connections)}
             elif word == "listen":
                 counter = kept.enter_context(collect.counting_events(None))
                 yield None

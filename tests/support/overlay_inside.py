@@ -43,14 +43,14 @@ def ping(here: Overlay, source: str, target: str, size: int, count: int = 1) -> 
 
 def pairs(here: Overlay) -> list[tuple[str, str]]:
     """Give replicas of each ordered pair of hosts, and of each pair of segments among them."""
-    found: dict[tuple[str, str, str, str], tuple[str, str]] = {}
+    by_ends: dict[tuple[str, str, str, str], tuple[str, str]] = {}
     for source in here.plan.replicas:
         for target in here.plan.replicas:
             ends = (here.spread.where[source.name], here.spread.where[target.name])
             if ends[0] != ends[1]:
                 key = (*ends, source.segment, target.segment)
-                found.setdefault(key, (source.name, target.name))
-    return list(found.values())
+                by_ends.setdefault(key, (source.name, target.name))
+    return list(by_ends.values())
 
 
 def fragments(here: Overlay) -> dict[str, int]:

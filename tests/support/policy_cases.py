@@ -1,4 +1,4 @@
-"""Sets of flows by chance, and what they open, computed straight from the declaration."""
+"""Random sets of flows, and what they open, computed straight from the declaration."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str,
         service: [replica.name for replica in plan.replicas if replica.service == service]
         for service in document["services"]
     }
-    found: set[tuple[str, str, str, int]] = set()
+    opened: set[tuple[str, str, str, int]] = set()
     for flow in document["flows"]:
         if flow.get("world", world) != world:
             continue
@@ -69,7 +69,7 @@ def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str,
             for replica in names[flow["to"]]:
                 # In Docker, other machines come by the published port.
                 if source != replica and not (world == "docker" and source == "outside"):
-                    found.add((source, replica, kind, port))
+                    opened.add((source, replica, kind, port))
         first = names[flow["to"]][0]
         own = document["services"][flow["to"]]["port"]
         for published in plan.published_ports:
@@ -79,13 +79,13 @@ def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str,
                 elsewhere = source == "outside" and str(published.bind) != "0.0.0.0"
                 proxied = world == "docker" and source not in {"host", "outside"}
                 if not (elsewhere or proxied):
-                    found.add((source, "host", "tcp", published.port))
+                    opened.add((source, "host", "tcp", published.port))
     for service, spec in document["services"].items():
         egress = spec.get("egress", document["egress"])
         for kind in ("tcp", "udp"):
             for port in egress.get(kind, []):
-                found |= {(name, "outside", kind, port) for name in names[service]}
-    return found
+                opened |= {(name, "outside", kind, port) for name in names[service]}
+    return opened
 
 
 #: The built-in chains of the filter table, empty.

@@ -1,4 +1,4 @@
-"""Work that tests/checks/test_policy.py has done inside a host of its own, in one process.
+"""The policy checks' work inside their host, in one process.
 
 Prints one JSON document. Only the network is brought up: the prober brings its own listeners.
 """
@@ -52,7 +52,7 @@ def wrong_lines(verdict: PolicyVerdict) -> list[str]:
 
 def flows(instance: str, seeds: range) -> dict[str, object]:
     """Go from one generated set of flows to the next; ask everything after each."""
-    found: list[dict[str, object]] = []
+    failed: list[dict[str, object]] = []
     asked = opened = 0
     for seed in seeds:
         shape = ("flat", "tiered")[seed % 2]
@@ -61,14 +61,14 @@ def flows(instance: str, seeds: range) -> dict[str, object]:
         expected = {cell for cell in cells(plan, "net") if cell.open}
         by_hand = oracle(written, plan)
         if {(c.source, c.destination, c.protocol, c.port) for c in expected} != by_hand:
-            found.append({"seed": seed, "wrong": ["the model differs from the declaration"]})
+            failed.append({"seed": seed, "wrong": ["the model differs from the declaration"]})
         up(plan)
         verdict = verify(plan, policy.enforcement(plan), wait_s=WAIT_S, patience=10)
         asked += len(verdict.results)
         opened += len(expected)
         if not verdict.passed:
-            found.append({"seed": seed, "shape": shape, "wrong": wrong_lines(verdict)[:10]})
-    return {"sets": len(seeds), "cells": asked, "open": opened, "failed": found}
+            failed.append({"seed": seed, "shape": shape, "wrong": wrong_lines(verdict)[:10]})
+    return {"sets": len(seeds), "cells": asked, "open": opened, "failed": failed}
 
 
 def _altered(plan: Plan, chance: random.Random, sample: int) -> Iterator[tuple[str, str, str]]:

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INVOKE = str(Path(sys.executable).with_name("invoke"))
 HOST_ADDRESS = "203.0.113.1"
 INTERNET_ADDRESS = "203.0.113.10"
-#: What a run is told by: its pid, short enough for the name of an instance.
+#: A run is identified by its pid, short enough for the name of an instance.
 _RUNS = 100000
 
 # The software is shared with the machine, read-only; everything else that we keep is private. The
@@ -116,8 +116,8 @@ class Sandbox:
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Ask net.status, by replica."""
-        told = json.loads(self.invoke("net.status", "--json", check=False).stdout)
-        return {one["name"]: one for one in told["services"]}
+        document = json.loads(self.invoke("net.status", "--json", check=False).stdout)
+        return {service["name"]: service for service in document["services"]}
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _end_what_is_left(made: Sandbox) -> list[str]:
     """
     own = os.stat(f"/proc/{made.host}/ns/mnt").st_ino
     group = f"/twinstack/{made.instance}/"
-    found = []
+    killed = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == made.host:
             continue
@@ -152,11 +152,11 @@ def _end_what_is_left(made: Sandbox) -> list[str]:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             within = os.stat(entry / "ns/mnt").st_ino == own and parent != made.host
             if within or group in (entry / "cgroup").read_text():
-                found.append((entry / "cmdline").read_text().replace("\0", " "))
+                killed.append((entry / "cmdline").read_text().replace("\0", " "))
                 os.kill(int(entry.name), signal.SIGKILL)
         except OSError:
             continue
-    return found
+    return killed
 
 
 def _end_what_dead_runs_left() -> None:
@@ -168,7 +168,7 @@ def _end_what_dead_runs_left() -> None:
         for path in Path("/sys/fs/cgroup").glob(pattern)
     }
     # After the look: of a run that starts meanwhile no cgroup was seen.
-    alive = {int(one.name) % _RUNS for one in Path("/proc").iterdir() if one.name.isdigit()}
+    alive = {int(entry.name) % _RUNS for entry in Path("/proc").iterdir() if entry.name.isdigit()}
     for group in groups:
         owner = re.match(r"t(\d+)-", group)
         if owner is None or int(owner[1]) in alive:
@@ -184,13 +184,13 @@ def _end_what_dead_runs_left() -> None:
 def _supervisors(group: str) -> list[int]:
     """List the supervisors of an instance, by the configuration that they were started with."""
     mark = f"/run/twinstack/{group}/".encode()
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes()
             if entry.name.isdigit() and mark in words and b"supervisord" in words:
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def _join(made: Sandbox) -> None:
@@ -267,17 +267,17 @@ def snapshot(made: Sandbox, *, but: Collection[str] = ()) -> dict[str, str]:
     """Write down everything of a host that twinstack could change, class by class."""
     looks = {name: look for name, look in _LOOKS.items() if name not in but}
     script = "".join(f"{{ {look}; }} 2>/dev/null; echo {_BETWEEN}\n" for look in looks.values())
-    told = made.run("sh", "-c", script.replace("INSTANCE", made.instance)).stdout
-    return dict(zip(looks, told.split(f"{_BETWEEN}\n"), strict=False))
+    output = made.run("sh", "-c", script.replace("INSTANCE", made.instance)).stdout
+    return dict(zip(looks, output.split(f"{_BETWEEN}\n"), strict=False))
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Name what differs between two snapshots, a line each: - gone, + new."""
-    found = []
+    lines = []
     for name, text in after.items():
         was, now = before[name].splitlines(), text.splitlines()
-        found += [f"- {name}: {line}" for line in was if line not in now]
-        found += [f"+ {name}: {line}" for line in now if line not in was]
-        if was != now and not found:
-            found.append(f"~ {name}: in another order or number")
-    return found
+        lines += [f"- {name}: {line}" for line in was if line not in now]
+        lines += [f"+ {name}: {line}" for line in now if line not in was]
+        if was != now and not lines:
+            lines.append(f"~ {name}: in another order or number")
+    return lines

@@ -26,8 +26,8 @@ class FakeNet:
 
     def status(self) -> tuple[ServiceState, ...]:
         return tuple(
-            ServiceState(one.name, one.service, "here", "10.0.0.1", 80, self.state)  # type: ignore[arg-type]
-            for one in PLAN.replicas
+            ServiceState(replica.name, replica.service, "here", "10.0.0.1", 80, self.state)  # type: ignore[arg-type]
+            for replica in PLAN.replicas
         )
 
     def preview(self) -> Any:

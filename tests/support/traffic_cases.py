@@ -1,4 +1,4 @@
-"""What test_traffic throws at the reading of captures: whole files of every kind, and damage."""
+"""Capture files of every kind, whole and damaged, for the reader."""
 
 from __future__ import annotations
 

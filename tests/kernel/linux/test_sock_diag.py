@@ -13,7 +13,7 @@ from twinstack.linux import sock_diag
 pytestmark = pytest.mark.kernel
 
 
-def test_each_listening_port_is_told_with_its_address():
+def test_each_listening_port_is_listed_with_its_address():
     def work() -> tuple[dict[int, str], dict[int, str]]:
         before = sock_diag.listeners()
         with ExitStack() as stack:

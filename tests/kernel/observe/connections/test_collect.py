@@ -154,13 +154,13 @@ def holding(host: Sandbox, name: str, *words: str, where: str = "host") -> Itera
 
 def listed(host: Sandbox) -> Counter[tuple[str, ...]]:
     """Count what conntrack(8) lists: protocol, state, and the addresses both ways."""
-    found: Counter[tuple[str, ...]] = Counter()
+    counted: Counter[tuple[str, ...]] = Counter()
     for line in host.run("conntrack", "-L").stdout.splitlines():
         words = line.split()
         state = words[3] if words[0] == "tcp" else ""
         ends = re.findall(r"(?:src|dst|dport)=(\S+)", line)
-        found[words[0], state, *ends] += 1
-    return found
+        counted[words[0], state, *ends] += 1
+    return counted
 
 
 @contextmanager
@@ -194,14 +194,16 @@ def test_counts_equal_those_of_conntrack_exactly(host: Sandbox, look: Look):
     assert snapshot["table"]["entries"] == snapshot["table"]["listed"] == theirs.total() == entries
     assert snapshot["table"]["of_world"] == entries  # nothing else is on this host
     ours: Counter[tuple[str, str]] = Counter()
-    for one in snapshot["pairs"]:
-        for state, count in one["states"].items():
-            ours[one["protocol"].lower(), state if one["protocol"] == "TCP" else ""] += count
+    for entry in snapshot["pairs"]:
+        for state, count in entry["states"].items():
+            ours[entry["protocol"].lower(), state if entry["protocol"] == "TCP" else ""] += count
     by_state: Counter[tuple[str, str]] = Counter()
     for key, count in theirs.items():
         by_state[key[0], key[1]] += count
     assert ours == by_state
-    pairs = {(one["client"], one["server"], one["port"]): one for one in snapshot["pairs"]}
+    pairs = {
+        (entry["client"], entry["server"], entry["port"]): entry for entry in snapshot["pairs"]
+    }
     assert pairs["nginx-lb", "api-gateway", 3000]["states"] == {"ESTABLISHED": 7}
     assert pairs["product-service", "redis-cache", 6379]["states"] == {"ESTABLISHED": 8}
     assert pairs["outside", "nginx-lb", 80]["states"] == {"ESTABLISHED": 3}
@@ -215,10 +217,13 @@ def test_translations_equal_those_of_conntrack(host: Sandbox, look: Look):
         theirs = listed(host)
     ours = Counter(
         {
-            (one["source"], one["destination"], one["new_source"], one["new_destination"]): one[
-                "connections"
-            ]
-            for one in snapshot
+            (
+                entry["source"],
+                entry["destination"],
+                entry["new_source"],
+                entry["new_destination"],
+            ): entry["connections"]
+            for entry in snapshot
         }
     )
     translated: Counter[tuple[str, str, str, str]] = Counter()
@@ -233,7 +238,7 @@ def test_translations_equal_those_of_conntrack(host: Sandbox, look: Look):
 
 def test_sockets_equal_those_of_ss_in_every_namespace(host: Sandbox, look: Look):
     with busy(host):
-        snapshot = {one["replica"]: one["states"] for one in look()["sockets"]}
+        snapshot = {entry["replica"]: entry["states"] for entry in look()["sockets"]}
         theirs = {}
         for name in set(snapshot) - {"host"}:
             lines = host.run("ip", "netns", "exec", name, "ss", "-Htan").stdout.splitlines()
@@ -258,11 +263,15 @@ def test_every_entry_is_read_as_pyroute2_reads_it(host: Sandbox):
     finally:
         host.run("ip6tables", "-D", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
     assert len(entries["ours"]) > 25
-    assert {len(one[1][0]) for one in entries["ours"]} == {8, 32}  # both families, in hex
-    assert {one[0] for one in entries["ours"]} >= {1, 6, 17}
-    ours = [one for one in entries["ours"] if len(one[1][0]) == 8]  # pyroute2 asks for IPv4 alone
+    assert {len(entry[1][0]) for entry in entries["ours"]} == {8, 32}  # both families, in hex
+    assert {entry[0] for entry in entries["ours"]} >= {1, 6, 17}
+    ours = [
+        entry for entry in entries["ours"] if len(entry[1][0]) == 8
+    ]  # pyroute2 asks for IPv4 alone
     assert sorted(ours) == sorted(entries["theirs"])
-    assert [(one[1][3], one[2][2]) for one in entries["ours"] if one not in ours] == [(9, 9)] * 2
+    assert [(entry[1][3], entry[2][2]) for entry in entries["ours"] if entry not in ours] == [
+        (9, 9)
+    ] * 2
 
 
 def test_events_count_what_began_and_what_ended(host: Sandbox, looker_in: Looker):
@@ -292,12 +301,12 @@ def test_a_syn_flood_is_seen_by_the_table_and_by_the_service(host: Sandbox, look
             where="internet",
         )
         snapshot = look()
-    half = {one["server"]: one["states"].get("SYN_RECV") for one in snapshot["pairs"]}
+    half = {entry["server"]: entry["states"].get("SYN_RECV") for entry in snapshot["pairs"]}
     assert half == {"nginx-lb": 200}
-    inside = next(one for one in snapshot["sockets"] if one["replica"] == "nginx-lb")
+    inside = next(entry for entry in snapshot["sockets"] if entry["replica"] == "nginx-lb")
     assert 190 <= inside["states"]["SYN_RECV"] <= 200  # a dump may miss one whose timer is at work
-    assert [one["rule"] for one in snapshot["concerns"]] == ["SYN flood"]
-    assert sum(one["half_open"] for one in snapshot["sources"]) == 200
+    assert [entry["rule"] for entry in snapshot["concerns"]] == ["SYN flood"]
+    assert sum(entry["half_open"] for entry in snapshot["sources"]) == 200
 
 
 def test_ended_connections_that_use_up_the_ports_are_a_warning(host: Sandbox, look: Look):
@@ -319,7 +328,7 @@ def test_a_namespace_that_tracks_for_itself_is_named(host: Sandbox, look: Look):
     host.run(*enter, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
     try:
         with holding(host, "redis-cache", "listen,127.0.0.1,1234,1", "tcp,127.0.0.1,1234,3"):
-            snapshot = {one["replica"]: one["tracked"] for one in look()["sockets"]}
+            snapshot = {entry["replica"]: entry["tracked"] for entry in look()["sockets"]}
             text = host.invoke("conntrack", "--seconds", "1").stdout
     finally:
         host.run(*enter, "iptables", "-F", "INPUT")

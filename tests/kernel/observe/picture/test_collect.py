@@ -36,19 +36,19 @@ def draw(host: Sandbox) -> Iterator[Draw]:
 def wrong(drawn: dict[str, Any]) -> dict[str, str]:
     """List what is not as declared, and how it differs."""
     document = drawn["json"]["worlds"][0]
-    found = {
-        f"{one['kind']} {one['name']}": "; ".join(one["differences"]) or one["state"]
-        for one in document["items"]
-        if one["state"] != "as declared"
+    differing = {
+        f"{item['kind']} {item['name']}": "; ".join(item["differences"]) or item["state"]
+        for item in document["items"]
+        if item["state"] != "as declared"
     }
-    assert document["as_declared"] == (not found)
-    return found
+    assert document["as_declared"] == (not differing)
+    return differing
 
 
 def test_a_new_world_is_as_declared(host: Sandbox, draw: Draw):
     document = json.loads(host.invoke("topology", "--json").stdout)["worlds"][0]
     assert (document["as_declared"], document["shape"]) == (True, "tiered")
-    kinds = [one["kind"] for one in document["items"]]
+    kinds = [item["kind"] for item in document["items"]]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "bridge": 3,
         "replica": 9,
