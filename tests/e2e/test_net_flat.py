@@ -1,4 +1,4 @@
-"""The seed's promises, word for word, on the flat namespace world; and where it is reachable from."""
+"""The seed's promises, word for word, on the flat namespace world; and who can reach it."""
 
 from __future__ import annotations
 
