@@ -19,7 +19,8 @@ from playwright.sync_api import Browser
 
 from tests.support import browser as b
 from tests.support.figures import beyond_limits, every_sample
-from tests.support.sandbox import REPOSITORY, Sandbox, eventually
+from tests.support.project import ROOT
+from tests.support.sandbox import Sandbox, eventually
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.long]
 
 WORLDS = ("net", "docker")
 RED_S = 3.0
-PLAN = resolve(load(REPOSITORY / "topology.yml"), "flat")
+PLAN = resolve(load(ROOT / "topology.yml"), "flat")
 #: Of a screenshot: it is read on a page of documentation.
 MOST_BYTES = 400_000
 #: How many processes are killed while every figure is checked. Docker waits longer before each
@@ -77,7 +78,7 @@ def keep(
         refuse_wrong_figures(part.inner_text())  # it was taken between two samples that are right
         assert len(picture) < MOST_BYTES, name
         if folder:
-            (REPOSITORY / folder / f"dashboard-{name}.png").write_bytes(picture)
+            (ROOT / folder / f"dashboard-{name}.png").write_bytes(picture)
 
     return shoot
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually
+from tests.support.project import ROOT
+from tests.support.sandbox import INVOKE, Sandbox, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -109,7 +110,7 @@ def machines(host: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for name in ("host", "user"):
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)]
         subprocess.run(words, check=True)
-    written = yaml.safe_load((REPOSITORY / "topology.yml").read_text())
+    written = yaml.safe_load((ROOT / "topology.yml").read_text())
     written["hosts"] = {"underlay": "10.88.0.0/24", "machines": MACHINES}
     topology = place / "topology.yml"
     topology.write_text(yaml.safe_dump(written, sort_keys=False))

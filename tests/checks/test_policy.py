@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.core_cases import written
-from tests.support.sandbox import HOST_ADDRESS, INVOKE, REPOSITORY, Sandbox
+from tests.support.project import ROOT
+from tests.support.sandbox import HOST_ADDRESS, INVOKE, Sandbox
 
 pytestmark = pytest.mark.kernel
 SETS = 100
@@ -33,7 +34,7 @@ def inside(host: Sandbox, *words: str, timeout_s: float = 1800) -> dict[str, Any
     """Have policy_inside.py work in there."""
     command = (
         "env",
-        f"PYTHONPATH={REPOSITORY}",
+        f"PYTHONPATH={ROOT}",
         sys.executable,
         "-m",
         "tests.support.policy_inside",

@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from tests.support.bystanders import bystanders
 from tests.support.drive import Driver, driver
 from tests.support.kernel_state import kernel_state, unlike
-from tests.support.sandbox import REPOSITORY, Sandbox
+from tests.support.project import ROOT
+from tests.support.sandbox import Sandbox
 from twinstack.model.names import link_group
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e, pytest.mark.timeout(0)]
 
-DECLARED: dict[str, Any] = yaml.safe_load((REPOSITORY / "topology.yml").read_text())
+DECLARED: dict[str, Any] = yaml.safe_load((ROOT / "topology.yml").read_text())
 
 
 @st.composite

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker_world import UP_TIMEOUT_S, containers, until
-from tests.support.own_engine import ENGINE, INSTANCE, REPOSITORY, print_nothing
+from tests.support.own_engine import ENGINE, INSTANCE, print_nothing
+from tests.support.project import ROOT
 from twinstack.compose.client import compose_program
 from twinstack.compose.render import project_name, render_files, state_directory
 from twinstack.compose.world import DockerWorld
@@ -40,7 +41,7 @@ def test_compose_without_a_flag_works_from_the_root_by_way_of_the_env_file(
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    environment = (REPOSITORY / ".env").read_text()
+    environment = (ROOT / ".env").read_text()
     own = environment.replace(project_name("main"), project_name(INSTANCE))
     assert own != environment
     (tmp_path / ".env").write_text(own)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.project import ROOT
 from tests.support.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, Sandbox, eventually
 
 pytestmark = pytest.mark.e2e
@@ -153,7 +154,7 @@ def _loopback_datagram_arrives(host: Sandbox) -> bool:
     assert listener.stdout.readline() == "ready\n"
     # Not from /sys: it shows the network namespace that it was mounted in.
     mac = host.run("ip", "-o", "link", "show", "br-app").stdout.split("link/ether ")[1][:17]
-    script = Path(__file__).parents[1] / "support" / "send_to_loopback.py"
+    script = ROOT / "tests" / "support" / "send_to_loopback.py"
     host.invoke("net.exec", "product-service", "--", "/usr/bin/python3", str(script), mac)
     # It is there at once, or never: the listener is not to give up while the sender starts.
     with suppress(subprocess.TimeoutExpired):

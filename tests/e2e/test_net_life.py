@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sandbox import INVOKE, REPOSITORY, Sandbox, eventually, snapshot
+from tests.support.project import ROOT
+from tests.support.sandbox import INVOKE, Sandbox, eventually, snapshot
 
 pytestmark = pytest.mark.e2e
 
@@ -31,10 +32,8 @@ REPLICAS = (
 
 @pytest.mark.parametrize("name", REPLICAS)
 def test_a_killed_process_is_back_and_healthy_within_five_seconds(flat: Sandbox, name: str) -> None:
-    script = str(Path(__file__).parents[1] / "support" / "kill_and_await.py")
-    took_s = json.loads(
-        flat.run("env", f"PYTHONPATH={REPOSITORY}", sys.executable, script, name).stdout
-    )
+    script = str(ROOT / "tests" / "support" / "kill_and_await.py")
+    took_s = json.loads(flat.run("env", f"PYTHONPATH={ROOT}", sys.executable, script, name).stdout)
     assert took_s["itself"] < 5
     # The whole chain finds its way back too before the next one is killed.
     assert took_s["all"] < 10

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.project import ROOT
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
 from twinstack.software import teardown as software
-from twinstack.stack import REPOSITORY, Stack, from_environment
+from twinstack.stack import Stack, from_environment
 from twinstack.state import paths as state
 from twinstack.state.journal import Journal, write_journal
 from twinstack.state.paths import InstancePaths
@@ -27,7 +28,7 @@ def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
         (tmp_path / "lib" / name).mkdir(parents=True)
     repository = tmp_path / "repository"
     (repository / "wheelhouse").mkdir(parents=True)
-    return Stack("t", REPOSITORY / "topology.yml", repository)
+    return Stack("t", ROOT / "topology.yml", repository)
 
 
 def cleaners(
@@ -57,7 +58,7 @@ def quiet(line: str) -> None:
 def test_the_environment_names_instance_and_topology(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("TWINSTACK_INSTANCE", raising=False)
     monkeypatch.delenv("TWINSTACK_TOPOLOGY", raising=False)
-    assert from_environment() == Stack("main", REPOSITORY / "topology.yml")
+    assert from_environment() == Stack("main", ROOT / "topology.yml")
     monkeypatch.setenv("TWINSTACK_INSTANCE", "lab")
     monkeypatch.setenv("TWINSTACK_TOPOLOGY", "/x/y.yml")
     assert from_environment() == Stack("lab", Path("/x/y.yml"))
@@ -66,7 +67,7 @@ def test_the_environment_names_instance_and_topology(monkeypatch: pytest.MonkeyP
 def test_empty_words_in_the_environment_mean_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TWINSTACK_INSTANCE", "")
     monkeypatch.setenv("TWINSTACK_TOPOLOGY", "")
-    assert from_environment() == Stack("main", REPOSITORY / "topology.yml")
+    assert from_environment() == Stack("main", ROOT / "topology.yml")
 
 
 @pytest.mark.parametrize("name", ["A", "../x", "a b", "a" * 16])

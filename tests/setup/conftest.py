@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.project import ROOT
+
 # What set-up asks for and carries no service is in the tree, so that each test stays short. `wrk`
 # is left out: it lacks where docker.io is already there.
 PRESENT = (
@@ -117,7 +118,7 @@ def run_in_tree(tree: Path) -> Callable[..., Seen]:
 
     def run(script: str, *, systemd: bool = False) -> Seen:
         done = subprocess.run(
-            [str(Path(__file__).with_name("in-tree")), str(tree), str(REPOSITORY)]
+            [str(Path(__file__).with_name("in-tree")), str(tree), str(ROOT)]
             + [(SYSTEMD if systemd else SYSV) + script],
             capture_output=True,
             text=True,

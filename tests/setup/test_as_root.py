@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.project import ROOT
+
 OWNER = 4711
 pytestmark = pytest.mark.kernel
 
@@ -25,7 +26,7 @@ def clone() -> Iterator[Path]:
         place = Path(made)
         place.chmod(0o755)
         (place / "scripts").mkdir()
-        shutil.copy(REPOSITORY / "scripts/as-root", place / "scripts")
+        shutil.copy(ROOT / "scripts/as-root", place / "scripts")
         os.chown(place, OWNER, OWNER)
         yield place
 

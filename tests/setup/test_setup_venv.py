@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.project import ROOT
+
 FILES = ("requirements.txt", "requirements-dev.txt", "services/requirements.txt", "constraints.txt")
 
 
@@ -17,7 +18,7 @@ FILES = ("requirements.txt", "requirements-dev.txt", "services/requirements.txt"
 def clone(tmp_path: Path) -> Path:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "services").mkdir()
-    shutil.copy(REPOSITORY / "scripts/setup-venv", tmp_path / "scripts")
+    shutil.copy(ROOT / "scripts/setup-venv", tmp_path / "scripts")
     for name in FILES:
         (tmp_path / name).write_text("# nothing\n")
     return tmp_path

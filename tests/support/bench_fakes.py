@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.engine.trials import Sample
+from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
@@ -22,7 +23,7 @@ from twinstack.state.journal import Journal, write_journal
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, Link, Process, ServiceState
 
-TOPOLOGY = load(Path(__file__).resolve().parents[2] / "topology.yml")
+TOPOLOGY = load(ROOT / "topology.yml")
 PLAN = resolve(TOPOLOGY)
 #: Rounds differ by so much of their rate.
 NOISE = (0.0, 0.01, -0.01, 0.005, -0.005, 0.002, -0.002, 0.008)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from tests.support.project import ROOT
 from twinstack.cis.catalogue import Finding
 from twinstack.cis.compose_document import ComposeDocument, Subject
 from twinstack.cis.dockerfile import parse
@@ -18,7 +18,6 @@ from twinstack.compose.render import COMPOSE_FILE, render_files
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
 
-REPOSITORY = Path(__file__).parents[2]
 SERVICE = "order-service"
 FILE = f"dockerfiles/{SERVICE}/Dockerfile"
 Raw = dict[str, Any]
@@ -27,7 +26,7 @@ ELSEWHERE = {"document", "service-registry", "nginx-lb", "network sly"}
 
 @cache
 def plan_of(shape: str = "flat", instance: str = "main", limited: bool = True) -> Plan:
-    return resolve(load(REPOSITORY / "topology.yml"), shape, instance, limited=limited)
+    return resolve(load(ROOT / "topology.yml"), shape, instance, limited=limited)
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from tests.support import craft
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.linux.conntrack import ConntrackStats
 from twinstack.model.plan import resolve
 from twinstack.model.topology import WorldName
@@ -15,7 +15,7 @@ from twinstack.model.topology_file import load
 from twinstack.observe.connections.counts import ConnectionGroup, WorldConnections
 from twinstack.observe.connections.report import ConntrackTable, NamespaceSockets, ServicePair
 
-PLAN = resolve(load(REPOSITORY / "topology.yml"), "flat")
+PLAN = resolve(load(ROOT / "topology.yml"), "flat")
 TABLE = ConntrackTable(10, 1000, 10, 10, ConntrackStats(0, 0, 0))
 TCP, UDP = 6, 17
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.project import ROOT
 from twinstack.confinement.seccomp import Filter
 from twinstack.linux.cgroup import Layout
 from twinstack.linux.links import LinkFacts
@@ -41,8 +42,7 @@ from twinstack.namespaces.steps import (
     network_steps,
 )
 
-REPOSITORY = Path(__file__).parents[2]
-TEXT = (REPOSITORY / "topology.yml").read_text()
+TEXT = (ROOT / "topology.yml").read_text()
 WRITTEN: dict[str, Any] = yaml.safe_load(TEXT)
 Edit = Callable[[dict[str, Any]], object]
 
@@ -124,7 +124,7 @@ def layout() -> Layout:
 
 def all_steps(plan: Plan, software: ProvidedSoftware = SOFTWARE) -> tuple[NetStep, ...]:
     """List every step of a world, as `difference` does."""
-    launched = launch_steps(plan, software, layout(), REPOSITORY / "templates")
+    launched = launch_steps(plan, software, layout(), ROOT / "templates")
     return (*network_steps(plan), *launched)
 
 

@@ -21,13 +21,9 @@ from typing import Any
 import yaml
 from docker import DockerClient
 
-from tests.support.own_engine import (
-    REPOSITORY,
-    RUN,
-    engine_paths,
-    print_nothing,
-)
+from tests.support.own_engine import RUN, engine_paths, print_nothing
 from tests.support.own_engine import in_namespace as in_namespace_of
+from tests.support.project import ROOT
 from twinstack.compose import observe
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import EnginePaths
@@ -70,10 +66,10 @@ def in_namespace(*command: str, check: bool = True) -> str:
 
 
 def world(shape: str = "flat", edit: Edit = small, instance: str = INSTANCE) -> DockerWorld:
-    written = yaml.safe_load((REPOSITORY / "topology.yml").read_text())
+    written = yaml.safe_load((ROOT / "topology.yml").read_text())
     edit(written)
     topology = parse(yaml.safe_dump(written, sort_keys=False))
-    return DockerWorld(resolve(topology, shape, instance), ENGINE, REPOSITORY)
+    return DockerWorld(resolve(topology, shape, instance), ENGINE, ROOT)
 
 
 def first_start(shape: str) -> str:
@@ -275,7 +271,7 @@ def run_child(
     }
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.docker_steps", json.dumps(words)],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -25,7 +25,8 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.support.faults import Calls
-from tests.support.sandbox import REPOSITORY, Sandbox
+from tests.support.project import ROOT
+from tests.support.sandbox import Sandbox
 
 MOMENTS = ("before", "during", "after")
 _READ_ONCE = ("twinstack.stack", "twinstack.namespaces.world", "twinstack.overlay.world")
@@ -179,7 +180,7 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     from twinstack.state.paths import InstancePaths
 
     instance = os.environ["TWINSTACK_INSTANCE"]
-    file = Path(order.get("topology", REPOSITORY / "topology.yml"))
+    file = Path(order.get("topology", ROOT / "topology.yml"))
     watch = StopAt(*order["at"])
     if order["calls"]:
         calls = Calls(Path(order["calls"]), watch.step, watch.call)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.sandbox import REPOSITORY, Sandbox, sandbox
+from tests.support.project import ROOT
+from tests.support.sandbox import Sandbox, sandbox
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +20,13 @@ def software() -> None:
 
     if os.geteuid() != 0:
         pytest.skip("needs root: the test makes network namespaces")
-    Stack("main", REPOSITORY / "topology.yml").software(print)
+    Stack("main", ROOT / "topology.yml").software(print)
 
 
 @pytest.fixture(scope="module")
 def host(request: pytest.FixtureRequest, software: None) -> Iterator[Sandbox]:
     """Give the test module a host of its own, on which nothing is up."""
-    with sandbox(initials(request.path.relative_to(REPOSITORY / "tests"))) as made:
+    with sandbox(initials(request.path.relative_to(ROOT / "tests"))) as made:
         yield made
 
 

@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.support.sandbox import REPOSITORY, Sandbox
+from tests.support.project import ROOT
+from tests.support.sandbox import Sandbox
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Looker:
 @contextmanager
 def looker(host: Sandbox) -> Iterator[Looker]:
     """Run a looker in a host while the block lasts."""
-    words = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "tests.support.looker"]
+    words = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.looker"]
     process = subprocess.Popen(
         host.command(words),
         stdin=subprocess.PIPE,

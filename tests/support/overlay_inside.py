@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.overlay import flooding, hosts
 from twinstack.overlay.world import Overlay
 from twinstack.stack import Stack
@@ -23,7 +23,7 @@ FULL = 1422
 
 def overlay(count: int | None = None, *, bare: bool | None = None) -> Overlay:
     """Give the overlay; unset options keep the running overlay's values."""
-    stack = Stack(os.environ["TWINSTACK_INSTANCE"], REPOSITORY / "topology.yml")
+    stack = Stack(os.environ["TWINSTACK_INSTANCE"], ROOT / "topology.yml")
     return stack.overlay(count, bare=bare)
 
 

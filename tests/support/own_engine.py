@@ -23,6 +23,7 @@ from typing import Any
 
 from docker import DockerClient
 
+from tests.support.project import ROOT
 from twinstack.compose import engine_leftovers
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.engine_record import read_record
@@ -32,7 +33,6 @@ from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.software.building import remove_tree
 
-REPOSITORY = Path(__file__).parents[2]
 RUN = os.getpid()
 INSTANCE = f"dt{RUN}"
 
@@ -123,8 +123,8 @@ def cgroups_of(engine: EnginePaths) -> list[Path]:
 
 
 def world(shape: str = "flat") -> DockerWorld:
-    plan = resolve(load(REPOSITORY / "topology.yml"), shape, INSTANCE)
-    return DockerWorld(plan, ENGINE, REPOSITORY)
+    plan = resolve(load(ROOT / "topology.yml"), shape, INSTANCE)
+    return DockerWorld(plan, ENGINE, ROOT)
 
 
 def print_nothing(_line: str) -> None:
@@ -212,8 +212,8 @@ class HiddenEngine:
                 "--mount",
                 "--",
                 "env",
-                f"--chdir={REPOSITORY}",
-                f"PYTHONPATH={REPOSITORY}",
+                f"--chdir={ROOT}",
+                f"PYTHONPATH={ROOT}",
                 sys.executable,
                 "-c",
                 _IN_HIDING,

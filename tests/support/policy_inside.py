@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.support.core_cases import declared
 from tests.support.policy_cases import generated, oracle
+from tests.support.project import ROOT
 from twinstack.linux import process
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import parse
@@ -24,7 +25,6 @@ from twinstack.namespaces.world import NamespaceWorld
 from twinstack.policy.truth_table import cells
 from twinstack.policy.verdict import PolicyVerdict
 from twinstack.policy.verify import verify
-from twinstack.stack import REPOSITORY
 
 #: A probe is answered within the kernel; on a busy machine what is doubtful gets more.
 WAIT_S = 0.4
@@ -36,7 +36,7 @@ def up(plan: Plan) -> None:
     def nothing_to_build(_: object) -> Any:
         raise AssertionError("the network alone needs no software")
 
-    world = NamespaceWorld(plan, nothing_to_build, REPOSITORY / "templates", bare=True)
+    world = NamespaceWorld(plan, nothing_to_build, ROOT / "templates", bare=True)
     world.up(timeout_s=60, progress=lambda _: None)
 
 
@@ -147,5 +147,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert Path.cwd() == REPOSITORY
+    assert Path.cwd() == ROOT
     main()

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.project import ROOT
 from twinstack.namespaces import cgroups
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 INVOKE = str(Path(sys.executable).with_name("invoke"))
 HOST_ADDRESS = "203.0.113.1"
 INTERNET_ADDRESS = "203.0.113.10"
@@ -66,7 +66,7 @@ class Sandbox:
         """Give the words that run a command in there."""
         target = str(self.host if where == "host" else self.internet)
         # Entering a mount namespace loses the working directory.
-        inside = ["env", f"--chdir={REPOSITORY}"]
+        inside = ["env", f"--chdir={ROOT}"]
         return ["nsenter", "--target", target, "--net", "--mount", "--", *inside, *words]
 
     def run(

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.docker_steps import ENGINE, INSTANCE, Point, Striker
-from tests.support.own_engine import REPOSITORY, engine_paths, print_nothing
+from tests.support.own_engine import engine_paths, print_nothing
+from tests.support.project import ROOT
 from tests.support.sandbox import differences
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
@@ -36,10 +37,10 @@ def swarm(
     count: int, instance: str = INSTANCE, engine: Any = ENGINE, watch: Watch = UNWATCHED
 ) -> SwarmWorld:
     """Give the cluster of the tests."""
-    topology = load(REPOSITORY / "topology.yml")
+    topology = load(ROOT / "topology.yml")
     hosts = hosts_for(instance, topology.hosts, count)
     plan = resolve(topology, "tiered", instance)
-    return SwarmWorld(plan, hosts, topology.hosts.underlay, engine, REPOSITORY, watch)
+    return SwarmWorld(plan, hosts, topology.hosts.underlay, engine, ROOT, watch)
 
 
 def published_port(world: SwarmWorld, service: str) -> int:
@@ -109,7 +110,7 @@ def run_child(
     }
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.support.swarm_steps", json.dumps(request)],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

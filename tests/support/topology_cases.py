@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.linux.iptables import Hook
 from twinstack.linux.links import LinkFacts
 from twinstack.model.plan import Plan, resolve
@@ -19,7 +19,7 @@ from twinstack.observe.picture.declared import declared
 from twinstack.observe.picture.model import WorldTopology, compare
 from twinstack.observe.picture.observed import NamespaceNetwork, WorldNetwork
 
-TOPOLOGY = load(REPOSITORY / "topology.yml")
+TOPOLOGY = load(ROOT / "topology.yml")
 FLAT, TIERED = (resolve(TOPOLOGY, shape) for shape in ("flat", "tiered"))
 HOSTILE = ["<b>&\"'", "]];%%-->", "\x1b[31m", "`x`#1;", 'end"]', "\u202e"]
 

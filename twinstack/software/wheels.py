@@ -131,7 +131,8 @@ def service_files(repository: Path) -> list[Path]:
     """List the files of the applications that are shipped, in a fixed order."""
 
     def is_shipped(path: Path) -> bool:
-        parts = (path, *path.parents)
+        own = path.relative_to(repository)  # the rules are for folders of ours, not for those above
+        parts = (own, *own.parents)
         return not any(part.match(rule) for rule in _NOT_SHIPPED for part in parts)
 
     paths = (repository / "services").rglob("*")

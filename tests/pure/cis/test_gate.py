@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.cis_cases import GOOD
-from tests.support.cis_edits import (
-    REPOSITORY,
-    Bad,
-    line,
-    new_findings,
-    plan_of,
-    rendered,
-    service,
-    subject,
-)
+from tests.support.cis_edits import Bad, line, new_findings, plan_of, rendered, service, subject
+from tests.support.project import ROOT
 from twinstack.cis.catalogue import RULES
 from twinstack.cis.gate import allowed_by, judge, subject_of
 from twinstack.cis.known import EXEMPT, UNDECIDED, Exempt
@@ -84,7 +76,7 @@ def sources() -> list[Path]:
     found = [
         path
         for place in ("twinstack", "front", "bench")
-        for path in (REPOSITORY / place).rglob("*.py")
+        for path in (ROOT / place).rglob("*.py")
         if "cis" not in path.parts
     ]
     assert len(found) > 50
@@ -122,7 +114,7 @@ def test_such_a_call_would_be_noticed():
 
 
 def test_the_page_lists_each_rule_and_exception():
-    page = (REPOSITORY / "docs/policy-cis.md").read_text()
+    page = (ROOT / "docs/policy-cis.md").read_text()
     for number, (title, _) in RULES.items():
         assert f"| {number} | {title} | " in page
     for other in UNDECIDED:

@@ -10,7 +10,8 @@ import pytest
 from invoke.context import Context
 
 from front.policy import policy_cis
-from tests.support.cis_edits import FILE, REPOSITORY, plan_of, rendered, subject
+from tests.support.cis_edits import FILE, plan_of, rendered, subject
+from tests.support.project import ROOT
 from twinstack import stack
 from twinstack.cis import tools
 from twinstack.cis.catalogue import RULES
@@ -80,7 +81,7 @@ def test_compose_notices(text: str, said: str):
 def asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], repository: Path
 ) -> tuple[int, str, str]:
-    here = stack.Stack("main", REPOSITORY / "topology.yml", repository)
+    here = stack.Stack("main", ROOT / "topology.yml", repository)
     monkeypatch.setattr(stack, "from_environment", lambda: here)
     code = 0
     try:
@@ -133,7 +134,7 @@ def test_the_task_cannot_tell_without_a_linter(monkeypatch: Any, capsys: Any, cl
 
 
 def test_the_table_says_each_rule_exception_and_reason(monkeypatch: Any, capsys: Any, clone: Path):
-    here = stack.Stack("main", REPOSITORY / "topology.yml", clone)
+    here = stack.Stack("main", ROOT / "topology.yml", clone)
     monkeypatch.setattr(stack, "from_environment", lambda: here)
     policy_cis.body(Context())
     out = capsys.readouterr().out

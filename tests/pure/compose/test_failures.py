@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,12 +13,12 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import ReadTimeout
 
+from tests.support.project import ROOT
 from twinstack.compose import apply, engine, teardown, world
 from twinstack.errors import Missing, TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
-REPOSITORY = Path(__file__).parents[3]
 RAW = [DockerException("gone"), APIError("500"), ConnectionLost("reset"), ReadTimeout("slow")]
 
 
@@ -63,7 +62,7 @@ def docker_world(monkeypatch: pytest.MonkeyPatch) -> world.DockerWorld:
         monkeypatch.setattr(module, "remove_run", lambda *_words: None)
     monkeypatch.setattr(teardown, "revive", lambda *_words, **_more: None)
     monkeypatch.setattr(teardown, "remove_tree", lambda _path: False)
-    return world.DockerWorld(resolve(load(REPOSITORY / "topology.yml"), "flat", "pure"))
+    return world.DockerWorld(resolve(load(ROOT / "topology.yml"), "flat", "pure"))
 
 
 @pytest.mark.parametrize("error", RAW, ids=lambda error: type(error).__name__)

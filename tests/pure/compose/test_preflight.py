@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
 
+from tests.support.project import ROOT
 from twinstack.compose.preflight import clashing_routes, is_busy, listening, ports_of_others
 from twinstack.model.plan import PublishedPort, resolve
 from twinstack.model.topology_file import load
@@ -37,7 +37,7 @@ def test_a_published_port_is_busy_when_its_address_and_port_are(socket: str, bin
 
 
 def clashes(*routes: dict[str, str], own: frozenset[str] = frozenset()) -> list[str]:
-    plan = resolve(load(Path(__file__).parents[3] / "topology.yml"))
+    plan = resolve(load(ROOT / "topology.yml"))
     return [str(clash) for clash in clashing_routes(plan, list(routes), set(own))]
 
 
@@ -69,7 +69,7 @@ def published(ip: str, port: int, **labels: str) -> list[dict[str, object]]:
 
 
 def test_a_foreign_container_that_publishes_a_port_of_ours_is_named():
-    plan = resolve(load(Path(__file__).parents[3] / "topology.yml"))
+    plan = resolve(load(ROOT / "topology.yml"))
     assert ports_of_others(plan, published("127.0.0.1", 3000)) == {3000: "theirs"}
     assert ports_of_others(plan, published("0.0.0.0", 3000)) == {3000: "theirs"}
     assert ports_of_others(plan, published("10.9.9.9", 8088)) == {8088: "theirs"}

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.project import ROOT
 from twinstack.compose.client import compose_program
 from twinstack.compose.render import image_name, render_files, secrets_directory
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
 
-REPOSITORY = Path(__file__).parents[3]
-
 
 def plan_of(shape: str = "flat", instance: str = "main", *, limited: bool = True) -> Plan:
-    return resolve(load(REPOSITORY / "topology.yml"), shape, instance, limited=limited)
+    return resolve(load(ROOT / "topology.yml"), shape, instance, limited=limited)
 
 
 def compose_of(plan: Plan) -> Any:
@@ -31,7 +30,7 @@ def test_committed_files_are_what_the_topology_renders_to():
     stale = [
         path
         for path, text in rendered.items()
-        if not (REPOSITORY / path).exists() or (REPOSITORY / path).read_text() != text
+        if not (ROOT / path).exists() or (ROOT / path).read_text() != text
     ]
     assert stale == [], 'run "invoke docker.render" and commit what it writes'
 
@@ -39,16 +38,16 @@ def test_committed_files_are_what_the_topology_renders_to():
 def test_committed_directories_hold_nothing_that_is_not_rendered():
     rendered = set(render_files(plan_of()))
     present = {
-        path.relative_to(REPOSITORY).as_posix()
+        path.relative_to(ROOT).as_posix()
         for directory in ("dockerfiles", "compose")
-        for path in (REPOSITORY / directory).rglob("*")
+        for path in (ROOT / directory).rglob("*")
         if path.is_file()
     }
     assert present - rendered == set()
 
 
 def test_env_file_leads_compose_to_the_committed_file():
-    words = (REPOSITORY / ".env").read_text().split()
+    words = (ROOT / ".env").read_text().split()
     assert words == [
         "COMPOSE_FILE=compose/docker-compose.yml",
         "COMPOSE_PROJECT_NAME=twinstack-main",

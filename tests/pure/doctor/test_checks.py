@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Network
-from pathlib import Path
 
 import pytest
 
+from tests.support.project import ROOT
 from twinstack.doctor.checks import GIB, HostClaims, claims_of, judge
 from twinstack.doctor.facts import FEATURES, PROGRAMS, HostFacts, HostRoute
 from twinstack.doctor.report import Check, CheckState
@@ -119,7 +119,7 @@ def test_what_is_missing_is_named_with_the_command_that_fixes_it(name, changes, 
 
 
 def test_claims_cover_every_shape_once():
-    topology = load(Path(__file__).resolve().parents[3] / "topology.yml")
+    topology = load(ROOT / "topology.yml")
     claims = claims_of(resolve(topology, shape) for shape in topology.shapes)
     assert sorted(port for port, _ in claims.ports) == [3000, 8080, 8088]
     assert (TEN, "br-app") in claims.networks

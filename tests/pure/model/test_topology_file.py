@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.core_cases import REPOSITORY, TEXT, WRITTEN, written
+from tests.support.core_cases import TEXT, WRITTEN, written
 from tests.support.model_cases import one_mistake
+from tests.support.project import ROOT
 from twinstack.errors import TopologyError, TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load, parse
@@ -149,7 +150,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path: Path, make: Any,
 
 
 def test_the_committed_topology_is_sound():
-    topology = load(REPOSITORY / "topology.yml")
+    topology = load(ROOT / "topology.yml")
     assert {"flat", "tiered"} == set(topology.shapes)
     assert topology.services.keys() == WRITTEN["services"].keys()
     assert topology == parse(TEXT)

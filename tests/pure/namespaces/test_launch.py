@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.core_cases import REPOSITORY, SOFTWARE, edited_plan, layout, planned
+from tests.support.core_cases import SOFTWARE, edited_plan, layout, planned
+from tests.support.project import ROOT
 from twinstack.model.plan import Limits, Plan, Replica
 from twinstack.namespaces.launch import ROTATOR, ProvidedSoftware, log_path, steps
 from twinstack.namespaces.process_steps import (
@@ -27,7 +28,7 @@ from twinstack.namespaces.process_steps import (
 from twinstack.namespaces.steps import NetStep
 from twinstack.state.paths import InstancePaths
 
-TEMPLATES = REPOSITORY / "templates"
+TEMPLATES = ROOT / "templates"
 
 
 def launched(

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.project import ROOT
 from twinstack.software import wheels
 from twinstack.software.wheels import find_wheelhouse, service_files
 
-REPOSITORY = Path(__file__).parents[3]
-
 
 def test_shipped_applications_are_code_and_not_notes():
-    names = {path.relative_to(REPOSITORY).as_posix() for path in service_files(REPOSITORY)}
+    names = {path.relative_to(ROOT).as_posix() for path in service_files(ROOT)}
     assert "services/requirements.txt" in names
     assert "services/stores/postgres.sh" in names
     assert not any(name.endswith((".md", ".pyc")) for name in names)
+
+
+def test_a_clone_below_a_folder_called_tests_ships_the_same(tmp_path: Path):
+    application = tmp_path / "tests" / "services" / "app.py"
+    application.parent.mkdir(parents=True)
+    application.touch()
+    (application.parent / "tests").mkdir()
+    (application.parent / "tests" / "test_app.py").touch()
+    assert service_files(tmp_path / "tests") == [application]
 
 
 def test_a_wheelhouse_is_current_only_while_its_lists_are_the_same(tmp_path: Path):

@@ -7,17 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.project import ROOT
 from twinstack.errors import Locked
 from twinstack.state import paths as directories
 from twinstack.state.journal import Journal, write_journal
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-
-REPOSITORY = Path(__file__).parents[3]
 
 
 def test_a_second_command_is_told_who_holds_the_lock(paths: InstancePaths):
@@ -48,7 +46,7 @@ def test_a_holder_that_was_killed_holds_no_more(paths: InstancePaths):
     )
     command = [sys.executable, "-c", script, str(directories.RUN)]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
@@ -69,7 +67,7 @@ def test_the_children_of_a_killed_holder_are_waited_for(paths: InstancePaths):
         "    os.kill(os.getpid(), 9)\n"
     )
     command = [sys.executable, "-c", script, str(directories.RUN)]
-    assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     with (paths.run / "net.lock").open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the child has it still
     with locked(paths, "net"):

@@ -4,13 +4,13 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.swarm.exposure import address_pool, host_only_ports
 
-TOPOLOGY = load(REPOSITORY / "topology.yml")
+TOPOLOGY = load(ROOT / "topology.yml")
 PLAN = resolve(TOPOLOGY, "tiered", "t")
 UNDERLAY = TOPOLOGY.hosts.underlay
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import yaml
 
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
 from twinstack.swarm.exposure import exposure
 from twinstack.swarm.render import Contents, config_text, deployed_digest, object_names, stack_text
 
-TOPOLOGY = load(REPOSITORY / "topology.yml")
+TOPOLOGY = load(ROOT / "topology.yml")
 PLAN = resolve(TOPOLOGY, "tiered", "t")
 WITHOUT_IPVS = exposure(False)
 #: What Compose's schema has, and that of stack files has not, or `docker stack deploy` ignores.
@@ -94,7 +94,7 @@ def test_replicas_and_limits_are_those_of_the_plan():
             assert float(found["cpus"]) == replica.limits.cpus
             assert found["memory"] == f"{replica.limits.memory_bytes}b"
             assert found["pids"] == replica.limits.pids
-    unlimited = written(resolve(load(REPOSITORY / "topology.yml"), "tiered", "t", limited=False))
+    unlimited = written(resolve(load(ROOT / "topology.yml"), "tiered", "t", limited=False))
     assert not any("resources" in service["deploy"] for service in unlimited["services"].values())
 
 

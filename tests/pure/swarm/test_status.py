@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 from twinstack.swarm.exposure import exposure
@@ -13,7 +13,7 @@ from twinstack.swarm.facts import TaskFacts
 from twinstack.swarm.status import rows
 from twinstack.world import ServiceState
 
-PLAN = resolve(load(REPOSITORY / "topology.yml"), "tiered", "t")
+PLAN = resolve(load(ROOT / "topology.yml"), "tiered", "t")
 BACKEND = str(PLAN.segment("backend").docker_subnet.network_address + 7)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.sandbox import REPOSITORY
+from tests.support.project import ROOT
 from twinstack.compose.render import image_name
 from twinstack.model.placement import hosts_of
 from twinstack.model.plan import Plan, resolve
@@ -23,7 +23,7 @@ from twinstack.swarm.steps import (
     swarm_steps,
 )
 
-TOPOLOGY = load(REPOSITORY / "topology.yml")
+TOPOLOGY = load(ROOT / "topology.yml")
 PLAN = resolve(TOPOLOGY, "tiered", "t")
 PATHS = SwarmPaths("t")
 NODES = tuple(

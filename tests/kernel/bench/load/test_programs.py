@@ -14,6 +14,7 @@ import pytest
 from bench.engine import probe
 from bench.load import programs, wrk
 from bench.load.programs import Program, await_port, free_port, running
+from tests.support.project import ROOT
 from twinstack.errors import NotHealthy, StepFailed
 from twinstack.world import Endpoint
 
@@ -73,11 +74,10 @@ def test_programs_are_gone_after_the_benchmark_was_killed(tmp_path: Path) -> Non
         f"    await_port(started['web'], '127.0.0.1', {port})\n"
         "    print(started['web'].pid, flush=True); time.sleep(60)\n"
     )
-    root = Path(__file__).resolve().parents[4]
     killed = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
-        cwd=root,
+        cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},  # its log outlives it
     )
     assert killed.stdout is not None
@@ -127,8 +127,7 @@ def test_a_held_load_does_not_outlive_its_holder() -> None:
         "with wrk.asking(url, connections=1, most_s=60, held=True) as load:\n"
         "    print(load.running.pid, flush=True); time.sleep(60)\n"
     )
-    root = Path(__file__).resolve().parents[4]
-    killed = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    killed = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT)
     assert killed.stdout is not None
     pid = int(killed.stdout.readline())
     assert Path(f"/proc/{pid}").exists()

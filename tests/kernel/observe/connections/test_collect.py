@@ -17,13 +17,8 @@ from typing import Any
 import pytest
 
 from tests.support.looker import Looker, looker
-from tests.support.sandbox import (
-    HOST_ADDRESS,
-    INTERNET_ADDRESS,
-    REPOSITORY,
-    Sandbox,
-    eventually,
-)
+from tests.support.project import ROOT
+from tests.support.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, Sandbox, eventually
 
 pytestmark = pytest.mark.kernel
 Look = Callable[[], dict[str, Any]]
@@ -258,7 +253,7 @@ def test_every_entry_is_read_as_pyroute2_reads_it(host: Sandbox):
     try:
         asked = (f"icmp,{INTERNET_ADDRESS},0,1", "listen,::1,9,1", "tcp,::1,9,2")
         with busy(host), holding(host, "", *asked):
-            words = ("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-c", READ)
+            words = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-c", READ)
             entries = json.loads(host.run(*words).stdout)
     finally:
         host.run("ip6tables", "-D", "INPUT", "-m", "conntrack", "--ctstate", "NEW")

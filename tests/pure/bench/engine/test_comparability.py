@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bench.engine.comparability import WorldSetup, compare, refuse_misleading
+from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import load
 
-TOPOLOGY = load(Path(__file__).resolve().parents[4] / "topology.yml")
+TOPOLOGY = load(ROOT / "topology.yml")
 PLAN = resolve(TOPOLOGY)
 VALUES = {
     "CPU limit": "1 cores",

@@ -15,8 +15,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from tests.support.bench_fakes import PLAN
+from tests.support.project import ROOT
 from tests.support.readings import reading
-from tests.support.sandbox import REPOSITORY
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
@@ -41,7 +41,7 @@ def feed() -> Feed:
 
 @pytest.fixture
 def board(feed: Feed) -> Iterator[server.Server]:
-    with server.listen(feed, lambda: {"net": PLAN, "docker": None}, REPOSITORY, 0) as found:
+    with server.listen(feed, lambda: {"net": PLAN, "docker": None}, ROOT, 0) as found:
         thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield found
@@ -83,7 +83,7 @@ def test_the_page_and_its_files_are_served_and_nothing_is_loaded_from_elsewhere(
     for link in re.findall(r'(?:src|href)="([^"#]+)"', text):
         assert ask(board, link)[0] == 200
     for name in ("dashboard.js", "dashboard.css", "page.html.j2"):
-        found = (REPOSITORY / "templates" / "dashboard" / name).read_text()
+        found = (ROOT / "templates" / "dashboard" / name).read_text()
         assert re.findall(r"https?://", found.replace("http://www.w3.org/2000/svg", "")) == []
 
 
@@ -245,7 +245,7 @@ def test_plans_are_cached_for_many_who_load_the_page(feed: Feed, monkeypatch: py
     kept()
     kept()
     assert len(asked) == 3
-    with server.listen(feed, plans, REPOSITORY, 0) as found:
+    with server.listen(feed, plans, ROOT, 0) as found:
         assert isinstance(found.plans, server.CachedPlans)
 
 
@@ -253,4 +253,4 @@ def test_a_busy_port_is_one_line(feed: Feed):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TwinstackError, match=rf"^port {port}: cannot be listened on: "):
-            server.listen(feed, dict, REPOSITORY, port)
+            server.listen(feed, dict, ROOT, port)
