@@ -172,7 +172,7 @@ def see_that_up_converges(images: set[str]) -> None:
     assert planned() == ()
     assert names_of_images() == images
     unnamed = client_of().api.images(filters={"dangling": True})
-    assert {(each["Labels"] or {}).get("twinstack.kind") for each in unnamed} <= {"build"}
+    assert {(image["Labels"] or {}).get("twinstack.kind") for image in unnamed} <= {"build"}
 
 
 def names_of_images() -> set[str]:

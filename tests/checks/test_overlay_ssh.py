@@ -183,7 +183,9 @@ def whole(machines: Machines) -> Whole:
 
 def services(machines: Machines) -> list[dict[str, Any]]:
     status = json.loads(machines.invoke("overlay.status", machines.ssh, "--json").stdout)
-    assert [each for each in status["machines"] if each["changes"] or each["unbuilt"]] == []
+    assert [
+        machine for machine in status["machines"] if machine["changes"] or machine["unbuilt"]
+    ] == []
     return list(status["services"])
 
 

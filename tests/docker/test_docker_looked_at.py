@@ -62,7 +62,7 @@ def test_connections_are_those_of_the_engines_host_and_containers_track_their_ow
     assert connections.absent == ()
     sockets = {socket.replica: socket for socket in connections.sockets}
     assert 6379 in {socket.port for socket in sockets["redis-cache"].listening}
-    ports = {each.port for each in up.plan.published_ports if each.world == "docker"}
+    ports = {published.port for published in up.plan.published_ports if published.world == "docker"}
     assert {socket.port for socket in sockets["host"].listening} == ports
     # Docker's rules for its resolver make the kernel follow whatever a container says or hears.
     inside = (f"--net={up.namespaces()['redis-cache']}", "conntrack", "-C")

@@ -42,7 +42,7 @@ class Bystanders:
 
     @property
     def count(self) -> int:
-        """Say how many things there are."""
+        """Count them."""
         named = (_NAMESPACES, _BRIDGES, _PAIRS, _PROCESSES, _RULES, _CHAINS, _FILES, _ROUTES)
         return sum(len(names) for names in named) + 2
 

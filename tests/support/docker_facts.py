@@ -28,8 +28,10 @@ PREFIX = "twinstack-main"
 
 def satisfied(plan: Plan) -> DockerFacts:
     """Give facts from which no step of the plan differs."""
-    bases: dict[str, str] = {each.role: f"sha256:base-{each.role}" for each in plan.replicas}
-    contexts = {each.service: f"context-{each.service}" for each in plan.replicas}
+    bases: dict[str, str] = {
+        replica.role: f"sha256:base-{replica.role}" for replica in plan.replicas
+    }
+    contexts = {replica.service: f"context-{replica.service}" for replica in plan.replicas}
     return DockerFacts(
         engine=True,
         trees=True,
@@ -37,10 +39,11 @@ def satisfied(plan: Plan) -> DockerFacts:
         bases=bases,
         contexts=contexts,
         images={
-            each.service: ImageFacts(
-                f"sha256:{each.service}", image_digest(contexts[each.service], bases[each.role])
+            replica.service: ImageFacts(
+                f"sha256:{replica.service}",
+                image_digest(contexts[replica.service], bases[replica.role]),
             )
-            for each in plan.replicas
+            for replica in plan.replicas
         },
         file=compose_text(plan, context=None),
         containers=tuple(_container(plan, replica) for replica in plan.replicas),
@@ -56,7 +59,9 @@ def satisfied(plan: Plan) -> DockerFacts:
             )
             for segment in plan.segments
         ),
-        volumes=frozenset(volume_name(plan, each) for each in plan.replicas if each.launch.data),
+        volumes=frozenset(
+            volume_name(plan, replica) for replica in plan.replicas if replica.launch.data
+        ),
         rules=enforced(plan),
         filtered=frozenset(segment.docker_bridge for segment in plan.segments),
     )

@@ -75,7 +75,7 @@ def world(shape: str = "flat", edit: Edit = small, instance: str = INSTANCE) -> 
 def first_start(shape: str) -> str:
     """Name the step that starts the first container."""
     changes = world(shape).preview().changes
-    return next(each.step.name for each in changes if isinstance(each.step, ContainerStart))
+    return next(change.step.name for change in changes if isinstance(change.step, ContainerStart))
 
 
 def up(docker: DockerWorld) -> None:
@@ -154,8 +154,8 @@ def difference(before: dict[str, object], after: dict[str, object]) -> dict[str,
         now = after.get(name)
         if isinstance(was, list) and isinstance(now, list) and was != now:
             gone, new = (
-                [each for each in was if each not in now],
-                [each for each in now if each not in was],
+                [entry for entry in was if entry not in now],
+                [entry for entry in now if entry not in was],
             )
             differing[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
         elif was != now:

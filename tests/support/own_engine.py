@@ -103,7 +103,7 @@ def end_engine(engine: EnginePaths) -> None:
 
 
 def is_ours(engine: EnginePaths) -> bool:
-    """Say whether an engine that we started is running."""
+    """Whether an engine that we started is running."""
     record = read_record(engine)
     return record is not None and record.alive
 

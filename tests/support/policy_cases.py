@@ -51,7 +51,7 @@ def generated(seed: int) -> str:
 
 
 def oracle(written: str, plan: Plan, world: WorldName = "net") -> set[tuple[str, str, str, int]]:
-    """Say what is open, by replicas: (source, destination, protocol, port); nothing else is."""
+    """List what is open, by replicas: (source, destination, protocol, port); nothing else is."""
     document = yaml.safe_load(written)
     names = {
         service: [replica.name for replica in plan.replicas if replica.service == service]
