@@ -29,7 +29,7 @@ from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.bundles import BUNDLES, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread_over_hosts
-from twinstack.overlay.protocol import AgentRequest, errors_to_json, preview_to_json
+from twinstack.overlay.protocol import REQUEST, AgentRequest, errors_to_json, preview_to_json
 from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
 from twinstack.state.journal import read_journal
@@ -73,8 +73,7 @@ def _up(request: AgentRequest, plan: Plan, world: NamespaceWorld) -> list[dict[s
         states = world.up(timeout_s=request.timeout_s, progress=_report)
     except BaseException:
         if fresh and read_journal(paths).empty:  # the world was undone: data and secrets go too
-            for _ in teardown.remove_data(plan.instance):
-                pass
+            teardown.remove_data(plan.instance)
             teardown.forget(plan.instance)
             (USERS / plan.instance).unlink(missing_ok=True)
         raise
@@ -104,12 +103,9 @@ def _plan(request: AgentRequest) -> Plan:
             share = host_plan(plan, spread, host)
             assert share.vtep is not None
             return replace(share, vtep=replace(share.vtep, uplink=link.name))
-    raise CannotTell(
-        f"host {host.name}",
-        "cannot be found",
-        f"no link of this machine has {host.address}",
-        "correct hosts.machines in topology.yml",
-    )
+    cause = f"no link of this machine has {host.address}"
+    remedy = "correct hosts.machines in topology.yml"
+    raise CannotTell(f"host {host.name}", "cannot be found", cause, remedy)
 
 
 def _secrets(plan: Plan) -> Path:
@@ -165,7 +161,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     reply: dict[str, Any]
     try:
-        request = AgentRequest.from_json(json.loads(sys.stdin.buffer.readline()))
+        request = REQUEST.validate_json(sys.stdin.buffer.readline())
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
         reply = {"result": handle(request)}
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -141,12 +141,9 @@ def _client_host(overlay: Overlay, host: str) -> str:
         raise CannotTell("chaos", "would show nothing", "the networks alone are up", remedy)
     others = [other.name for other in overlay.spread.alive if other.name != host]
     if not others:
-        raise TwinstackError(
-            host,
-            "cannot be broken",
-            "there is no other host to watch from",
-            "bring up two or more (invoke overlay.up --hosts 3)",
-        )
+        reason = "there is no other host to watch from"
+        remedy = "bring up two or more (invoke overlay.up --hosts 3)"
+        raise TwinstackError(host, "cannot be broken", reason, remedy)
     edge = overlay.spread.where["nginx-lb"]
     client = edge if edge in others else others[0]
     for name in (host, client):

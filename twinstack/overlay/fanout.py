@@ -6,13 +6,12 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from twinstack.errors import NotHealthy, StepFailed, TwinstackError, raise_all
 from twinstack.overlay import hosts, ssh
 from twinstack.overlay.bundles import BUNDLES, code_bundle
-from twinstack.overlay.protocol import AgentRequest, errors_from_json
+from twinstack.overlay.protocol import REQUEST, AgentRequest, errors_from_json
 from twinstack.overlay.ssh import Machine
 from twinstack.overlay.upload import PYTHON
 from twinstack.reconcile import Progress
@@ -45,7 +44,7 @@ def ask_agent(
         f"test -d {code} || {{ echo '{_ABSENT}'; exit 0; }}; cd / &&"
         f" PATH=$PATH:/usr/sbin:/sbin PYTHONPATH={code} exec {PYTHON} -m twinstack.overlay.agent"
     )
-    payload = json.dumps(asdict(request)).encode()
+    payload = REQUEST.dump_json(request)
     shown = hosts.prefixed(progress, machine.name)
     line = ssh.request(machine, command, payload, shown, stop, timeout_s=timeout_s)
     obj = f"host {machine.name}"

@@ -22,7 +22,6 @@ from twinstack.overlay.host_plans import Spread, tunnel_link
 
 _ETHERNET_BYTES = 14
 _ETH_P_ALL = 0x0003
-_PACKET_OUTGOING = 4
 _MOST_EXAMPLES = 2000
 
 
@@ -38,9 +37,8 @@ class UnderlayTraffic:
     to_everybody: int = 0  # broadcasts, one for each host that gets a copy
     cut: int = 0  # fragments, or without DF
     longest: int = 0  # outer packet
-    examples: dict[tuple[str, str, int], Encapsulated] = field(
-        default_factory=dict
-    )  # by source host, destination host, VNI
+    #: By source host, destination host and VNI.
+    examples: dict[tuple[str, str, int], Encapsulated] = field(default_factory=dict)
 
     @property
     def fine(self) -> bool:
@@ -115,8 +113,7 @@ def _open(link: str) -> socket.socket:
         opened.bind((link, _ETH_P_ALL))
     except OSError as error:
         opened.close()
-        cause = error.strerror or str(error)
-        remedy = 'run "invoke overlay.up"'
+        cause, remedy = error.strerror or str(error), 'run "invoke overlay.up"'
         raise Missing(f"link {link}", "cannot be watched", cause, remedy) from error
     opened.setblocking(False)
     return opened
@@ -126,7 +123,7 @@ def _read(opened: socket.socket, seen: UnderlayTraffic, expected: ExpectedFrames
     with suppress(BlockingIOError):
         while True:
             data, address = opened.recvfrom(1 << 16)
-            if address[2] != _PACKET_OUTGOING and (frame := decode(data)) is not None:
+            if address[2] != socket.PACKET_OUTGOING and (frame := decode(data)) is not None:
                 judge(seen, frame, expected)
 
 

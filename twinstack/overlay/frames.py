@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from socket import IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP
 
 from twinstack.model.vxlan import VXLAN_PORT
 
@@ -17,9 +18,8 @@ _UDP = struct.Struct("!HHHH")
 _VXLAN = struct.Struct("!B3xI")
 _VXLAN_I = 0x08  # the VNI is valid
 _ETH_P_IP, _ETH_P_ARP = 0x0800, 0x0806
-_IPPROTO_TCP, _IPPROTO_UDP = 6, 17
 _IP_DF, _IP_MF, _IP_OFFMASK = 0x4000, 0x2000, 0x1FFF
-_PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP"}
+_PROTOCOLS = {IPPROTO_ICMP: "ICMP", IPPROTO_TCP: "TCP", IPPROTO_UDP: "UDP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _decode(frame: bytes) -> Encapsulated | None:
     outer = _IPV4.unpack_from(frame, _ETHERNET.size)
     udp = _ETHERNET.size + (outer[0] & 0x0F) * 4
     fragment = outer[4]
-    if outer[6] != _IPPROTO_UDP or fragment & _IP_OFFMASK:
+    if outer[6] != IPPROTO_UDP or fragment & _IP_OFFMASK:
         return None
     source_port, destination_port, _, _ = _UDP.unpack_from(frame, udp)
     if destination_port != VXLAN_PORT:
@@ -101,7 +101,7 @@ def _inner(frame: bytes, ethertype: int) -> tuple[str, str, str, tuple[int, int]
         return "", "", f"type {ethertype:#06x}", None
     packet = _IPV4.unpack_from(frame, _ETHERNET.size)
     ports = None
-    if packet[6] in {_IPPROTO_TCP, _IPPROTO_UDP} and not packet[4] & _IP_OFFMASK:
+    if packet[6] in {IPPROTO_TCP, IPPROTO_UDP} and not packet[4] & _IP_OFFMASK:
         ports = struct.unpack_from("!HH", frame, _ETHERNET.size + (packet[0] & 0x0F) * 4)
     protocol = _PROTOCOLS.get(packet[6], f"protocol {packet[6]}")
     return str(IPv4Address(packet[8])), str(IPv4Address(packet[9])), protocol, ports

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import ConfigDict, TypeAdapter, with_config
+
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
 from twinstack.overlay.bundles import BundleNames
 from twinstack.overlay.hosts import HostAction
@@ -18,6 +20,7 @@ from twinstack.reconcile import Change, Preview
 AgentAction = Literal["up", "status", "plan", "logs", "down"]
 
 
+@with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
     """What a machine is to do. It is complete: a machine has no topology of its own."""
@@ -34,11 +37,9 @@ class AgentRequest:
     replica: str = ""
     lines: int = 0
 
-    @classmethod
-    def from_json(cls, written: dict[str, Any]) -> AgentRequest:
-        software = written["software"] and BundleNames(**written["software"])
-        options = OverlayOptions.from_json(written["options"])
-        return cls(**{**written, "software": software, "options": options})
+
+#: A request as the line of JSON that is sent.
+REQUEST = TypeAdapter(AgentRequest)
 
 
 def preview_to_json(preview: Preview) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, with_config
 
 from twinstack.errors import CannotTell
 from twinstack.linux import files
@@ -16,6 +17,7 @@ from twinstack.state.paths import InstancePaths
 _NAME = "overlay.json"
 
 
+@with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass(frozen=True, slots=True)
 class OverlayOptions:
     """The options of an `overlay.up`."""
@@ -32,22 +34,20 @@ class OverlayOptions:
         lost = tuple(sorted(spread.lost))
         return cls(plan.shape, len(spread.hosts), lost, plan.policy, plan.limited, bare)
 
-    @classmethod
-    def from_json(cls, written: dict[str, Any]) -> OverlayOptions:
-        return cls(**{**written, "lost": tuple(written["lost"])})
-
 
 def read(instance: str, *, ssh: bool = False) -> OverlayOptions | None:
     """Read the options; None when no overlay is up. Raises: CannotTell."""
     path = _path(instance, ssh)
     try:
-        written = json.loads(path.read_text())
-        return OverlayOptions.from_json(written)
+        options = TypeAdapter(OverlayOptions).validate_json(path.read_bytes())
+        if not options.shape:  # every `up` has one
+            raise ValueError("it names no shape")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         remedy = 'remove it and run "invoke overlay.down"'
         raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
+    return options
 
 
 def write(instance: str, options: OverlayOptions, *, ssh: bool = False) -> None:

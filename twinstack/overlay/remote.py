@@ -75,8 +75,9 @@ class Remote:
         with locked(self._paths, _LOCK):
             present = fanout.results(self.machines, survey)
             built = None if self.bare else self._provide(progress)
+            secrets = self._paths.lib / "secrets"
             if not self.bare:
-                ensure_secrets(self._paths.lib / "secrets", self.plan)
+                ensure_secrets(secrets, self.plan)
             options = OverlayOptions.of(self.plan, self.spread, bare=self.bare)
             record.write(self.plan.instance, options, ssh=True)
             bundles = {machine.name: self._bundles(machine, built) for machine in self.machines}
@@ -85,11 +86,9 @@ class Remote:
             stop = threading.Event()
 
             def work(machine: Machine) -> Any:
-                software = bundles[machine.name]
-                secrets = {} if self.bare else self._secrets(machine)
-                request = self._request(
-                    "up", machine, software, secrets=secrets, timeout_s=timeout_s
-                )
+                own = () if self.bare else self._replicas(machine)
+                given = {"secrets": secrets_of(secrets, own), "timeout_s": timeout_s}
+                request = self._request("up", machine, bundles[machine.name], **given)
                 return fanout.ask_agent(machine, request, progress, stop, timeout_s + _STEPS_S)
 
             states = fanout.results(self.machines, work, stop)
@@ -157,9 +156,6 @@ class Remote:
         where = self.spread.where
         return [replica for replica in self.plan.replicas if where[replica.name] == machine.name]
 
-    def _secrets(self, machine: Machine) -> dict[str, dict[str, str]]:
-        return secrets_of(self._paths.lib / "secrets", self._replicas(machine))
-
     def _bundles(self, machine: Machine, built: Built | None) -> SoftwareBundles | None:
         if built is None:
             return None
@@ -182,11 +178,7 @@ class Remote:
             fanout.results(self.machines, work)
 
     def _request(
-        self,
-        action: AgentAction,
-        machine: Machine,
-        software: SoftwareBundles | None,
-        **options: Any,
+        self, action: AgentAction, machine: Machine, software: SoftwareBundles | None, **given: Any
     ) -> AgentRequest:
         return AgentRequest(
             action,
@@ -196,7 +188,7 @@ class Remote:
             options=OverlayOptions.of(self.plan, self.spread, bare=self.bare),
             software=software.names if software else None,
             seccomp=asdict(seccomp.compiled()) if software else None,
-            **options,
+            **given,
         )
 
     def _states(self, written: Mapping[str, list[dict[str, Any]]]) -> tuple[ServiceState, ...]:
@@ -238,7 +230,6 @@ def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict
     with locked(paths, _LOCK):
         code_bundle()  # once, before the threads
         removed = fanout.results(machines, work)
-        for _ in teardown.remove_data(paths.instance):
-            pass
+        teardown.remove_data(paths.instance)
         remove_run(paths, _LOCK)
     return removed

@@ -79,4 +79,4 @@ def _sweep(own: str) -> tuple[str, ...]:
         cgroups.end_processes(own, group, layout)
         cgroups.remove(own, group, layout)
     cgroups.remove_parents(own, layout)
-    return tuple(namespace_teardown.remove_data(own))
+    return namespace_teardown.remove_data(own)

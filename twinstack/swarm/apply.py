@@ -11,6 +11,9 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
+from docker.models.configs import Config
+from docker.models.networks import Network
+from docker.models.secrets import Secret
 
 from twinstack.compose.engine import ensure_engine
 from twinstack.compose.failures import translate
@@ -62,10 +65,18 @@ def remove_unused(manager: SwarmNode, progress: Progress, watch: Watch) -> None:
     instance = manager.instance
     wanted = object_names(SwarmPaths(instance).stack_file.read_text(encoding="utf-8"), instance)
     with client_of(manager) as client:
-        for kind, name, identity in _unused(client, instance, wanted):
-            progress(f"{kind} {name}: removing: no service uses it any more")
-            with run_step(watch, f"{kind} {name}: remove", translate=translate):
-                _remove_unused(client, kind, identity)
+        ours = {"label": f"{INSTANCE_LABEL}={instance}"}
+        objects: list[tuple[str, Config | Network | Secret]] = [
+            *(("config", config) for config in client.configs.list(filters=ours)),
+            *(("network", network) for network in client.networks.list(filters=ours)),
+            *(("secret", secret) for secret in client.secrets.list(filters=ours)),
+        ]
+        for kind, item in objects:
+            if item.name in wanted:
+                continue
+            progress(f"{kind} {item.name}: removing: no service uses it any more")
+            with run_step(watch, f"{kind} {item.name}: remove", translate=translate):
+                _remove_unless_in_use(item)
 
 
 def _take(step: Action) -> None:
@@ -169,30 +180,10 @@ def _is_pending(swarm: dict[str, Any]) -> bool:
     return bool(leaderless) or swarm["LocalNodeState"] == "pending"
 
 
-def _unused(
-    client: docker.DockerClient, instance: str, wanted: frozenset[str]
-) -> tuple[tuple[str, str, str], ...]:
-    """List our networks, configs and secrets that no file names any more: kind, name, ID."""
-    ours = {"label": f"{INSTANCE_LABEL}={instance}"}
-    networks = client.api.networks(filters=ours)
-    objects = [("network", str(network["Name"]), str(network["Id"])) for network in networks]
-    for kind, listed in (
-        ("config", client.api.configs(filters=ours)),  # type: ignore[no-untyped-call]
-        ("secret", client.api.secrets(filters=ours)),
-    ):
-        objects += [(kind, str(item["Spec"]["Name"]), str(item["ID"])) for item in listed]
-    return tuple(found for found in sorted(objects) if found[1] not in wanted)
-
-
-def _remove_unused(client: docker.DockerClient, kind: str, identity: str) -> None:
-    """Remove one of these objects. One that a task still uses stays until the next time."""
-    remove = {
-        "network": client.api.remove_network,
-        "config": client.api.remove_config,
-        "secret": client.api.remove_secret,
-    }[kind]
+def _remove_unless_in_use(item: Config | Network | Secret) -> None:
+    """Remove an object. One that a task still uses stays until the next time."""
     try:
-        remove(identity)
+        item.remove()
     except APIError as error:
         if not error.is_client_error():
             raise

@@ -58,9 +58,5 @@ def address_pool(plan: Plan, underlay: IPv4Network, pools: Iterable[str] = _POOL
     for pool in pools:
         if not any(IPv4Network(pool).overlaps(other) for other in taken):
             return pool
-    raise TwinstackError(
-        "Swarm's address pool",
-        "cannot be chosen",
-        f"{', '.join(pools)} are all in use",
-        "declare other subnets in topology.yml",
-    )
+    cause, remedy = f"{', '.join(pools)} are all in use", "declare other subnets in topology.yml"
+    raise TwinstackError("Swarm's address pool", "cannot be chosen", cause, remedy)

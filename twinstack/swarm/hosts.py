@@ -40,12 +40,9 @@ def check(nodes: Sequence[SwarmNode]) -> None:
     journalled = _journalled(instance)
     for space in (pin(instance, _SWITCH), *(node.namespace for node in nodes)):
         if space.exists() and space.name not in journalled and not _is_ours(space, instance):
-            raise NotOurs(
-                f"namespace {space.name}",
-                "is not ours",
-                "it does not carry our mark",
-                f"remove it (ip netns delete {space.name}), or choose another instance",
-            )
+            remedy = f"remove it (ip netns delete {space.name}), or choose another instance"
+            cause = "it does not carry our mark"
+            raise NotOurs(f"namespace {space.name}", "is not ours", cause, remedy)
 
 
 def make(nodes: Sequence[SwarmNode], underlay: IPv4Network) -> None:

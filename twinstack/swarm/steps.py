@@ -16,7 +16,7 @@ from twinstack.compose.render import image_name
 from twinstack.linux.iptables import quoted
 from twinstack.model import names
 from twinstack.model.plan import Plan
-from twinstack.reconcile import Action, Change, Step, diff
+from twinstack.reconcile import UNDECLARED, Action, Change, Described, Step, diff
 from twinstack.swarm.exposure import address_pool, host_only_ports
 from twinstack.swarm.facts import SwarmFacts
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths, pin, stack_name
@@ -24,19 +24,10 @@ from twinstack.swarm.render import deployed_digest, services
 
 
 @dataclass(frozen=True, slots=True)
-class SwarmAct:
+class SwarmAct(Described):
     """One act on a node, or on the whole cluster by way of its manager."""
 
     node: SwarmNode
-    kind = command = ""  # the command is a format of the act
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} {self.node.name}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (self.command.format(self),) if self.command else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,8 @@ class RemoveNode(SwarmAct):
     """Remove a node that is declared no longer: its engine, data and host."""
 
     manager: SwarmNode
-    kind, command = "node", "docker node rm --force {0.node.name}"
+    NAME = "node {0.node.name}"
+    COMMANDS = ("docker node rm --force {0.node.name}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +44,8 @@ class ForgetMember(SwarmAct):
     """Have the manager forget a member that will not come back."""
 
     identity: str
-    command = "docker node rm --force {0.identity}"
-
-    @property
-    def name(self) -> str:
-        return f"member {self.identity}"
+    NAME = "member {0.identity}"
+    COMMANDS = ("docker node rm --force {0.identity}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +54,15 @@ class SimulatedHosts(SwarmAct):
 
     nodes: tuple[SwarmNode, ...]
     underlay: IPv4Network
-    name = "hosts"
+    NAME = "hosts"
 
     @property
     def commands(self) -> tuple[str, ...]:
         link = f"ip -n {pin(self.node.instance, 'switch').name} link add"
         spaces = {node.name: node.namespace.name for node in self.nodes}
-        return (
-            *(f"ip netns add {space}" for space in spaces.values()),
-            *(
-                f"{link} {host} type veth peer name eth0 netns {space}"
-                for host, space in spaces.items()
-            ),
-        )
+        veth = "{} {} type veth peer name eth0 netns {}"
+        pairs = (veth.format(link, host, space) for host, space in spaces.items())
+        return (*(f"ip netns add {space}" for space in spaces.values()), *pairs)
 
     def difference(self, facts: SwarmFacts) -> str | None:
         absent = [node.name for node in self.nodes if not facts.node(node.name).host]
@@ -87,8 +72,8 @@ class SimulatedHosts(SwarmAct):
 class NodeEngine(SwarmAct):
     """Start a node's dockerd."""
 
-    kind = "engine"
-    command = "nsenter --net={0.node.namespace} dockerd --host {0.node.engine.url} …"
+    NAME = "engine {0.node.name}"
+    COMMANDS = ("nsenter --net={0.node.namespace} dockerd --host {0.node.engine.url} …",)
 
     def difference(self, facts: SwarmFacts) -> str | None:
         return None if facts.node(self.node.name).engine else "does not answer"
@@ -100,7 +85,7 @@ class NodeImages(SwarmAct):
 
     source_url: str  # the engine they are copied from
     images: Mapping[str, str]  # tag → image ID, "" for one that is not built
-    kind = "images"
+    NAME = "images {0.node.name}"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -122,7 +107,7 @@ class HostOnlyPorts(SwarmAct):
     """Drop what comes from elsewhere to ports for the host itself alone."""
 
     rules: tuple[str, ...]  # as iptables-save prints them, without "-A "
-    kind = "rules"
+    NAME = "rules {0.node.name}"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -139,7 +124,8 @@ class HostOnlyPorts(SwarmAct):
 class LeaveCluster(SwarmAct):
     """Leave another cluster."""
 
-    kind, command = "other cluster", "docker --host {0.node.engine.url} swarm leave --force"
+    NAME = "other cluster {0.node.name}"
+    COMMANDS = ("docker --host {0.node.engine.url} swarm leave --force",)
 
     def difference(self, facts: SwarmFacts) -> str | None:
         other = facts.node(self.node.name).member == "another"
@@ -151,11 +137,9 @@ class InitCluster(SwarmAct):
     """Make the manager manage a cluster."""
 
     pool: str  # for networks that declare no subnet
-    name = "cluster"
-    command = (
-        "docker swarm init --advertise-addr {0.node.address} --default-addr-pool {0.pool}"
-        " --dispatcher-heartbeat 2s"
-    )
+    NAME = "cluster"
+    _WHERE = "--advertise-addr {0.node.address} --default-addr-pool {0.pool}"
+    COMMANDS = (f"docker swarm init {_WHERE} --dispatcher-heartbeat 2s",)
 
     def difference(self, facts: SwarmFacts) -> str | None:
         managed = facts.node(self.node.name).member == "this cluster"
@@ -167,7 +151,8 @@ class JoinCluster(SwarmAct):
     """Join the manager's cluster as a worker."""
 
     manager: SwarmNode
-    kind, command = "membership", "docker swarm join --token … {0.manager.address}:2377"
+    NAME = "membership {0.node.name}"
+    COMMANDS = ("docker swarm join --token … {0.manager.address}:2377",)
 
     def difference(self, facts: SwarmFacts) -> str | None:
         member = facts.node(self.node.name).member == "this cluster"
@@ -180,10 +165,7 @@ class RenderedFile(SwarmAct):
 
     path: Path
     text: str
-
-    @property
-    def name(self) -> str:
-        return f"file {self.path}"
+    NAME = "file {0.path}"
 
     def difference(self, facts: SwarmFacts) -> str | None:
         present = facts.files.get(self.path)
@@ -198,7 +180,7 @@ class DeployedStack(SwarmAct):
 
     services: frozenset[str]
     digest: str
-    name = "stack"
+    NAME = "stack"
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -277,8 +259,7 @@ def swarm_changes(
 def _removals(nodes: tuple[SwarmNode, ...], facts: SwarmFacts) -> Iterator[Change[Action]]:
     manager, declared = nodes[0], {node.name for node in nodes}
     for name in facts.surplus:
-        surplus = RemoveNode(SwarmNode(manager.instance, name), manager)
-        yield Change(surplus, "is declared no longer")
+        yield Change(RemoveNode(SwarmNode(manager.instance, name), manager), UNDECLARED)
     for member in facts.members:
         node = facts.node(member.name)
         # While a node's engine does not answer, the member may be that very engine.

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+
+import pytest
 
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
 from twinstack.overlay.bundles import BundleNames
 from twinstack.overlay.hosts import HostAction
 from twinstack.overlay.protocol import (
+    REQUEST,
     AgentRequest,
     errors_from_json,
     errors_to_json,
@@ -22,9 +24,11 @@ OPTIONS = OverlayOptions("tiered", 2, ("right",), policy=False)
 def test_a_request_reads_back_as_it_was_written():
     software = BundleNames({"nginx": "nginx-1"}, "supervisor-1", None)
     request = AgentRequest("up", "left", "main", "", OPTIONS, software=software, timeout_s=3)
-    read = AgentRequest.from_json(json.loads(json.dumps(asdict(request))))
-    assert read == request
-    assert AgentRequest.from_json(asdict(AgentRequest("down", "left", "main"))).software is None
+    assert REQUEST.validate_json(REQUEST.dump_json(request)) == request
+    down = AgentRequest("down", "left", "main")
+    assert REQUEST.validate_json(REQUEST.dump_json(down)) == down
+    with pytest.raises(ValueError, match="action"):
+        REQUEST.validate_json(b'{"action": "format", "host": "left", "instance": "main"}')
 
 
 def test_a_preview_reads_back_as_it_was_written():
