@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -18,19 +18,18 @@ from docker.models.secrets import Secret
 from twinstack.compose.engine import ensure_engine
 from twinstack.compose.failures import translate
 from twinstack.compose.render import INSTANCE_LABEL
-from twinstack.errors import StepFailed
+from twinstack.errors import Missing, StepFailed
 from twinstack.linux import files
 from twinstack.linux.process import run
 from twinstack.reconcile import Action, Change, Progress, Watch, run_step
 from twinstack.swarm import hosts, steps, teardown
-from twinstack.swarm.client import client_of, clients, docker_command, transfer_images
+from twinstack.swarm.client import client_of, docker_command, transfer_images
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths
-from twinstack.swarm.observe import image_ids, list_members, observe
+from twinstack.swarm.observe import image_ids, list_members, observe, raw_rules
 from twinstack.swarm.render import object_names
 from twinstack.swarm.steps import SwarmStep, first_phase, swarm_changes
 
 DEPLOY_TIMEOUT_S = 60.0
-_SAVE_RAW = ("iptables-save", "-t", "raw")
 PORT = 2377
 #: A node is down after three missed heartbeats. Docker's default is 5 s.
 HEARTBEAT_S = 2
@@ -90,16 +89,14 @@ def _take(step: Action) -> None:
         case steps.SimulatedHosts(_, nodes, underlay):
             hosts.make(nodes, underlay)
         case steps.NodeEngine(node):
-            client = ensure_engine(node.engine, lambda _line: None)
-            _settle(client)
-            client.close()
+            with closing(ensure_engine(node.engine, lambda _line: None)) as client:
+                _settle(client)
         case steps.NodeImages(node, source_url):
             with client_of(node) as client:
                 lacking = step.lacking(image_ids(client))
             transfer_images(source_url, node, lacking)
         case steps.HostOnlyPorts(node):
-            save = run([*node.enter, *_SAVE_RAW]).stdout
-            for rule in step.missing(tuple(save.splitlines())):
+            for rule in step.missing(raw_rules(node)):
                 run([*node.enter, *shlex.split(f"iptables -w -t raw -I {rule}")])
         case steps.LeaveCluster(node):
             with client_of(node) as client:
@@ -120,12 +117,10 @@ def _take(step: Action) -> None:
 
 def _forget_by_name(manager: SwarmNode, name: str) -> None:
     """Have the manager forget a removed node at once, if it answers, so that its tasks move."""
-    with clients([manager]) as connected:
-        client = connected[manager.name]
-        if client:
-            for member in list_members(client):
-                if member.name == name:
-                    _forget(client, member.identity)
+    with suppress(Missing), client_of(manager) as client:
+        for member in list_members(client):
+            if member.name == name:
+                _forget(client, member.identity)
 
 
 def _init(client: docker.DockerClient, node: SwarmNode, pool: str) -> None:

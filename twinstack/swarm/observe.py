@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ _IPVS = Path("/proc/net/ip_vs")
 #: What an engine answers that is no manager, or not one yet after its start.
 _NO_MANAGER = frozenset({406, 503})
 _RUNS = frozenset({"running", "ready"})
+_SAVE_RAW = ("iptables-save", "-t", "raw")
 
 
 def has_ipvs() -> bool:
@@ -40,16 +43,18 @@ def observe(nodes: Sequence[SwarmNode]) -> SwarmFacts:
         manager = by_name[nodes[0].name]
         members = list_members(manager) if manager else ()
         services = list_services(manager, instance) if members and manager else {}
-        files = {path: _text(path) for path in (paths.stack_file, paths.nginx_conf)}
+        files: dict[Path, str] = {}
+        for path in (paths.stack_file, paths.nginx_conf):
+            with suppress(FileNotFoundError):
+                files[path] = path.read_text(encoding="utf-8")
+        declared = {node.name for node in nodes}
         return SwarmFacts(
             nodes={node.name: _node(node, by_name[node.name], members) for node in nodes},
             members=members,
             deployed={name: _digest(service) for name, service in services.items()},
             tasks=_tasks(manager, members, services) if services and manager else (),
-            surplus=tuple(
-                name for name in known_nodes(instance) if name not in {node.name for node in nodes}
-            ),
-            files={path: text for path, text in files.items() if text is not None},
+            surplus=tuple(name for name in known_nodes(instance) if name not in declared),
+            files=files,
         )
 
 
@@ -62,25 +67,22 @@ def known_nodes(instance: str) -> tuple[str, ...]:
 
 
 def _node(
-    node: SwarmNode,
-    client: docker.DockerClient | None,
-    members: tuple[MemberFacts, ...],
+    node: SwarmNode, client: docker.DockerClient | None, members: tuple[MemberFacts, ...]
 ) -> NodeFacts:
     host = hosts.is_ready(node)
-    save = [*node.enter, *["iptables-save", "-t", "raw"]]
-    rules = tuple(run(save, check=False).stdout.splitlines()) if host else ()
+    facts = NodeFacts(host, raw_rules=raw_rules(node, check=False) if host else ())
     if client is None:
-        return NodeFacts(host=host, raw_rules=rules)
+        return facts
     swarm = client.info()["Swarm"]
     identity = str(swarm.get("NodeID", ""))
-    return NodeFacts(
-        host=host,
-        engine=True,
-        member=_membership(swarm, identity, members, manager=node.manager),
-        identity=identity,
-        images=image_ids(client),
-        raw_rules=rules,
-    )
+    member = _membership(swarm, identity, members, manager=node.manager)
+    images = image_ids(client)
+    return replace(facts, engine=True, member=member, identity=identity, images=images)
+
+
+def raw_rules(node: SwarmNode, *, check: bool = True) -> tuple[str, ...]:
+    """List the rules in a host's raw table, as iptables-save prints them. Raises: StepFailed."""
+    return tuple(run([*node.enter, *_SAVE_RAW], check=check).stdout.splitlines())
 
 
 def _membership(
@@ -176,10 +178,3 @@ def _task(
         container=str((status.get("ContainerStatus") or {}).get("ContainerID", "")),
         current=task["Spec"]["ContainerSpec"] == spec,
     )
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None

@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -32,13 +32,7 @@ from twinstack.swarm.exposure import Exposure, exposure
 from twinstack.swarm.facts import SwarmFacts, TaskFacts
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import has_ipvs, image_ids, known_nodes, list_services, observe
-from twinstack.swarm.render import (
-    Contents,
-    digest,
-    rendered_files,
-    secret_owners,
-    services,
-)
+from twinstack.swarm.render import Contents, digest, rendered_files, secret_owners, services
 from twinstack.swarm.status import rows
 from twinstack.swarm.steps import SwarmStep, swarm_changes, swarm_steps
 from twinstack.world import ServiceState, require_root
@@ -165,10 +159,8 @@ class SwarmWorld:
     def _steps(self) -> tuple[SwarmStep, ...]:
         """List the steps. Names in the stack file hold what images and secrets contain by now."""
         plan, secrets, images = self.plan, SwarmPaths(self.plan.instance).secrets, self._image_ids()
-        owned = {
-            name: secret_path(secrets, service, name)
-            for name, service in secret_owners(plan).items()
-        }
+        owners = secret_owners(plan).items()
+        owned = {name: secret_path(secrets, service, name) for name, service in owners}
         contents = Contents(
             {service: images[tag] for service, tag in self._tags.items() if tag in images},
             {name: digest(path.read_bytes()) for name, path in owned.items() if path.exists()},
@@ -187,8 +179,8 @@ class SwarmWorld:
         client = connect(self.source)
         if client is None:
             return {}
-        images = image_ids(client)
-        client.close()
+        with closing(client):
+            images = image_ids(client)
         return {tag: images[tag] for tag in self._tags.values() if tag in images}
 
     def _node(self, host: str) -> SwarmNode:
@@ -261,12 +253,8 @@ def hosts_for(instance: str, spec: HostsSpec, count: int | None) -> tuple[Host, 
     Raises: TwinstackError for a count out of range, or real machines.
     """
     if spec.machines:
-        raise TwinstackError(
-            "hosts.machines",
-            "are not for swarm.up",
-            "it runs on simulated hosts only",
-            "leave machines out of topology.yml",
-        )
+        cause, remedy = "it runs on simulated hosts only", "leave machines out of topology.yml"
+        raise TwinstackError("hosts.machines", "are not for swarm.up", cause, remedy)
     if count is None:
         count = len(known_nodes(instance)) or DEFAULT_COUNT
     if not 2 <= count <= MOST:
