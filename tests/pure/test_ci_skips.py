@@ -1,4 +1,4 @@
-"""In CI a skipped test is a failed one, whichever way it skips."""
+"""CI: a skipped test is a failed one, however it skips; each lane runs in one process."""
 
 from __future__ import annotations
 
@@ -53,3 +53,28 @@ def test_a_test_expected_to_fail_is_no_skipped_one(tmp_path):
     code, said = closing_line(tmp_path, EXPECTED_TO_FAIL, "true")
     assert code == 0
     assert "1 xfailed" in said
+
+
+def test_each_lane_runs_in_one_process(tmp_path):
+    """Docker's tests and the others that need root share bring-ups: no lane is split."""
+    shutil.copy(CONFTEST, tmp_path / "conftest.py")
+    for lane in ("docker", "e2e"):
+        (tmp_path / "tests" / lane).mkdir(parents=True)
+        (tmp_path / "tests" / lane / f"test_{lane}.py").write_text(
+            "import os, pathlib, pytest, time\n"
+            "@pytest.mark.parametrize('number', range(6))\n"
+            "def test_it(number):\n"
+            "    time.sleep(0.05)\n"
+            f"    with open({str(tmp_path / lane)!r}, 'a') as file:\n"
+            "        file.write(os.environ['PYTEST_XDIST_WORKER'] + ' ')\n"
+        )
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "2", "--rootdir", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    workers = [set((tmp_path / lane).read_text().split()) for lane in ("docker", "e2e")]
+    assert [len(lane) for lane in workers] == [1, 1]
+    assert workers[0] != workers[1]
