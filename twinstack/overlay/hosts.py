@@ -6,8 +6,7 @@ ssh would a machine. Work on a host is done in a child process.
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -125,11 +124,6 @@ def on_each(
             child.end()
     raise_all("hosts", failures)
     return results
-
-
-def run(instance: str, host: str, command: Sequence[str]) -> int:
-    """Run a command on a host, on the caller's terminal; give its exit code. Raises: Missing."""
-    return subprocess.run([*pins_of(instance, host).enter, *command], check=False).returncode
 
 
 @dataclass(frozen=True, slots=True)

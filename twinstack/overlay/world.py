@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -58,10 +59,8 @@ class Overlay:
     ) -> None:
         self.plan = plan
         self.spread = spread
-        self.bare = bare
-        self._mtu = mtu
+        self.bare, self._mtu, self._watch = bare, mtu, watch
         self._provide, self._find, self._templates = provide, find, templates
-        self._watch = watch
         self._paths = InstancePaths(underlay_instance(plan.instance))
 
     @property
@@ -123,14 +122,11 @@ class Overlay:
             self._provide(replace(self.plan, instance=self._paths.instance), progress)
             for host in self.spread.alive:
                 self._share_secrets(host)
-        works = {
-            host.name: partial(
-                self.on_host(host).up,
-                timeout_s=timeout_s,
-                progress=hosts.prefixed(progress, host.name),
-            )
-            for host in self.spread.alive
-        }
+        works = {}
+        for host in self.spread.alive:
+            shown = hosts.prefixed(progress, host.name)
+            up = partial(self.on_host(host).up, timeout_s=timeout_s, progress=shown)
+            works[host.name] = up
         # Services wait for each other across hosts, so with services all hosts start at once.
         at_once = os.cpu_count() if self.bare else None
         return self._states(hosts.on_each(self.plan.instance, works, at_once=at_once))
@@ -191,7 +187,8 @@ class Overlay:
     def exec(self, host: str, command: Sequence[str]) -> int:
         """Run a command on a host, on the caller's terminal; give its exit code."""
         self.spread.host(host)
-        return hosts.run(self.plan.instance, host, command)
+        enter = hosts.pins_of(self.plan.instance, host).enter
+        return subprocess.run([*enter, *command], check=False).returncode
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Take everything down: services, hosts, underlay, data. Raises: as the function."""
