@@ -26,12 +26,21 @@ HEAVY = {
 }
 
 
-def test_listing_the_tasks_imports_nothing_heavy():
+def loaded_by(program: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", "import tasks, sys; print(*sys.modules)"],
+        [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert HEAVY & set(done.stdout.split()) == set()
+    return set(done.stdout.split())
+
+
+def test_listing_the_tasks_imports_nothing_heavy():
+    assert HEAVY & loaded_by("import tasks") == set()
+
+
+def test_the_namespace_world_is_read_without_docker_or_templates():
+    loaded = loaded_by("from twinstack.stack import from_environment as f; f().net()")
+    assert {"docker", "jinja2", "numpy", "rich"} & loaded == set()
