@@ -8,4 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = os.geteuid() != Path(__file__).stat().st_uid
+sys.dont_write_bytecode = (
+    bool(os.environ.get("PYTHONDONTWRITEBYTECODE")) or os.geteuid() != Path(__file__).stat().st_uid
+)

@@ -25,7 +25,6 @@ Progress = Callable[[str], None]
 Translate = Callable[[Exception, str], TwinstackError | None]
 
 FactsT = TypeVar("FactsT", contravariant=True)
-_Facts = TypeVar("_Facts")
 ActionT = TypeVar("ActionT", bound="Action", covariant=True)
 _StepT = TypeVar("_StepT", bound="Step")  # type: ignore[type-arg]  # any facts
 

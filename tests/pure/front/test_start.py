@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,6 @@ HEAVY = {
     "numpy",
     "pydantic",
     "pyroute2",
-    "python_on_whales",
     "requests",
     "rich",
     "bench.engine",
@@ -44,3 +44,15 @@ def test_listing_the_tasks_imports_nothing_heavy():
 def test_the_namespace_world_is_read_without_docker_or_templates():
     loaded = loaded_by("from twinstack.stack import from_environment as f; f().net()")
     assert {"docker", "jinja2", "numpy", "rich"} & loaded == set()
+
+
+def test_a_user_who_wants_no_pyc_files_gets_none():
+    done = subprocess.run(
+        [sys.executable, "-c", "import front, sys; print(sys.dont_write_bytecode)"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"
