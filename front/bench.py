@@ -8,8 +8,9 @@ from typing import Any
 from invoke.context import Context
 
 from front.options import FORCE, JSON, SHAPE, WORLD
-from front.reporting import answer, checking, end, root, say, task
+from front.reporting import answer, checking, end, say, task
 from twinstack import stack
+from twinstack.world import require_root
 
 REQUESTS = {"requests": "number of requests in one trial"}
 
@@ -31,7 +32,7 @@ def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
 
 
 def _ask(question: str, json: bool, **options: Any) -> None:
-    root(f"bench.{question}")
+    require_root(f"bench.{question}")
     ask(question, json, stack.from_environment(), **options)
 
 
@@ -70,7 +71,7 @@ def bench(
     load = AbLoad(path, requests, concurrency, keepalive)
     options = Options(load, rounds, seed=None if seed < 0 else seed, force=force)
     options.check()
-    root("bench")
+    require_root("bench")
     ask("compare", json, stack.from_environment(), options=options, aa=aa, shape=shape)
 
 

@@ -8,13 +8,14 @@ import sys
 from invoke.context import Context
 
 from front.options import JSON
-from front.reporting import checking, end, root, say
+from front.reporting import checking, end, say
 from twinstack import stack
+from twinstack.world import require_root
 
 
 def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     """Run every case of files in tests/checks, and exit as pytest does."""
-    root(f"check.{what}")
+    require_root(f"check.{what}")
     stack.from_environment().software(say)  # built here: the tests' hosts have no package mirror
     paths = " ".join(f"tests/checks/test_{file}.py" for file in files)
     options = "-m '' -q -p no:cacheprovider --timeout 0 --full"
@@ -69,7 +70,7 @@ def check_scale(
     """Time up to 1,000 namespaces up and down, beside the bare kernel, a shell and Mininet."""
     from front.bench import ask
 
-    root("check.scale")
+    require_root("check.scale")
     if not json:  # first whether the result is as planned, then how fast
         _run(context, "scale", "scale")
     options = {"rounds": rounds, "slow_rounds": slow_rounds, "shell_rounds": shell_rounds}

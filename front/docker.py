@@ -8,9 +8,10 @@ from invoke.context import Context
 
 from front import invocation, tables
 from front.options import JSON, LIMITS, LOGS, POLICY, SERVICE, SHAPE, TIMEOUT
-from front.reporting import checking, end, root, say, show_preview, show_removed, show_states, task
+from front.reporting import checking, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
+from twinstack.world import require_root
 
 
 @task(help={"check": "write nothing; exit 1 if a file is stale"})
@@ -71,7 +72,7 @@ def docker_plan(
     json: bool = False,
 ) -> None:
     """Show what docker.up would do, each step with its reason and commands; changes nothing."""
-    root("docker.plan")
+    require_root("docker.plan")
     world = stack.from_environment().docker(shape, limited=limits, policy=policy)
     show_preview(world.preview(), json)
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from front.options import EITHER, JSON, WORLD, world_of, worlds_of
-from front.reporting import answer, checking, end, root, say, task, width
+from front.reporting import answer, checking, end, say, task, width
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
+from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.model.plan import Plan
@@ -58,7 +59,7 @@ def health(_: Context, world: str = "both", once: bool = False, json: bool = Fal
     from twinstack.observe.live import feed, table
 
     chosen = finders(world)
-    root("health")
+    require_root("health")
     live = sys.stdout.isatty() and not (once or json)
     with feed.watching(chosen) as samples:
         if live:
@@ -88,7 +89,7 @@ def dashboard(_: Context, port: int = 7700) -> None:
 
     here = stack.from_environment()
     bounds.within("port", port, 0, 65535, "it is a port")
-    root("dashboard")
+    require_root("dashboard")
     with feed.watching(finders()) as samples:
         server.serve(samples, plans, here.repository, port, say)
 
@@ -112,7 +113,7 @@ def conntrack(
         raise TwinstackError("--once", "cannot go with --seconds", "it takes no time", "choose one")
     if seconds:
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-    root("conntrack")
+    require_root("conntrack")
     live = sys.stdout.isatty() and not json
     if once or not (seconds or live):
         latest = snapshot.take(chosen)

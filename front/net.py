@@ -10,7 +10,6 @@ from front.reporting import (
     answer,
     checking,
     end,
-    root,
     say,
     show_preview,
     show_removed,
@@ -19,6 +18,7 @@ from front.reporting import (
 )
 from twinstack import stack
 from twinstack.model import bounds
+from twinstack.world import require_root
 
 SCRIPT = {"script": "print the network's steps as a shell script"}
 
@@ -35,7 +35,7 @@ def net_up(
 ) -> None:
     """Bring the namespace world up and wait until every service is healthy."""
     bounds.timeout(timeout)
-    root("net.up")
+    require_root("net.up")
     world = stack.from_environment().net(shape, limited=limits, bare=not services, policy=policy)
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
@@ -45,14 +45,14 @@ def net_down(_: Context, json: bool = False) -> None:
     """Take the namespace world down; PostgreSQL's data stays."""
     from twinstack.namespaces.world import down
 
-    root("net.down")
+    require_root("net.down")
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
 @checking(help=JSON)
 def net_status(_: Context, json: bool = False) -> None:
     """Show each service's state and what differs from the plan; exits 1 if anything does."""
-    root("net.status")
+    require_root("net.status")
     here = stack.from_environment()
     world = here.net()
     states = world.status()
@@ -87,7 +87,7 @@ def net_plan(
         plan = here.plan(shape or here.net_shape(), limited=limits, policy=policy)
         print(steps.script(steps.network_steps(plan)))
         return
-    root("net.plan")
+    require_root("net.plan")
     show_preview(here.net(shape, limited=limits, bare=not services, policy=policy).preview(), json)
 
 
@@ -95,7 +95,7 @@ def net_plan(
 def net_exec(_: Context, service: str) -> None:
     """Run a command in a service's network namespace: net.exec SERVICE -- COMMAND."""
     command = invocation.command_after_dashes("net.exec")
-    root("net.exec")
+    require_root("net.exec")
     end(stack.from_environment().net().exec(service, command))
 
 
@@ -103,5 +103,5 @@ def net_exec(_: Context, service: str) -> None:
 def net_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the last lines of a service's log."""
     bounds.lines(lines)
-    root("net.logs")
+    require_root("net.logs")
     print(stack.from_environment().net().logs(service, lines=lines), end="")

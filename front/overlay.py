@@ -10,9 +10,10 @@ from invoke.context import Context
 from front import invocation, overlay_ssh, tables
 from front.options import HOST, JSON, LIMITS, LOGS, POLICY, SERVICES, SHAPE, TIMEOUT, one_of
 from front.overlay_ssh import SSH
-from front.reporting import answer, checking, end, root, say, show_removed, show_states, task
+from front.reporting import answer, checking, end, say, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
+from twinstack.world import require_root
 
 if TYPE_CHECKING:
     from twinstack.overlay.chaos import FaultReport
@@ -51,7 +52,7 @@ def overlay_up(
 ) -> None:
     """Bring several hosts up, join them by VXLAN, and start each service on its host."""
     bounds.timeout(timeout)
-    root("overlay.up")
+    require_root("overlay.up")
     here = stack.from_environment()
     options = _options(shape, services, policy, without) | {"limited": limits}
     if ssh:
@@ -64,7 +65,7 @@ def overlay_up(
 @task(optional=["ssh"], help={**SSH, **JSON})
 def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Take the overlay down: hosts, services and their data."""
-    root("overlay.down")
+    require_root("overlay.down")
     if ssh:
         overlay_ssh.down(ssh, json)
         return
@@ -76,7 +77,7 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
 @checking(optional=["ssh"], help={**SSH, **JSON})
 def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Show each service's state and host, and what differs from the plan; exits 1 if any does."""
-    root("overlay.status")
+    require_root("overlay.status")
     if ssh:
         overlay_ssh.status(ssh, json)
         return
@@ -113,7 +114,7 @@ def overlay_plan(
     json: bool = False,
 ) -> None:
     """Show what overlay.up would do on the underlay and on each host; changes nothing."""
-    root("overlay.plan")
+    require_root("overlay.plan")
     here, options = stack.from_environment(), _options(shape, services, policy, without)
     if ssh:
         overlay_ssh.plan(here.remote(overlay_ssh.options(ssh), **options), json)
@@ -129,7 +130,7 @@ def overlay_verify(_: Context, json: bool = False) -> None:
     from twinstack.overlay import verify
     from twinstack.policy import verdict
 
-    root("overlay.verify")
+    require_root("overlay.verify")
     world = stack.from_environment().overlay(policy=True)
     verdicts = verify.verdicts(world)
     documents = {host: verdict.document(seen) for host, seen in verdicts.items()}
@@ -144,7 +145,7 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     from twinstack.overlay import flooding, frames
 
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-    root("overlay.watch")
+    require_root("overlay.watch")
     world = stack.from_environment().overlay()
     say(f"capturing for {seconds} s")
     seen = flooding.watch(world.plan, world.spread, seconds)
@@ -160,7 +161,7 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
 def overlay_exec(_: Context, host: str) -> None:
     """Run a command on a host: overlay.exec HOST -- COMMAND."""
     command = invocation.command_after_dashes("overlay.exec")
-    root("overlay.exec")
+    require_root("overlay.exec")
     end(stack.from_environment().overlay().exec(host, command))
 
 
@@ -168,7 +169,7 @@ def overlay_exec(_: Context, host: str) -> None:
 def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:
     """Show the last lines of a service's log, from the host that it runs on."""
     bounds.lines(lines)
-    root("overlay.logs")
+    require_root("overlay.logs")
     here = stack.from_environment()
     world = here.remote(overlay_ssh.options(ssh)) if ssh else here.overlay()
     print(world.logs(service, lines=lines), end="")
@@ -196,7 +197,7 @@ def chaos(
 
     bounds.within("seconds", seconds, 1, MOST_SECONDS, "it is a time, more than 0")
     one_of("what", what, faults.FAULTS)
-    root("chaos")
+    require_root("chaos")
     here = stack.from_environment()
     world = here.overlay(lost=frozenset())
     report = faults.cause(

@@ -10,10 +10,11 @@ from invoke.context import Context
 
 from front import tables
 from front.options import JSON, SHAPE, WORLD, WORLDS, shape_of, world_of
-from front.reporting import answer, checking, end, root, say, task
+from front.reporting import answer, checking, end, say, task
 from twinstack import stack
 from twinstack.errors import Missing
 from twinstack.model import bounds
+from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.cis.gate import CisReport
@@ -67,7 +68,7 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     from twinstack.policy import verdict, verify
 
     plan = world_of(world, policy=True).plan
-    root("policy.verify")
+    require_root("policy.verify")
     result = verify.verify(plan, _enforcement(plan, world))
     answer(json, verdict.document(result), verdict.text(result, plan))
     end(0 if result.passed else 1)
@@ -80,7 +81,7 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     from twinstack.policy import drops
 
     chosen = world_of(world, policy=True)
-    root("policy.drops")
+    require_root("policy.drops")
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     host = _enforcement(chosen.plan, world).namespaces[HOST]
     say(f"listening for {seconds} s")
@@ -124,7 +125,7 @@ def policy_confinement(_: Context, json: bool = False) -> None:
     """Read every process's confinement from /proc, in both worlds; exits 1 if one is too weak."""
     from twinstack.confinement import observe, requirements
 
-    root("policy.confinement")
+    require_root("policy.confinement")
     worlds = _running_worlds()
     replicas = {name: observe.look(world) for name, world in worlds.items()}
     weaknesses = {

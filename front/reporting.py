@@ -8,7 +8,6 @@ names and texts from outside never reach the terminal.
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -81,12 +80,6 @@ def task(*, undecided: int = 1, **options: Any) -> Callable[[Callable[..., None]
 
 #: Declare a task that checks: 0 is a pass, 1 a failure, 2 that nothing could be checked.
 checking = functools.partial(task, undecided=2)
-
-
-def root(what: str) -> None:
-    """Require root. Raises: Missing."""
-    if os.geteuid() != 0:
-        raise Missing(what, "cannot be done", "this needs root", "run it with sudo")
 
 
 def end(code: int) -> None:

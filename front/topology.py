@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front.options import EITHER, one_of, shape_of, world_of, worlds_of
-from front.reporting import checking, end, root, show, width
+from front.reporting import checking, end, show, width
 from twinstack.errors import Missing
+from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.picture.model import WorldTopology
@@ -31,7 +32,7 @@ def topology(_: Context, world: str = "both", format: str = "text", json: bool =
     from twinstack.observe.picture.text import text
 
     one_of("format", format, FORMATS)
-    root("topology")
+    require_root("topology")
     topologies = _topologies(world)
     if json or format == "json":
         show(document(topologies))

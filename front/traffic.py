@@ -11,10 +11,11 @@ from invoke.context import Context
 
 from front import invocation
 from front.options import EITHER, JSON, WORLD, world_of, worlds_of
-from front.reporting import answer, end, root, say, task, width
+from front.reporting import answer, end, say, task, width
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
+from twinstack.world import require_root
 
 #: File name extensions of captures in a folder.
 SUFFIXES = (".pcap", ".pcapng")
@@ -58,7 +59,7 @@ def traffic_capture(
     bounds.within("snap", snap, 0, MAX_SNAP, "it is a number of bytes; 0 keeps all")
     bounds.within("size", size, 1, MAX_MEGABYTES)
     bounds.within("rotate", rotate, 1, MAX_FILES)
-    root("traffic.capture")
+    require_root("traffic.capture")
     all_links = targets.require_links(world, world_of(world).links())
     links = targets.select_links(all_links, link, bridge, everything=everything)
     options = targets.CaptureOptions(seconds, snap, size * 1_000_000, rotate)
@@ -107,7 +108,7 @@ def traffic_report(
         from twinstack.observe.capture.live_report import live_report
 
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-        root("traffic.report")
+        require_root("traffic.report")
         links = targets.require_links(world, world_of(world).links())
         report = live_report(targets.host_ends(links), plans, seconds, say)
     if html:
@@ -142,7 +143,7 @@ def traffic_journey(
     names = worlds_of(world)
     bounds.times(times)
     _require_writable(svg)
-    root("traffic.journey")
+    require_root("traffic.journey")
     worlds = [world_of(name) for name in names]
     journeys = [median_journey(observed, path, times, say) for observed in worlds]
     if svg:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from invoke.context import Context
 
 from front.options import JSON
-from front.reporting import answer, checking, end, root, say, show_removed, task
+from front.reporting import answer, checking, end, say, show_removed, task
 from twinstack import stack
+from twinstack.world import require_root
 
 
 @task(help=JSON)
@@ -14,7 +15,7 @@ def clean(_: Context, json: bool = False) -> None:
     """Remove both worlds, their data, images and everything built for them, and list it."""
     current = stack.from_environment()
     say(f"instance {current.instance}")
-    root("clean")
+    require_root("clean")
     show_removed(current.clean(say), json)
 
 
