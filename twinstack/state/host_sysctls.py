@@ -17,7 +17,7 @@ from typing import TypedDict
 
 from twinstack.errors import CannotTell
 from twinstack.linux import files, procfs
-from twinstack.state.paths import RUN
+from twinstack.state import paths
 
 
 class _Held(TypedDict):
@@ -26,7 +26,9 @@ class _Held(TypedDict):
     value: str
 
 
-def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = procfs.PROC) -> None:
+def hold(
+    key: str, value: str, holder: str, *, run: Path | None = None, proc: Path = procfs.PROC
+) -> None:
     """Set a sysctl and hold it. Raises: OSError, CannotTell.
 
     Same as: sysctl -w KEY=VALUE.
@@ -43,7 +45,7 @@ def hold(key: str, value: str, holder: str, *, run: Path = RUN, proc: Path = pro
 
 
 def release(
-    holder: str, only: str | None = None, *, run: Path = RUN, proc: Path = procfs.PROC
+    holder: str, only: str | None = None, *, run: Path | None = None, proc: Path = procfs.PROC
 ) -> tuple[str, ...]:
     """Release a holder's sysctls, or `only` one; when its last holder releases it, restore it.
 
@@ -81,14 +83,15 @@ def holder(instance: str) -> str:
     return f"{instance}/net"
 
 
-def held_by(holder: str, *, run: Path = RUN) -> frozenset[str]:
+def held_by(holder: str, *, run: Path | None = None) -> frozenset[str]:
     """List the sysctls that a holder holds. Raises: CannotTell."""
     return frozenset(key for key, held in _read(run).items() if holder in held["holders"])
 
 
 @contextmanager
-def _table(run: Path) -> Iterator[dict[str, _Held]]:
+def _table(run: Path | None) -> Iterator[dict[str, _Held]]:
     """Read the table with its directory locked: so there is no lock file to leave or remove."""
+    run = run or paths.RUN
     while True:
         try:
             run.mkdir(parents=True, exist_ok=True)
@@ -104,8 +107,8 @@ def _table(run: Path) -> Iterator[dict[str, _Held]]:
             os.close(directory)
 
 
-def _read(run: Path) -> dict[str, _Held]:
-    file = run / "switches.json"
+def _read(run: Path | None) -> dict[str, _Held]:
+    file = (run or paths.RUN) / "switches.json"
     try:
         table: dict[str, _Held] = json.loads(file.read_text())
         for held in table.values():
@@ -119,8 +122,8 @@ def _read(run: Path) -> dict[str, _Held]:
     return table
 
 
-def _write(run: Path, table: dict[str, _Held]) -> None:
-    file = run / "switches.json"
+def _write(run: Path | None, table: dict[str, _Held]) -> None:
+    file = (run or paths.RUN) / "switches.json"
     if table:
         files.write(file, json.dumps(table, indent=1, sort_keys=True))
     else:

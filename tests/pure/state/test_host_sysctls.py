@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from twinstack.errors import CannotTell
+from twinstack.state import host_sysctls, paths
 from twinstack.state.host_sysctls import hold, release
 
 KEY = "net.ipv4.ip_forward"
@@ -92,3 +94,12 @@ def test_a_table_that_cannot_be_understood_is_an_error(host: Host, text: str):
     with pytest.raises(CannotTell):
         host.hold("net")
     assert host.value == "0"
+
+
+def test_the_table_is_where_the_run_directory_is_at_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    held = {"net.ipv4.ip_forward": {"former": "0", "holders": ["t/net"], "value": "1"}}
+    (tmp_path / "switches.json").write_text(json.dumps(held))
+    monkeypatch.setattr(paths, "RUN", tmp_path)
+    assert host_sysctls.held_by("t/net") == {"net.ipv4.ip_forward"}
