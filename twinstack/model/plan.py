@@ -56,8 +56,8 @@ class Limits:
 class Health:
     """The command, run inside the replica, that exits 0 when the replica can serve."""
 
-    command: tuple[str, ...]  # starts no Python interpreter
-    http_path: str | None
+    command: tuple[str, ...] = ()  # starts no Python interpreter
+    http_path: str | None = None
     interval_s: float = 2.0
     timeout_s: float = 2.0
     retries: int = 3
@@ -76,8 +76,8 @@ class Attachment:
 class Egress:
     """Ports on the internet that a replica may connect to."""
 
-    tcp: tuple[int, ...]
-    udp: tuple[int, ...]
+    tcp: tuple[int, ...] = ()
+    udp: tuple[int, ...] = ()
 
     def ports(self, protocol: str) -> tuple[int, ...]:
         """Give those of a protocol: tcp or udp."""
@@ -106,18 +106,18 @@ class Replica:
     address: IPv4Address  # in the namespace world
     prefix_length: int
     gateway: IPv4Address
-    attachments: tuple[Attachment, ...]  # Docker networks; peers use the first one's address
     host_link: str  # the host's end of the veth pair
-    link: str  # the namespace's end
-    port: int
-    user: int  # uid and gid
-    workers: int
     launch: Launch
-    environment: tuple[tuple[str, str], ...]
-    secrets: tuple[str, ...]
-    limits: Limits | None  # None: lifted
-    health: Health
-    egress: Egress
+    link: str = "eth0"  # the namespace's end
+    attachments: tuple[Attachment, ...] = ()  # Docker networks; peers use the first one's address
+    port: int = 0
+    user: int = 0  # uid and gid
+    workers: int = 0
+    environment: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    limits: Limits | None = None  # None: lifted
+    health: Health = Health()
+    egress: Egress = Egress()
 
     @property
     def is_store(self) -> bool:
@@ -171,11 +171,11 @@ class Plan:
     shape: str
     segments: tuple[Segment, ...]
     replicas: tuple[Replica, ...]
-    flows: tuple[Flow, ...]
-    rate_limit: RateLimit | None
-    published_ports: tuple[PublishedPort, ...]
-    bases: tuple[tuple[Role, str], ...]  # declared base images
-    limited: bool  # whether the limits of replicas hold
+    flows: tuple[Flow, ...] = ()
+    rate_limit: RateLimit | None = None
+    published_ports: tuple[PublishedPort, ...] = ()
+    bases: tuple[tuple[Role, str], ...] = ()  # declared base images
+    limited: bool = True  # whether the limits of replicas hold
     policy: bool = True  # whether the flows are enforced
     mtu: int = MTU
     vtep: Vtep | None = None  # the host that the plan is for, where replicas are on several
@@ -342,7 +342,6 @@ def _replica(
             for joined in attached.values()
         ),
         host_link=names.host_link(name),
-        link="eth0",
         port=spec.port,
         user=spec.user,
         workers=spec.workers,

@@ -14,13 +14,11 @@ from ipaddress import IPv4Network
 from twinstack.errors import TwinstackError
 from twinstack.model import names, placement
 from twinstack.model.placement import Host
-from twinstack.model.plan import Egress, Health, Plan, Replica, Segment
+from twinstack.model.plan import Plan, Replica, Segment
 from twinstack.model.runtimes import Launch
 from twinstack.model.topology import HostsSpec
 from twinstack.model.vxlan import OVERLAY_MTU, UNDERLAY_MTU, FdbEntry, Vtep, VxlanLink, mac_of
 
-#: A host's own link to the underlay.
-UPLINK = "eth0"
 _NOTHING = Launch("python", (), (), (), "TERM")
 
 
@@ -94,10 +92,6 @@ def underlay_plan(plan: Plan, spread: Spread) -> Plan:
         shape="underlay",
         segments=(segment,),
         replicas=tuple(_host_replica(host, segment) for host in spread.hosts),
-        flows=(),
-        rate_limit=None,
-        published_ports=(),
-        bases=(),
         limited=False,
         policy=False,
         mtu=UNDERLAY_MTU,
@@ -118,18 +112,8 @@ def _host_replica(host: Host, segment: Segment) -> Replica:
         address=host.address,
         prefix_length=segment.subnet.prefixlen,
         gateway=segment.gateway,
-        attachments=(),
         host_link=names.host_link(host.name),
-        link=UPLINK,
-        port=0,
-        user=0,
-        workers=0,
         launch=_NOTHING,
-        environment=(),
-        secrets=(),
-        limits=None,
-        health=Health((), None),
-        egress=Egress((), ()),
     )
 
 
@@ -156,7 +140,6 @@ def host_plan(plan: Plan, spread: Spread, host: Host, mtu: int = OVERLAY_MTU) ->
             for number, segment in enumerate(plan.segments)
         ),
         fdb=tuple(map(entry, plan.replicas)),
-        uplink=UPLINK,
     )
     return replace(plan, instance=host_instance(plan.instance, host.name), mtu=mtu, vtep=vtep)
 
