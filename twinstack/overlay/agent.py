@@ -30,12 +30,10 @@ from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.bundles import BUNDLES, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread_over_hosts
 from twinstack.overlay.protocol import REQUEST, AgentRequest, errors_to_json, preview_to_json
-from twinstack.software.configs import configuration_of
+from twinstack.software.configs import TEMPLATES, configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
 from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
-
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
 def handle(request: AgentRequest) -> Any:
@@ -124,19 +122,17 @@ def _provide(request: AgentRequest, plan: Plan) -> ProvidedSoftware:
 
 def _find(request: AgentRequest, plan: Plan) -> ProvidedSoftware | None:
     """Give the uploaded software if all of it is there."""
-    names = request.software
-    if names is None:
+    if request.software is None:
         return None
-    trees = {role: BUNDLES / name for role, name in names.trees.items()}
-    supervisor = BUNDLES / names.supervisor
-    srv = BUNDLES / names.srv if names.srv else supervisor  # bound into no root then
-    if not all(path.is_dir() for path in (*trees.values(), supervisor, srv)):
+    paths = {part: BUNDLES / name for part, name in request.software.items()}
+    if not all(path.is_dir() for path in paths.values()):
         return None
     # Bundles never change, so their names are a digest of the software.
-    digest = hashlib.sha256(json.dumps(asdict(names), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(request.software, sort_keys=True).encode())
+    supervisor = paths["supervisor"]
     return ProvidedSoftware(
-        trees=trees,
-        srv=srv,
+        trees={role: paths[role] for role in {replica.role for replica in plan.here}},
+        srv=paths.get("srv", supervisor),  # bound into no root without one
         supervisor=supervisor / "supervisor",
         configs={replica.name: configuration_of(plan, replica) for replica in plan.here},
         digest=digest.hexdigest()[:12],

@@ -27,15 +27,8 @@ USERS = BUNDLES / ".used-by"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the agent imports beside the standard library.
 _PACKAGES = (
-    "_yaml",
-    "annotated_types",
-    "jinja2",
-    "markupsafe",
-    "pydantic",
-    "pydantic_core",
-    "typing_extensions",
-    "typing_inspection",
-    "yaml",
+    *("jinja2", "markupsafe", "pydantic", "pydantic_core", "annotated_types"),
+    *("typing_extensions", "typing_inspection", "yaml", "_yaml"),
 )
 #: Which parts of /srv/twinstack each role reads.
 _READ: dict[Role, tuple[str, ...]] = {"python": ("services", "site"), "postgres": ("services",)}
@@ -50,44 +43,20 @@ class Bundle:
     pack: Callable[[BinaryIO], None]  # writes it as tar.gz
 
 
-@dataclass(frozen=True, slots=True)
-class SoftwareBundles:
-    """The software of one machine."""
-
-    trees: dict[Role, Bundle]
-    supervisor: Bundle
-    srv: Bundle | None  # where a role reads /srv/twinstack
-
-    @property
-    def all(self) -> tuple[Bundle, ...]:
-        return (*self.trees.values(), self.supervisor, *([self.srv] if self.srv else []))
-
-    @property
-    def names(self) -> BundleNames:
-        trees = {role: bundle.name for role, bundle in self.trees.items()}
-        return BundleNames(trees, self.supervisor.name, self.srv.name if self.srv else None)
-
-
-@dataclass(frozen=True, slots=True)
-class BundleNames:
-    """The bundles' names, as the agent gets them."""
-
-    trees: dict[Role, str]
-    supervisor: str
-    srv: str | None
-
-
 def software_bundles(
     roles: Collection[Role], roots: Roots, installed: Installed
-) -> SoftwareBundles:
-    """Choose what replicas of these roles need, and nothing else."""
+) -> dict[str, Bundle]:
+    """Choose what replicas of these roles need, and nothing else.
+
+    A bundle for each role's root tree, the supervisor's, and "srv" where a role reads
+    /srv/twinstack.
+    """
     directory = installed.directory
-    members = tuple(sorted({part for role in roles for part in _READ.get(role, ())}))
-    return SoftwareBundles(
-        {role: _tree(role, roots) for role in sorted(roles)},
-        _installed("supervisor", directory, ("supervisor",)),
-        _installed("-".join(members), directory, members) if members else None,
-    )
+    bundles: dict[str, Bundle] = {role: _tree(role, roots) for role in sorted(roles)}
+    bundles["supervisor"] = _installed("supervisor", directory, ("supervisor",))
+    if members := tuple(sorted({part for role in roles for part in _READ.get(role, ())})):
+        bundles["srv"] = _installed("-".join(members), directory, members)
+    return bundles
 
 
 def _installed(label: str, directory: Path, members: tuple[str, ...]) -> Bundle:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
-from twinstack.overlay.bundles import BundleNames
 from twinstack.overlay.hosts import HostAction
 from twinstack.overlay.record import OverlayOptions
 from twinstack.reconcile import Change, Preview
@@ -30,7 +29,7 @@ class AgentRequest:
     instance: str
     topology: str = ""  # the file's text
     options: OverlayOptions = field(default_factory=OverlayOptions)
-    software: BundleNames | None = None
+    software: dict[str, str] | None = None  # part → name of its bundle
     seccomp: dict[str, Any] | None = None
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # service → name → value
     timeout_s: float = 0.0

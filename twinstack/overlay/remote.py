@@ -17,7 +17,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, Replica
 from twinstack.namespaces import teardown
 from twinstack.overlay import fanout, hosts, record
-from twinstack.overlay.bundles import SoftwareBundles, code_bundle, software_bundles
+from twinstack.overlay.bundles import Bundle, code_bundle, software_bundles
 from twinstack.overlay.host_plans import Spread, host_instance, machines_instance
 from twinstack.overlay.protocol import AgentAction, AgentRequest, preview_from_json
 from twinstack.overlay.record import OverlayOptions
@@ -156,29 +156,31 @@ class Remote:
         where = self.spread.where
         return [replica for replica in self.plan.replicas if where[replica.name] == machine.name]
 
-    def _bundles(self, machine: Machine, built: Built | None) -> SoftwareBundles | None:
-        if built is None:
-            return None
-        return software_bundles({replica.role for replica in self._replicas(machine)}, *built)
+    def _bundles(self, machine: Machine, built: Built | None) -> dict[str, Bundle]:
+        roles = {replica.role for replica in self._replicas(machine)}
+        return software_bundles(roles, *built) if built else {}
 
     def _upload(
         self,
         present: Mapping[str, frozenset[str]],
-        software: Mapping[str, SoftwareBundles | None],
+        software: Mapping[str, dict[str, Bundle]],
         progress: Progress,
     ) -> None:
         with PackedBundles() as packed:
 
             def work(machine: Machine) -> int:
-                own = software[machine.name]
-                bundles = [code_bundle(), *(own.all if own else ())]
+                bundles = [code_bundle(), *software[machine.name].values()]
                 shown = hosts.prefixed(progress, machine.name)
                 return upload(machine, bundles, present[machine.name], packed, shown)
 
             fanout.results(self.machines, work)
 
     def _request(
-        self, action: AgentAction, machine: Machine, software: SoftwareBundles | None, **given: Any
+        self,
+        action: AgentAction,
+        machine: Machine,
+        software: dict[str, Bundle],
+        **given: Any,
     ) -> AgentRequest:
         return AgentRequest(
             action,
@@ -186,7 +188,7 @@ class Remote:
             self.plan.instance,
             topology=self._topology,
             options=OverlayOptions.of(self.plan, self.spread, bare=self.bare),
-            software=software.names if software else None,
+            software={part: bundle.name for part, bundle in software.items()} or None,
             seccomp=asdict(seccomp.compiled()) if software else None,
             **given,
         )

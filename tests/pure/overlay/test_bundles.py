@@ -22,15 +22,15 @@ def test_a_machine_needs_its_roles_trees_and_the_packages_that_they_read(
     roles: Collection[Role], kinds: list[str], tmp_path: Path
 ):
     bundles = software_bundles(roles, *made_software(tmp_path))
-    assert sorted(bundle.name.rpartition("-")[0] for bundle in bundles.all) == kinds
+    assert sorted(bundle.name.rpartition("-")[0] for bundle in bundles.values()) == kinds
 
 
 def test_a_tree_of_other_packages_has_another_name(tmp_path: Path):
     roots, installed = made_software(tmp_path)
-    before = software_bundles(["nginx"], roots, installed).trees["nginx"].name
-    assert software_bundles(["nginx"], roots, installed).trees["nginx"].name == before
+    before = software_bundles(["nginx"], roots, installed)["nginx"].name
+    assert software_bundles(["nginx"], roots, installed)["nginx"].name == before
     (roots.tree("nginx") / "var/lib/dpkg/status").write_text("Package: nginx\nVersion: 2")
-    assert software_bundles(["nginx"], roots, installed).trees["nginx"].name != before
+    assert software_bundles(["nginx"], roots, installed)["nginx"].name != before
 
 
 def test_the_code_is_named_by_its_content():

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from twinstack.errors import NotHealthy, SeveralFailed, TwinstackError
-from twinstack.overlay.bundles import BundleNames
 from twinstack.overlay.hosts import HostAction
 from twinstack.overlay.protocol import (
     REQUEST,
@@ -22,7 +21,7 @@ OPTIONS = OverlayOptions("tiered", 2, ("right",), policy=False)
 
 
 def test_a_request_reads_back_as_it_was_written():
-    software = BundleNames({"nginx": "nginx-1"}, "supervisor-1", None)
+    software = {"nginx": "nginx-1", "supervisor": "supervisor-1"}
     request = AgentRequest("up", "left", "main", "", OPTIONS, software=software, timeout_s=3)
     assert REQUEST.validate_json(REQUEST.dump_json(request)) == request
     down = AgentRequest("down", "left", "main")

@@ -12,7 +12,7 @@ import pytest
 from tests.support.machines import HERE, made_software
 from twinstack.errors import StepFailed
 from twinstack.overlay import upload as uploading
-from twinstack.overlay.bundles import Bundle, SoftwareBundles, code_bundle, software_bundles
+from twinstack.overlay.bundles import Bundle, code_bundle, software_bundles
 from twinstack.overlay.upload import PackedBundles, survey, upload
 
 
@@ -24,7 +24,7 @@ def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(name="software")
-def _software(tmp_path: Path) -> SoftwareBundles:
+def _software(tmp_path: Path) -> dict[str, Bundle]:
     return software_bundles(["python"], *made_software(tmp_path))
 
 
@@ -36,20 +36,20 @@ def uploaded(
         return upload(HERE, bundles, present, packed, progress.append), progress
 
 
-def test_an_upload_is_whole_and_what_is_there_is_not_sent(software: SoftwareBundles, there: Path):
-    size, progress = uploaded(software.all)
+def test_an_upload_is_whole_and_what_is_there_is_not_sent(software: dict[str, Bundle], there: Path):
+    size, progress = uploaded(software.values())
     assert size > 0
     assert progress[-1].startswith("uploaded")
     present = frozenset(bundle.name for bundle in there.iterdir())
-    assert present == {bundle.name for bundle in software.all}
+    assert present == {bundle.name for bundle in software.values()}
     packages = next(bundle for bundle in there.iterdir() if bundle.name.startswith("services-site"))
     assert (packages / "site/file").read_text() == "site"
-    assert uploaded(software.all, present) == (0, [])
+    assert uploaded(software.values(), present) == (0, [])
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(software: SoftwareBundles, there: Path):
+def test_an_upload_that_breaks_off_leaves_nothing(software: dict[str, Bundle], there: Path):
     def half(into: BinaryIO) -> None:
-        software.supervisor.pack(into)
+        software["supervisor"].pack(into)
         into.truncate(into.tell() // 2)
 
     with pytest.raises(StepFailed, match="host here: refused"):
