@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict, TypeAdapter, with_config
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, with_config
 
-from twinstack.errors import CannotTell
-from twinstack.linux import files
 from twinstack.model.plan import Plan
 from twinstack.overlay.host_plans import Spread, machines_instance, underlay_instance
+from twinstack.state import records
 from twinstack.state.paths import InstancePaths
-
-_NAME = "overlay.json"
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -35,29 +32,26 @@ class OverlayOptions:
         return cls(plan.shape, len(spread.hosts), lost, plan.policy, plan.limited, bare)
 
 
+def _with_shape(options: OverlayOptions) -> OverlayOptions:
+    if not options.shape:
+        raise ValueError("it names no shape")  # every `up` has one
+    return options
+
+
+_JSON = TypeAdapter(Annotated[OverlayOptions, AfterValidator(_with_shape)])
+
+
 def read(instance: str, *, ssh: bool = False) -> OverlayOptions | None:
     """Read the options; None when no overlay is up. Raises: CannotTell."""
-    path = _path(instance, ssh)
-    try:
-        options = TypeAdapter(OverlayOptions).validate_json(path.read_bytes())
-        if not options.shape:  # every `up` has one
-            raise ValueError("it names no shape")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        remedy = 'remove it and run "invoke overlay.down"'
-        raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
-    return options
+    return records.read(_path(instance, ssh), _JSON, 'remove it and run "invoke overlay.down"')
 
 
 def write(instance: str, options: OverlayOptions, *, ssh: bool = False) -> None:
     """Write the options, of simulated hosts or of machines that ssh reaches."""
-    path = _path(instance, ssh)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, json.dumps(asdict(options), sort_keys=True))
+    records.write(_path(instance, ssh), _JSON, options)
 
 
 def _path(instance: str, ssh: bool) -> Path:
     if ssh:
-        return InstancePaths(machines_instance(instance)).lib / _NAME
-    return InstancePaths(underlay_instance(instance)).run / _NAME
+        return InstancePaths(machines_instance(instance)).lib / "overlay.json"
+    return InstancePaths(underlay_instance(instance)).run / "overlay.json"

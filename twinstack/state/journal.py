@@ -6,13 +6,13 @@ under /run/twinstack/INSTANCE: a reboot removes it, and everything that it recor
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import ConfigDict, TypeAdapter, with_config
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, with_config
 
-from twinstack.errors import CannotTell
 from twinstack.linux import files
+from twinstack.state import records
 from twinstack.state.paths import InstancePaths
 
 
@@ -34,29 +34,28 @@ class Journal:
         return self == Journal()
 
 
+def _not_empty(journal: Journal) -> Journal:
+    """Refuse a file that records nothing: an empty journal is no file."""
+    if journal.empty:
+        raise ValueError("it records nothing")
+    return journal
+
+
+_JSON = TypeAdapter(Annotated[Journal, AfterValidator(_not_empty)])
+
+
 def read_journal(paths: InstancePaths) -> Journal:
     """Read the journal; an absent one is empty.
 
     Raises: CannotTell when it is there and cannot be understood.
     """
-    path = paths.run / "journal.json"
-    try:
-        journal = TypeAdapter(Journal).validate_json(path.read_bytes())
-        if journal.empty:  # that would be no file
-            raise ValueError("it records nothing")
-    except FileNotFoundError:
-        return Journal()
-    except (OSError, ValueError) as error:
-        remedy = f'look at it, then remove it and run "invoke clean" (instance {paths.instance})'
-        raise CannotTell(str(path), "cannot be understood", str(error), remedy) from error
-    return journal
+    remedy = f'look at it, then remove it and run "invoke clean" (instance {paths.instance})'
+    return records.read(paths.run / "journal.json", _JSON, remedy) or Journal()
 
 
 def write_journal(paths: InstancePaths, journal: Journal) -> None:
     """Record, whole or not at all; an empty journal is no file. Raises: OSError."""
-    path = paths.run / "journal.json"
     if journal.empty:
-        files.remove(path)
-        return
-    paths.run.mkdir(parents=True, exist_ok=True)
-    files.write(path, json.dumps(asdict(journal), indent=1, sort_keys=True))
+        files.remove(paths.run / "journal.json")
+    else:
+        records.write(paths.run / "journal.json", _JSON, journal)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
 from twinstack.errors import CannotTell
+from twinstack.linux import procfs
 from twinstack.state import host_sysctls, paths
-from twinstack.state.host_sysctls import hold, release
 
 KEY = "net.ipv4.ip_forward"
 
@@ -17,23 +18,24 @@ KEY = "net.ipv4.ip_forward"
 class Host:
     """A /proc and a /run of the test's own."""
 
-    def __init__(self, root: Path) -> None:
-        self.proc, self.run = root / "proc", root / "run"
-        self.switch = self.proc / "sys/net/ipv4/ip_forward"
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.run = root / "run"
+        self.switch = root / "proc/sys/net/ipv4/ip_forward"
         self.switch.parent.mkdir(parents=True)
         self.switch.write_text("0\n")
+        self._patch = patch
+        patch.setattr(paths, "RUN", self.run)
+        patch.setattr(procfs, "PROC", root / "proc")
         self.links("lo")
 
     def links(self, *names: str) -> None:
-        (self.proc / "self/net").mkdir(parents=True, exist_ok=True)
-        lines = ["Inter-| Receive", " face |bytes", *(f"  {name}: 1 2 3" for name in names)]
-        (self.proc / "self/net/dev").write_text("\n".join(lines))
+        self._patch.setattr(socket, "if_nameindex", lambda: list(enumerate(names, start=1)))
 
     def hold(self, holder: str) -> None:
-        hold(KEY, "1", holder, run=self.run, proc=self.proc)
+        host_sysctls.hold(KEY, "1", holder)
 
     def release(self, holder: str) -> tuple[str, ...]:
-        return release(holder, run=self.run, proc=self.proc)
+        return host_sysctls.release(holder)
 
     @property
     def value(self) -> str:
@@ -41,8 +43,8 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("order", [("net", "engine"), ("engine", "net")])
