@@ -9,6 +9,7 @@ Source: rtnetlink(7), neighbour.h.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address
@@ -43,84 +44,73 @@ class NUD(IntEnum):
 
 _AF_BRIDGE = 7
 _NDMSG = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
-_REPLACE, _APPEND = NLM.CREATE | NLM.REPLACE, NLM.CREATE | NLM.APPEND
 
 #: Bodies of dumps: every forwarding entry; every IPv4 neighbour.
 EVERY_FDB_ENTRY = _NDMSG.pack(_AF_BRIDGE, 0, 0, 0, 0)
 EVERY_NEIGHBOUR = _NDMSG.pack(AF_INET, 0, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+#: The MAC of default FDB entries: each of their hosts receives a copy of a broadcast.
+ALL_ZEROS_MAC = "00:00:00:00:00:00"
+Table = Literal["vxlan", "bridge", "neighbour"]
+#: Family, state and flags of a table's static entries.
+_KINDS: Mapping[Table, tuple[int, int, int]] = {
+    "vxlan": (_AF_BRIDGE, NUD.PERMANENT, NTF.SELF),
+    "bridge": (_AF_BRIDGE, NUD.NOARP, NTF.MASTER),
+    "neighbour": (AF_INET, NUD.PERMANENT, 0),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class NeighbourEntry:
     """One static entry."""
 
-    index: int  # of the link that it is of
-    table: Literal["vxlan", "bridge", "neighbour"]
+    link: str  # that it is of
+    table: Table
     mac: str
-    to: str  # the VTEP, or the neighbour's address; "" in a bridge's table
+    to: str = ""  # the VTEP, or the neighbour's address; "" in a bridge's table
 
 
-def put_vtep(index: int, mac: str, vtep: str, *, append: bool) -> Request:
-    """Same as: bridge fdb replace|append MAC dev X dst VTEP self permanent."""
-    return Request(RTM.NEWNEIGH, _APPEND if append else _REPLACE, _vtep(index, mac, vtep))
+def put(index: int, entry: NeighbourEntry) -> Request:
+    """Put an entry into the table of a link, by the link's index.
+
+    Same as: bridge fdb replace MAC dev X dst VTEP self permanent (append, for ALL_ZEROS_MAC);
+    bridge fdb replace MAC dev X master static; ip neighbour replace TO lladdr MAC dev X nud
+    permanent.
+    """
+    flags = NLM.APPEND if entry.mac == ALL_ZEROS_MAC else NLM.REPLACE
+    return Request(RTM.NEWNEIGH, NLM.CREATE | flags, _body(index, entry))
 
 
-def delete_vtep(index: int, mac: str, vtep: str) -> Request:
-    """Same as: bridge fdb delete MAC dev X dst VTEP self."""
-    return Request(RTM.DELNEIGH, 0, _vtep(index, mac, vtep))
+def delete(index: int, entry: NeighbourEntry) -> Request:
+    """Delete an entry. Same as: bridge fdb delete …; ip neighbour delete …."""
+    return Request(RTM.DELNEIGH, 0, _body(index, entry))
 
 
-def put_port(index: int, mac: str) -> Request:
-    """Same as: bridge fdb replace MAC dev X master static."""
-    return Request(RTM.NEWNEIGH, _REPLACE, _port(index, mac))
+def _body(index: int, entry: NeighbourEntry) -> bytes:
+    family, state, flags = _KINDS[entry.table]
+    to = address(NDA.DST, IPv4Address(entry.to)) if entry.to else b""
+    mac = attribute(NDA.LLADDR, bytes.fromhex(entry.mac.replace(":", "")))
+    return _NDMSG.pack(family, index, state, flags, 0) + to + mac
 
 
-def delete_port(index: int, mac: str) -> Request:
-    """Same as: bridge fdb delete MAC dev X master."""
-    return Request(RTM.DELNEIGH, 0, _port(index, mac))
+def read_entry(body: memoryview, names: Mapping[int, str]) -> NeighbourEntry | None:
+    """Read one answer; None for an entry that was learned, or is the kernel's own.
 
-
-def put_neighbour(index: int, to: str, mac: str) -> Request:
-    """Same as: ip neighbour replace ADDRESS lladdr MAC dev X nud permanent."""
-    return Request(RTM.NEWNEIGH, _REPLACE, _neighbour(index, to) + _mac(mac))
-
-
-def delete_neighbour(index: int, to: str) -> Request:
-    """Same as: ip neighbour delete ADDRESS dev X."""
-    return Request(RTM.DELNEIGH, 0, _neighbour(index, to))
-
-
-def read_entry(body: memoryview) -> NeighbourEntry | None:
-    """Read one answer; None for an entry that was learned, or is the kernel's own."""
+    `names` are those of every link's index.
+    """
     family, index, state, flags, _ = _NDMSG.unpack_from(body)
     parts = attributes(body[_NDMSG.size :])
     if NDA.LLADDR not in parts:
         return None
-    mac = bytes(parts[NDA.LLADDR]).hex(":")
     raw = bytes(parts.get(NDA.DST, b""))
     to = str(IPv4Address(raw)) if len(raw) == 4 else ""
+    table: Table
     if family == AF_INET:
-        static = bool(state & NUD.PERMANENT and to)
-        return NeighbourEntry(index, "neighbour", mac, to) if static else None
-    if flags & NTF.SELF:
-        return NeighbourEntry(index, "vxlan", mac, to) if to else None
-    static = bool(state & NUD.NOARP and as_u32(parts.get(NDA.MASTER)))
-    return NeighbourEntry(index, "bridge", mac, "") if static else None
-
-
-def _mac(mac: str) -> bytes:
-    return attribute(NDA.LLADDR, bytes.fromhex(mac.replace(":", "")))
-
-
-def _vtep(index: int, mac: str, vtep: str) -> bytes:
-    header = _NDMSG.pack(_AF_BRIDGE, index, NUD.PERMANENT, NTF.SELF, 0)
-    return header + address(NDA.DST, IPv4Address(vtep)) + _mac(mac)
-
-
-def _port(index: int, mac: str) -> bytes:
-    return _NDMSG.pack(_AF_BRIDGE, index, NUD.NOARP, NTF.MASTER, 0) + _mac(mac)
-
-
-def _neighbour(index: int, to: str) -> bytes:
-    header = _NDMSG.pack(AF_INET, index, NUD.PERMANENT, 0, 0)
-    return header + address(NDA.DST, IPv4Address(to))
+        table, static = "neighbour", state & NUD.PERMANENT and to
+    elif flags & NTF.SELF:
+        table, static = "vxlan", to
+    else:
+        table, static, to = "bridge", state & NUD.NOARP and as_u32(parts.get(NDA.MASTER)), ""
+    mac = bytes(parts[NDA.LLADDR]).hex(":")
+    return NeighbourEntry(names.get(index, ""), table, mac, to) if static else None

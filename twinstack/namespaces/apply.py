@@ -3,15 +3,14 @@
 What is about to be created is journalled before the first call. `EFFECTS` maps each kind of step
 to what does one of them, `BATCHES` those of which a run is done at once: all rules in one
 iptables-restore, and everything inside namespaces in one child, since entering one is for good.
-Links go over netlink, a step's requests in one message.
+`apply_links` has what creates links.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -32,11 +31,11 @@ from twinstack.linux import (
     rtnetlink,
 )
 from twinstack.linux.cgroup import Layout
-from twinstack.linux.links import LinkFacts, index_of
-from twinstack.linux.netlink import Netlink, Request
+from twinstack.linux.links import index_of
+from twinstack.linux.netlink import Netlink
 from twinstack.linux.sysctl import Sysctls
 from twinstack.model.plan import Plan
-from twinstack.namespaces import cgroups, supervisor, vxlan
+from twinstack.namespaces import apply_links, cgroups, supervisor
 from twinstack.namespaces.facts import NetFacts
 from twinstack.namespaces.process_steps import (
     Cgroup,
@@ -155,37 +154,6 @@ def _set_sysctl(step: Sysctl, context: ApplyContext) -> None:
         (_PROC / procfs.sysctl_path(step.key)).write_text(step.value)
 
 
-def _create_bridge(step: Bridge, context: ApplyContext) -> None:
-    current = context.facts.links.get(step.link)
-    with Netlink() as netlink:
-        if current is None:
-            # Alone: the kernel continues past a refusal, and what follows would be done by name
-            # to whatever link has it.
-            netlink.send([rtnetlink.new_bridge(step.link, step.mtu, step.group, step.mac)])
-        settings = rtnetlink.set_up(
-            step.link,
-            mtu=step.mtu,
-            current_mtu=current.mtu if current else step.mtu,
-            alias=step.mark,
-            group=step.group,
-            # Setting even the same MAC again would flush the permanent neighbours.
-            mac=step.mac if current and current.mac != step.mac else "",
-        )
-        netlink.send([rtnetlink.filter_bridge(step.link, step.filtered), *settings])
-        index = socket.if_nametoindex(step.link)
-        netlink.send(_set_address(index, step.address, current))
-
-
-def _set_address(index: int, address: str, current: LinkFacts | None) -> list[Request]:
-    """Leave a link with one address."""
-    present = current.addresses if current else frozenset()
-    if present == {address}:
-        return []
-    # With a primary address the kernel removes its secondaries: ours is always set again.
-    foreign = [rtnetlink.delete_address(index, other) for other in sorted(present - {address})]
-    return [*foreign, rtnetlink.put_address(index, address)]
-
-
 def _write_rules(steps: Sequence[Rules], context: ApplyContext) -> None:
     """Write every chain in one iptables-restore: each table is committed as a whole."""
     text = iptables.restore_text(tuple(step.hook for step in steps), context.facts.rules)
@@ -228,9 +196,11 @@ def _tour(steps: Sequence[Namespace | VethPair], context: ApplyContext) -> None:
                     sysctls.enter()
                     _set_up_namespace(step, inside, sysctls, new)
                 else:
-                    if step.bridge not in bridges:
-                        bridges[step.bridge] = _index(outside, step.bridge)
-                    _create_pair(step, bridges[step.bridge], outside, inside, context.facts)
+                    if step.bridge not in bridges:  # of the host: this thread is in a namespace
+                        bridges[step.bridge] = index_of(outside, step.bridge)
+                    apply_links.create_pair(
+                        step, bridges[step.bridge], outside, inside, context.facts
+                    )
 
 
 def _set_up_namespace(step: Namespace, inside: Netlink, sysctls: Sysctls, new: bool) -> None:
@@ -240,52 +210,6 @@ def _set_up_namespace(step: Namespace, inside: Netlink, sysctls: Sysctls, new: b
     sysctls.write(step.sysctls, optional="net.ipv6.")
     if new:
         netns.pin(step.namespace)
-
-
-def _create_pair(
-    step: VethPair, bridge: int, outside: Netlink, inside: Netlink, facts: NetFacts
-) -> None:
-    """Join the namespace that we are in to its bridge."""
-    near = facts.links.get(step.host_end)
-    namespace = facts.namespaces.get(step.namespace)
-    far = namespace.links.get(step.link) if namespace else None
-    if near is not None and far is None:  # its other end went with an older namespace
-        outside.send([rtnetlink.delete_link(near.index)])
-        near = None
-    if near is None:
-        with suppress(OSError):  # its other end was moved away, or renamed and then removed
-            inside.send([rtnetlink.delete_link(socket.if_nametoindex(step.link))])
-        far = None
-        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:  # alone, as a bridge is
-            outside.send(
-                [rtnetlink.new_pair(step.host_end, step.link, own, step.mtu, step.group, step.mac)]
-            )
-        finally:
-            os.close(own)
-    requests = rtnetlink.set_up(
-        step.host_end,
-        mtu=step.mtu if near else None,
-        current_mtu=near.mtu if near else step.mtu,
-        alias=step.mark,
-        group=step.group if near else None,
-        master=bridge,
-    )
-    if step.hairpin or (near is not None and near.hairpin):
-        requests = (*requests, rtnetlink.set_hairpin(step.host_end, step.hairpin))
-    outside.send(requests)
-    index = socket.if_nametoindex(step.link)
-    settings = rtnetlink.set_up(
-        step.link, mtu=step.mtu if far else None, mac=step.mac if far else ""
-    )
-    # Routes go with a removed address or a link set down: the default route is always set again.
-    route = rtnetlink.default_route(index, step.gateway)
-    inside.send([*settings, *_set_address(index, step.address, far), route])
-
-
-def _index(netlink: Netlink, name: str) -> int:
-    """Ask the socket's own namespace, which is not that of this thread, for a link's index."""
-    return index_of(netlink, name)
 
 
 def _create_directory(step: InstanceDirectory, _: ApplyContext) -> None:
@@ -338,10 +262,10 @@ def _reload(context: ApplyContext) -> None:
 EFFECTS: Mapping[type[Any], Callable[[Any, ApplyContext], None]] = {
     Sysctl: _set_sysctl,
     BridgeFilter: lambda step, context: br_netfilter.load(),
-    Bridge: _create_bridge,
-    VxlanPort: lambda step, context: vxlan.create_link(step, context.facts),
-    VxlanEntries: lambda step, context: vxlan.set_entries(step),
-    SourceRoute: lambda step, context: vxlan.set_route(step),
+    Bridge: lambda step, context: apply_links.create_bridge(step, context.facts),
+    VxlanPort: lambda step, context: apply_links.create_vxlan(step, context.facts),
+    VxlanEntries: lambda step, context: apply_links.set_entries(step),
+    SourceRoute: lambda step, context: apply_links.set_route(step),
     HostMounts: lambda step, context: mounts.make(step.namespace, Path(step.pin)),
     InstanceDirectory: _create_directory,
     InstanceFile: _write_file,

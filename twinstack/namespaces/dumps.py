@@ -1,4 +1,4 @@
-"""Read the host and each namespace over netlink: links, addresses, routes, sysctls.
+"""Read the host and each namespace over netlink: links, addresses, routes, neighbours, sysctls.
 
 Every namespace is entered in one child that never returns; it sends back plain data.
 """
@@ -6,12 +6,15 @@ Every namespace is entered in one child that never returns; it sends back plain 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from twinstack.linux import links, netns
+from twinstack.linux import links, neigh, netns
 from twinstack.linux.links import LinkFacts, LinkIdentity
+from twinstack.linux.neigh import NeighbourEntry
 from twinstack.linux.netlink import Netlink
+from twinstack.linux.rtnetlink import RTM
 from twinstack.linux.sysctl import Sysctls
 from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NamespaceFacts
@@ -19,17 +22,31 @@ from twinstack.namespaces.steps import NAMESPACE_SYSCTLS
 from twinstack.world import Link
 
 
-def read_host() -> tuple[dict[str, LinkFacts], tuple[tuple[str, str], ...]]:
-    """Dump the links and the routes (destination, interface) of the namespace we are in."""
+def read_host() -> tuple[dict[str, LinkFacts], dict[tuple[str, str], str | None]]:
+    """Dump the links and the routes of the namespace we are in.
+
+    A route is its destination and interface → the address that this host sends from on it.
+    """
+    routes: dict[tuple[str, str], str | None] = {}
     with Netlink() as netlink:
         found = links.dump_links(netlink)
         names = {link.index: link.name for link in found.values()}
-        routes = tuple(
-            (route.destination, names.get(route.index, ""))
-            for route in links.dump_routes(netlink)
-            if route.destination != links.DEFAULT
-        )
+        for route in links.dump_routes(netlink):
+            if route.destination != links.DEFAULT:
+                routes.setdefault((route.destination, names.get(route.index, "")), route.source)
     return found, routes
+
+
+def read_neighbours() -> frozenset[NeighbourEntry]:
+    """Dump the static FDB entries and neighbours of the namespace we are in."""
+    names = dict(socket.if_nameindex())
+    with Netlink() as netlink:
+        return frozenset(
+            entry
+            for body in (neigh.EVERY_FDB_ENTRY, neigh.EVERY_NEIGHBOUR)
+            for answer in netlink.dump(RTM.GETNEIGH, body)
+            if (entry := neigh.read_entry(answer, names)) is not None
+        )
 
 
 def read_identities() -> dict[str, LinkIdentity]:

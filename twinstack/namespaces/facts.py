@@ -10,15 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from twinstack.linux.links import LinkFacts, LinkIdentity
-
-
-@dataclass(frozen=True, slots=True)
-class FdbFacts:
-    """The permanent entries of a VXLAN link and its bridge."""
-
-    remote: frozenset[tuple[str, str]] = frozenset()  # MAC → the host it is behind
-    ports: frozenset[str] = frozenset()  # MACs that the bridge finds behind the VXLAN's port
-    neighbours: frozenset[tuple[str, str]] = frozenset()  # address → MAC
+from twinstack.linux.neigh import NeighbourEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +69,11 @@ class NetFacts:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     held: frozenset[str] = frozenset()  # sysctls that we hold
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # `-A`, `:CHAIN` by table
-    routes: tuple[tuple[str, str], ...] = ()  # destination, interface; of the main table
-    route_sources: Mapping[tuple[str, str], str] = field(default_factory=dict)  # of such a route
+    #: The main table's: destination and interface → the address that this host sends from.
+    routes: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     listeners: Mapping[int, str] = field(default_factory=dict)  # TCP port → address
     bridges_can_filter: bool = False  # br_netfilter is loaded
-    fdb: Mapping[str, FdbFacts] = field(default_factory=dict)  # by VXLAN link
+    neighbours: frozenset[NeighbourEntry] = frozenset()  # static ones, with FDB entries
     mounts: frozenset[str] = frozenset()  # hosts with pinned mounts
     files: Mapping[str, str] = field(default_factory=dict)  # path → as `file_facts` describes it
     cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # limits by replica

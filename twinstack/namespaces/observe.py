@@ -20,7 +20,7 @@ from twinstack.linux import process as shell
 from twinstack.linux.links import LinkIdentity
 from twinstack.model import names
 from twinstack.model.plan import Plan
-from twinstack.namespaces import cgroups, dumps, rules, supervisor, vxlan
+from twinstack.namespaces import cgroups, dumps, rules, supervisor
 from twinstack.namespaces.facts import MarkedObjects, NetFacts, ProgramFacts, ours
 from twinstack.namespaces.process_steps import (
     Cgroup,
@@ -30,6 +30,7 @@ from twinstack.namespaces.process_steps import (
     file_facts,
 )
 from twinstack.namespaces.steps import NetStep, Sysctl
+from twinstack.namespaces.vxlan_steps import VxlanEntries
 from twinstack.state import host_sysctls
 from twinstack.state.journal import Journal, read_journal
 from twinstack.state.paths import InstancePaths
@@ -59,7 +60,7 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
         namespaces = waiting_namespaces()
     present = waiting_rules()
     supervised = supervisor.observe(paths)
-    fdb, route_sources = vxlan.observe(steps)
+    spread = any(isinstance(step, VxlanEntries) for step in steps)
     marked = tuple(name for name, namespace in namespaces.items() if namespace.ours)
     owned = _owned(plan.instance, journal, links, present, supervised, marked)
     return NetFacts(
@@ -69,10 +70,9 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
         held=owned.held,
         rules=present,
         routes=routes,
-        route_sources=route_sources,
         listeners=sock_diag.listeners(),
         bridges_can_filter=br_netfilter.is_loaded(),
-        fdb=fdb,
+        neighbours=dumps.read_neighbours() if spread else frozenset(),
         mounts=frozenset(owned.mounts),
         files=dict(_files(steps)),
         cgroups={

@@ -20,18 +20,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from twinstack.linux import br_netfilter, iptables
+from twinstack.linux.neigh import ALL_ZEROS_MAC
 from twinstack.model import names
 from twinstack.model.plan import Plan, Replica, Segment
 from twinstack.model.vxlan import Vtep, mac_of
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import NetFacts, link_difference
-from twinstack.namespaces.vxlan_steps import (
-    ALL_ZEROS_MAC,
-    HostMounts,
-    SourceRoute,
-    VxlanEntries,
-    VxlanPort,
-)
+from twinstack.namespaces.vxlan_steps import HostMounts, SourceRoute, VxlanEntries, VxlanPort
 from twinstack.reconcile import Action, Described, Step
 from twinstack.state.paths import InstancePaths
 

@@ -2,20 +2,30 @@
 
 A VXLAN link is a bridge port that wraps a frame in UDP and sends it to the host behind which its
 destination is. It learns nothing and floods nothing unknown: the declared entries are all there
-are. `vxlan` holds the effects. Source: RFC 7348, ip-link(8), bridge(8), ip-neighbour(8).
+are. `apply_links` holds the effects. Source: RFC 7348, ip-link(8), bridge(8), ip-neighbour(8).
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from twinstack.linux.links import VxlanFacts
-from twinstack.namespaces.facts import FdbFacts, NetFacts, link_difference
+from twinstack.linux.neigh import ALL_ZEROS_MAC, NeighbourEntry, Table
+from twinstack.namespaces.facts import NetFacts, link_difference
 from twinstack.reconcile import Described
 
-#: The MAC of default FDB entries: each of their hosts receives a copy of a broadcast.
-ALL_ZEROS_MAC = "00:00:00:00:00:00"
+#: What an entry of each table is called, and the command that puts it.
+_TABLES: Mapping[Table, tuple[str, str]] = {
+    "vxlan": ("forwarding", "bridge fdb {1} {0.mac} dev {0.link} dst {0.to} self permanent"),
+    "bridge": ("port", "bridge fdb replace {0.mac} dev {0.link} master static"),
+    "neighbour": (
+        "neighbour",
+        "ip neighbour replace {0.to} lladdr {0.mac} dev {0.link} nud permanent",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +93,43 @@ class VxlanEntries(Described):
     NAME = "entries {0.link}"
 
     @property
-    def ports(self) -> frozenset[str]:
-        """Give the MACs that the bridge finds behind the VXLAN's port."""
-        return frozenset(mac for mac, _ in self.remote if mac != ALL_ZEROS_MAC)
+    def entries(self) -> frozenset[NeighbourEntry]:
+        """List them all. A MAC behind another host is behind the VXLAN's port for the bridge."""
+        macs = {mac for mac, _ in self.remote if mac != ALL_ZEROS_MAC}
+        return frozenset(
+            (
+                *(NeighbourEntry(self.link, "vxlan", mac, host) for mac, host in self.remote),
+                *(NeighbourEntry(self.link, "bridge", mac) for mac in macs),
+                *(NeighbourEntry(self.bridge, "neighbour", mac, to) for to, mac in self.neighbours),
+            )
+        )
+
+    def current(self, present: Iterable[NeighbourEntry]) -> frozenset[NeighbourEntry]:
+        """Keep, of all the host's static entries, those of this link and its bridge."""
+        tables = {(self.link, "vxlan"), (self.link, "bridge"), (self.bridge, "neighbour")}
+        return frozenset(entry for entry in present if (entry.link, entry.table) in tables)
 
     @property
     def commands(self) -> tuple[str, ...]:
-        fdb = [
-            f"bridge fdb {'append' if mac == ALL_ZEROS_MAC else 'replace'} {mac}"
-            f" dev {self.link} dst {host} self permanent"
-            for mac, host in sorted(self.remote)
-        ]
-        ports = [f"bridge fdb replace {mac} dev {self.link} master static" for mac in self.ports]
-        neighbours = [
-            f"ip neighbour replace {address} lladdr {mac} dev {self.bridge} nud permanent"
-            for address, mac in sorted(self.neighbours)
-        ]
-        return (*fdb, *sorted(ports), *neighbours)
+        return tuple(
+            command.format(entry, "append" if entry.mac == ALL_ZEROS_MAC else "replace")
+            for table, (_, command) in _TABLES.items()
+            for entry in sorted(self.entries)
+            if entry.table == table
+        )
 
     def difference(self, facts: NetFacts) -> str | None:
-        current = facts.fdb.get(self.link, FdbFacts())
-        entries = (
-            ("forwarding", current.remote, self.remote),
-            ("port", current.ports, self.ports),
-            ("neighbour", current.neighbours, self.neighbours),
-        )
-        missing = [f"{n} {kind}" for kind, are, want in entries if (n := len(want - are))]
-        surplus = [f"{n} {kind}" for kind, are, want in entries if (n := len(are - want))]
-        reasons = [f"misses {', '.join(missing)}"] if missing else []
-        reasons += [f"has too many: {', '.join(surplus)}"] if surplus else []
+        current = self.current(facts.neighbours)
+        missing, surplus = _counted(self.entries - current), _counted(current - self.entries)
+        reasons = [f"misses {missing}"] if missing else []
+        reasons += [f"has too many: {surplus}"] if surplus else []
         return "; ".join(reasons) or None
+
+
+def _counted(entries: Iterable[NeighbourEntry]) -> str:
+    counts = Counter(entry.table for entry in entries)
+    kinds = ((counts[table], kind) for table, (kind, _) in _TABLES.items())
+    return ", ".join(f"{count} {kind}" for count, kind in kinds if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +149,7 @@ class SourceRoute(Described):
     )
 
     def difference(self, facts: NetFacts) -> str | None:
-        source = facts.route_sources.get((str(self.subnet), self.bridge))
+        source = facts.routes.get((str(self.subnet), self.bridge))
         return None if source == str(self.source) else f"has source {source or 'none'}"
 
 

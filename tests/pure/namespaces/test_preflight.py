@@ -30,8 +30,8 @@ def clash(facts: NetFacts) -> str:
 
 def test_an_empty_host_and_a_host_of_ours_are_fit():
     check(PLAN, STEPS, NetFacts())
-    routes = tuple((str(segment.subnet), segment.bridge) for segment in PLAN.segments)
-    check(PLAN, STEPS, replace(OURS, routes=(*routes, ("192.168.7.0/24", "eth0"))))
+    routes = {(str(segment.subnet), segment.bridge): None for segment in PLAN.segments}
+    check(PLAN, STEPS, replace(OURS, routes={**routes, ("192.168.7.0/24", "eth0"): None}))
 
 
 CLASHES = {
@@ -64,15 +64,15 @@ CLASHES = {
         "namespace nginx-lb: is not ours",
     ),
     "same subnet": (
-        NetFacts(routes=(("172.21.0.0/24", "docker0"),)),
+        NetFacts(routes={("172.21.0.0/24", "docker0"): None}),
         "subnet 172.21.0.0/24: is taken: the host reaches 172.21.0.0/24 by docker0",
     ),
     "part of a subnet": (
-        NetFacts(routes=(("172.21.0.128/25", "eth0"),)),
+        NetFacts(routes={("172.21.0.128/25", "eth0"): None}),
         "the host reaches 172.21.0.128/25 by eth0",
     ),
     "one address": (
-        NetFacts(routes=(("172.22.0.60/32", ""),)),
+        NetFacts(routes={("172.22.0.60/32", ""): None}),
         "the host reaches 172.22.0.60/32 by a route of its own",
     ),
     "busy port": (
@@ -100,7 +100,7 @@ def test_another_instance_is_reported_once_and_not_for_every_link():
 def test_several_clashes_are_reported_together():
     facts = NetFacts(
         links={"br-backend": link("br-backend", kind="bridge", alias=None)},
-        routes=(("172.21.0.0/24", "docker0"),),
+        routes={("172.21.0.0/24", "docker0"): None},
         listeners={8080: "127.0.0.1"},
     )
     with pytest.raises(SeveralFailed) as caught:
@@ -138,8 +138,10 @@ def test_ports_that_this_world_does_not_publish_may_be_busy(port: int):
 
 @pytest.mark.parametrize("route", ["172.19.0.0/16", "172.23.0.0/16", "10.0.0.0/24", "0.0.0.0/32"])
 def test_other_routes_of_the_host_are_no_clash(route: str):
-    check(PLAN, STEPS, NetFacts(routes=((route, "eth0"),)))
+    check(PLAN, STEPS, NetFacts(routes={(route, "eth0"): None}))
 
 
 def test_a_default_route_in_two_halves_is_no_clash():
-    check(PLAN, STEPS, NetFacts(routes=(("0.0.0.0/1", "tun0"), ("128.0.0.0/1", "tun0"))))
+    check(
+        PLAN, STEPS, NetFacts(routes={("0.0.0.0/1", "tun0"): None, ("128.0.0.0/1", "tun0"): None})
+    )

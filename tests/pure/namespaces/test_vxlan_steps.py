@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.core_cases import link
 from twinstack.linux.links import VxlanFacts
-from twinstack.namespaces.facts import FdbFacts, NetFacts
+from twinstack.linux.neigh import NeighbourEntry
+from twinstack.namespaces.facts import NetFacts
 from twinstack.namespaces.vxlan_steps import SourceRoute, VxlanEntries, VxlanPort
 
 HERE, THERE = IPv4Address("10.88.0.11"), IPv4Address("10.88.0.12")
@@ -56,15 +57,17 @@ def test_entries_count_what_is_missing_and_what_is_surplus():
     entries = VxlanEntries(
         "vx-app", "br-app", frozenset({(MAC, str(THERE))}), frozenset({("10.0.0.30", MAC)})
     )
-    facts = FdbFacts(entries.remote, entries.ports, entries.neighbours)
-    assert entries.difference(NetFacts(fdb={"vx-app": facts})) is None
-    stale = FdbFacts(frozenset({(MAC, "10.88.0.13")}), entries.ports, entries.neighbours)
-    assert entries.difference(NetFacts(fdb={"vx-app": stale})) == (
+    foreign = NeighbourEntry("eth0", "neighbour", MAC, "10.0.0.30")
+    declared = entries.entries | {foreign}
+    assert entries.difference(NetFacts(neighbours=declared)) is None
+    forwarding = NeighbourEntry("vx-app", "vxlan", MAC, str(THERE))
+    stale = declared - {forwarding} | {replace(forwarding, to="10.88.0.13")}
+    assert entries.difference(NetFacts(neighbours=stale)) == (
         "misses 1 forwarding; has too many: 1 forwarding"
     )
 
 
 def test_a_route_from_the_gateways_address_differs():
     route = SourceRoute("br-app", IPv4Network("10.0.0.0/24"), HERE)
-    facts = NetFacts(route_sources={("10.0.0.0/24", "br-app"): "10.0.0.1"})
+    facts = NetFacts(routes={("10.0.0.0/24", "br-app"): "10.0.0.1"})
     assert route.difference(facts) == "has source 10.0.0.1"

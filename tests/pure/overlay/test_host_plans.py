@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.core_cases import planned
+from twinstack.linux.neigh import ALL_ZEROS_MAC
 from twinstack.model.placement import hosts_of
 from twinstack.model.plan import Plan
 from twinstack.model.topology import HostsSpec
@@ -12,7 +13,6 @@ from twinstack.model.vxlan import FdbEntry
 from twinstack.namespaces import rules
 from twinstack.namespaces.steps import Bridge, Namespace, VethPair, network_steps
 from twinstack.namespaces.vxlan_steps import (
-    ALL_ZEROS_MAC,
     HostMounts,
     SourceRoute,
     VxlanEntries,
