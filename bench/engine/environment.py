@@ -11,7 +11,8 @@ from pathlib import Path
 
 from twinstack.errors import TwinstackError
 from twinstack.linux import process
-from twinstack.model.plan import Limits, Plan
+from twinstack.model.plan import Plan
+from twinstack.model.topology import Limits
 from twinstack.stack import REPOSITORY
 
 _VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.core_cases import planned
 from twinstack.confinement.requirements import CAPABILITY_SETS, ConfinedProcess
 from twinstack.linux.cgroup import CgroupLimits
-from twinstack.model.plan import Limits
+from twinstack.model.topology import Limits
 
 REPLICA = planned().replica("postgres-db")
 assert REPLICA.limits is not None

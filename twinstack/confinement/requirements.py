@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from twinstack.linux.cgroup import CgroupLimits
-from twinstack.model.plan import Limits, Replica
+from twinstack.model.plan import Replica
+from twinstack.model.topology import Limits
 
 #: Every set of capabilities that the kernel keeps for a process.
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")

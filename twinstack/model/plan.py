@@ -8,7 +8,7 @@ decide nothing more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
@@ -16,7 +16,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model import addressing, names
 from twinstack.model.names import PEERS
 from twinstack.model.runtimes import Launch, Role, launch_of
-from twinstack.model.topology import Runtime, Topology, WorldName
+from twinstack.model.topology import Egress, Limits, RateLimit, Runtime, Topology, WorldName
 from twinstack.model.vxlan import Vtep
 
 MTU = 1500
@@ -44,15 +44,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one replica's cgroup."""
-
-    cpus: float  # cores
-    memory_bytes: int
-    pids: int  # processes and threads
-
-
-@dataclass(frozen=True, slots=True)
 class Health:
     """The command, run inside the replica, that exits 0 when the replica can serve."""
 
@@ -70,26 +61,6 @@ class Attachment:
     segment: str
     network: str
     address: IPv4Address
-
-
-@dataclass(frozen=True, slots=True)
-class Egress:
-    """Ports on the internet that a replica may connect to."""
-
-    tcp: tuple[int, ...] = ()
-    udp: tuple[int, ...] = ()
-
-    def ports(self, protocol: str) -> tuple[int, ...]:
-        """Give those of a protocol: tcp or udp."""
-        return self.tcp if protocol == "tcp" else self.udp
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """New connections that one client address may open to what the world may reach."""
-
-    rate_per_s: int
-    burst: int  # at once, after a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +88,7 @@ class Replica:
     secrets: tuple[str, ...] = ()
     limits: Limits | None = None  # None: lifted
     health: Health = Health()
-    egress: Egress = Egress()
+    egress: Egress = field(default_factory=Egress)
 
     @property
     def is_store(self) -> bool:
@@ -239,7 +210,6 @@ def resolve(
         raise TwinstackError(f"shape {shape}", "is not declared", known, "choose one of them")
     names.check_instance(instance)
     segments = tuple(_segments(topology, shape, instance))
-    edge = topology.edge if rate_limit else None
     return Plan(
         instance=instance,
         shape=shape,
@@ -255,7 +225,7 @@ def resolve(
             )
             for flow in topology.flows
         ),
-        rate_limit=RateLimit(edge.new_connections_per_second, edge.burst) if edge else None,
+        rate_limit=topology.edge if rate_limit else None,
         published_ports=tuple(
             PublishedPort(
                 spec.world,
@@ -316,7 +286,6 @@ def _replica(
 ) -> Replica:
     spec = topology.services[service]
     name, segment, launch = names.replica_name(service, number), home[spec.tier], launch_of(spec)
-    egress = spec.egress or topology.egress
     attached = {segment.name: segment}
     for flow in topology.flows:  # a container joins each network that it must reach into
         if flow.source == service and flow.destination not in PEERS:
@@ -353,7 +322,7 @@ def _replica(
             ("TWINSTACK_PORT", str(spec.port)),
         ),
         secrets=spec.secrets,
-        limits=Limits(spec.limits.cpus, spec.limits.memory, spec.limits.pids) if limited else None,
+        limits=spec.limits if limited else None,
         health=Health(launch.probe, spec.health.http),
-        egress=Egress(egress.tcp, egress.udp),
+        egress=spec.egress or topology.egress,
     )

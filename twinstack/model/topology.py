@@ -118,11 +118,11 @@ class ShapeSpec(_Written):
     segments: dict[SegmentName, SegmentSpec] = Field(min_length=1)
 
 
-class LimitsSpec(_Written):
-    """Units: cpus in cores, memory in bytes once parsed, pids in processes and threads."""
+class Limits(_Written):
+    """Limits of one replica's cgroup. Units: cpus in cores, pids in processes and threads."""
 
     cpus: float = Field(ge=0.01, le=1024)
-    memory: Size
+    memory_bytes: Size = Field(alias="memory")
     pids: int = Field(ge=1, le=4_194_304, strict=True)
 
 
@@ -139,26 +139,29 @@ class HealthSpec(_Written):
         return self
 
 
-class EgressSpec(_Written):
+class Egress(_Written):
     """Ports that services may reach on the internet: every service, or the one that declares it."""
 
     tcp: tuple[Port, ...] = Field(default=(), max_length=PORTS_MAX)
     udp: tuple[Port, ...] = Field(default=(), max_length=PORTS_MAX)
 
     @model_validator(mode="after")
-    def _each_once(self) -> EgressSpec:
+    def _each_once(self) -> Egress:
         for name, ports in (("tcp", self.tcp), ("udp", self.udp)):
             if len(set(ports)) < len(ports):
                 raise ValueError(f"{name} names a port twice")
         return self
 
+    def ports(self, protocol: str) -> tuple[int, ...]:
+        """Give those of a protocol: tcp or udp."""
+        return self.tcp if protocol == "tcp" else self.udp
 
-class RateLimitSpec(_Written):
+
+class RateLimit(_Written):
     """How many connections one client address may open to what the world may reach."""
 
-    new_connections_per_second: int = Field(ge=1, le=RATE_MAX, strict=True)
-    #: How many at once after a pause.
-    burst: int = Field(ge=1, le=RATE_MAX, strict=True)
+    rate_per_s: int = Field(alias="new_connections_per_second", ge=1, le=RATE_MAX, strict=True)
+    burst: int = Field(ge=1, le=RATE_MAX, strict=True)  # at once, after a pause
 
 
 class ServiceSpec(_Written):
@@ -169,14 +172,14 @@ class ServiceSpec(_Written):
     addresses: tuple[IPv4Address, ...] = ()
     port: Port
     user: int = Field(ge=1000, le=4_294_967_293, strict=True)
-    limits: LimitsSpec
+    limits: Limits
     health: HealthSpec
     replicas: int = Field(default=1, ge=1, le=10_000, strict=True)
     workers: int = Field(default=1, ge=1, le=64, strict=True)
     threads: int = Field(default=1, ge=1, le=256, strict=True)
     module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     secrets: tuple[Annotated[str, Field(pattern=r"^\w[\w.]*$")], ...] = ()
-    egress: EgressSpec | None = None
+    egress: Egress | None = None
 
     @model_validator(mode="after")
     def _module_when_python(self) -> ServiceSpec:
@@ -232,8 +235,8 @@ class Topology(_Written):
     shapes: dict[str, ShapeSpec] = Field(min_length=1)
     services: dict[ServiceName, ServiceSpec] = Field(min_length=1)
     flows: tuple[FlowSpec, ...] = ()
-    egress: EgressSpec = EgressSpec()
-    edge: RateLimitSpec | None = None
+    egress: Egress = Egress()
+    edge: RateLimit | None = None
     host_ports: tuple[HostPortSpec, ...] = ()
     hosts: HostsSpec = HostsSpec()
     software: SoftwareSpec = SoftwareSpec()

@@ -14,7 +14,8 @@ from pathlib import Path
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import cgroup
 from twinstack.linux.cgroup import CONTROLLERS, ControlGroup, Layout
-from twinstack.model.plan import Limits, Plan
+from twinstack.model.plan import Plan
+from twinstack.model.topology import Limits
 from twinstack.namespaces.process_steps import Cgroup
 
 

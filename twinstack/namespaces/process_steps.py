@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from twinstack.model.plan import Limits
+from twinstack.model.topology import Limits
 from twinstack.namespaces.facts import NetFacts
 from twinstack.reconcile import Described
 

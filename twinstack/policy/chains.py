@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from twinstack.linux.iptables import Hook, quoted
 from twinstack.model import names
-from twinstack.model.plan import Egress, Plan, Replica
-from twinstack.model.topology import WorldName
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.topology import Egress, WorldName
 from twinstack.model.vxlan import Vtep
 from twinstack.policy.permissions import Permission, addresses, permissions
 

@@ -119,7 +119,7 @@ def test_a_malformed_value_comes_with_its_remedy(name: str):
 
 def test_sizes_are_read_in_bytes():
     topology = parse(written(limits(memory="16384K")))
-    assert topology.services["nginx-lb"].limits.memory == 16 * 1024**2
+    assert topology.services["nginx-lb"].limits.memory_bytes == 16 * 1024**2
 
 
 def test_a_topology_cannot_be_changed_after_it_was_read():

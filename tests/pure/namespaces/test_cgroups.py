@@ -9,11 +9,11 @@ import pytest
 from tests.support.core_cases import HYBRID, VERSION_1, planned, version_2
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux.cgroup import Layout
-from twinstack.model.plan import Limits
+from twinstack.model.topology import Limits
 from twinstack.namespaces import cgroups
 from twinstack.namespaces.cgroups import read_layout
 
-HALF_A_CORE = Limits(cpus=0.5, memory_bytes=64 * 1024**2, pids=32)
+HALF_A_CORE = Limits.model_validate({"cpus": 0.5, "memory": "64M", "pids": 32})
 
 
 def made(layout: Layout, limits: Limits | None) -> dict[str, str]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tests.support.core_cases import SOFTWARE, edited_plan, layout, planned
 from tests.support.project import ROOT
-from twinstack.model.plan import Limits, Plan, Replica
+from twinstack.model.plan import Plan, Replica
+from twinstack.model.topology import Limits
 from twinstack.namespaces.launch import ROTATOR, ProvidedSoftware, log_path, steps
 from twinstack.namespaces.process_steps import (
     Cgroup,
@@ -371,7 +372,9 @@ def test_instances_share_no_path_and_no_cgroup():
 def test_every_replica_and_the_rotator_have_a_cgroup():
     groups = {step.replica: step.limits for step in STEPS if isinstance(step, Cgroup)}
     assert set(groups) == {*SCRIPTS, ROTATOR}
-    assert groups["postgres-db"] == Limits(1.0, 256 * 1024**2, 128)
+    assert groups["postgres-db"] == Limits.model_validate(
+        {"cpus": 1.0, "memory": "256M", "pids": 128}
+    )
     assert groups[ROTATOR] is None
 
 
