@@ -2,7 +2,7 @@
 
 Each step of a list is struck in three ways: its whole process group is killed with SIGKILL just
 before it, just after it, and a call of its own fails. Where compose takes the step, it waits at the
-step proxy (`twinstack/compose/step_proxy.py`), and is killed with it. The lists are those that
+step proxy (`tests/support/step_proxy.py`), and is killed with it. The lists are those that
 the pure functions decide beforehand; the watch must see the very same steps.
 
 The states that `up` starts from, so that every kind of step is in some list: nothing (but images),

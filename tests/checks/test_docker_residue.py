@@ -28,9 +28,11 @@ from tests.support.docker_steps import (
     run_child,
     snapshot,
     up,
+    watched_compose,
     world,
 )
 from tests.support.own_engine import import_sleep, print_nothing
+from twinstack.compose import apply
 from twinstack.compose.observe import compose_file
 from twinstack.compose.render import container_name
 from twinstack.compose.steps import ContainerCreation, ContainerStart
@@ -143,7 +145,7 @@ def test_cycles_of_up_and_down_leave_the_host_as_it_was(
 
 
 def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
-    foreign: Callable[[], dict[str, object]],
+    foreign: Callable[[], dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ):
     down(INSTANCE, progress=print_nothing, engine=ENGINE)
     progress: list[str] = []
@@ -165,6 +167,7 @@ def test_ctrl_c_half_way_says_what_stays_and_up_goes_on_from_there(
 
     docker = world()
     docker.watch = CtrlC()
+    monkeypatch.setattr(apply, "ComposeProject", watched_compose(docker.watch))
     with pytest.raises(KeyboardInterrupt):
         docker.up(timeout_s=60, progress=progress.append)
     assert "what is done stays; invoke docker.up goes on from there" in progress[-1]

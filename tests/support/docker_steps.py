@@ -6,6 +6,7 @@ once and stay; each check starts from a state that it makes, and leaves the worl
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -24,7 +25,9 @@ from docker import DockerClient
 from tests.support.own_engine import RUN, engine_paths, print_nothing
 from tests.support.own_engine import in_namespace as in_namespace_of
 from tests.support.project import ROOT
-from twinstack.compose import observe
+from tests.support.step_proxy import WatchedProject
+from twinstack.compose import apply, observe
+from twinstack.compose.client import ComposeProject
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.render import INSTANCE_LABEL, state_directory
@@ -34,6 +37,7 @@ from twinstack.compose.world import DockerWorld
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import parse
+from twinstack.reconcile import Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.paths import InstancePaths
 
@@ -253,6 +257,12 @@ class Striker:
             os.killpg(0, signal.SIGKILL)
 
 
+def watched_compose(watch: Watch, engine: EnginePaths = ENGINE) -> Callable[..., ComposeProject]:
+    """Give what stands in for `ComposeProject`, so that a watch sees what Compose does too."""
+    socket = engine.socket.with_name("gate.sock")
+    return functools.partial(WatchedProject, watch=watch, socket=socket)
+
+
 def run_child(
     verb: str, shape: str, log: Path, point: Point | None = None, lacking: tuple[str, ...] = ()
 ) -> tuple[int, str]:
@@ -295,6 +305,7 @@ def _child(words: dict[str, Any]) -> None:
         if words["verb"] == "up":
             docker = world(words["shape"], instance=instance)
             docker.engine, docker.watch = engine, watch
+            setattr(apply, ComposeProject.__name__, watched_compose(watch, engine))
             docker.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
         else:  # without a plan: as when the topology is gone
             verb = {"down": down, "clean": clean}[words["verb"]]

@@ -2,7 +2,7 @@
 
 After a step that prepares (an engine answers, the wheels are there) more is known: the facts are
 read again and the rest is decided again. A step that was done stays: a later `up` goes on from it.
-Compose does a run of networks, volumes and containers at once, each request a step (`step_proxy`).
+Compose does a run of networks, volumes and containers at once, each request a step.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from twinstack.compose.engine import connect, connect_or_fail, ensure_engine
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.facts import DockerFacts
 from twinstack.compose.failures import translate
-from twinstack.compose.observe import compose_file, observe_facts, proxy_socket
+from twinstack.compose.observe import compose_file, observe_facts
 from twinstack.compose.preflight import check_host
-from twinstack.compose.step_proxy import step_proxy
 from twinstack.compose.steps import DockerStep
 from twinstack.errors import Missing
 from twinstack.model.plan import Plan
@@ -147,20 +146,12 @@ class DockerApply:
     def _compose(self, client: docker.DockerClient, changes: Changes, timeout_s: float) -> None:
         """Let Compose do a run of steps; wait for health where it starts containers."""
         instance = self.plan.instance
-        state = render.state_directory(instance)
-        state.mkdir(parents=True, exist_ok=True)
-        names = {
-            str(container["Id"]): str(container["Names"][0]).removeprefix("/")
-            for container in client.api.containers(all=True)
-        }
-        names |= {str(each["Id"]): str(each["Name"]) for each in client.api.networks()}
-        with step_proxy(self.engine.url, self.watch, proxy_socket(instance), names) as url:
-            name, file = render.project_name(instance), compose_file(instance)
-            project = ComposeProject(name, file, url, state)
-            if _starts(changes):
-                bring_up(client, project, self.plan, timeout_s, self.progress)
-            else:
-                project.create()
+        name, state = render.project_name(instance), render.state_directory(instance)
+        project = ComposeProject(name, compose_file(instance), self.engine.url, state)
+        if _starts(changes):
+            bring_up(client, project, self.plan, timeout_s, self.progress)
+        else:
+            project.create()
 
     def _build(self, client: docker.DockerClient, step: image_steps.ServiceImage) -> None:
         house = ensure_wheelhouse(self.repository, self.progress)

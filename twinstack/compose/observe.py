@@ -39,11 +39,6 @@ def compose_file(instance: str) -> Path:
     return render.state_directory(instance) / "docker-compose.yml"
 
 
-def proxy_socket(instance: str) -> Path:
-    """Give the step proxy's socket; it is there only while a watch needs it."""
-    return render.state_directory(instance) / "gate.sock"
-
-
 def containers(client: docker.DockerClient, instance: str) -> tuple[ContainerFacts, ...]:
     """List an instance's containers, by its label."""
     listed: list[Any] = client.containers.list(
@@ -154,7 +149,7 @@ def observe_owned(
 ) -> OwnedDockerObjects:
     """Find what carries an instance's label; `data`: volumes, images, secrets and engine too."""
     state, run_directory = render.state_directory(instance), InstancePaths(instance).run
-    rendered = (compose_file(instance), state / "docker-cli", proxy_socket(instance))
+    rendered = (compose_file(instance), state / "docker-cli")
     local: dict[str, Any] = {
         "rendered": () if data else tuple(str(path) for path in rendered if path.exists()),
         "kept": (str(state),) if data and state.exists() else (),

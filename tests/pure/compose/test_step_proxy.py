@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core_cases import edited_plan
+from tests.support.step_proxy import step_name
 from twinstack.compose import steps
 from twinstack.compose.facts import DockerFacts
-from twinstack.compose.step_proxy import step_name
 from twinstack.reconcile import diff
 
 

@@ -1,8 +1,8 @@
 """A socket between Compose and the engine, so that a watch sees each thing that Compose does.
 
-Compose is a program of its own: its requests to the engine pass no code of ours. With a watch, and
-only then, it is given this socket instead of the engine's. A request that changes something waits
-here until the watch has seen it, one at a time; an OSError of the watch is answered as the engine's
+Compose is a program of its own: its requests to the engine pass no code of ours. A child process of
+the checks gives it this socket instead of the engine's. A request that changes something waits here
+until the watch has seen it, one at a time; an OSError of the watch is answered as the engine's
 failure. All others pass.
 """
 
@@ -16,13 +16,16 @@ import socketserver
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from twinstack.errors import CannotTell
-from twinstack.reconcile import UNWATCHED, Watch
+import docker
+
+from twinstack.compose.client import ComposeProject, ComposeRun
+from twinstack.reconcile import Watch
 
 _UNIX = "unix://"
 _VERSION = re.compile(r"^/v[\d.]+")
@@ -33,16 +36,10 @@ _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "k
 
 @contextmanager
 def step_proxy(url: str, watch: Watch, path: Path, names: Mapping[str, str]) -> Iterator[str]:
-    """Give Compose's address of the engine at `url`: the engine's own when there is no watch.
+    """Give Compose's address of the engine at `url`.
 
     `path` is the proxy's socket; `names` those of present containers and networks, by id.
-    Raises: CannotTell for an engine that is not at a Unix socket.
     """
-    if watch is UNWATCHED:
-        yield url
-        return
-    if not url.startswith(_UNIX):
-        raise CannotTell(url, "cannot be watched", "it is no Unix socket")
     path.unlink(missing_ok=True)  # of a command that was killed
     with _Server(str(path), url.removeprefix(_UNIX), watch, dict(names)) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -51,6 +48,27 @@ def step_proxy(url: str, watch: Watch, path: Path, names: Mapping[str, str]) -> 
         finally:
             server.shutdown()
             path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedProject(ComposeProject):
+    """A compose project of which a watch sees each request that changes something."""
+
+    watch: Watch
+    socket: Path
+
+    @contextmanager
+    def _running(self, *words: str) -> Iterator[ComposeRun]:
+        with closing(docker.DockerClient(base_url=self.url)) as client:
+            names = {
+                str(container["Id"]): str(container["Names"][0]).removeprefix("/")
+                for container in client.api.containers(all=True)
+            }
+            names |= {str(each["Id"]): str(each["Name"]) for each in client.api.networks()}
+        with step_proxy(self.url, self.watch, self.socket, names) as url:
+            project = ComposeProject(self.name, self.file, url, self.state)
+            with project._running(*words) as run:
+                yield run
 
 
 def step_name(method: str, target: str, body: Mapping[str, Any], names: Mapping[str, str]) -> str:
