@@ -80,7 +80,7 @@ class DockerApply:
         return Preview(total, self._changes(connect(self.engine)))
 
     def _changes(self, client: docker.DockerClient | None) -> tuple[Change[DockerStep], ...]:
-        facts = observe_facts(client, self.plan, self.repository, self._recipe, self.engine.prefix)
+        facts = observe_facts(client, self.plan, self.repository, self._recipe, self.engine)
         return diff(steps.steps(self.plan, facts), facts)
 
     def _prepare(self, *, check: bool) -> tuple[Change[DockerStep], ...]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import docker
 
 from twinstack.compose import policy
 from twinstack.compose.engine_paths import EnginePaths
-from twinstack.compose.observe import filter_rules, filtered_bridges, states
+from twinstack.compose.observe import filter_rules, filtered_bridges, namespaces, states
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, conntrack
 from twinstack.linux.process import run
-from twinstack.model.plan import HOST, Plan
+from twinstack.model.plan import Plan
 from twinstack.policy.verdict import Enforcement
 
 
@@ -58,16 +56,15 @@ def remove_chains(instance: str, prefix: tuple[str, ...]) -> None:
 
 def enforcement(plan: Plan, client: docker.DockerClient | None, engine: EnginePaths) -> Enforcement:
     """Read what enforces the plan's flows. Raises: Missing when a container is not running."""
-    namespaces: dict[str, Path | None] = {HOST: engine.network_namespace}
-    for state in states(client, plan):
+    current = states(client, plan)
+    for state in current:
         if state.pid is None:
             cause = f"{state.where} does not run"
             raise Missing("Docker world", "cannot be asked", cause, 'run "invoke docker.up"')
-        namespaces[state.name] = Path(f"/proc/{state.pid}/ns/net")
-    present, filtered = filter_rules(engine.prefix), filtered_bridges(engine.prefix)
+    present, filtered = filter_rules(engine.prefix), filtered_bridges(engine)
     return Enforcement(
         "docker",
-        namespaces,
+        namespaces(current, engine),
         present,
         policy.expected_chains(plan, present),
         tuple(

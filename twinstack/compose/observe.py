@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from twinstack.compose.facts import (
 )
 from twinstack.compose.image_steps import declared_base
 from twinstack.errors import Missing
-from twinstack.linux import iptables
+from twinstack.linux import child, iptables
+from twinstack.linux.links import links_here
 from twinstack.linux.process import run
-from twinstack.model.plan import Plan, Replica
+from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.software.roots import Recipe, find_roots
 from twinstack.software.secrets import stale_secrets
 from twinstack.software.wheels import find_wheelhouse
@@ -61,6 +62,12 @@ def states(client: docker.DockerClient | None, plan: Plan) -> tuple[ServiceState
     )
 
 
+def namespaces(states: Iterable[ServiceState], engine: EnginePaths) -> dict[str, Path | None]:
+    """Map the engine's host (None: ours) and each replica that runs to its network namespace."""
+    running = {state.name: Path(f"/proc/{state.pid}/ns/net") for state in states if state.pid}
+    return {HOST: engine.network_namespace, **running}
+
+
 def state_of(plan: Plan, replica: Replica, container: ContainerFacts | None) -> ServiceState:
     """Give a replica's state from its container."""
     state: State = "absent"
@@ -95,11 +102,11 @@ def observe_facts(
     plan: Plan,
     repository: Path,
     recipe: Recipe,
-    prefix: tuple[str, ...] = (),
+    engine: EnginePaths,
 ) -> DockerFacts:
     """Read all that an `up` of the plan may change.
 
-    `recipe` is the root trees'; `prefix` enters the engine's host. Raises: Missing without root.
+    `recipe` is the root trees'. Raises: Missing without root.
     """
     file = compose_file(plan.instance)
     house = find_wheelhouse(repository)
@@ -138,8 +145,8 @@ def observe_facts(
         containers=containers(client, plan.instance),
         networks=_networks(client, plan.instance),
         volumes=frozenset(_volumes(client, plan.instance)),
-        rules=filter_rules(prefix),
-        filtered=filtered_bridges(prefix),
+        rules=filter_rules(engine.prefix),
+        filtered=filtered_bridges(engine),
         **local,
     )
 
@@ -176,14 +183,10 @@ def filter_rules(prefix: tuple[str, ...]) -> tuple[str, ...]:
     return iptables.parse_save(text).get("filter", ())
 
 
-def filtered_bridges(prefix: tuple[str, ...]) -> frozenset[str]:
+def filtered_bridges(engine: EnginePaths) -> frozenset[str]:
     """List the bridges that hand frames to iptables, whatever the host's sysctl says."""
-    command = [*prefix, "ip", "-d", "-j", "link", "show", "type", "bridge"]
-    return frozenset(
-        str(link["ifname"])
-        for link in json.loads(run(command, check=False).stdout or "[]")
-        if link.get("linkinfo", {}).get("info_data", {}).get("nf_call_iptables")
-    )
+    links = child.inside("the engine's host", engine.network_namespace, links_here)
+    return frozenset(name for name, link in links.items() if link.filtered)
 
 
 def is_enforced(instance: str, prefix: tuple[str, ...] = ()) -> bool:

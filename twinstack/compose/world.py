@@ -133,7 +133,7 @@ class DockerWorld:
     def links(self) -> tuple[Link, ...]:
         require_root("docker.links")
         states = observe.states(connect_or_fail(self.engine), self.plan)
-        return interfaces.observe_links(self.plan, states, self.engine)
+        return interfaces.observe_links(self.plan, observe.namespaces(states, self.engine))
 
     @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:

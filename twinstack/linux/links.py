@@ -206,6 +206,12 @@ def dump_links(netlink: Netlink) -> dict[str, LinkFacts]:
     return {link.name: read_link(link, names, by_index) for link in found}
 
 
+def links_here() -> dict[str, LinkFacts]:
+    """Dump the links of the namespace we are in, as `dump_links`. Raises: OSError."""
+    with Netlink() as netlink:
+        return dump_links(netlink)
+
+
 def dump_routes(netlink: Netlink) -> Iterator[RouteFacts]:
     """Dump the main table's IPv4 routes. Raises: OSError."""
     for body in netlink.dump(RTM.GETROUTE, rtnetlink.EVERY_ROUTE):
