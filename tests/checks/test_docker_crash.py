@@ -118,7 +118,7 @@ def kind_of(step: str) -> str:
 
 
 #: After them the rest is decided again; they differ only for a command that overlooks something.
-_PREPARING = {f"{step.kind}: {step.act}" for step in PREPARING}
+_PREPARING = {step.NAME for step in PREPARING}
 STARTS = (
     Start("another shape", another_shape, ("container: remove", "network: remove")),
     Start("a dead engine", dead_engine, ("engine: start",)),

@@ -8,32 +8,23 @@ from twinstack.compose import render
 from twinstack.compose.facts import DockerFacts
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import Role
-from twinstack.reconcile import Step
+from twinstack.reconcile import Described, Step
 
 ABSENT = "is not there"
 
 
 @dataclass(frozen=True, slots=True)
-class DockerAct:
+class DockerAct(Described):
     """One act on one object."""
 
     plan: Plan
     label: str  # the object's name in the engine; "" for the only one of its kind
-    kind = act = command = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind} {self.label}: {self.act}" if self.label else f"{self.kind}: {self.act}"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (self.command.format(self.label),) if self.command else ()
 
 
 class EngineStart(DockerAct):
     """Start an engine of our own where none answers."""
 
-    kind, act, command = "engine", "start", "dockerd"
+    NAME, COMMANDS = "engine: start", ("dockerd",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         return None if facts.engine else "none answers"
@@ -42,7 +33,7 @@ class EngineStart(DockerAct):
 class RootTrees(DockerAct):
     """Unpack Debian's packages into the trees that our own bases are made of."""
 
-    kind, act, command = "root trees", "make", "mmdebstrap"
+    NAME, COMMANDS = "root trees: make", ("mmdebstrap",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         roles = {replica.role for replica in self.plan.replicas} - facts.bases.keys()
@@ -53,7 +44,7 @@ class RootTrees(DockerAct):
 class Wheelhouse(DockerAct):
     """Download the Python packages that the images install."""
 
-    kind, act, command = "wheelhouse", "fetch", "pip download"
+    NAME, COMMANDS = "wheelhouse: fetch", ("pip download",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         return None if facts.wheelhouse else "is incomplete, or its list changed"
@@ -64,7 +55,7 @@ class BaseImage(DockerAct):
     """Pull the declared base image of a role, or import our own from its root tree."""
 
     role: Role
-    kind, act = "base", "make"
+    NAME = "base {0.label}: make"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -81,11 +72,8 @@ class ServiceImage(DockerAct):
 
     service: str
     role: Role
-    kind, act = "image", "build"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"docker build --file {render.dockerfile_path(self.service)} --tag {self.label} .",)
+    NAME = "image {0.label}: build"
+    COMMANDS = ("docker build --file dockerfiles/{0.service}/Dockerfile --tag {0.label} .",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         current, base = facts.images.get(self.service), facts.bases.get(self.role)
@@ -102,7 +90,7 @@ class ServiceImage(DockerAct):
 class ReplacedImage(DockerAct):
     """Remove an image that lost its name to a newer build."""
 
-    kind, act, command = "image", "remove", "docker rmi {}"
+    NAME, COMMANDS = "image {0.label}: remove", ("docker rmi {0.label}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         return "was replaced"

@@ -30,11 +30,8 @@ def pair(
     """Join each container's interfaces with their ends on the host, by index. Pure."""
     outer = str(namespaces[HOST] or "")
     segments = {segment.docker_bridge: segment.name for segment in plan.segments}
-    by_index = {
-        link.index: link
-        for link in host.values()
-        if link.kind == "veth" and link.master in segments
-    }
+    ports = (link for link in host.values() if link.kind == "veth" and link.master in segments)
+    by_index = {link.index: link for link in ports}
     bridges = [
         Link(name, "bridge", outer, segment, "")
         for name, segment in segments.items()

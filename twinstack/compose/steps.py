@@ -25,7 +25,7 @@ _REPLACED = "is replaced"
 class ReplacedContainer(DockerAct):
     """Remove a container of ours that is not as planned."""
 
-    kind, act, command = "container", "remove", "docker rm --force --volumes {}"
+    NAME, COMMANDS = "container {0.label}: remove", ("docker rm --force --volumes {0.label}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         current = facts.container(self.label)
@@ -35,7 +35,7 @@ class ReplacedContainer(DockerAct):
 class ReplacedNetwork(DockerAct):
     """Remove a network of ours that is not as planned."""
 
-    kind, act, command = "network", "remove", "docker network rm {}"
+    NAME, COMMANDS = "network {0.label}: remove", ("docker network rm {0.label}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         current = facts.network(self.label)
@@ -45,7 +45,7 @@ class ReplacedNetwork(DockerAct):
 class SecretFiles(DockerAct):
     """Write the secrets that the services read."""
 
-    kind, act = "secrets", "write"
+    NAME = "secrets: write"
 
     def difference(self, facts: DockerFacts) -> str | None:
         stale = ", ".join(sorted(facts.stale))
@@ -55,7 +55,7 @@ class SecretFiles(DockerAct):
 class ComposeFile(DockerAct):
     """Write the compose file that Compose reads."""
 
-    kind, act = "file", "write"
+    NAME = "file {0.label}: write"
 
     def difference(self, facts: DockerFacts) -> str | None:
         if facts.file is None:
@@ -67,7 +67,7 @@ class ComposeFile(DockerAct):
 class PolicyChains(DockerAct):
     """Write the chains that enforce the flows, before anything can start."""
 
-    kind, act, command = "policy", "write", "iptables-restore --noflush"
+    NAME, COMMANDS = "policy {0.label}: write", ("iptables-restore --noflush",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         return policy.difference(self.plan, facts.rules)
@@ -78,7 +78,7 @@ class DockerNetwork(DockerAct):
     """Create a segment's network."""
 
     segment: Segment
-    kind, act = "network", "create"
+    NAME = "network {0.label}: create"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class DockerNetwork(DockerAct):
 class DataVolume(DockerAct):
     """Create the volume that outlives a replica's container."""
 
-    kind, act, command = "volume", "create", "docker volume create {}"
+    NAME, COMMANDS = "volume {0.label}: create", ("docker volume create {0.label}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         return None if self.label in facts.volumes else ABSENT
@@ -108,11 +108,7 @@ class ContainerCreation(DockerAct):
     """Create a replica's container."""
 
     replica: str
-    kind, act = "container", "create"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        return (f"docker compose create {self.replica}",)
+    NAME, COMMANDS = "container {0.label}: create", ("docker compose create {0.replica}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         if facts.container(self.label) is None:
@@ -126,12 +122,10 @@ class NetworkConnection(DockerAct):
 
     container: str
     attachment: Attachment
-    kind, act = "container", "attach"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        network, address = self.attachment.network, self.attachment.address
-        return (f"docker network connect --ip {address} {network} {self.container}",)
+    NAME = "container {0.label}: attach"
+    COMMANDS = (
+        "docker network connect --ip {0.attachment.address} {0.attachment.network} {0.container}",
+    )
 
     def difference(self, facts: DockerFacts) -> str | None:
         if not facts.connects_later or kept_container(self.plan, facts, self.container):
@@ -142,7 +136,7 @@ class NetworkConnection(DockerAct):
 class FilteredBridges(DockerAct):
     """Let the networks' bridges hand their frames to iptables, before anything starts."""
 
-    kind, act = "policy", "write"
+    NAME = "policy {0.label}: write"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -166,7 +160,7 @@ class FilteredBridges(DockerAct):
 class ContainerStart(DockerAct):
     """Start a replica's container."""
 
-    kind, act, command = "container", "start", "docker start {}"
+    NAME, COMMANDS = "container {0.label}: start", ("docker start {0.label}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         current = kept_container(self.plan, facts, self.label)
