@@ -25,6 +25,7 @@ from twinstack.namespaces.process_steps import (
     Supervisor,
 )
 from twinstack.namespaces.steps import NetStep
+from twinstack.software.configs import templates_in
 from twinstack.state.paths import InstancePaths
 
 OPEN_FILES = 65_536
@@ -69,16 +70,9 @@ class _Launcher:
     def __init__(
         self, plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
     ) -> None:
-        import jinja2  # 40 ms that only a comparison with the plan needs
-
         self.plan, self.software, self.layout = plan, software, layout
         self.paths = InstancePaths(plan.instance)
-        self.templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(templates),
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-            autoescape=False,  # shell, not HTML: every word is quoted below
-        )
+        self.templates = templates_in(templates)  # shell, not HTML: every word is quoted below
 
     def steps(self) -> Iterator[NetStep]:
         run, plan = self.paths.run, self.plan

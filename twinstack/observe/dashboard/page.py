@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ValidationError
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.dashboard.layout import topology_map
 from twinstack.observe.live.samples import key_of
+from twinstack.software.configs import templates_in
 
 FOLDER = "dashboard"
 TITLES: Mapping[WorldName, str] = {"net": "Namespaces", "docker": "Docker"}
@@ -60,21 +59,9 @@ def newest(results: Path) -> Benchmark | None:
     return None
 
 
-@functools.cache
-def _environment(templates: Path) -> Environment:
-    """Compile each template once, and again when its file changes."""
-    return Environment(
-        loader=FileSystemLoader(templates / FOLDER),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def page(plans: Mapping[WorldName, Plan | None], results: Path, templates: Path) -> bytes:
     """Render the page of some worlds; the plan is None of one that is not up."""
-    template = _environment(templates).get_template("page.html.j2")
+    template = templates_in(templates / FOLDER, html=True).get_template("page.html.j2")
     worlds = [_world(name, plan) for name, plan in plans.items()]
     return template.render(worlds=worlds, benchmark=newest(results)).encode()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from twinstack.observe.traffic import charts
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.observe.traffic.sections import headline, sections
 from twinstack.observe.units import size
+from twinstack.software.configs import templates_in
 
 TEMPLATE = "traffic.html.j2"
 #: Shown of a table; the JSON document has all.
@@ -18,20 +17,16 @@ MAX_ROWS = 200
 
 def page(report: TrafficReport, templates: Path) -> str:
     """Write the page. `templates` is the folder that holds its template."""
-    engine = Environment(
-        loader=FileSystemLoader(templates),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return engine.get_template(TEMPLATE).render(
-        report=report,
-        headline=headline(report),
-        sections=sections(report),
-        max_rows=MAX_ROWS,
-        ring=charts.ring(report),
-        timeline=charts.timeline(report),
-        size=size,
+    return (
+        templates_in(templates, html=True)
+        .get_template(TEMPLATE)
+        .render(
+            report=report,
+            headline=headline(report),
+            sections=sections(report),
+            max_rows=MAX_ROWS,
+            ring=charts.ring(report),
+            timeline=charts.timeline(report),
+            size=size,
+        )
     )
