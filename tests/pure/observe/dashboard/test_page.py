@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+import jinja2
 import pytest
 
 from tests.support.bench_fakes import PLAN
@@ -19,7 +20,7 @@ TEMPLATES = ROOT / "templates"
 def test_templates_are_compiled_once(monkeypatch: pytest.MonkeyPatch):
     plans: dict[WorldName, Plan | None] = {"net": None}
     first = page.page(plans, ROOT / "none", TEMPLATES)
-    monkeypatch.setattr(page, "Environment", None)
+    monkeypatch.setattr(jinja2, "Environment", None)
     assert page.page(plans, ROOT / "none", TEMPLATES) == first
 
 
