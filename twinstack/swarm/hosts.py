@@ -6,21 +6,24 @@ mark, the alias of its loopback, is set only a moment later.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
-from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from twinstack.errors import NotOurs
-from twinstack.linux import files
+from twinstack.linux import netns
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.vxlan import UNDERLAY_MTU
-from twinstack.swarm.nodes import PINS, SwarmNode, SwarmPaths, pin
+from twinstack.namespaces import dumps
+from twinstack.state import records
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths, namespace_of
 
 _SWITCH = "switch"
 _BRIDGE = "underlay"
 _UPLINK = "eth0"
+_JOURNAL = TypeAdapter(tuple[str, ...])
 
 
 def mark(instance: str) -> str:
@@ -30,91 +33,75 @@ def mark(instance: str) -> str:
 
 def is_ready(node: SwarmNode) -> bool:
     """Say whether a node's host is there, and ours, with its address."""
-    addresses = _ip(node.namespace, f"-o address show dev {_UPLINK}", check=False)
-    return f" {node.address}/" in addresses and _is_ours(node.namespace, node.instance)
+    name = node.namespace.name
+    addresses = _ip(name, f"-o address show dev {_UPLINK}", check=False)
+    return f" {node.address}/" in addresses and name in dumps.marked_namespaces(mark(node.instance))
 
 
 def check(nodes: Sequence[SwarmNode]) -> None:
     """Check that no namespace of somebody else has a name of ours. Raises: NotOurs."""
-    instance = nodes[0].instance
-    journalled = _journalled(instance)
-    for space in (pin(instance, _SWITCH), *(node.namespace for node in nodes)):
-        if space.exists() and space.name not in journalled and not _is_ours(space, instance):
-            remedy = f"remove it (ip netns delete {space.name}), or choose another instance"
-            cause = "it does not carry our mark"
-            raise NotOurs(f"namespace {space.name}", "is not ours", cause, remedy)
+    ours = present(nodes[0].instance)
+    for name in _namespaces(nodes):
+        if name in netns.entries() and name not in ours:
+            remedy = f"remove it (ip netns delete {name}), or choose another instance"
+            raise NotOurs(f"namespace {name}", "is not ours", "it does not carry our mark", remedy)
 
 
 def make(nodes: Sequence[SwarmNode], underlay: IPv4Network) -> None:
     """Create the switch and the hosts that are absent. Raises: NotOurs, StepFailed."""
     check(nodes)
-    instance = nodes[0].instance
-    switch = pin(instance, _SWITCH)
-    spaces = (switch, *(node.namespace for node in nodes))
-    _journal(instance, {*_journalled(instance), *(space.name for space in spaces)})
-    for space in spaces:
-        if not space.exists():
-            run(f"ip netns add {space.name}".split())
+    instance, (switch, *spaces) = nodes[0].instance, _namespaces(nodes)
+    _journal(instance, {*_journalled(instance), switch, *spaces})
+    for space in (switch, *spaces):
+        if space not in netns.entries():
+            run(f"ip netns add {space}".split())
         _ip(space, f"link set lo alias {mark(instance)} up")
     if not _has(switch, _BRIDGE):
         _ip(switch, f"link add {_BRIDGE} mtu {UNDERLAY_MTU} type bridge mcast_snooping 0")
     _ip(switch, f"link set {_BRIDGE} addrgenmode none up")
-    for node in nodes:
-        if not _has(node.namespace, _UPLINK):
-            peer = f"peer name {_UPLINK} netns {node.namespace.name}"
+    for node, space in zip(nodes, spaces, strict=True):
+        if not _has(space, _UPLINK):
+            peer = f"peer name {_UPLINK} netns {space}"
             _ip(switch, f"link add {node.name} mtu {UNDERLAY_MTU} type veth {peer}")
         _ip(switch, f"link set {node.name} master {_BRIDGE} addrgenmode none up")
-        _ip(node.namespace, f"link set {_UPLINK} up")
-        address = f"{node.address}/{underlay.prefixlen}"
-        _ip(node.namespace, f"address replace {address} dev {_UPLINK}")
+        _ip(space, f"link set {_UPLINK} up")
+        _ip(space, f"address replace {node.address}/{underlay.prefixlen} dev {_UPLINK}")
 
 
 def present(instance: str) -> tuple[str, ...]:
     """Name our namespaces that are there, the switch's too."""
-    journalled = _journalled(instance)
-    spaces = sorted(PINS.glob(f"{pin(instance, '').name}*")) if PINS.is_dir() else []
-    return tuple(
-        space.name for space in spaces if space.name in journalled or _is_ours(space, instance)
-    )
+    ours = {*_journalled(instance), *dumps.marked_namespaces(mark(instance))}
+    return tuple(sorted(ours & netns.entries()))
 
 
 def names_present(instance: str) -> tuple[str, ...]:
     """Name the hosts that are there."""
-    hosts = (name.removeprefix(pin(instance, "").name) for name in present(instance))
+    hosts = (name.removeprefix(namespace_of(instance, "")) for name in present(instance))
     return tuple(host for host in hosts if host != _SWITCH)
 
 
 def remove(instance: str, name: str) -> None:
     """Remove one of our namespaces; both ends of its veth pair go with it."""
-    run(f"ip netns delete {name}".split())
+    netns.unpin(name)
     _journal(instance, {*_journalled(instance)} - {name})
 
 
-def _ip(space: Path, command: str, *, check: bool = True) -> str:
-    return run(["ip", "-n", space.name, *command.split()], check=check).stdout
+def _namespaces(nodes: Sequence[SwarmNode]) -> tuple[str, ...]:
+    """Name the switch's namespace, then each node's."""
+    return (namespace_of(nodes[0].instance, _SWITCH), *(node.namespace.name for node in nodes))
 
 
-def _has(space: Path, link: str) -> bool:
+def _ip(space: str, command: str, *, check: bool = True) -> str:
+    return run(["ip", "-n", space, *command.split()], check=check).stdout
+
+
+def _has(space: str, link: str) -> bool:
     return bool(_ip(space, f"-o link show dev {link}", check=False))
 
 
-def _is_ours(space: Path, instance: str) -> bool:
-    links = _ip(space, "-j link show dev lo", check=False) or "[]"
-    return any(link.get("ifalias") == mark(instance) for link in json.loads(links))
+def _journalled(instance: str) -> tuple[str, ...]:
+    return records.read(SwarmPaths(instance).journal, _JOURNAL, "look at it, then remove it") or ()
 
 
-def _journalled(instance: str) -> list[str]:
-    try:
-        journalled: list[str] = json.loads(SwarmPaths(instance).journal.read_text())
-    except FileNotFoundError:
-        return []
-    return journalled
-
-
-def _journal(instance: str, journalled: set[str]) -> None:
-    file = SwarmPaths(instance).journal
-    if not journalled:
-        files.remove(file)
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    files.write(file, json.dumps(sorted(journalled)))
+def _journal(instance: str, journalled: Iterable[str]) -> None:
+    records.write(SwarmPaths(instance).journal, _JOURNAL, tuple(sorted(journalled)))

@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from twinstack.compose.engine_paths import EnginePaths
+from twinstack.linux.netns import PINS
 from twinstack.state.paths import LIB, RUN
 
-PINS = Path("/run/netns")
 #: The address of a node that is needed for its paths alone.
 _UNSET = IPv4Address(0)
 #: Runs a command under the hostname that follows: Swarm names a node by it.
@@ -70,7 +70,7 @@ class SwarmNode:
     @property
     def namespace(self) -> Path:
         """Give the pin of its host's network namespace."""
-        return pin(self.instance, self.name)
+        return PINS / namespace_of(self.instance, self.name)
 
     @property
     def enter(self) -> tuple[str, ...]:
@@ -91,9 +91,9 @@ class SwarmNode:
         )
 
 
-def pin(instance: str, host: str) -> Path:
-    """Give the pin of a host's network namespace, or of the switch's."""
-    return PINS / f"ts-{instance}-{host}"
+def namespace_of(instance: str, host: str) -> str:
+    """Name a host's network namespace, or the switch's."""
+    return f"ts-{instance}-{host}"
 
 
 def stack_name(instance: str) -> str:

@@ -19,7 +19,7 @@ from twinstack.model.plan import Plan
 from twinstack.reconcile import UNDECLARED, Action, Change, Described, Step, diff
 from twinstack.swarm.exposure import address_pool, host_only_ports
 from twinstack.swarm.facts import SwarmFacts
-from twinstack.swarm.nodes import SwarmNode, SwarmPaths, pin, stack_name
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths, namespace_of, stack_name
 from twinstack.swarm.render import deployed_digest, services
 
 
@@ -58,7 +58,7 @@ class SimulatedHosts(SwarmAct):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        link = f"ip -n {pin(self.node.instance, 'switch').name} link add"
+        link = f"ip -n {namespace_of(self.node.instance, 'switch')} link add"
         spaces = {node.name: node.namespace.name for node in self.nodes}
         veth = "{} {} type veth peer name eth0 netns {}"
         pairs = (veth.format(link, host, space) for host, space in spaces.items())

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from twinstack.swarm.nodes import SwarmNode, SwarmPaths, pin
+from twinstack.swarm.nodes import SwarmNode, SwarmPaths, namespace_of
 
 
 def test_everything_of_a_node_is_under_names_of_its_instance():
     node, paths = SwarmNode("t", "host-1"), SwarmPaths("t")
-    assert node.namespace == pin("t", "host-1")
-    assert node.namespace.name == "ts-t-host-1"
+    assert node.namespace.name == namespace_of("t", "host-1") == "ts-t-host-1"
     assert node.engine.state.is_relative_to(paths.run)
     assert node.engine.data_root.is_relative_to(paths.lib)
     assert node.engine.cgroup_parent == "/twinstack-swarm-t-host-1"
