@@ -166,9 +166,10 @@ def staying(
     namespace: Path | None,
     work: Callable[[], object],
     then: Callable[[], object] = signal.pause,
+    mounts: Path | None = None,
 ) -> Iterator[tuple[Child, Any]]:
     """Keep a child in a namespace during the block; yields it and the result of its work."""
-    child = start(where, namespace, work, then)
+    child = start(where, namespace, work, then, mounts)
     try:
         yield child, child.answer()
     finally:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from twinstack.errors import CannotTell, StepFailed, TwinstackError
+from twinstack.errors import CannotTell, TwinstackError
 from twinstack.linux import child as children
-from twinstack.linux import rtnetlink
-from twinstack.linux.netlink import Netlink, Request
+from twinstack.linux.process import run
+from twinstack.linux.rtnetlink import IPV6_MIN_MTU
 from twinstack.model import names
 from twinstack.model.vxlan import UNDERLAY_MTU
 from twinstack.namespaces import cgroups, supervisor
@@ -37,7 +37,7 @@ from twinstack.world import require_root
 Fault = Literal["host-loss", "partition", "mtu"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 #: What a black hole lets pass: a request, but no response of size. Less would turn IPv6 off.
-NARROW_MTU = rtnetlink.IPV6_MIN_MTU
+NARROW_MTU = IPV6_MIN_MTU
 PATH = "/api/products"
 _BEFORE_S, _AFTER_S = 2.0, 3.0
 _EVERY_S, _TIMEOUT_S = 0.05, 1.0
@@ -121,8 +121,7 @@ def cause(
             time.sleep(seconds)
         finally:
             mark("restoring")
-            port = names.host_link(host)
-            _set_port(host, rtnetlink.set_up(port, mtu=UNDERLAY_MTU if fault == "mtu" else None))
+            _set_port(host, f"mtu {UNDERLAY_MTU} up")
             if fault == "host-loss" or move:
                 overlay.up(timeout_s=timeout_s, progress=progress)
         time.sleep(_AFTER_S)  # for requests in flight, and for leases that still hold names
@@ -207,24 +206,18 @@ def _send_requests(target: str, until: int, other_end: int) -> list[Attempt]:
 
 
 def _break(overlay: Overlay, fault: Fault, host: str) -> None:
-    port = names.host_link(host)
     with locked(InstancePaths(overlay.underlay.plan.instance), "overlay"):
         if fault == "mtu":
-            _set_port(host, [rtnetlink.set_mtu(port, NARROW_MTU)])
+            _set_port(host, f"mtu {NARROW_MTU}")
             return
-        _set_port(host, [rtnetlink.set_down(port)])
+        _set_port(host, "down")
         if fault == "host-loss":
             _kill(overlay.plan.instance, host)
 
 
-def _set_port(host: str, requests: Sequence[Request]) -> None:
+def _set_port(host: str, change: str) -> None:
     """Change a host's port of the underlay."""
-    try:
-        with Netlink() as netlink:
-            netlink.send(requests)
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise StepFailed(f"link {names.host_link(host)}", "cannot be set", cause) from error
+    run(f"ip link set dev {names.host_link(host)} {change}".split())
 
 
 def _kill(instance: str, host: str) -> None:

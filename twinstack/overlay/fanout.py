@@ -17,11 +17,6 @@ from twinstack.overlay.upload import PYTHON
 from twinstack.reconcile import Progress
 
 Result = TypeVar("Result")
-_ABSENT = json.dumps({"absent": True})
-
-
-class NoAgent(TwinstackError):
-    """A machine does not have the agent's code."""
 
 
 class Stopped(TwinstackError):
@@ -35,15 +30,12 @@ def ask_agent(
     stop: threading.Event,
     timeout_s: float,
 ) -> Any:
-    """Send a request to a machine's agent and give its result.
+    """Send a request to the agent that was uploaded to a machine, and give its result.
 
-    Raises: StepFailed when the machine cannot be reached; NoAgent; Stopped; what the agent reports.
+    Raises: StepFailed when the machine cannot be reached; Stopped; what the agent reports.
     """
-    code = BUNDLES / code_bundle().name
-    command = (
-        f"test -d {code} || {{ echo '{_ABSENT}'; exit 0; }}; cd / &&"
-        f" PATH=$PATH:/usr/sbin:/sbin PYTHONPATH={code} exec {PYTHON} -m twinstack.overlay.agent"
-    )
+    environment = f"PATH=$PATH:/usr/sbin:/sbin PYTHONPATH={BUNDLES / code_bundle().name}"
+    command = f"cd / && {environment} exec {PYTHON} -m twinstack.overlay.agent"
     payload = REQUEST.dump_json(request)
     shown = hosts.prefixed(progress, machine.name)
     line = ssh.request(machine, command, payload, shown, stop, timeout_s=timeout_s)
@@ -52,8 +44,6 @@ def ask_agent(
         reply = json.loads(line)
     except ValueError as error:
         raise StepFailed(obj, "does not answer", line[-300:]) from error
-    if "absent" in reply:
-        raise NoAgent(obj, "cannot be asked", "the agent's code is not there")
     if "interrupted" in reply:
         stopped = Stopped(obj, "was stopped", "another machine failed")
         progress(str(stopped))

@@ -199,11 +199,8 @@ class Remote:
 
 
 def _ask_once(machine: Machine, request: AgentRequest, progress: Progress, timeout_s: float) -> Any:
-    """Ask a machine's agent; where its code is absent, upload it for this one request."""
-    try:
-        return fanout.ask_agent(machine, request, progress, threading.Event(), timeout_s)
-    except fanout.NoAgent:
-        present = survey(machine)
+    """Ask a machine's agent; where nothing of ours is, its code is there for this one request."""
+    present = survey(machine)
     with PackedBundles() as packed:
         shown = hosts.prefixed(progress, machine.name)
         upload(machine, [code_bundle()], present, packed, shown)

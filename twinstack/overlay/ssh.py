@@ -10,9 +10,10 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import IO, BinaryIO
 
 from twinstack.errors import StepFailed
@@ -81,62 +82,53 @@ def request(
     The channel stays open meanwhile. When `stop` is set it is closed: the agent then stops and
     undoes. Raises: StepFailed as `run`.
     """
-    # In a session of its own: Ctrl-C reaches us alone, and closing the channel stops the machine.
-    process = subprocess.Popen(
-        [*machine.prefix, command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
     errors: deque[str] = deque(maxlen=20)
-    output: deque[str] = deque(maxlen=1)
 
-    def report(line: str) -> None:
-        errors.append(line)
-        progress(line)
+    def report(lines: IO[bytes]) -> None:
+        with lines:
+            for line in lines:
+                errors.append(line.decode(errors="replace").rstrip())
+                progress(errors[-1])
 
-    readers = [_reader(process.stderr, report), _reader(process.stdout, output.append)]
-    try:
-        with suppress(BrokenPipeError):  # its exit code says why
-            process.stdin.write(payload + b"\n")
-            process.stdin.flush()
-        deadline = time.monotonic() + timeout_s
-        while process.poll() is None:
-            late = time.monotonic() > deadline
-            if (late or stop.is_set()) and not process.stdin.closed:
-                with suppress(BrokenPipeError):
-                    process.stdin.close()
-                deadline = time.monotonic() + _UNDO_S
-            elif late:
-                raise _timed_out(machine, timeout_s)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-    finally:
-        process.kill()
-        process.wait()
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        for reader in readers:
+    with TemporaryFile() as output:
+        # In a session of its own: Ctrl-C reaches us alone; closing the channel stops the machine.
+        process = subprocess.Popen(
+            [*machine.prefix, command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        reader = threading.Thread(target=report, args=(process.stderr,), daemon=True)
+        reader.start()
+        try:
+            with suppress(BrokenPipeError):  # its exit code says why
+                process.stdin.write(payload + b"\n")
+                process.stdin.flush()
+            deadline = time.monotonic() + timeout_s
+            while process.poll() is None:
+                late = time.monotonic() > deadline
+                if (late or stop.is_set()) and not process.stdin.closed:
+                    with suppress(BrokenPipeError):
+                        process.stdin.close()
+                    deadline = time.monotonic() + _UNDO_S
+                elif late:
+                    raise _timed_out(machine, timeout_s)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+        finally:
+            process.kill()
+            process.wait()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
             reader.join(_CONNECT_S)
+        output.seek(0)
+        lines = output.read().decode(errors="replace").splitlines()
     _check(machine, process.returncode, "\n".join(errors))
-    if not output:
+    if not lines:
         raise StepFailed(f"host {machine.name}", "does not answer", "\n".join(errors)[-500:])
-    return output[-1]
-
-
-def _reader(stream: IO[bytes], take: Callable[[str], object]) -> threading.Thread:
-    def read() -> None:
-        with stream:
-            for line in stream:
-                take(line.decode(errors="replace").rstrip())
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
+    return lines[-1]
 
 
 def _check(machine: Machine, code: int, errors: str) -> None:

@@ -6,7 +6,6 @@ host gives a path to them: /proc/PID/root.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -34,11 +33,8 @@ def network_namespaces(overlay: Overlay) -> Iterator[dict[str, Path]]:
     with ExitStack() as stack:
         for host in overlay.spread.alive:
             pins = hosts.pins_of(overlay.plan.instance, host.name)
-            child = children.start(
-                host.name, pins.network, lambda: None, signal.pause, mounts=pins.mounts
-            )
-            stack.callback(child.end)
-            child.answer()
+            staying = children.staying(host.name, pins.network, lambda: None, mounts=pins.mounts)
+            child, _ = stack.enter_context(staying)
             paths[host.name] = pins.network
             for replica in overlay.on_host(host).plan.here:
                 paths[replica.name] = Path(f"/proc/{child.pid}/root/run/netns") / replica.name
