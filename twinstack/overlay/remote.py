@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinstack.confinement import seccomp
@@ -38,31 +38,23 @@ _READ_S = 120.0
 _STEPS_S = 300.0
 
 
+@dataclass(frozen=True)
 class Remote:
-    """One plan on several machines.
+    """One plan on several machines."""
 
-    `topology` is the file's text. `provide` gives the software, building what is absent; `find`
-    gives it if it is built. `bare`: networks alone.
-    """
+    plan: Plan
+    spread: Spread
+    topology: str  # the file's text
+    declared: Sequence[Machine]
+    provide: Callable[[Progress], Built]  # gives the software, building what is absent
+    find: Callable[[], Built | None]  # gives it if it is built
+    bare: bool = False  # networks alone
 
-    def __init__(
-        self,
-        plan: Plan,
-        spread: Spread,
-        topology: str,
-        machines: Sequence[Machine],
-        provide: Callable[[Progress], Built],
-        find: Callable[[], Built | None],
-        *,
-        bare: bool = False,
-    ) -> None:
-        self.plan = plan
-        self.spread = spread
-        self.bare = bare
-        self.machines = tuple(machine for machine in machines if machine.name not in spread.lost)
-        self._topology = topology
-        self._provide, self._find = provide, find
-        self._paths = InstancePaths(machines_instance(plan.instance))
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """Give the machines that are not lost."""
+        lost = self.spread.lost
+        return tuple(machine for machine in self.declared if machine.name not in lost)
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         """Bring the plan about on every machine, and wait until every service is healthy.
@@ -72,10 +64,11 @@ class Remote:
         SeveralFailed, each named by its machine; Locked.
         """
         require_root("overlay.up")
-        with locked(self._paths, _LOCK):
+        paths = InstancePaths(machines_instance(self.plan.instance))
+        with locked(paths, _LOCK):
             present = fanout.results(self.machines, survey)
-            built = None if self.bare else self._provide(progress)
-            secrets = self._paths.lib / "secrets"
+            built = None if self.bare else self.provide(progress)
+            secrets = paths.lib / "secrets"
             if not self.bare:
                 ensure_secrets(secrets, self.plan)
             options = OverlayOptions.of(self.plan, self.spread, bare=self.bare)
@@ -143,7 +136,7 @@ class Remote:
         **options: Any,
     ) -> tuple[dict[str, Any], dict[str, TwinstackError]]:
         """Give the results of those machines that could be asked, and the others' failures."""
-        built = None if self.bare else self._find()
+        built = None if self.bare else self.find()
 
         def work(machine: Machine) -> Any:
             request = self._request(action, machine, self._bundles(machine, built), **options)
@@ -186,7 +179,7 @@ class Remote:
             action,
             machine.name,
             self.plan.instance,
-            topology=self._topology,
+            topology=self.topology,
             options=OverlayOptions.of(self.plan, self.spread, bare=self.bare),
             software={part: bundle.name for part, bundle in software.items()} or None,
             seccomp=asdict(seccomp.compiled()) if software else None,

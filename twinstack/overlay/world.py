@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,47 +38,39 @@ from twinstack.state.paths import InstancePaths
 from twinstack.world import ServiceState, require_root
 
 
+@dataclass(frozen=True)
 class Overlay:
-    """One plan on several simulated hosts.
+    """One plan on several simulated hosts."""
 
-    `provide` gives what a host's plan runs on; `find` gives it if it is built. `bare`: networks
-    alone. Units: mtu in bytes.
-    """
+    plan: Plan
+    spread: Spread
+    provide: Callable[[Plan, Progress], ProvidedSoftware]  # gives what a host's plan runs on
+    find: Callable[[Plan], ProvidedSoftware | None]  # gives it if it is built
+    templates: Path
+    bare: bool = False  # networks alone
+    mtu: int = OVERLAY_MTU  # bytes
+    watch: Watch = UNWATCHED
 
-    def __init__(
-        self,
-        plan: Plan,
-        spread: Spread,
-        provide: Callable[[Plan, Progress], ProvidedSoftware],
-        find: Callable[[Plan], ProvidedSoftware | None],
-        templates: Path,
-        *,
-        bare: bool = False,
-        mtu: int = OVERLAY_MTU,
-        watch: Watch = UNWATCHED,
-    ) -> None:
-        self.plan = plan
-        self.spread = spread
-        self.bare, self._mtu, self._watch = bare, mtu, watch
-        self._provide, self._find, self._templates = provide, find, templates
-        self._paths = InstancePaths(underlay_instance(plan.instance))
+    @property
+    def _paths(self) -> InstancePaths:
+        return InstancePaths(underlay_instance(self.plan.instance))
 
     @property
     def underlay(self) -> NamespaceWorld:
         """Give the underlay and its hosts as a world of their own."""
         plan = underlay_plan(self.plan, self.spread)
-        return NamespaceWorld(plan, _no_software, self._templates, bare=True, watch=self._watch)
+        return NamespaceWorld(plan, _no_software, self.templates, bare=True, watch=self.watch)
 
     def on_host(self, host: Host) -> NamespaceWorld:
         """Give a host's world, to be used on that host alone."""
-        plan = host_plan(self.plan, self.spread, host, self._mtu)
+        plan = host_plan(self.plan, self.spread, host, self.mtu)
         return NamespaceWorld(
             plan,
-            partial(self._provide, plan),
-            self._templates,
-            lambda: self._find(plan),
+            partial(self.provide, plan),
+            self.templates,
+            lambda: self.find(plan),
             bare=self.bare,
-            watch=hosts.HostWatch(self._watch, host.name),
+            watch=hosts.HostWatch(self.watch, host.name),
         )
 
     def up(self, *, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
@@ -115,11 +107,11 @@ class Overlay:
         pinned = mounts.pinned(self._paths.run)
         broken = [name for name in pinned if name not in whole and name not in surplus]
         if surplus or broken:
-            teardown.clear(instance, (*surplus, *broken), progress, self._watch)
+            teardown.clear(instance, (*surplus, *broken), progress, self.watch)
 
     def _hosts_up(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
         if not self.bare:  # once for all hosts: what is built, and the passwords
-            self._provide(replace(self.plan, instance=self._paths.instance), progress)
+            self.provide(replace(self.plan, instance=self._paths.instance), progress)
             for host in self.spread.alive:
                 self._share_secrets(host)
         works = {}
@@ -192,7 +184,7 @@ class Overlay:
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         """Take everything down: services, hosts, underlay, data. Raises: as the function."""
-        return teardown.down(self.plan.instance, progress=progress, watch=self._watch)
+        return teardown.down(self.plan.instance, progress=progress, watch=self.watch)
 
 
 def _no_software(_progress: Progress) -> ProvidedSoftware:
