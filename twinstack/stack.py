@@ -123,14 +123,12 @@ class Stack:
         limited: bool | None = None,
         bare: bool | None = None,
         policy: bool | None = None,
-        mtu: int | None = None,
         watch: Watch = UNWATCHED,
     ) -> Overlay:
         """Give the stack on several hosts; unset options keep the running overlay's values.
 
         Raises: TopologyError; TwinstackError for hosts that cannot be had.
         """
-        from twinstack.model.vxlan import OVERLAY_MTU
         from twinstack.namespaces.provision import find, provide
         from twinstack.overlay import record
         from twinstack.overlay.host_plans import spread_over_hosts
@@ -147,7 +145,6 @@ class Stack:
             lambda host_plan: find(host_plan, self.repository),
             self.repository / "templates",
             bare=_either(bare, running.bare),
-            mtu=mtu or OVERLAY_MTU,
             watch=watch,
         )
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 from tests.support.faults import Calls
 from tests.support.project import ROOT
@@ -229,12 +230,13 @@ def _act_overlay(
         outer = underlay_instance(instance)
         owned = observe.observe_owned(outer)
         return [removal.name for removal in removals(owned, group=names.link_group(outer))]
+    mtu = int(order.get("mtu", 1450))
+    mock.patch("twinstack.overlay.host_plans.OVERLAY_MTU", mtu).start()
     overlay = stack.Stack(instance, file).overlay(
         order["hosts"],
         order.get("shape", "flat"),
         bare=order["bare"],
         watch=watch,
-        mtu=int(order.get("mtu", 1450)),
         lost=frozenset(order.get("lost", "").split()),
         policy=order.get("policy") != "off",
     )

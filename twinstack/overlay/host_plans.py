@@ -117,11 +117,8 @@ def _host_replica(host: Host, segment: Segment) -> Replica:
     )
 
 
-def host_plan(plan: Plan, spread: Spread, host: Host, mtu: int = OVERLAY_MTU) -> Plan:
-    """Decide a host's share: every rule and published port, and the replicas placed there.
-
-    Units: mtu in bytes, inside the tunnel. One that is too large is for a test to detect.
-    """
+def host_plan(plan: Plan, spread: Spread, host: Host) -> Plan:
+    """Decide a host's share: every rule and published port, and the replicas placed there."""
     addresses = {other.name: other.address for other in spread.hosts}
 
     def entry(replica: Replica) -> FdbEntry:
@@ -141,7 +138,8 @@ def host_plan(plan: Plan, spread: Spread, host: Host, mtu: int = OVERLAY_MTU) ->
         ),
         fdb=tuple(map(entry, plan.replicas)),
     )
-    return replace(plan, instance=host_instance(plan.instance, host.name), mtu=mtu, vtep=vtep)
+    own = host_instance(plan.instance, host.name)
+    return replace(plan, instance=own, mtu=OVERLAY_MTU, vtep=vtep)
 
 
 def tunnel_link(segment: str) -> str:

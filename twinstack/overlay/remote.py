@@ -22,7 +22,7 @@ from twinstack.overlay.host_plans import Spread, host_instance, machines_instanc
 from twinstack.overlay.protocol import AgentAction, AgentRequest, preview_from_json
 from twinstack.overlay.record import OverlayOptions
 from twinstack.overlay.ssh import Machine
-from twinstack.overlay.upload import PackedBundles, remove_bundles, survey, upload
+from twinstack.overlay.upload import packing, remove_bundles, survey, upload
 from twinstack.reconcile import Preview, Progress
 from twinstack.software.roots import Roots
 from twinstack.software.secrets import ensure_secrets, secrets_of
@@ -159,12 +159,12 @@ class Remote:
         software: Mapping[str, dict[str, Bundle]],
         progress: Progress,
     ) -> None:
-        with PackedBundles() as packed:
+        with packing() as open_packed:
 
             def work(machine: Machine) -> int:
                 bundles = [code_bundle(), *software[machine.name].values()]
                 shown = hosts.prefixed(progress, machine.name)
-                return upload(machine, bundles, present[machine.name], packed, shown)
+                return upload(machine, bundles, present[machine.name], open_packed, shown)
 
             fanout.results(self.machines, work)
 
@@ -194,9 +194,9 @@ class Remote:
 def _ask_once(machine: Machine, request: AgentRequest, progress: Progress, timeout_s: float) -> Any:
     """Ask a machine's agent; where nothing of ours is, its code is there for this one request."""
     present = survey(machine)
-    with PackedBundles() as packed:
+    with packing() as open_packed:
         shown = hosts.prefixed(progress, machine.name)
-        upload(machine, [code_bundle()], present, packed, shown)
+        upload(machine, [code_bundle()], present, open_packed, shown)
     try:
         return fanout.ask_agent(machine, request, progress, threading.Event(), timeout_s)
     finally:

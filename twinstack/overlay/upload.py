@@ -9,7 +9,8 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -19,6 +20,7 @@ from twinstack.overlay.bundles import BUNDLES, USERS, Bundle
 from twinstack.overlay.ssh import Machine, run
 from twinstack.reconcile import Progress
 
+OpenPacked = Callable[[Bundle], BinaryIO]
 #: The interpreter of the agent and of the supervisor.
 PYTHON = "/usr/bin/python3"
 #: A hundred megabytes over a slow line.
@@ -44,29 +46,23 @@ command -v $program > /dev/null || printf '%s ' $program; done; echo
 ls -A {BUNDLES} 2> /dev/null || :"""
 
 
-class PackedBundles:
-    """Bundles packed into temporary files, which are removed when this is closed."""
+@contextmanager
+def packing() -> Iterator[OpenPacked]:
+    """Give what opens a packed bundle; it is packed the first time. Raises: StepFailed."""
+    packing_one = threading.Lock()  # gzip takes a whole processor
+    with TemporaryDirectory(dir="/var/tmp") as directory:
 
-    def __init__(self) -> None:
-        self._directory = TemporaryDirectory(dir="/var/tmp")
-        self._lock = threading.Lock()
+        def open_packed(bundle: Bundle) -> BinaryIO:
+            path = Path(directory, bundle.name)
+            with packing_one:
+                if not path.exists():
+                    fresh = path.with_name("fresh")
+                    with fresh.open("wb") as packed:
+                        bundle.pack(packed)
+                    fresh.rename(path)  # whole or absent
+            return path.open("rb")
 
-    def __enter__(self) -> PackedBundles:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._directory.cleanup()
-
-    def open(self, bundle: Bundle) -> BinaryIO:
-        """Open a packed bundle; it is packed the first time. Raises: StepFailed."""
-        path = Path(self._directory.name) / bundle.name
-        with self._lock:  # one at a time: gzip takes a whole processor
-            if not path.exists():
-                fresh = path.with_name("fresh")
-                with fresh.open("wb") as packed:
-                    bundle.pack(packed)
-                fresh.rename(path)  # whole or absent
-        return path.open("rb")
+        yield open_packed
 
 
 def survey(machine: Machine) -> frozenset[str]:
@@ -101,7 +97,7 @@ def upload(
     machine: Machine,
     bundles: Iterable[Bundle],
     present: frozenset[str],
-    packed: PackedBundles,
+    open_packed: OpenPacked,
     progress: Progress,
 ) -> int:
     """Upload the bundles that are not present; give the number of bytes. Raises: StepFailed."""
@@ -109,7 +105,7 @@ def upload(
     for bundle in bundles:
         if bundle.name in present:
             continue
-        with packed.open(bundle) as archive:
+        with open_packed(bundle) as archive:
             size = archive.seek(0, 2)
             archive.seek(0)
             progress(f"uploading the {bundle.label} ({size / _MEGA:.1f} MB)")

@@ -18,7 +18,6 @@ from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, mounts
 from twinstack.model.placement import Host
 from twinstack.model.plan import Plan
-from twinstack.model.vxlan import OVERLAY_MTU
 from twinstack.namespaces.facts import NetFacts
 from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.steps import network_steps
@@ -48,7 +47,6 @@ class Overlay:
     find: Callable[[Plan], ProvidedSoftware | None]  # gives it if it is built
     templates: Path
     bare: bool = False  # networks alone
-    mtu: int = OVERLAY_MTU  # bytes
     watch: Watch = UNWATCHED
 
     @property
@@ -63,7 +61,7 @@ class Overlay:
 
     def on_host(self, host: Host) -> NamespaceWorld:
         """Give a host's world, to be used on that host alone."""
-        plan = host_plan(self.plan, self.spread, host, self.mtu)
+        plan = host_plan(self.plan, self.spread, host)
         return NamespaceWorld(
             plan,
             partial(self.provide, plan),

@@ -6,6 +6,7 @@ files are, and only the distribution's own archive of the host's suite is used.
 
 from __future__ import annotations
 
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Archive:
 
 def host_release() -> Release:
     """Say what the host is. Raises: Missing without dpkg; CannotTell on no Debian-like host."""
-    release = os_release(Path("/etc/os-release").read_text(encoding="utf-8"))
+    release = platform.freedesktop_os_release()
     distribution, suite = release.get("ID", ""), release.get("VERSION_CODENAME", "")
     if not distribution or not suite:
         cause, remedy = "ID or VERSION_CODENAME is not set", "use a release of Debian or Ubuntu"
@@ -67,12 +68,6 @@ def host_archive() -> Archive:
     dumped = run(["apt-config", "dump", "Acquire"]).stdout.splitlines()
     options = (line for line in dumped if _COPIED_OPTIONS.match(line) and not line.endswith('"";'))
     return Archive(host, sources, tuple(options))
-
-
-def os_release(text: str) -> dict[str, str]:
-    """Read os-release(5)."""
-    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
-    return {name: value.strip("\"'") for name, separator, value in pairs if separator}
 
 
 def sources_of(listed: str, host: Release, keyring: str = "") -> tuple[str, ...]:

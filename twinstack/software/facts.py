@@ -6,20 +6,17 @@ The benchmark compares the answers, so that it can say whether both worlds run t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from twinstack.errors import CannotTell
 from twinstack.model.runtimes import Role
 
 #: Each role's package and program.
-_PROGRAMS: Mapping[Role, tuple[str, str]] = MappingProxyType(
-    {
-        "python": ("python3", "/usr/bin/python3"),
-        "nginx": ("nginx", "/usr/sbin/nginx"),
-        "redis": ("redis-server", "/usr/bin/redis-server"),
-        "postgres": ("'postgresql-[0-9]*'", "/usr/lib/postgresql/*/bin/postgres"),
-    }
-)
+_PROGRAMS: Mapping[Role, tuple[str, str]] = {
+    "python": ("python3", "/usr/bin/python3"),
+    "nginx": ("nginx", "/usr/sbin/nginx"),
+    "redis": ("redis-server", "/usr/bin/redis-server"),
+    "postgres": ("'postgresql-[0-9]*'", "/usr/lib/postgresql/*/bin/postgres"),
+}
 _TREES = ("site", "services")
 
 

@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from twinstack.errors import Missing, TwinstackError
 from twinstack.linux import files
@@ -29,9 +28,9 @@ def redis_acl(password: str) -> str:
 
 
 #: Secrets made of another one.
-_DERIVED: Mapping[str, tuple[str, Callable[[str], str]]] = MappingProxyType(
-    {"redis.acl": ("redis_password", redis_acl)}
-)
+_DERIVED: Mapping[str, tuple[str, Callable[[str], str]]] = {
+    "redis.acl": ("redis_password", redis_acl)
+}
 
 
 def secret_path(directory: Path, service: str, name: str) -> Path:

@@ -90,19 +90,17 @@ def find_wheelhouse(repository: Path) -> Path | None:
     return stamp.parent if is_current else None
 
 
-def ensure_software(
-    repository: Path, roots: Roots, progress: Callable[[str], None], base: Path = SOFTWARE
-) -> Software:
+def ensure_software(repository: Path, roots: Roots, progress: Callable[[str], None]) -> Software:
     """Give the installed packages and applications, installed again when their content changes.
 
     Raises: as `ensure_wheelhouse`; StepFailed when the host's Python is not the trees'.
     """
     house = ensure_wheelhouse(repository, progress)
-    software = Software(base / _name(repository, house))
+    software = Software(SOFTWARE / _name(repository, house))
     if software.directory.is_dir():
         return software
     same_python(roots)
-    with locked(base, progress):
+    with locked(SOFTWARE, progress):
         if not software.directory.is_dir():
             progress("software: installing the services' packages")
             with aside(software.directory) as building:
@@ -110,12 +108,12 @@ def ensure_software(
     return software
 
 
-def find_software(repository: Path, base: Path = SOFTWARE) -> Software | None:
+def find_software(repository: Path) -> Software | None:
     """Give the installed software if it is of the present content; installs nothing."""
     house = find_wheelhouse(repository)
     if house is None:
         return None
-    software = Software(base / _name(repository, house))
+    software = Software(SOFTWARE / _name(repository, house))
     return software if software.directory.is_dir() else None
 
 

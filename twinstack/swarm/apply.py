@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from ipaddress import IPv4Network
-from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
@@ -163,16 +162,15 @@ def _settle(client: docker.DockerClient) -> None:
     A manager knows once it lists its nodes: before that it has no leader.
     """
     deadline = time.monotonic() + SETTLED_S
-    while _is_pending(client.info()["Swarm"]):
+    while True:
+        swarm = client.info()["Swarm"]
+        leaderless = swarm.get("ControlAvailable") and not swarm.get("Nodes")
+        if not leaderless and swarm["LocalNodeState"] != "pending":
+            return
         if time.monotonic() > deadline:
             cause = f"still pending after {SETTLED_S:g} s"
             raise StepFailed("swarm", "does not settle", cause, "invoke swarm.status")
         time.sleep(0.1)
-
-
-def _is_pending(swarm: dict[str, Any]) -> bool:
-    leaderless = swarm.get("ControlAvailable") and not swarm.get("Nodes")
-    return bool(leaderless) or swarm["LocalNodeState"] == "pending"
 
 
 def _remove_unless_in_use(item: Config | Network | Secret) -> None:

@@ -25,7 +25,7 @@ def docker_command(instance: str, url: str, *arguments: str) -> list[str]:
     if program is None:
         raise Missing("docker", "is not installed", "the client is needed", 'run "make setup"')
     # The user's own configuration may name another engine, or credential helpers that prompt.
-    config = str(SwarmPaths(instance).client_config)
+    config = str(SwarmPaths(instance).lib / "docker-cli")
     return [program, "--config", config, "--host", url, *arguments]
 
 

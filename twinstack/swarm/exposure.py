@@ -15,8 +15,6 @@ from typing import Literal
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, PublishedPort
 
-#: VXLAN over IPv4: outer Ethernet 14, IP 20, UDP 8, VXLAN 8. Source: RFC 7348, section 5.
-VXLAN_BYTES = 50
 _POOLS = ("172.29.0.0/16", "172.28.0.0/16", "172.27.0.0/16", "192.168.240.0/20")
 
 

@@ -50,10 +50,6 @@ class SwarmPaths:
         return self.lib / "nginx.conf"
 
     @property
-    def client_config(self) -> Path:
-        return self.lib / "docker-cli"
-
-    @property
     def journal(self) -> Path:
         return self.run / "hosts.json"
 

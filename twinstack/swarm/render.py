@@ -19,9 +19,10 @@ from twinstack.compose.render import (
 )
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import NGINX_CONF
+from twinstack.model.vxlan import VXLAN_BYTES
 from twinstack.software.configs import nginx_conf, render
 from twinstack.software.secrets import secret_path
-from twinstack.swarm.exposure import VXLAN_BYTES, Exposure, published_ports
+from twinstack.swarm.exposure import Exposure, published_ports
 from twinstack.swarm.nodes import SwarmPaths, stack_name
 
 IMAGE_LABEL = "twinstack.image"

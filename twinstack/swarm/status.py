@@ -46,15 +46,10 @@ def _row(plan: Plan, replica: Replica, key: str, tasks: Sequence[TaskFacts]) -> 
     )
     home = plan.segment(replica.segment).docker_subnet
     address = next((address for address in task.addresses if IPv4Address(address) in home), "")
-    state, detail = _state(task.state), task.detail
+    state: State = "stopped" if task.state in _ENDED else "starting"
+    detail = task.detail or task.state
     if not task.current:
         state, detail = "starting", "is being replaced"
-    elif task.state != "running":
-        detail = detail or task.state
+    elif task.state == "running":
+        state, detail = "healthy", task.detail
     return replace(absent, where=task.node, address=address, state=state, detail=detail)
-
-
-def _state(state: str) -> State:
-    if state == "running":
-        return "healthy"
-    return "stopped" if state in _ENDED else "starting"

@@ -13,7 +13,7 @@ from tests.support.machines import HERE, made_software
 from twinstack.errors import StepFailed
 from twinstack.overlay import upload as uploading
 from twinstack.overlay.bundles import Bundle, code_bundle, software_bundles
-from twinstack.overlay.upload import PackedBundles, survey, upload
+from twinstack.overlay.upload import packing, survey, upload
 
 
 @pytest.fixture(name="there")
@@ -32,8 +32,8 @@ def uploaded(
     bundles: Collection[Bundle], present: frozenset[str] = frozenset()
 ) -> tuple[int, list[str]]:
     progress: list[str] = []
-    with PackedBundles() as packed:
-        return upload(HERE, bundles, present, packed, progress.append), progress
+    with packing() as open_packed:
+        return upload(HERE, bundles, present, open_packed, progress.append), progress
 
 
 def test_an_upload_is_whole_and_what_is_there_is_not_sent(software: dict[str, Bundle], there: Path):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from twinstack.software.apt import Release, os_release, sources_of
+import platform
+
+import pytest
+
+from twinstack.errors import CannotTell
+from twinstack.software.apt import Release, host_release, sources_of
 
 BOOKWORM = Release("debian", "bookworm", "amd64")
 LISTED = """\
@@ -46,8 +51,7 @@ def test_sources_are_held_to_the_key_that_apt_names_else_to_the_distributions():
     assert unnamed == ("deb [signed-by=/k/debian.gpg] http://a.example/ bookworm main",)
 
 
-def test_os_release_is_read_with_and_without_quotes():
-    assert os_release('ID=debian\nVERSION_CODENAME="bookworm"\n# note\n\n') == {
-        "ID": "debian",
-        "VERSION_CODENAME": "bookworm",
-    }
+def test_a_host_of_no_suite_is_an_error_and_not_a_default(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "linux"})
+    with pytest.raises(CannotTell, match="names no suite"):
+        host_release()

@@ -27,7 +27,9 @@ def test_an_absent_journal_is_an_empty_one(paths: InstancePaths):
     assert Journal().empty
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(JOURNALS)
 def test_what_is_journalled_is_read_back(paths: InstancePaths, journal: Journal):
     write_journal(paths, journal)
