@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 #: What stores are called here and in /health, wherever they are; instances have their own names.
 REDIS, POSTGRES, REGISTRY = "redis", "postgres", "registry"
-Failures = tuple[type[BaseException], ...]
+Failures = type[BaseException] | tuple[type[BaseException], ...]
 
 
 @dataclass(slots=True)
-class _Sum:
+class _Calls:
+    name: str
     answers: int = 0
     failures: int = 0
     busy_s: float = 0.0
@@ -25,10 +26,10 @@ class CallStats:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sums: dict[str, _Sum] = {}
+        self._by_name: dict[str, _Calls] = {}
 
     @contextmanager
-    def timed(self, name: str, failures: Failures = (BaseException,)) -> Iterator[None]:
+    def timed(self, name: str, failures: Failures = BaseException) -> Iterator[None]:
         """Count the call that the block makes; it failed if one of `failures` is raised.
 
         Any other exception is the caller's own, raised after an answer.
@@ -41,26 +42,16 @@ class CallStats:
             failed = True
             raise
         finally:
-            self.add(name, time.perf_counter() - started, failed=failed)
-
-    def add(self, name: str, took_s: float, *, failed: bool = False) -> None:
-        with self._lock:
-            total = self._sums.setdefault(name, _Sum())
-            if failed:
-                total.failures += 1
-            else:
-                total.answers += 1
-            total.busy_s += took_s
+            with self._lock:
+                calls = self._by_name.setdefault(name, _Calls(name))
+                calls.failures += failed
+                calls.answers += not failed
+                calls.busy_s += time.perf_counter() - started
 
     def document(self) -> list[dict[str, object]]:
         """Give the sums since the process started. Units: seconds."""
         with self._lock:
             return [
-                {
-                    "name": name,
-                    "answers": total.answers,
-                    "failures": total.failures,
-                    "busy_s": round(total.busy_s, 6),
-                }
-                for name, total in sorted(self._sums.items())
+                asdict(calls) | {"busy_s": round(calls.busy_s, 6)}
+                for _, calls in sorted(self._by_name.items())
             ]

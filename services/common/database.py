@@ -7,6 +7,7 @@ are as old), and the next call connects again.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 import time
@@ -16,13 +17,13 @@ from typing import TypeVar
 import psycopg2
 from psycopg2 import errors, extensions
 
-from services.common.breaker import Breaker
 from services.common.call_stats import POSTGRES, CallStats
-from services.common.failures import DatabaseDown, OutcomeUnknown
+from services.common.failures import Breaker, DatabaseDown, OutcomeUnknown
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.0
 STATEMENT_TIMEOUT_S = 2.0
+PING_TIMEOUT_S = 1.0
 REST_S = 0.5
 IDLE_KEPT = 8
 CONFLICT_TRIES = 4
@@ -64,48 +65,39 @@ extensions.set_wait_callback(_wait)
 class Database:
     """A pool of connections to one PostgreSQL server."""
 
-    def __init__(
-        self, settings: Settings, calls: CallStats | None = None, breaker: Breaker | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, calls: CallStats) -> None:
         self._settings = settings
-        self._calls = calls or CallStats()
+        self._calls = calls
         self._lock = threading.Lock()
         self._idle: list[extensions.connection] = []
-        self.breaker = breaker or Breaker(REST_S)
+        self.breaker = Breaker(REST_S, DatabaseDown)
 
-    def read(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
+    def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads: each statement on its own, without a transaction.
 
         Raises: DatabaseDown.
         """
-        self._take_leave()
-        with self._calls.timed(POSTGRES, _FAILURES):
-            return self._run(work, timeout_s, transaction=False)
+        return self._counted(work, transaction=False)
 
-    def write(self, work: Work[T], timeout_s: float = STATEMENT_TIMEOUT_S) -> T:
+    def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and commit it; roll back if it raises.
 
         `work` runs again, on a fresh transaction, after a deadlock or a stale connection.
         Raises: DatabaseDown, OutcomeUnknown, and whatever `work` raises.
         """
-        for left in range(CONFLICT_TRIES - 1, -1, -1):
-            self._take_leave()
-            try:
-                with self._calls.timed(POSTGRES, _FAILURES):
-                    return self._run(work, timeout_s, transaction=True)
-            except _CONFLICTS:
-                if not left:
-                    raise
-        raise AssertionError("unreachable")
+        for _ in range(CONFLICT_TRIES - 1):
+            with contextlib.suppress(*_CONFLICTS):
+                return self._counted(work, transaction=True)
+        return self._counted(work, transaction=True)
 
-    def ping(self, timeout_s: float = 1.0) -> None:
-        self._take_leave()
-        self._run(lambda cursor: cursor.execute("SELECT 1"), timeout_s, transaction=False)
+    def ping(self) -> None:
+        self.breaker.enter()
+        self._run(lambda cursor: cursor.execute("SELECT 1"), PING_TIMEOUT_S, transaction=False)
 
-    def _take_leave(self) -> None:
-        """Raise DatabaseDown, uncounted, while the breaker is open."""
-        if not self.breaker.allow():
-            raise DatabaseDown("no answer a moment ago")
+    def _counted(self, work: Work[T], transaction: bool) -> T:
+        self.breaker.enter()
+        with self._calls.timed(POSTGRES, _FAILURES):
+            return self._run(work, STATEMENT_TIMEOUT_S, transaction)
 
     def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
         with self._lock:
@@ -122,7 +114,12 @@ class Database:
         except _CONFLICTS:
             raise
         except _BROKEN as error:
-            raise self._down(error) from error
+            if isinstance(error, errors.QueryCanceled):
+                self.breaker.succeeded()  # Slow, not down: it answered that it timed out.
+            else:
+                self.breaker.failed()
+                self._forget_idle()
+            raise DatabaseDown(_reason(error)) from error
 
     def _use(
         self, connection: extensions.connection, work: Work[T], timeout_s: float, transaction: bool
@@ -189,14 +186,6 @@ class Database:
             options=f"-c statement_timeout={int(STATEMENT_TIMEOUT_S * 1000)}"
             f" -c idle_in_transaction_session_timeout={int(STATEMENT_TIMEOUT_S * 2000)}",
         )
-
-    def _down(self, error: Exception) -> DatabaseDown:
-        if isinstance(error, errors.QueryCanceled):
-            self.breaker.succeeded()  # Slow, not down: it answered that it timed out.
-        else:
-            self.breaker.failed()
-            self._forget_idle()
-        return DatabaseDown(_reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.common.breaker import Breaker
 from services.common.call_stats import REDIS, CallStats
-from services.common.failures import RedisDown
+from services.common.failures import Breaker, RedisDown
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 0.25
@@ -44,13 +41,11 @@ class RedisStore:
     Every method raises RedisDown when the server does not answer in time, or refuses.
     """
 
-    def __init__(
-        self, settings: Settings, calls: CallStats | None = None, breaker: Breaker | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, calls: CallStats) -> None:
         self._settings = settings
-        self._calls = calls or CallStats()
+        self._calls = calls
         self._local = threading.local()
-        self.breaker = breaker or Breaker(REST_S)
+        self.breaker = Breaker(REST_S, RedisDown)
 
     def get(self, key: bytes) -> bytes | None:
         answer: bytes | None = self.command(b"GET", key)
@@ -58,7 +53,7 @@ class RedisStore:
 
     def command(self, *arguments: Argument) -> Any:
         """Run one command that may safely be sent twice, and give its answer."""
-        return self._with_connection(lambda link: _ask(link, arguments))
+        return self._counted(lambda link: _ask(link, arguments))
 
     def script(self, script: Script, keys: Sequence[Argument], values: Sequence[Argument]) -> Any:
         tail = (len(keys), *keys, *values)
@@ -69,52 +64,34 @@ class RedisStore:
             except NoScriptError:
                 return _ask(link, ("EVAL", script.text, *tail))
 
-        return self._with_connection(run)
+        return self._counted(run)
 
     def ping(self) -> None:
-        self._take_leave()
-        self._uncounted(lambda link: _ask(link, ("PING",)))
+        self.breaker.enter()
+        self._run(lambda link: _ask(link, ("PING",)))
 
-    def _take_leave(self) -> None:
-        """Raise RedisDown, uncounted, while the breaker is open."""
-        if not self.breaker.allow():
-            raise RedisDown("no answer a moment ago")
+    def _counted(self, run: Callable[[Link], Any]) -> Any:
+        self.breaker.enter()
+        with self._calls.timed(REDIS, RedisDown):
+            return self._run(run)
 
-    def _with_connection(self, run: Callable[[Link], Any]) -> Any:
-        self._take_leave()
-        started = time.perf_counter()
+    def _run(self, run: Callable[[Link], Any]) -> Any:
+        kept: Link | None = getattr(self._local, "link", None)
         try:
-            answer = self._uncounted(run)
-        except RedisDown:
-            self._calls.add(REDIS, time.perf_counter() - started, failed=True)
-            raise
-        self._calls.add(REDIS, time.perf_counter() - started)
-        return answer
-
-    def _uncounted(self, run: Callable[[Link], Any]) -> Any:
-        link: Link | None = getattr(self._local, "link", None)
-        if link is not None:
             try:
-                answer = run(link)
-            except RedisTimeoutError as error:
-                self._drop(link)
-                raise self._down(error) from error
+                answer = run(kept or self._connect())
             except (RedisConnectionError, OSError):
-                self._drop(link)  # Stale: Redis was restarted. One fresh connection, once.
-            except ResponseError as error:
-                raise self._refused(error) from error
-            else:
-                self.breaker.succeeded()
-                return answer
-        try:
-            link = self._connect()
-            answer = run(link)
+                if kept is None:
+                    raise
+                self._drop()  # Stale: Redis was restarted. One fresh connection, once.
+                answer = run(self._connect())
         except ResponseError as error:
-            raise self._refused(error) from error
+            self.breaker.succeeded()  # It answers, and the connection is as good as before.
+            raise RedisDown(f"refused: {error}") from error
         except (RedisError, OSError) as error:
-            if link is not None:
-                self._drop(link)
-            raise self._down(error) from error
+            self._drop()
+            self.breaker.failed()
+            raise RedisDown(f"{type(error).__name__}: {error}") from error
         self.breaker.succeeded()
         return answer
 
@@ -135,17 +112,10 @@ class RedisStore:
         self._local.link = link
         return link
 
-    def _drop(self, link: Link) -> None:
-        self._local.link = None
-        link.disconnect()
-
-    def _refused(self, error: ResponseError) -> RedisDown:
-        self.breaker.succeeded()  # It answers, and the connection is as good as before.
-        return RedisDown(f"refused: {error}")
-
-    def _down(self, error: Exception) -> RedisDown:
-        self.breaker.failed()
-        return RedisDown(f"{type(error).__name__}: {error}")
+    def _drop(self) -> None:
+        link: Link | None = self._local.__dict__.pop("link", None)
+        if link is not None:
+            link.disconnect()
 
 
 def _ask(link: Link, arguments: Sequence[Argument]) -> Any:

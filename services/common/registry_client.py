@@ -53,17 +53,13 @@ class Registration:
     """One instance's registration: registered, renewed, removed."""
 
     def __init__(
-        self,
-        settings: Settings,
-        log: Log,
-        watch: Sequence[str] = (),
-        calls: CallStats | None = None,
+        self, settings: Settings, log: Log, calls: CallStats, watch: Sequence[str] = ()
     ) -> None:
         self._settings = settings
-        self._calls = calls or CallStats()
+        self._calls = calls
         self._log = log
         self._path = f"/v1/services/{settings.service}/{settings.replica}"
-        self._watch = tuple(watch)
+        self._watch = watch
         self._peers: dict[str, tuple[Peer, ...]] = {}
         self._stop = threading.Event()
         self._trouble = ""

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from services.common.call_stats import CallStats
-from services.common.database import Database
-from services.common.logs import Log
-from services.common.process import die_with_parent
-from services.common.redis_store import RedisStore
 from services.common.registry_client import Registration
-from services.common.settings import from_environment
+from services.common.service import start
 from services.common.wsgi import Instrumented
 from services.order_service.product_client import Products
 from services.order_service.routes import create
 
-die_with_parent()
-_settings = from_environment("order-service")
-_log = Log(_settings.service, _settings.replica, _settings.log_requests)
-_calls = CallStats()
-_registration = Registration(_settings, _log, watch=("product-service",), calls=_calls)
-_database = Database(_settings, _calls)
-_products = Products(_registration, _database, _log, _calls)
-_app = create(_settings, _log, _database, RedisStore(_settings, _calls), _products, _calls)
-app = Instrumented(_app, _settings, _log)
+_service = start("order-service")
+_registration = Registration(_service.settings, _service.log, _service.calls, ["product-service"])
+_products = Products(_registration, _service)
+app = Instrumented(create(_service, _products), _service.settings, _service.log)
 _registration.start()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 
-from services.common.catalogue import keys_of_change
-from services.common.failures import RedisDown
 from services.common.redis_store import RedisStore, Script
 from services.common.wsgi import ApiError
 from services.order_service.requests import LINES_MAX, QUANTITY_MAX, Lines
@@ -79,15 +76,6 @@ class Carts:
     def take_out(self, session: str, lines: Lines) -> None:
         """Take out what was ordered, and leave what was added since. Raises: RedisDown."""
         self._store.script(_TAKE_OUT, (_key(session),), _flat(lines))
-
-
-def forget_products(store: RedisStore, product_ids: Iterable[int]) -> bool:
-    """Take changed products out of the catalogue's cache; False if Redis is down (they age)."""
-    try:
-        store.command(b"DEL", *keys_of_change(product_ids))
-    except RedisDown:
-        return False
-    return True
 
 
 def _key(session: str) -> bytes:

@@ -12,11 +12,10 @@ import json
 import threading
 from dataclasses import dataclass
 
-from services.common.call_stats import CallStats
-from services.common.database import Cursor, Database
-from services.common.logs import Log
+from services.common.database import Cursor
 from services.common.registry_client import Peer, Registration
 from services.common.request_id import HEADER
+from services.common.service import Service
 
 TIMEOUT_S = 0.6
 TRIES = 2
@@ -34,33 +33,25 @@ class Product:
 class Products:
     """Ask the live product instances in turn."""
 
-    def __init__(
-        self,
-        registration: Registration | None,
-        database: Database,
-        log: Log,
-        calls: CallStats | None = None,
-    ) -> None:
-        self._calls = calls or CallStats()
+    def __init__(self, registration: Registration, service: Service) -> None:
         self._registration = registration
-        self._database = database
-        self._log = log
+        self._service = service
         self._turn = itertools.count()
         self._local = threading.local()
 
     def catalogue(self, request_id: str) -> dict[int, Product]:
         """Give every product by id. Raises: DatabaseDown (when neither source answers)."""
-        peers = self._registration.peers("product-service") if self._registration else ()
+        peers = self._registration.peers("product-service")
         for _ in range(min(TRIES, len(peers))):
             peer = peers[next(self._turn) % len(peers)]
             try:
-                with self._calls.timed(peer.instance):
+                with self._service.calls.timed(peer.instance):
                     return self._ask(peer, request_id)
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
                 reason = f"{type(error).__name__}: {error}"
                 fields = {"instance": peer.instance, "reason": reason, "request_id": request_id}
-                self._log.event("warning", "product instance failed", **fields)
-        return self._database.read(_from_database)
+                self._service.log.event("warning", "product instance failed", **fields)
+        return self._service.database.read(_from_database)
 
     def _ask(self, peer: Peer, request_id: str) -> dict[int, Product]:
         links: dict[Peer, http.client.HTTPConnection] = self._local.__dict__.setdefault("links", {})

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from services.common.catalogue import PRODUCT_ID_MAX
 from services.common.wsgi import ApiError
@@ -19,31 +18,25 @@ _key = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 Lines = dict[int, int]  # product id → quantity, in the order of the ids
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
-    """An order request: lines, or None for the session's cart."""
-
-    lines: Lines | None
-
-    def digest(self, session: str) -> str:
-        """Identify the request, to refuse another one with the same Idempotency-Key."""
-        content = {"cart": session} if self.lines is None else {"lines": sorted(self.lines.items())}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def parse_order(body: Mapping[str, object]) -> OrderRequest:
-    """Read `{"items": [...]}` or `{"from_cart": true}`. Raises: ApiError 400."""
+def parse_order(body: Mapping[str, object]) -> Lines | None:
+    """Read `{"items": [...]}` or `{"from_cart": true}`: then None. Raises: ApiError 400."""
     _only(body, {"items", "from_cart"}, "")
     if "from_cart" in body:
         if body["from_cart"] is not True:
             raise _bad("from_cart", "must be true, or left out")
         if "items" in body:
             raise _bad("items", "cannot be given together with from_cart")
-        return OrderRequest(None)
+        return None
     lines = parse_items(body)
     if not lines:
         raise _bad("items", "must not be empty")
-    return OrderRequest(lines)
+    return lines
+
+
+def digest(lines: Lines | None, session: str) -> str:
+    """Identify an order request, to refuse another one with the same Idempotency-Key."""
+    content = {"cart": session} if lines is None else {"lines": sorted(lines.items())}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse_items(body: Mapping[str, object]) -> Lines:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from services.common import health
-from services.common.call_stats import CallStats
-from services.common.catalogue import CURRENCY
-from services.common.database import Database
+from services.common.catalogue import CURRENCY, keys_of_change
 from services.common.failures import RedisDown
-from services.common.logs import Log
-from services.common.redis_store import RedisStore
-from services.common.settings import Settings
-from services.common.wsgi import ApiError, answer, json_object, make_app, request_id
+from services.common.service import Service, make_app_with_health
+from services.common.wsgi import ApiError, answer, json_object, request_id
 from services.order_service import requests
-from services.order_service.carts import Carts, forget_products, new_session
+from services.order_service.carts import Carts, new_session
 from services.order_service.orders import Orders, check_lines
 from services.order_service.product_client import Products
 from services.order_service.requests import Lines, parse_items, parse_line, parse_order
@@ -23,24 +18,17 @@ COOKIE = "session"
 SESSION = "X-Session-ID"
 
 
-def create(
-    settings: Settings,
-    log: Log,
-    database: Database,
-    store: RedisStore,
-    products: Products,
-    calls: CallStats,
-) -> Flask:
+def create(service: Service, products: Products) -> Flask:
     """Create the application with its database, Redis and product client."""
-    app = make_app(settings, log)
-    carts = Carts(store, settings.session_ttl_s)
-    orders = Orders(database)
-    health.add_route(app, settings, database, store, calls)
+    app = make_app_with_health(service)
+    ttl_s = service.settings.session_ttl_s
+    carts = Carts(service.store, ttl_s)
+    orders = Orders(service.database)
 
     def session_of_request() -> str:
         return requests.parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
 
-    def cart_answer(session: str, lines: Lines, status: int = 200) -> Response:
+    def cart_answer(session: str, lines: Lines) -> Response:
         catalogue = products.catalogue(request_id()) if lines else {}
         items = [
             {
@@ -53,17 +41,11 @@ def create(
             if product_id in catalogue
         ]
         total = sum(catalogue[key].price_cents * lines[key] for key in lines if key in catalogue)
-        body = {
-            "session": session or None,
-            "items": items,
-            "total_cents": total,
-            "currency": CURRENCY,
-        }
-        response = answer(body, status)
+        cart = {"session": session or None, "items": items, "total_cents": total}
+        response = answer(cart | {"currency": CURRENCY})
         if session:
             response.headers[SESSION] = session
-            age = settings.session_ttl_s
-            response.set_cookie(COOKIE, session, max_age=age, httponly=True, samesite="Lax")
+            response.set_cookie(COOKIE, session, max_age=ttl_s, httponly=True, samesite="Lax")
         return response
 
     def check_against_catalogue(lines: Lines) -> None:
@@ -106,10 +88,10 @@ def create(
     @app.post("/orders")
     def place_order() -> Response:
         key = requests.parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        order = parse_order(json_object())
+        asked = parse_order(json_object())
         session = session_of_request()
-        digest = order.digest(session)
-        lines, placed = order.lines, None
+        digest = requests.digest(asked, session)
+        lines, placed = asked, None
         if lines is None:
             placed = orders.replay(key, digest) if key else None
             lines = {} if placed or not session else carts.show(session)
@@ -118,7 +100,7 @@ def create(
         if placed is None:
             placed = orders.place(lines, key, digest)
         if not placed.replayed:
-            after_order(lines, session if order.lines is None else "")
+            after_order(lines, session if asked is None else "")
         response = answer(orders.show(placed.order_id), 200 if placed.replayed else 201)
         response.headers["Location"] = f"/api/orders/{placed.order_id}"
         if placed.replayed:
@@ -126,14 +108,13 @@ def create(
         return response
 
     def after_order(lines: Lines, session: str) -> None:
-        forgotten = forget_products(store, lines)
         try:
+            service.store.command(b"DEL", *keys_of_change(lines))
             if session:
                 carts.take_out(session, lines)
-        except RedisDown:
-            forgotten = False
-        if not forgotten:  # The order stands; cached entries expire.
-            log.event("warning", "cache not invalidated after an order", request_id=request_id())
+        except RedisDown:  # The order stands; cached entries expire.
+            message = "cache not invalidated after an order"
+            service.log.event("warning", message, request_id=request_id())
 
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:

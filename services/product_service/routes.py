@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from services.common import health
-from services.common.call_stats import CallStats
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
-from services.common.database import Cursor, Database
-from services.common.logs import Log
-from services.common.redis_store import RedisStore
-from services.common.settings import Settings
-from services.common.wsgi import JSON, ApiError, dump, make_app
+from services.common.database import Cursor
+from services.common.service import Service, make_app_with_health
+from services.common.wsgi import JSON, ApiError, dump
 from services.product_service.cache import Cache
 
 _COLUMNS = "id, sku, name, category, price_cents, stock"
@@ -19,16 +15,13 @@ _LIST = f"SELECT {_COLUMNS} FROM products ORDER BY id"
 _ONE = f"SELECT {_COLUMNS}, description FROM products WHERE id = %s"
 
 
-def create(
-    settings: Settings, log: Log, database: Database, store: RedisStore, calls: CallStats
-) -> Flask:
+def create(service: Service) -> Flask:
     """Make the product service upon a database and a Redis."""
-    app = make_app(settings, log)
-    cache = Cache(store, settings.cache_ttl_s)
-    health.add_route(app, settings, database, store, calls)
+    app = make_app_with_health(service)
+    cache = Cache(service.store, service.settings.cache_ttl_s)
 
     def load_list() -> bytes:
-        products = database.read(_all)
+        products = service.database.read(_all)
         return dump({"products": products, "count": len(products), "currency": CURRENCY})
 
     def cached(body: bytes, source: str) -> Response:
@@ -45,7 +38,7 @@ def create(
         product_id = _product_id(text)
 
         def load() -> bytes | None:
-            product = database.read(lambda cursor: _one(cursor, product_id))
+            product = service.database.read(lambda cursor: _one(cursor, product_id))
             return None if product is None else dump(product)
 
         body, source = cache.read(product_key(product_id), load)

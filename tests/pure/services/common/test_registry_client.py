@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from services.common.call_stats import CallStats
 from services.common.logs import Log
 from services.common.registry_client import Registration, RegistryRefused
 from services.common.settings import Settings, from_environment
@@ -63,7 +64,8 @@ def settings(registry: Registry, own_port: int) -> Settings:
 
 def registration(registry: Registry) -> Registration:
     log = Log("product-service", "product-service-2", fd=-1)
-    return Registration(settings(registry, registry.port), log, watch=("product-service",))
+    own = settings(registry, registry.port)
+    return Registration(own, log, CallStats(), watch=("product-service",))
 
 
 def until(truth: Callable[[], bool], seconds: float = 5.0) -> bool:

@@ -13,7 +13,7 @@ from services.order_service.orders import check_lines
 from services.order_service.requests import (
     LINES_MAX,
     QUANTITY_MAX,
-    OrderRequest,
+    digest,
     parse_idempotency_key,
     parse_items,
     parse_order,
@@ -66,7 +66,7 @@ def test_a_bad_order_is_a_400_that_names_the_field(body: dict[str, Any], field: 
 def test_whatever_json_comes_an_order_is_read_or_refused(body: dict[str, Any]) -> None:
     status, lines = 201, None
     try:
-        lines = parse_order(body).lines
+        lines = parse_order(body)
     except ApiError as error:
         status = error.status
     assert status in {201, 400}
@@ -74,10 +74,10 @@ def test_whatever_json_comes_an_order_is_read_or_refused(body: dict[str, Any]) -
 
 
 def test_the_same_lines_have_one_digest_and_others_another() -> None:
-    digest = OrderRequest({1: 2, 3: 4}).digest("")
-    assert digest == OrderRequest({3: 4, 1: 2}).digest("whatever session")
-    assert digest != OrderRequest({1: 2, 3: 5}).digest("")
-    assert OrderRequest(None).digest("a" * 16) != OrderRequest(None).digest("b" * 16)
+    given = digest({1: 2, 3: 4}, "")
+    assert given == digest({3: 4, 1: 2}, "whatever session")
+    assert given != digest({1: 2, 3: 5}, "")
+    assert digest(None, "a" * 16) != digest(None, "b" * 16)
 
 
 def test_a_session_is_taken_from_the_header_before_the_cookie() -> None:
