@@ -53,13 +53,13 @@ def build_report(
 
 def _pair(pair: t.PairTotals) -> r.PairTraffic:
     return r.PairTraffic(
-        pair.client.name,
-        pair.server.name,
-        protocol_name(pair.protocol),
-        None if pair.port == t.NO_PORT else pair.port,
-        pair.server.world or pair.client.world,
-        pair.verdict,
         *pair.sums,
+        client=pair.client.name,
+        server=pair.server.name,
+        protocol=protocol_name(pair.protocol),
+        server_port=None if pair.port == t.NO_PORT else pair.port,
+        world=pair.server.world or pair.client.world,
+        verdict=pair.verdict,
         handshake=percentiles(pair.times[HANDSHAKE]),
         acknowledged=percentiles(pair.times[ACKNOWLEDGED]),
         example=f"{pair.client.instance} → {pair.server.instance}",

@@ -41,18 +41,7 @@ def percentiles(histogram: Mapping[int, int]) -> Percentiles | None:
     total = sum(histogram.values())
     if not total:
         return None
-    ranks = (0, 0.5 * total, 0.99 * total)
-    return Percentiles(total, *(_value_us(_quantile(histogram, rank)) for rank in ranks))
-
-
-def _quantile(histogram: Mapping[int, int], rank: float) -> int:
-    below, bucket = 0, 0
-    for bucket in sorted(histogram):
-        below += histogram[bucket]
-        if below and below >= rank:
-            break
-    return bucket
-
-
-def _value_us(bucket: int) -> float:
-    return float(2 ** ((bucket + 0.5) / _PER_DOUBLING) / 1000)
+    buckets = sorted(histogram)
+    counted = np.cumsum([histogram[bucket] for bucket in buckets])  # up to each bucket's end
+    ranks = np.searchsorted(counted, (1, 0.5 * total, 0.99 * total)).tolist()
+    return Percentiles(total, *(2 ** ((buckets[n] + 0.5) / _PER_DOUBLING) / 1000 for n in ranks))

@@ -9,7 +9,6 @@ in time. Otherwise a name is shown with its file's path.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -75,16 +74,14 @@ class InterfaceRegistry:
 
     def traffic(self) -> tuple[InterfaceTraffic, ...]:
         """Report each interface, named with as much of its path as it takes to be unique."""
-        names = Counter(counts.name for counts in self.counts)
         paths: dict[str, list[Path]] = {}
         for counts in self.counts:
-            if names[counts.name] > 1:
-                paths.setdefault(counts.name, []).append(counts.path)
+            paths.setdefault(counts.name, []).append(counts.path)
         depth = {name: _depth(namesakes) for name, namesakes in paths.items()}
         rows = []
         for counts in self.counts:
             name = counts.name
-            if name in depth:
+            if len(paths[name]) > 1:
                 name = f"{_tail(counts.path, depth[name])}: {name}"
             figures = counts.packets, counts.bytes, counts.cut, counts.dropped
             rows.append(InterfaceTraffic(name, *figures))

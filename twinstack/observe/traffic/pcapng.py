@@ -35,32 +35,19 @@ def is_pcapng(head: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """How an interface counts time: in ticks of `base` to the power of -`exponent` seconds."""
+    """How an interface counts time."""
 
-    base: int
-    exponent: int
+    per_s: int  # ticks in a second: a power of 10, or of 2
     offset_s: int
 
     def ns(self, ticks: Hashes) -> Ints:
-        if self.base == 10:
-            power = self.exponent - 9
-            if power > 18:
-                ns = np.zeros(len(ticks), np.uint64)
-            elif power >= 0:
-                ns = ticks // np.uint64(10**power)
-            else:
-                unit = np.uint64(10**-power)
-                ns = np.minimum(ticks, np.uint64(_LATEST_NS) // unit) * unit
-        else:
-            bits = min(self.exponent, 33)  # beyond that a tick is less than a nanosecond
-            ticks = ticks >> np.uint64(min(self.exponent - bits, 63))
-            seconds = ticks >> np.uint64(bits)
-            fraction = (ticks & np.uint64((1 << bits) - 1)) * np.uint64(_BILLION)
-            whole = np.minimum(seconds, np.uint64(_LATEST_NS // _BILLION)) * np.uint64(_BILLION)
-            ns = whole + (fraction >> np.uint64(bits))
-        shift = max(min(self.offset_s * _BILLION, _LATEST_NS), -_LATEST_NS)
-        since_epoch = np.minimum(ns, np.uint64(_LATEST_NS)).astype(np.int64) + shift
-        return np.clip(since_epoch, 0, _LATEST_NS)
+        unit_ns, rest = divmod(_BILLION, self.per_s)
+        if not rest and not self.offset_s and ticks.max() <= np.uint64(_LATEST_NS // unit_ns):
+            return ticks.astype(np.int64) * unit_ns
+        # Other clocks are rare, and their numbers may need more than 64 bits: Python's have them.
+        ns = ticks.astype(object) * _BILLION // self.per_s + self.offset_s * _BILLION
+        exact: Ints = np.clip(ns, 0, _LATEST_NS).astype(np.int64)
+        return exact
 
 
 class _DamagedBlock(Exception):
@@ -149,18 +136,18 @@ class PcapngFormat:
         if len(self._interfaces) == _MAX_INTERFACES:
             raise _DamagedBlock(f"it names more than {_MAX_INTERFACES} interfaces")
         link_type, _, snap_length = struct.unpack_from(f"{self._order}HHI", data, at + 8)
-        name, base, exponent, offset_s = "", 10, 6, 0
+        name, per_s, offset_s = "", 10**6, 0
         for code, value in self._options(data, at + 16, at + length - 4):
             if code == spec.IF_NAME:
                 name = value.rstrip(b"\0").decode("utf-8", "replace")
             elif code == spec.IF_TSRESOL and value:
-                base, exponent = (2, value[0] & 0x7F) if value[0] & 0x80 else (10, value[0])
+                per_s = 1 << (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
             elif code == spec.IF_TSOFFSET and len(value) == 8:
                 (offset_s,) = struct.unpack(f"{self._order}q", value)
         number = len(self._interfaces) - self._first
         name = name or (f"{self._file_name}#{number}" if number else self._file_name)
         self._interfaces.append(records.CaptureInterface(name, link_type, snap_length))
-        self._clocks.append(_Clock(base, exponent, offset_s))
+        self._clocks.append(_Clock(per_s, offset_s))
 
     def _statistics(self, data: bytes, at: int, length: int) -> None:
         if length < 24:

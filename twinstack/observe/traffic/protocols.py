@@ -95,17 +95,9 @@ ARP_HEADER = layout(
     "V6 target_mac, >u4 target"
 )
 
-_NAMES = {
-    socket.IPPROTO_TCP: "TCP",
-    socket.IPPROTO_UDP: "UDP",
-    socket.IPPROTO_ICMP: "ICMP",
-    socket.IPPROTO_ICMPV6: "ICMPv6",
-    socket.IPPROTO_SCTP: "SCTP",
-    socket.IPPROTO_IGMP: "IGMP",
-    socket.IPPROTO_GRE: "GRE",
-    socket.IPPROTO_ESP: "ESP",
-    socket.IPPROTO_AH: "AH",
-    socket.IPPROTO_PIM: "PIM",
+_IP_NAMES = ["TCP", "UDP", "ICMP", "ICMPv6", "SCTP", "IGMP", "GRE", "ESP", "AH", "PIM"]
+_NAMES: dict[int, str] = {
+    **{getattr(socket, f"IPPROTO_{name.upper()}"): name for name in _IP_NAMES},
     112: "VRRP",
     ETHERTYPE + ETH_P_ARP: "ARP",
     ETHERTYPE + ETH_P_LLDP: "LLDP",

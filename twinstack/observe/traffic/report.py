@@ -21,29 +21,17 @@ class InterfaceTraffic:
 
 
 @dataclass(frozen=True, slots=True)
-class PairTraffic:
-    """Two services and the server's port, each packet counted once, there and back.
+class PairSums:
+    """What two services exchanged, each packet counted once: there, and back from the server."""
 
-    The figures of TCP are 0 and None for other protocols.
-    """
-
-    client: str
-    server: str
-    protocol: str
-    server_port: int | None
-    world: WorldName | None
-    verdict: Verdict  # empty: the topology declares nothing about it
-    packets_there: int
-    packets_back: int
-    bytes_there: int
-    bytes_back: int
-    connections: int
-    resent: int
-    resets: int
-    zero_windows: int
-    handshake: Percentiles | None
-    acknowledged: Percentiles | None
-    example: str  # two instances: replicas or addresses
+    packets_there: int = 0
+    packets_back: int = 0
+    bytes_there: int = 0
+    bytes_back: int = 0
+    connections: int = 0
+    resent: int = 0
+    resets: int = 0
+    zero_windows: int = 0
 
     @property
     def packets(self) -> int:
@@ -52,6 +40,21 @@ class PairTraffic:
     @property
     def bytes(self) -> int:
         return self.bytes_there + self.bytes_back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTraffic(PairSums):
+    """Two services and the server's port. TCP's figures are 0 and None for other protocols."""
+
+    client: str
+    server: str
+    protocol: str
+    server_port: int | None
+    world: WorldName | None
+    verdict: Verdict  # empty: the topology declares nothing about it
+    handshake: Percentiles | None
+    acknowledged: Percentiles | None
+    example: str  # two instances: replicas or addresses
 
 
 @dataclass(frozen=True, slots=True)

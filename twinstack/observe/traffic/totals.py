@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from socket import IPPROTO_TCP, IPPROTO_UDP
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,19 +32,6 @@ Counts = dict[tuple[Any, ...], tuple[int, ...]]
 PairKey = tuple[str, str, int, int, WorldName | None, Verdict]
 
 
-class PairSums(NamedTuple):
-    """What two peers exchanged: from the client (there), from the server (back)."""
-
-    packets_there: int = 0
-    packets_back: int = 0
-    bytes_there: int = 0
-    bytes_back: int = 0
-    connections: int = 0
-    resent: int = 0
-    resets: int = 0
-    zero_windows: int = 0
-
-
 @dataclass(slots=True)
 class PairTotals:
     """Two peers, a protocol and the server's port."""
@@ -54,7 +41,7 @@ class PairTotals:
     protocol: int
     port: int
     verdict: Verdict
-    sums: PairSums = field(default_factory=PairSums)
+    sums: tuple[int, ...] = (0,) * 8  # packets there and back, …: as `report.PairTraffic` has them
     #: By name, as in `tcp_health`: how often a duration fell into each bucket.
     times: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
 
@@ -144,15 +131,13 @@ class TrafficTotals:
         ]
         for (number,), sums in sum_groups((pairs,), columns):
             pair = self.pairs[number]
-            pair.sums = PairSums(*map(sum, zip(pair.sums, sums, strict=True)))
+            pair.sums = _plus(pair.sums, sums)
         self._add_talkers(rows)
         port = _service_port(rows, rows["port"][every, 1 - client])
         both = rows["packets"].sum(axis=1), rows["bytes"].sum(axis=1)
-        for (version, protocol, server_port), sums in sum_groups(
-            (rows["version"], rows["protocol"], port), both
-        ):
-            key = (version, protocol, self.peers.application(server_port))
-            _add(self.protocols, key, sums)
+        keys = rows["version"], rows["protocol"], port
+        for (*layers, server_port), sums in sum_groups(keys, both):
+            _add(self.protocols, (*layers, self.peers.application(server_port)), sums)
 
     def _add_talkers(self, rows: Rows) -> None:
         address = rows["high"].ravel(), rows["low"].ravel()
@@ -179,12 +164,8 @@ class TrafficTotals:
         client_high, client_low, _, server_high, server_low, port = ends
         peer, port = self.peers.peer, _service_port(rows, port)
         columns = client_high, client_low, server_high, server_low, rows["protocol"], port
-        numbers = [
-            self._pair(peer(from_high, from_low), peer(to_high, to_low), protocol, to_port)
-            for from_high, from_low, to_high, to_low, protocol, to_port in zip(
-                *(column.tolist() for column in columns), strict=True
-            )
-        ]
+        flows = zip(*(column.tolist() for column in columns), strict=True)
+        numbers = [self._pair(peer(*flow[:2]), peer(*flow[2:4]), *flow[4:]) for flow in flows]
         return np.asarray(numbers, np.int64)
 
     def _pair(self, client: NamedPeer, server: NamedPeer, protocol: int, port: int) -> int:
@@ -201,8 +182,11 @@ class TrafficTotals:
 
 
 def _add(counts: Counts, key: tuple[Any, ...], sums: tuple[int, ...]) -> None:
-    before = counts.get(key)
-    counts[key] = sums if before is None else tuple(map(sum, zip(before, sums, strict=True)))
+    counts[key] = _plus(counts[key], sums) if key in counts else sums
+
+
+def _plus(sums: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(sums, more, strict=True)))
 
 
 def _service_port(rows: Rows, port: NDArray[np.generic]) -> Ints:
