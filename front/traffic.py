@@ -95,7 +95,7 @@ def traffic_report(
     from twinstack.observe.capture import targets
     from twinstack.observe.traffic.analysis import analyse
     from twinstack.observe.traffic.peers import PeerDirectory
-    from twinstack.observe.traffic.text import text
+    from twinstack.observe.traffic.sections import text
 
     here = stack.from_environment()
     topology = here.topology()

@@ -20,7 +20,7 @@ from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.observe.traffic.html import page
 from twinstack.observe.traffic.report import TrafficReport
-from twinstack.observe.traffic.text import text
+from twinstack.observe.traffic.sections import text
 from twinstack.printable import dumps
 
 FULL_S, SEED = 600, 20261124

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from twinstack.errors import Unreadable
 from twinstack.observe.traffic import pcap, pcapng
-from twinstack.observe.traffic.records import CaptureInterface, Damage, RecordBatch, RecordFormat
+from twinstack.observe.traffic.pcap import CaptureInterface, Damage, RecordBatch
 
 #: Read at a time. Larger pieces take more memory; smaller ones more time.
 PIECE_BYTES = 4 << 20
@@ -27,7 +27,7 @@ class CaptureFile:
 
     path: Path
     interfaces: list[CaptureInterface]
-    _format: RecordFormat
+    _format: pcap.PcapFormat | pcapng.PcapngFormat
     _file: BinaryIO
     _head: bytes = b""  # read before, and not yet searched for records
     _offset: int = 0

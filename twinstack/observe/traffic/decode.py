@@ -18,7 +18,7 @@ from twinstack.observe.traffic import protocols as p
 from twinstack.observe.traffic.columns import Bytes, Flags, Ints, gather, hash_rows
 from twinstack.observe.traffic.http import HttpMessages
 from twinstack.observe.traffic.packets import MAPPED, Packets
-from twinstack.observe.traffic.records import CaptureInterface, RecordBatch
+from twinstack.observe.traffic.pcap import CaptureInterface, RecordBatch
 
 AnyRows = NDArray[Any]
 #: Gets the carriers of encapsulated packets, and their VNI.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinstack.observe import pcapng_spec as spec
-from twinstack.observe.traffic import records
+from twinstack.observe.traffic import pcap
 from twinstack.observe.traffic.columns import Flags, Hashes, Ints, gather, layout
-from twinstack.observe.traffic.records import BATCH_PACKETS, PADDING
+from twinstack.observe.traffic.pcap import BATCH_PACKETS, PADDING
 
 _SECTION = spec.SECTION_HEADER
 _SECTION_BYTES = 28
@@ -57,7 +57,7 @@ class _DamagedBlock(Exception):
 class PcapngFormat:
     """Locates blocks. Each section has its own byte order and interfaces."""
 
-    def __init__(self, interfaces: list[records.CaptureInterface], name: str) -> None:
+    def __init__(self, interfaces: list[pcap.CaptureInterface], name: str) -> None:
         self._interfaces = interfaces
         self._clocks: list[_Clock] = []
         self._file_name = name
@@ -65,7 +65,7 @@ class PcapngFormat:
         self._first = 0  # the section's first interface
         self._latest_ns = 0  # simple blocks have no time: they get that of the packet before
 
-    def locate(self, data: bytes, offset: int) -> records.LocatedRecords:
+    def locate(self, data: bytes, offset: int) -> pcap.LocatedRecords:
         """Locate whole blocks, up to a new section: its packets are for the next call."""
         positions: list[int] = []
         types: list[int] = []
@@ -102,15 +102,15 @@ class PcapngFormat:
                 if len(positions) == BATCH_PACKETS:
                     break
         except _DamagedBlock as error:
-            damage = records.Damage(offset + at, str(error))
+            damage = pcap.Damage(offset + at, str(error))
         if not positions:
-            return records.LocatedRecords(None, at, damage)
+            return pcap.LocatedRecords(None, at, damage)
         batch, good = self._batch(data, np.array(positions, np.int64), np.array(types, np.int64))
         if good < len(positions):
-            damage = records.Damage(
+            damage = pcap.Damage(
                 offset + positions[good], "a packet block there contradicts itself"
             )
-        return records.LocatedRecords(batch, at, damage)
+        return pcap.LocatedRecords(batch, at, damage)
 
     def _section(self, data: bytes, at: int) -> int:
         """Begin a section, and give the length of its header; 0 when that is not whole yet."""
@@ -146,7 +146,7 @@ class PcapngFormat:
                 (offset_s,) = struct.unpack(f"{self._order}q", value)
         number = len(self._interfaces) - self._first
         name = name or (f"{self._file_name}#{number}" if number else self._file_name)
-        self._interfaces.append(records.CaptureInterface(name, link_type, snap_length))
+        self._interfaces.append(pcap.CaptureInterface(name, link_type, snap_length))
         self._clocks.append(_Clock(per_s, offset_s))
 
     def _statistics(self, data: bytes, at: int, length: int) -> None:
@@ -168,7 +168,7 @@ class PcapngFormat:
             yield code, data[at + 4 : at + 4 + length]
             at += 4 + (length + 3) // 4 * 4
 
-    def _batch(self, data: bytes, positions: Ints, types: Ints) -> tuple[records.RecordBatch, int]:
+    def _batch(self, data: bytes, positions: Ints, types: Ints) -> tuple[pcap.RecordBatch, int]:
         """Read the blocks' headers; also gives how many come before one that cannot be."""
         array = np.frombuffer(data + PADDING, np.uint8)
         names = ("type", "total", "interface", "high", "low", "captured", "length")
@@ -192,9 +192,9 @@ class PcapngFormat:
         known = len(self._interfaces)
         good = interface < known
         if simple.any() and known > self._first:
-            snap = self._interfaces[self._first].snap_length or records.MAX_RECORD_BYTES
+            snap = self._interfaces[self._first].snap_length or pcap.MAX_RECORD_BYTES
             captured[simple] = np.minimum(np.minimum(length[simple], snap), room[simple])
-        good &= (captured <= room) & (captured <= records.MAX_RECORD_BYTES)
+        good &= (captured <= room) & (captured <= pcap.MAX_RECORD_BYTES)
         ends = gather(array, positions + total - 4, layout(f"{self._order}u4 total"))["total"]
         good &= ends == total
         count = len(positions) if good.all() else int(np.argmin(good))
@@ -205,7 +205,7 @@ class PcapngFormat:
             rows = interface == number
             time_ns[rows] = self._clocks[number].ns(ticks[kept][rows])
         self._time_simple(time_ns, simple[kept])
-        batch = records.RecordBatch(
+        batch = pcap.RecordBatch(
             array, start[kept], captured[kept], length[kept], time_ns, interface
         )
         return batch, count

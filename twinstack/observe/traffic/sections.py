@@ -1,11 +1,11 @@
-"""The sections of a traffic report: its headline and tables, for terminal and page alike. Pure."""
+"""A traffic report's headline and tables, for terminal and page alike, and as text. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from twinstack.observe.table import NOTHING, Section, TableCell, Tone, section
+from twinstack.observe.table import NOTHING, Section, TableCell, Tone, section, section_text
 from twinstack.observe.traffic.histogram import Percentiles
 from twinstack.observe.traffic.peers import DECLARED, UNDECLARED
 from twinstack.observe.traffic.report import (
@@ -17,6 +17,7 @@ from twinstack.observe.traffic.report import (
     TunnelTraffic,
 )
 from twinstack.observe.units import duration, size
+from twinstack.printable import visible
 
 
 def headline(report: TrafficReport) -> str:
@@ -164,3 +165,9 @@ def _status_and_count(http: HttpTraffic) -> tuple[TableCell, TableCell]:
 def _times(latency: Percentiles | None) -> tuple[str | None, str | None]:
     """Give median and 99th percentile."""
     return (duration(latency.median_us), duration(latency.p99_us)) if latency else (None, None)
+
+
+def text(report: TrafficReport, width: int = 80) -> str:
+    """Write the report. Units: columns of the terminal."""
+    head = "\n".join([headline(report), *(f"! {visible(note)}" for note in report.notes)])
+    return "\n\n".join([head, *(section_text(table, width) for table in sections(report))])

@@ -11,7 +11,7 @@ import pytest
 from tests.support import craft
 from tests.support.craft import ACK, SYN, Connection, Frame, Interface, ethernet
 from twinstack.observe.traffic import pcap, pcapng
-from twinstack.observe.traffic.text import text
+from twinstack.observe.traffic.sections import text
 
 Write = Callable[[Path, list[Frame]], Path]
 

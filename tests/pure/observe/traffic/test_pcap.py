@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import craft
 from tests.support.craft import FRAMES, RECORDS, records
-from twinstack.observe.traffic.records import Damage
+from twinstack.observe.traffic.pcap import Damage
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
