@@ -17,7 +17,7 @@ from ipaddress import IPv4Network
 from itertools import product
 
 from twinstack.errors import Missing
-from twinstack.linux import process
+from twinstack.linux import process, procfs
 from twinstack.linux.netlink import as_big_endian, attributes, nested
 
 _SUBSYSTEM = 1 << 8  # NFNL_SUBSYS_CTNETLINK
@@ -32,7 +32,6 @@ class IPCTNL(IntEnum):
     GET = _SUBSYSTEM | 1
     DELETE = _SUBSYSTEM | 2
     GET_STATS_CPU = _SUBSYSTEM | 4
-    GET_STATS = _SUBSYSTEM | 5
 
 
 #: Groups that receive events, as bits: NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_DESTROY.
@@ -81,7 +80,6 @@ class STATS(IntEnum):
 
 
 _CTA_PROTOINFO_TCP, _CTA_PROTOINFO_TCP_STATE = 1, 1
-_CTA_STATS_GLOBAL_ENTRIES, _CTA_STATS_GLOBAL_MAX_ENTRIES = 1, 2
 _IPS_SEEN_REPLY, _IPS_ASSURED = 1 << 1, 1 << 2
 _NFGENMSG_BYTES = 4
 
@@ -197,12 +195,11 @@ def _read_state(protocol: int, parts: dict[int, memoryview]) -> str:
 _PROTOINFO, _STATUS = int(CTA.PROTOINFO), int(CTA.STATUS)
 
 
-def read_size(body: memoryview) -> tuple[int, int | None]:
-    """Read the table's size: entries, and how many it may have (None where not reported)."""
-    parts = attributes(body[_NFGENMSG_BYTES:])
-    limit = parts.get(_CTA_STATS_GLOBAL_MAX_ENTRIES)
-    entries = as_big_endian(parts.get(_CTA_STATS_GLOBAL_ENTRIES))
-    return entries, None if limit is None else as_big_endian(limit)
+def size() -> tuple[int, int] | None:
+    """Read how many connections are tracked here, and how many may be; None where none is."""
+    sizes = procfs.sysctl_numbers("net.netfilter.nf_conntrack_count")
+    limits = procfs.sysctl_numbers("net.netfilter.nf_conntrack_max")
+    return (sizes[0], limits[0]) if sizes and limits else None
 
 
 def read_stats(bodies: Iterable[memoryview]) -> ConntrackStats:

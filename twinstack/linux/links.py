@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import AF_INET6
 from types import MappingProxyType
 
@@ -217,6 +217,22 @@ def dump_routes(netlink: Netlink) -> Iterator[RouteFacts]:
     for body in netlink.dump(RTM.GETROUTE, rtnetlink.EVERY_ROUTE):
         if (route := read_route(body)) is not None:
             yield route
+
+
+def own_addresses() -> tuple[IPv4Address | IPv6Address, ...]:
+    """List the addresses of this process's namespace, of either family. Raises: OSError.
+
+    Same as: ip address show scope global.
+    """
+    addresses = []
+    with Netlink() as netlink:
+        for body in netlink.dump(RTM.GETADDR, bytes(rtnetlink.IFADDRMSG.size)):
+            _, _, _, scope, _ = rtnetlink.IFADDRMSG.unpack_from(body)
+            parts = attributes(body[rtnetlink.IFADDRMSG.size :])
+            raw = parts.get(IFA.LOCAL, parts.get(IFA.ADDRESS))
+            if raw is not None and scope == rtnetlink.RT_SCOPE_UNIVERSE:
+                addresses.append(ip_address(bytes(raw)))
+    return tuple(addresses)
 
 
 def loopback_alias(netlink: Netlink) -> str | None:

@@ -19,6 +19,14 @@ def sysctl_path(key: str) -> str:
     return f"sys/{key.replace('.', '/')}"
 
 
+def sysctl_numbers(key: str) -> tuple[int, ...]:
+    """Read the numbers of a sysctl of the namespace that this process is in; () where it lacks."""
+    try:
+        return tuple(map(int, (PROC / sysctl_path(key)).read_text().split()))
+    except (OSError, ValueError):
+        return ()
+
+
 def pids(proc: Path = PROC) -> Iterator[int]:
     """Give the pid of each process."""
     return (int(name) for name in os.listdir(proc) if name.isdigit())

@@ -86,13 +86,6 @@ def test_a_cut_message_is_an_error(cut: int):
         conntrack.read_entry(memoryview(body))
 
 
-def test_the_size_has_a_limit_only_where_the_kernel_reports_one():
-    entries = attribute(1, (7).to_bytes(4, "big"))
-    limit = attribute(2, (9).to_bytes(4, "big"))
-    assert conntrack.read_size(memoryview(conntrack.EVERY + entries)) == (7, None)
-    assert conntrack.read_size(memoryview(conntrack.EVERY + entries + limit)) == (7, 9)
-
-
 def test_the_counters_of_all_processors_are_summed():
     counters = b"".join(attribute(kind, struct.pack("!I", kind)) for kind in (8, 9, 10))
     bodies = [memoryview(conntrack.EVERY + counters)] * 2

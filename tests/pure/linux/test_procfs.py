@@ -59,3 +59,8 @@ def test_a_mount_is_read_with_its_options_and_its_path_as_it_is():
     assert (mount.number, mount.path, mount.kind) == ("36", "/a b\\ü", "ext3")
     assert (mount.options, mount.super_options) == (("rw", "noatime"), ("rw", "errors=continue"))
     assert "/" in {each.path for each in procfs.read_mounts()}
+
+
+def test_a_sysctl_that_does_not_exist_has_no_numbers():
+    assert len(procfs.sysctl_numbers("net.ipv4.ip_local_port_range")) == 2
+    assert procfs.sysctl_numbers("net.ipv4.no_such") == ()

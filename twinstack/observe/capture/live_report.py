@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from twinstack.linux import child
-from twinstack.linux.process import run
+from twinstack.linux.links import own_addresses
 from twinstack.model.plan import Plan
 from twinstack.observe.capture.record import capture
 from twinstack.observe.capture.report import CaptureResult
@@ -35,7 +34,7 @@ def live_report(
     with tempfile.TemporaryDirectory(prefix="twinstack-traffic-") as folder:
         options = CaptureOptions(seconds=seconds, snap=SNAP, size=1_000_000_000, files=1)
         result = capture(links, Path(folder), options, progress=progress)
-        peers = PeerDirectory(plans, host_addresses(links))
+        peers = PeerDirectory(plans, _host_addresses(links))
         files = [Path(name) for link in result.links for name in link.files]
         report = analyse(files, peers)
         notes = (*_losses(result, options), *report.notes)
@@ -53,19 +52,8 @@ def _losses(result: CaptureResult, options: CaptureOptions) -> Iterator[str]:
             yield f"{link.link}: {link.unkept:,} packets came when {link.unkept_because}"
 
 
-def host_addresses(links: Sequence[Link]) -> tuple[IPv4Address | IPv6Address, ...]:
-    """List the addresses of the host that holds the bridges. Raises: StepFailed.
-
-    Same as: ip -j address show.
-    """
-    addresses: list[IPv4Address | IPv6Address] = []
+def _host_addresses(links: Sequence[Link]) -> Iterator[IPv4Address | IPv6Address]:
+    """List the addresses of the host that holds the bridges. Raises: StepFailed."""
     for namespace in sorted({link.namespace for link in links if link.kind != "inside"}):
-        where = Path(namespace) if namespace else child.OWN
-        output = run(["nsenter", f"--net={where}", "ip", "-j", "address", "show"]).stdout
-        addresses += [
-            ip_address(address["local"])
-            for link in json.loads(output or "[]")
-            for address in link.get("addr_info", ())
-            if address.get("scope") == "global"
-        ]
-    return tuple(addresses)
+        where = Path(namespace) if namespace else None
+        yield from child.inside("host", where, own_addresses)

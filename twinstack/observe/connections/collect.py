@@ -13,19 +13,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.linux import child, conntrack, sock_diag
 from twinstack.linux.conntrack import IPCTNL, ConntrackStats
-from twinstack.linux.netlink import NETLINK, Netlink, Refused, attributes, messages
-from twinstack.linux.rtnetlink import IFA, IFADDRMSG, RTM
+from twinstack.linux.links import own_addresses
+from twinstack.linux.netlink import NETLINK, Netlink, Refused, messages
+from twinstack.linux.procfs import sysctl_numbers
 from twinstack.linux.sock_diag import TcpSocket
-from twinstack.observe.connections.counts import ConnectionGroup, SocketCounts, group_of, port_count
-from twinstack.observe.connections.report import ConntrackEvents
+from twinstack.observe.connections.counts import (
+    ConnectionGroup,
+    count_sockets,
+    group_of,
+    port_count,
+)
+from twinstack.observe.connections.report import ConntrackEvents, NamespaceSockets
 
-_EVERY_FAMILY = bytes(IFADDRMSG.size)
 _BUFFER_BYTES = 8 << 20
 _SO_RCVBUFFORCE = 33
 _DATAGRAM_BYTES = 1 << 18
@@ -53,7 +58,7 @@ def _table() -> HostTable:
     try:
         with Netlink(NETLINK.NETFILTER) as netlink:
             # The size first: what comes meanwhile is listed, so it never counts more than listed.
-            entries, limit = _size(netlink)
+            entries, limit = conntrack.size() or (0, None)
             every = netlink.dump(IPCTNL.GET, conntrack.EVERY)
             counts = Counter(group_of(conntrack.read_entry(body)) for body in every)
             pressure = conntrack.read_stats(netlink.dump(IPCTNL.GET_STATS_CPU, conntrack.EVERY))
@@ -64,38 +69,26 @@ def _table() -> HostTable:
             error.strerror or str(error),
             "run: modprobe nf_conntrack_netlink",
         ) from error
-    if limit is None:
-        (limit,) = _sysctl("net/netfilter/nf_conntrack_max") or (None,)
-    with Netlink() as netlink:
-        return HostTable(entries, limit, pressure, counts, tuple(_addresses(netlink)))
-
-
-def _size(netlink: Netlink) -> tuple[int, int | None]:
-    return conntrack.read_size(netlink.get(IPCTNL.GET_STATS, conntrack.EVERY))
-
-
-def _addresses(netlink: Netlink) -> Iterator[IPv4Address | IPv6Address]:
-    for body in netlink.dump(RTM.GETADDR, _EVERY_FAMILY):
-        parts = attributes(body[IFADDRMSG.size :])
-        raw = parts.get(IFA.LOCAL, parts.get(IFA.ADDRESS))
-        if raw is not None and not (address := ip_address(bytes(raw))).is_loopback:
-            yield address
+    return HostTable(entries, limit, pressure, counts, own_addresses())
 
 
 def sockets_in(
-    namespaces: Mapping[str, Path | None], belongs: Callable[[str, TcpSocket], bool]
-) -> dict[str, SocketCounts]:
-    """Count each namespace's TCP sockets that belong, and what it tracks. Raises: StepFailed."""
+    namespaces: Mapping[str, Path | None],
+    services: Mapping[str, str],
+    belongs: Callable[[str, TcpSocket], bool],
+) -> dict[str, NamespaceSockets]:
+    """Count each namespace's TCP sockets that belong, and what it tracks. Raises: StepFailed.
 
-    def read(name: str) -> SocketCounts:
-        (limit,) = _sysctl("net/ipv4/tcp_max_tw_buckets") or (None,)
-        ports = port_count(*_sysctl("net/ipv4/ip_local_port_range"))
-        counts = SocketCounts(time_wait_limit=limit, local_ports=ports)
+    `services` are those of its replica.
+    """
+
+    def read(name: str) -> NamespaceSockets:
         with Netlink(NETLINK.SOCK_DIAG) as netlink:
-            counts.add(tcp for tcp in sock_diag.dump(netlink) if belongs(name, tcp))
-        with Netlink(NETLINK.NETFILTER) as netlink:
-            counts.tracked, _ = _size(netlink)
-        return counts
+            sockets = [tcp for tcp in sock_diag.dump(netlink) if belongs(name, tcp)]
+        tracked, _ = conntrack.size() or (0, None)
+        (limit,) = sysctl_numbers("net.ipv4.tcp_max_tw_buckets") or (None,)
+        ports = port_count(*sysctl_numbers("net.ipv4.ip_local_port_range"))
+        return count_sockets(name, services[name], sockets, tracked, limit, ports)
 
     return child.each(namespaces, read)
 
@@ -141,11 +134,3 @@ def _events_socket() -> socket.socket:
     events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROY_GROUP))
     return events
-
-
-def _sysctl(key: str) -> tuple[int, ...]:
-    """Read the numbers of a sysctl; () where it is absent."""
-    try:
-        return tuple(map(int, (Path("/proc/sys") / key).read_text().split()))
-    except (OSError, ValueError):
-        return ()

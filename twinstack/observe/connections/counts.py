@@ -7,8 +7,8 @@ flood from made-up addresses makes them as long as the kernel's own table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -138,45 +138,36 @@ def _most_first(counts: Counter[Key]) -> list[tuple[Key, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-@dataclass(slots=True)
-class SocketCounts:
-    """What one namespace reports, as it comes out of the child that entered it."""
-
-    states: Counter[str] = field(default_factory=Counter)
-    queues: dict[int, tuple[int, int]] = field(default_factory=dict)  # port → waiting, room
-    time_wait: Counter[tuple[bytes, int]] = field(default_factory=Counter)  # outgoing, by peer
-    time_wait_limit: int | None = None
-    local_ports: int | None = None
-    tracked: int = 0
-
-    def add(self, sockets: Iterable[TcpSocket]) -> None:
-        """Count sockets."""
-        listed = list(sockets)
-        listening = {one.local_port for one in listed if one.state == "LISTEN"}
-        for one in listed:
-            self.states[one.state] += 1
-            if one.state == "LISTEN":  # a port may have a listener for each worker: the fullest
-                fullest = max(self.queues.get(one.local_port, (-1, 0)), (one.recv_q, one.send_q))
-                self.queues[one.local_port] = fullest
-            elif one.state == "TIME_WAIT" and one.local_port not in listening:
-                self.time_wait[one.peer, one.peer_port] += 1  # an outgoing one keeps a local port
-
-    def of_replica(self, replica: str, service: str) -> report.NamespaceSockets:
-        """Give them as a replica's."""
-        most = self.time_wait.most_common(1)
-        return report.NamespaceSockets(
-            replica=replica,
-            service=service,
-            states=dict(sorted(self.states.items())),
-            listening=tuple(
-                report.AcceptQueue(port, *queue) for port, queue in sorted(self.queues.items())
-            ),
-            time_wait_limit=self.time_wait_limit,
-            local_ports=self.local_ports,
-            busiest=written(*most[0][0]) if most else "",
-            to_busiest=most[0][1] if most else 0,
-            tracked=self.tracked,
-        )
+def count_sockets(
+    replica: str,
+    service: str,
+    sockets: Sequence[TcpSocket],
+    tracked: int,
+    time_wait_limit: int | None,
+    local_ports: int | None,
+) -> report.NamespaceSockets:
+    """Count a namespace's sockets by state, port and peer."""
+    listening = {one.local_port for one in sockets if one.state == "LISTEN"}
+    queues: dict[int, tuple[int, int]] = {}
+    time_wait: Counter[tuple[bytes, int]] = Counter()
+    for one in sockets:
+        if one.state == "LISTEN":  # a port may have a listener for each worker: the fullest
+            fullest = max(queues.get(one.local_port, (-1, 0)), (one.recv_q, one.send_q))
+            queues[one.local_port] = fullest
+        elif one.state == "TIME_WAIT" and one.local_port not in listening:
+            time_wait[one.peer, one.peer_port] += 1  # an outgoing one keeps a local port
+    busiest, most = max(time_wait.items(), key=lambda item: item[1], default=(None, 0))
+    return report.NamespaceSockets(
+        replica=replica,
+        service=service,
+        states=dict(sorted(Counter(one.state for one in sockets).items())),
+        listening=tuple(report.AcceptQueue(port, *queues[port]) for port in sorted(queues)),
+        time_wait_limit=time_wait_limit,
+        local_ports=local_ports,
+        busiest=written(*busiest) if busiest else "",
+        to_busiest=most,
+        tracked=tracked,
+    )
 
 
 def port_count(lowest: int | None = None, highest: int | None = None) -> int | None:

@@ -88,9 +88,5 @@ def _sockets(
 
     services = {replica.name: replica.service for replica in plan.replicas} | {HOST: HOST}
     known = {name: namespace for name, namespace in namespaces.items() if name in services}
-    counts = collect.sockets_in(known, belongs)
-    return tuple(
-        counts[name].of_replica(name, service)
-        for name, service in services.items()
-        if name in counts
-    )
+    counts = collect.sockets_in(known, services, belongs)
+    return tuple(counts[name] for name in services if name in counts)

@@ -80,13 +80,3 @@ def interfaces(text: str) -> tuple[int, int]:
     lines = (line.partition(":") for line in text.splitlines()[2:])
     counters = [numbers.split() for name, _, numbers in lines if name.strip() != "lo"]
     return sum(int(words[0]) for words in counters), sum(int(words[8]) for words in counters)
-
-
-def conntrack() -> tuple[int, int] | None:
-    """Read how many connections the kernel tracks here, and how many it may."""
-    folder = PROC / "sys/net/netfilter"
-    try:
-        count = int((folder / "nf_conntrack_count").read_text())
-        return count, int((folder / "nf_conntrack_max").read_text())
-    except (OSError, ValueError):
-        return None

@@ -14,11 +14,12 @@ from dataclasses import asdict, replace
 from typing import NoReturn
 
 from twinstack.errors import TwinstackError
+from twinstack.linux import conntrack
 from twinstack.model.topology import WorldName
 from twinstack.observe.live import model, samples
 from twinstack.observe.live.events import Event, events, world_event
 from twinstack.observe.live.prober import Prober
-from twinstack.observe.live.usage import UsageReader, conntrack
+from twinstack.observe.live.usage import UsageReader
 from twinstack.world import LocalWorld
 
 PERIOD_S = 1.0
@@ -145,5 +146,5 @@ class _Watch:
             gateways={name: one.gateway for name, one in probes.items() if one.gateway},
             dependencies={name: one.asked for name, one in probes.items() if one.asked},
             registry=registries[0] if registries else None,
-            conntrack=conntrack(),
+            conntrack=conntrack.size(),
         )

@@ -29,7 +29,7 @@ def test_a_report_of_a_capture_notes_what_that_lost(
     monkeypatch.setattr(
         live_report, "capture", lambda *_, **__: CaptureResult("a", 1.26, True, links)
     )
-    monkeypatch.setattr(live_report, "host_addresses", lambda _links: ())
+    monkeypatch.setattr(live_report, "_host_addresses", lambda _links: ())
     plan = resolve(load(ROOT / "topology.yml"), "flat")
     report = live_report.live_report([], [plan], 10, lambda _line: None)
     assert report.notes == (

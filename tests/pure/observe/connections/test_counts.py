@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.support.connection_cases import connections, group, raw
 from twinstack.linux.sock_diag import TcpSocket
-from twinstack.observe.connections.counts import SocketCounts, port_count
-from twinstack.observe.connections.report import AcceptQueue
+from twinstack.observe.connections.counts import count_sockets, port_count
+from twinstack.observe.connections.report import AcceptQueue, NamespaceSockets
 
 
 def test_connections_are_counted_by_service_pair_and_state():
@@ -97,34 +97,30 @@ def test_sources_are_replicas_and_addresses_most_first():
     ]
 
 
+def counted(*sockets: TcpSocket) -> NamespaceSockets:
+    return count_sockets("product-service", "product-service", sockets, 0, None, None)
+
+
 def test_time_wait_counts_where_the_port_is_a_local_one():
     a, b = raw("10.0.0.50"), raw("10.0.0.10")
-    counts = SocketCounts()
-    counts.add(
-        [
-            TcpSocket("LISTEN", b, 5000, bytes(4), 0, 1, 128),
-            TcpSocket("LISTEN", b, 5000, bytes(4), 0, 3, 128),
-            TcpSocket("TIME_WAIT", b, 5000, a, 40000, 0, 0),  # incoming: that end keeps no port
-            TcpSocket("TIME_WAIT", b, 40001, a, 6379, 0, 0),
-            TcpSocket("TIME_WAIT", b, 40002, a, 6379, 0, 0),
-        ]
+    reported = counted(
+        TcpSocket("LISTEN", b, 5000, bytes(4), 0, 1, 128),
+        TcpSocket("LISTEN", b, 5000, bytes(4), 0, 3, 128),
+        TcpSocket("TIME_WAIT", b, 5000, a, 40000, 0, 0),  # incoming: that end keeps no port
+        TcpSocket("TIME_WAIT", b, 40001, a, 6379, 0, 0),
+        TcpSocket("TIME_WAIT", b, 40002, a, 6379, 0, 0),
     )
-    reported = counts.of_replica("product-service", "product-service")
     assert (reported.busiest, reported.to_busiest) == ("10.0.0.50:6379", 2)
     assert dict(reported.states) == {"LISTEN": 2, "TIME_WAIT": 3}
     assert reported.listening == (AcceptQueue(5000, 3, 128),)
 
 
 def test_an_accepting_end_keeps_no_port():
-    counts = SocketCounts()
     called = raw("10.0.0.30")
-    counts.add(
-        [
-            TcpSocket("LISTEN", called, 5000, bytes(4), 0, 0, 128),
-            TcpSocket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
-        ]
+    reported = counted(
+        TcpSocket("LISTEN", called, 5000, bytes(4), 0, 0, 128),
+        TcpSocket("TIME_WAIT", called, 5000, raw("10.0.0.20"), 40000, 0, 0),
     )
-    reported = counts.of_replica("product-service", "product-service")
     assert (reported.busiest, reported.to_busiest, reported.count("TIME_WAIT")) == ("", 0, 1)
 
 

@@ -84,7 +84,7 @@ def test_the_ring_joins_services_and_marks_what_is_not_declared(tmp_path: Path):
 
 
 def test_services_past_a_number_are_left_out_and_counted(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(charts, "_MAX_SERVICES", 2)
+    monkeypatch.setattr(html, "_MAX_SERVICES", 2)
     chart = html.ring(craft.report(example(tmp_path)))
     assert chart is not None
     assert chart.svg.count("<circle") == 2
