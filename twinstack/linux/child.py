@@ -1,7 +1,8 @@
 """Work in another network namespace: in a forked child, which ends with its parent.
 
-`setns` acts on one thread and is not undone by itself, so only a child enters a namespace. A child
-that waits is killed by the kernel when its parent is gone, however that ended.
+`setns` acts on one thread and is not undone by itself, so only a child enters a namespace, or a
+thread that ends there (`socket_in`). A child that waits is killed by the kernel when its parent is
+gone, however that ended.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import pickle
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +26,6 @@ from twinstack.linux.libc import Clone
 
 #: The namespace that we are in.
 OWN = Path("/proc/self/ns/net")
-#: One message takes at most 253 file descriptors. Source: unix(7), SCM_RIGHTS.
-_FDS_AT_ONCE = 200
 Result = TypeVar("Result")
 
 
@@ -73,18 +72,23 @@ def enter(namespace: Path) -> None:
         libc.setns(file.fileno(), Clone.NEWNET)
 
 
-def tcp_socket_in(namespace: Path) -> socket.socket:
-    """Make a TCP socket in another namespace, and come back to our own.
+def socket_in(
+    namespace: Path | None, create: Callable[[], socket.socket] = socket.socket
+) -> socket.socket:
+    """Create a socket in a namespace (None: our own): it stays one of it, wherever it is used.
 
-    For a child with one thread: on the way the thread is in the other namespace. The socket keeps
-    that namespace alive until it is closed. Raises: OSError.
+    It keeps that namespace alive until it is closed. By default it is of TCP. A thread that ends
+    there enters: this one stays. Raises: OSError; as `create`.
     """
-    with open(OWN, "rb") as own:
+    if namespace is None:
+        return create()
+
+    def work() -> socket.socket:
         enter(namespace)
-        try:
-            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        finally:
-            libc.setns(own.fileno(), Clone.NEWNET)
+        return create()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(work).result()
 
 
 def start(
@@ -214,28 +218,3 @@ def each(namespaces: Mapping[str, Path | None], work: Callable[[str], Result]) -
     """Work in each namespace, as `visiting`, and give the results. Raises: as the work."""
     with visiting(namespaces, work) as answer:
         return answer()
-
-
-def sockets(
-    where: str, namespace: Path | None, create: Callable[[], socket.socket], count: int = 1
-) -> list[socket.socket]:
-    """Create sockets in a namespace: each stays a socket of it, wherever it is used.
-
-    Raises: as `create`; StepFailed, OSError.
-    """
-    if namespace is None:
-        return [create() for _ in range(count)]
-    created: list[socket.socket] = []
-    for begin in range(0, count, _FDS_AT_ONCE):
-        batch = min(_FDS_AT_ONCE, count - begin)
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            inside(where, namespace, partial(_hand_over, theirs, create, batch))
-            _, handles, _, _ = socket.recv_fds(ours, 1, batch)
-        created += [socket.socket(fileno=handle) for handle in handles]
-    return created
-
-
-def _hand_over(channel: socket.socket, create: Callable[[], socket.socket], count: int) -> None:
-    created = [create() for _ in range(count)]
-    socket.send_fds(channel, [b"."], [sock.fileno() for sock in created])

@@ -72,6 +72,7 @@ def without_comments(line: str) -> str:
     return re.sub(r'"(?:[^"\\]|\\.)*"', "", line)
 
 
+@functools.lru_cache(maxsize=65536)
 def target(line: str) -> str:
     """Give a rule's target: what it does with a packet, or the chain that it goes to."""
     match = re.search(r" -[jg] (\S+)", without_comments(line))

@@ -1,8 +1,8 @@
 """The kernel's ring buffer of one interface's packets (TPACKET_V3), read where the kernel wrote it.
 
-A socket belongs to the network namespace that it was made in, wherever it is used: a child enters,
-makes the sockets and hands them back, and one process reads the rings of all namespaces, on one
-clock. The kernel truncates, timestamps and counts packets; no call is made for a single one.
+A socket belongs to the network namespace that it was made in, wherever it is used: one process
+reads the rings of all namespaces, on one clock. The kernel truncates, timestamps and counts
+packets; no call is made for a single one.
 Source: packet(7), if_packet.h, packet_mmap.rst in the kernel's documentation.
 """
 
@@ -16,7 +16,6 @@ import os
 import resource
 import socket
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -142,9 +141,11 @@ def opened(
     size = max(_MIN_RING_BYTES, min(_MAX_RING_BYTES, MEMORY_BYTES // max(len(points), 1)))
     with ExitStack() as stack:
         rings = []
-        for point, sock in zip(points, _sockets(points), strict=True):
-            stack.callback(sock.close)
+        for point in points:
             try:
+                namespace = Path(point.namespace) if point.namespace else None
+                sock = child.socket_in(namespace, _packet_socket)
+                stack.callback(sock.close)
                 blocks = size // _BLOCK_BYTES
                 ring = _ring(point, sock, snap or MAX_PACKET_BYTES, blocks, retire_ms)
             except OSError as error:
@@ -195,21 +196,6 @@ def _truncate(sock: socket.socket, snap: int, *, skip_outgoing: bool) -> None:
     buffer = ctypes.create_string_buffer(code)
     program = struct.pack("@HP", len(code) // instruction.size, ctypes.addressof(buffer))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-
-
-def _sockets(points: Sequence[CapturePoint]) -> list[socket.socket]:
-    """Make a socket for each point, in its namespace."""
-    counts = Counter(point.namespace for point in points)
-    made: dict[str, Iterator[socket.socket]] = {}
-    for point in points:
-        if (namespace := point.namespace) not in made:
-            path = Path(namespace) if namespace else None
-            try:
-                sockets = child.sockets("capture", path, _packet_socket, counts[namespace])
-            except OSError as error:
-                raise _refused(point, error) from error
-            made[namespace] = iter(sockets)
-    return [next(made[point.namespace]) for point in points]
 
 
 def _packet_socket() -> socket.socket:

@@ -42,6 +42,15 @@ class Segment:
         False  # no service of it has egress or a published port: Docker gives no way out
     )
 
+    def bridge_in(self, world: WorldName) -> str:
+        return self.bridge if world == "net" else self.docker_bridge
+
+    def subnet_in(self, world: WorldName) -> IPv4Network:
+        return self.subnet if world == "net" else self.docker_subnet
+
+    def gateway_in(self, world: WorldName) -> IPv4Address:
+        return self.gateway if world == "net" else self.docker_gateway
+
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -168,7 +168,7 @@ def begin_rules() -> Callable[[], dict[str, tuple[str, ...]]]:
     Raises: Missing; what it returns raises StepFailed.
     """
     waiting = shell.begin(["iptables-save"])
-    return lambda: {"filter": (), **iptables.parse_save(waiting())}
+    return lambda: {"filter": (), **iptables.parse_save(waiting().stdout)}
 
 
 def digest(content: str | bytes) -> str:

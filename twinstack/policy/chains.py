@@ -80,10 +80,7 @@ class _Writer:
         self._from_world = [granted for granted in self._permissions if granted.source == "world"]
         self._between_services = self._by_target()
         self._egress_chains = self._number_egresses()
-        self._bridges = {
-            segment.name: segment.bridge if world == "net" else segment.docker_bridge
-            for segment in plan.segments
-        }
+        self._bridges = {segment.name: segment.bridge_in(world) for segment in plan.segments}
         self._deny = self._name("DENY")
 
     def chains(self, forward: str) -> tuple[PolicyChain, ...]:

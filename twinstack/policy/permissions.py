@@ -65,12 +65,6 @@ def addresses(replica: Replica, world: WorldName) -> tuple[tuple[str, IPv4Addres
     return tuple((attached.segment, attached.address) for attached in replica.attachments)
 
 
-def gateway_in(plan: Plan, segment: str, world: WorldName) -> str:
-    """Give the host's own address on a segment."""
-    declared = plan.segment(segment)
-    return str(declared.gateway if world == "net" else declared.docker_gateway)
-
-
 def addresses_by_endpoint(plan: Plan, world: WorldName) -> dict[tuple[str, str], str]:
     """Map each endpoint (replica or HOST) on a segment to its own address there."""
     replicas = {
@@ -79,5 +73,5 @@ def addresses_by_endpoint(plan: Plan, world: WorldName) -> dict[tuple[str, str],
         for segment, address in addresses(replica, world)
     }
     return replicas | {
-        (HOST, segment.name): gateway_in(plan, segment.name, world) for segment in plan.segments
+        (HOST, segment.name): str(segment.gateway_in(world)) for segment in plan.segments
     }

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from twinstack.linux.iptables import matches_link, target, without_comments
-from twinstack.model.plan import HOST, OUTSIDE, Plan, Segment
+from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.permissions import addresses
 from twinstack.policy.truth_table import Cell
@@ -70,24 +70,17 @@ def packet_of(cell: Cell, plan: Plan, world: WorldName) -> FirstPacket | None:
     elif cell.source != OUTSIDE:
         own = {segment: str(ip) for segment, ip in addresses(plan.replica(cell.source), world)}
         segment = cell.segment if cell.segment in own else next(iter(own))
-        source, in_link = own[segment], _bridge(plan.segment(segment), world)
+        source, in_link = own[segment], plan.segment(segment).bridge_in(world)
     if cell.destination == HOST and not translated:
         hook, out_link = "INPUT", ""
     elif cell.destination != OUTSIDE:
-        out_link = _bridge_to(plan, world, destination)
+        towards = (
+            segment
+            for segment in plan.segments
+            if IPv4Address(destination) in segment.subnet_in(world)
+        )
+        out_link = next((segment.bridge_in(world) for segment in towards), _UPLINK)
     return FirstPacket(hook, source, destination, cell.protocol, port, in_link, out_link, states)
-
-
-def _bridge(segment: Segment, world: WorldName) -> str:
-    return segment.bridge if world == "net" else segment.docker_bridge
-
-
-def _bridge_to(plan: Plan, world: WorldName, address: str) -> str:
-    for segment in plan.segments:
-        subnet = segment.subnet if world == "net" else segment.docker_subnet
-        if IPv4Address(address) in subnet:
-            return _bridge(segment, world)
-    return _UPLINK
 
 
 def trace(lines: tuple[str, ...], packet: FirstPacket) -> Trace:
@@ -113,7 +106,7 @@ def _walk(
             unread.append(line)
         if not fits:
             continue
-        leads_to = _target(line)
+        leads_to = target(line)
         if leads_to in _FINAL:
             return line
         if leads_to == "RETURN":
@@ -152,11 +145,6 @@ def _matches_of(line: str) -> tuple[tuple[bool, str, str], ...]:
             found.append((negated, word, next(words, "")))
             negated = False
     return tuple(found)
-
-
-@lru_cache(maxsize=65536)
-def _target(line: str) -> str:
-    return target(line)
 
 
 def _match(option: str, value: str, packet: FirstPacket) -> bool | None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from twinstack.model.plan import HOST, OUTSIDE, Plan, PublishedPort, Replica
 from twinstack.model.topology import WorldName
-from twinstack.policy.permissions import addresses, gateway_in, permissions
+from twinstack.policy.permissions import addresses, permissions
 
 #: TCP ports that nothing declares, probed too: ssh's, and an unassigned one.
 UNDECLARED = (22, 9999)
@@ -113,7 +113,7 @@ class _Table:
                 yield from self._to_gateway(replica, segment)
 
     def _to_gateway(self, replica: Replica, segment: str) -> Iterator[Cell]:
-        gateway = gateway_in(self._plan, segment, self._world)
+        gateway = str(self._plan.segment(segment).gateway_in(self._world))
         published = {port.port: port for port in reversed(self._published)}
         for port in dict.fromkeys((*(port.port for port in self._published), *UNDECLARED)):
             upstream = published[port].replica if port in published else ""

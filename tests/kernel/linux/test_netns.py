@@ -81,8 +81,7 @@ def test_a_socket_stays_in_the_namespace_that_it_was_made_in():
     def work() -> tuple[list[int], bool]:
         netns.mount_pins()
         pin_new("web")
-        create = socket.socket
-        made = child.sockets("web", netns.PINS / "web", create, 2)
+        made = [child.socket_in(netns.PINS / "web") for _ in range(2)]
         for sock in made:
             sock.bind(("127.0.0.1", 0))
         with pytest.raises(OSError, match="unreachable"):  # its lo is down

@@ -123,9 +123,8 @@ class EventCounter:
 
 @contextmanager
 def counting_events(namespace: Path | None) -> Iterator[EventCounter]:
-    """Receive a namespace's events while the block lasts. Raises: StepFailed, OSError."""
-    (events,) = child.sockets("host", namespace, _events_socket)
-    with events:
+    """Receive a namespace's events while the block lasts. Raises: OSError."""
+    with child.socket_in(namespace, _events_socket) as events:
         yield EventCounter(events)
 
 

@@ -1,7 +1,6 @@
 """Probe every replica of a world from inside its namespace, over connections that are kept.
 
-For a child with one thread (`child.tcp_socket_in`). No replica delays another: one that does not
-answer in time is reported as it is, and asked again.
+No replica delays another: one that does not answer in time is reported as it is, and asked again.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ class Probe:
         namespace = Path(f"/proc/{self.pid}/ns/net")
         if namespace.samefile(child.OWN):  # it is starting: a service of the host would answer
             raise OSError("has not joined its network namespace yet")
-        connection = child.tcp_socket_in(namespace)
+        connection = child.socket_in(namespace)
         try:
             connection.settimeout(_CONNECT_S)
             connection.connect(("127.0.0.1", self.replica.port))
@@ -234,6 +233,6 @@ class Prober:
 def require_namespaces() -> None:
     """Check that this process may enter namespaces. Raises: StepFailed."""
     try:
-        child.tcp_socket_in(child.OWN).close()
+        child.socket_in(child.OWN).close()
     except OSError as error:
         raise StepFailed("network namespaces", "cannot be entered", str(error)) from error

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network
 
-from twinstack.model.plan import Plan, PublishedPort, Replica, Segment
+from twinstack.model.plan import Plan, PublishedPort, Replica
 from twinstack.model.topology import WorldName
 from twinstack.observe.picture.model import Item, item
-from twinstack.policy.permissions import addresses, gateway_in
+from twinstack.policy.permissions import addresses
 from twinstack.policy.truth_table import Cell, cells
 
 #: In a world of more replicas, flows are judged by the first replica of each service.
@@ -29,9 +28,9 @@ def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
     """List everything that the plan declares."""
     common = {"state": UP, "mtu": str(plan.mtu)}
     for segment in plan.segments:
-        address = f"{gateway_in(plan, segment.name, world)}/{subnet_of(segment, world).prefixlen}"
+        address = f"{segment.gateway_in(world)}/{segment.subnet_in(world).prefixlen}"
         facts = {"segment": segment.name, "tiers": ", ".join(segment.tiers), "address": address}
-        yield item("bridge", bridge_of(segment, world), **facts, **common)
+        yield item("bridge", segment.bridge_in(world), **facts, **common)
     for replica in plan.replicas:
         facts = {"kind": KIND[world], "service": replica.service, "tier": replica.tier}
         yield item("replica", replica.name, **facts, state=PRESENT)
@@ -42,7 +41,7 @@ def declared(plan: Plan, world: WorldName) -> Iterator[Item]:
             yield _published_port(plan, port, world)
     for segment in plan.segments:
         if not (world == "docker" and segment.internal):
-            yield item("nat", str(subnet_of(segment, world)), segment=segment.name)
+            yield item("nat", str(segment.subnet_in(world)), segment=segment.name)
     yield from flows(plan, world, lambda cell: cell.open)
 
 
@@ -61,8 +60,8 @@ def _links(plan: Plan, replica: Replica, world: WorldName) -> Iterator[Item]:
         segment = plan.segment(name)
         facts = {
             "replica": replica.name,
-            "bridge": bridge_of(segment, world),
-            "address": f"{address}/{subnet_of(segment, world).prefixlen}",
+            "bridge": segment.bridge_in(world),
+            "address": f"{address}/{segment.subnet_in(world).prefixlen}",
         }
         if world == "net":
             facts |= {"inside": replica.link, "outside": replica.host_link}
@@ -106,16 +105,6 @@ def judged(plan: Plan, world: WorldName) -> Iterator[Cell]:
     for cell in cells(plan, world):
         if cell.protocol in {"tcp", "udp"} and not cell.upstream:
             yield cell
-
-
-def bridge_of(segment: Segment, world: WorldName) -> str:
-    """Give a segment's bridge in a world."""
-    return segment.bridge if world == "net" else segment.docker_bridge
-
-
-def subnet_of(segment: Segment, world: WorldName) -> IPv4Network:
-    """Give a segment's subnet in a world."""
-    return segment.subnet if world == "net" else segment.docker_subnet
 
 
 def link_name(replica: str, segment: str) -> str:

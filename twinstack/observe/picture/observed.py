@@ -44,7 +44,7 @@ class WorldNetwork:
 
 def observed(plan: Plan, world: WorldName, network: WorldNetwork) -> Iterator[Item]:
     """List everything of a world that is there, and what others attached to it."""
-    bridges = {declared.bridge_of(segment, world): segment.name for segment in plan.segments}
+    bridges = {segment.bridge_in(world): segment.name for segment in plan.segments}
     for link in network.host.links:
         if link.kind == "bridge" and (link.name in bridges or _is_marked(link, plan, world)):
             yield item("bridge", link.name, segment=bridges.get(link.name, ""), **_facts(link))
@@ -77,7 +77,7 @@ def notes(plan: Plan, world: WorldName, network: WorldNetwork) -> Iterator[str]:
 
 
 def _unfiltered(plan: Plan, world: WorldName, network: WorldNetwork) -> set[str]:
-    ours = {declared.bridge_of(segment, world) for segment in plan.segments if plan.policy}
+    ours = {segment.bridge_in(world) for segment in plan.segments if plan.policy}
     bridges = (link for link in network.host.links if link.kind == "bridge" and not link.filtered)
     return {link.name for link in bridges} & ours
 
@@ -158,7 +158,7 @@ def _published_ports(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterat
 
 def _masqueraded(plan: Plan, world: WorldName, nat: Sequence[str]) -> Iterator[Item]:
     """Find our subnets that go out under the host's address."""
-    subnets = {str(declared.subnet_of(segment, world)): segment.name for segment in plan.segments}
+    subnets = {str(segment.subnet_in(world)): segment.name for segment in plan.segments}
     for line in _followed(nat, "POSTROUTING"):
         source = re.search(r"-A \S+ -s (\S+)", line)
         narrowed = re.search(r" -d | --dport ", line)
