@@ -61,12 +61,10 @@ class Connection(asyncio.Protocol):
     deadline: float = 0.0
     _waiter: asyncio.Future[Answer] | None = None
     _headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    _body: list[bytes] = field(default_factory=list)
-    _size: int = 0
-    _headers_done: bool = False
+    _body: bytearray = field(default_factory=bytearray)
     _head_only: bool = False
     _received: bool = False
-    _status: int = 0
+    _status: int = 0  # 0 until the headers are complete
     _parser: httptools.HttpResponseParser = field(init=False)
     _transport: asyncio.Transport = field(init=False)
 
@@ -79,12 +77,10 @@ class Connection(asyncio.Protocol):
         self.deadline = deadline
         self._head_only = head_only
         self._received = False
-        waiter: asyncio.Future[Answer] = self.loop.create_future()
-        self._waiter = waiter
+        self._waiter = waiter = self.loop.create_future()
         self._headers = []
-        self._body = []
-        self._size = 0
-        self._headers_done = False
+        self._body = bytearray()
+        self._status = 0
         self._transport.write(data)
         return waiter
 
@@ -124,7 +120,7 @@ class Connection(asyncio.Protocol):
         self.open = False
         if self._waiter is None or self._waiter.done():
             return
-        if self._headers_done and exc is None and not _has_length(self._headers):
+        if self._status and exc is None and not _has_length(self._headers):
             self._complete(keep=False)  # The end of the connection is the end of the body.
         elif self.uses > 1 and not self._received:
             self.fail(Stale("the kept connection was closed"))
@@ -147,7 +143,6 @@ class Connection(asyncio.Protocol):
         if status < 200:
             self._headers = []
             return
-        self._headers_done = True
         self._status = status
         if self._head_only:  # The parser can't know that no body follows: it is done with.
             keep = self._parser.get_http_version() == "1.1" and not _says_close(self._headers)
@@ -157,23 +152,20 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         if self._waiter is None:
             return
-        self._size += len(body)
-        if self._size > ANSWER_MAX_BYTES:
+        self._body += body
+        if len(self._body) > ANSWER_MAX_BYTES:
             self.fail(Broken(f"the answer is larger than {ANSWER_MAX_BYTES} bytes"))
-        else:
-            self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._headers_done and self._waiter is not None:
+        if self._status and self._waiter is not None:
             self._complete(self._parser.should_keep_alive())
 
     def _complete(self, keep: bool) -> None:
         waiter, self._waiter = self._waiter, None
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         if not keep and self.open:
             self.close()
         if waiter is not None and not waiter.done():
-            waiter.set_result(Answer(self._status, self._headers, body))
+            waiter.set_result(Answer(self._status, self._headers, bytes(self._body)))
 
 
 @dataclass(slots=True, eq=False)
@@ -191,9 +183,8 @@ class Upstream:
 
     def take(self) -> Connection | None:
         """Take the connection that was used last: the likeliest to be alive."""
-        idle = self.idle
-        while idle:
-            connection = idle.pop()
+        while self.idle:
+            connection = self.idle.pop()
             if connection.open:
                 return connection
         return None
@@ -214,7 +205,13 @@ class Client:
         self._kept: set[Upstream] = set()
 
     async def exchange(
-        self, upstream: Upstream, data: bytes, head_only: bool, timeout_s: float, fresh: bool
+        self,
+        upstream: Upstream,
+        data: bytes,
+        timeout_s: float,
+        *,
+        head_only: bool = False,
+        fresh: bool = False,
     ) -> Answer:
         """Send `data`, give the answer. `fresh` asks for a new connection.
 
@@ -225,8 +222,7 @@ class Client:
             connection = await self._connect(upstream)
         self._busy.add(connection)
         try:
-            now = self._loop.time()
-            answer = await connection.request(data, head_only, now + timeout_s)
+            answer = await connection.request(data, head_only, self._loop.time() + timeout_s)
         except asyncio.CancelledError:
             connection.close()
             raise

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import urlsplit
 
@@ -39,19 +38,16 @@ class Rotation:
     def pick(self, now: float, tried: Iterable[Upstream] = ()) -> Upstream | None:
         """Give the next instance that was not tried; an ejected one only if there is no other."""
         upstreams = self.upstreams
-        count = len(upstreams)
         start = self._next
         second_choice = None
-        for step in range(count):
-            place = (start + step) % count
-            upstream = upstreams[place]
+        for step in range(start, start + len(upstreams)):
+            upstream = upstreams[step % len(upstreams)]
             if upstream in tried:
                 continue
             if upstream.ejected_until <= now:
-                self._next = place + 1
+                self._next = step % len(upstreams) + 1
                 return upstream
-            if second_choice is None:
-                second_choice = upstream
+            second_choice = second_choice or upstream
         return second_choice
 
     def live(self, now: float) -> int:
@@ -65,14 +61,6 @@ class Rotation:
             current = {**known, **current}
         self.upstreams = [current[key] for key in sorted(current)]
         return [old for key, old in known.items() if key not in current]
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryState:
-    """How the registry stands: "ok", "unreachable: …", or "not asked yet"."""
-
-    text: str
-    reachable: bool
 
 
 class Directory:
@@ -92,10 +80,11 @@ class Directory:
         self._heard_at: float | None = None
         self._trouble = ""
 
-    def registry_state(self) -> RegistryState:
+    def registry_state(self) -> str:
+        """Say how the registry stands: "ok", "unreachable: …", or that it was not asked yet."""
         if self._heard_at is not None and self._clock() - self._heard_at < STALE_S:
-            return RegistryState("ok", True)
-        return RegistryState(f"unreachable: {self._trouble or 'not asked yet'}", False)
+            return "ok"
+        return f"unreachable: {self._trouble or 'not asked yet'}"
 
     def eject(self, upstream: Upstream, why: str) -> None:
         now = self._clock()
@@ -158,8 +147,7 @@ class Directory:
 
     async def _ask(self, client: Client) -> list[Upstream]:
         with self.calls.timed(REGISTRY):
-            request = self._registry, self._request
-            answer = await client.exchange(*request, False, POLL_TIMEOUT_S, fresh=False)
+            answer = await client.exchange(self._registry, self._request, POLL_TIMEOUT_S)
         if answer.status != 200:
             raise ValueError(f"status {answer.status}")
         return self.learn(answer.body)

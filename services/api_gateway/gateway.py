@@ -81,47 +81,43 @@ class Gateway:
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        headers: messages.Headers = scope["headers"]
         method: str = scope["method"]
-        given: bytes | None = None
-        for name, value in headers:
+        given = ""
+        for name, value in scope["headers"]:
             if name == b"x-request-id":
-                given = value
-        request_id = self._ids.accept(None if given is None else given.decode("latin-1"))
+                given = value.decode("latin-1")
+        request_id = self._ids.accept(given)
         raw_id = request_id.encode()
         upstream: Upstream | None = None
+        passed_back: messages.Headers | None = None
+        own: messages.Headers = []
         counted = True
         self._in_flight += 1
         try:
             if scope["raw_path"] == b"/health":
                 counted = False
-                status, out, body = self._health(method, raw_id)
+                status, body = self._health(method)
             elif traffic_stats.is_requested(scope["raw_path"], scope["client"]):
                 counted = False
-                body = self._stats.body(
-                    self.directory.rotations,
-                    time.monotonic(),
-                    in_flight=self._in_flight,
-                    asked=self.directory.calls.document(),
-                )
-                status, out = 200, self._own_headers(raw_id, body)
+                asked, now = self.directory.calls.document(), time.monotonic()
+                about = {"in_flight": self._in_flight, "asked": asked}
+                status, body = 200, self._stats.body(self.directory.rotations, now, **about)
             else:
                 answer, upstream = await self._pass_on(scope, receive, request_id)
                 status, body = answer.status, answer.body
                 kept_body = None if method == "HEAD" else body
-                out = messages.answer_headers(answer.headers, raw_id, status, kept_body)
+                passed_back = messages.answer_headers(answer.headers, raw_id, status, kept_body)
         except Refusal as refusal:
-            status = refusal.status
+            status, own = refusal.status, refusal.headers
             body = messages.error_body(refusal.code, refusal.message, request_id)
-            out = [*self._own_headers(raw_id, body), *refusal.headers]
         except Exception:
             self._log.exception("unexpected error", request_id=request_id)
             status = 500
             body = messages.error_body("internal_error", "see the gateway's log", request_id)
-            out = self._own_headers(raw_id, body)
         finally:
             self._in_flight -= 1
-        await send({"type": "http.response.start", "status": status, "headers": out})
+        headers = passed_back or messages.own_headers(raw_id, body) + own
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         took_s = time.perf_counter() - started
         if counted:
@@ -162,8 +158,7 @@ class Gateway:
             body = await self._body(receive, headers)
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        client = scope["client"]
-        address = client[0] if client else "unknown"
+        address = scope["client"][0] if scope["client"] else "unknown"
         data = messages.request_bytes(method, target, headers, request_id.encode(), address, body)
         return await self._send(route.service, data, method == "HEAD", idempotent, request_id)
 
@@ -172,22 +167,22 @@ class Gateway:
     ) -> tuple[Answer, Upstream]:
         """Try instances until one answers; never repeat what may have been carried out."""
         rotation = self.directory.rotations[service]
-        timeout_s, exchange = self._settings.upstream_timeout_s, self._client.exchange
+        timeout_s = self._settings.upstream_timeout_s
+        exchange = partial(
+            self._client.exchange, data=data, timeout_s=timeout_s, head_only=head_only
+        )
         tried: list[Upstream] = []
         failure: UpstreamError | None = None
-        while True:
-            upstream = rotation.pick(time.monotonic(), tried)
-            if upstream is None:
-                break
+        while (upstream := rotation.pick(time.monotonic(), tried)) is not None:
             tried.append(upstream)
             sent = time.perf_counter()
             try:
                 try:
-                    answer = await exchange(upstream, data, head_only, timeout_s, fresh=False)
+                    answer = await exchange(upstream)
                 except Stale:
                     if not idempotent:
                         raise
-                    answer = await exchange(upstream, data, head_only, timeout_s, fresh=True)
+                    answer = await exchange(upstream, fresh=True)
             except UpstreamError as error:
                 upstream.failures += 1
                 failure = error
@@ -245,7 +240,7 @@ class Gateway:
             message = f"the body did not come within {BODY_PATIENCE_S:g} s"
             raise Refusal(408, "body_timeout", message, close=True) from None
 
-    def _health(self, method: str, raw_id: bytes) -> tuple[int, messages.Headers, bytes]:
+    def _health(self, method: str) -> tuple[int, bytes]:
         """Answer without asking an upstream. Raises: Refusal 405."""
         if method not in {"GET", "HEAD"}:
             allow = (b"allow", b"GET, HEAD")
@@ -258,26 +253,17 @@ class Gateway:
             live, known = rotation.live(now), len(rotation.upstreams)
             instances[service] = {"live": live, "known": known}
             if not live:
-                what = "is live" if known else "is known"
-                reasons.append(f"no instance of {service} {what}")
-        status = "down" if reasons else "ok" if registry.reachable else "degraded"
+                reasons.append(f"no instance of {service} is {'live' if known else 'known'}")
+        status = "down" if reasons else "ok" if registry == "ok" else "degraded"
         payload = {
             "status": status,
             "service": self._settings.service,
             "replica": self._settings.replica,
             "uptime_s": round(now - self._started, 1),
-            "needs": {"registry": registry.text, **instances},
+            "needs": {"registry": registry, **instances},
             **({"reasons": reasons} if reasons else {}),
         }
-        body = json.dumps(payload, separators=(",", ":")).encode()
-        return 503 if reasons else 200, self._own_headers(raw_id, body), body
-
-    def _own_headers(self, raw_id: bytes, body: bytes) -> messages.Headers:
-        return [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", raw_id),
-        ]
+        return 503 if reasons else 200, json.dumps(payload, separators=(",", ":")).encode()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -74,3 +74,12 @@ def error_body(code: str, message: str, request_id: str) -> bytes:
     """Write an error as the services do."""
     body = {"error": code, "message": message, "request_id": request_id}
     return json.dumps(body, separators=(",", ":")).encode()
+
+
+def own_headers(request_id: bytes, body: bytes) -> Headers:
+    """Give the headers of an answer of the gateway's own."""
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id),
+    ]

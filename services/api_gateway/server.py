@@ -21,16 +21,6 @@ _ids = RequestIds()
 class Together:
     """A transport that holds one write back until the next, a flush, or the close."""
 
-    __slots__ = (
-        "_held",
-        "_transport",
-        "_write",
-        "get_extra_info",
-        "is_closing",
-        "pause_reading",
-        "resume_reading",
-    )
-
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._write = transport.write

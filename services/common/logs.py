@@ -19,6 +19,7 @@ from services.common.process import at_exit
 
 GATHER_S = 0.02
 QUEUE_LINES = 20_000
+LINES_AT_ONCE = 512
 
 _quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
@@ -63,11 +64,7 @@ class Log:
 
     def event(self, level: str, message: str, **more: object) -> None:
         """Log one event, with whatever fields belong to it."""
-        fields = _encode(more)[1:-1]
-        self._put(
-            f'{self._head},"time":{time.time():.3f},"level":"{level}",'
-            f'"message":{_quote(message)}{"," if fields else ""}{fields}}}\n'
-        )
+        self._put(self._line(level, message, more))
 
     def exception(self, message: str, **more: object) -> None:
         """Log the exception being handled, with its traceback: here and nowhere else."""
@@ -78,16 +75,11 @@ class Log:
     def flush(self) -> None:
         with self._writing:
             while self._lines:
-                batch: list[str] = []
-                while self._lines and len(batch) < 512:
-                    batch.append(self._lines.popleft())
-                self._write("".join(batch).encode())
+                count = min(len(self._lines), LINES_AT_ONCE)
+                self._write("".join(self._lines.popleft() for _ in range(count)))
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                self._write(
-                    f'{self._head},"time":{time.time():.3f},"level":"warning",'
-                    f'"message":"log lines dropped","lines":{dropped}}}\n'.encode()
-                )
+                self._write(self._line("warning", "log lines dropped", {"lines": dropped}))
 
     def _put(self, line: str) -> None:
         if len(self._lines) >= QUEUE_LINES:
@@ -100,8 +92,15 @@ class Log:
         if not self._wake.is_set():
             self._wake.set()
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _line(self, level: str, message: str, more: dict[str, object]) -> str:
+        fields = _encode(more)[1:-1]
+        return (
+            f'{self._head},"time":{time.time():.3f},"level":"{level}",'
+            f'"message":{_quote(message)}{"," if fields else ""}{fields}}}\n'
+        )
+
+    def _write(self, text: str) -> None:
+        view = memoryview(text.encode())
         with contextlib.suppress(OSError):  # Without a reader there is no place for the error.
             while view:
                 view = view[os.write(self._fd, view) :]

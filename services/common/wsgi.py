@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, request
-from flask.sessions import NullSession, SessionInterface
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from services.common.failures import DatabaseDown, OutcomeUnknown, RedisDown
@@ -74,22 +73,9 @@ def json_object() -> dict[str, Any]:
     return value
 
 
-class _NoSession(SessionInterface):
-    """No cookie sessions: saves Flask from looking for one in each request."""
-
-    _null = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        return self._null
-
-    def is_null_session(self, obj: object) -> bool:
-        return True
-
-
 def make_app(settings: Settings, log: Log) -> Flask:
     """Make a Flask application: every error is JSON with the request's id."""
     app = Flask(settings.service, static_folder=None, template_folder=None)
-    app.session_interface = _NoSession()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False

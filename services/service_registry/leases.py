@@ -13,21 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from services.common.wsgi import ApiError
+
 LEASE_MIN_S, LEASE_MAX_S, LEASE_DEFAULT_S = 1.0, 300.0, 6.0
 INSTANCES_MAX = 1000
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class BadRegistration(Exception):
-    """A registration that cannot be accepted, and why. `field` names what is wrong."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field}: {why}")
-        self.field = field
-
-
-class RegistryFull(Exception):
-    """There is no room for another instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,7 @@ class Leases:
     def register(self, service: str, instance: str, body: Mapping[str, object]) -> bool:
         """Make an instance known, or replace it; say whether it is new.
 
-        Raises: BadRegistration, RegistryFull.
+        Raises: ApiError 400, 507.
         """
         entry = parse(service, instance, body)
         with self._lock:
@@ -66,7 +56,8 @@ class Leases:
             key = (service, instance)
             new = key not in self._known
             if new and len(self._known) >= INSTANCES_MAX:
-                raise RegistryFull(f"{INSTANCES_MAX} instances are registered")
+                message = f"{INSTANCES_MAX} instances are registered"
+                raise ApiError(507, "registry_full", message)
             self._known[key] = replace(entry, expires_at=self._clock() + entry.lease_s)
             return new
 
@@ -106,27 +97,31 @@ class Leases:
 
 
 def parse(service: str, instance: str, body: Mapping[str, object]) -> Instance:
-    """Read a registration. Raises: BadRegistration."""
+    """Read a registration. Raises: ApiError 400."""
     for field, name in (("service", service), ("instance", instance)):
         if not NAME.fullmatch(name):
-            raise BadRegistration(field, "must be lower-case letters, digits and hyphens, up to 63")
+            raise _bad(field, "must be lower-case letters, digits and hyphens, up to 63")
     unknown = sorted(set(body) - {"address", "port", "lease_s"})
     if unknown:
-        raise BadRegistration(unknown[0], "is not a field of a registration")
+        raise _bad(unknown[0], "is not a field of a registration")
     address, port, lease_s = body.get("address"), body.get("port"), body.get("lease_s")
     try:
         parsed = ipaddress.ip_address(address) if isinstance(address, str) else None
     except ValueError:
         parsed = None
     if parsed is None or parsed.is_unspecified or parsed.is_multicast:
-        raise BadRegistration("address", "must be the IP address of one host")
+        raise _bad("address", "must be the IP address of one host")
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
-        raise BadRegistration("port", "must be a whole number from 1 to 65535")
+        raise _bad("port", "must be a whole number from 1 to 65535")
     lease_s = LEASE_DEFAULT_S if lease_s is None else lease_s
     if (
         not isinstance(lease_s, int | float)
         or isinstance(lease_s, bool)
         or not LEASE_MIN_S <= lease_s <= LEASE_MAX_S
     ):
-        raise BadRegistration("lease_s", f"must be from {LEASE_MIN_S:g} to {LEASE_MAX_S:g} seconds")
+        raise _bad("lease_s", f"must be from {LEASE_MIN_S:g} to {LEASE_MAX_S:g} seconds")
     return Instance(service, instance, str(parsed), port, float(lease_s), 0.0)
+
+
+def _bad(field: str, why: str) -> ApiError:
+    return ApiError(400, "bad_registration", f"{field}: {why}", field=field)

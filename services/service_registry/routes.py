@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from services.common.logs import Log
 from services.common.settings import Settings
 from services.common.wsgi import ApiError, answer, json_object, make_app
-from services.service_registry.leases import BadRegistration, Instance, Leases, RegistryFull
+from services.service_registry.leases import Instance, Leases
 
 
 def create(settings: Settings, log: Log, leases: Leases) -> Flask:
@@ -27,12 +27,7 @@ def create(settings: Settings, log: Log, leases: Leases) -> Flask:
 
     @app.put("/v1/services/<service>/<instance>")
     def register(service: str, instance: str) -> Response:
-        try:
-            new = leases.register(service, instance, json_object())
-        except BadRegistration as error:
-            raise ApiError(400, "bad_registration", str(error), field=error.field) from None
-        except RegistryFull as error:
-            raise ApiError(507, "registry_full", str(error)) from None
+        new = leases.register(service, instance, json_object())
         if new:
             log.event("info", "instance registered", instance=instance, by=request.remote_addr)
         return answer({"service": service, "instance": instance}, 201 if new else 200)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.service_registry.leases import BadRegistration, Leases, RegistryFull, parse
+from services.common.wsgi import ApiError
+from services.service_registry.leases import Leases, parse
 
 HERE = {"address": "10.0.0.30", "port": 5000, "lease_s": 6}
 
@@ -81,8 +82,9 @@ def test_the_registry_takes_so_many_instances_and_no_more(
     monkeypatch.setattr("services.service_registry.leases.INSTANCES_MAX", 2)
     leases.register("product-service", "p-1", HERE)
     leases.register("product-service", "p-2", HERE)
-    with pytest.raises(RegistryFull):
+    with pytest.raises(ApiError) as caught:
         leases.register("product-service", "p-3", HERE)
+    assert (caught.value.status, caught.value.code) == (507, "registry_full")
     assert not leases.register("product-service", "p-2", HERE)
     clock.now += 6
     assert leases.register("product-service", "p-3", HERE)
@@ -104,18 +106,19 @@ def test_the_registry_takes_so_many_instances_and_no_more(
     ],
 )
 def test_a_bad_registration_names_the_field(change: dict[str, object], field: str) -> None:
-    with pytest.raises(BadRegistration) as caught:
+    with pytest.raises(ApiError) as caught:
         parse("product-service", "p-1", {**HERE, **change})
-    assert caught.value.field == field
+    assert (caught.value.status, caught.value.code) == (400, "bad_registration")
+    assert caught.value.details == {"field": field}
 
 
 @given(st.text(max_size=70))
 def test_a_name_is_accepted_or_refused_but_never_breaks(name: str) -> None:
-    field = "none"
+    field: object = "none"
     try:
         assert parse("product-service", name, HERE).instance == name
-    except BadRegistration as error:
-        field = error.field
+    except ApiError as error:
+        field = error.details["field"]
     assert field in {"none", "instance"}
 
 
