@@ -102,20 +102,13 @@ def _pack_files(files: tuple[tuple[Path, str], ...], into: BinaryIO) -> None:
 
 def _files() -> Iterator[tuple[Path, str]]:
     """List the files and their paths in the bundle."""
-    for directory in ("twinstack", "templates"):
-        yield from _beneath(_REPOSITORY / directory, directory)
+    tops = [_REPOSITORY / directory for directory in ("twinstack", "templates")]
     for package in _PACKAGES:
         spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            continue
-        origin = Path(spec.origin)
-        if origin.name == "__init__.py":
-            yield from _beneath(origin.parent, package)
-        else:
-            yield origin, origin.name
-
-
-def _beneath(directory: Path, name: str) -> Iterator[tuple[Path, str]]:
-    for path in directory.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path, f"{name}/{path.relative_to(directory)}"
+        if spec and spec.origin:
+            origin = Path(spec.origin)
+            tops.append(origin.parent if origin.name == "__init__.py" else origin)
+    for top in tops:
+        for path in (top, *top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path, str(path.relative_to(top.parent))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import http.client
 import itertools
 import os
-import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
 from twinstack.errors import CannotTell, TwinstackError
@@ -168,30 +169,28 @@ def phases(
 def _requests_from(overlay: Overlay, host: str) -> Iterator[Callable[[], list[Attempt]]]:
     """Send requests from a host while the block lasts; gives what ends them and gives them."""
     pins = hosts.pins_of(overlay.plan.instance, host)
-    reading, writing = os.pipe()
     target = str(overlay.plan.replica("nginx-lb").address)
-    work = partial(_send_requests, target, reading, writing)
-    child = children.start(f"client on {host}", pins.network, work)
-    os.close(reading)
+    with TemporaryDirectory() as directory:
+        stop = Path(directory, "stop")
+        work = partial(_send_requests, target, stop)
+        child = children.start(f"client on {host}", pins.network, work)
 
-    def finish() -> list[Attempt]:
-        os.write(writing, b".")
-        attempts: list[Attempt] = child.answer()
-        if not attempts:
-            raise CannotTell("client", "saw nothing", "it sent no request")
-        return attempts
+        def finish() -> list[Attempt]:
+            stop.touch()
+            attempts: list[Attempt] = child.answer()
+            if not attempts:
+                raise CannotTell("client", "saw nothing", "it sent no request")
+            return attempts
 
-    try:
-        yield finish
-    finally:
-        os.close(writing)
-        child.end()
+        try:
+            yield finish
+        finally:
+            child.end()
 
 
-def _send_requests(target: str, until: int, other_end: int) -> list[Attempt]:
-    os.close(other_end)
+def _send_requests(target: str, stop: Path) -> list[Attempt]:
     attempts = []
-    while not select.select([until], [], [], _EVERY_S)[0]:
+    while not stop.exists():
         start = time.monotonic()
         status, served_by = 0, ""
         connection = http.client.HTTPConnection(target, timeout=_TIMEOUT_S)
@@ -202,6 +201,7 @@ def _send_requests(target: str, until: int, other_end: int) -> list[Attempt]:
             status, served_by = response.status, response.getheader("X-Served-By") or ""
         connection.close()
         attempts.append(Attempt(start, time.monotonic() - start, status, served_by))
+        time.sleep(_EVERY_S)
     return attempts
 
 

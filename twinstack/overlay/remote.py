@@ -74,7 +74,13 @@ class Remote:
             options = OverlayOptions.of(self.plan, self.spread, bare=self.bare)
             record.write(self.plan.instance, options, ssh=True)
             bundles = {machine.name: self._bundles(machine, built) for machine in self.machines}
-            self._upload(present, bundles, progress)
+            with packing() as open_packed:
+
+                def send(machine: Machine) -> None:
+                    parts = (code_bundle(), *bundles[machine.name].values())
+                    upload(machine, parts, present[machine.name], open_packed, progress)
+
+                fanout.results(self.machines, send)
             # Machines wait for each other's services, so one failure stops them all.
             stop = threading.Event()
 
@@ -153,27 +159,8 @@ class Remote:
         roles = {replica.role for replica in self._replicas(machine)}
         return software_bundles(roles, *built) if built else {}
 
-    def _upload(
-        self,
-        present: Mapping[str, frozenset[str]],
-        software: Mapping[str, dict[str, Bundle]],
-        progress: Progress,
-    ) -> None:
-        with packing() as open_packed:
-
-            def work(machine: Machine) -> int:
-                bundles = [code_bundle(), *software[machine.name].values()]
-                shown = hosts.prefixed(progress, machine.name)
-                return upload(machine, bundles, present[machine.name], open_packed, shown)
-
-            fanout.results(self.machines, work)
-
     def _request(
-        self,
-        action: AgentAction,
-        machine: Machine,
-        software: dict[str, Bundle],
-        **given: Any,
+        self, action: AgentAction, machine: Machine, software: dict[str, Bundle], **given: Any
     ) -> AgentRequest:
         return AgentRequest(
             action,
@@ -195,8 +182,7 @@ def _ask_once(machine: Machine, request: AgentRequest, progress: Progress, timeo
     """Ask a machine's agent; where nothing of ours is, its code is there for this one request."""
     present = survey(machine)
     with packing() as open_packed:
-        shown = hosts.prefixed(progress, machine.name)
-        upload(machine, [code_bundle()], present, open_packed, shown)
+        upload(machine, [code_bundle()], present, open_packed, progress)
     try:
         return fanout.ask_agent(machine, request, progress, threading.Event(), timeout_s)
     finally:

@@ -99,8 +99,8 @@ def upload(
     present: frozenset[str],
     open_packed: OpenPacked,
     progress: Progress,
-) -> int:
-    """Upload the bundles that are not present; give the number of bytes. Raises: StepFailed."""
+) -> None:
+    """Upload the bundles that are not present. Raises: StepFailed."""
     start, total = time.monotonic(), 0
     for bundle in bundles:
         if bundle.name in present:
@@ -108,12 +108,12 @@ def upload(
         with open_packed(bundle) as archive:
             size = archive.seek(0, 2)
             archive.seek(0)
-            progress(f"uploading the {bundle.label} ({size / _MEGA:.1f} MB)")
+            progress(f"{machine.name}: uploading the {bundle.label} ({size / _MEGA:.1f} MB)")
             run(machine, _unpack(bundle.name), archive, timeout_s=_UPLOAD_S)
         total += size
     if total:
-        progress(f"uploaded {total / _MEGA:.1f} MB in {time.monotonic() - start:.1f} s")
-    return total
+        took = f"{time.monotonic() - start:.1f} s"
+        progress(f"{machine.name}: uploaded {total / _MEGA:.1f} MB in {took}")
 
 
 def _unpack(name: str) -> str:

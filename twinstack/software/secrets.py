@@ -7,15 +7,15 @@ service's uid, with mode 0400. They are in no environment, image, process list o
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from twinstack.errors import Missing, TwinstackError
+from twinstack.errors import TwinstackError
 from twinstack.linux import files
 from twinstack.model.plan import Plan, Replica
 from twinstack.software.building import locked, remove_tree
+from twinstack.world import require_root
 
 _PASSWORD_BYTES = 24
 _VAULT = ".vault"
@@ -43,8 +43,7 @@ def ensure_secrets(directory: Path, plan: Plan) -> None:
 
     Raises: Missing without root; TwinstackError for a secret that cannot be created.
     """
-    if os.geteuid() != 0:
-        raise Missing("secrets", "cannot be made", "only root may", "run it with sudo")
+    require_root("secrets")
     with locked(directory, lambda _line: None):
         directory.chmod(0o755)
         vault = directory / _VAULT
@@ -58,8 +57,7 @@ def stale_secrets(directory: Path, plan: Plan) -> frozenset[str]:
 
     Raises: Missing without root, who alone may read them.
     """
-    if os.geteuid() != 0:
-        raise Missing("secrets", "cannot be read", "only root may", "run it with sudo")
+    require_root("secrets")
 
     def is_stale(replica: Replica, name: str) -> bool:
         path = secret_path(directory, replica.service, name)

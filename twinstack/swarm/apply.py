@@ -7,12 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from ipaddress import IPv4Network
+from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
-from docker.models.configs import Config
-from docker.models.networks import Network
-from docker.models.secrets import Secret
 
 from twinstack.compose.engine import ensure_engine
 from twinstack.compose.failures import translate
@@ -64,17 +62,19 @@ def remove_unused(manager: SwarmNode, progress: Progress, watch: Watch) -> None:
     wanted = object_names(SwarmPaths(instance).stack_file.read_text(encoding="utf-8"), instance)
     with client_of(manager) as client:
         ours = {"label": f"{INSTANCE_LABEL}={instance}"}
-        objects: list[tuple[str, Config | Network | Secret]] = [
-            *(("config", config) for config in client.configs.list(filters=ours)),
-            *(("network", network) for network in client.networks.list(filters=ours)),
-            *(("secret", secret) for secret in client.secrets.list(filters=ours)),
-        ]
+        config, network, secret = client.configs, client.networks, client.secrets
+        kinds: dict[str, Any] = {"config": config, "network": network, "secret": secret}
+        objects = [(kind, item) for kind in kinds for item in kinds[kind].list(filters=ours)]
         for kind, item in objects:
             if item.name in wanted:
                 continue
             progress(f"{kind} {item.name}: removing: no service uses it any more")
             with run_step(watch, f"{kind} {item.name}: remove", translate=translate):
-                _remove_unless_in_use(item)
+                try:
+                    item.remove()
+                except APIError as error:  # one that a task still uses stays until the next time
+                    if not error.is_client_error():
+                        raise
 
 
 def _take(step: Action) -> None:
@@ -171,12 +171,3 @@ def _settle(client: docker.DockerClient) -> None:
             cause = f"still pending after {SETTLED_S:g} s"
             raise StepFailed("swarm", "does not settle", cause, "invoke swarm.status")
         time.sleep(0.1)
-
-
-def _remove_unless_in_use(item: Config | Network | Secret) -> None:
-    """Remove an object. One that a task still uses stays until the next time."""
-    try:
-        item.remove()
-    except APIError as error:
-        if not error.is_client_error():
-            raise

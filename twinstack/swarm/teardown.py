@@ -118,10 +118,10 @@ def _processes(node: SwarmNode) -> Iterator[int]:
     state = f"{node.engine.state}/"
     for pid, program, command in _programs(*_PROGRAMS):
         if program == "docker-proxy":
-            ours = _is_in(pid, node.namespace)
-        else:
-            ours = any(state in argument for argument in command)
-        if ours:
+            with suppress(OSError):
+                if os.path.samefile(f"/proc/{pid}/ns/net", node.namespace):
+                    yield pid
+        elif any(state in argument for argument in command):
             yield pid
 
 
@@ -131,9 +131,3 @@ def _programs(*names: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
         program = Path(command[0]).name if command else ""
         if pid != os.getpid() and program.startswith(names):
             yield pid, program, command
-
-
-def _is_in(pid: int, namespace: Path) -> bool:
-    with suppress(OSError):
-        return os.path.samefile(f"/proc/{pid}/ns/net", namespace)
-    return False
