@@ -9,16 +9,19 @@ from invoke.collection import Collection
 from front import (
     bench,
     check,
+    clean,
+    conntrack,
+    dashboard,
     docker,
+    doctor,
+    health,
     invocation,
-    live,
     net,
     overlay,
     policy,
     swarm,
     topology,
     traffic,
-    whole,
 )
 from front.reporting import collection
 
@@ -28,11 +31,11 @@ os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin
 NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
 
 namespace = Collection(
-    whole.clean,
-    whole.doctor,
-    live.health,
-    live.dashboard,
-    live.conntrack,
+    clean.clean,
+    doctor.doctor,
+    health.health,
+    dashboard.dashboard,
+    conntrack.conntrack,
     topology.topology,
     overlay.chaos,
     *map(collection, NOUNS),

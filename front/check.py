@@ -7,7 +7,6 @@ import sys
 
 from invoke.context import Context
 
-from front.options import JSON
 from front.reporting import checking, end, say
 from twinstack import stack
 from twinstack.world import require_root
@@ -56,7 +55,6 @@ def check_traffic(context: Context) -> None:
         "slow-rounds": "number of rounds of the shell script and of Mininet",
         "shell-rounds": "number of rounds of the shell script at 1,000 namespaces",
         "seed": "seed of the order of trials; negative: a random one",
-        **JSON,
     }
 )
 def check_scale(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from invoke.context import Context
 
 from front import invocation, tables
-from front.options import JSON, LIMITS, LOGS, POLICY, SERVICE, SHAPE, TIMEOUT
 from front.reporting import checking, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
@@ -41,14 +40,14 @@ def _stale_files(here: stack.Stack) -> dict[str, str]:
     return {name: text for name, text in rendered.items() if text_of(name) != text}
 
 
-@task(help=SHAPE)
+@task()
 def docker_build(_: Context, shape: str | None = None) -> None:
     """Build the images and secrets that `docker-compose up -d` needs."""
     images = stack.from_environment().docker(shape).build(progress=say)
     print("\n".join(images) if images else "Every image is up to date.")
 
 
-@task(help={**SHAPE, **TIMEOUT, **LIMITS, **POLICY, **JSON})
+@task()
 def docker_up(
     _: Context,
     shape: str | None = None,
@@ -63,7 +62,7 @@ def docker_up(
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(help={**SHAPE, **LIMITS, **POLICY, **JSON})
+@task()
 def docker_plan(
     _: Context,
     shape: str | None = None,
@@ -77,7 +76,7 @@ def docker_plan(
     show_preview(world.preview(), json)
 
 
-@task(help=JSON)
+@task()
 def docker_down(_: Context, json: bool = False) -> None:
     """Take the Docker world down; PostgreSQL's volume stays."""
     from twinstack.compose.teardown import down
@@ -85,7 +84,7 @@ def docker_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking(help=JSON)
+@checking()
 def docker_status(_: Context, json: bool = False) -> None:
     """Show each container's state; exits 1 if one is not healthy."""
     states = stack.from_environment().docker().status()
@@ -93,14 +92,14 @@ def docker_status(_: Context, json: bool = False) -> None:
     end(0 if tables.all_healthy(states) else 1)
 
 
-@task(positional=["service"], help=SERVICE)
+@task()
 def docker_exec(_: Context, service: str) -> None:
     """Run a command in a service's container: docker.exec SERVICE -- COMMAND."""
     command = invocation.command_after_dashes("docker.exec")
     end(stack.from_environment().docker().exec(service, command))
 
 
-@task(positional=["service"], help=LOGS)
+@task()
 def docker_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the last lines of a container's log."""
     bounds.lines(lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from invoke.context import Context
 
 from front import invocation, tables
-from front.options import JSON, LIMITS, LOGS, POLICY, SERVICE, SERVICES, SHAPE, TIMEOUT
 from front.reporting import (
     answer,
     checking,
@@ -23,7 +22,7 @@ from twinstack.world import require_root
 SCRIPT = {"script": "print the network's steps as a shell script"}
 
 
-@task(help={**SHAPE, **TIMEOUT, **LIMITS, **SERVICES, **POLICY, **JSON})
+@task()
 def net_up(
     _: Context,
     shape: str | None = None,
@@ -40,7 +39,7 @@ def net_up(
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(help=JSON)
+@task()
 def net_down(_: Context, json: bool = False) -> None:
     """Take the namespace world down; PostgreSQL's data stays."""
     from twinstack.namespaces.world import down
@@ -49,7 +48,7 @@ def net_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking(help=JSON)
+@checking()
 def net_status(_: Context, json: bool = False) -> None:
     """Show each service's state and what differs from the plan; exits 1 if anything does."""
     require_root("net.status")
@@ -69,7 +68,7 @@ def net_status(_: Context, json: bool = False) -> None:
     end(0 if not differences and (tables.all_healthy(states) or world.bare) else 1)
 
 
-@task(help={**SHAPE, **LIMITS, **SERVICES, **POLICY, **SCRIPT, **JSON})
+@task(help=SCRIPT)
 def net_plan(
     _: Context,
     shape: str | None = None,
@@ -91,7 +90,7 @@ def net_plan(
     show_preview(here.net(shape, limited=limits, bare=not services, policy=policy).preview(), json)
 
 
-@task(positional=["service"], help=SERVICE)
+@task()
 def net_exec(_: Context, service: str) -> None:
     """Run a command in a service's network namespace: net.exec SERVICE -- COMMAND."""
     command = invocation.command_after_dashes("net.exec")
@@ -99,7 +98,7 @@ def net_exec(_: Context, service: str) -> None:
     end(stack.from_environment().net().exec(service, command))
 
 
-@task(positional=["service"], help=LOGS)
+@task()
 def net_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the last lines of a service's log."""
     bounds.lines(lines)

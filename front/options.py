@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinstack import stack
@@ -14,21 +15,23 @@ if TYPE_CHECKING:  # listing the tasks loads no model
 
 WORLDS: tuple[WorldName, ...] = ("net", "docker")
 
-JSON = {"json": "print the result as one JSON document"}
-WORLD = {"world": "the world to use: net or docker"}
-EITHER = {"world": "the world to use: net, docker or both"}
-SHAPE = {
+#: The help of the options that have one meaning in most tasks.
+HELP = {
+    "json": "print the result as one JSON document",
+    "world": "the world to use: net or docker",
     "shape": "flat (one bridge) or tiered (three bridges, routed by the host); unset: the running"
-    " world's, else flat"
+    " world's, else flat",
+    "timeout": "seconds to wait until every service is healthy",
+    "limits": "--no-limits removes the CPU, memory and PID limits",
+    "services": "--no-services sets up the network but starts no service",
+    "policy": "--no-policy allows all traffic between services",
+    "force": "measure even if the worlds are not comparable",
+    "service": "the service or replica, for example product-service-2",
+    "host": "the host to run the command on, for example host-2",
+    "lines": "how many of the last lines to show",
 }
-TIMEOUT = {"timeout": "seconds to wait until every service is healthy"}
-LIMITS = {"limits": "--no-limits removes the CPU, memory and PID limits"}
-SERVICES = {"services": "--no-services sets up the network but starts no service"}
-POLICY = {"policy": "--no-policy allows all traffic between services"}
-FORCE = {"force": "measure even if the worlds are not comparable"}
-SERVICE = {"service": "the service or replica, for example product-service-2"}
-HOST = {"host": "the host to run the command on, for example host-2"}
-LOGS = {**SERVICE, "lines": "how many of the last lines to show"}
+JSON, WORLD, SHAPE, FORCE = ({name: HELP[name]} for name in ("json", "world", "shape", "force"))
+EITHER = {"world": "the world to use: net, docker or both"}
 
 
 def one_of(option: str, value: str, choices: Sequence[str]) -> None:
@@ -55,3 +58,18 @@ def shape_of(name: str) -> str | None:
     """Give the shape that a world runs in; None if it is not up."""
     here = stack.from_environment()
     return here.net_shape() if name == "net" else here.docker_shape()
+
+
+def running(name: str, **options: Any) -> LocalWorld | None:
+    """Give a world in the shape that it runs in; None if it is not up."""
+    shape = shape_of(name)
+    return world_of(name, shape=shape, **options) if shape else None
+
+
+def finders(world: str = "both") -> dict[WorldName, Callable[[], LocalWorld | None]]:
+    """Map each chosen world to a function that gives it if it is up. Raises: TwinstackError."""
+    find: dict[WorldName, Callable[[], LocalWorld | None]] = {
+        "net": partial(running, "net"),
+        "docker": partial(running, "docker", policy=True),
+    }
+    return {name: find[name] for name in worlds_of(world)}

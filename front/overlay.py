@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from invoke.context import Context
 
 from front import invocation, overlay_ssh, tables
-from front.options import HOST, JSON, LIMITS, LOGS, POLICY, SERVICES, SHAPE, TIMEOUT, one_of
+from front.options import one_of
 from front.overlay_ssh import SSH
 from front.reporting import answer, checking, end, say, show_removed, show_states, task
 from twinstack import stack
@@ -34,10 +34,7 @@ def _options(shape: str | None, services: bool, policy: bool, without: str | Non
     return {"shape": shape, "lost": lost, "bare": not services, "policy": policy}
 
 
-@task(
-    optional=["ssh"],
-    help={**HOSTS, **SHAPE, **TIMEOUT, **LIMITS, **SERVICES, **POLICY, **SSH, **JSON},
-)
+@task(optional=["ssh"], help={**HOSTS, **SSH})
 def overlay_up(
     _: Context,
     hosts: int = -1,
@@ -62,7 +59,7 @@ def overlay_up(
     show_states(world.up(timeout_s=timeout, progress=say), json)
 
 
-@task(optional=["ssh"], help={**SSH, **JSON})
+@task(optional=["ssh"], help=SSH)
 def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Take the overlay down: hosts, services and their data."""
     require_root("overlay.down")
@@ -74,7 +71,7 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking(optional=["ssh"], help={**SSH, **JSON})
+@checking(optional=["ssh"], help=SSH)
 def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Show each service's state and host, and what differs from the plan; exits 1 if any does."""
     require_root("overlay.status")
@@ -102,7 +99,7 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
     end(0 if not texts and (tables.all_healthy(states) or world.bare) else 1)
 
 
-@task(optional=["ssh"], help={**HOSTS, **SHAPE, **SERVICES, **POLICY, **SSH, **JSON})
+@task(optional=["ssh"], help={**HOSTS, **SSH})
 def overlay_plan(
     _: Context,
     hosts: int = -1,
@@ -124,7 +121,7 @@ def overlay_plan(
     answer(json, document, overlay_ssh.previews_text(previews))
 
 
-@checking(help=JSON)
+@checking()
 def overlay_verify(_: Context, json: bool = False) -> None:
     """Probe every port between replicas, from each host in turn, and compare with the policy."""
     from twinstack.overlay import verify
@@ -139,7 +136,7 @@ def overlay_verify(_: Context, json: bool = False) -> None:
     end(0 if all(seen.passed for seen in verdicts.values()) else 1)
 
 
-@checking(help={"seconds": "how long to capture", **JSON})
+@checking(help={"seconds": "how long to capture"})
 def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     """Capture the underlay: does every frame reach only the host that it is addressed to?"""
     from twinstack.overlay import flooding, frames
@@ -157,7 +154,7 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     end(2 if not seen.frames else 0 if seen.fine else 1)
 
 
-@task(positional=["host"], help=HOST)
+@task()
 def overlay_exec(_: Context, host: str) -> None:
     """Run a command on a host: overlay.exec HOST -- COMMAND."""
     command = invocation.command_after_dashes("overlay.exec")
@@ -165,7 +162,7 @@ def overlay_exec(_: Context, host: str) -> None:
     end(stack.from_environment().overlay().exec(host, command))
 
 
-@task(positional=["service"], optional=["ssh"], help={**LOGS, **SSH})
+@task(optional=["ssh"], help=SSH)
 def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:
     """Show the last lines of a service's log, from the host that it runs on."""
     bounds.lines(lines)
@@ -181,7 +178,6 @@ def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = No
         "host": "the host to break; unset: the last one",
         "seconds": "how long the host stays broken",
         "move": "start its replicas on other hosts meanwhile",
-        **JSON,
     }
 )
 def chaos(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import JSON, SHAPE, WORLD, WORLDS, shape_of, world_of
+from front.options import WORLDS, running, world_of
 from front.reporting import answer, checking, end, say, task
 from twinstack import stack
 from twinstack.errors import Missing
@@ -51,7 +51,7 @@ def _counted(world: str) -> Callable[[], str]:
     return apply_policy.counted
 
 
-@task(help={**WORLD, **SHAPE, **JSON})
+@task()
 def policy_show(
     _: Context, world: str = "net", shape: str | None = None, json: bool = False
 ) -> None:
@@ -62,7 +62,7 @@ def policy_show(
     answer(json, show.document(chosen.plan, chosen.name), show.text(chosen.plan, chosen.name))
 
 
-@checking(help={**WORLD, **JSON})
+@checking()
 def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     """Probe every port between replicas and compare the results and every rule with the plan."""
     from twinstack.policy import verdict, verify
@@ -74,7 +74,7 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     end(0 if result.passed else 1)
 
 
-@task(help={**WORLD, "seconds": "how long to listen", **JSON})
+@task(help={"seconds": "how long to listen"})
 def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
     """Listen for denied packets and list their sources, destinations and ports."""
     from twinstack.model.plan import HOST
@@ -89,7 +89,7 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     answer(json, drops.document(report), drops.text(report))
 
 
-@checking(help=JSON)
+@checking()
 def policy_cis(_: Context, json: bool = False) -> None:
     """Check the rendered Docker files with the CIS benchmark, hadolint and Compose's schema."""
     from twinstack.cis.tools import examine
@@ -120,7 +120,7 @@ def _cis_text(report: CisReport) -> str:
     return "\n\n".join(parts)
 
 
-@checking(help=JSON)
+@checking()
 def policy_confinement(_: Context, json: bool = False) -> None:
     """Read every process's confinement from /proc, in both worlds; exits 1 if one is too weak."""
     from twinstack.confinement import observe, requirements
@@ -152,11 +152,12 @@ def policy_confinement(_: Context, json: bool = False) -> None:
 
 def _running_worlds() -> dict[str, LocalWorld]:
     """Give the running worlds, with the declared limits. Raises: Missing."""
-    shapes = {name: shape for name in WORLDS if (shape := shape_of(name)) is not None}
-    if not shapes:
+    found = ((name, running(name, limited=True)) for name in WORLDS)
+    worlds: dict[str, LocalWorld] = {name: world for name, world in found if world}
+    if not worlds:
         remedy = 'run "invoke net.up" or "invoke docker.up"'
         raise Missing("policy.confinement", "cannot be checked", "no world is up", remedy)
-    return {name: world_of(name, shape=shape, limited=True) for name, shape in shapes.items()}
+    return worlds
 
 
 def _confinement_text(

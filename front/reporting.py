@@ -8,6 +8,7 @@ names and texts from outside never reach the terminal.
 from __future__ import annotations
 
 import functools
+import inspect
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from invoke import tasks as invoke_tasks
 from invoke.collection import Collection
 
 from front import failures, invocation, tables
+from front.options import HELP
 from twinstack.errors import CannotTell, Missing
 from twinstack.printable import dumps, visible_lines
 
@@ -68,11 +70,17 @@ def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., N
     return run
 
 
-def task(*, undecided: int = 1, **options: Any) -> Callable[[Callable[..., None]], Any]:
-    """Declare a task that is guarded; `options` are those of Invoke's own `task`."""
+def task(
+    *, undecided: int = 1, help: dict[str, str] | None = None, **options: Any
+) -> Callable[[Callable[..., None]], Any]:
+    """Declare a task that is guarded; `options` are those of Invoke's own `task`.
+
+    `help` is for the options whose meaning is not the common one.
+    """
 
     def declare(body: Callable[..., None]) -> Any:
-        declared = invoke_tasks.task(klass=invocation.Task, **options)
+        texts = {name: HELP[name] for name in inspect.signature(body).parameters if name in HELP}
+        declared = invoke_tasks.task(klass=invocation.Task, help=texts | (help or {}), **options)
         return declared(guarded(body, undecided=undecided))
 
     return declare

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation, tables
-from front.options import HOST, JSON, LIMITS, TIMEOUT
 from front.reporting import answer, checking, end, say, show_preview, show_removed, task
 from twinstack import stack
 from twinstack.model import bounds
@@ -24,7 +23,7 @@ SHAPE = {
 }
 
 
-@task(help={**SHAPE, **LIMITS})
+@task(help=SHAPE)
 def swarm_render(_: Context, shape: str | None = None, limits: bool = True) -> None:
     """Print the stack file that swarm.up deploys on this kernel."""
     from twinstack.swarm.render import stack_text
@@ -33,7 +32,7 @@ def swarm_render(_: Context, shape: str | None = None, limits: bool = True) -> N
     print(stack_text(world.plan, world.exposure), end="")
 
 
-@task(help={**HOSTS, **SHAPE, **LIMITS, **TIMEOUT, **JSON})
+@task(help={**HOSTS, **SHAPE})
 def swarm_up(
     _: Context,
     hosts: int = 0,
@@ -49,7 +48,7 @@ def swarm_up(
     _show(world, world.facts(), json)
 
 
-@task(help={**HOSTS, **SHAPE, **LIMITS, **JSON})
+@task(help={**HOSTS, **SHAPE})
 def swarm_plan(
     _: Context, hosts: int = 0, shape: str | None = None, limits: bool = True, json: bool = False
 ) -> None:
@@ -58,7 +57,7 @@ def swarm_plan(
     show_preview(world.preview(), json)
 
 
-@task(help=JSON)
+@task()
 def swarm_down(_: Context, json: bool = False) -> None:
     """Take the Swarm down: tasks, engines with all their data, and hosts."""
     from twinstack.swarm.teardown import down
@@ -66,7 +65,7 @@ def swarm_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking(help=JSON)
+@checking()
 def swarm_status(_: Context, json: bool = False) -> None:
     """Show nodes and tasks; exits 1 if a node is not ready or a task is not healthy."""
     world = stack.from_environment().swarm()
@@ -77,14 +76,14 @@ def swarm_status(_: Context, json: bool = False) -> None:
     end(0 if ready and tables.all_healthy(world.rows(facts)) else 1)
 
 
-@task(positional=["host"], help=HOST)
+@task()
 def swarm_exec(_: Context, host: str) -> None:
     """Run a command on a host; DOCKER_HOST is its engine: swarm.exec HOST -- COMMAND."""
     command = invocation.command_after_dashes("swarm.exec")
     end(stack.from_environment().swarm().exec(host, command))
 
 
-@task(positional=["host"], help={"host": "the host to lose, for example host-2"})
+@task(help={"host": "the host to lose, for example host-2"})
 def swarm_lose(_: Context, host: str) -> None:
     """Kill a host's engine and tasks, as a power cut would; swarm.up starts them again."""
     lost = stack.from_environment().swarm().lose(host)

@@ -10,7 +10,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from front import invocation
-from front.options import EITHER, JSON, WORLD, world_of, worlds_of
+from front.options import EITHER, world_of, worlds_of
 from front.reporting import answer, end, say, task, width
 from twinstack import stack
 from twinstack.errors import TwinstackError
@@ -25,7 +25,6 @@ MAX_SNAP, MAX_MEGABYTES, MAX_FILES = 262_144, 1_000_000, 1_000
 @task(
     iterable=["link", "bridge"],
     help={
-        **WORLD,
         "link": "an interface to capture: its name, replica/name or a replica; may be repeated",
         "bridge": "a bridge to capture: its name or its segment; may be repeated",
         "everything": "capture every bridge and both ends of every link",
@@ -34,7 +33,6 @@ MAX_SNAP, MAX_MEGABYTES, MAX_FILES = 262_144, 1_000_000, 1_000
         "size": "maximum size of a file in MB",
         "rotate": "number of newest files to keep of each link; 1: stop at the first full file",
         "out": "the folder to write to; unset: a new one in captures/",
-        **JSON,
     },
 )
 def traffic_capture(
@@ -77,9 +75,7 @@ def traffic_capture(
     help={
         "file": "a capture (pcap or pcapng) or a folder of them; unset: listen to a world",
         "html": "also write the report as a page to this file",
-        **WORLD,
         "seconds": "how long to listen",
-        **JSON,
     },
 )
 def traffic_report(
@@ -124,7 +120,6 @@ def traffic_report(
         "path": "the path to request",
         "times": "number of requests; the one of median duration is shown",
         "svg": "also draw the journey to this file",
-        **JSON,
     }
 )
 def traffic_journey(

@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 
 import pytest
 
-from front import live
+from front import conntrack, dashboard, health
 from tests.support.bench_fakes import PLAN
 from tests.support.tasks import FakeNet, call
 from twinstack.linux.conntrack import ConntrackStats
@@ -25,9 +25,9 @@ from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
 @pytest.mark.parametrize(
     ("task", "words", "code", "expected"),
     [
-        (live.health, {"world": "mars"}, 1, "--world: cannot be mars: it is net, docker or both"),
-        (live.dashboard, {"port": 70_000}, 1, "--port: cannot be 70000: it is 0 to 65535"),
-        (live.dashboard, {"port": -1}, 1, "--port: cannot be -1: it is a port"),
+        (health.health, {"world": "mars"}, 1, "--world: cannot be mars: it is net, docker or both"),
+        (dashboard.dashboard, {"port": 70_000}, 1, "--port: cannot be 70000: it is 0 to 65535"),
+        (dashboard.dashboard, {"port": -1}, 1, "--port: cannot be -1: it is a port"),
     ],
 )
 def test_an_impossible_option_is_refused_first(
@@ -48,8 +48,8 @@ def test_without_root_it_is_one_line(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert call(live.health, once=True) == 2  # nothing could be checked
-    assert call(live.dashboard) == 1
+    assert call(health.health, once=True) == 2  # nothing could be checked
+    assert call(dashboard.dashboard) == 1
     assert capsys.readouterr().err.count("this needs root; run it with sudo") == 2
 
 
@@ -71,7 +71,7 @@ def test_ctrl_c_leaves_the_last_snapshot_of_connections(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(snapshot, "follow", follow)
-    assert call(live.conntrack, seconds=9, json=True) == code
+    assert call(conntrack.conntrack, seconds=9, json=True) == code
     output = capsys.readouterr()
     if snapshots:
         assert json.loads(output.out)["table"]["entries"] == 3
@@ -89,7 +89,7 @@ def test_a_terminal_is_shown_connections_at_once(
     monkeypatch.setattr(snapshot, "follow", follow)
     monkeypatch.setattr(snapshot, "take", lambda _: SNAPSHOT)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert call(live.conntrack) == 0
+    assert call(conntrack.conntrack) == 0
     assert "the host's table has 3 of 9" in capsys.readouterr().out
 
 
@@ -116,7 +116,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, *documents: WorldSample) -> None:
         yield fake
 
     monkeypatch.setattr(feed, "watching", watching)
-    monkeypatch.setattr(live, "_FIRST_SAMPLES_S", 0.1)
+    monkeypatch.setattr(health, "_FIRST_SAMPLES_S", 0.1)
 
 
 HEALTHY = Reading(1.0, probes={replica.name: ProbeResult("up") for replica in PLAN.replicas})
@@ -149,9 +149,9 @@ def test_an_unknown_world_is_no_pass(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     first = samples.sample("net", PLAN, 1.0, [net]) if net else None
     watched(monkeypatch, *(sample for sample in (first, docker) if sample))
-    assert call(live.health, once=True) == code
+    assert call(health.health, once=True) == code
     assert expected in capsys.readouterr().out
-    assert call(live.health, json=True) == code
+    assert call(health.health, json=True) == code
     worlds = json.loads(capsys.readouterr().out)["worlds"]
     assert [world["world"] for world in worlds] == ["net", "docker"]
 
@@ -159,7 +159,7 @@ def test_an_unknown_world_is_no_pass(
 @pytest.mark.parametrize(("lines", "height", "shown"), [(23, 24, 23), (24, 24, 22), (60, 24, 22)])
 def test_a_text_longer_than_the_terminal_says_so(lines: int, height: int, shown: int) -> None:
     text = "\n".join(f"line {number}" for number in range(lines))
-    kept = live.fitting(text, height).splitlines()
+    kept = conntrack.fitting(text, height).splitlines()
     assert len(kept) < height
     assert kept[shown - 1] == f"line {shown - 1}"
     if lines > shown:

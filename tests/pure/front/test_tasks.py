@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from invoke.context import Context
 
-from front import bench, invocation, reporting, whole
+from front import bench, clean, doctor, invocation, reporting
 from front import docker as docker_tasks
 from front import net as net_tasks
 from tests.support.project import ROOT
@@ -21,7 +21,7 @@ from twinstack import stack
 from twinstack.errors import CannotTell
 
 
-@pytest.mark.parametrize("task", [net_tasks.net_status, docker_tasks.docker_status, whole.doctor])
+@pytest.mark.parametrize("task", [net_tasks.net_status, docker_tasks.docker_status, doctor.doctor])
 def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
     task: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,7 +41,7 @@ def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
         (net_tasks.net_status, {}, 2),
         (net_tasks.net_plan, {}, 1),
         (net_tasks.net_logs, {"service": "nginx-lb"}, 1),
-        (whole.clean, {}, 1),
+        (clean.clean, {}, 1),
         (bench.bench, {}, 1),
         (bench.bench_chain, {}, 1),
     ],
@@ -115,7 +115,7 @@ def test_a_plan_says_what_must_be_built_first(
 def test_clean_names_the_instance_before_it_removes(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(whole.clean) == 0
+    assert call(clean.clean) == 0
     done = capsys.readouterr()
     assert done.err.splitlines()[0] == "instance lab"
     assert done.out == "removed thing\n"
