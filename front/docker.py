@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -11,6 +12,9 @@ from front.reporting import checking, end, say, show_preview, show_removed, show
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.world import require_root
+
+if TYPE_CHECKING:
+    from twinstack.compose.world import DockerWorld
 
 
 @task(help={"check": "write nothing; exit 1 if a file is stale"})
@@ -96,11 +100,21 @@ def docker_status(_: Context, json: bool = False) -> None:
 def docker_exec(_: Context, service: str) -> None:
     """Run a command in a service's container: docker.exec SERVICE -- COMMAND."""
     command = invocation.command_after_dashes("docker.exec")
-    end(stack.from_environment().docker().exec(service, command))
+    end(_docker_with_engine().exec(service, command))
 
 
 @task()
 def docker_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the last lines of a container's log."""
     bounds.lines(lines)
-    print(stack.from_environment().docker().logs(service, lines=lines), end="")
+    print(_docker_with_engine().logs(service, lines=lines), end="")
+
+
+def _docker_with_engine() -> DockerWorld:
+    """Give the running world. Raises: Missing at once, before all is loaded, without an engine."""
+    from twinstack.compose.engine_paths import is_absent, no_engine
+
+    here = stack.from_environment()
+    if is_absent():
+        raise no_engine()
+    return here.docker()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -17,12 +16,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import docker
-from docker.errors import DockerException
+from typing import TYPE_CHECKING
 
 from twinstack.compose import engine_contents, engine_leftovers
-from twinstack.compose.engine_paths import DEFAULT, EnginePaths
+from twinstack.compose.engine_paths import DEFAULT, EnginePaths, is_absent, no_engine
 from twinstack.compose.engine_record import EngineRecord, read_record, write_record
 from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux.procfs import start_ticks
@@ -30,6 +27,9 @@ from twinstack.reconcile import Progress
 from twinstack.software.building import locked
 from twinstack.state import host_sysctls
 from twinstack.world import require_root
+
+if TYPE_CHECKING:
+    import docker
 
 START_TIMEOUT_S = 60.0
 API_TIMEOUT_S = 120
@@ -52,6 +52,11 @@ def connect(engine: EnginePaths = DEFAULT) -> docker.DockerClient | None:
     Raises: Missing when one is there but may not be asked, or when the one that DOCKER_HOST names
     does not answer; CannotTell.
     """
+    if is_absent(engine):
+        return None
+    import docker  # 0.1 s that a task without an engine does not need
+    from docker.errors import DockerException
+
     client: docker.DockerClient | None = None
     try:
         if engine.by_environment:
@@ -71,7 +76,7 @@ def connect_or_fail(engine: EnginePaths) -> docker.DockerClient:
     """Give a client of the engine. Raises: Missing when none answers, and as `connect`."""
     client = connect(engine)
     if client is None:
-        raise Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
+        raise no_engine()
     return client
 
 
@@ -203,8 +208,6 @@ def _refuse_unless_absent(engine: EnginePaths, error: Exception) -> None:
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
         raise Missing(engine.url, "may not be used", "permission denied", "run it as root (sudo)")
-    if engine.by_environment and os.environ.get("DOCKER_HOST"):
-        cause = "DOCKER_HOST names this engine"
-        raise Missing(engine.url, "does not answer", cause, "start it, or unset DOCKER_HOST")
+    engine.check_unnamed()
     if not any(words in text for words in _NO_ANSWER):
         raise CannotTell(engine.url, "cannot be asked", text, "look at the engine's own log")

@@ -7,9 +7,11 @@ an older release started.
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinstack.errors import Missing
 from twinstack.state.paths import LIB
 
 _NETNS_OPTION = "--net="
@@ -49,6 +51,12 @@ class EnginePaths:
     def url(self) -> str:
         return (self.by_environment and os.environ.get("DOCKER_HOST")) or f"unix://{self.socket}"
 
+    def check_unnamed(self) -> None:
+        """Check that the user did not name this engine, which does not answer. Raises: Missing."""
+        if self.by_environment and os.environ.get("DOCKER_HOST"):
+            cause = "DOCKER_HOST names this engine"
+            raise Missing(self.url, "does not answer", cause, "start it, or unset DOCKER_HOST")
+
     def configuration(self, token: str) -> Path:
         return self.state / f"{_with_token('daemon', token)}.json"
 
@@ -67,6 +75,32 @@ DEFAULT = EnginePaths(
     cgroup_parent="/twinstack-engine",
     by_environment=True,
 )
+
+
+def is_absent(engine: EnginePaths = DEFAULT) -> bool:
+    """Say whether certainly no engine is there: nothing listens at its socket.
+
+    Without Docker's SDK, which takes longer to load than a task without it. Raises: Missing when
+    DOCKER_HOST names that socket.
+    """
+    scheme, _, path = engine.url.partition("://")
+    if scheme != "unix":
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            engine.check_unnamed()
+            return True
+        except OSError:  # the client says why it cannot be asked
+            pass
+    return False
+
+
+def no_engine() -> Missing:
+    """Give the error of a task that needs an engine."""
+    return Missing("Docker engine", "does not answer", "", "run: invoke docker.up")
 
 
 def _with_token(name: str, token: str) -> str:

@@ -46,6 +46,13 @@ def test_the_namespace_world_is_read_without_docker_or_templates():
     assert {"docker", "jinja2", "numpy", "rich"} & loaded == set()
 
 
+def test_whether_an_engine_is_there_is_known_without_loading_the_docker_world():
+    loaded = loaded_by(
+        "import tasks; from twinstack.compose.engine_paths import is_absent as f; f()"
+    )
+    assert HEAVY & loaded == set()
+
+
 def test_a_user_who_wants_no_pyc_files_gets_none():
     done = subprocess.run(
         [sys.executable, "-c", "import front, sys; print(sys.dont_write_bytecode)"],
