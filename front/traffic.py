@@ -51,7 +51,7 @@ def traffic_capture(
     """Capture a world's bridges, or chosen links, from the kernel's ring, a pcapng file each."""
     from twinstack.observe.capture import targets
     from twinstack.observe.capture.record import capture
-    from twinstack.observe.capture.text import text
+    from twinstack.observe.capture.report import text
 
     bounds.within("seconds", seconds, 0, bounds.MOST_SECONDS, "it is a time; 0 goes on")
     bounds.within("snap", snap, 0, MAX_SNAP, "it is a number of bytes; 0 keeps all")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.support import craft
-from twinstack.observe.journey.exchanges import find_exchanges
-from twinstack.observe.journey.nat import rewrites
+from twinstack.observe.journey.exchanges import find_exchanges, rewrites
 from twinstack.observe.journey.report import Journey, JourneyStep, RuleCount, SentRequest
 from twinstack.observe.journey.segments import Ends, Sighting, decode
 from twinstack.observe.journey.steps import steps

@@ -16,7 +16,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model import addressing, names
 from twinstack.model.names import PEERS
 from twinstack.model.runtimes import Launch, Role, launch_of
-from twinstack.model.topology import Egress, Limits, RateLimit, Runtime, Topology, WorldName
+from twinstack.model.topology import WORLDS, Egress, Limits, RateLimit, Runtime, Topology, WorldName
 from twinstack.model.vxlan import Vtep
 
 MTU = 1500
@@ -230,7 +230,7 @@ def resolve(
                 flow.destination,
                 flow.protocol,
                 flow.port or topology.services[flow.destination].port,
-                (flow.world,) if flow.world else ("net", "docker"),
+                (flow.world,) if flow.world else WORLDS,
             )
             for flow in topology.flows
         ),

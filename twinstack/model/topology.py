@@ -81,6 +81,7 @@ SegmentName = Annotated[str, _without(segment_problem)]
 ServiceName = Annotated[str, _without(service_problem)]
 HostName = Annotated[str, _without(host_problem)]
 WorldName = Literal["net", "docker"]
+WORLDS: tuple[WorldName, ...] = ("net", "docker")
 Runtime = Literal["nginx", "asgi", "wsgi", "redis", "postgres"]
 
 

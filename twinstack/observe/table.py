@@ -1,7 +1,8 @@
 """A titled table of a report: built from rows, and written for a terminal of a given width. Pure.
 
 A table that is too wide first loses its optional columns, the last one first; then its flexible
-column loses the middle of its words. The JSON document has everything.
+column loses the middle of its words. The JSON document has everything. Sizes and durations are
+written with their units.
 """
 
 from __future__ import annotations
@@ -138,3 +139,24 @@ def _shortened(words: str, most: int) -> str:
 def _width(rows: list[list[str]]) -> int:
     widest = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return sum(widest) + len(_GAP) * (len(widest) - 1)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes."""
+    if count < 10_000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 1000:
+            return f"{value:.{0 if value >= 100 else 1}f} {unit}"
+    return f"{value / 1000:.0f} PB"
+
+
+def duration(us: float) -> str:
+    """Write a duration."""
+    if us < 1000:
+        return f"{us:.0f} µs"
+    if us < 1_000_000:
+        return f"{us / 1000:.{0 if us >= 100_000 else 1}f} ms"
+    return f"{us / 1_000_000:.1f} s"

@@ -1,8 +1,18 @@
-"""Tables fit a width; their cells may be text, numbers or bars."""
+"""Tables fit a width; cells may be text, numbers or bars; sizes and durations are readable."""
 
 from __future__ import annotations
 
-from twinstack.observe.table import NOTHING, Column, TableCell, section, section_text
+import pytest
+
+from twinstack.observe.table import (
+    NOTHING,
+    Column,
+    TableCell,
+    duration,
+    section,
+    section_text,
+    size,
+)
 
 
 def test_shortened_cells_stay_different():
@@ -33,3 +43,27 @@ def test_optional_columns_go_first_where_there_is_no_room():
     table = section("k", "T", "n", "name, ?more", [("a" * 10, "b" * 10)])
     assert section_text(table, 80).splitlines()[2] == "a" * 10 + "  " + "b" * 10
     assert section_text(table, 15).splitlines()[1:] == ["name", "a" * 10]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "0 B"),
+        (9999, "9999 B"),
+        (10_000, "10.0 kB"),
+        (123_456, "123 kB"),
+        (5_500_000, "5.5 MB"),
+        (10**15, "1 PB"),
+        (10**18, "1000 PB"),
+    ],
+)
+def test_bytes_are_readable(value: int, expected: str):
+    assert size(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("us", "expected"),
+    [(0.4, "0 µs"), (999, "999 µs"), (1500, "1.5 ms"), (250_000, "250 ms"), (2_500_000, "2.5 s")],
+)
+def test_times_are_readable(us: float, expected: str):
+    assert duration(us) == expected

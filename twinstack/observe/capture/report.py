@@ -1,8 +1,10 @@
-"""What became of a capture: data only."""
+"""What became of a capture: as data, and as text. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from twinstack.observe.table import size
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +31,36 @@ class CaptureResult:
     seconds: float
     interrupted: bool  # by a signal, before its time was up
     links: tuple[LinkCapture, ...]
+
+
+def text(result: CaptureResult) -> str:
+    """Write a row for each link, and what was lost."""
+    width = max(len(link.link) for link in result.links)
+    lines = [f"{'link':<{width}}  {'packets':>10}  {'bytes':>8}  {'dropped':>8}"]
+    for link in result.links:
+        counts = f"{link.packets:>10,}  {size(link.bytes):>8}  {link.dropped:>8,}"
+        lines.append(f"{link.link:<{width}}  {counts}{_remarks(link)}")
+    packets = sum(link.packets for link in result.links)
+    files = sum(len(link.files) for link in result.links)
+    stopped = ", stopped" if result.interrupted else ""
+    lines.append(
+        f"{packets:,} packets in {result.seconds:.1f} s{stopped}; "
+        f"{files} file{'s' * (files != 1)} in {result.folder}"
+    )
+    if dropped := sum(link.dropped for link in result.links):
+        lines.append(
+            f"! the kernel had no room for {dropped:,} more packets: capture fewer links, "
+            "or less of each packet"
+        )
+    return "\n".join(lines)
+
+
+def _remarks(link: LinkCapture) -> str:
+    remarks = []
+    if link.discarded:
+        remarks.append(f"{link.discarded:,} in files removed since")
+    if link.unkept:
+        remarks.append(f"{link.unkept:,} came when {link.unkept_because}")
+    if link.failed:
+        remarks.append(link.failed)
+    return f"  ({'; '.join(remarks)})" if remarks else ""

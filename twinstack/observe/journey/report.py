@@ -8,6 +8,8 @@ from typing import Literal
 from twinstack.model.topology import WorldName
 from twinstack.observe.journey.segments import Ends
 
+#: Who sends the request: no link of the stack.
+CLIENT = "client"
 Kind = Literal["hop", "work", "connect"]
 #: What each kind of step is called, in the order of a legend.
 KINDS: tuple[tuple[Kind, str], ...] = (

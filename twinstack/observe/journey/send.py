@@ -17,8 +17,8 @@ from twinstack.linux.packet_ring import TPACKET3_HDR, CapturePoint, Ring, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
 from twinstack.observe.capture.targets import capture_point, require_links, short_label
-from twinstack.observe.journey import nat, rule_counters
-from twinstack.observe.journey.exchanges import Exchange, NameOf, find_exchanges
+from twinstack.observe.journey import rule_counters
+from twinstack.observe.journey.exchanges import Exchange, NameOf, all_ends, find_exchanges, rewrites
 from twinstack.observe.journey.report import Journey, RuleCount, SentRequest
 from twinstack.observe.journey.segments import Sighting, decode
 from twinstack.observe.journey.steps import steps
@@ -105,7 +105,7 @@ def build_journey(
     services = {replica.name: replica.service for replica in plan.replicas}
     own = {segment for exchange in exchanges for segment in exchange.connection.segments}
     links = {sighting.place for segment in own for sighting in segment.sightings}
-    ends = nat.all_ends(exchanges, request)
+    ends = all_ends(exchanges, request)
     note = f"the kernel dropped {dropped} packets: some hops may be missing"
     return Journey(
         world=world.name,
@@ -119,7 +119,7 @@ def build_journey(
         packets=len(own),
         sights=sum(len(segment.sightings) for segment in own),
         steps=steps(exchanges, request, lambda replica: services.get(replica, replica)),
-        rewrites=nat.rewrites(exchanges, request),
+        rewrites=rewrites(exchanges, request),
         rules=rule_counters.relevant(rules, ends, links),
         notes=(note,) if dropped else (),
     )

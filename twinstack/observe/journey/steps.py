@@ -11,10 +11,9 @@ from dataclasses import replace
 
 from twinstack.errors import CannotTell
 from twinstack.observe.journey.exchanges import Exchange
-from twinstack.observe.journey.report import JourneyStep, Kind, SentRequest
+from twinstack.observe.journey.report import CLIENT, JourneyStep, Kind, SentRequest
 from twinstack.observe.journey.segments import TcpSegment
 
-CLIENT = "client"
 _MAX_DEPTH = 8
 
 

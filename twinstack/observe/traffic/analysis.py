@@ -23,14 +23,13 @@ from twinstack.observe.traffic.columns import Ints
 from twinstack.observe.traffic.decode import decode
 from twinstack.observe.traffic.deduplicator import Deduplicator, Sightings
 from twinstack.observe.traffic.flow_table import FlowTable
+from twinstack.observe.traffic.histogram import Timeline
 from twinstack.observe.traffic.http import NOTHING, HttpExchanges
-from twinstack.observe.traffic.interfaces import FileSpan, InterfaceRegistry
-from twinstack.observe.traffic.merge import merged
+from twinstack.observe.traffic.interfaces import FileSpan, InterfaceRegistry, merged
 from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.observe.traffic.tcp_health import TcpTracker
-from twinstack.observe.traffic.timeline import Timeline
 from twinstack.observe.traffic.totals import TrafficTotals
 
 #: Read at a time of each file, however many are open.

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from twinstack.observe.traffic import report as r
 from twinstack.observe.traffic import totals as t
-from twinstack.observe.traffic.histogram import percentiles
+from twinstack.observe.traffic.histogram import Timeline, percentiles
 from twinstack.observe.traffic.http import UNANSWERED, HttpExchanges
 from twinstack.observe.traffic.packets import address_of
 from twinstack.observe.traffic.protocols import protocol_name
 from twinstack.observe.traffic.tcp_health import ACKNOWLEDGED, HANDSHAKE
-from twinstack.observe.traffic.timeline import Timeline
 
 _TOP_TALKERS = 20
 #: The bits of a place that number the interface; those above are a cooked capture's own.

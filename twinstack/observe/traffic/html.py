@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.observe.svg import element, text, tooltip
+from twinstack.observe.table import size
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.observe.traffic.sections import headline, sections
-from twinstack.observe.units import size
 from twinstack.software.configs import templates_in
 
 TEMPLATE = "traffic.html.j2"

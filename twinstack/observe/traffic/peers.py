@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from socket import IPPROTO_TCP, IPPROTO_UDP
 from typing import Literal
 
-from twinstack.model.plan import Plan
-from twinstack.model.topology import WorldName
+from twinstack.model.plan import HOST, Plan
+from twinstack.model.topology import WORLDS, WorldName
 from twinstack.observe.traffic.packets import address_of, numbers_of
+from twinstack.policy.permissions import permissions
 
 Kind = Literal["service", "host", "outside", "unknown", "local"]
 Verdict = Literal["declared", "undeclared", ""]
@@ -55,6 +56,12 @@ class PeerDirectory:
         self._subnets: list[tuple[IPv4Network, WorldName]] = []
         self._cache: dict[tuple[int, int], NamedPeer] = {}
         self._applications = dict(_WELL_KNOWN)
+        self._open = {
+            (opened.source, *opened.target, world)
+            for plan in plans
+            for world in WORLDS
+            for opened in permissions(plan, world)
+        }
         for address in host:
             self._know_host(address)
         for plan in plans:
@@ -97,24 +104,12 @@ class PeerDirectory:
         transport = "tcp" if protocol == IPPROTO_TCP else "udp"
         if server.kind == "host":
             server, port = self._behind_published_port(server, port)
-        if server.kind == "service":
-            sources = {client.name} if client.kind == "service" else {"world"}
-            if client.kind == "host":
-                sources.add("host")
-            declared = any(
-                flow.source in sources
-                and (flow.destination, flow.protocol, flow.port) == (server.name, transport, port)
-                and server.world in flow.worlds
-                for plan in self._plans
-                for flow in plan.flows
-            )
-            return DECLARED if declared else UNDECLARED
-        if server.kind == "outside":
-            for plan in self._plans:
-                for replica in plan.replicas_of(client.name):
-                    if port in (replica.egress.tcp if transport == "tcp" else replica.egress.udp):
-                        return DECLARED
-        return NOT_JUDGED if server.kind == "local" else UNDECLARED
+        if server.kind == "local":
+            return NOT_JUDGED
+        sources = {"service": (client.name,), "host": (HOST, "world")}.get(client.kind, ("world",))
+        target = (server.name, transport, port, server.world or "net")  # outside: alike in both
+        declared = any((source, *target) in self._open for source in sources)
+        return DECLARED if declared else UNDECLARED
 
     def _behind_published_port(self, server: NamedPeer, port: int) -> tuple[NamedPeer, int]:
         for plan in self._plans:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinstack.model.topology import WorldName
-from twinstack.observe.traffic.histogram import Percentiles
 from twinstack.observe.traffic.peers import UNDECLARED, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Durations of which no list is kept. Units: microseconds, each within 2.2 %."""
+
+    count: int
+    least_us: float
+    median_us: float
+    p99_us: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from twinstack.observe.table import NOTHING, Section, TableCell, Tone, section, section_text
-from twinstack.observe.traffic.histogram import Percentiles
+from twinstack.observe.table import (
+    NOTHING,
+    Section,
+    TableCell,
+    Tone,
+    duration,
+    section,
+    section_text,
+    size,
+)
 from twinstack.observe.traffic.peers import DECLARED, UNDECLARED
 from twinstack.observe.traffic.report import (
     HttpTraffic,
     InterfaceTraffic,
     PairTraffic,
+    Percentiles,
     Talker,
     TrafficReport,
     TunnelTraffic,
 )
-from twinstack.observe.units import duration, size
 from twinstack.printable import visible
 
 

@@ -1,10 +1,14 @@
-"""Percentiles are within their promise."""
+"""Percentiles are within their promise; time is divided into steps that grow."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support import craft
+from tests.support.craft import ACK, START_NS, Connection, Frame, ethernet
 from twinstack.observe.traffic.histogram import bucket_of, buckets_of, percentiles
 
 
@@ -26,3 +30,18 @@ def test_percentiles_are_within_their_promise():
     assert summary.median_us == pytest.approx(500, rel=0.023)
     assert summary.p99_us == pytest.approx(990, rel=0.023)
     assert percentiles({}) is None
+
+
+def test_time_has_steps_that_grow(tmp_path: Path):
+    packets = [
+        Connection(craft.NGINX, craft.GATEWAY, 3000).send(0, ACK, bytes([n])) for n in range(50)
+    ]
+    frames = [
+        Frame(ethernet(packet), START_NS + number * 60_000_000_000)
+        for number, packet in enumerate(packets)
+    ]
+    report = craft.report(craft.pcap(tmp_path / "a.pcap", frames))
+    assert len(report.moments) <= 240
+    assert sum(step.packets for step in report.moments) == 50
+    assert report.seconds == 49 * 60
+    assert report.step_s * len(report.moments) >= report.seconds

@@ -1,16 +1,23 @@
-"""Interfaces of one name in several files: parts of one capture are one, all others are apart."""
+"""Interfaces of one name in several files: parts of one capture are one, all others are apart.
+
+The packets are merged in the order of time, and no file is opened earlier than needed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support import craft
 from tests.support.craft import ACK, SYN, Connection, Frame, Interface, ethernet
 from twinstack.observe.traffic import pcap, pcapng
+from twinstack.observe.traffic.interfaces import merged
+from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.sections import text
 
 Write = Callable[[Path, list[Frame]], Path]
@@ -135,3 +142,37 @@ def test_rotated_files_of_one_interface_are_one(tmp_path: Path):
     ]
     report = craft.report(*reversed(parts))
     assert replace(report, files=()) == replace(craft.report(whole), files=())
+
+
+def batches(opened: list[int], *times: list[int]) -> Iterator[Packets]:
+    opened.append(times[0][0])
+    for moments in times:
+        packets = Packets.blank(len(moments))
+        packets.time_ns = np.array(moments)
+        yield packets
+
+
+def test_packets_of_all_sources_come_in_the_order_of_time():
+    opened: list[int] = []
+    sources = [
+        (3, partial(batches, opened, [3, 5], [9])),
+        (1, partial(batches, opened, [1, 4], [6])),
+    ]
+    merge = list(merged(sources))
+    times = [time for packets in merge for time in packets.time_ns.tolist()]
+    assert times == [1, 3, 4, 5, 6, 9]
+
+
+def test_a_source_is_opened_when_the_others_are_past_its_beginning():
+    opened: list[int] = []
+    sources = [(1, partial(batches, opened, [1], [2])), (7, partial(batches, opened, [7]))]
+    merge = merged(sources)
+    assert next(merge).time_ns.tolist() == [1]
+    assert opened == [1]
+    assert [packets.time_ns.tolist() for packets in merge] == [[2], [7]]
+    assert opened == [1, 7]
+
+
+def test_a_batch_that_is_not_sorted_is_sorted():
+    (packets,) = merged([(1, partial(batches, [], [3, 1, 2]))])
+    assert packets.time_ns.tolist() == [1, 2, 3]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from twinstack.observe.capture.report import CaptureResult, LinkCapture
-from twinstack.observe.capture.text import text
+from twinstack.observe.capture.report import CaptureResult, LinkCapture, text
 
 LINK = LinkCapture("nginx-lb/eth0", "inside", 1234, 567_890, 0, 0, 0, "", "", ("a/x.pcapng",))
 
