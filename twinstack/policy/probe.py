@@ -7,21 +7,22 @@ the end of the connection were both acknowledged: one packet that slips through 
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import fcntl
 import os
 import selectors
 import socket
 import struct
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
 from pathlib import Path
 
 from twinstack.linux import child
+from twinstack.linux.links import dump_links
+from twinstack.linux.netlink import Netlink
 from twinstack.model.plan import HOST
 from twinstack.policy.truth_table import Cell
 from twinstack.policy.verdict import OPEN
@@ -40,8 +41,7 @@ _OUTCOMES = {
 _REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 _BACKLOG = 4096
 _POLL_S = 0.02
-# Source: sockios.h, tcp_states.h, icmp.h, icmpv6.h.
-SIOCGIFADDR, SIOCGIFHWADDR = 0x8915, 0x8927
+# Source: tcp_states.h, icmp.h, icmpv6.h.
 TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE = 5, 6, 7
 ICMP_ECHOREPLY, ICMP_ECHO = 0, 8
 ICMPV6_ECHO_REQUEST, ICMPV6_ECHO_REPLY = 128, 129
@@ -53,13 +53,13 @@ class ProbeLink:
 
     index: int
     address: str
-    hardware: bytes  # its MAC
+    mac: str
     link_local: str | None
 
     @property
     def ipv6(self) -> str:
         """Give its link-local address, or the one that EUI-64 makes of its MAC."""
-        mac = self.hardware
+        mac = bytes.fromhex(self.mac.replace(":", ""))
         inner = bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
         return self.link_local or str(IPv6Address(b"\xfe\x80" + bytes(6) + inner))
 
@@ -190,132 +190,102 @@ def _links() -> Iterator[ProbeLink]:
             words = line.split()
             if words[0].startswith("fe80"):
                 link_local[words[5]] = str(IPv6Address(bytes.fromhex(words[0])))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        for index, name in socket.if_nameindex():
-            request = struct.pack("256s", name.encode())
-            with suppress(OSError):  # it has no address
-                address = fcntl.ioctl(any_socket, SIOCGIFADDR, request)[20:24]
-                hardware = fcntl.ioctl(any_socket, SIOCGIFHWADDR, request)[18:24]
-                yield ProbeLink(index, socket.inet_ntoa(address), hardware, link_local.get(name))
+    with Netlink() as netlink:
+        for link in dump_links(netlink).values():
+            for interface in link.addresses:
+                address = interface.partition("/")[0]
+                yield ProbeLink(link.index, address, link.mac, link_local.get(link.name))
 
 
 def _ask(targets: Sequence[ProbeTarget], wait_s: float) -> list[str]:
     """Ask all at once in the namespace that we are in; gives the outcomes in their order."""
-    with selectors.DefaultSelector() as selector, ExitStack() as stack:
-        return _Asker(targets, selector, stack).ask(wait_s)
+    return asyncio.run(_ask_all(targets, wait_s))
 
 
-class _Asker:
-    def __init__(
-        self,
-        targets: Sequence[ProbeTarget],
-        selector: selectors.BaseSelector,
-        stack: ExitStack,
-    ) -> None:
-        self._targets = targets
-        self._selector = selector
+async def _ask_all(targets: Sequence[ProbeTarget], wait_s: float) -> list[str]:
+    with ExitStack() as stack:
+        pings = _Pings(stack)
+        tasks = [asyncio.create_task(_outcome(target, pings, stack)) for target in targets]
+        _, late = await asyncio.wait(tasks, timeout=wait_s)
+        if late:
+            # On a busy machine the time may be over with answers unread: read them first.
+            _, late = await asyncio.wait(tasks, timeout=_POLL_S)
+        for task in late:
+            task.cancel()
+        return [SILENCE if task in late else task.result() for task in tasks]
+
+
+async def _outcome(target: ProbeTarget, pings: _Pings, stack: ExitStack) -> str:
+    if not target.address:
+        return "no interface there"
+    try:
+        if target.cell.protocol.startswith("icmp"):
+            return await pings.ask(target)
+        connection = socket.socket(target.family, target.kind | socket.SOCK_NONBLOCK)
+        stack.callback(connection.close)
+        return await _connect(target, connection)
+    except OSError as error:
+        return _OUTCOMES.get(error.errno or 0) or os.strerror(error.errno or 0)
+
+
+async def _connect(target: ProbeTarget, connection: socket.socket) -> str:
+    loop = asyncio.get_running_loop()
+    if target.kind == socket.SOCK_DGRAM:
+        await loop.sock_connect(connection, target.endpoint(target.cell.port))
+        await loop.sock_sendall(connection, b"twinstack")
+        await loop.sock_recv(connection, 64)
+        return OPEN
+    # A reset at close: no state stays in the kernel.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await loop.sock_connect(connection, target.endpoint(target.cell.port))
+    if target.cell.proxied:  # docker-proxy has accepted: only data is an answer
+        await loop.sock_sendall(connection, _REQUEST)
+        return OPEN if await loop.sock_recv(connection, 64) else "ended by the proxy"
+    connection.shutdown(socket.SHUT_WR)
+    acknowledged = {TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE}  # states after that of our FIN
+    while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in acknowledged:
+        await asyncio.sleep(_POLL_S)
+    return OPEN
+
+
+class _Pings:
+    """Echo requests of a namespace: a raw socket for each of ICMP and ICMPv6."""
+
+    def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._outcomes: list[str | None] = [None] * len(targets)
-        self._closing: dict[int, socket.socket] = {}
-        self._raw: dict[str, socket.socket] = {}
+        self._raw: dict[socket.AddressFamily, socket.socket] = {}
+        self._replies: list[asyncio.Future[str]] = []
         self._identity = os.getpid() & 0xFFFF
 
-    def ask(self, wait_s: float) -> list[str]:
-        for index, target in enumerate(self._targets):
-            if not target.address:
-                self._outcomes[index] = "no interface there"
-                continue
-            with self._judging(index):
-                if target.cell.protocol.startswith("icmp"):
-                    self._ping(index, target)
-                else:
-                    self._connect(index, target)
-        deadline = time.monotonic() + wait_s
-        late = False
-        while None in self._outcomes and not late:
-            # On a busy machine the time may be over with answers unread: read them first.
-            late = time.monotonic() > deadline
-            for key, events in self._selector.select(_POLL_S):
-                assert isinstance(key.fileobj, socket.socket)
-                if key.data is None:
-                    self._read_echoes(key.fileobj)
-                    continue
-                self._selector.unregister(key.fileobj)
-                with self._judging(key.data):
-                    self._hear(key.data, key.fileobj, events)
-            for index, closing in list(self._closing.items()):
-                state = closing.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-                if state in {TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE}:  # our FIN is acknowledged
-                    self._judge(index, OPEN)
-                    del self._closing[index]
-        return [outcome or SILENCE for outcome in self._outcomes]
-
-    def _judge(self, index: int, outcome: str) -> None:
-        self._outcomes[index] = self._outcomes[index] or outcome
-
-    @contextmanager
-    def _judging(self, index: int) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._judge(index, _OUTCOMES.get(error.errno or 0, error.strerror or str(error)))
-
-    def _connect(self, index: int, target: ProbeTarget) -> None:
-        connection = socket.socket(target.family, target.kind | socket.SOCK_NONBLOCK)
-        self._stack.callback(connection.close)
-        if target.kind == socket.SOCK_STREAM:  # a reset at close: no state stays in the kernel
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        _raise(connection.connect_ex(target.endpoint(target.cell.port)))
-        if target.kind == socket.SOCK_DGRAM:
-            connection.send(b"twinstack")
-        reads = target.kind == socket.SOCK_DGRAM
-        event = selectors.EVENT_READ if reads else selectors.EVENT_WRITE
-        self._selector.register(connection, event, index)
-
-    def _hear(self, index: int, connection: socket.socket, events: int) -> None:
-        """Take what a socket has: an error, a datagram, an answer, or a connection to end."""
-        proxied = self._targets[index].cell.proxied
-        if events & selectors.EVENT_READ:
-            data = connection.recv(64)
-            self._judge(index, OPEN if data or not proxied else "ended by the proxy")
-            return
-        _raise(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-        if proxied:  # docker-proxy has accepted: only data is an answer
-            connection.send(_REQUEST)
-            self._selector.register(connection, selectors.EVENT_READ, index)
-        else:
-            connection.shutdown(socket.SHUT_WR)
-            self._closing[index] = connection
-
-    def _ping(self, index: int, target: ProbeTarget) -> None:
-        version6 = target.family == socket.AF_INET6
-        if target.cell.protocol not in self._raw:
+    async def ask(self, target: ProbeTarget) -> str:
+        """Send an echo request and wait for its reply. Raises: OSError."""
+        loop, version6 = asyncio.get_running_loop(), target.family == socket.AF_INET6
+        if target.family not in self._raw:
             number = socket.IPPROTO_ICMPV6 if version6 else socket.IPPROTO_ICMP
             raw = socket.socket(target.family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, number)
             self._stack.callback(raw.close)
-            self._selector.register(raw, selectors.EVENT_READ)
-            self._raw[target.cell.protocol] = raw
+            loop.add_reader(raw, self._read, raw)
+            self._raw[target.family] = raw
+        reply: asyncio.Future[str] = loop.create_future()
+        self._replies.append(reply)
         kind = ICMPV6_ECHO_REQUEST if version6 else ICMP_ECHO
-        packet = struct.pack("!BBHHH", kind, 0, 0, self._identity, index)
+        packet = struct.pack("!BBHHH", kind, 0, 0, self._identity, len(self._replies) - 1)
         if not version6:  # the kernel fills in ICMPv6's own checksum
             packet = packet[:2] + _checksum(packet) + packet[4:]
-        self._raw[target.cell.protocol].sendto(packet, target.endpoint(0))
+        self._raw[target.family].sendto(packet, target.endpoint(0))
+        return await reply
 
-    def _read_echoes(self, raw: socket.socket) -> None:
+    def _read(self, raw: socket.socket) -> None:
         version6 = raw.family == socket.AF_INET6
-        reply = ICMPV6_ECHO_REPLY if version6 else ICMP_ECHOREPLY
+        expected = ICMPV6_ECHO_REPLY if version6 else ICMP_ECHOREPLY
         with suppress(BlockingIOError):
             while data := raw.recv(256):
                 start = 0 if version6 else (data[0] & 0x0F) * 4
                 if len(data) >= start + 8:
-                    kind, _, _, identity, index = struct.unpack_from("!BBHHH", data, start)
-                    if (kind, identity) == (reply, self._identity):
-                        self._judge(index, OPEN)
-
-
-def _raise(code: int) -> None:
-    if code not in {0, errno.EINPROGRESS}:
-        raise OSError(code, os.strerror(code))
+                    kind, _, _, identity, number = struct.unpack_from("!BBHHH", data, start)
+                    ours = (kind, identity) == (expected, self._identity)
+                    if ours and not self._replies[number].done():
+                        self._replies[number].set_result(OPEN)
 
 
 def _checksum(packet: bytes) -> bytes:
