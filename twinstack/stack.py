@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twinstack.errors import Missing
 from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
@@ -32,9 +32,7 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT_SHAPE = "flat"
-
-
-_Option = TypeVar("_Option")
+_OptionsT = TypeVar("_OptionsT", "Journal", "OverlayOptions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +69,9 @@ class Stack:
             rate_limit=rate_limit,
         )
 
-    def _plan_as(
-        self,
-        running: Journal | OverlayOptions,
-        shape: str | None,
-        limited: bool | None,
-        policy: bool | None,
-        rate_limit: bool = True,
-    ) -> Plan:
-        """Resolve a plan; unset options keep the running world's values."""
+    def _plan_as(self, options: Journal | OverlayOptions, *, rate_limit: bool = True) -> Plan:
         return self.plan(
-            shape or running.shape,
-            limited=_either(limited, running.limited),
-            policy=_either(policy, running.policy),
-            rate_limit=rate_limit,
+            options.shape, limited=options.limited, policy=options.policy, rate_limit=rate_limit
         )
 
     def net(
@@ -103,14 +90,17 @@ class Stack:
         from twinstack.state.journal import read_journal
         from twinstack.state.paths import InstancePaths
 
-        journal = read_journal(InstancePaths(self.instance))
-        plan = self._plan_as(journal, shape, limited, policy, rate_limit)
+        chosen = _changed(
+            read_journal(InstancePaths(self.instance)),
+            {"shape": shape, "limited": limited, "bare": bare, "policy": policy},
+        )
+        plan = self._plan_as(chosen, rate_limit=rate_limit)
         return NamespaceWorld(
             plan,
             lambda progress: provide(plan, self.repository, progress),
             self.repository / "templates",
             lambda: find(plan, self.repository),
-            bare=_either(bare, journal.bare),
+            bare=chosen.bare,
             watch=watch,
         )
 
@@ -134,17 +124,19 @@ class Stack:
         from twinstack.overlay.host_plans import spread_over_hosts
         from twinstack.overlay.world import Overlay
 
-        running = record.read(self.instance) or record.OverlayOptions()
-        number = _either(count, running.hosts)
-        gone = _either(lost, frozenset(running.lost))
-        plan = self._plan_as(running, shape, limited, policy)
+        chosen = _changed(
+            record.read(self.instance) or record.OverlayOptions(),
+            {"shape": shape, "limited": limited, "bare": bare, "policy": policy, "hosts": count},
+        )
+        gone = frozenset(chosen.lost) if lost is None else lost
+        plan = self._plan_as(chosen)
         return Overlay(
             plan,
-            spread_over_hosts(plan, self.topology().hosts, number, gone),
+            spread_over_hosts(plan, self.topology().hosts, chosen.hosts, gone),
             lambda host_plan, progress: provide(host_plan, self.repository, progress),
             lambda host_plan: find(host_plan, self.repository),
             self.repository / "templates",
-            bare=_either(bare, running.bare),
+            bare=chosen.bare,
             watch=watch,
         )
 
@@ -182,9 +174,12 @@ class Stack:
         from twinstack.overlay.remote import Remote
 
         machines = self.machines(options)
-        running = record.read(self.instance, ssh=True) or record.OverlayOptions()
-        plan = self._plan_as(running, shape, limited, policy)
-        gone = _either(lost, frozenset(running.lost))
+        chosen = _changed(
+            record.read(self.instance, ssh=True) or record.OverlayOptions(),
+            {"shape": shape, "limited": limited, "bare": bare, "policy": policy},
+        )
+        plan = self._plan_as(chosen)
+        gone = frozenset(chosen.lost) if lost is None else lost
         return Remote(
             plan,
             spread_over_hosts(plan, self.topology().hosts, None, gone),
@@ -192,7 +187,7 @@ class Stack:
             machines,
             self.software,
             lambda: find_built(self.plan(), self.repository),
-            bare=_either(bare, running.bare),
+            bare=chosen.bare,
         )
 
     def docker(
@@ -291,8 +286,9 @@ class Stack:
         return teardown.finish("clean")
 
 
-def _either(option: _Option | None, running: _Option) -> _Option:
-    return running if option is None else option
+def _changed(running: _OptionsT, asked: dict[str, Any]) -> _OptionsT:
+    """Give a running world's options with those that were asked for; None keeps a value."""
+    return replace(running, **{name: value for name, value in asked.items() if value is not None})
 
 
 def from_environment() -> Stack:

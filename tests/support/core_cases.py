@@ -220,6 +220,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
         programs=frozenset(processes),
         groups=tuple(cgroups),
         held=held,
+        rules=rules,
         chains={
             table: tuple(hook.chain for hook in hooks if hook.table == table)
             for table in dict.fromkeys(hook.table for hook in hooks)
@@ -233,11 +234,8 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
         links=links,
         namespaces=namespaces,
         sysctls=sysctls,
-        rules=rules,
         files=files,
-        held=held,
         cgroups=cgroups,
-        supervisor_pid=77,
         processes=processes,
         owned=owned,
     )

@@ -176,7 +176,6 @@ def _end_what_dead_runs_left() -> None:
         for pid in _supervisors(group):  # first: it would start again what ends
             os.kill(pid, signal.SIGKILL)
         for replica in cgroups.existing(group, layout):
-            cgroups.end_processes(group, replica, layout)
             cgroups.remove(group, replica, layout)
         cgroups.remove_parents(group, layout)
 

@@ -156,7 +156,7 @@ def _set_sysctl(step: Sysctl, context: ApplyContext) -> None:
 
 def _write_rules(steps: Sequence[Rules], context: ApplyContext) -> None:
     """Write every chain in one iptables-restore: each table is committed as a whole."""
-    text = iptables.restore_text(tuple(step.hook for step in steps), context.facts.rules)
+    text = iptables.restore_text(tuple(step.hook for step in steps), context.facts.owned.rules)
     with ExitStack() as taking:
         for step in steps:
             taking.enter_context(context.taking(step))

@@ -88,26 +88,24 @@ def existing(instance: str, layout: Layout) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def end_processes(instance: str, replica: str, layout: Layout, *, within_s: float = 5.0) -> int:
-    """Kill what still runs in a replica's cgroup and wait until it is gone; give how many.
+def end_processes(instance: str, replica: str, layout: Layout) -> None:
+    """Kill what still runs in a replica's cgroup and wait until it is gone.
 
     Only members of our own cgroup are ever signalled. Raises: StepFailed when one stays.
     """
-    ended: set[int] = set()
-    deadline_s = time.monotonic() + within_s
+    deadline_s = time.monotonic() + 5.0
     while left := processes(instance, replica, layout):
         if time.monotonic() > deadline_s:
             raise StepFailed(f"cgroup {replica}", "is not empty", f"processes {left} stay")
-        ended |= set(left)
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
-    return len(ended)
 
 
 def remove(instance: str, replica: str, layout: Layout) -> None:
-    """Remove an emptied cgroup. Raises: StepFailed."""
+    """End what still runs in a cgroup, and remove it. Raises: StepFailed."""
+    end_processes(instance, replica, layout)
     for directory in layout.directories(path_of(instance, replica)):
         _remove_directory(directory)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from twinstack.linux.iptables import Tables
 from twinstack.linux.links import LinkFacts, LinkIdentity
 from twinstack.linux.neigh import NeighbourEntry
 
@@ -46,12 +47,12 @@ class MarkedObjects:
     programs: frozenset[str] = frozenset()  # known to it
     groups: tuple[str, ...] = ()  # cgroups, by replica
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ours, by iptables table
-    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # all lines, by table
+    rules: Tables = field(default_factory=dict)  # all of them, ours or not
     namespaces: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()  # empty files that an interrupted `up` left in /run/netns
     links: tuple[LinkIdentity, ...] = ()
     group_is_shared: bool = False  # a foreign link is in our link group
-    held: frozenset[str] = frozenset()  # sysctls
+    held: frozenset[str] = frozenset()  # sysctls that we hold
     files: tuple[str, ...] = ()  # in the run directory
     tables: tuple[str, ...] = ()  # iptables tables that were unused before us
     mounted_pins: bool = False  # we mounted /run/netns
@@ -67,17 +68,13 @@ class NetFacts:
     links: Mapping[str, LinkFacts] = field(default_factory=dict)
     namespaces: Mapping[str, NamespaceFacts] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    held: frozenset[str] = frozenset()  # sysctls that we hold
-    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # `-A`, `:CHAIN` by table
     #: The main table's: destination and interface → the address that this host sends from.
     routes: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     listeners: Mapping[int, str] = field(default_factory=dict)  # TCP port → address
     bridges_can_filter: bool = False  # br_netfilter is loaded
     neighbours: frozenset[NeighbourEntry] = frozenset()  # static ones, with FDB entries
-    mounts: frozenset[str] = frozenset()  # hosts with pinned mounts
     files: Mapping[str, str] = field(default_factory=dict)  # path → as `file_facts` describes it
     cgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # limits by replica
-    supervisor_pid: int | None = None
     processes: Mapping[str, ProgramFacts] = field(default_factory=dict)  # by replica
     owned: MarkedObjects = MarkedObjects()
 

@@ -6,7 +6,6 @@ engine does. Its text is templates/launch.sh.j2; what goes into it is decided he
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from twinstack.namespaces.process_steps import (
     ReplicaProcess,
     Supervisor,
 )
+from twinstack.namespaces.process_steps import digest as digest_of
 from twinstack.namespaces.steps import NetStep
 from twinstack.software.configs import templates_in
 from twinstack.state.paths import InstancePaths
@@ -175,7 +175,7 @@ class _Launcher:
 
         # The process carries the digest of what started it: so `up` can tell from the process
         # itself whether it is current.
-        digest = _digest(render("@DIGEST@") + "".join(digests))
+        digest = digest_of(render("@DIGEST@") + "".join(digests))
         return digest, _file(paths.run / "launch" / replica.name, render(digest), 0o700)
 
 
@@ -193,8 +193,4 @@ def _hosts(plan: Plan) -> str:
 
 
 def _file(path: Path, content: str, mode: int = 0o644, *, in_place: bool = False) -> InstanceFile:
-    return InstanceFile(str(path), content, _digest(content), mode, in_place)
-
-
-def _digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+    return InstanceFile(str(path), content, mode, in_place)

@@ -6,7 +6,6 @@ Nothing is changed, nothing is assumed: what cannot be read is an error.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from twinstack.namespaces.process_steps import (
     Cgroup,
     InstanceDirectory,
     InstanceFile,
+    digest,
     directory_facts,
     file_facts,
 )
@@ -67,20 +67,16 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
         links=links,
         namespaces=namespaces,
         sysctls=read_sysctls(step.key for step in steps if isinstance(step, Sysctl)),
-        held=owned.held,
-        rules=present,
         routes=routes,
         listeners=sock_diag.listeners(),
         bridges_can_filter=br_netfilter.is_loaded(),
         neighbours=dumps.read_neighbours() if spread else frozenset(),
-        mounts=frozenset(owned.mounts),
         files=dict(_files(steps)),
         cgroups={
             step.replica: limits
             for step in steps
             if isinstance(step, Cgroup) and (limits := cgroups.read(step)) is not None
         },
-        supervisor_pid=supervised.pid,
         processes={process.replica: _located(process, paths) for process in supervised.processes},
         owned=owned,
     )
@@ -118,8 +114,9 @@ def _owned(
     paths, group = InstancePaths(instance), names.link_group(instance)
     owned_links = ours(links.values(), names.mark(instance), frozenset(journal.intended))
     known = {link.name for link in owned_links}
+    ownership = rules.ownership(instance)
     pins = tuple(name for name in journal.intended if netns.is_empty_pin(name))
-    chains = {table: tuple(rules.our_chains(instance, lines)) for table, lines in present.items()}
+    chains = {table: tuple(ownership.chains(lines)) for table, lines in present.items()}
     return MarkedObjects(
         instance=instance,
         supervisor=supervised.pid is not None,
@@ -169,12 +166,6 @@ def begin_rules() -> Callable[[], dict[str, tuple[str, ...]]]:
     """
     waiting = shell.begin(["iptables-save"])
     return lambda: {"filter": (), **iptables.parse_save(waiting().stdout)}
-
-
-def digest(content: str | bytes) -> str:
-    """Give the short digest by which a file of ours is compared."""
-    data = content.encode() if isinstance(content, str) else content
-    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def _files(steps: Sequence[NetStep]) -> Iterator[tuple[str, str]]:

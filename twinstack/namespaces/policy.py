@@ -41,7 +41,7 @@ def apply_policy(plan: Plan) -> None:
     present = {"filter": observe.begin_rules()()["filter"]}
     hooks = tuple(hook for hook in rules.hooks(plan) if hook.table == "filter")
     kept = {hook.chain for hook in hooks}
-    surplus = set(rules.our_chains(plan.instance, present["filter"])) - kept
+    surplus = set(rules.ownership(plan.instance).chains(present["filter"])) - kept
     if plan.policy:
         br_netfilter.load()
     with Netlink() as netlink:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 
 from twinstack.errors import NotOurs, raise_all
+from twinstack.linux import iptables
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import NetFacts
@@ -99,7 +100,7 @@ def _ports(plan: Plan, facts: NetFacts) -> Iterator[NotOurs]:
 
 def _chains(plan: Plan, steps: Sequence[NetStep], facts: NetFacts) -> Iterator[NotOurs]:
     for hook in (step.hook for step in steps if isinstance(step, Rules)):
-        lines = facts.rules.get(hook.table, ())
-        for line in rules.foreign_rules(hook.chain, plan.instance, lines)[:1]:
+        foreign = iptables.foreign_rules(plan.mark, facts.owned.rules.get(hook.table, ()))
+        for line in foreign.get(hook.chain, ())[:1]:
             remedy = f"move it (iptables -t {hook.table} -D {line.removeprefix('-A ')})"
             yield NotOurs(f"chain {hook.chain}", "holds a rule that is not ours", line, remedy)

@@ -1,10 +1,11 @@
 """Steps that start the services: cgroups, directories, files, the supervisor, processes; pure.
 
-`launch` lists them, `processes` holds their effects.
+`launch` lists them, `apply` holds their effects.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from dataclasses import dataclass
 
@@ -45,6 +46,12 @@ class Cgroup(Described):
         return None
 
 
+def digest(content: str | bytes) -> str:
+    """Give the short digest by which contents are compared."""
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
 def directory_facts(mode: int, user: int) -> str:
     """Describe a directory, for comparison and messages."""
     return f"a directory {mode:04o} of user {user}"
@@ -78,11 +85,14 @@ class InstanceFile(Described):
 
     path: str
     content: str
-    digest: str  # of the content
     mode: int = 0o644
     in_place: bool = False  # bind-mounted into roots: a mount would keep a file that was replaced
     NAME = "file {0.path}"
     COMMANDS = ("install -m {0.mode:04o} /dev/stdin {0.path}",)
+
+    @property
+    def digest(self) -> str:
+        return digest(self.content)
 
     @property
     def as_written(self) -> str:
@@ -108,7 +118,7 @@ class Supervisor(Described):
         return (f"PYTHONPATH={self.command[0]} {shlex.join(self.command[1:])}",)
 
     def difference(self, facts: NetFacts) -> str | None:
-        if not facts.supervisor_pid:
+        if not facts.owned.supervisor:
             return "is not running"
         unknown = sorted(self.programs - facts.owned.programs)
         return f"does not know {', '.join(unknown)}" if unknown else None

@@ -5,13 +5,13 @@ All of it comes from `twinstack.software`, which the Docker world builds its ima
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from twinstack.confinement import seccomp
 from twinstack.model.plan import Plan
 from twinstack.namespaces.launch import ProvidedSoftware
+from twinstack.namespaces.process_steps import digest
 from twinstack.reconcile import Progress
 from twinstack.software.configs import configuration_of
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
@@ -63,6 +63,6 @@ def _provided(plan: Plan, roots: Roots, software: Software) -> ProvidedSoftware:
         srv=software.directory,
         supervisor=software.supervisor,
         configs={replica.name: configuration_of(plan, replica) for replica in plan.replicas},
-        digest=hashlib.sha256(names.encode()).hexdigest()[:12],
+        digest=digest(names),
         seccomp=seccomp.compiled(),
     )

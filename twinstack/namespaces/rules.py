@@ -47,23 +47,14 @@ def published_segments(plan: Plan) -> tuple[Segment, ...]:
     return tuple(segment for segment in plan.segments if segment.name in behind)
 
 
-def our_chains(instance: str, lines: tuple[str, ...]) -> list[str]:
-    """List this world's chains of an instance among a table's lines."""
-    return _ours(instance).chains(lines)
-
-
-def foreign_rules(chain: str, instance: str, lines: tuple[str, ...]) -> tuple[str, ...]:
-    """List the rules in a chain of ours that do not carry our mark."""
-    return iptables.foreign_rules(names.mark(instance), lines).get(chain, ())
+def ownership(instance: str) -> Ownership:
+    """Recognise this world's chains of an instance, and its rules."""
+    return Ownership(names.chain_pattern(instance, "net"), names.mark(instance))
 
 
 def removal_text(instance: str, present: Tables, only: Collection[str] | None = None) -> str:
     """Write what removes this world's chains, and the jumps to them."""
-    return iptables.removal_text(_ours(instance), present, only)
-
-
-def _ours(instance: str) -> Ownership:
-    return Ownership(names.chain_pattern(instance, "net"), names.mark(instance))
+    return iptables.removal_text(ownership(instance), present, only)
 
 
 def _rule(plan: Plan, match: str, target: str, why: str = "") -> str:

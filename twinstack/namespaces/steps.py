@@ -74,7 +74,7 @@ class Sysctl(Described):
             return None
         if current != self.value:
             return f"is {'absent' if current is None else current}"
-        return "is not held by us" if self.held and self.key not in facts.held else None
+        return "is not held by us" if self.held and self.key not in facts.owned.held else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class Rules(Described):
         )
 
     def difference(self, facts: NetFacts) -> str | None:
-        return iptables.difference(self.hook, facts.rules.get(self.hook.table, ()))
+        return iptables.difference(self.hook, facts.owned.rules.get(self.hook.table, ()))
 
 
 def network_steps(plan: Plan) -> tuple[NetStep, ...]:

@@ -163,9 +163,8 @@ def end_programs(paths: InstancePaths, names: set[str]) -> None:
         programs = call(paths, "getAllProcessInfo")
         return names & {each["name"] for each in programs if each["statename"] in _ALIVE}
 
-    for name in sorted(names):
-        if call(paths, "getProcessInfo", name)["statename"] in _ALIVE:
-            call(paths, "stopProcess", name, False)
+    for name in sorted(alive()):
+        call(paths, "stopProcess", name, False)
     if not _within(STOP_S, lambda: not alive()):
         left = ", ".join(sorted(alive()))
         raise StepFailed(f"process {left}", "did not end", f"within {STOP_S:g} s")

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from twinstack.errors import StepFailed
-from twinstack.linux import mounts, netns, nft_tables, process, rtnetlink
+from twinstack.linux import iptables, mounts, netns, nft_tables, process, rtnetlink
 from twinstack.linux.links import LinkIdentity
 from twinstack.linux.netlink import Netlink
 from twinstack.model import names
@@ -122,35 +122,19 @@ def _remove(context: TeardownContext, removal: Removal) -> object:
             if netns.entries() <= set(namespaces):  # observed again: others may have been added
                 netns.detach_pins()
         case RemoveObject(kind, target):
+            context.fresh &= kind not in {"process", "supervisor", "cgroup"}  # these are slow
             return EFFECTS[kind](context, target)
     return None
 
 
 def _end_supervisor(context: TeardownContext, _: str) -> None:
-    context.fresh = False
     supervisor.stop(context.paths)
     context.rules = observe.begin_rules()()  # others may have written rules meanwhile
-
-
-def _end_program(context: TeardownContext, replica: str) -> None:
-    context.fresh = False
-    supervisor.remove_program(context.paths, replica)
-
-
-def _remove_cgroup(context: TeardownContext, replica: str) -> None:
-    context.fresh = False
-    instance, layout = context.paths.instance, cgroups.read_layout()
-    cgroups.end_processes(instance, replica, layout)
-    cgroups.remove(instance, replica, layout)
 
 
 def _remove_table(context: TeardownContext, table: str) -> bool:
     context.settle()
     return nft_tables.remove_if_empty(table)
-
-
-def _restore_sysctl(context: TeardownContext, key: str) -> tuple[str, ...]:
-    return host_sysctls.release(host_sysctls.holder(context.paths.instance), key)
 
 
 def _remove_file(_: TeardownContext, target: str) -> None:
@@ -163,11 +147,15 @@ def _remove_file(_: TeardownContext, target: str) -> None:
 
 #: What removes an object of a kind, by its target. Raises: OSError, TwinstackError.
 EFFECTS: Mapping[Kind, Callable[[TeardownContext, str], object]] = {
-    "process": _end_program,
+    "process": lambda context, replica: supervisor.remove_program(context.paths, replica),
     "supervisor": _end_supervisor,
-    "cgroup": _remove_cgroup,
+    "cgroup": lambda context, replica: cgroups.remove(
+        context.paths.instance, replica, cgroups.read_layout()
+    ),
     "table": _remove_table,
-    "sysctl": _restore_sysctl,
+    "sysctl": lambda context, key: host_sysctls.release(
+        host_sysctls.holder(context.paths.instance), key
+    ),
     "mounts": lambda context, host: mounts.release(context.paths.run / mounts.DIRECTORY / host),
     "mounts directory": lambda context, _: mounts.remove(context.paths.run),
     "namespace": lambda _, name: netns.unpin(name),
@@ -186,7 +174,8 @@ def _remove_rules(context: TeardownContext, chains: tuple[tuple[str, str], ...])
         restore = ["iptables-restore", "--noflush", "--wait", "5"]
         context.writing = process.begin(restore, stdin=text)
     for table, chain in chains:
-        for line in rules.foreign_rules(chain, instance, present.get(table, ())):
+        foreign = iptables.foreign_rules(names.mark(instance), present.get(table, ()))
+        for line in foreign.get(chain, ()):
             raise StepFailed(
                 f"chain {chain}",
                 "stays",

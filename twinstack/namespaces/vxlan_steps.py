@@ -172,7 +172,7 @@ class HostMounts(Described):
     )
 
     def difference(self, facts: NetFacts) -> str | None:
-        if self.namespace not in facts.mounts:
+        if self.namespace not in facts.owned.mounts:
             return "are absent"
         # A new namespace needs new mounts: the old ones hold what was the old one's.
         return None if self.namespace in facts.namespaces else "are those of an older namespace"

@@ -141,7 +141,7 @@ class NamespaceWorld:
         if todo:
             progress(f"{todo} steps to do, {len(pending.steps)} are planned")
         teardown.remove_undeclared(
-            self.plan.instance, pending.undeclared, pending.facts.rules, self._watch
+            self.plan.instance, pending.undeclared, pending.facts.owned.rules, self._watch
         )
         steps = [change.step for change in pending.changes]
         apply.apply(self.plan, steps, pending.facts, progress, bare=self.bare, watch=self._watch)

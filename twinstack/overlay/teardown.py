@@ -76,7 +76,6 @@ def _sweep(own: str) -> tuple[str, ...]:
     """Kill what a host's cgroups still hold, and remove them and its data."""
     layout = cgroups.read_layout()
     for group in cgroups.existing(own, layout):
-        cgroups.end_processes(own, group, layout)
         cgroups.remove(own, group, layout)
     cgroups.remove_parents(own, layout)
     return namespace_teardown.remove_data(own)

@@ -86,19 +86,22 @@ class _Writer:
     def chains(self, forward: str) -> tuple[PolicyChain, ...]:
         jumps_out = self._per_bridge("-o", "HOST", "this host asks")
         found = [
-            self._chain("DENY", self._denials()),
-            self._chain("EDGE", self._edge()),
-            *(self._chain(self._suffix(to), self._sources(to)) for to in self._between_services),
-            *(self._chain(suffix, self._ports(to)) for to, suffix in self._egress_chains.items()),
-            self._chain("FROM", self._from_services()),
-            self._chain("INTO", self._from_outside()),
-            self._chain("HOST", self._from_host()),
-            self._chain("INPUT", self._to_host(), "INPUT"),
-            self._chain("OUTPUT", jumps_out, "OUTPUT"),
-            self._chain("FORWARD", self._forwarded(), forward),
+            ("DENY", "", self._denials()),
+            ("EDGE", "", self._edge()),
+            *((self._suffix(to), "", self._sources(to)) for to in self._between_services),
+            *((suffix, "", self._ports(to)) for to, suffix in self._egress_chains.items()),
+            ("FROM", "", self._from_services()),
+            ("INTO", "", self._from_outside()),
+            ("HOST", "", self._from_host()),
+            ("INPUT", "INPUT", self._to_host()),
+            ("OUTPUT", "OUTPUT", jumps_out),
+            ("FORWARD", forward, self._forwarded()),
         ]
-        # Without a flow of the world's, nothing leads to the edge.
-        return tuple(chain for chain in found if chain.rules)
+        return tuple(
+            PolicyChain(self._name(suffix), builtin, present)
+            for suffix, builtin, rules in found
+            if (present := tuple(rules))  # without a flow of the world's, nothing leads to the edge
+        )
 
     def _by_target(self) -> dict[_Target, list[Permission]]:
         """Gather what services may ask of services."""
@@ -117,9 +120,6 @@ class _Writer:
 
     def _name(self, suffix: str) -> str:
         return names.chain(self._plan.instance, suffix, self._world)
-
-    def _chain(self, suffix: str, rules: Iterator[PolicyRule], builtin: str = "") -> PolicyChain:
-        return PolicyChain(self._name(suffix), builtin, tuple(rules))
 
     def _rule(self, match: str, target: str, sentence: str, comment: str) -> PolicyRule:
         comment = quoted(f"{self._plan.mark} {comment}")

@@ -24,17 +24,13 @@ from twinstack.policy.verdict import (
 PATIENCE = 3.0
 
 
-def _every(_: Cell) -> bool:
-    return True
-
-
 def verify(
     plan: Plan,
     enforcement: Enforcement,
     *,
     wait_s: float = probe.WAIT_S,
     patience: float = PATIENCE,
-    asked: Callable[[Cell], bool] = _every,
+    asked: Callable[[Cell], bool] = lambda cell: True,
 ) -> PolicyVerdict:
     """Ask the whole truth table of a running world.
 
@@ -54,11 +50,12 @@ def verify(
         doubtful = [cell for cell in questions if (outcomes[cell] == OPEN) != cell.open]
         if doubtful and patience:
             outcomes |= probe.ask(doubtful, namespaces, own, wait_s * patience)
-    results = (CellResult(cell, outcomes[cell]) for cell in questions)
+    wrong = {cell for cell in doubtful if (outcomes[cell] == OPEN) != cell.open}
+    causes = {cell: explain(cell, outcomes[cell], plan, enforcement) for cell in wrong}
     return PolicyVerdict(
         world=enforcement.world,
         shape=plan.shape,
-        results=tuple(_explained(result, plan, enforcement) for result in results),
+        results=tuple(CellResult(c, outcomes[c], causes.get(c, "")) for c in questions),
         rule_count=sum(len(hook.rules) for hook in enforcement.expected_chains),
         differences=tuple(rule_differences(enforcement.expected_chains, enforcement.filter_rules)),
         unfiltered_bridges=enforcement.unfiltered_bridges,
@@ -72,9 +69,3 @@ def _addressed(cell: Cell, internet: OutsideHost) -> Cell:
     if cell.source == OUTSIDE and cell.destination == HOST:
         return replace(cell, address=internet.host_address)
     return cell
-
-
-def _explained(result: CellResult, plan: Plan, enforcement: Enforcement) -> CellResult:
-    if not result.wrong:
-        return result
-    return replace(result, cause=explain(result.cell, result.outcome, plan, enforcement))

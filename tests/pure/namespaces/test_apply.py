@@ -40,7 +40,7 @@ def test_a_file_is_replaced_unless_it_is_bind_mounted(tmp_path: Path, in_place: 
     file = tmp_path / "hosts"
     file.write_text("old")
     inode = file.stat().st_ino
-    step = InstanceFile(str(file), "new", "digest", 0o640, in_place)
+    step = InstanceFile(str(file), "new", 0o640, in_place)
     EFFECTS[InstanceFile](step, NO_CONTEXT)
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o640)
     assert (file.stat().st_ino == inode) is in_place

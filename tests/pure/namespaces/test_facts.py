@@ -24,4 +24,4 @@ def test_an_unknown_link_is_not_taken_for_a_finished_one():
     assert link.autoconfigures_ipv6
     assert link.addresses == frozenset()
     assert facts.NamespaceFacts("a", 1, False).default_gateway is None
-    assert facts.NetFacts().supervisor_pid is None
+    assert not facts.NetFacts().owned.supervisor

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinstack.namespaces.observe import digest, read_sysctls
+from twinstack.namespaces.observe import read_sysctls
+from twinstack.namespaces.process_steps import digest
 
 
 def test_absent_sysctls_are_left_out():

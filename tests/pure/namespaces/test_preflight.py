@@ -126,9 +126,11 @@ def test_what_an_interrupted_up_left_unmarked_is_ours():
 def test_a_foreign_rule_in_a_chain_of_ours_is_a_clash():
     hook = next(step.hook for step in STEPS if isinstance(step, Rules))
     mine = (f":{hook.chain} - [0:0]", *hook.lines)
-    check(PLAN, STEPS, NetFacts(rules={hook.table: mine}))
+    check(PLAN, STEPS, NetFacts(owned=MarkedObjects(rules={hook.table: mine})))
     strange = f"-A {hook.chain} -p tcp -m tcp --dport 22 -j ACCEPT"
-    assert "--dport 22" in clash(NetFacts(rules={hook.table: (*mine, strange)}))
+    assert "--dport 22" in clash(
+        NetFacts(owned=MarkedObjects(rules={hook.table: (*mine, strange)}))
+    )
 
 
 @pytest.mark.parametrize("port", [80, 3000, 8088, 18080])

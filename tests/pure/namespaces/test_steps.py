@@ -75,6 +75,11 @@ def _inside(step: VethPair) -> Iterator[tuple[str, NamespaceFacts]]:
     yield "route elsewhere", replace(namespace, default_gateway="10.9.9.1")
 
 
+def _owning(**owned: Any) -> NetFacts:
+    """Change what carries our mark."""
+    return replace(FACTS, owned=replace(FACTS.owned, **owned))
+
+
 def _broken() -> Iterator[Broken]:
     for step in STEPS:
         own = {step.name}
@@ -83,7 +88,7 @@ def _broken() -> Iterator[Broken]:
                 yield "absent", _without("sysctls", step.key), own
                 yield "off", _with("sysctls", step.key, "0"), own
                 if step.held:
-                    yield "not held", replace(FACTS, held=frozenset()), own
+                    yield "not held", _owning(held=frozenset()), own
             case Bridge():
                 yield "absent", _without("links", step.link), own
                 for what, link in _links(step.link):
@@ -97,18 +102,16 @@ def _broken() -> Iterator[Broken]:
             case BridgeFilter():
                 yield "not loaded", replace(FACTS, bridges_can_filter=False), own
             case Rules():
-                table = FACTS.rules[step.hook.table]
+                table = FACTS.owned.rules[step.hook.table]
                 for number, line in enumerate((step.hook.jump, *step.hook.lines)):
                     if not line:
                         continue  # a chain that only others of ours lead to
                     left = tuple(other for other in table if other != line)
-                    yield (
-                        f"without {number}: {line[:40]}",
-                        _with("rules", step.hook.table, left),
-                        own,
-                    )
+                    less = _owning(rules={**FACTS.owned.rules, step.hook.table: left})
+                    yield f"without {number}: {line[:40]}", less, own
                 left = tuple(other for other in table if f":{step.hook.chain} " not in other)
-                yield "chain absent", _with("rules", step.hook.table, left), own
+                less = _owning(rules={**FACTS.owned.rules, step.hook.table: left})
+                yield "chain absent", less, own
             case Namespace():
                 name = step.namespace
                 gone = _without("namespaces", name)
@@ -151,9 +154,9 @@ def _broken() -> Iterator[Broken]:
                 opened = file_facts(step.digest, 0o777)
                 yield "open to all", _with("files", step.path, opened), own
             case Supervisor():
-                yield "dead", replace(FACTS, supervisor_pid=None), own
-                fewer = replace(FACTS.owned, programs=step.programs - {"nginx-lb"})
-                yield "of an older file", replace(FACTS, owned=fewer), own
+                yield "dead", _owning(supervisor=False), own
+                fewer = _owning(programs=step.programs - {"nginx-lb"})
+                yield "of an older file", fewer, own
             case ReplicaProcess():
                 there_now = FACTS.processes[step.replica]
                 yield "absent", _without("processes", step.replica), own
