@@ -102,12 +102,9 @@ def _stack_text(plan: Plan, how: Exposure, contents: Contents, label: str) -> st
         labels=json.dumps({INSTANCE_LABEL: plan.instance}),
         mtu=plan.mtu - VXLAN_BYTES,
         services=[_service(plan, replica, how, contents, label) for replica in services(plan)],
-        networks=[
-            {"key": segment.name, "subnet": segment.docker_subnet, "internal": segment.internal}
-            for segment in plan.segments
-        ],
-        volumes=[{"key": f"{store.name}-data"} for store in services(plan) if store.launch.data],
-        configs=[{"key": "nginx", "file": paths.nginx_conf, "name": name}] if config else [],
+        how=how,
+        segments=plan.segments,
+        config={"file": paths.nginx_conf, "target": NGINX_CONF, "name": name} if config else None,
         secrets=[
             {
                 "key": _key(name),
@@ -133,8 +130,7 @@ def _key(secret: str) -> str:
 def _service(
     plan: Plan, replica: Replica, how: Exposure, contents: Contents, label: str
 ) -> dict[str, object]:
-    limits, image = replica.limits, image_name(plan, replica.service)
-    everywhere = is_global(plan, replica, how)
+    image, everywhere = image_name(plan, replica.service), is_global(plan, replica, how)
     # A global service's task is named by its node, a replicated one's by its slot.
     task = replica.service + ("-{{.Node.Hostname}}" if everywhere else "-{{.Task.Slot}}")
     published = [port for port in published_ports(plan) if port.replica == replica.name]
@@ -143,35 +139,20 @@ def _service(
         SERVICE_LABEL: replica.service,
         SHAPE_LABEL: plan.shape,
     }
-    volume = {"source": f"{replica.name}-data", "target": replica.launch.data}
-    config = {"source": "nginx", "target": NGINX_CONF}
     moves = not (replica.is_store or (published and how.ports == "host"))
     return {
-        "name": replica.service,
-        "replica": task,
+        "replica": replica,
+        "task": task,
         # By ID: Swarm looks a name up in a registry first, whose image of that name would not be
         # ours. A new build also changes the ID, and so the task: Swarm rolls it out.
         "image": contents.images.get(replica.service, image),
         "labels": json.dumps(labels | {IMAGE_LABEL: image}),
         "service_labels": json.dumps(labels | {DIGEST_LABEL: label}),
         "environment": list(_environment(plan, replica, task)),
-        "networks": [attachment.segment for attachment in replica.attachments],
-        "ports": [
-            {"target": port.replica_port, "published": port.port, "mode": how.ports}
-            for port in published
-        ],
-        "sysctls": '{net.ipv4.ip_unprivileged_port_start: "0"}' if replica.binds_low_port else None,
-        "volume": volume if replica.launch.data else None,
-        "configs": [config] if replica.runtime == "nginx" else [],
-        "secrets": [{"source": _key(name), "target": name} for name in replica.secrets],
-        "user": replica.user,
+        "ports": published,
+        "secrets": {_key(name): name for name in replica.secrets},
         "mode": "global" if everywhere else "replicated",
         "replicas": len(plan.replicas_of(replica.service)),
-        "endpoint": how.endpoint,
-        "constraints": '["node.role == manager"]' if replica.is_store else None,
-        "limits": {"cpus": limits.cpus, "memory": f"{limits.memory_bytes}b", "pids": limits.pids}
-        if limits
-        else None,
         # Two tasks cannot share one port of a host, nor one store's data.
         "order": "start-first" if moves else "stop-first",
     }
