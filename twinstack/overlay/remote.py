@@ -7,22 +7,29 @@ Passwords are made and kept here; a machine gets those of its own replicas.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinstack.confinement import seccomp
-from twinstack.errors import TwinstackError
+from twinstack.errors import StepFailed, TwinstackError
 from twinstack.model.plan import Plan, Replica
 from twinstack.namespaces import teardown
-from twinstack.overlay import fanout, hosts, record
-from twinstack.overlay.bundles import Bundle, code_bundle, software_bundles
+from twinstack.overlay import hosts, record, ssh
+from twinstack.overlay.bundles import BUNDLES, Bundle, code_bundle, software_bundles
 from twinstack.overlay.host_plans import Spread, host_instance, machines_instance
-from twinstack.overlay.protocol import AgentAction, AgentRequest, preview_from_json
+from twinstack.overlay.protocol import (
+    REQUEST,
+    AgentAction,
+    AgentRequest,
+    errors_from_json,
+    preview_from_json,
+)
 from twinstack.overlay.record import OverlayOptions
 from twinstack.overlay.ssh import Machine
-from twinstack.overlay.upload import packing, remove_bundles, survey, upload
+from twinstack.overlay.upload import PYTHON, packing, remove_bundles, survey, upload
 from twinstack.reconcile import Preview, Progress
 from twinstack.software.roots import Roots
 from twinstack.software.secrets import ensure_secrets, secrets_of
@@ -66,7 +73,7 @@ class Remote:
         require_root("overlay.up")
         paths = InstancePaths(machines_instance(self.plan.instance))
         with locked(paths, _LOCK):
-            present = fanout.results(self.machines, survey)
+            present = ssh.results(self.machines, survey)
             built = None if self.bare else self.provide(progress)
             secrets = paths.lib / "secrets"
             if not self.bare:
@@ -80,7 +87,7 @@ class Remote:
                     parts = (code_bundle(), *bundles[machine.name].values())
                     upload(machine, parts, present[machine.name], open_packed, progress)
 
-                fanout.results(self.machines, send)
+                ssh.results(self.machines, send)
             # Machines wait for each other's services, so one failure stops them all.
             stop = threading.Event()
 
@@ -88,9 +95,9 @@ class Remote:
                 own = () if self.bare else self._replicas(machine)
                 given = {"secrets": secrets_of(secrets, own), "timeout_s": timeout_s}
                 request = self._request("up", machine, bundles[machine.name], **given)
-                return fanout.ask_agent(machine, request, progress, stop, timeout_s + _STEPS_S)
+                return _ask_agent(machine, request, progress, stop, timeout_s + _STEPS_S)
 
-            states = fanout.results(self.machines, work, stop)
+            states = ssh.results(self.machines, work, stop)
         return self._states(states)
 
     def status(self) -> tuple[ServiceState, ...]:
@@ -121,7 +128,7 @@ class Remote:
     def previews(self, progress: Progress) -> dict[str, Preview]:
         """List what `up` would do on each machine; leaves no code where there was none."""
         results, failures = self._ask("plan", progress)
-        fanout.raise_failures(failures.values())
+        ssh.raise_failures(failures.values())
         return {host: preview_from_json(result) for host, result in results.items()}
 
     def logs(self, replica: str, *, lines: int) -> str:
@@ -130,7 +137,7 @@ class Remote:
         where = self.spread.where[name]
         machines = [machine for machine in self.machines if machine.name == where]
         results, failures = self._ask("logs", machines=machines, replica=name, lines=lines)
-        fanout.raise_failures(failures.values())
+        ssh.raise_failures(failures.values())
         return str(results[where])
 
     def _ask(
@@ -149,7 +156,7 @@ class Remote:
             return _ask_once(machine, request, progress, _READ_S)
 
         code_bundle()  # once, before the threads
-        return fanout.each(machines or self.machines, work, threading.Event())
+        return ssh.each(machines or self.machines, work, threading.Event())
 
     def _replicas(self, machine: Machine) -> list[Replica]:
         where = self.spread.where
@@ -178,13 +185,42 @@ class Remote:
         return hosts.merged_states(self.plan, self.spread, states, "its machine did not answer")
 
 
+def _ask_agent(
+    machine: Machine,
+    request: AgentRequest,
+    progress: Progress,
+    stop: threading.Event,
+    timeout_s: float,
+) -> Any:
+    """Send a request to the agent that was uploaded to a machine, and give its result.
+
+    Raises: StepFailed when the machine cannot be reached; Stopped; what the agent reports.
+    """
+    environment = f"PATH=$PATH:/usr/sbin:/sbin PYTHONPATH={BUNDLES / code_bundle().name}"
+    command = f"cd / && {environment} exec {PYTHON} -m twinstack.overlay.agent"
+    payload = REQUEST.dump_json(request)
+    shown = hosts.prefixed(progress, machine.name)
+    line = ssh.request(machine, command, payload, shown, stop, timeout_s=timeout_s)
+    obj = f"host {machine.name}"
+    try:
+        reply = json.loads(line)
+    except ValueError as error:
+        raise StepFailed(obj, "does not answer", line[-300:]) from error
+    if "interrupted" in reply:
+        stopped = ssh.Stopped(obj, "was stopped", "another machine failed")
+        progress(str(stopped))
+        raise stopped
+    ssh.raise_failures(errors_from_json(machine.name, reply.get("errors", ())))
+    return reply["result"]
+
+
 def _ask_once(machine: Machine, request: AgentRequest, progress: Progress, timeout_s: float) -> Any:
     """Ask a machine's agent; where nothing of ours is, its code is there for this one request."""
     present = survey(machine)
     with packing() as open_packed:
         upload(machine, [code_bundle()], present, open_packed, progress)
     try:
-        return fanout.ask_agent(machine, request, progress, threading.Event(), timeout_s)
+        return _ask_agent(machine, request, progress, threading.Event(), timeout_s)
     finally:
         if not present:
             remove_bundles(machine, host_instance(request.instance, machine.name))
@@ -207,7 +243,7 @@ def down(instance: str, machines: Sequence[Machine], progress: Progress) -> dict
 
     with locked(paths, _LOCK):
         code_bundle()  # once, before the threads
-        removed = fanout.results(machines, work)
+        removed = ssh.results(machines, work)
         teardown.remove_data(paths.instance)
         remove_run(paths, _LOCK)
     return removed

@@ -1,4 +1,4 @@
-"""Run a command on a machine by ssh, or send the agent there a request.
+"""Run a command on a machine by ssh, send the agent there a request, or work on many at once.
 
 Requests go by standard input alone: a command line is in the process list of both ends.
 Source: ssh(1).
@@ -10,16 +10,18 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
-from twinstack.errors import StepFailed
+from twinstack.errors import NotHealthy, StepFailed, TwinstackError, raise_all
 from twinstack.model.placement import Host
 from twinstack.reconcile import Progress
 
+Result = TypeVar("Result")
 _CONNECT_S = 10
 #: How long a machine may take to undo what was half done, once its channel is closed.
 _UNDO_S = 60.0
@@ -28,6 +30,10 @@ _OPTIONS = (
     f"-o BatchMode=yes -o ConnectTimeout={_CONNECT_S}"
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 )
+
+
+class Stopped(TwinstackError):
+    """A machine was stopped because another one failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +148,51 @@ def _check(machine: Machine, code: int, errors: str) -> None:
 
 def _timed_out(machine: Machine, timeout_s: float) -> StepFailed:
     return StepFailed(f"host {machine.name}", "did not end", f"still running after {timeout_s:g} s")
+
+
+def raise_failures(failures: Iterable[TwinstackError]) -> None:
+    """Raise the one failure, or all of them as one; do nothing without any.
+
+    Machines that were stopped are left out where another one failed.
+    """
+    flat = [inner for failure in failures for inner in getattr(failure, "failures", (failure,))]
+    causes = [failure for failure in flat if not isinstance(failure, Stopped)] or flat
+    raise_all("machines", causes)
+
+
+def each(
+    machines: Sequence[Machine], work: Callable[[Machine], Result], stop: threading.Event
+) -> tuple[dict[str, Result], dict[str, TwinstackError]]:
+    """Work on every machine at once, and give the results and the failures by machine.
+
+    `stop` is set when one fails by more than an unhealthy service, and when we are interrupted.
+    """
+    failures: dict[str, TwinstackError] = {}
+
+    def attempt(machine: Machine) -> tuple[str, Result] | None:
+        try:
+            return machine.name, work(machine)
+        except TwinstackError as error:
+            causes = getattr(error, "failures", (error,))
+            if not all(isinstance(cause, NotHealthy) for cause in causes):
+                stop.set()
+            failures[machine.name] = error
+            return None
+
+    with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
+        try:
+            return dict(filter(None, pool.map(attempt, machines))), failures
+        except BaseException:
+            stop.set()  # and the pool waits until all have stopped
+            raise
+
+
+def results(
+    machines: Sequence[Machine],
+    work: Callable[[Machine], Result],
+    stop: threading.Event | None = None,
+) -> dict[str, Result]:
+    """Work on every machine at once. Raises: the one failure, or SeveralFailed."""
+    found, failures = each(machines, work, stop or threading.Event())
+    raise_failures(failures.values())
+    return found

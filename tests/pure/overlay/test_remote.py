@@ -10,7 +10,7 @@ from tests.support.machines import made_software
 from twinstack.errors import TwinstackError
 from twinstack.model.placement import Host
 from twinstack.model.topology import HostsSpec
-from twinstack.overlay import fanout, remote
+from twinstack.overlay import remote
 from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.protocol import AgentRequest
 from twinstack.overlay.remote import Remote
@@ -35,7 +35,7 @@ def _asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, AgentRe
         asked[machine.name] = request
         return "the end" if request.action == "logs" else []
 
-    monkeypatch.setattr(fanout, "ask_agent", ask)
+    monkeypatch.setattr(remote, "_ask_agent", ask)
     return asked
 
 

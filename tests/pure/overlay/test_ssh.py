@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
 import pytest
 
 from tests.support.machines import HERE
-from twinstack.errors import StepFailed
+from twinstack.errors import NotHealthy, SeveralFailed, StepFailed, TwinstackError
 from twinstack.model.placement import Host
 from twinstack.overlay import ssh
+from twinstack.overlay.ssh import Machine
 
 
 def test_a_machine_is_reached_without_a_password_and_not_for_ever():
@@ -51,3 +53,32 @@ def test_a_stop_closes_the_channel_and_the_reply_is_still_read():
     stop.set()
     reply, _ = request("read line; read more; echo closed", stop)
     assert reply == "closed"
+
+
+def test_a_stopped_machine_is_not_named_beside_the_one_that_failed():
+    stopped = ssh.Stopped("host left", "was stopped")
+    failed = StepFailed("host right", "cannot be reached")
+    with pytest.raises(StepFailed, match="host right: cannot be reached"):
+        ssh.raise_failures([stopped, failed])
+    unhealthy = SeveralFailed("up", [NotHealthy("a", "is down"), NotHealthy("b", "is down")])
+    with pytest.raises(SeveralFailed, match="2 steps failed"):
+        ssh.raise_failures([unhealthy])
+    ssh.raise_failures([])
+
+
+def _unhealthy(_: Machine) -> None:
+    raise NotHealthy("here: nginx-lb", "is starting after 1 s")
+
+
+def _broken(_: Machine) -> None:
+    raise TwinstackError("here: bridge br-app", "is not ours")
+
+
+@pytest.mark.parametrize(("work", "stops"), [(_unhealthy, False), (_broken, True)])
+def test_an_unhealthy_service_does_not_stop_the_other_machines(
+    work: Callable[[Machine], None], stops: bool
+):
+    stop = threading.Event()
+    results, failures = ssh.each([HERE], work, stop)
+    assert (results, set(failures)) == ({}, {"here"})
+    assert stop.is_set() is stops
