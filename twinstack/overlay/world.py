@@ -126,10 +126,8 @@ class Overlay:
         shared = self._paths.lib / "secrets/.vault"
         own = InstancePaths(host_instance(self.plan.instance, host.name)).lib / "secrets/.vault"
         own.parent.mkdir(parents=True, exist_ok=True)
-        own.mkdir(mode=0o700, exist_ok=True)
-        for file in shared.iterdir():
-            if not (own / file.name).exists():
-                shutil.copy2(file, own / file.name)
+        own.mkdir(mode=0o700, exist_ok=True)  # before anything is in it
+        shutil.copytree(shared, own, dirs_exist_ok=True)
 
     def _states(self, states: dict[str, tuple[ServiceState, ...]]) -> tuple[ServiceState, ...]:
         return hosts.merged_states(self.plan, self.spread, states, "its host is not up")

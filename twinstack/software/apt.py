@@ -34,7 +34,6 @@ class Release:
 class Archive:
     """A release's own packages as the host's apt reaches them; no image keeps any of this."""
 
-    release: Release
     sources: tuple[str, ...]  # one-line entries of sources.list
     options: tuple[str, ...]  # lines of apt.conf
 
@@ -67,7 +66,7 @@ def host_archive() -> Archive:
         )
     dumped = run(["apt-config", "dump", "Acquire"]).stdout.splitlines()
     options = (line for line in dumped if _COPIED_OPTIONS.match(line) and not line.endswith('"";'))
-    return Archive(host, sources, tuple(options))
+    return Archive(sources, tuple(options))
 
 
 def sources_of(listed: str, host: Release, keyring: str = "") -> tuple[str, ...]:

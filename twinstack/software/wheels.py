@@ -33,17 +33,7 @@ _TAG = "import sys, sysconfig; print(sys.implementation.cache_tag, sysconfig.get
 class Software:
     """What the namespace world binds at /srv/twinstack, and the supervisor's own packages."""
 
-    directory: Path
-
-    @property
-    def site(self) -> Path:
-        """The services' packages."""
-        return self.directory / "site"
-
-    @property
-    def services(self) -> Path:
-        """The applications."""
-        return self.directory / "services"
+    directory: Path  # site: the services' packages; services: the applications
 
     @property
     def supervisor(self) -> Path:
@@ -104,7 +94,7 @@ def ensure_software(repository: Path, roots: Roots, progress: Callable[[str], No
         if not software.directory.is_dir():
             progress("software: installing the services' packages")
             with aside(software.directory) as building:
-                _install(repository, house, Software(building))
+                _install(repository, house, building)
     return software
 
 
@@ -152,23 +142,21 @@ def same_python(roots: Roots) -> None:
         )
 
 
-def _install(repository: Path, house: Path, into: Software) -> None:
+def _install(repository: Path, house: Path, into: Path) -> None:
     options = ["--no-index", "--no-compile", "--no-warn-script-location", "--find-links"]
-    for target, packages in (
-        (into.site, ("-r", str(repository / "services/requirements.txt"))),
-        (into.supervisor, _only("supervisor")),
-    ):
+    services = ("-r", str(repository / "services/requirements.txt"))
+    for part, packages in (("site", services), ("supervisor", _only("supervisor"))):
+        target = into / part
         words = ("install", *options, str(house), "--target", str(target), *packages)
         _pip((_pip_in(house),), *words)
         remove_tree(target / "bin")  # scripts name an interpreter; nothing calls them
-    shutil.copytree(
-        repository / "services", into.services, ignore=shutil.ignore_patterns(*_NOT_SHIPPED)
-    )
+    not_shipped = shutil.ignore_patterns(*_NOT_SHIPPED)
+    shutil.copytree(repository / "services", into / "services", ignore=not_shipped)
     # Unchecked: the trees are read-only, so the sources' times do not matter.
     compiling = f"{PYTHON} -m compileall -q -j 0 --invalidation-mode unchecked-hash"
-    where = ["-s", str(into.directory), "-p", "/srv/twinstack", str(into.directory)]
+    where = ["-s", str(into), "-p", "/srv/twinstack", str(into)]
     run([*compiling.split(), *where], timeout_s=PIP_TIMEOUT_S)
-    run(["chmod", "-R", "a+rX,go-w", str(into.directory)])
+    run(["chmod", "-R", "a+rX,go-w", str(into)])
 
 
 def _only(package: str) -> tuple[str, ...]:
