@@ -36,12 +36,12 @@ def docker_render(_: Context, check: bool = False) -> None:
 def _stale_files(here: stack.Stack) -> dict[str, str]:
     from twinstack.compose.render import render_files
 
-    def text_of(name: str) -> str | None:
+    stale = {}
+    for name, text in render_files(here.plan()).items():
         path = here.repository / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-
-    rendered = render_files(here.plan())
-    return {name: text for name, text in rendered.items() if text_of(name) != text}
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale[name] = text
+    return stale
 
 
 @task()

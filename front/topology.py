@@ -46,28 +46,24 @@ def topology(_: Context, world: str = "both", format: str = "text", json: bool =
 
 
 def _topologies(world: str) -> list[WorldTopology]:
-    """Observe the chosen worlds. Raises: Missing when none of them is up."""
-    names = worlds_of(world)
-    alone = len(names) == 1
-    topologies = [observed for name in names if (observed := _topology(name, alone=alone))]
-    if not topologies:
-        which = "no world is" if world == "both" else f"the {world} world is not"
-        ups = " or ".join(f'"invoke {name}.up"' for name in names)
-        raise Missing("topology", "cannot be drawn", f"{which} up", f"run {ups}")
-    return topologies
+    """Observe the chosen worlds.
 
-
-def _topology(name: str, *, alone: bool) -> WorldTopology | None:
-    """Observe a world; None when it is not up.
-
-    Raises: Missing when it cannot be observed although it is up, or is the only one chosen.
+    Raises: Missing when none of them is up, or when one cannot be observed although it is up, or is
+    the only one chosen.
     """
     from twinstack.observe.picture import collect
 
-    world = world_of(name)
-    try:
-        return collect.topology(world)
-    except Missing:
-        if alone or shape_of(name) is not None:
-            raise
-        return None
+    names = worlds_of(world)
+    topologies = []
+    for name in names:
+        try:
+            topologies.append(collect.topology(world_of(name)))
+        except Missing:
+            if len(names) == 1 or shape_of(name) is not None:
+                raise
+    found = [observed for observed in topologies if observed]
+    if not found:
+        which = "no world is" if world == "both" else f"the {world} world is not"
+        ups = " or ".join(f'"invoke {name}.up"' for name in names)
+        raise Missing("topology", "cannot be drawn", f"{which} up", f"run {ups}")
+    return found

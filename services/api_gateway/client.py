@@ -231,10 +231,12 @@ class Client:
         self._keep(upstream, connection)
         return answer
 
-    async def warm(self, upstream: Upstream) -> None:
-        """Connect unless a connection is open. Raises: ConnectFailed."""
-        if not any(connection.open for connection in upstream.idle):
-            self._keep(upstream, await self._connect(upstream))
+    async def warm(self, upstream: Upstream) -> bool:
+        """Connect unless a connection is open; say whether one was made. Raises: ConnectFailed."""
+        if any(connection.open for connection in upstream.idle):
+            return False
+        self._keep(upstream, await self._connect(upstream))
+        return True
 
     async def sweep(self) -> None:
         """End requests that take too long and close idle connections; never returns."""

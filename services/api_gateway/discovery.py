@@ -136,14 +136,11 @@ class Directory:
             await asyncio.sleep(WATCH_S)
 
     async def _look_at(self, client: Client, upstream: Upstream) -> None:
-        had_none = not any(connection.open for connection in upstream.idle)
         try:
-            await client.warm(upstream)
+            if await client.warm(upstream):
+                upstream.ejected_until = 0.0
         except UpstreamError as error:
             self.eject(upstream, str(error))
-        else:
-            if had_none:
-                upstream.ejected_until = 0.0
 
     async def _ask(self, client: Client) -> list[Upstream]:
         with self.calls.timed(REGISTRY):

@@ -10,6 +10,7 @@ import gc
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -35,25 +36,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 IN_FLIGHT_MAX = 1024
 BODY_PATIENCE_S = 10.0
+_CLOSE = [(b"connection", b"close")]
+_RETRY = [(b"retry-after", b"1")]
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
+@dataclass(eq=False)
 class Refusal(Exception):
     """An answer of the gateway's own."""
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *headers: tuple[bytes, bytes],
-        close: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = [*headers, (b"connection", b"close")] if close else list(headers)
+    status: int
+    code: str
+    message: str
+    headers: messages.Headers = field(default_factory=list)
 
 
 class Gateway:
@@ -122,9 +117,8 @@ class Gateway:
         took_s = time.perf_counter() - started
         if counted:
             self._stats.add(status, took_s)
-        if self._log.requests:
-            via = upstream.name if upstream else None
-            self._log.request(request_id, method, scope["path"], status, took_s, upstream=via)
+        via = upstream.name if upstream else None
+        self._log.request(request_id, method, scope["path"], status, took_s, upstream=via)
 
     async def _pass_on(
         self, scope: Message, receive: Receive, request_id: str
@@ -138,10 +132,10 @@ class Gateway:
         route, target = match
         if method not in route.methods:
             message = f"{method} is not possible here, only {route.allow.decode()}"
-            raise Refusal(405, "method_not_allowed", message, (b"allow", route.allow))
+            raise Refusal(405, "method_not_allowed", message, [(b"allow", route.allow)])
         if self._in_flight > IN_FLIGHT_MAX:
             message = f"{IN_FLIGHT_MAX} requests are under way"
-            raise Refusal(503, "overloaded", message, (b"retry-after", b"1"))
+            raise Refusal(503, "overloaded", message, _RETRY)
         body: bytes | None = None
         idempotent = method in _IDEMPOTENT
         upgrade = False
@@ -151,7 +145,7 @@ class Gateway:
             elif name == b"upgrade":
                 upgrade = True
                 if value.lower() == b"websocket":
-                    raise Refusal(501, "no_websocket", "there are no WebSockets here", close=True)
+                    raise Refusal(501, "no_websocket", "there are no WebSockets here", _CLOSE)
             elif name == b"idempotency-key":
                 idempotent = True
         if body is not None and not upgrade:
@@ -202,22 +196,21 @@ class Gateway:
     def _failed(
         self, service: str, failure: UpstreamError | None, tried: list[Upstream], request_id: str
     ) -> Refusal:
-        retry = (b"retry-after", b"1")
         if failure is None:
-            return Refusal(503, "no_instance", f"no instance of {service} is known", retry)
+            return Refusal(503, "no_instance", f"no instance of {service} is known", _RETRY)
         names = [upstream.name for upstream in tried]
         fields = {"request_id": request_id, "tried": names, "reason": str(failure)}
         self._log.event("error", "upstream failed", **fields)
         if isinstance(failure, TimedOut):
             message = f"{service} gave no answer within {self._settings.upstream_timeout_s:g} s"
             return Refusal(504, "upstream_timeout", message)
-        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", retry)
+        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", _RETRY)
 
     async def _body(self, receive: Receive, headers: messages.Headers) -> bytes:
         """Gather the request's body. Raises: Refusal 408, 413, 400."""
         limit = self._settings.max_body_bytes
         message = f"the body is larger than {limit} bytes"
-        too_large = Refusal(413, "body_too_large", message, close=True)
+        too_large = Refusal(413, "body_too_large", message, _CLOSE)
         for name, value in headers:  # Before anything is read: an Expect is answered by 413.
             if name == b"content-length" and int(value) > limit:
                 raise too_large
@@ -228,7 +221,7 @@ class Gateway:
                 while True:
                     event = await receive()
                     if event["type"] == "http.disconnect":
-                        raise Refusal(400, "incomplete_body", "the client left", close=True)
+                        raise Refusal(400, "incomplete_body", "the client left", _CLOSE)
                     part: bytes = event.get("body", b"")
                     size += len(part)
                     if size > limit:
@@ -238,13 +231,13 @@ class Gateway:
                         return b"".join(parts)
         except TimeoutError:
             message = f"the body did not come within {BODY_PATIENCE_S:g} s"
-            raise Refusal(408, "body_timeout", message, close=True) from None
+            raise Refusal(408, "body_timeout", message, _CLOSE) from None
 
     def _health(self, method: str) -> tuple[int, bytes]:
         """Answer without asking an upstream. Raises: Refusal 405."""
         if method not in {"GET", "HEAD"}:
-            allow = (b"allow", b"GET, HEAD")
-            raise Refusal(405, "method_not_allowed", f"{method} is not possible here", allow)
+            message = f"{method} is not possible here"
+            raise Refusal(405, "method_not_allowed", message, [(b"allow", b"GET, HEAD")])
         now = time.monotonic()
         registry = self.directory.registry_state()
         reasons = []

@@ -71,10 +71,7 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._look_again(self.timeout_keep_alive)
-
-    def _look_again(self, in_s: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(in_s, self._close_if_idle)
+            self._close_if_idle()
 
     def _close_if_idle(self) -> None:
         self.timeout_keep_alive_task = None
@@ -82,7 +79,7 @@ class Protocol(HttpToolsProtocol):
             return  # the next answer arms the timer again
         left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left_s > 0:
-            self._look_again(left_s)
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self._close_if_idle)
         else:
             self.transport.close()
 

@@ -100,9 +100,8 @@ def make_app(settings: Settings, log: Log) -> Flask:
         elif status == 413:
             message = f"the body is larger than {settings.max_body_bytes} bytes"
         response = failed(status, code, message)
-        for name, value in error.get_headers(request.environ):
-            if name.lower() == "allow":
-                response.headers[name] = value
+        if allow := dict(error.get_headers(request.environ)).get("Allow"):
+            response.headers["Allow"] = allow
         return response
 
     def store_down(store: str, error: Exception) -> Response:
@@ -153,11 +152,8 @@ class Instrumented:
             if close is not None:
                 close()
         status, headers = begun
-        headers.append(self._served_by)
-        headers.append(("X-Request-ID", this_id))
+        headers += (self._served_by, ("X-Request-ID", this_id))
         start_response(status, headers)
-        if self._log.requests:
-            path = environ["PATH_INFO"]
-            took_s = time.perf_counter() - started
-            self._log.request(this_id, environ["REQUEST_METHOD"], path, int(status[:3]), took_s)
+        took_s, method = time.perf_counter() - started, environ["REQUEST_METHOD"]
+        self._log.request(this_id, method, environ["PATH_INFO"], int(status[:3]), took_s)
         return [body]

@@ -53,40 +53,27 @@ class Placed:
     replayed: bool
 
 
-class _KeyTaken(Exception):
-    """Another transaction has just inserted an order with this key."""
+def replay(database: Database, key: str, digest: str) -> Placed | None:
+    """Give the order that this key has placed, if any. Raises: ApiError 422."""
+    return database.read(lambda cursor: _replay(cursor, key, digest))
 
 
-class Orders:
-    """The orders in one database."""
+def place(database: Database, lines: Lines, key: str | None, digest: str) -> Placed:
+    """Place an order, once for each key.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Raises: ApiError 409 (stock), 422 (unknown product, key used for another request),
+    DatabaseDown, OutcomeUnknown.
+    """
+    return database.write(lambda cursor: _place(cursor, lines, key, digest))
 
-    def replay(self, key: str, digest: str) -> Placed | None:
-        """Give the order that this key has placed, if any. Raises: ApiError 422."""
-        return self._database.read(lambda cursor: _replay(cursor, key, digest))
 
-    def place(self, lines: Lines, key: str | None, digest: str) -> Placed:
-        """Place an order, once for each key.
-
-        Raises: ApiError 409 (stock), 422 (unknown product, key used for another request),
-        DatabaseDown, OutcomeUnknown.
-        """
-        try:
-            return self._database.write(lambda cursor: _place(cursor, lines, key, digest))
-        except _KeyTaken:
-            placed = self.replay(key or "", digest)
-            if placed is None:
-                raise ApiError(503, "try_again", "the order has just been removed") from None
-            return placed
-
-    def show(self, order_id: str) -> dict[str, object] | None:
-        try:
-            parsed = str(uuid.UUID(order_id))
-        except ValueError:
-            return None
-        return self._database.read(lambda cursor: _show(cursor, parsed))
+def show(database: Database, order_id: str) -> dict[str, object] | None:
+    """Give an order with its items, if there is one."""
+    try:
+        parsed = str(uuid.UUID(order_id))
+    except ValueError:
+        return None
+    return database.read(lambda cursor: _show(cursor, parsed))
 
 
 def _replay(cursor: Cursor, key: str, digest: str) -> Placed | None:
@@ -122,8 +109,11 @@ def _place(cursor: Cursor, lines: Lines, key: str | None, digest: str) -> Placed
             "prices": [known[product][0] for product in products],
         },
     )
-    if cursor.fetchone() is None:
-        raise _KeyTaken
+    if cursor.fetchone() is None:  # Another transaction has just committed one with this key.
+        placed = _replay(cursor, key or "", digest)
+        if placed is None:
+            raise ApiError(503, "try_again", "the order has just been removed")
+        return placed
     return Placed(order_id, False)
 
 

@@ -8,9 +8,9 @@ from services.common.catalogue import CURRENCY, keys_of_change
 from services.common.failures import RedisDown
 from services.common.service import Service, make_app_with_health
 from services.common.wsgi import ApiError, answer, json_object, request_id
-from services.order_service import requests
+from services.order_service import orders, requests
 from services.order_service.carts import Carts, new_session
-from services.order_service.orders import Orders, check_lines
+from services.order_service.orders import check_lines
 from services.order_service.product_client import Products
 from services.order_service.requests import Lines, parse_items, parse_line, parse_order
 
@@ -23,7 +23,7 @@ def create(service: Service, products: Products) -> Flask:
     app = make_app_with_health(service)
     ttl_s = service.settings.session_ttl_s
     carts = Carts(service.store, ttl_s)
-    orders = Orders(service.database)
+    database = service.database
 
     def session_of_request() -> str:
         return requests.parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
@@ -93,15 +93,15 @@ def create(service: Service, products: Products) -> Flask:
         digest = requests.digest(asked, session)
         lines, placed = asked, None
         if lines is None:
-            placed = orders.replay(key, digest) if key else None
+            placed = orders.replay(database, key, digest) if key else None
             lines = {} if placed or not session else carts.show(session)
             if placed is None and not lines:
                 raise ApiError(409, "cart_empty", "there is nothing in the session's cart")
         if placed is None:
-            placed = orders.place(lines, key, digest)
+            placed = orders.place(database, lines, key, digest)
         if not placed.replayed:
             after_order(lines, session if asked is None else "")
-        response = answer(orders.show(placed.order_id), 200 if placed.replayed else 201)
+        response = answer(orders.show(database, placed.order_id), 200 if placed.replayed else 201)
         response.headers["Location"] = f"/api/orders/{placed.order_id}"
         if placed.replayed:
             response.headers["Idempotency-Replayed"] = "true"
@@ -118,7 +118,7 @@ def create(service: Service, products: Products) -> Flask:
 
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:
-        order = orders.show(order_id)
+        order = orders.show(database, order_id)
         if order is None:
             raise ApiError(404, "unknown_order", f"there is no order {order_id[:64]}")
         return answer(order)

@@ -21,7 +21,7 @@ def create(service: Service) -> Flask:
     cache = Cache(service.store, service.settings.cache_ttl_s)
 
     def load_list() -> bytes:
-        products = service.database.read(_all)
+        products = service.database.read(lambda cursor: _rows(cursor, _LIST))
         return dump({"products": products, "count": len(products), "currency": CURRENCY})
 
     def cached(body: bytes, source: str) -> Response:
@@ -38,8 +38,8 @@ def create(service: Service) -> Flask:
         product_id = _product_id(text)
 
         def load() -> bytes | None:
-            product = service.database.read(lambda cursor: _one(cursor, product_id))
-            return None if product is None else dump(product)
+            rows = service.database.read(lambda cursor: _rows(cursor, _ONE, product_id))
+            return dump({**rows[0], "currency": CURRENCY}) if rows else None
 
         body, source = cache.read(product_key(product_id), load)
         if body is None:
@@ -55,17 +55,7 @@ def _product_id(text: str) -> int:
     raise ApiError(400, "bad_product_id", "a product's id is a whole number from 1 up")
 
 
-def _all(cursor: Cursor) -> list[dict[str, object]]:
-    cursor.execute(_LIST)
-    return _rows(cursor)
-
-
-def _one(cursor: Cursor, product_id: int) -> dict[str, object] | None:
-    cursor.execute(_ONE, (product_id,))
-    rows = _rows(cursor)
-    return {**rows[0], "currency": CURRENCY} if rows else None
-
-
-def _rows(cursor: Cursor) -> list[dict[str, object]]:
+def _rows(cursor: Cursor, query: str, *values: object) -> list[dict[str, object]]:
+    cursor.execute(query, values)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -92,8 +92,7 @@ class Leases:
 
     def _expire(self) -> None:
         now = self._clock()
-        for key in [key for key, entry in self._known.items() if entry.expires_at <= now]:
-            del self._known[key]
+        self._known = {key: entry for key, entry in self._known.items() if entry.expires_at > now}
 
 
 def parse(service: str, instance: str, body: Mapping[str, object]) -> Instance:
