@@ -68,7 +68,7 @@ def looker(host: Sandbox) -> Iterator[Looker]:
 
 def _answers(words: Iterator[str]) -> Iterator[object]:
     from twinstack import stack
-    from twinstack.observe.connections import collect, report, snapshot
+    from twinstack.observe.connections import report, snapshot
     from twinstack.observe.connections.text import text
     from twinstack.observe.picture import collect as picture
     from twinstack.observe.picture import mermaid, model, svg
@@ -81,7 +81,7 @@ def _answers(words: Iterator[str]) -> Iterator[object]:
                 connections = snapshot.take(world)
                 yield {"json": report.document(connections), "text": text(connections)}
             elif word == "listen":
-                counter = kept.enter_context(collect.counting_events(None))
+                counter = kept.enter_context(snapshot.counting_events(None))
                 yield None
             elif word == "events":
                 yield asdict(counter.receive(0.5))

@@ -1,35 +1,126 @@
-"""Snapshots of a world's connections: once, or again and again with the events in between."""
+"""Snapshots of a world's connections: once, or again and again with the events in between.
+
+Read from the kernel: the host's conntrack table, each namespace's sockets, events. A child enters
+a namespace to read. The socket that receives events is opened in there and passed out, since it
+belongs to the namespace that it was opened in.
+"""
 
 from __future__ import annotations
 
+import errno
+import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from twinstack.errors import Missing
+from twinstack.errors import CannotTell, Missing
+from twinstack.linux import child, conntrack, sock_diag
+from twinstack.linux.conntrack import IPCTNL
+from twinstack.linux.links import own_addresses
+from twinstack.linux.netlink import NETLINK, Netlink, Refused, messages
+from twinstack.linux.procfs import sysctl_numbers
 from twinstack.linux.sock_diag import TcpSocket
 from twinstack.model.plan import HOST, Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.connections import collect, report
-from twinstack.observe.connections.counts import WorldConnections, numbers
+from twinstack.observe.connections import report
+from twinstack.observe.connections.counts import (
+    ConnectionGroup,
+    WorldConnections,
+    count_sockets,
+    group_of,
+    numbers,
+    port_count,
+)
+from twinstack.observe.connections.report import ConntrackEvents, ConntrackTable, NamespaceSockets
 from twinstack.observe.connections.warnings import warnings
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.world import LocalWorld
 
+Address = IPv4Address | IPv6Address
+_BUFFER_BYTES = 8 << 20
+_SO_RCVBUFFORCE = 33
+_DATAGRAM_BYTES = 1 << 18
+#: Counts overruns of the socket's buffer; no message of the kernel has this type.
+_LOST = -1
 #: At most this part of the time is spent on snapshots: a full table takes seconds to read.
 _BUSY_PART = 0.2
 _EVERY_S = 2.0
+
+
+def _read_table() -> tuple[ConntrackTable, Counter[ConnectionGroup], tuple[Address, ...]]:
+    """Read all of this namespace's table, and its own addresses. Raises: CannotTell without one."""
+    try:
+        with Netlink(NETLINK.NETFILTER) as netlink:
+            # The size first: what comes meanwhile is listed, so it never counts more than listed.
+            entries, limit = conntrack.size() or (0, None)
+            every = netlink.dump(IPCTNL.GET, conntrack.EVERY)
+            counts = Counter(group_of(conntrack.read_entry(body)) for body in every)
+            pressure = conntrack.read_stats(netlink.dump(IPCTNL.GET_STATS_CPU, conntrack.EVERY))
+    except Refused as error:
+        raise CannotTell(
+            "connection tracking",
+            "cannot be asked",
+            error.strerror or str(error),
+            "run: modprobe nf_conntrack_netlink",
+        ) from error
+    table = ConntrackTable(entries, limit, counts.total(), of_world=0, pressure=pressure)
+    return table, counts, own_addresses()
+
+
+class EventCounter:
+    """Counts the kernel's events on a namespace's table."""
+
+    def __init__(self, events: socket.socket) -> None:
+        self._events = events
+        self._since = time.monotonic()
+
+    def receive(self, seconds: float) -> ConntrackEvents:
+        """Receive events for so long, and count all since the last call."""
+        counts: Counter[int] = Counter()
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._events.settimeout(left)
+            try:
+                data = self._events.recv(_DATAGRAM_BYTES)
+            except TimeoutError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                counts[_LOST] += 1
+            else:
+                counts.update(kind for kind, _, _, _ in messages(memoryview(data)))
+        began, self._since = self._since, time.monotonic()
+        kinds = (IPCTNL.NEW, IPCTNL.DELETE, _LOST)
+        return ConntrackEvents(self._since - began, *(counts[kind] for kind in kinds))
+
+
+@contextmanager
+def counting_events(namespace: Path | None) -> Iterator[EventCounter]:
+    """Receive a namespace's events while the block lasts. Raises: OSError."""
+    with child.socket_in(namespace, _events_socket) as events:
+        yield EventCounter(events)
+
+
+def _events_socket() -> socket.socket:
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER)
+    events.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    events.bind((0, conntrack.NEW_GROUP | conntrack.DESTROY_GROUP))
+    return events
 
 
 def take(world: LocalWorld, events: report.ConntrackEvents | None = None) -> report.Connections:
     """Take one. Raises: Missing without root or when the world is down; CannotTell; StepFailed."""
     namespaces = _namespaces(world)
     plan = world.plan
-    host = collect.table(namespaces[HOST])
-    directory = PeerDirectory([plan], host.addresses)
-    ours = WorldConnections(host.counts, directory, plan, world.name)
-    listed = host.counts.total()
-    table = report.ConntrackTable(host.entries, host.limit, listed, ours.total, host.pressure)
+    table, counts, addresses = child.inside("host", namespaces[HOST], _read_table)
+    directory = PeerDirectory([plan], addresses)
+    ours = WorldConnections(counts, directory, plan, world.name)
+    table = replace(table, of_world=ours.total)
     sockets, pairs = _sockets(plan, world.name, directory, namespaces), ours.pairs()
     return report.Connections(
         world=world.name,
@@ -53,7 +144,7 @@ def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[report.C
     """
     host = _namespaces(world)[HOST]
     started = time.monotonic()
-    with collect.counting_events(host) as counter:
+    with counting_events(host) as counter:
         pause, total = _EVERY_S, report.ConntrackEvents(0, 0, 0, 0)
         while True:
             left = None if seconds is None else started + seconds - time.monotonic()
@@ -78,15 +169,24 @@ def _namespaces(world: LocalWorld) -> dict[str, Path | None]:
 
 def _sockets(
     plan: Plan, world: WorldName, directory: PeerDirectory, namespaces: Mapping[str, Path | None]
-) -> tuple[report.NamespaceSockets, ...]:
+) -> tuple[NamespaceSockets, ...]:
+    """Count each namespace's TCP sockets, of the host's only the world's. Raises: StepFailed."""
     published = {port.port for port in plan.published_ports if port.world == world}
+    services = {replica.name: replica.service for replica in plan.replicas} | {HOST: HOST}
 
     def belongs(where: str, one: TcpSocket) -> bool:
         if where != HOST or published & {one.local_port, one.peer_port}:
             return True
         return any(directory.peer(*numbers(raw)).world == world for raw in (one.local, one.peer))
 
-    services = {replica.name: replica.service for replica in plan.replicas} | {HOST: HOST}
+    def read(name: str) -> NamespaceSockets:
+        with Netlink(NETLINK.SOCK_DIAG) as netlink:
+            sockets = [tcp for tcp in sock_diag.dump(netlink) if belongs(name, tcp)]
+        tracked, _ = conntrack.size() or (0, None)
+        (limit,) = sysctl_numbers("net.ipv4.tcp_max_tw_buckets") or (None,)
+        ports = port_count(*sysctl_numbers("net.ipv4.ip_local_port_range"))
+        return count_sockets(name, services[name], sockets, tracked, limit, ports)
+
     known = {name: namespace for name, namespace in namespaces.items() if name in services}
-    counts = collect.sockets_in(known, services, belongs)
+    counts = child.each(known, read)
     return tuple(counts[name] for name in services if name in counts)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from operator import attrgetter
 
 from twinstack.model.plan import HOST
 from twinstack.observe.connections import report
 from twinstack.observe.connections.counts import HALF_OPEN
-from twinstack.observe.connections.report import ClientSource, Connections, Translation
+from twinstack.observe.connections.report import Connections
 from twinstack.observe.table import Section, section, section_text
 from twinstack.printable import visible
 
 _LEGEND = "open: ESTABLISHED, half: before it, ended: TIME_WAIT"
+_TRANSLATION = attrgetter(
+    "kind", "source", "destination", "new_source", "new_destination", "connections"
+)
 Values = tuple[str | int, ...]
 
 
@@ -57,21 +61,16 @@ def _sections(snapshot: Connections) -> Iterator[Section]:
     columns = f"~client, server, port, >all, {states}"
     yield section("pairs", "Connections", _LEGEND, columns, map(_pair, snapshot.pairs))
     columns, note = "NAT, ~from, to, becomes from, to, >all", "addresses before and after"
-    yield section("nat", "Translations", note, columns, map(_translation, snapshot.translations))
+    translations = map(_TRANSLATION, snapshot.translations)
+    yield section("nat", "Translations", note, columns, translations)
     columns = "~source, who, >all, >half"
-    yield section("sources", "Sources", "who opened them", columns, map(_source, snapshot.sources))
+    sources = [
+        (one.name, one.instance, one.connections, one.half_open or "") for one in snapshot.sources
+    ]
+    yield section("sources", "Sources", "who opened them", columns, sources)
     columns = f"~namespace, listening, {states}"
     sockets = map(_namespace, snapshot.sockets)
     yield section("sockets", "Sockets", "TCP, by namespace", columns, sockets)
-
-
-def _source(source: ClientSource) -> Values:
-    return (source.name, source.instance, source.connections, source.half_open or "")
-
-
-def _translation(one: Translation) -> Values:
-    after = (one.new_source, one.new_destination)
-    return (one.kind, one.source, one.destination, *after, one.connections)
 
 
 def _pair(pair: report.ServicePair) -> Values:

@@ -34,14 +34,6 @@ class Exchange:
     request: TcpSegment
     responses: tuple[TcpSegment, ...]
 
-    @property
-    def arrived_ns(self) -> int:
-        return self.request.last.time_ns
-
-    @property
-    def answered_ns(self) -> int:
-        return self.responses[0].first.time_ns if self.responses else self.arrived_ns
-
 
 def find_exchanges(
     sightings: Sequence[Sighting], request_id: str, name_of: NameOf
@@ -55,7 +47,7 @@ def find_exchanges(
         else:
             exchanges.append(http)
     spans = [
-        (exchange.server, exchange.arrived_ns, exchange.answered_ns)
+        (exchange.server, exchange.request.last.time_ns, exchange.responses[0].first.time_ns)
         for exchange in exchanges
         if exchange.responses
     ]

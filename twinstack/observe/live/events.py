@@ -42,9 +42,8 @@ def events(plan: Plan, at: float, before: Reading, now: Reading) -> Iterator[Eve
 
 def world_event(at: float, up: bool) -> Event:
     """Report that a world came up, or went down."""
-    if up:
-        return Event(at, "world up", "", "the world is up", True)
-    return Event(at, "world down", "", "the world is no longer up", False)
+    kind, text = ("world up", "is up") if up else ("world down", "is no longer up")
+    return Event(at, kind, "", f"the world {text}", up)
 
 
 def _of_replica(at: float, name: str, before: Reading, now: Reading) -> Iterator[Event]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from twinstack.model.topology import WorldName
 from twinstack.observe.live.feed import Feed
+from twinstack.observe.table import size
 from twinstack.printable import visible
 
 #: A state's sign and style: a word and a shape beside the colour.
@@ -77,6 +78,7 @@ def _world(document: Document) -> RenderableType:
     for replica in document["replicas"]:
         per_s, mean_ms = incoming(document["edges"], replica["name"])
         sign, style = _SIGNS[replica["state"]]
+        memory = replica["memory_bytes"]
         table.add_row(
             replica["name"],
             Text(f"{sign} {replica['state']}", style=style),
@@ -84,8 +86,8 @@ def _world(document: Document) -> RenderableType:
             milliseconds(mean_ms),
             milliseconds(replica["took_ms"]),
             percent(replica["cpus"], replica["cpu_limit"]),
-            size(replica["memory_bytes"]),
-            percent(replica["memory_bytes"], replica["memory_limit"]),
+            _UNKNOWN if memory is None else size(memory),
+            percent(memory, replica["memory_limit"]),
         )
     # Below the table: a column of details would take the width of all the others.
     return Group(table, *(_detail(one) for one in document["replicas"] if one["detail"]))
@@ -120,17 +122,6 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return _UNKNOWN
     return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
-
-
-def size(value: float | None) -> str:
-    """Write a number of bytes."""
-    if value is None:
-        return _UNKNOWN
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
 
 
 def percent(value: float | None, limit: float | None) -> str:

@@ -86,10 +86,9 @@ class TrafficAnalysis:
             return
         packets, half, flow = packets.take(chosen), half[chosen], flow[chosen]
         tcp = self._tcp.examine(rows, packets, half)
-        for name, times in tcp.times.items():
-            if len(times.flow):
-                pairs = self.totals.pairs_of(rows, times.flow)
-                self.totals.add_times(name, pairs, times.took_ns)
+        for name, (flows, took_ns) in tcp.times.items():
+            if len(flows):
+                self.totals.add_times(name, self.totals.pairs_of(rows, flows), took_ns)
         begins = (packets.message > 0) & ~tcp.resent
         which = np.flatnonzero(begins | tcp.ended)
         if len(which):

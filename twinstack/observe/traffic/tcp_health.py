@@ -17,6 +17,8 @@ from twinstack.observe.traffic.columns import Flags, Hashes, Ints, Rows, group_r
 from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.protocols import ACK, FIN, RST, SYN
 
+#: Flows, and how many nanoseconds something took in each.
+FlowTimes = tuple[Ints, Ints]
 #: What is timed.
 HANDSHAKE, ACKNOWLEDGED = "handshake", "acknowledged"
 
@@ -25,14 +27,6 @@ _GROUP_STEP = np.int64(1 << 42)  # keeps groups apart in one running maximum
 _NEVER = np.int64((1 << 63) - 1)
 _MAX_UNACKED = 1 << 14
 _U32 = np.int64(0xFFFFFFFF)
-
-
-@dataclass(frozen=True, slots=True)
-class FlowTimes:
-    """Flows, and how long something took in each. Units: nanoseconds."""
-
-    flow: Ints
-    took_ns: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class TcpTracker:
         ack_keys = hash_rows(flow[acks] * 2 + 1 - side[acks], packets.ack[acks])
         keys = np.concatenate([self._keys, sent_keys, ack_keys])
         if not len(keys):
-            return FlowTimes(self._flows, self._times)
+            return self._flows, self._times
         flows = np.concatenate([self._flows, flow[sent], flow[acks]])
         times = np.concatenate([self._times, packets.time_ns[sent], packets.time_ns[acks]])
         first_ack = len(keys) - len(acks)
@@ -93,7 +87,7 @@ class TcpTracker:
         acked = order[at[done]]
         took = times[acked] - times[heads[done]]
         kept = heads[waiting & (at == none)][-_MAX_UNACKED:]
-        times_taken = FlowTimes(flows[heads[done]][took >= 0], took[took >= 0])
+        times_taken = flows[heads[done]][took >= 0], took[took >= 0]
         self._keys, self._flows, self._times = keys[kept], flows[kept], times[kept]
         return times_taken
 
@@ -199,7 +193,7 @@ def _handshakes(table: Rows, packets: Packets, flow: Ints, side: Ints, parts: _P
     table["accepted_ns"][flows[keep]] = 0
     table["syn_ns"][flows[waits]] = asked[waits]
     table["accepted_ns"][flows[waits]] = np.where(accepted < _NEVER, accepted, 0)[waits]
-    return FlowTimes(flows[done], (ended - asked)[done])
+    return flows[done], (ended - asked)[done]
 
 
 def _signed(difference: Ints) -> Ints:

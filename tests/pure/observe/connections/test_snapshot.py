@@ -11,7 +11,7 @@ import pytest
 
 from twinstack.errors import Missing
 from twinstack.model.plan import HOST
-from twinstack.observe.connections import collect, snapshot
+from twinstack.observe.connections import snapshot
 from twinstack.observe.connections.report import ConntrackEvents
 from twinstack.world import LocalWorld
 
@@ -38,7 +38,7 @@ def test_the_last_snapshot_has_the_events_of_the_whole_time(
     def counting_events(_: object) -> Iterator[Any]:
         yield SimpleNamespace(receive=receive)
 
-    monkeypatch.setattr(collect, "counting_events", counting_events)
+    monkeypatch.setattr(snapshot, "counting_events", counting_events)
     monkeypatch.setattr(snapshot, "take", lambda _, events: events)
     monkeypatch.setattr(snapshot, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     taken: list[Any] = list(snapshot.follow(world("nginx-lb"), 3.0))

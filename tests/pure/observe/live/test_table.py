@@ -114,12 +114,6 @@ def test_exit_code_tells_down_from_unknown(worlds: list[tuple[str, ...] | str | 
 
 def test_figures_are_short():
     assert [table.rate(value) for value in (None, 0.25, 1234.5)] == ["–", "0.2", "1,234"]
-    assert [table.size(value) for value in (None, 5, 45_895_680, 3_300_000_000)] == [
-        "–",
-        "5 B",
-        "45.9 MB",
-        "3.3 GB",
-    ]
     assert [table.milliseconds(value) for value in (None, 2.34, 228.1)] == ["–", "2.3 ms", "228 ms"]
     assert [table.percent(*pair) for pair in ((None, 1), (0.5, 2), (1, None))] == [
         "–",
