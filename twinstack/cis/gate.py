@@ -20,7 +20,7 @@ from twinstack.cis import (
 from twinstack.cis.catalogue import RULES, Allowed, Finding
 from twinstack.cis.compose_document import Subject
 from twinstack.cis.known import EXEMPT, UNDECIDED, Exempt
-from twinstack.compose.render import base_name, image_name
+from twinstack.compose.render import base_name, image_name, published_ports, secret_key
 from twinstack.model.plan import Plan
 
 Outcome = Literal["pass", "exception", "fail", "not told"]
@@ -66,29 +66,17 @@ class CisReport:
 
 def allowed_by(plan: Plan) -> Allowed:
     """Say what a plan allows. Declared bases count beside our own."""
-    published = {
-        replica.name: frozenset(
-            f"{port.bind}:{port.port}:{port.replica_port}"
-            for port in plan.published_ports
-            if port.world == "docker" and port.replica == replica.name
-        )
-        for replica in plan.replicas
-    }
-    # A service has its own copy of a secret in the document, named as `render` names it.
-    secrets = {
-        replica.name: frozenset(
-            f"{replica.service}-{secret}".replace(".", "-").replace("_", "-")
-            for secret in replica.secrets
-        )
-        for replica in plan.replicas
-    }
+    replicas = {replica.name: replica for replica in plan.replicas}
     bases = {base_name(replica.role) for replica in plan.replicas}
     return Allowed(
         bases=frozenset(bases | {base for _, base in plan.bases}),
-        images={replica.name: image_name(plan, replica.service) for replica in plan.replicas},
-        published=published,
-        ports={replica.name: replica.port for replica in plan.replicas},
-        secrets=secrets,
+        images={name: image_name(plan, each.service) for name, each in replicas.items()},
+        published={name: frozenset(published_ports(plan, each)) for name, each in replicas.items()},
+        ports={name: each.port for name, each in replicas.items()},
+        secrets={
+            name: frozenset(secret_key(each, secret) for secret in each.secrets)
+            for name, each in replicas.items()
+        },
     )
 
 

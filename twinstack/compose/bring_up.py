@@ -7,13 +7,12 @@ Compose creates what is missing and replaces nothing: what is to be replaced was
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 
 import docker
 from docker.errors import DockerException
 
-from twinstack.compose.client import ComposeProject, ComposeRun, compose_failed
+from twinstack.compose.client import ComposeProject, compose_failed
 from twinstack.compose.observe import states
 from twinstack.errors import NotHealthy, TwinstackError
 from twinstack.model.plan import Plan
@@ -41,40 +40,29 @@ def bring_up(
     """
     # What is about to be replaced may still be healthy: a new process tells them apart.
     before = {state.name: state.pid for state in states(client, plan)}
-    with project.up() if project else nullcontext() as run:
-        _wait_until_healthy(client, plan, run, before, timeout_s, progress)
-
-
-def _wait_until_healthy(
-    client: docker.DockerClient,
-    plan: Plan,
-    run: ComposeRun | None,
-    before: Mapping[str, int | None],
-    timeout_s: float,
-    progress: Progress,
-) -> None:
     started = time.monotonic()
     reported: set[str] = set()
-    while True:
-        done = run is None or run.ended  # before looking: what is seen then is final
-        current = states(client, plan)
-        elapsed_s = time.monotonic() - started
-        for state in current:
-            renewed = state.pid != before[state.name]
-            if state.state == "healthy" and state.name not in reported and (renewed or done):
-                reported.add(state.name)
-                how = f"healthy after {elapsed_s:.1f} s" if renewed else "healthy, unchanged"
-                progress(f"{state.name}: {how}")
-        waiting = [state for state in current if state.state != "healthy"]
-        if done and run and run.failure:  # what is still starting is not to blame
-            failed = ("unhealthy", "stopped")
-            suspects = [state for state in waiting if state.restarts or state.state in failed]
-            raise _failed(client, plan, suspects, run.failure)
-        if done and not waiting:
-            return
-        if elapsed_s > timeout_s:
-            raise _failed(client, plan, waiting, f"not healthy within {timeout_s:g} s")
-        time.sleep(POLL_S)
+    with project.up() if project else nullcontext() as run:
+        while True:
+            done = run is None or run.ended  # before looking: what is seen then is final
+            current = states(client, plan)
+            elapsed_s = time.monotonic() - started
+            for state in current:
+                renewed = state.pid != before[state.name]
+                if state.state == "healthy" and state.name not in reported and (renewed or done):
+                    reported.add(state.name)
+                    how = f"healthy after {elapsed_s:.1f} s" if renewed else "healthy, unchanged"
+                    progress(f"{state.name}: {how}")
+            waiting = [state for state in current if state.state != "healthy"]
+            if done and run and run.failure:  # what is still starting is not to blame
+                failed = ("unhealthy", "stopped")
+                suspects = [state for state in waiting if state.restarts or state.state in failed]
+                raise _failed(client, plan, suspects, run.failure)
+            if done and not waiting:
+                return
+            if elapsed_s > timeout_s:
+                raise _failed(client, plan, waiting, f"not healthy within {timeout_s:g} s")
+            time.sleep(POLL_S)
 
 
 def _failed(

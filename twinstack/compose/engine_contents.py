@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,37 +74,27 @@ def foreign_objects_at(data_root: Path) -> tuple[str, ...]:
 
     The containerd store lists no images that can be read so: they can be downloaded again.
     """
-    return tuple(sorted({*_containers(data_root), *_volumes(data_root), *_tags(data_root)}))
+    names = set()
+    for directory in data_root.glob("containers/*"):
+        config = _json(directory / "config.v2.json")
+        if INSTANCE_LABEL not in ((config.get("Config") or {}).get("Labels") or {}):
+            name = str(config.get("Name") or directory.name)
+            names.add(f"container {name.removeprefix('/')}")
+    for data in data_root.glob("volumes/*/_data"):
+        if not _VOLUME.fullmatch(data.parent.name):
+            names.add(f"volume {data.parent.name}")
+    for file in data_root.glob("image/*/repositories.json"):
+        tags: dict[str, list[str]] = {}  # by image
+        for repository in (_json(file).get("Repositories") or {}).values():
+            for tag, image in repository.items():
+                tags.setdefault(image, []).extend([] if "@" in tag else [tag])
+        for image, given in tags.items():
+            names |= {f"image {tag}" for tag in foreign_names(image, given, {KIND_LABEL: ""})}
+    return tuple(sorted(names))
 
 
 def _is_pulled(tag: str) -> bool:
     return tag.startswith(BASE_PREFIX) and tag.endswith(f":{PULLED_TAG}")
-
-
-def _containers(data_root: Path) -> Iterator[str]:
-    for directory in data_root.glob("containers/*"):
-        config = _json(directory / "config.v2.json")
-        labels = (config.get("Config") or {}).get("Labels") or {}
-        if INSTANCE_LABEL not in labels:
-            yield f"container {str(config.get('Name') or directory.name).removeprefix('/')}"
-
-
-def _volumes(data_root: Path) -> Iterator[str]:
-    for data in data_root.glob("volumes/*/_data"):
-        if not _VOLUME.fullmatch(data.parent.name):
-            yield f"volume {data.parent.name}"
-
-
-def _tags(data_root: Path) -> Iterator[str]:
-    for file in data_root.glob("image/*/repositories.json"):
-        repositories = (_json(file).get("Repositories") or {}).values()
-        images = {
-            tag: image for tags in repositories for tag, image in tags.items() if "@" not in tag
-        }
-        pulled = {image for tag, image in images.items() if _is_pulled(tag)}
-        for tag, image in images.items():
-            if image not in pulled and not is_our_tag(tag):
-                yield f"image {tag}"
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -24,8 +24,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def as_ours(error: Exception, obj: str, *, reading: bool = False) -> TwinstackError:
-    """Give the error of ours that says the same."""
+def translate(error: Exception, obj: str, *, reading: bool = False) -> TwinstackError | None:
+    """Give the error of ours that says the same; None for one that is not the engine's."""
+    if not isinstance(error, RAW):
+        return None
     cause = str(getattr(error, "explanation", "") or error)[-_CAUSE_CHARACTERS:]
     if isinstance(error, NotFound):
         return Missing(obj, "does not find what it needs", cause, "run: invoke docker.up")
@@ -36,11 +38,6 @@ def as_ours(error: Exception, obj: str, *, reading: bool = False) -> TwinstackEr
     return StepFailed(obj, "the engine fails", cause, _LOOK)
 
 
-def translate(error: Exception, obj: str) -> TwinstackError | None:
-    """Give the error of ours; None for one that is not the engine's."""
-    return as_ours(error, obj) if isinstance(error, RAW) else None
-
-
 def translated(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only our own errors out of a function; `obj` is what they name."""
 
@@ -49,8 +46,11 @@ def translated(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]],
         def called(*arguments: P.args, **words: P.kwargs) -> R:
             try:
                 return function(*arguments, **words)
-            except RAW as error:
-                raise as_ours(error, obj, reading=reading) from error
+            except Exception as error:
+                ours = translate(error, obj, reading=reading)
+                if ours is None:
+                    raise
+                raise ours from error
 
         return called
 

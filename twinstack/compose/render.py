@@ -155,7 +155,7 @@ def definition_digests(plan: Plan) -> Mapping[str, str]:
 def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -> str:
     directory = secrets_directory(plan.instance)
     secrets = {
-        _secret_key(replica, name): secret_path(directory, replica.service, name)
+        secret_key(replica, name): secret_path(directory, replica.service, name)
         for replica in plan.replicas
         for name in replica.secrets
     }
@@ -200,13 +200,9 @@ def _service(plan: Plan, replica: Replica, digest: str) -> dict[str, object]:
         "environment": {
             name: value for name, value in environment.items() if inherited.get(name) != value
         },
-        "ports": [
-            f"{published.bind}:{published.port}:{published.replica_port}"
-            for published in plan.published_ports
-            if published.world == "docker" and published.replica == replica.name
-        ],
+        "ports": published_ports(plan, replica),
         "memory": _size(replica.limits.memory_bytes) if replica.limits else None,
-        "secrets": {_secret_key(replica, name): name for name in replica.secrets},
+        "secrets": {secret_key(replica, name): name for name in replica.secrets},
         "stores": [
             other.name for other in plan.replicas if other.service in reached and other.is_store
         ],
@@ -229,7 +225,17 @@ def _hosts(plan: Plan, replica: Replica | None) -> dict[str, str] | None:
     return {each.name: str(each.docker_address) for each in named}
 
 
-def _secret_key(replica: Replica, name: str) -> str:
+def published_ports(plan: Plan, replica: Replica) -> list[str]:
+    """Give a replica's published ports as the document has them: ADDRESS:PORT:CONTAINER_PORT."""
+    return [
+        f"{published.bind}:{published.port}:{published.replica_port}"
+        for published in plan.published_ports
+        if published.world == "docker" and published.replica == replica.name
+    ]
+
+
+def secret_key(replica: Replica, name: str) -> str:
+    """Name a service's own copy of a secret in the document."""
     return f"{replica.service}-{name}".replace(".", "-").replace("_", "-")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network
 
 from twinstack.doctor.facts import PROGRAMS, HostFacts
@@ -70,20 +71,11 @@ def judge(claims: HostClaims, facts: HostFacts) -> tuple[Check, ...]:
     )
 
 
-def _ok(found: str) -> _Result:
-    return CheckState.OK, found, ""
+def _result(state: CheckState, found: str, remedy: str = "") -> _Result:
+    return state, found, remedy
 
 
-def _warn(found: str, remedy: str = "") -> _Result:
-    return CheckState.WARN, found, remedy
-
-
-def _fail(found: str, remedy: str) -> _Result:
-    return CheckState.FAIL, found, remedy
-
-
-def _unknown(found: str, remedy: str) -> _Result:
-    return CheckState.UNKNOWN, found, remedy
+_ok, _warn, _fail, _unknown = (partial(_result, state) for state in CheckState)
 
 
 def _root(facts: HostFacts) -> _Result:
