@@ -42,17 +42,17 @@ def stop_engine(engine: EnginePaths, progress: Progress) -> tuple[str, ...]:
         if record is None:  # another command stopped it meanwhile
             return ()
         client = at_socket(engine)
-        if client is None:
-            removed, unknown = _after_silence(engine, record)
-        else:
-            with contextlib.closing(client):
-                if not _lives_at(client, engine):
-                    removed, unknown = _behind_another(engine, record, progress)
-                elif foreign := engine_contents.foreign_objects(client):
-                    progress(f"engine: left running: it still holds {', '.join(foreign)}")
-                    return ()
-                else:
-                    removed, unknown = _stop(engine, record), ""
+        with contextlib.closing(client) if client else contextlib.nullcontext():
+            if client is None:
+                removed, unknown = _after_silence(engine, record)
+            elif not _lives_at(client, engine):
+                removed, unknown = _behind_another(engine, record, progress)
+            elif foreign := engine_contents.foreign_objects(client):
+                progress(f"engine: left running: it still holds {', '.join(foreign)}")
+                return ()
+            else:
+                removed, unknown = _end(engine, record, signal.SIGTERM, "stopped"), ""
+                removed += _remove_and_restore(engine, record, data=True)
         if unknown:
             for line in removed:
                 progress(line)
@@ -73,14 +73,6 @@ def _without_record(engine: EnginePaths) -> tuple[str, ...]:
         host_sysctls.release(SYSCTL_HOLDER)
     gone = client is None and remove_tree(engine.data_root)
     return (f"engine: {engine.data_root}",) if gone else ()
-
-
-def _stop(engine: EnginePaths, record: EngineRecord) -> list[str]:
-    removed = []
-    if record.alive:
-        _signal(engine, record.pid, signal.SIGTERM)
-        removed.append(f"engine: dockerd {record.pid} stopped")
-    return removed + _remove_and_restore(engine, record, data=True)
 
 
 def _after_silence(engine: EnginePaths, record: EngineRecord) -> tuple[list[str], str]:
@@ -106,11 +98,8 @@ def _behind_another(
         "the socket, bridges, rules and sysctls are left as they are"
     )
     foreign = engine_contents.foreign_objects_at(engine.data_root)
-    removed = []
-    if record.alive:
-        # SIGTERM would have it unlink the socket, which is the other engine's by now.
-        _signal(engine, record.pid, signal.SIGKILL)
-        removed.append(f"engine: dockerd {record.pid} ended")
+    # SIGTERM would have it unlink the socket, which is the other engine's by now.
+    removed = _end(engine, record, signal.SIGKILL, "ended")
     removed += engine_leftovers.remove_own(engine, record.token, data=not foreign)
     if not engine.prefix:  # release it, but keep what the other engine needs
         forwarding = _FORWARDING.read_text()
@@ -140,8 +129,11 @@ def _lives_at(client: docker.DockerClient, engine: EnginePaths) -> bool:
     return os.path.realpath(data_root) == os.path.realpath(engine.data_root)
 
 
-def _signal(engine: EnginePaths, pid: int, number: signal.Signals) -> None:
-    """End dockerd and wait until it is gone. Raises: StepFailed."""
+def _end(engine: EnginePaths, record: EngineRecord, number: signal.Signals, how: str) -> list[str]:
+    """End dockerd, if it runs, wait until it is gone, and say how it went. Raises: StepFailed."""
+    if not record.alive:
+        return []
+    pid = record.pid
     os.kill(pid, number)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while start_ticks(pid):
@@ -151,3 +143,4 @@ def _signal(engine: EnginePaths, pid: int, number: signal.Signals) -> None:
             cause = f"still there after {STOP_TIMEOUT_S:g} s"
             raise StepFailed(f"dockerd {pid}", "does not stop", cause, f"read {engine.log}")
         time.sleep(0.1)
+    return [f"engine: dockerd {pid} {how}"]

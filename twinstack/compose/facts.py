@@ -133,18 +133,6 @@ class DockerFacts:
         return next((network for network in self.networks if network.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedDockerObjects:
-    """What carries an instance's label: `down` and `clean` start from it, without a plan."""
-
-    containers: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()  # tags of the instance's form
-    stages: tuple[str, ...] = ()  # ids of build stages, when no other instance has images
-    bases: tuple[str, ...] = ()  # tags of ours, when no other instance has images
-    rendered: tuple[str, ...] = ()  # files on the host
-    kept: tuple[str, ...] = ()  # the directory with the secrets
-    run: tuple[str, ...] = ()  # the directory with the lock
-    engine: str | None = None  # the data of an engine that we started
-    policy: bool = False  # chains of ours are in the host's iptables
+#: What carries an instance's label, by kind: names, paths, or ids of build stages.
+#: `down` and `clean` start from it, without a plan.
+OwnedDockerObjects = Mapping[str, tuple[str, ...]]

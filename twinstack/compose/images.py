@@ -22,7 +22,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from twinstack.compose import render
 from twinstack.compose.engine_contents import PULLED_TAG, is_our_tag
-from twinstack.compose.facts import ImageFacts
+from twinstack.compose.facts import ImageFacts, OwnedDockerObjects
 from twinstack.errors import StepFailed
 from twinstack.model.plan import Plan
 from twinstack.model.runtimes import Role
@@ -191,9 +191,7 @@ def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]
     )
 
 
-def our_images(
-    client: docker.DockerClient, instance: str
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def our_images(client: docker.DockerClient, instance: str) -> OwnedDockerObjects:
     """List an instance's tags; build stages and tags of bases too if no other has images.
 
     By tag, never by label: others' builds from ours inherit labels. What a build of ours leaves,
@@ -202,13 +200,14 @@ def our_images(
     tags = sorted(tag for image in client.api.images() for tag in image["RepoTags"] or ())
     own = tuple(tag for tag in tags if tag.startswith(render.image_prefix(instance)))
     if any(is_our_tag(tag) and "/" in tag for tag in tags if tag not in own):
-        return own, (), ()
+        return {"image": own}
     stages = (
         str(image["Id"])
         for image in client.api.images(filters={"label": render.KIND_LABEL, "dangling": True})
         if image["Labels"][render.KIND_LABEL] in {"build", "base"}
     )
-    return own, tuple(stages), tuple(tag for tag in tags if tag.startswith(render.BASE_PREFIX))
+    bases = tuple(tag for tag in tags if tag.startswith(render.BASE_PREFIX))
+    return {"image": own, "build stage": tuple(stages), "base": bases}
 
 
 def remove_replaced(client: docker.DockerClient, tag: str) -> None:

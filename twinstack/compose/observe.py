@@ -156,25 +156,22 @@ def observe_owned(
 ) -> OwnedDockerObjects:
     """Find what carries an instance's label; `data`: volumes, images, secrets and engine too."""
     state, run_directory = render.state_directory(instance), InstancePaths(instance).run
-    rendered = (compose_file(instance), state / "docker-cli")
-    local: dict[str, Any] = {
-        "rendered": () if data else tuple(str(path) for path in rendered if path.exists()),
-        "kept": (str(state),) if data and state.exists() else (),
-        "run": (str(run_directory),) if run_directory.exists() else (),
-        "policy": is_enforced(instance, engine.prefix),
+    files = (compose_file(instance), state / "docker-cli")
+    recorded = engine.record.exists() or engine.data_root.exists()
+    owned: dict[str, tuple[str, ...]] = {
+        "policy": ("rules",) if is_enforced(instance, engine.prefix) else (),
+        "engine": (str(engine.data_root),) if data and recorded else (),
+        "secrets": (str(state),) if data and state.exists() else (),
+        "file": () if data else tuple(str(path) for path in files if path.exists()),
+        "run files": (str(run_directory),) if run_directory.exists() else (),
     }
-    if data and (engine.record.exists() or engine.data_root.exists()):
-        local["engine"] = str(engine.data_root)
-    if client is None:
-        return OwnedDockerObjects(**local)
-    if data:
-        local["volumes"] = _volumes(client, instance)
-        local["images"], local["stages"], local["bases"] = images.our_images(client, instance)
-    return OwnedDockerObjects(
-        containers=tuple(container.name for container in containers(client, instance)),
-        networks=tuple(network.name for network in _networks(client, instance)),
-        **local,
-    )
+    if client:
+        present, networks = containers(client, instance), _networks(client, instance)
+        owned["container"] = tuple(container.name for container in present)
+        owned["network"] = tuple(network.name for network in networks)
+        if data:
+            owned |= {"volume": _volumes(client, instance), **images.our_images(client, instance)}
+    return owned
 
 
 def filter_rules(prefix: tuple[str, ...]) -> tuple[str, ...]:

@@ -31,6 +31,10 @@ from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import require_root
 
+_ORDER = (
+    *("container", "network", "policy", "volume", "image", "build stage", "base"),
+    *("engine", "secrets", "file", "run files"),
+)
 #: Means to an end: removed, but not reported.
 _UNREPORTED = frozenset({"build stage", "file", "run files"})
 
@@ -68,20 +72,11 @@ def clean(
 
 def removals(owned: OwnedDockerObjects) -> tuple[OwnedObject, ...]:
     """List what is removed, in order: the policy once nothing runs, the engine once it is empty."""
-    by_kind: tuple[tuple[str, tuple[str, ...]], ...] = (
-        ("container", owned.containers),
-        ("network", owned.networks),
-        ("policy", ("rules",) if owned.policy else ()),
-        ("volume", owned.volumes),
-        ("image", owned.images),
-        ("build stage", owned.stages),
-        ("image", owned.bases),
-        ("engine", (owned.engine,) if owned.engine else ()),
-        ("secrets", owned.kept),
-        ("file", owned.rendered),
-        ("run files", owned.run),
+    return tuple(
+        OwnedObject("image" if kind == "base" else kind, label)
+        for kind in _ORDER
+        for label in owned.get(kind, ())
     )
-    return tuple(OwnedObject(kind, label) for kind, labels in by_kind for label in labels)
 
 
 def _remove_all(

@@ -11,26 +11,25 @@ from requests.exceptions import ReadTimeout
 
 from twinstack.compose import engine_leftovers, teardown
 from twinstack.compose.engine_paths import DEFAULT
-from twinstack.compose.facts import OwnedDockerObjects
 from twinstack.compose.teardown import OwnedObject, removals
 from twinstack.errors import SeveralFailed, StepFailed
 from twinstack.reconcile import UNWATCHED, Watch
 
 
 def test_what_is_owned_is_removed_in_order_and_the_engine_when_it_is_empty():
-    owned = OwnedDockerObjects(
-        containers=("c",),
-        networks=("n",),
-        volumes=("v",),
-        images=("twinstack-main/i:latest",),
-        stages=("sha256:s",),
-        bases=("twinstack-base-nginx:host",),
-        rendered=("/f",),
-        kept=("/s",),
-        run=("/r",),
-        engine="/e",
-        policy=True,
-    )
+    owned = {
+        "file": ("/f",),
+        "engine": ("/e",),
+        "base": ("twinstack-base-nginx:host",),
+        "run files": ("/r",),
+        "container": ("c",),
+        "network": ("n",),
+        "volume": ("v",),
+        "build stage": ("sha256:s",),
+        "image": ("twinstack-main/i:latest",),
+        "secrets": ("/s",),
+        "policy": ("rules",),
+    }
     assert [removal.name for removal in removals(owned)] == [
         "container c: remove",
         "network n: remove",
@@ -44,7 +43,7 @@ def test_what_is_owned_is_removed_in_order_and_the_engine_when_it_is_empty():
         "file /f: remove",
         "run files /r: remove",
     ]
-    assert removals(OwnedDockerObjects()) == ()
+    assert removals({}) == ()
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def down(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise error
 
         monkeypatch.setattr(teardown, "_remove_from_engine", remove)
-        owned = OwnedDockerObjects(images=tuple(outcomes), engine="/data")
+        owned = {"image": tuple(outcomes), "engine": ("/data",)}
         monkeypatch.setattr(teardown, "observe_owned", lambda *_words, **_more: owned)
         return teardown.clean("pure", progress=lambda _line: None, watch=watch)
 
