@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from twinstack.errors import Missing
 from twinstack.model import names
 from twinstack.model.plan import Plan
-from twinstack.model.vxlan import UNDERLAY_MTU, mac_of
+from twinstack.model.vxlan import UNDERLAY_MTU
 from twinstack.overlay.frames import Encapsulated, decode
-from twinstack.overlay.host_plans import Spread, tunnel_link
+from twinstack.overlay.host_plans import Spread, host_plan, tunnel_link
 
 _ETHERNET_BYTES = 14
 _ETH_P_ALL = 0x0003
@@ -55,13 +55,13 @@ class ExpectedFrames:
 
 def expected_frames(plan: Plan, spread: Spread) -> ExpectedFrames:
     """Gather what frames are compared with."""
-    vnis = {segment.name: spread.vni + number for number, segment in enumerate(plan.segments)}
-    addresses = {host.name: str(host.address) for host in spread.hosts}
+    vtep = host_plan(plan, spread, spread.hosts[0]).vtep
+    assert vtep is not None
     fdb = {
-        mac_of(replica.address): (addresses[spread.where[replica.name]], vnis[replica.segment])
-        for replica in plan.replicas
+        entry.mac: (str(entry.host or vtep.address), vtep.tunnel(entry.segment).vni)
+        for entry in vtep.fdb
     }
-    return ExpectedFrames(fdb, frozenset(addresses.values()))
+    return ExpectedFrames(fdb, frozenset(str(host.address) for host in spread.hosts))
 
 
 def judge(seen: UnderlayTraffic, frame: Encapsulated, expected: ExpectedFrames) -> None:

@@ -60,19 +60,14 @@ def remove_tree(path: Path) -> bool:
 
     Raises: StepFailed when something is mounted beneath it.
     """
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-        return True
-    if not path.exists():
-        return False
-    if mounts := mounts_beneath(path):
+    is_tree = path.is_dir() and not path.is_symlink()
+    if is_tree and (mounts := mounts_beneath(path)):
         cause, remedy = f"{mounts[0]} is mounted inside it", "bring the worlds down: invoke clean"
         raise StepFailed(str(path), "cannot be removed", cause, remedy)
     try:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:  # a device node
-            path.unlink()
+        shutil.rmtree(path) if is_tree else path.unlink()
+    except FileNotFoundError:
+        return False
     except OSError as error:
         raise TwinstackError(str(path), "cannot be removed", str(error)) from error
     return True

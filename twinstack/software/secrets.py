@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from twinstack.errors import TwinstackError
@@ -19,18 +19,14 @@ from twinstack.world import require_root
 
 _PASSWORD_BYTES = 24
 _VAULT = ".vault"
+#: The one secret that is made of another one.
+_ACL = "redis.acl"
 
 
 def redis_acl(password: str) -> str:
     """Give Redis' users: the services', and one that can do nothing but ping."""
     digest = hashlib.sha256(password.encode()).hexdigest()
     return f"user default on #{digest} ~* &* +@all\nuser health on nopass resetkeys -@all +ping\n"
-
-
-#: Secrets made of another one.
-_DERIVED: Mapping[str, tuple[str, Callable[[str], str]]] = {
-    "redis.acl": ("redis_password", redis_acl)
-}
 
 
 def secret_path(directory: Path, service: str, name: str) -> Path:
@@ -103,21 +99,22 @@ def drop_secrets(directory: Path, replicas: Iterable[Replica]) -> None:
 
 def _value(vault: Path, name: str) -> str:
     """Give a secret's value, creating its password if there is none."""
-    source, derive = _DERIVED.get(name, (name, str))
-    if not source.endswith("_password"):
-        cause, remedy = "only passwords (…_password) and redis.acl can", "correct topology.yml"
+    if name == _ACL:
+        return redis_acl(_value(vault, "redis_password"))
+    if not name.endswith("_password"):
+        cause, remedy = f"only passwords (…_password) and {_ACL} can", "correct topology.yml"
         raise TwinstackError(f"secret {name}", "cannot be made", cause, remedy)
-    if (value := _existing(vault, name)) is None:
-        files.write(vault / source, secrets.token_urlsafe(_PASSWORD_BYTES), mode=0o400)
-        value = derive((vault / source).read_text())
-    return value
+    if _existing(vault, name) is None:
+        files.write(vault / name, secrets.token_urlsafe(_PASSWORD_BYTES), mode=0o400)
+    return (vault / name).read_text()
 
 
 def _existing(vault: Path, name: str) -> str | None:
-    source, derive = _DERIVED.get(name, (name, str))
-    file = vault / source
-    password = file.read_text() if file.exists() else ""
-    return derive(password) if password else None
+    if name == _ACL:
+        password = _existing(vault, "redis_password")
+        return redis_acl(password) if password else None
+    file = vault / name
+    return file.read_text() or None if file.exists() else None
 
 
 def _is_current(file: Path, value: str | None, owner: int) -> bool:
