@@ -39,8 +39,9 @@ _PROGRAMS = {
 _MEGA = 1e6
 
 _SURVEY = f"""PATH=$PATH:/usr/sbin:/sbin; id -u
-{PYTHON} -c 'import sys, platform; v = sys.version_info
-print(v[0], v[1], platform.machine())' 2> /dev/null || echo none
+{PYTHON} -c 'import sys, platform
+print("Python %d.%d on %s" % (*sys.version_info[:2], platform.machine()))' 2> /dev/null ||
+echo absent
 for program in {" ".join(_PROGRAMS)}; do
 command -v $program > /dev/null || printf '%s ' $program; done; echo
 ls -A {BUNDLES} 2> /dev/null || :"""
@@ -72,12 +73,12 @@ def survey(machine: Machine) -> frozenset[str]:
     """
     lines = [*run(machine, _SURVEY).splitlines(), "", "", ""]
     user, python, lacking, *present = (line.strip() for line in lines)
-    ours = f"{sys.version_info.major} {sys.version_info.minor} {platform.machine()}"
+    ours = "Python {}.{} on {}".format(*sys.version_info[:2], platform.machine())
     cause, remedy = "", ""
     if user != "0":
         cause, remedy = f"its user there is {user or 'unknown'}", "log in as root"
     elif python != ours:
-        cause = f"its {PYTHON} is {_python(python)}, this one's {_python(ours)}"
+        cause = f"its {PYTHON} is {python or 'absent'}, this one's {ours}"
         remedy = "install the same version there"
     elif lacking:
         packages = " ".join(sorted({_PROGRAMS[program] for program in lacking.split()}))
@@ -86,11 +87,6 @@ def survey(machine: Machine) -> frozenset[str]:
     if cause:
         raise StepFailed(f"host {machine.name}", "cannot be used", cause, remedy)
     return frozenset(present)
-
-
-def _python(version: str) -> str:
-    words = version.split()
-    return f"Python {words[0]}.{words[1]} on {words[2]}" if len(words) == 3 else "absent"
 
 
 def upload(
