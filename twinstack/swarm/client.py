@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import docker
 
@@ -32,15 +32,12 @@ def docker_command(instance: str, url: str, *arguments: str) -> list[str]:
 @contextmanager
 def clients(nodes: Sequence[SwarmNode]) -> Iterator[dict[str, docker.DockerClient | None]]:
     """Connect to each node's engine: None for one that does not answer."""
-    connected = {
-        node.name: connect(node.engine) if node.engine.socket.exists() else None for node in nodes
-    }
-    try:
+    connected: dict[str, docker.DockerClient | None] = {}
+    with ExitStack() as stack:
+        for node in nodes:
+            client = connect(node.engine) if node.engine.socket.exists() else None
+            connected[node.name] = stack.enter_context(closing(client)) if client else None
         yield connected
-    finally:
-        for client in connected.values():
-            if client:
-                client.close()
 
 
 @contextmanager

@@ -206,7 +206,7 @@ def swarm_steps(
     underlay: IPv4Network,
     nodes: tuple[SwarmNode, ...],
     source_url: str,
-    image_ids: Mapping[str, str],
+    image_ids: Mapping[str, str],  # of services, where they are built
     files: Mapping[Path, str],
 ) -> tuple[SwarmStep, ...]:
     """List what must be there. The first node is the manager.
@@ -234,10 +234,9 @@ def swarm_steps(
 def images_of(plan: Plan, node: SwarmNode, image_ids: Mapping[str, str]) -> dict[str, str]:
     """Choose the images that a node may have to run: stores run on the manager alone."""
     return {
-        tag: image_ids.get(tag, "")
+        image_name(plan, replica.service): image_ids.get(replica.service, "")
         for replica in services(plan)
         if node.manager or not replica.is_store
-        for tag in [image_name(plan, replica.service)]
     }
 
 

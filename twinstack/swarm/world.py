@@ -102,7 +102,7 @@ class SwarmWorld:
         """List what `up` would do now. Raises: Missing without root."""
         require_root("swarm.plan")
         steps = self._steps()
-        built = len(self._image_ids()) == len(self._tags)
+        built = len(self._image_ids()) == len(services(self.plan))
         changes = swarm_changes(self.nodes, steps, observe(self.nodes))
         return Preview(len(steps), changes, () if built else ("images are to be built first",))
 
@@ -161,27 +161,21 @@ class SwarmWorld:
         plan, secrets, images = self.plan, SwarmPaths(self.plan.instance).secrets, self._image_ids()
         owners = secret_owners(plan).items()
         owned = {name: secret_path(secrets, service, name) for name, service in owners}
-        contents = Contents(
-            {service: images[tag] for service, tag in self._tags.items() if tag in images},
-            {name: digest(path.read_bytes()) for name, path in owned.items() if path.exists()},
-        )
-        files = rendered_files(plan, self.exposure, contents)
+        there = {name: path for name, path in owned.items() if path.exists()}
+        digests = {name: digest(path.read_bytes()) for name, path in there.items()}
+        files = rendered_files(plan, self.exposure, Contents(images, digests))
         return swarm_steps(plan, self.underlay, self.nodes, self.source.url, images, files)
 
-    @property
-    def _tags(self) -> dict[str, str]:
-        """Map each service to the tag of its image."""
-        plan = self.plan
-        return {replica.service: image_name(plan, replica.service) for replica in services(plan)}
-
     def _image_ids(self) -> dict[str, str]:
-        """Map the tags of the plan's images to their IDs, where they are built."""
+        """Map each service to the ID of its image, where that is built."""
         client = connect(self.source)
         if client is None:
             return {}
         with closing(client):
-            images = image_ids(client)
-        return {tag: images[tag] for tag in self._tags.values() if tag in images}
+            built = image_ids(client)
+        names = [replica.service for replica in services(self.plan)]
+        tags = {service: image_name(self.plan, service) for service in names}
+        return {service: built[tag] for service, tag in tags.items() if tag in built}
 
     def _node(self, host: str) -> SwarmNode:
         require_root("swarm.exec")

@@ -32,7 +32,8 @@ NODES = tuple(
 )
 FILES = rendered_files(PLAN, exposure(False), Contents())
 SERVICES = [replica.service for replica in services(PLAN)]
-IMAGES = {image_name(PLAN, service): f"sha256:{service}" for service in SERVICES}
+BUILT = {service: f"sha256:{service}" for service in SERVICES}
+IMAGES = {image_name(PLAN, service): image for service, image in BUILT.items()}
 DIGEST = deployed_digest(FILES[PATHS.stack_file])
 DEPLOYED = dict.fromkeys(SERVICES, DIGEST)
 RULES = tuple(f"-A {host_only_rule('t', port)}" for port in host_only_ports(PLAN))
@@ -41,7 +42,7 @@ ALL = SwarmFacts({"host-1": READY, "host-2": READY}, deployed=DEPLOYED, files=FI
 
 
 def steps(plan: Plan = PLAN) -> tuple[SwarmStep, ...]:
-    return swarm_steps(plan, TOPOLOGY.hosts.underlay, NODES, "unix://source", IMAGES, FILES)
+    return swarm_steps(plan, TOPOLOGY.hosts.underlay, NODES, "unix://source", BUILT, FILES)
 
 
 def changes(facts: SwarmFacts) -> tuple[Change[Action], ...]:
@@ -141,7 +142,7 @@ def test_a_node_gets_only_the_images_that_it_lacks_and_may_run():
     assert [(change.step.name, change.reason) for change in found] == [
         ("images host-2", f"lacks {tag}")
     ]
-    manager, worker = (images_of(PLAN, node, IMAGES) for node in NODES)
+    manager, worker = (images_of(PLAN, node, BUILT) for node in NODES)
     stores = {image_name(PLAN, store) for store in ("redis-cache", "postgres-db")}
     assert manager == IMAGES
     assert set(worker) == set(IMAGES) - stores
