@@ -98,7 +98,6 @@ class Stack:
         return NamespaceWorld(
             plan,
             lambda progress: provide(plan, self.repository, progress),
-            self.repository / "templates",
             lambda: find(plan, self.repository),
             bare=chosen.bare,
             watch=watch,
@@ -135,7 +134,6 @@ class Stack:
             spread_over_hosts(plan, self.topology().hosts, chosen.hosts, gone),
             lambda host_plan, progress: provide(host_plan, self.repository, progress),
             lambda host_plan: find(host_plan, self.repository),
-            self.repository / "templates",
             bare=chosen.bare,
             watch=watch,
         )

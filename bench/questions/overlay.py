@@ -24,7 +24,7 @@ from twinstack.overlay import teardown as overlays
 from twinstack.overlay.host_plans import spread_over_hosts
 from twinstack.overlay.world import Overlay
 from twinstack.reconcile import Progress
-from twinstack.stack import REPOSITORY, Stack
+from twinstack.stack import Stack
 
 SIZES = (2, 4, 8, 16)
 #: Replicas on each host, and the time in which the most hosts must be up.
@@ -93,7 +93,6 @@ def _run(hosts: int, instance: str) -> OverlayRun:
         spread_over_hosts(plan, topology.hosts, hosts),
         host.no_software,
         host.no_software,
-        REPOSITORY / "templates",
         bare=True,
     )
     start_s, start_cpu_s = time.monotonic(), host.cpu_s()

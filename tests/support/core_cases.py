@@ -124,7 +124,7 @@ def layout() -> Layout:
 
 def all_steps(plan: Plan, software: ProvidedSoftware = SOFTWARE) -> tuple[NetStep, ...]:
     """List every step of a world, as `difference` does."""
-    launched = launch_steps(plan, software, layout(), ROOT / "templates")
+    launched = launch_steps(plan, software, layout())
     return (*network_steps(plan), *launched)
 
 

@@ -36,7 +36,7 @@ def up(plan: Plan) -> None:
     def nothing_to_build(_: object) -> Any:
         raise AssertionError("the network alone needs no software")
 
-    world = NamespaceWorld(plan, nothing_to_build, ROOT / "templates", bare=True)
+    world = NamespaceWorld(plan, nothing_to_build, bare=True)
     world.up(timeout_s=60, progress=lambda _: None)
 
 

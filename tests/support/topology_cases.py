@@ -52,11 +52,12 @@ def as_planned(plan: Plan) -> WorldNetwork:
         host.append(link(segment.bridge, next(index), addresses=frozenset({address}), **ours))
     namespaces = {}
     for replica in plan.replicas:
-        bridge, number = plan.segment(replica.segment).bridge, next(index)
+        segment, number = plan.segment(replica.segment), next(index)
+        bridge = segment.bridge
         host.append(link(replica.host_link, number, peer=2, master=bridge, alias=plan.mark))
-        address = f"{replica.address}/{replica.prefix_length}"
+        address = f"{replica.address}/{segment.subnet.prefixlen}"
         inner = link("eth0", 2, peer=number, addresses=frozenset({address}))
-        namespaces[replica.name] = NamespaceNetwork((loopback, inner), (str(replica.gateway),))
+        namespaces[replica.name] = NamespaceNetwork((loopback, inner), (str(segment.gateway),))
     hooks = rules.hooks(plan)
     tables = {
         table: saved([hook for hook in hooks if hook.table == table]) for table in ("nat", "filter")

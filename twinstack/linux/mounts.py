@@ -23,12 +23,8 @@ def pinned(run: Path) -> tuple[str, ...]:
     """List the hosts with mounts pinned under an instance's run directory."""
     with suppress(FileNotFoundError):
         pins = (run / DIRECTORY).iterdir()
-        return tuple(sorted(pin.name for pin in pins if _is_pinned(pin)))
+        return tuple(sorted(pin.name for pin in pins if netns.is_namespace(pin)))
     return ()
-
-
-def _is_pinned(pin: Path) -> bool:
-    return pin.stat().st_dev == os.stat("/proc/self/ns/mnt").st_dev
 
 
 def is_kept(run: Path) -> bool:
@@ -83,7 +79,7 @@ def _unshare_mounts() -> None:
 def release(pin: Path) -> None:
     """Unpin a host's mounts. Same as: umount FILE; rm FILE. Raises: OSError."""
     with suppress(FileNotFoundError):
-        if _is_pinned(pin):
+        if netns.is_namespace(pin):
             libc.umount(pin)
         pin.unlink()
 

@@ -107,8 +107,13 @@ def pinned() -> tuple[str, ...]:
 
 def is_pinned(name: str) -> bool:
     """Tell whether a namespace is mounted on the pin; an interrupted add leaves an empty file."""
+    return is_namespace(f"{PINS}/{name}")
+
+
+def is_namespace(path: Path | str) -> bool:
+    """Tell whether a path is a namespace of any kind, and not a file in its place."""
     try:
-        return os.stat(f"{PINS}/{name}").st_dev == _nsfs_device()
+        return os.stat(path).st_dev == _nsfs_device()
     except OSError:
         return False
 

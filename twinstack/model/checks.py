@@ -115,10 +115,8 @@ def _crowded_bridges(topology: Topology) -> Iterator[TwinstackError]:
         for name, segment in shape.segments.items():
             count = sum(replicas[tier] for tier in segment.tiers)
             if count > BRIDGE_PORTS:
-                path, failure = (
-                    f"shapes.{shape_name}.segments.{name}",
-                    f"cannot hold {count} replicas",
-                )
+                path = f"shapes.{shape_name}.segments.{name}"
+                failure = f"cannot hold {count} replicas"
                 cause = f"a bridge has {BRIDGE_PORTS} ports"
                 yield TwinstackError(path, failure, cause, "declare fewer, or further segments")
 

@@ -91,10 +91,8 @@ def mistakes(topology: Topology) -> Iterator[TwinstackError]:
     for name, address in spec.machines.items():
         path = f"hosts.machines.{name}"
         if address not in spec.underlay or address in reserved_addresses(spec.underlay):
-            failure, cause = (
-                f"{address} cannot be used",
-                f"it is no host's address in {spec.underlay}",
-            )
+            cause = f"it is no host's address in {spec.underlay}"
+            failure = f"{address} cannot be used"
             yield TwinstackError(path, failure, cause, "use another address")
         if (owner := owners.setdefault(address, name)) != name:
             failure, remedy = f"{address} is used twice", "give each host an address of its own"

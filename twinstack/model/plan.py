@@ -7,7 +7,7 @@ decide nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
@@ -38,9 +38,8 @@ class Segment:
     docker_network: str
     docker_subnet: IPv4Network
     docker_gateway: IPv4Address
-    internal: bool = (
-        False  # no service of it has egress or a published port: Docker gives no way out
-    )
+    #: No service of it has egress or a published port: Docker gives no way out.
+    internal: bool = False
 
     def bridge_in(self, world: WorldName) -> str:
         return self.bridge if world == "net" else self.docker_bridge
@@ -84,8 +83,6 @@ class Replica:
     tier: str
     segment: str
     address: IPv4Address  # in the namespace world
-    prefix_length: int
-    gateway: IPv4Address
     host_link: str  # the host's end of the veth pair
     launch: Launch
     link: str = "eth0"  # the namespace's end
@@ -280,58 +277,46 @@ def _replicas(
     topology: Topology, segments: tuple[Segment, ...], limited: bool
 ) -> Iterator[Replica]:
     home = {tier: segment for segment in segments for tier in segment.tiers}
-    for service, numbers in addressing.host_numbers(topology).items():
-        for number, host_number in enumerate(numbers, start=1):
-            yield _replica(topology, service, number, host_number, home, limited)
-
-
-def _replica(
-    topology: Topology,
-    service: str,
-    number: int,
-    host_number: int,
-    home: Mapping[str, Segment],
-    limited: bool,
-) -> Replica:
-    spec = topology.services[service]
-    name, segment, launch = names.replica_name(service, number), home[spec.tier], launch_of(spec)
-    attached = {segment.name: segment}
-    for flow in topology.flows:  # a container joins each network that it must reach into
-        if flow.source == service and flow.destination not in PEERS:
-            other = home[topology.services[flow.destination].tier]
-            attached[other.name] = other
-    return Replica(
-        name=name,
-        service=service,
-        number=number,
-        runtime=spec.runtime,
-        role=launch.role,
-        tier=spec.tier,
-        segment=segment.name,
-        address=segment.subnet.network_address + host_number,
-        prefix_length=segment.subnet.prefixlen,
-        gateway=segment.gateway,
-        attachments=tuple(
-            Attachment(
-                joined.name,
-                joined.docker_network,
-                joined.docker_subnet.network_address + host_number,
+    for service, host_numbers in addressing.host_numbers(topology).items():
+        spec = topology.services[service]
+        segment, launch = home[spec.tier], launch_of(spec)
+        attached = {segment.name: segment}
+        for flow in topology.flows:  # a container joins each network that it must reach into
+            if flow.source == service and flow.destination not in PEERS:
+                other = home[topology.services[flow.destination].tier]
+                attached[other.name] = other
+        for number, host_number in enumerate(host_numbers, start=1):
+            name = names.replica_name(service, number)
+            yield Replica(
+                name=name,
+                service=service,
+                number=number,
+                runtime=spec.runtime,
+                role=launch.role,
+                tier=spec.tier,
+                segment=segment.name,
+                address=segment.subnet.network_address + host_number,
+                attachments=tuple(
+                    Attachment(
+                        joined.name,
+                        joined.docker_network,
+                        joined.docker_subnet.network_address + host_number,
+                    )
+                    for joined in attached.values()
+                ),
+                host_link=names.host_link(name),
+                port=spec.port,
+                user=spec.user,
+                workers=spec.workers,
+                launch=launch,
+                environment=(
+                    *launch.environment,
+                    ("TWINSTACK_SERVICE", service),
+                    ("TWINSTACK_REPLICA", name),
+                    ("TWINSTACK_PORT", str(spec.port)),
+                ),
+                secrets=spec.secrets,
+                limits=spec.limits if limited else None,
+                health=Health(launch.probe, spec.health.http),
+                egress=spec.egress or topology.egress,
             )
-            for joined in attached.values()
-        ),
-        host_link=names.host_link(name),
-        port=spec.port,
-        user=spec.user,
-        workers=spec.workers,
-        launch=launch,
-        environment=(
-            *launch.environment,
-            ("TWINSTACK_SERVICE", service),
-            ("TWINSTACK_REPLICA", name),
-            ("TWINSTACK_PORT", str(spec.port)),
-        ),
-        secrets=spec.secrets,
-        limits=spec.limits if limited else None,
-        health=Health(launch.probe, spec.health.http),
-        egress=spec.egress or topology.egress,
-    )

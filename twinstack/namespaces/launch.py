@@ -25,7 +25,7 @@ from twinstack.namespaces.process_steps import (
 )
 from twinstack.namespaces.process_steps import digest as digest_of
 from twinstack.namespaces.steps import NetStep
-from twinstack.software.configs import templates_in
+from twinstack.software.configs import render
 from twinstack.state.paths import InstancePaths
 
 OPEN_FILES = 65_536
@@ -52,11 +52,9 @@ class ProvidedSoftware:
     seccomp: Filter  # every process runs under it
 
 
-def steps(
-    plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
-) -> tuple[NetStep, ...]:
+def steps(plan: Plan, software: ProvidedSoftware, layout: Layout) -> tuple[NetStep, ...]:
     """List what must be there, in order, for every replica to run."""
-    return tuple(_Launcher(plan, software, layout, templates).steps())
+    return tuple(_Launcher(plan, software, layout).steps())
 
 
 def log_path(paths: InstancePaths, replica: str) -> Path:
@@ -64,15 +62,17 @@ def log_path(paths: InstancePaths, replica: str) -> Path:
     return paths.log / f"{replica}.log"
 
 
+@dataclass(frozen=True)
 class _Launcher:
-    """Renders the files of a plan's processes."""
+    """Renders the files of a plan's processes: shell, in which every word is quoted."""
 
-    def __init__(
-        self, plan: Plan, software: ProvidedSoftware, layout: Layout, templates: Path
-    ) -> None:
-        self.plan, self.software, self.layout = plan, software, layout
-        self.paths = InstancePaths(plan.instance)
-        self.templates = templates_in(templates)  # shell, not HTML: every word is quoted below
+    plan: Plan
+    software: ProvidedSoftware
+    layout: Layout
+
+    @property
+    def paths(self) -> InstancePaths:
+        return InstancePaths(self.plan.instance)
 
     def steps(self) -> Iterator[NetStep]:
         run, plan = self.paths.run, self.plan
@@ -114,15 +114,13 @@ class _Launcher:
             yield script
             add(replica.name, script, digest, replica.launch.stop_signal)
         yield cgroups.step(plan, ROTATOR, None, self.layout)
-        rotate = self.templates.get_template("rotate.sh.j2").render(
-            log=self.paths.log, most_bytes=LOG_BYTES, cgroups=self._cgroups(ROTATOR)
+        rotate = render(
+            "rotate.sh.j2", log=self.paths.log, most_bytes=LOG_BYTES, cgroups=self._cgroups(ROTATOR)
         )
         rotator = _file(run / "launch" / ROTATOR, rotate)
         yield rotator
         add(ROTATOR, rotator, rotator.digest, "KILL")
-        conf = self.templates.get_template("supervisord.conf.j2").render(
-            instance=plan.instance, run=run, programs=programs
-        )
+        conf = render("supervisord.conf.j2", instance=plan.instance, run=run, programs=programs)
         supervisord = _file(run / "supervisord.conf", conf)
         yield supervisord
         words = f"/usr/bin/python3 -m supervisor.supervisord --configuration {supervisord.path}"
@@ -150,10 +148,11 @@ class _Launcher:
             read_only.append((str(paths.lib / "secrets" / replica.service), SECRETS))
         data = replica.launch.data
 
-        def render(digest: str) -> str:
+        def launch(digest: str) -> str:
             environment = {**replica.environment_in("net"), "TWINSTACK_LAUNCH": digest}
             words = " ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items())
-            return self.templates.get_template("launch.sh.j2").render(
+            return render(
+                "launch.sh.j2",
                 name=replica.name,
                 cgroups=self._cgroups(replica.name),
                 log=log_path(paths, replica.name),
@@ -175,8 +174,8 @@ class _Launcher:
 
         # The process carries the digest of what started it: so `up` can tell from the process
         # itself whether it is current.
-        digest = digest_of(render("@DIGEST@") + "".join(digests))
-        return digest, _file(paths.run / "launch" / replica.name, render(digest), 0o700)
+        digest = digest_of(launch("@DIGEST@") + "".join(digests))
+        return digest, _file(paths.run / "launch" / replica.name, launch(digest), 0o700)
 
 
 def _upstreams(plan: Plan, replica: Replica) -> str:

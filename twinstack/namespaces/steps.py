@@ -310,13 +310,14 @@ def _vxlan(plan: Plan, vtep: Vtep, segment: Segment) -> Iterator[NetStep]:
 
 
 def _veth(plan: Plan, replica: Replica) -> VethPair:
+    segment = plan.segment(replica.segment)
     return VethPair(
         host_end=replica.host_link,
         namespace=replica.name,
         link=replica.link,
-        bridge=plan.segment(replica.segment).bridge,
-        address=f"{replica.address}/{replica.prefix_length}",
-        gateway=replica.gateway,
+        bridge=segment.bridge,
+        address=f"{replica.address}/{segment.subnet.prefixlen}",
+        gateway=segment.gateway,
         mtu=plan.mtu,
         mark=plan.mark,
         group=names.link_group(plan.instance),

@@ -70,7 +70,6 @@ class NamespaceWorld:
         self,
         plan: Plan,
         software: Callable[[Progress], ProvidedSoftware],
-        templates: Path,
         built: Callable[[], ProvidedSoftware | None] = lambda: None,
         *,
         bare: bool = False,
@@ -84,7 +83,6 @@ class NamespaceWorld:
         self.bare = bare
         self._software = software
         self._built = built
-        self._templates = templates
         self._paths = InstancePaths(plan.instance)
         self._watch = watch
 
@@ -98,7 +96,7 @@ class NamespaceWorld:
         unbuilt: tuple[str, ...] = ()
         if software is not None:
             layout = cgroups.read_layout()
-            steps = (*steps, *launch.steps(self.plan, software, layout, self._templates))
+            steps = (*steps, *launch.steps(self.plan, software, layout))
         elif not self.bare:
             unbuilt = ("root trees, packages and secrets are to be built first",)
         facts = observe.observe(self.plan, steps)

@@ -30,7 +30,7 @@ from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay.bundles import BUNDLES, USERS
 from twinstack.overlay.host_plans import host_instance, host_plan, spread_over_hosts
 from twinstack.overlay.protocol import REQUEST, AgentRequest, errors_to_json, preview_to_json
-from twinstack.software.configs import TEMPLATES, configuration_of
+from twinstack.software.configs import configuration_of
 from twinstack.software.secrets import drop_secrets, place_secrets
 from twinstack.state.journal import read_journal
 from twinstack.state.paths import InstancePaths
@@ -46,7 +46,6 @@ def handle(request: AgentRequest) -> Any:
     world = NamespaceWorld(
         plan,
         lambda _progress: _provide(request, plan),
-        TEMPLATES,
         partial(_find, request, plan),
         bare=request.options.bare,
     )

@@ -110,8 +110,6 @@ def _host_replica(host: Host, segment: Segment) -> Replica:
         tier="underlay",
         segment=segment.name,
         address=host.address,
-        prefix_length=segment.subnet.prefixlen,
-        gateway=segment.gateway,
         host_link=names.host_link(host.name),
         launch=_NOTHING,
     )

@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, mounts
@@ -45,7 +44,6 @@ class Overlay:
     spread: Spread
     provide: Callable[[Plan, Progress], ProvidedSoftware]  # gives what a host's plan runs on
     find: Callable[[Plan], ProvidedSoftware | None]  # gives it if it is built
-    templates: Path
     bare: bool = False  # networks alone
     watch: Watch = UNWATCHED
 
@@ -57,7 +55,7 @@ class Overlay:
     def underlay(self) -> NamespaceWorld:
         """Give the underlay and its hosts as a world of their own."""
         plan = underlay_plan(self.plan, self.spread)
-        return NamespaceWorld(plan, _no_software, self.templates, bare=True, watch=self.watch)
+        return NamespaceWorld(plan, _no_software, bare=True, watch=self.watch)
 
     def on_host(self, host: Host) -> NamespaceWorld:
         """Give a host's world, to be used on that host alone."""
@@ -65,7 +63,6 @@ class Overlay:
         return NamespaceWorld(
             plan,
             partial(self.provide, plan),
-            self.templates,
             lambda: self.find(plan),
             bare=self.bare,
             watch=hosts.HostWatch(self.watch, host.name),

@@ -17,7 +17,6 @@ import time
 from bench.questions.provisioning import host, topologies
 from twinstack.namespaces import world
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.stack import REPOSITORY
 
 _SLOT = struct.Struct("=d")
 #: The first words of the steps' names; before the first step come facts and difference.
@@ -70,8 +69,7 @@ def up(namespaces: int, instance: str) -> dict[str, float]:
     plan = topologies.plan(namespaces, instance)
     resolved, cpu_s = time.monotonic(), host.cpu_s()
     watch = Stopwatch()
-    templates = REPOSITORY / "templates"
-    net = NamespaceWorld(plan, host.no_software, templates, bare=True, watch=watch)
+    net = NamespaceWorld(plan, host.no_software, bare=True, watch=watch)
     net.up(timeout_s=60, progress=host.quiet)
     return {
         "total": (time.monotonic() - resolved) * 1e3,

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.core_cases import SOFTWARE, edited_plan, layout, planned
-from tests.support.project import ROOT
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.topology import Limits
 from twinstack.namespaces.launch import ROTATOR, ProvidedSoftware, log_path, steps
@@ -29,13 +28,11 @@ from twinstack.namespaces.process_steps import (
 from twinstack.namespaces.steps import NetStep
 from twinstack.state.paths import InstancePaths
 
-TEMPLATES = ROOT / "templates"
-
 
 def launched(
     plan: Plan | None = None, software: ProvidedSoftware = SOFTWARE
 ) -> tuple[NetStep, ...]:
-    return steps(plan or planned(), software, layout(), TEMPLATES)
+    return steps(plan or planned(), software, layout())
 
 
 def file_of(listed: tuple[NetStep, ...], ending: str) -> InstanceFile:

@@ -65,7 +65,7 @@ def _links(plan: Plan, replica: Replica, world: WorldName) -> Iterator[Item]:
         }
         if world == "net":
             facts |= {"inside": replica.link, "outside": replica.host_link}
-            facts["gateway"] = str(replica.gateway)
+            facts["gateway"] = str(segment.gateway)
         yield item("link", link_name(replica.name, name), **facts)
 
 

@@ -122,7 +122,7 @@ def test_a_service_that_is_killed_and_started_is_never_charged_with_the_whole_ma
     kernel = Kernel(tmp_path, version)
     limits = {one.name: one.limits for one in PLAN.replicas}
     ids = {name: f"{place:064x}" for place, name in enumerate(NAMES, start=1)}
-    net = NamespaceWorld(PLAN, lambda _: pytest.fail("needs no software"), tmp_path)
+    net = NamespaceWorld(PLAN, lambda _: pytest.fail("needs no software"))
     own = {name: path.strip("/") for name, path in net.cgroup_paths().items()}
     if world == "docker":
         own = {name: f"docker/{identity}" for name, identity in ids.items()}
