@@ -139,7 +139,7 @@ class DockerApply:
                     apply_policy.write_chains(plan, prefix)
                     apply_policy.filter_bridges(plan, prefix)
                 case image_steps.ReplacedImage():
-                    images.remove_replaced(client, step.label)
+                    images.remove_unless_used(client, step.label)
                 case _:
                     raise NotImplementedError(step.name)
 

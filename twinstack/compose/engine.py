@@ -67,7 +67,14 @@ def connect(engine: EnginePaths = DEFAULT) -> docker.DockerClient | None:
     except (DockerException, OSError) as error:
         if client:
             client.close()
-        _refuse_unless_absent(engine, error)
+        text = str(error)
+        if "Permission denied" in text or "PermissionError" in text:
+            cause, remedy = "permission denied", "run it as root (sudo)"
+            raise Missing(engine.url, "may not be used", cause, remedy) from error
+        engine.check_unnamed()
+        if not any(words in text for words in _NO_ANSWER):
+            remedy = "look at the engine's own log"
+            raise CannotTell(engine.url, "cannot be asked", text, remedy) from error
         return None
     return client
 
@@ -201,13 +208,3 @@ def _wait_until_up(engine: EnginePaths, runs: Callable[[], bool]) -> docker.Dock
         time.sleep(0.1)
     tail = " / ".join(engine.log.read_text(errors="replace").splitlines()[-3:])
     raise StepFailed("dockerd", "did not come up", tail, f"read {engine.log}; invoke clean")
-
-
-def _refuse_unless_absent(engine: EnginePaths, error: Exception) -> None:
-    """Raise unless no engine is there: what it holds is unknown then. Raises: as `connect`."""
-    text = str(error)
-    if "Permission denied" in text or "PermissionError" in text:
-        raise Missing(engine.url, "may not be used", "permission denied", "run it as root (sudo)")
-    engine.check_unnamed()
-    if not any(words in text for words in _NO_ANSWER):
-        raise CannotTell(engine.url, "cannot be asked", text, "look at the engine's own log")

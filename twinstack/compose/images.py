@@ -11,7 +11,7 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -210,21 +210,18 @@ def our_images(client: docker.DockerClient, instance: str) -> OwnedDockerObjects
     return {"image": own, "build stage": tuple(stages), "base": bases}
 
 
-def remove_replaced(client: docker.DockerClient, tag: str) -> None:
-    """Remove an image that was replaced; one that a foreign container runs on stays."""
+def remove_unless_used(client: docker.DockerClient, name: str) -> None:
+    """Remove an image that was replaced, or a build stage, by its name or id.
+
+    One that a foreign container runs on, or that somebody built from, stays.
+    """
     try:
-        client.images.remove(tag)
+        client.images.remove(name)
     except ImageNotFound:
         return
     except APIError as error:
         if error.status_code != HTTPStatus.CONFLICT:
             raise
-
-
-def remove_stage(client: docker.DockerClient, identity: str) -> None:
-    """Remove a build stage; one that somebody built from stays."""
-    with suppress(APIError):
-        client.images.remove(identity)
 
 
 def _substitute(role: Role, declared: str) -> str:

@@ -71,7 +71,7 @@ def check_host(
 
 def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotOurs]:
     """Find routes of the host that a declared subnet would hide, those of our bridges left out."""
-    clashes: dict[tuple[Segment, str], str] = {}
+    seen: set[tuple[Segment, str]] = set()
     for route in routes:
         device, target = str(route.get("dev", "")), str(route.get("dst", "default"))
         if target == "default" or route.get("type") in {"local", "broadcast"} or device in own:
@@ -81,12 +81,12 @@ def clashing_routes(plan: Plan, routes: Objects, own: set[str]) -> Iterator[NotO
         except ValueError:
             continue
         for segment in plan.segments:
-            if isinstance(network, IPv4Network) and network.overlaps(segment.docker_subnet):
-                clashes.setdefault((segment, target), device)
-    for (segment, target), device in clashes.items():
-        cause = f"this host reaches {target} through {device}"
-        remedy = f"choose another docker_subnet for {segment.name} in topology.yml"
-        yield NotOurs(f"subnet {segment.docker_subnet}", "is taken", cause, remedy)
+            clash = isinstance(network, IPv4Network) and network.overlaps(segment.docker_subnet)
+            if clash and (segment, target) not in seen:
+                seen.add((segment, target))
+                cause = f"this host reaches {target} through {device}"
+                remedy = f"choose another docker_subnet for {segment.name} in topology.yml"
+                yield NotOurs(f"subnet {segment.docker_subnet}", "is taken", cause, remedy)
 
 
 def ports_of_others(plan: Plan, containers: Objects) -> dict[int, str]:

@@ -21,7 +21,7 @@ from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_stop import stop_engine
 from twinstack.compose.facts import OwnedDockerObjects
 from twinstack.compose.failures import translate, translated
-from twinstack.compose.images import remove_stage
+from twinstack.compose.images import remove_unless_used
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import state_directory
 from twinstack.errors import Missing
@@ -138,6 +138,6 @@ def _remove_from_engine(client: docker.DockerClient, instance: str, removal: Own
         case "volume":
             client.api.remove_volume(removal.label, force=True)
         case "build stage":
-            remove_stage(client, removal.label)
+            remove_unless_used(client, removal.label)
         case _:
             client.images.remove(removal.label)

@@ -12,7 +12,6 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
@@ -52,14 +51,6 @@ _STARTING_S = 3.0
 _AGAIN_S = 0.3
 _TCP_LISTEN, _UDP_UNCONNECTED = "0A", "07"
 _GONE = (FileNotFoundError, ProcessLookupError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """A process, and when it started: by that it is recognised."""
-
-    start_ticks: int
-    facts: ConfinedProcess
 
 
 def look(world: LocalWorld) -> tuple[ConfinedReplica, ...]:
@@ -105,7 +96,7 @@ def _settled(owners: Mapping[int, Replica], secrets: tuple[str, ...]) -> dict[in
     readings = _read_all(owners, secrets)
     deadline = time.monotonic() + _STARTING_S
     while time.monotonic() < deadline:
-        weak = [pid for pid in readings if process_weaknesses(owners[pid], readings[pid].facts)]
+        weak = [pid for pid in readings if process_weaknesses(owners[pid], readings[pid])]
         if not weak:
             break
         time.sleep(_AGAIN_S)
@@ -115,14 +106,14 @@ def _settled(owners: Mapping[int, Replica], secrets: tuple[str, ...]) -> dict[in
                 readings[pid] = again[pid]
             else:
                 del readings[pid]
-    return {pid: readings[pid].facts for pid in sorted(readings)}
+    return dict(sorted(readings.items()))
 
 
-def _read_all(pids: Iterable[int], secrets: tuple[str, ...]) -> dict[int, _Reading]:
+def _read_all(pids: Iterable[int], secrets: tuple[str, ...]) -> dict[int, ConfinedProcess]:
     readings = {}
     for pid in pids:
         try:
-            readings[pid] = _Reading(start_ticks(pid), read_process(pid, secrets))
+            readings[pid] = read_process(pid, secrets)
         except _GONE:
             continue
         except (OSError, ValueError) as error:
@@ -135,7 +126,7 @@ def _read_all(pids: Iterable[int], secrets: tuple[str, ...]) -> dict[int, _Readi
 
 def read_process(pid: int, secrets: tuple[str, ...] = ()) -> ConfinedProcess:
     """Read one process. Raises: OSError, ValueError when it is gone. Source: proc(5)."""
-    here = PROC / str(pid)
+    here, started = PROC / str(pid), start_ticks(pid)
     status = read_status(pid)
     if status["State"].startswith(("Z", "X")):
         raise ProcessLookupError(pid)  # it has ended, and its parent has not collected it yet
@@ -159,6 +150,7 @@ def read_process(pid: int, secrets: tuple[str, ...] = ()) -> ConfinedProcess:
         limits=ControlGroup.of(pid).limits(),
         sockets=tuple(_sockets(root, mounts)),
         leaked=tuple(_leaks(here, command, secrets)),
+        start_ticks=started,
     )
 
 

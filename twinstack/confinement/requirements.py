@@ -59,6 +59,7 @@ class ConfinedProcess:
     limits: CgroupLimits
     sockets: tuple[str, ...] = ()  # foreign ones that its root shows
     leaked: tuple[str, ...] = ()  # variables, or "its command", with a secret's text in them
+    start_ticks: int = 0  # by when it started, a process is recognised
 
 
 @dataclass(frozen=True, slots=True)

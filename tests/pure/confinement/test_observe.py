@@ -61,7 +61,8 @@ def test_a_group_of_the_users_own_may_write_where_the_group_may():
 def looks(*rounds: dict[int, tuple[int, ConfinedProcess]]) -> Callable[..., Any]:
     """Give what stands for reading /proc: one answer a look, the last for good."""
     answers = [
-        {pid: observe._Reading(*reading) for pid, reading in seen.items()} for seen in rounds
+        {pid: replace(process, start_ticks=ticks) for pid, (ticks, process) in seen.items()}
+        for seen in rounds
     ]
 
     def look(pids: Any, _secrets: Any) -> dict[int, Any]:
@@ -92,7 +93,8 @@ def test_what_looks_weak_is_looked_at_again(
     monkeypatch.setattr(observe, "_AGAIN_S", 0.01)
     monkeypatch.setattr(observe, "_STARTING_S", 0.1)
     owners = {pid: REPLICA for readings in rounds for pid in readings}
-    assert observe._settled(owners, ()) == seen
+    settled = observe._settled(owners, ())
+    assert {pid: replace(process, start_ticks=0) for pid, process in settled.items()} == seen
 
 
 def test_a_replica_without_a_process_leaves_its_world_unjudged():
