@@ -9,6 +9,7 @@ from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.observe import filter_rules, filtered_bridges, namespaces, states
 from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, conntrack
+from twinstack.linux.iptables import RESTORE
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
 from twinstack.policy.verdict import Enforcement
@@ -76,4 +77,4 @@ def enforcement(plan: Plan, client: docker.DockerClient | None, engine: EnginePa
 
 
 def _restore(text: str, prefix: tuple[str, ...]) -> None:
-    run([*prefix, "iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+    run([*prefix, *RESTORE], stdin=text)

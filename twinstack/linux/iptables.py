@@ -12,6 +12,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+#: The command that takes the texts written here: no chain but those that they name is emptied.
+RESTORE = ("iptables-restore", "--noflush", "--wait", "5")
 #: The present rules by table: `:CHAIN` and `-A CHAIN …` lines of iptables-save.
 Tables = Mapping[str, tuple[str, ...]]
 

@@ -160,7 +160,7 @@ def _write_rules(steps: Sequence[Rules], context: ApplyContext) -> None:
     with ExitStack() as taking:
         for step in steps:
             taking.enter_context(context.taking(step))
-        process.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+        process.run(iptables.RESTORE, stdin=text)
 
 
 def _enter_namespaces(steps: Sequence[Namespace | VethPair], context: ApplyContext) -> None:

@@ -49,10 +49,6 @@ def apply_policy(plan: Plan) -> None:
             [rtnetlink.filter_bridge(segment.bridge, plan.policy) for segment in plan.segments]
         )
     # Surplus chains go first: the rules that lead to them are in chains that are rewritten.
-    for text in (
-        rules.removal_text(plan.instance, present, surplus) if surplus else "",
-        iptables.restore_text(hooks, present),
-    ):
-        if text:
-            process.run(["iptables-restore", "--noflush", "--wait", "5"], stdin=text)
+    removal = rules.removal_text(plan.instance, present, surplus)
+    process.run(iptables.RESTORE, stdin=removal + iptables.restore_text(hooks, present))
     conntrack.flush(segment.subnet for segment in plan.segments)

@@ -7,7 +7,7 @@ processes go before what they run in. `teardown` holds the effects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -144,50 +144,44 @@ def removals(
 
 
 def _removals(owned: MarkedObjects, steps: Sequence[NetStep], group: int) -> Iterator[Removal]:
+    def surplus(kind: Kind, present: Iterable[str], declared: set[str]) -> Iterator[Removal]:
+        return (
+            RemoveObject(kind, name, owned.instance) for name in present if name not in declared
+        )
+
     supervised = any(isinstance(step, Supervisor) for step in steps)
-    if owned.supervisor and not supervised:
-        yield RemoveObject("supervisor")
-    elif owned.supervisor:
+    if supervised:
         programs = {step.replica for step in steps if isinstance(step, ReplicaProcess)}
-        yield from (RemoveObject("process", name) for name in sorted(owned.programs - programs))
+        yield from surplus("process", sorted(owned.programs), programs)
+    elif owned.supervisor:
+        yield RemoveObject("supervisor")
     groups = {step.replica for step in steps if isinstance(step, Cgroup)}
-    surplus_groups = (name for name in owned.groups if name not in groups)
-    yield from (RemoveObject("cgroup", name, owned.instance) for name in surplus_groups)
+    yield from surplus("cgroup", owned.groups, groups)
     declared = {(step.hook.table, step.hook.chain) for step in steps if isinstance(step, Rules)}
     present = [(table, chain) for table, chains in owned.chains.items() for chain in chains]
-    if surplus := tuple(chain for chain in present if chain not in declared):
-        yield RemoveRules(surplus)
+    if chains := tuple(chain for chain in present if chain not in declared):
+        yield RemoveRules(chains)
     objects = set(created(steps))
-    yield from _links(owned, {name for kind, name in objects if kind != "namespace"}, group)
-    kept = {table for table, _ in declared}
-    yield from (RemoveObject("table", table) for table in owned.tables if table not in kept)
+    namespaces = {name for kind, name in objects if kind == "namespace"}
+    declared_links = {name for kind, name in objects if kind != "namespace"}
+    if links := tuple(link for link in owned.links if link.name not in declared_links):
+        together = len(links) == len(owned.links) and not owned.group_is_shared
+        yield RemoveLinks(links, group, together)
+    yield from surplus("table", owned.tables, {table for table, _ in declared})
     # Restoring a sysctl needs the lock that dying namespaces hold for long: it comes before.
     held = {step.key for step in steps if isinstance(step, Sysctl) and step.held}
-    yield from (RemoveObject("sysctl", key) for key in sorted(owned.held - held))
+    yield from surplus("sysctl", sorted(owned.held), held)
     mounts = {step.namespace for step in steps if isinstance(step, HostMounts)}
-    surplus_mounts = (name for name in owned.mounts if name not in mounts)
-    yield from (RemoveObject("mounts", name, owned.instance) for name in surplus_mounts)
+    yield from surplus("mounts", owned.mounts, mounts)
     if owned.mounts_kept and not mounts:
         yield RemoveObject("mounts directory", instance=owned.instance)
-    yield from _namespaces(owned, {name for kind, name in objects if kind == "namespace"})
-    yield from _files(owned, steps, supervised)
-
-
-def _links(owned: MarkedObjects, declared: set[str], group: int) -> Iterator[Removal]:
-    surplus = tuple(link for link in owned.links if link.name not in declared)
-    if surplus:
-        together = len(surplus) == len(owned.links) and not owned.group_is_shared
-        yield RemoveLinks(surplus, group, together)
-
-
-def _namespaces(owned: MarkedObjects, declared: set[str]) -> Iterator[Removal]:
-    if owned.alone and owned.namespaces and not declared:
+    if owned.alone and owned.namespaces and not namespaces:
         yield DetachPins((*owned.namespaces, *owned.pins))
-    surplus = (name for name in owned.namespaces if name not in declared)
-    yield from (RemoveObject("namespace", name) for name in surplus)
-    yield from (RemoveObject("pin", name) for name in owned.pins if name not in declared)
-    if owned.mounted_pins and not declared:
+    yield from surplus("namespace", owned.namespaces, namespaces)
+    yield from surplus("pin", owned.pins, namespaces)
+    if owned.mounted_pins and not namespaces:
         yield RemoveObject("pins mount")
+    yield from _files(owned, steps, supervised)
 
 
 def _files(owned: MarkedObjects, steps: Sequence[NetStep], supervised: bool) -> Iterator[Removal]:

@@ -171,8 +171,7 @@ def _remove_rules(context: TeardownContext, chains: tuple[tuple[str, str], ...])
     present = {table: lines for table, lines in context.rules.items() if table in tables}
     text = rules.removal_text(instance, present, {chain for _, chain in chains})
     if text:
-        restore = ["iptables-restore", "--noflush", "--wait", "5"]
-        context.writing = process.begin(restore, stdin=text)
+        context.writing = process.begin(iptables.RESTORE, stdin=text)
     for table, chain in chains:
         foreign = iptables.foreign_rules(names.mark(instance), present.get(table, ()))
         for line in foreign.get(chain, ()):
