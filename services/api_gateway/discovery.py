@@ -117,7 +117,11 @@ class Directory:
         """Poll the registry and apply its answers; never returns."""
         while True:
             try:
-                for upstream in await self._ask(client):
+                with self.calls.timed(REGISTRY):
+                    answer = await client.exchange(self._registry, self._request, POLL_TIMEOUT_S)
+                if answer.status != 200:
+                    raise ValueError(f"status {answer.status}")
+                for upstream in self.learn(answer.body):
                     client.forget(upstream)
                 self._trouble = ""
             except (UpstreamError, ValueError, KeyError, TypeError) as error:
@@ -141,10 +145,3 @@ class Directory:
                 upstream.ejected_until = 0.0
         except UpstreamError as error:
             self.eject(upstream, str(error))
-
-    async def _ask(self, client: Client) -> list[Upstream]:
-        with self.calls.timed(REGISTRY):
-            answer = await client.exchange(self._registry, self._request, POLL_TIMEOUT_S)
-        if answer.status != 200:
-            raise ValueError(f"status {answer.status}")
-        return self.learn(answer.body)

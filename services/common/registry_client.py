@@ -1,8 +1,8 @@
 """Make an instance known to the registry, keep its lease alive, and learn of its peers.
 
 A daemon thread registers once the server can be reached, renews the lease about every two seconds
-(with jitter), registers again after a 404, and keeps the last answer about the peers that the
-service calls. At exit the instance deregisters.
+(with jitter), registers again after a 404, and keeps the last answer about the peers of the one
+service that this one calls, if it calls any. At exit the instance deregisters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import random
 import socket
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,15 +51,13 @@ _TROUBLE = (OSError, http.client.HTTPException, RegistryRefused, ValueError, Key
 class Registration:
     """One instance's registration: registered, renewed, removed."""
 
-    def __init__(
-        self, settings: Settings, log: Log, calls: CallStats, watch: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, settings: Settings, log: Log, calls: CallStats, watched: str = "") -> None:
         self._settings = settings
         self._calls = calls
         self._log = log
         self._path = f"/v1/services/{settings.service}/{settings.replica}"
-        self._watch = watch
-        self._peers: dict[str, tuple[Peer, ...]] = {}
+        self._watched = watched
+        self.peers: tuple[Peer, ...] = ()  #: its live instances, as last heard
         self._stop = threading.Event()
         self._trouble = ""
         self.registered = False
@@ -69,10 +66,6 @@ class Registration:
         """Begin, in a thread of our own; deregister when the process ends."""
         threading.Thread(target=self._run, name="registry", daemon=True).start()
         at_exit(self.close)
-
-    def peers(self, service: str) -> tuple[Peer, ...]:
-        """Give the live instances of a watched service, as last heard."""
-        return self._peers.get(service, ())
 
     def close(self) -> None:
         self._stop.set()
@@ -102,8 +95,8 @@ class Registration:
         while True:
             try:
                 self.beat()
-                for service in self._watch:
-                    self._learn(service)
+                if self._watched:
+                    self._learn()
                 self._trouble = ""
                 pause_s = HEARTBEAT_S * random.uniform(0.8, 1.1)
             except _TROUBLE as error:
@@ -123,11 +116,11 @@ class Registration:
             return False
         return True
 
-    def _learn(self, service: str) -> None:
-        instances = self._call("GET", f"/v1/services/{service}")["instances"]
+    def _learn(self) -> None:
+        instances = self._call("GET", f"/v1/services/{self._watched}")["instances"]
         peers = tuple(Peer(peer["instance"], peer["address"], peer["port"]) for peer in instances)
         if peers:  # An empty answer may be a registry that has just started.
-            self._peers[service] = peers
+            self.peers = peers
 
     def _call(
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S

@@ -51,8 +51,7 @@ def answer(payload: object, status: int = 200) -> Response:
 
 def request_id() -> str:
     """Give the id of the request being handled."""
-    given: str = request.environ.get(REQUEST_ID, "")
-    return given
+    return str(request.environ.get(REQUEST_ID, ""))
 
 
 def json_object() -> dict[str, Any]:

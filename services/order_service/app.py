@@ -9,7 +9,7 @@ from services.order_service.product_client import Products
 from services.order_service.routes import create
 
 _service = start("order-service")
-_registration = Registration(_service.settings, _service.log, _service.calls, ["product-service"])
+_registration = Registration(_service.settings, _service.log, _service.calls, "product-service")
 _products = Products(_registration, _service)
 app = Instrumented(create(_service, _products), _service.settings, _service.log)
 _registration.start()

@@ -70,9 +70,6 @@ class Carts:
     def replace(self, session: str, lines: Lines) -> None:
         self._store.script(_REPLACE, (_key(session),), (self._ttl_s, *_flat(lines)))
 
-    def empty(self, session: str) -> None:
-        self._store.command(b"DEL", _key(session))
-
     def take_out(self, session: str, lines: Lines) -> None:
         """Take out what was ordered, and leave what was added since. Raises: RedisDown."""
         self._store.script(_TAKE_OUT, (_key(session),), _flat(lines))

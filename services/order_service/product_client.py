@@ -41,7 +41,7 @@ class Products:
 
     def catalogue(self, request_id: str) -> dict[int, Product]:
         """Give every product by id. Raises: DatabaseDown (when neither source answers)."""
-        peers = self._registration.peers("product-service")
+        peers = self._registration.peers
         for _ in range(min(TRIES, len(peers))):
             peer = peers[next(self._turn) % len(peers)]
             try:

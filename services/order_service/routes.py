@@ -82,7 +82,7 @@ def create(service: Service, products: Products) -> Flask:
     def empty_cart() -> Response:
         session = session_of_request()
         if session:
-            carts.empty(session)
+            carts.replace(session, {})
         return Response(status=204)
 
     @app.post("/orders")

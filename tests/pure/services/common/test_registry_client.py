@@ -65,7 +65,7 @@ def settings(registry: Registry, own_port: int) -> Settings:
 def registration(registry: Registry) -> Registration:
     log = Log("product-service", "product-service-2", fd=-1)
     own = settings(registry, registry.port)
-    return Registration(own, log, CallStats(), watch=("product-service",))
+    return Registration(own, log, CallStats(), "product-service")
 
 
 def until(truth: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -81,7 +81,7 @@ def test_an_instance_registers_itself_and_leaves_when_it_ends(registry: Registry
     client = registration(registry)
     client.start()
     assert until(lambda: registry.names() == ["product-service-2"])
-    assert until(lambda: [peer.instance for peer in client.peers("product-service")] != [])
+    assert until(lambda: [peer.instance for peer in client.peers] != [])
     client.close()
     assert registry.names() == []
 
@@ -89,10 +89,10 @@ def test_an_instance_registers_itself_and_leaves_when_it_ends(registry: Registry
 def test_an_instance_comes_back_by_itself_after_the_registrys_restart(registry: Registry) -> None:
     client = registration(registry)
     client.start()
-    assert until(lambda: len(client.peers("product-service")) == 1)
+    assert until(lambda: len(client.peers) == 1)
     registry.stop()
     time.sleep(0.2)
-    assert len(client.peers("product-service")) == 1
+    assert len(client.peers) == 1
     registry.start()
     assert until(lambda: registry.names() == ["product-service-2"])
     client.close()
