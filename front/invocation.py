@@ -26,7 +26,9 @@ def full_path(path: str) -> str:
 class Option(Argument):
     """An option whose wrong value is one line; a positional argument may have a default."""
 
-    left_out: Any = None  # a positional argument's default
+    def __init__(self, *, default: Any = None, positional: bool = False, **words: Any) -> None:
+        super().__init__(default=None if positional else default, positional=positional, **words)
+        self.left_out = default if positional else None
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Take a value. Raises: ParseError, which Invoke prints before it exits 1."""
@@ -68,6 +70,7 @@ def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
 
 # For Invoke a positional argument is required or, with a default, never read. So ours have none
 # while arguments are read, and get it where Invoke would report a missing one.
+tasks.Argument = Option  # type: ignore[attr-defined]
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
 ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
 
@@ -79,25 +82,9 @@ class Task(tasks.Task[Any]):
         """Give the options of the task's signature, each with its help, which Invoke uses up."""
         texts = dict(self.help)
         try:
-            return [_option(argument) for argument in super().get_arguments(ignore_unknown_help)]
+            return super().get_arguments(ignore_unknown_help)
         finally:
             self.help = texts
-
-
-def _option(argument: Argument) -> Option:
-    option = Option(
-        names=argument.names,
-        kind=argument.kind,
-        default=None if argument.positional else argument.default,
-        help=argument.help,
-        positional=argument.positional,
-        optional=argument.optional,
-        incrementable=argument.incrementable,
-        attr_name=argument.attr_name,
-    )
-    if argument.positional:
-        option.left_out = argument.default
-    return option
 
 
 def after_dashes() -> list[str]:

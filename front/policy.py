@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -41,16 +41,6 @@ def _enforcement(plan: Plan, world: str) -> Enforcement:
     return enforcement(plan, connect(DEFAULT), DEFAULT)
 
 
-def _counted(world: str) -> Callable[[], str]:
-    if world == "net":
-        from twinstack.namespaces import policy
-
-        return policy.counted
-    from twinstack.compose import apply_policy
-
-    return apply_policy.counted
-
-
 @task()
 def policy_show(
     _: Context, world: str = "net", shape: str | None = None, json: bool = False
@@ -85,7 +75,7 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     host = _enforcement(chosen.plan, world).namespaces[HOST]
     say(f"listening for {seconds} s")
-    report = drops.watch(chosen.plan, chosen.name, host, _counted(world), seconds)
+    report = drops.watch(chosen.plan, chosen.name, host, seconds)
     answer(json, drops.document(report), drops.text(report))
 
 

@@ -15,11 +15,6 @@ from twinstack.model.plan import Plan
 from twinstack.policy.verdict import Enforcement
 
 
-def counted(prefix: tuple[str, ...] = ()) -> str:
-    """Give the filter table with its counters. Raises: StepFailed."""
-    return run([*prefix, "iptables-save", "-c", "-t", "filter"]).stdout
-
-
 def write_chains(plan: Plan, prefix: tuple[str, ...]) -> None:
     """Write the plan's chains and remove those that it no longer has. Raises: StepFailed."""
     if plan.policy:

@@ -28,11 +28,6 @@ def enforcement(plan: Plan) -> Enforcement:
     )
 
 
-def counted() -> str:
-    """Give the filter table with its counters. Raises: StepFailed."""
-    return process.run(["iptables-save", "-c", "-t", "filter"]).stdout
-
-
 def apply_policy(plan: Plan) -> None:
     """Write the plan's filter chains and the bridges' nf_call_iptables; nothing else is touched.
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.linux import child
 from twinstack.linux.nflog import DeniedPacket, listen
+from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, nflog_prefix
 from twinstack.policy.permissions import addresses_by_endpoint
+
+_COUNTED = ("iptables-save", "-c", "-t", "filter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +41,19 @@ class DropReport:
     flows: tuple[DroppedFlow, ...]  # most frequent first
 
 
-def watch(
-    plan: Plan,
-    world: WorldName,
-    host: Path | None,
-    counted: Callable[[], str],
-    seconds: float,
-) -> DropReport:
-    """Listen to NFLOG in the host's netns; `counted` gives `iptables-save -c`.
+def watch(plan: Plan, world: WorldName, host: Path | None, seconds: float) -> DropReport:
+    """Listen to NFLOG in the host's netns.
 
     Raises: CannotTell when another program listens; StepFailed.
     """
-    before = count(plan, world, counted())
+    before = count(plan, world, run(_COUNTED).stdout)
     prefix = nflog_prefix(plan, world)
 
     def collect() -> list[DeniedPacket]:
         return [packet for packet in listen(NFLOG_GROUP, seconds) if packet.prefix == prefix]
 
     packets = child.inside("host", host, collect)
-    after = count(plan, world, counted())
+    after = count(plan, world, run(_COUNTED).stdout)
     flows = summed(packets, endpoints_by_address(plan, world))
     return DropReport(seconds, after - before, after, flows)
 
