@@ -70,7 +70,7 @@ def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
 
 # For Invoke a positional argument is required or, with a default, never read. So ours have none
 # while arguments are read, and get it where Invoke would report a missing one.
-tasks.Argument = Option  # type: ignore[attr-defined]
+tasks.Argument = Option  # type: ignore[attr-defined, assignment]
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
 ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
 
