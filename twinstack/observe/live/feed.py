@@ -112,15 +112,15 @@ class Feed:
 
     def wait_for_all(self, timeout_s: float, samples: int = 1) -> dict[WorldName, Latest]:
         """Wait until each world has sent so many samples, or is not up."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            latest = self.latest()
-            waiting = [
-                one for one in latest.values() if one.number < samples and one.document["up"]
-            ]
-            if (len(latest) == len(self.worlds) and not waiting) or time.monotonic() > deadline:
-                return latest
-            self.after({name: one.number for name, one in latest.items()}, 0.2)
+
+        def complete() -> bool:
+            latest = self._latest.values()
+            enough = all(one.number >= samples or not one.document["up"] for one in latest)
+            return enough and len(latest) == len(self.worlds)
+
+        with self._changed:
+            self._changed.wait_for(complete, timeout_s)
+            return dict(self._latest)
 
 
 @contextmanager

@@ -52,7 +52,9 @@ def questions(replica: Replica) -> tuple[ProbeQuestion, ...]:
     if replica.runtime == "postgres":
         environment = dict(replica.environment)
         user = environment.get("POSTGRES_USER", "shop")
-        startup = _startup(user, environment.get("POSTGRES_DB", user))
+        words = f"user\0{user}\0database\0{environment.get('POSTGRES_DB', user)}\0\0".encode()
+        # Begins a session, as pg_isready does. Source: PostgreSQL, Message Formats.
+        startup = struct.pack("!II", len(words) + 8, _POSTGRES_3) + words
         return (ProbeQuestion("health", startup, "postgres", closes=True),)
     chosen = [_get("health", replica.health.http_path or "/health")]
     if replica.runtime == "nginx":
@@ -67,12 +69,6 @@ def questions(replica: Replica) -> tuple[ProbeQuestion, ...]:
 def _get(subject: Subject, path: str) -> ProbeQuestion:
     data = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: twinstack-watch\r\n\r\n"
     return ProbeQuestion(subject, data.encode(), "http")
-
-
-def _startup(user: str, database: str) -> bytes:
-    """Ask to begin a session, as pg_isready does. Source: PostgreSQL, Message Formats."""
-    words = f"user\0{user}\0database\0{database}\0\0".encode()
-    return struct.pack("!II", len(words) + 8, _POSTGRES_3) + words
 
 
 def is_complete(question: ProbeQuestion, data: bytes) -> bool:

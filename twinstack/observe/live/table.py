@@ -90,13 +90,13 @@ def _world(document: Document) -> RenderableType:
             percent(memory, replica["memory_limit"]),
         )
     # Below the table: a column of details would take the width of all the others.
-    return Group(table, *(_detail(one) for one in document["replicas"] if one["detail"]))
-
-
-def _detail(replica: Document) -> Text:
-    sign, style = _SIGNS[replica["state"]]
-    line = f"{sign} {replica['name']}: {visible(replica['detail'])}"
-    return Text(line, style=style, no_wrap=True, overflow="ellipsis")
+    parts: list[RenderableType] = [table]
+    for replica in document["replicas"]:
+        if replica["detail"]:
+            sign, style = _SIGNS[replica["state"]]
+            line = f"{sign} {replica['name']}: {visible(replica['detail'])}"
+            parts.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
+    return Group(*parts)
 
 
 def incoming(edges: Iterable[Document], name: str) -> tuple[float | None, float | None]:

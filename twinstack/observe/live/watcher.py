@@ -107,13 +107,11 @@ class _Watch:
             if ended or time.monotonic() - asked_s > again_s:
                 before, pids = pids, self._world.main_pids()
                 asked_s = time.monotonic()
-                if pids and pids != before and self._is_another():
-                    return True
+                if pids and pids != before:
+                    now = self._find()
+                    if now is None or samples.key_of(now.plan) != samples.key_of(self._plan):
+                        return True
         return False
-
-    def _is_another(self) -> bool:
-        now = self._find()
-        return now is None or samples.key_of(now.plan) != samples.key_of(self._plan)
 
     def _emit_sample(self, pids: dict[str, int], ended: tuple[str, ...]) -> None:
         if not self._readings and not all(one.settled for one in self._prober.probes.values()):

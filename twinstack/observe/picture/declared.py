@@ -84,15 +84,12 @@ def flows(plan: Plan, world: WorldName, is_open: Callable[[Cell], bool]) -> Iter
         opened[flow] += is_open(cell)
     for flow, count in opened.items():
         if count:
-            yield _flow(flow, count, expected[flow])
-
-
-def _flow(flow: FlowKey, opened: int, expected: int) -> Item:
-    source, destination, protocol, port = flow
-    ways = "all" if opened == expected else f"{opened} of {expected}" if expected else f"{opened}"
-    ends = {"source": source, "destination": destination}
-    name = f"{source} → {destination} {protocol} {port}"
-    return item("flow", name, **ends, protocol=protocol, port=str(port), ways=ways)
+            source, destination, protocol, port = flow
+            every = expected[flow]
+            ways = "all" if count == every else f"{count} of {every}" if every else f"{count}"
+            ends = {"source": source, "destination": destination}
+            name = f"{source} → {destination} {protocol} {port}"
+            yield item("flow", name, **ends, protocol=protocol, port=str(port), ways=ways)
 
 
 def judged(plan: Plan, world: WorldName) -> Iterator[Cell]:

@@ -96,7 +96,10 @@ class _Decoding:
             self.packets.cooked[rows.row] = True
             self._frames(rows, p.SLL_BYTES)
         elif link_type == p.LINKTYPE_LINUX_SLL2:
-            self._sll2(rows)
+            rows = self._whole(rows, p.SLL2_BYTES)
+            # It names the interface: each is its own place, above our own number.
+            self.packets.place[rows.row] += self._u32(rows.at + 4) << 20
+            self._frames(rows, p.SLL2_BYTES, ethertype_at=0)
         elif link_type in (p.LINKTYPE_NULL, p.LINKTYPE_LOOP):
             self._loopback(rows)
         elif link_type in p.LINKTYPES_IP:
@@ -107,10 +110,12 @@ class _Decoding:
         else:
             self.packets.protocol[rows.row] = p.UNKNOWN_LINK
 
-    def _frames(self, rows: _Rows, size: int, tunnels: int = 0) -> None:
-        """Read link headers that end in an ethertype, and VLAN tags."""
+    def _frames(
+        self, rows: _Rows, size: int, tunnels: int = 0, *, ethertype_at: int | None = None
+    ) -> None:
+        """Read link headers, which end in an ethertype unless it is elsewhere, and VLAN tags."""
         rows = self._whole(rows, size)
-        ethertype = self._u16(rows.at + size - 2)
+        ethertype = self._u16(rows.at + (size - 2 if ethertype_at is None else ethertype_at))
         rows.at = rows.at + size
         for _ in range(_MAX_VLAN_TAGS):
             tagged = np.isin(ethertype, p.VLAN_TAGS) & rows.room(4)
@@ -119,14 +124,6 @@ class _Decoding:
             ethertype[tagged] = self._u16(rows.at[tagged] + 2)
             rows.at[tagged] += 4
         self._network(rows, ethertype, tunnels)
-
-    def _sll2(self, rows: _Rows) -> None:
-        """Read Linux's second cooked header, which names the interface: each is its own place."""
-        rows = self._whole(rows, p.SLL2_BYTES)
-        self.packets.place[rows.row] += self._u32(rows.at + 4) << 20  # above our own number
-        ethertype = self._u16(rows.at)
-        rows.at = rows.at + p.SLL2_BYTES
-        self._network(rows, ethertype)
 
     def _loopback(self, rows: _Rows) -> None:
         rows = self._whole(rows, p.FAMILY_BYTES)

@@ -55,7 +55,10 @@ class Timeline:
             return
         low, high = int(times_ns.min()), int(times_ns.max())
         while self._span(low // self.step_ns, high // self.step_ns) > _MAX_STEPS:
-            self._double()
+            self.step_ns *= 2
+            steps, self._steps = self._steps, {}
+            for number, counts in steps.items():
+                self._count(number // 2, *counts)
         numbers = times_ns // self.step_ns - low // self.step_ns
         packets = np.bincount(numbers)
         size = np.bincount(numbers, weights=lengths)
@@ -74,12 +77,6 @@ class Timeline:
 
     def _span(self, low: int, high: int) -> int:
         return max([high, *self._steps]) - min([low, *self._steps]) + 1
-
-    def _double(self) -> None:
-        self.step_ns *= 2
-        steps, self._steps = self._steps, {}
-        for number, (packets, size) in steps.items():
-            self._count(number // 2, packets, size)
 
     def _count(self, number: int, packets: int, size: int) -> None:
         packets_before, size_before = self._steps.get(number, (0, 0))

@@ -14,7 +14,7 @@ import numpy as np
 
 from twinstack.observe import pcapng_spec as spec
 from twinstack.observe.traffic import pcap
-from twinstack.observe.traffic.columns import Flags, Hashes, Ints, gather, layout
+from twinstack.observe.traffic.columns import Hashes, Ints, gather, layout
 from twinstack.observe.traffic.pcap import BATCH_PACKETS, PADDING
 
 _SECTION = spec.SECTION_HEADER
@@ -204,15 +204,13 @@ class PcapngFormat:
         for number in np.unique(interface):
             rows = interface == number
             time_ns[rows] = self._clocks[number].ns(ticks[kept][rows])
-        self._time_simple(time_ns, simple[kept])
+        if simple.any():
+            before = np.maximum.accumulate(np.where(simple[kept], -1, np.arange(count)))
+            before_ns = np.where(before < 0, self._latest_ns, time_ns[before])
+            time_ns[simple[kept]] = before_ns[simple[kept]]
+        if count:
+            self._latest_ns = int(time_ns[-1])
         batch = pcap.RecordBatch(
             array, start[kept], captured[kept], length[kept], time_ns, interface
         )
         return batch, count
-
-    def _time_simple(self, time_ns: Ints, simple: Flags) -> None:
-        if simple.any():
-            before = np.maximum.accumulate(np.where(simple, -1, np.arange(len(simple))))
-            time_ns[simple] = np.where(before < 0, self._latest_ns, time_ns[before])[simple]
-        if len(time_ns):
-            self._latest_ns = int(time_ns[-1])
