@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from twinstack.model.plan import Plan, Replica
@@ -172,9 +172,7 @@ def _replica_called(plan: Plan, name: str) -> str | None:
     return None
 
 
-def _last_two(
-    history: Sequence[Dated[Value] | None],
-) -> tuple[Dated[Value], Dated[Value]] | None:
+def _last_two(history: Sequence[Dated[Value] | None]) -> tuple[Dated[Value], Dated[Value]] | None:
     """Give the last two values that one process reported.
 
     A late answer is in a later reading: until then the one before it stands.
@@ -208,22 +206,19 @@ def _balance(readings: Sequence[Reading]) -> Iterator[Share]:
     now = readings[-1]
     before = next(reading for reading in readings if now.at_s - reading.at_s <= BALANCE_S)
     answers: Counter[tuple[str, str]] = Counter()
-    rates: dict[tuple[str, str], float] = {}
-    for name, counts in now.gateways.items():
-        earlier = before.gateways.get(name)
-        if earlier is None or earlier.pid != counts.pid or counts.at_s <= earlier.at_s:
+    rates: defaultdict[tuple[str, str], float] = defaultdict(float)
+    totals: Counter[str] = Counter()
+    for name in now.gateways:
+        pair = _last_two([before.gateways.get(name), now.gateways[name]])
+        if pair is None or pair[1].value.total.since(pair[0].value.total) is None:
             continue
-        if counts.value.total.since(earlier.value.total) is None:
-            continue
-        known = {one.instance: one.answers for one in earlier.value.upstreams}
-        for upstream in counts.value.upstreams:
+        known = {one.instance: one.answers for one in pair[0].value.upstreams}
+        for upstream in pair[1].value.upstreams:
             key = upstream.service, upstream.instance
             more = max(upstream.answers - known.get(upstream.instance, 0), 0)
             answers[key] += more
-            rates[key] = rates.get(key, 0.0) + more / (counts.at_s - earlier.at_s)
-    totals: Counter[str] = Counter()
-    for (service, _), count in answers.items():
-        totals[service] += count
+            totals[upstream.service] += more
+            rates[key] += more / (pair[1].at_s - pair[0].at_s)
     for (service, instance), rate in sorted(rates.items()):
         part = answers[service, instance] / totals[service] if totals[service] else 0.0
         yield Share(service, instance, part, rate)

@@ -10,6 +10,7 @@ names and what is declared, `build_report` writes the report.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from socket import IPPROTO_TCP
@@ -166,11 +167,8 @@ def analyse(files: Sequence[Path], peers: PeerDirectory) -> TrafficReport:
 
 def _begins(path: Path) -> int:
     """Give the time of a file's first packet, 0 when it has none."""
-    capture = open_capture(path)
-    try:
+    with closing(open_capture(path)) as capture:
         batch = next(capture.batches(_LEAST_PIECE), None)
-    finally:
-        capture.close()
     return 0 if batch is None else int(batch.time_ns.min())
 
 

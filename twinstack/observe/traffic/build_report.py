@@ -14,6 +14,12 @@ from twinstack.observe.traffic.protocols import protocol_name
 from twinstack.observe.traffic.tcp_health import ACKNOWLEDGED, HANDSHAKE
 
 _TOP_TALKERS = 20
+#: What is not in the tables, each with its note.
+_LEFT_OUT = {
+    "cut headers": "are shorter than their headers",
+    "malformed": "are malformed",
+    "unknown links": "are of a link type that is not decoded",
+}
 #: The bits of a place that number the interface; those above are a cooked capture's own.
 _PLACE_BITS = (1 << 20) - 1
 
@@ -35,9 +41,9 @@ def build_report(
         files=tuple(files),
         started_ns=first_ns,
         seconds=0.0 if first_ns is None else (packets.last_ns - first_ns) / 1e9,
-        sights=packets.sightings,
-        packets=packets.packets,
-        bytes=packets.bytes,
+        sights=packets["sightings"],
+        packets=packets["packets"],
+        bytes=packets["bytes"],
         places=interfaces,
         pairs=tuple(pair for pair in pairs if pair.packets),
         protocols=_protocols(totals),
@@ -120,17 +126,14 @@ def _tunnels(
 
 def _notes(totals: t.TrafficTotals) -> Iterator[str]:
     counts = totals.packets
-    if counts.cut_messages:
+    if counts["cut messages"]:
         yield (
             f"HTTP is incomplete: the snap length cut off the first bytes of "
-            f"{counts.cut_messages} of {counts.segments} segments with payload"
+            f"{counts['cut messages']} of {counts['segments']} segments with payload"
         )
-    if counts.cut_headers:
-        yield f"{counts.cut_headers} packets are shorter than their headers"
-    if counts.malformed:
-        yield f"{counts.malformed} packets are malformed"
-    if counts.unknown_links:
-        yield f"{counts.unknown_links} packets are of a link type that is not decoded"
+    for kind, words in _LEFT_OUT.items():
+        if counts[kind]:
+            yield f"{counts[kind]} packets {words}"
     if counts.cooked:
         yield (
             "a capture of all interfaces in one (SLL) does not name the interface of a packet: "

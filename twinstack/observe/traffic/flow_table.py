@@ -14,14 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinstack.observe.traffic.columns import (
-    Flags,
-    Hashes,
-    Ints,
-    Rows,
-    group_rows,
-    hash_rows,
-)
+from twinstack.observe.traffic.columns import Flags, Hashes, Ints, Rows, group_rows, hash_rows
 from twinstack.observe.traffic.deduplicator import Sightings
 from twinstack.observe.traffic.packets import Packets
 from twinstack.observe.traffic.protocols import ACK, FIRST, LATER, SYN

@@ -46,33 +46,26 @@ class PairTotals:
     times: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
 
 
-@dataclass(slots=True)
-class PacketTotals:
-    """Packets, each counted once but in `sightings`."""
+class PacketTotals(Counter[str]):
+    """Packets, each counted once but in "sightings"."""
 
-    sightings: int = 0
-    packets: int = 0
-    bytes: int = 0
-    malformed: int = 0
-    unknown_links: int = 0
-    cut_headers: int = 0
-    cut_messages: int = 0  # TCP payloads cut off where HTTP would begin
-    segments: int = 0  # TCP with payload
-    cooked: bool = False
     first_ns: int | None = None
-    last_ns: int = 0
+    last_ns = 0
+    cooked = False
 
     def add(self, packets: Packets, first: Flags) -> None:
         """Count a batch; `first` sightings count."""
         protocol = packets.protocol
-        self.sightings += len(packets)
-        self.packets += int(first.sum())
-        self.bytes += int(packets.length[first].sum())
-        self.malformed += int((first & (protocol == MALFORMED) & ~packets.cut).sum())
-        self.unknown_links += int((first & (protocol == UNKNOWN_LINK)).sum())
-        self.cut_headers += int((first & packets.cut).sum())
-        self.cut_messages += int((first & (packets.message == CUT_OFF)).sum())
-        self.segments += int((first & (protocol == IPPROTO_TCP) & (packets.payload > 0)).sum())
+        kinds = {
+            "packets": first,
+            "malformed": (protocol == MALFORMED) & ~packets.cut,
+            "unknown links": protocol == UNKNOWN_LINK,
+            "cut headers": packets.cut,
+            "cut messages": packets.message == CUT_OFF,  # TCP cut off where HTTP would begin
+            "segments": (protocol == IPPROTO_TCP) & (packets.payload > 0),
+        }
+        self.update({kind: int((first & which).sum()) for kind, which in kinds.items()})
+        self.update(sightings=len(packets), bytes=int(packets.length[first].sum()))
         self.cooked = self.cooked or bool(packets.cooked.any())
         begin_ns = int(packets.time_ns.min())
         self.first_ns = begin_ns if self.first_ns is None else min(self.first_ns, begin_ns)
