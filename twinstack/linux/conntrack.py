@@ -117,14 +117,6 @@ class ConntrackEntry:
     reply: ConntrackTuple  # as replies come back: no mirror image where NAT changes something
     state: str  # TCP's, else UNREPLIED, REPLIED or ASSURED; "" where it is not reported
 
-    @property
-    def translated(self) -> bool:
-        """Tell whether NAT changed an address or a port."""
-        reply = self.reply
-        return self.original != ConntrackTuple(
-            reply.destination, reply.source, reply.destination_port, reply.source_port
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ConntrackStats:

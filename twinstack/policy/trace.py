@@ -2,7 +2,7 @@
 
 `packet_of` turns a cell of the truth table into the packet that the kernel would judge, and `trace`
 follows it through rules as iptables-save prints them. It knows the matches of our own rules, and
-lists the rules of others that it cannot read.
+passes by the rules of others that it cannot read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ class Trace:
 
     verdict: str
     rule: str  # that gave it; "" for the built-in chain's policy
-    unread: tuple[str, ...] = ()  # rules on the way that this module does not understand
 
     @property
     def passes(self) -> bool:
@@ -85,52 +84,39 @@ def packet_of(cell: Cell, plan: Plan, world: WorldName) -> FirstPacket | None:
 
 def trace(lines: tuple[str, ...], packet: FirstPacket) -> Trace:
     """Follow a packet through a table's lines, from the chain of its hook on."""
-    unread: list[str] = []
-    rule = _walk(lines, packet.hook, packet, unread, 0)
-    if rule:
-        return Trace(target(rule), rule, tuple(unread))
+    if rule := _walk(lines, packet.hook, packet, 0):
+        return Trace(target(rule), rule)
     policies = (line.split()[1] for line in lines if line.startswith(f":{packet.hook} "))
-    return Trace(next(policies, "ACCEPT"), "", tuple(unread))
+    return Trace(next(policies, "ACCEPT"), "")
 
 
-def _walk(
-    lines: tuple[str, ...], chain: str, packet: FirstPacket, unread: list[str], depth: int
-) -> str:
+def _walk(lines: tuple[str, ...], chain: str, packet: FirstPacket, depth: int) -> str:
     """Give the rule that decides; "" when the chain returns."""
     start = f"-A {chain} "
     for line in lines:
-        if not line.startswith(start):
-            continue
-        fits = matches(line, packet)
-        if fits is None:
-            unread.append(line)
-        if not fits:
+        if not line.startswith(start) or not _applies(line, packet):
             continue
         leads_to = target(line)
         if leads_to in _FINAL:
             return line
         if leads_to == "RETURN":
             return ""
-        if leads_to not in _CONTINUE and depth < _DEPTH:
-            decided = _walk(lines, leads_to, packet, unread, depth + 1)
-            if decided:
-                return decided
+        deeper = leads_to not in _CONTINUE and depth < _DEPTH
+        if deeper and (decided := _walk(lines, leads_to, packet, depth + 1)):
+            return decided
     return ""
 
 
-def matches(line: str, packet: FirstPacket) -> bool | None:
-    """Tell whether a rule applies; None where it has a match that this module does not know."""
-    answer = True
-    for negated, option, value in _matches_of(line):
-        fits = _match(option, value, packet)
-        if fits is None:
-            return None
-        answer = answer and fits != negated
-    return answer
+def _applies(line: str, packet: FirstPacket) -> bool:
+    """Tell whether a rule applies; one with a match that this module does not know never does."""
+    return all(
+        (fit := fits(option, value, packet)) is not None and fit != negated
+        for negated, option, value in matches_of(line)
+    )
 
 
 @lru_cache(maxsize=65536)
-def _matches_of(line: str) -> tuple[tuple[bool, str, str], ...]:
+def matches_of(line: str) -> tuple[tuple[bool, str, str], ...]:
     """Take a rule apart up to its target: (negated, option, value)."""
     words = iter(shlex.split(without_comments(line).replace("--comment", ""))[2:])
     found, negated = [], False
@@ -147,7 +133,8 @@ def _matches_of(line: str) -> tuple[tuple[bool, str, str], ...]:
     return tuple(found)
 
 
-def _match(option: str, value: str, packet: FirstPacket) -> bool | None:
+def fits(option: str, value: str, packet: FirstPacket) -> bool | None:
+    """Tell whether a packet fits a match; None for one that this module does not know."""
     match option:
         case "-s":
             return _address(packet.source) in _network(value)
