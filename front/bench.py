@@ -15,8 +15,11 @@ from twinstack.world import require_root
 REQUESTS = {"requests": "number of requests in one trial"}
 
 
-def _rounds(measured: str) -> dict[str, str]:
-    return {"rounds": f"number of rounds; each measures {measured} once"}
+#: Of every question that compares arms by windows.
+DESIGN = {
+    "minutes": "the longest it may take; it stops earlier when its intervals are narrow enough",
+    "seed": "seed of the order of windows, which is recorded; negative: a random one",
+}
 
 
 def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
@@ -36,16 +39,26 @@ def _ask(question: str, json: bool, **options: Any) -> None:
     ask(question, json, stack.from_environment(), **options)
 
 
+def _compare(question: str, json: bool, minutes: float, seed: int, **options: Any) -> None:
+    """Ask a question of the engine. Raises: TwinstackError for a design that cannot be."""
+    from bench.engine.design import Design
+
+    how = Design(minutes, seed=None if seed < 0 else seed)
+    how.check()
+    _ask(question, json, how=how, **options)
+
+
 @task(
     default=True,
     help={
+        **DESIGN,
         **REQUESTS,
-        "concurrency": "number of concurrent requests",
-        **_rounds("both worlds"),
+        "quick": "one minute: what it can see is said",
+        "concurrency": "number of ab's concurrent requests",
         "path": "the path to request",
-        "keepalive": "keep connections alive between requests (ab -k)",
+        "keepalive": "keep ab's connections alive between requests (ab -k)",
+        "published": "compare the published ports too",
         "aa": "compare a world (net or docker) with itself: the method's own error",
-        "seed": "seed of the order of trials, which is recorded; negative: a random one",
         **FORCE,
         **SHAPE,
         **JSON,
@@ -53,38 +66,53 @@ def _ask(question: str, json: bool, **options: Any) -> None:
 )
 def bench(
     _: Context,
+    minutes: float = 5.0,
     requests: int = 1000,
     concurrency: int = 50,
-    rounds: int = 10,
     path: str = "/api/products",
     keepalive: bool = False,
+    quick: bool = False,
+    published: bool = False,
     aa: str = "",
     seed: int = -1,
     force: bool = False,
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Compare both worlds with ab in interleaved trials; brings up a world that is not up."""
+    """Compare both worlds in five minutes; brings up a world that is not up."""
     from bench.load.ab import AbLoad
-    from bench.questions.compare import Options
 
     load = AbLoad(path, requests, concurrency, keepalive)
-    options = Options(load, rounds, seed=None if seed < 0 else seed, force=force)
-    options.check()
-    require_root("bench")
-    ask("compare", json, stack.from_environment(), options=options, aa=aa, shape=shape)
+    options = {"load": load, "published": published, "aa": aa, "shape": shape, "force": force}
+    _compare("compare", json, 1.0 if quick else minutes, seed, **options)
 
 
-@task(help={**_rounds("all three gateways"), **JSON})
-def bench_gateways(_: Context, rounds: int = 8, json: bool = False) -> None:
+@task(help={**DESIGN, **FORCE, **SHAPE, **JSON})
+def bench_turns(
+    _: Context,
+    minutes: float = 15.0,
+    seed: int = -1,
+    force: bool = False,
+    shape: str | None = None,
+    json: bool = False,
+) -> None:
+    """Compare both worlds and their published ports: bench --published, in fifteen minutes."""
+    from bench.load.ab import AbLoad
+
+    options = {"load": AbLoad(), "published": True, "shape": shape, "force": force}
+    _compare("compare", json, minutes, seed, **options)
+
+
+@task(help={**DESIGN, **JSON})
+def bench_gateways(_: Context, minutes: float = 3.0, seed: int = -1, json: bool = False) -> None:
     """Compare the gateway alone with Node's http and with nginx (wrk, one worker each)."""
-    _ask("gateways", json, rounds=rounds)
+    _compare("gateways", json, minutes, seed)
 
 
-@task(help={**_rounds("all three"), **JSON})
-def bench_chain(_: Context, rounds: int = 8, json: bool = False) -> None:
+@task(help={**DESIGN, **JSON})
+def bench_chain(_: Context, minutes: float = 5.0, seed: int = -1, json: bool = False) -> None:
     """Compare the whole chain with its product service alone and with a naive chain."""
-    _ask("chain", json, rounds=rounds)
+    _compare("chain", json, minutes, seed)
 
 
 @task(help={"times": "how often to take each world down and bring it up", **JSON})
@@ -93,63 +121,45 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
     _ask("startup", json, times=times)
 
 
-@task(help={**_rounds("every layer"), **REQUESTS, **FORCE, **JSON})
+@task(help={**DESIGN, **FORCE, **JSON})
 def bench_layers(
-    _: Context, rounds: int = 10, requests: int = 1000, force: bool = False, json: bool = False
+    _: Context, minutes: float = 15.0, seed: int = -1, force: bool = False, json: bool = False
 ) -> None:
     """Measure what each layer costs, from the service outwards to the published ports."""
-    _ask("layers", json, rounds=rounds, requests=requests, force=force)
+    _compare("layers", json, minutes, seed, force=force)
 
 
-@task(
-    help={
-        **_rounds("every entry point"),
-        "seconds": "how long each measurement takes",
-        "published": "--no-published omits the published ports",
-        **FORCE,
-        **SHAPE,
-        **JSON,
-    }
-)
-def bench_turns(
+@checking(help={"megabytes": "size of the capture in MB", **DESIGN, **JSON})
+def bench_traffic(
+    _: Context, megabytes: int = 300, minutes: float = 5.0, seed: int = -1, json: bool = False
+) -> None:
+    """Compare traffic.report with tshark on the same capture: time and memory."""
+    _compare("traffic", json, minutes, seed, megabytes=megabytes)
+
+
+@task(help={**WORLD, **DESIGN, **SHAPE, **JSON})
+def bench_policy(
     _: Context,
-    rounds: int = 60,
-    seconds: int = 2,
-    published: bool = True,
-    force: bool = False,
+    world: str = "net",
+    minutes: float = 5.0,
+    seed: int = -1,
     shape: str | None = None,
     json: bool = False,
 ) -> None:
-    """Compare both worlds to within about 2 %: sustained load on each in turn (15 minutes)."""
-    _ask(
-        "turns", json, rounds=rounds, seconds=seconds, published=published, shape=shape, force=force
-    )
-
-
-@checking(help={"megabytes": "size of the capture in MB", **_rounds("both"), **JSON})
-def bench_traffic(_: Context, megabytes: int = 300, rounds: int = 6, json: bool = False) -> None:
-    """Compare traffic.report with tshark on the same capture: time and memory."""
-    ask("traffic", json, stack.from_environment(), megabytes=megabytes, rounds=rounds)
-
-
-@task(help={**WORLD, **_rounds("both"), **SHAPE, **JSON})
-def bench_policy(
-    _: Context, world: str = "net", rounds: int = 40, shape: str | None = None, json: bool = False
-) -> None:
     """Measure what the policy costs: the same world with and without it, in turn."""
-    _ask("policy", json, world=world, rounds=rounds, shape=shape)
+    _compare("policy", json, minutes, seed, world=world, shape=shape)
 
 
-@task(help={**_rounds("every path"), **JSON})
-def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
+@task(help={**DESIGN, **JSON})
+def bench_crossing(_: Context, minutes: float = 5.0, seed: int = -1, json: bool = False) -> None:
     """Measure what crossing hosts costs: loopback, a bridge, raw VXLAN and Swarm's overlay."""
-    _ask("crossing", json, rounds=rounds)
+    _compare("crossing", json, minutes, seed)
 
 
 @checking(
     help={
         **WORLD,
-        **_rounds("every kind of capture"),
+        **DESIGN,
         **REQUESTS,
         "bridges": "compare only no capture with a capture of every bridge",
         **SHAPE,
@@ -159,26 +169,32 @@ def bench_crossing(_: Context, rounds: int = 12, json: bool = False) -> None:
 def bench_capture(
     _: Context,
     world: str = "net",
-    rounds: int = 20,
+    minutes: float = 10.0,
     requests: int = 500,
     bridges: bool = False,
+    seed: int = -1,
     shape: str | None = None,
     json: bool = False,
 ) -> None:
     """Measure what capturing costs: none, every bridge, dumpcap, whole packets of every link."""
-    options = {"world": world, "rounds": rounds, "requests": requests, "bridges": bridges}
-    _ask("capture", json, shape=shape, **options)
+    options = {"world": world, "requests": requests, "bridges": bridges, "shape": shape}
+    _compare("capture", json, minutes, seed, **options)
 
 
-@checking(help={**_rounds("every size"), **JSON})
+@checking(help={"rounds": "how often each size comes up and goes down", **JSON})
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2 to 16 hosts of 8 replicas up and down; exits 1 if slow or if anything is left."""
     _ask("overlay", json, rounds=rounds)
 
 
-@checking(help={**WORLD, **_rounds("no viewer, the dashboard and a browser"), **SHAPE, **JSON})
+@checking(help={**WORLD, **DESIGN, **SHAPE, **JSON})
 def bench_dashboard(
-    _: Context, world: str = "net", rounds: int = 30, shape: str | None = None, json: bool = False
+    _: Context,
+    world: str = "net",
+    minutes: float = 10.0,
+    seed: int = -1,
+    shape: str | None = None,
+    json: bool = False,
 ) -> None:
     """Measure what an open dashboard costs, and check its rates against the load that is sent."""
-    _ask("dashboard", json, world=world, rounds=rounds, shape=shape)
+    _compare("dashboard", json, minutes, seed, world=world, shape=shape)

@@ -35,7 +35,7 @@ class Option(Argument):
         try:
             super().set_value(value, cast=cast)
         except ValueError:
-            cause = "it is a whole number; choose another"
+            cause = f"it is a {'number' if self.kind is float else 'whole number'}; choose another"
             raise ParseError(f"--{self.name}: cannot be {value}: {cause}") from None
 
     def settle(self, otherwise: str | None = None) -> None:

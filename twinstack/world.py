@@ -131,6 +131,9 @@ class LocalWorld(World, Protocol):
     def processes(self) -> tuple[Process, ...]:
         """List every process of every replica."""
 
+    def supervising(self) -> tuple[int, ...]:
+        """List the processes that run this world alone, and belong to no replica."""
+
     def main_pids(self) -> dict[str, int]:
         """Give the main process of each running replica, as the host sees it; probes nothing."""
 

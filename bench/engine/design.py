@@ -1,34 +1,51 @@
-"""Which arm is measured when: every arm once a round, in an order drawn from a recorded seed.
+"""Which arm is measured when, and when it is enough; pure.
 
-Measuring all of one arm and then all of the other takes the machine's drift for a difference.
+Machines drift within seconds, and a lasting difference of a percent or two is drawn with each start
+of the services (hash seeds, address layout). So the arms of a block follow each other forth and
+back (ABBA), which cancels a steady drift; and blocks are spread over several deployments, of which
+the interval is taken. An experiment ends when its intervals are narrow enough, never because of
+what they show: that would find differences that are not there.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from bench.engine.estimate import MINIMUM_PAIRS, Sampled
+from bench.engine.arm import CPU, RATE
 from bench.load.ab import AbLoad
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
-from twinstack.reconcile import Progress
 
 #: More than this at once, or in a run, is another tool's work.
-MOST_REQUESTS, MOST_CLIENTS, MOST_ROUNDS = 1_000_000, 1_000, 1_000
-#: The round of a trial that only warms up.
-WARM_UP = -1
+MOST_REQUESTS, MOST_CLIENTS = 1_000_000, 1_000
+Stopped = Literal["precise", "out of time"]
+#: More than this is another tool's work. Units: minutes.
+MOST_MINUTES = 240
+#: Fewer deployments than this give no interval.
+LEAST_DEPLOYMENTS = 3
+#: The part of its time after which an experiment may stop as precise.
+_LOOK = 0.75
 
 
-T = TypeVar("T", bound=Sampled)
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How long an experiment may take, and how it is laid out."""
 
+    minutes: float = 5.0
+    seconds: float = 2.0  # of a window
+    blocks: int = 3  # of a deployment
+    least: int = 6  # deployments before it may stop as precise
+    narrow: Mapping[str, float] = field(  # quantity → the half-width that is precise, as a part
+        default_factory=lambda: {CPU.name: 0.02, RATE.name: 0.03}
+    )
+    seed: int | None = None  # None: draw one
 
-def require_rounds(rounds: int) -> None:
-    """Refuse too few rounds for an interval, or too many. Raises: TwinstackError."""
-    why = f"an interval needs {MINIMUM_PAIRS} rounds at least"
-    bounds.within("rounds", rounds, MINIMUM_PAIRS, MOST_ROUNDS, why)
+    def check(self) -> None:
+        """Refuse what cannot be measured. Raises: TwinstackError."""
+        bounds.within("minutes", self.minutes, 0.05, MOST_MINUTES)
 
 
 def require_load(load: AbLoad) -> None:
@@ -43,62 +60,29 @@ def require_load(load: AbLoad) -> None:
         raise TwinstackError("--requests", f"cannot be {load.requests}", cause, remedy)
 
 
-def interleave(
-    arms: Sequence[str],
-    trial: Callable[[str, int], T],
-    rounds: int,
-    seed: int,
-    progress: Progress,
-    *,
-    others: Sequence[str] = (),
-    others_every: int = 1,
-    warmups: int = 1,
-    figure: str = "rate",
-    unit: str = "/s",
-) -> list[T]:
-    """Warm every arm up, then give the samples of all rounds.
-
-    `trial` measures an arm in a round; `arms` and `others` are scheduled as by `schedule`. Progress
-    shows a `figure`, an attribute of each sample.
-    """
-    for _ in range(warmups):
-        for arm in (*arms, *others):
-            progress(f"warm-up: {arm}")
-            trial(arm, WARM_UP)
-    samples, value_of = [], attrgetter(figure)
-    order = schedule(arms, others, rounds=rounds, others_every=others_every, seed=seed)
-    for number, names in enumerate(order, start=1):
-        measured = [trial(arm, number) for arm in names]
-        samples += measured
-        values = map(value_of, measured)
-        figures = (f"{value:,.{0 if value > 99 else 1}f}{unit}" for value in values)
-        shown = "  ".join(map(" ".join, zip(names, figures, strict=True)))
-        progress(f"round {number}/{rounds}: {shown}")
-    return samples
-
-
-def schedule(
-    arms: Sequence[str], others: Sequence[str], *, rounds: int, others_every: int, seed: int
-) -> tuple[tuple[str, ...], ...]:
-    """Give each round's order; pure.
-
-    `arms` are in every round, and each of two goes first in half of the rounds; `others` are in
-    every `others_every`-th round, starting with the first.
-    """
+def order(arms: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
+    """Give block after block: the arms in an order drawn from the seed, forth and back."""
     rng = random.Random(seed)
-    turned = [number % 2 == 0 for number in range(rounds)]
-    rng.shuffle(turned)
-    order = []
-    for number in range(rounds):
-        names = [*arms, *(others if number % others_every == 0 else ())]
-        rng.shuffle(names)
-        positions = sorted(names.index(arm) for arm in arms)
-        placed = list(arms)
-        if len(placed) == 2:
-            placed = placed[::-1] if turned[number] else placed
-        else:
-            rng.shuffle(placed)
-        for position, arm in zip(positions, placed, strict=True):
-            names[position] = arm
-        order.append(tuple(names))
-    return tuple(order)
+    while True:
+        forth = rng.sample(arms, len(arms))
+        yield (*forth, *reversed(forth))
+
+
+def stop(
+    design: Design, deployments: int, elapsed_s: float, half_widths: Mapping[str, float]
+) -> Stopped | None:
+    """Say why an experiment ends after a deployment; None: it goes on.
+
+    `half_widths` are the quantities' so far. Narrow counts in the last quarter of the time only: a
+    look after each deployment would often stop at an interval that is narrow by chance (see
+    `simulate`). It is out of time when another deployment would not end in time, though not before
+    there are enough for an interval.
+    """
+    if deployments < LEAST_DEPLOYMENTS:
+        return None
+    narrow = all(half_widths.get(name, 1.0) <= most for name, most in design.narrow.items())
+    limit_s = design.minutes * 60
+    if deployments >= design.least and elapsed_s >= _LOOK * limit_s and narrow:
+        return "precise"
+    late = elapsed_s * (1 + 1 / deployments) > limit_s
+    return "out of time" if late else None

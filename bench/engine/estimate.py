@@ -1,46 +1,61 @@
-"""Medians, paired ratios with intervals, and what an interval decides; pure.
+"""Ratios and differences of two arms, with intervals over deployments, and what they decide; pure.
 
 Two identical systems measured the usual way (all of one, then all of the other; means) are found
-"different" more often than not, because machines drift. So each round measures both, only the
-ratio within a round counts, the median of the rounds' log-ratios is the estimate, and a bootstrap
-gives its interval. With ten rounds the plain percentile interval is too narrow (it covers the
-truth 93 times in 100, not 95), so its levels are widened as Hesterberg advises. The A/A tests in
-tests/pure/bench/engine/test_estimate.py check the coverage.
+"different" more often than not, because machines drift. So each block measures both arms, and only
+their ratio within the block counts. The estimate is the Hodges–Lehmann median of all blocks'
+log-ratios: nearly as precise as the mean, and a stall moves it little.
 
-Source: Abedi & Brecht, ICPE 2017; Kalibera & Jones, ISMM 2013; Hesterberg, "What Teachers Should
-Know About the Bootstrap", 2015 (expanded percentile interval).
+Each start of the services draws hash seeds and addresses anew, and with them a lasting difference
+of a percent or so. Blocks of one deployment share it, so their spread says nothing of it: the
+interval is Student's t over the deployments' own estimates. A program that is not redeployed has
+the signed-rank interval of its blocks, which holds for that one process.
+bench/engine/simulate.py shows the coverage, tests/pure/bench/engine/ checks it.
+
+Source: Abedi & Brecht, ICPE 2017; Kalibera & Jones, ISMM 2013 (repeat where the variance arises);
+Hodges & Lehmann, Ann. Math. Statist. 34, 1963; Holm, Scand. J. Statist. 6, 1979.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, Protocol, TypeVar
 
+from bench.engine.sampling import signed_rank_below, t_quantile, t_within
 from twinstack.errors import CannotTell
 
-#: With fewer pairs not even the whole range covers the median 95 times in 100 (1 - 2/2**n).
-MINIMUM_PAIRS = 6
-RESAMPLES = 4_000
+#: With fewer blocks not even the whole range covers the median 95 times in 100 (1 - 2/2**n).
+MINIMUM_BLOCKS = 6
+#: Two deployments have one degree of freedom: an interval 12.7 standard errors to each side.
+MINIMUM_DEPLOYMENTS = 3
 LEVEL = 0.95
+#: A difference of less is of no consequence to a user.
+MARGIN = 0.03
+#: The difference found 4 times in 5, in half-widths: (1.96 + 0.84) / 1.96.
+DETECTABLE = 1.43
 
 Holds = Literal["holds", "fails", "cannot tell"]
+Word = Literal["more", "less", "equivalent", "inconclusive"]
 
 
 class Sampled(Protocol):
-    """A sample of an arm in a round."""
+    """A sample of an arm in a block of a deployment."""
 
     @property
-    def round(self) -> int: ...
+    def deployment(self) -> int: ...
+    @property
+    def block(self) -> int: ...
 
 
 S = TypeVar("S", bound=Sampled)
 T = TypeVar("T")
 K = TypeVar("K")
+Value = str | Callable[[S], float]
+Mean = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +71,30 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Two arms in one block: each the mean of that arm's windows in it."""
+
+    deployment: int
+    first: float
+    second: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of paired samples: 1.05 means that the first is 5 % more than the second."""
+    """A ratio of two arms: 1.05 means that the first is 5 % more than the second."""
 
     estimate: float
     low: float  # the interval's ends, at `level`
     high: float
     pairs: int
+    deployments: int  # 1: the interval is of this one deployment, and holds for no other
+    p: float  # of no difference, two-sided
     level: float = LEVEL
 
     @property
-    def verdict(self) -> Literal["more", "less", "no measurable difference"]:
-        """Say which is more, or that the interval leaves it open."""
-        if self.low > 1:
-            return "more"
-        if self.high < 1:
-            return "less"
-        return "no measurable difference"
+    def half_width(self) -> float:
+        """Give half the width of the log-ratio's interval: 0.02 is about ±2 %."""
+        return math.log(self.high / self.low) / 2
 
     @property
     def undecided(self) -> bool:
@@ -88,7 +110,44 @@ class Ratio:
     def saved(self) -> str:
         """Write what the second lacks of the first: 3.8% (95 % interval 1.2% to 5.7%)."""
         estimate, low, high = (1 - 1 / end for end in (self.estimate, self.low, self.high))
-        return f"{estimate:.1%} (95 % interval {low:.1%} to {high:.1%})"
+        level = f"{100 * self.level:.0f} % interval"
+        return f"{estimate:.1%} ({level} {low:.1%} to {high:.1%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first arm's mean less the second's, and its interval. Units: those of the quantity."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a ratio decides."""
+
+    word: Word
+    ratio: Ratio
+    margin: float  # 0.03: within ±3 % is equivalent
+
+    @property
+    def detectable(self) -> float:
+        """Give the smallest difference found in 4 runs of 5, as a part."""
+        return DETECTABLE * self.ratio.half_width
+
+    @property
+    def sentence(self) -> str:
+        """Write it: 4.0 % more (95 % CI +1.2 to +6.1 %)."""
+        low, high = (
+            f"{100 * (end - 1):+.1f}".replace("-", "−") for end in (self.ratio.low, self.ratio.high)
+        )
+        interval = f"({100 * self.ratio.level:.0f} % CI {low} to {high} %)"
+        if self.word == "equivalent":
+            return f"no difference larger than {100 * self.margin:.3g} % {interval}"
+        if self.word == "inconclusive":
+            return f"inconclusive, could have seen {100 * self.detectable:.1f} % {interval}"
+        return f"{100 * abs(self.ratio.estimate - 1):.1f} % {self.word} {interval}"
 
 
 def median(samples: Iterable[object], quantity: str) -> float:
@@ -122,64 +181,96 @@ def grouped(samples: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def paired(firsts: Iterable[S], seconds: Iterable[S], quantity: str, *, seed: int) -> Ratio:
-    """Compare two arms in a quantity, an attribute like "window.rate", round by round.
-
-    Raises: as `ratio`.
-    """
-    first, second = (
-        {sample.round: float(attrgetter(quantity)(sample)) for sample in arm}
-        for arm in (firsts, seconds)
-    )
-    rounds = sorted(first.keys() & second.keys())
-    return ratio(
-        [first[number] for number in rounds], [second[number] for number in rounds], seed=seed
-    )
+def geometric_mean(values: Sequence[float]) -> float:
+    """Give the geometric mean. Raises: CannotTell for values that have no ratio."""
+    return math.exp(math.fsum(map(_log, values)) / len(values))
 
 
-def paired_log_ratios(firsts: Sequence[float], seconds: Sequence[float]) -> tuple[float, ...]:
-    """Give ln(first/second) of each round.
-
-    Raises: CannotTell when a sample has no partner or is not positive: a ratio has no meaning.
-    """
-    if len(firsts) != len(seconds):
-        cause = f"{len(firsts)} against {len(seconds)}"
-        remedy = "measure both in every round"
-        raise CannotTell("paired samples", "cannot be compared", cause, remedy)
-    worst = min((*firsts, *seconds), default=1.0)
-    if not worst > 0 or math.inf in (*firsts, *seconds):
-        remedy = "look at the trials: a round without one success, or a counter that stood still"
-        raise CannotTell("paired samples", "have no ratio", f"a sample is {worst:g}", remedy)
-    return tuple(math.log(a / b) for a, b in zip(firsts, seconds, strict=True))
-
-
-def ratio(
-    firsts: Sequence[float],
-    seconds: Sequence[float],
+def blocks(
+    firsts: Iterable[S],
+    seconds: Iterable[S],
+    quantity: Value[S],
     *,
-    seed: int,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-) -> Ratio:
-    """Estimate first/second from paired rounds, with a bootstrap interval of the median.
+    mean: Mean = geometric_mean,
+) -> tuple[Pair, ...]:
+    """Pair two arms block by block, each by the mean of its windows there.
 
-    The same samples and seed give the same answer. Raises: CannotTell with fewer than
-    MINIMUM_PAIRS pairs or samples that are not positive.
+    `quantity` is an attribute like "window.rate", or a function of a sample. A block that lacks an
+    arm is left out. For `difference` take statistics.fmean, or parts will not add up.
+    Raises: CannotTell when no block has both arms; as `mean`.
     """
-    logs = paired_log_ratios(firsts, seconds)
-    if len(logs) < MINIMUM_PAIRS:
-        remedy = f"measure at least {MINIMUM_PAIRS} rounds"
-        raise CannotTell("ratio", "has no interval", f"{len(logs)} rounds are too few", remedy)
-    rng = random.Random(seed)
-    medians = sorted(statistics.median(rng.choices(logs, k=len(logs))) for _ in range(resamples))
-    tail = _expanded_tail(level, len(logs))
-    return Ratio(
-        estimate=math.exp(statistics.median(logs)),
-        low=math.exp(_quantile(medians, tail)),
-        high=math.exp(_quantile(medians, 1 - tail)),
-        pairs=len(logs),
-        level=level,
+    value = attrgetter(quantity) if isinstance(quantity, str) else quantity
+    first, second = (
+        grouped(arm, lambda sample: (sample.deployment, sample.block)) for arm in (firsts, seconds)
     )
+    both = sorted(first.keys() & second.keys())
+    if not both:
+        cause = f"{len(first)} blocks of one arm, {len(second)} of the other, none of both"
+        raise CannotTell("paired samples", "cannot be compared", cause, "measure both in a block")
+    return tuple(
+        Pair(key[0], *(mean([float(value(one)) for one in arm[key]]) for arm in (first, second)))
+        for key in both
+    )
+
+
+def paired(firsts: Iterable[S], seconds: Iterable[S], quantity: Value[S]) -> Ratio:
+    """Compare two arms in a quantity, block by block. Raises: as `blocks` and `ratio`."""
+    return ratio(blocks(firsts, seconds, quantity))
+
+
+def ratio(pairs: Sequence[Pair], *, level: float = LEVEL) -> Ratio:
+    """Estimate first/second from blocks: Hodges–Lehmann of all, interval over deployments.
+
+    Raises: CannotTell with two deployments, with one of fewer than MINIMUM_BLOCKS blocks, or for a
+    sample that is not positive.
+    """
+    logs = _by_deployment(pairs, lambda pair: _log(pair.first) - _log(pair.second))
+    averages = _walsh([log for group in logs for log in group])
+    estimate = statistics.median(averages)
+    if len(logs) == 1:
+        low, high, p = _signed_rank(averages, len(pairs), level)
+    else:
+        deployments = [statistics.median(_walsh(group)) for group in logs]
+        low, high, p = _student(estimate, deployments, level)
+    estimate, low, high = map(math.exp, (estimate, low, high))
+    return Ratio(estimate, low, high, pairs=len(pairs), deployments=len(logs), p=p, level=level)
+
+
+def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
+    """Estimate first − second: the mean over blocks, so that parts add up to their whole exactly.
+
+    The interval is over deployments, or over blocks where there is only one deployment.
+    Raises: CannotTell as `ratio`, but any finite sample will do.
+    """
+    values = _by_deployment(pairs, lambda pair: _finite(pair.first) - _finite(pair.second))
+    every = [value for group in values for value in group]
+    estimate = math.fsum(every) / len(every)
+    units = every if len(values) == 1 else list(map(statistics.fmean, values))
+    low, high, _ = _student(estimate, units, level)
+    return Difference(estimate, low, high)
+
+
+def verdict(measured: Ratio, margin: float = MARGIN) -> Verdict:
+    """Decide by the whole interval: equivalent when it lies within the margin, whatever its side.
+
+    The margin is symmetric in the ratio, 1/1.03 to 1.03, so that swapping the arms decides alike.
+    """
+    word: Word = "inconclusive"
+    if 1 / (1 + margin) <= measured.low and measured.high <= 1 + margin:
+        word = "equivalent"
+    elif not measured.undecided:
+        word = "more" if measured.low > 1 else "less"
+    return Verdict(word, measured, margin)
+
+
+def holm(p_values: Mapping[K, float]) -> dict[K, float]:
+    """Adjust p-values of several questions asked of one run, so that any false alarm is rare."""
+    adjusted: dict[K, float] = {}
+    floor = 0.0
+    for place, key in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        floor = max(floor, min(1.0, (len(p_values) - place) * p_values[key]))
+        adjusted[key] = floor
+    return {key: adjusted[key] for key in p_values}
 
 
 def below(measured: Ratio, limit: float) -> Holds:
@@ -201,18 +292,58 @@ def exit_code(*verdicts: Holds) -> int:
     return 1 if "fails" in verdicts else 2 if "cannot tell" in verdicts else 0
 
 
-def _expanded_tail(level: float, count: int) -> float:
-    """Widen a percentile interval's tail for a small sample, as Student's t widens the normal."""
-    normal = statistics.NormalDist()
-    z = normal.inv_cdf((1 + level) / 2)
-    freedom = count - 1
-    # Student's quantile from the normal one (Cornish-Fisher, two terms): 0.2 % off at 9 degrees.
-    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    return normal.cdf(-math.sqrt(count / freedom) * t)
+def _by_deployment(pairs: Sequence[Pair], value: Callable[[Pair], float]) -> list[list[float]]:
+    """Give the values of each deployment. Raises: CannotTell when they are too few."""
+    groups = [
+        list(map(value, group)) for group in grouped(pairs, lambda pair: pair.deployment).values()
+    ]
+    if len(groups) <= 1 and len(pairs) < MINIMUM_BLOCKS:
+        cause, remedy = f"{len(pairs)} blocks are too few", f"measure at least {MINIMUM_BLOCKS}"
+        raise CannotTell("estimate", "has no interval", cause, remedy)
+    if 1 < len(groups) < MINIMUM_DEPLOYMENTS:
+        cause = f"{len(groups)} deployments are too few"
+        remedy = f"measure at least {MINIMUM_DEPLOYMENTS}, or one for itself"
+        raise CannotTell("estimate", "has no interval", cause, remedy)
+    return groups
 
 
-def _quantile(ordered: Sequence[float], part: float) -> float:
-    place = part * (len(ordered) - 1)
-    below_it = math.floor(place)
-    above_it = min(below_it + 1, len(ordered) - 1)
-    return ordered[below_it] + (place - below_it) * (ordered[above_it] - ordered[below_it])
+def _walsh(values: Sequence[float]) -> list[float]:
+    """Give the means of all pairs of values, each with itself too, in order."""
+    ordered = sorted(values)
+    return sorted((a + b) / 2 for place, a in enumerate(ordered) for b in ordered[place:])
+
+
+def _student(estimate: float, units: Sequence[float], level: float) -> tuple[float, float, float]:
+    """Give an estimate's interval and p from units that each estimate the same."""
+    freedom = len(units) - 1
+    error = statistics.stdev(units) / math.sqrt(len(units))
+    margin = t_quantile(level, freedom) * error
+    if error == 0:
+        return estimate, estimate, float(estimate == 0)
+    return estimate - margin, estimate + margin, 1 - t_within(estimate / error, freedom)
+
+
+def _signed_rank(averages: Sequence[float], count: int, level: float) -> tuple[float, float, float]:
+    """Give the exact interval and p of `count` values from their Walsh averages, in order."""
+    chances = signed_rank_below(count)
+    cut = bisect_right(chances, (1 - level) / 2)
+    if not cut:
+        cause = f"{count} blocks are too few for {level:.0%}"
+        raise CannotTell("estimate", "has no interval", cause, "measure more")
+    most = min(sum(average <= 0 for average in averages), sum(average >= 0 for average in averages))
+    p = min(1.0, 2 * chances[most]) if most < len(chances) else 1.0
+    return averages[cut - 1], averages[-cut], p
+
+
+def _log(value: float) -> float:
+    if not 0 < value < math.inf:
+        remedy = "look at the windows: one without a success, or a counter that stood still"
+        raise CannotTell("paired samples", "have no ratio", f"a sample is {value:g}", remedy)
+    return math.log(value)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        remedy = "look at the windows: one without a success"
+        raise CannotTell("paired samples", "have no difference", f"a sample is {value:g}", remedy)
+    return value

@@ -13,7 +13,6 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from bench.engine import probe
-from bench.engine.trials import Target
 from bench.engine.worlds import EDGE
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.linux import process
@@ -28,28 +27,27 @@ HOST = "this host's address"
 _ELSEWHERE = ("198.51.100.1", 9)
 
 
-def targets(
+def entries(
     worlds: Sequence[LocalWorld], services: Sequence[str], path: str, progress: Progress
-) -> tuple[Target, ...]:
+) -> dict[str, tuple[LocalWorld, Endpoint]]:
     """Give the published ports of services, as a client on the host uses them."""
-    ports = []
+    ports = {}
     for world in worlds:
         for service in services:
             endpoint = world.published(service)
             if endpoint is not None:
-                ports.append(Target(f"{world.name} :{endpoint.port}", world, endpoint))
+                ports[f"{world.name} :{endpoint.port}"] = (world, endpoint)
         endpoint = by_dnat(world, EDGE, path, progress)
         if endpoint is not None:
-            ports.append(Target(f"{world.name} DNAT", world, endpoint))
-    return tuple(ports)
+            ports[f"{world.name} DNAT"] = (world, endpoint)
+    return ports
 
 
-def described(target: Target) -> str:
-    """Write a target's address as results keep it, and whether a proxy serves it."""
-    address = HOST if target.name.endswith(" DNAT") else target.endpoint.address
-    port = target.endpoint.port
-    through_proxy = target.name.startswith("docker :") and proxied(port)
-    return f"{address}:{port}{' (docker-proxy)' if through_proxy else ''}"
+def described(name: str, endpoint: Endpoint) -> str:
+    """Write an entry point's address as results keep it, and whether a proxy serves it."""
+    address = HOST if name.endswith(" DNAT") else endpoint.address
+    through_proxy = name.startswith("docker :") and proxied(endpoint.port)
+    return f"{address}:{endpoint.port}{' (docker-proxy)' if through_proxy else ''}"
 
 
 def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> Endpoint | None:

@@ -5,12 +5,17 @@ A world that is up is measured as it runs, with or without limits: nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from bench.engine.arm import Arm
+from bench.engine.experiment import Stage
 from bench.engine.show import wrap
-from twinstack.errors import CannotTell, Locked, TwinstackError
+from twinstack.errors import CannotTell, Locked, NotHealthy, TwinstackError
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.model import bounds
 from twinstack.model.topology import WorldName
@@ -28,6 +33,9 @@ POLICY_LIFTED = wrap(
     "their edge. They are enforced again."
 )
 NAMES: tuple[WorldName, ...] = ("net", "docker")
+#: Not restarted for a deployment: they keep what the others work on.
+_STATEFUL = frozenset({"redis-cache", "postgres-db", "service-registry"})
+_RESTART_S, _RESTART_POLL_S = 60.0, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,46 @@ def lifted(worlds: Iterable[LocalWorld], *, policy: bool = False) -> Iterator[No
                 stack.callback(world.apply_policy, policy=True, rate_limit=True)
                 world.apply_policy(policy=not policy, rate_limit=False)
         yield
+
+
+def redeployed(
+    worlds: Sequence[LocalWorld], arms: Callable[[], Iterable[Arm]], progress: Progress
+) -> Stage:
+    """Give the stage of an experiment on worlds: their services restart for each deployment."""
+
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        restart(worlds, progress)
+        yield tuple(arms())
+
+    return stage
+
+
+def restart(worlds: Sequence[LocalWorld], progress: Progress) -> None:
+    """End the stateless services of worlds, and wait until their supervisors have new ones healthy.
+
+    Hash seeds and address layout are drawn with each process. Raises: NotHealthy.
+    """
+    stateless = {
+        world.name: [r.name for r in world.plan.replicas if r.service not in _STATEFUL]
+        for world in worlds
+    }
+    before = {world.name: world.main_pids() for world in worlds}
+    for world in worlds:
+        for replica in stateless[world.name]:
+            os.kill(before[world.name][replica], signal.SIGTERM)
+    deadline = time.monotonic() + _RESTART_S
+    for world in worlds:
+        old = before[world.name]
+        while True:
+            pids = world.main_pids()
+            fresh = all(pids.get(name, old[name]) != old[name] for name in stateless[world.name])
+            if fresh and all(state.state == "healthy" for state in world.status()):
+                break
+            if time.monotonic() > deadline:
+                cause, remedy = f"within {_RESTART_S:g} s", f'see "invoke {world.name}.status"'
+                raise NotHealthy(f"the {world.name} world", "does not restart", cause, remedy)
+            time.sleep(_RESTART_POLL_S)
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.load.programs import cpu_us
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import procfs
 from twinstack.stack import REPOSITORY
@@ -46,13 +45,12 @@ class ProcessGroup:
         """Let all of it run."""
         os.killpg(self.pid, signal.SIGCONT)
 
-    def cpu_us(self) -> float:
-        """Add up the CPU time of its living processes."""
-        total_us = 0.0
+    def pids(self) -> Iterator[int]:
+        """List its living processes."""
         for pid in procfs.pids():
             with suppress(OSError):
-                total_us += cpu_us(pid) if procfs.stat(pid).group == self.pid else 0.0
-        return total_us
+                if procfs.stat(pid).group == self.pid:
+                    yield pid
 
 
 @dataclass

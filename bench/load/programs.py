@@ -50,9 +50,9 @@ class Running:
     pid: int
     log: Path
 
-    def cpu_us(self) -> float:
-        """Add up the CPU time of its living processes."""
-        return sum(map(cpu_us, _session(self.pid)))
+    def pids(self) -> tuple[int, ...]:
+        """List its living processes."""
+        return tuple(_session(self.pid))
 
     def tail(self) -> str:
         """Give the end of what it printed."""

@@ -1,4 +1,4 @@
-"""wrk, with keep-alive clients: one bounded run, or a load that is held and let go.
+"""wrk, with keep-alive clients: one bounded run.
 
 Used where a server must be driven harder than by `ab`, which itself is at its limit near 30,000
 requests a second on one core. The parser is pure. Source: wrk(1); its units are us, ms, s and k,
@@ -8,17 +8,10 @@ M, G.
 from __future__ import annotations
 
 import re
-import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.load.programs import cpu_us
-from twinstack.errors import CannotTell, Missing, StepFailed
+from twinstack.errors import CannotTell
 from twinstack.linux import process
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -75,83 +68,6 @@ def run(
     """
     words = command(url, connections=connections, duration_s=duration_s, headers=headers)
     return parse(process.run([*prefix, *words], timeout_s=duration_s + 30.0).stdout)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldLoad:
-    """A wrk that asks until it is stopped; it can be held meanwhile, its connections open."""
-
-    running: subprocess.Popen[str]
-
-    def hold(self) -> None:
-        """Let it ask nothing."""
-        self.running.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it ask again."""
-        self.running.send_signal(signal.SIGCONT)
-
-    def cpu_us(self) -> int:
-        """Give the CPU time of its threads so far. Raises: StepFailed when it has ended."""
-        if not (spent_us := cpu_us(self.running.pid)):
-            raise _ended_early(self.running.poll())
-        return int(spent_us)
-
-    def stop(self) -> WrkReport:
-        """Stop it and read its report. Raises: StepFailed when it had ended; CannotTell."""
-        if self.running.poll() is not None:
-            raise _ended_early(self.running.returncode)
-        self.resume()
-        deadline_s = time.monotonic() + _STOP_S
-        while time.monotonic() < deadline_s:
-            # Only its main thread sleeps until the end, and a thread that was just resumed leaves
-            # a signal to others.
-            self.running.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                stdout, _ = self.running.communicate(timeout=_AGAIN_S)
-                return parse(stdout)
-        raise StepFailed("wrk", "does not stop", f"{_STOP_S:g} s after SIGINT", "run it again")
-
-
-@contextmanager
-def asking(
-    url: str, *, connections: int, most_s: int, timeout_s: int = 5, held: bool = False
-) -> Iterator[HeldLoad]:
-    """Keep wrk asking while the block lasts; `held` starts it stopped.
-
-    Units: seconds, `timeout_s` until an answer is lost. Raises: Missing without wrk.
-    """
-    if shutil.which("wrk") is None:
-        raise Missing("wrk", "cannot be run", "it is missing", 'run "make setup"')
-    words = command(url, connections=connections, duration_s=most_s, timeout_s=timeout_s)
-    running = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *words],  # a held one would outlive us
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    load = HeldLoad(running)
-    try:
-        if held:
-            _await_exec(running)
-            load.hold()
-        yield load
-    finally:
-        if running.poll() is None:
-            running.kill()
-        running.wait()
-
-
-def _await_exec(running: subprocess.Popen[str]) -> None:
-    """Wait until setpriv has become wrk: held earlier, its death signal would not be set yet."""
-    comm = Path(f"/proc/{running.pid}/comm")
-    while running.poll() is None and comm.read_text(encoding="ascii") != "wrk\n":
-        time.sleep(0.001)
-
-
-def _ended_early(code: int | None) -> StepFailed:
-    return StepFailed("wrk", "ended early", f"exit {code}", "run it again")
 
 
 def parse(text: str) -> WrkReport:

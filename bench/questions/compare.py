@@ -1,150 +1,148 @@
-"""Which world answers more, and for how much CPU time? The comparison of two worlds under `ab`.
+"""Which world answers more, and for how much CPU time? Both entered at the edge's own address.
 
-Both are entered at the edge's own address in every round; their published ports in some.
+Each block loads both twice: `wrk` over kept connections, which the verdict is of, and `ab` as the
+seed ran it, whose table is beside it. `published` adds the ways in by published ports.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import statistics
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
 
-from bench.engine import comparability, comparison, meter, published_ports, trials, worlds
-from bench.engine.comparability import Comparability
-from bench.engine.design import require_load, require_rounds
+from bench.engine import comparability, published_ports, worlds
+from bench.engine.arm import Arm, Contrast
+from bench.engine.design import Design, require_load
+from bench.engine.estimate import spread
+from bench.engine.experiment import Experiment, run
+from bench.engine.loads import by_ab, by_wrk
+from bench.engine.result import Measured
+from bench.engine.show import columns, extremes, milliseconds, part
 from bench.engine.store import Outcome
-from bench.engine.trials import Target
 from bench.engine.worlds import EDGE
 from bench.load.ab import AbLoad
-from bench.questions import compare_report
-from bench.questions.compare_report import Comparison
 from twinstack.errors import TwinstackError
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
-from twinstack.world import LocalWorld
+from twinstack.world import Endpoint, LocalWorld
 
 #: What a world is called in results.
 TITLES = {"net": "namespaces", "docker": "docker"}
-PUBLISHED_SERVICES = (EDGE, "api-gateway")
-CONTRASTS = ("rate", "cpu", "work", "host")
+CONNECTIONS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to compare. The defaults are those of the seed's table, ten times over."""
-
-    load: AbLoad = field(default_factory=AbLoad)
-    rounds: int = 10
-    warmups: int = 1
-    published_every: int = 3  # rounds until the published ports are measured too; 0: never
-    rest_s: float = 4.0  # how long both are watched at rest
-    seed: int | None = None  # None: draw one
-    force: bool = False  # measure worlds that are not alike
-
-    def check(self) -> None:
-        """Refuse what cannot be measured. Raises: TwinstackError."""
-        require_load(self.load)
-        require_rounds(self.rounds)
+Entries = Mapping[str, tuple[LocalWorld, Endpoint]]
 
 
 def ask(
-    stack: Stack, *, options: Options, aa: str = "", shape: str | None = None, progress: Progress
-) -> Outcome:
-    """Compare both worlds, or one with itself (`aa`). Raises: as `compare`."""
-    options.check()
-    if aa not in {"", *worlds.NAMES}:
-        raise TwinstackError("--aa", f"cannot be {aa}", "a world is net or docker", "choose one")
-    if aa:
-        world = worlds.ready(stack, worlds.named(aa), shape, progress)
-        with worlds.lifted([world]):
-            return calibrate(world, options, progress)
-    net, docker = worlds.both(stack, shape, progress)
-    with worlds.lifted([net, docker]):
-        return compare(net, docker, options, progress)
-
-
-def compare(net: LocalWorld, docker: LocalWorld, options: Options, progress: Progress) -> Outcome:
-    """Compare the two worlds.
-
-    Raises: Missing when one is not up; TwinstackError when they are not alike (unless forced);
-    CannotTell when a trial cannot be trusted.
-    """
-    options.check()
-    both = (net, docker)
-    alike = comparability.require(
-        both, EDGE, options.load.path, force=options.force, progress=progress
-    )
-    pair = [Target(TITLES[world.name], world, world.endpoint(EDGE)) for world in both]
-    others: Sequence[Target] = ()
-    if options.published_every:
-        others = published_ports.targets(both, PUBLISHED_SERVICES, options.load.path, progress)
-    return _run("compare", pair, others, options, alike, net.software(), progress)
-
-
-def calibrate(world: LocalWorld, options: Options, progress: Progress) -> Outcome:
-    """Compare a world with itself (A/A): what is measured then is the method's own error.
-
-    Raises: as `compare`.
-    """
-    options.check()
-    endpoint = world.endpoint(EDGE)
-    setup = comparability.observe(world, endpoint, options.load.path, "the same")
-    pair = [Target(f"{TITLES[world.name]} {name}", world, endpoint) for name in "AB"]
-    return _run(f"aa-{world.name}", pair, (), options, None, setup.software, progress)
-
-
-def _run(
-    name: str,
-    pair: Sequence[Target],
-    others: Sequence[Target],
-    options: Options,
-    alike: Comparability | None,
-    software: dict[str, str],
+    stack: Stack,
+    *,
+    how: Design,
+    load: AbLoad,
+    published: bool = False,
+    aa: str = "",
+    shape: str | None = None,
+    force: bool = False,
     progress: Progress,
 ) -> Outcome:
-    started = datetime.now(UTC)
-    seed = secrets.randbits(32) if options.seed is None else options.seed
-    targets = (*pair, *others)
-    progress(f"watching at rest for {options.rest_s:g} s")
-    at_rest = meter.rest(trials.each_world(targets), seconds=options.rest_s)
-    samples = trials.measure(
-        pair,
-        others,
-        options.load,
-        rounds=options.rounds,
-        others_every=max(1, options.published_every),
-        warmups=options.warmups,
-        seed=seed,
-        at_rest=at_rest,
-        progress=progress,
-    )
-    first, second = (target.name for target in pair)
-    entries = {target.name: published_ports.described(target) for target in targets}
-    compared = Comparison(
-        load=options.load,
-        rounds=options.rounds,
-        seed=seed,
-        alike=alike,
-        rest=at_rest,
-        samples=samples,
-        rows=comparison.rows(samples, entries),
-        contrasts=tuple(
-            comparison.contrast(samples, quantity, first, second, seed=seed)
-            for quantity in CONTRASTS
+    """Compare both worlds, or one with itself (`aa`): what differs then is the method's own error.
+
+    Raises: TwinstackError when they are not alike; Missing; CannotTell; StepFailed.
+    """
+    require_load(load)
+    how.check()
+    used = _worlds(stack, aa, shape, progress)
+    entries = {TITLES[world.name]: (world, world.endpoint(EDGE)) for world in used}
+    if aa:
+        entries = {
+            f"{TITLES[used[0].name]} {name}": (used[0], used[0].endpoint(EDGE)) for name in "AB"
+        }
+    with worlds.lifted(used):
+        alike = None
+        if not aa:
+            alike = comparability.require(used, EDGE, load.path, force=force, progress=progress)
+        first = tuple(entries)
+        if published:
+            entries |= published_ports.entries(used, (EDGE,), load.path, progress)
+        experiment = _experiment(used, entries, first, load, how, progress)
+        measured = run(experiment, how, progress)
+    name = f"aa-{aa}" if aa else "compare"
+    notes = [ab_table(measured), *_notes(load, entries)]
+    return measured.outcome(name, used[0].plan, notes, alike, used[0].software())
+
+
+def _worlds(stack: Stack, aa: str, shape: str | None, progress: Progress) -> tuple[LocalWorld, ...]:
+    if not aa:
+        return worlds.both(stack, shape, progress)
+    if aa not in worlds.NAMES:
+        raise TwinstackError("--aa", f"cannot be {aa}", "a world is net or docker", "choose one")
+    return (worlds.ready(stack, worlds.named(aa), shape, progress),)
+
+
+def _experiment(
+    used: tuple[LocalWorld, ...],
+    entries: Entries,
+    pair: tuple[str, ...],
+    load: AbLoad,
+    how: Design,
+    progress: Progress,
+) -> Experiment:
+    """Load every entry point with wrk, and the compared ones with ab too."""
+
+    def arms() -> Iterator[Arm]:
+        for name, (world, endpoint) in entries.items():
+            wrk = by_wrk(endpoint.url(load.path), CONNECTIONS, round(how.seconds))
+            yield Arm(name, wrk, world.name)
+        for name in pair:
+            world, endpoint = entries[name]
+            yield Arm(f"{name}, ab", by_ab(endpoint, load), world.name)
+
+    base, over = pair
+    edges = {world.name: name for name, (world, _) in entries.items() if name in pair}
+    return Experiment(
+        stage=worlds.redeployed(used, arms, progress),
+        contrasts=(
+            Contrast(over, base),
+            Contrast(f"{over}, ab", f"{base}, ab"),
+            *(
+                Contrast(name, edges[world.name])
+                for name, (world, _) in entries.items()
+                if name not in pair
+            ),
         ),
-        policy=pair[0].world.plan.policy,
-        cores=os.cpu_count() or 1,
+        load=f"{CONNECTIONS} kept connections (wrk), {load.path}",
+        worlds=used,
     )
-    return Outcome(
-        name,
-        pair[0].world.plan,
-        compared,
-        compare_report.text(compared),
-        code=0 if compared.succeeded else 1,
-        not_alike=alike.sentences("misleads") if alike else (),
-        fields={**compare_report.fields(compared), "forced": options.force},
-        software=software,
-        started=started,
+
+
+def ab_table(measured: Measured) -> str:
+    """Draw what ab reported, as its users know it: medians over runs."""
+    rows = []
+    for name, windows in measured.arms.items():
+        if not name.endswith(", ab"):
+            continue
+        rates = spread([window.rate for window in windows])
+        done, failed = (sum(map(attrgetter(of), windows)) for of in ("done", "failed"))
+        figures = [
+            statistics.median(window.figures[of] for window in windows)
+            for of in ("mean_ms", "p50_ms", "p99_ms", "transferred_bytes", "seconds")
+        ]
+        counts = [name, str(len(windows)), f"{rates.median:.0f}", extremes(rates)]
+        megabytes_s = figures[3] / figures[4] / 1e6
+        ok = part(done / (done + failed))
+        rows.append([*counts, *map(milliseconds, figures[:3]), ok, f"{megabytes_s:.1f}"])
+    head = ["", "runs", "req/s", "(min–max)", "mean", "p50", "p99", "ok", "MB/s"]
+    return columns(head, rows, rule=True)
+
+
+def _notes(load: AbLoad, entries: Entries) -> Iterator[str]:
+    kind = "kept" if load.keepalive else "a new one each"
+    addresses = "; ".join(
+        f"{name} = {published_ports.described(name, endpoint)}"
+        for name, (_, endpoint) in entries.items()
+    )
+    yield (
+        f"ab: runs of {load.requests} requests, {load.concurrency} at once, connections {kind}; "
+        f"medians over runs, times in ms: of a closed loop, so its mean is {load.concurrency} "
+        f"divided by the rate and no measure of latency. {addresses}."
     )

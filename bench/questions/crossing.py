@@ -2,8 +2,8 @@
 
 One server (nginx, 1 KB answers) and one client (wrk, one connection) are put at the ends of each
 path, between the same two hosts, by entering the networks that exist: a Swarm task's, and one
-on a VXLAN made beside it. So only the path differs. Each round loads every path, in random order,
-with a kept connection and with a new one for each request; a ratio is of one round's two times.
+on a VXLAN made beside it. So only the path differs. Every path is loaded with a kept connection
+and with a new one for each request.
 
 The hosts are simulated: their underlay is a bridge and two veth pairs, so a wire's own time is
 not in any figure.
@@ -11,20 +11,21 @@ not in any figure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from bench.engine import design, meter
-from bench.engine.estimate import Ratio, grouped, median, paired, spread
-from bench.engine.show import columns, extremes, wrap
+from bench.engine.arm import CPU, PROGRAMS, Arm, Contrast, Quantity
+from bench.engine.design import Design
+from bench.engine.experiment import Experiment, Stage, run
+from bench.engine.loads import Load, by_wrk
 from bench.engine.store import Outcome
-from bench.load import wrk
-from bench.load.programs import Program, Running, nginx_conf, running, workspace
+from bench.load.programs import Program, nginx_conf, running, workspace
 from bench.questions.crossing_lab import PathEnd, raw_ends
 from twinstack.errors import CannotTell
-from twinstack.linux.process import run
+from twinstack.linux import process
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -44,7 +45,8 @@ CONTRASTS = (
 )
 PORT = 18080
 ANSWER_BYTES = 1024
-_SECONDS, _SEED = 1, 1
+#: What the kernel does between two namespaces is done by the sender, and in the CPU time.
+TIME = Quantity("time", "time per request", lambda window: 1e6 / window.rate, "µs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,91 +59,70 @@ class NetworkPath:
     address: IPv4Address  # the server's
 
 
-@dataclass(frozen=True, slots=True)
-class CrossingSample:
-    """One trial. Units: microseconds a request.
+def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
+    """Compare the paths on a Swarm, and leave it as it was.
 
-    What the kernel does between two namespaces is done by the sender: it is in their CPU time,
-    which other load on the machine hardly changes.
+    Raises: CannotTell when no two tasks are placed as needed, or a load failed; StepFailed.
     """
-
-    round: int
-    path: str
-    load: str
-    complete: int
-    failed: int
-    us: float
-    cpu_us: float  # of client and server
-
-
-@dataclass(frozen=True, slots=True)
-class PathCost:
-    """One path compared with another, by kind of load."""
-
-    what: str
-    times: Mapping[str, Ratio]
-    cpu: Mapping[str, Ratio]
-
-    @property
-    def sentence(self) -> str:
-        """Say it, each with its interval."""
-        kept, new = (
-            f"connection: time {_percent(self.times[load])}, CPU {_percent(self.cpu[load])}"
-            for load in (KEPT, NEW)
-        )
-        return f"{self.what}: a kept {kept}; a new {new}."
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """All of it."""
-
-    samples: tuple[CrossingSample, ...]
-    rungs: tuple[PathCost, ...]
-    seed: int
-
-
-def ask(stack: Stack, *, rounds: int, progress: Progress) -> Outcome:
-    """Compare the paths on a Swarm, and leave it as it was. Raises: as `measure`."""
-    design.require_rounds(rounds)
+    how.check()
     roots, _ = stack.software(progress)
     world = stack.swarm()
     was_up = bool(world.facts().tasks)
     try:
         world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
-        crossing = measure(world, roots.tree("nginx"), rounds=rounds, progress=progress)
+        experiment = Experiment(
+            stage=_stage(world, roots.tree("nginx"), round(how.seconds)),
+            contrasts=tuple(
+                Contrast(f"{more}, {load}", f"{less}, {load}", f"{what}; {load}")
+                for more, less, what in CONTRASTS
+                for load in (KEPT, NEW)
+            ),
+            load=f"wrk, one connection, kept or new each time; answers of {ANSWER_BYTES} bytes",
+            quantities=(CPU, TIME),
+        )
+        measured = run(experiment, how, progress)
     finally:
         if not was_up:
             world.down(progress=progress)
-    return Outcome("crossing", world.plan, crossing, table(crossing))
+    return measured.outcome("crossing", world.plan)
 
 
-def measure(world: SwarmWorld, tree: Path, *, rounds: int, progress: Progress) -> Crossing:
-    """Measure on a Swarm that is up; `tree` is nginx's root.
+def _stage(world: SwarmWorld, tree: Path, seconds: int) -> Stage:
+    """Give the paths with a server at the end of each; `tree` is nginx's root."""
 
-    Raises: CannotTell when no two tasks are placed as needed, or a trial failed; StepFailed.
-    """
-    with raw_ends(world.nodes[:2], (0, 0, 1), world.plan.instance) as raw, workspace() as place:
-        routes = paths(raw, swarm_ends(world))
-        (place / "nginx.conf").write_text(nginx())
-        command, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
-        environment = {"PATH": "/usr/sbin:/usr/bin"}
-        servers = [
-            Program(f"server-{pid}", command, tree, binds, environment, network=pid)
-            for pid in sorted({path.server for path in routes})
-        ]
-        arms = {f"{path.name}, {load}": (path, load) for path in routes for load in (KEPT, NEW)}
-        with running(servers) as started:
-            for path in routes:
-                _await(path)
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        with raw_ends(world.nodes[:2], (0, 0, 1), world.plan.instance) as raw, workspace() as place:
+            routes = paths(raw, swarm_ends(world))
+            (place / "nginx.conf").write_text(nginx())
+            command, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
+            environment = {"PATH": "/usr/sbin:/usr/bin"}
+            servers = [
+                Program(f"server-{pid}", command, tree, binds, environment, network=pid)
+                for pid in sorted({path.server for path in routes})
+            ]
+            with running(servers) as started:
+                for path in routes:
+                    _await(path)
+                pids = [pid for server in started.values() for pid in server.pids()]
+                parts = dict.fromkeys(pids, PROGRAMS)
+                yield [
+                    Arm(
+                        f"{path.name}, {load}",
+                        _load(path, load, seconds),
+                        during=lambda: nullcontext(parts),
+                    )
+                    for path in routes
+                    for load in (KEPT, NEW)
+                ]
 
-            def trial(arm: str, number: int) -> CrossingSample:
-                return _trial(*arms[arm], number, list(started.values()))
+    return stage
 
-            samples = design.interleave(
-                tuple(arms), trial, rounds, _SEED, progress, figure="us", unit=" µs"
-            )
-    return summarise(samples, _SEED)
+
+def _load(path: NetworkPath, load: str, seconds: int) -> Load:
+    headers = ("Connection: close",) if load == NEW else ()
+    url, inside = f"http://{path.address}:{PORT}/", _inside(path.client)
+    return by_wrk(url, 1, seconds, prefix=inside, headers=headers)
 
 
 def paths(raw: Sequence[PathEnd], swarm: Sequence[PathEnd]) -> tuple[NetworkPath, ...]:
@@ -186,53 +167,6 @@ def swarm_ends(world: SwarmWorld) -> tuple[PathEnd, PathEnd, PathEnd]:
     raise CannotTell("Swarm's tasks", "are not placed as needed", cause, 'run "invoke swarm.up"')
 
 
-def _trial(path: NetworkPath, load: str, number: int, servers: Sequence[Running]) -> CrossingSample:
-    url, inside = f"http://{path.address}:{PORT}/", _inside(path.client)
-    headers = ("Connection: close",) if load == NEW else ()
-    before_us = sum(server.cpu_us() for server in servers)
-    report, spent = meter.during(
-        [], lambda: wrk.run(url, connections=1, duration_s=_SECONDS, prefix=inside, headers=headers)
-    )
-    cpu_us = spent.client_us + sum(server.cpu_us() for server in servers) - before_us
-    if not report.success or report.failed:
-        cause = f"{report.failed} of {report.complete} requests failed"
-        raise CannotTell(f"{path.name}, {load}", "cannot be measured", cause)
-    us = (report.seconds * 1e6 / report.success, cpu_us / report.success)
-    return CrossingSample(number, path.name, load, report.complete, report.failed, *us)
-
-
-def summarise(samples: Sequence[CrossingSample], seed: int) -> Crossing:
-    """Turn samples into costs; pure."""
-    arms = grouped(samples, lambda sample: (sample.path, sample.load))
-
-    def over(more: str, less: str, quantity: str) -> dict[str, Ratio]:
-        return {
-            load: paired(arms[more, load], arms[less, load], quantity, seed=seed)
-            for load in (KEPT, NEW)
-        }
-
-    costs = tuple(
-        PathCost(what, over(more, less, "us"), over(more, less, "cpu_us"))
-        for more, less, what in CONTRASTS
-    )
-    return Crossing(tuple(samples), costs, seed)
-
-
-def table(crossing: Crossing) -> str:
-    """Draw the result."""
-    arms = grouped(crossing.samples, lambda sample: (sample.path, sample.load))
-    rows = []
-    for path in PATHS:
-        cells = [path]
-        for load in (KEPT, NEW):
-            times = spread([sample.us for sample in arms[path, load]])
-            cpu_us = median(arms[path, load], "cpu_us")
-            cells += [f"{times.median:.1f}", extremes(times), f"{cpu_us:.0f}"]
-        rows.append(cells)
-    head = ["µs a request", "kept", "(min–max)", "CPU", "new", "(min–max)", "CPU"]
-    return f"{columns(head, rows)}\n{wrap(*(cost.sentence for cost in crossing.rungs))}"
-
-
 def nginx() -> str:
     """Write the server's configuration: one fixed answer to all requests; pure."""
     body = "x" * ANSWER_BYTES
@@ -246,10 +180,4 @@ def _inside(pid: int) -> tuple[str, ...]:
 def _await(path: NetworkPath) -> None:
     """Wait until a path's server answers. Raises: StepFailed with curl's message."""
     words = "curl -sS -o /dev/null --max-time 10 --retry 20 --retry-delay 1 --retry-connrefused"
-    run([*_inside(path.client), *words.split(), f"http://{path.address}:{PORT}/"])
-
-
-def _percent(ratio: Ratio) -> str:
-    if ratio.undecided:
-        return f"no measurable difference ({ratio.low - 1:+.1%} to {ratio.high - 1:+.1%})"
-    return ratio.percent
+    process.run([*_inside(path.client), *words.split(), f"http://{path.address}:{PORT}/"])

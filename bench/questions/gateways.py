@@ -1,27 +1,28 @@
-"""Is our gateway fast? One worker of it against Node's http and against nginx, in one run.
+"""Is our gateway fast? One worker of it against Node's http and against nginx.
 
 All three stand before the same trivial upstream (nginx, 3 KB answers) on loopback and are driven
-by wrk with 50 keep-alive clients, interleaved in random order. nginx as a proxy is the ceiling:
-what a gateway in C takes. On two cores wrk and the upstream share the machine with the gateway,
-so a very fast one is held back more than a slow one: ratios are understated, never flattered.
+by wrk with 50 keep-alive clients. nginx as a proxy is the ceiling: what a gateway in C takes. On
+two cores wrk and the upstream share the machine with the gateway, so a very fast one is held back
+more than a slow one: ratios are understated, never flattered.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from bench.engine import probe
-from bench.engine.design import interleave, require_rounds
-from bench.engine.estimate import Ratio, above, grouped, median, paired, spread
-from bench.engine.show import columns, extremes, wrap
+from bench.engine.arm import BENCH, CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
+from bench.engine.design import Design
+from bench.engine.experiment import Experiment, run
+from bench.engine.loads import by_wrk
 from bench.engine.store import Outcome
-from bench.load import programs, wrk
-from bench.load.programs import Program, Running
+from bench.load import programs
+from bench.load.programs import Program
 from twinstack.errors import CannotTell
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
@@ -35,124 +36,57 @@ UPSTREAM = "upstream"
 ANSWER_BYTES = 3_000
 #: How many times Node's rate ours is to be at least.
 LEAST = 1.5
+OWN = Quantity("gateway", "CPU time per request of the gateway", lambda w: w.part(PROGRAMS), "µs")
 _REFERENCE = Path(__file__).parents[1] / "reference"
-_CONNECTIONS, _SECONDS, _SEED = 50, 2, 1
+_CONNECTIONS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayTrial:
-    """One trial of a gateway."""
-
-    round: int
-    what: str
-    report: wrk.WrkReport
-    cpu_us: float
-
-    @property
-    def cpu_us_per_request(self) -> float:
-        return self.cpu_us / max(1, self.report.complete)
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayResult:
-    """One gateway: medians over its trials."""
-
-    name: str
-    rates: tuple[float, ...]
-    cpu_us_per_request: float
-    p99_ms: float
-    failures: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gateways:
-    """The comparison."""
-
-    contenders: tuple[GatewayResult, ...]
-    against_node: Ratio | None  # None: Node.js is not on this machine
-    against_nginx: Ratio
-    seed: int
-    sentence: str
-
-
-def ask(stack: Stack, *, rounds: int, progress: Progress) -> Outcome:
+def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     """Compare the gateways.
 
     Raises: Missing (root, wrk); NotHealthy for a gateway that does not come up; CannotTell for
     one that answers wrongly.
     """
-    require_rounds(rounds)
+    how.check()
     roots, software = stack.software(progress)
     plan = stack.plan()
-    ports = {name: programs.free_port() for name in (UPSTREAM, OURS, NGINX, NODE)}
     names = [OURS, NGINX, *((NODE,) if shutil.which("node") else ())]
-    with programs.workspace() as place:
-        started = _programs(plan, roots, software, place, ports)
-        with programs.running(
-            [program for program in started if program.name in {UPSTREAM, *names}]
-        ) as up:
-            for name in (UPSTREAM, *names):
-                programs.await_port(up[name], "127.0.0.1", ports[name])
-            for name in names:
-                endpoint = Endpoint("127.0.0.1", ports[name])
-                answer = probe.wait_ok(endpoint, "/api/products", timeout_s=10)
-                if len(answer.body) != ANSWER_BYTES:
-                    raise CannotTell(name, "passes on other bytes", f"{len(answer.body)}")
-            trial, figure = partial(_trial, up, ports), "report.rate"
-            samples = interleave(names, trial, rounds, _SEED, progress, figure=figure)
-    result = summarise(samples, _SEED)
-    return Outcome("gateways", plan, result, table(result))
 
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        ports = {name: programs.free_port() for name in (UPSTREAM, OURS, NGINX, NODE)}
+        with programs.workspace() as place:
+            started = _programs(plan, roots, software, place, ports)
+            chosen = [program for program in started if program.name in {UPSTREAM, *names}]
+            with programs.running(chosen) as up:
+                for name in (UPSTREAM, *names):
+                    programs.await_port(up[name], "127.0.0.1", ports[name])
+                yield [_arm(name, ports[name], up, round(how.seconds)) for name in names]
 
-def _trial(
-    up: Mapping[str, Running], ports: Mapping[str, int], what: str, number: int
-) -> GatewayTrial:
-    program, before_us = up[what], up[what].cpu_us()
-    url = f"http://127.0.0.1:{ports[what]}/api/products"
-    report = wrk.run(url, connections=_CONNECTIONS, duration_s=_SECONDS)
-    return GatewayTrial(number, program.name, report, program.cpu_us() - before_us)
-
-
-def summarise(samples: Sequence[GatewayTrial], seed: int) -> Gateways:
-    """Turn samples into the comparison; pure."""
-    arms = grouped(samples, lambda trial: trial.what)
-    results = tuple(
-        GatewayResult(
-            name=name,
-            rates=tuple(trial.report.rate for trial in arms[name]),
-            cpu_us_per_request=median(arms[name], "cpu_us_per_request"),
-            p99_ms=median(arms[name], "report.p99_ms"),
-            failures=sum(trial.report.failed for trial in arms[name]),
-        )
-        for name in (OURS, NGINX, NODE)
-        if name in arms
+    nginx, node = Contrast(OURS, NGINX), Contrast(OURS, NODE)
+    experiment = Experiment(
+        stage=stage,
+        contrasts=(node, nginx) if NODE in names else (nginx,),
+        load=f"{_CONNECTIONS} kept connections (wrk), answers of {ANSWER_BYTES} bytes",
+        quantities=(RATE, CPU, OWN),
+        bounds=(Bound(node, RATE, LEAST, least=True),) if NODE in names else (),
     )
-    node = paired(arms[OURS], arms[NODE], "report.rate", seed=seed) if NODE in arms else None
-    nginx = paired(arms[OURS], arms[NGINX], "report.rate", seed=seed)
-    return Gateways(results, node, nginx, seed, _sentence(node))
+    missing = [] if NODE in names else ["Node.js is not on this machine: not compared with it."]
+    return run(experiment, how, progress).outcome("gateways", plan, missing)
 
 
-def _sentence(node: Ratio | None) -> str:
-    if node is None:
-        return "Node.js is not on this machine: not compared with it."
-    return (
-        f"Our gateway answers {node.estimate:.2f} times the requests of Node's http (95 % interval "
-        f"{node.low:.2f} to {node.high:.2f}); at least {LEAST:g} times: {above(node, LEAST)}."
-    )
-
-
-def table(gateways: Gateways) -> str:
-    """Draw the result."""
-    rows = []
-    for result in gateways.contenders:
-        rates = spread(result.rates)
-        cpu, p99 = f"{result.cpu_us_per_request:.0f}", f"{result.p99_ms:.1f}"
-        failed = str(result.failures)
-        rows.append([result.name, f"{rates.median:.0f}", extremes(rates), cpu, p99, failed])
-    head = ["gateway", "req/s", "(min–max)", "CPU µs", "p99 ms", "failed"]
-    nginx = gateways.against_nginx
-    ceiling = f"Of nginx's rate: {nginx.estimate:.0%} ({nginx.low:.0%} to {nginx.high:.0%})."
-    return f"{columns(head, rows)}\n{wrap(ceiling, gateways.sentence)}"
+def _arm(name: str, port: int, up: dict[str, programs.Running], seconds: int) -> Arm:
+    """Load one gateway. Raises: CannotTell when it passes on other bytes."""
+    answer = probe.wait_ok(Endpoint("127.0.0.1", port), "/api/products", timeout_s=10)
+    if len(answer.body) != ANSWER_BYTES:
+        raise CannotTell(name, "passes on other bytes", f"{len(answer.body)}")
+    load = by_wrk(f"http://127.0.0.1:{port}/api/products", _CONNECTIONS, seconds)
+    parts = {
+        pid: PROGRAMS if program == name else BENCH
+        for program, running in up.items()
+        for pid in running.pids()
+    }
+    return Arm(name, load, during=lambda: nullcontext(parts))
 
 
 def _programs(

@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from bench.engine.design import MOST_ROUNDS
 from bench.engine.estimate import grouped, median
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
@@ -45,7 +44,7 @@ class OverlayRun:
 
 def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Progress) -> Outcome:
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
-    bounds.within("rounds", rounds, 1, MOST_ROUNDS)
+    bounds.times(rounds)
     instance = f"bo{os.getpid() % 10_000}"
     words = (str(rounds), instance, *map(str, sizes))
     printed = host.measured("bench.questions.overlay", *words, progress=progress)

@@ -10,7 +10,7 @@ Source: proc(5), /proc/PID/smaps_rollup.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def ask(stack: Stack, *, times: int, progress: Progress) -> Outcome:
     bounds.times(times)
     with worlds.left_as_it_was(stack, "net", progress):
         net = stack.net()
-        starts = [measure(net, times=times, supervising=net.supervising, progress=progress)]
+        starts = [measure(net, times=times, progress=progress)]
     with worlds.left_as_it_was(stack, "docker", progress):
         docker = worlds.as_it_runs(stack, "docker")
         starts.append(measure(docker, times=times, progress=progress))
@@ -74,17 +74,8 @@ def ask(stack: Stack, *, times: int, progress: Progress) -> Outcome:
     return Outcome("startup", net.plan, tuple(starts), text)
 
 
-def measure(
-    world: LocalWorld,
-    *,
-    times: int,
-    supervising: Callable[[], Iterable[int]] = tuple,
-    progress: Progress,
-) -> Startup:
-    """Take a world down and up `times` times, and leave it up.
-
-    `supervising` gives further pids that belong to the world once it is up. Raises: as `up`.
-    """
+def measure(world: LocalWorld, *, times: int, progress: Progress) -> Startup:
+    """Take a world down and up `times` times, and leave it up. Raises: as `up`."""
     quiet: list[str] = []
     world.up(timeout_s=_TIMEOUT_S, progress=quiet.append)  # builds whatever is not built
     ups, downs = [], []
@@ -96,7 +87,7 @@ def measure(
         ups.append(time.monotonic() - middle)
         downs.append(middle - start)
         progress(f"{world.name}.up {number + 1}/{times}: {ups[-1]:.1f} s")
-    return Startup(world.name, tuple(ups), tuple(downs), memory(world, supervising()))
+    return Startup(world.name, tuple(ups), tuple(downs), memory(world, world.supervising()))
 
 
 def memory(world: LocalWorld, supervising: Iterable[int] = ()) -> dict[str, int]:

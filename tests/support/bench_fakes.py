@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from bench.engine.trials import Sample
+from bench.engine.arm import CPU, RATE, Contrast, Window
+from bench.engine.design import Design
+from bench.engine.result import Measured
 from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve
@@ -99,6 +101,9 @@ class FakeWorld:
     def main_pids(self) -> dict[str, int]:
         return {"nginx-lb": os.getpid()}
 
+    def supervising(self) -> tuple[int, ...]:
+        return ()
+
     def cpu_us(self) -> dict[str, int]:
         return {"nginx-lb": int(time.process_time() * 1e6)}
 
@@ -106,29 +111,50 @@ class FakeWorld:
         return dict(self.versions)
 
 
-def sampled(number: int, rate: float = 4_000.0, **fields: Any) -> dict[str, Any]:
-    """Give the fields of a trial of 1,000 requests."""
-    return {
-        "round": number,
-        "complete": 1_000,
-        "success": 1_000,
-        "non_2xx": 0,
-        "lost": 0,
-        "seconds": 1_000 / rate,
-        "rate": rate,
-        "mean_ms": 12.5,
-        "p50_ms": 12.0,
-        "p95_ms": 20.0,
-        "p99_ms": 30.25,
-        "transferred_bytes": 3_200_000,
-        "cpu_us": 400_000,
-        "host_us": 450_000,
-        "client_us": 30_000,
-        "stolen_us": 0,
-        "window_s": 0.3,
-        "load": 0.5,
+def window(arm: str, deployment: int = 1, block: int = 1, **fields: Any) -> Window:
+    """Give a window of 2 s and 4,000 requests of 100 µs each, 80 of them in the services."""
+    values: dict[str, Any] = {
+        "seconds": 2.0,
+        "done": 4_000,
+        "failed": 0,
+        "parts_us": {"services": 330_000.0, "client": 60_000.0, "left over": 20_000.0},
+        "rest_us": {"services": 10_000.0},
+        "services_us": {"nginx-lb": 330_000.0},
         **fields,
     }
+    return Window(arm, deployment, block, **values)
+
+
+def windows(arms: Mapping[str, float], deployments: int = 6, blocks: int = 3) -> list[Window]:
+    """Give blocks of windows in which each arm answers so many requests; they vary a little."""
+    made = []
+    for deployment in range(1, deployments + 1):
+        for number in range(blocks):
+            block = (deployment - 1) * blocks + number + 1
+            for arm, done in arms.items():
+                for side in (0, 1):
+                    noise = NOISE[(block + side + len(arm)) % len(NOISE)]
+                    made.append(window(arm, deployment, block, done=round(done * (1 + noise))))
+    return made
+
+
+def measured(arms: Mapping[str, float], contrasts: Sequence[Contrast], **fields: Any) -> Measured:
+    """Give an experiment's end."""
+    values: dict[str, Any] = {
+        "load": "a load",
+        "windows": tuple(windows(arms)),
+        "contrasts": tuple(contrasts),
+        "quantities": (CPU, RATE),
+        "bounds": (),
+        "design": Design(),
+        "seed": 7,
+        "seconds": 290.0,
+        "repeated": 0,
+        "busy": 0,
+        "stopped": "precise",
+        **fields,
+    }
+    return Measured(**values)
 
 
 class RecordedWorld(FakeWorld):
@@ -161,9 +187,6 @@ class RecordedWorld(FakeWorld):
         if self.stack.shapes[self.name] is not None:
             return states
         return tuple(replace(state, state="absent", pid=None) for state in states)
-
-    def supervising(self) -> tuple[int, ...]:
-        return ()
 
 
 class FakeStack:
@@ -247,14 +270,3 @@ def served(
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def compared_samples(factor: float) -> tuple[Sample, ...]:
-    """Give ten rounds in which the namespaces answer `factor` times as much as Docker."""
-    samples = []
-    for number, noise in enumerate((*NOISE, -0.008, 0.0), start=1):
-        for target, rate in (("namespaces", 4_000 * factor * (1 + noise)), ("docker", 4_000.0)):
-            fields = sampled(number, rate, seconds=0.25)
-            other = {"place": 0, "rest_us": 4_000, "others_cpu_us": 1_000}
-            samples.append(Sample(target=target, **other, **fields))
-    return tuple(samples)

@@ -164,6 +164,10 @@ class DockerWorld:
             if (path := cgroups.container_path(container.pid, container.identity))
         }
 
+    def supervising(self) -> tuple[int, ...]:
+        """None: the engine is not this world's alone."""
+        return ()
+
     @translated("docker.cpu_us", reading=True)
     def cpu_us(self) -> dict[str, int]:
         return {name: cgroups.cpu_us(pid) for name, pid in self.main_pids().items()}

@@ -10,7 +10,7 @@ MOST_SECONDS = 86_400
 _MOST_LINES, _MOST_TIMES = 1_000_000, 100
 
 
-def within(option: str, value: int, least: int, most: int, why: str = "") -> None:
+def within(option: str, value: float, least: float, most: float, why: str = "") -> None:
     """Refuse a value outside its bounds. Raises: TwinstackError."""
     if not least <= value <= most:
         cause = why if why and value < least else f"it is {least} to {most}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.engine.design import require_rounds
+from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.store import Outcome
 from bench.questions.provisioning import host, mininet, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
@@ -23,6 +23,7 @@ from twinstack.reconcile import Progress
 SIZES = (8, 100, 1000)
 #: Mininet takes minutes for more namespaces than that.
 _MININET_MOST = 100
+_MOST_ROUNDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def ask(
     `slow_rounds` of these two, 0 leaves them out; `shell_rounds` of the shell at the largest size.
     Raises: TwinstackError for options that cannot be; StepFailed when the race fails.
     """
-    require_rounds(rounds)
+    bounds.within("rounds", rounds, MINIMUM_BLOCKS, _MOST_ROUNDS)
     bounds.within("slow-rounds", slow_rounds, 0, rounds)
     bounds.within("shell-rounds", shell_rounds, 0, rounds)
     for size in sizes:
@@ -75,7 +76,7 @@ def ask(
         printed = host.measured(race, json.dumps(asdict(settings)), progress=progress)
     samples = tuple(RaceSample(**sample) for sample in printed)
     rows = verdict.rows(samples)
-    verdicts = verdict.judge(samples, verdict.aims(settings.sizes), settings.seed)
+    verdicts = verdict.judge(samples, verdict.aims(settings.sizes))
     result = Race(settings, rows, verdicts, samples, left_out)
     text = verdict.table(rows, verdicts, left_out)
     plan = topologies.plan(min(sizes), settings.instance)

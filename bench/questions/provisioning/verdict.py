@@ -7,17 +7,16 @@ and both must be on one side.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.engine.estimate import (
-    MINIMUM_PAIRS,
+    MINIMUM_BLOCKS,
     Distribution,
+    Pair,
     grouped,
-    paired_log_ratios,
     ratio,
     spread,
 )
@@ -130,7 +129,7 @@ def _parts(figures: Iterable[Figures]) -> dict[str, float]:
     return {key: statistics.median(values) for key, values in gathered.items() if key != "total"}
 
 
-def judge(samples: Sequence[RaceSample], aims: Sequence[Aim], seed: int) -> tuple[AimResult, ...]:
+def judge(samples: Sequence[RaceSample], aims: Sequence[Aim]) -> tuple[AimResult, ...]:
     """Judge each aim that was measured. Raises: CannotTell as `estimate.ratio`."""
     results = []
     for aim in aims:
@@ -138,7 +137,7 @@ def judge(samples: Sequence[RaceSample], aims: Sequence[Aim], seed: int) -> tupl
         both = sorted(firsts.keys() & seconds.keys())
         if both:
             pairs = ([side[number] for number in both] for side in (firsts, seconds))
-            results.append(_judged(aim, *pairs, seed=seed))
+            results.append(_judged(aim, *pairs))
     return tuple(results)
 
 
@@ -152,15 +151,16 @@ def _of(samples: Iterable[RaceSample], name: str, size: int, aim: Aim) -> dict[i
     return {number: value for number, value in figures.items() if value is not None}
 
 
-def _judged(aim: Aim, firsts: Sequence[float], seconds: Sequence[float], *, seed: int) -> AimResult:
-    logs = paired_log_ratios(firsts, seconds)
-    if len(logs) >= MINIMUM_PAIRS:
-        measured = ratio(firsts, seconds, seed=seed)
+def _judged(aim: Aim, firsts: Sequence[float], seconds: Sequence[float]) -> AimResult:
+    pairs = [Pair(1, *sides) for sides in zip(firsts, seconds, strict=True)]
+    if len(pairs) >= MINIMUM_BLOCKS:
+        measured = ratio(pairs)
         ends = (measured.estimate, measured.low, measured.high)
     else:
-        ends = (math.exp(statistics.median(logs)), math.exp(min(logs)), math.exp(max(logs)))
+        ratios = [pair.first / pair.second for pair in pairs]
+        ends = (statistics.median(ratios), min(ratios), max(ratios))
     estimate, low, high = (end / aim.scale for end in ends)
-    return AimResult(aim, estimate, low, high, len(logs), _decide(aim, low, high))
+    return AimResult(aim, estimate, low, high, len(pairs), _decide(aim, low, high))
 
 
 def _decide(aim: Aim, low: float, high: float) -> Judgement:
@@ -200,8 +200,8 @@ def table(rows: Sequence[RaceRow], verdicts: Sequence[AimResult], left_out: dict
         measured = f"{result.estimate:.2f} ({result.low:.2f}–{result.high:.2f})"
         judged.append([f"{aim.what}{limit}", measured, str(result.pairs), result.judgement])
     notes = [f"Left out: {name}: {reason}" for name, reason in left_out.items()]
-    if any(result.pairs < MINIMUM_PAIRS for result in verdicts):
-        notes.insert(0, f"Of fewer than {MINIMUM_PAIRS} rounds: the lowest and the highest ratio.")
+    if any(result.pairs < MINIMUM_BLOCKS for result in verdicts):
+        notes.insert(0, f"Of fewer than {MINIMUM_BLOCKS} rounds: the lowest and the highest ratio.")
     head = ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"]
     lines = [
         columns(head, times),

@@ -142,9 +142,10 @@ def test_system_programs_are_found_on_any_path() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("bench", "--rounds", "ten"), "--rounds: cannot be ten: it is a whole number"),
+        (("bench", "--requests", "ten"), "--requests: cannot be ten: it is a whole number"),
+        (("bench", "--minutes", "ten"), "--minutes: cannot be ten: it is a number"),
         (("net.up", "--timeout=1.5"), "--timeout: cannot be 1.5: it is a whole number"),
-        (("bench", "--rounds", "5"), "--rounds: cannot be 5: an interval needs 6 rounds"),
+        (("bench", "--minutes", "0"), "--minutes: cannot be 0.0: it is 0.05 to 240"),
         (("net.up", "--timeout=0"), "--timeout: cannot be 0: "),
         (("net.logs", "--bogus"), "No idea what '--bogus' is!"),
         (("net.logs",), "'net.logs' did not receive required positional arguments: 'service'"),
@@ -176,7 +177,7 @@ def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
 @pytest.mark.parametrize(
     ("words", "option", "expected"),
     [
-        (("bench", "--help"), "--rounds=INT", "number of rounds; each"),
+        (("bench", "--help"), "--requests=INT", "number of requests in one"),
         (("net.logs", "--help"), "--lines=INT", "how many of the last"),
         (("--help", "net.logs"), "--lines=INT", "how many of the last"),
     ],

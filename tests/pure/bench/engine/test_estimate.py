@@ -1,34 +1,58 @@
-"""The statistics of the benchmark: known answers, laws, and the coverage of its intervals."""
+"""The statistics of the benchmark: known answers, laws, and what an interval decides."""
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.engine.estimate import Ratio, above, below, paired, paired_log_ratios, ratio, spread
-from bench.engine.trials import Trial
-from tests.support.bench_fakes import sampled
+from bench.engine.estimate import (
+    Pair,
+    Ratio,
+    above,
+    below,
+    blocks,
+    difference,
+    exit_code,
+    holm,
+    paired,
+    ratio,
+    spread,
+    verdict,
+)
+from tests.support.project import ROOT
 from twinstack.errors import CannotTell
 
-samples = st.lists(st.floats(0.1, 1e6), min_size=6, max_size=20)
-pairs = st.lists(st.tuples(st.floats(0.1, 1e6), st.floats(0.1, 1e6)), min_size=6, max_size=15)
+positive = st.floats(0.1, 1e6)
+many_deployments = st.lists(st.tuples(positive, positive), min_size=3, max_size=15)
 
 
-def drifting_rounds(rng: random.Random, rounds: int, effect: float) -> tuple[list[float], ...]:
-    """Measure two systems on a machine that drifts and now and then stalls."""
-    firsts, seconds = [], []
-    drift = 0.0
-    for _ in range(rounds):
-        drift += rng.gauss(0, 0.05)
-        noise = [rng.gauss(0, 0.2 if rng.random() < 0.15 else 0.03) for _ in range(2)]
-        firsts.append(math.exp(8 + drift + effect + noise[0]))
-        seconds.append(math.exp(8 + drift + noise[1]))
-    return firsts, seconds
+@dataclass(frozen=True)
+class Sample:
+    deployment: int
+    block: int
+    rate: float
+
+
+def pairs_of(values: Sequence[tuple[float, float]], deployments: int = 3) -> list[Pair]:
+    """Deal blocks out to deployments in turn."""
+    return [Pair(place % deployments, *both) for place, both in enumerate(values)]
+
+
+def of_logs(logs: Sequence[float], deployments: int) -> list[Pair]:
+    return pairs_of([(math.exp(log), 1.0) for log in logs], deployments)
+
+
+def known(low: float, high: float) -> Ratio:
+    return Ratio(math.sqrt(low * high), low, high, pairs=24, deployments=8, p=0.5)
 
 
 def test_spread_of_known_samples_is_known() -> None:
@@ -47,118 +71,198 @@ def test_spread_of_nothing_cannot_be_told() -> None:
         spread([])
 
 
-def test_ratio_of_constant_doubles_is_exactly_two() -> None:
-    found = ratio([2.0] * 10, [1.0] * 10, seed=1)
-    assert found.estimate == pytest.approx(2)
-    assert (found.low, found.high) == pytest.approx((2, 2))
-    assert found.verdict == "more"
+@pytest.mark.parametrize("deployments", [1, 3, 4])
+def test_ratio_of_constant_doubles_is_exactly_two(deployments: int) -> None:
+    found = ratio(pairs_of([(2.0, 1.0)] * 12, deployments))
+    assert (found.estimate, found.low, found.high) == pytest.approx((2, 2, 2))
+    assert (found.pairs, found.deployments) == (12, deployments)
+    assert found.p < 0.01
 
 
-def test_ratio_is_the_median_of_the_pairs_and_not_of_the_sides() -> None:
-    firsts = [10.0, 20, 30, 40, 50, 60, 70]
-    seconds = [5.0, 10, 15, 20, 25, 30, 7]
-    assert ratio(firsts, seconds, seed=1).estimate == pytest.approx(2)
+def test_ratio_is_the_median_of_walsh_averages() -> None:
+    logs = [0.0, 0.1, 0.3, 0.2, 5.0, 0.25]
+    averages = [(a + b) / 2 for i, a in enumerate(logs) for b in logs[i:]]
+    assert math.log(ratio(of_logs(logs, 3)).estimate) == pytest.approx(statistics.median(averages))
 
 
-def test_ratio_is_the_same_for_the_same_seed() -> None:
-    firsts, seconds = drifting_rounds(random.Random(3), 10, 0.0)
-    assert ratio(firsts, seconds, seed=5) == ratio(firsts, seconds, seed=5)
+def test_interval_over_deployments_is_students_of_their_estimates() -> None:
+    logs = [0.01, 0.04, 0.07]  # one block a deployment: mean 0.04, error 0.03 / sqrt(3)
+    found = ratio(of_logs(logs, 3))
+    assert found.half_width == pytest.approx(4.3027 * 0.03 / math.sqrt(3), rel=1e-4)
+    assert math.log(found.low * found.high) / 2 == pytest.approx(0.04)
+    assert found.p == pytest.approx(0.147, abs=1e-3)
 
 
-@pytest.mark.parametrize("pairs", [0, 1, 5])
-def test_ratio_of_too_few_rounds_cannot_be_told(pairs: int) -> None:
-    with pytest.raises(CannotTell, match="too few"):
-        ratio([1.0] * pairs, [1.0] * pairs, seed=1)
+def test_interval_of_one_deployment_is_the_signed_ranks() -> None:
+    logs = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]  # six: from the least to the most
+    found = ratio(of_logs(logs, 1))
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx((0.01, 0.06))
+    assert found.p == 2 / 2**6
 
 
-def test_ratio_of_a_round_without_success_cannot_be_told() -> None:
-    with pytest.raises(CannotTell, match="a sample is 0"):
-        ratio([0.0, *[1.0] * 9], [1.0] * 10, seed=1)
+def test_deployments_that_differ_widen_the_interval_that_their_blocks_do_not() -> None:
+    rng = random.Random(5)
+    lasting = [0.03, -0.03, 0.0, 0.02]
+    noisy = [
+        Pair(deployment, math.exp(lasting[deployment] + rng.gauss(0, 0.002)), 1.0)
+        for deployment in range(4)
+        for _ in range(6)
+    ]
+    as_one = [Pair(0, pair.first, pair.second) for pair in noisy]
+    assert ratio(noisy).half_width > 2 * ratio(as_one).half_width
 
 
-def test_pairs_of_unequal_length_cannot_be_told() -> None:
-    with pytest.raises(CannotTell, match="2 against 1"):
-        paired_log_ratios([1.0, 2.0], [1.0])
+def test_one_stalled_block_moves_the_estimate_little() -> None:
+    steady = [0.001 * place for place in range(-6, 6)]
+    stalled = [*steady[:-1], -2.0]
+    assert abs(math.log(ratio(of_logs(stalled, 4)).estimate)) < 0.005
 
 
-def test_a_sample_that_is_not_a_number_cannot_be_told() -> None:
-    with pytest.raises(CannotTell):
-        paired_log_ratios([math.nan, 1.0], [1.0, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_ratio_of_too_few_blocks_of_one_deployment_cannot_be_told(count: int) -> None:
+    with pytest.raises(CannotTell, match="blocks are too few"):
+        ratio(pairs_of([(1.0, 1.0)] * count, 1))
+
+
+@pytest.mark.parametrize("of", [ratio, difference])
+def test_two_deployments_have_no_interval(of) -> None:
+    with pytest.raises(CannotTell, match="2 deployments are too few"):
+        of(pairs_of([(1.0, 1.0)] * 40, 2))
+
+
+def test_six_blocks_are_too_few_for_99_percent() -> None:
+    with pytest.raises(CannotTell, match="too few for 99%"):
+        ratio(pairs_of([(1.0, 1.0)] * 6, 1), level=0.99)
+
+
+@pytest.mark.parametrize("broken", [0.0, -1.0, math.inf, math.nan])
+def test_ratio_of_a_block_without_success_cannot_be_told(broken: float) -> None:
+    for block in ((broken, 1.0), (1.0, broken)):
+        with pytest.raises(CannotTell, match="a sample is"):
+            ratio(pairs_of([block, *[(1.0, 1.0)] * 9]))
 
 
 @settings(max_examples=40, deadline=None)
-@given(pairs, st.floats(0.01, 100))
-def test_ratio_does_not_change_with_the_unit(
-    pairs: list[tuple[float, float]], scale: float
+@given(many_deployments, st.floats(0.01, 100), st.sampled_from([3, 1]))
+def test_ratio_does_not_change_with_the_unit_and_scales_with_its_numerator(
+    values: list[tuple[float, float]], scale: float, deployments: int
 ) -> None:
-    firsts, seconds = [a for a, _ in pairs], [b for _, b in pairs]
-    plain = ratio(firsts, seconds, seed=1, resamples=300)
-    scaled = ratio([a * scale for a in firsts], [b * scale for b in seconds], seed=1, resamples=300)
-    assert (plain.estimate, plain.low, plain.high) == pytest.approx(
-        (scaled.estimate, scaled.low, scaled.high), rel=1e-6
-    )
+    values = values * 2
+    plain = ratio(pairs_of(values, deployments))
+    both = ratio(pairs_of([(a * scale, b * scale) for a, b in values], deployments))
+    first = ratio(pairs_of([(a * scale, b) for a, b in values], deployments))
+    ends = (plain.estimate, plain.low, plain.high)
+    assert (both.estimate, both.low, both.high) == pytest.approx(ends, rel=1e-6)
+    scaled = tuple(end * scale for end in ends)
+    assert (first.estimate, first.low, first.high) == pytest.approx(scaled, rel=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
-@given(pairs, st.floats(0.01, 100))
-def test_ratio_scales_with_its_numerator(pairs: list[tuple[float, float]], scale: float) -> None:
-    firsts, seconds = [a for a, _ in pairs], [b for _, b in pairs]
-    plain = ratio(firsts, seconds, seed=1, resamples=300)
-    scaled = ratio([a * scale for a in firsts], seconds, seed=1, resamples=300)
-    assert scaled.estimate == pytest.approx(plain.estimate * scale, rel=1e-6)
-    assert (scaled.low, scaled.high) == pytest.approx(
-        (plain.low * scale, plain.high * scale), rel=1e-6
+@given(many_deployments, st.sampled_from([3, 1]))
+def test_swapped_arms_have_the_inverse_ratio(
+    values: list[tuple[float, float]], deployments: int
+) -> None:
+    values = values * 2
+    plain = ratio(pairs_of(values, deployments))
+    swapped = ratio(pairs_of([(b, a) for a, b in values], deployments))
+    assert (1 / swapped.estimate, 1 / swapped.high, 1 / swapped.low) == pytest.approx(
+        (plain.estimate, plain.low, plain.high), rel=1e-6
     )
+    assert swapped.p == pytest.approx(plain.p, abs=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
-@given(pairs)
-def test_ratio_lies_within_its_interval(pairs: list[tuple[float, float]]) -> None:
-    found = ratio([a for a, _ in pairs], [b for _, b in pairs], seed=1, resamples=300)
-    assert found.low <= found.estimate * (1 + 1e-9)
-    assert found.estimate <= found.high * (1 + 1e-9)
+@given(many_deployments, st.sampled_from([3, 1]))
+def test_ratio_lies_within_its_interval_and_p_says_the_same(
+    values: list[tuple[float, float]], deployments: int
+) -> None:
+    found = ratio(pairs_of(values * 2, deployments))
+    assert found.low <= found.estimate <= found.high
+    assert 0 <= found.p <= 1
+    if abs(found.p - 0.05) > 1e-9 and found.high / found.low > 1 + 1e-9:
+        assert found.undecided == (found.p > 0.05)
 
 
-@settings(max_examples=40, deadline=None)
-@given(samples)
-def test_a_sample_against_itself_shows_no_difference(values: list[float]) -> None:
-    found = ratio(values, values, seed=1, resamples=300)
-    assert found.verdict == "no measurable difference"
+def test_a_sample_against_itself_shows_no_difference() -> None:
+    found = ratio(pairs_of([(value, value) for value in (1.0, 2, 3, 4, 5, 6)], 3))
+    assert found.undecided
+    assert found.p == 1
+    assert verdict(found).word == "equivalent"
 
 
-@pytest.mark.parametrize("rounds", [10, 20])
-def test_intervals_of_a_system_with_itself_hold_one_at_least_93_times_of_100(rounds: int) -> None:
-    rng = random.Random(20)
-    inside = 0
-    for trial in range(400):
-        found = ratio(*drifting_rounds(rng, rounds, 0.0), seed=trial, resamples=600)
-        inside += found.low <= 1 <= found.high
-    assert inside / 400 >= 0.93
+def test_differences_of_parts_add_up_to_the_difference_of_the_whole() -> None:
+    rng = random.Random(6)
+    parts = [[(rng.gauss(9, 5), rng.gauss(9, 5)) for _ in range(20)] for _ in range(4)]
+    whole = [tuple(map(sum, zip(*block, strict=True))) for block in zip(*parts, strict=True)]
+    by_part = [difference(pairs_of(part)).estimate for part in parts]
+    found = difference([Pair(place % 3, *both) for place, both in enumerate(whole)])
+    assert math.fsum(by_part) == pytest.approx(found.estimate, abs=1e-12)
+    assert found.low < found.estimate < found.high
 
 
-def test_intervals_hold_the_true_effect_at_least_93_times_of_100() -> None:
-    rng = random.Random(21)
-    inside = 0
-    for trial in range(400):
-        found = ratio(*drifting_rounds(rng, 10, 0.1), seed=trial, resamples=600)
-        inside += found.low <= math.exp(0.1) <= found.high
-    assert inside / 400 >= 0.93
+def test_difference_is_over_deployments_and_of_one_over_blocks() -> None:
+    values = [(3.0, 1.0), (4.0, 1.0), (5.0, 1.0)]
+    found = difference(pairs_of(values))
+    assert found.estimate == 3
+    assert found.high - found.estimate == pytest.approx(4.3027 / math.sqrt(3), rel=1e-4)
+    alone = difference(pairs_of(values * 4, 1))
+    assert alone.estimate == 3
+    assert alone.high - alone.low < found.high - found.low
 
 
-def test_ten_rounds_mostly_see_a_difference_of_a_tenth() -> None:
-    rng = random.Random(22)
-    seen = sum(
-        ratio(*drifting_rounds(rng, 10, 0.1), seed=trial, resamples=400).verdict == "more"
-        for trial in range(100)
+def test_difference_takes_what_is_zero_or_negative_but_finite() -> None:
+    assert difference(pairs_of([(0.0, 1.0), (-2.0, 0.0), (0.0, 0.0)])).estimate == -1
+    with pytest.raises(CannotTell, match="have no difference"):
+        difference(pairs_of([(math.nan, 1.0), (1.0, 0.0), (0.0, 0.0)]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.01, 1.05, "more"),
+        (0.90, 0.99, "less"),
+        (0.98, 1.02, "equivalent"),
+        (1.005, 1.02, "equivalent"),  # a difference, of no consequence
+        (0.98, 1.04, "inconclusive"),
+        (1.0, 1.04, "inconclusive"),
+        (1 / 1.03, 1.03, "equivalent"),
+        (0.97, 1.0, "inconclusive"),  # 0.97 is less than 1/1.03
+    ],
+)
+def test_verdict_is_decided_by_the_whole_interval(low: float, high: float, expected: str) -> None:
+    assert verdict(known(low, high)).word == expected
+
+
+def test_verdict_is_the_same_with_the_arms_swapped() -> None:
+    other = {"more": "less", "less": "more"}
+    ends = [0.95, 0.971, 0.98, 1.0, 1.01, 1.029, 1.05]
+    for low, high in pairwise(ends):
+        word = verdict(known(low, high)).word
+        assert verdict(known(1 / high, 1 / low)).word == other.get(word, word)
+
+
+def test_verdict_is_written_in_a_sentence() -> None:
+    more = Ratio(1.04, 1.012, 1.061, pairs=24, deployments=8, p=0.01)
+    assert verdict(more).sentence == "4.0 % more (95 % CI +1.2 to +6.1 %)"
+    assert verdict(known(0.989, 1.024)).sentence == (
+        "no difference larger than 3 % (95 % CI −1.1 to +2.4 %)"
     )
-    assert seen > 70
+    assert verdict(known(0.96, 1.04)).sentence == (
+        "inconclusive, could have seen 5.7 % (95 % CI −4.0 to +4.0 %)"
+    )
+    assert verdict(known(0.9, 0.95)).sentence.startswith("7.5 % less (")
 
 
-def test_pairing_takes_the_drift_out() -> None:
-    firsts, seconds = drifting_rounds(random.Random(23), 40, 0.0)
-    across = statistics.pstdev(math.log(value) for value in firsts)
-    within = statistics.pstdev(paired_log_ratios(firsts, seconds))
-    assert within < across
+def test_detectable_effect_is_larger_than_the_half_width() -> None:
+    assert verdict(known(math.exp(-0.02), math.exp(0.02))).detectable == pytest.approx(0.0286)
+
+
+def test_holm_adjusts_as_in_the_textbook_and_keeps_the_order() -> None:
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert list(found) == ["a", "b", "c", "d"]  # not in the order of p
+    assert found == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert holm({"a": 0.6, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+    assert holm({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +270,7 @@ def test_pairing_takes_the_drift_out() -> None:
     [(1.00, 1.02, "holds"), (1.04, 1.06, "fails"), (1.02, 1.04, "cannot tell")],
 )
 def test_bound_is_decided_by_the_whole_interval(low: float, high: float, expected: str) -> None:
-    assert expected == below(Ratio(1.03, low, high, 10), 1.03)
+    assert below(known(low, high), 1.03) == expected
 
 
 @pytest.mark.parametrize(
@@ -174,18 +278,61 @@ def test_bound_is_decided_by_the_whole_interval(low: float, high: float, expecte
     [(0.5, 0.6, "holds"), (0.4, 0.49, "fails"), (0.45, 0.6, "cannot tell")],
 )
 def test_floor_is_decided_by_the_whole_interval(low: float, high: float, expected: str) -> None:
-    assert expected == above(Ratio(0.5, low, high, 10), 0.5)
+    assert above(known(low, high), 0.5) == expected
 
 
-def test_arms_are_paired_by_round_whatever_their_order() -> None:
-    first = [Trial(what="a", **sampled(number, 200.0 + number)) for number in range(8)]
-    second = [Trial(what="b", **sampled(number, 100.0 + number / 2)) for number in range(7, -1, -1)]
-    assert paired(first, second, "rate", seed=1).estimate == pytest.approx(2)
-    assert paired(first, second[:6], "rate", seed=1).pairs == 6
+def test_one_failure_decides_the_exit_code_before_what_is_open() -> None:
+    assert exit_code("holds", "cannot tell", "fails") == 1
+    assert exit_code("holds", "cannot tell") == 2
+    assert exit_code("holds") == 0
+
+
+def test_arms_are_paired_by_block_whatever_their_order() -> None:
+    keys = [(deployment, block) for deployment in range(3) for block in range(2)]
+    first = [Sample(*key, 200.0 + sum(key)) for key in keys]
+    second = [Sample(*key, 100.0 + sum(key) / 2) for key in reversed(keys)]
+    assert paired(first, second, "rate").estimate == pytest.approx(2)
+    assert paired(first, second[:5], "rate").pairs == 5
+    assert paired(first, second, lambda sample: 1 / sample.rate).estimate == pytest.approx(0.5)
+
+
+def test_windows_of_a_block_are_taken_by_their_geometric_mean_or_another() -> None:
+    first = [Sample(0, 0, 1.0), Sample(0, 0, 4.0)]
+    second = [Sample(0, 0, 1.0)]
+    assert blocks(first, second, "rate")[0].first == pytest.approx(2)
+    assert blocks(first, second, "rate", mean=statistics.fmean)[0].first == 2.5
+
+
+def test_arms_without_a_common_block_cannot_be_told() -> None:
+    with pytest.raises(CannotTell, match="1 blocks of one arm, 2 of the other"):
+        paired([Sample(0, 0, 1.0)], [Sample(0, 1, 1.0), Sample(1, 0, 1.0)], "rate")
+
+
+def test_a_block_without_success_cannot_be_told() -> None:
+    with pytest.raises(CannotTell, match="a sample is 0"):
+        paired([Sample(0, 0, 0.0)], [Sample(0, 0, 1.0)], "rate")
 
 
 def test_a_ratio_is_written_as_a_change_and_a_saving() -> None:
-    found = Ratio(1.25, 1.0, 2.0, 10)
+    found = Ratio(1.25, 1.0, 2.0, pairs=10, deployments=1, p=1.0)
     assert found.undecided
     assert found.percent == "+25.0% (+0.0% to +100.0%)"
     assert found.saved == "20.0% (95 % interval 0.0% to 50.0%)"
+
+
+def test_kept_windows_of_both_worlds_give_the_ratio_that_was_found_by_hand() -> None:
+    kept = json.loads((ROOT / "bench/results/20261126T020922Z-turns.json").read_text())
+    turns = kept["result"]["turns"]
+
+    def arm(*ways: str) -> list[Sample]:
+        return [
+            Sample(1, turn["round"], turn["window"]["answered"] / turn["window"]["seconds"])
+            for turn in turns
+            if turn["way"] in ways
+        ]
+
+    found = paired(arm("docker"), arm("namespaces", "namespaces too"), "rate")
+    assert found.percent == "-6.5% (-7.9% to -5.2%)"
+    assert (found.pairs, found.deployments) == (60, 1)
+    itself = paired(arm("namespaces too"), arm("namespaces"), "rate")
+    assert verdict(itself).word == "equivalent"

@@ -1,25 +1,39 @@
-"""Counters are read for what they mean, and connections leave the machine its tables."""
+"""Counters are read for what they mean, and the parts of a window add up to the whole."""
 
 from __future__ import annotations
 
-import socket
+import os
 import subprocess
 import sys
-from ipaddress import IPv4Address
+from dataclasses import replace
 
 import pytest
 
 from bench.engine import meter
-from bench.engine.meter import Room
+from bench.engine.arm import BENCH, CLIENT, IDLE_WORLD, KERNEL, LEFT_OVER, SERVICES, STRANGERS
+from bench.engine.meter import CounterReading, Meter
 from twinstack.errors import CannotTell
 
 STAT = "cpu  100 20 30 4000 50 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
-   1: 0100000A:D431 0A00000A:0050 01 00000000:00000000 00:00000000 00000000     0        0 2 1
-   2: 0100000A:D432 0A00000A:0050 06 00000000:00000000 00:00000000 00000000     0        0 0 3
-"""
+BEFORE = CounterReading(
+    clock_s=10.0,
+    whole_us=1_000.0,
+    stolen_us=5.0,
+    children_us=50.0,
+    services_us={("net", "nginx-lb"): 100.0, ("docker", "nginx-lb"): 300.0},
+    throttled_us={"net": 7.0, "docker": 0.0},
+    processes_us={20: ("dockerd", 40.0), 30: (STRANGERS, 60.0), 40: (KERNEL, 1.0)},
+)
+AFTER = CounterReading(
+    clock_s=12.0,
+    whole_us=2_000.0,
+    stolen_us=6.0,
+    children_us=150.0,
+    services_us={("net", "nginx-lb"): 500.0, ("docker", "nginx-lb"): 310.0},
+    throttled_us={"net": 9.0, "docker": 0.0},
+    # 30 was used again, and 50 has begun meanwhile.
+    processes_us={20: ("dockerd", 90.0), 30: (STRANGERS, 25.0), 50: ("docker-proxy", 80.0)},
+)
 
 
 def test_busy_time_leaves_out_idle_waiting_and_stolen() -> None:
@@ -32,65 +46,70 @@ def test_counters_that_are_not_there_cannot_be_told(text: str) -> None:
         meter.parse_stat(text, ticks_per_second=100)
 
 
-def test_only_established_connections_count() -> None:
-    assert [(IPv4Address("10.0.0.10"), 80)] == meter.parse_connections(TCP)
+def test_each_process_is_in_one_part_and_parts_add_up_to_the_whole() -> None:
+    spent = meter.spent(BEFORE, AFTER, "net")
+    assert spent.parts_us == {
+        SERVICES: 400.0,
+        IDLE_WORLD: 10.0,
+        CLIENT: 100.0,
+        "dockerd": 50.0,
+        STRANGERS: 25.0,
+        "docker-proxy": 80.0,
+        LEFT_OVER: 335.0,
+    }
+    assert sum(spent.parts_us.values()) == AFTER.whole_us - BEFORE.whole_us
+    assert spent.services_us == {"nginx-lb": 400.0}
+    assert (spent.seconds, spent.throttled_us, spent.stolen_us) == (2.0, 2.0, 1.0)
 
 
-def test_connections_that_wait_are_counted_by_destination() -> None:
-    assert meter.parse_connections(TCP, "06") == [(IPv4Address("10.0.0.10"), 80)]
-    found = meter.room("127.0.0.1", 9)
-    assert found.ports > 1_000
-    assert found.waiting == 0
+def test_the_other_world_is_idle() -> None:
+    parts = meter.spent(BEFORE, AFTER, "docker").parts_us
+    assert (parts[SERVICES], parts[IDLE_WORLD]) == (10.0, 400.0)
 
 
-def test_an_open_connection_is_seen_and_a_closed_one_is_not() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert meter.connections("127.0.0.1", port) == 0
-        with socket.create_connection(("127.0.0.1", port)):
-            assert meter.connections("127.0.0.1", port) == 1
-
-
-def test_snapshots_only_grow() -> None:
-    first, second = meter.snapshot(), meter.snapshot()
-    assert first.clock_s <= second.clock_s
-    assert first.busy_us <= second.busy_us
+def test_a_replica_that_restarted_spoils_the_window() -> None:
+    again = replace(AFTER, services_us={("net", "nginx-lb"): 99.0})
+    with pytest.raises(CannotTell, match="nginx-lb: restarted during a window"):
+        meter.spent(BEFORE, again, "net")
 
 
 @pytest.mark.parametrize(
-    ("room", "expected"),
+    ("pid", "status", "expected"),
     [
-        (Room(28_000, 0), ""),
-        (Room(28_000, 20_000), ""),
-        (Room(28_000, 22_000), "local ports"),
-        (Room(28_000, 0, 10_000, 65_536), ""),
-        (Room(28_000, 0, 60_000, 65_536), "conntrack entries"),
-        (Room(28_000, 0, None, None), ""),
+        (2, {"Name": "kthreadd", "PPid": "0"}, KERNEL),
+        (14, {"Name": "ksoftirqd/0", "PPid": "2"}, KERNEL),
+        (99, {"Name": "dockerd", "PPid": "1"}, "dockerd"),
+        (99, {"Name": "containerd", "PPid": "1"}, "containerd"),
+        (99, {"Name": "containerd-shim", "PPid": "1"}, "containerd-shim"),
+        (99, {"Name": "docker-proxy", "PPid": "1"}, "docker-proxy"),
+        (99, {"Name": "docker", "PPid": "1"}, STRANGERS),
+        (99, {}, STRANGERS),
     ],
 )
-def test_connections_wait_for_room_in_the_kernel_s_tables(room: Room, expected: str) -> None:
-    assert room.lacks(1_000) == expected
+def test_a_process_is_put_into_its_part_by_its_name(
+    pid: int, status: dict[str, str], expected: str
+) -> None:
+    assert meter.part_of(pid, status) == expected
 
 
-def test_a_lone_run_never_waits() -> None:
-    assert Room(28_000, 0, 10, 65_536).lacks(1_000_000) == ""
-
-
-def test_what_replicas_spent_is_the_difference_of_two_readings() -> None:
-    assert meter.spent_us({"a": 1, "b": 2}, {"a": 3, "b": 5}) == {"a": 2, "b": 3}
-
-
-@pytest.mark.parametrize("after", [{"product-service": 3, "x": 2}, {"x": 2}])
-def test_a_replica_that_restarted_spoils_the_trial(after: dict[str, int]) -> None:
-    with pytest.raises(CannotTell, match="product-service: restarted"):
-        meter.spent_us({"product-service": 9, "x": 1}, after)
-
-
-def test_the_load_generators_cpu_time_is_not_the_hosts() -> None:
+def test_an_ended_child_is_the_client_and_this_process_the_benchmark() -> None:
+    counters = Meter(())
+    before = counters.read()
     script = "import time\nwhile time.process_time() < 0.3: pass"
-    words = [sys.executable, "-c", script]
-    done, spent = meter.during([], lambda: subprocess.run(words, check=True))
-    assert done.returncode == 0
-    assert spent.client_us >= 300_000
-    assert spent.seconds >= 0.3
-    assert spent.host_us >= 0
+    subprocess.run([sys.executable, "-c", script], check=True)
+    parts = meter.spent(before, counters.read(), "").parts_us
+    assert parts[CLIENT] >= 300_000
+    assert parts[BENCH] >= 0
+
+
+def test_a_process_that_is_assigned_is_in_that_part() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
+        try:
+            counters = Meter(())
+            counters.assign({spinning.pid: "programs"})
+            before = counters.read()
+            while meter.spent(before, counters.read(), "").parts_us["programs"] < 50_000:
+                pass
+        finally:
+            spinning.kill()
+    assert os.getpid() in before.processes_us

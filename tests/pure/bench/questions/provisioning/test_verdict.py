@@ -25,7 +25,7 @@ def _judged(ours: float, other: float, aim: Aim, rounds: int = 10, noise: float 
         return [value * (1 + chance.uniform(-noise, noise)) for _ in range(rounds)]
 
     samples = [*_samples(*aim.numerator, around(ours)), *_samples(*aim.denominator, around(other))]
-    return verdict.judge(samples, [aim], seed=1)[0]
+    return verdict.judge(samples, [aim])[0]
 
 
 AT_MOST = Aim("up", (OURS, 100), (FLOOR, 100), "up", 1.5)
@@ -50,7 +50,7 @@ def test_only_the_whole_interval_decides(aim, first, second, expected):
 def test_three_rounds_are_bounded_by_their_lowest_and_highest_ratio():
     pair = [*_samples(SHELL, 100, [1600, 1700, 1400]), *_samples(OURS, 100, [100] * 3)]
 
-    found = verdict.judge(pair, [AT_LEAST], seed=1)[0]
+    found = verdict.judge(pair, [AT_LEAST])[0]
 
     assert (found.pairs, round(found.low), round(found.high)) == (3, 14, 17)
     assert found.judgement == "cannot tell"
@@ -65,7 +65,7 @@ def test_times_of_two_sizes_are_compared_by_the_namespace():
 def test_what_was_not_measured_is_not_judged():
     aims = verdict.aims((8, 100))
 
-    assert verdict.judge(_samples(OURS, 100, [1.0] * 6), aims, seed=1) == ()
+    assert verdict.judge(_samples(OURS, 100, [1.0] * 6), aims) == ()
 
 
 def test_the_check_passes_only_when_every_aim_is_reached():
@@ -86,7 +86,7 @@ def test_the_table_is_eighty_columns_wide_and_says_what_was_left_out():
         for size in (100, 1000)
         for sample in _samples(name, size, [base * size] * 6)
     ]
-    verdicts = verdict.judge(samples, verdict.aims((100, 1000)), seed=1)
+    verdicts = verdict.judge(samples, verdict.aims((100, 1000)))
 
     text = verdict.table(verdict.rows(samples), verdicts, {"mininet": "there is no network " * 6})
 

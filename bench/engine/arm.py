@@ -1,0 +1,127 @@
+"""What an experiment measures: arms, windows of them, and quantities of a window; pure.
+
+An `Arm` is one thing that is compared: a load, and what holds while it runs. A `Window` is one row
+of counters: some seconds of one arm. Every CPU figure comes from its parts, which add up: a part
+means the same in every question (see `meter`), and what is spent at rest is known beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+#: The parts of a window's CPU time that an arm causes, in the order of the ledger. "left over" is
+#: what no process that lived through the window spent: short-lived ones, and interrupts.
+SERVICES, CLIENT, KERNEL, LEFT_OVER = "services", "client", "kernel threads", "left over"
+ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy", "supervisor")
+#: What a question itself runs and measures: a capture, a dashboard, a gateway.
+PROGRAMS = "programs"
+PARTS = (SERVICES, PROGRAMS, *ENGINE, CLIENT, KERNEL, LEFT_OVER)
+#: Parts that no arm causes: other programs, the idle world, and the benchmark itself.
+STRANGERS, IDLE_WORLD, BENCH = "other programs", "idle world", "benchmark"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a load did. A run of a program is a request too."""
+
+    done: int  # requests that succeeded
+    failed: int = 0
+    figures: Mapping[str, float] = field(default_factory=dict)  # "p99_ms", "wall_s", …
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One thing that is compared."""
+
+    name: str
+    load: Callable[[], Tally]  # one window's worth of it
+    world: str = ""  # the replicas of this world are its services
+    #: Holds around a window; gives the part of each process that the question itself runs.
+    during: Callable[[], AbstractContextManager[Mapping[int, str] | None]] = nullcontext
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some seconds of one arm. Units: microseconds of CPU of the whole window."""
+
+    arm: str
+    deployment: int  # from 1
+    block: int  # from 1, over all deployments
+    seconds: float
+    done: int
+    failed: int
+    parts_us: Mapping[str, float]
+    rest_us: Mapping[str, float]  # what each part would have spent meanwhile at rest
+    services_us: Mapping[str, float]  # the services' part by service
+    throttled_us: float = 0.0  # how long CPU quotas kept the services waiting, added up
+    stolen_us: float = 0.0  # taken by the hypervisor
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def part(self, name: str) -> float:
+        """Give a part's CPU time per request beyond what it spends at rest. Units: µs."""
+        return (self.parts_us.get(name, 0.0) - self.rest_us.get(name, 0.0)) / self.done
+
+    @property
+    def rate(self) -> float:
+        return self.done / self.seconds
+
+    @property
+    def cpu(self) -> float:
+        """Give the arm's CPU time per request beyond rest: the sum of its parts. Units: µs."""
+        return sum(map(self.part, PARTS))
+
+    @property
+    def quota(self) -> float:
+        """Give how long quotas kept services waiting, added up, as a part of the time."""
+        return self.throttled_us / 1e6 / self.seconds
+
+    def busy(self, cores: int) -> float:
+        """Give the part of the machine that strangers and the hypervisor took."""
+        taken_us = self.parts_us.get(STRANGERS, 0.0) + self.stolen_us
+        return taken_us / (self.seconds * cores * 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is compared, and how it is told."""
+
+    name: str
+    noun: str
+    of: Callable[[Window], float]
+    unit: str = ""
+
+    @classmethod
+    def figure(cls, name: str, noun: str, unit: str) -> Quantity:
+        """Give a quantity that the load itself reports."""
+        return cls(name, noun, lambda window: window.figures[name], unit)
+
+
+RATE = Quantity("rate", "requests per second", lambda window: window.rate, "/s")
+CPU = Quantity("cpu", "CPU time per request", lambda window: window.cpu, "µs")
+SERVICES_CPU = Quantity(
+    "services", "CPU time per request in the services", lambda window: window.part(SERVICES), "µs"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """What the first arm costs over the second."""
+
+    first: str
+    second: str
+    title: str = ""
+
+    def __str__(self) -> str:
+        return self.title or f"{self.first} over {self.second}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit that a contrast is to keep; the far end of the interval decides."""
+
+    contrast: Contrast
+    quantity: Quantity
+    limit: float  # of the ratio
+    least: bool = False  # the ratio is to be at least, not below, the limit

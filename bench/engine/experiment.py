@@ -1,0 +1,183 @@
+"""The one loop behind every question: deployments, blocks, windows, until it is precise enough.
+
+A question names its arms, contrasts and bounds as an `Experiment`; `run` measures it by a `Design`.
+What was measured is never lost: when a world dies or Ctrl-C comes, it is given back with the
+reason, and kept.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from bench.engine import design, result
+from bench.engine.arm import CPU, RATE, Arm, Bound, Contrast, Quantity, Window
+from bench.engine.design import Design
+from bench.engine.meter import Meter, spent
+from bench.engine.result import Measured
+from twinstack.errors import CannotTell, TwinstackError
+from twinstack.reconcile import Progress
+from twinstack.world import LocalWorld
+
+#: A window in which strangers and the hypervisor took more than this part of the machine is
+#: spoiled: its block is measured again, at most as often as a deployment has blocks.
+BUSY_PART = 0.10
+
+#: One start of what is measured: gives its arms, with everything running while the block lasts.
+Stage = Callable[[], AbstractContextManager[Sequence[Arm]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What a question compares."""
+
+    stage: Stage
+    contrasts: tuple[Contrast, ...]  # the first one is the question
+    load: str  # in words: "20 kept connections, /api/products"
+    worlds: Sequence[LocalWorld] = ()  # those that are up meanwhile
+    quantities: tuple[Quantity, ...] = (CPU, RATE)  # the first one decides
+    bounds: tuple[Bound, ...] = ()
+    rest_s: float = 2.0  # how long all is watched at rest in each deployment
+
+
+def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
+    """Measure until it is precise, or out of time.
+
+    Raises: TwinstackError when it fails before anything was measured; else that is given back.
+    """
+    how.check()
+    seed = secrets.randbits(32) if how.seed is None else how.seed
+    windows: list[Window] = []
+    start_s, stopped, broken, code = time.monotonic(), "", "", 0
+    busy = Busy()
+    blocks: Iterator[tuple[str, ...]] | None = None
+    deployment = 0
+    try:
+        while not stopped:
+            deployment += 1
+            progress(f"deployment {deployment}: starting")
+            with experiment.stage() as arms:
+                blocks = blocks or design.order([arm.name for arm in arms], seed)
+                live = Live({arm.name: arm for arm in arms}, experiment, deployment, progress)
+                for block in live.blocks(blocks, how, busy, first=_last_block(windows) + 1):
+                    windows += block
+            measured = _measured(experiment, how, windows, seed, start_s, busy)
+            stopped = design.stop(how, deployment, measured.seconds, measured.half_widths()) or ""
+    except KeyboardInterrupt:
+        stopped, broken, code = "interrupted", "stopped by Ctrl-C", 130
+    except TwinstackError as error:
+        stopped, broken, code = "interrupted", str(error), 1
+        if not windows:
+            raise
+    final = _measured(experiment, how, windows, seed, start_s, busy)
+    return final.ended(stopped, broken, code)
+
+
+@dataclass
+class Busy:
+    """How often others had the machine."""
+
+    repeated: int = 0  # blocks that were measured again
+    kept: int = 0  # blocks that are in the result although busy
+
+
+@dataclass(frozen=True)
+class Live:
+    """One deployment, while it runs."""
+
+    arms: Mapping[str, Arm]
+    experiment: Experiment
+    deployment: int
+    progress: Progress
+
+    def blocks(
+        self, order: Iterator[tuple[str, ...]], how: Design, busy: Busy, *, first: int
+    ) -> Iterator[list[Window]]:
+        """Watch at rest, warm every arm up, and measure the blocks of this deployment."""
+        meter = Meter(self.experiment.worlds)
+        rest = self._rest(meter)
+        for arm in self.arms.values():
+            with arm.during():
+                arm.load()
+        repeats, cores = how.blocks, os.cpu_count() or 1
+        for number in range(first, first + how.blocks):
+            while True:
+                block = [self._window(meter, rest, name, number) for name in next(order)]
+                spoiled = max(window.busy(cores) for window in block) > BUSY_PART
+                if not spoiled or not repeats:
+                    break
+                repeats -= 1
+                busy.repeated += 1
+                self.progress(f"block {number}: others had the machine; again")
+            busy.kept += spoiled
+            self.progress(f"deployment {self.deployment}, block {number}: {result.brief(block)}")
+            yield block
+
+    def _rest(self, meter: Meter) -> dict[str, Mapping[str, float]]:
+        """Give what each part spends at rest, by arm. Units: µs a second."""
+        before = meter.read()
+        time.sleep(self.experiment.rest_s)
+        after = meter.read()
+        spending = {name: spent(before, after, arm.world) for name, arm in self.arms.items()}
+        return {
+            name: {part: us / of.seconds for part, us in of.parts_us.items()}
+            for name, of in spending.items()
+        }
+
+    def _window(
+        self, meter: Meter, rest: Mapping[str, Mapping[str, float]], name: str, block: int
+    ) -> Window:
+        """Measure one window. Raises: CannotTell for one without a success."""
+        arm = self.arms[name]
+        with arm.during() as programs:
+            meter.assign(programs or {})
+            before = meter.read()
+            tally = arm.load()
+            of = spent(before, meter.read(), arm.world)
+        if not tally.done:
+            cause = f"{tally.failed} failed"
+            raise CannotTell(name, "did not answer one request", cause, "look at its log")
+        return Window(
+            name,
+            self.deployment,
+            block,
+            seconds=tally.figures.get("seconds", of.seconds),
+            done=tally.done,
+            failed=tally.failed,
+            parts_us=of.parts_us,
+            rest_us={part: us * of.seconds for part, us in rest[name].items()},
+            services_us=of.services_us,
+            throttled_us=of.throttled_us,
+            stolen_us=of.stolen_us,
+            figures=tally.figures,
+        )
+
+
+def _last_block(windows: Sequence[Window]) -> int:
+    return max((window.block for window in windows), default=0)
+
+
+def _measured(
+    experiment: Experiment,
+    how: Design,
+    windows: Sequence[Window],
+    seed: int,
+    start_s: float,
+    busy: Busy,
+) -> Measured:
+    return Measured(
+        load=experiment.load,
+        windows=tuple(windows),
+        contrasts=experiment.contrasts,
+        quantities=experiment.quantities,
+        bounds=experiment.bounds,
+        design=how,
+        seed=seed,
+        seconds=time.monotonic() - start_s,
+        repeated=busy.repeated,
+        busy=busy.kept,
+    )

@@ -1,0 +1,311 @@
+"""From windows to ratios, verdict, ledger and text; pure.
+
+The first quantity of the first contrast is the question: its verdict stands for itself. All other
+ratios are looked at together, so their p-values are adjusted (Holm): of many intervals some would
+exclude "no difference" by chance.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+from bench.engine import estimate
+from bench.engine.arm import (
+    CPU,
+    ENGINE,
+    PARTS,
+    RATE,
+    SERVICES_CPU,
+    Bound,
+    Contrast,
+    Quantity,
+    Window,
+)
+from bench.engine.comparability import Comparability
+from bench.engine.design import LEAST_DEPLOYMENTS, Design
+from bench.engine.estimate import Difference, Holds, Ratio, Verdict, blocks, grouped, spread
+from bench.engine.show import columns, extremes, signed, wrap
+from bench.engine.store import Outcome
+from twinstack.model.plan import Plan
+
+_LEVEL_P = 0.05
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that an experiment measured, with what is needed to repeat it."""
+
+    load: str
+    windows: tuple[Window, ...]
+    contrasts: tuple[Contrast, ...]
+    quantities: tuple[Quantity, ...]
+    bounds: tuple[Bound, ...]
+    design: Design
+    seed: int
+    seconds: float  # that it took
+    repeated: int  # blocks measured again as others had the machine
+    busy: int  # blocks that count although others had the machine
+    stopped: str = ""  # "precise", "out of time" or "interrupted"
+    broken: str = ""  # why it was interrupted
+    code: int = 0  # the exit code of that
+
+    def ended(self, stopped: str, broken: str, code: int) -> Measured:
+        """Give the same with its end."""
+        return replace(self, stopped=stopped, broken=broken, code=code)
+
+    @property
+    def deployments(self) -> int:
+        return len({window.deployment for window in self.windows})
+
+    @cached_property
+    def arms(self) -> dict[str, list[Window]]:
+        """Give the windows of each arm."""
+        return grouped(self.windows, lambda window: window.arm)
+
+    @property
+    def failed(self) -> int:
+        return sum(window.failed for window in self.windows)
+
+    def ratio(self, contrast: Contrast, quantity: Quantity) -> Ratio:
+        """Give the first arm's over the second's. Raises: CannotTell with too few deployments."""
+        return estimate.paired(*self._sides(contrast), quantity.of)
+
+    def difference(self, contrast: Contrast, of: Callable[[Window], float]) -> Difference:
+        """Give the first arm's less the second's. Raises: as `ratio`."""
+        return estimate.difference(blocks(*self._sides(contrast), of, mean=statistics.fmean))
+
+    def _sides(self, contrast: Contrast) -> tuple[list[Window], list[Window]]:
+        return self.arms.get(contrast.first, []), self.arms.get(contrast.second, [])
+
+    def half_widths(self) -> dict[str, float]:
+        """Give the half-widths of the first contrast; empty while it has no interval."""
+        if self.deployments < LEAST_DEPLOYMENTS:
+            return {}
+        question = self.contrasts[0]
+        return {of.name: self.ratio(question, of).half_width for of in self.quantities}
+
+    @cached_property
+    def ratios(self) -> dict[tuple[Contrast, str], Ratio]:
+        """Give every contrast's ratio of every quantity."""
+        return {
+            (contrast, quantity.name): self.ratio(contrast, quantity)
+            for contrast in self.contrasts
+            for quantity in self.quantities
+        }
+
+    @cached_property
+    def adjusted(self) -> dict[tuple[Contrast, str], float]:
+        """Give each ratio's p-value: the question's own as it is, all others adjusted."""
+        keys = list(self.ratios)
+        others = estimate.holm({key: self.ratios[key].p for key in keys[1:]})
+        return {keys[0]: self.ratios[keys[0]].p, **others}
+
+    @property
+    def verdict(self) -> Verdict:
+        """Answer the question."""
+        return estimate.verdict(self.ratios[self.contrasts[0], self.quantities[0].name])
+
+    def holds(self, bound: Bound) -> Holds:
+        """Tell whether a bound is kept: only the whole interval decides."""
+        judge = estimate.above if bound.least else estimate.below
+        return judge(self.ratio(bound.contrast, bound.quantity), bound.limit)
+
+    def ledger(self, contrast: Contrast) -> dict[str, Difference]:
+        """Give where the difference in CPU time per request goes; the parts add up to "all"."""
+
+        parts = {part: self.difference(contrast, partial(_part, name=part)) for part in PARTS}
+        return {**parts, "all": self.difference(contrast, CPU.of)}
+
+    def outcome(
+        self,
+        name: str,
+        plan: Plan,
+        notes: Iterable[str] = (),
+        alike: Comparability | None = None,
+        software: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Give what a question prints and keeps."""
+        listed = alike.listed() if alike else ()
+        stated = list(alike.sentences("stated")) if alike else []
+        return Outcome(
+            name,
+            plan,
+            None,
+            "\n\n".join(filter(None, [text(self, notes), *listed])),
+            self.exit_code,
+            alike.sentences("misleads") if alike else (),
+            {"alike_but_for": stated, **fields(self)},
+            software or {},
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """Give 0 when all went well and holds, 1 when not, 2 when the samples leave it open."""
+        if self.broken or self.failed:
+            return self.code or 1
+        return estimate.exit_code(*map(self.holds, self.bounds))
+
+
+def _part(window: Window, name: str) -> float:
+    return window.part(name)
+
+
+def brief(block: Sequence[Window]) -> str:
+    """Write a block's rates in a line."""
+    rates = _by_arm(block, RATE)
+    return "  ".join(f"{arm} {figure(rate)}/s" for arm, rate in rates.items())
+
+
+def _by_arm(windows: Sequence[Window], quantity: Quantity) -> dict[str, float]:
+    arms = grouped(windows, lambda window: window.arm)
+    return {arm: sum(map(quantity.of, own)) / len(own) for arm, own in arms.items()}
+
+
+def figure(value: float) -> str:
+    """Write a figure with as many digits as it deserves."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def text(measured: Measured, notes: Iterable[str] = ()) -> str:
+    """Write the whole result: verdict first."""
+    parts = [wrap(*_opening(measured)), table(measured)]
+    if measured.deployments >= LEAST_DEPLOYMENTS:
+        parts.insert(1, wrap(verdict_line(measured)))
+        parts += [contrasts(measured), ledger(measured, measured.contrasts[0])]
+        parts += [wrap(*map(bound_line(measured), measured.bounds))] if measured.bounds else []
+    return "\n\n".join(filter(None, [*parts, *map(wrap, notes)]))
+
+
+def _opening(measured: Measured) -> Iterator[str]:
+    how = measured.design
+    blocks = len({window.block for window in measured.windows})
+    yield (
+        f"{measured.load}; {measured.deployments} deployments, {blocks} blocks of windows of "
+        f"{how.seconds:g} s, seed {measured.seed}; {measured.stopped} after "
+        f"{measured.seconds / 60:.1f} min."
+    )
+    if measured.broken:
+        yield f"INTERRUPTED: {measured.broken}"
+    if measured.failed:
+        yield f"{measured.failed:,} requests FAILED: figures count successes only."
+
+
+def verdict_line(measured: Measured) -> str:
+    """Answer the question in one sentence, with what disturbed it."""
+    contrast, quantity = measured.contrasts[0], measured.quantities[0]
+    said = f"{contrast.first} over {contrast.second}, {quantity.noun}: {measured.verdict.sentence}."
+    if measured.busy:
+        blocks = len({window.block for window in measured.windows})
+        said += (
+            f" The machine was BUSY: others had more than a tenth of it in {measured.busy} of "
+            f"{blocks} blocks, also when measured again."
+        )
+    elif measured.repeated:
+        said += f" {measured.repeated} blocks were measured again: others had the machine."
+    return said
+
+
+def table(measured: Measured) -> str:
+    """Draw a row for each arm: means over windows."""
+    rows = []
+    for name, windows in measured.arms.items():
+        rates = spread([window.rate for window in windows])
+        engine = sum(window.part(part) for window in windows for part in ENGINE) / len(windows)
+        cells = [SERVICES_CPU.of(w) for w in windows], [w.part("client") for w in windows]
+        means = [sum(column) / len(column) for column in cells]
+        whole = sum(window.cpu for window in windows) / len(windows)
+        quota = sum(window.quota for window in windows) / len(windows)
+        rest = whole - sum(means) - engine
+        figures = [f"{value:.0f}" for value in (whole, means[0], engine, means[1], rest)]
+        rows.append([name, f"{rates.median:.0f}", extremes(rates), *figures, f"{quota:.1%}"])
+    head = ["", "req/s", "(min–max)", "CPU µs", "services", "engine", "client", "rest", "quota"]
+    return columns(head, rows, rule=True)
+
+
+def contrasts(measured: Measured) -> str:
+    """Draw every contrast; "?" where the adjusted p-value leaves it open."""
+    head = ["% more [95 %]", *(quantity.name for quantity in measured.quantities)]
+    rows = [
+        [str(contrast), *(_cell(measured, contrast, quantity) for quantity in measured.quantities)]
+        for contrast in measured.contrasts
+    ]
+    return columns(head, rows, rule=True)
+
+
+def _cell(measured: Measured, contrast: Contrast, quantity: Quantity) -> str:
+    ratio = measured.ratios[contrast, quantity.name]
+    open_ = "" if measured.adjusted[contrast, quantity.name] < _LEVEL_P else "?"
+    ends = [signed((end - 1) * 100, 1) for end in (ratio.estimate, ratio.low, ratio.high)]
+    return f"{ends[0]}{open_} [{ends[1]}, {ends[2]}]"
+
+
+def ledger(measured: Measured, contrast: Contrast) -> str:
+    """Draw where the first arm's extra CPU time goes. Units: µs a request, beyond rest."""
+    rows = [
+        [part, signed(of.estimate, 1), f"[{signed(of.low, 1)}, {signed(of.high, 1)}]"]
+        for part, of in measured.ledger(contrast).items()
+        if part == "all" or abs(of.estimate) >= 0.05 or of.low > 0 or of.high < 0
+    ]
+    return columns([f"µs a request, {contrast}", "extra", "[95 %]"], rows, rule=True)
+
+
+def bound_line(measured: Measured) -> Callable[[Bound], str]:
+    """Give what writes a bound beside its outcome."""
+
+    def line(bound: Bound) -> str:
+        ratio, sign = measured.ratio(bound.contrast, bound.quantity), "≥" if bound.least else "<"
+        limit = f"{bound.quantity.noun} {sign} {bound.limit:.3g}"
+        return f"{bound.contrast}: {limit} times: {measured.holds(bound)} ({ratio.percent})."
+
+    return line
+
+
+def fields(measured: Measured) -> dict[str, Any]:
+    """Give the fields of the JSON document. Its keys are relied upon."""
+    enough = measured.deployments >= LEAST_DEPLOYMENTS
+    return {
+        "load": measured.load,
+        "design": asdict(measured.design),
+        "seed": measured.seed,
+        "seconds": measured.seconds,
+        "stopped": measured.stopped,
+        "broken": measured.broken,
+        "busy": {"repeated": measured.repeated, "kept": measured.busy},
+        "failed": measured.failed,
+        "verdict": asdict(measured.verdict) if enough else None,
+        "contrasts": [_fields(measured, contrast) for contrast in measured.contrasts]
+        if enough
+        else [],
+        "bounds": [
+            {
+                "contrast": str(bound.contrast),
+                "quantity": bound.quantity.name,
+                "limit": bound.limit,
+                "least": bound.least,
+                "holds": measured.holds(bound),
+            }
+            for bound in measured.bounds
+            if enough
+        ],
+        "windows": [asdict(window) for window in measured.windows],
+    }
+
+
+def _fields(measured: Measured, contrast: Contrast) -> dict[str, Any]:
+    return {
+        "first": contrast.first,
+        "second": contrast.second,
+        "title": contrast.title,
+        "ratios": {
+            quantity.name: {
+                **asdict(measured.ratios[contrast, quantity.name]),
+                "adjusted_p": measured.adjusted[contrast, quantity.name],
+            }
+            for quantity in measured.quantities
+        },
+        "ledger": {part: asdict(of) for part, of in measured.ledger(contrast).items()},
+    }

@@ -1,0 +1,107 @@
+"""An experiment measures what its stage gives, anew for each deployment, and loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from bench.engine import experiment as engine
+from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Tally
+from bench.engine.design import Design
+from bench.engine.experiment import Experiment, run
+from tests.support.bench_fakes import quiet
+from twinstack.errors import CannotTell, StepFailed
+
+HOW = Design(minutes=0.05, blocks=2, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure whatever else this machine does."""
+    monkeypatch.setattr(engine, "BUSY_PART", 1e9)
+
+
+def experiment(load: Callable[[], Tally], stages: list[int] | None = None) -> Experiment:
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        if stages is not None:
+            stages.append(1)
+        yield [Arm("a", load), Arm("b", load)]
+
+    return Experiment(stage, (Contrast("a", "b"),), "a load", quantities=(RATE,), rest_s=0.0)
+
+
+def answered() -> Tally:
+    return Tally(10, 0, {"seconds": 0.01})
+
+
+def test_each_deployment_has_its_blocks_of_both_arms_twice() -> None:
+    stages: list[int] = []
+    measured = run(experiment(answered, stages), HOW, quiet)
+    assert measured.stopped == "out of time"
+    assert measured.deployments == len(stages) >= 3
+    assert len(measured.windows) == len(stages) * 2 * 4
+    assert measured.seed == 3
+    numbers = [window.block for window in measured.windows]
+    assert numbers == sorted(numbers)
+
+
+def test_what_was_measured_before_a_failure_is_kept() -> None:
+    calls = iter(range(100))
+
+    def dies() -> Tally:
+        if next(calls) == 11:  # in the second block, after the warm-ups
+            raise StepFailed("wrk", "ended early", "exit 1")
+        return answered()
+
+    measured = run(experiment(dies), HOW, quiet)
+    assert (measured.stopped, measured.broken) == ("interrupted", "wrk: ended early: exit 1")
+    assert len(measured.windows) == 8
+    assert measured.exit_code == 1
+
+
+def test_ctrl_c_keeps_what_was_measured() -> None:
+    calls = iter(range(100))
+
+    def interrupted() -> Tally:
+        if next(calls) == 7:
+            raise KeyboardInterrupt
+        return answered()
+
+    measured = run(experiment(interrupted), HOW, quiet)
+    assert (len(measured.windows), measured.exit_code) == (4, 130)
+
+
+def test_a_failure_before_anything_was_measured_is_an_error() -> None:
+    with pytest.raises(CannotTell, match=r"(a|b): did not answer one request"):
+        run(experiment(lambda: Tally(0, 5)), HOW, quiet)
+
+
+def test_blocks_that_others_spoil_are_measured_again_and_then_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_PART", -1.0)  # all are
+    measured = run(experiment(answered), HOW, quiet)
+    assert measured.repeated == measured.deployments * HOW.blocks
+    assert measured.busy == measured.deployments * HOW.blocks
+
+
+def test_what_holds_around_a_window_names_the_programs_that_count() -> None:
+    entered: list[str] = []
+
+    @contextmanager
+    def during() -> Iterator[dict[int, str]]:
+        entered.append("in")
+        yield {1: PROGRAMS}
+        entered.append("out")
+
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        yield [Arm("a", answered, during=during), Arm("b", answered)]
+
+    alone = Experiment(stage, (Contrast("a", "b"),), "", quantities=(RATE,), rest_s=0.0)
+    measured = run(alone, HOW, quiet)
+    assert PROGRAMS in measured.arms["a"][0].parts_us
+    assert entered[:4] == ["in", "out"] * 2

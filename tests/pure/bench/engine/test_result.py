@@ -1,0 +1,73 @@
+"""A result says what its intervals allow, in parts that add up, and what disturbed it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.engine import result
+from bench.engine.arm import CPU, PARTS, RATE, Bound, Contrast
+from tests.support.bench_fakes import measured, window
+
+COST = Contrast("docker", "namespaces")
+ARMS = {"namespaces": 4_000, "docker": 3_800}
+
+
+def test_what_costs_more_per_request_is_told_as_more() -> None:
+    verdict = measured(ARMS, [COST]).verdict
+    assert verdict.word == "more"
+    assert verdict.ratio.estimate == pytest.approx(4_000 / 3_800, abs=0.01)
+
+
+def test_arms_that_are_alike_are_told_as_equivalent() -> None:
+    assert measured({"namespaces": 4_000, "docker": 4_000}, [COST]).verdict.word == "equivalent"
+
+
+def test_the_parts_of_the_ledger_add_up_to_all_of_it() -> None:
+    ledger = measured(ARMS, [COST]).ledger(COST)
+    assert set(ledger) == {*PARTS, "all"}
+    parts = sum(ledger[part].estimate for part in PARTS)
+    assert parts == pytest.approx(ledger["all"].estimate)
+    assert ledger["all"].estimate == pytest.approx(400e3 / 3_800 - 400e3 / 4_000, abs=1)
+
+
+def test_bounds_hold_when_the_far_end_is_inside() -> None:
+    least, most = Bound(COST, RATE, 0.9, least=True), Bound(COST, CPU, 1.01)
+    ended = measured(ARMS, [COST], bounds=(least, most))
+    assert (ended.holds(least), ended.holds(most)) == ("holds", "fails")
+    assert ended.exit_code == 1
+    assert "0.9 times: holds" in result.text(ended)
+
+
+def test_ratios_besides_the_question_are_adjusted() -> None:
+    other = Contrast("docker :8088", "docker")
+    ended = measured({**ARMS, "docker :8088": 3_700}, [COST, other])
+    assert ended.adjusted[COST, "cpu"] == ended.ratios[COST, "cpu"].p
+    assert ended.adjusted[other, "cpu"] > ended.ratios[other, "cpu"].p
+
+
+def test_the_text_fits_80_columns_and_opens_with_the_answer() -> None:
+    text = result.text(measured(ARMS, [COST]), ["A note."])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "docker over namespaces, CPU time per request: " in text.split("\n\n")[1]
+    assert text.endswith("A note.")
+
+
+def test_a_busy_machine_is_said_with_the_verdict() -> None:
+    assert "BUSY" in result.verdict_line(measured(ARMS, [COST], busy=3))
+    assert "measured again" in result.verdict_line(measured(ARMS, [COST], repeated=2))
+
+
+def test_an_interrupted_run_keeps_its_windows_without_a_verdict() -> None:
+    few = tuple(window(arm) for arm in ARMS)
+    broken = measured(ARMS, [COST], windows=few).ended("interrupted", "stopped by Ctrl-C", 130)
+    assert "INTERRUPTED: stopped by Ctrl-C" in result.text(broken)
+    document = result.fields(broken)
+    assert (document["verdict"], document["contrasts"]) == (None, [])
+    assert len(document["windows"]) == 2
+    assert broken.exit_code == 130
+
+
+def test_failed_requests_are_said_and_fail_the_task() -> None:
+    few = tuple(window(arm, failed=1) for arm in ARMS)
+    assert "2 requests FAILED" in result.text(measured(ARMS, [COST], windows=few))
+    assert measured(ARMS, [COST], windows=few).exit_code == 1
