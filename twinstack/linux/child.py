@@ -152,24 +152,12 @@ def _work(
         pickle.dump(answer, pipe)
 
 
-def inside(
-    where: str, namespace: Path | None, work: Callable[[], Result], mounts: Path | None = None
-) -> Result:
-    """Work in a namespace (None: our own) and give the result. Raises: as the work; StepFailed."""
-    child = start(where, namespace, work, mounts=mounts)
-    try:
-        result: Result = child.answer()
-    finally:
-        child.end()
-    return result
-
-
 @contextmanager
 def staying(
     where: str,
     namespace: Path | None,
     work: Callable[[], object],
-    then: Callable[[], object] = signal.pause,
+    then: Callable[[], object] | None = signal.pause,
     mounts: Path | None = None,
 ) -> Iterator[tuple[Child, Any]]:
     """Keep a child in a namespace during the block; yields it and the result of its work."""
@@ -178,6 +166,15 @@ def staying(
         yield child, child.answer()
     finally:
         child.end()
+
+
+def inside(
+    where: str, namespace: Path | None, work: Callable[[], Result], mounts: Path | None = None
+) -> Result:
+    """Work in a namespace (None: our own) and give the result. Raises: as the work; StepFailed."""
+    with staying(where, namespace, work, None, mounts) as (_, result):
+        given: Result = result
+    return given
 
 
 @contextmanager

@@ -70,19 +70,12 @@ def section(
     largest = [
         max((cell.amount or 0 for cell in column), default=0) for column in zip(*cells, strict=True)
     ]
-    return Section(
-        key,
-        title,
-        note,
-        tuple(_column(name.strip()) for name in columns.split(",")),
-        tuple(
-            tuple(
-                cell if cell.amount is None else replace(cell, part=cell.amount / (most or 1))
-                for cell, most in zip(row, largest, strict=True)
-            )
-            for row in cells
-        ),
-    )
+    for row in cells:
+        for at, cell in enumerate(row):
+            if cell.amount is not None:
+                row[at] = replace(cell, part=cell.amount / (largest[at] or 1))
+    heads = tuple(_column(name.strip()) for name in columns.split(","))
+    return Section(key, title, note, heads, tuple(map(tuple, cells)))
 
 
 def _cell(value: TableCell | str | int | None) -> TableCell:

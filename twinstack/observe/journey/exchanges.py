@@ -64,11 +64,11 @@ def find_exchanges(
 
 
 def _http(connection: TcpConnection, request_id: bytes, name_of: NameOf) -> Exchange | None:
-    for request in connection.segments:
+    for request in connection:
         if request_id in request.payload and not request.payload.startswith(b"HTTP/"):
             responses = [
                 segment
-                for segment in connection.segments
+                for segment in connection
                 if segment.payload
                 and segment.sender != request.sender
                 and segment.first.time_ns > request.first.time_ns
@@ -81,7 +81,7 @@ def _all_exchanges(connection: TcpConnection, name_of: NameOf) -> Iterator[Excha
     """Yield each request and its response, of a protocol in which the client speaks first."""
     request: TcpSegment | None = None
     responses: list[TcpSegment] = []
-    for segment in connection.segments:
+    for segment in connection:
         if not segment.payload:
             continue
         if request is None or (segment.sender == request.sender and responses):
@@ -125,7 +125,7 @@ def all_ends(exchanges: Sequence[Exchange], request: SentRequest) -> set[Ends]:
     """
     ends = {request.ends}
     for exchange in exchanges:
-        for segment in exchange.connection.segments:
+        for segment in exchange.connection:
             forms = {sighting.ends for sighting in segment.sightings}
             if exchange is exchanges[0] and segment.sender == exchange.request.sender:
                 forms.add(request.ends)

@@ -74,18 +74,16 @@ class TcpSegment:
         return zip(self.sightings, self.sightings[1:], strict=False)
 
 
-@dataclass(frozen=True, slots=True)
-class TcpConnection:
-    """All segments of a connection, in the order of time, whatever NAT made of its ends."""
+#: All segments of a connection, in the order of time, whatever NAT made of its ends.
+TcpConnection = tuple[TcpSegment, ...]
 
-    segments: tuple[TcpSegment, ...]
 
-    def handshake(self) -> tuple[TcpSegment, TcpSegment] | None:
-        """Give SYN and SYN+ACK, if both were seen."""
-        found: dict[int, TcpSegment] = {}
-        for segment in self.segments:
-            found.setdefault(segment.first.flags & (SYN | ACK), segment)
-        return (found[SYN], found[SYN | ACK]) if {SYN, SYN | ACK} <= found.keys() else None
+def handshake(connection: TcpConnection) -> tuple[TcpSegment, TcpSegment] | None:
+    """Give SYN and SYN+ACK, if both were seen."""
+    found: dict[int, TcpSegment] = {}
+    for segment in connection:
+        found.setdefault(segment.first.flags & (SYN | ACK), segment)
+    return (found[SYN], found[SYN | ACK]) if {SYN, SYN | ACK} <= found.keys() else None
 
 
 def decode(place: str, time_ns: int, frame: bytes, length: int) -> Sighting | None:
@@ -128,7 +126,7 @@ def connections(found: Sequence[TcpSegment]) -> tuple[TcpConnection, ...]:
     groups: dict[Ends, list[TcpSegment]] = {}
     for segment in found:
         groups.setdefault(root(_undirected(segment.first.ends)), []).append(segment)
-    return tuple(TcpConnection(tuple(group)) for group in groups.values())
+    return tuple(map(tuple, groups.values()))
 
 
 def _undirected(ends: Ends) -> Ends:

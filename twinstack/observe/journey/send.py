@@ -103,7 +103,7 @@ def build_journey(
     plan = world.plan
     exchanges = _name_proxy(exchanges)
     services = {replica.name: replica.service for replica in plan.replicas}
-    own = {segment for exchange in exchanges for segment in exchange.connection.segments}
+    own = {segment for exchange in exchanges for segment in exchange.connection}
     links = {sighting.place for segment in own for sighting in segment.sightings}
     ends = all_ends(exchanges, request)
     note = f"the kernel dropped {dropped} packets: some hops may be missing"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from twinstack.errors import CannotTell
 from twinstack.observe.journey.exchanges import Exchange
 from twinstack.observe.journey.report import CLIENT, JourneyStep, Kind, SentRequest
-from twinstack.observe.journey.segments import TcpSegment
+from twinstack.observe.journey.segments import TcpSegment, handshake
 
 _MAX_DEPTH = 8
 
@@ -81,10 +81,10 @@ class _Walk:
 
     def _connect(self, exchange: Exchange, client: str, until_ns: int, depth: int) -> None:
         """Add the handshake of a connection that was opened for this exchange."""
-        handshake = exchange.connection.handshake()
-        if handshake is None:
+        opening = handshake(exchange.connection)
+        if opening is None:
             return
-        syn, answer = handshake
+        syn, answer = opening
         if self._at <= syn.first.time_ns and answer.last.time_ns <= until_ns:
             self._work(client, syn.first.time_ns, depth - 1)
             stage = f"{self._stage(client)} → {self._stage(exchange.server)}: connect"

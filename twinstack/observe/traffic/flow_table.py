@@ -89,10 +89,9 @@ class FlowTable:
         self.count = len(kept)
         keys = self.rows["key"][: self.count].tolist()
         self._of_key = dict(zip(keys, range(self.count), strict=True))
-        halves = np.repeat(moved * 2, 2)
-        halves[1::2] += 1
-        halves[np.repeat(moved, 2) < 0] = -1
-        return halves
+        halves = moved[:, None] * 2 + np.arange(2)
+        halves[moved < 0] = -1
+        return halves.ravel()
 
     def finish(self) -> None:
         """Retire all."""

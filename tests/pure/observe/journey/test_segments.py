@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import craft
 from tests.support.journey_cases import CLIENT, EDGE, back, whole
-from twinstack.observe.journey.segments import connections, decode, segments
+from twinstack.observe.journey.segments import connections, decode, handshake, segments
 
 
 @pytest.mark.parametrize("cut", [0, 20, 40, 53])
@@ -24,10 +24,10 @@ def test_a_segment_has_all_its_sightings_in_the_order_of_time():
 
 def test_a_connection_has_all_forms_of_its_ends():
     first, *others = connections(segments(whole().sightings))
-    ends = {sighting.ends for segment in first.segments for sighting in segment.sightings}
+    ends = {sighting.ends for segment in first for sighting in segment.sightings}
     assert ends == {EDGE, back(EDGE), back(CLIENT)}
     assert len(others) == 3
-    handshake = first.handshake()
-    assert handshake is not None
-    assert [segment.first.flags for segment in handshake] == [craft.SYN, craft.SYN | craft.ACK]
-    assert others[0].handshake() is None
+    opening = handshake(first)
+    assert opening is not None
+    assert [segment.first.flags for segment in opening] == [craft.SYN, craft.SYN | craft.ACK]
+    assert handshake(others[0]) is None
