@@ -49,11 +49,11 @@ def sample(world: WorldName, plan: Plan, at: float, readings: Sequence[Reading])
         up=True,
         shape=plan.shape,
         key=key_of(plan),
-        rate=_sum(edge.rate for edge in entering),
+        rate=sum_known(edge.rate for edge in entering),
         total=sum(totals) if totals else None,
-        mean_ms=_mean_ms(inner),
-        failed_per_s=_sum(edge.failures_per_s for edge in inner),
-        cpus=_sum(replica.cpus for replica in replicas),
+        mean_ms=mean_ms(inner),
+        failed_per_s=sum_known(edge.failures_per_s for edge in inner),
+        cpus=sum_known(replica.cpus for replica in replicas),
         memory_bytes=sum(replica.memory_bytes or 0 for replica in replicas),
         conntrack=entries,
         conntrack_limit=limit,
@@ -75,15 +75,17 @@ def _names(plan: Plan, service: str) -> list[str]:
     return [replica.name for replica in plan.replicas_of(service)]
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
+def sum_known(values: Iterable[float | None]) -> float | None:
+    """Add up what is known; None when nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _mean_ms(edges: Iterable[EdgeSample]) -> float | None:
+def mean_ms(edges: Iterable[EdgeSample]) -> float | None:
+    """Give the mean time of the requests on these edges."""
     timed = [(edge.rate, edge.mean_ms) for edge in edges if edge.rate and edge.mean_ms is not None]
     total = sum(rate for rate, _ in timed)
-    return sum(rate * mean_ms for rate, mean_ms in timed) / total if total else None
+    return sum(rate * took_ms for rate, took_ms in timed) / total if total else None
 
 
 def _replica(replica: Replica, readings: Sequence[Reading]) -> ReplicaSample:

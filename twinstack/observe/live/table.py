@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +13,8 @@ from rich.text import Text
 
 from twinstack.model.topology import WorldName
 from twinstack.observe.live.feed import Feed
+from twinstack.observe.live.model import EdgeSample
+from twinstack.observe.live.samples import mean_ms, sum_known
 from twinstack.observe.table import size
 from twinstack.printable import visible
 
@@ -75,15 +77,16 @@ def _world(document: Document) -> RenderableType:
     )
     for column, heading in enumerate(_COLUMNS):
         table.add_column(heading, justify="left" if column < 2 else "right", no_wrap=True)
+    edges = [EdgeSample(**edge) for edge in document["edges"]]
     for replica in document["replicas"]:
-        per_s, mean_ms = incoming(document["edges"], replica["name"])
+        into = [edge for edge in edges if edge.destination == replica["name"]]
         sign, style = _SIGNS[replica["state"]]
         memory = replica["memory_bytes"]
         table.add_row(
             replica["name"],
             Text(f"{sign} {replica['state']}", style=style),
-            rate(per_s),
-            milliseconds(mean_ms),
+            rate(sum_known(edge.rate for edge in into)),
+            milliseconds(mean_ms(into)),
             milliseconds(replica["took_ms"]),
             percent(replica["cpus"], replica["cpu_limit"]),
             _UNKNOWN if memory is None else size(memory),
@@ -97,17 +100,6 @@ def _world(document: Document) -> RenderableType:
             line = f"{sign} {replica['name']}: {visible(replica['detail'])}"
             parts.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
     return Group(*parts)
-
-
-def incoming(edges: Iterable[Document], name: str) -> tuple[float | None, float | None]:
-    """Add up the requests to a replica: how many per second, and their mean in milliseconds."""
-    counted = [one for one in edges if one["destination"] == name and one["rate"] is not None]
-    if not counted:
-        return None, None
-    timed = [one for one in counted if one["mean_ms"] is not None]
-    weight = sum(one["rate"] for one in timed)
-    mean_ms = sum(one["rate"] * one["mean_ms"] for one in timed) / weight if weight else None
-    return sum(one["rate"] for one in counted), mean_ms
 
 
 def rate(value: float | None) -> str:

@@ -18,7 +18,7 @@ from twinstack.observe.live.model import (
     Usage,
     WorldSample,
 )
-from twinstack.observe.live.samples import sample
+from twinstack.observe.live.samples import mean_ms, sample, sum_known
 
 
 def sample_of(*readings: Reading) -> WorldSample:
@@ -206,3 +206,16 @@ def test_a_first_sample_has_states_and_no_rates():
     assert found.rate is None
     assert found.balance == ()
     assert found.registry is None
+
+
+def test_requests_to_a_replica_are_added_up_over_its_clients():
+    edges = [
+        EdgeSample("api-gateway", "redis-cache", 300.0, 1.0),
+        EdgeSample("order-service", "redis-cache", 100.0, 5.0),
+        EdgeSample("product-service", "redis-cache"),
+    ]
+    assert sum_known(edge.rate for edge in edges) == 400
+    assert mean_ms(edges) == pytest.approx(2.0)
+    unanswered = [EdgeSample("order-service", "postgres-db", 7.0)]
+    assert (sum_known(edge.rate for edge in unanswered), mean_ms(unanswered)) == (7, None)
+    assert (sum_known([]), mean_ms([])) == (None, None)

@@ -72,18 +72,6 @@ def test_events_take_no_replicas_line(spare: int, shown: int):
     assert len(lines) <= max(height, both_worlds)
 
 
-def test_requests_to_a_replica_are_added_up_over_its_clients():
-    edges: list[dict[str, Any]] = [
-        {"destination": "redis-cache", "rate": 300.0, "mean_ms": 1.0},
-        {"destination": "redis-cache", "rate": 100.0, "mean_ms": 5.0},
-        {"destination": "redis-cache", "rate": None, "mean_ms": None},
-        {"destination": "postgres-db", "rate": 7.0, "mean_ms": None},
-    ]
-    assert table.incoming(edges, "redis-cache") == pytest.approx((400, 2.0))
-    assert table.incoming(edges, "postgres-db") == (7, None)
-    assert table.incoming(edges, "service-registry") == (None, None)
-
-
 @pytest.mark.parametrize(
     ("worlds", "code"),
     [
