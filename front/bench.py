@@ -7,7 +7,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from front.options import FORCE, JSON, SHAPE, WORLD
+from front.options import EITHER, FORCE, JSON, SHAPE, WORLD
 from front.reporting import answer, checking, end, say, task
 from twinstack import stack
 from twinstack.world import require_root
@@ -148,6 +148,27 @@ def bench_policy(
 ) -> None:
     """Measure what the policy costs: the same world with and without it, in turn."""
     _compare("policy", json, minutes, seed, world=world, shape=shape)
+
+
+@task(
+    help={
+        **EITHER,
+        "seconds": "how long each world is measured at each rate",
+        "bound-ms": "the bound on p99 for which the highest rate is sought",
+        **SHAPE,
+        **JSON,
+    }
+)
+def bench_latency(
+    _: Context,
+    world: str = "both",
+    seconds: int = 30,
+    bound_ms: int = 25,
+    shape: str | None = None,
+    json: bool = False,
+) -> None:
+    """Measure p50, p99 and p99.9 in an open loop, and the highest rate that keeps a bound."""
+    _ask("latency", json, world=world, seconds=seconds, bound_ms=bound_ms, shape=shape)
 
 
 @task(help={**DESIGN, **JSON})

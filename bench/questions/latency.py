@@ -1,0 +1,270 @@
+"""How long does a request take, and up to which rate does p99 stay below a bound?
+
+Both worlds get the same requests at the same moments in an open loop (see `bench.load.open_loop`):
+at 25, 50 and 75 % of what the slower one can carry, in windows of two seconds, forth and back. Then
+the rate is sought at which half of a world's windows have their p99 below the bound. Where the
+generator itself was late no figure is given: it would be the generator's, not the server's.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from bench.engine import comparability, latency, worlds
+from bench.engine.latency import WANTED, Quantiles, RateTrial, Span
+from bench.engine.show import columns, wrap
+from bench.engine.store import Outcome
+from bench.load import open_loop, wrk
+from bench.load.open_loop import CONNECTIONS, OpenLoad, OpenReport
+from twinstack.errors import CannotTell
+from twinstack.model import bounds
+from twinstack.reconcile import Progress
+from twinstack.stack import Stack
+
+PATH, PARTS, WINDOW_S = "/api/products", (0.25, 0.5, 0.75), 2.0
+#: A generator that is later than this in one request of a hundred makes latencies of its own.
+MOST_LAG_US = 1_000
+_CAPACITY_S, _CLIENTS = 4, 20
+_LEAST_S, _MOST_S, _MOST_BOUND_MS = 16, 600, 10_000
+#: Where the search starts, and between which parts of the capacity it stays.
+_START, _LOWEST, _HIGHEST = 0.6, 0.02, 1.5
+
+Send = Callable[[OpenLoad], OpenReport]
+Arm = tuple[str, float]  # a world, and requests per second
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """Some seconds of an open loop. Units: requests per second."""
+
+    world: str
+    rate: float
+    report: OpenReport
+
+    @property
+    def lag_us(self) -> float:
+        return latency.quantile(self.report.lag_us, 0.99)
+
+    def kept(self) -> dict[str, object]:
+        """Give what a result keeps: any reader of HDR histograms reads its latencies (µs)."""
+        histogram = open_loop.encoded(self.report.answered_us)
+        shown = {"world": self.world, "rate": self.rate, "lag_p99_us": self.lag_us}
+        return {**shown, "failed": self.report.failed, "histogram": histogram}
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """One world at one rate. Units: as named, rates in requests per second."""
+
+    world: str
+    rate: float
+    requests: int
+    failed: int
+    lag_p99_us: float
+    client_us: float  # the generator's CPU time for each request
+    quantiles_us: Mapping[str, Span | None]  # without any where the generator was late
+    over_first: Mapping[str, Span | None]  # as ratios to the first world's at this rate
+
+
+@dataclass(frozen=True, slots=True)
+class HighestRate:
+    """The rate at which half of a world's windows keep the bound. Units: requests per second."""
+
+    world: str
+    rate: Span | None
+    why: str  # where there is none
+    trials: tuple[RateTrial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """The result."""
+
+    capacity: Mapping[str, float]  # of each world in a closed loop, requests per second
+    bound_ms: float
+    seed: int
+    rows: tuple[LatencyRow, ...]
+    highest: tuple[HighestRate, ...]
+
+    @property
+    def late(self) -> list[LatencyRow]:
+        """Give the rows that say nothing of the server."""
+        return [row for row in self.rows if row.lag_p99_us > MOST_LAG_US]
+
+
+def ask(
+    stack: Stack,
+    *,
+    world: str = "both",
+    seconds: int = 30,
+    bound_ms: int = 25,
+    shape: str | None = None,
+    progress: Progress,
+) -> Outcome:
+    """Measure the latency of one world, or of both; brings up what is not up.
+
+    Units: seconds of each world at each rate. Raises: as `comparability.require`; Missing without
+    wrk; CannotTell when the generator was always late; StepFailed.
+    """
+    bounds.within("seconds", seconds, _LEAST_S, _MOST_S, "an interval needs eight windows")
+    bounds.within("bound-ms", bound_ms, 1, _MOST_BOUND_MS)
+    names = worlds.NAMES if world == "both" else (worlds.named(world),)
+    shape = worlds.common_shape(stack, shape) if world == "both" else shape
+    chosen = [worlds.ready(stack, name, shape, progress) for name in names]
+    with worlds.lifted(chosen):
+        if len(chosen) == 2:
+            pair = (chosen[0], chosen[1])
+            comparability.require(pair, worlds.EDGE, PATH, force=False, progress=progress)
+        edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
+        capacity: dict[str, float] = {}
+        for name, edge in edges.items():
+            report = wrk.run(edge.url(PATH), connections=_CLIENTS, duration_s=_CAPACITY_S)
+            capacity[name] = report.rate
+            progress(f"{name}: {report.rate:,.0f}/s in a closed loop of {_CLIENTS}")
+        send = {name: partial(open_loop.run, edge) for name, edge in edges.items()}
+        rounds = round(seconds / WINDOW_S)
+        result, windows = measure(send, capacity, rounds, bound_ms, progress)
+    text = table(result)
+    kept = [window.kept() for window in windows]
+    fields = {"said": text.splitlines(), "result": asdict(result), "windows": kept}
+    code = 1 if result.late or any(row.failed for row in result.rows) else 0
+    stem = "latency" if world == "both" else f"latency-{world}"
+    return Outcome(stem, chosen[0].plan, result, text, code, fields=fields)
+
+
+def measure(
+    send: Mapping[str, Send],
+    capacity: Mapping[str, float],
+    rounds: int,
+    bound_ms: float,
+    progress: Progress,
+) -> tuple[Latencies, list[OpenWindow]]:
+    """Measure the rates, then seek the highest. Raises: as `ask`."""
+    seed, least = secrets.randbits(32), min(capacity.values())
+    rng = random.Random(seed)
+    arms = [(world, part * least) for part in PARTS for world in send]
+    order, windows = arms, []
+
+    def window(world: str, rate: float, draw: int) -> OpenWindow:
+        return OpenWindow(world, rate, send[world](OpenLoad(rate, WINDOW_S, PATH, seed=draw)))
+
+    for number in range(rounds):
+        order = order[::-1] if number % 2 else rng.sample(arms, len(arms))
+        draw = rng.getrandbits(32)  # the same moments in every world
+        windows += [window(world, rate, draw) for world, rate in order]
+        progress(f"round {number + 1}/{rounds}")
+    rows = tuple(summarise(arms, windows, seed))
+    trials: dict[str, list[RateTrial]] = {world: [] for world in send}
+    for number in range(rounds):
+        draw = rng.getrandbits(32)
+        for world in list(send)[:: -1 if number % 2 else 1]:
+            rate = latency.next_rate(trials[world], _START * least)
+            rate = min(max(rate, _LOWEST * least), _HIGHEST * least)
+            sought = window(world, rate, draw)
+            windows.append(sought)
+            if sought.lag_us <= MOST_LAG_US:  # else it is not the server that missed the bound
+                kept = latency.keeps(sought.report.latency_us, 0.99, bound_ms * 1e3)
+                trials[world].append(RateTrial(rate, kept))
+        rates = ", ".join(
+            f"{world} {trial[-1].rate:,.0f}" for world, trial in trials.items() if trial
+        )
+        progress(f"search {number + 1}/{rounds}: {rates}")
+    highest = tuple(_highest(world, tuple(trials[world]), rounds) for world in send)
+    return Latencies(capacity, bound_ms, seed, rows, highest), windows
+
+
+def summarise(arms: Sequence[Arm], windows: Sequence[OpenWindow], seed: int) -> list[LatencyRow]:
+    """Turn the windows of each arm, in the order of their rounds, into rows; pure.
+
+    Raises: CannotTell when the generator was late in every one.
+    """
+    rows: list[LatencyRow] = []
+    first: dict[float, Quantiles] = {}
+    for world, rate in arms:
+        own = [window.report for window in windows if (window.world, window.rate) == (world, rate)]
+        lag_us = latency.quantile([lag for report in own for lag in report.lag_us], 0.99)
+        drawn = latency.quantiles([report.answered_us for report in own], seed=seed)
+        reference = first.setdefault(rate, drawn)
+        parts = () if lag_us > MOST_LAG_US else WANTED
+        over = () if reference is drawn else parts
+        rows.append(
+            LatencyRow(
+                world,
+                rate,
+                requests=sum(len(report.latency_us) for report in own),
+                failed=sum(report.failed for report in own),
+                lag_p99_us=lag_us,
+                client_us=sum(report.cpu_us_per_request for report in own) / len(own),
+                quantiles_us={_named(part): drawn.span(part) for part in parts},
+                over_first={_named(part): drawn.over(reference, part) for part in over},
+            )
+        )
+    if all(row.lag_p99_us > MOST_LAG_US for row in rows):
+        lag_ms = min(row.lag_p99_us for row in rows) / 1e3
+        cause = f"the load generator itself was late (p99 {lag_ms:.1f} ms at the best rate)"
+        raise CannotTell("latency", "cannot be measured", cause, "free a core and measure again")
+    return rows
+
+
+def _highest(world: str, trials: Sequence[RateTrial], rounds: int) -> HighestRate:
+    if len(trials) <= rounds / 2:
+        return HighestRate(world, None, "the load generator itself was late", tuple(trials))
+    try:
+        return HighestRate(world, latency.highest_rate(trials), "", tuple(trials))
+    except CannotTell as error:
+        return HighestRate(world, None, f"{error.cause}; {error.remedy}", tuple(trials))
+
+
+def _named(part: float) -> str:
+    return f"p{part * 100:g}"
+
+
+def table(result: Latencies) -> str:
+    """Draw the result."""
+    names = [_named(part) for part in WANTED]
+    head = ["at", "world", *(f"{name} ms [95 %]" for name in names), "failed"]
+    rows, ratios = [], []
+    for row in result.rows:
+        shown = [_cell(row.quantiles_us.get(name)) for name in names]
+        rows.append([f"{row.rate:,.0f}/s", row.world, *shown, str(row.failed)])
+        if row.over_first:
+            changes = [span.percent if span else "–" for span in row.over_first.values()]
+            ratios.append([f"{row.rate:,.0f}/s", *changes])
+    parts = [columns(head, rows, rule=True)]
+    if ratios:
+        first, second = result.capacity
+        parts.append(columns([f"{second} over {first}", *names], ratios, rule=True))
+    return "\n\n".join([*parts, wrap(*_sentences(result))])
+
+
+def _cell(span: Span | None) -> str:
+    if span is None:
+        return "–"
+    ends = [end / 1e3 for end in (span.estimate, span.low, span.high)]
+    return "{} [{}, {}]".format(*(f"{end:.{2 if end < 10 else 0}f}" for end in ends))
+
+
+def _sentences(result: Latencies) -> list[str]:
+    capacity = ", ".join(f"{world} {rate:,.0f}" for world, rate in result.capacity.items())
+    lag_us = max(row.lag_p99_us for row in result.rows)
+    client_us = sum(row.client_us for row in result.rows) / len(result.rows)
+    first = (
+        f"Open loop, {PATH}, Poisson arrivals, {CONNECTIONS} kept connections, windows "
+        f"of {WINDOW_S:g} s, seed {result.seed}; latency from the intended moment, waiting for a "
+        f"connection included. Capacity in a closed loop of {_CLIENTS}: {capacity} requests per "
+        f"second. The generator spent {client_us:.0f} µs of CPU a request on the same cores; its "
+        f"own lag: p99 at most {lag_us / 1e3:.2f} ms. –: cannot tell (too few requests, or lag "
+        f"above {MOST_LAG_US / 1e3:g} ms)."
+    )
+    sentences = [first]
+    for highest in result.highest:
+        what = f"{highest.world}: p99 below {result.bound_ms:g} ms"
+        if highest.rate:
+            sentences.append(f"{what} up to {highest.rate.text(0)} requests per second (95 %).")
+        else:
+            sentences.append(f"{what}: cannot tell up to which rate: {highest.why}.")
+    return sentences

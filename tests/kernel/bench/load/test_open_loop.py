@@ -1,0 +1,105 @@
+"""An open loop against servers that stall, fail, close and lag behind: nothing is left out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bench.engine.latency import quantile
+from bench.load import open_loop, programs
+from bench.load.open_loop import OpenLoad
+from tests.support.bench_fakes import served
+from twinstack.errors import CannotTell, StepFailed
+from twinstack.world import Endpoint
+
+pytestmark = pytest.mark.kernel
+
+#: A server in a process of its own, which can be held: it answers at once, and keeps connections.
+SERVER = """
+import asyncio, sys
+class Server(asyncio.Protocol):
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data):
+        self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+async def main():
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def server() -> Iterator[tuple[int, Endpoint]]:
+    """Give its pid and where it listens."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            assert running.stdout is not None
+            yield running.pid, Endpoint("127.0.0.1", int(running.stdout.readline()))
+        finally:
+            running.kill()
+
+
+def hold(pid: int, after_s: float, seconds: float) -> None:
+    time.sleep(after_s)
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_a_stall_counts_for_every_request_that_was_due_in_it() -> None:
+    """Of 20 s the server is held for 2: a tenth of the requests wait 0 to 2 s, evenly."""
+    with server() as (pid, endpoint):
+        stall = threading.Thread(target=hold, args=(pid, 8, 2))
+        stall.start()
+        report = open_loop.run(endpoint, OpenLoad(200, 20, arrivals="constant"))
+        stall.join()
+    assert (len(report.latency_us), report.failed) == (4_000, 0)
+    assert quantile(report.answered_us, 0.95) == pytest.approx(1.0e6, rel=0.1)
+    assert quantile(report.answered_us, 0.99) == pytest.approx(1.8e6, rel=0.1)
+    assert quantile(report.answered_us, 0.5) < 50_000
+
+
+def test_waiting_for_a_connection_is_latency_and_no_lag_of_the_generator() -> None:
+    with served(delay_s=0.05) as port:  # it closes after each answer, too: HTTP/1.0
+        load = OpenLoad(100, 1, connections=1, arrivals="constant")
+        report = open_loop.run(Endpoint("127.0.0.1", port), load)
+    assert report.failed == 0
+    assert max(report.latency_us) > 3_000_000  # the last of 100 waits for 99 × 50 ms, less 1 s
+    assert quantile(report.lag_us, 0.5) < 20_000
+
+
+def test_failures_are_counted_apart_and_have_no_latency() -> None:
+    statuses = (200, 503, 0, 200)
+    with served(status=lambda number: statuses[number % 4]) as port:
+        report = open_loop.run(Endpoint("127.0.0.1", port), OpenLoad(100, 2, connections=8))
+    count = len(report.latency_us)
+    assert count / 4 == pytest.approx(report.non_2xx, abs=12)
+    assert count / 4 == pytest.approx(report.lost, abs=12)
+    assert len(report.answered_us) == count - report.failed
+    assert report.unsent == 0
+
+
+def test_a_server_that_never_answers_ends_the_run_and_cannot_be_told() -> None:
+    with server() as (pid, endpoint):
+        os.kill(pid, signal.SIGSTOP)
+        started_s = time.monotonic()
+        with pytest.raises(CannotTell, match="100 requests failed"):
+            open_loop.run(endpoint, OpenLoad(100, 1, connections=4, arrivals="constant"))
+    assert time.monotonic() - started_s < open_loop.DRAIN_S + 15
+
+
+def test_a_port_that_refuses_is_named() -> None:
+    port = programs.free_port()
+    with pytest.raises(StepFailed, match=f"127.0.0.1:{port}: cannot be loaded: it accepts no"):
+        open_loop.run(Endpoint("127.0.0.1", port), OpenLoad(100, 1))
