@@ -22,13 +22,15 @@ from twinstack.world import Endpoint
 
 pytestmark = pytest.mark.kernel
 
-#: A server in a process of its own, which can be held: it answers at once, and keeps connections.
+#: A server in a process of its own, which can be held: it keeps its connections.
 SERVER = """
-import asyncio, sys
+import asyncio, itertools
+number = itertools.count()
 class Server(asyncio.Protocol):
     def connection_made(self, transport): self.transport = transport
     def data_received(self, data):
-        self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        answer = b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok"
+        asyncio.get_running_loop().call_later(DELAY, self.transport.write, answer)
 async def main():
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -38,16 +40,26 @@ asyncio.run(main())
 
 
 @contextmanager
-def server() -> Iterator[tuple[int, Endpoint]]:
-    """Give its pid and where it listens."""
+def server(delay: str = "0") -> Iterator[tuple[int, Endpoint]]:
+    """Give its pid and where it listens; it waits before each answer. Units: seconds."""
+    program = SERVER.replace("DELAY", delay)
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
     ) as running:
         try:
             assert running.stdout is not None
             yield running.pid, Endpoint("127.0.0.1", int(running.stdout.readline()))
         finally:
             running.kill()
+
+
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_latency_is_the_servers_own_where_it_is_known(arrivals: open_loop.Arrivals) -> None:
+    with server(delay="0.1 if next(number) % 20 == 0 else 0.02") as (_, endpoint):
+        report = open_loop.run(endpoint, OpenLoad(200, 4, arrivals=arrivals))
+    assert 20_000 <= quantile(report.answered_us, 0.5) < 26_000
+    assert quantile(report.answered_us, 0.9) < 60_000
+    assert 100_000 <= quantile(report.answered_us, 0.97) < 140_000
 
 
 def hold(pid: int, after_s: float, seconds: float) -> None:
