@@ -6,7 +6,7 @@ flood from made-up addresses makes them as long as the kernel's own table.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -23,7 +23,7 @@ from twinstack.observe.traffic.protocols import protocol_name
 
 #: TCP's states before both ends have agreed, as connection tracking names them.
 HALF_OPEN = ("SYN_SENT", "SYN_SENT2", "SYN_RECV")
-Key = TypeVar("Key", bound=tuple[str, ...])
+Key = TypeVar("Key", bound=tuple[str | int, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,17 @@ class WorldConnections:
 
     def pairs(self) -> tuple[report.ServicePair, ...]:
         """List which services are connected, most connections first."""
-        states: dict[tuple[str, str, str, int], Counter[str]] = {}
+        states: defaultdict[tuple[str, str, str, int], Counter[str]] = defaultdict(Counter)
         verdicts = {}
         for group, count in self._counts.items():
             client, server = self._named(group.source), self._named(group.new_destination)
             key = (client.name, server.name, protocol_name(group.protocol), group.new_port)
-            states.setdefault(key, Counter())[group.state] += count
+            states[key][group.state] += count
             verdicts[key] = self._directory.verdict(client, server, group.protocol, group.new_port)
-        pairs = [
-            report.ServicePair(*key, counts.total(), dict(sorted(counts.items())), verdicts[key])
-            for key, counts in states.items()
-        ]
+        totals = Counter({key: counts.total() for key, counts in states.items()})
         return tuple(
-            sorted(pairs, key=lambda pair: (-pair.connections, pair.client, pair.server, pair.port))
+            report.ServicePair(*key, count, dict(sorted(states[key].items())), verdicts[key])
+            for key, count in _most_first(totals)
         )
 
     def translations(self) -> tuple[report.Translation, ...]:
