@@ -27,19 +27,16 @@ _UNKNOWN = -1
 _ADDRESSES = ("source_high", "source_low", "target_high", "target_low")
 _FRAGMENT_KEY = (*_ADDRESSES, "protocol", "ip_id")
 
+END = np.dtype([("high", "u8"), ("low", "u8"), ("port", "i4")])
 FLOW = np.dtype(
     [
         ("key", "u8"),
         ("version", "u1"),
         ("protocol", "i4"),
         # Its ends; each sends the half-flow of its own number.
-        ("high", "u8", 2),
-        ("low", "u8", 2),
-        ("port", "i4", 2),
+        ("ends", END, 2),
         # Where each half-flow was last seen going to, if NAT has rewritten it.
-        ("to_high", "u8", 2),
-        ("to_low", "u8", 2),
-        ("to_port", "i4", 2),
+        ("to", END, 2),
         ("rewritten", "?", 2),
         ("to_rank", "u4", 2),  # the rank of that sighting
         ("client", "i1"),  # the end that opened it: 0 or 1
@@ -118,7 +115,7 @@ class FlowTable:
             which = heads[new]
             rows = self._append(keys[which])
             for name, ends in (("high", high), ("low", low), ("port", port)):
-                rows[name] = np.stack([column[which] for column in ends], axis=1)
+                rows["ends"][name] = np.stack([column[which] for column in ends], axis=1)
             rows["version"], rows["protocol"] = packets.version[which], packets.protocol[which]
             rows["place"], rows["last_ns"] = packets.place[which], packets.time_ns[which]
             rows["pair"] = -1
@@ -155,8 +152,7 @@ class FlowTable:
         packets = again[latest][order]
         source, target = first_half[packets], half[packets]
         at, to = (source >> 1, source & 1), (target >> 1, 1 - (target & 1))
-        for name in ("high", "low", "port"):
-            self.rows[f"to_{name}"][at] = self.rows[name][to]
+        self.rows["to"][at] = self.rows["ends"][to]
         self.rows["to_rank"][at] = sightings.rank[packets]
         fresh = ~self.rows["rewritten"][at]
         self.rows["rewritten"][at] = True

@@ -126,14 +126,14 @@ class TrafficTotals:
             pair = self.pairs[number]
             pair.sums = _plus(pair.sums, sums)
         self._add_talkers(rows)
-        port = _service_port(rows, rows["port"][every, 1 - client])
+        port = _service_port(rows, rows["ends"]["port"][every, 1 - client])
         both = rows["packets"].sum(axis=1), rows["bytes"].sum(axis=1)
         keys = rows["version"], rows["protocol"], port
         for (*layers, server_port), sums in sum_groups(keys, both):
             _add(self.protocols, (*layers, self.peers.application(server_port)), sums)
 
     def _add_talkers(self, rows: Rows) -> None:
-        address = rows["high"].ravel(), rows["low"].ravel()
+        address = rows["ends"]["high"].ravel(), rows["ends"]["low"].ravel()
         sent = rows["packets"].ravel(), rows["bytes"].ravel()
         for (high, low), sums in sum_groups(address, sent):
             if sums[0]:
@@ -147,16 +147,17 @@ class TrafficTotals:
     def _pairs(self, rows: Rows) -> Ints:
         """Name both ends, each as packets had it on its own side of NAT (`deduplicator`)."""
         every, client = np.arange(len(rows)), rows["client"].astype(np.int64)
-        ends = []
-        for own, sender in ((client, 1 - client), (1 - client, client)):
-            rewritten = rows["rewritten"][every, sender]
-            ends += [
-                np.where(rewritten, rows[f"to_{name}"][every, sender], rows[name][every, own])
-                for name in ("high", "low", "port")
-            ]
-        client_high, client_low, _, server_high, server_low, port = ends
-        peer, port = self.peers.peer, _service_port(rows, port)
-        columns = client_high, client_low, server_high, server_low, rows["protocol"], port
+        source, target = (
+            np.where(
+                rows["rewritten"][every, sender],
+                rows["to"][every, sender],
+                rows["ends"][every, 1 - sender],
+            )
+            for sender in (1 - client, client)
+        )
+        peer, port = self.peers.peer, _service_port(rows, target["port"])
+        addresses = (end[part] for end in (source, target) for part in ("high", "low"))
+        columns = *addresses, rows["protocol"], port
         flows = zip(*(column.tolist() for column in columns), strict=True)
         numbers = [self._pair(peer(*flow[:2]), peer(*flow[2:4]), *flow[4:]) for flow in flows]
         return np.asarray(numbers, np.int64)
