@@ -219,3 +219,27 @@ def bench_dashboard(
 ) -> None:
     """Measure what an open dashboard costs, and check its rates against the load that is sent."""
     _compare("dashboard", json, minutes, seed, world=world, shape=shape)
+
+
+@checking(
+    help={
+        **WORLD,
+        "runs": "how many comparisons in all; those that are kept count, so that it goes on",
+        "minutes": "the longest that each may take",
+        "plant": "nothing; spin: microseconds before each request; hold: the edge, of the time",
+        "size": "how much is planted",
+        **JSON,
+    }
+)
+def bench_selftest(
+    _: Context,
+    world: str = "net",
+    runs: int = 20,
+    minutes: float = 1.0,
+    plant: str = "nothing",
+    size: float = 0.0,
+    json: bool = False,
+) -> None:
+    """Test the benchmark: a world against itself, or against itself with a planted cost."""
+    options = {"world": world, "runs": runs, "plant": plant, "size": size}
+    _compare("selftest", json, minutes, -1, **options)

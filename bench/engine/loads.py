@@ -56,13 +56,18 @@ def by_wrk(
     *,
     prefix: Sequence[str] = (),
     headers: Sequence[str] = (),
+    script: Path | None = None,
 ) -> Load:
-    """Drive a URL for some seconds over connections that are kept (unless a header closes them)."""
+    """Drive a URL for some seconds over connections that are kept (unless a header closes them).
+
+    `prefix` is a command to run wrk under.
+    """
+    words = wrk.command(
+        url, connections=connections, duration_s=seconds, headers=headers, script=script
+    )
 
     def run() -> Tally:
-        report = wrk.run(
-            url, connections=connections, duration_s=seconds, prefix=prefix, headers=headers
-        )
+        report = wrk.run([*prefix, *words], seconds)
         figures = {"seconds": report.seconds, "p50_ms": report.p50_ms, "p99_ms": report.p99_ms}
         return Tally(report.success, report.failed, figures)
 

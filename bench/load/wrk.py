@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.linux import process
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-_STOP_S, _AGAIN_S = 10.0, 0.5
+#: Until an answer counts as lost.
+_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +49,22 @@ class WrkReport:
 
 
 def command(
-    url: str, *, connections: int, duration_s: int, timeout_s: int = 5, headers: Sequence[str] = ()
-) -> list[str]:
-    """Give the command line of a run. Units: seconds, `timeout_s` until an answer is lost."""
-    words = f"wrk --latency -t 1 -c {connections} -d {duration_s}s --timeout {timeout_s}s".split()
-    return [*words, *(word for header in headers for word in ("-H", header)), url]
-
-
-def run(
     url: str,
     *,
     connections: int,
     duration_s: int,
-    prefix: Sequence[str] = (),
     headers: Sequence[str] = (),
-) -> WrkReport:
-    """Drive `url` for a while; `prefix` is a command to run wrk under.
+    script: Path | None = None,
+) -> list[str]:
+    """Give the command line of a run; a `script` in Lua makes its requests."""
+    words = f"wrk --latency -t 1 -c {connections} -d {duration_s}s --timeout {_TIMEOUT_S}s".split()
+    words += [] if script is None else ["-s", str(script)]
+    return [*words, *(word for header in headers for word in ("-H", header)), url]
 
-    Raises: Missing without `wrk`; StepFailed; CannotTell.
-    """
-    words = command(url, connections=connections, duration_s=duration_s, headers=headers)
-    return parse(process.run([*prefix, *words], timeout_s=duration_s + 30.0).stdout)
+
+def run(command: Sequence[str], duration_s: int) -> WrkReport:
+    """Run a command line of wrk. Raises: Missing without `wrk`; StepFailed; CannotTell."""
+    return parse(process.run(command, timeout_s=duration_s + 30.0).stdout)
 
 
 def parse(text: str) -> WrkReport:

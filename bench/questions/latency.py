@@ -16,9 +16,10 @@ from functools import partial
 
 from bench.engine import comparability, latency, worlds
 from bench.engine.latency import WANTED, Quantiles, RateTrial, Span
+from bench.engine.loads import by_wrk
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
-from bench.load import open_loop, wrk
+from bench.load import open_loop
 from bench.load.open_loop import CONNECTIONS, OpenLoad, OpenReport
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
@@ -122,9 +123,9 @@ def ask(
         edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
         capacity: dict[str, float] = {}
         for name, edge in edges.items():
-            report = wrk.run(edge.url(PATH), connections=_CLIENTS, duration_s=_CAPACITY_S)
-            capacity[name] = report.rate
-            progress(f"{name}: {report.rate:,.0f}/s in a closed loop of {_CLIENTS}")
+            tally = by_wrk(edge.url(PATH), _CLIENTS, _CAPACITY_S)()
+            capacity[name] = tally.done / tally.figures["seconds"]
+            progress(f"{name}: {capacity[name]:,.0f}/s in a closed loop of {_CLIENTS}")
         send = {name: partial(open_loop.run, edge) for name, edge in edges.items()}
         rounds = round(seconds / WINDOW_S)
         result, windows = measure(send, capacity, rounds, bound_ms, progress)

@@ -1,0 +1,46 @@
+"""The self-test keeps its runs, goes on with them, and counts what was found rightly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.engine.arm import CPU, RATE
+from bench.questions import selftest
+from bench.questions.selftest import COST, HOLD, NOTHING, PLAIN, PLANTED, SPIN, SelfTestRun
+from tests.support.bench_fakes import measured
+
+RUN = SelfTestRun("net", NOTHING, 0.0, 5.0, 1.0, 0.98, 1.02, 0.9, 0.1, -5.0, 5.0, 0.028, 0)
+
+
+def test_a_run_is_what_was_measured() -> None:
+    ended = measured({PLAIN: 4_000, PLANTED: 3_800}, [COST])
+    run = selftest.judged(ended, "net", SPIN, 5.0)
+    assert run.right
+    assert run.extra_us == pytest.approx(400e3 / 3_800 - 100, abs=1)
+    assert not selftest.judged(ended, "net", NOTHING, 0.0).right
+    slower = measured({PLAIN: 4_000, PLANTED: 3_800}, [COST], quantities=(RATE, CPU))
+    assert selftest.judged(slower, "net", HOLD, 0.05).right
+
+
+def test_a_wrong_sign_is_found_but_not_right() -> None:
+    wrong = replace(RUN, plant=SPIN, size=20.0, estimate=0.95, p=0.001)
+    assert (wrong.found, wrong.right) == (True, False)
+    assert "with the wrong sign in 1" in " ".join(selftest.text([wrong]).split())
+
+
+def test_runs_are_kept_and_read_by_their_kind(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "selftest.jsonl"
+    for run in (RUN, replace(RUN, plant=SPIN, size=20.0), RUN):
+        selftest.keep(file, run)
+    assert selftest.read(file, "net", NOTHING, 0.0, 5.0) == [RUN, RUN]
+    assert selftest.read(file, "docker", NOTHING, 0.0, 5.0) == []
+    assert selftest.read(tmp_path / "absent", "net", NOTHING, 0.0, 5.0) == []
+
+
+def test_false_alarms_are_said_as_a_part_of_the_runs() -> None:
+    said = selftest.text([RUN] * 19 + [replace(RUN, p=0.01)])
+    assert "1 found a difference that is not there: 5.0%." in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80
