@@ -31,6 +31,7 @@ PATH, PARTS, WINDOW_S = "/api/products", (0.25, 0.5, 0.75), 2.0
 MOST_LAG_US = 1_000
 _CAPACITY_S, _CLIENTS = 4, 20
 _LEAST_S, _MOST_S, _MOST_BOUND_MS = 16, 600, 10_000
+_ROUNDS = 5  # of a deployment
 #: Where the search starts, and between which parts of the capacity it stays.
 _START, _LOWEST, _HIGHEST = 0.6, 0.02, 1.5
 
@@ -121,14 +122,19 @@ def ask(
             pair = (chosen[0], chosen[1])
             comparability.require(pair, worlds.EDGE, PATH, force=False, progress=progress)
         edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
-        capacity: dict[str, float] = {}
-        for name, edge in edges.items():
-            tally = by_wrk(edge.url(PATH), _CLIENTS, _CAPACITY_S)()
-            capacity[name] = tally.done / tally.figures["seconds"]
-            progress(f"{name}: {capacity[name]:,.0f}/s in a closed loop of {_CLIENTS}")
         send = {name: partial(open_loop.run, edge) for name, edge in edges.items()}
+
+        def deploy() -> dict[str, float]:
+            worlds.restart(chosen, progress)
+            carried = {}
+            for name, edge in edges.items():
+                tally = by_wrk(edge.url(PATH), _CLIENTS, _CAPACITY_S)()
+                carried[name] = tally.done / tally.figures["seconds"]
+                progress(f"{name}: {carried[name]:,.0f}/s in a closed loop of {_CLIENTS}")
+            return carried
+
         rounds = round(seconds / WINDOW_S)
-        result, windows = measure(send, capacity, rounds, bound_ms, progress)
+        result, windows = measure(send, deploy, rounds, bound_ms, progress)
     text = table(result)
     kept = [window.kept() for window in windows]
     fields = {"said": text.splitlines(), "result": asdict(result), "windows": kept}
@@ -139,12 +145,17 @@ def ask(
 
 def measure(
     send: Mapping[str, Send],
-    capacity: Mapping[str, float],
+    deploy: Callable[[], Mapping[str, float]],
     rounds: int,
     bound_ms: float,
     progress: Progress,
 ) -> tuple[Latencies, list[OpenWindow]]:
-    """Measure the rates, then seek the highest. Raises: as `ask`."""
+    """Measure the rates, then seek the highest. Raises: as `ask`.
+
+    `deploy` starts the services again and gives what each world carries then: a lasting difference
+    is drawn with each start, so no result is of one alone.
+    """
+    capacity = deploy()
     seed, least = secrets.randbits(32), min(capacity.values())
     rng = random.Random(seed)
     arms = [(world, part * least) for part in PARTS for world in send]
@@ -154,6 +165,8 @@ def measure(
         return OpenWindow(world, rate, send[world](OpenLoad(rate, WINDOW_S, PATH, seed=draw)))
 
     for number in range(rounds):
+        if number and number % _ROUNDS == 0:
+            deploy()
         order = order[::-1] if number % 2 else rng.sample(arms, len(arms))
         draw = rng.getrandbits(32)  # the same moments in every world
         windows += [window(world, rate, draw) for world, rate in order]
@@ -254,12 +267,12 @@ def _sentences(result: Latencies) -> list[str]:
     lag_us = max(row.lag_p99_us for row in result.rows)
     client_us = sum(row.client_us for row in result.rows) / len(result.rows)
     first = (
-        f"Open loop, {PATH}, Poisson arrivals, {CONNECTIONS} kept connections, windows "
-        f"of {WINDOW_S:g} s, seed {result.seed}; latency from the intended moment, waiting for a "
-        f"connection included. Capacity in a closed loop of {_CLIENTS}: {capacity} requests per "
-        f"second. The generator spent {client_us:.0f} µs of CPU a request on the same cores; its "
-        f"own lag: p99 at most {lag_us / 1e3:.2f} ms. –: cannot tell (too few requests, or lag "
-        f"above {MOST_LAG_US / 1e3:g} ms)."
+        f"Open loop, {PATH}, Poisson arrivals, {CONNECTIONS} kept connections, windows of "
+        f"{WINDOW_S:g} s, services restarted after every {_ROUNDS}, seed {result.seed}; latency "
+        "from the intended moment, waiting for a connection included. Capacity in a closed loop "
+        f"of {_CLIENTS}: {capacity} requests per second. The generator spent {client_us:.0f} µs of "
+        f"CPU a request on the same cores; its own lag: p99 at most {lag_us / 1e3:.2f} ms. "
+        f"–: cannot tell (too few requests, or lag above {MOST_LAG_US / 1e3:g} ms)."
     )
     sentences = [first]
     for highest in result.highest:

@@ -32,8 +32,15 @@ def server(capacity: float, slower: float = 1.0, lag_us: int = 50, failed: int =
 
 
 def measured(first: Send, second: Send) -> Latencies:
-    capacity = {"net": 2_000.0, "docker": 1_000.0}
-    return measure({"net": first, "docker": second}, capacity, 16, 25, quiet)[0]
+    deployed = []
+
+    def deploy() -> dict[str, float]:
+        deployed.append(1)
+        return {"net": 2_000.0, "docker": 1_000.0}
+
+    result, _ = measure({"net": first, "docker": second}, deploy, 16, 25, quiet)
+    assert len(deployed) == 4  # for 16 rounds
+    return result
 
 
 def test_rates_are_parts_of_the_slower_world_and_docker_is_compared_at_each() -> None:
