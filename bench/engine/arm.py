@@ -7,6 +7,7 @@ means the same in every question (see `meter`), and what is spent at rest is kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Window:
     failed: int
     parts_us: Mapping[str, float]
     rest_us: Mapping[str, float]  # what each part would have spent meanwhile at rest
-    services_us: Mapping[str, float]  # the services' part by service
+    services_us: Mapping[str, float]  # by replica, beyond what each spends at rest
     throttled_us: float = 0.0  # how long CPU quotas kept the services waiting, added up
     stolen_us: float = 0.0  # taken by the hypervisor
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -62,6 +63,10 @@ class Window:
     def part(self, name: str) -> float:
         """Give a part's CPU time per request beyond what it spends at rest. Units: µs."""
         return (self.parts_us.get(name, 0.0) - self.rest_us.get(name, 0.0)) / self.done
+
+    def service(self, name: str) -> float:
+        """Give a service's CPU time per request beyond rest, all of its replicas'. Units: µs."""
+        return sum(us for of, us in self.services_us.items() if service_of(of) == name) / self.done
 
     @property
     def rate(self) -> float:
@@ -81,6 +86,11 @@ class Window:
         """Give the part of the machine that strangers and the hypervisor took."""
         taken_us = self.parts_us.get(STRANGERS, 0.0) + self.stolen_us
         return taken_us / (self.seconds * cores * 1e6)
+
+
+def service_of(replica: str) -> str:
+    """Name a replica's service: further replicas are numbered, product-service-2."""
+    return re.sub(r"-\d+$", "", replica)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bench.engine import design, result
 from bench.engine.arm import CPU, RATE, Arm, Bound, Contrast, Quantity, Window
 from bench.engine.design import Design
-from bench.engine.meter import Meter, spent
+from bench.engine.meter import Meter, Spending, spent
 from bench.engine.result import Measured
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.reconcile import Progress
@@ -117,22 +117,18 @@ class Live:
             self.progress(f"deployment {self.deployment}, block {number}: {result.brief(block)}")
             yield block
 
-    def _rest(self, meter: Meter) -> dict[str, Mapping[str, float]]:
-        """Give what each part spends at rest, by arm. Units: µs a second."""
+    def _rest(self, meter: Meter) -> dict[str, Spending]:
+        """Give what is spent at rest, by arm."""
         before = meter.read()
         time.sleep(self.experiment.rest_s)
         after = meter.read()
-        spending = {name: spent(before, after, arm.world) for name, arm in self.arms.items()}
-        return {
-            name: {part: us / of.seconds for part, us in of.parts_us.items()}
-            for name, of in spending.items()
-        }
+        return {name: spent(before, after, arm.world) for name, arm in self.arms.items()}
 
     def _window(
-        self, meter: Meter, rest: Mapping[str, Mapping[str, float]], name: str, block: int
+        self, meter: Meter, at_rest: Mapping[str, Spending], name: str, block: int
     ) -> Window:
         """Measure one window. Raises: CannotTell for one without a success."""
-        arm = self.arms[name]
+        arm, rest = self.arms[name], at_rest[name]
         with arm.during() as programs:
             meter.assign(programs or {})
             before = meter.read()
@@ -141,6 +137,7 @@ class Live:
         if not tally.done:
             cause = f"{tally.failed} failed"
             raise CannotTell(name, "did not answer one request", cause, "look at its log")
+        share = of.seconds / rest.seconds
         return Window(
             name,
             self.deployment,
@@ -149,8 +146,11 @@ class Live:
             done=tally.done,
             failed=tally.failed,
             parts_us=of.parts_us,
-            rest_us={part: us * of.seconds for part, us in rest[name].items()},
-            services_us=of.services_us,
+            rest_us={part: us * share for part, us in rest.parts_us.items()},
+            services_us={
+                replica: us - rest.services_us.get(replica, 0.0) * share
+                for replica, us in of.services_us.items()
+            },
             throttled_us=of.throttled_us,
             stolen_us=of.stolen_us,
             figures=tally.figures,

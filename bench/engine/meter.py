@@ -56,7 +56,7 @@ class Spending:
 
     seconds: float
     parts_us: Mapping[str, float]  # they add up to the whole
-    services_us: Mapping[str, float]  # by service
+    services_us: Mapping[str, float]  # by replica
     throttled_us: float
     stolen_us: float
 

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from operator import methodcaller
 from typing import Any
 
 from bench.engine import estimate
@@ -24,12 +25,14 @@ from bench.engine.arm import (
     Contrast,
     Quantity,
     Window,
+    service_of,
 )
 from bench.engine.comparability import Comparability
 from bench.engine.design import LEAST_DEPLOYMENTS, Design
 from bench.engine.estimate import Difference, Holds, Ratio, Verdict, blocks, grouped, spread
 from bench.engine.show import columns, extremes, signed, wrap
 from bench.engine.store import Outcome
+from bench.engine.waterfall import Waterfall
 from twinstack.model.plan import Plan
 
 _LEVEL_P = 0.05
@@ -119,6 +122,23 @@ class Measured:
 
         parts = {part: self.difference(contrast, partial(_part, name=part)) for part in PARTS}
         return {**parts, "all": self.difference(contrast, CPU.of)}
+
+    def services(self, contrast: Contrast) -> dict[str, Difference]:
+        """Give where the services' part of the ledger goes; they add up to it."""
+        windows = [window for side in self._sides(contrast) for window in side]
+        names = {service_of(replica): None for window in windows for replica in window.services_us}
+        return {name: self.difference(contrast, methodcaller("service", name)) for name in names}
+
+    def waterfall(self, contrast: Contrast) -> Waterfall:
+        """Give the way from the second arm's CPU time per request to the first's."""
+        pairs = blocks(*self._sides(contrast), CPU.of, mean=statistics.fmean)
+        parts = self.ledger(contrast)
+        return Waterfall(
+            "µs a request",
+            (contrast.second, statistics.fmean(pair.second for pair in pairs)),
+            {**self.services(contrast), **{part: parts[part] for part in PARTS[1:]}},
+            (contrast.first, statistics.fmean(pair.first for pair in pairs)),
+        )
 
     def outcome(
         self,
@@ -245,9 +265,11 @@ def _cell(measured: Measured, contrast: Contrast, quantity: Quantity) -> str:
 
 def ledger(measured: Measured, contrast: Contrast) -> str:
     """Draw where the first arm's extra CPU time goes. Units: µs a request, beyond rest."""
+    of_services = {f"  {name}": of for name, of in measured.services(contrast).items()}
+    services, *others = measured.ledger(contrast).items()
     rows = [
         [part, signed(of.estimate, 1), f"[{signed(of.low, 1)}, {signed(of.high, 1)}]"]
-        for part, of in measured.ledger(contrast).items()
+        for part, of in (services, *of_services.items(), *others)
         if part == "all" or abs(of.estimate) >= 0.05 or of.low > 0 or of.high < 0
     ]
     return columns([f"µs a request, {contrast}", "extra", "[95 %]"], rows, rule=True)
@@ -308,4 +330,5 @@ def _fields(measured: Measured, contrast: Contrast) -> dict[str, Any]:
             for quantity in measured.quantities
         },
         "ledger": {part: asdict(of) for part, of in measured.ledger(contrast).items()},
+        "services": {name: asdict(of) for name, of in measured.services(contrast).items()},
     }

@@ -119,7 +119,7 @@ def window(arm: str, deployment: int = 1, block: int = 1, **fields: Any) -> Wind
         "failed": 0,
         "parts_us": {"services": 330_000.0, "client": 60_000.0, "left over": 20_000.0},
         "rest_us": {"services": 10_000.0},
-        "services_us": {"nginx-lb": 330_000.0},
+        "services_us": {"nginx-lb": 120_000.0, "product-service-2": 200_000.0},
         **fields,
     }
     return Window(arm, deployment, block, **values)

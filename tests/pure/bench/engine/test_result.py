@@ -30,6 +30,18 @@ def test_the_parts_of_the_ledger_add_up_to_all_of_it() -> None:
     assert ledger["all"].estimate == pytest.approx(400e3 / 3_800 - 400e3 / 4_000, abs=1)
 
 
+def test_the_services_add_up_to_their_part_of_the_ledger() -> None:
+    ended = measured(ARMS, [COST])
+    services = ended.services(COST)
+    assert list(services) == ["nginx-lb", "product-service"]  # of its replica 2
+    whole = ended.ledger(COST)["services"].estimate
+    assert sum(of.estimate for of in services.values()) == pytest.approx(whole)
+    assert "\n  product-service  " in result.ledger(ended, COST)
+    waterfall = ended.waterfall(COST)
+    assert waterfall.rest == pytest.approx(0, abs=1e-6)
+    assert waterfall.last[1] > waterfall.first[1] == pytest.approx(100, abs=1)
+
+
 def test_bounds_hold_when_the_far_end_is_inside() -> None:
     least, most = Bound(COST, RATE, 0.9, least=True), Bound(COST, CPU, 1.01)
     ended = measured(ARMS, [COST], bounds=(least, most))
