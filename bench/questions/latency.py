@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from bench.engine import comparability, latency, worlds
-from bench.engine.latency import WANTED, Quantiles, RateTrial, Span
+from bench.engine.latency import LEAST_WINDOWS, WANTED, Quantiles, RateTrial, Span
 from bench.engine.loads import by_wrk
 from bench.engine.show import columns, wrap
 from bench.engine.store import Outcome
 from bench.load import open_loop
 from bench.load.open_loop import CONNECTIONS, OpenLoad, OpenReport
-from twinstack.errors import CannotTell
+from twinstack.errors import CannotTell, TwinstackError
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -91,6 +91,7 @@ class Latencies:
     seed: int
     rows: tuple[LatencyRow, ...]
     highest: tuple[HighestRate, ...]
+    stopped: str = ""  # why it ended early
 
     @property
     def late(self) -> list[LatencyRow]:
@@ -138,7 +139,7 @@ def ask(
     text = table(result)
     kept = [window.kept() for window in windows]
     fields = {"said": text.splitlines(), "result": asdict(result), "windows": kept}
-    code = 1 if result.late or any(row.failed for row in result.rows) else 0
+    code = 1 if result.stopped or result.late or any(row.failed for row in result.rows) else 0
     stem = "latency" if world == "both" else f"latency-{world}"
     return Outcome(stem, chosen[0].plan, result, text, code, fields=fields)
 
@@ -150,45 +151,52 @@ def measure(
     bound_ms: float,
     progress: Progress,
 ) -> tuple[Latencies, list[OpenWindow]]:
-    """Measure the rates, then seek the highest. Raises: as `ask`.
+    """Measure the rates, then seek the highest. Ctrl-C or a failure keeps what is there.
 
     `deploy` starts the services again and gives what each world carries then: a lasting difference
-    is drawn with each start, so no result is of one alone.
+    is drawn with each start, so no result is of one alone. Raises: as `ask`.
     """
     capacity = deploy()
     seed, least = secrets.randbits(32), min(capacity.values())
     rng = random.Random(seed)
     arms = [(world, part * least) for part in PARTS for world in send]
-    order, windows = arms, []
+    trials: dict[str, list[RateTrial]] = {world: [] for world in send}
+    order, windows, stopped = arms, [], ""
 
     def window(world: str, rate: float, draw: int) -> OpenWindow:
         return OpenWindow(world, rate, send[world](OpenLoad(rate, WINDOW_S, PATH, seed=draw)))
 
-    for number in range(rounds):
-        if number and number % _ROUNDS == 0:
-            deploy()
-        order = order[::-1] if number % 2 else rng.sample(arms, len(arms))
-        draw = rng.getrandbits(32)  # the same moments in every world
-        windows += [window(world, rate, draw) for world, rate in order]
-        progress(f"round {number + 1}/{rounds}")
-    rows = tuple(summarise(arms, windows, seed))
-    trials: dict[str, list[RateTrial]] = {world: [] for world in send}
-    for number in range(rounds):
-        draw = rng.getrandbits(32)
-        for world in list(send)[:: -1 if number % 2 else 1]:
-            rate = latency.next_rate(trials[world], _START * least)
-            rate = min(max(rate, _LOWEST * least), _HIGHEST * least)
-            sought = window(world, rate, draw)
-            windows.append(sought)
-            if sought.lag_us <= MOST_LAG_US:  # else it is not the server that missed the bound
-                kept = latency.keeps(sought.report.latency_us, 0.99, bound_ms * 1e3)
-                trials[world].append(RateTrial(rate, kept))
-        rates = ", ".join(
-            f"{world} {trial[-1].rate:,.0f}" for world, trial in trials.items() if trial
-        )
-        progress(f"search {number + 1}/{rounds}: {rates}")
-    highest = tuple(_highest(world, tuple(trials[world]), rounds) for world in send)
-    return Latencies(capacity, bound_ms, seed, rows, highest), windows
+    try:
+        for number in range(rounds):
+            if number and number % _ROUNDS == 0:
+                deploy()
+            order = order[::-1] if number % 2 else rng.sample(arms, len(arms))
+            draw = rng.getrandbits(32)  # the same moments in every world
+            for world, rate in order:
+                windows.append(window(world, rate, draw))
+            progress(f"round {number + 1}/{rounds}")
+        for number in range(rounds):
+            draw = rng.getrandbits(32)
+            for world in list(send)[:: -1 if number % 2 else 1]:
+                rate = latency.next_rate(trials[world], _START * least)
+                rate = min(max(rate, _LOWEST * least), _HIGHEST * least)
+                windows.append(window(world, rate, draw))
+                if windows[-1].lag_us <= MOST_LAG_US:  # else it is not the server that was late
+                    kept = latency.keeps(windows[-1].report.latency_us, 0.99, bound_ms * 1e3)
+                    trials[world].append(RateTrial(rate, kept))
+            progress(f"search {number + 1}/{rounds}: {_last(trials)}")
+    except (KeyboardInterrupt, TwinstackError) as error:
+        stopped = str(error) or "Ctrl-C"
+        if len(windows) < LEAST_WINDOWS * len(arms):
+            raise
+    complete = min(len(windows) // len(arms), rounds) * len(arms)
+    rows = tuple(summarise(arms, windows[:complete], seed))
+    highest = tuple(_highest(world, trials[world], rounds) for world in send)
+    return Latencies(capacity, bound_ms, seed, rows, highest, stopped), windows
+
+
+def _last(trials: Mapping[str, Sequence[RateTrial]]) -> str:
+    return ", ".join(f"{world} {tried[-1].rate:,.0f}" for world, tried in trials.items() if tried)
 
 
 def summarise(arms: Sequence[Arm], windows: Sequence[OpenWindow], seed: int) -> list[LatencyRow]:
@@ -226,7 +234,7 @@ def summarise(arms: Sequence[Arm], windows: Sequence[OpenWindow], seed: int) -> 
 
 def _highest(world: str, trials: Sequence[RateTrial], rounds: int) -> HighestRate:
     if len(trials) <= rounds / 2:
-        return HighestRate(world, None, "the load generator itself was late", tuple(trials))
+        return HighestRate(world, None, "too few windows without lag", tuple(trials))
     try:
         return HighestRate(world, latency.highest_rate(trials), "", tuple(trials))
     except CannotTell as error:
@@ -274,7 +282,8 @@ def _sentences(result: Latencies) -> list[str]:
         f"CPU a request on the same cores; its own lag: p99 at most {lag_us / 1e3:.2f} ms. "
         f"–: cannot tell (too few requests, or lag above {MOST_LAG_US / 1e3:g} ms)."
     )
-    sentences = [first]
+    sentences = [f"Ended early ({result.stopped})."] if result.stopped else []
+    sentences.append(first)
     for highest in result.highest:
         what = f"{highest.world}: p99 below {result.bound_ms:g} ms"
         if highest.rate:

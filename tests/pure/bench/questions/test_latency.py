@@ -11,7 +11,7 @@ from bench.load.open_loop import OpenLoad, OpenReport
 from bench.questions import latency
 from bench.questions.latency import Latencies, measure, table
 from tests.support.bench_fakes import quiet
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import CannotTell, StepFailed, TwinstackError
 
 Send = Callable[[OpenLoad], OpenReport]
 
@@ -39,7 +39,7 @@ def measured(first: Send, second: Send) -> Latencies:
         return {"net": 2_000.0, "docker": 1_000.0}
 
     result, _ = measure({"net": first, "docker": second}, deploy, 16, 25, quiet)
-    assert len(deployed) == 4  # for 16 rounds
+    assert result.stopped or len(deployed) == 4  # for 16 rounds
     return result
 
 
@@ -93,3 +93,24 @@ def test_options_are_refused_before_a_world_is_looked_at(
     with pytest.raises(TwinstackError, match="cannot be"):
         latency.ask(stack, progress=quiet, **options)
     assert stack.actions == []
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), StepFailed("net", "died")])
+def test_what_was_measured_until_it_ended_is_kept(stop: BaseException) -> None:
+    sent: list[OpenLoad] = []
+
+    def dying(load: OpenLoad) -> OpenReport:
+        sent.append(load)
+        if len(sent) > enough:
+            raise stop
+        return server(900)(load)
+
+    enough = 3 * 10 + 1
+    result = measured(server(900), dying)
+    assert {row.requests for row in result.rows if row.rate == 250} == {10 * 500}
+    assert result.highest[0].rate is None
+    assert "Ended early" in table(result)
+    sent.clear()
+    enough = 3
+    with pytest.raises(type(stop)):
+        measured(server(900), dying)
