@@ -21,6 +21,8 @@ PROGRAMS = "programs"
 PARTS = (SERVICES, PROGRAMS, *ENGINE, CLIENT, KERNEL, LEFT_OVER)
 #: Parts that no arm causes: other programs, the idle world, and the benchmark itself.
 STRANGERS, IDLE_WORLD, BENCH = "other programs", "idle world", "benchmark"
+#: A window in which strangers and the hypervisor took more than this part of the machine is busy.
+BUSY_PART = 0.10
 
 
 @dataclass(frozen=True, slots=True)

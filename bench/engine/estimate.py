@@ -33,6 +33,8 @@ MINIMUM_BLOCKS = 6
 #: Two deployments have one degree of freedom: an interval 12.7 standard errors to each side.
 MINIMUM_DEPLOYMENTS = 3
 LEVEL = 0.95
+#: A p-value from here on leaves it open whether there is a difference.
+OPEN_P = 0.05
 #: A difference of less is of no consequence to a user.
 MARGIN = 0.03
 #: The difference found 4 times in 5, in half-widths: (1.96 + 0.84) / 1.96.

@@ -15,17 +15,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from bench.engine import design, result
-from bench.engine.arm import CPU, RATE, Arm, Bound, Contrast, Quantity, Window
+from bench.engine.arm import BUSY_PART, CPU, RATE, Arm, Bound, Contrast, Quantity, Window
 from bench.engine.design import Design
 from bench.engine.meter import Meter, Spending, spent
 from bench.engine.result import Measured
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.reconcile import Progress
 from twinstack.world import LocalWorld
-
-#: A window in which strangers and the hypervisor took more than this part of the machine is
-#: spoiled: its block is measured again, at most as often as a deployment has blocks.
-BUSY_PART = 0.10
 
 #: One start of what is measured: gives its arms, with everything running while the block lasts.
 Stage = Callable[[], AbstractContextManager[Sequence[Arm]]]
@@ -107,6 +103,7 @@ class Live:
         for number in range(first, first + how.blocks):
             while True:
                 block = [self._window(meter, rest, name, number) for name in next(order)]
+                # A busy block is measured again, at most as often as a deployment has blocks.
                 spoiled = max(window.busy(cores) for window in block) > BUSY_PART
                 if not spoiled or not repeats:
                     break

@@ -30,12 +30,12 @@ from bench.engine.arm import (
 from bench.engine.comparability import Comparability
 from bench.engine.design import LEAST_DEPLOYMENTS, Design
 from bench.engine.estimate import Difference, Holds, Ratio, Verdict, blocks, grouped, spread
-from bench.engine.show import columns, extremes, signed, wrap
+from bench.engine.show import columns, extremes, figure, signed, wrap
 from bench.engine.store import Outcome
 from bench.engine.waterfall import Waterfall
 from twinstack.model.plan import Plan
 
-_LEVEL_P = 0.05
+_TOO_FEW = f"no verdict: fewer than {LEAST_DEPLOYMENTS} deployments"
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ class Measured:
             alike.sentences("misleads") if alike else (),
             {"alike_but_for": stated, **fields(self)},
             software or {},
+            self.windows,
         )
 
     @property
@@ -183,11 +184,6 @@ def brief(block: Sequence[Window]) -> str:
 def _by_arm(windows: Sequence[Window], quantity: Quantity) -> dict[str, float]:
     arms = grouped(windows, lambda window: window.arm)
     return {arm: sum(map(quantity.of, own)) / len(own) for arm, own in arms.items()}
-
-
-def figure(value: float) -> str:
-    """Write a figure with as many digits as it deserves."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def text(measured: Measured, notes: Iterable[str] = ()) -> str:
@@ -258,7 +254,7 @@ def contrasts(measured: Measured) -> str:
 
 def _cell(measured: Measured, contrast: Contrast, quantity: Quantity) -> str:
     ratio = measured.ratios[contrast, quantity.name]
-    open_ = "" if measured.adjusted[contrast, quantity.name] < _LEVEL_P else "?"
+    open_ = "" if measured.adjusted[contrast, quantity.name] < estimate.OPEN_P else "?"
     ends = [signed((end - 1) * 100, 1) for end in (ratio.estimate, ratio.low, ratio.high)]
     return f"{ends[0]}{open_} [{ends[1]}, {ends[2]}]"
 
@@ -299,6 +295,11 @@ def fields(measured: Measured) -> dict[str, Any]:
         "busy": {"repeated": measured.repeated, "kept": measured.busy},
         "failed": measured.failed,
         "verdict": asdict(measured.verdict) if enough else None,
+        "sentence": verdict_line(measured) if enough else measured.broken or _TOO_FEW,
+        "quantities": [
+            {"name": quantity.name, "noun": quantity.noun, "unit": quantity.unit}
+            for quantity in measured.quantities
+        ],
         "contrasts": [_fields(measured, contrast) for contrast in measured.contrasts]
         if enough
         else [],

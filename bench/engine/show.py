@@ -36,6 +36,11 @@ def _has_digit(cell: str) -> bool:
     return any(map(str.isdigit, cell))
 
 
+def figure(value: float) -> str:
+    """Write a figure with as many digits as it deserves."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def extremes(samples: Distribution, digits: int = 0) -> str:
     """Write the least and the largest sample: (2310–2874)."""
     return f"({samples.minimum:.{digits}f}–{samples.maximum:.{digits}f})"

@@ -1,4 +1,4 @@
-"""Keep an outcome under bench/results/: JSON with every sample and the machine, and Markdown."""
+"""Keep an outcome under bench/results/: JSON, Markdown, a page with charts, a table of samples."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.engine import environment
+from bench.engine import environment, page, samples
+from bench.engine.arm import Window
 from twinstack.model.plan import Plan
 from twinstack.printable import dumps
 
 RESULTS = Path(__file__).parents[1] / "results"
 #: Raised when a key of the JSON changes its meaning or is removed. 2: `host_us` never contains
-#: the load generator's CPU time; a turn's `client_us` is its window's.
-SCHEMA = 2
+#: the load generator's CPU time; a turn's `client_us` is its window's. 3: contrasts, a ledger and
+#: a verdict in place of rows and sentences; of the windows' table only the name is in the file.
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,33 @@ class Outcome:
     not_alike: tuple[str, ...] = ()  # what was forced although it makes a ratio misleading
     fields: Mapping[str, object] = field(default_factory=dict)  # JSON in place of said and result
     software: Mapping[str, str] = field(default_factory=dict)  # digests and versions in both worlds
+    windows: tuple[Window, ...] = ()  # kept as a table
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def keep(outcome: Outcome, directory: Path = RESULTS) -> tuple[dict[str, object], Path]:
-    """Write both files. Gives the JSON document and the path of the Markdown page."""
+    """Write all files. Gives the document, with every sample, and the path of the Markdown page."""
     machine = environment.describe(outcome.plan, outcome.software)
-    kept = document(outcome, machine)
+    whole = document(outcome, machine)
     directory.mkdir(parents=True, exist_ok=True)
-    page = directory / f"{outcome.started:%Y%m%dT%H%M%SZ}-{outcome.name}.md"
-    page.with_suffix(".json").write_text(dumps(kept, indent=1) + "\n", encoding="utf-8")
-    page.write_text(markdown(outcome, machine), encoding="utf-8")
-    return kept, page
+    kept = directory / f"{outcome.started:%Y%m%dT%H%M%SZ}-{outcome.name}.md"
+    for suffix, text in texts(outcome, whole, kept.stem).items():
+        kept.with_suffix(suffix).write_text(text, encoding="utf-8")
+    return whole, kept
+
+
+def texts(outcome: Outcome, whole: Mapping[str, Any], stem: str) -> dict[str, str]:
+    """Give the files of an outcome by their suffix, the samples first."""
+    table, filed = {}, dict(whole)
+    if outcome.windows:
+        table[".csv"] = samples.write(outcome.windows)
+        filed["samples"] = {"file": f"{stem}.csv", "rows": len(filed.pop("windows"))}
+    return {
+        **table,
+        ".json": dumps(filed, indent=1) + "\n",
+        ".md": markdown(outcome, whole["environment"]),
+        ".html": page.html(filed, outcome.windows, outcome.text, stem),
+    }
 
 
 def document(outcome: Outcome, machine: Mapping[str, object]) -> dict[str, object]:

@@ -187,7 +187,7 @@ def test_the_benchmark_compares_them_and_counts_every_answer(both: Sandbox) -> N
     words = "bench --published --minutes 0.05 --requests 100 --concurrency 10 --seed 1 --json"
     done = both.invoke(*words.split())
     page = done.stderr.strip().splitlines()[-1].removeprefix("kept as ")
-    both.run("rm", page, page.removesuffix(".md") + ".json")
+    both.run("rm", *(page.removesuffix(".md") + end for end in (".csv", ".html", ".json", ".md")))
     document = json.loads(done.stdout)
     windows = document["windows"]
     arms = {window["arm"] for window in windows}

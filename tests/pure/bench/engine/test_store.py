@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.engine import store
+from bench.engine import samples, store
+from bench.engine.arm import Contrast
 from bench.engine.store import Outcome
 from bench.questions.startup import Startup
-from tests.support.bench_fakes import PLAN
+from tests.support.bench_fakes import PLAN, measured
 
 START = Startup("net", (3.0,), (1.0,), {"nginx-lb": 1 << 20})
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -52,3 +53,16 @@ def test_a_figure_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     text = page.with_suffix(".json").read_text(encoding="utf-8")
     assert "NaN" not in text
     assert json.loads(text)["result"]["up_s"] == [None]
+
+
+def test_windows_are_kept_as_a_table_that_the_document_names(tmp_path: Path) -> None:
+    arms = {"namespaces": 4_000, "docker": 3_800}
+    ended = measured(arms, [Contrast("docker", "namespaces")])
+    whole, page = store.keep(ended.outcome("compare", PLAN), tmp_path)
+    kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    table = tmp_path / kept["samples"]["file"]
+    assert samples.read(table.read_text(encoding="utf-8")) == ended.windows
+    assert kept["samples"]["rows"] == len(ended.windows)
+    assert "windows" not in kept
+    assert "windows" in whole  # --json prints one document with everything
+    assert page.with_suffix(".html").read_text(encoding="utf-8").count("<svg ") == 4

@@ -1,0 +1,88 @@
+"""A chart shows what the document says: order, openness, sums, disturbed windows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.engine import charts, result
+from bench.engine.arm import CPU, STRANGERS, Bound, Contrast
+from bench.engine.charts import Axis
+from tests.support.bench_fakes import measured, window, windows
+
+COST = Contrast("docker", "namespaces")
+ARMS = {"namespaces": 4_000, "docker": 3_800}
+
+
+def document(**fields: Any) -> dict[str, Any]:
+    return result.fields(measured(ARMS, [COST], **fields))
+
+
+def centres(svg: str) -> list[float]:
+    return [float(x) for x in re.findall(r'<circle[^>]*cx="([\d.]+)"', svg)]
+
+
+def test_more_lies_to_the_right_of_the_zone_and_less_to_its_left() -> None:
+    svg = charts.forest(document())
+    more, less = centres(svg)
+    zone = re.search(r'class="zone" x="([\d.]+)" y="0" width="([\d.]+)"', svg)
+    assert zone is not None
+    left, width = map(float, zone.groups())
+    assert less < left < left + width < more
+    assert "docker over namespaces" in svg
+
+
+def test_a_ratio_that_is_left_open_is_hollow_and_a_bound_is_marked() -> None:
+    alike = measured({"namespaces": 4_000, "docker": 4_000}, [COST])
+    assert 'class="point open"' in charts.forest(result.fields(alike))
+    assert 'class="bound"' not in charts.forest(document())
+    assert 'class="bound"' in charts.forest(document(bounds=(Bound(COST, CPU, 1.1),)))
+
+
+def test_the_bars_of_a_waterfall_end_where_all_of_it_ends() -> None:
+    spans = {"services": 6.0, "left over": -2.0, "all": 4.0}
+    ledger = {part: {"estimate": x, "low": x - 1, "high": x + 1} for part, x in spans.items()}
+    svg = charts.waterfall({"ledger": {**ledger, "dockerd": dict.fromkeys(ledger["all"], 0.0)}})
+    bars = re.findall(r'class="(bar[^"]*)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)
+    assert [kind for kind, _, _ in bars] == ["bar", "bar less", "bar all"]
+    (_, zero, up), (_, low, down), (_, start, whole) = bars
+    assert float(zero) == float(start)
+    assert float(low) + float(down) == pytest.approx(float(zero) + float(up), abs=0.2)
+    assert float(low) == pytest.approx(float(start) + float(whole), abs=0.2)
+    assert "dockerd" not in svg  # a part that spends nothing is no row
+
+
+def test_every_window_is_drawn_and_a_busy_one_apart() -> None:
+    made = [*windows(ARMS), window("docker", 7, 19, parts_us={STRANGERS: 1e6})]
+    svg = charts.over_time(made, cores=2)
+    dots = dict(re.findall(r'class="(dots[^"]*)" d="([^"]*)"', svg))
+    assert dots["dots busy"].count("M") == 1
+    assert sum(map(len, re.findall(r"h0", svg))) / 2 == len(made)
+    assert svg.count("<title>deployment ") == 7
+
+
+def test_a_distribution_has_a_curve_for_each_arm() -> None:
+    svg = charts.ecdf(windows(ARMS))
+    assert svg.count("<title>docker</title>") == svg.count("<title>namespaces</title>") == 1
+    assert "median 1,9" in svg
+
+
+def test_names_are_escaped_and_the_drawing_is_well_formed() -> None:
+    odd = measured({"a<b": 4_000, "c&d": 3_900}, [Contrast("a<b", "c&d")])
+    drawn = result.fields(odd)
+    for svg in (
+        charts.forest(drawn),
+        charts.waterfall(drawn["contrasts"][0]),
+        charts.over_time(odd.windows, 2),
+        charts.ecdf(odd.windows),
+    ):
+        ElementTree.fromstring(svg)
+
+
+def test_an_axis_names_few_round_values() -> None:
+    assert Axis(0, 60).ticks() == [0, 10, 20, 30, 40, 50, 60]
+    assert len(Axis(-3.1, 21.7).ticks()) <= 7
+    assert Axis(5, 5).at(5) == Axis(0, 1).at(0)
