@@ -7,7 +7,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from front.options import EITHER, FORCE, JSON, SHAPE, WORLD
+from front.options import ALLOW, EITHER, JSON, SHAPE, WORLD
 from front.reporting import answer, checking, end, say, task
 from twinstack import stack
 from twinstack.world import require_root
@@ -50,6 +50,7 @@ def _compare(question: str, json: bool, minutes: float, seed: int, **options: An
 
 @task(
     default=True,
+    iterable=["allow"],
     help={
         **DESIGN,
         **REQUESTS,
@@ -59,13 +60,14 @@ def _compare(question: str, json: bool, minutes: float, seed: int, **options: An
         "keepalive": "keep ab's connections alive between requests (ab -k)",
         "published": "compare the published ports too",
         "aa": "compare a world (net or docker) with itself: the method's own error",
-        **FORCE,
+        **ALLOW,
         **SHAPE,
         **JSON,
     },
 )
 def bench(
     _: Context,
+    allow: list[str],
     minutes: float = 5.0,
     requests: int = 1000,
     concurrency: int = 50,
@@ -75,7 +77,6 @@ def bench(
     published: bool = False,
     aa: str = "",
     seed: int = -1,
-    force: bool = False,
     shape: str | None = None,
     json: bool = False,
 ) -> None:
@@ -83,23 +84,23 @@ def bench(
     from bench.load.ab import AbLoad
 
     load = AbLoad(path, requests, concurrency, keepalive)
-    options = {"load": load, "published": published, "aa": aa, "shape": shape, "force": force}
+    options = {"load": load, "published": published, "aa": aa, "shape": shape, "allow": allow}
     _compare("compare", json, 1.0 if quick else minutes, seed, **options)
 
 
-@task(help={**DESIGN, **FORCE, **SHAPE, **JSON})
+@task(iterable=["allow"], help={**DESIGN, **ALLOW, **SHAPE, **JSON})
 def bench_turns(
     _: Context,
+    allow: list[str],
     minutes: float = 15.0,
     seed: int = -1,
-    force: bool = False,
     shape: str | None = None,
     json: bool = False,
 ) -> None:
     """Compare both worlds and their published ports: bench --published, in fifteen minutes."""
     from bench.load.ab import AbLoad
 
-    options = {"load": AbLoad(), "published": True, "shape": shape, "force": force}
+    options = {"load": AbLoad(), "published": True, "shape": shape, "allow": allow}
     _compare("compare", json, minutes, seed, **options)
 
 
@@ -121,12 +122,12 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
     _ask("startup", json, times=times)
 
 
-@task(help={**DESIGN, **FORCE, **JSON})
+@task(iterable=["allow"], help={**DESIGN, **ALLOW, **JSON})
 def bench_layers(
-    _: Context, minutes: float = 15.0, seed: int = -1, force: bool = False, json: bool = False
+    _: Context, allow: list[str], minutes: float = 15.0, seed: int = -1, json: bool = False
 ) -> None:
     """Measure what each layer costs, from the service outwards to the published ports."""
-    _compare("layers", json, minutes, seed, force=force)
+    _compare("layers", json, minutes, seed, allow=allow)
 
 
 @checking(help={"megabytes": "size of the capture in MB", **DESIGN, **JSON})

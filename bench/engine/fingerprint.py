@@ -1,122 +1,158 @@
-"""What confines a running replica and what it executes, as named values.
+"""A world as a whole: its fingerprint, put together from every replica, its stores and its answer.
 
-Read from /proc and the cgroups on the host, in the same way for both worlds, so that "the limits
-are alike" is observed and not remembered. A configuration file is read in the root of the process
-itself, so it is the file that the program reads.
-
-Source: proc(5), cgroups(7).
+The stores are asked in their own root and network, as a user with no privilege there.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Mapping
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack.errors import CannotTell
-from twinstack.linux.cgroup import ControlGroup
-from twinstack.linux.procfs import cmdline, parse_mountinfo, read_status
-from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
+from bench.engine import probe
+from bench.engine.fingerprint_limits import Values
+from bench.engine.fingerprint_network import network_values
+from bench.engine.fingerprint_process import SECRET, process_values, renaming
+from twinstack.errors import CannotTell, Missing
+from twinstack.linux import child, process
+from twinstack.linux.ptrace import seccomp_filters
+from twinstack.model.plan import HOST, Plan
+from twinstack.model.runtimes import SECRETS
+from twinstack.world import LocalWorld
 
-#: Values by what they are values of.
-Fingerprint = Mapping[str, str]
+#: The subject of what a world has as a whole.
+WHOLE = ""
+_MACHINE = {
+    "clocksource": "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+    "thp": "/sys/kernel/mm/transparent_hugepage/enabled",
+    "thp_defrag": "/sys/kernel/mm/transparent_hugepage/defrag",
+    "governor": "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+    "smt": "/sys/devices/system/cpu/smt/active",
+    "swappiness": "/proc/sys/vm/swappiness",
+    "numa_balancing": "/proc/sys/kernel/numa_balancing",
+    "autogroup": "/proc/sys/kernel/sched_autogroup_enabled",
+    "randomize_va_space": "/proc/sys/kernel/randomize_va_space",
+}
+#: psql's own session sets some values; every other that is not the program's default counts.
+_SQL = """
+SELECT name, setting FROM pg_settings
+ WHERE source NOT IN ('default', 'client', 'session') UNION ALL
+SELECT 'rows.products', count(*)::text FROM products UNION ALL
+SELECT 'rows.orders', count(*)::text FROM orders UNION ALL
+SELECT 'rows.order_items', count(*)::text FROM order_items"""
+_PSQL = (
+    f"PGPASSWORD=$(<{SECRETS}/postgres_password) exec /usr/lib/postgresql/*/bin/psql"
+    f' -XAtq -F = -h /tmp -U shop -d shop -c "{_SQL}"'
+)
+_TIMEOUT_S = 5.0
 
-#: Processes that PostgreSQL starts and ends with its clients; they are no setting.
-_TRANSIENT = re.compile(r"^postgres: .*(\(\d+\)|\[local\]|autovacuum worker|parallel worker)")
-_SECCOMP = {"0": "none", "1": "strict", "2": "filter"}
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a world runs as."""
+
+    world: str
+    values: Mapping[str, Mapping[str, str]]  # key → replica, or WHOLE → value
 
 
-def fingerprint(main: int, pids: Iterable[int], data: str | None = None) -> Fingerprint:
-    """Read a replica's fingerprint: of its main process, and of `pids` that descend from it.
+def read(world: LocalWorld, service: str, path: str) -> Fingerprint:
+    """Read a running world, entered by a service's own address.
 
-    `data` is the directory, in its root, that it keeps data in. Raises: CannotTell when it is gone
-    or may not be looked at.
+    Raises: Missing when it is not up; CannotTell where something cannot be read; StepFailed.
     """
-    try:
-        return {**confinement(main, data), **executed(main, pids)}
-    except (OSError, ValueError) as error:
-        raise CannotTell(
-            f"process {main}", "cannot be looked at", str(error), "run as root, while it is up"
-        ) from error
+    states = world.status()
+    down = [state.name for state in states if state.state != "healthy"]
+    if down or not states:
+        cause = f"not healthy: {', '.join(down) or 'all'}"
+        remedy = f'run "invoke {world.name}.up"'
+        raise Missing(f"the {world.name} world", "is not up", cause, remedy)
+    plan = world.plan
+    mains = {state.name: state.pid for state in states if state.pid is not None}
+    if lacking := {state.name for state in states} - mains.keys():
+        raise CannotTell(min(lacking), "has no process", "its world names none")
+    members: dict[str, set[int]] = {}
+    for member in world.processes():
+        members.setdefault(member.replica, set()).add(member.pid)
+    answer = probe.get_ok(world.endpoint(service), path)
+    filters, rename = seccomp_filters(mains.values()), renaming(plan, world.name)
+    network = network_values(plan, world.name, mains, world.namespaces().get(HOST))
+    values: dict[str, dict[str, str]] = {}
+
+    def add(subject: str, found: Values) -> None:
+        for key, value in found.items():
+            values.setdefault(key, {})[subject] = value
+
+    add(WHOLE, {"shape": plan.shape, "replicas": " ".join(sorted(mains)), **network.world})
+    add(WHOLE, {f"software.{key}": value for key, value in world.software().items()})
+    add(WHOLE, {"answer.bytes": str(len(answer.body)), "answer.content": answer.digest})
+    for name, pid in mains.items():
+        replica = plan.replica(name)
+        pids = frozenset(members.get(name, ()))
+        add(name, process_values(replica, pid, pids, rename, filters[pid]))
+        add(name, network.replicas.get(name, {}))
+    add(WHOLE, _stores(plan, mains))
+    add(WHOLE, _machine())
+    return Fingerprint(world.name, values)
 
 
-def confinement(pid: int, data: str | None = None) -> Fingerprint:
-    """Read limits, seccomp, privileges, mounts and output of a process. Raises: OSError."""
-    proc = Path("/proc") / str(pid)
-    status = read_status(pid)
-    mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="replace")
-    stdout = str((proc / "fd" / "1").readlink())
-    limits = ControlGroup.of(pid).limits()
-    return {
-        "CPU limit": "none" if limits.cpus is None else f"{limits.cpus:g} cores",
-        "CPU period": _limit(limits.period_us, "µs"),
-        "memory limit": _limit(limits.memory_bytes, "bytes"),
-        "swap limit": _limit(limits.swap_bytes, "bytes"),
-        "pids limit": _limit(limits.pids, "pids"),
-        "open files limit": parse_open_files((proc / "limits").read_text(encoding="ascii")),
-        "seccomp": _SECCOMP.get(status.get("Seccomp", ""), "?"),
-        "no_new_privs": str(status.get("NoNewPrivs") == "1"),
-        "capabilities": status.get("CapEff", "?"),
-        "speculative store bypass": status.get("Speculation_Store_Bypass", "?"),
-        "log output": stdout.split(":", 1)[0] if ":[" in stdout else "file",
-        "root file system": parse_mount(mounts, "/"),
-        "data's file system": parse_mount(mounts, data) if data else "none",
+def _stores(plan: Plan, pids: Mapping[str, int]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for replica in plan.replicas:
+        if replica.runtime == "postgres":
+            values |= _postgres(pids[replica.name], replica.user)
+        if replica.runtime == "redis":
+            password = _password(pids)
+            values["redis.config"] = _redis_config(pids[replica.name], replica.port, password)
+    return values
+
+
+def _postgres(pid: int, user: int) -> dict[str, str]:
+    """Ask for its settings and rows by its own client, in its root and network."""
+    enter = f"nsenter --target {pid} --net --mount --setgid {user} --setuid {user} -- /bin/bash -c"
+    lines = process.run([*enter.split(), _PSQL], timeout_s=_TIMEOUT_S).stdout.splitlines()
+    values = dict(line.partition("=")[::2] for line in lines)
+    rows = {key: values.pop(key) for key in sorted(values) if key.startswith("rows.")}
+    return {"postgres.settings": words(values), **rows}
+
+
+def _password(pids: Mapping[str, int]) -> str:
+    """Read what clients of Redis use: its own root holds only a digest of it."""
+    paths = (Path(f"/proc/{pid}/root{SECRETS}/redis_password") for pid in pids.values())
+    for path in paths:
+        if path.is_file():
+            return path.read_text().strip()
+    raise CannotTell("redis-cache", "cannot be asked", "no replica has its password")
+
+
+def _redis_config(pid: int, port: int, password: str) -> str:
+    """Ask for its configuration as it is in force. Source: Redis, "CONFIG GET"; RESP2."""
+
+    def ask() -> list[str]:
+        with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
+            stream = connection.makefile("rb")
+            connection.sendall(f"AUTH {password}\r\nCONFIG GET *\r\n".encode())
+            head = [stream.readline(), stream.readline()]
+            if not head[1].startswith(b"*"):
+                raise CannotTell("redis-cache", "sends no configuration", str(head[-1]))
+            lengths = (int(stream.readline()[1:]) for _ in range(int(head[1][1:])))
+            return [stream.read(length + 2)[:-2].decode() for length in lengths]
+
+    answer = child.inside("redis-cache", Path(f"/proc/{pid}/ns/net"), ask)
+    return words(dict(zip(answer[::2], answer[1::2], strict=True)))
+
+
+def words(values: Values) -> str:
+    """Write settings as words, NAME=VALUE, so that two worlds' differ word by word; pure."""
+    shown = {name: "set" if SECRET.search(name) and text else text for name, text in values.items()}
+    return " ".join(f"{name}={','.join(text.split())}" for name, text in sorted(shown.items()))
+
+
+def _machine() -> dict[str, str]:
+    texts = {name: Path(path) for name, path in _MACHINE.items()}
+    found = {
+        f"host.{name}": path.read_text().strip() for name, path in texts.items() if path.is_file()
     }
-
-
-def executed(main: int, pids: Iterable[int], proc: Path = Path("/proc")) -> Fingerprint:
-    """Read the command, the number of processes, and digests of configuration files.
-
-    A health probe is a child of the engine, so it is not counted. Raises: OSError.
-    """
-    if not (command := " ".join(cmdline(main, proc))):
-        raise ProcessLookupError("it has ended")
-    root = proc / str(main) / "root"
-    configs = {file: _digest(root / file.lstrip("/")) for file in (NGINX_CONF, REDIS_CONF)}
-    titles = {pid: title for pid in {main, *pids} if (title := _parent_and_title(pid, proc))}
-    return {"command": command, "processes": str(count(main, titles)), **configs}
-
-
-def count(main: int, processes: Mapping[int, tuple[int, str]]) -> int:
-    """Count a process and its lasting descendants; `processes`: pid → parent and title; pure."""
-    family = {main}
-    while more := {pid for pid, (parent, _) in processes.items() if parent in family} - family:
-        family |= more
-    return sum(1 for pid in family if pid == main or not _TRANSIENT.match(processes[pid][1]))
-
-
-def parse_mount(mountinfo: str, path: str) -> str:
-    """Name the file system mounted at a path in a process's root, or "part of its root"."""
-    kinds = [mount.kind for mount in parse_mountinfo(mountinfo) if mount.path == path]
-    return kinds[-1] if kinds else "part of its root"
-
-
-def parse_open_files(text: str) -> str:
-    """Read /proc/PID/limits: the soft and the hard limit of open files."""
-    match = re.search(r"^Max open files\s+(\S+)\s+(\S+)", text, re.MULTILINE)
-    if match is None:
-        return "?"
-    soft, hard = match.groups()
-    return soft if soft == hard else f"{soft} (hard {hard})"
-
-
-def _limit(value: int | None, unit: str) -> str:
-    return "none" if value is None else f"{value} {unit}"
-
-
-def _parent_and_title(pid: int, proc: Path) -> tuple[int, str] | None:
-    """Read a process; None when it has just ended."""
-    try:
-        return int(read_status(pid, proc).get("PPid", "0")), " ".join(cmdline(pid, proc))
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def _digest(file: Path) -> str:
-    """Name a file's content; "none" for one that is absent, or empty: a mount point."""
-    try:
-        content = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return "none"
-    return hashlib.sha256(content).hexdigest()[:16] if content else "none"
+    return {"host.kernel": platform.release(), "host.cores": str(os.cpu_count()), **found}

@@ -8,7 +8,7 @@ exclude "no difference" by chance.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from operator import methodcaller
@@ -27,9 +27,9 @@ from bench.engine.arm import (
     Window,
     service_of,
 )
-from bench.engine.comparability import Comparability
 from bench.engine.design import LEAST_DEPLOYMENTS, Design
 from bench.engine.estimate import Difference, Holds, Ratio, Verdict, blocks, grouped, spread
+from bench.engine.gate import Gate
 from bench.engine.show import columns, extremes, figure, signed, wrap
 from bench.engine.store import Outcome
 from bench.engine.waterfall import Waterfall
@@ -145,21 +145,19 @@ class Measured:
         name: str,
         plan: Plan,
         notes: Iterable[str] = (),
-        alike: Comparability | None = None,
-        software: Mapping[str, str] | None = None,
+        alike: Gate | None = None,
     ) -> Outcome:
         """Give what a question prints and keeps."""
         listed = alike.listed() if alike else ()
-        stated = list(alike.sentences("stated")) if alike else []
         return Outcome(
             name,
             plan,
             None,
             "\n\n".join(filter(None, [text(self, notes), *listed])),
             self.exit_code,
-            alike.sentences("misleads") if alike else (),
-            {"alike_but_for": stated, **fields(self)},
-            software or {},
+            alike.allowed if alike else (),
+            {"alike_but_for": list(alike.stated) if alike else [], **fields(self)},
+            alike.software if alike else {},
             self.windows,
         )
 

@@ -7,10 +7,10 @@ seed ran it, whose table is beside it. `published` adds the ways in by published
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
-from bench.engine import comparability, published_ports, worlds
+from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast
 from bench.engine.design import Design, require_load
 from bench.engine.estimate import spread
@@ -42,7 +42,7 @@ def ask(
     published: bool = False,
     aa: str = "",
     shape: str | None = None,
-    force: bool = False,
+    allow: Sequence[str] = (),
     progress: Progress,
 ) -> Outcome:
     """Compare both worlds, or one with itself (`aa`): what differs then is the method's own error.
@@ -58,17 +58,19 @@ def ask(
             f"{TITLES[used[0].name]} {name}": (used[0], used[0].endpoint(EDGE)) for name in "AB"
         }
     with worlds.lifted(used):
-        alike = None
-        if not aa:
-            alike = comparability.require(used, EDGE, load.path, force=force, progress=progress)
+        if aa:
+            alike = gate.observe(used[0], EDGE, load.path, progress)
+        else:
+            alike = gate.require(used, EDGE, load.path, allow, progress)
         first = tuple(entries)
         if published:
             entries |= published_ports.entries(used, (EDGE,), load.path, progress)
         experiment = _experiment(used, entries, first, load, how, progress)
         measured = run(experiment, how, progress)
+        changed = gate.unchanged(alike, used)
     name = f"aa-{aa}" if aa else "compare"
-    notes = [ab_table(measured), *_notes(load, entries)]
-    return measured.outcome(name, used[0].plan, notes, alike, used[0].software())
+    notes = [*changed, ab_table(measured), *_notes(load, entries)]
+    return measured.outcome(name, used[0].plan, notes, alike)
 
 
 def _worlds(stack: Stack, aa: str, shape: str | None, progress: Progress) -> tuple[LocalWorld, ...]:

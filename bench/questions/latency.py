@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from bench.engine import comparability, latency, worlds
+from bench.engine import gate, latency, worlds
 from bench.engine.latency import LEAST_WINDOWS, WANTED, Quantiles, RateTrial, Span
 from bench.engine.loads import by_wrk
 from bench.engine.show import columns, wrap
@@ -110,7 +110,7 @@ def ask(
 ) -> Outcome:
     """Measure the latency of one world, or of both; brings up what is not up.
 
-    Units: seconds of each world at each rate. Raises: as `comparability.require`; Missing without
+    Units: seconds of each world at each rate. Raises: as `gate.require`; Missing without
     wrk; CannotTell when the generator was always late; StepFailed.
     """
     bounds.within("seconds", seconds, _LEAST_S, _MOST_S, "an interval needs eight windows")
@@ -120,8 +120,7 @@ def ask(
     chosen = [worlds.ready(stack, name, shape, progress) for name in names]
     with worlds.lifted(chosen):
         if len(chosen) == 2:
-            pair = (chosen[0], chosen[1])
-            comparability.require(pair, worlds.EDGE, PATH, force=False, progress=progress)
+            gate.require(chosen, worlds.EDGE, PATH, (), progress)
         edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
         send = {name: partial(open_loop.run, edge) for name, edge in edges.items()}
 

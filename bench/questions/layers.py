@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.engine import comparability, published_ports, worlds
+from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
@@ -29,12 +29,12 @@ _DEPTHS = (
 _CONNECTIONS = 20
 
 
-def ask(stack: Stack, *, how: Design, force: bool = False, progress: Progress) -> Outcome:
-    """Measure every layer of two comparable worlds. Raises: as `comparability`; CannotTell."""
+def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progress) -> Outcome:
+    """Measure every layer of two comparable worlds. Raises: as `gate.require`; CannotTell."""
     how.check()
     both = net, docker = worlds.both(stack, None, progress)
     with worlds.lifted(both, policy=True):
-        alike = comparability.require(both, EDGE, _DEPTHS[-1][2], force=force, progress=progress)
+        alike = gate.require(both, EDGE, _DEPTHS[-1][2], allow, progress)
         chosen = [entry for world in both for entry in entries(world, progress)]
 
         def arms() -> Iterator[Arm]:
@@ -51,7 +51,8 @@ def ask(stack: Stack, *, how: Design, force: bool = False, progress: Progress) -
             worlds=both,
         )
         measured = run(experiment, how, progress)
-    return measured.outcome("layers", net.plan, [worlds.POLICY_LIFTED], alike)
+        notes = [*gate.unchanged(alike, both), worlds.POLICY_LIFTED]
+    return measured.outcome("layers", net.plan, notes, alike)
 
 
 def entries(

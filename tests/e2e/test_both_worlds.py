@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.support import browser as b
 from tests.support.bpf import ALLOW, ENOSYS, EPERM, filter_of
 from tests.support.core_cases import planned
+from tests.support.project import ROOT
 from tests.support.sandbox import HOST_ADDRESS, Sandbox, snapshot
 from twinstack.confinement import seccomp
 
@@ -125,6 +127,32 @@ def test_only_the_edge_is_open_to_other_machines(both: Sandbox) -> None:
     inner = f"http://{HOST_ADDRESS}:{ports['api-gateway']}/health"
     refused = both.run("curl", "-sS", "--max-time", "3", inner, where="internet", check=False)
     assert refused.returncode != 0
+
+
+_GATE = """
+import sys
+from bench.engine import gate
+from twinstack import stack
+here = stack.from_environment()
+found = gate.require([here.net(), here.docker()], "nginx-lb", "/api/products", sys.argv[1:])
+print(*found.listed(), sep="\\n")
+assert gate.unchanged(found, [here.net(), here.docker()]) == ()
+"""
+
+
+def test_both_worlds_are_alike_but_for_what_is_expected_and_not_without_a_policy(
+    both: Sandbox,
+) -> None:
+    # This host keeps the namespaces' data on a tmpfs, the engine's on its disk.
+    words = [sys.executable, "-c", _GATE, "mount./var/lib/postgresql/data"]
+    output = both.run("env", f"PYTHONPATH={ROOT}", *words).stdout
+    assert "mount./ of every replica: net ext4" in output
+    assert max(map(len, output.splitlines())) <= 80
+    both.invoke("net.up", "--no-policy")
+    refused = both.run("env", f"PYTHONPATH={ROOT}", *words, check=False)
+    assert "are not alike" in refused.stderr
+    assert "policy: net off, docker on" in refused.stderr
+    both.invoke("net.up", "--policy")
 
 
 def test_both_worlds_hold_every_process_at_the_declared_level(both: Sandbox) -> None:

@@ -5,11 +5,11 @@ Source: Documentation/userspace-api/seccomp_filter.rst and linux/bpf_common.h of
 
 from __future__ import annotations
 
-import ctypes
-import os
 import platform
 import struct
 from dataclasses import dataclass
+
+from twinstack.linux.ptrace import seccomp_filters
 
 #: AUDIT_ARCH_* of the machines that the tests run on.
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[platform.machine()]
@@ -54,28 +54,6 @@ class Program:
                 raise NotImplementedError(hex(code))
 
 
-_SEIZE, _INTERRUPT, _GET_FILTER, _DETACH = 0x4206, 0x4207, 0x420C, 17
-_WALL = 0x40000000
-
-
 def filter_of(pid: int) -> Program:
-    """Fetch the newest filter of a process, which is stopped for a moment. Source: ptrace(2)."""
-    library = ctypes.CDLL(None, use_errno=True)
-    library.ptrace.restype = ctypes.c_long
-    library.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-
-    def ptrace(request: int, data: ctypes.Array[ctypes.c_char] | None = None) -> int:
-        done = library.ptrace(request, pid, 0, ctypes.cast(data, ctypes.c_void_p) if data else None)
-        if done < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        return int(done)
-
-    ptrace(_SEIZE)
-    try:
-        ptrace(_INTERRUPT)
-        os.waitpid(pid, _WALL)
-        buffer = ctypes.create_string_buffer(ptrace(_GET_FILTER) * 8)
-        ptrace(_GET_FILTER, buffer)
-    finally:
-        ptrace(_DETACH)
-    return Program(buffer.raw)
+    """Fetch the newest filter of a process."""
+    return Program(seccomp_filters([pid])[pid][0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections import Counter
 from enum import IntEnum
 
 from twinstack.linux.netlink import (
@@ -38,6 +39,7 @@ class NFT(IntEnum):
     DELTABLE = _NFNL_SUBSYS_NFTABLES << 8 | 2
     GETCHAIN = _NFNL_SUBSYS_NFTABLES << 8 | 4
     DELCHAIN = _NFNL_SUBSYS_NFTABLES << 8 | 5
+    GETRULE = _NFNL_SUBSYS_NFTABLES << 8 | 7
 
 
 class NFTA(IntEnum):
@@ -45,6 +47,7 @@ class NFTA(IntEnum):
 
     TABLE_NAME = 1
     CHAIN_TABLE = 1
+    RULE_TABLE = 1
     CHAIN_NAME = 3
     CHAIN_HOOK = 4
     CHAIN_POLICY = 5
@@ -60,6 +63,11 @@ _TIMEOUT_S = 5
 def present() -> set[str]:
     """List nf_tables' tables for IPv4; none where iptables has its own. Raises: OSError."""
     return {as_text(table.get(NFTA.TABLE_NAME)) or "" for table in _dump(NFT.GETTABLE)}
+
+
+def rule_counts() -> dict[str, int]:
+    """Count the IPv4 rules of each of nf_tables' tables that has any. Raises: OSError."""
+    return Counter(as_text(rule.get(NFTA.RULE_TABLE)) or "" for rule in _dump(NFT.GETRULE))
 
 
 def remove_if_empty(table: str) -> bool:

@@ -39,7 +39,9 @@ class IFLA(IntEnum):
     IFNAME = 3
     MTU = 4
     LINK = 5
+    QDISC = 6
     MASTER = 10
+    TXQLEN = 13
     LINKINFO = 18
     IFALIAS = 20
     AF_SPEC = 26
@@ -48,6 +50,10 @@ class IFLA(IntEnum):
     EXT_MASK = 29
     NUM_TX_QUEUES = 31
     NUM_RX_QUEUES = 32
+    GSO_MAX_SEGS = 40
+    GSO_MAX_SIZE = 41
+    XDP = 43
+    GRO_MAX_SIZE = 58
 
 
 class INFO(IntEnum):
@@ -63,18 +69,27 @@ class BR(IntEnum):
     """A bridge's IFLA_INFO_DATA: IFLA_BR_*. Source: if_link.h."""
 
     STP_STATE = 5
+    VLAN_FILTERING = 7
     MCAST_SNOOPING = 23
     NF_CALL_IPTABLES = 36
+    NF_CALL_IP6TABLES = 37
+    NF_CALL_ARPTABLES = 38
 
 
 class BRPORT(IntEnum):
     """A bridge port's IFLA_INFO_SLAVE_DATA: IFLA_BRPORT_*. Source: if_link.h."""
 
     MODE = 4  # hairpin
+    GUARD = 5
+    PROTECT = 6
+    FAST_LEAVE = 7
     LEARNING = 8
     UNICAST_FLOOD = 9
     MCAST_FLOOD = 27
+    MCAST_TO_UCAST = 28
+    BCAST_FLOOD = 30
     NEIGH_SUPPRESS = 32
+    ISOLATED = 33
 
 
 class VXLAN(IntEnum):

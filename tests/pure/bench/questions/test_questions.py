@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.engine import comparability, published_ports, worlds
-from bench.engine.comparability import Comparability
+from bench.engine import fingerprint, published_ports, worlds
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment
+from bench.engine.fingerprint import Fingerprint
 from bench.engine.result import Measured
 from bench.load.ab import AbLoad
 from bench.questions import capture, chain, compare, layers
@@ -61,9 +61,7 @@ def asked(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
         monkeypatch.setattr(module, "run", asked.run)
     monkeypatch.setattr(worlds, "restart", lambda restarted, progress: None)
     monkeypatch.setattr(published_ports, "host_address", lambda plan: None)
-    monkeypatch.setattr(
-        comparability, "require", lambda *_, **__: Comparability("net", "docker", ())
-    )
+    monkeypatch.setattr(fingerprint, "read", lambda world, *_: Fingerprint(world.name, {}))
     link = Link("br-app", "bridge", "", "app", "")
     with served() as port:
         fake = "tests.support.bench_fakes.RecordedWorld"
