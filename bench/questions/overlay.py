@@ -1,21 +1,14 @@
-"""How long do several hosts take to come up and go? Underlay and overlay, without services.
-
-    python -m bench.questions.overlay ROUNDS INSTANCE HOSTS...
-
-does it within a host of its own and prints JSON; `ask` runs that.
-"""
+"""How long do several hosts take to come up and go? Underlay and overlay, without services."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from bench.engine.estimate import grouped, median
-from bench.engine.show import columns, wrap
+from bench.engine.estimate import grouped, median, spread
+from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Outcome
 from bench.questions.provisioning import host, topologies
 from twinstack.model import bounds
@@ -46,11 +39,9 @@ def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Pr
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
     bounds.times(rounds)
     instance = f"bo{os.getpid() % 10_000}"
-    words = (str(rounds), instance, *map(str, sizes))
-    printed = host.measured("bench.questions.overlay", *words, progress=progress)
-    measured = tuple(OverlayRun(**{**run, "left": tuple(run["left"])}) for run in printed)
+    measured = host.measured(progress, measure, instance, sizes, rounds)
     plan = topologies.plan(SERVICES_EACH * max(sizes), instance)
-    return Outcome("overlay", plan, measured, table(measured), 0 if reached(measured) else 1)
+    return Outcome("overlay", plan, tuple(measured), table(measured), 0 if reached(measured) else 1)
 
 
 def reached(runs: Sequence[OverlayRun]) -> bool:
@@ -66,14 +57,12 @@ def table(measured: Sequence[OverlayRun]) -> str:
     head = ["hosts", "namespaces", "up s", "(min–max)", "a host", "CPU a host"]
     rows = []
     for hosts, runs in sorted(sizes.items()):
-        ups, namespaces = [run.up_s for run in runs], hosts * (SERVICES_EACH + 1)
         up, down, cpu = (median(runs, name) for name in ("up_s", "down_s", "up_cpu_s"))
-        spread_s = f"({min(ups):.2f}–{max(ups):.2f})"
-        times = [f"{up:.2f}", spread_s, f"{up / hosts:.3f}", f"{cpu / hosts:.3f}"]
+        extent = extremes(spread([run.up_s for run in runs]), 2)
+        ups = [f"{up:.2f}", extent, f"{up / hosts:.3f}", f"{cpu / hosts:.3f}"]
         left = str(sum(len(run.left) for run in runs) or "nothing")
-        rows.append(
-            [f"{hosts}", f"{namespaces}", *times, f"{down:.2f}", f"{down / hosts:.3f}", left]
-        )
+        namespaces = hosts * (SERVICES_EACH + 1)
+        rows.append([f"{hosts}", f"{namespaces}", *ups, f"{down:.2f}", f"{down / hosts:.3f}", left])
     legend = (
         f"{SERVICES_EACH} replicas a host, flat shape, policy on, no services; medians "
         f"of {len(measured) // len(sizes)} rounds, in seconds. left: what differs on the host "
@@ -81,6 +70,18 @@ def table(measured: Sequence[OverlayRun]) -> str:
     )
     drawn = columns([*head, "down s", "a host", "left"], rows, rule=True)
     return f"{drawn}\n\n{wrap(legend)}"
+
+
+def measure(instance: str, sizes: Sequence[int], rounds: int) -> list[OverlayRun]:
+    """Bring hosts up and down on the host of the caller. Raises: as `overlay.up`."""
+    measured = []
+    for number in range(1, rounds + 1):
+        for hosts in sizes:  # in turn, so that a slow minute meets them all
+            run = _run(hosts, instance)
+            measured.append(run)
+            times = f"up in {run.up_s:.2f} s, down in {run.down_s:.2f} s"
+            host.say(f"round {number}: {hosts} hosts {times}")
+    return measured
 
 
 def _run(hosts: int, instance: str) -> OverlayRun:
@@ -107,20 +108,3 @@ def _run(hosts: int, instance: str) -> OverlayRun:
         down_cpu_s - up_cpu_s,
         tuple(sorted(before ^ host.state())),
     )
-
-
-def main() -> None:
-    """Measure what the command line names."""
-    rounds, instance, *sizes = sys.argv[1:]
-    measured = []
-    for number in range(1, int(rounds) + 1):
-        for hosts in map(int, sizes):  # in turn, so that a slow minute meets them all
-            run = _run(hosts, instance)
-            measured.append(run)
-            times = f"up in {run.up_s:.2f} s, down in {run.down_s:.2f} s"
-            host.say(f"round {number}: {hosts} hosts {times}")
-    sys.stdout.write(json.dumps([asdict(run) for run in measured]))
-
-
-if __name__ == "__main__":
-    main()

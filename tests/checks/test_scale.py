@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.questions.provisioning import contenders, topologies
+from bench.questions.provisioning import contenders, files, topologies
 from tests.support.sandbox import Sandbox, eventually, snapshot
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS, Bridge, VethPair, network_steps
 
@@ -118,8 +118,8 @@ def test_what_comes_up_is_what_the_floor_makes_and_nothing_of_either_is_left(
     down = _ours(host, "down", size)
     assert _settled(host) == before
 
-    program = str(contenders.compile_floor(tmp_path))
-    place = contenders.prepare(tmp_path, size, host.instance)
+    program = contenders.compile_floor(tmp_path)
+    place = files.write(tmp_path, size, host.instance)
     spec = str(place / "spec")
     floor_up = json.loads(host.run(program, "up", spec, str(place / "up.rules")).stdout)
     floor = _state(host, size)

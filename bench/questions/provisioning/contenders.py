@@ -1,7 +1,6 @@
-"""The ways to bring a plan's network up that are compared, and the files that each needs.
+"""The ways to bring a plan's network up that are compared. All act on the host of their caller.
 
-`prepare` writes the files of a size into a directory; `Contender.begin` starts a run of one:
-`up` then `down`, each giving its own time. All act on the host that the caller is in.
+Source: apt-get(8) download, dpkg-deb(1).
 """
 
 from __future__ import annotations
@@ -10,164 +9,124 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from bench.questions.provisioning import scripts, spec, topologies
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import process
-from twinstack.model import names
-from twinstack.namespaces.steps import network_steps, script
 from twinstack.stack import REPOSITORY
 
 OURS, FLOOR, SHELL, MININET = "twinstack", "floor", "shell", "mininet"
 _TIMEOUT_S = 900.0
+#: LinuxBridge calls brctl; a Mininet node brings its links up with ifconfig.
+_PACKAGES = ("mininet", "net-tools", "bridge-utils")
 
 #: Milliseconds by what they were spent on; "total" is what counts, "cpu" the CPU time of it,
 #: "process" what starting and ending the program took beside it.
 Figures = dict[str, float]
-
-
-class RaceRun(Protocol):
-    """One contender, going up and down once. Raises: StepFailed."""
-
-    def up(self) -> Figures: ...
-
-    def down(self) -> Figures: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One way; `begin` starts a run of a size."""
-
-    name: str
-    begin: Callable[[int], RaceRun]
-
-
-@dataclass(frozen=True, slots=True)
-class TwoCommands:
-    """A run of two programs, which print their own times."""
-
-    up_words: tuple[str, ...]
-    down_words: tuple[str, ...]
-    timed: bool = False  # they print none: we take it
-
-    def up(self) -> Figures:
-        return self._run(self.up_words)
-
-    def down(self) -> Figures:
-        return self._run(self.down_words)
-
-    def _run(self, words: tuple[str, ...]) -> Figures:
-        start = time.monotonic()
-        done = process.run(words, timeout_s=_TIMEOUT_S, directory=REPOSITORY)
-        wall_ms = (time.monotonic() - start) * 1e3
-        if self.timed:
-            return {"total": wall_ms}
-        figures: Figures = json.loads(done.stdout)
-        return {**figures, "process": wall_ms - figures["total"]}
-
-
-class Dialogue:
-    """A run of one program that stays up until it reads a line."""
-
-    def __init__(self, words: tuple[str, ...], environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-
-    def up(self) -> Figures:
-        return self._read()
-
-    def down(self) -> Figures:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write("down\n")
-            self._process.stdin.flush()
-            return self._read()
-        finally:
-            self._process.kill()
-            self._process.wait()
-
-    def _read(self) -> Figures:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.kill()
-            raise StepFailed(MININET, "printed nothing", f"it exited {self._process.wait()}")
-        return dict(json.loads(line))
-
-
-def compile_floor(into: Path) -> Path:
-    """Compile the floor; gives the program. Raises: Missing without a compiler; StepFailed."""
-    program = into / "floor"
-    source = Path(__file__).with_name("floor.c")
-    try:
-        process.run(["cc", "-O2", "-Wall", "-Werror", "-o", str(program), str(source)])
-    except Missing as error:
-        raise Missing(
-            "bench/questions/provisioning/floor.c",
-            "cannot be compiled",
-            "there is no C compiler",
-            'install one ("apt-get install gcc libc6-dev")',
-        ) from error
-    return program
-
-
-def prepare(work: Path, namespaces: int, instance: str) -> Path:
-    """Write the files of one size; gives their directory. Raises: TopologyError."""
-    plan = topologies.plan(namespaces, instance)
-    steps = network_steps(plan)
-    files = {
-        "spec": spec.spec(plan, names.link_group(instance)),
-        "up.rules": spec.rules_up(plan),
-        "down.rules": spec.rules_down(plan),
-        "up.sh": script(steps),
-        "down.sh": scripts.down(steps),
-        "hosts": scripts.hosts(steps),
-    }
-    directory = work / str(namespaces)
-    directory.mkdir()
-    for name, text in files.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return directory
+#: Goes up and down once, by a number of namespaces; gives the figures of each. Raises: StepFailed.
+Contender = Callable[[int], Generator[Figures, None, None]]
 
 
 def twinstack(instance: str) -> Contender:
     """Give twinstack itself, as a user starts it: a process each for up and for down."""
     module = (sys.executable, "-m", "bench.questions.provisioning.ours")
-    return _of_two(OURS, lambda what, size: (*module, what, str(size), instance))
+    return _two_commands(lambda what, size: (*module, what, str(size), instance))
 
 
-def floor(work: Path, program: Path) -> Contender:
-    """Give the smallest program that does the same to the kernel."""
+def floor(work: Path) -> Contender:
+    """Compile the smallest program that does the same to the kernel.
+
+    Raises: Missing without a compiler; StepFailed.
+    """
+    program = compile_floor(work)
 
     def words(what: str, size: int) -> tuple[str, ...]:
-        files = work / str(size)
-        return str(program), what, str(files / "spec"), str(files / f"{what}.rules")
+        return program, what, f"{work}/{size}/spec", f"{work}/{size}/{what}.rules"
 
-    return _of_two(FLOOR, words)
+    return _two_commands(words)
+
+
+def compile_floor(into: Path) -> str:
+    """Compile the floor; gives the program. Raises: as `floor`."""
+    source = Path(__file__).with_name("floor.c")
+    try:
+        process.run(f"cc -O2 -Wall -Werror -o {into}/floor {source}".split())
+    except Missing as error:
+        cause, remedy = "there is no C compiler", 'install one ("apt-get install gcc libc6-dev")'
+        raise Missing(source.name, "cannot be compiled", cause, remedy) from error
+    return f"{into}/floor"
 
 
 def by_shell(work: Path) -> Contender:
     """Give what `net.plan --script` prints, and its inverse: a process for each command."""
-    return _of_two(SHELL, lambda what, size: ("/bin/sh", f"{work}/{size}/{what}.sh"), timed=True)
+    return _two_commands(lambda what, size: ("/bin/sh", f"{work}/{size}/{what}.sh"), timed=True)
+
+
+def _two_commands(words: Callable[[str, int], Sequence[str]], *, timed: bool = False) -> Contender:
+    """Give a contender of two programs, which print their own times, or are `timed` by us."""
+
+    def run(size: int) -> Generator[Figures, None, None]:
+        for what in ("up", "down"):
+            start_s = time.monotonic()
+            done = process.run(words(what, size), timeout_s=_TIMEOUT_S, directory=REPOSITORY)
+            wall_ms = (time.monotonic() - start_s) * 1e3
+            if timed:
+                yield {"total": wall_ms}
+            else:
+                figures = json.loads(done.stdout)
+                yield {**figures, "process": wall_ms - figures["total"]}
+
+    return run
 
 
 def by_mininet(work: Path, root: Path) -> Contender:
-    """Give Mininet, from a directory that Debian's packages were unpacked into."""
+    """Give Mininet, unpacked into `root`: one program, which stays up until it reads a line."""
     environment = {
         "PATH": f"{root}/usr/bin:{root}/usr/sbin:{root}/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONPATH": f"{root}/usr/lib/python3/dist-packages",
     }
-    words = ("/usr/bin/python3", str(REPOSITORY / "bench" / "reference" / "mininet_bridge.py"))
-    return Contender(MININET, lambda size: Dialogue((*words, f"{work}/{size}/hosts"), environment))
+    script, pipe = REPOSITORY / "bench" / "reference" / "mininet_bridge.py", subprocess.PIPE
+
+    def run(size: int) -> Generator[Figures, None, None]:
+        words = ("/usr/bin/python3", str(script), f"{work}/{size}/hosts")
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment) as up:
+            assert up.stdin is not None
+            try:
+                yield _printed(up)
+                up.stdin.write("down\n")
+                up.stdin.flush()
+                yield _printed(up)
+            finally:
+                up.kill()
+
+    return run
 
 
-def _of_two(
-    name: str, words: Callable[[str, int], tuple[str, ...]], *, timed: bool = False
-) -> Contender:
-    """Give a contender of two commands, by direction and size."""
-    return Contender(name, lambda size: TwoCommands(words("up", size), words("down", size), timed))
+def _printed(running: subprocess.Popen[str]) -> Figures:
+    assert running.stdout is not None
+    line = running.stdout.readline()
+    if not line:
+        running.kill()
+        raise StepFailed(MININET, "printed nothing", f"it exited {running.wait()}")
+    return dict(json.loads(line))
+
+
+def unpack_mininet(into: Path) -> Path:
+    """Download Mininet and what a Linux bridge needs, and unpack it; gives the root of the tree.
+
+    Installing it on the host would bring commands and cgroup tools along. Raises: Missing.
+    """
+    downloads, root = into / "packages", into / "mininet"
+    downloads.mkdir()
+    try:
+        # Root's directory is closed to the user that apt would download as.
+        words = ["apt-get", "-o", "APT::Sandbox::User=root", "download", *_PACKAGES]
+        process.run(words, directory=downloads, timeout_s=120)
+        for package in sorted(downloads.glob("*.deb")):
+            process.run(["dpkg-deb", "--extract", str(package), str(root)])
+    except StepFailed as error:
+        cause = error.cause.partition("\n")[0]
+        remedy = 'run "apt-get update", or leave it out'
+        raise Missing("Mininet", "cannot be compared with", cause, remedy) from error
+    return root

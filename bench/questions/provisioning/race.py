@@ -1,37 +1,34 @@
-"""Run the contenders round by round in a host of their own, and keep every sample.
+"""Run the contenders round by round in the host of their caller, and keep every sample.
 
-    python -m bench.questions.provisioning.race SETTINGS-AS-JSON
-
-Started by `scale` in the host that `host` makes. Each round measures every size and contender that
-is due once, in an order drawn from the seed: a machine drifts, and what is compared must drift
-together. After each `down` the race waits until the kernel has released everything, and takes that
-time too. Progress goes to standard error, one JSON document to standard output.
+Each round measures every size and contender that is due once, in an order drawn from the seed: a
+machine drifts, and what is compared must drift together. After each `down` the race waits until the
+kernel has released everything, and takes that time too.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import re
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.questions.provisioning import contenders, host
+from bench.questions.provisioning import contenders, files, host
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Contender
 from bench.questions.provisioning.verdict import RaceSample
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import CannotTell
 
+_PINS = Path("/run/netns")
 _SENTINEL, _FAR_END = "sentinel0", "sentinel1"
 _POLL_S, _GONE_BOUND_S = 0.001, 60.0
 _REST_S = 0.2
+#: Mininet takes minutes for more namespaces than that.
+_MININET_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,85 +40,73 @@ class RaceSettings:
     rounds: int  # of ours and the floor
     slow_rounds: int  # of shell and Mininet
     shell_rounds: int  # of the shell at the largest size
-    mininet_most: int  # namespaces up to which Mininet takes part
     seed: int
-    mininet: str = ""  # where it is unpacked; empty: it is left out
+
+    def due(self, name: str, size: int) -> int:
+        """Give the rounds that a contender of a size takes part in."""
+        if name in {OURS, FLOOR}:
+            return self.rounds
+        if name == MININET and size > _MININET_MOST:
+            return 0
+        largest = name == SHELL and size == max(self.sizes)
+        return self.shell_rounds if largest else self.slow_rounds
+
+    def order(self, names: Sequence[str]) -> Iterator[list[tuple[str, int]]]:
+        """Draw the order of every round; those due less often are spread over them evenly."""
+        chance = random.Random(self.seed)
+        for number in range(self.rounds):
+            turn: list[tuple[str, int]] = []
+            # All of a size one after another: what is compared is close in time.
+            for size in chance.sample(self.sizes, len(self.sizes)):
+                now = [name for name in names if self._is_due(number, self.due(name, size))]
+                turn += [(name, size) for name in chance.sample(now, len(now))]
+            yield turn
+
+    def _is_due(self, number: int, times: int) -> bool:
+        return number * times // self.rounds != (number - 1) * times // self.rounds
 
 
-def due(settings: RaceSettings, name: str, size: int) -> int:
-    """Give the rounds that a contender of a size takes part in."""
-    if name in {OURS, FLOOR}:
-        return settings.rounds
-    if name == MININET and size > settings.mininet_most:
-        return 0
-    largest = name == SHELL and size == max(settings.sizes)
-    return settings.shell_rounds if largest else settings.slow_rounds
-
-
-def order(settings: RaceSettings, names: Sequence[str]) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """Draw the order of every round; those due less often are spread over the rounds evenly."""
-    chance = random.Random(settings.seed)
-    rounds = []
-    for number in range(settings.rounds):
-        turn: list[tuple[str, int]] = []
-        # All of a size one after another: what is compared is close in time.
-        for size in chance.sample(settings.sizes, len(settings.sizes)):
-            now = [name for name in names if _is_due(number, due(settings, name, size), settings)]
-            turn += [(name, size) for name in chance.sample(now, len(now))]
-        rounds.append(tuple(turn))
-    return tuple(rounds)
-
-
-def _is_due(number: int, times: int, settings: RaceSettings) -> bool:
-    return number * times // settings.rounds != (number - 1) * times // settings.rounds
-
-
-def run(settings: RaceSettings) -> list[RaceSample]:
+def run(settings: RaceSettings, mininet: Path | None) -> list[RaceSample]:
     """Race. Raises: Missing, StepFailed; CannotTell when something is left behind."""
     with tempfile.TemporaryDirectory(prefix="twinstack-scale-") as directory:
         work = Path(directory)
-        program = contenders.compile_floor(work)
         for size in settings.sizes:
-            contenders.prepare(work, size, settings.instance)
-        racing = [contenders.twinstack(settings.instance), contenders.floor(work, program)]
+            files.write(work, size, settings.instance)
+        racing = {OURS: contenders.twinstack(settings.instance), FLOOR: contenders.floor(work)}
         if settings.slow_rounds:
-            racing.append(contenders.by_shell(work))
-        if settings.slow_rounds and settings.mininet:
-            racing.append(contenders.by_mininet(work, Path(settings.mininet)))
+            racing[SHELL] = contenders.by_shell(work)
+        if settings.slow_rounds and mininet:
+            racing[MININET] = contenders.by_mininet(work, mininet)
         # The first run after boot waits for memory: it must count for no contender.
         host.say("warming up")
         for size in settings.sizes:
-            _once(racing[1], size, 0)
-        return _rounds(settings, racing)
+            _once(FLOOR, racing[FLOOR], size, 0)
+        return list(_samples(settings, racing))
 
 
-def _rounds(settings: RaceSettings, racing: Sequence[Contender]) -> list[RaceSample]:
-    by_name = {contender.name: contender for contender in racing}
-    samples = []
-    for number, turn in enumerate(order(settings, list(by_name)), 1):
+def _samples(settings: RaceSettings, racing: Mapping[str, Contender]) -> Iterator[RaceSample]:
+    for number, turn in enumerate(settings.order(list(racing)), 1):
         for name, size in turn:
-            sample = _once(by_name[name], size, number)
-            samples.append(sample)
+            sample = _once(name, racing[name], size, number)
             up, down = sample.up["total"], sample.down["total"]
             host.say(f"round {number}/{settings.rounds}: {name} {size}: {up:.0f} ms, {down:.0f} ms")
-    return samples
+            yield sample
 
 
-def _once(contender: Contender, size: int, number: int) -> RaceSample:
+def _once(name: str, contender: Contender, size: int, number: int) -> RaceSample:
     before = _look()
-    with _sentinel() as release:
-        run = contender.begin(size)
-        up = run.up()
-        if contender.name != MININET:  # its namespaces have no pins
-            _check(contender.name, len(_pins()), size)
-        down = run.down()
-        start = time.monotonic()
-        release()
-        gone = down["total"] + (time.monotonic() - start) * 1e3
+    with _sentinel(), closing(contender(size)) as run:
+        up = next(run)
+        pins = len(list(_PINS.iterdir())) if _PINS.is_dir() else 0
+        if pins != size and name != MININET:  # its namespaces have no pins
+            raise CannotTell(name, "did not bring all up", f"{pins} of {size} are up")
+        (down,) = run
+        end_s = time.monotonic()
+    gone_ms = down["total"] + (time.monotonic() - end_s) * 1e3
     time.sleep(_REST_S)
     if left := sorted(before ^ _look()):
-        raise CannotTell(contender.name, "left something behind", " ".join(left)[:300])
-    return RaceSample(contender.name, size, number, up, down, gone)
+        raise CannotTell(name, "left something behind", " ".join(left)[:300])
+    return RaceSample(name, size, number, up, down, gone_ms)
 
 
 def _look() -> set[str]:
@@ -129,70 +114,28 @@ def _look() -> set[str]:
     return {line for line in host.state() if not re.match(r"\*|COMMIT$|:(?!TS-)", line)}
 
 
-def _check(name: str, pins: int, size: int) -> None:
-    if pins != size:
-        raise CannotTell(name, "did not bring all up", f"{pins} of {size} are up")
-
-
-def _pins() -> list[str]:
-    pins = Path("/run/netns")
-    return sorted(pin.name for pin in pins.iterdir()) if pins.is_dir() else []
-
-
 @contextmanager
-def _sentinel() -> Iterator[Callable[[], None]]:
-    """Keep a namespace that ends after every namespace before it.
+def _sentinel() -> Iterator[None]:
+    """Keep a namespace that ends last, and wait until every one that died before it is gone.
 
     The kernel clears namespaces away in the background, one batch after another in the order in
-    which they died. A link into the last one to die exists until its batch is gone. Gives a
-    function that ends the sentinel and waits.
+    which they died. A link into the last one to die exists until its batch is gone.
+    Raises: CannotTell when that takes too long.
     """
-    holder = subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", "echo ready; exec cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-
-    def release() -> None:
-        holder.communicate()
-        deadline = time.monotonic() + _GONE_BOUND_S
-        while _exists(_SENTINEL):
+    pipe = subprocess.PIPE
+    words = ("unshare", "--net", "sh", "-c", "echo ready; exec cat")
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        link = f"ip link add {_SENTINEL} type veth peer {_FAR_END} netns {holder.pid}"
+        subprocess.run(link.split(), check=True)
+        try:
+            yield
+        finally:
+            holder.communicate()  # it ends with its input
+    deadline = time.monotonic() + _GONE_BOUND_S
+    with suppress(OSError):  # there is no such link
+        while socket.if_nametoindex(_SENTINEL):
             if time.monotonic() > deadline:
                 raise CannotTell("namespaces", "do not end", f"within {_GONE_BOUND_S:g} s")
             time.sleep(_POLL_S)
-
-    try:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        subprocess.run(
-            f"ip link add {_SENTINEL} type veth peer {_FAR_END} netns {holder.pid}".split(),
-            check=True,
-        )
-        yield release
-    finally:
-        holder.kill()
-        holder.wait()
-        while _exists(_SENTINEL):
-            time.sleep(_POLL_S)
-
-
-def _exists(link: str) -> bool:
-    try:
-        return bool(socket.if_nametoindex(link))
-    except OSError:
-        return False
-
-
-def main() -> None:
-    """Race with the settings of the command line."""
-    settings = json.loads(sys.argv[1])
-    try:
-        samples = run(RaceSettings(**{**settings, "sizes": tuple(settings["sizes"])}))
-    except TwinstackError as error:
-        host.say(str(error))
-        os._exit(1)
-    sys.stdout.write(json.dumps([asdict(sample) for sample in samples]) + "\n")
-
-
-if __name__ == "__main__":
-    main()

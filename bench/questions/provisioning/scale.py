@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.store import Outcome
-from bench.questions.provisioning import host, mininet, topologies, verdict
+from bench.questions.provisioning import contenders, host, race, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
 from bench.questions.provisioning.race import RaceSettings
 from bench.questions.provisioning.verdict import AimResult, RaceRow, RaceSample
@@ -21,8 +20,6 @@ from twinstack.model import bounds
 from twinstack.reconcile import Progress
 
 SIZES = (8, 100, 1000)
-#: Mininet takes minutes for more namespaces than that.
-_MININET_MOST = 100
 _MOST_ROUNDS = 1_000
 
 
@@ -56,28 +53,22 @@ def ask(
     bounds.within("shell-rounds", shell_rounds, 0, rounds)
     for size in sizes:
         topologies.sized(size)  # refuse a size that cannot be before anything is made
-    settings = RaceSettings(
-        f"bench{os.getpid() % 1_000_000}",
-        tuple(sorted(sizes)),
-        rounds,
-        slow_rounds,
-        shell_rounds,
-        _MININET_MOST,
-        secrets.randbits(32) if seed is None else seed,
-    )
+    instance = f"bench{os.getpid() % 1_000_000}"
+    seed = secrets.randbits(32) if seed is None else seed
+    counts = (rounds, slow_rounds, shell_rounds)
+    settings = RaceSettings(instance, tuple(sorted(sizes)), *counts, seed)
     left_out: dict[str, str] = {}
+    mininet = None
     with tempfile.TemporaryDirectory(prefix="twinstack-mininet-") as directory:
         if slow_rounds:
             try:  # here, since the race's own host cannot reach the network
-                settings = replace(settings, mininet=str(mininet.unpack(Path(directory))))
+                mininet = contenders.unpack_mininet(Path(directory))
             except TwinstackError as error:
                 left_out[MININET] = str(error)
-        race = "bench.questions.provisioning.race"
-        printed = host.measured(race, json.dumps(asdict(settings)), progress=progress)
-    samples = tuple(RaceSample(**sample) for sample in printed)
+        samples = host.measured(progress, race.run, settings, mininet)
     rows = verdict.rows(samples)
-    verdicts = verdict.judge(samples, verdict.aims(settings.sizes))
-    result = Race(settings, rows, verdicts, samples, left_out)
-    text = verdict.table(rows, verdicts, left_out)
-    plan = topologies.plan(min(sizes), settings.instance)
-    return Outcome("scale", plan, result, text, verdict.code(verdicts))
+    results = verdict.judge(samples, verdict.aims(settings.sizes))
+    result = Race(settings, rows, results, tuple(samples), left_out)
+    plan = topologies.plan(min(sizes), instance)
+    text = verdict.table(rows, results, left_out)
+    return Outcome("scale", plan, result, text, verdict.code(results))

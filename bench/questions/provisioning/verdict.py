@@ -1,30 +1,23 @@
 """What the samples of a race say, beside what is aimed at; pure.
 
-Ratios are of pairs within a round. Six rounds and more give an interval of 95 %, and only the
-whole interval decides; of fewer rounds the lowest and the highest ratio are shown in its place,
-and both must be on one side.
+A round starts everything anew, so it is a deployment of one block: ratios are of pairs within a
+round, their interval is over rounds, and only the whole interval decides.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.engine.estimate import (
-    MINIMUM_BLOCKS,
-    Distribution,
-    Pair,
-    grouped,
-    ratio,
-    spread,
-)
+from bench.engine import estimate
+from bench.engine.estimate import MINIMUM_DEPLOYMENTS, Distribution, Holds, Ratio, grouped, spread
 from bench.engine.show import columns, milliseconds, wrap
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Figures
 
 Phase = Literal["up", "down"]
-Judgement = Literal["holds", "falls short", "cannot tell", "to compare"]
+Racer = tuple[str, int]  # contender and size
 PHASES: tuple[Phase, ...] = ("up", "down")
 
 
@@ -38,6 +31,22 @@ class RaceSample:
     up: Figures
     down: Figures
     gone: float  # `down` and what the kernel took to release everything after it
+
+    @property
+    def deployment(self) -> int:
+        return self.round
+
+    @property
+    def block(self) -> int:
+        return self.round
+
+    @property
+    def racer(self) -> Racer:
+        return self.name, self.size
+
+    def of(self, phase: Phase) -> Figures:
+        """Give the figures of one direction."""
+        return self.up if phase == "up" else self.down
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +64,20 @@ class RaceRow:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is aimed at: a ratio that is at most, or at least, so much."""
+    """What is aimed at: a ratio of times for one namespace, so that sizes compare too."""
 
     what: str
-    numerator: tuple[str, int]  # contender and size
-    denominator: tuple[str, int]
-    phase: Phase
-    limit: float
-    at_least: bool = False
-    scale: float = 1.0  # divides the ratio: times of different sizes become times a namespace
-    shown: bool = False  # shown beside the others, and not to be reached by us
-    key: str = "total"  # what is divided: the time that passes, or the CPU time
+    first: Racer
+    second: Racer
+    phase: Phase = "up"
+    limit: float = 0.0  # 0: it is shown beside the others, and not to be reached by us
+    least: bool = False  # the ratio is to be at least, not below, the limit
+    figure: str = "total"  # what is divided: the time that passes, or the CPU time
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: {'≥' if self.least else '<'} {self.limit:g}" if self.limit else self.what
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +85,26 @@ class AimResult:
     """An aim beside what was measured."""
 
     aim: Aim
-    estimate: float
-    low: float
-    high: float
-    pairs: int
-    judgement: Judgement
+    rounds: int
+    ratio: Ratio | None  # None: of too few rounds
+    judgement: Holds | Literal["to compare"]
 
 
-def aims(sizes: Sequence[int]) -> tuple[Aim, ...]:
+def aims(sizes: Sequence[int]) -> Iterator[Aim]:
     """List the aims for the sizes that were measured; 8 is shown, not judged."""
-    listed: list[Aim] = []
     judged = [size for size in sizes if size >= 100]
     for size in judged:
-        pair = ((OURS, size), (FLOOR, size))
-        listed += [
-            Aim(f"up, of the floor's, {size}", *pair, "up", 1.5),
-            Aim(f"down, of the floor's, {size}", *pair, "down", 1.5),
-            Aim(f"up, faster than shell, {size}", (SHELL, size), (OURS, size), "up", 15, True),
-            Aim(f"up, faster than Mininet, {size}", (MININET, size), (OURS, size), "up", 10, True),
-        ]
+        ours, floor = (OURS, size), (FLOOR, size)
+        yield Aim(f"up, of the floor's, {size}", ours, floor, "up", 1.5)
+        yield Aim(f"down, of the floor's, {size}", ours, floor, "down", 1.5)
+        yield Aim(f"up, faster than shell, {size}", (SHELL, size), ours, "up", 15, least=True)
+        yield Aim(f"up, faster than Mininet, {size}", (MININET, size), ours, "up", 10, least=True)
         # CPU time says the same on a machine that has other things to do.
         for phase in PHASES:
-            what = f"CPU of {phase}, of the floor's, {size}"
-            listed.append(Aim(what, *pair, phase, 1.5, shown=True, key="cpu"))
+            yield Aim(f"CPU of {phase}, of the floor's, {size}", ours, floor, phase, figure="cpu")
     if {100, 1000} <= set(judged):
-        for name in (OURS, FLOOR):
-            what = f"{'up ' if name == OURS else 'floor '}of one, 1,000 to 100"
-            shown = name == FLOOR
-            listed.append(Aim(what, (name, 1000), (name, 100), "up", 1.3, scale=10.0, shown=shown))
-    return tuple(listed)
+        yield Aim("up of one, 1,000 to 100", (OURS, 1000), (OURS, 100), "up", 1.3)
+        yield Aim("floor of one, 1,000 to 100", (FLOOR, 1000), (FLOOR, 100))
 
 
 def rows(samples: Iterable[RaceSample]) -> tuple[RaceRow, ...]:
@@ -114,94 +117,59 @@ def rows(samples: Iterable[RaceSample]) -> tuple[RaceRow, ...]:
             spread([run.up["total"] for run in runs]),
             spread([run.down["total"] for run in runs]),
             spread([run.gone for run in runs]),
-            {"up": _parts(run.up for run in runs), "down": _parts(run.down for run in runs)},
+            {phase: _parts([run.of(phase) for run in runs]) for phase in PHASES},
         )
-        for (size, name), runs in grouped(samples, lambda run: (run.size, run.name)).items()
+        for (name, size), runs in grouped(samples, lambda sample: sample.racer).items()
     ]
     return tuple(sorted(summarised, key=lambda row: (row.size, row.up.median)))
 
 
-def _parts(figures: Iterable[Figures]) -> dict[str, float]:
-    gathered: dict[str, list[float]] = {}
-    for run in figures:
-        for key, value in run.items():
-            gathered.setdefault(key, []).append(value)
-    return {key: statistics.median(values) for key, values in gathered.items() if key != "total"}
+def _parts(runs: Sequence[Figures]) -> dict[str, float]:
+    keys = dict.fromkeys(key for figures in runs for key in figures if key != "total")
+    return {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
 
 
-def judge(samples: Sequence[RaceSample], aims: Sequence[Aim]) -> tuple[AimResult, ...]:
+def judge(samples: Iterable[RaceSample], aims: Iterable[Aim]) -> tuple[AimResult, ...]:
     """Judge each aim that was measured. Raises: CannotTell as `estimate.ratio`."""
-    results = []
-    for aim in aims:
-        firsts, seconds = (_of(samples, *side, aim) for side in (aim.numerator, aim.denominator))
-        both = sorted(firsts.keys() & seconds.keys())
-        if both:
-            pairs = ([side[number] for number in both] for side in (firsts, seconds))
-            results.append(_judged(aim, *pairs))
-    return tuple(results)
+    racers = grouped(samples, lambda sample: sample.racer)
+    return tuple(
+        _judged(aim, racers[aim.first], racers[aim.second])
+        for aim in aims
+        if aim.first in racers and aim.second in racers
+    )
 
 
-def _of(samples: Iterable[RaceSample], name: str, size: int, aim: Aim) -> dict[int, float]:
-    """Give a contender's figure of each round that has it."""
-    figures = {
-        run.round: (run.up if aim.phase == "up" else run.down).get(aim.key)
-        for run in samples
-        if (run.name, run.size) == (name, size)
-    }
-    return {number: value for number, value in figures.items() if value is not None}
+def _judged(aim: Aim, firsts: Sequence[RaceSample], seconds: Sequence[RaceSample]) -> AimResult:
+    pairs = estimate.blocks(firsts, seconds, lambda run: run.of(aim.phase)[aim.figure] / run.size)
+    ratio = estimate.ratio(pairs) if len(pairs) >= MINIMUM_DEPLOYMENTS else None
+    if not aim.limit:
+        return AimResult(aim, len(pairs), ratio, "to compare")
+    decide = estimate.above if aim.least else estimate.below
+    return AimResult(aim, len(pairs), ratio, decide(ratio, aim.limit) if ratio else "cannot tell")
 
 
-def _judged(aim: Aim, firsts: Sequence[float], seconds: Sequence[float]) -> AimResult:
-    pairs = [Pair(1, *sides) for sides in zip(firsts, seconds, strict=True)]
-    if len(pairs) >= MINIMUM_BLOCKS:
-        measured = ratio(pairs)
-        ends = (measured.estimate, measured.low, measured.high)
-    else:
-        ratios = [pair.first / pair.second for pair in pairs]
-        ends = (statistics.median(ratios), min(ratios), max(ratios))
-    estimate, low, high = (end / aim.scale for end in ends)
-    return AimResult(aim, estimate, low, high, len(pairs), _decide(aim, low, high))
-
-
-def _decide(aim: Aim, low: float, high: float) -> Judgement:
-    if aim.shown:
-        return "to compare"
-    if aim.at_least:
-        good, bad = low >= aim.limit, high < aim.limit
-    else:
-        good, bad = high <= aim.limit, low > aim.limit
-    return "holds" if good else "falls short" if bad else "cannot tell"
-
-
-def code(verdicts: Sequence[AimResult]) -> int:
+def code(results: Sequence[AimResult]) -> int:
     """Give the exit code of a check: 1 when an aim is missed, 2 when one is left open."""
-    judgements = {result.judgement for result in verdicts}
-    if "falls short" in judgements:
-        return 1
-    return 2 if "cannot tell" in judgements or not judgements else 0
+    judged = [of.judgement for of in results if of.judgement != "to compare"]
+    return estimate.exit_code(*judged) if judged else 2
 
 
-def table(rows: Sequence[RaceRow], verdicts: Sequence[AimResult], left_out: dict[str, str]) -> str:
+def table(
+    rows: Sequence[RaceRow], results: Sequence[AimResult], left_out: Mapping[str, str]
+) -> str:
     """Draw times, parts and judgements."""
     times = [
         [str(row.size), row.name, str(row.rounds), *map(_spread, (row.up, row.down)), _ms(row.gone)]
         for row in rows
     ]
     largest = max((row.size for row in rows), default=0)
-    parts = []
-    for row in rows:
-        for phase in PHASES if row.size == largest and row.parts["up"] else ():
-            spent = ", ".join(f"{key} {ms:.0f}" for key, ms in row.parts[phase].items())
-            parts.append(f"{row.name} {phase}: {spent}")
-    judged = []
-    for result in verdicts:
-        aim = result.aim
-        limit = "" if aim.shown else f": {'≥' if aim.at_least else '≤'} {aim.limit:g}"
-        measured = f"{result.estimate:.2f} ({result.low:.2f}–{result.high:.2f})"
-        judged.append([f"{aim.what}{limit}", measured, str(result.pairs), result.judgement])
-    notes = [f"Left out: {name}: {reason}" for name, reason in left_out.items()]
-    if any(result.pairs < MINIMUM_BLOCKS for result in verdicts):
-        notes.insert(0, f"Of fewer than {MINIMUM_BLOCKS} rounds: the lowest and the highest ratio.")
+    parts = [
+        f"{row.name} {phase}: {_spent(row.parts[phase])}"
+        for row in rows
+        if row.size == largest and row.parts["up"]
+        for phase in PHASES
+    ]
+    judged = [[str(of.aim), _measured(of.ratio), str(of.rounds), of.judgement] for of in results]
     head = ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"]
     lines = [
         columns(head, times),
@@ -210,9 +178,17 @@ def table(rows: Sequence[RaceRow], verdicts: Sequence[AimResult], left_out: dict
         wrap(*parts, indent="  "),
         "",
         columns(["aim", "measured (95 %)", "rounds", "judgement"], judged),
-        wrap(*notes),
+        wrap(*(f"Left out: {name}: {reason}" for name, reason in left_out.items())),
     ]
     return "\n".join(lines).rstrip()
+
+
+def _spent(parts: Figures) -> str:
+    return ", ".join(f"{key} {ms:.0f}" for key, ms in parts.items())
+
+
+def _measured(ratio: Ratio | None) -> str:
+    return f"{ratio.estimate:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else "too few rounds"
 
 
 def _spread(of: Distribution) -> str:
