@@ -23,6 +23,8 @@ PARTS = (SERVICES, PROGRAMS, *ENGINE, CLIENT, KERNEL, LEFT_OVER)
 STRANGERS, IDLE_WORLD, BENCH = "other programs", "idle world", "benchmark"
 #: A window in which strangers and the hypervisor took more than this part of the machine is busy.
 BUSY_PART = 0.10
+#: So often a run measures spoiled blocks again: nothing helps where the machine is always busy.
+MOST_REPEATS = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from bench.engine import design, result
-from bench.engine.arm import BUSY_PART, CPU, RATE, Arm, Bound, Contrast, Quantity, Window
+from bench.engine.arm import (
+    BUSY_PART,
+    CPU,
+    MOST_REPEATS,
+    RATE,
+    Arm,
+    Bound,
+    Contrast,
+    Quantity,
+    Window,
+)
 from bench.engine.design import Design
 from bench.engine.meter import Meter, Spending, spent
 from bench.engine.result import Measured
@@ -99,15 +109,14 @@ class Live:
         for arm in self.arms.values():
             with arm.during():
                 arm.load()
-        repeats, cores = how.blocks, os.cpu_count() or 1
+        cores = os.cpu_count() or 1
         for number in range(first, first + how.blocks):
             while True:
                 block = [self._window(meter, rest, name, number) for name in next(order)]
-                # A busy block is measured again, at most as often as a deployment has blocks.
+                # A busy block is measured again.
                 spoiled = max(window.busy(cores) for window in block) > BUSY_PART
-                if not spoiled or not repeats:
+                if not spoiled or busy.repeated == MOST_REPEATS:
                     break
-                repeats -= 1
                 busy.repeated += 1
                 self.progress(f"block {number}: others had the machine; again")
             busy.kept += spoiled

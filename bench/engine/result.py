@@ -33,9 +33,8 @@ from bench.engine.gate import Gate
 from bench.engine.show import columns, extremes, figure, signed, wrap
 from bench.engine.store import Outcome
 from bench.engine.waterfall import Waterfall
+from twinstack.errors import CannotTell
 from twinstack.model.plan import Plan
-
-_TOO_FEW = f"no verdict: fewer than {LEAST_DEPLOYMENTS} deployments"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,16 @@ class Measured:
         """Give the windows of each arm."""
         return grouped(self.windows, lambda window: window.arm)
 
+    @cached_property
+    def undecidable(self) -> str:
+        """Say why there is no verdict; empty when there is one."""
+        if self.deployments < LEAST_DEPLOYMENTS:
+            return f"fewer than {LEAST_DEPLOYMENTS} deployments"
+        try:
+            return "" if self.ratios else "nothing is compared"
+        except CannotTell as error:  # a machine so busy that less than rest was spent
+            return str(error)
+
     @property
     def failed(self) -> int:
         return sum(window.failed for window in self.windows)
@@ -86,7 +95,7 @@ class Measured:
 
     def half_widths(self) -> dict[str, float]:
         """Give the half-widths of the first contrast; empty while it has no interval."""
-        if self.deployments < LEAST_DEPLOYMENTS:
+        if self.undecidable:
             return {}
         question = self.contrasts[0]
         return {of.name: self.ratio(question, of).half_width for of in self.quantities}
@@ -166,6 +175,8 @@ class Measured:
         """Give 0 when all went well and holds, 1 when not, 2 when the samples leave it open."""
         if self.broken or self.failed:
             return self.code or 1
+        if self.undecidable:
+            return 2
         return estimate.exit_code(*map(self.holds, self.bounds))
 
 
@@ -187,7 +198,9 @@ def _by_arm(windows: Sequence[Window], quantity: Quantity) -> dict[str, float]:
 def text(measured: Measured, notes: Iterable[str] = ()) -> str:
     """Write the whole result: verdict first."""
     parts = [wrap(*_opening(measured)), table(measured)]
-    if measured.deployments >= LEAST_DEPLOYMENTS:
+    if measured.undecidable:
+        parts.insert(1, wrap(f"No verdict: {measured.undecidable}."))
+    else:
         parts.insert(1, wrap(verdict_line(measured)))
         parts += [contrasts(measured), ledger(measured, measured.contrasts[0])]
         parts += [wrap(*map(bound_line(measured), measured.bounds))] if measured.bounds else []
@@ -282,7 +295,7 @@ def bound_line(measured: Measured) -> Callable[[Bound], str]:
 
 def fields(measured: Measured) -> dict[str, Any]:
     """Give the fields of the JSON document. Its keys are relied upon."""
-    enough = measured.deployments >= LEAST_DEPLOYMENTS
+    enough = not measured.undecidable
     return {
         "load": measured.load,
         "design": asdict(measured.design),
@@ -293,7 +306,7 @@ def fields(measured: Measured) -> dict[str, Any]:
         "busy": {"repeated": measured.repeated, "kept": measured.busy},
         "failed": measured.failed,
         "verdict": asdict(measured.verdict) if enough else None,
-        "sentence": verdict_line(measured) if enough else measured.broken or _TOO_FEW,
+        "sentence": verdict_line(measured) if enough else measured.broken or measured.undecidable,
         "quantities": [
             {"name": quantity.name, "noun": quantity.noun, "unit": quantity.unit}
             for quantity in measured.quantities

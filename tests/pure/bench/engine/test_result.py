@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.engine import result
 from bench.engine.arm import CPU, PARTS, RATE, Bound, Contrast
-from tests.support.bench_fakes import measured, window
+from tests.support.bench_fakes import measured, window, windows
 
 COST = Contrast("docker", "namespaces")
 ARMS = {"namespaces": 4_000, "docker": 3_800}
@@ -83,3 +85,12 @@ def test_failed_requests_are_said_and_fail_the_task() -> None:
     few = tuple(window(arm, failed=1) for arm in ARMS)
     assert "2 requests FAILED" in result.text(measured(ARMS, [COST], windows=few))
     assert measured(ARMS, [COST], windows=few).exit_code == 1
+
+
+def test_a_machine_too_busy_for_a_ratio_gives_no_verdict_and_no_traceback() -> None:
+    less = windows(ARMS)
+    spoiled = tuple(replace(window, rest_us={"left over": 1e9}) for window in less)
+    ended = measured(ARMS, [COST], windows=spoiled)
+    assert "No verdict: paired samples: have no ratio" in result.text(ended)
+    assert result.fields(ended)["verdict"] is None
+    assert (ended.half_widths(), ended.exit_code) == ({}, 2)
