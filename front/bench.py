@@ -244,3 +244,34 @@ def bench_selftest(
     """Test the benchmark: a world against itself, or against itself with a planted cost."""
     options = {"world": world, "runs": runs, "plant": plant, "size": size}
     _compare("selftest", json, minutes, -1, **options)
+
+
+@task(
+    positional=["first", "second"],
+    help={
+        "first": "a kept result: a file of it, or the beginning of its name",
+        "second": "the result to compare it with",
+        **JSON,
+    },
+)
+def bench_compare(_: Context, first: str, second: str, json: bool = False) -> None:
+    """Say what changed from one kept result to another; unlike ones are refused."""
+    from bench.engine import change, kept
+
+    document = change.compare(kept.find(first), kept.find(second))
+    answer(json, document, change.text(document))
+
+
+@task(
+    positional=["question"],
+    help={"question": "the name of its results; unset: every result", **JSON},
+)
+def bench_history(_: Context, question: str = "", json: bool = False) -> None:
+    """List kept results, newest last: date, commit, machine, verdict."""
+    from bench.engine import kept
+
+    found, unreadable = kept.history(question)
+    for line in unreadable:
+        say(line)
+    document = {"results": [result.row() for result in found], "unreadable": unreadable}
+    answer(json, document, kept.lines(found) or "None is kept yet.")
