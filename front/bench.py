@@ -43,8 +43,7 @@ def _compare(question: str, json: bool, minutes: float, seed: int, **options: An
     """Ask a question of the engine. Raises: TwinstackError for a design that cannot be."""
     from bench.engine.design import Design
 
-    how = Design(minutes, seed=None if seed < 0 else seed)
-    how.check()
+    how = Design.within(minutes, None if seed < 0 else seed)
     _ask(question, json, how=how, **options)
 
 

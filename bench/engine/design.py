@@ -26,6 +26,8 @@ Stopped = Literal["precise", "out of time"]
 MOST_MINUTES = 240
 #: Fewer deployments than this give no interval.
 LEAST_DEPLOYMENTS = 3
+#: Less than this is short, and so short that only the commands are tried. Units: minutes.
+_SHORT, _HASTY = 2.0, 0.5
 #: The part of its time after which an experiment may stop as precise.
 _LOOK = 0.75
 
@@ -42,6 +44,17 @@ class Design:
         default_factory=lambda: {CPU.name: 0.02, RATE.name: 0.03}
     )
     seed: int | None = None  # None: draw one
+
+    @classmethod
+    def within(cls, minutes: float, seed: int | None = None) -> Design:
+        """Lay a time out: when it is short, deployments of one block give the better interval.
+
+        Raises: TwinstackError for a time that cannot be.
+        """
+        seconds, blocks = 1.0 if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 3
+        how = cls(minutes, seconds, blocks, seed=seed)
+        how.check()
+        return how
 
     def check(self) -> None:
         """Refuse what cannot be measured. Raises: TwinstackError."""

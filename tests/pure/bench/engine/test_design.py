@@ -74,3 +74,13 @@ def test_a_time_that_cannot_be_is_refused(minutes: float) -> None:
 def test_a_load_and_a_time_that_can_be_are_accepted() -> None:
     require_load(AbLoad("/", 50, 50))
     Design().check()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds", "blocks"), [(0.05, 1.0, 1), (1.0, 2.0, 1), (5.0, 2.0, 3), (15.0, 2.0, 3)]
+)
+def test_a_short_time_is_laid_out_in_more_deployments(
+    minutes: float, seconds: float, blocks: int
+) -> None:
+    how = Design.within(minutes, 7)
+    assert (how.minutes, how.seconds, how.blocks, how.seed) == (minutes, seconds, blocks, 7)
