@@ -32,6 +32,7 @@ EXPECTED = (
     Expected("hosts", "*-[2-9]=*", _NONE, "Docker's DNS knows further replicas"),
     Expected("stdout stderr", "file append", "pipe", "the engine copies a container's log"),
     Expected("namespaces", _NONE, "*pid", "a container has its own process numbers"),
+    Expected("seccomp.program", "[1-9]*", "[1-9]*", "the engine's also has other machines' calls"),
     Expected("lsm", "*", "docker-default*", "the engine's own AppArmor profile"),
     Expected("rlimit.nofile", _FIVE_DIGITS, _FIVE_DIGITS, "both above what a service opens"),
     Expected(

@@ -123,7 +123,8 @@ def rule_values(plan: Plan, world: WorldName, rules: str) -> dict[str, str]:
         octets = str(subnet.network_address).split(".")[: subnet.prefixlen // 8]
         own += [rf"\b{re.escape(bridge)}\b", rf"\b{re.escape('.'.join(octets))}\."]
     pattern, counts, others = re.compile("|".join(own)), dict[str, int](), 0
-    entered, limited, table, forward = False, False, "", "ACCEPT"
+    entered = limited = denies = False
+    table, forward = "", "ACCEPT"
     for line in rules.splitlines():
         if line.startswith("*"):
             table = line[1:]
@@ -136,11 +137,13 @@ def rule_values(plan: Plan, world: WorldName, rules: str) -> dict[str, str]:
             continue
         counts[table] = counts.get(table, 0) + 1
         in_own = re.match(f"-A {chain}", line) is not None
-        entered |= not in_own and re.search(f"-j {chain}", line) is not None
-        limited |= in_own and "hashlimit" in line
+        if table == "filter":
+            entered |= not in_own and re.search(f"-j {chain}", line) is not None
+            limited |= in_own and "hashlimit" in line
+            denies |= in_own and line.endswith("-j DROP")
     on = {True: "on", False: "off"}
     return {
-        "policy": on[entered],
+        "policy": on[entered and denies],
         "policy.rate_limit": on[limited],
         **{f"iptables.{name}": f"{count} rules" for name, count in sorted(counts.items())},
         "host.iptables": f"{others + sum(counts.values())} rules",

@@ -38,3 +38,9 @@ def test_rules_are_counted_by_whom_they_are_for() -> None:
     assert found["iptables.nat"] == "1 rules"
     assert found["host.iptables"] == "3 rules"
     assert "iptables.filter" not in found
+
+
+def test_chains_that_deny_nothing_are_no_policy() -> None:
+    accepts = "-A FORWARD -j TS-main-FORWARD\n-A TS-main-FORWARD -i br-app -j ACCEPT\n"
+    assert rule_values(PLAN, "net", HEAD + accepts)["policy"] == "off"
+    assert rule_values(PLAN, "net", HEAD + accepts + "-A TS-main-DENY -j DROP\n")["policy"] == "on"
