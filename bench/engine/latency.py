@@ -23,6 +23,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.engine.sampling import t_quantile
 from twinstack.errors import CannotTell
 
 WANTED = (0.5, 0.99, 0.999)
@@ -112,12 +113,11 @@ def quantile(values: Sequence[float], part: float) -> float:
 
 
 def _span(resampled: NDArray[np.float64], windows: int) -> Span:
-    """Give the percentile interval, widened for few windows as Student's t widens the normal."""
+    """Give the percentile interval, widened for few blocks as Student's t widens the normal."""
     estimate, off = resampled[0], np.log(resampled[1:] / resampled[0])
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     blocks = windows / BLOCK
-    freedom = blocks - 1
-    wider = math.sqrt(blocks / freedom) * (1 + (z**2 + 1) / (4 * freedom))
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    wider = math.sqrt(blocks / (blocks - 1)) * t_quantile(LEVEL, round(blocks - 1)) / z
     low, high = np.quantile(off, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) * wider
     return Span(float(estimate), float(estimate * np.exp(low)), float(estimate * np.exp(high)))
 

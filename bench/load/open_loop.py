@@ -1,7 +1,7 @@
 """An open loop: requests at moments that no answer changes, on kept connections.
 
-A closed loop (`ab`, `wrk`) sends its next request when an answer has come: while the server stalls
-it asks nothing, so a stall is one slow request among thousands ("coordinated omission"). Here the
+A closed loop (`ab`) sends its next request when an answer has come: while the server stalls it
+asks nothing, so a stall is one slow request among thousands ("coordinated omission"). Here the
 moments are drawn first, and a latency counts from the *intended* moment: a request whose turn comes
 while every connection is busy waits for one, and its waiting counts. How late the generator itself
 was is reported apart, as its lag.
@@ -164,7 +164,7 @@ class _Loop:
         """Open the connections and send everything. Raises: TwinstackError if none opens."""
         self._open_broken()
         while len(self.idle) < len(self.connections) and time.monotonic() < self.start + 5:
-            self._events()
+            self._events(0.1)
         if not self.idle:
             name = "{}:{}".format(*self.address)
             raise TwinstackError(name, "cannot be loaded", "it accepts no connection")
@@ -205,17 +205,18 @@ class _Loop:
                 break
             starved = not idle
             wait = _CHECK_S if starved or number == total else min(due[number] - now, _CHECK_S)
-            # epoll itself counts in milliseconds
-            if wait <= 0 or select.select((self.epoll,), (), (), wait)[0]:
-                self._events()
-                if starved and idle:
-                    free_since = clock() - start
+            self._events(max(wait, 0.0))
+            if starved and idle:
+                free_since = clock() - start
             if now > check_at:
                 check_at = now + _CHECK_S
                 self._open_broken()
         return number
 
-    def _events(self) -> None:
+    def _events(self, wait_s: float) -> None:
+        """Handle what has come, or comes in a while: select counts it finer than epoll's ms."""
+        if not select.select((self.epoll,), (), (), wait_s)[0]:
+            return
         for descriptor, _ in self.epoll.poll(0, _AT_ONCE):
             connection = self.connections[descriptor]
             if connection.number != _CONNECTING:
@@ -235,7 +236,7 @@ class _Loop:
         if not data:
             self._lose(connection)
             return
-        if connection.missing:
+        if connection.missing > 0:
             connection.missing -= len(data)
         else:
             data = connection.head + data
@@ -248,11 +249,10 @@ class _Loop:
                 name, cause = "{}:{}".format(*self.address), "it has no Content-Length"
                 raise TwinstackError(name, "sends an answer that cannot be followed", cause)
             connection.head, connection.ok = b"", data[9:10] == b"2"
-            connection.closes = (
-                data[7:8] == b"0" or b"onnection: close" in data[:end]
-            )  # or HTTP/1.0
+            old = data[7:8] == b"0"  # HTTP/1.0
+            connection.closes = old or b"onnection: close" in data[:end]
             connection.missing = end + int(length[1]) - len(data)
-        if connection.missing:
+        if connection.missing > 0:
             return
         number, connection.number = connection.number, _IDLE
         if connection.ok:
