@@ -28,8 +28,6 @@ MOST_MINUTES = 240
 LEAST_DEPLOYMENTS = 3
 #: Less than this is short, and so short that only the commands are tried. Units: minutes.
 _SHORT, _HASTY = 2.0, 0.5
-#: The part of its time after which an experiment may stop as precise.
-_LOOK = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class Design:
     seconds: float = 2.0  # of a window
     blocks: int = 3  # of a deployment
     least: int = 6  # deployments before it may stop as precise
+    look: float = 0.75  # the part of its time before it may
     narrow: Mapping[str, float] = field(  # quantity → the half-width that is precise, as a part
         default_factory=lambda: {CPU.name: 0.02, RATE.name: 0.03}
     )
@@ -95,7 +94,7 @@ def stop(
         return None
     narrow = all(half_widths.get(name, 1.0) <= most for name, most in design.narrow.items())
     limit_s = design.minutes * 60
-    if deployments >= design.least and elapsed_s >= _LOOK * limit_s and narrow:
+    if deployments >= design.least and elapsed_s >= design.look * limit_s and narrow:
         return "precise"
     late = elapsed_s * (1 + 1 / deployments) > limit_s
     return "out of time" if late else None

@@ -14,9 +14,13 @@ import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from statistics import fmean
 
+from bench.engine import design as designs
+from bench.engine.arm import CPU, RATE
+from bench.engine.design import Design
 from bench.engine.estimate import DETECTABLE, Pair, Ratio, ratio, verdict
 
 #: The windows that the noise was fitted to.
@@ -52,43 +56,18 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDesign:
-    """When what is measured. Units: seconds."""
+    """A design, and how long what is between its windows takes. Units: seconds."""
 
-    blocks: int = 3  # a deployment
-    arms: int = 2  # each twice a block, as a palindrome; the first is compared with all others
-    window_s: float = 2.0
+    how: Design = field(default_factory=Design)
+    arms: int = 2  # the first is compared with all others
     turn_s: float = 0.3  # from one window to the next
     deploy_s: float = 6.0  # restart and warm-up
-    budget_s: float = 300.0
-    stops: bool = False  # when narrow; else it uses the budget
-    least: int = 6  # deployments before it may stop
-    least_part: float = 3 / 4  # of the budget before it may stop
-    cpu_narrow: float = 0.02  # half-widths that are precise, as parts
-    rate_narrow: float = 0.03
+    redeploys: bool = True  # else all blocks are of one deployment
 
     @property
     def deployment_s(self) -> float:
         """Give how long a deployment lasts."""
-        block_s = 2 * self.arms * (self.window_s + self.turn_s)
-        return self.deploy_s + self.blocks * block_s
-
-    @property
-    def deployments(self) -> int:
-        """Give how many deployments the budget has room for."""
-        return int(self.budget_s // self.deployment_s)
-
-    def may_stop(self, deployments: int) -> bool:
-        """Tell whether narrow intervals end the run after so many deployments.
-
-        Not early: narrow intervals are narrow by chance more often than others, so that each look
-        costs coverage (from the sixth of seventeen deployments on, it would be 93.7 %).
-        """
-        late = deployments * self.deployment_s >= self.least_part * self.budget_s
-        return self.stops and late and deployments >= self.least
-
-    def precise(self, cpu: Ratio, rate: Ratio) -> bool:
-        """Tell whether both intervals are narrow."""
-        return cpu.half_width <= self.cpu_narrow and rate.half_width <= self.rate_narrow
+        return self.deploy_s + self.how.blocks * 2 * self.arms * (self.how.seconds + self.turn_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +77,15 @@ class Run:
     cpu: Ratio
     rate: Ratio
     seconds: float
-    precise: bool
+
+    @property
+    def half_widths(self) -> dict[str, float]:
+        return {CPU.name: self.cpu.half_width, RATE.name: self.rate.half_width}
+
+    @property
+    def precise(self) -> bool:
+        """Tell whether both intervals are narrow."""
+        return all(self.half_widths[name] <= most for name, most in Design().narrow.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +109,25 @@ class SimulatedCell:
 
 def run(rng: random.Random, design: SimulatedDesign, noise: Noise) -> Run:
     """Simulate a run of equal arms."""
+    how, drift = design.how, Drift(rng, noise)
+    order = designs.order([str(arm) for arm in range(design.arms)], rng.getrandbits(32))
     cpus: list[Pair] = []
     rates: list[Pair] = []
-    drift = Drift(rng, noise)
-    for deployment in range(1, design.deployments + 1):
+    for deployment in count(1):
         drift.pass_time(design.deploy_s)
-        lasting_rate, lasting_cpu = (rng.gauss(0, noise.deployment_sd) for _ in range(2))
-        for _ in range(design.blocks):
-            rate, cpu = _block(rng, design, noise, drift)
-            rates.append(Pair(deployment, math.exp(rate + lasting_rate), 1.0))
-            cpus.append(Pair(deployment, math.exp(cpu + lasting_cpu), 1.0))
-        last = deployment == design.deployments
-        if last or design.may_stop(deployment):
-            found = ratio(cpus), ratio(rates)
-            precise = design.precise(*found)
-            if last or precise:
-                return Run(*found, deployment * design.deployment_s, precise)
-    raise ValueError("no deployment fits into the budget")
+        if deployment == 1 or design.redeploys:
+            lasting_rate, lasting_cpu = (rng.gauss(0, noise.deployment_sd) for _ in range(2))
+            drawn = deployment
+        for block in islice(order, how.blocks):
+            rate, cpu = _block(rng, block, design, noise, drift)
+            rates.append(Pair(drawn, math.exp(rate + lasting_rate), 1.0))
+            cpus.append(Pair(drawn, math.exp(cpu + lasting_cpu), 1.0))
+        elapsed_s = deployment * design.deployment_s
+        late = deployment >= how.least and elapsed_s >= how.look * how.minutes * 60
+        half_widths = Run(ratio(cpus), ratio(rates), elapsed_s).half_widths if late else {}
+        if designs.stop(how, deployment, elapsed_s, half_widths):
+            break
+    return Run(ratio(cpus), ratio(rates), elapsed_s)
 
 
 def cell(
@@ -177,38 +166,40 @@ class Drift:
 
 
 def _block(
-    rng: random.Random, design: SimulatedDesign, noise: Noise, drift: Drift
+    rng: random.Random, block: Sequence[str], design: SimulatedDesign, noise: Noise, drift: Drift
 ) -> tuple[float, float]:
     """Give a block's log-ratios of the first arm to the others: rate, CPU time per request."""
-    order = list(range(design.arms))
-    rng.shuffle(order)
-    shorter = math.sqrt(FITTED_S / design.window_s)
+    shorter = math.sqrt(FITTED_S / design.how.seconds)
     rate = cpu = 0.0
-    for arm in (*order, *reversed(order)):
-        weight = -0.5 / (design.arms - 1) if arm else 0.5
+    for arm in block:
+        weight = 0.5 if arm == "0" else -0.5 / (design.arms - 1)
         speed = drift.log_rate + rng.gauss(0, noise.white_sd * shorter)
         if rng.random() < noise.stall_chance:
             speed -= rng.expovariate(1 / noise.stall_mean)
         rate += weight * speed
         cpu += weight * (noise.cpu_part * speed + rng.gauss(0, noise.cpu_sd * shorter))
-        drift.pass_time(design.window_s + design.turn_s)
+        drift.pass_time(design.how.seconds + design.turn_s)
     return rate, cpu
 
 
+#: Never narrow enough to stop.
+TO_THE_END = {CPU.name: 0.0}
+_DEFAULT = Design(narrow=TO_THE_END)
+_QUICK = Design(minutes=1, blocks=1, narrow=TO_THE_END)
 #: What the table shows: the last one is there to show what one deployment misses.
 DESIGNS = {
-    "default": SimulatedDesign(),
-    "default, stops": SimulatedDesign(stops=True),
-    "2 blocks": SimulatedDesign(blocks=2),
-    "2 blocks, stops": SimulatedDesign(blocks=2, stops=True),
-    "A/A beside, pooled": SimulatedDesign(arms=3, blocks=2),
-    "deploys in 12 s": SimulatedDesign(deploy_s=12),
-    "ten minutes": SimulatedDesign(budget_s=600),
-    "ten minutes, stops": SimulatedDesign(budget_s=600, stops=True),
-    "ten minutes, stops early": SimulatedDesign(budget_s=600, stops=True, least_part=0),
-    "quick, 5 of 1.2 s": SimulatedDesign(blocks=1, window_s=1.2, budget_s=60),
-    "quick, 4 of 1.9 s": SimulatedDesign(blocks=1, window_s=1.9, budget_s=60),
-    "one deployment": SimulatedDesign(blocks=31),
+    "default": SimulatedDesign(_DEFAULT),
+    "default, stops": SimulatedDesign(),
+    "2 blocks": SimulatedDesign(replace(_DEFAULT, blocks=2)),
+    "2 blocks, stops": SimulatedDesign(Design(blocks=2)),
+    "A/A beside, pooled": SimulatedDesign(replace(_DEFAULT, blocks=2), arms=3),
+    "deploys in 12 s": SimulatedDesign(_DEFAULT, deploy_s=12),
+    "ten minutes": SimulatedDesign(replace(_DEFAULT, minutes=10)),
+    "ten minutes, stops": SimulatedDesign(Design(minutes=10)),
+    "ten minutes, stops early": SimulatedDesign(Design(minutes=10, look=0.0)),
+    "quick, 5 of 1.2 s": SimulatedDesign(replace(_QUICK, seconds=1.2)),
+    "quick, 4 of 1.9 s": SimulatedDesign(replace(_QUICK, seconds=1.9)),
+    "one deployment": SimulatedDesign(_DEFAULT, redeploys=False),
 }
 
 

@@ -8,10 +8,11 @@ import statistics
 
 import pytest
 
-from bench.engine.simulate import Drift, Noise, SimulatedDesign, cell, run
+from bench.engine.design import Design
+from bench.engine.simulate import DESIGNS, TO_THE_END, Drift, Noise, SimulatedDesign, cell, run
 
 #: Short designs, so that many runs take a second.
-SHORT = SimulatedDesign(blocks=2, budget_s=150)
+SHORT = SimulatedDesign(Design(minutes=2.5, blocks=2, narrow=TO_THE_END))
 
 
 def test_run_is_the_same_for_the_same_seed() -> None:
@@ -27,37 +28,37 @@ def test_intervals_over_deployments_cover_whatever_lasts_in_one(deployment_sd: f
 
 
 def test_interval_of_one_deployment_misses_what_lasts_in_it() -> None:
-    alone = SimulatedDesign(blocks=12, budget_s=120)
-    assert alone.deployments == 1
+    alone = SimulatedDesign(Design(minutes=2, blocks=4, narrow=TO_THE_END), redeploys=False)
+    assert run(random.Random(1), alone, Noise()).cpu.deployments == 1
     assert cell(alone, Noise(deployment_sd=0.0), runs=200).cpu_coverage >= 0.92
     assert cell(alone, Noise(deployment_sd=0.02), runs=200).cpu_coverage <= 0.85
 
 
 def test_stopping_when_narrow_saves_time_and_keeps_the_coverage() -> None:
     calm = Noise().scaled(0.7)
-    found = cell(SimulatedDesign(stops=True), calm, runs=200)
+    found = cell(SimulatedDesign(), calm, runs=200)
     assert found.seconds < 245
     assert found.precise >= 0.8
     assert found.cpu_coverage >= 0.92
 
 
 def test_run_without_stopping_uses_its_budget() -> None:
-    found = run(random.Random(1), SimulatedDesign(), Noise())
+    found = run(random.Random(1), DESIGNS["default"], Noise())
     assert found.seconds == pytest.approx(8 * (6 + 3 * 4 * 2.3))
     assert found.cpu.deployments == 8
     assert found.cpu.pairs == 24
 
 
 def test_a_large_effect_is_found_and_a_small_one_often_not() -> None:
-    found = cell(SimulatedDesign(), Noise(), runs=60)
+    found = cell(DESIGNS["default"], Noise(), runs=60)
     assert found.power[-1] >= 0.95
     assert found.power[0] <= 0.4
     assert list(found.power) == sorted(found.power)
 
 
 def test_a_base_measured_twice_costs_little_width() -> None:
-    plain = cell(SimulatedDesign(), Noise(), runs=60)
-    pooled = cell(SimulatedDesign(arms=3, blocks=2), Noise(), runs=60)
+    plain = cell(DESIGNS["default"], Noise(), runs=200)
+    pooled = cell(DESIGNS["A/A beside, pooled"], Noise(), runs=200)
     assert pooled.cpu_half_width / plain.cpu_half_width == pytest.approx(1, abs=0.2)
 
 
@@ -76,12 +77,8 @@ def test_windows_are_as_noisy_as_those_they_were_fitted_to() -> None:
     """A block's log-ratio has 4.1 % of white noise left, and 1.7 % of drift."""
     calm = Noise(stall_chance=0)
     rng = random.Random(3)
-    found = [run(rng, SimulatedDesign(blocks=1, budget_s=300), calm).rate for _ in range(60)]
+    design = SimulatedDesign(Design(blocks=1, narrow=TO_THE_END))
+    found = [run(rng, design, calm).rate for _ in range(60)]
     width = statistics.fmean(one.half_width for one in found)
     expected = 2.1 * 0.0443 / found[0].deployments ** 0.5
     assert width == pytest.approx(expected, rel=0.1)
-
-
-def test_budget_without_room_for_a_deployment_is_refused() -> None:
-    with pytest.raises(ValueError, match="no deployment fits"):
-        run(random.Random(1), SimulatedDesign(budget_s=10), Noise())
