@@ -53,7 +53,7 @@ class Experiment:
 def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
     """Measure until it is precise, or out of time.
 
-    Raises: TwinstackError when it fails before anything was measured; else that is given back.
+    Raises: TwinstackError and KeyboardInterrupt before anything was measured; else it is given.
     """
     how.check()
     seed = secrets.randbits(32) if how.seed is None else how.seed
@@ -62,19 +62,25 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
     busy = Busy()
     blocks: Iterator[tuple[str, ...]] | None = None
     deployment = 0
+
+    def say(line: str) -> None:
+        progress(f"{clock(time.monotonic() - start_s)} of {clock(how.minutes * 60)}, {line}")
+
     try:
         while not stopped:
             deployment += 1
-            progress(f"deployment {deployment}: starting")
+            say(f"deployment {deployment}: restarting what is measured")
             with experiment.stage() as arms:
                 blocks = blocks or design.order([arm.name for arm in arms], seed)
-                live = Live({arm.name: arm for arm in arms}, experiment, deployment, progress)
+                live = Live({arm.name: arm for arm in arms}, experiment, deployment, say)
                 for block in live.blocks(blocks, how, busy, first=_last_block(windows) + 1):
                     windows += block
             measured = _measured(experiment, how, windows, seed, start_s, busy)
             stopped = design.stop(how, deployment, measured.seconds, measured.half_widths()) or ""
     except KeyboardInterrupt:
         stopped, broken, code = "interrupted", "stopped by Ctrl-C", 130
+        if not windows:
+            raise
     except TwinstackError as error:
         stopped, broken, code = "interrupted", str(error), 1
         if not windows:
@@ -161,6 +167,11 @@ class Live:
             stolen_us=of.stolen_us,
             figures=tally.figures,
         )
+
+
+def clock(seconds: float) -> str:
+    """Write a time: 4:05; pure."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def _last_block(windows: Sequence[Window]) -> int:

@@ -105,3 +105,10 @@ def test_what_holds_around_a_window_names_the_programs_that_count() -> None:
     measured = run(alone, HOW, quiet)
     assert PROGRAMS in measured.arms["a"][0].parts_us
     assert entered[:4] == ["in", "out"] * 2
+
+
+def test_progress_says_how_much_of_the_time_is_gone() -> None:
+    lines: list[str] = []
+    run(experiment(answered), HOW, lines.append)
+    assert lines[0] == "0:00 of 0:03, deployment 1: restarting what is measured"
+    assert engine.clock(245.9) == "4:05"
