@@ -1,7 +1,8 @@
 """Fill the places for figures in README.md and the pages of docs/ from the newest results.
 
 Run it after a benchmark: .venv/bin/python -m docs.figures. Of each question the newest result
-under bench/results/ is taken; one that was forced on unlike worlds is not a figure.
+under bench/results/ is taken; one that was forced on unlike worlds is not a figure. What an earlier
+engine measured counts for few questions, and is named as such.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.engine.store import SCHEMA
+
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "bench" / "results"
 WIDTH = 100
-#: The load of the usual comparison, that of `make bench`.
-USUAL = {"path": "/api/products", "keepalive": False}
+#: The path of the usual comparison, that of `make bench`.
+USUAL = "/api/products"
+COMPARISONS = frozenset({"compare", "aa-net", "aa-docker"})
+#: Of these an earlier engine's result is shown until they are measured again.
+EARLIER = frozenset({"layers", "chain", "gateways", "startup"})
+NONE = "No comparison by the present method is kept yet: run `invoke {task}`."
 #: The task that measures each question, in the order of the table.
 QUESTIONS = {
     "compare": "bench",
@@ -30,25 +37,24 @@ QUESTIONS = {
     "layers": "bench.layers",
     "chain": "bench.chain",
     "gateways": "bench.gateways",
+    "policy-net": "bench.policy",
+    "capture-net": "bench.capture",
+    "dashboard-net": "bench.dashboard",
+    "traffic": "bench.traffic",
+    "crossing": "bench.crossing",
+    "latency": "bench.latency",
     "startup": "bench.startup",
 }
-#: The README's three lines: a title, and which two entry points it compares.
-_SUMMARY = {
-    "**Docker over namespaces**": ("docker", "namespaces"),
-    "**Docker's published port (docker-proxy) over its bridge address**": (
-        "docker :8088",
-        "docker",
-    ),
-    "**Namespaces over themselves**, the method's own error": ("namespaces too", "namespaces"),
-}
-READ = (
-    "Read the sentences below the table before its rates: where an interval contains no "
-    "difference, these rounds did not tell the worlds apart, however far apart the medians lie."
+#: The README's line of published ports: a title, and which two entry points it compares.
+_PUBLISHED = (
+    "**Docker's published port (docker-proxy) over its bridge address**",
+    ("docker :8088", "docker"),
 )
+READ = "The verdict opens it; [how to read it](#how-to-read-a-verdict)."
 
 
 class NoResult(LookupError):
-    """There is no comparison to show."""
+    """There is no table to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,33 @@ class Result:
         return dict(self.document["environment"])
 
     @property
+    def current(self) -> bool:
+        return int(self.document.get("schema", 0)) >= SCHEMA
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether it is a figure: not forced, not interrupted, of a method that counts."""
+        if self.document.get("not_alike"):
+            return False
+        if self.current:
+            return bool(self.document.get("contrasts", True))
+        return self.name in EARLIER
+
+    @property
+    def question(self) -> str:
+        """Name the question: a comparison that has published ports too is that of bench.turns."""
+        if self.name != "compare":
+            return self.name
+        ways = [each for each in self.document["contrasts"] if not each["first"].endswith(", ab")]
+        return "turns" if len(ways) > 1 else "compare"
+
+    @property
     def settings(self) -> str:
         """Name the settings that differ from those of `make bench`; empty when none does."""
-        load = self.document.get("load", USUAL)
+        path = str(self.document.get("load", "")).rpartition(", ")[2]
         words = [
             "" if self.environment["shape"] == "flat" else f"shape {self.environment['shape']}",
-            "" if load["path"] == USUAL["path"] else f"`{load['path']}`",
-            "connections kept" if load["keepalive"] else "",
+            f"`{path}`" if self.name in COMPARISONS and path != USUAL else "",
             "without limits" if "none" in self.environment["limits"].values() else "",
         ]
         return ", ".join(word for word in words if word)
@@ -88,65 +114,91 @@ def newest(results: Path) -> list[Result]:
     chosen: dict[tuple[str, str], Result] = {}
     read = [_read(file) for file in results.glob("*.json")]
     for result in sorted((result for result in read if result), key=lambda result: result.started):
-        if result.name in QUESTIONS and not result.document.get("not_alike"):
-            chosen[result.name, result.settings] = result
+        if result.name in QUESTIONS and result.usable:
+            chosen[result.question, result.settings] = result
     order = list(QUESTIONS)
-    return sorted(chosen.values(), key=lambda result: (order.index(result.name), result.settings))
+    return sorted(
+        chosen.values(), key=lambda result: (order.index(result.question), result.settings)
+    )
 
 
-def usual(results: Iterable[Result]) -> Result:
-    """Give the comparison for docs/benchmark.md. Raises: NoResult."""
-    compared = [result for result in results if result.name == "compare"]
-    if not compared:
-        raise NoResult("bench/results: holds no comparison; run make bench")
-    return next((result for result in compared if not result.settings), compared[0])
+def _usual(results: Iterable[Result], *questions: str) -> Result | None:
+    """Give the newest result of these questions under the usual settings."""
+    own = [each for each in results if each.question in questions and not each.settings]
+    return max(own, key=lambda result: result.started, default=None)
 
 
-def headline(result: Result) -> str:
-    """Give a comparison's date, machine, table and how to read it, for docs/benchmark.md."""
-    intro = _wrapped(f"{_kept(result)}; more in [figures](#figures).")
-    return "\n".join([intro, "", _table(result), "", _wrapped(READ)])
+def headline(results: Iterable[Result]) -> str:
+    """Give the newest comparison's date, machine and whole text, for docs/benchmark.md."""
+    result = _usual(results, "compare")
+    if result is None:
+        return NONE.format(task="bench")
+    intro = _wrapped(f"{_kept(result)}; more in [figures](#figures). {READ}")
+    return "\n".join([intro, "", _table(result)])
 
 
 def turns(results: Iterable[Result]) -> str:
-    """Give the newest windows of both worlds in turn, for docs/benchmark.md."""
-    own = [result for result in results if result.name == "turns"]
-    if not own:
-        return "None is kept yet: run `invoke bench.turns`."
-    result = next((result for result in own if not result.settings), own[0])
+    """Give the newest comparison with published ports, for docs/benchmark.md."""
+    result = _usual(results, "turns")
+    if result is None:
+        return NONE.format(task="bench.turns")
     table, cut, _ = _table(result).partition("\n\nAlike but for:")
     return "\n".join([_wrapped(f"{_kept(result)}."), "", table + ("\n```" if cut else "")])
 
 
-def summary(results: Iterable[Result]) -> str:
-    """Give the newest `bench.turns` in three lines, for the README."""
-    own = [result for result in results if result.name == "turns" and not result.settings]
-    if not own:
-        return "None is kept yet: run `invoke bench.turns`."
-    result = own[0]
-    differences = {
-        (cost["first"], cost["second"]): cost for cost in result.document["result"]["differences"]
-    }
+def summary(results: list[Result]) -> str:
+    """Give the newest comparison in three lines, for the README."""
+    result = _usual(results, "compare", "turns")
+    if result is None:
+        return NONE.format(task="bench")
+    first, *others = result.document["contrasts"]
+    verdict = result.document["sentence"].removeprefix(f"{_title(first)}, ")
     lines = [
-        f"- {title}: {_summed(differences[pair])}."
-        for title, pair in _SUMMARY.items()
-        if pair in differences
+        f"**Docker over namespaces**, {verdict} Requests per second: {_ratio(first, 'rate')}.",
+        f"**Where it goes**, CPU time per request: {_ledger(first['ledger'])}.",
     ]
+    title, pair = _PUBLISHED
+    lines += [
+        f"{title}: {_quantities(result, contrast)}."
+        for contrast in others
+        if (contrast["first"], contrast["second"]) == pair
+    ]
+    if (same := _usual(results, "aa-net", "aa-docker")) is not None:
+        told = _quantities(same, same.document["contrasts"][0])
+        lines.append(f"**A world over itself**, the method's own error: {told}.")
     page = f"[Measured {result.started:%Y-%m-%d}](bench/results/{result.page.name})"
     where = f"95 % intervals in brackets. {page} on {_machine(result)}"
     more = "[all figures](docs/benchmark.md#figures)."
-    return "\n".join([*map(_item, lines), "", _wrapped(f"{where}; {more}")])
+    items = (_item(f"- {line}") for line in lines)
+    return "\n".join([*items, "", _wrapped(f"{where}; {more}")])
 
 
-def _summed(difference: dict[str, Any]) -> str:
-    """Say by how much two entry points differ; only the interval where it contains zero."""
-    rate, host = difference["rate"], difference["host"]
-    percent = [(rate[end] - 1) * 100 for end in ("estimate", "low", "high")]
-    cpu_us = [(host[end] - 1) * difference["host_us"] for end in ("estimate", "low", "high")]
-    return (
-        f"requests per second {_estimate(percent, '.1f', '%')}, "
-        f"host CPU per request {_estimate(cpu_us, '.0f', 'µs')}"
-    )
+def _ledger(ledger: dict[str, dict[str, float]]) -> str:
+    """Name the largest parts of a difference that are no chance, at most three."""
+    parts = {
+        part: of for part, of in ledger.items() if part != "all" and of["low"] * of["high"] > 0
+    }
+    largest = sorted(parts, key=lambda part: -abs(parts[part]["estimate"]))[:3]
+    told = [f"{part} {_span(parts[part])}" for part in largest]
+    return f"{_span(ledger['all'])}; {', '.join(told) or 'no part of it can be told from chance'}"
+
+
+def _span(of: dict[str, float]) -> str:
+    return _estimate([of[end] for end in ("estimate", "low", "high")], ".1f", "µs")
+
+
+def _title(contrast: dict[str, Any]) -> str:
+    return contrast["title"] or f"{contrast['first']} over {contrast['second']}"
+
+
+def _quantities(result: Result, contrast: dict[str, Any]) -> str:
+    nouns = {each["name"]: each["noun"] for each in result.document["quantities"]}
+    return ", ".join(f"{nouns[name]} {_ratio(contrast, name)}" for name in contrast["ratios"])
+
+
+def _ratio(contrast: dict[str, Any], name: str) -> str:
+    of = contrast["ratios"][name]
+    return _estimate([(of[end] - 1) * 100 for end in ("estimate", "low", "high")], ".1f", "%")
 
 
 def _estimate(values: list[float], form: str, unit: str) -> str:
@@ -195,7 +247,7 @@ def figures(results: list[Result]) -> str:
     """Give one line for each question: what was measured, or how to measure it."""
     lines = ["| task | measured | when, commit |", "|---|---|---|"]
     for name, task in QUESTIONS.items():
-        own = [result for result in results if result.name == name]
+        own = [result for result in results if result.question == name]
         lines += [_line(task, result) for result in own]
         if not own:
             lines.append(f"| `{task}` | see `bench/results` | |")
@@ -221,7 +273,7 @@ def main() -> None:
         contents = {
             (HERE.parent / "README.md", "SUMMARY"): summary(results),
             (HERE / "benchmark.md", "TURNS"): turns(results),
-            (HERE / "benchmark.md", "RESULT"): headline(usual(results)),
+            (HERE / "benchmark.md", "RESULT"): headline(results),
             (HERE / "benchmark.md", "FIGURES"): figures(results),
             (HERE / "scale.md", "SCALE"): scale(RESULTS),
         }
@@ -241,51 +293,34 @@ def _line(task: str, result: Result) -> str:
     asked = f"`{task}`{', ' if result.settings else ''}{result.settings}"
     when = f"[{result.started:%Y-%m-%d %H:%M}](../bench/results/{result.page.name})"
     sentences = " ".join(_sentences(result)).replace("|", "\\|")
-    return f"| {asked} | {sentences} | {when}, {result.environment['revision']} |"
+    method = "" if result.current else ", by an earlier method"
+    return f"| {asked} | {sentences} | {when}, {result.environment['revision']}{method} |"
 
 
 def _sentences(result: Result) -> Iterator[str]:
-    """Give a result's sentences, a comparison's with its figures before."""
+    """Give a result's sentences: the verdict, then the other contrasts and the bounds."""
     document = result.document
-    if document["name"] == "turns":
-        for cost in document["result"]["differences"]:
-            rate, host = (_interval(cost[quantity]) for quantity in ("rate", "host"))
-            yield (
-                f"{cost['first']} over {cost['second']}: requests per second {rate}, CPU time "
-                f"a request on the whole host {host}."
-            )
-        return
     if "contrasts" not in document:
         # Rows of a table have columns; a sentence has single blanks. It may go over several lines.
         yield from (line.strip() for line in document["said"] if "  " not in line.strip())
         return
-    first, second = document["rows"][:2]
-    load = document["load"]
-    yield (
-        f"{document['rounds']} rounds of {load['requests']} requests, {load['concurrency']} at "
-        f"once: {first['name']} {first['rate']['median']:.0f} req/s and "
-        f"{first['cpu_us_per_request']:.0f} µs of CPU a request, {second['name']} "
-        f"{second['rate']['median']:.0f} and {second['cpu_us_per_request']:.0f}."
-    )
-    yield from (contrast["sentence"] for contrast in document["contrasts"])
-    if not document["succeeded"]:
+    yield document["sentence"]
+    for number, contrast in enumerate(document["contrasts"]):
+        told = 0 if number else 1  # the verdict is of the first contrast's first quantity
+        rest = dict(list(contrast["ratios"].items())[told:])
+        if rest:
+            yield f"{_title(contrast)}: {_quantities(result, {**contrast, 'ratios': rest})}."
+    for bound in document["bounds"]:
+        sign = "at least" if bound["least"] else "below"
+        yield f"{bound['contrast']}, {sign} {bound['limit']:.3g} times: {bound['holds']}."
+    if document["failed"]:
         yield "Some requests FAILED."
-
-
-def _interval(ratio: dict[str, float]) -> str:
-    ends = [
-        f"{(ratio[end] - 1) * 100:+.1f} %".replace("-", "−") for end in ("estimate", "low", "high")
-    ]
-    if ratio["low"] <= 1 <= ratio["high"]:
-        return f"no difference found ({ends[1]} to {ends[2]})"
-    return f"{ends[0]} ({ends[1]} to {ends[2]})"
 
 
 def _machine(result: Result) -> str:
     machine = result.environment
-    return (
-        f"{machine['cores']} cores ({machine['cpu']}), {machine['os']}, Docker {machine['docker']}"
-    )
+    docker = f", Docker {machine['docker']}" if machine["docker"] else ""
+    return f"{machine['cores']} cores ({machine['cpu']}), {machine['os']}{docker}"
 
 
 def _wrapped(text: str) -> str:

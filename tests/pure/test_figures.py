@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bench.engine import result, store
+from bench.engine.arm import Contrast
 from docs import figures
+from tests.support.bench_fakes import PLAN, measured
 from tests.support.project import ROOT
 
 ENVIRONMENT: dict[str, object] = {
@@ -21,33 +25,32 @@ ENVIRONMENT: dict[str, object] = {
     "revision": "0123456789ab",
     "limits": {"nginx-lb": "1 cores"},
 }
-ROWS = [
-    {"name": name, "rate": {"median": rate}, "cpu_us_per_request": us}
-    for name, rate, us in (("namespaces", 3000.4, 444.0), ("docker", 2900.0, 470.0))
-]
+EDGES = Contrast("docker", "namespaces")
+PORT = Contrast("docker :8088", "docker")
+RATES = {"namespaces": 4_000, "docker": 3_800, "docker :8088": 3_300}
+LOAD = "20 kept connections (wrk), /api/products"
 
 
-def keep(folder: Path, name: str, day: int, **changes: object) -> None:
+def keep(
+    folder: Path,
+    name: str,
+    day: int,
+    contrasts: Sequence[Contrast] = (EDGES,),
+    **changes: object,
+) -> None:
+    """Keep a comparison of the present engine, or what an earlier one said."""
     document: dict[str, object] = {
         "name": name,
         "started": f"2026-11-{day:02}T10:00:00+00:00",
         "environment": ENVIRONMENT | {"shape": changes.pop("shape", "flat")},
-        "said": ["a table   with columns", "The chain carries", "half."],
     }
-    if name == "compare":
-        document |= {
-            "load": {
-                "path": "/api/products",
-                "keepalive": False,
-                "requests": 1000,
-                "concurrency": 50,
-            },
-            "rounds": 10,
-            "rows": ROWS,
-            "not_alike": [],
-            "succeeded": True,
-            "contrasts": [{"sentence": "No measurable difference."}],
+    if name in figures.COMPARISONS:
+        arms = {
+            arm: RATES.get(arm, 4_000) for pair in contrasts for arm in (pair.second, pair.first)
         }
+        document |= {"schema": store.SCHEMA, **result.fields(measured(arms, contrasts, load=LOAD))}
+    else:
+        document |= {"said": ["a table   with columns", "The chain carries", "half."]}
     stem = folder / f"202611{day:02}T100000Z-{name}"
     stem.with_suffix(".json").write_text(json.dumps(document | changes))
     stem.with_suffix(".md").write_text(f"# {name}\n\n```\nthe table of day {day}\n```\n")
@@ -58,69 +61,88 @@ def test_the_headline_is_the_newest_of_the_usual_kind(tmp_path):
     keep(tmp_path, "compare", 2)
     keep(tmp_path, "compare", 3, shape="tiered")
     keep(tmp_path, "compare", 4, not_alike=["limits"])
-    said = figures.headline(figures.usual(figures.newest(tmp_path)))
+    keep(tmp_path, "compare", 5, load="20 kept connections (wrk), /health")
+    said = figures.headline(figures.newest(tmp_path))
     assert "```text\nthe table of day 2\n```" in said
     assert "2026-11-02 10:00 UTC on 2 cores (A CPU)" in said.replace("\n", " ")
     assert "(../bench/results/20261102T100000Z-compare.md)" in said
 
 
-def test_without_a_comparison_nothing_is_said(tmp_path):
-    keep(tmp_path, "chain", 1)
-    with pytest.raises(figures.NoResult, match="make bench"):
-        figures.usual(figures.newest(tmp_path))
+def test_without_a_comparison_of_the_present_engine_that_is_said(tmp_path):
+    keep(tmp_path, "compare", 1, schema=1)
+    interrupted: dict[str, object] = {"verdict": None, "bounds": []}
+    keep(tmp_path, "compare", 2, (), **interrupted)
+    keep(tmp_path, "turns", 3)
+    keep(tmp_path, "chain", 4)
+    found = figures.newest(tmp_path)
+    for told in (figures.summary(found), figures.headline(found), figures.turns(found)):
+        assert told.startswith("No comparison by the present method is kept yet: run `invoke bench")
 
 
 def test_each_question_has_its_line_measured_or_not(tmp_path):
     keep(tmp_path, "compare", 1)
     keep(tmp_path, "compare", 2, shape="tiered")
     keep(tmp_path, "chain", 1)
+    keep(tmp_path, "crossing", 1)
     lines = figures.figures(figures.newest(tmp_path)).splitlines()
     flat, tiered = (line for line in lines if line.startswith("| `bench`"))
-    assert "namespaces 3000 req/s and 444 µs of CPU a request, docker 2900 and 470." in flat
-    assert "No measurable difference." in flat
+    assert "docker over namespaces, CPU time per request: 5.3 % more (95 % CI" in flat
+    assert "docker over namespaces: requests per second −5." in flat
     assert "shape tiered" in tiered
-    assert any("| `bench.chain` | The chain carries half. | [2026-11-01" in line for line in lines)
+    (chain,) = (
+        line for line in lines if line.startswith("| `bench.chain` | The chain carries half.")
+    )
+    assert chain.endswith("0123456789ab, by an earlier method |")
     assert "| `bench.layers` | see `bench/results` | |" in lines
+    assert "| `bench.crossing` | see `bench/results` | |" in lines
 
 
-def test_worlds_in_turn_are_told_by_their_sentences(tmp_path: Path):
-    assert "run `invoke bench.turns`" in figures.turns(figures.newest(tmp_path))
-    same = {"estimate": 1.01, "low": 0.99, "high": 1.02}
-    fewer = {"estimate": 0.95, "low": 0.91, "high": 0.96}
-    ways = {"first": "docker", "second": "namespaces", "rate": fewer, "host": same}
+def test_a_comparison_with_published_ports_is_that_of_turns(tmp_path: Path):
     for day in (1, 2):
-        keep(tmp_path, "turns", day, result={"differences": [ways]})
-        page = tmp_path / f"202611{day:02}T100000Z-turns.md"
-        page.write_text(f"# turns\n\n```\nday {day}\n\nAlike but for:\n- logs\n```\n")
+        keep(tmp_path, "compare", day, [EDGES, PORT])
+        page = tmp_path / f"202611{day:02}T100000Z-compare.md"
+        page.write_text(f"# compare\n\n```\nday {day}\n\nAlike but for:\n- logs\n```\n")
     found = figures.newest(tmp_path)
     assert figures.turns(found).endswith("```text\nday 2\n```")
-    assert (
-        "| `bench.turns` | docker over namespaces: requests per second −5.0 % (−9.0 % to −4.0 %), "
-        "CPU time a request on the whole host no difference found (−1.0 % to +2.0 %). "
-        "| [2026-11-02"
-    ) in figures.figures(found)
+    assert "run `invoke bench`" in figures.headline(found)
+    (line,) = (
+        line for line in figures.figures(found).splitlines() if line.startswith("| `bench.turns`")
+    )
+    assert "docker :8088 over docker: CPU time per request +15." in line
 
 
-def test_the_summary_says_an_estimate_only_where_zero_is_outside_its_interval(tmp_path):
-    def difference(first: str, second: str, estimate: float, low: float, high: float) -> object:
-        ratio = {"estimate": estimate, "low": low, "high": high}
-        return {"first": first, "second": second, "rate": ratio, "host": ratio, "host_us": 100.0}
+def test_the_summary_has_the_verdict_where_it_goes_and_what_ports_cost(tmp_path):
+    keep(tmp_path, "compare", 1, [EDGES, PORT])
+    keep(tmp_path, "aa-net", 2, [Contrast("namespaces A", "namespaces B")])
 
-    found = [
-        difference("docker", "namespaces", 0.95, 0.91, 0.96),
-        difference("namespaces too", "namespaces", 0.99, 0.97, 1.01),
-    ]
-    keep(tmp_path, "turns", 1, load=figures.USUAL, result={"differences": found})
+    items = figures.summary(figures.newest(tmp_path)).partition("\n\n")[0]
+    first, where, port, same = (" ".join(item.split()) for item in items.split("\n- "))
 
-    text = " ".join(figures.summary(figures.newest(tmp_path)).split())
+    assert first.startswith("- **Docker over namespaces**, CPU time per request: 5.3 % more (95 %")
+    assert "Requests per second: −5." in first
+    assert re.search(r"per request: \+5\.\d µs \[.*\]; services \+4\.\d µs \[", where)
+    assert "CPU time per request +15." in port
+    assert "no difference found [" in same
 
-    assert "requests per second −5.0 % [−9.0, −4.0], host CPU per request −5 µs [−9, −4]" in text
-    assert "requests per second no difference found [−3.0, +1.0 %]" in text
+
+def test_no_part_is_named_that_may_be_chance():
+    even = {"estimate": 0.4, "low": -1.0, "high": 1.8}
+    assert figures._ledger({"services": even, "all": even}) == (
+        "no difference found [−1.0, +1.8 µs]; no part of it can be told from chance"
+    )
 
 
 def test_failed_requests_are_told(tmp_path):
-    keep(tmp_path, "compare", 1, succeeded=False)
+    keep(tmp_path, "compare", 1, failed=2)
     assert "Some requests FAILED." in figures.figures(figures.newest(tmp_path))
+
+
+def test_a_kept_outcome_can_be_read(tmp_path):
+    outcome = measured({"namespaces": 4_000, "docker": 3_800}, [EDGES], load=LOAD).outcome(
+        "compare", PLAN
+    )
+    store.keep(outcome, tmp_path)
+    assert "5.3 % more" in figures.summary(figures.newest(tmp_path))
 
 
 def test_filling_twice_is_filling_once():
@@ -142,7 +164,7 @@ def test_the_pages_have_their_places_and_these_are_filled():
         text = page.read_text()
         assert figures.filled(text, place, "") != text
         held = text.partition(f"<!-- {place} -->")[2].partition("<!-- /")[0]
-        assert re.search(r"\d{4}-\d\d-\d\d", held)
+        assert re.search(r"\d{4}-\d\d-\d\d|is kept yet: run", held)
 
 
 def test_the_page_of_scale_shows_the_newest_race(tmp_path: Path):
