@@ -162,9 +162,10 @@ def _replica(visit: _Visit, ends: Mapping[int, _Link], legacy: Path) -> Iterator
         for key in dict.fromkeys(key for link in found for key in link.values):
             values = sorted({link.values.get(key, "none") for link in found})
             yield f"{where}.{key}", " | ".join(values)
-    yield "port", " | ".join(sorted({link.port for link in outer})) or "none"
+    ports = {link.port for link in outer}
+    yield "port", " | ".join(sorted(ports)) if ports else "none"
     bridges = {ends[link.master].bridge for link in outer if link.master and link.master in ends}
-    yield "bridge", " | ".join(sorted(bridges)) or "none"
+    yield "bridge", " | ".join(sorted(bridges)) if bridges else "none"
 
 
 def _conntrack(visit: _Visit) -> str:
