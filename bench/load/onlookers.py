@@ -7,10 +7,8 @@ has to be started again in each trial.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -23,34 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.load.programs import Session, started
 from twinstack.errors import Missing, StepFailed
-from twinstack.linux import procfs
 from twinstack.stack import REPOSITORY
 
 _START_S = 20.0
 BROWSERS = ("chromium", "google-chrome")
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessGroup:
-    """A program and all that it started."""
-
-    pid: int
-
-    def pause(self) -> None:
-        """Stop all of it."""
-        os.killpg(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let all of it run."""
-        os.killpg(self.pid, signal.SIGCONT)
-
-    def pids(self) -> Iterator[int]:
-        """List its living processes."""
-        for pid in procfs.pids():
-            with suppress(OSError):
-                if procfs.stat(pid).group == self.pid:
-                    yield pid
 
 
 @dataclass
@@ -83,33 +59,23 @@ class Reader:
 
 
 @contextmanager
-def served(world: str) -> Iterator[tuple[ProcessGroup, str, Reader]]:
+def served(world: str) -> Iterator[tuple[Session, str, Reader]]:
     """Serve the dashboard, and read its samples of a world. Raises: StepFailed."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "invoke", "dashboard", "--port", "0"],
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as running:
-        try:
-            assert running.stderr is not None
-            line = running.stderr.readline()
-            address = re.match(r"(http://\S+)", line)
-            if address is None:
-                raise StepFailed("dashboard", "does not start", line + running.stderr.read())
-            reader = Reader(world)
-            threading.Thread(target=reader.read, args=(address[1],), daemon=True).start()
-            reader.newest(after=0.0, within_s=_START_S)
-            yield ProcessGroup(running.pid), address[1], reader
-        finally:
-            _end(running)
+    words = (sys.executable, "-m", "invoke", "dashboard", "--port", "0")
+    with started(words, directory=REPOSITORY, stderr=subprocess.PIPE) as server:
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        address = re.match(r"(http://\S+)", line)
+        if address is None:
+            raise StepFailed("dashboard", "does not start", line + server.stderr.read())
+        reader = Reader(world)
+        threading.Thread(target=reader.read, args=(address[1],), daemon=True).start()
+        reader.newest(after=0.0, within_s=_START_S)
+        yield Session(server.pid), address[1], reader
 
 
 @contextmanager
-def browser(url: str) -> Iterator[ProcessGroup]:
+def browser(url: str) -> Iterator[Session]:
     """Show a page in a headless Chromium. Raises: Missing without one; StepFailed."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
@@ -118,39 +84,11 @@ def browser(url: str) -> Iterator[ProcessGroup]:
         words = (
             f"{program} --headless=new --no-sandbox --disable-gpu --no-first-run"
             f" --window-size=1280,900 --remote-debugging-port=0 --user-data-dir={folder} {url}"
-        ).split()
-        quiet = subprocess.DEVNULL
-        with subprocess.Popen(
-            words, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
-        ) as running:
-            try:
-                deadline = time.monotonic() + _START_S
-                while not (Path(folder) / "DevToolsActivePort").exists():
-                    if running.poll() is not None or time.monotonic() > deadline:
-                        raise StepFailed("chromium", "does not start", program)
-                    time.sleep(0.05)
-                yield ProcessGroup(running.pid)
-            finally:
-                _end(running)
-                _await_end(running.pid)
-
-
-def _end(running: subprocess.Popen[Any]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(running.pid, signal.SIGCONT)
-        os.killpg(running.pid, signal.SIGTERM)
-    try:
-        running.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-
-
-def _await_end(group: int, within_s: float = 5.0) -> None:
-    """Wait for the processes of a program: its folder is removed next."""
-    deadline = time.monotonic() + within_s
-    with suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.killpg(group, 0)
-            time.sleep(0.05)
-        os.killpg(group, signal.SIGKILL)
+        )
+        with started(words.split()) as chromium:
+            deadline = time.monotonic() + _START_S
+            while not (Path(folder) / "DevToolsActivePort").exists():
+                if chromium.poll() is not None or time.monotonic() > deadline:
+                    raise StepFailed("chromium", "does not start", program)
+                time.sleep(0.05)
+            yield Session(chromium.pid)

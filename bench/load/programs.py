@@ -16,9 +16,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from twinstack.errors import Missing, NotHealthy
 from twinstack.linux import procfs
@@ -43,16 +44,30 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A started program: the leader of a session that all its children belong to."""
+class Session:
+    """A program, the leader of a session, and all that it started."""
 
-    name: str
     pid: int
-    log: Path
 
     def pids(self) -> tuple[int, ...]:
         """List its living processes."""
-        return tuple(_session(self.pid))
+        return tuple(_living(self.pid))
+
+    def pause(self) -> None:
+        """Stop all of it in an instant."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let all of it run."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+
+@dataclass(frozen=True, slots=True)
+class Running(Session):
+    """A started reference program."""
+
+    name: str
+    log: Path
 
     def tail(self) -> str:
         """Give the end of what it printed."""
@@ -63,9 +78,9 @@ class Running:
 
 def launch_words(program: Program) -> list[str]:
     """Give the command line that starts a program in its root tree and network."""
-    network = []
-    if program.network is not None:
-        network = ["nsenter", f"--net=/proc/{program.network}/ns/net"]
+    network = (
+        [] if program.network is None else ["nsenter", f"--net=/proc/{program.network}/ns/net"]
+    )
     # SIGTERM when this process dies, even by SIGKILL: nothing is left behind then either.
     confined = (
         f"setpriv --reuid={USER} --regid={USER} --clear-groups --inh-caps=-all"
@@ -92,29 +107,43 @@ def launch_words(program: Program) -> list[str]:
 
 
 @contextmanager
+def started(
+    words: Sequence[str],
+    *,
+    directory: Path | None = None,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stderr: int | IO[bytes] = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in a session of its own while the block lasts; all of it is gone after it."""
+    with subprocess.Popen(
+        words,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    ) as leader:
+        try:
+            yield leader
+        finally:
+            _stop(leader.pid)
+
+
+@contextmanager
 def running(programs: Sequence[Program]) -> Iterator[dict[str, Running]]:
-    """Run programs while the block lasts; all of their processes are gone after it."""
+    """Run reference programs while the block lasts. Raises: Missing unless root asks."""
     if os.geteuid() != 0:
         raise Missing("reference programs", "cannot be started", "only root may", "use sudo")
-    with tempfile.TemporaryDirectory(prefix="twinstack-bench-") as directory:
-        started: dict[str, Running] = {}
-        children: list[subprocess.Popen[bytes]] = []
-        try:
-            for program in programs:
-                log = Path(directory) / f"{program.name}.log"
-                with log.open("wb") as output:
-                    child = subprocess.Popen(
-                        launch_words(program),
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=output,
-                        start_new_session=True,
-                    )
-                children.append(child)
-                started[program.name] = Running(program.name, child.pid, log)
-            yield started
-        finally:
-            _stop(children)
+    with workspace() as directory, ExitStack() as stack:
+        by_name = {}
+        for program in programs:
+            log = directory / f"{program.name}.log"
+            output = stack.enter_context(log.open("wb"))
+            words = launch_words(program)
+            leader = stack.enter_context(started(words, stdout=output, stderr=output))
+            by_name[program.name] = Running(leader.pid, program.name, log)
+        yield by_name
 
 
 def await_port(program: Running, address: str, port: int, *, timeout_s: float = 15.0) -> None:
@@ -123,7 +152,7 @@ def await_port(program: Running, address: str, port: int, *, timeout_s: float = 
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
-        if not any(_session(program.pid)):
+        if not program.pids():
             break
         time.sleep(0.05)
     cause = program.tail() or "it printed nothing"
@@ -169,27 +198,21 @@ def cpu_us(pid: int) -> float:
     return 0.0
 
 
-def _session(leader: int) -> Iterator[int]:
-    """List the living processes of a session."""
+def _living(session: int) -> Iterator[int]:
     for pid in procfs.pids():
         with contextlib.suppress(OSError):
             process = procfs.stat(pid)
-            if process.session == leader and process.state != "Z":
+            if process.session == session and process.state != "Z":
                 yield pid
 
 
-def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def _stop(session: int) -> None:
+    """End all processes of a session, also paused ones."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        for child in children:
-            for pid in _session(child.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, sign)
+        for pid in _living(session):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+                os.kill(pid, signal.SIGCONT)
         deadline = time.monotonic() + _STOP_S
-        while time.monotonic() < deadline:
-            for child in children:
-                child.poll()
-            if not any(any(_session(child.pid)) for child in children):
-                break
+        while any(_living(session)) and time.monotonic() < deadline:
             time.sleep(0.02)
-    for child in children:
-        child.wait()

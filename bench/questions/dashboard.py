@@ -22,7 +22,8 @@ from bench.engine.loads import by_ab, by_wrk
 from bench.engine.store import Outcome
 from bench.load import onlookers
 from bench.load.ab import AbLoad
-from bench.load.onlookers import ProcessGroup, Reader
+from bench.load.onlookers import Reader
+from bench.load.programs import Session
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import LocalWorld
@@ -115,7 +116,7 @@ def ask(
 
 
 def _looking(
-    groups: Sequence[ProcessGroup], looking: Sequence[ProcessGroup]
+    groups: Sequence[Session], looking: Sequence[Session]
 ) -> Callable[[], AbstractContextManager[Mapping[int, str]]]:
     """Give what lets some viewers run around a window, and pauses the others."""
 

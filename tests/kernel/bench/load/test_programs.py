@@ -13,7 +13,7 @@ import pytest
 
 from bench.engine import probe
 from bench.load import programs
-from bench.load.programs import Program, await_port, free_port, running
+from bench.load.programs import Program, Session, await_port, free_port, running
 from tests.support.project import ROOT
 from twinstack.errors import NotHealthy
 from twinstack.world import Endpoint
@@ -45,7 +45,7 @@ def test_program_runs_without_privileges_while_the_block_lasts() -> None:
         assert (status["CapEff"], status["NoNewPrivs"]) == ("0000000000000000", "1")
         probe.get_ok(Endpoint("127.0.0.1", port), "/version")
         assert program.pids() == (program.pid,)
-    assert not any(programs._session(program.pid))
+    assert not program.pids()
     assert not Path(f"/proc/{program.pid}").exists()
 
 
@@ -62,7 +62,7 @@ def test_programs_are_gone_after_a_failure_in_the_block() -> None:
         await_port(started["web"], "127.0.0.1", port)
         pids.append(started["web"].pid)
         raise ZeroDivisionError
-    assert not any(programs._session(pids[0]))
+    assert not Session(pids[0]).pids()
 
 
 def test_programs_are_gone_after_the_benchmark_was_killed(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_programs_are_gone_after_the_benchmark_was_killed(tmp_path: Path) -> Non
     killed.kill()
     killed.wait()
     deadline = time.monotonic() + 5
-    while any(programs._session(pid)) and time.monotonic() < deadline:
+    while Session(pid).pids() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(programs._session(pid))
+    assert not Session(pid).pids()
 
 
 def test_program_in_a_tree_leaves_no_mount_behind(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bench.load import programs
-from bench.load.programs import Program, Running
+from bench.load.programs import Program, Session
 
 
 def test_a_program_is_started_in_its_tree_and_network() -> None:
@@ -21,19 +21,17 @@ def test_a_program_is_started_in_its_tree_and_network() -> None:
     assert "env -i K=v /bin/true" in words[-1]
 
 
-def test_the_session_of_a_program_holds_its_children() -> None:
+def test_the_session_of_a_program_holds_its_children_and_ends_with_it_even_when_paused() -> None:
     script = "import os, time\nos.fork()\nwhile time.process_time() < 0.1: pass\ntime.sleep(20)"
-    child = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
-    try:
-        program = Running("x", child.pid, Path("/nonexistent"))
+    with programs.started([sys.executable, "-c", script]) as child:
+        program = Session(child.pid)
         deadline = time.monotonic() + 10
         while len(program.pids()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert child.pid in program.pids()
         assert len(program.pids()) == 2
-    finally:
-        programs._stop([child])
-    assert list(programs._session(child.pid)) == []
+        program.pause()
+    assert program.pids() == ()
 
 
 def test_the_time_of_ended_threads_counts() -> None:
