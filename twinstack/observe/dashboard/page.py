@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.topology import WorldName
@@ -116,34 +116,35 @@ def _edges(plan: Plan, nodes: dict[str, MapNode]) -> Iterator[MapEdge]:
                 yield MapEdge(source, target.name, path)
 
 
-class _Median(BaseModel):
-    median: float
+class BenchmarkRatio(BaseModel):
+    """A ratio of two entry points, with its interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def percent(self) -> str:
+        """Write it as a change: +5.3 % [+4.8, +5.7]."""
+        ends = (f"{100 * (end - 1):+.1f}" for end in (self.estimate, self.low, self.high))
+        return "{} % [{}, {}]".format(*(end.replace("-", "−") for end in ends))
 
 
-class BenchmarkRow(BaseModel):
-    """An entry point in a comparison; rates in requests per second."""
+class BenchmarkContrast(BaseModel):
+    """What the first entry point costs over the second."""
 
-    name: str
-    rate: _Median
-    p50_ms: float
-    p99_ms: float
-    cpu_us_per_request: float
-
-
-class BenchmarkLoad(BaseModel):
-    """What was asked for, how often, and by how many clients at once."""
-
-    requests: int
-    concurrency: int
-    path: str
+    first: str
+    second: str
+    ratios: dict[str, BenchmarkRatio]
 
 
 class Benchmark(BaseModel):
-    """A comparison, as kept under bench/results."""
+    """A comparison, as kept under bench/results; interrupted ones have no contrasts."""
 
     started: datetime
-    load: BenchmarkLoad
-    rows: list[BenchmarkRow]
+    load: str
+    sentence: str
+    contrasts: list[BenchmarkContrast] = Field(min_length=1)
     page: str = ""
 
 
@@ -152,7 +153,7 @@ def newest(results: Path) -> Benchmark | None:
     for file in sorted(results.glob("*-compare.json"), reverse=True):
         with suppress(OSError, ValidationError):
             benchmark = Benchmark.model_validate_json(file.read_bytes())
-            return benchmark.model_copy(update={"page": file.with_suffix(".md").name})
+            return benchmark.model_copy(update={"page": file.with_suffix(".html").name})
     return None
 
 

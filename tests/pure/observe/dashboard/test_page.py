@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 
-from tests.support.bench_fakes import PLAN, TOPOLOGY
+from bench.engine import store
+from bench.engine.arm import Contrast
+from tests.support.bench_fakes import PLAN, TOPOLOGY, measured
 from tests.support.project import ROOT
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
@@ -37,13 +39,17 @@ def test_the_page_is_well_formed_for_one_world_and_for_none():
 
 
 def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
-    kept = sorted((ROOT / "bench" / "results").glob("*-compare.json"))[0]
-    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    ended = measured({"namespaces": 4_000, "docker": 3_800}, [Contrast("docker", "namespaces")])
+    _, kept = store.keep(ended.outcome("compare", PLAN), tmp_path)
     (tmp_path / "29990101T000000Z-compare.json").write_text("{")
+    older = sorted((ROOT / "bench" / "results").glob("*-compare.json"))[0]
+    (tmp_path / "29980101T000000Z-compare.json").write_bytes(older.read_bytes())
     benchmark = page.newest(tmp_path)
     assert benchmark is not None
-    assert benchmark.page == kept.with_suffix(".md").name
-    assert benchmark.rows[0].rate.median > 0
+    assert benchmark.page == kept.with_suffix(".html").name
+    text = page.page({"net": None}, tmp_path, TEMPLATES).decode()
+    assert "docker over namespaces, CPU time per request: 5.3 % more" in text
+    assert '<td class="number">−5.0 % [−5.4, −4.6]</td>' in text
 
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
