@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from bench.load import Tally
+
 #: The parts of a window's CPU time that an arm causes, in the order of the ledger. "left over" is
 #: what no process that lived through the window spent: short-lived ones, and interrupts.
 SERVICES, CLIENT, KERNEL, LEFT_OVER = "services", "client", "kernel threads", "left over"
@@ -25,15 +27,6 @@ STRANGERS, IDLE_WORLD, BENCH = "other programs", "idle world", "benchmark"
 BUSY_PART = 0.10
 #: So often a run measures spoiled blocks again: nothing helps where the machine is always busy.
 MOST_REPEATS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What a load did. A run of a program is a request too."""
-
-    done: int  # requests that succeeded
-    failed: int = 0
-    figures: Mapping[str, float] = field(default_factory=dict)  # "p99_ms", "wall_s", …
 
 
 @dataclass(frozen=True, slots=True)

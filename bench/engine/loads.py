@@ -17,8 +17,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.engine import probe
-from bench.engine.arm import Tally
-from bench.load import ab, wrk
+from bench.load import Tally, ab, wrk
 from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell, StepFailed
 from twinstack.world import Endpoint
@@ -66,12 +65,7 @@ def by_wrk(
         url, connections=connections, duration_s=seconds, headers=headers, script=script
     )
 
-    def run() -> Tally:
-        report = wrk.run([*prefix, *words], seconds)
-        figures = {"seconds": report.seconds, "p50_ms": report.p50_ms, "p99_ms": report.p99_ms}
-        return Tally(report.success, report.failed, figures)
-
-    return run
+    return lambda: wrk.run([*prefix, *words], seconds)
 
 
 def by_program(words: Sequence[str], directory: Path) -> Load:

@@ -9,7 +9,7 @@ left after all of that is a success.
 
 `ab` speaks HTTP/1.0: without keep-alive every request is a connection. The side that closes first
 keeps it in TIME_WAIT for a minute (about 28,000 local ports are free), and conntrack keeps it for
-two, so `trials` looks at both tables before each run and waits where they are nearly full.
+two, so `engine.loads` looks at both before each run and waits where they are nearly full.
 
 Source: ab(1), apache2-utils.
 """
@@ -20,7 +20,6 @@ import csv
 import math
 import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,23 +120,6 @@ def parse(text: str, percentiles: str, *, answer_bytes: int | None = None) -> Ab
         p50_ms=times.get(50, math.nan),
         p95_ms=times.get(95, math.nan),
         p99_ms=times.get(99, math.nan),
-    )
-
-
-def together(reports: Sequence[AbReport]) -> AbReport:
-    """Add up runs that went on at once; the slowest gives the time and the latencies; pure."""
-    slowest = max(reports, key=lambda report: report.seconds)
-    return AbReport(
-        complete=sum(report.complete for report in reports),
-        non_2xx=sum(report.non_2xx for report in reports),
-        lost=sum(report.lost for report in reports),
-        seconds=slowest.seconds,
-        transferred_bytes=sum(report.transferred_bytes for report in reports),
-        body_bytes=sum(report.body_bytes for report in reports),
-        mean_ms=slowest.mean_ms,
-        p50_ms=slowest.p50_ms,
-        p95_ms=slowest.p95_ms,
-        p99_ms=max(report.p99_ms for report in reports),
     )
 
 

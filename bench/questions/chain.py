@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 
 from bench.engine import worlds
-from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Tally
+from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, Stage, run
 from bench.engine.loads import by_ab
 from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
+from bench.load import Tally
 from bench.load.ab import AbLoad
 from bench.questions.naive import naive_chain
 from bench.questions.redis_stats import command_calls

@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from bench.engine import worlds
-from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity, Tally
+from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab, by_wrk
 from bench.engine.store import Outcome
-from bench.load import onlookers
+from bench.load import Tally, onlookers
 from bench.load.ab import AbLoad
 from bench.load.onlookers import Reader
 from bench.load.programs import Session

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from bench.engine import experiment as engine
-from bench.engine.arm import MOST_REPEATS, PROGRAMS, RATE, Arm, Contrast, Tally
+from bench.engine.arm import MOST_REPEATS, PROGRAMS, RATE, Arm, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
+from bench.load import Tally
 from tests.support.bench_fakes import quiet
 from twinstack.errors import CannotTell, StepFailed
 
