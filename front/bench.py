@@ -247,17 +247,21 @@ def bench_selftest(
 
 @task(
     positional=["first", "second"],
+    iterable=["allow"],
     help={
         "first": "a kept result: a file of it, or the beginning of its name",
         "second": "the result to compare it with",
+        "allow": "a key in which they may differ, as the refusal names it; may be repeated",
         **JSON,
     },
 )
-def bench_compare(_: Context, first: str, second: str, json: bool = False) -> None:
+def bench_compare(
+    _: Context, first: str, second: str, allow: list[str], json: bool = False
+) -> None:
     """Say what changed from one kept result to another; unlike ones are refused."""
     from bench.engine import change, kept
 
-    document = change.compare(kept.find(first), kept.find(second))
+    document = change.compare(kept.find(first), kept.find(second), allow)
     answer(json, document, change.text(document))
 
 

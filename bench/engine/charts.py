@@ -95,7 +95,10 @@ def forest(document: Mapping[str, Any]) -> str:
 def waterfall(contrast: Mapping[str, Any]) -> str:
     """Draw where the first arm's extra CPU time goes, part by part. Units: µs a request."""
     rows, reached = [], 0.0
-    for part, of in contrast["ledger"].items():
+    services = contrast.get("services") or {"services": contrast["ledger"]["services"]}
+    for part, of in {**services, **contrast["ledger"]}.items():
+        if part == "services" and part not in services:
+            continue  # its services have it
         ends = [of[end] for end in ("estimate", "low", "high")]
         start = 0.0 if part == "all" else reached
         if part != "all" and max(map(abs, ends)) < 0.05:

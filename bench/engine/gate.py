@@ -8,6 +8,7 @@ itself is pure.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from textwrap import shorten
@@ -22,6 +23,8 @@ from twinstack.world import LocalWorld
 #: Answers that differ in size by more than this part are different data, not a changed stock.
 SIZE_TOLERANCE = 0.01
 ABSENT = "absent"
+#: Keys that begin so are of the machine, or change with use.
+_PASSING = ("host.", "rows.orders", "rows.order_items", "answer.content")
 _SHOWN_CHARACTERS = 90
 
 
@@ -45,6 +48,18 @@ class Gate:
     path: str
     stated: tuple[str, ...] = ()  # expected differences, with their reasons
     allowed: tuple[str, ...] = ()  # what was let through by name
+
+    @property
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Give a digest of each value of each world, without those of the machine and the stock."""
+        return {
+            of.world: {
+                key: hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:8]
+                for key, values in sorted(of.values.items())
+                if not key.startswith(_PASSING)
+            }
+            for of in self.fingerprints
+        }
 
     @property
     def software(self) -> dict[str, str]:

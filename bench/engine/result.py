@@ -165,7 +165,11 @@ class Measured:
             "\n\n".join(filter(None, [text(self, notes), *listed])),
             self.exit_code,
             alike.allowed if alike else (),
-            {"alike_but_for": list(alike.stated) if alike else [], **fields(self)},
+            {
+                "alike_but_for": list(alike.stated) if alike else [],
+                "fingerprint": alike.digests if alike else {},
+                **fields(self),
+            },
             alike.software if alike else {},
             self.windows,
         )

@@ -122,3 +122,8 @@ def test_a_ratio_of_ratios_is_symmetric() -> None:
         for pair in ((one, other), (other, one))
     )
     assert math.isclose(there["low"] * back["high"], 1)
+
+
+def test_what_is_allowed_is_compared_and_named() -> None:
+    document = change.compare(kept(), kept(environment={"shape": "tiered"}), ["shape"])
+    assert "NOT ALIKE, but allowed: shape." in change.text(document)

@@ -214,3 +214,13 @@ def test_unlike_worlds_are_read_and_refused_and_allowed(monkeypatch: pytest.Monk
     assert found.allowed == ("policy: net on, docker off",)
     assert "not alike, but allowed: policy: net on, docker off" in lines
     assert gate.observe(both[0], "nginx-lb", "/", quiet).software == {"nginx version": "1.22"}
+
+
+def test_digests_tell_worlds_apart_but_not_machines_or_stock() -> None:
+    def digests(**changes: str) -> dict[str, str]:
+        return Gate((world("net", **changes),), "nginx-lb", "/").digests["net"]
+
+    passing = {"host.clocksource": "hpet", "rows.orders": "7"}
+    assert digests(**passing) == digests()
+    changed = digests(**{"seccomp.mode": "0"}).items() - digests().items()
+    assert [key for key, _ in changed] == ["seccomp.mode"]
