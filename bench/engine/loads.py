@@ -12,7 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -33,19 +33,14 @@ _ROOM_S, _QUIET_S = 130.0, 2.0
 
 def by_ab(endpoint: Endpoint, load: AbLoad) -> Load:
     """Send one run of ab. Raises: CannotTell when the endpoint does not answer 2xx."""
-    size = len(probe.get_ok(endpoint, load.path).body)
+    size = len(probe.get_ok(endpoint, load.path))
 
     def run() -> Tally:
         if not load.keepalive:
             await_room(endpoint, load.requests)
-        return tally(ab.run(endpoint, load, size))
+        return ab.run(endpoint, load, size)
 
     return run
-
-
-def tally(report: ab.AbReport) -> Tally:
-    """Give what a report of ab counted."""
-    return Tally(report.success, report.complete - report.success, asdict(report))
 
 
 def by_wrk(

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import time
-from dataclasses import dataclass
 
 from twinstack.errors import CannotTell
 from twinstack.world import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What came back."""
-
-    body: bytes
-
-    @property
-    def digest(self) -> str:
-        """Name the body's content."""
-        return hashlib.sha256(self.body).hexdigest()[:16]
-
-
-def get_ok(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Response:
-    """Ask once, on a connection of its own. Raises: CannotTell unless the answer is 2xx."""
+def get_ok(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> bytes:
+    """Ask once, on its own connection; gives the body. Raises: CannotTell unless it is 2xx."""
     url = endpoint.url(path)
     connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout_s)
     try:
@@ -41,10 +27,10 @@ def get_ok(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> Response
         cause = body[:120].decode("utf-8", "replace")
         remedy = "choose a --path that answers 2xx: errors are not measured"
         raise CannotTell(url, f"answers {response.status}", cause, remedy)
-    return Response(body)
+    return body
 
 
-def wait_ok(endpoint: Endpoint, path: str, *, timeout_s: float) -> Response:
+def wait_ok(endpoint: Endpoint, path: str, *, timeout_s: float) -> bytes:
     """Ask until the answer is 2xx. Raises: CannotTell with the last failure at the timeout."""
     deadline = time.monotonic() + timeout_s
     while True:

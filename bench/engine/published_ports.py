@@ -6,16 +6,16 @@ host's other addresses through DNAT in the kernel. The two cost differently, so 
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from bench.engine import probe
 from bench.engine.worlds import EDGE
-from twinstack.errors import CannotTell, TwinstackError
-from twinstack.linux import process
+from twinstack.errors import CannotTell
+from twinstack.linux.links import own_addresses
 from twinstack.linux.procfs import cmdline, pids
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Progress
@@ -80,40 +80,22 @@ def proxied(port: int, proc: Path = Path("/proc")) -> bool:
 
 def host_address(plan: Plan) -> str | None:
     """Give this host's own address: the source of its default route, or the first global one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
-        try:
-            unsent.connect(_ELSEWHERE)
-            routed = [IPv4Address(unsent.getsockname()[0])]
-        except OSError:
-            routed = []
+    addresses: list[IPv4Address | IPv6Address] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent, suppress(OSError):
+        unsent.connect(_ELSEWHERE)
+        addresses.append(IPv4Address(unsent.getsockname()[0]))
+    with suppress(OSError):
+        addresses += own_addresses()
     inner = [net for segment in plan.segments for net in (segment.subnet, segment.docker_subnet)]
-    address = choose(routed, inner) or choose(_addresses(), inner)
-    return None if address is None else str(address)
+    return choose(addresses, inner)
 
 
-def choose(addresses: Iterable[IPv4Address], inner: Sequence[IPv4Network]) -> IPv4Address | None:
-    """Take the first address that other machines could use; pure."""
+def choose(
+    addresses: Iterable[IPv4Address | IPv6Address], inner: Sequence[IPv4Network]
+) -> str | None:
+    """Take the first IPv4 address that other machines could use; pure."""
     for address in addresses:
         local = address.is_loopback or address.is_link_local
-        if not local and not any(address in subnet for subnet in inner):
-            return address
+        if address.version == 4 and not local and not any(address in net for net in inner):
+            return str(address)
     return None
-
-
-def parse_addresses(text: str) -> list[IPv4Address]:
-    """Read `ip -json -4 address show scope global`, Docker's own bridge left out."""
-    return [
-        IPv4Address(address["local"])
-        for link in json.loads(text or "[]")
-        if link.get("ifname") != "docker0"
-        for address in link.get("addr_info", ())
-        if "local" in address
-    ]
-
-
-def _addresses() -> list[IPv4Address]:
-    try:
-        command = ["ip", "-json", "-4", "address", "show", "scope", "global", "up"]
-        return parse_addresses(process.run(command, timeout_s=10).stdout)
-    except (TwinstackError, ValueError):
-        return []

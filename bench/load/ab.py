@@ -23,6 +23,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.load import Tally
 from twinstack.errors import CannotTell, StepFailed
 from twinstack.linux import process
 from twinstack.world import Endpoint
@@ -46,31 +47,6 @@ class AbLoad:
         return max(120.0, self.requests / 10)
 
 
-@dataclass(frozen=True, slots=True)
-class AbReport:
-    """One run. Units: seconds, bytes, and milliseconds for `_ms`."""
-
-    complete: int
-    non_2xx: int
-    lost: int  # requests without a whole answer
-    seconds: float
-    transferred_bytes: int
-    body_bytes: int
-    mean_ms: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-
-    @property
-    def success(self) -> int:
-        """Count the answers that were 2xx and whole."""
-        return max(0, self.complete - self.non_2xx - self.lost)
-
-    @property
-    def rate(self) -> float:
-        return self.success / self.seconds if self.seconds > 0 else 0.0
-
-
 def command(url: str, load: AbLoad, csv_file: Path) -> tuple[str, ...]:
     """Give the command line of a run."""
     concurrency = min(load.concurrency, load.requests)
@@ -78,11 +54,12 @@ def command(url: str, load: AbLoad, csv_file: Path) -> tuple[str, ...]:
     return (*words, *(("-k",) if load.keepalive else ()), "-e", str(csv_file), url)
 
 
-def run(endpoint: Endpoint, load: AbLoad, answer_bytes: int | None = None) -> AbReport:
-    """Send a load and give the report; a run without any answer is an error.
+def run(endpoint: Endpoint, load: AbLoad, answer_bytes: int = 0) -> Tally:
+    """Send a load; a run without any answer is an error.
 
-    `answer_bytes` is the known size of one answer's body. Raises: Missing without `ab`;
-    StepFailed when it cannot connect or takes too long; CannotTell for an incomplete report.
+    `answer_bytes` is the known size of one answer's body; 0: it is not known.
+    Raises: Missing without `ab`; StepFailed when it cannot connect or takes too long; CannotTell
+    for an incomplete report.
     """
     url = endpoint.url(load.path)
     with tempfile.TemporaryDirectory(prefix="twinstack-ab-") as directory:
@@ -97,30 +74,32 @@ def run(endpoint: Endpoint, load: AbLoad, answer_bytes: int | None = None) -> Ab
     return parse(done.stdout, percentiles, answer_bytes=answer_bytes)
 
 
-def parse(text: str, percentiles: str, *, answer_bytes: int | None = None) -> AbReport:
-    """Read a report and its `-e` file. Raises: CannotTell when a line is missing."""
-    complete = int(_number(text, "Complete requests"))
-    non_2xx = int(_number(text, "Non-2xx responses", default=0.0))
-    body_bytes = int(_number(text, "HTML transferred"))
+def parse(text: str, percentiles: str, *, answer_bytes: int = 0) -> Tally:
+    """Read a report and its `-e` file; a success is 2xx and whole.
+
+    Raises: CannotTell when a line is missing.
+    """
+    complete, lost = _number(text, "Complete requests"), _number(text, "Failed requests")
+    non_2xx = _number(text, "Non-2xx responses", default=0.0)
+    body_bytes = _number(text, "HTML transferred")
     times = parse_percentiles(percentiles)
-    lost = int(_number(text, "Failed requests"))
     if answer_bytes:  # the bytes say how many answers came whole; a reset counts only once then
         counters = r"\(Connect: (\d+), Receive: (\d+), Length: (\d+), Exceptions: (\d+)\)"
         parts = re.search(counters, text)
-        failures = max(map(int, parts.groups())) if parts else lost
+        failures = max(map(float, parts.groups())) if parts else lost
         lost = max(failures, _missing_answers(complete - non_2xx, body_bytes, answer_bytes))
-    return AbReport(
-        complete=complete,
-        non_2xx=non_2xx,
-        lost=lost,
-        seconds=_number(text, "Time taken for tests"),
-        transferred_bytes=int(_number(text, "Total transferred")),
-        body_bytes=body_bytes,
-        mean_ms=_number(text, "Time per request"),
-        p50_ms=times.get(50, math.nan),
-        p95_ms=times.get(95, math.nan),
-        p99_ms=times.get(99, math.nan),
-    )
+    success = max(0, int(complete - non_2xx - lost))
+    figures = {
+        "complete": complete,
+        "non_2xx": non_2xx,
+        "lost": lost,  # requests without a whole answer
+        "seconds": _number(text, "Time taken for tests"),
+        "transferred_bytes": _number(text, "Total transferred"),
+        "body_bytes": body_bytes,
+        "mean_ms": _number(text, "Time per request"),
+        **{f"p{percent}_ms": times.get(percent, math.nan) for percent in (50, 95, 99)},
+    }
+    return Tally(success, int(complete) - success, figures)
 
 
 def reason(stdout: str, stderr: str) -> str:
@@ -141,7 +120,7 @@ def parse_percentiles(text: str) -> dict[int, float]:
     return times
 
 
-def _missing_answers(answered: int, body_bytes: int, answer_bytes: int) -> int:
+def _missing_answers(answered: float, body_bytes: float, answer_bytes: int) -> float:
     """Count the answers without their bytes: less than half an answer is variation."""
     short = answered * answer_bytes - body_bytes
     return max(0, min(answered, math.floor(short / answer_bytes + 0.5)))

@@ -78,8 +78,8 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 def _arm(name: str, port: int, up: dict[str, programs.Running], seconds: int) -> Arm:
     """Load one gateway. Raises: CannotTell when it passes on other bytes."""
     answer = probe.wait_ok(Endpoint("127.0.0.1", port), "/api/products", timeout_s=10)
-    if len(answer.body) != ANSWER_BYTES:
-        raise CannotTell(name, "passes on other bytes", f"{len(answer.body)}")
+    if len(answer) != ANSWER_BYTES:
+        raise CannotTell(name, "passes on other bytes", f"{len(answer)}")
     load = by_wrk(f"http://127.0.0.1:{port}/api/products", _CONNECTIONS, seconds)
     parts = {
         pid: PROGRAMS if program == name else BENCH

@@ -50,7 +50,7 @@ def naive_chain(
 
     Raises: Missing; NotHealthy; CannotTell when it does not answer as ours does.
     """
-    products = probe.get_ok(world.endpoint("product-service"), "/products").body
+    products = probe.get_ok(world.endpoint("product-service"), "/products")
     networks = {process.replica: process.pid for process in world.processes()}
     with workspace() as place:
         _lay_out(place, world, products, redis_password)
@@ -68,8 +68,8 @@ def naive_chain(
             except CannotTell as error:
                 logs = " / ".join(filter(None, (program.tail() for program in started.values())))
                 raise NotHealthy("the naive chain", error.failure, logs[-1000:]) from error
-            if b'"products"' not in answer.body:
-                body = str(answer.body[:80])
+            if b'"products"' not in answer:
+                body = str(answer[:80])
                 raise CannotTell("the naive chain", "does not answer as ours", body)
             yield NaiveChain(edge, tuple(started.values()))
 
