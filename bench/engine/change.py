@@ -156,18 +156,16 @@ def text(document: Mapping[str, Any]) -> str:
         for part, of in contrasts[0].get("ledger_us", {}).items()
         if part == "all" or max(map(abs, of.values())) >= 0.05
     ]
-    intervals = sum(len(contrast["ratios"]) for contrast in contrasts)
+    parts = [wrap(document["sentence"])]
     machines = "; ".join(document["machines"])
-    return "\n\n".join(
-        [
-            wrap(document["sentence"]),
-            wrap(f"{document['first']} → {document['second']}, {where}: {machines}."),
-            *([wrap(f"Differs besides: {'; '.join(named)}.")] if named else []),
-            *([wrap(f"NOT ALIKE, but allowed: {'; '.join(document['allowed'])}.")]
-              if document["allowed"] else []),
-            columns(head, rows, rule=True),
-            *([columns([f"µs a request, {rows[0][0]}", "change"], ledger, rule=True)]
-              if ledger else []),
-            wrap(f"95 % intervals; of {intervals}, one in twenty would show a change by chance."),
-        ]
-    )  # fmt: skip
+    parts.append(wrap(f"{document['first']} → {document['second']}, {where}: {machines}."))
+    if named:
+        parts.append(wrap(f"Differs besides: {'; '.join(named)}."))
+    if document["allowed"]:
+        parts.append(wrap(f"NOT ALIKE, but allowed: {'; '.join(document['allowed'])}."))
+    parts.append(columns(head, rows, rule=True))
+    if ledger:
+        parts.append(columns([f"µs a request, {rows[0][0]}", "change"], ledger, rule=True))
+    count = sum(len(contrast["ratios"]) for contrast in contrasts)
+    parts.append(wrap(f"95 % intervals; of {count}, one in twenty would show a change by chance."))
+    return "\n\n".join(parts)

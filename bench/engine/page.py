@@ -16,7 +16,7 @@ _MACHINE = ("cpu", "cores", "kernel", "os", "docker", "ab", "policy", "shape", "
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Drawing:
     """A drawing under its title, and how to read it."""
 
     title: str
@@ -43,32 +43,32 @@ def html(document: Mapping[str, Any], windows: Sequence[Window], text: str, stem
     )
 
 
-def drawn(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[Chart]:
+def drawn(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[Drawing]:
     """Draw what there is: no intervals for an interrupted run, nothing without windows."""
     contrasts = document.get("contrasts", []) if windows else []
     if contrasts:
         first = contrasts[0]
-        yield Chart(
+        yield Drawing(
             "Every contrast",
             charts.forest(document),
             "95 % intervals over deployments. Within the shaded zone, ±3 %, a difference is of no "
             "consequence. Hollow: left open, once all contrasts are taken together. Dashed: a "
             "bound.",
         )
-        yield Chart(
+        yield Drawing(
             f"Where it goes: {first['first']} over {first['second']}",
             charts.waterfall(first),
             "Extra CPU time a request beyond rest, in µs, with 95 % intervals; the parts add up "
             "to all of it.",
         )
     if windows:
-        yield Chart(
+        yield Drawing(
             "Windows in the order measured",
             charts.over_time(windows, int(document["environment"].get("cores") or 1)),
             "CPU time a request, each arm about its median. Numbers and shades: deployments. "
             "Red squares: others had more than a tenth of the machine.",
         )
-        yield Chart(
+        yield Drawing(
             "Rates",
             charts.ecdf(windows),
             "Which part of an arm's windows answered at most so many requests per second.",

@@ -89,12 +89,14 @@ def test_what_may_be_the_cause_is_named() -> None:
     [
         (kept(name="chain"), "name"),
         (kept(load="another"), "load"),
-        (kept(environment={"shape": "tiered", "limits": {"nginx-lb": "none"}}),
-         "shape, limits.nginx-lb"),
+        (
+            kept(environment={"shape": "tiered", "limits": {"nginx-lb": "none"}}),
+            "shape, limits.nginx-lb",
+        ),
         (kept(not_alike=["CPU limit"]), "not_alike"),
         (kept(fingerprint={"net": {"seccomp": "none"}}), "fingerprint"),
     ],
-)  # fmt: skip
+)
 def test_unlike_results_are_refused_by_the_names_of_the_keys(other: Kept, keys: str) -> None:
     with pytest.raises(TwinstackError, match=f"are unlike: they differ in {keys}; "):
         change.compare(kept(), other)
