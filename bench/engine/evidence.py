@@ -1,0 +1,192 @@
+"""Where CPU time goes inside the kernel: sampled stacks, put into classes by the kernel's symbols.
+
+`perf` interrupts every CPU some hundred times a second of CPU time (event cpu-clock: it needs no
+hardware counters) and keeps the stack. A sample belongs to the innermost function that names a
+class: a lock taken in nf_conntrack is conntrack's. Sampling costs a few percent, so it has windows
+of its own, beside those that are measured. The parser and the classes are pure.
+
+Source: perf-record(1), perf-script(1).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.engine import estimate
+from bench.engine.arm import Arm
+from bench.engine.estimate import Difference, Pair
+from bench.engine.show import columns, signed
+from twinstack.errors import TwinstackError
+from twinstack.linux import process
+
+USER, OTHER = "user", "other kernel"
+#: Kernel functions by class. The first class wins whose pattern matches a function from its start;
+#: so what is special comes before what is general.
+_CLASSES = (
+    ("conntrack", r"_*nf_conntrack|_*nf_ct_|nf_confirm|hash_conntrack|nf_nat|nf_hook_entry_ct"),
+    ("netfilter", r"nf_|nft_|_*ipt_|ip6?t_|xt_|iptable_|br_nf_|ebt_|nfnetlink|nfqnl|nflog"),
+    ("bridge", r"_*br_|fdb_"),
+    ("veth", r"_*veth_"),
+    ("seccomp", r"_*seccomp_|_*secure_computing|syscall_trace_enter"),
+    ("cgroup", r"_*cgroup|_*mem_cgroup|.*memcg|obj_cgroup|page_counter|cpuacct_|.*cfs_bandwidth"),
+    ("cgroup", r"throttle_cfs|unthrottle_cfs|sched_cfs_period_timer|tg_throttle|tg_unthrottle"),
+    ("overlayfs", r"ovl_"),
+    ("pipe", r"(anon_)?pipe_"),
+    ("scheduler", r"_*schedule|pick_|try_to_wake_up|ttwu_|_*update_(curr|load_avg|cfs)|set_next"),
+    ("scheduler", r"(en|de)queue_(task|entity|entities)|select_task_rq|finish_task_switch"),
+    ("scheduler", r"load_balance|sched_balance|newidle_balance|wake_up_|put_prev|check_preempt"),
+    ("tcp", r"_*tcp_|_*inet_|_*sock|sk_|_*ip_|skb_|_*skb|_*dev_|_*netif_|net_rx|net_tx|napi_"),
+    ("tcp", r"process_backlog|validate_xmit|eth_|sch_|qdisc|_*alloc_skb|kfree_skb|consume_skb"),
+)
+_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES)
+CLASSES = (*dict.fromkeys(name for name, _ in _CLASSES), OTHER, USER)
+_IDLE = re.compile(r"(default|arch|intel|acpi|pv_native_safe_halt|cpuidle|native_safe_halt).*")
+#: Above this address are the kernel's functions.
+_KERNEL = 1 << 63
+_HZ, _MARGIN_S = 499, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One sample, the innermost function first."""
+
+    command: str
+    period_us: float  # of CPU time that it stands for
+    functions: tuple[str, ...]  # of the kernel; none: it ran in user space
+
+
+def parse_script(text: str) -> Iterator[Stack]:
+    """Read `perf script -F comm,pid,period,ip,sym`: a head, then a line for each function; pure."""
+    for sample in text.split("\n\n"):
+        head, *frames = sample.strip("\n").split("\n")
+        match = re.match(r"\s*(.*\S)\s+\d+\s+(\d+)\s*$", head)
+        if match is None:
+            continue
+        pairs = (frame.split(maxsplit=1) for frame in frames)
+        kernel = takewhile(lambda pair: int(pair[0], 16) >= _KERNEL, pairs)
+        yield Stack(match[1], int(match[2]) / 1e3, tuple(pair[-1] for pair in kernel))
+
+
+def class_of(stack: Stack) -> str | None:
+    """Say where a sample's time went; None: the CPU was idle; pure."""
+    if not stack.functions:
+        return USER
+    if stack.command.startswith("swapper") and any(map(_IDLE.match, stack.functions[:3])):
+        return None
+    for function in stack.functions:
+        for name, pattern in _PATTERNS:
+            if pattern.match(function):
+                return name
+    return OTHER
+
+
+def spent_us(stacks: Iterable[Stack]) -> dict[str, float]:
+    """Add the samples up by class; pure."""
+    spent = dict.fromkeys(CLASSES, 0.0)
+    for stack in stacks:
+        name = class_of(stack)
+        if name is not None:
+            spent[name] += stack.period_us
+    return spent
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was sampled: µs a request by class, a row for each window of an arm."""
+
+    windows: Mapping[str, Sequence[Mapping[str, float]]]  # by arm, in the order of the rounds
+
+    def of(self, arm: str) -> dict[str, Difference]:
+        """Give each class's time per request with its interval over windows."""
+        return self._over(self.windows[arm], [dict.fromkeys(CLASSES, 0.0)] * self.rounds)
+
+    def between(self, first: str, second: str) -> dict[str, Difference]:
+        """Give what the first arm spends more, class by class. Raises: CannotTell."""
+        return self._over(self.windows[first], self.windows[second])
+
+    @property
+    def rounds(self) -> int:
+        return min(map(len, self.windows.values()))
+
+    @staticmethod
+    def _over(
+        firsts: Sequence[Mapping[str, float]], seconds: Sequence[Mapping[str, float]]
+    ) -> dict[str, Difference]:
+        return {
+            name: estimate.difference(
+                [Pair(1, a[name], b[name]) for a, b in zip(firsts, seconds, strict=False)]
+            )
+            for name in CLASSES
+        }
+
+
+def table(evidence: Evidence, first: str, second: str) -> str:
+    """Draw the classes of both arms and what differs. Units: µs a request."""
+    arms = [evidence.of(name) for name in (second, first)]
+    between = evidence.between(first, second)
+    rows = [
+        [
+            name,
+            *(f"{of[name].estimate:.1f} ±{of[name].high - of[name].estimate:.1f}" for of in arms),
+            signed(between[name].estimate, 1),
+            f"[{signed(between[name].low, 1)}, {signed(between[name].high, 1)}]",
+        ]
+        for name in CLASSES
+        if any(of[name].estimate >= 0.05 for of in arms)
+    ]
+    return columns(["sampled, µs a request", second, first, "extra", "[95 %]"], rows, rule=True)
+
+
+def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) -> Evidence | str:
+    """Sample each arm in turn, forth and back; without perf, give the sentence that says so.
+
+    Raises: TwinstackError as the arms' loads do.
+    """
+    if shutil.which("perf") is None:
+        return "No stacks were sampled: perf is not installed (apt install linux-perf)."
+    windows: dict[str, list[Mapping[str, float]]] = {arm.name: [] for arm in arms}
+    for number in range(rounds):
+        progress(f"sampling stacks, round {number + 1} of {rounds}")
+        for arm in arms if number % 2 else tuple(reversed(arms)):
+            try:
+                with arm.during(), _sampled() as samples:
+                    tally = arm.load()
+                spent = spent_us(parse_script(samples()))
+            except _NoSamples as error:
+                return f"No stacks were sampled: {(error.cause or error.failure).rstrip(chr(46))}."
+            windows[arm.name].append({name: us / tally.done for name, us in spent.items()})
+    return Evidence(windows)
+
+
+class _NoSamples(TwinstackError):
+    """perf does not sample here."""
+
+
+@contextmanager
+def _sampled() -> Iterator[Callable[[], str]]:
+    """Sample all CPUs while the block lasts; gives what gives the stacks, as text."""
+    with TemporaryDirectory(prefix="twinstack-perf-") as folder:
+        data = str(Path(folder) / "perf.data")
+        record = f"perf record -q -e cpu-clock -F {_HZ} -g -a -o {data} --"
+        stop = Path(folder) / "stop"
+        watch = ["sh", "-c", f"while [ ! -e {stop} ]; do sleep 0.05; done"]
+        wait = process.begin([*record.split(), *watch], check=False, timeout_s=_MARGIN_S)
+        try:
+            yield lambda: _script(data)
+        finally:
+            stop.touch()
+            done = wait()
+        if done.returncode:
+            raise _NoSamples("perf", "does not sample", done.stderr.strip().splitlines()[0])
+
+
+def _script(data: str) -> str:
+    words = f"perf script -i {data} -F comm,pid,period,ip,sym"
+    return process.run(words.split(), timeout_s=_MARGIN_S).stdout
