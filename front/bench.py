@@ -245,6 +245,33 @@ def bench_selftest(
     _compare("selftest", json, minutes, -1, **options)
 
 
+@checking(
+    iterable=["allow"],
+    help={
+        "minutes": DESIGN["minutes"],
+        "evidence": "sample stacks with perf too: what the kernel did in the extra time",
+        "plant": "plant each of eight causes so often, and count which is named first",
+        **ALLOW,
+        **SHAPE,
+        **JSON,
+    },
+)
+def bench_explain(
+    _: Context,
+    allow: list[str],
+    minutes: float = 5.0,
+    evidence: bool = False,
+    plant: int = 0,
+    shape: str | None = None,
+    json: bool = False,
+) -> None:
+    """Say where Docker's extra time goes: a waterfall, causes, sampled stacks."""
+    if plant:
+        return _ask("planting", json, times=plant)
+    options = {"evidence": evidence, "shape": shape, "allow": allow}
+    return _compare("explain", json, minutes, -1, **options)
+
+
 @task(
     positional=["first", "second"],
     iterable=["allow"],

@@ -208,7 +208,12 @@ def text(measured: Measured, notes: Iterable[str] = ()) -> str:
         parts.insert(1, wrap(verdict_line(measured)))
         parts += [contrasts(measured), ledger(measured, measured.contrasts[0])]
         parts += [wrap(*map(bound_line(measured), measured.bounds))] if measured.bounds else []
-    return "\n\n".join(filter(None, [*parts, *map(wrap, notes)]))
+    return "\n\n".join(filter(None, [*parts, *map(_paragraph, notes)]))
+
+
+def _paragraph(note: str) -> str:
+    """Wrap a sentence; leave a table, or what is wrapped already, as it is."""
+    return note if "\n" in note else wrap(note)
 
 
 def _opening(measured: Measured) -> Iterator[str]:

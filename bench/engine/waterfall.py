@@ -26,11 +26,11 @@ class Waterfall:
         """Give what no step has of the way."""
         return self.last[1] - self.first[1] - sum(of.estimate for of in self.steps.values())
 
-    @property
-    def named(self) -> float:
-        """Give the part of the way that steps have, as a part of it (1 where there is no way)."""
+    def named_but(self, *nameless: str) -> float:
+        """Give the part of the way that steps have, these left out (1 where there is no way)."""
         way = self.last[1] - self.first[1]
-        return 1.0 if way == 0 else 1 - abs(self.rest / way)
+        lost = abs(self.rest) + sum(abs(self.steps[name].estimate) for name in nameless)
+        return 1.0 if way == 0 else max(0.0, 1 - lost / abs(way))
 
 
 def draw(of: Waterfall, least: float = 0.05) -> str:

@@ -19,16 +19,20 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.engine import worlds
-from bench.engine.arm import PROGRAMS, Tally
+from bench.engine.arm import PROGRAMS
+from bench.load import Tally
 from bench.load.programs import Program, await_port, free_port, running
 from bench.questions.redis_stats import command_calls, forgetting
 from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
+from twinstack.compose.render import secrets_directory
 from twinstack.errors import CannotTell, Missing, StepFailed
 from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.iptables import RESTORE
 from twinstack.namespaces import supervisor
 from twinstack.namespaces.launch import log_path
+from twinstack.software.secrets import secret_path
+from twinstack.stack import Stack
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
 
@@ -81,6 +85,15 @@ class Place:
     def end(self, cause: str) -> None:
         """End what runs for a cause."""
         self.running.pop(cause, ExitStack()).close()
+
+
+def place_in(stack: Stack, world: LocalWorld) -> Place:
+    """Give a world as a place. Raises: OSError when it was never up."""
+    if world.name == "net":
+        return Place(world, stack.redis_password())
+    directory = secrets_directory(world.plan.instance)
+    password = secret_path(directory, "product-service", "redis_password")
+    return Place(world, password.read_text().strip())
 
 
 class Cause(Protocol):

@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from bench.engine import worlds
-from bench.engine.arm import RATE, Arm, Contrast, Quantity, Tally
+from bench.engine.arm import RATE, Arm, Contrast, Quantity
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
 from bench.engine.show import columns, wrap
 from bench.engine.store import RESULTS, Outcome
-from bench.questions.causes import CAUSES, Cause, Place, counted, planted
+from bench.load import Tally
+from bench.questions.causes import CAUSES, Cause, Place, counted, place_in, planted
 from bench.questions.symptoms import findings, named, services_us, unlike
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
@@ -73,7 +74,7 @@ def ask(
     """
     bounds.within("plant", times, 1, _MOST_TIMES)
     world = worlds.ready(stack, "net", None, progress)
-    place = Place(world, stack.redis_password())
+    place = place_in(stack, world)
     with worlds.lifted([world]):
         load = counted(place, lambda: _load(place))
         while missing := _missing(read(kept), times, only):

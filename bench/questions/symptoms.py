@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.engine.arm import SERVICES, Contrast, Window
-from bench.engine.result import Measured, figure
-from bench.engine.show import columns, signed
+from bench.engine.result import Measured
+from bench.engine.show import columns, figure, signed
 
 QUOTA, PROXY, REPLICA = "halved quota", "proxy entry", "one replica less"
 KEEPALIVE, DNS = "no upstream keep-alive", "DNS per call"

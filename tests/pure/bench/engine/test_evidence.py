@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.engine import evidence
-from bench.engine.arm import Arm, Tally
+from bench.engine.arm import Arm
 from bench.engine.evidence import CLASSES, OTHER, USER, Evidence, Stack, class_of, parse_script
+from bench.load import Tally
 from tests.support.bench_fakes import quiet
 from tests.support.project import ROOT
 

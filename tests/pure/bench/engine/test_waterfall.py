@@ -13,10 +13,11 @@ WAY = Waterfall("µs a request", ("namespaces", 400.0), STEPS, ("docker", 470.0)
 
 def test_what_no_step_has_is_the_rest() -> None:
     assert WAY.rest == pytest.approx(5.0)
-    assert WAY.named == pytest.approx(1 - 5 / 70)
+    assert WAY.named_but() == pytest.approx(1 - 5 / 70)
+    assert WAY.named_but("nginx-lb") == pytest.approx(1 - 10 / 70)
     assert "  rest" in draw(WAY)
     whole = Waterfall("µs", ("a", 400.0), STEPS, ("b", 465.0))
-    assert (whole.named, "rest" in draw(whole)) == (1.0, False)
+    assert (whole.named_but(), "rest" in draw(whole)) == (1.0, False)
 
 
 def test_bars_follow_each_other_and_are_as_long_as_their_steps() -> None:
@@ -34,5 +35,5 @@ def test_a_step_that_may_be_none_and_is_tiny_is_left_out() -> None:
 
 
 def test_equal_ends_have_no_way_to_name() -> None:
-    assert Waterfall("µs", ("a", 3.0), {}, ("b", 3.0)).named == 1.0
+    assert Waterfall("µs", ("a", 3.0), {}, ("b", 3.0)).named_but() == 1.0
     assert draw(Waterfall("µs", ("a", 3.0), {}, ("b", 3.0)))

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench.engine import fingerprint, published_ports, worlds
+from bench.engine import evidence, fingerprint, published_ports, worlds
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment
 from bench.engine.fingerprint import Fingerprint
 from bench.engine.result import Measured
 from bench.load.ab import AbLoad
-from bench.questions import capture, chain, compare, layers
+from bench.questions import capture, chain, compare, explain, layers
 from tests.support.bench_fakes import BODY, measured, quiet, served
 from twinstack.errors import CannotTell, StepFailed, TwinstackError
 from twinstack.world import Endpoint, Link
@@ -57,10 +57,18 @@ class Asked:
 @pytest.fixture
 def asked(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     asked = Asked(stack)
-    for module in (capture, compare, layers, importlib.import_module("bench.questions.policy")):
+    for module in (
+        capture,
+        compare,
+        explain,
+        layers,
+        importlib.import_module("bench.questions.policy"),
+    ):
         monkeypatch.setattr(module, "run", asked.run)
     monkeypatch.setattr(worlds, "restart", lambda restarted, progress: None)
     monkeypatch.setattr(published_ports, "host_address", lambda plan: None)
+    monkeypatch.setattr(explain, "place_in", lambda *_: None)
+    monkeypatch.setattr(explain, "counted", lambda place, load: load)
     monkeypatch.setattr(fingerprint, "read", lambda world, *_: Fingerprint(world.name, {}))
     link = Link("br-app", "bridge", "", "app", "")
     with served() as port:
@@ -83,6 +91,7 @@ LOAD = {"load": AbLoad(requests=50)}
             ["namespaces A", "namespaces B", "namespaces A, ab", "namespaces B, ab"],
         ),
         ("policy", {"world": "net"}, ["policy on", "policy off"]),
+        ("explain", {}, ["namespaces", "docker"]),
     ],
 )
 def test_a_question_gives_its_arms_and_the_contrasts_are_of_them(
@@ -145,6 +154,18 @@ def test_odd_options_are_refused_before_a_world_is_touched(
     with pytest.raises(TwinstackError, match="cannot be"):
         asked(question, **options)
     assert asked.stack.actions == []
+
+
+def test_an_explanation_has_the_way_its_named_part_and_the_evidence(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "gather", lambda arms, *_: f"{len(arms)} arms sampled.")
+    said = asked("explain", evidence=True).text
+    assert "2 arms sampled." in said
+    assert "% are in named parts" in said
+    assert "None of the known causes shows" in said
+    assert "▒" in said or "█" in said
+    assert "arms sampled" not in asked("explain").text
 
 
 def test_dockers_two_ways_to_a_port_are_two_layers() -> None:

@@ -1,0 +1,94 @@
+"""Why do the worlds differ? The way from one to the other in steps, with evidence of each.
+
+The same windows as in `compare` give a waterfall: each service, engine part, client and kernel
+threads, and what none of them has. Counters beside them name causes (see `symptoms`). Where asked,
+stacks are sampled in windows of their own: what the kernel did in that time (see `evidence`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bench.engine import evidence as sampling
+from bench.engine import gate, waterfall, worlds
+from bench.engine.arm import Arm, Contrast
+from bench.engine.design import LEAST_DEPLOYMENTS, Design
+from bench.engine.estimate import MINIMUM_BLOCKS
+from bench.engine.experiment import Experiment, run
+from bench.engine.loads import by_wrk
+from bench.engine.result import Measured
+from bench.engine.store import Outcome
+from bench.questions.causes import counted, place_in
+from bench.questions.compare import CONNECTIONS, TITLES
+from bench.questions.symptoms import findings, table
+from twinstack.reconcile import Progress
+from twinstack.stack import Stack
+
+OVER = Contrast("docker", "namespaces")
+_PATH = "/api/products"
+#: Windows of each arm in which stacks are sampled.
+_SAMPLED = 2 * MINIMUM_BLOCKS
+
+
+def ask(
+    stack: Stack,
+    *,
+    how: Design,
+    evidence: bool = False,
+    shape: str | None = None,
+    allow: Sequence[str] = (),
+    progress: Progress,
+) -> Outcome:
+    """Explain what Docker costs over namespaces.
+
+    Raises: TwinstackError when the worlds are not alike; Missing; CannotTell; StepFailed.
+    """
+    how.check()
+    used = worlds.both(stack, shape, progress)
+
+    def arms(*, counting: bool = True) -> Iterator[Arm]:
+        for world in used:
+            url = world.endpoint(worlds.EDGE).url(_PATH)
+            load = by_wrk(url, CONNECTIONS, round(how.seconds))
+            if counting:
+                load = counted(place_in(stack, world), load)
+            yield Arm(TITLES[world.name], load, world.name)
+
+    with worlds.lifted(used):
+        alike = gate.require(used, worlds.EDGE, _PATH, allow, progress)
+        experiment = Experiment(
+            stage=worlds.redeployed(used, arms, progress),
+            contrasts=(OVER,),
+            load=f"{CONNECTIONS} kept connections (wrk), {_PATH}",
+            worlds=used,
+        )
+        measured = run(experiment, how, progress)
+        sampled: sampling.Evidence | str = ""
+        if evidence and not measured.broken:
+            sampled = sampling.gather([*arms(counting=False)], _SAMPLED, progress)
+        changed = gate.unchanged(alike, used)
+    notes = [*changed, *explained(measured), seen(sampled)]
+    outcome = measured.outcome("explain", used[0].plan, notes, alike)
+    if isinstance(sampled, str):
+        return outcome
+    return replace(outcome, fields={**outcome.fields, "sampled_us": sampled.windows})
+
+
+def explained(measured: Measured) -> Iterator[str]:
+    """Write the waterfall, how much of it is named, and the causes that show; pure."""
+    if measured.deployments < LEAST_DEPLOYMENTS:
+        return
+    way = measured.waterfall(OVER)
+    yield waterfall.draw(way)
+    extra = way.last[1] - way.first[1]
+    named = way.named_but("left over")
+    yield f"Of {extra:+.1f} µs a request, {named:.0%} are in named parts."
+    yield table(findings(measured, OVER), OVER, {})
+
+
+def seen(sampled: sampling.Evidence | str) -> str:
+    """Write what the sampled stacks show, or why there are none; pure."""
+    if isinstance(sampled, str):
+        return sampled
+    return sampling.table(sampled, OVER.first, OVER.second)
