@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -21,8 +21,6 @@ from twinstack.model import bounds
 from twinstack.model.topology import WorldName
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
-from twinstack.state.journal import read_journal
-from twinstack.state.paths import InstancePaths
 from twinstack.world import LocalWorld
 
 #: The service at the edge: its published port is where clients enter.
@@ -64,20 +62,14 @@ def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> Local
     if name == "net":
         return stack.net(shape)
     world = stack.docker(shape)
-    running = any(state.pid for state in world.status())
-    if running and not limited(world):
-        return stack.docker(shape, limited=False)
-    return world
+    return world if limited(world) else stack.docker(shape, limited=False)
 
 
-def limited(world: LocalWorld) -> list[str]:
-    """Name the replicas whose CPU is limited, as the kernel sees it. Raises: CannotTell."""
+def limited(world: LocalWorld) -> bool:
+    """Tell whether a world that is up has CPU limits, as the kernel sees it. Raises: CannotTell."""
+    pids = [state.pid for state in world.status() if state.pid is not None]
     try:
-        return [
-            state.name
-            for state in world.status()
-            if state.pid is not None and ControlGroup.of(state.pid).limits().cpus is not None
-        ]
+        return not pids or any(ControlGroup.of(pid).limits().cpus is not None for pid in pids)
     except OSError as error:
         raise CannotTell(f"the {world.name} world", "cannot be looked at", str(error)) from error
 
@@ -85,9 +77,8 @@ def limited(world: LocalWorld) -> list[str]:
 def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) -> LocalWorld:
     """Give a world that is up and healthy, bringing it up where it is not."""
     world = as_it_runs(stack, name, shape)
-    current = stack.net_shape() if name == "net" else stack.docker_shape()
     shape = world.plan.shape
-    if current != shape or any(state.state != "healthy" for state in world.status()):
+    if _shape(stack, name) != shape or any(state.state != "healthy" for state in world.status()):
         progress(f"the {name} world is not up in its {shape} shape: bringing it up")
         world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
     return world
@@ -101,14 +92,14 @@ def both(stack: Stack, shape: str | None, progress: Progress) -> tuple[LocalWorl
 
 def former(stack: Stack, name: WorldName) -> Former:
     """See how a world is now. Raises: CannotTell for a journal that cannot be read."""
-    if name == "net":
-        journal = read_journal(InstancePaths(stack.instance))
-        return Former(journal.shape, journal.limited)
-    shape = stack.docker_shape()
+    shape = _shape(stack, name)
     if shape is None:
         return Former(None, True)
-    limits = as_it_runs(stack, "docker", shape).plan.replicas[0].limits
-    return Former(shape, limits is not None)
+    return Former(shape, as_it_runs(stack, name, shape).plan.replicas[0].limits is not None)
+
+
+def _shape(stack: Stack, name: WorldName) -> str | None:
+    return stack.net_shape() if name == "net" else stack.docker_shape()
 
 
 @contextmanager
@@ -144,26 +135,28 @@ def restart(worlds: Sequence[LocalWorld], progress: Progress) -> None:
 
     Hash seeds and address layout are drawn with each process. Raises: NotHealthy.
     """
-    stateless = {
-        world.name: [r.name for r in world.plan.replicas if r.service not in _STATEFUL]
-        for world in worlds
-    }
-    before = {world.name: world.main_pids() for world in worlds}
-    for world in worlds:
-        for replica in stateless[world.name]:
-            os.kill(before[world.name][replica], signal.SIGTERM)
+    old = {world.name: _stateless(world) for world in worlds}
+    for pids in old.values():
+        for pid in pids.values():
+            os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _RESTART_S
     for world in worlds:
-        old = before[world.name]
-        while True:
-            pids = world.main_pids()
-            fresh = all(pids.get(name, old[name]) != old[name] for name in stateless[world.name])
-            if fresh and all(state.state == "healthy" for state in world.status()):
-                break
+        while not _renewed(world, old[world.name]):
             if time.monotonic() > deadline:
                 cause, remedy = f"within {_RESTART_S:g} s", f'see "invoke {world.name}.status"'
                 raise NotHealthy(f"the {world.name} world", "does not restart", cause, remedy)
             time.sleep(_RESTART_POLL_S)
+
+
+def _stateless(world: LocalWorld) -> dict[str, int]:
+    pids = world.main_pids()
+    return {r.name: pids[r.name] for r in world.plan.replicas if r.service not in _STATEFUL}
+
+
+def _renewed(world: LocalWorld, old: Mapping[str, int]) -> bool:
+    pids = world.main_pids()
+    fresh = all(pids.get(name, pid) != pid for name, pid in old.items())
+    return fresh and all(state.state == "healthy" for state in world.status())
 
 
 @contextmanager
@@ -173,22 +166,21 @@ def left_as_it_was(stack: Stack, name: WorldName, progress: Progress) -> Iterato
     Not where another command is changing it: the result is that command's.
     """
     was = former(stack, name)
-    try:
-        yield was
-    except Locked:
-        raise
-    except BaseException:
-        _restore(stack, name, was, progress)
-        raise
-    _restore(stack, name, was, progress)
+    with ExitStack() as ends:
+        ends.callback(_restore, stack, name, was, progress)
+        try:
+            yield was
+        except Locked:
+            ends.pop_all()
+            raise
 
 
 def _restore(stack: Stack, name: WorldName, was: Former, progress: Progress) -> None:
+    world = (stack.net if name == "net" else stack.docker)(was.shape, limited=was.limited)
     if was.shape is None:
         progress(f"the {name} world was down: taking it down again")
-        (stack.net() if name == "net" else stack.docker()).down(progress=progress)
+        world.down(progress=progress)
         return
     limits = "limited" if was.limited else "without limits"
     progress(f"restoring the {name} world: {was.shape}, {limits}")
-    world = (stack.net if name == "net" else stack.docker)(was.shape, limited=was.limited)
     world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)

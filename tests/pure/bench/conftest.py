@@ -19,9 +19,7 @@ from twinstack.state import paths
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(paths, "RUN", tmp_path)
     fake = FakeStack()
-    monkeypatch.setattr(
-        "bench.engine.worlds.limited", lambda world: ["x"] if fake.limited[world.name] else []
-    )
+    monkeypatch.setattr("bench.engine.worlds.limited", lambda world: fake.limited[world.name])
     return fake
 
 
