@@ -9,8 +9,11 @@ Source: proc(5), /proc/PID/smaps_rollup.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,20 +65,20 @@ class Startup:
 def ask(stack: Stack, *, times: int, progress: Progress) -> Outcome:
     """Time both worlds as they run now, and leave them so. Raises: as `measure`."""
     bounds.times(times)
-    with worlds.left_as_it_was(stack, "net", progress):
-        net = stack.net()
-        starts = [measure(net, times=times, progress=progress)]
-    with worlds.left_as_it_was(stack, "docker", progress):
-        docker = worlds.as_it_runs(stack, "docker")
-        starts.append(measure(docker, times=times, progress=progress))
-    text = table(starts)
-    if net.plan.shape != docker.plan.shape:
-        text += f"\nTheir shapes differ: net {net.plan.shape}, docker {docker.plan.shape}."
-    return Outcome("startup", net.plan, tuple(starts), text)
+    starts, plans = [], []
+    for name in worlds.NAMES:
+        with worlds.left_as_it_was(stack, name, progress):
+            world = worlds.as_it_runs(stack, name)
+            plans.append(world.plan)
+            starts.append(measure(world, times=times, progress=progress))
+    text, (net, docker) = table(starts), plans
+    if net.shape != docker.shape:
+        text += f"\nTheir shapes differ: net {net.shape}, docker {docker.shape}."
+    return Outcome("startup", net, tuple(starts), text)
 
 
 def measure(world: LocalWorld, *, times: int, progress: Progress) -> Startup:
-    """Take a world down and up `times` times, and leave it up. Raises: as `up`."""
+    """Take a world down and up `times` times, and leave it up. Raises: as `up`; CannotTell."""
     quiet: list[str] = []
     world.up(timeout_s=_TIMEOUT_S, progress=quiet.append)  # builds whatever is not built
     ups, downs = [], []
@@ -87,42 +90,33 @@ def measure(world: LocalWorld, *, times: int, progress: Progress) -> Startup:
         ups.append(time.monotonic() - middle)
         downs.append(middle - start)
         progress(f"{world.name}.up {number + 1}/{times}: {ups[-1]:.1f} s")
-    return Startup(world.name, tuple(ups), tuple(downs), memory(world, world.supervising()))
+    return Startup(world.name, tuple(ups), tuple(downs), memory(world))
 
 
-def memory(world: LocalWorld, supervising: Iterable[int] = ()) -> dict[str, int]:
+def memory(world: LocalWorld) -> dict[str, int]:
     """Add up the memory of each replica's processes. Units: bytes. Raises: CannotTell."""
-    replicas: dict[str, int] = {}
+    pss: Counter[str] = Counter()
     for process in world.processes():
-        replicas[process.replica] = replicas.get(process.replica, 0) + pss_bytes(process.pid)
-    others = sum(map(pss_bytes, supervising))
-    if others:
-        replicas["supervision"] = others
-    if not replicas:
-        cause = "no process runs"
-        remedy = f'run "invoke {world.name}.up"'
+        pss[process.replica] += pss_bytes(process.pid)
+    for pid in world.supervising():
+        pss["supervision"] += pss_bytes(pid)
+    if not pss:
+        cause, remedy = "no process runs", f'run "invoke {world.name}.up"'
         raise CannotTell(f"the {world.name} world", "has no memory to measure", cause, remedy)
-    return replicas
+    return dict(pss)
 
 
 def pss_bytes(pid: int) -> int:
     """Give a process's proportional set size; 0 when it has just ended (a probe)."""
-    try:
-        return parse_pss((Path("/proc") / str(pid) / "smaps_rollup").read_text(encoding="ascii"))
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    except PermissionError as error:
-        raise CannotTell(
-            f"process {pid}", "does not show its memory", str(error), "run it as root (sudo)"
-        ) from error
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return parse_pss(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))
+    return 0
 
 
 def parse_pss(text: str) -> int:
     """Read smaps_rollup. Units: bytes."""
-    for line in text.splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else 0
 
 
 def table(starts: Sequence[Startup]) -> str:
