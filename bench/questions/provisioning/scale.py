@@ -14,7 +14,7 @@ from bench.engine.store import Outcome
 from bench.questions.provisioning import contenders, host, race, topologies, verdict
 from bench.questions.provisioning.contenders import MININET
 from bench.questions.provisioning.race import RaceSettings
-from bench.questions.provisioning.verdict import AimResult, RaceRow, RaceSample
+from bench.questions.provisioning.verdict import AimResult, RaceSample
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
@@ -28,7 +28,6 @@ class Race:
     """All that came of a race."""
 
     settings: RaceSettings
-    rows: tuple[RaceRow, ...]
     verdicts: tuple[AimResult, ...]
     samples: tuple[RaceSample, ...]
     left_out: dict[str, str]  # contenders, and why
@@ -66,9 +65,8 @@ def ask(
             except TwinstackError as error:
                 left_out[MININET] = str(error)
         samples = host.measured(progress, race.run, settings, mininet)
-    rows = verdict.rows(samples)
     results = verdict.judge(samples, verdict.aims(settings.sizes))
-    result = Race(settings, rows, results, tuple(samples), left_out)
+    result = Race(settings, results, tuple(samples), left_out)
+    text = verdict.table(samples, results, left_out)
     plan = topologies.plan(min(sizes), instance)
-    text = verdict.table(rows, results, left_out)
     return Outcome("scale", plan, result, text, verdict.code(results))

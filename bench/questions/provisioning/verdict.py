@@ -50,19 +50,6 @@ class RaceSample:
 
 
 @dataclass(frozen=True, slots=True)
-class RaceRow:
-    """One contender of one size. Units: ms."""
-
-    name: str
-    size: int
-    rounds: int
-    up: Distribution
-    down: Distribution
-    gone: Distribution
-    parts: dict[str, dict[str, float]]  # by phase: medians of what the time went into
-
-
-@dataclass(frozen=True, slots=True)
 class Aim:
     """What is aimed at: a ratio of times for one namespace, so that sizes compare too."""
 
@@ -75,9 +62,8 @@ class Aim:
     figure: str = "total"  # what is divided: the time that passes, or the CPU time
 
     def __str__(self) -> str:
-        return (
-            f"{self.what}: {'≥' if self.least else '<'} {self.limit:g}" if self.limit else self.what
-        )
+        limit = f": {'≥' if self.least else '<'} {self.limit:g}" if self.limit else ""
+        return f"{self.what}{limit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +93,6 @@ def aims(sizes: Sequence[int]) -> Iterator[Aim]:
         yield Aim("floor of one, 1,000 to 100", (FLOOR, 1000), (FLOOR, 100))
 
 
-def rows(samples: Iterable[RaceSample]) -> tuple[RaceRow, ...]:
-    """Summarise each contender of each size, fastest first."""
-    summarised = [
-        RaceRow(
-            name,
-            size,
-            len(runs),
-            spread([run.up["total"] for run in runs]),
-            spread([run.down["total"] for run in runs]),
-            spread([run.gone for run in runs]),
-            {phase: _parts([run.of(phase) for run in runs]) for phase in PHASES},
-        )
-        for (name, size), runs in grouped(samples, lambda sample: sample.racer).items()
-    ]
-    return tuple(sorted(summarised, key=lambda row: (row.size, row.up.median)))
-
-
-def _parts(runs: Sequence[Figures]) -> dict[str, float]:
-    keys = dict.fromkeys(key for figures in runs for key in figures if key != "total")
-    return {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
-
-
 def judge(samples: Iterable[RaceSample], aims: Iterable[Aim]) -> tuple[AimResult, ...]:
     """Judge each aim that was measured. Raises: CannotTell as `estimate.ratio`."""
     racers = grouped(samples, lambda sample: sample.racer)
@@ -155,24 +119,23 @@ def code(results: Sequence[AimResult]) -> int:
 
 
 def table(
-    rows: Sequence[RaceRow], results: Sequence[AimResult], left_out: Mapping[str, str]
+    samples: Iterable[RaceSample], results: Iterable[AimResult], left_out: Mapping[str, str]
 ) -> str:
-    """Draw times, parts and judgements."""
-    times = [
-        [str(row.size), row.name, str(row.rounds), *map(_spread, (row.up, row.down)), _ms(row.gone)]
-        for row in rows
-    ]
-    largest = max((row.size for row in rows), default=0)
-    parts = [
-        f"{row.name} {phase}: {_spent(row.parts[phase])}"
-        for row in rows
-        if row.size == largest and row.parts["up"]
-        for phase in PHASES
-    ]
+    """Draw times, fastest first, what those of the largest went into, and judgements."""
+    racers = sorted(grouped(samples, lambda sample: sample.racer).items(), key=_size_and_time)
+    times, parts = [], []
+    for (name, size), runs in racers:
+        up, down = (spread([run.of(phase)["total"] for run in runs]) for phase in PHASES)
+        gone = statistics.median(run.gone for run in runs)
+        times.append([f"{size}", name, f"{len(runs)}", _spread(up), _spread(down), _time(gone)])
+        if size == racers[-1][0][1]:
+            spent = {phase: _spent([run.of(phase) for run in runs]) for phase in PHASES}
+            parts += [f"{name} {phase}: {on}" for phase, on in spent.items() if on]
     judged = [[str(of.aim), _measured(of.ratio), str(of.rounds), of.judgement] for of in results]
-    head = ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"]
     lines = [
-        columns(head, times),
+        columns(
+            ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"], times
+        ),
         "",
         "What the time of the largest goes into, medians, ms:",
         wrap(*parts, indent="  "),
@@ -183,8 +146,15 @@ def table(
     return "\n".join(lines).rstrip()
 
 
-def _spent(parts: Figures) -> str:
-    return ", ".join(f"{key} {ms:.0f}" for key, ms in parts.items())
+def _size_and_time(racer: tuple[Racer, Sequence[RaceSample]]) -> tuple[int, float]:
+    (_, size), runs = racer
+    return size, statistics.median(run.up["total"] for run in runs)
+
+
+def _spent(runs: Sequence[Figures]) -> str:
+    keys = dict.fromkeys(key for figures in runs for key in figures if key != "total")
+    medians = {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
+    return ", ".join(f"{key} {ms:.0f}" for key, ms in medians.items())
 
 
 def _measured(ratio: Ratio | None) -> str:
@@ -192,12 +162,8 @@ def _measured(ratio: Ratio | None) -> str:
 
 
 def _spread(of: Distribution) -> str:
-    return f"{_ms(of)} ({_time(of.minimum)}–{_time(of.maximum)})"
+    return f"{_time(of.median)} ({_time(of.minimum)}–{_time(of.maximum)})"
 
 
-def _ms(of: Distribution) -> str:
-    return _time(of.median)
-
-
-def _time(value: float) -> str:
-    return f"{value / 1e3:.0f}s" if value >= 10_000 else milliseconds(value)
+def _time(ms: float) -> str:
+    return f"{ms / 1e3:.0f}s" if ms >= 10_000 else milliseconds(ms)

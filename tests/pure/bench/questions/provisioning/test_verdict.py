@@ -61,7 +61,7 @@ def test_three_rounds_have_a_wide_interval_and_two_none():
     assert three.ratio
     assert three.ratio.low < 14 < 17 < three.ratio.high
     assert (two.rounds, two.ratio, two.judgement) == (2, None, "cannot tell")
-    assert "too few rounds" in verdict.table(verdict.rows(pair), [two], {})
+    assert "too few rounds" in verdict.table(pair, [two], {})
 
 
 def test_times_of_two_sizes_are_compared_by_the_namespace():
@@ -96,8 +96,14 @@ def test_the_table_is_eighty_columns_wide_and_says_what_was_left_out():
     ]
     verdicts = verdict.judge(samples, verdict.aims((100, 1000)))
 
-    text = verdict.table(verdict.rows(samples), verdicts, {"mininet": "there is no network " * 6})
+    text = verdict.table(samples, verdicts, {"mininet": "there is no network " * 6})
 
     assert max(map(len, text.splitlines())) <= 80
     assert "Left out: mininet" in text
+    assert [line.split()[:3] for line in text.splitlines()[1:4]] == [
+        ["100", "floor", "6"],
+        ["100", "twinstack", "6"],
+        ["100", "shell", "6"],
+    ]
+    assert "twinstack down: cpu 1400" in text
     assert "holds" in text
