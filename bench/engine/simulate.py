@@ -13,7 +13,7 @@ import argparse
 import math
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from statistics import fmean
@@ -88,25 +88,6 @@ class Run:
         return all(self.half_widths[name] <= most for name, most in Design().narrow.items())
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedCell:
-    """What many runs of one design found of equal arms: parts of the runs, unless said otherwise.
-
-    A true effect would only shift the log-ratios, so the same runs tell the power.
-    """
-
-    deployments: float  # mean
-    seconds: float  # mean
-    cpu_coverage: float
-    rate_coverage: float
-    cpu_half_width: float  # means, as parts of the quantity
-    rate_half_width: float
-    precise: float
-    equivalent: float  # CPU
-    false_alarms: float  # CPU told as more or less
-    power: tuple[float, ...]  # CPU: each of EFFECTS excludes no difference, on its side
-
-
 def run(rng: random.Random, design: SimulatedDesign, noise: Noise) -> Run:
     """Simulate a run of equal arms."""
     how, drift = design.how, Drift(rng, noise)
@@ -130,25 +111,34 @@ def run(rng: random.Random, design: SimulatedDesign, noise: Noise) -> Run:
     return Run(ratio(cpus), ratio(rates), elapsed_s)
 
 
+def _finds(effect: float) -> Callable[[Run], float]:
+    return lambda run: run.cpu.low * (1 + effect) > 1
+
+
+#: What is told of many runs of equal arms: means, or the part of the runs for which it holds. A
+#: true effect would only shift the log-ratios, so the same runs tell which effects are found.
+COLUMNS: dict[str, Callable[[Run], float]] = {
+    "deployments": lambda run: run.cpu.deployments,
+    "seconds": lambda run: run.seconds,
+    "CPU covered": lambda run: run.cpu.undecided,
+    "rate covered": lambda run: run.rate.undecided,
+    "CPU half-width": lambda run: run.cpu.half_width,
+    "rate half-width": lambda run: run.rate.half_width,
+    "precise": lambda run: run.precise,
+    "equivalent": lambda run: verdict(run.cpu).word == "equivalent",
+    "false alarm": lambda run: verdict(run.cpu).word in {"more", "less"},
+    **{f"finds {effect:.0%}": _finds(effect) for effect in EFFECTS},
+    "could see": lambda run: DETECTABLE * run.cpu.half_width,
+}
+
+
 def cell(
     design: SimulatedDesign, noise: Noise, *, runs: int = RUNS, seed: int = 1
-) -> SimulatedCell:
-    """Simulate many runs. The same seed gives the same cell."""
+) -> dict[str, float]:
+    """Simulate many runs; gives each of COLUMNS. The same seed gives the same cell."""
     rng = random.Random(seed)
     found = [run(rng, design, noise) for _ in range(runs)]
-    words = [verdict(one.cpu).word for one in found]
-    return SimulatedCell(
-        deployments=fmean(one.cpu.deployments for one in found),
-        seconds=fmean(one.seconds for one in found),
-        cpu_coverage=fmean(one.cpu.undecided for one in found),
-        rate_coverage=fmean(one.rate.undecided for one in found),
-        cpu_half_width=fmean(one.cpu.half_width for one in found),
-        rate_half_width=fmean(one.rate.half_width for one in found),
-        precise=fmean(one.precise for one in found),
-        equivalent=words.count("equivalent") / runs,
-        false_alarms=(words.count("more") + words.count("less")) / runs,
-        power=tuple(fmean(one.cpu.low * (1 + effect) > 1 for one in found) for effect in EFFECTS),
-    )
+    return {name: fmean(map(of, found)) for name, of in COLUMNS.items()}
 
 
 class Drift:
@@ -204,26 +194,14 @@ DESIGNS = {
 
 
 def table(runs: int, seed: int, scale: float) -> Iterator[str]:
-    """Write the designs' cells, line by line. Units: percent of the runs, or of the quantity."""
-    effects = " / ".join(f"{100 * effect:.0f}" for effect in EFFECTS)
-    yield (
-        "| design | deployment SD | deployments | s | coverage CPU, rate | half-width CPU, rate "
-        f"| precise | equivalent | false alarms | finds {effects} % | could see |"
-    )
-    yield "|---" * 11 + "|"
+    """Write the designs' cells, line by line."""
+    yield f"| design | deployment SD | {' | '.join(COLUMNS)} |"
+    yield "|---" * (2 + len(COLUMNS)) + "|"
     for name, design in DESIGNS.items():
         for spread in DEPLOYMENT_SDS:
             noise = replace(Noise().scaled(scale), deployment_sd=spread)
-            one = cell(design, noise, runs=runs, seed=seed)
-            power = " / ".join(f"{100 * part:.0f}" for part in one.power)
-            yield (
-                f"| {name} | {100 * spread:.0f} | {one.deployments:.1f} | {one.seconds:.0f} "
-                f"| {100 * one.cpu_coverage:.1f}, {100 * one.rate_coverage:.1f} "
-                f"| {100 * one.cpu_half_width:.1f}, {100 * one.rate_half_width:.1f} "
-                f"| {100 * one.precise:.0f} | {100 * one.equivalent:.0f} "
-                f"| {100 * one.false_alarms:.1f} | {power} "
-                f"| {100 * DETECTABLE * one.cpu_half_width:.1f} |"
-            )
+            values = cell(design, noise, runs=runs, seed=seed).values()
+            yield f"| {name} | {spread} | {' | '.join(f'{value:.3g}' for value in values)} |"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ class Reader:
 def served(world: str) -> Iterator[tuple[Session, str, Reader]]:
     """Serve the dashboard, and read its samples of a world. Raises: StepFailed."""
     words = (sys.executable, "-m", "invoke", "dashboard", "--port", "0")
-    with started(words, directory=REPOSITORY, stderr=subprocess.PIPE) as server:
+    with started(words, cwd=REPOSITORY, stderr=subprocess.PIPE) as server:
         assert server.stderr is not None
         line = server.stderr.readline()
         address = re.match(r"(http://\S+)", line)

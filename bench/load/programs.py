@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from twinstack.errors import Missing, NotHealthy
 from twinstack.linux import procfs
@@ -107,23 +107,14 @@ def launch_words(program: Program) -> list[str]:
 
 
 @contextmanager
-def started(
-    words: Sequence[str],
-    *,
-    directory: Path | None = None,
-    stdout: int | IO[bytes] = subprocess.DEVNULL,
-    stderr: int | IO[bytes] = subprocess.DEVNULL,
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a program in a session of its own while the block lasts; all of it is gone after it."""
-    with subprocess.Popen(
-        words,
-        cwd=directory,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        text=True,
-        start_new_session=True,
-    ) as leader:
+def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in a session of its own while the block lasts; all of it is gone after it.
+
+    What it prints is dropped unless `options` of Popen say otherwise.
+    """
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    settings = {**silent, "text": True, "start_new_session": True, **options}
+    with subprocess.Popen(words, **settings) as leader:
         try:
             yield leader
         finally:
