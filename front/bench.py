@@ -249,6 +249,7 @@ def bench_selftest(
     iterable=["allow"],
     help={
         "minutes": DESIGN["minutes"],
+        "seed": "share the seed's 2x out over its causes; takes 15 minutes or more",
         "evidence": "sample stacks with perf too: what the kernel did in the extra time",
         "plant": "plant each of eight causes so often, and count which is named first",
         **ALLOW,
@@ -260,6 +261,7 @@ def bench_explain(
     _: Context,
     allow: list[str],
     minutes: float = 5.0,
+    seed: bool = False,
     evidence: bool = False,
     plant: int = 0,
     shape: str | None = None,
@@ -268,6 +270,8 @@ def bench_explain(
     """Say where Docker's extra time goes: a waterfall, causes, sampled stacks."""
     if plant:
         return _ask("planting", json, times=plant)
+    if seed:
+        return _compare("seed", json, minutes, -1)
     options = {"evidence": evidence, "shape": shape, "allow": allow}
     return _compare("explain", json, minutes, -1, **options)
 

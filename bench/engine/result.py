@@ -201,7 +201,7 @@ def _by_arm(windows: Sequence[Window], quantity: Quantity) -> dict[str, float]:
 
 def text(measured: Measured, notes: Iterable[str] = ()) -> str:
     """Write the whole result: verdict first."""
-    parts = [wrap(*_opening(measured)), table(measured)]
+    parts = [opening(measured), table(measured)]
     if measured.undecidable:
         parts.insert(1, wrap(f"No verdict: {measured.undecidable}."))
     else:
@@ -214,6 +214,11 @@ def text(measured: Measured, notes: Iterable[str] = ()) -> str:
 def _paragraph(note: str) -> str:
     """Wrap a sentence; leave a table, or what is wrapped already, as it is."""
     return note if "\n" in note else wrap(note)
+
+
+def opening(measured: Measured) -> str:
+    """Say what was measured, how, and what went wrong."""
+    return wrap(*_opening(measured))
 
 
 def _opening(measured: Measured) -> Iterator[str]:

@@ -12,9 +12,10 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -162,11 +163,38 @@ class HalvedQuota:
 
 def set_cpus(world: LocalWorld, replica: str, cpus: float | None) -> None:
     """Write a replica's CPU quota, in either world; None: no limit. Raises: OSError."""
-    group = _group(world, replica)
+    _write_cpus(_group(world, replica), cpus)
+
+
+def _write_cpus(group: ControlGroup, cpus: float | None) -> None:
     values = cgroup.limit_values(group.layout, cpus, None, None)
     name, value = next((key, value) for key, value in values.items() if key.startswith("cpu."))
     unlimited = name == "cpu.cfs_quota_us" and value == cgroup.UNLIMITED
     (group.directory("cpu") / name).write_text("-1" if unlimited else value)
+
+
+@contextmanager
+def cpu_quota(pids: Sequence[int]) -> Iterator[Callable[[float | None], None]]:
+    """Hold processes in a cgroup of their own; gives what sets its quota. Raises: OSError."""
+    layout = cgroup.read_layout()
+    group = ControlGroup.at(f"twinstack-bench/{pids[0]}", layout)
+    own, place = ControlGroup.of(os.getpid()).directory("cpu"), group.directory("cpu")
+
+    def move(directory: Path) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                (directory / "cgroup.procs").write_text(str(pid))
+
+    cgroup.create(group.paths["cpu"], layout, {})
+    try:
+        move(place)
+        yield partial(_write_cpus, group)
+    finally:
+        move(own)
+        for directory in layout.directories(group.paths["cpu"]):
+            directory.rmdir()
+            with suppress(OSError):  # another one is still in it
+                directory.parent.rmdir()
 
 
 def _group(world: LocalWorld, replica: str) -> ControlGroup:
