@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.engine.arm import BUSY_PART, Window
+from bench.engine.arm import BUSY_PART, CPU, RATE, Window
 from bench.engine.estimate import MARGIN, OPEN_P, grouped
 from bench.engine.show import figure, signed
 from twinstack.observe.svg import Box, element, line, rect, text, tooltip
@@ -24,8 +24,28 @@ _ROW, _HEAD, _AXIS = 38.0, 26.0, 24.0
 _STRIP, _CURVES, _LEGEND = 54.0, 200.0, 20.0
 _LETTERS = 62
 #: Changes that an axis of ratios may name. Units: %.
-_PERCENTS = (-99, -90, -75, -50, -30, -20, -10, -5, -3, 0, 3, 5, 10, 20, 50, 100, 200, 400, 900)
-_PERCENTS_FAR = tuple(10**power * 100 for power in range(1, 7))
+_PERCENTS = (
+    0,
+    3,
+    -3,
+    5,
+    -5,
+    10,
+    -10,
+    20,
+    -20,
+    50,
+    -50,
+    100,
+    -75,
+    200,
+    -90,
+    400,
+    900,
+    -99,
+    1e4,
+    1e6,
+)
 _LEAST_GAP = 44.0
 #: Arms differ by colour and by dashes.
 COLOURS = 8
@@ -84,7 +104,7 @@ def forest(document: Mapping[str, Any]) -> str:
     zone = math.log1p(MARGIN)
     axis = _around(rows, (-1.5 * zone, 1.5 * zone))
     ticks: list[tuple[float, str]] = []
-    for percent in sorted((*_PERCENTS, *_PERCENTS_FAR), key=abs):  # zero is named first
+    for percent in _PERCENTS:
         value = math.log1p(percent / 100)
         clear = all(abs(axis.at(value) - axis.at(other)) > _LEAST_GAP for other, _ in ticks)
         if axis.low <= value <= axis.high and clear:
@@ -95,10 +115,11 @@ def forest(document: Mapping[str, Any]) -> str:
 def waterfall(contrast: Mapping[str, Any]) -> str:
     """Draw where the first arm's extra CPU time goes, part by part. Units: µs a request."""
     rows, reached = [], 0.0
-    services = contrast.get("services") or {"services": contrast["ledger"]["services"]}
-    for part, of in {**services, **contrast["ledger"]}.items():
-        if part == "services" and part not in services:
-            continue  # its services have it
+    ledger, services = contrast["ledger"], contrast.get("services", {})
+    whole = sum(of["estimate"] for of in services.values())
+    if services and math.isclose(whole, ledger["services"]["estimate"], abs_tol=0.05):
+        ledger = {**services, **{part: of for part, of in ledger.items() if part != "services"}}
+    for part, of in ledger.items():
         ends = [of[end] for end in ("estimate", "low", "high")]
         start = 0.0 if part == "all" else reached
         if part != "all" and max(map(abs, ends)) < 0.05:
@@ -174,40 +195,38 @@ def _named(axis: Axis, ticks: Iterable[tuple[float, str]], y: float) -> Iterator
 
 
 def over_time(windows: Sequence[Window], cores: int) -> str:
-    """Draw each arm's CPU time per request, window by window, on one scale of ratios.
+    """Draw each arm's windows in their order, all on one scale of ratios to the arm's median.
 
-    Deployments are shaded by turns; a busy window is a square.
+    Drawn is CPU time per request; the rate where that has no ratios. Deployments are shaded by
+    turns; a busy window is a square.
     """
+    of = CPU if all(window.cpu > 0 for window in windows) else RATE
     axis = Axis(-0.5, len(windows) - 0.5)
     arms = grouped(enumerate(windows), lambda item: item[1].arm)
-    medians = {arm: statistics.median(w.cpu for _, w in own) for arm, own in arms.items()}
-    spans = [abs(_log(w.cpu, medians[w.arm])) for w in windows]
-    span = max(*spans, 0.01)
-    height = 22 + len(arms) * (_STRIP + 24)
+    medians = {arm: statistics.median(of.of(w) for _, w in own) for arm, own in arms.items()}
+    logs = [math.log(of.of(window) / medians[window.arm]) for window in windows]
+    span = max(0.01, *map(abs, logs))
+    top, height = 22.0, 22 + len(arms) * (_STRIP + 24)
     parts = list(_deployments(windows, axis, height))
-    top = 22.0
     for arm, own in arms.items():
         middle = top + 20 + _STRIP / 2
-        parts.append(text(_LEFT, top + 14, cut(arm, 40), "name"))
-        said = f"median {figure(medians[arm])} µs"
-        parts.append(text(_RIGHT, top + 14, said, "figure", "end"))
+        parts += _named_row(top + 14, arm, f"median {figure(medians[arm])} {of.unit}")
         parts.append(line(_LEFT, middle, _RIGHT, middle, "axis"))
         for kind, busy in (("dots", False), ("dots busy", True)):
             dots = "".join(
-                f"M{axis.at(x):.1f} {middle - _log(w.cpu, medians[arm]) / span * _STRIP / 2:.1f}h0"
-                for x, w in own
-                if (w.busy(cores) > BUSY_PART) == busy
+                f"M{axis.at(x):.1f} {middle - logs[x] / span * _STRIP / 2:.1f}h0"
+                for x, window in own
+                if (window.busy(cores) > BUSY_PART) == busy
             )
             parts += [element("path", kind=kind, d=dots)] if dots else []
         top += _STRIP + 24
-    percent = 100 * math.expm1(span)
-    parts.append(text(_LEFT, top + 14, f"strips reach {signed(percent, 0)} % of medians", "dim"))
-    return _drawing(parts, height + 20, "CPU time per request of each window, in order")
+    reach = f"{of.noun}; strips reach {signed(100 * math.expm1(span), 0)} % of medians"
+    parts.append(text(_LEFT, top + 14, reach, "dim"))
+    return _drawing(parts, height + 20, f"{of.noun} of each window, in order")
 
 
-def _log(value: float, median: float) -> float:
-    """Give the log-ratio to a median; what has none (a part below rest) is on the median."""
-    return math.log(value / median) if value > 0 < median else 0.0
+def _named_row(y: float, arm: str, said: str, x: float = _LEFT) -> list[str]:
+    return [text(x, y, cut(arm, 40), "name"), text(_RIGHT, y, said, "figure", "end")]
 
 
 def _deployments(windows: Sequence[Window], axis: Axis, height: float) -> Iterator[str]:
@@ -241,9 +260,7 @@ def ecdf(windows: Sequence[Window]) -> str:
         parts.append(element("path", tooltip(arm), kind=kind, d=f"{data}H{_RIGHT}"))
         y = below + 16 + _LEGEND * number
         parts.append(element("path", kind=kind, d=f"M{_LEFT} {y - 4}h28"))
-        parts.append(text(_LEFT + 36, y, cut(arm, 40), "name"))
-        said = f"median {figure(statistics.median(own))}/s"
-        parts.append(text(_RIGHT, y, said, "figure", "end"))
+        parts += _named_row(y, arm, f"median {figure(statistics.median(own))}/s", _LEFT + 36)
     parts += _named(axis, ticks, _CURVES)
     height = below + 10 + _LEGEND * len(rates)
     return _drawing(parts, height, "Distribution of the rates of each arm's windows")

@@ -45,16 +45,14 @@ class Kept:
     @property
     def sentence(self) -> str:
         """Give its verdict; that of an older schema is named as such."""
-        document = self.document
-        if self.schema >= SCHEMA and "sentence" in document:
-            return str(document["sentence"])
-        older = [
-            str(each["sentence"]) for each in document.get("contrasts", ()) if "sentence" in each
-        ]
+        document, older = self.document, self.schema < SCHEMA
         # Rows of a table have columns; a sentence has single blanks.
         said = [line for line in document.get("said", ()) if line and "  " not in line.strip()]
-        sentence = " ".join((older or said or ["no sentence"])[0].split())
-        return sentence if self.schema >= SCHEMA else f"older (schema {self.schema}): {sentence}"
+        if older:
+            said = [each["sentence"] for each in document.get("contrasts", ())] or said
+        elif "sentence" in document:
+            said = [document["sentence"]]
+        return f"older (schema {self.schema}): " * older + " ".join((said or ["?"])[0].split())
 
     def row(self) -> dict[str, object]:
         """Give its line of a history, as JSON can hold it."""
@@ -114,8 +112,8 @@ def history(question: str, results: Path = RESULTS) -> tuple[list[Kept], list[st
 
 def lines(found: list[Kept]) -> str:
     """Write a history: a line a result."""
+    rows = ((kept.started, kept.row()) for kept in found)
     return "\n".join(
-        f"{kept.started:%Y-%m-%d %H:%M}  {kept.environment.get('revision', 'unknown'):13}  "
-        f"{kept.machine}  {kept.sentence}"
-        for kept in found
+        f"{started:%Y-%m-%d %H:%M}  {row['commit']:13}  {row['machine']}  {row['verdict']}"
+        for started, row in rows
     )

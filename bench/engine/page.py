@@ -12,7 +12,7 @@ from bench.engine.arm import Window
 from twinstack.software.configs import TEMPLATES, templates_in
 
 TEMPLATE = "result.html.j2"
-_MACHINE = ("cpu", "cores", "kernel", "os", "docker", "ab", "policy", "shape", "instance")
+_MACHINE = ("cpu", "cores", "memory_bytes", "kernel", "os", "docker", "ab", "shape", "revision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,7 @@ def html(document: Mapping[str, Any], windows: Sequence[Window], text: str, stem
         verdict=document.get("sentence", ""),
         files=[f"{stem}{suffix}" for suffix in (".json", *([".csv"] if windows else []), ".md")],
         charts=list(drawn(document, windows)),
-        tables={
-            "The design": dict(design(document, windows)),
-            "Disturbed, allowed": dict(disturbed(document)),
-            "The machine": dict(machine(document["environment"])),
-        },
+        tables=dict(tables(document, windows)),
         text=text,
     )
 
@@ -65,7 +61,7 @@ def drawn(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[Dr
         yield Drawing(
             "Windows in the order measured",
             charts.over_time(windows, int(document["environment"].get("cores") or 1)),
-            "CPU time a request, each arm about its median. Numbers and shades: deployments. "
+            "Each arm about its median. Numbers and shades: deployments. "
             "Red squares: others had more than a tenth of the machine.",
         )
         yield Drawing(
@@ -75,42 +71,39 @@ def drawn(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[Dr
         )
 
 
-def design(document: Mapping[str, Any], windows: Sequence[Window]) -> Iterator[tuple[str, str]]:
-    """Name how it was measured."""
-    if not windows:
-        return
-    planned = document["design"]
-    yield "load", document["load"]
-    yield "deployments", str(len({window.deployment for window in windows}))
-    yield "blocks", str(len({window.block for window in windows}))
-    yield "windows", f"{len(windows)} of {planned['seconds']:g} s"
-    yield "seed", str(document["seed"])
-    yield "ended", f"{document['stopped']} after {document['seconds'] / 60:.1f} min"
-
-
-def disturbed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name what disturbed the measurement, and what differs besides the question."""
-    if document.get("broken"):
-        yield "INTERRUPTED", document["broken"]
-    if "busy" in document:
+def tables(
+    document: Mapping[str, Any], windows: Sequence[Window]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name how it was measured, what disturbed it or was allowed, and the machine."""
+    if windows:
+        yield (
+            "The design",
+            {
+                "load": document["load"],
+                "deployments": str(len({window.deployment for window in windows})),
+                "blocks": str(len({window.block for window in windows})),
+                "windows": f"{len(windows)} of {document['design']['seconds']:g} s",
+                "seed": str(document["seed"]),
+                "ended": f"{document['stopped']} after {document['seconds'] / 60:.1f} min",
+            },
+        )
         busy = document["busy"]
-        yield "busy blocks", f"{busy['repeated']} measured again, {busy['kept']} kept"
-        yield "failed requests", f"{document['failed']:,}"
-    for number, sentence in enumerate(document.get("not_alike", ())):
-        yield "" if number else "allowed although NOT ALIKE", sentence
-    for number, sentence in enumerate(document.get("alike_but_for", ())):
-        yield f"alike but for ({number + 1})", sentence
-
-
-def machine(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name the machine and its software."""
-    yield from ((key, str(environment[key])) for key in _MACHINE if environment.get(key))
-    if memory_bytes := environment.get("memory_bytes"):
-        yield "memory", f"{memory_bytes / 2**30:.1f} GiB"
+        disturbed = {
+            "interrupted": document["broken"],
+            "busy blocks": f"{busy['repeated']} measured again, {busy['kept']} kept",
+            "failed requests": f"{document['failed']:,}",
+            "NOT ALIKE, allowed": "; ".join(document.get("not_alike", ())),
+            "alike but for": "; ".join(document.get("alike_but_for", ())),
+        }
+        yield "Disturbed, allowed", {key: value for key, value in disturbed.items() if value}
+    here = document["environment"]
     limits: dict[str, list[str]] = {}
-    for replica, limit in environment.get("limits", {}).items():
+    for replica, limit in here.get("limits", {}).items():
         limits.setdefault(limit, []).append(replica)
-    yield from ((f"limit {limit}", ", ".join(replicas)) for limit, replicas in limits.items())
-    for key, value in environment.get("mitigations", {}).items():
-        yield key.replace("_", " "), value
-    yield "commit", str(environment.get("revision", "unknown"))
+    mitigations = (f"{key}: {value}" for key, value in here.get("mitigations", {}).items())
+    machine = {
+        **{key: str(here[key]) for key in _MACHINE if here.get(key)},
+        "limits": "; ".join(f"{limit}: {', '.join(of)}" for limit, of in limits.items()),
+        "mitigations": "; ".join(mitigations),
+    }
+    yield "The machine", machine

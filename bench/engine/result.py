@@ -320,7 +320,9 @@ def fields(measured: Measured) -> dict[str, Any]:
         "busy": {"repeated": measured.repeated, "kept": measured.busy},
         "failed": measured.failed,
         "verdict": asdict(measured.verdict) if enough else None,
-        "sentence": verdict_line(measured) if enough else measured.broken or measured.undecidable,
+        "sentence": verdict_line(measured)
+        if enough
+        else f"No verdict: {measured.broken or measured.undecidable}",
         "quantities": [
             {"name": quantity.name, "noun": quantity.noun, "unit": quantity.unit}
             for quantity in measured.quantities

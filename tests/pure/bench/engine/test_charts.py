@@ -86,3 +86,21 @@ def test_an_axis_names_few_round_values() -> None:
     assert Axis(0, 60).ticks() == [0, 10, 20, 30, 40, 50, 60]
     assert len(Axis(-3.1, 21.7).ticks()) <= 7
     assert Axis(5, 5).at(5) == Axis(0, 1).at(0)
+
+
+def test_windows_without_ratios_of_cpu_time_show_their_rates() -> None:
+    idle = window("docker", 7, 19, parts_us={"services": 0.0})  # less than at rest
+    assert "requests per second; strips" in charts.over_time([*windows(ARMS), idle], cores=2)
+    assert "CPU time per request; strips" in charts.over_time(windows(ARMS), cores=2)
+
+
+def test_a_waterfall_names_services_only_where_they_add_up() -> None:
+    def span(value: float) -> dict[str, float]:
+        return {"estimate": value, "low": value - 1, "high": value + 1}
+
+    contrast = {"ledger": {"services": span(6), "all": span(6)}}
+    adding = {"nginx-lb": span(4), "api-gateway": span(2)}
+    named = charts.waterfall({**contrast, "services": adding})
+    assert "api-gateway" in named
+    assert ">services<" not in named
+    assert ">services<" in charts.waterfall({**contrast, "services": {"nginx-lb": span(4)}})

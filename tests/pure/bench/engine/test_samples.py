@@ -30,5 +30,5 @@ def test_a_table_has_a_row_a_window_and_a_column_a_part() -> None:
 
 
 def test_another_table_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(TypeError):
         samples.read("a,b\n1,2\n")
