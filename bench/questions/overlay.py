@@ -39,7 +39,7 @@ def ask(_: Stack, *, sizes: Sequence[int] = SIZES, rounds: int = 5, progress: Pr
     """Bring hosts up and down, `rounds` times each size. Raises: StepFailed; as `overlay.up`."""
     bounds.times(rounds)
     instance = f"bo{os.getpid() % 10_000}"
-    measured = host.measured(progress, measure, instance, sizes, rounds)
+    measured = host.measured(lambda: measure(instance, sizes, rounds, progress))
     plan = topologies.plan(SERVICES_EACH * max(sizes), instance)
     return Outcome("overlay", plan, tuple(measured), table(measured), 0 if reached(measured) else 1)
 
@@ -72,7 +72,9 @@ def table(measured: Sequence[OverlayRun]) -> str:
     return f"{drawn}\n\n{wrap(legend)}"
 
 
-def measure(instance: str, sizes: Sequence[int], rounds: int) -> list[OverlayRun]:
+def measure(
+    instance: str, sizes: Sequence[int], rounds: int, progress: Progress
+) -> list[OverlayRun]:
     """Bring hosts up and down on the host of the caller. Raises: as `overlay.up`."""
     measured = []
     for number in range(1, rounds + 1):
@@ -80,7 +82,7 @@ def measure(instance: str, sizes: Sequence[int], rounds: int) -> list[OverlayRun
             run = _run(hosts, instance)
             measured.append(run)
             times = f"up in {run.up_s:.2f} s, down in {run.down_s:.2f} s"
-            host.say(f"round {number}: {hosts} hosts {times}")
+            progress(f"round {number}: {hosts} hosts {times}")
     return measured
 
 

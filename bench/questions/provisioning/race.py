@@ -11,9 +11,8 @@ import random
 import re
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from bench.questions.provisioning import contenders, files, host
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Contender
 from bench.questions.provisioning.verdict import RaceSample
 from twinstack.errors import CannotTell
+from twinstack.reconcile import Progress
 
 _PINS = Path("/run/netns")
 _SENTINEL, _FAR_END = "sentinel0", "sentinel1"
@@ -66,31 +66,29 @@ class RaceSettings:
         return number * times // self.rounds != (number - 1) * times // self.rounds
 
 
-def run(settings: RaceSettings, mininet: Path | None) -> list[RaceSample]:
+def run(
+    settings: RaceSettings, work: Path, mininet: Path | None, progress: Progress
+) -> list[RaceSample]:
     """Race. Raises: Missing, StepFailed; CannotTell when something is left behind."""
-    with tempfile.TemporaryDirectory(prefix="twinstack-scale-") as directory:
-        work = Path(directory)
-        for size in settings.sizes:
-            files.write(work, size, settings.instance)
-        racing = {OURS: contenders.twinstack(settings.instance), FLOOR: contenders.floor(work)}
-        if settings.slow_rounds:
-            racing[SHELL] = contenders.by_shell(work)
-        if settings.slow_rounds and mininet:
-            racing[MININET] = contenders.by_mininet(work, mininet)
-        # The first run after boot waits for memory: it must count for no contender.
-        host.say("warming up")
-        for size in settings.sizes:
-            _once(FLOOR, racing[FLOOR], size, 0)
-        return list(_samples(settings, racing))
-
-
-def _samples(settings: RaceSettings, racing: Mapping[str, Contender]) -> Iterator[RaceSample]:
+    for size in settings.sizes:
+        files.write(work, size, settings.instance)
+    racing = {OURS: contenders.twinstack(settings.instance), FLOOR: contenders.floor(work)}
+    if settings.slow_rounds:
+        racing[SHELL] = contenders.by_shell(work)
+    if settings.slow_rounds and mininet:
+        racing[MININET] = contenders.by_mininet(work, mininet)
+    # The first run after boot waits for memory: it must count for no contender.
+    progress("warming up")
+    for size in settings.sizes:
+        _once(FLOOR, racing[FLOOR], size, 0)
+    samples = []
     for number, turn in enumerate(settings.order(list(racing)), 1):
         for name, size in turn:
             sample = _once(name, racing[name], size, number)
             up, down = sample.up["total"], sample.down["total"]
-            host.say(f"round {number}/{settings.rounds}: {name} {size}: {up:.0f} ms, {down:.0f} ms")
-            yield sample
+            progress(f"round {number}/{settings.rounds}: {name} {size}: {up:.0f} ms, {down:.0f} ms")
+            samples.append(sample)
+    return samples
 
 
 def _once(name: str, contender: Contender, size: int, number: int) -> RaceSample:

@@ -58,13 +58,14 @@ def ask(
     settings = RaceSettings(instance, tuple(sorted(sizes)), *counts, seed)
     left_out: dict[str, str] = {}
     mininet = None
-    with tempfile.TemporaryDirectory(prefix="twinstack-mininet-") as directory:
+    with tempfile.TemporaryDirectory(prefix="twinstack-scale-") as directory:
+        work = Path(directory)
         if slow_rounds:
             try:  # here, since the race's own host cannot reach the network
-                mininet = contenders.unpack_mininet(Path(directory))
+                mininet = contenders.unpack_mininet(work)
             except TwinstackError as error:
                 left_out[MININET] = str(error)
-        samples = host.measured(progress, race.run, settings, mininet)
+        samples = host.measured(lambda: race.run(settings, work, mininet, progress))
     results = verdict.judge(samples, verdict.aims(settings.sizes))
     result = Race(settings, results, tuple(samples), left_out)
     text = verdict.table(samples, results, left_out)
