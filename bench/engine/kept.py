@@ -99,7 +99,7 @@ def history(question: str, results: Path = RESULTS) -> tuple[list[Kept], list[st
     "policy" gives policy-net too; an empty question gives all.
     """
     found, unreadable = [], []
-    for file in sorted(results.glob("*.json")):
+    for file in sorted(results.glob("*.json")):  # named by their time
         try:
             kept = read(file)
         except (Unreadable, OSError) as error:
@@ -107,7 +107,7 @@ def history(question: str, results: Path = RESULTS) -> tuple[list[Kept], list[st
             continue
         if not question or kept.name == question or kept.name.startswith(f"{question}-"):
             found.append(kept)
-    return sorted(found, key=lambda kept: kept.started), unreadable
+    return found, unreadable
 
 
 def lines(found: list[Kept]) -> str:

@@ -42,8 +42,8 @@ def kept(docker: int = 3_800, environment: dict[str, Any] | None = None, **field
 
 
 def test_a_change_has_the_wider_interval_of_two_estimates() -> None:
-    of = change.changed(Difference(10, 7, 13), Difference(14, 10, 18))
-    assert (of.estimate, of.low, of.high) == (4, -1, 9)
+    of = change.changed(Difference(10, 7, 14), Difference(20, 17, 24))
+    assert (of.estimate, of.low, of.high) == (10, 5, 15)
 
 
 def test_the_same_result_twice_has_not_changed() -> None:

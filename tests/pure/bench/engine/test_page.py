@@ -67,4 +67,5 @@ def test_a_result_of_another_kind_has_its_text() -> None:
     text = page.html(store.document(outcome, ENVIRONMENT), (), outcome.text, "x-startup")
     assert "<h1>startup</h1>" in text
     assert "healthy after 3 s" in text
+    assert "x-startup.csv" not in text
     assert "<svg " not in text
