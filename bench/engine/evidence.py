@@ -11,18 +11,18 @@ Source: perf-record(1), perf-script(1).
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from bench.engine import estimate
 from bench.engine.arm import Arm
 from bench.engine.estimate import Difference, Pair
 from bench.engine.show import columns, signed
+from bench.load import Tally
 from twinstack.errors import TwinstackError
 from twinstack.linux import process
 
@@ -50,7 +50,7 @@ CLASSES = (*dict.fromkeys(name for name, _ in _CLASSES), OTHER, USER)
 _IDLE = re.compile(r"(default|arch|intel|acpi|pv_native_safe_halt|cpuidle|native_safe_halt).*")
 #: Above this address are the kernel's functions.
 _KERNEL = 1 << 63
-_HZ, _MARGIN_S = 499, 30.0
+_HZ, _MOST_S = 499, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,92 +101,57 @@ def spent_us(stacks: Iterable[Stack]) -> dict[str, float]:
 class Evidence:
     """What was sampled: µs a request by class, a row for each window of an arm."""
 
-    windows: Mapping[str, Sequence[Mapping[str, float]]]  # by arm, in the order of the rounds
-
-    def of(self, arm: str) -> dict[str, Difference]:
-        """Give each class's time per request with its interval over windows."""
-        return self._over(self.windows[arm], [dict.fromkeys(CLASSES, 0.0)] * self.rounds)
+    windows: Mapping[str, Sequence[Mapping[str, float]]]
 
     def between(self, first: str, second: str) -> dict[str, Difference]:
-        """Give what the first arm spends more, class by class. Raises: CannotTell."""
-        return self._over(self.windows[first], self.windows[second])
+        """Give what the first arm spends more by class, with intervals over windows.
 
-    @property
-    def rounds(self) -> int:
-        return min(map(len, self.windows.values()))
-
-    @staticmethod
-    def _over(
-        firsts: Sequence[Mapping[str, float]], seconds: Sequence[Mapping[str, float]]
-    ) -> dict[str, Difference]:
+        Raises: CannotTell with fewer than six windows.
+        """
+        pairs = list(zip(self.windows[first], self.windows[second], strict=True))
         return {
-            name: estimate.difference(
-                [Pair(1, a[name], b[name]) for a, b in zip(firsts, seconds, strict=False)]
-            )
+            name: estimate.difference([Pair(1, more[name], less[name]) for more, less in pairs])
             for name in CLASSES
         }
 
 
 def table(evidence: Evidence, first: str, second: str) -> str:
     """Draw the classes of both arms and what differs. Units: µs a request."""
-    arms = [evidence.of(name) for name in (second, first)]
-    between = evidence.between(first, second)
-    rows = [
-        [
-            name,
-            *(f"{of[name].estimate:.1f} ±{of[name].high - of[name].estimate:.1f}" for of in arms),
-            signed(between[name].estimate, 1),
-            f"[{signed(between[name].low, 1)}, {signed(between[name].high, 1)}]",
-        ]
-        for name in CLASSES
-        if any(of[name].estimate >= 0.05 for of in arms)
-    ]
+    rows = []
+    for name, extra in evidence.between(first, second).items():
+        means = [fmean(window[name] for window in evidence.windows[arm]) for arm in (second, first)]
+        interval = f"[{signed(extra.low, 1)}, {signed(extra.high, 1)}]"
+        rows.append([name, *(f"{us:.1f}" for us in means), signed(extra.estimate, 1), interval])
     return columns(["sampled, µs a request", second, first, "extra", "[95 %]"], rows, rule=True)
 
 
 def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) -> Evidence | str:
-    """Sample each arm in turn, forth and back; without perf, give the sentence that says so.
-
-    Raises: TwinstackError as the arms' loads do.
-    """
-    if shutil.which("perf") is None:
-        return "No stacks were sampled: perf is not installed (apt install linux-perf)."
+    """Sample each arm in turn, forth and back; where that cannot be, give a sentence saying so."""
     windows: dict[str, list[Mapping[str, float]]] = {arm.name: [] for arm in arms}
-    for number in range(rounds):
-        progress(f"sampling stacks, round {number + 1} of {rounds}")
-        for arm in arms if number % 2 else tuple(reversed(arms)):
-            try:
-                with arm.during(), _sampled() as samples:
-                    tally = arm.load()
-                spent = spent_us(parse_script(samples()))
-            except _NoSamples as error:
-                return f"No stacks were sampled: {(error.cause or error.failure).rstrip(chr(46))}."
-            windows[arm.name].append({name: us / tally.done for name, us in spent.items()})
+    try:
+        for number in range(rounds):
+            progress(f"sampling stacks, round {number + 1} of {rounds}")
+            for arm in arms if number % 2 else reversed(arms):
+                with arm.during():
+                    tally, stacks = _sampled(arm.load)
+                spent = spent_us(stacks).items()
+                windows[arm.name].append({name: us / tally.done for name, us in spent})
+    except TwinstackError as error:
+        return f"No stacks were sampled: {error}."
     return Evidence(windows)
 
 
-class _NoSamples(TwinstackError):
-    """perf does not sample here."""
-
-
-@contextmanager
-def _sampled() -> Iterator[Callable[[], str]]:
-    """Sample all CPUs while the block lasts; gives what gives the stacks, as text."""
+def _sampled(load: Callable[[], Tally]) -> tuple[Tally, list[Stack]]:
+    """Sample all CPUs while a load runs. Raises: Missing, StepFailed; as the load."""
     with TemporaryDirectory(prefix="twinstack-perf-") as folder:
-        data = str(Path(folder) / "perf.data")
-        record = f"perf record -q -e cpu-clock -F {_HZ} -g -a -o {data} --"
-        stop = Path(folder) / "stop"
-        watch = ["sh", "-c", f"while [ ! -e {stop} ]; do sleep 0.05; done"]
-        wait = process.begin([*record.split(), *watch], check=False, timeout_s=_MARGIN_S)
+        data, stop = f"{folder}/perf.data", Path(folder, "stop")
+        record = f"perf record -q -e cpu-clock -F {_HZ} -g -a -o {data} -- sh -c".split()
+        watch = f"while [ ! -e {stop} ]; do sleep 0.05; done"
+        wait = process.begin([*record, watch], timeout_s=_MOST_S)
         try:
-            yield lambda: _script(data)
+            tally = load()
         finally:
             stop.touch()
-            done = wait()
-        if done.returncode:
-            raise _NoSamples("perf", "does not sample", done.stderr.strip().splitlines()[0])
-
-
-def _script(data: str) -> str:
-    words = f"perf script -i {data} -F comm,pid,period,ip,sym"
-    return process.run(words.split(), timeout_s=_MARGIN_S).stdout
+            wait()
+        script = f"perf script -i {data} -F comm,pid,period,ip,sym"
+        return tally, list(parse_script(process.run(script.split(), timeout_s=_MOST_S).stdout))

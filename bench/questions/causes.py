@@ -1,9 +1,10 @@
 """Eight causes of a slow stack, planted in the namespace world and taken away again.
 
 Each can be planted, taken away from whatever is there, and proven; `planted` restores all of it,
-whatever happens. `counted` adds to a load what `symptoms` names causes by.
+whatever happens. A quota that nobody reaches is no cause: it is half of what the service used. Name
+servers are asked for each call by nginx, as its template for a Swarm does, but for other names.
 
-Source: proc(5): /proc/PID/io, /proc/PID/net/snmp; nginx's ngx_http_core_module: resolver.
+Source: nginx, ngx_http_core_module: resolver; chattr(1): S.
 """
 
 from __future__ import annotations
@@ -13,20 +14,19 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 from bench.engine import worlds
 from bench.engine.arm import PROGRAMS
-from bench.load import Tally
 from bench.load.programs import Program, await_port, free_port, running
-from bench.questions.redis_stats import command_calls, forgetting
+from bench.questions.redis_stats import forgetting
 from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
 from twinstack.compose.render import secrets_directory
-from twinstack.errors import CannotTell, Missing, StepFailed
+from twinstack.errors import Missing, StepFailed
 from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.iptables import RESTORE
@@ -37,36 +37,33 @@ from twinstack.stack import Stack
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
 
-#: The keys that hold the catalogue in Redis.
-_CATALOGUE = "catalogue:list"
-_FORGET_S, _POLL_S, _BOUND_S, _REST_S = 0.01, 0.05, 15.0, 2.0
-_RULES = 2_000
-_LEAST_CORES = 0.02
-_DNS_PORT = 5353
-#: A DNS server that gives one address for every name, for no time.
-_DNS = """
+#: The service with half a quota, and the one that lacks its last replica.
+LIMITED, _LACKING = "api-gateway", "product-service"
+_LEAST_CORES, _RULES, _DNS_PORT = 0.02, 2_000, 5353
+_FORGET_S, _POLL_S, _BOUND_S = 0.01, 0.05, 15.0
+#: Gives one address for every name, for no time.
+_DNS_SERVER = """
 import socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", int(sys.argv[2])))
-server_address = socket.inet_aton(sys.argv[1])
 while True:
     query, client = server.recvfrom(512)
-    end = query.index(0, 12) + 5
-    head = query[:2] + b"\\x85\\x80\\0\\1\\0\\1\\0\\0\\0\\0"
-    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4" + server_address
-    server.sendto(head + query[12:end] + answer, client)
+    head = query[:2] + b"\\x85\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + query[12 : query.index(0, 12) + 5]
+    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4" + socket.inet_aton(sys.argv[1])
+    server.sendto(head + answer, client)
 """
+T = TypeVar("T")
 
 
 @dataclass
 class Place:
-    """Where causes are planted: the namespace world that is up, and what runs for them."""
+    """Where causes are planted: a world that is up, and what runs for them."""
 
     world: LocalWorld
     redis_password: str
     entry: Endpoint = field(init=False)  # where the load enters now
-    running: dict[str, ExitStack] = field(init=False, default_factory=dict)  # by cause
-    used_cores: dict[str, float] = field(init=False, default_factory=dict)  # in the last window
+    used_cores: Mapping[str, float] = field(init=False, default_factory=dict)  # in the last window
+    _held: dict[str, ExitStack] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.entry = self.world.endpoint(worlds.EDGE)
@@ -76,16 +73,27 @@ class Place:
         return InstancePaths(self.world.plan.instance)
 
     @property
-    def redis(self) -> tuple[Endpoint, str]:
-        return self.world.endpoint("redis-cache"), self.redis_password
-
-    @property
     def redis_network(self) -> Path:
         return Path(f"/proc/{self.world.main_pids()['redis-cache']}/ns/net")
 
+    @property
+    def nginx_conf(self) -> Path:
+        return self.paths.run / "conf" / f"{worlds.EDGE}-nginx.conf"
+
+    def workers(self) -> set[int]:
+        """Give the edge's processes but its main one."""
+        pids = {each.pid for each in self.world.processes() if each.replica == worlds.EDGE}
+        return pids - {self.world.main_pids()[worlds.EDGE]}
+
+    def hold(self, cause: str, context: AbstractContextManager[T]) -> T:
+        """Hold a context until its cause ends."""
+        return self._held.setdefault(cause, ExitStack()).enter_context(context)
+
     def end(self, cause: str) -> None:
-        """End what runs for a cause."""
-        self.running.pop(cause, ExitStack()).close()
+        self._held.pop(cause, ExitStack()).close()
+
+    def holds(self, cause: str) -> bool:
+        return cause in self._held
 
 
 def place_in(stack: Stack, world: LocalWorld) -> Place:
@@ -97,127 +105,59 @@ def place_in(stack: Stack, world: LocalWorld) -> Place:
     return Place(world, password.read_text().strip())
 
 
-class Cause(Protocol):
+@dataclass(frozen=True, slots=True)
+class Cause:
     """One thing that makes a stack slower."""
 
-    @property
-    def name(self) -> str: ...
-
-    def plant(self, place: Place) -> Mapping[int, str]:
-        """Bring it about; gives the parts of the processes that it needs."""
-
-    def restore(self, place: Place) -> None:
-        """Bring about what the plan says, whatever is there."""
-
-    def is_there(self, place: Place) -> bool:
-        """Tell, by what the kernel or the program shows, whether it is at work."""
+    name: str
+    plant: Callable[[Place], Mapping[int, str] | None]  # gives the parts of what it starts
+    restore: Callable[[Place], None]  # brings about what the plan says, whatever is there
+    is_there: Callable[[Place], bool]  # by what the kernel or the program shows
 
 
 @contextmanager
-def planted(place: Place, cause: Cause) -> Iterator[Mapping[int, str]]:
+def planted(place: Place, cause: Cause) -> Iterator[Mapping[int, str] | None]:
     """Hold a cause planted while the block lasts. Raises: StepFailed where it does not hold."""
     try:
         parts = cause.plant(place)
-        _prove(place, cause, expected=True)
+        _await(cause.name, "be planted", lambda: cause.is_there(place))
         yield parts
     finally:
         cause.restore(place)
-        _prove(place, cause, expected=False)
+        _await(cause.name, "be taken away", lambda: not cause.is_there(place))
 
 
-def _prove(place: Place, cause: Cause, *, expected: bool) -> None:
+def _await(name: str, what: str, done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _BOUND_S
-    while cause.is_there(place) != expected:
+    while not done():
         if time.monotonic() > deadline:
-            failure = "cannot be planted" if expected else "cannot be taken away"
-            raise StepFailed(cause.name, failure, "", 'run "invoke net.up"')
+            cause = f"not within {_BOUND_S:g} s"
+            raise StepFailed(name, f"cannot {what}", cause, 'run "invoke net.up"')
         time.sleep(_POLL_S)
 
 
-@dataclass(frozen=True, slots=True)
-class HalvedQuota:
-    """Give a service half of its CPU quota, or of what it last used where that is less.
-
-    A quota that nobody reaches is no cause: one client does not use up a whole core of a service.
-    """
-
-    service: str = "api-gateway"
-    name: str = QUOTA
-
-    def plant(self, place: Place) -> Mapping[int, str]:
-        limits = place.world.plan.replica(self.service).limits
-        allowed = limits.cpus if limits else 1.0
-        used = place.used_cores.get(self.service, allowed)
-        set_cpus(place.world, self.service, max(min(allowed, used) / 2, _LEAST_CORES))
-        return {}
-
-    def restore(self, place: Place) -> None:
-        limits = place.world.plan.replica(self.service).limits
-        set_cpus(place.world, self.service, limits.cpus if limits else None)
-
-    def is_there(self, place: Place) -> bool:
-        limits = place.world.plan.replica(self.service).limits
-        now = _group(place.world, self.service).limits().cpus
-        return now is not None and (limits is None or now < limits.cpus)
-
-
-def set_cpus(world: LocalWorld, replica: str, cpus: float | None) -> None:
-    """Write a replica's CPU quota, in either world; None: no limit. Raises: OSError."""
-    _write_cpus(_group(world, replica), cpus)
-
-
-def _write_cpus(group: ControlGroup, cpus: float | None) -> None:
+def set_cpus(group: ControlGroup, cpus: float | None) -> None:
+    """Write a CPU quota; None: no limit. Raises: OSError."""
     values = cgroup.limit_values(group.layout, cpus, None, None)
     name, value = next((key, value) for key, value in values.items() if key.startswith("cpu."))
     unlimited = name == "cpu.cfs_quota_us" and value == cgroup.UNLIMITED
     (group.directory("cpu") / name).write_text("-1" if unlimited else value)
 
 
-@contextmanager
-def cpu_quota(pids: Sequence[int]) -> Iterator[Callable[[float | None], None]]:
-    """Hold processes in a cgroup of their own; gives what sets its quota. Raises: OSError."""
-    layout = cgroup.read_layout()
-    group = ControlGroup.at(f"twinstack-bench/{pids[0]}", layout)
-    own, place = ControlGroup.of(os.getpid()).directory("cpu"), group.directory("cpu")
-
-    def move(directory: Path) -> None:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                (directory / "cgroup.procs").write_text(str(pid))
-
-    cgroup.create(group.paths["cpu"], layout, {})
-    try:
-        move(place)
-        yield partial(_write_cpus, group)
-    finally:
-        move(own)
-        for directory in layout.directories(group.paths["cpu"]):
-            directory.rmdir()
-            with suppress(OSError):  # another one is still in it
-                directory.parent.rmdir()
-
-
-def _group(world: LocalWorld, replica: str) -> ControlGroup:
+def group_of(world: LocalWorld, replica: str) -> ControlGroup:
+    """Give a replica's cgroup, in either world."""
     return ControlGroup.at(world.cgroup_paths()[replica].strip("/"), cgroup.read_layout())
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyEntry:
-    """Enter through Docker's userland proxy, as by a port published at 127.0.0.1."""
+def _planned_cpus(place: Place) -> float | None:
+    limits = place.world.plan.replica(LIMITED).limits
+    return limits.cpus if limits else None
 
-    name: str = PROXY
 
-    def plant(self, place: Place) -> Mapping[int, str]:
-        place.running[self.name] = stack = ExitStack()
-        place.entry = stack.enter_context(by_proxy(place.entry))
-        return {}  # known by its name
-
-    def restore(self, place: Place) -> None:
-        place.entry = place.world.endpoint(worlds.EDGE)
-        place.end(self.name)
-
-    def is_there(self, place: Place) -> bool:
-        return place.entry.address == "127.0.0.1"
+def _halve(place: Place) -> None:
+    allowed = _planned_cpus(place) or 1.0
+    used = min(allowed, place.used_cores.get(LIMITED, allowed))
+    set_cpus(group_of(place.world, LIMITED), max(used / 2, _LEAST_CORES))
 
 
 @contextmanager
@@ -236,227 +176,146 @@ def by_proxy(entry: Endpoint) -> Iterator[Endpoint]:
         yield Endpoint("127.0.0.1", port)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaLess:
-    """Stop the last replica of a service; its supervisor does not start it again."""
-
-    service: str = "product-service"
-    name: str = REPLICA
-
-    def _replica(self, place: Place) -> str:
-        return place.world.plan.replicas_of(self.service)[-1].name
-
-    def plant(self, place: Place) -> Mapping[int, str]:
-        supervisor.end_programs(place.paths, {self._replica(place)})
-        return {}
-
-    def restore(self, place: Place) -> None:
-        if self.is_there(place):
-            supervisor.start_program(place.paths, self._replica(place))
-        deadline = time.monotonic() + _BOUND_S
-        while any(state.state != "healthy" for state in place.world.status()):
-            if time.monotonic() > deadline:
-                raise StepFailed(self.name, "cannot be taken away", "it does not become healthy")
-            time.sleep(_POLL_S)
-
-    def is_there(self, place: Place) -> bool:
-        return self._replica(place) not in place.world.main_pids()
+def _enter_by_proxy(place: Place) -> None:
+    place.entry = place.hold(PROXY, by_proxy(place.entry))
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeDirectives:
-    """Replace directives in the edge's nginx.conf, in place, and have nginx read it again."""
+def _enter_by_edge(place: Place) -> None:
+    place.entry = place.world.endpoint(worlds.EDGE)
+    place.end(PROXY)
 
-    name: str
-    edits: tuple[tuple[str, str], ...]  # what the plan renders → what is planted
 
-    def plant(self, place: Place) -> Mapping[int, str]:
-        parts = self._start(place)
-        self._rewrite(place, self.edits)
+def _last(place: Place) -> str:
+    return place.world.plan.replicas_of(_LACKING)[-1].name
+
+
+def _lacks(place: Place) -> bool:
+    return _last(place) not in place.world.main_pids()
+
+
+def _stop_last(place: Place) -> None:
+    supervisor.end_programs(place.paths, {_last(place)})
+
+
+def _start_last(place: Place) -> None:
+    if _lacks(place):
+        supervisor.start_program(place.paths, _last(place))
+        states = place.world.status
+        _await(REPLICA, "be taken away", lambda: all(s.state == "healthy" for s in states()))
+
+
+def _rewrite(place: Place, edits: Sequence[tuple[str, str]]) -> None:
+    """Replace directives in the file that nginx has mounted; wait for workers that read it."""
+    before = text = place.nginx_conf.read_text(encoding="utf-8")
+    for original, planted in edits:
+        text = text.replace(original, planted)
+    if text != before:
+        workers = place.workers()
+        place.nginx_conf.write_text(text, encoding="utf-8")
+        os.kill(place.world.main_pids()[worlds.EDGE], signal.SIGHUP)
+        _await("nginx", "read its file", lambda: bool(now := place.workers()) and not now & workers)
+
+
+def _start_dns(place: Place) -> Mapping[int, str]:
+    gateway = place.world.endpoint("api-gateway").address
+    words = ("/usr/bin/python3", "-c", _DNS_SERVER, gateway, str(_DNS_PORT))
+    network = place.world.main_pids()[worlds.EDGE]
+    started = place.hold(DNS, running([Program(DNS, words, network=network)]))
+    return {started[DNS].pid: PROGRAMS}
+
+
+def _sync_log(place: Place, sign: str = "+") -> None:
+    """Have each write to the edge's log wait for the disk, where the file system can."""
+    process.run(["chattr", f"{sign}S", str(log_path(place.paths, worlds.EDGE))], check=False)
+
+
+def edge_directives(
+    name: str,
+    edits: Sequence[tuple[str, str]],
+    start: Callable[[Place], Mapping[int, str] | None] = lambda _: None,
+    end: Callable[[Place], None] = lambda _: None,
+) -> Cause:
+    """Give a cause that is other directives in the edge's nginx.conf."""
+
+    def plant(place: Place) -> Mapping[int, str] | None:
+        parts = start(place)
+        _rewrite(place, edits)
         return parts
 
-    def restore(self, place: Place) -> None:
-        self._rewrite(place, [(planted, original) for original, planted in self.edits])
-        place.end(self.name)
-        if self.name == LOG:
-            process.run(["chattr", "-S", str(log_path(place.paths, worlds.EDGE))], check=False)
+    def restore(place: Place) -> None:
+        _rewrite(place, [(planted, original) for original, planted in edits])
+        place.end(name)
+        end(place)
 
-    def is_there(self, place: Place) -> bool:
-        text = _nginx_conf(place).read_text(encoding="utf-8")
-        return all(planted in text for _, planted in self.edits)
+    def is_there(place: Place) -> bool:
+        text = place.nginx_conf.read_text(encoding="utf-8")
+        return all(planted in text for _, planted in edits)
 
-    def _start(self, place: Place) -> Mapping[int, str]:
-        if self.name == LOG:  # where the file system can: each write waits for the disk
-            process.run(["chattr", "+S", str(log_path(place.paths, worlds.EDGE))], check=False)
-        if self.name != DNS:
-            return {}
-        gateway = place.world.endpoint("api-gateway").address
-        words = ("/usr/bin/python3", "-c", _DNS, gateway, str(_DNS_PORT))
-        network = place.world.main_pids()[worlds.EDGE]
-        place.running[self.name] = stack = ExitStack()
-        started = stack.enter_context(running([Program(DNS, words, network=network)]))
-        return {started[DNS].pid: PROGRAMS}
-
-    def _rewrite(self, place: Place, edits: object) -> None:
-        """Write the same inode, which nginx has mounted, and wait for new workers."""
-        file = _nginx_conf(place)
-        before = text = file.read_text(encoding="utf-8")
-        for original, planted in edits:  # type: ignore[attr-defined]
-            text = text.replace(original, planted)
-        if text == before:
-            return
-        main, workers = place.world.main_pids()[worlds.EDGE], _workers(place)
-        file.write_text(text, encoding="utf-8")
-        os.kill(main, signal.SIGHUP)
-        deadline = time.monotonic() + _BOUND_S
-        while not (now := _workers(place)) or now & workers:
-            if time.monotonic() > deadline:
-                raise StepFailed("nginx", "does not read its file again", "", "see its log")
-            time.sleep(_POLL_S)
-
-
-def _nginx_conf(place: Place) -> Path:
-    return place.paths.run / "conf" / f"{worlds.EDGE}-nginx.conf"
-
-
-def _workers(place: Place) -> set[int]:
-    main = place.world.main_pids()[worlds.EDGE]
-    pids = {each.pid for each in place.world.processes() if each.replica == worlds.EDGE}
-    return pids - {main}
-
-
-@dataclass(frozen=True, slots=True)
-class ExtraRules:
-    """Put rules that match nothing before all others, for every packet that iptables sees."""
-
-    name: str = RULES
-
-    def plant(self, place: Place) -> Mapping[int, str]:
-        chain = _chain(place)
-        rules = (
-            f"-A {chain} -s 192.0.2.{number % 250 + 1}/32 -p tcp --dport {number} -j DROP"
-            for number in range(1, _RULES + 1)
-        )
-        jumps = (f"-I {builtin} 1 -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
-        lines = ["*filter", f":{chain} - [0:0]", *rules, *jumps, "COMMIT", ""]
-        process.run(list(RESTORE), stdin="\n".join(lines))
-        return {}
-
-    def restore(self, place: Place) -> None:
-        if self.is_there(place):
-            chain = _chain(place)
-            jumps = (f"-D {builtin} -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
-            lines = ["*filter", *jumps, f"-F {chain}", f"-X {chain}", "COMMIT", ""]
-            process.run(list(RESTORE), stdin="\n".join(lines))
-
-    def is_there(self, place: Place) -> bool:
-        return f":{_chain(place)} " in _saved()
+    return Cause(name, plant, restore, is_there)
 
 
 def _chain(place: Place) -> str:
     return f"BENCH-{place.world.plan.instance}"[:28]
 
 
-def _saved() -> str:
+def saved_rules() -> str:
+    """Give the filter table as iptables-save prints it."""
     return process.run(["iptables-save", "-t", "filter"]).stdout
 
 
-@dataclass(frozen=True, slots=True)
-class ColdCache:
-    """Delete the catalogue from Redis again and again."""
-
-    name: str = COLD
-
-    def plant(self, place: Place) -> Mapping[int, str]:
-        place.running[self.name] = stack = ExitStack()
-        emptied = forgetting(*place.redis, _CATALOGUE, _FORGET_S, place.redis_network)
-        stack.enter_context(emptied)
-        return {}
-
-    def restore(self, place: Place) -> None:
-        place.end(self.name)
-
-    def is_there(self, place: Place) -> bool:
-        return self.name in place.running
+def _has_rules(place: Place) -> bool:
+    return f":{_chain(place)} " in saved_rules()
 
 
-_KEPT = "        keepalive 64;\n        keepalive_requests 100000;\n"
-_BUFFERED = "access_log /dev/stdout json buffer=16k flush=1s if=$logged;"
-_NAMED = "proxy_pass http://gateway;"
-_ASKED = (
-    f"resolver 127.0.0.1:{_DNS_PORT} ipv6=off;\n"
-    "            proxy_pass http://$request_id.gateway.internal:3000;"
+def _restore_tables(*lines: str) -> None:
+    process.run(list(RESTORE), stdin="\n".join(["*filter", *lines, "COMMIT", ""]))
+
+
+def _add_rules(place: Place) -> None:
+    chain, form = _chain(place), "-A {} -s 192.0.2.1/32 -p tcp --dport {} -j DROP"
+    rules = (form.format(chain, port + 1) for port in range(_RULES))
+    jumps = (f"-I {builtin} 1 -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
+    _restore_tables(f":{chain} - [0:0]", *rules, *jumps)
+
+
+def _remove_rules(place: Place) -> None:
+    if _has_rules(place):
+        chain = _chain(place)
+        jumps = (f"-D {builtin} -j {chain}" for builtin in ("FORWARD", "OUTPUT", "INPUT"))
+        _restore_tables(*jumps, f"-F {chain}", f"-X {chain}")
+
+
+def _forget_catalogue(place: Place) -> None:
+    redis = place.world.endpoint("redis-cache")
+    key, network = "catalogue:list", place.redis_network
+    place.hold(COLD, forgetting(redis, place.redis_password, key, _FORGET_S, network))
+
+
+#: What the plan renders → what is planted.
+NOT_KEPT = (
+    ("        keepalive 64;\n        keepalive_requests 100000;\n", "        # none is kept\n"),
+    ('proxy_set_header Connection "";', 'proxy_set_header Connection "close";'),
 )
-CAUSES: tuple[Cause, ...] = (
-    HalvedQuota(),
-    ProxyEntry(),
-    ReplicaLess(),
-    EdgeDirectives(
-        KEEPALIVE,
-        (
-            (_KEPT, "        # nothing is kept\n"),
-            ('proxy_set_header Connection "";', 'proxy_set_header Connection "close";'),
-        ),
+_ASK = f"resolver 127.0.0.1:{_DNS_PORT} ipv6=off; "
+ASKED = (("proxy_pass http://gateway;", f"{_ASK}proxy_pass http://$request_id.gateway:3000;"),)
+WAITED = (
+    (
+        "access_log /dev/stdout json buffer=16k flush=1s if=$logged;",
+        "access_log /dev/stdout json if=$logged;",
     ),
-    EdgeDirectives(DNS, ((_NAMED, _ASKED),)),
-    ExtraRules(),
-    EdgeDirectives(LOG, ((_BUFFERED, "access_log /dev/stdout json if=$logged;"),)),
-    ColdCache(),
 )
-
-
-def counted(place: Place, load: Callable[[], Tally]) -> Callable[[], Tally]:
-    """Give a load whose tally has the counters that causes are known by, per request.
-
-    What they count at rest (probes, heartbeats) is measured first and taken off.
-    """
-    before = _counters(place)
-    time.sleep(_REST_S)
-    after = _counters(place)
-    rest = {name: (after[name] - before[name]) / _REST_S for name in after}
-    expected = len(place.world.plan.replicas)
-
-    def run() -> Tally:
-        before, used_us, start_s = _counters(place), place.world.cpu_us(), time.monotonic()
-        tally = load()
-        seconds, after, now_us = time.monotonic() - start_s, _counters(place), place.world.cpu_us()
-        place.used_cores = {of: (now_us[of] - us) / seconds / 1e6 for of, us in used_us.items()}
-        figures = {
-            name: (after[name] - before[name] - rest[name] * seconds) / max(tally.done, 1)
-            for name in after
-        }
-        levels = {
-            "rules": float(_saved().count("\n-A ")),
-            "missing": float(expected - len(place.world.main_pids())),
-        }
-        return Tally(tally.done, tally.failed, {**tally.figures, **figures, **levels})
-
-    return run
-
-
-def _counters(place: Place) -> dict[str, float]:
-    """Read counters that only grow, in every replica's own network. Raises: CannotTell."""
-    counters = dict.fromkeys(("opened", "datagrams", "waited_lines"), 0.0)
-    try:
-        for replica, pid in place.world.main_pids().items():
-            kinds = parse_snmp(Path(f"/proc/{pid}/net/snmp").read_text(encoding="ascii"))
-            if replica != worlds.EDGE:  # those are its clients'
-                counters["opened"] += kinds["Tcp", "PassiveOpens"]
-            counters["datagrams"] += kinds["Udp", "OutDatagrams"]
-        for pid in _workers(place):
-            io = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
-            counters["waited_lines"] += int(io.split("syscw:")[1].split()[0])
-    except OSError as error:
-        raise CannotTell("a replica", "has no counters", str(error), "measure again") from error
-    calls = command_calls(*place.redis, namespace=place.redis_network)
-    return {**counters, "fills": float(calls.get("set", 0))}
-
-
-def parse_snmp(text: str) -> dict[tuple[str, str], int]:
-    """Read /proc/net/snmp: a line of names and a line of values for each protocol; pure."""
-    lines = [line.split() for line in text.splitlines()]
-    return {
-        (names[0].rstrip(":"), name): int(value)
-        for names, values in zip(lines[::2], lines[1::2], strict=True)
-        for name, value in zip(names[1:], values[1:], strict=True)
-    }
+CAUSES = (
+    Cause(
+        QUOTA,
+        _halve,
+        lambda place: set_cpus(group_of(place.world, LIMITED), _planned_cpus(place)),
+        lambda place: group_of(place.world, LIMITED).limits().cpus != _planned_cpus(place),
+    ),
+    Cause(PROXY, _enter_by_proxy, _enter_by_edge, lambda place: place.holds(PROXY)),
+    Cause(REPLICA, _stop_last, _start_last, _lacks),
+    edge_directives(KEEPALIVE, NOT_KEPT),
+    edge_directives(DNS, ASKED, _start_dns),
+    Cause(RULES, _add_rules, _remove_rules, _has_rules),
+    edge_directives(LOG, WAITED, _sync_log, partial(_sync_log, sign="-")),
+    Cause(COLD, _forget_catalogue, lambda place: place.end(COLD), lambda place: place.holds(COLD)),
+)

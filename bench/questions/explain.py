@@ -19,8 +19,9 @@ from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
 from bench.engine.result import Measured
 from bench.engine.store import Outcome
-from bench.questions.causes import counted, place_in
+from bench.questions.causes import place_in
 from bench.questions.compare import CONNECTIONS, TITLES
+from bench.questions.counters import counted
 from bench.questions.symptoms import findings, table
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -84,7 +85,7 @@ def explained(measured: Measured) -> Iterator[str]:
     extra = way.last[1] - way.first[1]
     named = way.named_but("left over")
     yield f"Of {extra:+.1f} µs a request, {named:.0%} are in named parts."
-    yield table(findings(measured, OVER), OVER, {})
+    yield table(findings(measured, OVER), OVER)
 
 
 def seen(sampled: sampling.Evidence | str) -> str:

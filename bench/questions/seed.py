@@ -10,9 +10,10 @@ proxy, with the same servers and connections. What each cause is worth is its Sh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
 from typing import Any
 
 from bench.engine import result, worlds
@@ -25,14 +26,15 @@ from bench.engine.result import Measured
 from bench.engine.show import wrap
 from bench.engine.store import Outcome
 from bench.load import Tally
-from bench.load.programs import Running
-from bench.questions.causes import by_proxy, cpu_quota, place_in, set_cpus
+from bench.questions.causes import by_proxy, group_of, place_in, set_cpus
 from bench.questions.naive import naive_chain
 from bench.questions.shapley import NONE, Cell, Look, Shared, cells, draw
+from twinstack.linux import cgroup
+from twinstack.linux.cgroup import ControlGroup
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
-from twinstack.world import Endpoint, LocalWorld
+from twinstack.world import LocalWorld
 
 SERVERS, QUOTA = "development servers", "half a core each"
 ENTRY, CONNECTIONS = "docker-proxy", "a connection each"
@@ -48,15 +50,6 @@ TIERS = (
     "Not taken away, as in the seed: namespaces are in three tiers that the host routes between, "
     "Docker is in one flat network. What is left contains that, and Docker itself."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One world while it is measured."""
-
-    world: LocalWorld
-    entries: Mapping[tuple[bool, bool], Endpoint]  # by development servers, by docker-proxy
-    programs: tuple[Running, ...]  # the development servers
 
 
 def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
@@ -126,12 +119,8 @@ def _experiment(
     def stage() -> Iterator[Sequence[Arm]]:
         worlds.restart(used, progress)
         with ExitStack() as held:
-            net, docker = (held.enter_context(_side(stack, world, progress)) for world in used)
-            quotas = [held.enter_context(cpu_quota(each.pids())) for each in docker.programs]
-            yield [
-                *(_arm(net, cell, seconds, lambda _: None) for cell in cells(sorted(_SHARED))),
-                *(_arm(docker, cell, seconds, _limiter(docker, quotas)) for cell in cells(CAUSES)),
-            ]
+            arms = [held.enter_context(_arms(stack, world, seconds, progress)) for world in used]
+            yield [arm for own in arms for arm in own]
 
     everything = frozenset(CAUSES)
     return Experiment(
@@ -147,54 +136,67 @@ def _experiment(
 
 
 @contextmanager
-def _side(stack: Stack, world: LocalWorld, progress: Progress) -> Iterator[Side]:
-    """Run the seed's servers in a world, and a proxy before each of its edges."""
+def _arms(stack: Stack, world: LocalWorld, seconds: int, progress: Progress) -> Iterator[list[Arm]]:
+    """Run the seed's servers in a world, and what else its cells need; gives their arms."""
     roots, software = stack.software(progress)
-    password = place_in(stack, world).redis_password
-    with naive_chain(world, roots, software, password) as naive, ExitStack() as proxies:
-        edges = {True: naive.edge, False: world.endpoint(worlds.EDGE)}
-        entries = {(seed, False): edge for seed, edge in edges.items()}
-        if world.name == "docker":
-            for seed, edge in edges.items():
-                entries[seed, True] = proxies.enter_context(by_proxy(edge))
-        yield Side(world, entries, naive.programs)
+    password, docker = place_in(stack, world).redis_password, world.name == "docker"
+    with ExitStack() as held:
+        naive = held.enter_context(naive_chain(world, roots, software, password))
+        parts = dict.fromkeys(naive.pids(), PROGRAMS)
+        groups = [held.enter_context(_own_group(program.pids())) for program in naive.programs]
+        groups += [group_of(world, replica.name) for replica in world.plan.replicas]
+        entries = {True: naive.edge, False: world.endpoint(worlds.EDGE)}
+        proxies = {
+            seed: held.enter_context(by_proxy(edge)) for seed, edge in entries.items() if docker
+        }
+
+        def arm(cell: Cell) -> Arm:
+            endpoint = (proxies if ENTRY in cell else entries)[SERVERS in cell]
+            headers = ("Connection: close",) if CONNECTIONS in cell else ()
+            send = by_wrk(endpoint.url(_PATH), _AT_ONCE, seconds, headers=headers)
+
+            def load() -> Tally:
+                await_room(endpoint, _OPENED if CONNECTIONS in cell else 0)
+                return send()
+
+            @contextmanager
+            def during() -> Iterator[Mapping[int, str]]:
+                limited = groups if QUOTA in cell else []
+                try:
+                    for group in limited:
+                        set_cpus(group, CORES)
+                    yield parts
+                finally:
+                    for group in limited:
+                        set_cpus(group, None)
+
+            return Arm(name(world.name, cell), load, world.name, during)
+
+        yield [arm(cell) for cell in cells(CAUSES if docker else sorted(_SHARED))]
 
 
-def _limiter(
-    side: Side, quotas: Sequence[Callable[[float | None], None]]
-) -> Callable[[float | None], None]:
-    """Give what sets the quota of each service and development server of a world."""
+@contextmanager
+def _own_group(pids: Sequence[int]) -> Iterator[ControlGroup]:
+    """Hold processes in a cgroup of their own. Raises: OSError."""
+    layout = cgroup.read_layout()
+    path = f"twinstack-bench/{pids[0]}"
+    group, former = ControlGroup.at(path, layout), ControlGroup.of(os.getpid())
 
-    def limit(cpus: float | None) -> None:
-        for quota in quotas:
-            quota(cpus)
-        for replica in side.world.plan.replicas:
-            set_cpus(side.world, replica.name, cpus)
+    def move(to: ControlGroup) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                (to.directory("cpu") / "cgroup.procs").write_text(str(pid))
 
-    return limit
-
-
-def _arm(side: Side, cell: Cell, seconds: int, limit: Callable[[float | None], None]) -> Arm:
-    endpoint = side.entries[SERVERS in cell, ENTRY in cell]
-    headers = ("Connection: close",) if CONNECTIONS in cell else ()
-    send = by_wrk(endpoint.url(_PATH), _AT_ONCE, seconds, headers=headers)
-    parts = {pid: PROGRAMS for program in side.programs for pid in program.pids()}
-
-    def load() -> Tally:
-        if CONNECTIONS in cell:
-            await_room(endpoint, _OPENED)
-        return send()
-
-    @contextmanager
-    def during() -> Iterator[Mapping[int, str]]:
-        limit(CORES if QUOTA in cell else None)
-        try:
-            yield parts
-        finally:
-            limit(None)
-
-    held: Callable[[], AbstractContextManager[Mapping[int, str]]] = during
-    return Arm(name(side.world.name, cell), load, side.world.name, held)
+    cgroup.create(path, layout, {})
+    try:
+        move(group)
+        yield group
+    finally:
+        move(former)
+        for directory in layout.directories(path):
+            directory.rmdir()
+            with suppress(OSError):  # another one is still in it
+                directory.parent.rmdir()
 
 
 def figure(document: Mapping[str, Any]) -> str:

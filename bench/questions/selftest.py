@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, RATE, Arm, Contrast
@@ -189,8 +190,8 @@ def judged(measured: Measured, world: str, plant: str, size: float) -> SelfTestR
     )
 
 
-def keep(file: Path, ended: SelfTestRun) -> None:
-    """Add a run to those that are kept, a line each."""
+def keep(file: Path, ended: Any) -> None:
+    """Add a run, a dataclass, to those that are kept, a line each."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(asdict(ended)) + "\n")

@@ -11,15 +11,18 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from bench.engine.arm import SERVICES, Contrast, Window
+from bench.engine.arm import RATE, SERVICES, Contrast, Quantity, Window
 from bench.engine.result import Measured
-from bench.engine.show import columns, figure, signed
+from bench.engine.show import columns, figure
 
 QUOTA, PROXY, REPLICA = "halved quota", "proxy entry", "one replica less"
 KEEPALIVE, DNS = "no upstream keep-alive", "DNS per call"
 RULES, LOG, COLD = "extra iptables rules", "synchronous log", "cold cache"
+#: Rest included: a busy machine must not make it negative.
+SERVICES_US = Quantity(
+    "services", "CPU time per request in the services", lambda w: w.parts_us[SERVICES] / w.done
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +33,29 @@ class Symptom:
     noun: str
     of: Callable[[Window], float]
     telling: float  # a difference of as much is the cause's
-    brings: frozenset[str] = frozenset()  # causes that show too where this one is at work
+    brings: str = ""  # a cause that shows too where this one is at work
 
 
-def _figure(window: Window, name: str) -> float:
-    return window.figures.get(name, 0.0)
-
-
-def _counted(cause: str, noun: str, name: str, telling: float, *brings: str) -> Symptom:
-    return Symptom(cause, noun, partial(_figure, name=name), telling, frozenset(brings))
+def _figure(name: str) -> Callable[[Window], float]:
+    return lambda window: window.figures.get(name, 0.0)
 
 
 SYMPTOMS = (
     Symptom(QUOTA, "quota waits, a part of the time", lambda window: window.quota, 0.03),
     Symptom(PROXY, "µs in docker-proxy", lambda window: window.part("docker-proxy"), 5.0),
-    _counted(REPLICA, "replicas that do not run", "missing", 0.5),
-    _counted(KEEPALIVE, "connections opened inside", "opened", 0.2),
+    Symptom(REPLICA, "replicas that do not run", _figure("missing"), 0.5),
+    Symptom(KEEPALIVE, "connections opened inside", _figure("opened"), 0.2),
     # A name that is asked for each time leads to a new connection each time.
-    _counted(DNS, "datagrams", "datagrams", 0.2, KEEPALIVE),
-    _counted(RULES, "iptables rules", "rules", 500.0),
-    _counted(LOG, "lines that nginx waits to write", "waited_lines", 0.3),
-    _counted(COLD, "fills of the cache", "fills", 0.003),
+    Symptom(DNS, "datagrams", _figure("datagrams"), 0.2, KEEPALIVE),
+    Symptom(RULES, "iptables rules", _figure("rules"), 500.0),
+    Symptom(LOG, "lines that nginx waits to write", _figure("waited_lines"), 0.3),
+    Symptom(COLD, "fills of the cache", _figure("fills"), 0.003),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A cause that shows in the first arm and not in the second."""
+    """A cause that shows in the first arm and not in the second: medians over windows."""
 
     symptom: Symptom
     first: float
@@ -69,61 +68,36 @@ class Finding:
 
 def findings(measured: Measured, contrast: Contrast) -> tuple[Finding, ...]:
     """Give the causes that show, those left out that another brings with it."""
+    sides = [measured.arms[arm] for arm in (contrast.first, contrast.second)]
     found = [
-        Finding(symptom, *(_median(measured, arm, symptom) for arm in _names(contrast)))
-        for symptom in SYMPTOMS
+        Finding(each, *(statistics.median(map(each.of, windows)) for windows in sides))
+        for each in SYMPTOMS
     ]
     telling = [each for each in found if each.first - each.second >= each.symptom.telling]
-    brought = frozenset[str]().union(*(each.symptom.brings for each in telling))
+    brought = {each.symptom.brings for each in telling}
     return tuple(each for each in telling if each.cause not in brought)
-
-
-def _names(contrast: Contrast) -> tuple[str, str]:
-    return contrast.first, contrast.second
-
-
-def _median(measured: Measured, arm: str, symptom: Symptom) -> float:
-    return statistics.median(map(symptom.of, measured.arms[arm]))
 
 
 def unlike(windows: Sequence[Window], others: Sequence[Window]) -> float:
     """Give how far two arms are apart in rate and in the services' CPU time together, as logs."""
     return sum(
         abs(math.log(statistics.median(map(of, windows)) / statistics.median(map(of, others))))
-        for of in (lambda window: window.rate, services_us)
+        for of in (RATE.of, SERVICES_US.of)
     )
 
 
-def services_us(window: Window) -> float:
-    """Give the services' CPU time per request, rest included: never negative. Units: µs."""
-    return window.parts_us[SERVICES] / window.done
-
-
-def named(found: Iterable[Finding], left: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """List the causes, the one named first first.
-
-    `left`: how unlike the arms are without each (see `unlike`); a cause with which less is left
-    comes before.
-    """
+def named(found: Iterable[Finding], left: Mapping[str, float]) -> tuple[str, ...]:
+    """List the causes; first is named the one without which the arms are least unlike (`left`)."""
     causes = [each.cause for each in found]
-    return tuple(sorted(causes, key=lambda cause: (left or {}).get(cause, math.inf)))
+    return tuple(sorted(causes, key=lambda cause: left.get(cause, math.inf)))
 
 
-def table(found: Sequence[Finding], contrast: Contrast, left: Mapping[str, float]) -> str:
-    """Draw what shows, and what taking each cause away has left of the difference."""
+def table(found: Sequence[Finding], contrast: Contrast) -> str:
+    """Draw what shows."""
     if not found:
         return "None of the known causes shows in the counters."
-    cells = {cause: f"{part:.0%}" for cause, part in left.items()}
     rows = [
-        [
-            each.cause,
-            each.symptom.noun,
-            figure(each.first),
-            figure(each.second),
-            signed(each.first - each.second, 2),
-            cells.get(each.cause, ""),
-        ]
-        for each in found
+        [each.cause, each.symptom.noun, figure(each.first), figure(each.second)] for each in found
     ]
-    head = ["cause", "seen by, per request", contrast.first, contrast.second, "more", "left"]
+    head = ["cause that shows", "by, per request", contrast.first, contrast.second]
     return columns(head, rows, rule=True)

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from bench.engine import probe, worlds
-from bench.questions.causes import CAUSES, HalvedQuota, place_in, planted
+from bench.questions.causes import CAUSES, LIMITED, place_in, planted
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.stack import from_environment
 
@@ -25,10 +25,10 @@ def main() -> None:
     def host() -> dict[str, Any]:
         saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
         rules = saved.stdout.splitlines()
-        pid = world.main_pids()[HalvedQuota().service]
+        pid = world.main_pids()[LIMITED]
         return {
             "rules": sorted(line for line in rules if line[0] not in ":#"),
-            "nginx": (place.paths.run / "conf" / "nginx-lb-nginx.conf").read_text(),
+            "nginx": place.nginx_conf.read_text(),
             "cpus": ControlGroup.of(pid).limits().cpus,
             "steps": [change.step.name for change in world.preview().changes],
             "running": sorted(world.main_pids()),

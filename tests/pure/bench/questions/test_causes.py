@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bench.questions import causes
-from bench.questions.causes import CAUSES, EdgeDirectives, parse_snmp, planted
+from bench.questions.causes import CAUSES, Cause, edge_directives, planted
 from bench.questions.symptoms import SYMPTOMS
 from tests.support.bench_fakes import PLAN
 from twinstack.errors import StepFailed
@@ -19,52 +20,46 @@ def test_each_symptom_has_a_cause_that_can_be_planted() -> None:
     assert [cause.name for cause in CAUSES] == [symptom.cause for symptom in SYMPTOMS]
 
 
-@pytest.mark.parametrize(
-    "cause", [each for each in CAUSES if isinstance(each, EdgeDirectives)], ids=lambda e: e.name
-)
-def test_what_a_cause_replaces_is_in_the_rendered_file_once(cause: EdgeDirectives) -> None:
-    text = nginx_conf(PLAN, PLAN.replicas_of("nginx-lb")[0])
-    edited = text
-    for original, new in cause.edits:
-        assert edited.count(original) == 1
-        edited = edited.replace(original, new)
-    for original, new in cause.edits:
-        edited = edited.replace(new, original)
-    assert edited == text
+def test_what_causes_replace_is_in_the_rendered_file_once_and_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "nginx.conf"
+    rendered = nginx_conf(PLAN, PLAN.replicas_of("nginx-lb")[0])
+    place: Any = SimpleNamespace(nginx_conf=file, end=lambda name: None)
+    monkeypatch.setattr(causes, "_start_dns", lambda place: None)
+    workers = iter(range(1, 100))
+    place.workers, place.world = (
+        lambda: {next(workers)},
+        SimpleNamespace(main_pids=lambda: {"nginx-lb": 7}),
+    )
+    reread: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, sign: reread.append(pid))
+    for edits in (causes.NOT_KEPT, causes.ASKED, causes.WAITED):
+        file.write_text(rendered)
+        cause = edge_directives("edited", edits)
+        assert [rendered.count(original) for original, _ in edits] == [1] * len(edits)
+        with planted(place, cause):
+            assert cause.is_there(place)
+        assert file.read_text() == rendered
+    assert reread == [7] * 6
 
 
-def test_counters_are_read_by_protocol_and_name() -> None:
-    text = "Tcp: ActiveOpens PassiveOpens\nTcp: 7 9\nUdp: InDatagrams OutDatagrams\nUdp: 1 2\n"
-    assert parse_snmp(text)["Tcp", "PassiveOpens"] == 9
-    assert parse_snmp(text)["Udp", "OutDatagrams"] == 2
-
-
-class Noted:
-    """A cause that notes what is done with it."""
-
-    name = "noted"
-
-    def __init__(self, holds: bool = True) -> None:
-        self.holds, self.done, self.there = holds, [""][1:], False
-
-    def plant(self, place: Any) -> dict[int, str]:
-        self.done.append("plant")
-        self.there = self.holds
-        return {1: "programs"}
-
-    def restore(self, place: Any) -> None:
-        self.done.append("restore")
-        self.there = False
-
-    def is_there(self, place: Any) -> bool:
-        return self.there
+def noted(holds: bool = True) -> tuple[Cause, list[str]]:
+    """Give a cause, and the list of what is done with it."""
+    done: list[str] = []
+    return Cause(
+        "noted",
+        lambda place: done.append("plant") or {1: "programs"},  # type: ignore[func-returns-value]
+        lambda place: done.append("restore"),
+        lambda place: holds and done[-1] == "plant",
+    ), done
 
 
 PLACE: Any = SimpleNamespace()
 
 
 def test_a_cause_is_taken_away_also_when_the_work_fails() -> None:
-    cause = Noted()
+    cause, done = noted()
 
     def work() -> None:
         with planted(PLACE, cause) as parts:
@@ -73,17 +68,17 @@ def test_a_cause_is_taken_away_also_when_the_work_fails() -> None:
 
     with pytest.raises(ZeroDivisionError):
         work()
-    assert cause.done == ["plant", "restore"]
+    assert done == ["plant", "restore"]
 
 
 def test_a_cause_that_does_not_hold_is_an_error_and_is_taken_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(causes, "_BOUND_S", 0.0)
-    cause = Noted(holds=False)
+    cause, done = noted(holds=False)
     with (
         pytest.raises(StepFailed, match="noted: cannot be planted"),
         planted(PLACE, cause),
     ):
         pass
-    assert cause.done == ["plant", "restore"]
+    assert done == ["plant", "restore"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.questions import planting
 from bench.questions.planting import NamingRun
+from bench.questions.selftest import keep
 from bench.questions.symptoms import COLD, KEEPALIVE, RULES
 
 RIGHT = NamingRun(RULES, (RULES, COLD), True, 0.7, 1.4)
@@ -22,15 +23,14 @@ def test_runs_are_kept_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "planted.jsonl"
     assert planting.read(file) == []
     for run in (RIGHT, WRONG):
-        planting.keep(file, run)
+        keep(file, run)
     assert planting.read(file) == [RIGHT, WRONG]
 
 
 def test_what_is_missing_is_planted_until_there_is_enough() -> None:
-    missing = planting._missing([RIGHT, RIGHT, WRONG], 2, "")
-    assert RULES not in {cause.name for cause in missing}
-    assert COLD in {cause.name for cause in missing}
-    assert [cause.name for cause in planting._missing([], 1, "cold")] == [COLD]
+    missing = {cause.name for cause in planting.absent([RIGHT, RIGHT, WRONG], 2)}
+    assert RULES not in missing
+    assert COLD in missing
 
 
 def test_the_text_says_how_many_were_named_first_and_what_else_was() -> None:

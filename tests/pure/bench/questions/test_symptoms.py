@@ -50,14 +50,14 @@ def looked_at(shown: dict[str, Any]) -> Measured:
 @pytest.mark.parametrize("cause", SHOWN)
 def test_each_cause_is_named_by_its_own_counter_alone(cause: str) -> None:
     found = findings(looked_at(SHOWN[cause]), WORSE)
-    assert named(found) == (cause,)
-    assert max(map(len, symptoms.table(found, WORSE, {}).splitlines())) <= 80
+    assert named(found, {}) == (cause,)
+    assert max(map(len, symptoms.table(found, WORSE).splitlines())) <= 80
 
 
 def test_nothing_is_named_where_nothing_shows() -> None:
     found = findings(looked_at({}), WORSE)
-    assert named(found) == ()
-    assert "None of the known causes" in symptoms.table(found, WORSE, {})
+    assert named(found, {}) == ()
+    assert "None of the known causes" in symptoms.table(found, WORSE)
 
 
 def test_the_cause_whose_removal_leaves_least_is_named_first() -> None:

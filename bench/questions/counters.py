@@ -1,0 +1,76 @@
+"""What causes are known by, counted beside a load: see `symptoms`.
+
+Source: proc(5): /proc/PID/io, /proc/PID/net/snmp.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.engine import worlds
+from bench.load import Tally
+from bench.questions.causes import Place, saved_rules
+from bench.questions.redis_stats import command_calls
+from twinstack.errors import CannotTell
+
+_REST_S = 2.0
+
+
+def counted(place: Place, load: Callable[[], Tally]) -> Callable[[], Tally]:
+    """Give a load whose tally has counters per request, less what they count at rest.
+
+    Raises: CannotTell when a replica's are gone.
+    """
+    before = _counters(place)
+    time.sleep(_REST_S)
+    after = _counters(place)
+    rest = {name: (after[name] - before[name]) / _REST_S for name in after}
+    expected = len(place.world.plan.replicas)
+
+    def run() -> Tally:
+        before, used_us, start_s = _counters(place), place.world.cpu_us(), time.monotonic()
+        tally = load()
+        seconds, after, now_us = time.monotonic() - start_s, _counters(place), place.world.cpu_us()
+        place.used_cores = {of: (now_us[of] - us) / seconds / 1e6 for of, us in used_us.items()}
+        figures = {
+            name: (after[name] - before[name] - rest[name] * seconds) / max(tally.done, 1)
+            for name in after
+        }
+        levels = {
+            "rules": float(saved_rules().count("\n-A ")),
+            "missing": float(expected - len(place.world.main_pids())),
+        }
+        return Tally(tally.done, tally.failed, {**tally.figures, **figures, **levels})
+
+    return run
+
+
+def _counters(place: Place) -> dict[str, float]:
+    """Read counters that only grow, in every replica's own network."""
+    counters = dict.fromkeys(("opened", "datagrams", "waited_lines"), 0.0)
+    try:
+        for replica, pid in place.world.main_pids().items():
+            kinds = parse_snmp(Path(f"/proc/{pid}/net/snmp").read_text(encoding="ascii"))
+            if replica != worlds.EDGE:  # those are its clients'
+                counters["opened"] += kinds["Tcp", "PassiveOpens"]
+            counters["datagrams"] += kinds["Udp", "OutDatagrams"]
+        for pid in place.workers():
+            io = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
+            counters["waited_lines"] += int(io.split("syscw:")[1].split()[0])
+    except OSError as error:
+        raise CannotTell("a replica", "has no counters", str(error), "measure again") from error
+    redis, network = place.world.endpoint("redis-cache"), place.redis_network
+    calls = command_calls(redis, place.redis_password, namespace=network)
+    return {**counters, "fills": float(calls.get("set", 0))}
+
+
+def parse_snmp(text: str) -> dict[tuple[str, str], int]:
+    """Read /proc/net/snmp: a line of names and a line of values for each protocol; pure."""
+    lines = [line.split() for line in text.splitlines()]
+    return {
+        (names[0].rstrip(":"), name): int(value)
+        for names, values in zip(lines[::2], lines[1::2], strict=True)
+        for name, value in zip(names[1:], values[1:], strict=True)
+    }
