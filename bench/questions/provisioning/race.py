@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -21,6 +20,7 @@ from bench.questions.provisioning import contenders, files, host
 from bench.questions.provisioning.contenders import FLOOR, MININET, OURS, SHELL, Contender
 from bench.questions.provisioning.verdict import RaceSample
 from twinstack.errors import CannotTell
+from twinstack.linux import child, process
 from twinstack.reconcile import Progress
 
 _PINS = Path("/run/netns")
@@ -118,19 +118,12 @@ def _sentinel() -> Iterator[None]:
 
     The kernel clears namespaces away in the background, one batch after another in the order in
     which they died. A link into the last one to die exists until its batch is gone.
-    Raises: CannotTell when that takes too long.
+    Raises: CannotTell when that takes too long; StepFailed.
     """
-    pipe = subprocess.PIPE
-    words = ("unshare", "--net", "sh", "-c", "echo ready; exec cat")
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
+    with child.staying("the sentinel", None, child.unshare_netns) as (holder, _):
         link = f"ip link add {_SENTINEL} type veth peer {_FAR_END} netns {holder.pid}"
-        subprocess.run(link.split(), check=True)
-        try:
-            yield
-        finally:
-            holder.communicate()  # it ends with its input
+        process.run(link.split())
+        yield
     deadline = time.monotonic() + _GONE_BOUND_S
     with suppress(OSError):  # there is no such link
         while socket.if_nametoindex(_SENTINEL):
