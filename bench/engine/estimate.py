@@ -68,8 +68,6 @@ class Distribution:
     median: float
     minimum: float
     maximum: float
-    low_quartile: float
-    high_quartile: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +105,6 @@ class Ratio:
     def percent(self) -> str:
         """Write it as a change: +4.0% (+1.2% to +6.1%)."""
         return f"{self.estimate - 1:+.1%} ({self.low - 1:+.1%} to {self.high - 1:+.1%})"
-
-    @property
-    def saved(self) -> str:
-        """Write what the second lacks of the first: 3.8% (95 % interval 1.2% to 5.7%)."""
-        estimate, low, high = (1 - 1 / end for end in (self.estimate, self.low, self.high))
-        level = f"{100 * self.level:.0f} % interval"
-        return f"{estimate:.1%} ({level} {low:.1%} to {high:.1%})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +152,7 @@ def spread(samples: Sequence[float]) -> Distribution:
     """Summarise samples. Raises: CannotTell when there are none."""
     if not samples:
         raise CannotTell("samples", "cannot be summarised", "there are none", "measure a round")
-    if len(samples) == 1:
-        quartiles = [samples[0]] * 3
-    else:
-        quartiles = statistics.quantiles(samples, n=4, method="inclusive")
-    return Distribution(
-        count=len(samples),
-        median=statistics.median(samples),
-        minimum=min(samples),
-        maximum=max(samples),
-        low_quartile=quartiles[0],
-        high_quartile=quartiles[2],
-    )
+    return Distribution(len(samples), statistics.median(samples), min(samples), max(samples))
 
 
 def grouped(samples: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:

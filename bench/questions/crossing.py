@@ -34,7 +34,6 @@ from twinstack.swarm.world import SwarmWorld
 
 LOOPBACK, BRIDGE, SAME = "loopback", "same host, bridge", "same host, Swarm"
 RAW, SWARM = "two hosts, raw VXLAN", "two hosts, Swarm"
-PATHS = (LOOPBACK, BRIDGE, SAME, RAW, SWARM)
 KEPT, NEW = "kept", "new"
 #: What is compared with what, and what the ratio says.
 CONTRASTS = (
