@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bench.engine.arm import BUSY_PART, CPU, RATE, Window
@@ -20,10 +20,9 @@ from twinstack.printable import cut
 
 WIDTH = 480
 _LEFT, _RIGHT = 8.0, WIDTH - 8.0
-_ROW, _HEAD, _AXIS = 38.0, 26.0, 24.0
-_STRIP, _CURVES, _LEGEND = 54.0, 200.0, 20.0
-_LETTERS = 62
-#: Changes that an axis of ratios may name. Units: %.
+_ROW, _HEAD, _AXIS, _STRIP, _CURVES, _LEGEND = 38.0, 26.0, 24.0, 78.0, 200.0, 20.0
+_ENDS = ("low", "estimate", "high")
+#: Changes that an axis of ratios may name, where there is room. Units: %.
 _PERCENTS = (
     0,
     3,
@@ -46,29 +45,36 @@ _PERCENTS = (
     1e4,
     1e6,
 )
-_LEAST_GAP = 44.0
+_ROOM = 44.0
 #: Arms differ by colour and by dashes.
 COLOURS = 8
+
+Ticks = Sequence[tuple[float, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Maps values to places from left to right."""
+    """Maps values to places from left to right, with a little room at both ends."""
 
     low: float
     high: float
 
-    def at(self, value: float) -> float:
-        span = (self.high - self.low) or 1.0
-        return _LEFT + (_RIGHT - _LEFT) * min(max((value - self.low) / span, 0.0), 1.0)
+    @classmethod
+    def around(cls, values: Iterable[float]) -> Axis:
+        ordered = sorted(values)
+        room = (ordered[-1] - ordered[0]) * 0.03
+        return cls(ordered[0] - room, ordered[-1] + room)
 
-    def ticks(self) -> list[float]:
+    def at(self, value: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (value - self.low) / ((self.high - self.low) or 1.0)
+
+    def round_values(self) -> list[float]:
         """Give round values to name, at most seven."""
         rough = (self.high - self.low) / 6 or 1.0
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-        first = math.ceil(self.low / step)
-        return [number * step for number in range(first, math.floor(self.high / step) + 1)]
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [number * step for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,121 +83,109 @@ class Row:
 
     label: str
     said: str = ""
-    span: tuple[float, float, float] | None = None  # low, estimate, high
-    kind: str = "point"  # "point open" where it is left open; "bar", "bar less", "bar all"
-    start: float | None = None  # where a waterfall's bar begins
-    marks: tuple[float, ...] = field(default=())  # bounds
+    span: tuple[float, ...] = ()  # low, estimate, high
+    kind: str = "point"  # "point open"; of a waterfall's bar "bar", "bar less", "bar all"
+    start: float = 0.0  # where a bar begins
+    bounds: tuple[float, ...] = ()
 
 
 def forest(document: Mapping[str, Any]) -> str:
     """Draw every contrast's ratios, with the zone that is of no consequence."""
     nouns = {each["name"]: each["noun"] for each in document["quantities"]}
-    rows: list[Row] = []
+    rows = []
     for contrast in document["contrasts"]:
         title = contrast["title"] or f"{contrast['first']} over {contrast['second']}"
         rows.append(Row(title))
         for name, ratio in contrast["ratios"].items():
-            ends = [100 * (ratio[end] - 1) for end in ("estimate", "low", "high")]
             kind = "point" if ratio["adjusted_p"] < OPEN_P else "point open"
-            low, middle, high = (math.log(ratio[end]) for end in ("low", "estimate", "high"))
-            marks = tuple(
+            bounds = tuple(
                 math.log(bound["limit"])
                 for bound in document["bounds"]
                 if (bound["contrast"], bound["quantity"]) == (title, name)
             )
-            said = _interval(ends, "%")
-            rows.append(Row(nouns[name], said, (low, middle, high), kind, marks=marks))
+            said = _interval({end: 100 * (ratio[end] - 1) for end in _ENDS}, "%")
+            span = tuple(math.log(ratio[end]) for end in _ENDS)
+            rows.append(Row(nouns[name], said, span, kind, bounds=bounds))
     zone = math.log1p(MARGIN)
-    axis = _around(rows, (-1.5 * zone, 1.5 * zone))
+    axis = Axis.around(x for row in rows for x in (-zone, zone, *row.span, *row.bounds))
     ticks: list[tuple[float, str]] = []
     for percent in _PERCENTS:
         value = math.log1p(percent / 100)
-        clear = all(abs(axis.at(value) - axis.at(other)) > _LEAST_GAP for other, _ in ticks)
-        if axis.low <= value <= axis.high and clear:
+        if axis.low <= value <= axis.high and all(
+            abs(axis.at(value) - axis.at(other)) > _ROOM for other, _ in ticks
+        ):
             ticks.append((value, f"{signed(percent, 0)} %" if percent else "same"))
-    return _rows(rows, axis, ticks, "Ratios of all contrasts with their intervals", zone)
+    shade = Box(axis.at(-zone), 0, axis.at(zone) - axis.at(-zone), _height(rows))
+    drawn = [rect(shade, "zone", tooltip("of no consequence"), 0)]
+    return _rows(rows, axis, ticks, "Ratios of all contrasts with their intervals", drawn)
 
 
 def waterfall(contrast: Mapping[str, Any]) -> str:
     """Draw where the first arm's extra CPU time goes, part by part. Units: µs a request."""
-    rows, reached = [], 0.0
     ledger, services = contrast["ledger"], contrast.get("services", {})
     whole = sum(of["estimate"] for of in services.values())
     if services and math.isclose(whole, ledger["services"]["estimate"], abs_tol=0.05):
         ledger = {**services, **{part: of for part, of in ledger.items() if part != "services"}}
+    rows, reached = [], 0.0
     for part, of in ledger.items():
-        ends = [of[end] for end in ("estimate", "low", "high")]
-        start = 0.0 if part == "all" else reached
-        if part != "all" and max(map(abs, ends)) < 0.05:
+        if part != "all" and max(map(abs, of.values())) < 0.05:
             continue
+        start = 0.0 if part == "all" else reached
         kind = "bar all" if part == "all" else "bar less" if of["estimate"] < 0 else "bar"
-        span = (start + of["low"], start + of["estimate"], start + of["high"])
-        rows.append(Row(part, _interval(ends, "µs"), span, kind, start))
-        reached = 0.0 if part == "all" else reached + of["estimate"]
-    axis = _around(rows, (-1.0, 1.0))
-    ticks = [(value, f"{value:+g}".replace("-", "−") if value else "0") for value in axis.ticks()]
+        span = tuple(start + of[end] for end in _ENDS)
+        rows.append(Row(part, _interval(of, "µs"), span, kind, start))
+        reached += of["estimate"]
+    axis = Axis.around(x for row in rows for x in (-1, 1, row.start, *row.span))
+    ticks = [(x, f"{x:+g}".replace("-", "−") if x else "0") for x in axis.round_values()]
     return _rows(rows, axis, ticks, "Extra CPU time per request by part, in microseconds")
 
 
-def _interval(ends: Sequence[float], unit: str) -> str:
-    middle, low, high = (signed(end, 1) for end in ends)
+def _interval(of: Mapping[str, float], unit: str) -> str:
+    low, middle, high = (signed(of[end], 1) for end in _ENDS)
     return f"{middle} {unit} [{low}, {high}]"
 
 
-def _around(rows: Iterable[Row], least: tuple[float, float]) -> Axis:
-    ends = [*least]
-    for row in rows:
-        ends += [*(row.span or ()), *row.marks, *([row.start] if row.start is not None else [])]
-    low, high = min(ends), max(ends)
-    return Axis(low - (high - low) * 0.03, high + (high - low) * 0.03)
+def _height(rows: Sequence[Row]) -> float:
+    return 4 + sum(_ROW if row.span else _HEAD for row in rows)
 
 
 def _rows(
-    rows: Sequence[Row],
-    axis: Axis,
-    ticks: Iterable[tuple[float, str]],
-    title: str,
-    zone: float | None = None,
+    rows: Sequence[Row], axis: Axis, ticks: Ticks, title: str, below: Iterable[str] = ()
 ) -> str:
     """Draw rows below each other: a line of words, and below it the interval."""
-    parts: list[str] = []
-    top = 4.0
+    height, top = _height(rows), 4.0
+    zero = line(axis.at(0), 0, axis.at(0), height, "zero")
+    parts = [*below, *_ticks(axis, ticks, height), zero]
     for row in rows:
-        if row.span is None:
-            parts.append(text(_LEFT, top + 18, cut(row.label, _LETTERS), "name"))
+        if not row.span:
+            parts.append(text(_LEFT, top + 18, cut(row.label, 62), "name"))
             top += _HEAD
             continue
         parts.append(text(_LEFT, top + 13, cut(row.label, 38), "dim"))
         parts.append(text(_RIGHT, top + 13, row.said, "figure", "end"))
         parts += _estimate(row, axis, top + 27)
         top += _ROW
-    below = [line(axis.at(value), 0, axis.at(value), top, "axis") for value, _ in ticks]
-    if zone is not None:
-        box = Box(axis.at(-zone), 0, axis.at(zone) - axis.at(-zone), top)
-        below.insert(0, rect(box, "zone", tooltip("of no consequence"), 0))
-    below.append(line(axis.at(0), 0, axis.at(0), top, "zero"))
-    return _drawing([*below, *parts, *_named(axis, ticks, top)], top + _AXIS, title)
+    return _drawing(parts, height + _AXIS, title)
 
 
 def _estimate(row: Row, axis: Axis, y: float) -> Iterator[str]:
-    assert row.span is not None
     low, middle, high = map(axis.at, row.span)
-    if row.start is not None:
+    if row.kind.startswith("bar"):
         begin = axis.at(row.start)
-        bar = Box(min(begin, middle), y - 5, max(abs(middle - begin), 1), 10)
-        yield rect(bar, row.kind, radius=2)
+        yield rect(Box(min(begin, middle), y - 5, max(abs(middle - begin), 1), 10), row.kind, "", 2)
     yield line(low, y, high, y, "whisker")
-    for mark in row.marks:
-        yield line(axis.at(mark), y - 9, axis.at(mark), y + 9, "bound")
-    if row.start is None:
+    for bound in row.bounds:
+        yield line(axis.at(bound), y - 9, axis.at(bound), y + 9, "bound")
+    if row.kind.startswith("point"):
         yield element("circle", kind=row.kind, cx=middle, cy=y, r=4.5)
 
 
-def _named(axis: Axis, ticks: Iterable[tuple[float, str]], y: float) -> Iterator[str]:
+def _ticks(axis: Axis, ticks: Ticks, height: float) -> Iterator[str]:
     for value, words in ticks:
         x = axis.at(value)
+        yield line(x, 0, x, height, "axis")
         anchor = "start" if x < 30 else "end" if x > WIDTH - 30 else "middle"
-        yield text(x, y + 15, words, "dim", anchor)
+        yield text(x, height + 15, words, "dim", anchor)
 
 
 def over_time(windows: Sequence[Window], cores: int) -> str:
@@ -205,65 +199,56 @@ def over_time(windows: Sequence[Window], cores: int) -> str:
     arms = grouped(enumerate(windows), lambda item: item[1].arm)
     medians = {arm: statistics.median(of.of(w) for _, w in own) for arm, own in arms.items()}
     logs = [math.log(of.of(window) / medians[window.arm]) for window in windows]
-    span = max(0.01, *map(abs, logs))
-    top, height = 22.0, 22 + len(arms) * (_STRIP + 24)
-    parts = list(_deployments(windows, axis, height))
+    span, top, height = max(0.01, *map(abs, logs)), 22.0, 22 + len(arms) * _STRIP
+    parts = []
+    numbers = [window.deployment for window in windows]
+    for number in sorted(set(numbers)):
+        first = numbers.index(number)
+        left, right = axis.at(first - 0.5), axis.at(first + numbers.count(number) - 0.5)
+        shade = Box(left, 0, right - left, height)
+        kind = "shade" if number % 2 else "unshaded"
+        parts.append(rect(shade, kind, tooltip(f"deployment {number}"), 0))
+        parts += [text(shade.middle, 14, str(number), "dim", "middle")] * (right - left > 18)
     for arm, own in arms.items():
-        middle = top + 20 + _STRIP / 2
-        parts += _named_row(top + 14, arm, f"median {figure(medians[arm])} {of.unit}")
+        middle = top + 47
+        parts += _named(top + 14, arm, f"median {figure(medians[arm])} {of.unit}")
         parts.append(line(_LEFT, middle, _RIGHT, middle, "axis"))
         for kind, busy in (("dots", False), ("dots busy", True)):
             dots = "".join(
-                f"M{axis.at(x):.1f} {middle - logs[x] / span * _STRIP / 2:.1f}h0"
+                f"M{axis.at(x):.1f} {middle - logs[x] / span * 27:.1f}h0"
                 for x, window in own
                 if (window.busy(cores) > BUSY_PART) == busy
             )
             parts += [element("path", kind=kind, d=dots)] if dots else []
-        top += _STRIP + 24
+        top += _STRIP
     reach = f"{of.noun}; strips reach {signed(100 * math.expm1(span), 0)} % of medians"
     parts.append(text(_LEFT, top + 14, reach, "dim"))
     return _drawing(parts, height + 20, f"{of.noun} of each window, in order")
-
-
-def _named_row(y: float, arm: str, said: str, x: float = _LEFT) -> list[str]:
-    return [text(x, y, cut(arm, 40), "name"), text(_RIGHT, y, said, "figure", "end")]
-
-
-def _deployments(windows: Sequence[Window], axis: Axis, height: float) -> Iterator[str]:
-    numbers = [window.deployment for window in windows]
-    for number in sorted(set(numbers)):
-        first, count = numbers.index(number), numbers.count(number)
-        left, right = axis.at(first - 0.5), axis.at(first + count - 0.5)
-        words = tooltip(f"deployment {number}")
-        kind = "shade" if number % 2 else "unshaded"
-        yield rect(Box(left, 0, right - left, height), kind, words, 0)
-        if right - left > 18:
-            yield text((left + right) / 2, 14, str(number), "dim", "middle")
 
 
 def ecdf(windows: Sequence[Window]) -> str:
     """Draw which part of each arm's windows had at most a rate. Units: requests per second."""
     arms = grouped(windows, lambda window: window.arm)
     rates = {arm: sorted(window.rate for window in own) for arm, own in arms.items()}
-    every = [rate for own in rates.values() for rate in own]
-    edge = (max(every) - min(every)) * 0.03
-    axis = Axis(min(every) - edge, max(every) + edge)
-    ticks = [(value, f"{value:,g}") for value in axis.ticks()]
-    parts = [line(axis.at(value), 0, axis.at(value), _CURVES, "axis") for value, _ in ticks]
-    parts += [line(_LEFT, y, _RIGHT, y, "axis") for y in (8, _CURVES / 2 + 4, _CURVES)]
-    below = _CURVES + _AXIS
+    axis = Axis.around(window.rate for window in windows)
+    ticks = [(value, f"{value:,g}") for value in axis.round_values()]
+    parts = [line(_LEFT, y, _RIGHT, y, "axis") for y in (8, _CURVES / 2 + 4, _CURVES)]
+    parts += _ticks(axis, ticks, _CURVES)
+    y = _CURVES + _AXIS + 16
     for number, (arm, own) in enumerate(rates.items()):
         kind = f"curve a{number % COLOURS}"
         data = f"M{axis.at(own[0]):.1f} {_CURVES}"
         for count, rate in enumerate(own, start=1):
             data += f"H{axis.at(rate):.1f}V{_CURVES - (_CURVES - 8) * count / len(own):.1f}"
         parts.append(element("path", tooltip(arm), kind=kind, d=f"{data}H{_RIGHT}"))
-        y = below + 16 + _LEGEND * number
         parts.append(element("path", kind=kind, d=f"M{_LEFT} {y - 4}h28"))
-        parts += _named_row(y, arm, f"median {figure(statistics.median(own))}/s", _LEFT + 36)
-    parts += _named(axis, ticks, _CURVES)
-    height = below + 10 + _LEGEND * len(rates)
-    return _drawing(parts, height, "Distribution of the rates of each arm's windows")
+        parts += _named(y, arm, f"median {figure(statistics.median(own))}/s", _LEFT + 36)
+        y += _LEGEND
+    return _drawing(parts, y - 6, "Distribution of the rates of each arm's windows")
+
+
+def _named(y: float, arm: str, said: str, x: float = _LEFT) -> list[str]:
+    return [text(x, y, cut(arm, 40), "name"), text(_RIGHT, y, said, "figure", "end")]
 
 
 def _drawing(parts: Iterable[str], height: float, title: str) -> str:

@@ -83,8 +83,8 @@ def test_names_are_escaped_and_the_drawing_is_well_formed() -> None:
 
 
 def test_an_axis_names_few_round_values() -> None:
-    assert Axis(0, 60).ticks() == [0, 10, 20, 30, 40, 50, 60]
-    assert len(Axis(-3.1, 21.7).ticks()) <= 7
+    assert Axis(0, 60).round_values() == [0, 10, 20, 30, 40, 50, 60]
+    assert len(Axis(-3.1, 21.7).round_values()) <= 7
     assert Axis(5, 5).at(5) == Axis(0, 1).at(0)
 
 
