@@ -56,11 +56,8 @@ def by_wrk(
 
     `prefix` is a command to run wrk under.
     """
-    words = wrk.command(
-        url, connections=connections, duration_s=seconds, headers=headers, script=script
-    )
-
-    return lambda: wrk.run([*prefix, *words], seconds)
+    words = [*prefix, *wrk.command(url, connections, seconds, headers, script)]
+    return lambda: wrk.run(words, seconds)
 
 
 def by_program(words: Sequence[str], directory: Path) -> Load:

@@ -140,11 +140,9 @@ def running(programs: Sequence[Program]) -> Iterator[dict[str, Running]]:
 def await_port(program: Running, address: str, port: int, *, timeout_s: float = 15.0) -> None:
     """Wait until a program accepts connections. Raises: NotHealthy with the end of its log."""
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and program.pids():
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
-        if not program.pids():
-            break
         time.sleep(0.05)
     cause = program.tail() or "it printed nothing"
     raise NotHealthy(program.name, f"does not listen on {address}:{port}", cause)

@@ -21,12 +21,7 @@ _TIMEOUT_S = 5
 
 
 def command(
-    url: str,
-    *,
-    connections: int,
-    duration_s: int,
-    headers: Sequence[str] = (),
-    script: Path | None = None,
+    url: str, connections: int, duration_s: int, headers: Sequence[str], script: Path | None = None
 ) -> list[str]:
     """Give the command line of a run; a `script` in Lua makes its requests."""
     words = f"wrk --latency -t 1 -c {connections} -d {duration_s}s --timeout {_TIMEOUT_S}s".split()

@@ -15,7 +15,7 @@ from bench.engine.arm import Arm, Contrast
 from bench.engine.design import Design, require_load
 from bench.engine.estimate import spread
 from bench.engine.experiment import Experiment, run
-from bench.engine.loads import by_ab, by_wrk
+from bench.engine.loads import by_ab, by_wrk, require_quiet
 from bench.engine.result import Measured
 from bench.engine.show import columns, extremes, milliseconds, part
 from bench.engine.store import Outcome
@@ -65,6 +65,7 @@ def ask(
         first = tuple(entries)
         if published:
             entries |= published_ports.entries(used, (EDGE,), load.path, progress)
+        require_quiet([endpoint for _, endpoint in entries.values()])
         experiment = _experiment(used, entries, first, load, how, progress)
         measured = run(experiment, how, progress)
         changed = gate.unchanged(alike, used)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
+from bench.load import programs
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import process
 from twinstack.stack import REPOSITORY
@@ -90,15 +91,12 @@ def by_mininet(work: Path, root: Path) -> Contender:
 
     def run(size: int) -> Generator[Figures, None, None]:
         words = ("/usr/bin/python3", str(script), f"{work}/{size}/hosts")
-        with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment) as up:
+        with programs.started(words, stdin=pipe, stdout=pipe, env=environment) as up:
             assert up.stdin is not None
-            try:
-                yield _printed(up)
-                up.stdin.write("down\n")
-                up.stdin.flush()
-                yield _printed(up)
-            finally:
-                up.kill()
+            yield _printed(up)
+            up.stdin.write("down\n")
+            up.stdin.flush()
+            yield _printed(up)
 
     return run
 
@@ -107,8 +105,7 @@ def _printed(running: subprocess.Popen[str]) -> Figures:
     assert running.stdout is not None
     line = running.stdout.readline()
     if not line:
-        running.kill()
-        raise StepFailed(MININET, "printed nothing", f"it exited {running.wait()}")
+        raise StepFailed(MININET, "printed nothing", f"it exited {running.poll()}")
     return dict(json.loads(line))
 
 

@@ -19,8 +19,8 @@ _GROWS = "product-service"
 _SUBNET, _POOL, _DOCKER_SUBNET = "10.0.0.0/20", "10.0.1.0-10.0.15.239", "172.30.0.0/20"
 
 
-def text(namespaces: int) -> str:
-    """Write a topology of so many namespaces."""
+def sized(namespaces: int) -> Topology:
+    """Give a topology of so many namespaces. Raises: TopologyError as the loader refuses it."""
     written = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     others = sum(
         service.get("replicas", 1)
@@ -31,12 +31,8 @@ def text(namespaces: int) -> str:
     flat = written["shapes"]["flat"]
     written["shapes"] = {"flat": flat}
     flat["segments"]["app"] |= {"subnet": _SUBNET, "pool": _POOL, "docker_subnet": _DOCKER_SUBNET}
-    return str(yaml.safe_dump(written, sort_keys=False))
-
-
-def sized(namespaces: int) -> Topology:
-    """Give a topology of so many namespaces. Raises: TopologyError as the loader refuses it."""
-    return topology_file.parse(text(namespaces), f"topology of {namespaces} namespaces")
+    text = yaml.safe_dump(written, sort_keys=False)
+    return topology_file.parse(text, f"topology of {namespaces} namespaces")
 
 
 def plan(namespaces: int, instance: str) -> Plan:

@@ -45,6 +45,6 @@ def test_a_report_that_is_not_whole_cannot_be_read(text: str) -> None:
 
 
 def test_a_command_has_its_headers_and_bounds() -> None:
-    words = wrk.command("http://x/", connections=2, duration_s=3, headers=("Connection: close",))
+    words = wrk.command("http://x/", 2, 3, ("Connection: close",))
     assert words[:6] == ["wrk", "--latency", "-t", "1", "-c", "2"]
     assert words[-3:] == ["-H", "Connection: close", "http://x/"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from bench.engine import evidence, fingerprint, published_ports, worlds
+from bench.engine import evidence, fingerprint, loads, published_ports, worlds
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment
 from bench.engine.fingerprint import Fingerprint
@@ -103,6 +104,19 @@ def test_a_question_gives_its_arms_and_the_contrasts_are_of_them(
         assert {contrast.first, contrast.second} <= set(arms)
     assert max(map(len, outcome.text.splitlines())) <= 80
     assert outcome.fields["verdict"]["word"] == "equivalent"
+
+
+def test_a_world_with_another_client_is_not_compared(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loads, "_QUIET_S", 0.1)
+    endpoint = asked.stack.net().endpoint("nginx-lb")
+    with (
+        socket.create_connection((endpoint.address, endpoint.port)),
+        pytest.raises(CannotTell, match="is not idle"),
+    ):
+        asked("compare", **LOAD)
+    assert asked.experiments == []
 
 
 def test_published_ports_are_compared_with_their_own_worlds_edge(asked: Asked) -> None:
