@@ -46,8 +46,9 @@ class Kept:
     def sentence(self) -> str:
         """Give its verdict; that of an older schema is named as such."""
         document, older = self.document, self.schema < SCHEMA
-        # Rows of a table have columns; a sentence has single blanks.
-        said = [line for line in document.get("said", ()) if line and "  " not in line.strip()]
+        # Rows of a table have columns; a sentence has single blanks, and may go over several lines.
+        lines = ["" if "  " in line.strip(" ─") else line for line in document.get("said", ())]
+        said = [part for part in "\n".join(lines).split("\n\n") if part.strip(" ─\n")]
         if older:
             said = [each["sentence"] for each in document.get("contrasts", ())] or said
         elif "sentence" in document:

@@ -44,7 +44,7 @@ def test_an_older_result_is_named_as_older(tmp_path: Path) -> None:
     assert kept.read(keep(tmp_path, "compare", 1, schema=1, **told)).sentence == (
         "older (schema 1): No difference."
     )
-    said = kept.read(keep(tmp_path, "chain", 1, schema=2, said=["a  table", "It holds."]))
+    said = kept.read(keep(tmp_path, "chain", 1, schema=2, said=["a  table", "It", "holds."]))
     assert said.sentence == "older (schema 2): It holds."
 
 
