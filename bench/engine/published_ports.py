@@ -28,19 +28,16 @@ _ELSEWHERE = ("198.51.100.1", 9)
 
 
 def entries(
-    worlds: Sequence[LocalWorld], services: Sequence[str], path: str, progress: Progress
+    worlds: Sequence[LocalWorld], path: str, progress: Progress
 ) -> dict[str, tuple[LocalWorld, Endpoint]]:
-    """Give the published ports of services, as a client on the host uses them."""
-    ports = {}
+    """Give the ways in by the edge's published port, as a client on the host uses them."""
+    ways = {}
     for world in worlds:
-        for service in services:
-            endpoint = world.published(service)
-            if endpoint is not None:
-                ports[f"{world.name} :{endpoint.port}"] = (world, endpoint)
-        endpoint = by_dnat(world, EDGE, path, progress)
-        if endpoint is not None:
-            ports[f"{world.name} DNAT"] = (world, endpoint)
-    return ports
+        if published := world.published(EDGE):
+            ways[f"{world.name} :{published.port}"] = (world, published)
+        if by_address := by_dnat(world, EDGE, path, progress):
+            ways[f"{world.name} DNAT"] = (world, by_address)
+    return ways
 
 
 def described(name: str, endpoint: Endpoint) -> str:

@@ -45,13 +45,8 @@ class Noise:
 
     def scaled(self, factor: float) -> Noise:
         """Give a machine that is as much noisier, its deployments alike."""
-        return replace(
-            self,
-            drift_sd=self.drift_sd * factor,
-            white_sd=self.white_sd * factor,
-            cpu_sd=self.cpu_sd * factor,
-            stall_mean=self.stall_mean * factor,
-        )
+        names = ("drift_sd", "white_sd", "cpu_sd", "stall_mean")
+        return replace(self, **{name: getattr(self, name) * factor for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def ask(
             alike = gate.require(used, EDGE, load.path, allow, progress)
         first = tuple(entries)
         if published:
-            entries |= published_ports.entries(used, (EDGE,), load.path, progress)
+            entries |= published_ports.entries(used, load.path, progress)
         require_quiet([endpoint for _, endpoint in entries.values()])
         experiment = _experiment(used, entries, first, load, how, progress)
         measured = run(experiment, how, progress)

@@ -44,17 +44,13 @@ class Startup:
     pss: dict[str, int]  # by replica, and "supervision" for the rest
 
     @property
-    def total_bytes(self) -> int:
-        """Add the memory up."""
-        return sum(self.pss.values())
-
-    @property
     def sentence(self) -> str:
         """Say both, with their bounds; the slowest `up` decides."""
         ups, most_s = spread(self.up_s), MOST_S[self.world]
-        memory = f"memory {self.total_bytes / (1 << 20):.0f} MiB (PSS of all processes"
+        total_bytes = sum(self.pss.values())
+        memory = f"memory {total_bytes / (1 << 20):.0f} MiB (PSS of all processes"
         if self.world == "net":
-            memory += f"; below {MOST_BYTES >> 20}: {_holds(self.total_bytes < MOST_BYTES)}"
+            memory += f"; below {MOST_BYTES >> 20}: {_holds(total_bytes < MOST_BYTES)}"
         return (
             f"{self.world}.up: healthy after {ups.median:.1f} s "
             f"({ups.minimum:.1f}–{ups.maximum:.1f}, {ups.count} times); "

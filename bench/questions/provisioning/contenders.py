@@ -41,11 +41,9 @@ def floor(work: Path) -> Contender:
     Raises: Missing without a compiler; StepFailed.
     """
     program = compile_floor(work)
-
-    def words(what: str, size: int) -> tuple[str, ...]:
-        return program, what, f"{work}/{size}/spec", f"{work}/{size}/{what}.rules"
-
-    return _two_commands(words)
+    return _two_commands(
+        lambda what, size: (program, what, f"{work}/{size}/spec", f"{work}/{size}/{what}.rules")
+    )
 
 
 def compile_floor(into: Path) -> str:

@@ -122,20 +122,22 @@ def table(
     samples: Iterable[RaceSample], results: Iterable[AimResult], left_out: Mapping[str, str]
 ) -> str:
     """Draw times, fastest first, what those of the largest went into, and judgements."""
-    racers = sorted(grouped(samples, lambda sample: sample.racer).items(), key=_size_and_time)
+    racers = grouped(samples, lambda sample: sample.racer)
+    medians = {of: statistics.median(run.up["total"] for run in racers[of]) for of in racers}
+    largest = max(size for _, size in racers)
     times, parts = [], []
-    for (name, size), runs in racers:
+    for name, size in sorted(racers, key=lambda racer: (racer[1], medians[racer])):
+        runs = racers[name, size]
         up, down = (spread([run.of(phase)["total"] for run in runs]) for phase in PHASES)
         gone = statistics.median(run.gone for run in runs)
         times.append([f"{size}", name, f"{len(runs)}", _spread(up), _spread(down), _time(gone)])
-        if size == racers[-1][0][1]:
+        if size == largest:
             spent = {phase: _spent([run.of(phase) for run in runs]) for phase in PHASES}
             parts += [f"{name} {phase}: {on}" for phase, on in spent.items() if on]
     judged = [[str(of.aim), _measured(of.ratio), str(of.rounds), of.judgement] for of in results]
+    head = ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"]
     lines = [
-        columns(
-            ["namespaces", "by", "rounds", "up ms (spread)", "down ms (spread)", "gone"], times
-        ),
+        columns(head, times),
         "",
         "What the time of the largest goes into, medians, ms:",
         wrap(*parts, indent="  "),
@@ -144,11 +146,6 @@ def table(
         wrap(*(f"Left out: {name}: {reason}" for name, reason in left_out.items())),
     ]
     return "\n".join(lines).rstrip()
-
-
-def _size_and_time(racer: tuple[Racer, Sequence[RaceSample]]) -> tuple[int, float]:
-    (_, size), runs = racer
-    return size, statistics.median(run.up["total"] for run in runs)
 
 
 def _spent(runs: Sequence[Figures]) -> str:
