@@ -59,7 +59,7 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
     seed = secrets.randbits(32) if how.seed is None else how.seed
     windows: list[Window] = []
     start_s, stopped, broken, code = time.monotonic(), "", "", 0
-    busy = Busy()
+    busy = Busy(start_s + how.minutes * 60)
     blocks: Iterator[tuple[str, ...]] | None = None
     deployment = 0
 
@@ -93,8 +93,16 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
 class Busy:
     """How often others had the machine."""
 
+    deadline_s: float  # monotonic; after it no block is measured again
     repeated: int = 0  # blocks that were measured again
     kept: int = 0  # blocks that are in the result although busy
+
+    def again(self) -> bool:
+        """Tell whether there is time to measure a block again, and count it."""
+        if self.repeated == MOST_REPEATS or time.monotonic() > self.deadline_s:
+            return False
+        self.repeated += 1
+        return True
 
 
 @dataclass(frozen=True)
@@ -119,11 +127,9 @@ class Live:
         for number in range(first, first + how.blocks):
             while True:
                 block = [self._window(meter, rest, name, number) for name in next(order)]
-                # A busy block is measured again.
                 spoiled = max(window.busy(cores) for window in block) > BUSY_PART
-                if not spoiled or busy.repeated == MOST_REPEATS:
+                if not (spoiled and busy.again()):
                     break
-                busy.repeated += 1
                 self.progress(f"block {number}: others had the machine; again")
             busy.kept += spoiled
             self.progress(f"deployment {self.deployment}, block {number}: {result.brief(block)}")
