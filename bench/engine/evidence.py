@@ -136,8 +136,8 @@ def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) ->
                     tally, stacks = _sampled(arm.load)
                 spent = spent_us(stacks).items()
                 windows[arm.name].append({name: us / tally.done for name, us in spent})
-    except TwinstackError as error:
-        return f"No stacks were sampled: {error}."
+    except (TwinstackError, KeyboardInterrupt) as error:  # what was measured before is kept
+        return f"No stacks were sampled: {str(error) or 'stopped by Ctrl-C'}."
     return Evidence(windows)
 
 

@@ -45,7 +45,7 @@ _SHARED = frozenset({SERVERS, CONNECTIONS})
 CORES = 0.5
 _AT_ONCE, _PATH = 50, "/api/products"
 #: So many connections may be opened in a window, and must find room in the kernel's tables.
-_OPENED = 10_000
+_OPENED = 5_000
 TIERS = (
     "Not taken away, as in the seed: namespaces are in three tiers that the host routes between, "
     "Docker is in one flat network. What is left contains that, and Docker itself."

@@ -81,6 +81,17 @@ def test_without_perf_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert said.startswith("No stacks were sampled: perf: cannot be run: No such file")
 
 
+def test_ctrl_c_ends_the_sampling_and_loses_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(load: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evidence, "_sampled", stopped)
+    said = evidence.gather([Arm("a", lambda: Tally(1))], 6, quiet)
+    assert said == "No stacks were sampled: stopped by Ctrl-C."
+
+
 def test_perf_that_may_not_sample_is_said_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
