@@ -90,3 +90,26 @@ def test_what_was_lifted_is_enforced_again_after_a_failure(stack: Any, policy: b
         ("docker", True, True),
         ("net", True, True),
     ]
+
+
+def test_a_restart_ends_the_stateless_services_and_waits_for_new_ones(
+    stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = stack.net()
+    pids = {replica.name: number for number, replica in enumerate(world.plan.replicas, 100)}
+    ended: list[int] = []
+    looks = iter(range(3))
+
+    def main_pids() -> dict[str, int]:
+        fresh = 1_000 if next(looks, 3) > 1 else 0  # the second look still sees the old ones
+        return {name: pid + (fresh if pid in ended else 0) for name, pid in pids.items()}
+
+    monkeypatch.setattr(world, "main_pids", main_pids)
+    monkeypatch.setattr(worlds, "_RESTART_POLL_S", 0.0)
+    monkeypatch.setattr(worlds.os, "kill", lambda pid, _: ended.append(pid))
+    stack.set("net", "flat")
+    worlds.restart([world], quiet)
+    kept = {pids[name] for name in pids if name.startswith(("redis", "postgres", "service-reg"))}
+    assert sorted({*ended, *kept}) == sorted(pids.values())
+    assert not kept & set(ended)
+    assert next(looks, None) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bench.questions.provisioning import verdict
 from bench.questions.provisioning.contenders import FLOOR, OURS, SHELL
 from bench.questions.provisioning.verdict import Aim, RaceSample
+from tests.support.project import ROOT
 
 
 def figures(time: float) -> dict[str, float]:
@@ -107,3 +109,15 @@ def test_the_table_is_eighty_columns_wide_and_says_what_was_left_out():
     ]
     assert "twinstack down: cpu 1400" in text
     assert "holds" in text
+
+
+def test_a_kept_race_is_judged_as_it_was():
+    kept = json.loads((ROOT / "bench/results/20261125T205024Z-scale.json").read_text())["result"]
+    samples = [RaceSample(**sample) for sample in kept["samples"]]
+
+    results = verdict.judge(samples, verdict.aims((8, 100, 1000)))
+
+    assert [of.judgement for of in results] == [of["judgement"] for of in kept["verdicts"]]
+    for now, then in zip(results, kept["verdicts"], strict=True):
+        assert now.ratio
+        assert now.ratio.estimate == pytest.approx(then["estimate"], rel=0.05)
