@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_restart_ends_the_stateless_services_and_waits_for_new_ones(
 
     monkeypatch.setattr(world, "main_pids", main_pids)
     monkeypatch.setattr(worlds, "_RESTART_POLL_S", 0.0)
-    monkeypatch.setattr(worlds.os, "kill", lambda pid, _: ended.append(pid))
+    monkeypatch.setattr(os, "kill", lambda pid, _: ended.append(pid))
     stack.set("net", "flat")
     worlds.restart([world], quiet)
     kept = {pids[name] for name in pids if name.startswith(("redis", "postgres", "service-reg"))}
