@@ -6,10 +6,13 @@ Source: proc(5): /proc/PID/io, /proc/PID/net/snmp.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from bench.engine import worlds
+from bench.engine.arm import Arm
 from bench.load import Tally
 from bench.questions.causes import Place, saved_rules
 from bench.questions.redis_stats import command_calls
@@ -18,9 +21,10 @@ from twinstack.errors import CannotTell
 _REST_S = 2.0
 
 
-def counted(place: Place, load: Callable[[], Tally]) -> Callable[[], Tally]:
-    """Give a load whose tally has counters per request, less what they count at rest.
+def counting(place: Place) -> Callable[[Arm], Arm]:
+    """Give what adds counters per request to an arm's figures, less what they count at rest.
 
+    They are read around the window, not in it: asking an engine costs its CPU time.
     Raises: CannotTell when a replica's are gone.
     """
     before = _counters(place)
@@ -29,22 +33,33 @@ def counted(place: Place, load: Callable[[], Tally]) -> Callable[[], Tally]:
     rest = {name: (after[name] - before[name]) / _REST_S for name in after}
     expected = len(place.world.plan.replicas)
 
-    def run() -> Tally:
-        before, used_us, start_s = _counters(place), place.world.cpu_us(), time.monotonic()
-        tally = load()
-        seconds, after, now_us = time.monotonic() - start_s, _counters(place), place.world.cpu_us()
-        place.used_cores = {of: (now_us[of] - us) / seconds / 1e6 for of, us in used_us.items()}
-        figures = {
-            name: (after[name] - before[name] - rest[name] * seconds) / max(tally.done, 1)
-            for name in after
-        }
-        levels = {
-            "rules": float(saved_rules().count("\n-A ")),
-            "missing": float(expected - len(place.world.main_pids())),
-        }
-        return Tally(tally.done, tally.failed, {**tally.figures, **figures, **levels})
+    def counted(arm: Arm) -> Arm:
+        figures: dict[str, float] = {}  # those of the window, which are complete at its end
 
-    return run
+        def load() -> Tally:
+            tally = arm.load()
+            figures.update(tally.figures, done=max(tally.done, 1))
+            return Tally(tally.done, tally.failed, figures)
+
+        @contextmanager
+        def during() -> Iterator[Mapping[int, str] | None]:
+            nonlocal figures
+            with arm.during() as parts:
+                figures = {}
+                before, used_us, start_s = _counters(place), place.world.cpu_us(), time.monotonic()
+                yield parts
+                seconds, now_us = time.monotonic() - start_s, place.world.cpu_us()
+                for name, count in _counters(place).items():
+                    beyond = count - before[name] - rest[name] * seconds
+                    figures[name] = beyond / figures.get("done", 1)
+                figures["rules"] = saved_rules().count("\n-A ")
+                figures["missing"] = expected - len(place.world.main_pids())
+                used = {of: now_us[of] - us for of, us in used_us.items()}
+                place.used_cores = {of: us / seconds / 1e6 for of, us in used.items()}
+
+        return replace(arm, load=load, during=during)
+
+    return counted
 
 
 def _counters(place: Place) -> dict[str, float]:

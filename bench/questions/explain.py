@@ -21,7 +21,7 @@ from bench.engine.result import Measured
 from bench.engine.store import Outcome
 from bench.questions.causes import place_in
 from bench.questions.compare import CONNECTIONS, TITLES
-from bench.questions.counters import counted
+from bench.questions.counters import counting
 from bench.questions.symptoms import findings, table
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -48,18 +48,20 @@ def ask(
     how.check()
     used = worlds.both(stack, shape, progress)
 
-    def arms(*, counting: bool = True) -> Iterator[Arm]:
+    def arms() -> Iterator[Arm]:
         for world in used:
             url = world.endpoint(worlds.EDGE).url(_PATH)
             load = by_wrk(url, CONNECTIONS, round(how.seconds))
-            if counting:
-                load = counted(place_in(stack, world), load)
             yield Arm(TITLES[world.name], load, world.name)
+
+    def counted() -> Iterator[Arm]:
+        for world, arm in zip(used, arms(), strict=True):
+            yield counting(place_in(stack, world))(arm)
 
     with worlds.lifted(used):
         alike = gate.require(used, worlds.EDGE, _PATH, allow, progress)
         experiment = Experiment(
-            stage=worlds.redeployed(used, arms, progress),
+            stage=worlds.redeployed(used, counted, progress),
             contrasts=(OVER,),
             load=f"{CONNECTIONS} kept connections (wrk), {_PATH}",
             worlds=used,
@@ -67,7 +69,7 @@ def ask(
         measured = run(experiment, how, progress)
         sampled: sampling.Evidence | str = ""
         if evidence and not measured.broken:
-            sampled = sampling.gather([*arms(counting=False)], _SAMPLED, progress)
+            sampled = sampling.gather([*arms()], _SAMPLED, progress)
         changed = gate.unchanged(alike, used)
     notes = [*changed, *explained(measured), seen(sampled)]
     outcome = measured.outcome("explain", used[0].plan, notes, alike)

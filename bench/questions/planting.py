@@ -30,7 +30,7 @@ from bench.engine.store import RESULTS, Outcome
 from bench.load import Tally
 from bench.questions.causes import CAUSES, Cause, Place, place_in, planted
 from bench.questions.compare import CONNECTIONS
-from bench.questions.counters import counted
+from bench.questions.counters import counting
 from bench.questions.selftest import keep
 from bench.questions.symptoms import SERVICES_US, findings, named, unlike
 from twinstack.errors import CannotTell
@@ -74,14 +74,12 @@ def ask(
     world = worlds.ready(stack, "net", None, progress)
     place, retries = place_in(stack, world), times * len(CAUSES)
     with worlds.lifted([world]):
-        load = counted(
-            place, lambda: by_wrk(place.entry.url(_PATH), CONNECTIONS, round(HOW.seconds))()
-        )
+        counted = counting(place)
         while missing := absent(read(kept), times):
             cause = random.choice(missing)
             progress(f"planting: {cause.name}")
             try:
-                keep(kept, look(place, cause, load, progress))
+                keep(kept, look(place, cause, counted, progress))
             except CannotTell as error:  # a window without an answer is no run, and not the end
                 if not (retries := retries - 1):
                     raise
@@ -97,7 +95,9 @@ def absent(done: Sequence[NamingRun], times: int) -> list[Cause]:
     return [each for each in CAUSES if counts[each.name] < times]
 
 
-def look(place: Place, cause: Cause, load: Callable[[], Tally], progress: Progress) -> NamingRun:
+def look(
+    place: Place, cause: Cause, counted: Callable[[Arm], Arm], progress: Progress
+) -> NamingRun:
     """Compare the world with a cause in it with the world as planned, and name what shows."""
 
     def without(other: str) -> Held:
@@ -109,25 +109,31 @@ def look(place: Place, cause: Cause, load: Callable[[], Tally], progress: Progre
 
         return during
 
-    measured = _measure(place, load, {SUSPECT: partial(planted, place, cause)}, progress)
+    measured = _measure(place, counted, {SUSPECT: partial(planted, place, cause)}, progress)
     found, left = findings(measured, WORSE), dict[str, float]()
     if len(found) > 1:
         arms = {each.cause: without(each.cause) for each in found}
-        again = _measure(place, load, arms, progress).arms
+        again = _measure(place, counted, arms, progress).arms
         left = {name: unlike(again[name], again[PLANNED]) for name in arms}
     ratios = [measured.ratio(WORSE, quantity).estimate for quantity in (RATE, SERVICES_US)]
     return NamingRun(cause.name, named(found, left), bool(left), *ratios)
 
 
 def _measure(
-    place: Place, load: Callable[[], Tally], suspects: Mapping[str, Held], progress: Progress
+    place: Place,
+    counted: Callable[[Arm], Arm],
+    suspects: Mapping[str, Held],
+    progress: Progress,
 ) -> Measured:
     """Compare suspects with the world as planned. Raises: CannotTell when it was cut short."""
+
+    def load() -> Tally:
+        return by_wrk(place.entry.url(_PATH), CONNECTIONS, round(HOW.seconds))()
 
     @contextmanager
     def stage() -> Iterator[Sequence[Arm]]:
         others = [Arm(name, load, "net", during) for name, during in suspects.items()]
-        yield [Arm(PLANNED, load, "net"), *others]
+        yield list(map(counted, [Arm(PLANNED, load, "net"), *others]))
 
     experiment = Experiment(
         stage=stage,

@@ -69,7 +69,7 @@ def asked(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     monkeypatch.setattr(worlds, "restart", lambda restarted, progress: None)
     monkeypatch.setattr(published_ports, "host_address", lambda plan: None)
     monkeypatch.setattr(explain, "place_in", lambda *_: None)
-    monkeypatch.setattr(explain, "counted", lambda place, load: load)
+    monkeypatch.setattr(explain, "counting", lambda place: lambda arm: arm)
     monkeypatch.setattr(fingerprint, "read", lambda world, *_: Fingerprint(world.name, {}))
     link = Link("br-app", "bridge", "", "app", "")
     with served() as port:
