@@ -34,6 +34,7 @@ QUESTIONS = {
     "turns": "bench.turns",
     "aa-net": "bench --aa net",
     "aa-docker": "bench --aa docker",
+    "ladder": "bench.ladder",
     "layers": "bench.layers",
     "chain": "bench.chain",
     "gateways": "bench.gateways",

@@ -125,8 +125,14 @@ def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
 def bench_layers(
     _: Context, allow: list[str], minutes: float = 15.0, seed: int = -1, json: bool = False
 ) -> None:
-    """Measure what each layer costs, from the service outwards to the published ports."""
-    _compare("layers", json, minutes, seed, allow=allow)
+    """Measure what each depth of the stack costs in both worlds, out to the published ports."""
+    _compare("rungs.stack", json, minutes, seed, allow=allow)
+
+
+@task(help={**DESIGN, **JSON})
+def bench_ladder(_: Context, minutes: float = 15.0, seed: int = -1, json: bool = False) -> None:
+    """Climb up and down some thirty layers, from loopback to Docker: what each adds, in µs."""
+    _compare("ladder", json, minutes, seed)
 
 
 @checking(help={"megabytes": "size of the capture in MB", **DESIGN, **JSON})

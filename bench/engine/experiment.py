@@ -48,6 +48,8 @@ class Experiment:
     quantities: tuple[Quantity, ...] = (CPU, RATE)  # the first one decides
     bounds: tuple[Bound, ...] = ()
     rest_s: float = 2.0  # how long all is watched at rest in each deployment
+    #: Gives block after block by the arms' names and the seed.
+    order: Callable[[Sequence[str], int], Iterator[tuple[str, ...]]] = design.order
 
 
 def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
@@ -71,7 +73,7 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
             deployment += 1
             say(f"deployment {deployment}: restarting what is measured")
             with experiment.stage() as arms:
-                blocks = blocks or design.order([arm.name for arm in arms], seed)
+                blocks = blocks or experiment.order([arm.name for arm in arms], seed)
                 live = Live({arm.name: arm for arm in arms}, experiment, deployment, say)
                 for block in live.blocks(blocks, how, busy, first=_last_block(windows) + 1):
                     windows += block
@@ -125,8 +127,9 @@ class Live:
                 arm.load()
         cores = os.cpu_count() or 1
         for number in range(first, first + how.blocks):
+            names = next(order)
             while True:
-                block = [self._window(meter, rest, name, number) for name in next(order)]
+                block = [self._window(meter, rest, name, number) for name in names]
                 spoiled = max(window.busy(cores) for window in block) > BUSY_PART
                 if not (spoiled and busy.again()):
                     break

@@ -1,8 +1,8 @@
 """A server that answers each request with the start of a file, and the client that asks it.
 
-Run by its text, as `python3 -I -S -c TEXT serve …`, so that it runs in any root that has Python: it
-imports nothing of ours. Both stay on one CPU: then the time of a round trip is what it costs. Both
-end with their standard input, however their parent ended.
+Run by its text, as `python3 -I -S -c TEXT CPU ROLE …`, so that it runs in any root that has Python:
+it imports nothing of ours. Both stay on one CPU: then a round trip takes what it costs. Both end
+with their standard input, however their parent ended.
 """
 
 from __future__ import annotations
@@ -13,32 +13,30 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 KEPT, NEW = "kept", "new"
 #: A request says by its first byte whether the server keeps the connection.
 _KEEP, _CLOSE = b"k" * 64, b"c" * 64
-ANSWER_BYTES = 64
-_FILE = os.__file__  # a file that each root with Python has
+_FILE = os.__file__  # every root with Python has it
 _LINE = b'GET /answer 200 64 "benchmark"\n'
 _PATIENCE_S = 10.0
 
 
-def open_socket(address: str) -> tuple[socket.socket, str | tuple[str, int]]:
-    """Give a socket, and what it binds or connects to: HOST:PORT, or a name of a Unix socket."""
+def connect(address: str, *, listen: bool = False) -> socket.socket:
+    """Connect or listen at HOST:PORT, or at the abstract name of a Unix socket."""
     host, _, port = address.partition(":")
-    if not port:
-        return socket.socket(socket.AF_UNIX), f"\0{address}"
-    made = socket.socket()
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made, (host, int(port))
+    made = socket.socket(socket.AF_INET if port else socket.AF_UNIX)
+    if port:
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    (made.bind if listen else made.connect)((host, int(port)) if port else f"\0{host}")
+    return made
 
 
 def serve(address: str, log: str, seccomp: str) -> None:
     """Answer one connection after the other; with a log, write a line for each request."""
-    listener, where = open_socket(address)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(where)
+    listener = connect(address, listen=True)
     listener.listen(64)
     if seccomp:
         _confine(bytes.fromhex(seccomp))
@@ -46,88 +44,67 @@ def serve(address: str, log: str, seccomp: str) -> None:
     while True:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(ConnectionError):
-            while request := connection.recv(ANSWER_BYTES):
+            while request := connection.recv(64):
                 file = os.open(_FILE, os.O_RDONLY)
-                answer = os.read(file, ANSWER_BYTES)
+                connection.send(os.read(file, 64))
                 os.close(file)
-                connection.send(answer)
                 if log:
                     os.write(1, _LINE)
-                if request[0] != _KEEP[0]:
+                if request != _KEEP:
                     break
 
 
 def drive(address: str) -> None:
-    """Take "kept|new SECONDS COUNT" lines; load until either has passed, and print what was done.
+    """For each line "KIND SECONDS COUNT" send requests until either has passed, and say how many.
 
-    A line is answered by the number of requests and the seconds that they took.
+    The answer is their number and the seconds that they took.
     """
     for line in sys.stdin:
         kind, seconds, count = line.split()
-        attempts = kept(address) if kind == KEPT else new(address)
-        next(attempts)  # connects: waits for the server
-        begun, done = time.monotonic(), 0
-        end = begun + float(seconds)
-        while done < int(count) and time.monotonic() < end:
-            next(attempts)
-            done += 1
-        print(done, time.monotonic() - begun, flush=True)  # noqa: T201 this is a program
-        attempts.close()  # type: ignore[attr-defined]
+        with _patiently(address) as connection:
+            done, most, begun = 0, int(count), time.monotonic()
+            end = begun + float(seconds)
+            while done < most and time.monotonic() < end:
+                if kind == KEPT:
+                    _ask(connection, _KEEP)
+                else:
+                    if not done:  # the server serves one at a time
+                        connection.close()
+                    with connect(address) as fresh:
+                        _ask(fresh, _CLOSE)
+                        fresh.recv(1)  # the server closes first: no port here stays taken
+                done += 1
+            print(done, time.monotonic() - begun, flush=True)  # noqa: T201 this is a program
 
 
-def kept(address: str) -> Iterator[None]:
-    """Connect, then make a round trip each time."""
-    with _connected(address) as connection:
-        while True:
-            yield
-            connection.send(_KEEP)
-            if len(connection.recv(ANSWER_BYTES)) != ANSWER_BYTES:
-                raise ConnectionError("a short answer")
+def _ask(connection: socket.socket, request: bytes) -> None:
+    connection.send(request)
+    if len(connection.recv(64)) != 64:
+        raise ConnectionError("a short answer")
 
 
-def new(address: str) -> Iterator[None]:
-    """Each time open a connection, make a round trip, and wait until the server has closed it."""
-    _connected(address).close()
-    while True:
-        yield
-        connection, where = open_socket(address)
-        connection.connect(where)
-        connection.send(_CLOSE)
-        if len(connection.recv(ANSWER_BYTES)) != ANSWER_BYTES or connection.recv(1):
-            raise ConnectionError("another answer")
-        connection.close()
-
-
-def _connected(address: str) -> socket.socket:
+def _patiently(address: str) -> socket.socket:
+    """Connect when there is a server; a proxy accepts before there is one behind it."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        made, where = open_socket(address)
         try:
-            made.settimeout(1)
-            made.connect(where)
-            # A userland proxy accepts before there is a server behind it.
-            made.send(_KEEP)
-            if len(made.recv(ANSWER_BYTES)) == ANSWER_BYTES:
-                made.settimeout(None)
-                return made
+            made = connect(address)
+            _ask(made, _KEEP)
+            return made
         except OSError:
             if time.monotonic() > deadline:
                 raise
-        made.close()
         time.sleep(0.02)
 
 
 def drain(form: str) -> None:
     """Read lines and forget them, or write each in JSON to standard output, as an engine does."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     while block := os.read(0, 65536):
         if form:
-            lines = block.decode().splitlines()
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            texts = [
-                f'{{"log":"{line.translate({34: chr(92) + chr(34)})}\\n","time":"{stamp}"}}\n'
-                for line in lines
-            ]
-            os.write(1, "".join(texts).encode())
+            texts = (line.replace('"', '\\"') for line in block.decode().splitlines())
+            lines = (f'{{"log":"{text}\\n","time":"{stamp}"}}\n' for text in texts)
+            os.write(1, "".join(lines).encode())
 
 
 def _end_with_input() -> None:
@@ -152,6 +129,7 @@ def _confine(program: bytes) -> None:
 
 if __name__ == "__main__":
     cpu, role, *arguments = sys.argv[1:]
-    with contextlib.suppress(OSError):  # a sandbox numbers its own
+    with contextlib.suppress(OSError):  # a sandbox counts its own CPUs
         os.sched_setaffinity(0, {int(cpu)})
-    {"serve": serve, "drive": drive, "drain": drain}[role](*arguments)
+    roles: dict[str, Callable[..., None]] = {"serve": serve, "drive": drive, "drain": drain}
+    roles[role](*arguments)

@@ -1,14 +1,15 @@
 """The rungs that stand on each other, and the two ways along them; pure.
 
-A setting is a set of rungs. Up, each rung is added to those before it. Down, the oldest rung that no
-other needs is taken away: so each is measured without what surrounds it on the way up, and where the
-two figures differ, rungs change each other's cost. Both ways lead between the same two ends.
+A setting is a set of rungs. Up, each is added to those before it. Down, the oldest that no other
+needs is taken away, so each is measured without what surrounds it on the way up: where the figures
+differ, rungs change each other's cost. Both ways lead between the same two ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bench.engine.arm import Contrast
 from bench.load.echo import KEPT, NEW
@@ -28,7 +29,7 @@ class Layer:
     replaces: str = ""  # the rung that it takes the place of, and needs
 
 
-#: In the order of the way up; "loopback" is the ground.
+#: In the order of the way up, from loopback.
 LAYERS = (
     Layer("veth", "two namespaces, joined by a veth pair"),
     Layer("bridge", "a bridge and a second veth pair", ("veth",)),
@@ -46,22 +47,26 @@ LAYERS = (
     Layer("log: pipe", "... to a pipe with a reader instead", ("log: file",), "log: file"),
     Layer("log: json", "... which writes JSON to a file", ("log: pipe",), "log: pipe"),
 )
-GROUND: Setting = frozenset()
-TOP: Setting = frozenset(layer.name for layer in LAYERS)
+GROUND, TOP = "loopback", LAYERS[-1].name
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One rung: what is measured with it, and without it."""
+    """One rung: the places with it and without it."""
 
-    way: str  # UP, DOWN or SIDE
+    way: str  # UP, DOWN, SIDE, or "whole"
     rung: str
     adds: str
     upper: str
     lower: str
 
     def contrast(self, kind: str) -> Contrast:
+        """Compare its places by a kind of request."""
         return Contrast(arm(self.upper, kind), arm(self.lower, kind), f"{self.way} {self.rung}")
+
+
+#: From the ground to the top at once, measured for itself.
+WHOLE = Edge("whole", "all of it", "", TOP, GROUND)
 
 
 def arm(place: str, kind: str) -> str:
@@ -69,70 +74,51 @@ def arm(place: str, kind: str) -> str:
     return f"{place}, {kind}"
 
 
-def settings() -> dict[str, Setting]:
-    """Give every setting of both ways by its place: its last rung up, what was taken last down."""
-    named: dict[str, Setting] = {}
-    last = "loopback"
-    for setting in climb():
-        last = next(iter(setting - named.get(last, GROUND)), last)
-        named[last] = setting
-    previous = TOP
-    for setting in descend():
-        if setting not in named.values():
-            (taken,) = previous - setting
-            named[f"less {taken}"] = setting
-        previous = setting
-    return named
-
-
-def climb() -> Iterator[Setting]:
-    """Give the settings of the way up, from the ground to the top."""
-    for count in range(len(LAYERS) + 1):
-        yield frozenset(layer.name for layer in LAYERS[:count])
+def climb() -> list[Setting]:
+    """Give the settings of the way up."""
+    names = [layer.name for layer in LAYERS]
+    return [frozenset(names[:count]) for count in range(len(names) + 1)]
 
 
 def descend() -> Iterator[Setting]:
-    """Give the settings of the way down, from the top to the ground."""
-    left = TOP
+    """Give the settings of the way down."""
+    left = climb()[-1]
     yield left
     while left:
-        oldest = next(
-            layer.name
-            for layer in LAYERS
-            if layer.name in left and stands(left - {layer.name})
-        )
-        left -= {oldest}
+        names = (layer.name for layer in LAYERS if layer.name in left)
+        left -= {next(name for name in names if stands(left - {name}))}
         yield left
 
 
 def stands(setting: Setting) -> bool:
-    """Tell whether every rung has what it needs."""
-    return all(
-        setting & set(need.split("|"))
-        for layer in LAYERS
-        if layer.name in setting
-        for need in layer.needs
-    )
+    """Tell whether every rung of a setting has what it needs."""
+    needs = (need for layer in LAYERS if layer.name in setting for need in layer.needs)
+    return all(setting & set(need.split("|")) for need in needs)
 
 
-def shown(setting: Setting) -> tuple[Layer, ...]:
-    """Give the rungs of a setting whose place no other has taken: each must be proved."""
-    taken = {layer.replaces for layer in LAYERS if layer.name in setting}
-    return tuple(layer for layer in LAYERS if layer.name in setting and layer.name not in taken)
+def shown(setting: Setting) -> list[str]:
+    """Name the rungs of a setting that no other has replaced: each must be proved."""
+    replaced = {layer.replaces for layer in LAYERS if layer.name in setting}
+    return [layer.name for layer in LAYERS if layer.name in setting - replaced]
 
 
-def edges() -> tuple[Edge, ...]:
+def settings() -> dict[str, Setting]:
+    """Name every setting: up by the rung that was added last, down by the one taken last."""
+    named = dict(zip([GROUND, *(layer.name for layer in LAYERS)], climb(), strict=True))
+    for before, after in pairwise(descend()):
+        if after not in named.values():
+            named[f"less {next(iter(before - after))}"] = after
+    return named
+
+
+def edges() -> list[Edge]:
     """Give the rungs of the way up, then those of the way down."""
     adds = {layer.name: layer.adds for layer in LAYERS}
     places = {setting: name for name, setting in settings().items()}
-    found = []
-    for way, path in ((UP, list(climb())), (DOWN, list(descend()))):
-        for one, next_ in zip(path, path[1:], strict=False):
-            upper, lower = (next_, one) if way == UP else (one, next_)
-            (rung,) = upper - lower
-            found.append(Edge(way, rung, adds[rung], places[upper], places[lower]))
-    return tuple(found)
-
-
-#: The whole, from the ground to the top, measured for itself.
-WHOLE = Edge("whole", "all of it", "", LAYERS[-1].name, "loopback")
+    steps = [(UP, upper, lower) for lower, upper in pairwise(climb())]
+    steps += [(DOWN, upper, lower) for upper, lower in pairwise(descend())]
+    rungs = [next(iter(upper - lower)) for _, upper, lower in steps]
+    return [
+        Edge(way, rung, adds[rung], places[upper], places[lower])
+        for rung, (way, upper, lower) in zip(rungs, steps, strict=True)
+    ]

@@ -1,23 +1,21 @@
-"""Sets up a setting of the ladder's layers, in namespaces that end with this process.
+"""Sets up the ladder's settings, in namespaces that end with this process, and proves their rungs.
 
-Addresses, ports and the policy's chains are those of the tiered plan: nginx asks the gateway on one
+Addresses, ports and the policy's chains are the tiered plan's: nginx asks the gateway on one
 bridge, or the gateway asks a product service across the host's two bridges.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.questions.rungs import course
-from bench.questions.rungs.course import Setting
+from bench.questions.rungs.course import Setting, shown
 from bench.questions.rungs.pair import (
     Place,
     Proof,
-    forwarded,
+    cleared,
     inside,
     packets,
     rules,
@@ -28,64 +26,65 @@ from twinstack.confinement import seccomp
 from twinstack.linux import br_netfilter, cgroup, child, iptables, procfs
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.process import run
-from twinstack.model import names
 from twinstack.model.plan import Plan, Replica
 from twinstack.policy.chains import chains
 
 #: The port of the host that is translated.
 _PORT = 8080
-_LIMITS = {"cpus": 2.0, "memory_bytes": 256 << 20, "pids": 64}
-_EMPTY = "LADDER"
+_ROOTS = {
+    "overlayfs": "mount -t tmpfs tmpfs /mnt; cd /mnt; mkdir upper work root; mount -t overlay"
+    " -o lowerdir=/,upperdir=upper,workdir=work overlay root; exec chroot root",
+    "bind": "mount --bind / /mnt; exec chroot /mnt",
+}
+_LINE_BYTES = 20
 
 
-def network(setting: Setting, plan: Plan, client: int, server: int) -> str:
-    """Write the shell script that lays the links of a setting in the network between; pure."""
-    asks, answers = ends(plan, setting)
-    near, far = (plan.segment(replica.segment) for replica in (asks, answers))
-    lines = ["ip link set lo up"]
-    if "veth" in setting:
-        middle = "bridge" in setting
-        for which, other, replica in (("c", client, asks), ("s", server, answers)):
-            segment = plan.segment(replica.segment)
-            enter = f"nsenter --net=/proc/{other}/ns/net"
-            if middle:
-                lines.append(f"ip link add ve-{which} type veth peer name eth0 netns {other}")
-            elif which == "c":
-                lines.append(
-                    f"ip link add eth0 netns {client} type veth peer name eth0 netns {server}"
-                )
-            prefix = segment.subnet.prefixlen
-            lines += [
-                f"{enter} ip link set lo up",
-                f"{enter} ip address add {replica.address}/{prefix} dev eth0",
-            ]
-        if middle:
-            for segment in {near.bridge: near, far.bridge: far}.values():
-                address = f"{segment.gateway}/{segment.subnet.prefixlen}"
-                lines += [
-                    f"ip link add {segment.bridge} type bridge mcast_snooping 0",
-                    f"ip link set {segment.bridge} alias {plan.mark} up",
-                    f"ip address add {address} dev {segment.bridge}",
-                ]
-            lines += [
-                f"ip link set ve-c master {near.bridge} up",
-                f"ip link set ve-s master {far.bridge} up",
-                f"sysctl -qw net.bridge.bridge-nf-call-iptables={int('br_netfilter' in setting)}",
-                "sysctl -qw net.ipv4.ip_forward=1",
-            ]
-        for other, segment in ((client, near), (server, far)):
-            enter = f"nsenter --net=/proc/{other}/ns/net"
-            lines.append(f"{enter} ip link set eth0 up")
-            if middle:
-                lines.append(f"{enter} ip route add default via {segment.gateway}")
-    return "\n".join(lines)
+def ends(plan: Plan, setting: Setting) -> tuple[Replica, Replica]:
+    """Say who asks whom: a flow that the policy permits; pure."""
+    routed = "routed" in setting
+    names = ("api-gateway", "product-service") if routed else ("nginx-lb", "api-gateway")
+    asks, answers = (plan.replicas_of(name)[0] for name in names)
+    return asks, answers
+
+
+def links(setting: Setting, plan: Plan, pids: tuple[int, int]) -> Iterator[str]:
+    """Give the commands that join client and server, by their pids, in the network between; pure.
+
+    Without a bridge their veth pair is their own, and nothing is between.
+    """
+    yield "ip link set lo up"
+    if "veth" not in setting:
+        return
+    if "bridge" not in setting:
+        yield f"ip link add eth0 netns {pids[0]} type veth peer name eth0 netns {pids[1]}"
+    replicas = ends(plan, setting)
+    segments = [plan.segment(replica.segment) for replica in replicas]
+    for segment in dict.fromkeys(segments) if "bridge" in setting else ():
+        yield f"ip link add {segment.bridge} type bridge mcast_snooping 0"
+        yield f"ip link set {segment.bridge} alias {plan.mark} up"
+        prefix = segment.subnet.prefixlen
+        yield f"ip address add {segment.gateway}/{prefix} dev {segment.bridge}"
+    for end, pid, replica, segment in zip("cs", pids, replicas, segments, strict=True):
+        enter = f"nsenter --net=/proc/{pid}/ns/net ip"
+        if "bridge" in setting:
+            yield f"ip link add ve-{end} type veth peer name eth0 netns {pid}"
+            yield f"ip link set ve-{end} master {segment.bridge} up"
+        yield f"{enter} address add {replica.address}/{segment.subnet.prefixlen} dev eth0"
+        yield f"{enter} link set eth0 up"
+        if "bridge" in setting:
+            yield f"{enter} route add default via {segment.gateway}"
+    if "bridge" in setting:
+        yield "sysctl -qw net.ipv4.ip_forward=1"
+        if "br_netfilter" in setting or br_netfilter.is_loaded():
+            switch = int("br_netfilter" in setting)
+            yield f"sysctl -qw net.bridge.bridge-nf-call-iptables={switch}"
 
 
 def firewall(setting: Setting, plan: Plan) -> Iterator[str]:
-    """Write the rules of a setting, which come before the policy's own; pure."""
+    """Give the rules of a setting, which come before the policy's own; pure."""
     if "br_netfilter" in setting:
-        yield f"iptables -N {_EMPTY}"
-        yield f"iptables -I FORWARD -m physdev --physdev-in ve-c -j {_EMPTY}"
+        yield "iptables -N LADDER"
+        yield "iptables -I FORWARD -m physdev --physdev-in ve-c -j LADDER"
     if "conntrack" in setting:
         yield "iptables -I FORWARD -m conntrack --ctstate ESTABLISHED"
     if "DNAT" in setting:
@@ -96,154 +95,116 @@ def firewall(setting: Setting, plan: Plan) -> Iterator[str]:
         )
 
 
-def ends(plan: Plan, setting: Setting) -> tuple[Replica, Replica]:
-    """Say who asks whom: a flow that the policy permits; pure."""
-    asks, answers = ("api-gateway", "product-service")
-    if "routed" not in setting:
-        asks, answers = "nginx-lb", "api-gateway"
-    return plan.replicas_of(asks)[0], plan.replicas_of(answers)[0]
-
-
-def address(plan: Plan, setting: Setting) -> tuple[str, str]:
-    """Give what the server listens on, and what the client asks; pure."""
-    asks, answers = ends(plan, setting)
-    host = str(answers.address) if "veth" in setting else "127.0.0.1"
-    own = f"{host}:{answers.port}"
-    gateway = plan.segment(asks.segment).gateway
-    return own, f"{gateway}:{_PORT}" if "DNAT" in setting else own
-
-
-def root(setting: Setting) -> list[str]:
+def launch(setting: Setting) -> list[str]:
     """Give the words that a server starts under: its PID namespace and its root; pure."""
-    words = []
-    if "PID namespace" in setting:
-        words += ["unshare", "--pid", "--fork", "--kill-child"]
-    script = {
-        "bind": "mount --bind / /mnt; exec chroot /mnt",
-        "overlayfs": "mount -t tmpfs tmpfs /mnt; cd /mnt; mkdir upper work root; mount -t overlay"
-        " -o lowerdir=/,upperdir=upper,workdir=work overlay root; exec chroot root",
-    }
-    chosen = next((name for name in ("overlayfs", "bind") if name in setting), "")
-    if chosen:
-        line = f'{script[chosen]} "$@"'
-        words += ["unshare", "--mount", "--propagation", "private", "sh", "-ec", line, "sh"]
-    return words
+    pid = ["unshare", "--pid", "--fork", "--kill-child"] if "PID namespace" in setting else []
+    script = next((script for name, script in _ROOTS.items() if name in setting), "")
+    own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
+    return [*pid, *([*own, f'{script} "$@"', "sh"] if script else [])]
 
 
 @contextmanager
 def place(name: str, setting: Setting, plan: Plan) -> Iterator[Place]:
-    """Give a pair in a setting. Raises: StepFailed, NotHealthy when it does not come up; Missing."""
+    """Give a pair in a setting. Raises: StepFailed, NotHealthy, Missing."""
+    asks, answers = ends(plan, setting)
     with ExitStack() as stack:
-        pids = []
-        for _ in range(3 if "veth" in setting else 1):
-            holder, _ = stack.enter_context(child.staying(name, None, child.unshare_netns))
-            pids.append(holder.pid)
-        between, client, server = (pids * 3)[:3] if len(pids) == 1 else pids
+        networks = [
+            stack.enter_context(child.staying(name, None, child.unshare_netns))[0].pid
+            for _ in range(3 if "veth" in setting else 1)
+        ]
+        between, client, server = networks if "veth" in setting else networks * 3
         if "br_netfilter" in setting:
             br_netfilter.load()
-        script = network(setting, plan, client, server)
-        run([*inside(between), "sh", "-ec", script])
+        _sh(between, links(setting, plan, (client, server)))
         if "policy" in setting:
             hooks = tuple(chain.hook(plan.mark) for chain in chains(plan, "net"))
             run([*inside(between), *iptables.RESTORE], stdin=iptables.restore_text(hooks, {}))
-        run([*inside(between), "sh", "-ec", "\n".join(firewall(setting, plan))])
-        listen, asked = address(plan, setting)
-        filter_ = seccomp.compiled().program if "seccomp" in setting else ""
+        _sh(between, firewall(setting, plan))
+        listen = f"{answers.address if 'veth' in setting else '127.0.0.1'}:{answers.port}"
+        asked = f"{plan.segment(asks.segment).gateway}:{_PORT}" if "DNAT" in setting else listen
+        program = seccomp.compiled().program if "seccomp" in setting else ""
         log = next((kind for kind in ("json", "pipe", "file") if f"log: {kind}" in setting), "")
-        words = [*root(setting), *serving(listen, log=bool(log), seccomp=filter_)]
-        proofs = {layer.name: PROOFS[layer.name] for layer in course.shown(setting)}
-        if "veth" not in setting:
-            proofs["loopback"] = PROOFS["loopback"]
-        networks = client, server, between
-        up = standing(name, words, asked, networks=networks, log=log, proofs=proofs)
-        if "cgroup" not in setting:
-            yield stack.enter_context(up)
-            return
-        path = f"twinstack/{plan.instance}/ladder-{names.shortened(name, 30)}"
-        group = stack.enter_context(_cgroup(path.replace(" ", "-")))
-        given = stack.enter_context(up)
-        for directory in group:
-            (directory / "cgroup.procs").write_text(str(given.server))
-        yield given
+        words = [*launch(setting), *serving(listen, log=bool(log), seccomp=program)]
+        rungs = [*shown(setting), *([] if "veth" in setting else ["loopback"])]
+        proofs = {rung: PROOFS[rung] for rung in rungs}
+        into = stack.enter_context(_cgroup(name, plan)) if "cgroup" in setting else ()
+        nets = client, server, between
+        up = stack.enter_context(standing(name, words, asked, proofs, networks=nets, log=log))
+        for directory in into:
+            (directory / "cgroup.procs").write_text(str(up.server))
+        yield up
+
+
+def _sh(pid: int, commands: Iterator[str]) -> None:
+    run([*inside(pid), "sh", "-ec", "\n".join(commands)])
 
 
 @contextmanager
-def _cgroup(path: str) -> Iterator[tuple[Path, ...]]:
-    """Give a cgroup with limits that are not reached. `invoke clean` removes it after a SIGKILL."""
+def _cgroup(name: str, plan: Plan) -> Iterator[tuple[Path, ...]]:
+    """Give a cgroup with limits that are not reached."""
     layout = cgroup.read_layout()
-    values = cgroup.limit_values(layout, **_LIMITS)  # type: ignore[arg-type]
-    directories = layout.directories(path)
-    try:
+    path = f"twinstack/{plan.instance}/ladder-{name.replace(' ', '-')}"
+    values = cgroup.limit_values(layout, 2.0, 256 << 20, 64)
+    # A killed process leaves its cgroup a moment after it left /proc.
+    removal = (
+        f"cd {mount}; for try in $(seq 50); do rmdir -p {path}; [ -d {path} ] || break; sleep 0.1;"
+        " done"
+        for mount in dict.fromkeys(layout.mounts.values())
+    )
+    with cleared("\n".join(removal)):
         cgroup.create(path, layout, cgroup.limit_files(path, layout, values))
-        yield directories
-    finally:
-        for directory in directories:
-            _remove(directory)
+        yield layout.directories(path)
 
 
-def _remove(directory: Path) -> None:
-    for _ in range(200):  # a killed process leaves its cgroup a moment after it left /proc
-        try:
-            directory.rmdir()
-            break
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(0.01)
-    for parent in list(directory.parents)[:2]:
-        with suppress(OSError):
-            parent.rmdir()
+def _root(pid: int | str) -> procfs.MountEntry:
+    return [mount for mount in procfs.read_mounts(pid) if mount.path == "/"][-1]
 
 
-def _grouped(place: Place) -> float:
+def _status(place: Place, key: str) -> list[str]:
+    return procfs.read_status(place.server)[key].split()
+
+
+def _forwarded(place: Place) -> float:
+    heads, values = Path(f"/proc/{place.between}/net/snmp").read_text().splitlines()[:2]
+    return float(values.split()[heads.split().index("ForwDatagrams")])
+
+
+def _limited_us(place: Place) -> float:
     group = ControlGroup.of(place.server)
-    return group.cpu_us() if group.limits().cpus else 0.0
+    return group.cpu_us() if group.limits().cpus == 2.0 else 0.0
 
 
-def _root(place: Place) -> procfs.MountEntry:
-    mounts = procfs.read_mounts(place.server)
-    return next(mount for mount in reversed(mounts) if mount.path == "/")
-
-
-def _bound(place: Place) -> float:
-    own = next(mount for mount in procfs.read_mounts() if mount.path == "/")
-    return _root(place).number != own.number
+def _read_bytes(place: Place) -> float:
+    return float(Path(f"/proc/{place.reader}/io").read_text().split()[1])
 
 
 def _size(place: Place) -> float:
     return os.fstat(place.log.fileno()).st_size if place.log else 0.0
 
 
-def _read(place: Place) -> float:
-    lines = Path(f"/proc/{place.reader}/io").read_text().splitlines() if place.reader else []
-    return float(next((line.split()[1] for line in lines if line.startswith("rchar")), 0))
+def _counted(*words: str) -> Proof:
+    return Proof(f"{words[0].rsplit(' ', 1)[-1]} rule", lambda place: rules(place.between, *words))
 
 
-_LINE_BYTES = 20
 PROOFS: Mapping[str, Proof] = {
     "loopback": Proof("lo", lambda place: packets(place.between, "lo")),
     "veth": Proof(
-        "eth0, both",
-        lambda place: min(packets(pid, "eth0") for pid in (place.client.pid, place.server)),
+        "eth0, both", lambda at: min(packets(pid, "eth0") for pid in (at.client.pid, at.server))
     ),
     "bridge": Proof(
         "both ports", lambda place: min(packets(place.between, f"ve-{end}") for end in "cs")
     ),
-    "br_netfilter": Proof("physdev rule", lambda place: rules(place.between, "--physdev-in ve-c")),
-    "conntrack": Proof("ctstate rule", lambda place: rules(place.between, "--ctstate ESTABLISHED")),
-    "policy": Proof("TO- rule", lambda place: rules(place.between, "-A TS-", "-TO-", "-j ACCEPT")),
-    "routed": Proof("forwarded", lambda place: forwarded(place.between)),
-    "DNAT": Proof("DNAT rule", lambda place: rules(place.between, "-j DNAT")),
-    "cgroup": Proof("cgroup's µs", _grouped),
-    "bind": Proof("mount of /", _bound, 0),
-    "overlayfs": Proof("type of /", lambda place: _root(place).kind == "overlay", 0),
-    "seccomp": Proof(
-        "Seccomp: 2", lambda place: procfs.read_status(place.server)["Seccomp"] == "2", 0
-    ),
-    "PID namespace": Proof(
-        "NSpid", lambda place: len(procfs.read_status(place.server)["NSpid"].split()) - 1, 0
-    ),
-    "log: file": Proof("file's bytes", _size, _LINE_BYTES),
-    "log: pipe": Proof("reader's bytes", _read, _LINE_BYTES),
-    "log: json": Proof("file's bytes", _size, _LINE_BYTES),
+    "br_netfilter": _counted("--physdev-in ve-c"),
+    "conntrack": _counted("--ctstate ESTABLISHED"),
+    "policy": _counted("-j ACCEPT", "-A TS-", "-TO-"),
+    "routed": Proof("forwarded", _forwarded),
+    "DNAT": _counted("-j DNAT"),
+    "cgroup": Proof("cgroup's µs", _limited_us),
+    "bind": Proof("mount of /", lambda at: _root(at.server).number != _root("self").number, 0),
+    "overlayfs": Proof("type of /", lambda place: _root(place.server).kind == "overlay", 0),
+    "seccomp": Proof("Seccomp: 2", lambda place: _status(place, "Seccomp") == ["2"], 0),
+    "PID namespace": Proof("NSpid", lambda place: len(_status(place, "NSpid")) - 1, 0),
+    "log: file": Proof("its bytes", _size, _LINE_BYTES),
+    "log: pipe": Proof("reader's bytes", _read_bytes, _LINE_BYTES),
+    "log: json": Proof("its bytes", _size, _LINE_BYTES),
 }

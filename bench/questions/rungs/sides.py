@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load.programs import Running, cpu_us
+from bench.load import programs
+from bench.load.programs import Session, cpu_us
 from bench.questions.rungs.course import SIDE, Edge
 from bench.questions.rungs.pair import CPU, Place, Proof, inside, packets, serving, standing
 from twinstack.errors import NotHealthy
@@ -19,9 +19,10 @@ from twinstack.linux import child
 from twinstack.linux.process import run
 from twinstack.model.vxlan import VXLAN_PORT
 
+Make = Callable[[str], AbstractContextManager[Place]]
 #: Of no network: for documentation (RFC 5737).
-_CLIENT, _SERVER, _PORT = "198.51.100.1", "198.51.100.2", 5000
-_ASKED = f"{_SERVER}:{_PORT}"
+_CLIENT, _SERVER = "198.51.100.1", "198.51.100.2"
+_ASKED, _LOCAL = f"{_SERVER}:5000", "127.0.0.1:5000"
 _START_S = 10.0
 
 
@@ -32,38 +33,36 @@ class SideRung:
     name: str
     adds: str
     lower: str  # the place that it is compared with
-    place: Callable[[str], AbstractContextManager[Place]]  # by its name
+    place: Make
     program: str = ""  # that it needs
     package: str = ""  # Debian's, which has it
 
     @property
     def edge(self) -> Edge:
+        """Give what is compared."""
         return Edge(SIDE, self.name, self.adds, self.name, self.lower)
 
     def lacks(self) -> str:
         """Say what keeps it from being measured; empty when nothing does."""
-        if self.program and shutil.which(self.program) is None:
-            return f"{self.name}: not measured: {self.program} (package {self.package}) is missing"
-        return ""
+        missing = self.program and shutil.which(self.program) is None
+        return f"{self.program} (package {self.package}) is missing" if missing else ""
 
     def version(self) -> str:
-        """Name the program's version, for the table's note."""
-        words = [self.program, "--version"]
-        text = "" if self.lacks() or not self.program else run(words, check=False).stdout
-        return " ".join(text.split("\n")[0].split())[:60]
+        """Name the version of its package, else of its program."""
+        asked = run(["dpkg-query", "-W", self.package], check=False).stdout.split()
+        return " ".join(asked or run([self.program, "--version"], check=False).stdout.split()[:3])
 
 
 @contextmanager
-def _networks(count: int, name: str) -> Iterator[list[int]]:
+def _laid(name: str, count: int, script: Callable[..., str]) -> Iterator[list[int]]:
+    """Give networks, by pids of processes in them, when a script has run in the first."""
     with ExitStack() as stack:
-        yield [
+        pids = [
             stack.enter_context(child.staying(name, None, child.unshare_netns))[0].pid
             for _ in range(count)
         ]
-
-
-def _lay(pid: int, script: str) -> None:
-    run([*inside(pid), "sh", "-ec", script])
+        run([*inside(pids[0]), "sh", "-ec", script(*pids)])
+        yield pids
 
 
 def _addressed(pid: int, link: str, address: str) -> str:
@@ -71,136 +70,110 @@ def _addressed(pid: int, link: str, address: str) -> str:
     return f"{enter} address add {address}/24 dev {link}\n{enter} link set {link} up\n"
 
 
+def _linked(count: int, link: str, script: Callable[..., str], counted: slice) -> Make:
+    """Give a place whose client and server, the last two networks, a script joins."""
+
+    @contextmanager
+    def place(name: str) -> Iterator[Place]:
+        with _laid(name, count, script) as pids:
+            read = Proof(f"{link}, both", lambda _: min(packets(p, link) for p in pids[counted]))
+            nets = pids[-2], pids[-1], pids[0]
+            with standing(name, serving(_ASKED), _ASKED, {name: read}, networks=nets) as up:
+                yield up
+
+    return place
+
+
+def _macvlan(_: int, *ends: int) -> str:
+    script = "ip link add ground type veth peer name peer\nip link set peer up\n"
+    for pid, address in zip(ends, (_CLIENT, _SERVER), strict=True):
+        script += f"ip link add link ground name mac0 netns {pid} type macvlan mode bridge\n"
+        script += _addressed(pid, "mac0", address)
+    return script + "ip link set ground up"
+
+
+def _vxlan(near: int, far: int, client: int, server: int) -> str:
+    script = f"ip link add under netns {near} type veth peer name under netns {far}\n"
+    for host, own, other, end, address in (
+        (near, "192.0.2.1", "192.0.2.2", client, _CLIENT),
+        (far, "192.0.2.2", "192.0.2.1", server, _SERVER),
+    ):
+        script += _addressed(host, "under", own)
+        for command in (
+            "add br0 type bridge mcast_snooping 0",
+            f"add vx0 type vxlan id 1 dstport {VXLAN_PORT} local {own} remote {other}",
+            f"add ve-0 mtu 1450 type veth peer name eth0 mtu 1450 netns {end}",
+            *(f"set {link} master br0 up" for link in ("vx0", "ve-0")),
+            "set br0 up",
+        ):
+            script += f"nsenter --net=/proc/{host}/ns/net ip link {command}\n"
+        script += _addressed(end, "eth0", address)
+    return script
+
+
+def _host(_: int, *__: int) -> str:
+    return (
+        "ip link add up0 type veth peer name up1\n"
+        "for link in lo up0 up1; do ip link set $link up; done\n"
+        "ip address add 192.0.2.2/24 dev up0\nip route add default via 192.0.2.1"
+    )
+
+
 @contextmanager
 def unix(name: str) -> Iterator[Place]:
     """Ask by a Unix socket: no TCP, no IP, no link."""
-    with _networks(1, name) as (own,):
-        table = Path(f"/proc/{own}/net/unix")
-        proof = Proof("in net/unix", lambda place: "@twinstack-ladder" in table.read_text(), 0)
-        address = "twinstack-ladder"
-        with standing(
-            name, serving(address), address, networks=(own, own, own), proofs={name: proof}
-        ) as place:
+    with _laid(name, 1, _host) as (own,):
+        address, table = "twinstack-ladder", Path(f"/proc/{own}/net/unix")
+        proof = Proof("in net/unix", lambda _: f"@{address}" in table.read_text(), 0)
+        nets = own, own, own
+        with standing(name, serving(address), address, {name: proof}, networks=nets) as place:
             yield place
 
 
-@contextmanager
-def macvlan(name: str) -> Iterator[Place]:
-    """Ask over two macvlans of one parent, which the host does not see."""
-    with _networks(3, name) as (between, client, server):
-        _lay(
-            between,
-            "ip link add ground type veth peer name peer\n"
-            "ip link set peer up\nip link set ground up\n"
-            + "".join(
-                f"ip link add link ground name mac0 netns {pid} type macvlan mode bridge\n"
-                + _addressed(pid, "mac0", address)
-                for pid, address in ((client, _CLIENT), (server, _SERVER))
-            ),
-        )
-        proof = Proof("mac0", lambda place: min(packets(pid, "mac0") for pid in (client, server)))
-        networks = client, server, between
-        with standing(
-            name, serving(_ASKED), _ASKED, networks=networks, proofs={name: proof}
-        ) as place:
-            yield place
-
-
-@contextmanager
-def vxlan(name: str) -> Iterator[Place]:
-    """Ask across two hosts, each with a bridge, joined by a VXLAN over a veth pair."""
-    with _networks(4, name) as (near, far, client, server):
-        script = f"ip link add under netns {near} type veth peer name under netns {far}\n"
-        for pid, own, other, end, address in (
-            (near, "192.0.2.1", "192.0.2.2", client, _CLIENT),
-            (far, "192.0.2.2", "192.0.2.1", server, _SERVER),
-        ):
-            enter = f"nsenter --net=/proc/{pid}/ns/net"
-            script += _addressed(pid, "under", own)
-            for command in (
-                "ip link add br0 type bridge mcast_snooping 0",
-                f"ip link add vx0 type vxlan id 1 dstport {VXLAN_PORT} local {own} remote {other}",
-                f"ip link add ve-0 mtu 1450 type veth peer name eth0 mtu 1450 netns {end}",
-                *(f"ip link set {link} master br0 up" for link in ("vx0", "ve-0")),
-                "ip link set br0 up",
-            ):
-                script += f"{enter} {command}\n"
-            script += _addressed(end, "eth0", address)
-        _lay(near, script)
-        proof = Proof("vx0, both", lambda place: min(packets(pid, "vx0") for pid in (near, far)))
-        networks = client, server, near
-        with standing(
-            name, serving(_ASKED), _ASKED, networks=networks, proofs={name: proof}
-        ) as place:
-            yield place
-
-
-def rootless(words: Sequence[str], link: str, asked: str) -> Callable[[str], AbstractContextManager[Place]]:
+def rootless(words: str, asked: str) -> Make:
     """Give a place whose client reaches the host by a program's TCP stack, as rootless engines do.
 
-    `words` start it in the host's network; "PID" in them is the client's, and its network is open
-    as descriptor 3 for a program that may not open it.
+    `words` start it in the host's network; PID in them is the client's, and its network is open as
+    descriptor 3 for a program that may not open it.
     """
 
     @contextmanager
     def place(name: str) -> Iterator[Place]:
-        with ExitStack() as stack:
-            between, client = stack.enter_context(_networks(2, name))
-            host = "ip link add up0 type veth peer name up1\n"
-            host += "".join(f"ip link set {link} up\n" for link in ("lo", "up0", "up1"))
-            host += "ip address add 192.0.2.2/24 dev up0\nip route add default via 192.0.2.1"
-            _lay(between, host)
-            given = shlex.join(word.replace("PID", str(client)) for word in words)
-            opened = ["sh", "-c", f"exec {given} 3</proc/{client}/ns/net"]
-            pids = stack.enter_context(_program([*inside(between), *_pinned(), *opened]))
-            _await_link(name, client, link)
-            proofs = {
-                name: Proof(link, lambda place: packets(client, link)),
-                f"{name}'s program": Proof("its µs", lambda place: sum(map(cpu_us, pids))),
-            }
-            networks = client, between, between
-            listen = f"127.0.0.1:{_PORT}"
-            up = standing(
-                name, serving(listen), asked, networks=networks, also=pids, proofs=proofs
-            )
-            yield stack.enter_context(up)
+        with _laid(name, 2, _host) as (host, client):
+            opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
+            with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
+                _await_link(name, client, "tap0")
+                proofs = {
+                    name: Proof("tap0", lambda _: packets(client, "tap0")),
+                    f"{name}'s own": Proof("its µs", lambda _: cpu_us(program.pid)),
+                }
+                nets, also = (client, host, host), [program.pid]
+                yield_ = standing(name, serving(_LOCAL), asked, proofs, networks=nets, also=also)
+                with yield_ as up:
+                    yield up
 
     return place
 
 
 @contextmanager
 def gvisor(name: str) -> Iterator[Place]:
-    """Ask a server in gVisor's sandbox, which uses the host's network."""
-    with _networks(1, name) as (own,):
-        _lay(own, "ip link set lo up")
-        listen = f"127.0.0.1:{_PORT}"
-        sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do".split()
-        def find(started: Running) -> Sequence[int]:
-            time.sleep(1.5)  # the sandbox and its gofer start
-            return started.pids() or (started.pid,)
+    """Ask a server in gVisor's sandbox, which uses the network that it is started in."""
 
-        words, networks = [*_pinned(), *sandbox, *serving(listen)], (own, own, own)
-        proof = Proof("runsc's µs", lambda place: sum(map(cpu_us, place.parts)))
-        up = standing(name, words, listen, networks=networks, find=find, proofs={name: proof})
-        with up as place:
+    def find(started: Session) -> Sequence[int]:
+        time.sleep(1.5)  # the sandbox and its gofer start
+        return started.pids() or (started.pid,)
+
+    with _laid(name, 1, _host) as (own,):
+        sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do"
+        words = _pinned(*shlex.split(sandbox), *serving(_LOCAL))
+        proof = Proof("its µs", lambda place: sum(map(cpu_us, place.parts)))
+        nets = own, own, own
+        with standing(name, words, _LOCAL, {name: proof}, networks=nets, find=find) as place:
             yield place
 
 
-def _pinned() -> list[str]:
-    return ["taskset", "--cpu-list", str(CPU), "setpriv", "--pdeathsig", "KILL"]
-
-
-@contextmanager
-def _program(words: Sequence[str]) -> Iterator[list[int]]:
-    """Run a program meanwhile; gives its pids."""
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as started:
-        try:
-            yield [started.pid]
-        finally:
-            started.kill()
+def _pinned(*words: str) -> list[str]:
+    return ["taskset", "--cpu-list", str(CPU), "setpriv", "--pdeathsig", "KILL", *words]
 
 
 def _await_link(name: str, pid: int, link: str) -> None:
@@ -212,21 +185,18 @@ def _await_link(name: str, pid: int, link: str) -> None:
     time.sleep(0.2)  # its addresses come a moment later
 
 
-SLIRP = "slirp4netns --configure --mtu=65520 PID tap0".split()
-PASTA = (
-    "pasta --foreground --runas 0 --config-net --ns-ifname tap0 --netns-only --netns /proc/self/fd/3"
-).split()
+_VETH, _BELOW = "instead of a veth pair", "loopback"
+_SLIRP = rootless("slirp4netns --configure --mtu=65520 PID tap0", "10.0.2.2:5000")
+_PASTA = rootless(
+    "pasta --foreground --runas 0 --config-net --ns-ifname tap0 --netns-only"
+    " --netns /proc/self/fd/3",
+    "192.0.2.1:5000",
+)
 SIDES = (
-    SideRung("unix socket", "instead of TCP on loopback", "loopback", unix),
-    SideRung("macvlan", "instead of a veth pair", "veth", macvlan),
-    SideRung("VXLAN", "another host, instead of a bridge on one", "bridge", vxlan),
-    SideRung(
-        "slirp4netns", "instead of a veth pair", "veth",
-        rootless(SLIRP, "tap0", f"10.0.2.2:{_PORT}"), "slirp4netns", "slirp4netns",
-    ),
-    SideRung(
-        "pasta", "instead of a veth pair", "veth",
-        rootless(PASTA, "tap0", f"192.0.2.1:{_PORT}"), "pasta", "passt",
-    ),
-    SideRung("gVisor", "the server in its sandbox (ptrace)", "loopback", gvisor, "runsc", "runsc"),
+    SideRung("unix socket", "instead of TCP on loopback", _BELOW, unix),
+    SideRung("macvlan", _VETH, "veth", _linked(3, "mac0", _macvlan, slice(1, 3))),
+    SideRung("VXLAN", "another host", "bridge", _linked(4, "vx0", _vxlan, slice(2))),
+    SideRung("slirp4netns", _VETH, "veth", _SLIRP, "slirp4netns", "slirp4netns"),
+    SideRung("pasta", _VETH, "veth", _PASTA, "pasta", "passt"),
+    SideRung("gVisor", "the server in its sandbox (ptrace)", _BELOW, gvisor, "runsc", "runsc"),
 )

@@ -16,7 +16,8 @@ from bench.engine.experiment import Experiment
 from bench.engine.fingerprint import Fingerprint
 from bench.engine.result import Measured
 from bench.load.ab import AbLoad
-from bench.questions import capture, chain, compare, explain, layers
+from bench.questions import capture, chain, compare, explain
+from bench.questions.rungs import stack as rungs_of_stack
 from tests.support.bench_fakes import BODY, measured, quiet, served
 from twinstack.errors import CannotTell, StepFailed, TwinstackError
 from twinstack.world import Endpoint, Link
@@ -62,7 +63,7 @@ def asked(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
         capture,
         compare,
         explain,
-        layers,
+        rungs_of_stack,
         importlib.import_module("bench.questions.policy"),
     ):
         monkeypatch.setattr(module, "run", asked.run)
@@ -184,7 +185,7 @@ def test_an_explanation_has_the_way_its_named_part_and_the_evidence(
 
 def test_dockers_two_ways_to_a_port_are_two_layers() -> None:
     names = ["docker edge", "docker published edge", "docker DNAT edge"]
-    known = layers.layers(names, proxied="docker-proxy")
+    known = rungs_of_stack.layers(names, proxied="docker-proxy")
     assert [(layer.first, layer.second) for layer in known] == [
         ("docker published edge", "docker edge"),
         ("docker DNAT edge", "docker edge"),

@@ -1,16 +1,19 @@
-"""Which layer costs what? The same load entering both worlds at each depth.
+"""The ladder for one request of the stack: the same load entering both worlds at each depth.
 
 Entering at the product service alone, at the gateway and at the edge shows where a difference
 between the worlds arises; entering by a published port beside the own address shows what that port
-costs. A layer is the difference of two such entry points.
+costs. The proof of an entry point is the CPU time of the services and of the proxy on its way: each
+spends some for every request, and those further out none.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bench.engine import gate, published_ports, worlds
-from bench.engine.arm import Arm, Contrast
+from bench.engine.arm import Arm, Contrast, Window
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
@@ -27,6 +30,8 @@ _DEPTHS = (
     (EDGE, "edge", "/api/products"),
 )
 _CONNECTIONS = 20
+#: What a service on the way spends at least for a request, and one beside it does not.
+_SPENT_US = 15.0
 
 
 def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progress) -> Outcome:
@@ -51,7 +56,13 @@ def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progr
             worlds=both,
         )
         measured = run(experiment, how, progress)
+        astray = {
+            name: why for name, own in measured.arms.items() if (why := strays(name, own, proxied))
+        }
+        rows = [row for row in measured.contrasts if not {row.first, row.second} & astray.keys()]
+        measured = replace(measured, contrasts=tuple(rows))
         notes = [*gate.unchanged(alike, both), worlds.POLICY_LIFTED]
+        notes += [f"{name}: no row: {why}" for name, why in astray.items()]
     return measured.outcome("layers", net.plan, notes, alike)
 
 
@@ -66,6 +77,22 @@ def entries(
         for how, entry in (("published", world.published(service)), ("DNAT", by_dnat)):
             if entry is not None:
                 yield f"{world.name} {how} {depth}", world, entry, path
+
+
+def strays(arm: str, windows: Sequence[Window], proxied: str) -> str:
+    """Say what shows that an entry point's requests took another way; empty when nothing does."""
+    depths = [depth for _, depth, _ in _DEPTHS]
+    last = depths.index(arm.rsplit(" ", 1)[-1])
+    by_proxy = arm.startswith("docker published") and proxied == "docker-proxy"
+    spent_us = {
+        service: (statistics.median(window.service(service) for window in windows), place <= last)
+        for place, (service, _, _) in enumerate(_DEPTHS)
+    }
+    proxy_us = statistics.median(window.part("docker-proxy") for window in windows)
+    for name, (spent, expected) in {**spent_us, "docker-proxy": (proxy_us, by_proxy)}.items():
+        if (spent >= _SPENT_US) != expected:
+            return f"{name} spends {spent:.1f} µs a request"
+    return ""
 
 
 def layers(names: Sequence[str], *, proxied: str) -> tuple[Contrast, ...]:

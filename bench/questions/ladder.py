@@ -1,0 +1,155 @@
+"""Which layer costs what? A ladder of single layers, climbed up and down, each with its proof.
+
+A request is answered by the start of a file: over a TCP connection that is kept, or a new one each.
+Client and server are `bench.load.echo`, on one CPU, so what differs between two rungs is the layer.
+Each rung is measured against the one below in blocks of its own, and so are the ends of the ladder:
+the sum of the rungs is checked, not true by construction.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from bench.engine.arm import Arm
+from bench.engine.design import Design
+from bench.engine.experiment import Experiment, run
+from bench.engine.result import Measured, fields
+from bench.engine.show import wrap
+from bench.engine.store import Outcome
+from bench.questions.rungs import course, engines, layers, report, sides
+from bench.questions.rungs.course import KINDS, WHOLE, Edge, arm
+from bench.questions.rungs.pair import Place
+from bench.questions.rungs.sides import Make
+from twinstack.errors import TwinstackError
+from twinstack.reconcile import Progress
+from twinstack.stack import Stack
+
+#: Short, as a rung's two places follow each other at once. Units: seconds.
+_WINDOW_S = 0.2
+
+
+def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
+    """Climb the ladder. Raises: TwinstackError when nothing can be measured."""
+    how.check()
+    plan = stack.plan("tiered")
+    with engines.running(plan.mark) as (running, lacking):
+        beside = [*sides.SIDES, *(rung for engine in running for rung in engine.rungs(plan))]
+        try:
+            beside.append(engines.swarm(stack))
+        except TwinstackError as error:
+            lacking["Swarm overlay"] = str(error)
+        lacking |= {rung.name: why for rung in beside if (why := rung.lacks())}
+        beside = [rung for rung in beside if rung.name not in lacking]
+        places: dict[str, Make] = {
+            name: partial(layers.place, setting=setting, plan=plan)
+            for name, setting in course.settings().items()
+        }
+        places |= {rung.name: rung.place for rung in beside}
+        places |= {engines.HOST: engines.loopback} if running else {}
+        climb = Climb(places, progress, lacking)
+        climb.survey()
+        edges = climb.usable([*course.edges(), *(rung.edge for rung in beside)])
+        experiment = Experiment(
+            stage=climb.stage,
+            contrasts=tuple(edge.contrast(kind) for edge in edges for kind in KINDS),
+            load="a small file by TCP, client and server on one CPU",
+            quantities=report.QUANTITIES,
+            order=partial(order, edges),
+        )
+        measured = run(experiment, replace(how, seconds=_WINDOW_S, blocks=len(edges)), progress)
+    versions = [f"{rung.name}: {rung.version()}" for rung in beside if rung.program]
+    text, told = _told(measured, climb.usable(edges), climb, versions)
+    kept, windows = {**fields(measured), "ladder": told}, measured.windows
+    return Outcome("ladder", plan, None, text, measured.exit_code, (), kept, {}, windows)
+
+
+def order(edges: Sequence[Edge], _: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
+    """Give a block for each rung: below, above, above, below, in either sense; pure."""
+    rng = random.Random(seed)
+    while True:
+        for edge in rng.sample(edges, len(edges)):
+            ends = rng.sample((edge.lower, edge.upper), 2)
+            forth = [arm(place, kind) for place in ends for kind in KINDS]
+            yield (*forth, *reversed(forth))
+
+
+@dataclass
+class Climb:
+    """The places of a ladder, what proved them, and why some are left out."""
+
+    places: Mapping[str, Make]
+    progress: Progress
+    left_out: dict[str, str]  # by place
+    proofs: dict[str, str] = field(default_factory=dict)  # by rung
+
+    def survey(self) -> None:
+        """Set each place up once: one that does not come up, or is not proved, is left out."""
+        for name, make in self.places.items():
+            try:
+                with make(name) as place:
+                    self.proofs |= place.prove()
+            except TwinstackError as error:
+                self.leave_out(name, error)
+
+    @contextmanager
+    def stage(self) -> Iterator[Sequence[Arm]]:
+        """Set all places up, and prove each before and after it is measured."""
+        with ExitStack() as stack:
+            usable = {name: make for name, make in self.places.items() if name not in self.left_out}
+            up = [stack.enter_context(make(name)) for name, make in usable.items()]
+            self.prove(up)
+            yield [
+                Arm(
+                    arm(place.name, kind),
+                    partial(place.run, kind, _WINDOW_S),
+                    during=partial(nullcontext, place.parts),
+                )
+                for place in up
+                for kind in KINDS
+            ]
+            self.prove(up)
+
+    def prove(self, up: Sequence[Place]) -> None:
+        """Prove places; the rungs of one that fails are no rows."""
+        for place in up:
+            try:
+                self.proofs |= place.prove()
+            except TwinstackError as error:
+                self.leave_out(place.name, error)
+
+    def leave_out(self, name: str, error: TwinstackError) -> None:
+        """Note a place that is not what it says."""
+        self.progress(f"left out: {error}")
+        self.left_out.setdefault(name, str(error))
+
+    def usable(self, edges: Sequence[Edge]) -> list[Edge]:
+        """Give the rungs with both ends proved; the whole first, unless a rung of it is missing."""
+        good = [edge for edge in edges if not {edge.upper, edge.lower} & self.left_out.keys()]
+        complete = set(course.edges()) <= set(good)
+        return [*([WHOLE] if complete else []), *(edge for edge in good if edge != WHOLE)]
+
+
+def _told(
+    measured: Measured, edges: Sequence[Edge], climb: Climb, versions: Sequence[str]
+) -> tuple[str, dict[str, object]]:
+    """Write what was found, and give its fields."""
+    told_how = (
+        f"{measured.load}; {measured.deployments} deployments, each rung in blocks of its own "
+        f"(below, above, above, below) of windows of {measured.design.seconds:g} s, seed "
+        f"{measured.seed}; {measured.stopped} after {measured.seconds / 60:.1f} min. Up, a rung is "
+        "added to those before it; down, taken from those that are left. ±: half of the 95 % "
+        "interval over deployments. Proof: what moved, per request; or a state."
+    )
+    opening = [told_how, *([f"INTERRUPTED: {measured.broken}"] if measured.broken else [])]
+    opening += [f"No figures: {measured.undecidable}."] if measured.undecidable else []
+    notes = [f"{name}: not measured: {why}" for name, why in climb.left_out.items()]
+    told: dict[str, object] = {"left_out": climb.left_out, "versions": versions}
+    parts = [wrap(*opening)]
+    if not measured.undecidable:
+        parts += report.tables(measured, edges, climb.proofs)
+        told |= report.fields(measured, edges, climb.proofs)
+    return "\n\n".join(filter(None, [*parts, wrap(*notes, *versions)])), told

@@ -1,0 +1,141 @@
+"""Draws the ladder: each rung both ways, the sum of the rungs against the whole; pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.engine import estimate
+from bench.engine.arm import CLIENT, ENGINE, PROGRAMS, Quantity
+from bench.engine.estimate import Difference, Pair
+from bench.engine.result import Measured
+from bench.engine.show import columns, signed
+from bench.load.echo import KEPT, NEW
+from bench.questions.rungs.course import DOWN, KINDS, SIDE, UP, WHOLE, Edge
+
+#: Of the programs on the way; what the kernel does for a packet is its sender's.
+CPU = Quantity(
+    "cpu",
+    "CPU time per request",
+    lambda window: sum(map(window.part, (CLIENT, PROGRAMS, *ENGINE))),
+    "µs",
+)
+TIME = Quantity("time", "time per request", lambda window: 1e6 / window.rate, "µs")
+QUANTITIES = (CPU, TIME)
+_TITLES = {KEPT: "A round trip on a kept connection", NEW: "A new connection: connect, ask, close"}
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The rungs of one way added up, and the whole. Units: microseconds."""
+
+    sum: Difference
+    whole: Difference
+    left_over: Difference  # of the whole, beyond the sum
+
+    @property
+    def part(self) -> float:
+        """Give what is left over as a part of the whole."""
+        return self.left_over.estimate / self.whole.estimate
+
+
+def means(measured: Measured, edge: Edge, kind: str, of: Quantity) -> dict[int, Pair]:
+    """Give a rung's two sides in each deployment."""
+    contrast, arms = edge.contrast(kind), measured.arms
+    sides = arms.get(contrast.first, []), arms.get(contrast.second, [])
+    pairs = estimate.blocks(*sides, of.of, mean=statistics.fmean)
+    return {
+        number: Pair(number, *(statistics.fmean(side) for side in zip(*ends, strict=True)))
+        for number, own in estimate.grouped(pairs, lambda pair: pair.deployment).items()
+        if (ends := [(pair.first, pair.second) for pair in own])
+    }
+
+
+def extra(measured: Measured, edge: Edge, kind: str, of: Quantity) -> Difference:
+    """Give what a rung adds. Raises: CannotTell with too few deployments."""
+    return estimate.difference(list(means(measured, edge, kind, of).values()))
+
+
+def total(measured: Measured, edges: Sequence[Edge], kind: str, of: Quantity) -> Total:
+    """Add rungs up in each deployment, and compare with the whole. Raises: as `extra`."""
+    whole = means(measured, WHOLE, kind, of)
+    rungs = [means(measured, edge, kind, of) for edge in edges]
+    common = sorted(whole.keys() & set.intersection(*(set(rung) for rung in rungs)))
+    sums = [
+        Pair(n, sum(rung[n].first for rung in rungs), sum(rung[n].second for rung in rungs))
+        for n in common
+    ]
+    direct = [whole[number] for number in common]
+    left = [
+        Pair(one.deployment, one.first - one.second, added.first - added.second)
+        for one, added in zip(direct, sums, strict=True)
+    ]
+    return Total(*map(estimate.difference, (sums, direct, left)))
+
+
+def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str]) -> Iterator[str]:
+    """Draw both kinds of requests, and the rungs beside the ladder."""
+    ways = {way: {edge.rung: edge for edge in edges if edge.way == way} for way in (UP, DOWN, SIDE)}
+
+    def cells(edge: Edge | None, kind: str) -> list[str]:
+        return [_cell(extra(measured, edge, kind, of)) if edge else "" for of in QUANTITIES]
+
+    for kind in KINDS:
+        rows = [
+            [
+                rung,
+                *cells(ways[UP].get(rung), kind),
+                *cells(ways[DOWN].get(rung), kind),
+                proofs.get(rung, ""),
+            ]
+            for rung in {**ways[UP], **ways[DOWN]}
+        ]
+        if WHOLE in edges:
+            totals = [
+                total(measured, list(ways[way].values()), kind, of)
+                for way in (UP, DOWN)
+                for of in QUANTITIES
+            ]
+            rows += [
+                ["sum", *(_cell(each.sum) for each in totals), ""],
+                ["whole", *(_cell(each.whole) for each in totals), ""],
+                ["left over", *(_cell(each.left_over) for each in totals), ""],
+                ["of the whole", *(f"{signed(each.part * 100, 1)}%" for each in totals), ""],
+            ]
+        head = ["extra µs", "up: CPU", "time", "down: CPU", "time", "proof"]
+        yield f"{_TITLES[kind]}:\n{columns(head, rows, rule=True)}"
+    rows = [
+        [f"{edge.rung} / {edge.lower}", *cells(edge, KEPT), *cells(edge, NEW)]
+        for edge in ways[SIDE].values()
+    ]
+    head = ["beside it, extra µs", "kept: CPU", "time", "new: CPU", "time"]
+    yield columns(head, rows, rule=True) if rows else ""
+
+
+def _cell(of: Difference) -> str:
+    half = (of.high - of.low) / 2
+    digits = 0 if abs(of.estimate) >= 1000 else 1
+    return f"{signed(of.estimate, digits)} ±{half:.{digits}f}"
+
+
+def fields(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str]) -> dict[str, Any]:
+    """Give the ladder's fields of the JSON document. Its keys are relied upon."""
+    cases = [(kind, of) for kind in KINDS for of in QUANTITIES]
+    rungs = [
+        {
+            **asdict(edge),
+            "proof": proofs.get(edge.rung, ""),
+            "extra_us": {
+                f"{kind} {of.name}": asdict(extra(measured, edge, kind, of)) for kind, of in cases
+            },
+        }
+        for edge in edges
+    ]
+    totals = {
+        way: {f"{kind} {of.name}": asdict(total(measured, own, kind, of)) for kind, of in cases}
+        for way in (UP, DOWN)
+        if WHOLE in edges and (own := [edge for edge in edges if edge.way == way])
+    }
+    return {"rungs": rungs, "totals_us": totals}

@@ -1,0 +1,85 @@
+"""The rungs' sum against the whole, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from bench.engine.arm import CLIENT
+from bench.engine.result import Measured
+from bench.questions import ladder
+from bench.questions.rungs import course, report
+from bench.questions.rungs.course import DOWN, KINDS, UP, WHOLE, Edge
+from tests.support import bench_fakes
+
+EDGES = [WHOLE, *course.edges(), Edge("side", "unix socket", "", "unix socket", "loopback")]
+
+
+def climbed(cost_us: Mapping[str, float], interaction_us: float = 0.0) -> Measured:
+    """Give windows in which a request costs 20 µs and what its rungs cost.
+
+    Routing costs more by an interaction where seccomp is.
+    """
+    windows, settings = [], {**course.settings(), "unix socket": frozenset[str]()}
+    for deployment in range(1, 4):
+        names = ladder.order(EDGES, (), seed=deployment)
+        for block in range(len(EDGES)):
+            for arm in next(names):
+                setting = settings[arm.rsplit(", ", 1)[0]]
+                us = 20 + sum(cost_us.get(rung, 1.0) for rung in setting)
+                us += interaction_us * ({"seccomp", "routed"} <= setting) + deployment
+                parts = {CLIENT: us * 1000}
+                number = deployment * len(EDGES) + block
+                windows.append(
+                    bench_fakes.window(
+                        arm,
+                        deployment,
+                        number,
+                        done=1000,
+                        seconds=us / 1000,
+                        parts_us=parts,
+                        rest_us={},
+                    )
+                )
+    contrasts = [edge.contrast(kind) for edge in EDGES for kind in KINDS]
+    return bench_fakes.measured({}, contrasts, windows=tuple(windows), quantities=report.QUANTITIES)
+
+
+def rungs(way: str) -> list[Edge]:
+    return [edge for edge in EDGES if edge.way == way]
+
+
+@pytest.mark.parametrize("way", [UP, DOWN])
+def test_the_rungs_add_up_to_the_whole(way: str) -> None:
+    total = report.total(climbed({"bridge": 5.0}), rungs(way), "kept", report.CPU)
+    assert total.sum.estimate == pytest.approx(19.0)
+    assert total.whole.estimate == pytest.approx(19.0)
+    assert total.part == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_rung_that_changes_anothers_cost_differs_up_and_down() -> None:
+    measured = climbed({}, interaction_us=4.0)
+    up, down = (
+        {
+            edge.rung: report.extra(measured, edge, "new", report.TIME).estimate
+            for edge in rungs(way)
+        }
+        for way in (UP, DOWN)
+    )
+    assert (up["routed"], down["routed"]) == (pytest.approx(1.0), pytest.approx(5.0))
+    assert (up["seccomp"], down["seccomp"]) == (pytest.approx(5.0), pytest.approx(1.0))
+
+
+def test_the_table_fits_a_terminal_and_names_each_rung_with_its_proof() -> None:
+    proofs = {layer.name: "reader's bytes 31.6" for layer in course.LAYERS}
+    lines = "\n".join(report.tables(climbed({}), EDGES, proofs)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("conntrack ") for line in lines) == len(KINDS)
+    assert any(line.startswith("left over") for line in lines)
+
+
+def test_without_a_rung_there_is_no_sum() -> None:
+    lines = "\n".join(report.tables(climbed({}), EDGES[1:-1], {}))
+    assert "left over" not in lines
+    assert report.fields(climbed({}), EDGES[1:], {})["totals_us"] == {}
