@@ -22,7 +22,7 @@ from bench.engine.show import wrap
 from bench.engine.store import Outcome
 from bench.questions.rungs import course, engines, layers, report, sides
 from bench.questions.rungs.course import KINDS, WHOLE, Edge, arm
-from bench.questions.rungs.pair import Place
+from bench.questions.rungs.pair import LadderPlace
 from bench.questions.rungs.sides import Make
 from twinstack.errors import TwinstackError
 from twinstack.reconcile import Progress
@@ -113,7 +113,7 @@ class Climb:
             ]
             self.prove(up)
 
-    def prove(self, up: Sequence[Place]) -> None:
+    def prove(self, up: Sequence[LadderPlace]) -> None:
         """Prove places; the rungs of one that fails are no rows."""
         for place in up:
             try:

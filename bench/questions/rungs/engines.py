@@ -19,7 +19,15 @@ from pathlib import Path
 from bench.engine import published_ports
 from bench.load.programs import Session, cpu_us, free_port
 from bench.questions.crossing import swarm_ends
-from bench.questions.rungs.pair import Place, Proof, cleared, packets, rules, serving, standing
+from bench.questions.rungs.pair import (
+    LadderPlace,
+    Proof,
+    cleared,
+    packets,
+    rules,
+    serving,
+    standing,
+)
 from bench.questions.rungs.sides import Make, SideRung
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import DEFAULT
@@ -62,7 +70,7 @@ class Engine:
         """Give a place whose server is in a container; "IP" in what is asked is its address."""
 
         @contextmanager
-        def place(name: str) -> Iterator[Place]:
+        def place(name: str) -> Iterator[LadderPlace]:
             own = f"{self.mark}-{os.getpid()}-{name.lower().replace(' ', '-')}"
             mounts = " ".join(f"--volume=/{each}:/{each}:ro" for each in ("usr", "lib", "lib64"))
             run = shlex.split(
@@ -101,7 +109,7 @@ class Engine:
             return Proof("Seccomp: 2", lambda at: read_status(at.server)["Seccomp"] == "2", 0)
 
         def logged(own: str) -> Proof:
-            def size(_: Place) -> float:
+            def size(_: LadderPlace) -> float:
                 kind, _, file = self.inspect(own, path).partition(" ")
                 return Path(file).stat().st_size if kind == "json-file" else 0.0
 
@@ -126,7 +134,7 @@ class Engine:
         with socket.create_server((host, 0)) as server:
             port = server.getsockname()[1]
 
-        def proxy_us(_: Place) -> float:
+        def proxy_us(_: LadderPlace) -> float:
             given = ((pid, cmdline(pid)) for pid in pids())
             ours = (pid for pid, words in given if words[:1] and str(port) in words)
             return sum(cpu_us(pid) for pid in ours if cmdline(pid)[0].endswith("docker-proxy"))
@@ -138,7 +146,7 @@ class Engine:
 
 
 @contextmanager
-def loopback(name: str) -> Iterator[Place]:
+def loopback(name: str) -> Iterator[LadderPlace]:
     """Ask a server on this host's own loopback: what an engine's container is compared with."""
     own, proof = f"127.0.0.1:{free_port()}", Proof("lo", lambda _: packets(0, "lo"))
     with standing(name, serving(own), own, {name: proof}) as place:
@@ -155,7 +163,7 @@ def swarm(stack: Stack) -> SideRung:
     links = [f"eth{number}" for number in range(4)]
     proof = Proof("its eth*", lambda _: sum(packets(own.pid, link) for link in links))
 
-    def place(name: str) -> AbstractContextManager[Place]:
+    def place(name: str) -> AbstractContextManager[LadderPlace]:
         return standing(name, serving(asked), asked, {name: proof}, networks=nets)
 
     return SideRung("Swarm overlay", "between two hosts", "VXLAN", place)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.questions.rungs.course import Setting, shown
 from bench.questions.rungs.pair import (
-    Place,
+    LadderPlace,
     Proof,
     cleared,
     inside,
@@ -104,7 +104,7 @@ def launch(setting: Setting) -> list[str]:
 
 
 @contextmanager
-def place(name: str, setting: Setting, plan: Plan) -> Iterator[Place]:
+def place(name: str, setting: Setting, plan: Plan) -> Iterator[LadderPlace]:
     """Give a pair in a setting. Raises: StepFailed, NotHealthy, Missing."""
     asks, answers = ends(plan, setting)
     with ExitStack() as stack:
@@ -160,25 +160,25 @@ def _root(pid: int | str) -> procfs.MountEntry:
     return [mount for mount in procfs.read_mounts(pid) if mount.path == "/"][-1]
 
 
-def _status(place: Place, key: str) -> list[str]:
+def _status(place: LadderPlace, key: str) -> list[str]:
     return procfs.read_status(place.server)[key].split()
 
 
-def _forwarded(place: Place) -> float:
+def _forwarded(place: LadderPlace) -> float:
     heads, values = Path(f"/proc/{place.between}/net/snmp").read_text().splitlines()[:2]
     return float(values.split()[heads.split().index("ForwDatagrams")])
 
 
-def _limited_us(place: Place) -> float:
+def _limited_us(place: LadderPlace) -> float:
     group = ControlGroup.of(place.server)
     return group.cpu_us() if group.limits().cpus == 2.0 else 0.0
 
 
-def _read_bytes(place: Place) -> float:
+def _read_bytes(place: LadderPlace) -> float:
     return float(Path(f"/proc/{place.reader}/io").read_text().split()[1])
 
 
-def _size(place: Place) -> float:
+def _size(place: LadderPlace) -> float:
     return os.fstat(place.log.fileno()).st_size if place.log else 0.0
 
 

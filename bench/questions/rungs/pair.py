@@ -35,12 +35,12 @@ class Proof:
     """What shows that requests take a rung's path."""
 
     words: str
-    read: Callable[[Place], float]
+    read: Callable[[LadderPlace], float]
     least: float = 1.0  # so much for each request; 0: it is a state, and not nought
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LadderPlace:
     """Where the pair stands."""
 
     name: str
@@ -101,7 +101,7 @@ def standing(
     log: str = "",
     find: Callable[[Session], Sequence[int]] | None = None,
     also: Sequence[int] = (),
-) -> Iterator[Place]:
+) -> Iterator[LadderPlace]:
     """Start a pair, and end it. `networks`: pids in the client's, the server's, the one between.
 
     `log` is "", "file", "pipe" or "json". `find` gives the server's pids, itself last, where it is
@@ -132,7 +132,7 @@ def standing(
         client = start([*inside(networks[0]), *_words("drive", asked)], pipe)
         programs = {pid for pid in (*own.pids(), *pids, *also, reader) if pid}
         parts = {**dict.fromkeys(programs, PROGRAMS), client.pid: CLIENT}
-        yield Place(name, client, pids[-1], parts, errors, proofs, networks[2], file, reader)
+        yield LadderPlace(name, client, pids[-1], parts, errors, proofs, networks[2], file, reader)
 
 
 def _words(*arguments: str) -> list[str]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from bench.load import programs
 from bench.load.programs import Session, cpu_us
 from bench.questions.rungs.course import SIDE, Edge
-from bench.questions.rungs.pair import CPU, Place, Proof, inside, packets, serving, standing
+from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, packets, serving, standing
 from twinstack.errors import NotHealthy
 from twinstack.linux import child
 from twinstack.linux.process import run
 from twinstack.model.vxlan import VXLAN_PORT
 
-Make = Callable[[str], AbstractContextManager[Place]]
+Make = Callable[[str], AbstractContextManager[LadderPlace]]
 #: Of no network: for documentation (RFC 5737).
 _CLIENT, _SERVER = "198.51.100.1", "198.51.100.2"
 _ASKED, _LOCAL = f"{_SERVER}:5000", "127.0.0.1:5000"
@@ -74,7 +74,7 @@ def _linked(count: int, link: str, script: Callable[..., str], counted: slice) -
     """Give a place whose client and server, the last two networks, a script joins."""
 
     @contextmanager
-    def place(name: str) -> Iterator[Place]:
+    def place(name: str) -> Iterator[LadderPlace]:
         with _laid(name, count, script) as pids:
             read = Proof(f"{link}, both", lambda _: min(packets(p, link) for p in pids[counted]))
             nets = pids[-2], pids[-1], pids[0]
@@ -120,7 +120,7 @@ def _host(_: int, *__: int) -> str:
 
 
 @contextmanager
-def unix(name: str) -> Iterator[Place]:
+def unix(name: str) -> Iterator[LadderPlace]:
     """Ask by a Unix socket: no TCP, no IP, no link."""
     with _laid(name, 1, _host) as (own,):
         address, table = "twinstack-ladder", Path(f"/proc/{own}/net/unix")
@@ -138,7 +138,7 @@ def rootless(words: str, asked: str) -> Make:
     """
 
     @contextmanager
-    def place(name: str) -> Iterator[Place]:
+    def place(name: str) -> Iterator[LadderPlace]:
         with _laid(name, 2, _host) as (host, client):
             opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
             with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
@@ -156,7 +156,7 @@ def rootless(words: str, asked: str) -> Make:
 
 
 @contextmanager
-def gvisor(name: str) -> Iterator[Place]:
+def gvisor(name: str) -> Iterator[LadderPlace]:
     """Ask a server in gVisor's sandbox, which uses the network that it is started in."""
 
     def find(started: Session) -> Sequence[int]:
