@@ -110,7 +110,7 @@ class Engine:
 
         def logged(own: str) -> Proof:
             def size(_: LadderPlace) -> float:
-                kind, _, file = self.inspect(own, path).partition(" ")
+                kind, _space, file = self.inspect(own, path).partition(" ")
                 return Path(file).stat().st_size if kind == "json-file" else 0.0
 
             return Proof("its bytes", size, _LINE_BYTES)
