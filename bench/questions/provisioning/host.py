@@ -6,7 +6,6 @@ Nothing in it can meet what is on the machine, and all of it ends with its last 
 from __future__ import annotations
 
 import gc
-import os
 import resource
 import signal
 import subprocess
@@ -45,8 +44,6 @@ def measured(measure: Callable[[], Result]) -> Result:
     def work() -> Result:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends all that it starts
         gc.enable()
-        for name in [name for name in os.environ if name.startswith("TWINSTACK_")]:
-            del os.environ[name]
         libc.unshare(Clone.NEWNET | Clone.NEWNS)
         process.run(["sh", "-euc", _PREPARE])
         return measure()
