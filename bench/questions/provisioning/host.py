@@ -6,13 +6,15 @@ Nothing in it can meet what is on the machine, and all of it ends with its last 
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import StepFailed, TwinstackError
 from twinstack.linux import child, libc, process
 from twinstack.linux.libc import Clone
 
@@ -39,16 +41,29 @@ cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/n
 
 
 def measured(measure: Callable[[], Result]) -> Result:
-    """Measure in a child that is in a fresh host. Raises: StepFailed; as `measure`."""
+    """Measure in a child that is in a fresh host; Ctrl-C lets it clean up first.
+
+    Raises: StepFailed; as `measure`.
+    """
 
     def work() -> Result:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends all that it starts
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         gc.enable()
         libc.unshare(Clone.NEWNET | Clone.NEWNS)
         process.run(["sh", "-euc", _PREPARE])
         return measure()
 
-    return child.inside("the measurement", None, work)
+    measuring = child.start("the measurement", None, work)
+    try:
+        result: Result = measuring.answer()
+        return result
+    except KeyboardInterrupt:
+        os.kill(measuring.pid, signal.SIGTERM)
+        with suppress(StepFailed):  # it gives none
+            measuring.answer()
+        raise
+    finally:
+        measuring.end()
 
 
 def state() -> frozenset[str]:
