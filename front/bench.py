@@ -126,6 +126,7 @@ def bench_layers(
     _: Context, allow: list[str], minutes: float = 15.0, seed: int = -1, json: bool = False
 ) -> None:
     """Measure what each depth of the stack costs in both worlds, out to the published ports."""
+    require_root("bench.layers")
     _compare("rungs.stack", json, minutes, seed, allow=allow)
 
 

@@ -92,7 +92,7 @@ class Climb:
             try:
                 with make(name) as place:
                     self.proofs |= place.prove()
-            except TwinstackError as error:
+            except (TwinstackError, OSError) as error:
                 self.leave_out(name, error)
 
     @contextmanager
@@ -118,10 +118,10 @@ class Climb:
         for place in up:
             try:
                 self.proofs |= place.prove()
-            except TwinstackError as error:
+            except (TwinstackError, OSError) as error:
                 self.leave_out(place.name, error)
 
-    def leave_out(self, name: str, error: TwinstackError) -> None:
+    def leave_out(self, name: str, error: Exception) -> None:
         """Note a place that is not what it says."""
         self.progress(f"left out: {error}")
         self.left_out.setdefault(name, str(error))

@@ -28,6 +28,8 @@ PYTHON = str(Path(sys.executable).resolve())
 #: Client, server and a log's reader share the last CPU.
 CPU = max(os.sched_getaffinity(0))
 _PROBES, _MOST, _PATIENCE_S = 50, 10_000_000, 15.0
+#: A log's reader may be late.
+_LATE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,13 @@ class LadderPlace:
         before = {rung: proof.read(self) for rung, proof in self.proofs.items()}
         done, shown = self.run(echo.NEW, _PATIENCE_S, _PROBES).done, {}
         for rung, proof in self.proofs.items():
-            moved = proof.read(self) - (before[rung] if proof.least else 0)
-            if moved < max(proof.least * done, 1):
+            needed, deadline = max(proof.least * done, 1), time.monotonic() + _LATE_S
+            while True:
+                moved = proof.read(self) - (before[rung] if proof.least else 0)
+                if moved >= needed or time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
+            if moved < needed:
                 cause = f"{proof.words} moved by {moved:g} in {done} requests"
                 raise CannotTell(f"{self.name}: {rung}", "is not on the path", cause)
             shown[rung] = f"{proof.words} {moved / done:.1f}" if proof.least else proof.words
