@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -59,6 +60,15 @@ class Engine:
         words = [*self.words, "inspect", "--format", form, container]
         return process.run(words, check=False).stdout.strip()
 
+    def programs(self, asked: str) -> Iterator[int]:
+        """Give the pids of the daemon, where there is one, and of its proxy for a port."""
+        if self.title == "Docker":
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(DEFAULT.url.removeprefix("unix://"))
+                credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            yield int.from_bytes(credentials[:4], sys.byteorder)
+            yield from _proxies(asked.rpartition(":")[2])
+
     def place(
         self,
         options: str,
@@ -84,7 +94,8 @@ class Engine:
                     if time.monotonic() > deadline:
                         raise NotHealthy(name, "does not start", f"not within {_START_S:g} s")
                     time.sleep(0.1)
-                return [int(pid)]
+                shim = int(read_status(int(pid))["PPid"])
+                return [*self.programs(asked), shim, int(pid)]
 
             def address() -> str:
                 return asked.replace("IP", self.inspect(own, "{{.NetworkSettings.IPAddress}}"))
@@ -134,15 +145,17 @@ class Engine:
         with socket.create_server((host, 0)) as server:
             port = server.getsockname()[1]
 
-        def proxy_us(_: LadderPlace) -> float:
-            given = ((pid, cmdline(pid)) for pid in pids())
-            ours = (pid for pid, words in given if words[:1] and str(port) in words)
-            return sum(cpu_us(pid) for pid in ours if cmdline(pid)[0].endswith("docker-proxy"))
-
         proof = Proof("DNAT rule", lambda _: rules(0, f"--dport {port} ", "-j DNAT"))
         if host == "127.0.0.1":
-            proof = Proof("its µs", proxy_us)
+            proof = Proof("its µs", lambda _: sum(map(cpu_us, _proxies(str(port)))))
         return self.place(f"--publish={host}:{port}:{_PORT}", f"{host}:{port}", lambda _: proof)
+
+
+def _proxies(port: str) -> Iterator[int]:
+    for pid in pids():
+        words = cmdline(pid)
+        if words[:1] and words[0].endswith("docker-proxy") and port in words:
+            yield pid
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import IO
 
 from bench.engine.arm import CLIENT, PROGRAMS
 from bench.load import Tally, echo
-from bench.load.programs import Session
+from bench.load.programs import Session, cpu_us
 from twinstack.errors import CannotTell, NotHealthy
 from twinstack.linux import process, procfs
 
@@ -56,15 +56,21 @@ class LadderPlace:
     reader: int = 0  # the pid of what reads the log
 
     def run(self, kind: str, seconds: float, count: int = _MOST) -> Tally:
-        """Send requests for some time, or so many. Raises: CannotTell when an answer is missing."""
+        """Send requests for some time, or so many. Raises: CannotTell when an answer is missing.
+
+        Its figures: "seconds", and "cpu_us" of the programs on the way. What the kernel does for a
+        packet is its sender's.
+        """
         assert self.client.stdin is not None
         assert self.client.stdout is not None
+        before_us = sum(map(cpu_us, self.parts))
         with suppress(BrokenPipeError):
             self.client.stdin.write(f"{kind} {seconds} {count}\n")
             self.client.stdin.flush()
         ready, *_ = select.select([self.client.stdout], [], [], seconds + _PATIENCE_S)
         if line := self.client.stdout.readline().split() if ready else []:
-            return Tally(int(line[0]), 0, {"seconds": float(line[1])})
+            spent_us = sum(map(cpu_us, self.parts)) - before_us
+            return Tally(int(line[0]), 0, {"seconds": float(line[1]), "cpu_us": spent_us})
         self.errors.seek(0)
         cause = (self.errors.read().strip().splitlines() or ["no answer in time"])[-1]
         raise CannotTell(self.name, "lost a request", cause)

@@ -8,19 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.engine import estimate
-from bench.engine.arm import CLIENT, ENGINE, PROGRAMS, Quantity
+from bench.engine.arm import Quantity
 from bench.engine.estimate import Difference, Pair
 from bench.engine.result import Measured
 from bench.engine.show import columns, signed
 from bench.load.echo import KEPT, NEW
 from bench.questions.rungs.course import DOWN, KINDS, SIDE, UP, WHOLE, Edge
 
-#: Of the programs on the way; what the kernel does for a packet is its sender's.
 CPU = Quantity(
-    "cpu",
-    "CPU time per request",
-    lambda window: sum(map(window.part, (CLIENT, PROGRAMS, *ENGINE))),
-    "µs",
+    "cpu", "CPU time per request", lambda window: window.figures["cpu_us"] / window.done, "µs"
 )
 TIME = Quantity("time", "time per request", lambda window: 1e6 / window.rate, "µs")
 QUANTITIES = (CPU, TIME)

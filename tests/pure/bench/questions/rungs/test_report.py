@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from bench.engine.arm import CLIENT
 from bench.engine.result import Measured
 from bench.questions import ladder
 from bench.questions.rungs import course, report
@@ -29,7 +28,7 @@ def climbed(cost_us: Mapping[str, float], interaction_us: float = 0.0) -> Measur
                 setting = settings[arm.rsplit(", ", 1)[0]]
                 us = 20 + sum(cost_us.get(rung, 1.0) for rung in setting)
                 us += interaction_us * ({"seccomp", "routed"} <= setting) + deployment
-                parts = {CLIENT: us * 1000}
+                figures = {"cpu_us": us * 1000}
                 number = deployment * len(EDGES) + block
                 windows.append(
                     bench_fakes.window(
@@ -38,7 +37,7 @@ def climbed(cost_us: Mapping[str, float], interaction_us: float = 0.0) -> Measur
                         number,
                         done=1000,
                         seconds=us / 1000,
-                        parts_us=parts,
+                        figures=figures,
                         rest_us={},
                     )
                 )
