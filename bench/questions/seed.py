@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bench.engine import result, worlds
-from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Contrast, Window
+from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Window
 from bench.engine.design import Design
 from bench.engine.estimate import grouped
 from bench.engine.experiment import Experiment, run
@@ -93,15 +93,16 @@ def said(shared: Shared, measured: Measured) -> str:
 
 def looks(windows: Sequence[Window]) -> Iterator[Look]:
     """Give the gap in every cell, block by block; pure."""
-    for number, block in grouped(windows, lambda window: window.block).items():
+    every = {name("docker", cell) for cell in cells(CAUSES)}
+    for block in grouped(windows, lambda window: window.block).values():
         arms = grouped(block, lambda window: window.arm)
-        if arms.keys() >= {name("docker", cell) for cell in cells(CAUSES)}:
+        if arms.keys() >= every | {name("net", cell) for cell in cells(sorted(_SHARED))}:
             logs = {of: math.log(sum(w.rate for w in own) / len(own)) for of, own in arms.items()}
             gaps = {
                 cell: logs[name("net", cell & _SHARED)] - logs[name("docker", cell)]
                 for cell in cells(CAUSES)
             }
-            yield Look(block[0].deployment or number, gaps)
+            yield Look(block[0].deployment, gaps)
 
 
 def name(world: str, cell: Cell) -> str:
@@ -122,16 +123,12 @@ def _experiment(
             arms = [held.enter_context(_arms(stack, world, seconds, progress)) for world in used]
             yield [arm for own in arms for arm in own]
 
-    everything = frozenset(CAUSES)
     return Experiment(
         stage=stage,
-        contrasts=(
-            Contrast(name("net", NONE), name("docker", NONE)),
-            Contrast(name("net", _SHARED), name("docker", everything)),
-        ),
+        contrasts=(Contrast(name("net", NONE), name("docker", NONE)),),
         load=f"{_AT_ONCE} at once (wrk), {_PATH}, {2 ** len(CAUSES)} combinations",
         worlds=used,
-        quantities=(RATE, CPU),
+        quantities=(RATE,),
     )
 
 
