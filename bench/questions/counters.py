@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,8 +72,9 @@ def _counters(place: Place) -> dict[str, float]:
                 counters["opened"] += kinds["Tcp", "PassiveOpens"]
             counters["datagrams"] += kinds["Udp", "OutDatagrams"]
         for pid in place.workers():
-            io = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
-            counters["waited_lines"] += int(io.split("syscw:")[1].split()[0])
+            with suppress(OSError):  # in a container, a health probe that has just ended
+                io = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
+                counters["waited_lines"] += int(io.split("syscw:")[1].split()[0])
     except OSError as error:
         raise CannotTell("a replica", "has no counters", str(error), "measure again") from error
     redis, network = place.world.endpoint("redis-cache"), place.redis_network

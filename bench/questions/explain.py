@@ -13,7 +13,7 @@ from dataclasses import replace
 from bench.engine import evidence as sampling
 from bench.engine import gate, waterfall, worlds
 from bench.engine.arm import Arm, Contrast
-from bench.engine.design import LEAST_DEPLOYMENTS, Design
+from bench.engine.design import Design
 from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
@@ -80,7 +80,7 @@ def ask(
 
 def explained(measured: Measured) -> Iterator[str]:
     """Write the waterfall, how much of it is named, and the causes that show; pure."""
-    if measured.deployments < LEAST_DEPLOYMENTS:
+    if measured.undecidable:
         return
     way = measured.waterfall(OVER)
     yield waterfall.draw(way)
