@@ -43,6 +43,7 @@ QUESTIONS = {
     "dashboard-net": "bench.dashboard",
     "traffic": "bench.traffic",
     "crossing": "bench.crossing",
+    "bystander": "bench.bystander",
     "latency": "bench.latency",
     "startup": "bench.startup",
 }

@@ -209,6 +209,12 @@ def bench_capture(
     _compare("capture", json, minutes, seed, **options)
 
 
+@task(help={**DESIGN, **JSON})
+def bench_bystander(_: Context, minutes: float = 20.0, seed: int = -1, json: bool = False) -> None:
+    """Measure what Docker costs programs that do not use it, from absent to published ports."""
+    _compare("bystander", json, minutes, seed)
+
+
 @checking(help={"rounds": "how often each size comes up and goes down", **JSON})
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2 to 16 hosts of 8 replicas up and down; exits 1 if slow or if anything is left."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -50,6 +50,7 @@ class Experiment:
     rest_s: float = 2.0  # how long all is watched at rest in each deployment
     #: Gives block after block by the arms' names and the seed.
     order: Callable[[Sequence[str], int], Iterator[tuple[str, ...]]] = design.order
+    rest_each: bool = False  # what holds around an arm spends at rest too: watch each by itself
 
 
 def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
@@ -121,9 +122,12 @@ class Live:
     ) -> Iterator[list[Window]]:
         """Watch at rest, warm every arm up, and measure the blocks of this deployment."""
         meter = Meter(self.experiment.worlds)
-        rest = self._rest(meter)
-        for arm in self.arms.values():
-            with arm.during():
+        each = self.experiment.rest_each
+        rest = {} if each else self._rest(meter, self.arms)
+        for name, arm in self.arms.items():
+            with arm.during() as programs:
+                meter.assign(programs or {})
+                rest |= self._rest(meter, [name]) if each else {}
                 arm.load()
         cores = os.cpu_count() or 1
         for number in range(first, first + how.blocks):
@@ -138,12 +142,12 @@ class Live:
             self.progress(f"deployment {self.deployment}, block {number}: {result.brief(block)}")
             yield block
 
-    def _rest(self, meter: Meter) -> dict[str, Spending]:
-        """Give what is spent at rest, by arm."""
+    def _rest(self, meter: Meter, arms: Iterable[str]) -> dict[str, Spending]:
+        """Give what is spent at rest now, for each of some arms."""
         before = meter.read()
         time.sleep(self.experiment.rest_s)
         after = meter.read()
-        return {name: spent(before, after, arm.world) for name, arm in self.arms.items()}
+        return {name: spent(before, after, self.arms[name].world) for name in arms}
 
     def _window(
         self, meter: Meter, at_rest: Mapping[str, Spending], name: str, block: int

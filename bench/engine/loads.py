@@ -61,7 +61,7 @@ def by_wrk(
 
 
 def by_program(words: Sequence[str], directory: Path) -> Load:
-    """Run a program once: one request. Its figures: "seconds", "peak_bytes"."""
+    """Run a program once: one request. Its figures: "seconds", "cpu_s", "peak_bytes"."""
 
     def run() -> Tally:
         quiet, start_s = subprocess.DEVNULL, time.monotonic()
@@ -71,8 +71,8 @@ def by_program(words: Sequence[str], directory: Path) -> Load:
         if running.returncode:
             remedy = f'run "{" ".join(words[:4])} …" by hand'
             raise StepFailed(words[0], "failed", f"exit code {running.returncode}", remedy)
-        peak_bytes = usage.ru_maxrss * 1024.0
-        return Tally(1, 0, {"seconds": time.monotonic() - start_s, "peak_bytes": peak_bytes})
+        figures = {"cpu_s": usage.ru_utime + usage.ru_stime, "peak_bytes": usage.ru_maxrss * 1024.0}
+        return Tally(1, 0, {"seconds": time.monotonic() - start_s, **figures})
 
     return run
 

@@ -61,6 +61,21 @@ def stop_engine(engine: EnginePaths, progress: Progress) -> tuple[str, ...]:
     return tuple(removed)
 
 
+def discard(engine: EnginePaths) -> list[str]:
+    """Stop an engine of ours with all that it holds, and remove what was its alone; name it.
+
+    For one whose host, a network namespace, goes with it.
+    """
+    record = read_record(engine)
+    if record is None:
+        return []
+    removed = _end(engine, record, signal.SIGTERM, "stopped")
+    removed += engine_leftovers.remove_own(engine, record.token)
+    engine_leftovers.restore_files(record.before)
+    shutil.rmtree(engine.state, ignore_errors=True)
+    return removed
+
+
 def _without_record(engine: EnginePaths) -> tuple[str, ...]:
     """Handle one never started, or one before the last boot that `revive` could not start."""
     client = at_socket(engine)

@@ -11,7 +11,6 @@ import resource
 import signal
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from twinstack.errors import StepFailed, TwinstackError
@@ -43,7 +42,7 @@ cat /proc/sys/net/ipv4/ip_forward; ls -d /sys/fs/cgroup/*/twinstack/bo* 2>/dev/n
 def measured(measure: Callable[[], Result]) -> Result:
     """Measure in a child that is in a fresh host; Ctrl-C lets it clean up first.
 
-    Raises: StepFailed; as `measure`.
+    What it gives after Ctrl-C all the same is the result. Raises: StepFailed; as `measure`.
     """
 
     def work() -> Result:
@@ -54,16 +53,18 @@ def measured(measure: Callable[[], Result]) -> Result:
         return measure()
 
     measuring = child.start("the measurement", None, work)
+    result: Result
     try:
-        result: Result = measuring.answer()
-        return result
-    except KeyboardInterrupt:
+        result = measuring.answer()
+    except KeyboardInterrupt as interrupt:
         os.kill(measuring.pid, signal.SIGTERM)
-        with suppress(StepFailed):  # it gives none
-            measuring.answer()
-        raise
+        try:
+            result = measuring.answer()
+        except StepFailed:  # it gives none
+            raise interrupt from None
     finally:
         measuring.end()
+    return result
 
 
 def state() -> frozenset[str]:

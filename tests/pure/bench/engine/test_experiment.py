@@ -108,6 +108,27 @@ def test_what_holds_around_a_window_names_the_programs_that_count() -> None:
     assert entered[:4] == ["in", "out"] * 2
 
 
+@pytest.mark.parametrize(("each", "inside"), [(False, [False]), (True, [False, True])])
+def test_what_holds_around_an_arm_is_in_its_rest_only_where_each_is_watched(
+    monkeypatch: pytest.MonkeyPatch, each: bool, inside: list[bool]
+) -> None:
+    held, watched = [False], []
+    monkeypatch.setattr("time.sleep", lambda _: watched.append(held[0]))
+
+    @contextmanager
+    def during() -> Iterator[None]:
+        held[0] = True
+        yield
+        held[0] = False
+
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        yield [Arm("a", answered), Arm("b", answered, during=during)]
+
+    run(Experiment(stage, (), "", quantities=(RATE,), rest_each=each), HOW, quiet)
+    assert watched[: len(inside)] == inside
+
+
 def test_progress_says_how_much_of_the_time_is_gone() -> None:
     lines: list[str] = []
     run(experiment(answered), HOW, lines.append)

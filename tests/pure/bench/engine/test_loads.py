@@ -85,5 +85,6 @@ def test_a_program_is_one_request_and_its_failure_an_error(tmp_path: Path) -> No
     tally = loads.by_program([sys.executable, "-c", "pass"], tmp_path)()
     assert tally.done == 1
     assert tally.figures["peak_bytes"] > 1_000_000
+    assert 0 < tally.figures["cpu_s"] <= tally.figures["seconds"]
     with pytest.raises(StepFailed, match="exit code 3"):
         loads.by_program([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)()

@@ -66,6 +66,10 @@ def test_the_text_fits_80_columns_and_opens_with_the_answer() -> None:
     assert text.endswith("A note.")
 
 
+def test_a_note_of_several_lines_is_a_table_and_keeps_them() -> None:
+    assert result.text(measured(ARMS, [COST]), ["a  b\n1  2"]).endswith("a  b\n1  2")
+
+
 def test_a_busy_machine_is_said_with_the_verdict() -> None:
     assert "BUSY" in result.verdict_line(measured(ARMS, [COST], busy=3))
     assert "measured again" in result.verdict_line(measured(ARMS, [COST], repeated=2))

@@ -1,0 +1,159 @@
+"""What does Docker cost those who do not use it? Two programs beside more and more of it.
+
+One is nginx behind a bridge of ours, loaded by wrk from the host; the other a fixed piece of work
+for a processor, done before the readings. Each window has a host of its own, a network namespace,
+as what an engine leaves behind (tables, conntrack's hooks) would make "absent" untrue. A state adds
+to the one before it, and is proven by what is counted in it.
+
+Source: moby #30801 and FrameworkBenchmarks #6486, which ask.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.engine.arm import CPU, PARTS, PROGRAMS, RATE, Arm, Contrast, Quantity, Window
+from bench.engine.design import Design
+from bench.engine.experiment import Experiment, run
+from bench.engine.loads import by_program, by_wrk
+from bench.engine.show import columns
+from bench.engine.store import Outcome
+from bench.load import Tally, programs
+from bench.questions.bystander_engine import BRIDGE_NF, docker_at
+from bench.questions.crossing import PORT, nginx
+from bench.questions.provisioning import host
+from twinstack.compose.engine import check_startable
+from twinstack.errors import CannotTell, Missing
+from twinstack.linux import child, process, procfs
+from twinstack.model.plan import Plan
+from twinstack.reconcile import Progress
+from twinstack.stack import Stack
+
+STATES = ("absent", "engine", "network", "containers", "probes", "published ports")
+#: What proves a state: counted from that one on, and in none before it.
+PROOFS = {"dockerd": 1, "bridges": 2, "rules": 2, "bridge-nf": 2, "conntrack": 2}
+PROOFS |= {"containers": 3, "probes": 4, "docker-proxy": 5}
+CONTRASTS = tuple(Contrast(state, STATES[0], state) for state in (STATES[-1], *STATES[1:-1]))
+WORK = Quantity.figure("work", "CPU time of the fixed work", "s")
+_WORK = """import random, zlib; drawn = random.Random(1)
+zlib.compress(drawn.randbytes(16_000_000)); sorted(drawn.random() for _ in range(1_200_000))"""
+_ADDRESS, _CONNECTIONS = "198.18.0.2", 20
+_LAY = f"""ip link set lo up
+sysctl -qw net.ipv4.ip_forward=0 {BRIDGE_NF}=0  # as where br_netfilter was never loaded
+ip link add br-own type bridge
+ip link add own master br-own type veth peer name eth0 netns $0
+ip address add 198.18.0.1/24 dev br-own
+ip link set own up; ip link set br-own up
+nsenter --net=/proc/$0/ns/net ip address add {_ADDRESS}/24 dev eth0
+nsenter --net=/proc/$0/ns/net ip link set eth0 up"""
+
+
+@dataclass
+class Bystander:
+    """One state: brings a host into it, and loads what is beside it."""
+
+    level: int  # of STATES
+    tree: Path  # nginx's root
+    containers: int
+    seconds: int
+    seen: Counter[str] = field(default_factory=Counter)  # in the last window
+    _enter: tuple[str, ...] = ()
+    _work: Mapping[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def during(self) -> Iterator[Mapping[int, str]]:
+        """Hold a new host in the state. Raises: CannotTell when its proof fails; StepFailed."""
+        with ExitStack() as stack:
+            new = (child.staying("a host", None, child.unshare_netns) for _ in range(2))
+            outer, inner = (stack.enter_context(holder)[0].pid for holder in new)
+            self._enter = ("nsenter", f"--net=/proc/{outer}/ns/net")
+            process.run([*self._enter, "sh", "-ec", _LAY, str(inner)])
+            count = stack.enter_context(docker_at(self.level, self._enter, self.containers))
+            place = stack.enter_context(programs.workspace())
+            (place / "nginx.conf").write_text(nginx())
+            words, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
+            program = programs.Program("nginx", words, self.tree, binds, network=inner)
+            server = stack.enter_context(programs.running([program]))["nginx"]
+            at = Path(f"/proc/{outer}/ns/net")
+            child.inside("nginx", at, lambda: programs.await_port(server, _ADDRESS, PORT))
+            work = by_program(["/usr/bin/python3", "-ISc", _WORK], place)().figures
+            self._work = {"work": work["cpu_s"], "wall": work["seconds"]}
+            yield dict.fromkeys(server.pids(), PROGRAMS)
+            self.seen = count()
+            if wrong := unproven(self.level, self.seen):
+                raise CannotTell(f"state {STATES[self.level]}", "is not as named", wrong)
+
+    def load(self) -> Tally:
+        """Load nginx from the host, over kept connections."""
+        url = f"http://{_ADDRESS}:{PORT}/"
+        tally = by_wrk(url, _CONNECTIONS, self.seconds, prefix=self._enter)()
+        return replace(tally, figures={**tally.figures, **self._work})
+
+
+def unproven(level: int, seen: Mapping[str, int]) -> str:
+    """Say what a state has or lacks against its name; pure, empty when it is as named."""
+    counts = {name: seen.get(name, 0) for name in PROOFS}
+    wrong = [name for name, count in counts.items() if (count > 0) != (level >= PROOFS[name])]
+    return ", ".join(f"{name} {counts[name]}" for name in wrong)
+
+
+def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
+    """Compare the states, in a host of their own. Raises: Missing; CannotTell; StepFailed."""
+    how.check()
+    check_startable()
+    if not procfs.sysctl_numbers(BRIDGE_NF):
+        cause, remedy = "an engine would load it for the whole machine", "modprobe br_netfilter"
+        raise Missing("br_netfilter", "is not loaded", cause, remedy)
+    roots, _ = stack.software(progress)
+    plan, tree = stack.plan(), roots.tree("nginx")
+    return host.measured(lambda: measure(plan, tree, how, progress))
+
+
+def hide() -> None:
+    """Keep what is written to /etc (Docker's key) and /tmp in this mount namespace's own /run."""
+    process.run(["sh", "-ec", "cp -a /etc /run/etc; mount --bind /run/etc /etc"])
+    tempfile.tempdir = "/run"
+
+
+def measure(plan: Plan, tree: Path, how: Design, progress: Progress) -> Outcome:
+    """Measure, in a mount namespace that ends with this process."""
+    hide()
+    count, seconds = len(plan.replicas), round(how.seconds)
+    beside = {name: Bystander(level, tree, count, seconds) for level, name in enumerate(STATES)}
+    arms = [Arm(name, state.load, during=state.during) for name, state in beside.items()]
+    load = f"{_CONNECTIONS} kept connections (wrk) to nginx behind a bridge of ours"
+    quantities, stage = (CPU, RATE, WORK), lambda: nullcontext(arms)
+    experiment = Experiment(stage, CONTRASTS, load, quantities=quantities, rest_each=True)
+    measured = run(experiment, replace(how, blocks=1), progress)
+    seen = {name: state.seen for name, state in beside.items()}
+    outcome = measured.outcome("bystander", plan, notes(measured.arms, seen, count))
+    return replace(outcome, fields={**outcome.fields, "proofs": seen})
+
+
+def notes(
+    arms: Mapping[str, Sequence[Window]], seen: Mapping[str, Counter[str]], containers: int
+) -> list[str]:
+    """Write what each state spends at rest, what was counted in it, and what it is; pure."""
+    told: dict[str, list[str]] = {"rest, ms/s": [], "work, s": [], "wall, s": []}
+    for windows in arms.values():
+        rest_us = sum(window.rest_us.get(part, 0.0) for window in windows for part in PARTS)
+        told["rest, ms/s"].append(f"{rest_us / 1e3 / sum(w.seconds for w in windows):.0f}")
+        for of in ("work", "wall"):
+            told[f"{of}, s"].append(f"{statistics.median(w.figures[of] for w in windows):.3f}")
+    told |= {proof: [str(seen[state][proof]) for state in arms] for proof in PROOFS}
+    idle = ", ".join(f"{name} {count}" for name, count in seen[STATES[0]].items() if count)
+    said = (
+        "rest: CPU time of the whole machine while it is not loaded; what is compared is beyond "
+        "it. work, wall: CPU and time of the fixed work, medians. Below: what was counted in the "
+        "last window. Installed only is absent: Docker's files are on the disk in every state and "
+        f"run nothing of themselves; all that ran in the host when absent: {idle}. A network turns "
+        f"{BRIDGE_NF} on, as loading br_netfilter does. {containers} containers; each is probed "
+        "(true) every 2 s, and has a port of 127.0.0.1."
+    )
+    return [columns(["", *arms], ([name, *row] for name, row in told.items()), rule=True), said]
