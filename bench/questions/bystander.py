@@ -14,14 +14,26 @@ import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.engine.arm import CPU, PARTS, PROGRAMS, RATE, Arm, Contrast, Quantity, Window
+from bench.engine.arm import (
+    CLIENT,
+    ENGINE,
+    PARTS,
+    PROGRAMS,
+    RATE,
+    STRANGERS,
+    Arm,
+    Contrast,
+    Quantity,
+    Window,
+)
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_program, by_wrk
+from bench.engine.meter import part_of
 from bench.engine.show import columns
 from bench.engine.store import Outcome
 from bench.load import Tally, programs
@@ -40,6 +52,13 @@ STATES = ("absent", "engine", "network", "containers", "probes", "published port
 PROOFS = {"dockerd": 1, "bridges": 2, "rules": 2, "bridge-nf": 2, "conntrack": 2}
 PROOFS |= {"containers": 3, "probes": 4, "docker-proxy": 5}
 CONTRASTS = tuple(Contrast(state, STATES[0], state) for state in (STATES[-1], *STATES[1:-1]))
+#: What an engine spends meanwhile is not the bystander's: it is at rest, and in the ledger.
+OWN = Quantity(
+    "own",
+    "CPU time per request of nginx and wrk",
+    lambda window: window.part(PROGRAMS) + window.part(CLIENT),
+    "µs",
+)
 WORK = Quantity.figure("work", "CPU time of the fixed work", "s")
 _WORK = """import random, zlib; drawn = random.Random(1)
 zlib.compress(drawn.randbytes(16_000_000)); sorted(drawn.random() for _ in range(1_200_000))"""
@@ -69,6 +88,7 @@ class Bystander:
     @contextmanager
     def during(self) -> Iterator[Mapping[int, str]]:
         """Hold a new host in the state. Raises: CannotTell when its proof fails; StepFailed."""
+        parts = dict.fromkeys(engines(), STRANGERS)  # those that are not ours
         with ExitStack() as stack:
             new = (child.staying("a host", None, child.unshare_netns) for _ in range(2))
             outer, inner = (stack.enter_context(holder)[0].pid for holder in new)
@@ -84,7 +104,7 @@ class Bystander:
             child.inside("nginx", at, lambda: programs.await_port(server, _ADDRESS, PORT))
             work = by_program(["/usr/bin/python3", "-ISc", _WORK], place)().figures
             self._work = {"work": work["cpu_s"], "wall": work["seconds"]}
-            yield dict.fromkeys(server.pids(), PROGRAMS)
+            yield {**parts, **dict.fromkeys(server.pids(), PROGRAMS)}
             self.seen = count()
             if wrong := unproven(self.level, self.seen):
                 raise CannotTell(f"state {STATES[self.level]}", "is not as named", wrong)
@@ -94,6 +114,14 @@ class Bystander:
         url = f"http://{_ADDRESS}:{PORT}/"
         tally = by_wrk(url, _CONNECTIONS, self.seconds, prefix=self._enter)()
         return replace(tally, figures={**tally.figures, **self._work})
+
+
+def engines() -> Iterator[int]:
+    """Give the processes of every engine on this machine."""
+    for pid in procfs.pids():
+        with suppress(OSError):
+            if part_of(pid, procfs.read_status(pid)) in ENGINE:
+                yield pid
 
 
 def unproven(level: int, seen: Mapping[str, int]) -> str:
@@ -128,9 +156,10 @@ def measure(plan: Plan, tree: Path, how: Design, progress: Progress) -> Outcome:
     beside = {name: Bystander(level, tree, count, seconds) for level, name in enumerate(STATES)}
     arms = [Arm(name, state.load, during=state.during) for name, state in beside.items()]
     load = f"{_CONNECTIONS} kept connections (wrk) to nginx behind a bridge of ours"
-    quantities, stage = (CPU, RATE, WORK), lambda: nullcontext(arms)
+    quantities, stage = (OWN, RATE, WORK), lambda: nullcontext(arms)
     experiment = Experiment(stage, CONTRASTS, load, quantities=quantities, rest_each=True)
-    measured = run(experiment, replace(how, blocks=1), progress)
+    how = replace(how, blocks=1, narrow={OWN.name: 0.02, RATE.name: 0.03})
+    measured = run(experiment, how, progress)
     seen = {name: state.seen for name, state in beside.items()}
     outcome = measured.outcome("bystander", plan, notes(measured.arms, seen, count))
     return replace(outcome, fields={**outcome.fields, "proofs": seen})
@@ -141,19 +170,20 @@ def notes(
 ) -> list[str]:
     """Write what each state spends at rest, what was counted in it, and what it is; pure."""
     told: dict[str, list[str]] = {"rest, ms/s": [], "work, s": [], "wall, s": []}
-    for windows in arms.values():
+    states = [state for state in STATES if state in arms]
+    for windows in map(arms.__getitem__, states):
         rest_us = sum(window.rest_us.get(part, 0.0) for window in windows for part in PARTS)
         told["rest, ms/s"].append(f"{rest_us / 1e3 / sum(w.seconds for w in windows):.0f}")
         for of in ("work", "wall"):
             told[f"{of}, s"].append(f"{statistics.median(w.figures[of] for w in windows):.3f}")
-    told |= {proof: [str(seen[state][proof]) for state in arms] for proof in PROOFS}
+    told |= {proof: [str(seen[state][proof]) for state in states] for proof in PROOFS}
     idle = ", ".join(f"{name} {count}" for name, count in seen[STATES[0]].items() if count)
     said = (
-        "rest: CPU time of the whole machine while it is not loaded; what is compared is beyond "
-        "it. work, wall: CPU and time of the fixed work, medians. Below: what was counted in the "
+        "rest: CPU time of the whole machine while nothing is loaded; no CPU time above holds it. "
+        "work, wall: CPU and time of the fixed work, medians. Below: what was counted in the "
         "last window. Installed only is absent: Docker's files are on the disk in every state and "
         f"run nothing of themselves; all that ran in the host when absent: {idle}. A network turns "
         f"{BRIDGE_NF} on, as loading br_netfilter does. {containers} containers; each is probed "
         "(true) every 2 s, and has a port of 127.0.0.1."
     )
-    return [columns(["", *arms], ([name, *row] for name, row in told.items()), rule=True), said]
+    return [columns(["", *states], ([name, *row] for name, row in told.items()), rule=True), said]

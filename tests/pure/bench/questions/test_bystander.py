@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bench.engine import result
-from bench.engine.arm import CPU, RATE, Quantity
+from bench.engine.arm import RATE, Quantity
 from bench.questions import bystander
-from bench.questions.bystander import CONTRASTS, PROOFS, STATES, WORK, notes, unproven
+from bench.questions.bystander import CONTRASTS, OWN, PROOFS, STATES, WORK, notes, unproven
 from tests.support.bench_fakes import measured, window
 
 LEVELS = range(len(STATES))
@@ -45,9 +45,9 @@ def test_the_result_fits_80_columns_and_says_what_each_state_spends_at_rest() ->
     windows = tuple(
         window(state, deployment, deployment, rest_us=rest[state], figures=figures)
         for deployment in (1, 2, 3)
-        for state in STATES
+        for state in reversed(STATES)
     )
-    fields: dict[str, Any] = {"windows": windows, "quantities": (CPU, RATE, WORK)}
+    fields: dict[str, Any] = {"windows": windows, "quantities": (OWN, RATE, WORK)}
     ended = measured({}, CONTRASTS, **fields)
     told = notes(ended.arms, {STATES[level]: seen_at(level) for level in LEVELS}, 9)
     text = result.text(ended, told)
@@ -60,3 +60,8 @@ def test_the_result_fits_80_columns_and_says_what_each_state_spends_at_rest() ->
 def test_the_fixed_work_is_a_figure_of_each_window() -> None:
     of: Quantity = bystander.WORK
     assert of.of(window("absent", figures={"work": 0.5})) == 0.5
+
+
+def test_what_the_engine_spends_meanwhile_is_not_the_bystanders_own() -> None:
+    parts = {"programs": 200_000.0, "client": 60_000.0, "dockerd": 90_000.0, "left over": 9_000.0}
+    assert OWN.of(window("probes", parts_us=parts, done=1_000)) == pytest.approx(260)
