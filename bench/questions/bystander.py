@@ -180,10 +180,10 @@ def notes(
     idle = ", ".join(f"{name} {count}" for name, count in seen[STATES[0]].items() if count)
     said = (
         "rest: CPU time of the whole machine while nothing is loaded; no CPU time above holds it. "
-        "work, wall: CPU and time of the fixed work, medians. Below: what was counted in the "
-        "last window. Installed only is absent: Docker's files are on the disk in every state and "
-        f"run nothing of themselves; all that ran in the host when absent: {idle}. A network turns "
-        f"{BRIDGE_NF} on, as loading br_netfilter does. {containers} containers; each is probed "
-        "(true) every 2 s, and has a port of 127.0.0.1."
+        "work, wall: CPU and time of the fixed work, medians. Below: what was counted in the last "
+        "window. Installed only is absent: Docker's files are on the disk in every state and run "
+        f"nothing of themselves; all that ran in the host when absent: {idle} (this task). A "
+        f"network turns {BRIDGE_NF} on, as loading br_netfilter does. {containers} containers; "
+        "each is probed (true) every 2 s, and has a port of 127.0.0.1."
     )
     return [columns(["", *states], ([name, *row] for name, row in told.items()), rule=True), said]

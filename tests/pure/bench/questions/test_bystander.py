@@ -54,7 +54,7 @@ def test_the_result_fits_80_columns_and_says_what_each_state_spends_at_rest() ->
     assert max(map(len, text.splitlines())) <= 80
     rests = next(line for line in told[0].splitlines() if line.startswith("rest"))
     assert rests.split()[2:] == ["0", "5", "10", "15", "20", "25"]  # of windows of 2 s
-    assert "all that ran in the host when absent: python 1." in " ".join(told[1].split())
+    assert "ran in the host when absent: python 1 (this task)." in " ".join(told[1].split())
 
 
 def test_the_fixed_work_is_a_figure_of_each_window() -> None:
