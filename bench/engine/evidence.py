@@ -10,7 +10,9 @@ Source: perf-record(1), perf-script(1).
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -50,7 +52,7 @@ CLASSES = (*dict.fromkeys(name for name, _ in _CLASSES), OTHER, USER)
 _IDLE = re.compile(r"(default|arch|intel|acpi|pv_native_safe_halt|cpuidle|native_safe_halt).*")
 #: Above this address are the kernel's functions.
 _KERNEL = 1 << 63
-_HZ, _MOST_S = 499, 60.0
+_HZ, _START_S, _MOST_S = 499, 5.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,19 @@ def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) ->
 def _sampled(load: Callable[[], Tally]) -> tuple[Tally, list[Stack]]:
     """Sample all CPUs while a load runs. Raises: Missing, StepFailed; as the load."""
     with TemporaryDirectory(prefix="twinstack-perf-") as folder:
-        data, stop = f"{folder}/perf.data", Path(folder, "stop")
+        data, began, end = (Path(folder, name) for name in ("perf.data", "began", "end"))
+        os.mkfifo(end)
         record = f"perf record -q -e cpu-clock -F {_HZ} -g -a -o {data} -- sh -c".split()
-        watch = f"while [ ! -e {stop} ]; do sleep 0.05; done"
-        wait = process.begin([*record, watch], timeout_s=_MOST_S)
+        wait = process.begin([*record, f": > {began}; read _ < {end}"], timeout_s=_MOST_S)
+        ending = os.open(end, os.O_RDWR)  # so that writing waits for nobody
+        deadline = time.monotonic() + _START_S
         try:
+            while not began.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
             tally = load()
         finally:
-            stop.touch()
+            os.write(ending, b"\n")
             wait()
+            os.close(ending)
         script = f"perf script -i {data} -F comm,pid,period,ip,sym"
         return tally, list(parse_script(process.run(script.split(), timeout_s=_MOST_S).stdout))

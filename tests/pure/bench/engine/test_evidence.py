@@ -98,6 +98,7 @@ def test_perf_that_may_not_sample_is_said_too(
     refuses = tmp_path / "perf"
     refuses.write_text("#!/bin/sh\necho 'No permission to enable cpu-clock event.' >&2\nexit 1\n")
     refuses.chmod(0o755)
+    monkeypatch.setattr(evidence, "_START_S", 0.1)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     said = evidence.gather([Arm("a", lambda: Tally(1))], 6, quiet)
     assert isinstance(said, str)

@@ -11,6 +11,7 @@ from bench.engine import experiment as engine
 from bench.engine.arm import MOST_REPEATS, PROGRAMS, RATE, Arm, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
+from bench.engine.meter import Spending
 from bench.load import Tally
 from tests.support.bench_fakes import quiet
 from twinstack.errors import CannotTell, StepFailed
@@ -47,6 +48,21 @@ def test_each_deployment_has_its_blocks_of_both_arms_twice() -> None:
     assert measured.seed == 3
     numbers = [window.block for window in measured.windows]
     assert numbers == sorted(numbers)
+
+
+def test_a_replicas_time_is_what_it_spends_beyond_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    # First a second at rest, then half a second with requests.
+    spendings = iter([(1.0, 200.0), (0.5, 900.0)])
+
+    def spent(*_: object) -> Spending:
+        seconds, us = next(spendings)
+        return Spending(seconds, {"services": us}, {"nginx-lb": us}, 0.0, 0.0)
+
+    monkeypatch.setattr(engine, "spent", spent)
+    live = engine.Live({"a": Arm("a", answered)}, experiment(answered), 1, quiet)
+    (window,) = next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0), first=1))
+    assert window.services_us == {"nginx-lb": 800.0}
+    assert window.service("nginx-lb") == window.part("services") == 80.0
 
 
 def test_what_was_measured_before_a_failure_is_kept() -> None:
