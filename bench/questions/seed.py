@@ -28,7 +28,7 @@ from bench.engine.store import Outcome
 from bench.load import Tally
 from bench.questions.causes import by_proxy, group_of, place_in, set_cpus
 from bench.questions.naive import naive_chain
-from bench.questions.shapley import NONE, Cell, Look, Shared, cells, draw
+from bench.questions.shapley import NONE, Cell, Look, cells, draw, shared
 from twinstack.linux import cgroup
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.model import bounds
@@ -70,25 +70,18 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
 
 def outcome(measured: Measured, net: LocalWorld) -> Outcome:
-    """Give the answer, and what it was made of."""
+    """Give the factors, the way, and the verdict on what is left."""
     asked = measured.outcome("seed", net.plan)
     opening = result.opening(measured)
     if measured.undecidable:
         return replace(asked, text=f"{opening}\n\nNo verdict: {measured.undecidable}.")
-    shared = Shared.of(CAUSES, looks(measured.windows))
-    shares = {"whole": shared.whole, **shared.parts, "left": shared.left}
-    text = f"{opening}\n\n{said(shared, measured)}"
-    parts = {name: asdict(of) for name, of in shares.items()}
-    fields = {**asked.fields, "shares": parts, "said": text.splitlines()}
-    return replace(asked, text=text, fields=fields)
-
-
-def said(shared: Shared, measured: Measured) -> str:
-    """Write the factors, the way, and the verdict on what is left; pure."""
-    verdict = measured.verdict.sentence
+    shares, verdict = shared(CAUSES, list(looks(measured.windows))), measured.verdict.sentence
     left = f"Without them, namespaces over Docker, requests per second: {verdict}."
-    parts = [draw(shared, "as the seed ran", "causes away"), wrap(left), wrap(TIERS)]
-    return "\n\n".join(parts)
+    text = "\n\n".join([opening, draw(shares), wrap(left, "", TIERS)])
+    parts = {name: asdict(of) for name, of in shares.items()}
+    return replace(
+        asked, text=text, fields={**asked.fields, "shares": parts, "said": text.splitlines()}
+    )
 
 
 def looks(windows: Sequence[Window]) -> Iterator[Look]:
@@ -102,7 +95,7 @@ def looks(windows: Sequence[Window]) -> Iterator[Look]:
                 cell: logs[name("net", cell & _SHARED)] - logs[name("docker", cell)]
                 for cell in cells(CAUSES)
             }
-            yield Look(block[0].deployment, gaps)
+            yield block[0].deployment, gaps
 
 
 def name(world: str, cell: Cell) -> str:

@@ -10,8 +10,7 @@ Source: Shapley, "A value for n-person games", 1953.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from bench.engine import estimate, waterfall
@@ -20,7 +19,9 @@ from bench.engine.show import columns
 from bench.engine.waterfall import Waterfall
 
 Cell = frozenset[str]  # the causes that are there
+Look = tuple[int, Mapping[Cell, float]]  # the deployment, and the gap in every cell
 NONE: Cell = frozenset()
+WHOLE, LEFT = "as the seed ran", "causes away"
 
 
 def cells(causes: Sequence[str]) -> tuple[Cell, ...]:
@@ -42,37 +43,21 @@ def shares(causes: Sequence[str], values: Mapping[Cell, float]) -> dict[str, flo
     return parts
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The gap in every cell, as measured once. Units: the logarithm of a ratio."""
+def shared(causes: Sequence[str], looks: Sequence[Look]) -> dict[str, Difference]:
+    """Give the whole gap, each cause's part and what is left, in this order: means over looks.
 
-    deployment: int
-    gaps: Mapping[Cell, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """A gap with its parts, each with an interval. Units: the logarithm of a ratio."""
-
-    whole: Difference  # with all causes
-    parts: Mapping[str, Difference]
-    left: Difference  # without any
-
-    @classmethod
-    def of(cls, causes: Sequence[str], looks: Iterable[Look]) -> Shared:
-        """Share out each look, and take the mean of them. Raises: CannotTell as `estimate`."""
-        looks = list(looks)
-        each = [shares(causes, look.gaps) for look in looks]
-
-        def mean(values: Iterable[float]) -> Difference:
-            pairs = zip(looks, values, strict=True)
-            return estimate.difference([Pair(look.deployment, value, 0.0) for look, value in pairs])
-
-        parts = {cause: mean(part[cause] for part in each) for cause in causes}
-        whole, left = (
-            mean(look.gaps[cell] for look in looks) for cell in (frozenset(causes), NONE)
+    Units: the logarithm of a ratio. Raises: CannotTell as `estimate`.
+    """
+    each = [
+        {WHOLE: gaps[frozenset(causes)], **shares(causes, gaps), LEFT: gaps[NONE]}
+        for _, gaps in looks
+    ]
+    return {
+        name: estimate.difference(
+            [Pair(look[0], values[name], 0.0) for look, values in zip(looks, each, strict=True)]
         )
-        return cls(whole, parts, left)
+        for name in (WHOLE, *causes, LEFT)
+    }
 
 
 def times(log: Difference) -> str:
@@ -81,20 +66,15 @@ def times(log: Difference) -> str:
     return f"×{ends[0]:.2f} [{ends[1]:.2f}, {ends[2]:.2f}]"
 
 
-def draw(shared: Shared, first: str, last: str) -> str:
+def draw(found: Mapping[str, Difference]) -> str:
     """Draw the factors, and the way from the whole gap to what is left."""
-    rows = [[first, times(shared.whole)]]
-    rows += [[f"  {cause}", times(part)] for cause, part in shared.parts.items()]
-    rows += [[last, times(shared.left)]]
+    table = [[name, times(of)] for name, of in found.items()]
+    ends = [(name, 100 * found[name].estimate) for name in (WHOLE, LEFT)]
     steps = {
-        cause: Difference(*(-100 * end for end in (part.estimate, part.high, part.low)))
-        for cause, part in shared.parts.items()
+        name: Difference(*(-100 * end for end in (of.estimate, of.high, of.low)))
+        for name, of in found.items()
+        if name not in {WHOLE, LEFT}
     }
-    way = Waterfall(
-        "% (100 ln of the ratio)",
-        (first, 100 * shared.whole.estimate),
-        steps,
-        (last, 100 * shared.left.estimate),
-    )
-    table = columns(["times as many requests", "[95 %]"], rows, rule=True)
-    return f"{table}\n\n{waterfall.draw(way)}"
+    way = Waterfall("% (100 ln of the ratio)", ends[0], steps, ends[1])
+    head = ["times as many requests", "[95 %]"]
+    return f"{columns(head, table, rule=True)}\n\n{waterfall.draw(way)}"

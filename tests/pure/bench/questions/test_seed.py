@@ -11,7 +11,7 @@ import pytest
 from bench.engine.arm import RATE, Contrast, Window
 from bench.questions import seed
 from bench.questions.seed import CAUSES, CONNECTIONS, ENTRY, QUOTA, SERVERS
-from bench.questions.shapley import NONE, Shared, cells
+from bench.questions.shapley import LEFT, NONE, WHOLE, cells, shared
 from tests.support.bench_fakes import FakeWorld, measured, window
 
 ALL = frozenset(CAUSES)
@@ -47,15 +47,15 @@ def test_arms_are_named_by_letters_of_their_causes() -> None:
 
 def test_the_gap_is_between_arms_of_the_same_servers_and_connections() -> None:
     looks = list(seed.looks(windows()))
-    assert [look.deployment for look in looks] == [1, 2, 3]
-    assert looks[0].gaps[ALL] == pytest.approx(math.log(2))
-    assert looks[0].gaps[frozenset({SERVERS, ENTRY})] == pytest.approx(0)
+    assert [deployment for deployment, _ in looks] == [1, 2, 3]
+    assert looks[0][1][ALL] == pytest.approx(math.log(2))
+    assert looks[0][1][frozenset({SERVERS, ENTRY})] == pytest.approx(0)
 
 
 def test_the_cause_that_makes_the_gap_has_all_of_it() -> None:
-    shared = Shared.of(CAUSES, seed.looks(windows()))
-    assert shared.parts[QUOTA].estimate == pytest.approx(math.log(2))
-    assert shared.parts[ENTRY].estimate == pytest.approx(0, abs=1e-9)
+    found = shared(CAUSES, list(seed.looks(windows())))
+    assert found[QUOTA].estimate == pytest.approx(math.log(2))
+    assert found[ENTRY].estimate == pytest.approx(0, abs=1e-9)
 
 
 def test_a_block_that_was_cut_short_is_left_out() -> None:
@@ -70,5 +70,5 @@ def test_the_outcome_has_the_way_the_verdict_and_what_was_not_taken_away() -> No
     assert "×2.00 [2.00, 2.00]" in asked.text
     assert "Not taken away" in asked.text
     assert max(map(len, asked.text.splitlines())) <= 80
-    assert asked.fields["shares"].keys() == {"whole", *CAUSES, "left"}  # type: ignore[attr-defined]
+    assert asked.fields["shares"].keys() == {WHOLE, *CAUSES, LEFT}  # type: ignore[attr-defined]
     assert seed.figure({"said": asked.fields["said"]}).startswith("```\na load; ")

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from bench.questions.shapley import NONE, Cell, Look, Shared, cells, draw, shares, times
+from bench.questions.shapley import LEFT, NONE, WHOLE, Cell, cells, draw, shared, shares, times
 
 CAUSES = ("servers", "quota", "proxy", "connections")
 WORTH = {"servers": 0.0, "quota": 0.5, "proxy": 0.1, "connections": 0.05}
@@ -46,17 +46,17 @@ def test_what_two_causes_have_together_is_halved() -> None:
 
 
 def test_a_shared_gap_has_intervals_over_deployments_and_is_drawn() -> None:
-    noise = (0.0, 0.01, -0.01)
     looks = [
-        Look(deployment, {cell: gap + step * len(cell) for cell, gap in VALUES.items()})
-        for deployment, step in enumerate(noise, 1)
+        (deployment, {cell: gap + step * len(cell) for cell, gap in VALUES.items()})
+        for deployment, step in enumerate((0.0, 0.01, -0.01), 1)
     ]
-    shared = Shared.of(CAUSES, looks)
-    assert shared.parts["quota"].low < 0.5 < shared.parts["quota"].high
-    parts = sum(part.estimate for part in shared.parts.values())
-    assert parts == pytest.approx(shared.whole.estimate - shared.left.estimate)
-    assert times(shared.left) == "×1.02 [1.02, 1.02]"
-    drawn = draw(shared, "as the seed ran", "causes away")
+    found = shared(CAUSES, looks)
+    assert list(found) == [WHOLE, *CAUSES, LEFT]
+    assert found["quota"].low < 0.5 < found["quota"].high
+    parts = sum(found[cause].estimate for cause in CAUSES)
+    assert parts == pytest.approx(found[WHOLE].estimate - found[LEFT].estimate)
+    assert times(found[LEFT]) == "×1.02 [1.02, 1.02]"
+    drawn = draw(found)
     assert "  quota" in drawn
     assert "  rest" not in drawn
     assert max(map(len, drawn.splitlines())) <= 80
