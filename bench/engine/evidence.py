@@ -56,7 +56,7 @@ _HZ, _START_S, _MOST_S = 499, 5.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class SampledStack:
     """One sample, the innermost function first."""
 
     command: str
@@ -64,7 +64,7 @@ class Stack:
     functions: tuple[str, ...]  # of the kernel; none: it ran in user space
 
 
-def parse_script(text: str) -> Iterator[Stack]:
+def parse_script(text: str) -> Iterator[SampledStack]:
     """Read `perf script -F comm,pid,period,ip,sym`: a head, then a line for each function; pure."""
     for sample in text.split("\n\n"):
         head, *frames = sample.strip("\n").split("\n")
@@ -73,10 +73,10 @@ def parse_script(text: str) -> Iterator[Stack]:
             continue
         pairs = (frame.split(maxsplit=1) for frame in frames)
         kernel = takewhile(lambda pair: int(pair[0], 16) >= _KERNEL, pairs)
-        yield Stack(match[1], int(match[2]) / 1e3, tuple(pair[-1] for pair in kernel))
+        yield SampledStack(match[1], int(match[2]) / 1e3, tuple(pair[-1] for pair in kernel))
 
 
-def class_of(stack: Stack) -> str | None:
+def class_of(stack: SampledStack) -> str | None:
     """Say where a sample's time went; None: the CPU was idle; pure."""
     if not stack.functions:
         return USER
@@ -89,7 +89,7 @@ def class_of(stack: Stack) -> str | None:
     return OTHER
 
 
-def spent_us(stacks: Iterable[Stack]) -> dict[str, float]:
+def spent_us(stacks: Iterable[SampledStack]) -> dict[str, float]:
     """Add the samples up by class; pure."""
     spent = dict.fromkeys(CLASSES, 0.0)
     for stack in stacks:
@@ -143,7 +143,7 @@ def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) ->
     return Evidence(windows)
 
 
-def _sampled(load: Callable[[], Tally]) -> tuple[Tally, list[Stack]]:
+def _sampled(load: Callable[[], Tally]) -> tuple[Tally, list[SampledStack]]:
     """Sample all CPUs while a load runs. Raises: Missing, StepFailed; as the load."""
     with TemporaryDirectory(prefix="twinstack-perf-") as folder:
         data, began, end = (Path(folder, name) for name in ("perf.data", "began", "end"))

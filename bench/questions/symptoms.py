@@ -54,7 +54,7 @@ SYMPTOMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SymptomFound:
     """A cause that shows in the first arm and not in the second: medians over windows."""
 
     symptom: Symptom
@@ -66,11 +66,11 @@ class Finding:
         return self.symptom.cause
 
 
-def findings(measured: Measured, contrast: Contrast) -> tuple[Finding, ...]:
+def findings(measured: Measured, contrast: Contrast) -> tuple[SymptomFound, ...]:
     """Give the causes that show, those left out that another brings with it."""
     sides = [measured.arms[arm] for arm in (contrast.first, contrast.second)]
     found = [
-        Finding(each, *(statistics.median(map(each.of, windows)) for windows in sides))
+        SymptomFound(each, *(statistics.median(map(each.of, windows)) for windows in sides))
         for each in SYMPTOMS
     ]
     telling = [each for each in found if each.first - each.second >= each.symptom.telling]
@@ -86,13 +86,13 @@ def unlike(windows: Sequence[Window], others: Sequence[Window]) -> float:
     )
 
 
-def named(found: Iterable[Finding], left: Mapping[str, float]) -> tuple[str, ...]:
+def named(found: Iterable[SymptomFound], left: Mapping[str, float]) -> tuple[str, ...]:
     """List the causes; first is named the one without which the arms are least unlike (`left`)."""
     causes = [each.cause for each in found]
     return tuple(sorted(causes, key=lambda cause: left.get(cause, math.inf)))
 
 
-def table(found: Sequence[Finding], contrast: Contrast) -> str:
+def table(found: Sequence[SymptomFound], contrast: Contrast) -> str:
     """Draw what shows."""
     if not found:
         return "None of the known causes shows in the counters."

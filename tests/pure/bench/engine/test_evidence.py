@@ -9,7 +9,15 @@ import pytest
 
 from bench.engine import evidence
 from bench.engine.arm import Arm
-from bench.engine.evidence import CLASSES, OTHER, USER, Evidence, Stack, class_of, parse_script
+from bench.engine.evidence import (
+    CLASSES,
+    OTHER,
+    USER,
+    Evidence,
+    SampledStack,
+    class_of,
+    parse_script,
+)
 from bench.load import Tally
 from tests.support.bench_fakes import quiet
 from tests.support.project import ROOT
@@ -18,8 +26,8 @@ from tests.support.project import ROOT
 SAMPLE = (ROOT / "tests" / "support" / "perf_script.txt").read_text(encoding="utf-8")
 
 
-def stack(*functions: str, command: str = "nginx") -> Stack:
-    return Stack(command, 2_004.0, functions)
+def stack(*functions: str, command: str = "nginx") -> SampledStack:
+    return SampledStack(command, 2_004.0, functions)
 
 
 def test_every_sample_of_a_real_output_is_read() -> None:
