@@ -29,7 +29,7 @@ from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 
 #: Short, as a rung's two places follow each other at once. Units: seconds.
-_WINDOW_S = 0.2
+_WINDOW_S = 0.1
 
 
 def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
@@ -142,7 +142,8 @@ def _told(
         f"(below, above, above, below) of windows of {measured.design.seconds:g} s, seed "
         f"{measured.seed}; {measured.stopped} after {measured.seconds / 60:.1f} min. Up, a rung is "
         "added to those before it; down, taken from those that are left. ±: half of the 95 % "
-        "interval over deployments. Proof: what moved, per request; or a state."
+        "interval over deployments. Time: of a request in the median batch of ten. Proof: what "
+        "moved, per request; or a state."
     )
     opening = [told_how, *([f"INTERRUPTED: {measured.broken}"] if measured.broken else [])]
     opening += [f"No figures: {measured.undecidable}."] if measured.undecidable else []

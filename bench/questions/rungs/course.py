@@ -56,7 +56,6 @@ class Edge:
 
     way: str  # UP, DOWN, SIDE, or "whole"
     rung: str
-    adds: str
     upper: str
     lower: str
 
@@ -66,7 +65,7 @@ class Edge:
 
 
 #: From the ground to the top at once, measured for itself.
-WHOLE = Edge("whole", "all of it", "", TOP, GROUND)
+WHOLE = Edge("whole", "all of it", TOP, GROUND)
 
 
 def arm(place: str, kind: str) -> str:
@@ -113,12 +112,11 @@ def settings() -> dict[str, Setting]:
 
 def edges() -> list[Edge]:
     """Give the rungs of the way up, then those of the way down."""
-    adds = {layer.name: layer.adds for layer in LAYERS}
     places = {setting: name for name, setting in settings().items()}
     steps = [(UP, upper, lower) for lower, upper in pairwise(climb())]
     steps += [(DOWN, upper, lower) for upper, lower in pairwise(descend())]
     rungs = [next(iter(upper - lower)) for _, upper, lower in steps]
     return [
-        Edge(way, rung, adds[rung], places[upper], places[lower])
+        Edge(way, rung, places[upper], places[lower])
         for rung, (way, upper, lower) in zip(rungs, steps, strict=True)
     ]

@@ -126,19 +126,19 @@ class Engine:
 
             return Proof("its bytes", size, _LINE_BYTES)
 
-        yield SideRung(bare, "seccomp …", HOST, self.place(host, local, confined, local))
+        yield SideRung(bare, HOST, self.place(host, local, confined, local))
         json = self.place(host, other, logged, other, "json-file")
-        yield SideRung(f"{self.title} json-file", "a line for each request", bare, json)
+        yield SideRung(f"{self.title} json-file", bare, json)
         eth0 = Proof("its eth0", lambda place: packets(place.server, "eth0"))
         bridge = self.place("", f"IP:{_PORT}", lambda _: eth0)
-        yield SideRung(bridged, "its bridge and its rules", bare, bridge)
+        yield SideRung(bridged, bare, bridge)
         if self.title == "Docker":
             for name, where in (
                 ("Docker DNAT", published_ports.host_address(plan)),
                 ("docker-proxy", "127.0.0.1"),
             ):
                 if where:
-                    yield SideRung(name, f"by {name}", bridged, self.published(where))
+                    yield SideRung(name, bridged, self.published(where))
 
     def published(self, host: str) -> Make:
         """Give a place asked by a port that is published on an address of the host."""
@@ -179,7 +179,7 @@ def swarm(stack: Stack) -> SideRung:
     def place(name: str) -> AbstractContextManager[LadderPlace]:
         return standing(name, serving(asked), asked, {name: proof}, networks=nets)
 
-    return SideRung("Swarm overlay", "between two hosts", "VXLAN", place)
+    return SideRung("Swarm overlay", "VXLAN", place)
 
 
 @contextmanager

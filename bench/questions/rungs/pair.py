@@ -58,8 +58,8 @@ class LadderPlace:
     def run(self, kind: str, seconds: float, count: int = _MOST) -> Tally:
         """Send requests for some time, or so many. Raises: CannotTell when an answer is missing.
 
-        Its figures: "seconds", and "cpu_us" of the programs on the way. What the kernel does for a
-        packet is its sender's.
+        Its figures: "seconds", "time_us" of a request in the median batch, and "cpu_us" of the
+        programs on the way: what the kernel does for a packet is its sender's.
         """
         assert self.client.stdin is not None
         assert self.client.stdout is not None
@@ -69,8 +69,9 @@ class LadderPlace:
             self.client.stdin.flush()
         ready, *_ = select.select([self.client.stdout], [], [], seconds + _PATIENCE_S)
         if line := self.client.stdout.readline().split() if ready else []:
-            spent_us = sum(map(cpu_us, self.parts)) - before_us
-            return Tally(int(line[0]), 0, {"seconds": float(line[1]), "cpu_us": spent_us})
+            spent_us, time_us = sum(map(cpu_us, self.parts)) - before_us, float(line[2]) * 1e6
+            figures = {"seconds": float(line[1]), "cpu_us": spent_us, "time_us": time_us}
+            return Tally(int(line[0]), 0, figures)
         self.errors.seek(0)
         cause = (self.errors.read().strip().splitlines() or ["no answer in time"])[-1]
         raise CannotTell(self.name, "lost a request", cause)

@@ -18,8 +18,8 @@ from bench.questions.rungs.course import DOWN, KINDS, SIDE, UP, WHOLE, Edge
 CPU = Quantity(
     "cpu", "CPU time per request", lambda window: window.figures["cpu_us"] / window.done, "µs"
 )
-TIME = Quantity("time", "time per request", lambda window: 1e6 / window.rate, "µs")
-QUANTITIES = (CPU, TIME)
+TIME = Quantity.figure("time_us", "time of a request in the median batch", "µs")
+QUANTITIES = (TIME, CPU)
 _TITLES = {KEPT: "A round trip on a kept connection", NEW: "A new connection: connect, ask, close"}
 
 
@@ -100,19 +100,19 @@ def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str])
                 ["left over", *(_cell(each.left_over) for each in totals), ""],
                 ["of the whole", *(f"{signed(each.part * 100, 1)}%" for each in totals), ""],
             ]
-        head = ["extra µs", "up: CPU", "time", "down: CPU", "time", "proof"]
+        head = ["extra µs", "up: time", "CPU", "down: time", "CPU", "proof"]
         yield f"{_TITLES[kind]}:\n{columns(head, rows, rule=True)}"
     rows = [
         [f"{edge.rung} / {edge.lower}", *cells(edge, KEPT), *cells(edge, NEW)]
         for edge in ways[SIDE].values()
     ]
-    head = ["beside it, extra µs", "kept: CPU", "time", "new: CPU", "time"]
+    head = ["beside it, extra µs", "kept: time", "CPU", "new: time", "CPU"]
     yield columns(head, rows, rule=True) if rows else ""
 
 
 def _cell(of: Difference) -> str:
     half = (of.high - of.low) / 2
-    digits = 0 if abs(of.estimate) >= 1000 else 1
+    digits = 0 if max(abs(of.estimate), half) >= 100 else 1
     return f"{signed(of.estimate, digits)} ±{half:.{digits}f}"
 
 

@@ -22,8 +22,8 @@ from twinstack.model.vxlan import VXLAN_PORT
 Make = Callable[[str], AbstractContextManager[LadderPlace]]
 #: Of no network: for documentation (RFC 5737).
 _CLIENT, _SERVER = "198.51.100.1", "198.51.100.2"
-_ASKED, _LOCAL = f"{_SERVER}:5000", "127.0.0.1:5000"
-_START_S = 10.0
+_PORT, _START_S = 5000, 10.0
+_ASKED, _LOCAL = f"{_SERVER}:{_PORT}", f"127.0.0.1:{_PORT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,6 @@ class SideRung:
     """A rung beside the ladder."""
 
     name: str
-    adds: str
     lower: str  # the place that it is compared with
     place: Make
     program: str = ""  # that it needs
@@ -40,7 +39,7 @@ class SideRung:
     @property
     def edge(self) -> Edge:
         """Give what is compared."""
-        return Edge(SIDE, self.name, self.adds, self.name, self.lower)
+        return Edge(SIDE, self.name, self.name, self.lower)
 
     def lacks(self) -> str:
         """Say what keeps it from being measured; empty when nothing does."""
@@ -142,7 +141,7 @@ def rootless(words: str, asked: str) -> Make:
         with _laid(name, 2, _host) as (host, client):
             opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
             with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
-                _await_link(name, client, "tap0")
+                _await(name, "tap0", Path(f"/proc/{client}/net/dev"), "tap0:")
                 proofs = {
                     name: Proof("tap0", lambda _: packets(client, "tap0")),
                     f"{name}'s own": Proof("its µs", lambda _: cpu_us(program.pid)),
@@ -159,11 +158,12 @@ def rootless(words: str, asked: str) -> Make:
 def gvisor(name: str) -> Iterator[LadderPlace]:
     """Ask a server in gVisor's sandbox, which uses the network that it is started in."""
 
-    def find(started: Session) -> Sequence[int]:
-        time.sleep(1.5)  # the sandbox and its gofer start
-        return started.pids() or (started.pid,)
-
     with _laid(name, 1, _host) as (own,):
+
+        def find(started: Session) -> Sequence[int]:
+            _await(name, "listener", Path(f"/proc/{own}/net/tcp"), f":{_PORT:04X} 00000000:0000 0A")
+            return started.pids()
+
         sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do"
         words = _pinned(*shlex.split(sandbox), *serving(_LOCAL))
         proof = Proof("its µs", lambda place: sum(map(cpu_us, place.parts)))
@@ -176,16 +176,15 @@ def _pinned(*words: str) -> list[str]:
     return ["taskset", "--cpu-list", str(CPU), "setpriv", "--pdeathsig", "KILL", *words]
 
 
-def _await_link(name: str, pid: int, link: str) -> None:
+def _await(name: str, noun: str, file: Path, text: str) -> None:
     deadline = time.monotonic() + _START_S
-    while f"{link}:" not in Path(f"/proc/{pid}/net/dev").read_text():
+    while text not in file.read_text():
         if time.monotonic() > deadline:
-            raise NotHealthy(name, "does not start", f"no {link} within {_START_S:g} s")
+            raise NotHealthy(name, "does not start", f"no {noun} within {_START_S:g} s")
         time.sleep(0.02)
-    time.sleep(0.2)  # its addresses come a moment later
+    time.sleep(0.2)  # what it sets up with it comes a moment later
 
 
-_VETH, _BELOW = "instead of a veth pair", "loopback"
 _SLIRP = rootless("slirp4netns --configure --mtu=65520 PID tap0", "10.0.2.2:5000")
 _PASTA = rootless(
     "pasta --foreground --runas 0 --config-net --ns-ifname tap0 --netns-only"
@@ -193,10 +192,10 @@ _PASTA = rootless(
     "192.0.2.1:5000",
 )
 SIDES = (
-    SideRung("unix socket", "instead of TCP on loopback", _BELOW, unix),
-    SideRung("macvlan", _VETH, "veth", _linked(3, "mac0", _macvlan, slice(1, 3))),
-    SideRung("VXLAN", "another host", "bridge", _linked(4, "vx0", _vxlan, slice(2))),
-    SideRung("slirp4netns", _VETH, "veth", _SLIRP, "slirp4netns", "slirp4netns"),
-    SideRung("pasta", _VETH, "veth", _PASTA, "pasta", "passt"),
-    SideRung("gVisor", "the server in its sandbox (ptrace)", _BELOW, gvisor, "runsc", "runsc"),
+    SideRung("unix socket", "loopback", unix),
+    SideRung("macvlan", "veth", _linked(3, "mac0", _macvlan, slice(1, 3))),
+    SideRung("VXLAN", "bridge", _linked(4, "vx0", _vxlan, slice(2))),
+    SideRung("slirp4netns", "veth", _SLIRP, "slirp4netns", "slirp4netns"),
+    SideRung("pasta", "veth", _PASTA, "pasta", "passt"),
+    SideRung("gVisor", "loopback", gvisor, "runsc", "runsc"),
 )
