@@ -39,7 +39,7 @@ from twinstack.model.plan import Plan
 from twinstack.stack import Stack
 
 _PORT, _START_S, _LINE_BYTES = 5000, 20.0, 20
-HOST = "this host's loopback"
+HOST = "this host"
 
 
 @dataclass(frozen=True, slots=True)

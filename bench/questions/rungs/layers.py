@@ -182,8 +182,8 @@ def _size(place: LadderPlace) -> float:
     return os.fstat(place.log.fileno()).st_size if place.log else 0.0
 
 
-def _counted(*words: str) -> Proof:
-    return Proof(f"{words[0].rsplit(' ', 1)[-1]} rule", lambda place: rules(place.between, *words))
+def _counted(noun: str, *words: str) -> Proof:
+    return Proof(f"{noun} rule", lambda place: rules(place.between, *words))
 
 
 PROOFS: Mapping[str, Proof] = {
@@ -194,11 +194,11 @@ PROOFS: Mapping[str, Proof] = {
     "bridge": Proof(
         "both ports", lambda place: min(packets(place.between, f"ve-{end}") for end in "cs")
     ),
-    "br_netfilter": _counted("--physdev-in ve-c"),
-    "conntrack": _counted("--ctstate ESTABLISHED"),
-    "policy": _counted("-j ACCEPT", "-A TS-", "-TO-"),
+    "br_netfilter": _counted("physdev", "--physdev-in ve-c"),
+    "conntrack": _counted("ctstate", "--ctstate ESTABLISHED"),
+    "policy": _counted("TO-", "-j ACCEPT", "-A TS-", "-TO-"),
     "routed": Proof("forwarded", _forwarded),
-    "DNAT": _counted("-j DNAT"),
+    "DNAT": _counted("DNAT", "-j DNAT"),
     "cgroup": Proof("cgroup's µs", _limited_us),
     "bind": Proof("mount of /", lambda at: _root(at.server).number != _root("self").number, 0),
     "overlayfs": Proof("type of /", lambda place: _root(place.server).kind == "overlay", 0),

@@ -19,7 +19,7 @@ CPU = Quantity(
     "cpu", "CPU time per request", lambda window: window.figures["cpu_us"] / window.done, "µs"
 )
 TIME = Quantity.figure("time_us", "time of a request in the median batch", "µs")
-QUANTITIES = (TIME, CPU)
+QUANTITIES = (CPU, TIME)
 _TITLES = {KEPT: "A round trip on a kept connection", NEW: "A new connection: connect, ask, close"}
 
 
@@ -100,13 +100,17 @@ def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str])
                 ["left over", *(_cell(each.left_over) for each in totals), ""],
                 ["of the whole", *(f"{signed(each.part * 100, 1)}%" for each in totals), ""],
             ]
-        head = ["extra µs", "up: time", "CPU", "down: time", "CPU", "proof"]
+        head = ["extra µs", "up: CPU", "time", "down: CPU", "time", "proof"]
         yield f"{_TITLES[kind]}:\n{columns(head, rows, rule=True)}"
     rows = [
-        [f"{edge.rung} / {edge.lower}", *cells(edge, KEPT), *cells(edge, NEW)]
+        [
+            f"{edge.rung} / {edge.lower.removeprefix('Docker ')}",
+            *cells(edge, KEPT),
+            *cells(edge, NEW),
+        ]
         for edge in ways[SIDE].values()
     ]
-    head = ["beside it, extra µs", "kept: time", "CPU", "new: time", "CPU"]
+    head = ["beside it, extra µs", "kept: CPU", "time", "new: CPU", "time"]
     yield columns(head, rows, rule=True) if rows else ""
 
 

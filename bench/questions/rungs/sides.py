@@ -6,7 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bench.load.programs import Session, cpu_us
 from bench.questions.rungs.course import SIDE, Edge
 from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, packets, serving, standing
 from twinstack.errors import NotHealthy
-from twinstack.linux import child
+from twinstack.linux import child, procfs
 from twinstack.linux.process import run
 from twinstack.model.vxlan import VXLAN_PORT
 
@@ -162,14 +162,24 @@ def gvisor(name: str) -> Iterator[LadderPlace]:
 
         def find(started: Session) -> Sequence[int]:
             _await(name, "listener", Path(f"/proc/{own}/net/tcp"), f":{_PORT:04X} 00000000:0000 0A")
-            return started.pids()
+            return family(started.pid)
 
         sandbox = "runsc --platform=ptrace --network=host --ignore-cgroups --rootless do"
         words = _pinned(*shlex.split(sandbox), *serving(_LOCAL))
-        proof = Proof("its µs", lambda place: sum(map(cpu_us, place.parts)))
+        proof = Proof("its µs", lambda at: sum(map(cpu_us, at.parts.keys() - {at.client.pid})))
         nets = own, own, own
         with standing(name, words, _LOCAL, {name: proof}, networks=nets, find=find) as place:
             yield place
+
+
+def family(leader: int) -> list[int]:
+    """List a process and its descendants, whatever sessions they are in."""
+    found = [leader]
+    for pid in sorted(procfs.pids()):
+        with suppress(OSError, KeyError):
+            if int(procfs.read_status(pid)["PPid"]) in found:
+                found.append(pid)
+    return found
 
 
 def _pinned(*words: str) -> list[str]:
