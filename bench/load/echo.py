@@ -66,7 +66,8 @@ def drive(address: str) -> None:
         with _patiently(address) as connection:
             if kind == NEW:
                 connection.close()  # the server serves one at a time
-            times, most, begun = [], int(count), time.monotonic()
+            times: list[float] = []
+            most, begun = int(count), time.monotonic()
             now, end = begun, begun + float(seconds)
             while now < end and len(times) * BATCH < most:
                 for _ in range(BATCH):
