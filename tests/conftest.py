@@ -16,6 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--full", action="store_true", help="in tests/checks: every case, not a sample of them"
     )
     parser.addoption(
+        "--first", type=int, default=0, help="with --full: skip points of a list taken before"
+    )
+    parser.addoption(
         "--pictures", metavar="FOLDER", help="in tests/checks: keep screenshots of the dashboard"
     )
 

@@ -25,6 +25,8 @@ from twinstack.model.names import link_group
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 Point = tuple[str, str]
+#: After so many points it says where it is.
+_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _strike(drive: Driver, action: str, step: str, moment: str, call: int, log: 
 
 @pytest.mark.timeout(0)
 def test_up_and_down_survive_being_stopped_at_any_step(
-    stage: Stage, full: bool, tell: Callable[[str], None], tmp_path: Path
+    stage: Stage, full: bool, first: int, tell: Callable[[str], None], tmp_path: Path
 ):
     drive, log = stage.drive, tmp_path / "calls"
     chance = random.Random(3)
@@ -125,20 +127,23 @@ def test_up_and_down_survive_being_stopped_at_any_step(
     down = [(step, moment) for step in drive.steps("down") for moment in MOMENTS]
     calls["down"] = _count(drive, "down", log)
     drive.order("up")
+    taken = {"up": first, "down": max(0, first - len(up))}
     for action, every in (("up", up), ("down", down)):
-        points = every if full else _sample(every, bare=drive.bare)
+        points = every[taken[action] :] if full else _sample(every, bare=drive.bare)
         failed: Counter[str] = Counter()
-        for step, moment in points:
+        where = "network" if drive.bare else "stack"
+        for number, (step, moment) in enumerate(points, start=1):
+            if number % _TOLD == 0:
+                tell(f"net {where}: {action}: at point {taken[action] + number} of {len(every)}")
             made = calls[action][step]
             call = chance.randint(1, made) if made else 0
             result = _strike(drive, action, step, moment, call if moment == "during" else 0, log)
             failed.update([result] if result else [])
             stage.assert_clears_and_converges(f"{action}, {moment} {step}, call {call}")
-        where = "network" if drive.bare else "stack"
         tell(
             f"net {where}: {action}: {len(points)} of {len(every)} points injected"
             f" ({len(every) // len(MOMENTS)} steps x {len(MOMENTS)}); what failed:"
             f" {dict(failed.most_common())}"
         )
         if full:
-            assert len(points) == len(every)
+            assert len(points) == max(0, len(every) - taken[action])

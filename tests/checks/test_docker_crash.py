@@ -55,6 +55,8 @@ FAULTS = ("before", "after", "during")
 SHAPE = "tiered"
 KILLED = -signal.SIGKILL
 SEED = 3
+#: After so many points a list says where it is.
+_TOLD = 10
 
 
 def another_shape() -> None:
@@ -209,6 +211,8 @@ def test_up_struck_at_a_step_is_cleared_by_down_and_converges(
             see_that_down_clears(before, point, log)
             see_that_up_converges(images)
             struck += 1
+            if struck % _TOLD == 0:
+                tell(f"docker.up from {start.name}: {struck} of {3 * count} points so far")
         assert struck == count * len(FAULTS)
     else:  # one of each kind, and each from where the one before was struck
         chance = random.Random(f"{SEED} {start.name}")
@@ -263,6 +267,8 @@ def test_down_struck_at_a_step_is_taken_up_by_the_next(
             strike("down", Point(step, fault), log)
             see_that_down_clears(before, Point(step, fault), log)
             struck += 1
+            if struck % _TOLD == 0:
+                tell(f"docker.down: {struck} of {3 * len(steps)} points so far")
         assert struck == len(steps) * len(FAULTS)
     else:
         chance = random.Random(SEED)

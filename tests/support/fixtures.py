@@ -50,6 +50,12 @@ def full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
+@pytest.fixture(scope="session")
+def first(request: pytest.FixtureRequest) -> int:
+    """How many points of a full list were taken before: a list takes an hour, and may be cut."""
+    return int(request.config.getoption("--first"))
+
+
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give a function that writes a line to the terminal, captured or not."""
