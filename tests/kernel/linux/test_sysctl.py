@@ -16,15 +16,18 @@ def test_a_namespace_has_its_own_sysctls():
     def work() -> list[dict[str, str]]:
         sysctls = Sysctls()
         sysctls.enter()
-        sysctls.write([(KEY, "1")])
+        initial = sysctls.read([KEY])  # the host's, which a new namespace begins with
+        sysctls.write([(KEY, "0" if initial == {KEY: "1"} else "1")])
         first = sysctls.read([KEY, "net.ipv4.conf.none.forwarding"])
         child.unshare_netns()
         sysctls.enter()
         second = sysctls.read([KEY])
         sysctls.close()
-        return [first, second]
+        return [initial, first, second]
 
-    assert in_own_netns(work) == [{KEY: "1"}, {KEY: "0"}]
+    initial, first, second = in_own_netns(work)
+    assert first != initial
+    assert second == initial
 
 
 def test_only_an_optional_sysctl_may_be_missing():
