@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import json
-import re
 import os
+import re
 import signal
 import sys
 from pathlib import Path
