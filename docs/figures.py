@@ -178,7 +178,9 @@ def summary(results: list[Result]) -> str:
 def _ledger(ledger: dict[str, dict[str, float]]) -> str:
     """Name the largest parts of a difference that are no chance, at most three."""
     parts = {
-        part: of for part, of in ledger.items() if part != "all" and of["low"] * of["high"] > 0
+        part: of
+        for part, of in ledger.items()
+        if part not in {"all", "left over"} and of["low"] * of["high"] > 0
     }
     largest = sorted(parts, key=lambda part: -abs(parts[part]["estimate"]))[:3]
     told = [f"{part} {_span(parts[part])}" for part in largest]

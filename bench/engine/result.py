@@ -65,8 +65,10 @@ class Measured:
 
     @cached_property
     def arms(self) -> dict[str, list[Window]]:
-        """Give the windows of each arm."""
-        return grouped(self.windows, lambda window: window.arm)
+        """Give the windows of each arm, what is compared with first."""
+        groups = grouped(self.windows, lambda window: window.arm)
+        named = (arm for contrast in self.contrasts for arm in (contrast.second, contrast.first))
+        return {arm: groups[arm] for arm in dict.fromkeys((*named, *groups)) if arm in groups}
 
     @cached_property
     def undecidable(self) -> str:
