@@ -56,7 +56,8 @@ class Experiment:
 def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
     """Measure until it is precise, or out of time.
 
-    Raises: TwinstackError and KeyboardInterrupt before anything was measured; else it is given.
+    Raises: TwinstackError, OSError, KeyboardInterrupt before anything was measured; then it is
+    given back with its reason.
     """
     how.check()
     seed = secrets.randbits(32) if how.seed is None else how.seed
@@ -84,7 +85,7 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
         stopped, broken, code = "interrupted", "stopped by Ctrl-C", 130
         if not windows:
             raise
-    except TwinstackError as error:
+    except (TwinstackError, OSError) as error:  # of the system: a full disk, no process left
         stopped, broken, code = "interrupted", str(error), 1
         if not windows:
             raise
@@ -120,15 +121,19 @@ class Live:
     def blocks(
         self, order: Iterator[tuple[str, ...]], how: Design, busy: Busy, *, first: int
     ) -> Iterator[list[Window]]:
-        """Watch at rest, warm every arm up, and measure the blocks of this deployment."""
+        """Warm every arm up, watch at rest, and measure the blocks of this deployment.
+
+        In that order: an engine is busy for a while after a restart, and that is not its rest.
+        """
         meter = Meter(self.experiment.worlds)
-        each = self.experiment.rest_each
-        rest = {} if each else self._rest(meter, self.arms)
+        each, rest = self.experiment.rest_each, dict[str, Spending]()
         for name, arm in self.arms.items():
             with arm.during() as programs:
                 meter.assign(programs or {})
-                rest |= self._rest(meter, [name]) if each else {}
                 arm.load()
+                rest |= self._rest(meter, [name]) if each else {}
+        if not each:
+            rest = self._rest(meter, self.arms)
         cores = os.cpu_count() or 1
         for number in range(first, first + how.blocks):
             names = next(order)

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from bench.engine.arm import Arm
@@ -138,7 +138,8 @@ def restart(worlds: Sequence[LocalWorld], progress: Progress) -> None:
     old = {world.name: _stateless(world) for world in worlds}
     for pids in old.values():
         for pid in pids.values():
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _RESTART_S
     for world in worlds:
         while not _renewed(world, old[world.name]):
@@ -149,8 +150,10 @@ def restart(worlds: Sequence[LocalWorld], progress: Progress) -> None:
 
 
 def _stateless(world: LocalWorld) -> dict[str, int]:
+    """Give the running processes that are restarted; a replica may be down."""
+    services = {replica.name: replica.service for replica in world.plan.replicas}
     pids = world.main_pids()
-    return {r.name: pids[r.name] for r in world.plan.replicas if r.service not in _STATEFUL}
+    return {name: pid for name, pid in pids.items() if services.get(name) not in _STATEFUL}
 
 
 def _renewed(world: LocalWorld, old: Mapping[str, int]) -> bool:

@@ -65,16 +65,19 @@ def test_a_replicas_time_is_what_it_spends_beyond_rest(monkeypatch: pytest.Monke
     assert window.service("nginx-lb") == window.part("services") == 80.0
 
 
-def test_what_was_measured_before_a_failure_is_kept() -> None:
+@pytest.mark.parametrize(
+    "failure", [StepFailed("wrk", "ended early"), OSError(28, "No space left on device", "/tmp/x")]
+)
+def test_what_was_measured_before_a_failure_is_kept(failure: Exception) -> None:
     calls = iter(range(100))
 
     def dies() -> Tally:
         if next(calls) == 11:  # in the second block, after the warm-ups
-            raise StepFailed("wrk", "ended early", "exit 1")
+            raise failure
         return answered()
 
     measured = run(experiment(dies), HOW, quiet)
-    assert (measured.stopped, measured.broken) == ("interrupted", "wrk: ended early: exit 1")
+    assert (measured.stopped, measured.broken) == ("interrupted", str(failure))
     assert len(measured.windows) == 8
     assert measured.exit_code == 1
 
@@ -156,3 +159,21 @@ def test_blocks_are_not_measured_again_when_the_time_is_over() -> None:
     busy = engine.Busy(deadline_s=0.0)
     assert not busy.again()
     assert (busy.repeated, engine.Busy(deadline_s=1e12).again()) == (0, True)
+
+
+def test_rest_is_watched_after_the_warm_up() -> None:
+    """After a restart an engine is busy for a while; that is not its rest."""
+    done: list[str] = []
+
+    def load() -> Tally:
+        done.append("load")
+        return answered()
+
+    class Watching(engine.Live):
+        def _rest(self, meter: object, arms: object) -> dict[str, object]:  # type: ignore[override]
+            done.append("rest")
+            return super()._rest(meter, arms)  # type: ignore[arg-type, return-value]
+
+    live = Watching({"a": Arm("a", load)}, experiment(load), 1, quiet)
+    next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0), first=1))
+    assert done == ["load", "rest", "load"]

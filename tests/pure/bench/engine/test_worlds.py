@@ -10,7 +10,7 @@ import pytest
 from bench.engine import worlds
 from bench.engine.worlds import Former, left_as_it_was
 from tests.support.bench_fakes import quiet
-from twinstack.errors import Locked, StepFailed, TwinstackError
+from twinstack.errors import Locked, NotHealthy, StepFailed, TwinstackError
 
 
 def test_a_healthy_world_is_taken_as_it_is(stack: Any) -> None:
@@ -114,3 +114,20 @@ def test_a_restart_ends_the_stateless_services_and_waits_for_new_ones(
     assert sorted({*ended, *kept}) == sorted(pids.values())
     assert not kept & set(ended)
     assert next(looks, None) is None
+
+
+@pytest.mark.parametrize("gone", ["before", "meanwhile"])
+def test_a_world_that_goes_is_one_clear_error_and_no_traceback(
+    stack: Any, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    world = stack.net()
+    pids = {replica.name: number for number, replica in enumerate(world.plan.replicas, 100)}
+
+    def kill(_pid: int, _sign: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(world, "main_pids", dict if gone == "before" else lambda: pids)
+    monkeypatch.setattr(worlds, "_RESTART_S", 0.0)
+    monkeypatch.setattr(os, "kill", kill)
+    with pytest.raises(NotHealthy, match="the net world: does not restart"):
+        worlds.restart([world], quiet)
