@@ -23,14 +23,14 @@ DESIGN = {
 
 
 def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
-    """Ask a question, print and store its answer, and exit with its code."""
+    """Ask a question, print its answer and then keep it, and exit with its code."""
     from bench.engine import store
 
     question = importlib.import_module(f"bench.questions.{module}")
     asked = question.ask(*arguments, progress=say, **options)
-    document, page = store.keep(asked)
-    answer(json, document, asked.text)
-    say(f"kept as {page}")
+    document = store.described(asked)
+    answer(json, document, asked.text)  # first: the disk may be full
+    say(f"kept as {store.keep(asked, document)}")
     end(asked.code)
 
 

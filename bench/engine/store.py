@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.engine import environment, page, samples
+from bench.engine import environment, samples
 from bench.engine.arm import Window
+from bench.engine.page import html
 from twinstack.model.plan import Plan
 from twinstack.printable import dumps
 
@@ -36,15 +37,24 @@ class Outcome:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def keep(outcome: Outcome, directory: Path = RESULTS) -> tuple[dict[str, object], Path]:
-    """Write all files. Gives the document, with every sample, and the path of the Markdown page."""
-    machine = environment.describe(outcome.plan, outcome.software)
-    whole = document(outcome, machine)
-    directory.mkdir(parents=True, exist_ok=True)
-    kept = directory / f"{outcome.started:%Y%m%dT%H%M%SZ}-{outcome.name}.md"
-    for suffix, text in texts(outcome, whole, kept.stem).items():
-        kept.with_suffix(suffix).write_text(text, encoding="utf-8")
-    return whole, kept
+def described(outcome: Outcome) -> dict[str, object]:
+    """Give the document, with every sample and the machine as it is now."""
+    return document(outcome, environment.describe(outcome.plan, outcome.software))
+
+
+def keep(outcome: Outcome, whole: Mapping[str, Any], directory: Path = RESULTS) -> Path:
+    """Write all files, or none; give the path of the Markdown page. Raises: OSError."""
+    page = directory / f"{outcome.started:%Y%m%dT%H%M%SZ}-{outcome.name}.md"
+    files = {page.with_suffix(each): of for each, of in texts(outcome, whole, page.stem).items()}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            file.write_text(text, encoding="utf-8")
+    except OSError:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+    return page
 
 
 def texts(outcome: Outcome, whole: Mapping[str, Any], stem: str) -> dict[str, str]:
@@ -57,7 +67,7 @@ def texts(outcome: Outcome, whole: Mapping[str, Any], stem: str) -> dict[str, st
         **table,
         ".json": dumps(filed, indent=1) + "\n",
         ".md": markdown(outcome, whole["environment"]),
-        ".html": page.html(filed, outcome.windows, outcome.text, stem),
+        ".html": html(filed, outcome.windows, outcome.text, stem),
     }
 
 

@@ -141,7 +141,7 @@ def test_a_kept_outcome_can_be_read(tmp_path):
     outcome = measured({"namespaces": 4_000, "docker": 3_800}, [EDGES], load=LOAD).outcome(
         "compare", PLAN
     )
-    store.keep(outcome, tmp_path)
+    store.keep(outcome, store.described(outcome), tmp_path)
     assert "5.3 % more" in figures.summary(figures.newest(tmp_path))
 
 

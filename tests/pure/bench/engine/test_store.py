@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from bench.engine import samples, store
 from bench.engine.arm import Contrast
 from bench.engine.store import Outcome
@@ -19,7 +21,8 @@ OUTCOME = Outcome("startup", PLAN, (START,), START.sentence, started=WHEN)
 
 
 def test_an_outcome_is_kept_with_its_machine(tmp_path: Path) -> None:
-    document, page = store.keep(OUTCOME, tmp_path)
+    document = store.described(OUTCOME)
+    page = store.keep(OUTCOME, document, tmp_path)
     assert page == tmp_path / "20260102T030405Z-startup.md"
     kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert kept == json.loads(json.dumps(document))
@@ -49,7 +52,8 @@ def test_an_outcome_may_have_fields_of_its_own() -> None:
 
 def test_a_figure_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     broken = replace(OUTCOME, result=replace(START, up_s=(float("nan"),)))
-    _, page = store.keep(broken, tmp_path)
+    document = store.described(broken)
+    page = store.keep(broken, document, tmp_path)
     text = page.with_suffix(".json").read_text(encoding="utf-8")
     assert "NaN" not in text
     assert json.loads(text)["result"]["up_s"] == [None]
@@ -58,7 +62,8 @@ def test_a_figure_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
 def test_windows_are_kept_as_a_table_that_the_document_names(tmp_path: Path) -> None:
     arms = {"namespaces": 4_000, "docker": 3_800}
     ended = measured(arms, [Contrast("docker", "namespaces")])
-    whole, page = store.keep(ended.outcome("compare", PLAN), tmp_path)
+    whole = store.described(ended.outcome("compare", PLAN))
+    page = store.keep(ended.outcome("compare", PLAN), whole, tmp_path)
     kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     table = tmp_path / kept["samples"]["file"]
     assert samples.read(table.read_text(encoding="utf-8")) == ended.windows
@@ -66,3 +71,23 @@ def test_windows_are_kept_as_a_table_that_the_document_names(tmp_path: Path) -> 
     assert "windows" not in kept
     assert "windows" in whole  # --json prints one document with everything
     assert page.with_suffix(".html").read_text(encoding="utf-8").count("<svg ") == 4
+
+
+def test_a_result_that_cannot_be_written_whole_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    write = Path.write_text
+
+    def full(file: Path, text: str, **words: str) -> int:
+        written.append(file)
+        write(file, text[:10], encoding="utf-8")
+        if file.suffix == ".md":
+            raise OSError(28, "No space left on device", str(file))
+        return 10
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        store.keep(OUTCOME, store.described(OUTCOME), tmp_path)
+    assert len(written) > 1
+    assert list(tmp_path.iterdir()) == []
