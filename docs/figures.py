@@ -7,16 +7,16 @@ engine measured counts for few questions, and is named as such.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.engine import kept
+from bench.engine.kept import Kept
 from bench.engine.store import SCHEMA
 
 HERE = Path(__file__).parent
@@ -60,27 +60,14 @@ class NoResult(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """One kept result: the page that shows it, and its document."""
+class Result(Kept):
+    """One kept result, and the page that shows it."""
 
     page: Path
-    document: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        return str(self.document["name"])
-
-    @property
-    def started(self) -> datetime:
-        return datetime.fromisoformat(self.document["started"])
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        return dict(self.document["environment"])
 
     @property
     def current(self) -> bool:
-        return int(self.document.get("schema", 0)) >= SCHEMA
+        return self.schema >= SCHEMA
 
     @property
     def usable(self) -> bool:
@@ -288,9 +275,8 @@ def main() -> None:
 
 
 def _read(file: Path) -> Result | None:
-    page = file.with_suffix(".md")
-    document = json.loads(file.read_text(encoding="utf-8"))
-    return Result(page, document) if page.is_file() else None
+    page, result = file.with_suffix(".md"), kept.read(file)
+    return Result(result.stem, result.document, page) if page.is_file() else None
 
 
 def _line(task: str, result: Result) -> str:
@@ -310,8 +296,8 @@ def _sentences(result: Result) -> Iterator[str]:
         return
     yield document["sentence"]
     for number, contrast in enumerate(document["contrasts"]):
-        told = 0 if number else 1  # the verdict is of the first contrast's first quantity
-        rest = dict(list(contrast["ratios"].items())[told:])
+        first = 0 if number else 1  # the verdict is of the first contrast's first quantity
+        rest = dict(list(contrast["ratios"].items())[first:])
         if rest:
             yield f"{_title(contrast)}: {_quantities(result, {**contrast, 'ratios': rest})}."
     for bound in document["bounds"]:

@@ -22,6 +22,7 @@ from typing import Any
 from bench.engine import worlds
 from bench.engine.arm import CPU, RATE, Arm, Contrast
 from bench.engine.design import Design
+from bench.engine.estimate import OPEN_P
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
 from bench.engine.result import Measured
@@ -38,7 +39,9 @@ COST = Contrast(PLANTED, PLAIN)
 NOTHING, SPIN, HOLD = "nothing", "spin", "hold"
 #: What can be planted, the quantity that must show it, and the sign of that.
 PLANTS = {NOTHING: (CPU, 0), SPIN: (CPU, 1), HOLD: (RATE, -1)}
-_CONNECTIONS, _PATH, _LEVEL_P = 20, "/api/products", 0.05
+_CONNECTIONS, _PATH = 20, "/api/products"
+#: The most of each that can be planted: µs a request, a part of the time.
+_MOST = {NOTHING: 0.0, SPIN: 10_000.0, HOLD: 0.5}
 _MOST_RUNS, _HELD_S = 1_000, 0.02
 #: Both arms run it, so that only the spin differs. Source: wrk's SCRIPTING.
 _LUA = """local spin_s, one = %g / 1e6, nil
@@ -72,7 +75,7 @@ class SelfTestRun:
     @property
     def found(self) -> bool:
         """Tell whether a difference was found: by chance in 1 of 20, where there is none."""
-        return self.p < _LEVEL_P
+        return self.p < OPEN_P
 
     @property
     def right(self) -> bool:
@@ -100,6 +103,10 @@ def ask(
     if plant not in PLANTS:
         cause = f"it is one of {', '.join(PLANTS)}"
         raise TwinstackError("--plant", f"cannot be {plant}", cause, "choose one")
+    most = _MOST[plant]
+    if not 0 <= size <= most or bool(size) != bool(most):
+        cause = f"of {plant} it is {f'more than 0, to {most:g}' if most else 0}"
+        raise TwinstackError("--size", f"cannot be {size:g}", cause, "choose another")
     chosen = worlds.ready(stack, worlds.named(world), None, progress)
     name = f"selftest-{chosen.name}"
     with worlds.lifted([chosen]), TemporaryDirectory(prefix="twinstack-selftest-") as folder:

@@ -51,6 +51,8 @@ def keep(
         document |= {"schema": store.SCHEMA, **result.fields(measured(arms, contrasts, load=LOAD))}
     else:
         document |= {"said": ["a table   with columns", "The chain carries", "half."]}
+    if changes.get("schema") == 1:  # its contrasts were sentences
+        document["contrasts"] = [{"sentence": "Docker answered fewer."}]
     stem = folder / f"202611{day:02}T100000Z-{name}"
     stem.with_suffix(".json").write_text(json.dumps(document | changes))
     stem.with_suffix(".md").write_text(f"# {name}\n\n```\nthe table of day {day}\n```\n")

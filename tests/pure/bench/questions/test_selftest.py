@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.engine.arm import CPU, RATE
+from bench.engine.design import Design
 from bench.questions import selftest
 from bench.questions.selftest import COST, HOLD, NOTHING, PLAIN, PLANTED, SPIN, SelfTestRun
-from tests.support.bench_fakes import measured
+from tests.support.bench_fakes import measured, quiet
+from twinstack.errors import TwinstackError
 
 RUN = SelfTestRun("net", NOTHING, 0.0, 5.0, 1.0, 0.98, 1.02, 0.9, 0.1, -5.0, 5.0, 0.028, 0)
 
@@ -44,3 +47,17 @@ def test_false_alarms_are_said_as_a_part_of_the_runs() -> None:
     said = selftest.text([RUN] * 19 + [replace(RUN, p=0.01)])
     assert "1 found a difference that is not there: 5.0%." in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("plant", "size"),
+    [(NOTHING, 1.0), (SPIN, 0.0), (SPIN, -1.0), (SPIN, 1e6), (HOLD, 0.0), (HOLD, 0.6), ("x", 0.0)],
+)
+def test_what_cannot_be_planted_is_refused_before_a_world_is_touched(
+    stack: Any, plant: str, size: float
+) -> None:
+    with pytest.raises(TwinstackError, match="cannot be"):
+        selftest.ask(
+            stack, world="net", how=Design(), runs=1, plant=plant, size=size, progress=quiet
+        )
+    assert stack.actions == []
