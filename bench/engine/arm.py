@@ -92,7 +92,7 @@ def service_of(replica: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What is compared, and how it is told."""
+    """What is compared, and how it is written."""
 
     name: str
     noun: str

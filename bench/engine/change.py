@@ -123,8 +123,8 @@ def _sentence(quantity: Mapping[str, str], change: Mapping[str, Any], *, same: b
     """Say whether the answer to the question changed."""
     of, neutral = change["ratios"][quantity["name"]], 0 if same else 1
     seen = "changed" if of["low"] > neutral or of["high"] < neutral else "no change seen"
-    told = f"{_ends(of, 100)} percentage points" if same else _times(of)
-    return f"{change['first']} over {change['second']}, {quantity['noun']}: {seen}, {told}."
+    change_of = f"{_ends(of, 100)} percentage points" if same else _times(of)
+    return f"{change['first']} over {change['second']}, {quantity['noun']}: {seen}, {change_of}."
 
 
 def _ends(of: Mapping[str, float], factor: float = 1.0) -> str:

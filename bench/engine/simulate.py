@@ -110,7 +110,7 @@ def _finds(effect: float) -> Callable[[Run], float]:
     return lambda run: run.cpu.low * (1 + effect) > 1
 
 
-#: What is told of many runs of equal arms: means, or the part of the runs for which it holds. A
+#: What is reported of many runs of equal arms: means, or the part of the runs for which it holds. A
 #: true effect would only shift the log-ratios, so the same runs tell which effects are found.
 COLUMNS: dict[str, Callable[[Run], float]] = {
     "deployments": lambda run: run.cpu.deployments,

@@ -169,14 +169,14 @@ def notes(
     arms: Mapping[str, Sequence[Window]], seen: Mapping[str, Counter[str]], containers: int
 ) -> list[str]:
     """Write what each state spends at rest, what was counted in it, and what it is; pure."""
-    told: dict[str, list[str]] = {"rest, ms/s": [], "work, s": [], "wall, s": []}
+    rows: dict[str, list[str]] = {"rest, ms/s": [], "work, s": [], "wall, s": []}
     states = [state for state in STATES if state in arms]
     for windows in map(arms.__getitem__, states):
         rest_us = sum(window.rest_us.get(part, 0.0) for window in windows for part in PARTS)
-        told["rest, ms/s"].append(f"{rest_us / 1e3 / sum(w.seconds for w in windows):.0f}")
+        rows["rest, ms/s"].append(f"{rest_us / 1e3 / sum(w.seconds for w in windows):.0f}")
         for of in ("work", "wall"):
-            told[f"{of}, s"].append(f"{statistics.median(w.figures[of] for w in windows):.3f}")
-    told |= {proof: [str(seen[state][proof]) for state in states] for proof in PROOFS}
+            rows[f"{of}, s"].append(f"{statistics.median(w.figures[of] for w in windows):.3f}")
+    rows |= {proof: [str(seen[state][proof]) for state in states] for proof in PROOFS}
     idle = ", ".join(f"{name} {count}" for name, count in seen[STATES[0]].items() if count)
     said = (
         "rest: CPU time of the whole machine while nothing is loaded; no CPU time above holds it. "
@@ -186,4 +186,4 @@ def notes(
         f"network turns {BRIDGE_NF} on, as loading br_netfilter does. {containers} containers; "
         "each is probed (true) every 2 s, and has a port of 127.0.0.1."
     )
-    return [columns(["", *states], ([name, *row] for name, row in told.items()), rule=True), said]
+    return [columns(["", *states], ([name, *row] for name, row in rows.items()), rule=True), said]

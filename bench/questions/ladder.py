@@ -62,8 +62,8 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         )
         measured = run(experiment, replace(how, seconds=_WINDOW_S, blocks=len(edges)), progress)
     versions = [f"{rung.name}: {rung.version()}" for rung in beside if rung.program]
-    text, told = _told(measured, climb.usable(edges), climb, versions)
-    kept, windows = {**fields(measured), "ladder": told}, measured.windows
+    text, found = _report(measured, climb.usable(edges), climb, versions)
+    kept, windows = {**fields(measured), "ladder": found}, measured.windows
     return Outcome("ladder", plan, None, text, measured.exit_code, (), kept, {}, windows)
 
 
@@ -133,11 +133,11 @@ class Climb:
         return [*([WHOLE] if complete else []), *(edge for edge in good if edge != WHOLE)]
 
 
-def _told(
+def _report(
     measured: Measured, edges: Sequence[Edge], climb: Climb, versions: Sequence[str]
 ) -> tuple[str, dict[str, object]]:
     """Write what was found, and give its fields."""
-    told_how = (
+    how_measured = (
         f"{measured.load}; {measured.deployments} deployments, each rung in blocks of its own "
         f"(below, above, above, below) of windows of {measured.design.seconds:g} s, seed "
         f"{measured.seed}; {measured.stopped} after {measured.seconds / 60:.1f} min. Up, a rung is "
@@ -145,12 +145,12 @@ def _told(
         "interval over deployments. Time: of a request in the median batch of ten. Proof: what "
         "moved, per request; or a state."
     )
-    opening = [told_how, *([f"INTERRUPTED: {measured.broken}"] if measured.broken else [])]
+    opening = [how_measured, *([f"INTERRUPTED: {measured.broken}"] if measured.broken else [])]
     opening += [f"No figures: {measured.undecidable}."] if measured.undecidable else []
     notes = [f"{name}: not measured: {why}" for name, why in climb.left_out.items()]
-    told: dict[str, object] = {"left_out": climb.left_out, "versions": versions}
+    found: dict[str, object] = {"left_out": climb.left_out, "versions": versions}
     parts = [wrap(*opening)]
     if not measured.undecidable:
         parts += report.tables(measured, edges, climb.proofs)
-        told |= report.fields(measured, edges, climb.proofs)
-    return "\n\n".join(filter(None, [*parts, wrap(*notes, *versions)])), told
+        found |= report.fields(measured, edges, climb.proofs)
+    return "\n\n".join(filter(None, [*parts, wrap(*notes, *versions)])), found

@@ -162,10 +162,10 @@ def text(done: Sequence[NamingRun]) -> str:
     rows = []
     for name, own in grouped(done, lambda run: run.planted).items():
         wrong = Counter(" ".join(each.named[:1]) or "nothing" for each in own if not each.right)
-        told = ", ".join(f"{cause} {count}" for cause, count in wrong.items())
+        instead = ", ".join(f"{cause} {count}" for cause, count in wrong.items())
         right, toggled = sum(each.right for each in own), sum(each.toggled for each in own)
         rates = (f"{fmean(map(attrgetter(of), own)) - 1:+.0%}" for of in ("rate", "cpu"))
-        rows.append([name, f"{right} of {len(own)}", str(toggled), *rates, told])
+        rows.append([name, f"{right} of {len(own)}", str(toggled), *rates, instead])
     right = sum(each.right for each in done)
     said = f"{right} of {len(done)} planted causes were named first: {right / len(done):.0%}."
     head = ["planted", "named first", "by toggles", "rate", "CPU", "named instead"]

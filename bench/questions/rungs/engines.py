@@ -32,6 +32,7 @@ from bench.questions.rungs.pair import (
 from bench.questions.rungs.sides import Make, SideRung
 from twinstack.compose.engine import connect
 from twinstack.compose.engine_paths import DEFAULT
+from twinstack.compose.render import KIND_LABEL
 from twinstack.errors import CannotTell, NotHealthy, TwinstackError
 from twinstack.linux import process
 from twinstack.linux.procfs import cmdline, pids, read_status
@@ -195,7 +196,9 @@ def running(mark: str) -> Iterator[tuple[list[Engine], dict[str, str]]]:
             try:
                 _require(engine)
                 stack.enter_context(cleared(shlex.join([*words, "rmi", "--force", engine.image])))
-                process.run([*words, "import", "-", engine.image], stdin="\0" * 10_240)
+                label = f"LABEL {KIND_LABEL}=build"  # what a kill leaves, `clean` takes
+                imported = [*words, "import", "--change", label, "-", engine.image]
+                process.run(imported, stdin="\0" * 10_240)
                 engines.append(engine)
             except TwinstackError as error:
                 lacking[title] = str(error)

@@ -23,7 +23,7 @@ def test_a_full_disk_does_not_take_the_answer(
 
     outcome = Outcome("startup", PLAN, (START,), START.sentence)
     asked = SimpleNamespace(ask=lambda **_: outcome)
-    monkeypatch.setattr(bench.importlib, "import_module", lambda _: asked)
+    monkeypatch.setattr("front.bench.importlib.import_module", lambda _: asked)
     monkeypatch.setattr(store, "keep", full)
     with pytest.raises(OSError, match="No space"):  # one line, where the task is guarded
         bench.ask("startup", False)
