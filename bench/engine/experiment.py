@@ -123,7 +123,7 @@ class Live:
     ) -> Iterator[list[Window]]:
         """Warm every arm up, watch at rest, and measure the blocks of this deployment.
 
-        In that order: an engine is busy for a while after a restart, and that is not its rest.
+        In that order: rest is that of a world as warm as the one that is measured.
         """
         meter = Meter(self.experiment.worlds)
         each, rest = self.experiment.rest_each, dict[str, Spending]()

@@ -162,7 +162,6 @@ def test_blocks_are_not_measured_again_when_the_time_is_over() -> None:
 
 
 def test_rest_is_watched_after_the_warm_up() -> None:
-    """After a restart an engine is busy for a while; that is not its rest."""
     done: list[str] = []
 
     def load() -> Tally:
