@@ -9,10 +9,8 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from services.api_gateway import messages, routes, traffic_stats
 from services.api_gateway.client import (
@@ -25,30 +23,25 @@ from services.api_gateway.client import (
     UpstreamError,
 )
 from services.api_gateway.discovery import Directory
+from services.api_gateway.intake import (
+    RETRY,
+    Intake,
+    Message,
+    Receive,
+    Refusal,
+    check_coding,
+    check_head,
+    client_of,
+)
 from services.api_gateway.traffic_stats import TrafficStats
 from services.common.logs import Log
 from services.common.request_id import RequestIds
 from services.common.settings import Settings
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 IN_FLIGHT_MAX = 1024
-BODY_PATIENCE_S = 10.0
-_CLOSE = [(b"connection", b"close")]
-_RETRY = [(b"retry-after", b"1")]
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-
-
-@dataclass(eq=False)
-class Refusal(Exception):
-    """An answer of the gateway's own."""
-
-    status: int
-    code: str
-    message: str
-    headers: messages.Headers = field(default_factory=list)
 
 
 class Gateway:
@@ -59,6 +52,7 @@ class Gateway:
         self._log = log
         self._ids = RequestIds()
         self._in_flight = 0
+        self._intake = Intake(settings.max_body_bytes)
         self._stats = TrafficStats()
         self._started = time.monotonic()
         self._client: Client
@@ -89,6 +83,7 @@ class Gateway:
         counted = True
         self._in_flight += 1
         try:
+            check_head(scope["http_version"], scope["headers"])
             if scope["raw_path"] == b"/health":
                 counted = False
                 status, body = self._health(method)
@@ -133,26 +128,24 @@ class Gateway:
         if method not in route.methods:
             message = f"{method} is not possible here, only {route.allow.decode()}"
             raise Refusal(405, "method_not_allowed", message, [(b"allow", route.allow)])
-        if self._in_flight > IN_FLIGHT_MAX:
+        if self._in_flight - self._intake.awaited > IN_FLIGHT_MAX:
             message = f"{IN_FLIGHT_MAX} requests are under way"
-            raise Refusal(503, "overloaded", message, _RETRY)
+            raise Refusal(503, "overloaded", message, RETRY)
         body: bytes | None = None
         idempotent = method in _IDEMPOTENT
-        upgrade = False
         for name, value in headers:
-            if name == b"content-length" or name == b"transfer-encoding":
+            if name == b"content-length":
                 body = b""
-            elif name == b"upgrade":
-                upgrade = True
-                if value.lower() == b"websocket":
-                    raise Refusal(501, "no_websocket", "there are no WebSockets here", _CLOSE)
+            elif name == b"transfer-encoding":
+                check_coding(scope["http_version"], value)
+                body = b""
             elif name == b"idempotency-key":
                 idempotent = True
-        if body is not None and not upgrade:
-            body = await self._body(receive, headers)
+        address = scope["client"][0] if scope["client"] else "unknown"
+        if body is not None:
+            body = await self._intake.body(receive, headers, client_of(headers, address))
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        address = scope["client"][0] if scope["client"] else "unknown"
         data = messages.request_bytes(method, target, headers, request_id.encode(), address, body)
         return await self._send(route.service, data, method == "HEAD", idempotent, request_id)
 
@@ -197,41 +190,14 @@ class Gateway:
         self, service: str, failure: UpstreamError | None, tried: list[Upstream], request_id: str
     ) -> Refusal:
         if failure is None:
-            return Refusal(503, "no_instance", f"no instance of {service} is known", _RETRY)
+            return Refusal(503, "no_instance", f"no instance of {service} is known", RETRY)
         names = [upstream.name for upstream in tried]
         fields = {"request_id": request_id, "tried": names, "reason": str(failure)}
         self._log.event("error", "upstream failed", **fields)
         if isinstance(failure, TimedOut):
             message = f"{service} gave no answer within {self._settings.upstream_timeout_s:g} s"
             return Refusal(504, "upstream_timeout", message)
-        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", _RETRY)
-
-    async def _body(self, receive: Receive, headers: messages.Headers) -> bytes:
-        """Gather the request's body. Raises: Refusal 408, 413, 400."""
-        limit = self._settings.max_body_bytes
-        message = f"the body is larger than {limit} bytes"
-        too_large = Refusal(413, "body_too_large", message, _CLOSE)
-        for name, value in headers:  # Before anything is read: an Expect is answered by 413.
-            if name == b"content-length" and int(value) > limit:
-                raise too_large
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(BODY_PATIENCE_S):
-                while True:
-                    event = await receive()
-                    if event["type"] == "http.disconnect":
-                        raise Refusal(400, "incomplete_body", "the client left", _CLOSE)
-                    part: bytes = event.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        raise too_large
-                    parts.append(part)
-                    if not event.get("more_body"):
-                        return b"".join(parts)
-        except TimeoutError:
-            message = f"the body did not come within {BODY_PATIENCE_S:g} s"
-            raise Refusal(408, "body_timeout", message, _CLOSE) from None
+        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", RETRY)
 
     def _health(self, method: str) -> tuple[int, bytes]:
         """Answer without asking an upstream. Raises: Refusal 405."""

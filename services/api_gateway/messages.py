@@ -30,18 +30,19 @@ def request_bytes(
 ) -> bytes:
     """Write the request for the upstream. Header names in `headers` are in lower case."""
     parts = [method.encode(), b" ", target, b" HTTP/1.1\r\n"]
-    forwarded_for = client.encode()
+    forwarded_for = b""
     dropped = _NOT_ON
     for name, value in headers:
         if name in _NOT_ON:
             if name == b"connection" and value.lower() not in {b"close", b"keep-alive"}:
                 dropped = _NOT_ON | named_by_connection(headers)
             elif name == b"x-forwarded-for":
-                forwarded_for = value + b", " + forwarded_for
+                forwarded_for += value + b", "
     for name, value in headers:
-        if name not in dropped:
+        if name not in dropped and b"_" not in name:  # WSGI cannot tell _ from -
             parts += (name, b": ", value, b"\r\n")
-    parts += (b"x-forwarded-for: ", forwarded_for, b"\r\nx-request-id: ", request_id)
+    parts += (b"x-forwarded-for: ", forwarded_for, client.encode())
+    parts += (b"\r\nx-request-id: ", request_id)
     if body is not None:
         parts += (b"\r\ncontent-length: %d\r\n\r\n" % len(body), body)
     else:
@@ -80,6 +81,7 @@ def own_headers(request_id: bytes, body: bytes) -> Headers:
     """Give the headers of an answer of the gateway's own."""
     return [
         (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id),
     ]

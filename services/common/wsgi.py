@@ -40,8 +40,8 @@ class ApiError(Exception):
 
 
 def dump(payload: object) -> bytes:
-    """Write JSON, compactly."""
-    return _dump(payload).encode()
+    """Write JSON, compactly. A lone surrogate, no part of UTF-8, stays the escape that it was."""
+    return _dump(payload).encode(errors="backslashreplace")
 
 
 def answer(payload: object, status: int = 200) -> Response:

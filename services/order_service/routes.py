@@ -25,6 +25,11 @@ def create(service: Service, products: Products) -> Flask:
     carts = Carts(service.store, ttl_s)
     database = service.database
 
+    @app.after_request
+    def keep_private(response: Response) -> Response:
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
     def session_of_request() -> str:
         return requests.parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
 

@@ -47,3 +47,16 @@ def test_an_answer_keeps_its_own_headers_and_gets_our_id() -> None:
         (b"content-length", b"2"),
         (b"x-request-id", b"ours"),
     ]
+
+
+def test_forwarded_addresses_stay_in_the_order_in_which_they_were_added() -> None:
+    headers = [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"), (b"x-forwarded-for", b"3.3.3.3")]
+    data = messages.request_bytes("GET", b"/", headers, b"id", "4.4.4.4", None)
+    assert b"\r\nx-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3, 4.4.4.4\r\n" in data
+
+
+def test_a_header_that_wsgi_would_take_for_another_stays_here() -> None:
+    headers = [(b"x_session_id", b"evil"), (b"x-session-id", b"mine")]
+    data = messages.request_bytes("GET", b"/", headers, b"id", "4.4.4.4", None)
+    assert b"evil" not in data
+    assert b"x-session-id: mine" in data

@@ -1,0 +1,126 @@
+"""What the gateway takes from a client: the checks of a request's head, and its body.
+
+A body has 5 s to begin with, then as long as 1,000 bytes come each second, and 10 s in all.
+Source: RFC 9112, 3.2 (Host), 6.1 (Transfer-Encoding).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.api_gateway.messages import Headers
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+BODY_GRACE_S, BODY_MIN_RATE, BODY_PATIENCE_S = 5.0, 1000, 10.0
+#: Bodies that are awaited at once, each at most as large as the limit.
+BODIES_MAX, BODIES_OF_ONE_CLIENT_MAX = 512, 256
+CLOSE = [(b"connection", b"close")]
+RETRY = [(b"retry-after", b"1")]
+
+_host = re.compile(
+    rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?"
+).fullmatch
+
+
+@dataclass(eq=False)
+class Refusal(Exception):
+    """An answer of the gateway's own."""
+
+    status: int
+    code: str
+    message: str
+    headers: Headers = field(default_factory=list)
+
+
+def check_head(http_version: str, headers: Headers) -> None:
+    """Refuse another version of HTTP, and a Host that is missing, double or invalid.
+
+    Raises: Refusal 400, 505.
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if http_version not in {"1.1", "1.0"}:
+        raise Refusal(505, "http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here", CLOSE)
+    if not hosts and http_version == "1.0":
+        return
+    if len(hosts) != 1 or not _host(hosts[0]):
+        raise Refusal(400, "bad_host", "there must be one Host, with a valid name", CLOSE)
+
+
+def check_coding(http_version: str, value: bytes) -> None:
+    """Refuse a transfer coding but chunked; the parser refuses two, or one beside a length.
+
+    Raises: Refusal 400, 501.
+    """
+    if http_version == "1.0":
+        raise Refusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding", CLOSE)
+    if value.lower() != b"chunked":
+        raise Refusal(501, "unknown_coding", "the only Transfer-Encoding is chunked", CLOSE)
+
+
+def client_of(headers: Headers, peer: str) -> str:
+    """Name the client: as the last X-Forwarded-For, nginx', says; else who is connected."""
+    for name, value in reversed(headers):
+        if name == b"x-forwarded-for":
+            return value.rpartition(b",")[2].strip().decode("latin-1")
+    return peer
+
+
+class Intake:
+    """The bodies that one gateway awaits."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._of_client: dict[str, int] = {}
+        self.awaited = 0
+
+    async def body(self, receive: Receive, headers: Headers, client: str) -> bytes:
+        """Gather a request's body. Raises: Refusal 400, 408, 413, 429, 503."""
+        for name, value in headers:  # Before anything is read: an Expect is answered by 413.
+            if name == b"content-length" and int(value) > self._max_bytes:
+                raise self._too_large()
+        own = self._of_client.get(client, 0)
+        if own >= BODIES_OF_ONE_CLIENT_MAX:
+            raise Refusal(429, "too_many_bodies", "your other bodies come first", CLOSE + RETRY)
+        if self.awaited >= BODIES_MAX:
+            raise Refusal(503, "overloaded", f"{BODIES_MAX} bodies are awaited", CLOSE + RETRY)
+        self._of_client[client] = own + 1
+        self.awaited += 1
+        try:
+            return await self._gather(receive)
+        finally:
+            self.awaited -= 1
+            self._of_client[client] -= 1
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+    async def _gather(self, receive: Receive) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        start = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(start + BODY_GRACE_S) as patience:
+                while True:
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise Refusal(400, "incomplete_body", "the client left", CLOSE)
+                    part: bytes = event.get("body", b"")
+                    size += len(part)
+                    if size > self._max_bytes:
+                        raise self._too_large()
+                    parts.append(part)
+                    if not event.get("more_body"):
+                        return b"".join(parts)
+                    allowed_s = min(BODY_PATIENCE_S, BODY_GRACE_S + size / BODY_MIN_RATE)
+                    patience.reschedule(start + allowed_s)
+        except TimeoutError:
+            raise Refusal(408, "body_timeout", "the body came too slowly", CLOSE) from None
+
+    def _too_large(self) -> Refusal:
+        message = f"the body is larger than {self._max_bytes} bytes"
+        return Refusal(413, "body_too_large", message, CLOSE)

@@ -1,0 +1,385 @@
+"""The gateway's own port before clients that send what is no request, too much, or too slowly."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+
+from services.api_gateway import intake, server
+from tests.support.gateway_parts import OK, always, error_of
+from tests.support.sandbox import eventually
+
+HEAD = b"POST /api/orders HTTP/1.1\r\nHost: x\r\n"
+PLACE = HEAD + b"Content-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+def slow(upstream):
+    """An upstream whose answers take a moment."""
+
+    def behaviour(request: bytes, connection: int, place: int) -> bytes:
+        time.sleep(0.15)
+        return OK
+
+    return upstream(behaviour)
+
+
+@contextmanager
+def client_of(gateway) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=5)) as link:
+        yield link
+
+
+def all_of(link: socket.socket) -> bytes:
+    got = b""
+    while part := link.recv(65536):
+        got += part
+    return got
+
+
+def statuses(got: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", got)]
+
+
+def last_error(got: bytes) -> str:
+    return error_of(got.rpartition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize("size", [2001, 300_000, 900_000])
+def test_a_refused_body_is_read_on_so_that_its_answer_arrives(gateway, upstream, size):
+    upstream(always(OK))
+    for _ in range(20):
+        with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)) as link:
+            link.request("POST", "/api/orders", b"x" * size)
+            answer = link.getresponse()
+            assert (answer.status, error_of(answer.read())) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"]
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_junk_after_a_request_does_not_take_its_answer(gateway, slow, junk, at_once):
+    with client_of(gateway) as link:
+        link.sendall(PLACE + (junk if at_once else b""))
+        if not at_once:
+            time.sleep(0.05)
+            link.sendall(junk)
+        got = all_of(link)
+    assert statuses(got) == [200, 400]
+    assert last_error(got) == "not_http"
+    assert len(slow.requests) == 1
+
+
+def test_junk_after_pipelined_requests_takes_no_answer(gateway, slow):
+    with client_of(gateway) as link:
+        link.sendall(PLACE + PLACE + PLACE + b"junk\r\n\r\n")
+        assert statuses(all_of(link)) == [200, 200, 200, 400]
+
+
+def test_what_follows_a_last_request_is_lost_and_its_answer_is_not(gateway, slow):
+    last = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
+    for rest in (b"junk", PLACE):
+        slow.requests.clear()
+        with client_of(gateway) as link:
+            link.sendall(last)
+            time.sleep(0.05)
+            link.sendall(rest * 1000)
+            assert statuses(all_of(link)) == [200]
+        assert len(slow.requests) == 1
+
+
+@pytest.mark.parametrize("before", [b"", PLACE])
+def test_a_body_that_breaks_off_in_junk_is_no_body(gateway, slow, before):
+    with client_of(gateway) as link:
+        link.sendall(before + HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\njunk\r\n")
+        assert statuses(all_of(link)) == ([200, 400] if before else [400])
+    assert len(slow.requests) == (1 if before else 0)
+
+
+def test_a_client_that_has_sent_all_it_will_gets_its_answer(gateway, slow):
+    with client_of(gateway) as link:
+        link.sendall(PLACE)
+        link.shutdown(socket.SHUT_WR)
+        assert statuses(all_of(link)) == [200]
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+        b"Connection: upgrade\r\nUpgrade: TLS/1.0\r\n",
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_upgrade_is_ignored_and_its_body_is_not(gateway, upstream, upgrade, at_once):
+    up = upstream(always(OK))
+    with client_of(gateway) as link:
+        head = HEAD + upgrade + b"Content-Length: 2\r\n\r\n"
+        link.sendall(head + (b"[]" + PLACE if at_once else b""))
+        if not at_once:
+            time.sleep(0.05)
+            link.sendall(b"[]" + PLACE)
+        time.sleep(0.2)
+        link.shutdown(socket.SHUT_WR)
+        assert statuses(all_of(link)) == [200, 200]
+    assert [request.rpartition(b"\r\n\r\n")[2] for request in up.requests] == [b"[]", b"{}"]
+    assert b"upgrade" not in up.requests[0].lower()
+
+
+def test_a_tunnel_is_a_501(gateway):
+    got = gateway.raw(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n")
+    assert (statuses(got), last_error(got)) == ([501], "no_tunnel")
+
+
+def test_trailers_are_no_headers(gateway, upstream):
+    up = upstream(always(OK))
+    trailers = b"Host: evil\r\nX-Session-ID: 0123456789abcdef\r\nIdempotency-Key: k\r\n"
+    got = gateway.raw(
+        HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\n{}\r\n0\r\n" + trailers + b"\r\n"
+    )
+    assert statuses(got) == [200]
+    assert up.requests[0].endswith(b"content-length: 2\r\n\r\n{}")
+    for word in (b"evil", b"session", b"idempotency"):
+        assert word not in up.requests[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "error"),
+    [
+        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 33_000, 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: 1\r\n" * 81, 431, "headers_too_large"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_too_large_a_head_is_refused(gateway, head, status, error, at_once):
+    data = head.removesuffix(b"\r\n\r\n") + b"\r\n\r\n"
+    with client_of(gateway) as link:
+        for part in [data] if at_once else [data[:100], data[100:5000], data[5000:]]:
+            link.sendall(part)
+            time.sleep(0.02)
+        got = all_of(link)
+    assert (statuses(got), last_error(got)) == ([status], error)
+
+
+def test_a_head_without_an_end_is_refused_by_its_size(gateway):
+    with client_of(gateway) as link:
+        link.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nA: ")
+        for _ in range(30):
+            time.sleep(0.01)
+            link.sendall(b"x" * 4096)
+        got = all_of(link)
+    assert (statuses(got), last_error(got)) == ([431], "headers_too_large")
+
+
+def test_many_small_requests_at_once_are_no_large_head(gateway, upstream):
+    upstream(always(OK))
+    one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with client_of(gateway) as link:
+        link.sendall(one * 2000 + one[:10])
+        time.sleep(1)
+        link.sendall(one[10:])
+        link.shutdown(socket.SHUT_WR)
+        assert len(statuses(all_of(link))) == 2001
+
+
+def test_a_slow_head_is_given_up(gateway, monkeypatch):
+    monkeypatch.setattr(server, "HEAD_S", 0.4)
+    with client_of(gateway) as link:
+        began = time.monotonic()
+        link.settimeout(0.1)
+        got = b""
+        for byte in b"GET /health HTTP/1.1\r\nHost: slow-and-never-at-its-end":
+            try:
+                link.sendall(bytes([byte]))
+                got += link.recv(1000)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert statuses(got)[:1] == [408]
+        assert error_of(got.rpartition(b"\r\n\r\n")[2]) == "head_timeout"
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n" * 5])
+def test_a_client_that_sends_no_request_is_left(gateway, monkeypatch, sent):
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    with client_of(gateway) as link:
+        link.sendall(sent)
+        began = time.monotonic()
+        assert link.recv(1000) == b""
+        assert time.monotonic() - began < 2
+
+
+def test_blank_lines_keep_no_connection_open(gateway, monkeypatch):
+    monkeypatch.setattr(gateway.server.config, "timeout_keep_alive", 0.5)
+    with client_of(gateway) as link:
+        link.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert link.recv(10_000)
+        link.settimeout(0.2)
+        began = time.monotonic()
+        while time.monotonic() - began < 4:
+            try:
+                link.sendall(b"\r\n")
+                if not link.recv(1000):
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+    pytest.fail("it is still open")
+
+
+@pytest.mark.parametrize("every_s", [None, 0.05])
+def test_a_slow_body_is_a_408(gateway, upstream, monkeypatch, every_s):
+    up = upstream(always(OK))
+    monkeypatch.setattr(intake, "BODY_GRACE_S", 0.3)
+    monkeypatch.setattr(intake, "BODY_PATIENCE_S", 0.6)
+    with client_of(gateway) as link:
+        link.sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
+        began = time.monotonic()
+        link.settimeout(every_s or 5)
+        got = b""
+        while not got and time.monotonic() - began < 4:
+            try:
+                got = link.recv(10_000)
+            except TimeoutError:
+                link.sendall(b"x")
+        assert (statuses(got), last_error(got)) == ([408], "body_timeout")
+        assert time.monotonic() - began < 1.5
+    assert not up.requests
+
+
+def test_a_body_that_comes_at_a_fair_rate_has_longer(gateway, upstream, monkeypatch):
+    upstream(always(OK))
+    monkeypatch.setattr(intake, "BODY_GRACE_S", 0.3)
+    with client_of(gateway) as link:
+        link.sendall(HEAD + b"Content-Length: 2000\r\nConnection: close\r\n\r\n")
+        for _ in range(10):
+            link.sendall(b"x" * 200)
+            time.sleep(0.08)
+        assert statuses(all_of(link)) == [200]
+
+
+def test_one_client_cannot_take_all_the_room_for_bodies(gateway, upstream, monkeypatch):
+    upstream(always(OK))
+    monkeypatch.setattr(intake, "BODIES_OF_ONE_CLIENT_MAX", 3)
+    waiting = HEAD + b"X-Forwarded-For: %s\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+    links = []
+    for _ in range(3):
+        links.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
+        links[-1].sendall(waiting % b"10.0.0.9")
+    time.sleep(0.1)
+    got = gateway.raw(waiting % b"10.0.0.9")
+    assert (statuses(got), last_error(got)) == ([429], "too_many_bodies")
+    assert statuses(gateway.raw(waiting % b"10.0.0.8" + b"{}")) == [200]
+    for link in links:
+        link.sendall(b"{}")
+        assert statuses(all_of(link)) == [200]
+        link.close()
+    assert gateway.gateway._intake._of_client == {}
+
+
+def test_a_client_that_does_not_read_is_left(gateway, upstream, monkeypatch):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
+    upstream(always(answer))
+    monkeypatch.setattr(server, "STALL_S", 0.5)
+    with client_of(gateway) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        link.sendall(b"GET /api/products HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        eventually(lambda: not gateway.server.server_state.connections, within_s=4)
+
+
+def test_a_refused_body_is_not_read_for_ever(gateway, monkeypatch):
+    monkeypatch.setattr(server, "LINGER_S", 0.3)
+    with client_of(gateway) as link:
+        link.sendall(HEAD + b"Content-Length: 100000000\r\n\r\n")
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 4:
+                link.sendall(b"x" * 1000)
+                time.sleep(0.02)
+        assert time.monotonic() - began < 3
+
+
+def test_a_client_that_resets_leaves_nothing_behind(gateway, slow):
+    for sent in (PLACE, HEAD + b"Content-Length: 9\r\n\r\n{", HEAD):
+        with client_of(gateway) as link:
+            link.sendall(sent)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    eventually(lambda: not gateway.server.server_state.connections, within_s=3)
+    eventually(lambda: gateway.gateway._in_flight == 0, within_s=3)
+    assert gateway.gateway._intake.awaited == 0
+
+
+def host(*values: bytes, version: bytes = b"1.1") -> bytes:
+    lines = b"".join(b"Host: %s\r\n" % value for value in values)
+    return b"GET /health HTTP/%s\r\n%sConnection: close\r\n\r\n" % (version, lines)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        host(),
+        host(b"a", b"b"),
+        host(b"a", b"a"),
+        host(b""),
+        host(b"a b"),
+        host(b"a/b"),
+        host(b"a@b"),
+    ]
+    + [host(b"a", b"a", version=b"1.0"), host(b"a:b"), host(b"[::1"), host(b"\xff")],
+)
+def test_a_host_that_is_missing_double_or_invalid_is_a_400(gateway, head):
+    got = gateway.raw(head)
+    assert (statuses(got), last_error(got)) == ([400], "bad_host")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [host(b"shop.example:8080"), host(b"[::1]:80"), host(b"10.0.0.10"), host(version=b"1.0")],
+)
+def test_a_good_host_is_taken(gateway, upstream, head):
+    upstream(always(OK))
+    assert statuses(gateway.raw(head)) == [200]
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"0.9"])
+def test_another_version_is_a_505(gateway, version):
+    got = gateway.raw(host(b"x", version=version))
+    assert (statuses(got), last_error(got)) == ([505], "http_version")
+
+
+@pytest.mark.parametrize(
+    ("version", "codings", "expected"),
+    [
+        (b"1.1", [b"gzip, chunked"], 501),
+        (b"1.1", [b"chunked", b"chunked"], 400),
+        (b"1.0", [b"chunked"], 400),
+        (b"1.1", [b"Chunked"], 200),
+    ],
+)
+def test_a_transfer_coding_but_chunked_is_refused(gateway, upstream, version, codings, expected):
+    up = upstream(always(OK))
+    lines = b"".join(b"Transfer-Encoding: %s\r\n" % coding for coding in codings)
+    head = HEAD.replace(b"1.1", version) + lines + b"Connection: close\r\n\r\n"
+    got = gateway.raw(head + b"2\r\n{}\r\n0\r\n\r\n")
+    assert statuses(got)[0] == expected
+    assert len(up.requests) == (expected == 200)
+
+
+def test_the_gateways_own_answers_are_not_kept_by_caches(gateway):
+    for path in ("/nope", "/health"):
+        assert gateway.call("GET", path)[1]["cache-control"] == "no-store"
+    assert json.loads(gateway.call("GET", "/health")[2])["service"] == "api-gateway"
