@@ -1,18 +1,21 @@
 """A small HTTP/1.1 client: kept connections, one request on each at a time, httptools to parse.
 
 A request is bytes; an answer is gathered whole. Requests have no timers: a sweep ends those that
-take too long, a few times a second. After `Broken` or `TimedOut` the request may have been carried
-out; after `ConnectFailed` nothing was sent.
+take too long, a few times a second. After `Broken`, `Slow` or `TimedOut` the request may have been
+carried out; after `ConnectFailed` nothing was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 import httptools
+
+from services.api_gateway.standing import Standing
 
 CONNECT_TIMEOUT_S = 1.0
 IDLE_S = 10.0
@@ -41,6 +44,10 @@ class TimedOut(UpstreamError):
     """No whole answer within the time allowed."""
 
 
+class Slow(UpstreamError):
+    """No whole answer within the time of one try, and another instance may be asked."""
+
+
 @dataclass(slots=True)
 class Answer:
     """An upstream's answer, whole. Header names are as they came."""
@@ -58,6 +65,7 @@ class Connection(asyncio.Protocol):
     open: bool = False
     uses: int = 0
     idle_since: float = 0.0
+    slow_at: float = 0.0  # from then on the sweep asks whether to give the request up
     deadline: float = 0.0
     _waiter: asyncio.Future[Answer] | None = None
     _headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -71,10 +79,9 @@ class Connection(asyncio.Protocol):
     def __post_init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
 
-    def request(self, data: bytes, head_only: bool, deadline: float) -> asyncio.Future[Answer]:
-        """Send a request, whole. The future raises Stale, Broken or TimedOut."""
+    def request(self, data: bytes, head_only: bool) -> asyncio.Future[Answer]:
+        """Send a request, whole. The future raises Stale, Broken, or what `fail` is given."""
         self.uses += 1
-        self.deadline = deadline
         self._head_only = head_only
         self._received = False
         self._waiter = waiter = self.loop.create_future()
@@ -176,7 +183,8 @@ class Upstream:
     host: str
     port: int
     idle: list[Connection] = field(default_factory=list)
-    ejected_until: float = 0.0
+    standing: Standing = field(default_factory=Standing)
+    checked_at: float = 0.0
     answers: int = 0
     failures: int = 0
     busy_s: float = 0.0
@@ -196,12 +204,20 @@ class Upstream:
         self.idle.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one try of a request waits, in seconds, and whether it may end so soon."""
+
+    try_s: float
+    may_give_up: Callable[[Upstream], bool]
+
+
 class Client:
     """Send requests to upstreams, each on a connection of its own while it lasts."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._busy: set[Connection] = set()
+        self._busy: dict[Connection, tuple[Upstream, Patience | None]] = {}
         self._kept: set[Upstream] = set()
 
     async def exchange(
@@ -212,39 +228,43 @@ class Client:
         *,
         head_only: bool = False,
         fresh: bool = False,
+        patience: Patience | None = None,
     ) -> Answer:
         """Send `data`, give the answer. `fresh` asks for a new connection.
 
-        Raises: ConnectFailed, Stale (not if fresh), Broken, TimedOut.
+        Raises: ConnectFailed, Stale (not if fresh), Broken, TimedOut, Slow (by its `patience`).
         """
         connection = None if fresh else upstream.take()
         if connection is None:
             connection = await self._connect(upstream)
-        self._busy.add(connection)
+        now = self._loop.time()
+        connection.deadline = now + timeout_s
+        connection.slow_at = now + patience.try_s if patience else connection.deadline
+        self._busy[connection] = upstream, patience
         try:
-            answer = await connection.request(data, head_only, self._loop.time() + timeout_s)
+            answer = await connection.request(data, head_only)
         except asyncio.CancelledError:
             connection.close()
             raise
         finally:
-            self._busy.discard(connection)
+            self._busy.pop(connection, None)
         self._keep(upstream, connection)
         return answer
-
-    async def warm(self, upstream: Upstream) -> bool:
-        """Connect unless a connection is open; say whether one was made. Raises: ConnectFailed."""
-        if any(connection.open for connection in upstream.idle):
-            return False
-        self._keep(upstream, await self._connect(upstream))
-        return True
 
     async def sweep(self) -> None:
         """End requests that take too long and close idle connections; never returns."""
         while True:
+            slept_at = self._loop.time()
             await asyncio.sleep(SWEEP_S)
+            if self._loop.time() - slept_at > 2 * SWEEP_S:  # We were held up, not they.
+                await asyncio.sleep(SWEEP_S / 10)  # Read what came meanwhile.
             now = self._loop.time()
-            for connection in [busy for busy in self._busy if busy.deadline < now]:
-                connection.fail(TimedOut("no answer in time"))
+            for connection in [busy for busy in self._busy if busy.slow_at < now]:
+                upstream, patience = self._busy[connection]
+                if connection.deadline < now:
+                    connection.fail(TimedOut("no answer in time"))
+                elif patience and patience.may_give_up(upstream):
+                    connection.fail(Slow(f"no answer within {patience.try_s:g} s"))
             for upstream in self._kept:
                 for connection in [i for i in upstream.idle if i.idle_since < now - IDLE_S]:
                     upstream.idle.remove(connection)

@@ -1,8 +1,7 @@
-"""Discovery and balancing: which instances each service has, and which one is next.
+"""Discovery: which instances each service has.
 
 The registry is polled once a second; its last answer stays while it is unreachable. Until a new
-registry is 10 s old, instances that it does not list are kept. An instance that refuses to connect
-is ejected until it accepts (tried twice a second). If all are ejected, all are tried.
+registry is 10 s old, instances that it does not list are kept.
 """
 
 from __future__ import annotations
@@ -10,57 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 from urllib.parse import urlsplit
 
 from services.api_gateway.client import Client, Upstream, UpstreamError
+from services.api_gateway.rotation import Rotation
 from services.common.call_stats import REGISTRY, CallStats
 from services.common.logs import Log
 
 POLL_S = 1.0
 POLL_HUNGRY_S = 0.2
 POLL_TIMEOUT_S = 1.0
-WATCH_S = 0.5
-EJECTED_S = 3.0
 YOUNG_S = 10.0
 STALE_S = 3.5
-
-Registered = tuple[str, str, int]  # instance, address, port
-
-
-class Rotation:
-    """The instances of one service, in turn."""
-
-    def __init__(self) -> None:
-        self.upstreams: list[Upstream] = []
-        self._next = 0
-
-    def pick(self, now: float, tried: Iterable[Upstream] = ()) -> Upstream | None:
-        """Give the next instance that was not tried; an ejected one only if there is no other."""
-        upstreams = self.upstreams
-        start = self._next
-        second_choice = None
-        for step in range(start, start + len(upstreams)):
-            upstream = upstreams[step % len(upstreams)]
-            if upstream in tried:
-                continue
-            if upstream.ejected_until <= now:
-                self._next = step % len(upstreams) + 1
-                return upstream
-            second_choice = second_choice or upstream
-        return second_choice
-
-    def live(self, now: float) -> int:
-        return sum(upstream.ejected_until <= now for upstream in self.upstreams)
-
-    def update(self, registered: Iterable[Registered], keep_others: bool) -> list[Upstream]:
-        """Apply the registry's answer; give the upstreams that are gone."""
-        known = {(old.name, old.host, old.port): old for old in self.upstreams}
-        current = {key: known.get(key) or Upstream(*key) for key in registered}
-        if keep_others:
-            current = {**known, **current}
-        self.upstreams = [current[key] for key in sorted(current)]
-        return [old for key, old in known.items() if key not in current]
 
 
 class Directory:
@@ -69,7 +29,7 @@ class Directory:
     def __init__(
         self, services: Iterable[str], registry_url: str, log: Log, clock: Callable[[], float]
     ) -> None:
-        self.rotations: Mapping[str, Rotation] = {name: Rotation() for name in services}
+        self.rotations: Mapping[str, Rotation] = {name: Rotation(log, clock) for name in services}
         url = urlsplit(registry_url)
         self._registry = Upstream("service-registry", url.hostname or "", url.port or 80)
         host = url.netloc.encode()
@@ -85,12 +45,6 @@ class Directory:
         if self._heard_at is not None and self._clock() - self._heard_at < STALE_S:
             return "ok"
         return f"unreachable: {self._trouble or 'not asked yet'}"
-
-    def eject(self, upstream: Upstream, why: str) -> None:
-        now = self._clock()
-        if upstream.ejected_until <= now:
-            self._log.event("warning", "instance ejected", instance=upstream.name, reason=why)
-        upstream.ejected_until = now + EJECTED_S
 
     def learn(self, answer: bytes) -> list[Upstream]:
         """Apply the registry's answer; give the upstreams that are gone.
@@ -131,17 +85,3 @@ class Directory:
                 self._trouble = trouble
             hungry = not all(rotation.upstreams for rotation in self.rotations.values())
             await asyncio.sleep(POLL_HUNGRY_S if hungry else POLL_S)
-
-    async def watch(self, client: Client) -> None:
-        """Keep a connection open to each instance, to notice unreachable ones; never returns."""
-        while True:
-            upstreams = list(chain.from_iterable(r.upstreams for r in self.rotations.values()))
-            await asyncio.gather(*(self._look_at(client, upstream) for upstream in upstreams))
-            await asyncio.sleep(WATCH_S)
-
-    async def _look_at(self, client: Client, upstream: Upstream) -> None:
-        try:
-            if await client.warm(upstream):
-                upstream.ejected_until = 0.0
-        except UpstreamError as error:
-            self.eject(upstream, str(error))

@@ -12,17 +12,10 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from services.api_gateway import messages, routes, traffic_stats
-from services.api_gateway.client import (
-    Answer,
-    Client,
-    ConnectFailed,
-    Stale,
-    TimedOut,
-    Upstream,
-    UpstreamError,
-)
+from services.api_gateway import health_checks, messages, routes, traffic_stats
+from services.api_gateway.client import Answer, Client, Slow, TimedOut, Upstream
 from services.api_gateway.discovery import Directory
+from services.api_gateway.forwarding import Forwarder, Unanswered
 from services.api_gateway.intake import (
     RETRY,
     Intake,
@@ -41,6 +34,7 @@ from services.common.settings import Settings
 Send = Callable[[Message], Awaitable[None]]
 
 IN_FLIGHT_MAX = 1024
+_SAFE = frozenset({"GET", "HEAD"})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
@@ -55,7 +49,7 @@ class Gateway:
         self._intake = Intake(settings.max_body_bytes)
         self._stats = TrafficStats()
         self._started = time.monotonic()
-        self._client: Client
+        self._forwarder: Forwarder
         self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
         self.directory = Directory(routes.SERVICES, settings.registry_url, log, time.monotonic)
@@ -89,9 +83,9 @@ class Gateway:
                 status, body = self._health(method)
             elif traffic_stats.is_requested(scope["raw_path"], scope["client"]):
                 counted = False
-                asked, now = self.directory.calls.document(), time.monotonic()
+                asked = self.directory.calls.document()
                 about = {"in_flight": self._in_flight, "asked": asked}
-                status, body = 200, self._stats.body(self.directory.rotations, now, **about)
+                status, body = 200, self._stats.body(self.directory.rotations, **about)
             else:
                 answer, upstream = await self._pass_on(scope, receive, request_id)
                 status, body = answer.status, answer.body
@@ -147,69 +141,35 @@ class Gateway:
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
         data = messages.request_bytes(method, target, headers, request_id.encode(), address, body)
-        return await self._send(route.service, data, method == "HEAD", idempotent, request_id)
+        head_only, safe = method == "HEAD", method in _SAFE
+        try:
+            return await self._forwarder.send(
+                route.service, data, head_only=head_only, safe=safe, idempotent=idempotent
+            )
+        except Unanswered as error:
+            raise self._failed(route.service, error, request_id) from None
 
-    async def _send(
-        self, service: str, data: bytes, head_only: bool, idempotent: bool, request_id: str
-    ) -> tuple[Answer, Upstream]:
-        """Try instances until one answers; never repeat what may have been carried out."""
-        rotation = self.directory.rotations[service]
-        timeout_s = self._settings.upstream_timeout_s
-        exchange = partial(
-            self._client.exchange, data=data, timeout_s=timeout_s, head_only=head_only
-        )
-        tried: list[Upstream] = []
-        failure: UpstreamError | None = None
-        while (upstream := rotation.pick(time.monotonic(), tried)) is not None:
-            tried.append(upstream)
-            sent = time.perf_counter()
-            try:
-                try:
-                    answer = await exchange(upstream)
-                except Stale:
-                    if not idempotent:
-                        raise
-                    answer = await exchange(upstream, fresh=True)
-            except UpstreamError as error:
-                upstream.failures += 1
-                failure = error
-                if isinstance(error, ConnectFailed | TimedOut):
-                    self.directory.eject(upstream, str(error))
-                if isinstance(error, ConnectFailed):  # Nothing was sent: try another instance.
-                    continue
-                if isinstance(error, TimedOut) or not idempotent or len(tried) >= 2:
-                    break
-                continue
-            upstream.ejected_until = 0.0
-            upstream.answers += 1
-            upstream.busy_s += time.perf_counter() - sent
-            return answer, upstream
-        raise self._failed(service, failure, tried, request_id)
-
-    def _failed(
-        self, service: str, failure: UpstreamError | None, tried: list[Upstream], request_id: str
-    ) -> Refusal:
-        if failure is None:
+    def _failed(self, service: str, error: Unanswered, request_id: str) -> Refusal:
+        if error.failure is None:
             return Refusal(503, "no_instance", f"no instance of {service} is known", RETRY)
-        names = [upstream.name for upstream in tried]
-        fields = {"request_id": request_id, "tried": names, "reason": str(failure)}
+        names = [upstream.name for upstream in error.tried]
+        fields = {"request_id": request_id, "tried": names, "reason": str(error)}
         self._log.event("error", "upstream failed", **fields)
-        if isinstance(failure, TimedOut):
+        if isinstance(error.failure, Slow | TimedOut):
             message = f"{service} gave no answer within {self._settings.upstream_timeout_s:g} s"
             return Refusal(504, "upstream_timeout", message)
-        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {failure}", RETRY)
+        return Refusal(502, "upstream_failed", f"{service} cannot be reached: {error}", RETRY)
 
     def _health(self, method: str) -> tuple[int, bytes]:
         """Answer without asking an upstream. Raises: Refusal 405."""
         if method not in {"GET", "HEAD"}:
             message = f"{method} is not possible here"
             raise Refusal(405, "method_not_allowed", message, [(b"allow", b"GET, HEAD")])
-        now = time.monotonic()
         registry = self.directory.registry_state()
         reasons = []
         instances = {}
         for service, rotation in self.directory.rotations.items():
-            live, known = rotation.live(now), len(rotation.upstreams)
+            live, known = rotation.live(), len(rotation.upstreams)
             instances[service] = {"live": live, "known": known}
             if not live:
                 reasons.append(f"no instance of {service} is {'live' if known else 'known'}")
@@ -218,7 +178,7 @@ class Gateway:
             "status": status,
             "service": self._settings.service,
             "replica": self._settings.replica,
-            "uptime_s": round(now - self._started, 1),
+            "uptime_s": round(time.monotonic() - self._started, 1),
             "needs": {"registry": registry, **instances},
             **({"reasons": reasons} if reasons else {}),
         }
@@ -227,9 +187,10 @@ class Gateway:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._loop = asyncio.get_running_loop()
-        self._client = Client(self._loop)
-        client, directory = self._client, self.directory
-        works = (client.sweep, partial(directory.follow, client), partial(directory.watch, client))
+        client, rotations = Client(self._loop), self.directory.rotations
+        self._forwarder = Forwarder(client, rotations, self._settings.upstream_timeout_s)
+        watch = partial(health_checks.watch, rotations.values(), client, time.monotonic)
+        works = (client.sweep, partial(self.directory.follow, client), watch)
         self._tasks = [self._loop.create_task(self._keep_up(work)) for work in works]
         await send({"type": "lifespan.startup.complete"})
         # What is here now stays: the collector need not look at it again. A request leaves no

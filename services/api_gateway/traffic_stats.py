@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from services.api_gateway.discovery import Rotation
+from services.api_gateway.rotation import Rotation
+from services.api_gateway.standing import Rank
 
 PATH = b"/internal/counts"
 #: A client in our own namespace has this address; upstream through a published port never has.
@@ -34,7 +35,7 @@ class TrafficStats:
         self.statuses[status // 100] += 1
         self.busy_s += took_s
 
-    def body(self, rotations: Mapping[str, Rotation], now: float, **more: object) -> bytes:
+    def body(self, rotations: Mapping[str, Rotation], **more: object) -> bytes:
         """Give the statistics as JSON, with those of each upstream."""
         upstreams = [
             {
@@ -43,7 +44,7 @@ class TrafficStats:
                 "answers": upstream.answers,
                 "failures": upstream.failures,
                 "busy_s": round(upstream.busy_s, 6),
-                "shunned": upstream.ejected_until > now,
+                "shunned": upstream.standing.rank is not Rank.WELL,
             }
             for service, rotation in rotations.items()
             for upstream in rotation.upstreams

@@ -26,15 +26,17 @@ class Upstream:
     """Answers each request with what `behaviour(request, connection, place)` gives.
 
     None closes the connection without an answer; an answer that says `Connection: close` (or has
-    no length) closes it after. `requests` holds what came.
+    no length) closes it after. `requests` holds what came; checks of /health are answered apart,
+    with what `health` gives.
     """
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, listener: socket.socket | None = None) -> None:
         self.behaviour = behaviour
+        self.health: Callable[[], bytes] = lambda: OK
         self.requests: list[bytes] = []
         self.connections = 0
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -56,11 +58,16 @@ class Upstream:
 
     def _serve(self, link: socket.socket, number: int) -> None:
         with closing(link):
-            for place in range(1, 10_000):
+            place = 0
+            while True:
                 try:
                     request = read_message(link)
                     if not request:
                         return
+                    if request.startswith(b"GET /health "):
+                        link.sendall(self.health())
+                        continue
+                    place += 1
                     self.requests.append(request)
                     answer = self.behaviour(request, number, place)
                     if answer is None:
@@ -90,11 +97,11 @@ def read_message(link: socket.socket) -> bytes:
 class Running:
     """A gateway under uvicorn, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, upstream_timeout_ms: int = 600) -> None:
         environ = {
             "TWINSTACK_ADDRESS": "127.0.0.1",
             "REGISTRY_URL": "http://127.0.0.1:1",
-            "UPSTREAM_TIMEOUT_MS": "600",
+            "UPSTREAM_TIMEOUT_MS": str(upstream_timeout_ms),
             "MAX_BODY_BYTES": "2000",
         }
         self.log = Log("api-gateway", "api-gateway", requests=False, fd=-1)
@@ -118,6 +125,10 @@ class Running:
         while not self.server.started:
             time.sleep(0.01)
         self.port: int = self.server.servers[0].sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(5)
 
     def know(self, *ports: int) -> None:
         instances = [

@@ -13,8 +13,7 @@ from tests.support.gateway_parts import Behaviour, Running, Upstream
 def gateway() -> Iterator[Running]:
     running = Running()
     yield running
-    running.server.should_exit = True
-    running.thread.join(5)
+    running.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 
 import pytest
@@ -88,11 +87,7 @@ def test_an_instance_that_comes_back_is_used_soon(gateway):
     port = closed_port()
     gateway.know(port)
     assert gateway.call("GET", "/api/products")[0] == 502
-    listener = socket.create_server(("127.0.0.1", port))
-    up = Upstream(always(OK))
-    up._listener.close()
-    up._listener = listener
-    threading.Thread(target=up._accept, daemon=True).start()
+    up = Upstream(always(OK), socket.create_server(("127.0.0.1", port)))
     assert gateway.call("GET", "/api/products")[0] == 200
     assert gateway.call("GET", "/health")[0] == 200
     up.close()
