@@ -213,7 +213,8 @@ def test_no_call_is_open_in_a_namespace_that_is_closed_in_a_container(both: Sand
 
 def test_the_benchmark_compares_them_and_counts_every_answer(both: Sandbox) -> None:
     words = "bench --published --minutes 0.05 --requests 100 --concurrency 10 --seed 1 --json"
-    done = both.invoke(*words.split())
+    done = both.invoke(*words.split(), check=False)
+    assert done.returncode in {0, 2}, done.stderr  # 2: this machine was too busy for a verdict
     page = done.stderr.strip().splitlines()[-1].removeprefix("kept as ")
     both.run("rm", *(page.removesuffix(".md") + end for end in (".csv", ".html", ".json", ".md")))
     document = json.loads(done.stdout)
@@ -221,6 +222,7 @@ def test_the_benchmark_compares_them_and_counts_every_answer(both: Sandbox) -> N
     arms = {window["arm"] for window in windows}
     assert {"namespaces", "docker", "namespaces, ab", "net :8080", "docker DNAT"} <= arms
     assert document["failed"] == 0
+    assert (document["verdict"] is None) == (done.returncode == 2)
     assert min(window["done"] for window in windows) > 0
     for contrast in document["contrasts"]:
         parts = dict(contrast["ledger"])

@@ -98,3 +98,18 @@ def test_a_machine_too_busy_for_a_ratio_gives_no_verdict_and_no_traceback() -> N
     assert "No verdict: paired samples: have no ratio" in result.text(ended)
     assert result.fields(ended)["verdict"] is None
     assert (ended.half_widths(), ended.exit_code) == ({}, 2)
+
+
+def test_an_arm_too_short_for_a_ratio_leaves_the_questions_own_verdict() -> None:
+    short = Contrast("docker, ab", "docker")
+    all_ = windows({**ARMS, "docker, ab": 3_700})
+    spoiled = tuple(
+        replace(window, rest_us={"left over": 1e9}) if window.arm == short.first else window
+        for window in all_
+    )
+    ended = measured(ARMS, [COST, short], windows=spoiled, bounds=(Bound(short, CPU, 1.01),))
+    assert ended.verdict.word == "more"
+    assert ended.holds(ended.bounds[0]) == "cannot tell"
+    assert "cannot tell" in result.contrasts(ended)
+    _, other = result.fields(ended)["contrasts"]
+    assert list(other["ratios"]) == ["rate"]
