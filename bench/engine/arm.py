@@ -55,6 +55,7 @@ class Window:
     services_us: Mapping[str, float]  # by replica, beyond what each spends at rest
     throttled_us: float = 0.0  # how long CPU quotas kept the services waiting, added up
     stolen_us: float = 0.0  # taken by the hypervisor
+    work_us: float = 0.0  # CPU time of a fixed piece of work meanwhile; 0: none was done
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def part(self, name: str) -> float:
@@ -107,6 +108,7 @@ class Quantity:
 
 RATE = Quantity("rate", "requests per second", lambda window: window.rate, "/s")
 CPU = Quantity("cpu", "CPU time per request", lambda window: window.cpu, "µs")
+SLOWNESS = Quantity("slowness", "CPU time of a fixed piece of work", lambda w: w.work_us, "µs")
 SERVICES_CPU = Quantity(
     "services", "CPU time per request in the services", lambda window: window.part(SERVICES), "µs"
 )

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from bench.engine import design, result
@@ -29,6 +29,7 @@ from bench.engine.arm import (
 from bench.engine.design import Design
 from bench.engine.meter import Meter, Spending, spent
 from bench.engine.result import Measured
+from bench.load.speed import SpeedProbe, probing
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.reconcile import Progress
 from twinstack.world import LocalWorld
@@ -71,16 +72,18 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
         progress(f"{clock(time.monotonic() - start_s)} of {clock(how.minutes * 60)}, {line}")
 
     try:
-        while not stopped:
-            deployment += 1
-            say(f"deployment {deployment}: restarting what is measured")
-            with experiment.stage() as arms:
-                blocks = blocks or experiment.order([arm.name for arm in arms], seed)
-                live = Live({arm.name: arm for arm in arms}, experiment, deployment, say)
-                for block in live.blocks(blocks, how, busy, first=_last_block(windows) + 1):
-                    windows += block
-            measured = _measured(experiment, how, windows, seed, start_s, busy)
-            stopped = design.stop(how, deployment, measured.seconds, measured.half_widths()) or ""
+        with probing() if experiment.worlds else nullcontext() as probe:
+            while not stopped:
+                deployment += 1
+                say(f"deployment {deployment}: restarting what is measured")
+                with experiment.stage() as arms:
+                    blocks = blocks or experiment.order([arm.name for arm in arms], seed)
+                    named = {arm.name: arm for arm in arms}
+                    live = Live(named, experiment, deployment, say, probe)
+                    for block in live.blocks(blocks, how, busy, first=_last_block(windows) + 1):
+                        windows += block
+                now = _measured(experiment, how, windows, seed, start_s, busy)
+                stopped = design.stop(how, deployment, now.seconds, now.half_widths()) or ""
     except KeyboardInterrupt:
         stopped, broken, code = "interrupted", "stopped by Ctrl-C", 130
         if not windows:
@@ -117,6 +120,7 @@ class Live:
     experiment: Experiment
     deployment: int
     progress: Progress
+    probe: SpeedProbe | None = None  # of the machine's speed
 
     def blocks(
         self, order: Iterator[tuple[str, ...]], how: Design, busy: Busy, *, first: int
@@ -125,7 +129,7 @@ class Live:
 
         In that order: rest is that of a world as warm as the one that is measured.
         """
-        meter = Meter(self.experiment.worlds)
+        meter = Meter(self.experiment.worlds, self.probe)
         each, rest = self.experiment.rest_each, dict[str, Spending]()
         for name, arm in self.arms.items():
             with arm.during() as programs:
@@ -183,6 +187,7 @@ class Live:
             },
             throttled_us=of.throttled_us,
             stolen_us=of.stolen_us,
+            work_us=of.work_us,
             figures=tally.figures,
         )
 

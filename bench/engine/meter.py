@@ -29,6 +29,7 @@ from bench.engine.arm import (
     STRANGERS,
 )
 from bench.load.programs import cpu_us
+from bench.load.speed import SpeedProbe
 from twinstack.errors import CannotTell
 from twinstack.linux import procfs
 from twinstack.linux.cgroup import ControlGroup, Layout, read_layout, read_paths
@@ -48,6 +49,7 @@ class CounterReading:
     services_us: Mapping[tuple[str, str], float]  # by world and replica
     throttled_us: Mapping[str, float]  # by world
     processes_us: Mapping[int, tuple[str, float]]  # by pid: its part, and its time
+    work: tuple[int, float] = (0, 0.0)  # pieces of work that were done, and their CPU time
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Spending:
     services_us: Mapping[str, float]  # by replica
     throttled_us: float
     stolen_us: float
+    work_us: float = 0.0  # CPU time of a piece of work; 0: none was done
 
 
 @dataclass
@@ -66,12 +69,13 @@ class Meter:
     """Reads the counters of this machine and of the worlds that are up on it."""
 
     worlds: Sequence[LocalWorld]
+    probe: SpeedProbe | None = None
     _cgroups: dict[tuple[str, str], ControlGroup] = field(init=False, default_factory=dict)
     _parts: dict[int, str] = field(init=False, default_factory=dict)
     _layout: Layout = field(init=False, default_factory=read_layout)
 
     def __post_init__(self) -> None:
-        self._parts[os.getpid()] = BENCH
+        self._parts |= dict.fromkeys((os.getpid(), *(self.probe.pids if self.probe else ())), BENCH)
         for world in self.worlds:
             self._parts |= dict.fromkeys(world.supervising(), "supervisor")
             for replica, path in world.cgroup_paths().items():
@@ -104,6 +108,7 @@ class Meter:
                 for pid in procfs.pids()
                 if (part := self._parts.get(pid) or self._classified(pid)) != SERVICES
             },
+            work=self.probe.read() if self.probe else (0, 0.0),
         )
 
     def _whole_us(self) -> float:
@@ -151,12 +156,14 @@ def spent(before: CounterReading, after: CounterReading, world: str) -> Spending
         # A pid that is used again has a smaller clock than the one before it.
         parts[part] = parts.get(part, 0.0) + (now_us - was_us if now_us >= was_us else now_us)
     parts[LEFT_OVER] = after.whole_us - before.whole_us - sum(parts.values())
+    pieces, work_us = (now - was for now, was in zip(after.work, before.work, strict=True))
     return Spending(
         seconds=after.clock_s - before.clock_s,
         parts_us=parts,
         services_us=services,
         throttled_us=after.throttled_us.get(world, 0.0) - before.throttled_us.get(world, 0.0),
         stolen_us=after.stolen_us - before.stolen_us,
+        work_us=work_us / pieces if pieces else 0.0,
     )
 
 

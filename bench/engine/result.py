@@ -22,6 +22,7 @@ from bench.engine.arm import (
     PARTS,
     RATE,
     SERVICES_CPU,
+    SLOWNESS,
     Bound,
     Contrast,
     Quantity,
@@ -29,8 +30,9 @@ from bench.engine.arm import (
     service_of,
 )
 from bench.engine.design import LEAST_DEPLOYMENTS, Design
-from bench.engine.estimate import Difference, Holds, Ratio, Verdict, blocks, grouped, spread
+from bench.engine.estimate import Difference, Holds, Pair, Ratio, Verdict, blocks, grouped, spread
 from bench.engine.gate import Gate
+from bench.engine.levelling import levelled, slowness
 from bench.engine.show import columns, extremes, figure, signed, wrap
 from bench.engine.store import Outcome
 from bench.engine.waterfall import Waterfall
@@ -86,12 +88,25 @@ class Measured:
         return sum(window.failed for window in self.windows)
 
     def ratio(self, contrast: Contrast, quantity: Quantity) -> Ratio:
-        """Give the first arm's over the second's. Raises: CannotTell with too few deployments."""
+        """Give the first arm's over the second's, at one speed of the machine.
+
+        Raises: CannotTell with too few deployments.
+        """
+        sides = first, second = self._sides(contrast)
+        return estimate.paired(*sides, levelled([*first, *second], quantity.of, ratios=True))
+
+    def as_measured(self, contrast: Contrast, quantity: Quantity) -> Ratio:
+        """Give the same with the machine's speed left in. Raises: as `ratio`."""
         return estimate.paired(*self._sides(contrast), quantity.of)
 
     def difference(self, contrast: Contrast, of: Callable[[Window], float]) -> Difference:
         """Give the first arm's less the second's. Raises: as `ratio`."""
-        return estimate.difference(blocks(*self._sides(contrast), of, mean=statistics.fmean))
+        return estimate.difference(self._blocks(contrast, of))
+
+    def _blocks(self, contrast: Contrast, of: Callable[[Window], float]) -> tuple[Pair, ...]:
+        sides = first, second = self._sides(contrast)
+        value = levelled([*first, *second], of, ratios=False)
+        return blocks(*sides, value, mean=statistics.fmean)
 
     def _sides(self, contrast: Contrast) -> tuple[list[Window], list[Window]]:
         return self.arms.get(contrast.first, []), self.arms.get(contrast.second, [])
@@ -150,7 +165,7 @@ class Measured:
 
     def waterfall(self, contrast: Contrast) -> Waterfall:
         """Give the way from the second arm's CPU time per request to the first's."""
-        pairs = blocks(*self._sides(contrast), CPU.of, mean=statistics.fmean)
+        pairs = self._blocks(contrast, CPU.of)
         parts = self.ledger(contrast)
         return Waterfall(
             "µs a request",
@@ -215,7 +230,7 @@ def text(measured: Measured, notes: Iterable[str] = ()) -> str:
     if measured.undecidable:
         parts.insert(1, wrap(f"No verdict: {measured.undecidable}."))
     else:
-        parts.insert(1, wrap(verdict_line(measured)))
+        parts.insert(1, wrap(verdict_line(measured), speed_line(measured)))
         parts += [contrasts(measured), ledger(measured, measured.contrasts[0])]
         parts += [wrap(*map(bound_line(measured), measured.bounds))] if measured.bounds else []
     return "\n\n".join(filter(None, [*parts, *map(_paragraph, notes)]))
@@ -258,6 +273,21 @@ def verdict_line(measured: Measured) -> str:
     elif measured.repeated:
         said += f" {measured.repeated} blocks were measured again: others had the machine."
     return said
+
+
+def speed_line(measured: Measured) -> str:
+    """Say how the machine's speed varied, and what the answer is with that left in."""
+    contrast, quantity = measured.contrasts[0], measured.quantities[0]
+    if not all(window.work_us for window in measured.windows):
+        return ""
+    slow = [slowness(window) for window in measured.windows]
+    met = measured.as_measured(contrast, SLOWNESS)
+    return (
+        f"A fixed piece of work took ±{statistics.stdev(slow):.0%} of CPU time from window to "
+        f"window: so much did this machine's speed vary, and it is taken out. Between the arms "
+        f"that work differed by {met.percent}. With the speed left in, the answer is "
+        f"{measured.as_measured(contrast, quantity).percent}."
+    )
 
 
 def table(measured: Measured) -> str:
@@ -370,6 +400,11 @@ def _fields(measured: Measured, contrast: Contrast) -> dict[str, Any]:
             }
             for quantity in measured.quantities
             if (ratio := measured.ratios.get((contrast, quantity.name)))
+        },
+        "as_measured": {
+            quantity.name: asdict(measured.as_measured(contrast, quantity))
+            for quantity in measured.quantities
+            if (contrast, quantity.name) in measured.ratios
         },
         "ledger": {part: asdict(of) for part, of in measured.ledger(contrast).items()},
         "services": {name: asdict(of) for name, of in measured.services(contrast).items()},
