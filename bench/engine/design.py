@@ -36,7 +36,7 @@ class Design:
 
     minutes: float = 5.0
     seconds: float = 2.0  # of a window
-    blocks: int = 3  # of a deployment
+    blocks: int = 2  # of a deployment
     least: int = 6  # deployments before it may stop as precise
     look: float = 0.75  # the part of its time before it may
     narrow: Mapping[str, float] = field(  # quantity → the half-width that is precise, as a part
@@ -50,7 +50,7 @@ class Design:
 
         Raises: TwinstackError for a time that cannot be.
         """
-        seconds, blocks = 1.0 if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 3
+        seconds, blocks = 1.0 if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 2
         how = cls(minutes, seconds, blocks, seed=seed)
         how.check()
         return how

@@ -232,6 +232,21 @@ def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
     return Difference(estimate, low, high)
 
 
+def shift(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
+    """Estimate first − second by Hodges–Lehmann: a stall moves it, and its interval, little.
+
+    Parts need not add up then. Raises: CannotTell as `difference`.
+    """
+    values = _by_deployment(pairs, lambda pair: _finite(pair.first) - _finite(pair.second))
+    estimate = statistics.median(_walsh([value for group in values for value in group]))
+    units = values[0] if len(values) == 1 else [statistics.median(_walsh(own)) for own in values]
+    if len(units) < MINIMUM_BLOCKS:
+        low, high, _ = _student(estimate, units, level)
+    else:
+        low, high, _ = _signed_rank(_walsh(units), len(units), level)
+    return Difference(estimate, low, high)
+
+
 def verdict(measured: Ratio, margin: float = MARGIN) -> Verdict:
     """Decide by the whole interval: equivalent when it lies within the margin, whatever its side.
 

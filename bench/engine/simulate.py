@@ -175,8 +175,8 @@ _QUICK = Design(minutes=1, blocks=1, narrow=TO_THE_END)
 DESIGNS = {
     "default": SimulatedDesign(_DEFAULT),
     "default, stops": SimulatedDesign(),
-    "2 blocks": SimulatedDesign(replace(_DEFAULT, blocks=2)),
-    "2 blocks, stops": SimulatedDesign(Design(blocks=2)),
+    "3 blocks": SimulatedDesign(replace(_DEFAULT, blocks=3)),
+    "3 blocks, stops": SimulatedDesign(Design(blocks=3)),
     "A/A beside, pooled": SimulatedDesign(replace(_DEFAULT, blocks=2), arms=3),
     "deploys in 12 s": SimulatedDesign(_DEFAULT, deploy_s=12),
     "ten minutes": SimulatedDesign(replace(_DEFAULT, minutes=10)),

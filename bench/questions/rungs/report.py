@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.engine import estimate
 from bench.engine.arm import Quantity
-from bench.engine.estimate import Difference, Pair
+from bench.engine.estimate import Difference
 from bench.engine.result import Measured
 from bench.engine.show import columns, signed
 from bench.load.echo import KEPT, NEW
@@ -37,38 +38,27 @@ class Total:
         return self.left_over.estimate / self.whole.estimate
 
 
-def means(measured: Measured, edge: Edge, kind: str, of: Quantity) -> dict[int, Pair]:
-    """Give a rung's two sides in each deployment."""
+def extra(measured: Measured, edge: Edge, kind: str, of: Quantity) -> Difference:
+    """Give what a rung adds, whatever stalled meanwhile. Raises: CannotTell as `shift`."""
     contrast, arms = edge.contrast(kind), measured.arms
     sides = arms.get(contrast.first, []), arms.get(contrast.second, [])
-    pairs = estimate.blocks(*sides, of.of, mean=statistics.fmean)
-    return {
-        number: Pair(number, *(statistics.fmean(side) for side in zip(*ends, strict=True)))
-        for number, own in estimate.grouped(pairs, lambda pair: pair.deployment).items()
-        if (ends := [(pair.first, pair.second) for pair in own])
-    }
-
-
-def extra(measured: Measured, edge: Edge, kind: str, of: Quantity) -> Difference:
-    """Give what a rung adds. Raises: CannotTell with too few deployments."""
-    return estimate.difference(list(means(measured, edge, kind, of).values()))
+    return estimate.shift(estimate.blocks(*sides, of.of, mean=statistics.fmean))
 
 
 def total(measured: Measured, edges: Sequence[Edge], kind: str, of: Quantity) -> Total:
-    """Add rungs up in each deployment, and compare with the whole. Raises: as `extra`."""
-    whole = means(measured, WHOLE, kind, of)
-    rungs = [means(measured, edge, kind, of) for edge in edges]
-    common = sorted(whole.keys() & set.intersection(*(set(rung) for rung in rungs)))
-    sums = [
-        Pair(n, sum(rung[n].first for rung in rungs), sum(rung[n].second for rung in rungs))
-        for n in common
-    ]
-    direct = [whole[number] for number in common]
-    left = [
-        Pair(one.deployment, one.first - one.second, added.first - added.second)
-        for one, added in zip(direct, sums, strict=True)
-    ]
-    return Total(*map(estimate.difference, (sums, direct, left)))
+    """Add rungs up, and compare with the whole, which is measured for itself. Raises: as `extra`.
+
+    Each rung has blocks of its own, so their errors are independent: half-widths add as squares.
+    """
+    whole = extra(measured, WHOLE, kind, of)
+    rungs = [extra(measured, edge, kind, of) for edge in edges]
+    sum_ = _around(math.fsum(rung.estimate for rung in rungs), rungs)
+    return Total(sum_, whole, _around(whole.estimate - sum_.estimate, (whole, sum_)))
+
+
+def _around(estimate: float, parts: Iterable[Difference]) -> Difference:
+    half = math.hypot(*((part.high - part.low) / 2 for part in parts))
+    return Difference(estimate, estimate - half, estimate + half)
 
 
 def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str]) -> Iterator[str]:

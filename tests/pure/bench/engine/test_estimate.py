@@ -25,6 +25,7 @@ from bench.engine.estimate import (
     holm,
     paired,
     ratio,
+    shift,
     spread,
     verdict,
 )
@@ -207,6 +208,21 @@ def test_difference_is_over_deployments_and_of_one_over_blocks() -> None:
     alone = difference(pairs_of(values * 4, 1))
     assert alone.estimate == 3
     assert alone.high - alone.low < found.high - found.low
+
+
+def test_a_stalled_deployment_moves_the_shift_and_its_interval_little() -> None:
+    rng = random.Random(5)
+    calm = [Pair(place, 100 + rng.gauss(3, 1), 100) for place in range(16)]
+    stalled = [*calm[:-1], Pair(15, 1_000, 100)]
+    assert shift(calm).estimate == pytest.approx(3, abs=1)
+    assert shift(stalled).estimate == pytest.approx(shift(calm).estimate, abs=0.3)
+    assert shift(stalled).high < 5 < difference(stalled).high
+
+
+def test_a_shift_of_few_deployments_has_students_interval() -> None:
+    few = [Pair(place, 100 + place, 100) for place in range(3)]
+    assert shift(few).estimate == pytest.approx(1)
+    assert shift(few).high == pytest.approx(difference(few).high)
 
 
 def test_difference_takes_what_is_zero_or_negative_but_finite() -> None:

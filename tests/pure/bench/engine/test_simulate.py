@@ -37,15 +37,15 @@ def test_interval_of_one_deployment_misses_what_lasts_in_it() -> None:
 def test_stopping_when_narrow_saves_time_and_keeps_the_coverage() -> None:
     calm = Noise().scaled(0.7)
     found = cell(SimulatedDesign(), calm, runs=200)
-    assert found["seconds"] < 245
+    assert found["seconds"] < 255
     assert found["precise"] >= 0.8
     assert found["CPU covered"] >= 0.92
 
 
 def test_run_without_stopping_uses_its_budget() -> None:
     found = run(random.Random(1), DESIGNS["default"], Noise())
-    assert found.seconds == pytest.approx(8 * (6 + 3 * 4 * 2.3))
-    assert found.cpu.deployments == 8
+    assert found.seconds == pytest.approx(12 * (6 + 2 * 4 * 2.3))
+    assert found.cpu.deployments == 12
     assert found.cpu.pairs == 24
 
 
@@ -60,7 +60,8 @@ def test_a_large_effect_is_found_and_a_small_one_often_not() -> None:
 def test_a_base_measured_twice_costs_little_width() -> None:
     plain = cell(DESIGNS["default"], Noise(), runs=200)
     pooled = cell(DESIGNS["A/A beside, pooled"], Noise(), runs=200)
-    assert pooled["CPU half-width"] / plain["CPU half-width"] == pytest.approx(1, abs=0.2)
+    # In the same time a third arm leaves each two thirds of the windows.
+    assert pooled["CPU half-width"] / plain["CPU half-width"] == pytest.approx(1.5**0.5, abs=0.1)
 
 
 def test_drift_has_its_spread_and_is_a_third_of_itself_after_its_time_constant() -> None:
