@@ -82,6 +82,12 @@ def check_policy(context: Context) -> None:
 
 
 @checking()
+def check_registry(context: Context) -> None:
+    """Kill, freeze, cut off and empty the registry for a minute each: no request fails."""
+    _run(context, "registry", "registry")
+
+
+@checking()
 def check_swarm(context: Context) -> None:
     """Interrupt swarm.up at every step, lose a worker, add a host: nothing is left behind."""
     _run(context, "swarm", "swarm")

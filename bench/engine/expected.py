@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from twinstack.model.runtimes import POSTGRES_DATA
+from twinstack.model.runtimes import APPLICATION_DATA, POSTGRES_DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,12 @@ _FIVE_DIGITS = "[1-9][0-9][0-9][0-9][0-9]*"
 EXPECTED = (
     Expected("mount./", "*", "overlay *", "an image's layers are an overlay"),
     Expected("mount./tmp", _NONE, "noexec", "nothing runs from there"),
-    Expected(f"mount.{POSTGRES_DATA}", "nosuid nodev noexec", _NONE, "nothing runs from there"),
+    Expected(
+        f"mount.{POSTGRES_DATA} mount.{APPLICATION_DATA}",
+        "nosuid nodev noexec",
+        _NONE,
+        "nothing runs from there",
+    ),
     Expected("hosts", "*-[2-9]=*", _NONE, "Docker's DNS knows further replicas"),
     Expected("stdout stderr", "file append", "pipe", "the engine copies a container's log"),
     Expected("namespaces", _NONE, "*pid", "a container has its own process numbers"),

@@ -41,6 +41,7 @@ def renaming(plan: Plan, world: WorldName) -> Rename:
     The other world's stay: a service that asks the other world's store is no equal.
     """
     names = {str(segment.gateway_in(world)): "the-host" for segment in plan.segments}
+    names |= {str(each.subnet_in(world)[0]): each.name for each in plan.segments}
     for replica in plan.replicas:
         attached = [attachment.address for attachment in replica.attachments]
         own = [replica.address] if world == "net" else attached

@@ -2,7 +2,8 @@
 
 A daemon thread registers once the server can be reached, renews the lease about every two seconds
 (with jitter), registers again after a 404, and keeps the last answer about the peers of the one
-service that this one calls, if it calls any. At exit the instance deregisters.
+service that this one calls, if it calls any. At exit the instance deregisters. It asks from the
+address that it registers, with its service's credential: the registry believes nothing else.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ class Registration:
         return True
 
     def _learn(self) -> None:
-        instances = self._call("GET", f"/v1/services/{self._watched}")["instances"]
+        heard = self._call("GET", f"/v1/services/{self._watched}")
+        instances = heard["instances"] or heard["lapsed"]
         peers = tuple(Peer(peer["instance"], peer["address"], peer["port"]) for peer in instances)
         if peers:  # An empty answer may be a registry that has just started.
             self.peers = peers
@@ -126,9 +128,17 @@ class Registration:
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
     ) -> Any:
         url = urlsplit(self._settings.registry_url)
-        link = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=timeout_s)
+        link = http.client.HTTPConnection(
+            url.hostname or "",
+            url.port or 80,
+            timeout=timeout_s,
+            source_address=(self._settings.address, 0),
+        )
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
+        if method != "GET":
+            password = self._settings.registry_password(self._settings.service)
+            headers["Authorization"] = f"Bearer {password}"
         with self._calls.timed(REGISTRY), contextlib.closing(link):
             link.request(method, path, body=data, headers=headers)
             response = link.getresponse()

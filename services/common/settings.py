@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 
@@ -33,6 +34,8 @@ class Settings:
     postgres_user: str
     postgres_db: str
     secrets_dir: Path
+    data_dir: Path | None  # outlives the process; None: nothing does
+    networks: tuple[IPv4Network, ...]  # the platform's, where instances are
     log_requests: bool
     cache_ttl_s: int
     session_ttl_s: int
@@ -45,6 +48,10 @@ class Settings:
             return (self.secrets_dir / name).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return ""
+
+    def registry_password(self, service: str) -> str:
+        """Read what a service shows the registry: its own copy, or the registry's; "" for none."""
+        return self.secret(f"registry_{service.replace('-', '_')}_password")
 
 
 def from_environment(service: str, environ: Mapping[str, str] | None = None) -> Settings:
@@ -64,6 +71,8 @@ def from_environment(service: str, environ: Mapping[str, str] | None = None) -> 
         postgres_user=env.get("POSTGRES_USER", "shop"),
         postgres_db=env.get("POSTGRES_DB", "shop"),
         secrets_dir=Path(env.get("SECRETS_DIR", "/run/secrets")),
+        data_dir=Path(env["DATA_DIR"]) if env.get("DATA_DIR") else None,
+        networks=_networks(env, "TWINSTACK_NETWORKS"),
         log_requests=env.get("LOG_REQUESTS", "1") not in {"0", "false", "no", ""},
         cache_ttl_s=_integer(env, "CACHE_TTL_S", 30, 1, 86_400),
         session_ttl_s=_integer(env, "SESSION_TTL_S", 3600, 1, 2_592_000),
@@ -79,6 +88,13 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise SettingError(f"{name}={text}: not a whole number from {low} to {high}")
     return int(text)
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network, ...]:
+    try:
+        return tuple(map(IPv4Network, env.get(name, "").split()))
+    except ValueError as error:
+        raise SettingError(f"{name}={env[name]}: not networks divided by blanks: {error}") from None
 
 
 def _own_address(towards: str) -> str:

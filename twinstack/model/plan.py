@@ -95,6 +95,8 @@ class Replica:
     limits: Limits | None = None  # None: lifted
     health: Health = Health()
     egress: Egress = field(default_factory=Egress)
+    #: The platform's subnets in each world, divided by blanks.
+    networks: tuple[tuple[WorldName, str], ...] = ()
 
     @property
     def is_store(self) -> bool:
@@ -115,7 +117,11 @@ class Replica:
 
     def environment_in(self, world: WorldName) -> dict[str, str]:
         """Give the process's whole environment in a world."""
-        return {**dict(self.environment), "TWINSTACK_ADDRESS": str(self.address_in(world))}
+        return {
+            **dict(self.environment),
+            "TWINSTACK_ADDRESS": str(self.address_in(world)),
+            "TWINSTACK_NETWORKS": dict(self.networks).get(world, ""),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +283,9 @@ def _replicas(
     topology: Topology, segments: tuple[Segment, ...], limited: bool
 ) -> Iterator[Replica]:
     home = {tier: segment for segment in segments for tier in segment.tiers}
+    networks = tuple(
+        (world, " ".join(str(segment.subnet_in(world)) for segment in segments)) for world in WORLDS
+    )
     for service, host_numbers in addressing.host_numbers(topology).items():
         spec = topology.services[service]
         segment, launch = home[spec.tier], launch_of(spec)
@@ -319,4 +328,5 @@ def _replicas(
                 limits=spec.limits if limited else None,
                 health=Health(launch.probe, spec.health.http),
                 egress=spec.egress or topology.egress,
+                networks=networks,
             )

@@ -16,6 +16,7 @@ Role = Literal["python", "nginx", "redis", "postgres"]
 SRV = "/srv/twinstack"
 SECRETS = "/run/secrets"
 POSTGRES_DATA = "/var/lib/postgresql/data"
+APPLICATION_DATA = "/var/lib/twinstack/data"
 NGINX_CONF = "/etc/nginx/nginx.conf"
 REDIS_CONF = "/etc/redis/redis.conf"
 
@@ -67,7 +68,9 @@ def launch_of(spec: ServiceSpec) -> Launch:
         environment = (*_STORE_ENVIRONMENT, ("PGDATA", POSTGRES_DATA))
         # INT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
         return Launch("postgres", postgres, probe, environment, "INT", data=POSTGRES_DATA)
-    return Launch("python", _python_command(spec), probe, _PYTHON_ENVIRONMENT, "TERM")
+    data = APPLICATION_DATA if spec.data else None
+    environment = (*_PYTHON_ENVIRONMENT, *((("DATA_DIR", data),) if data else ()))
+    return Launch("python", _python_command(spec), probe, environment, "TERM", data=data)
 
 
 def _python_command(spec: ServiceSpec) -> tuple[str, ...]:

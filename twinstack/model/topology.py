@@ -180,12 +180,16 @@ class ServiceSpec(_Written):
     threads: int = Field(default=1, ge=1, le=256, strict=True)
     module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     secrets: tuple[Annotated[str, Field(pattern=r"^\w[\w.]*$")], ...] = ()
+    #: Whether an application keeps a directory over restarts; PostgreSQL always does.
+    data: bool = False
     egress: Egress | None = None
 
     @model_validator(mode="after")
     def _module_when_python(self) -> ServiceSpec:
         if (self.runtime in {"asgi", "wsgi"}) != (self.module is not None):
             raise ValueError("a module goes with the runtimes asgi and wsgi, and only with them")
+        if self.data and self.module is None:
+            raise ValueError("data is for the runtimes asgi and wsgi: a store has its own")
         if self.health.ping not in {None, self.runtime}:
             raise ValueError(f"a {self.runtime} does not answer the ping of {self.health.ping}")
         return self

@@ -48,6 +48,7 @@ MOUNT_POINTS = [
     "etc/nginx",
     "etc/redis",
     "var/lib/postgresql/data",
+    "var/lib/twinstack/data",
 ]
 MOUNT_FILES = [
     "etc/hosts",

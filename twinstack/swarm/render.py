@@ -139,7 +139,7 @@ def _service(
         SERVICE_LABEL: replica.service,
         SHAPE_LABEL: plan.shape,
     }
-    moves = not (replica.is_store or (published and how.ports == "host"))
+    moves = not (replica.is_store or replica.launch.data or (published and how.ports == "host"))
     return {
         "replica": replica,
         "task": task,
@@ -164,5 +164,9 @@ def _environment(plan: Plan, replica: Replica, task: str) -> Iterator[tuple[str,
         if inherited.get(name) != value and name != "TWINSTACK_REPLICA":
             yield name, value
     yield "TWINSTACK_REPLICA", task
-    # Swarm chooses addresses: an instance finds its own by the route to its tier.
+    # Swarm chooses addresses: an instance finds its own by the route to its tier. The registry must
+    # see that address: a service's virtual IP is left by the node's.
     yield "TWINSTACK_TOWARDS", str(plan.segment(replica.segment).docker_gateway)
+    yield "TWINSTACK_NETWORKS", dict(replica.networks)["docker"]
+    if url := inherited.get("REGISTRY_URL"):
+        yield "REGISTRY_URL", url.replace("//", "//tasks.")

@@ -221,6 +221,8 @@ def test_the_environment_names_the_replicas_own_address_and_no_secret(world: Wor
         assert str(replica.address_in(world)) == environment["TWINSTACK_ADDRESS"]
         assert replica.name == environment["TWINSTACK_REPLICA"]
         assert replica.service == environment["TWINSTACK_SERVICE"]
+        subnets = [str(segment.subnet_in(world)) for segment in planned("tiered").segments]
+        assert environment["TWINSTACK_NETWORKS"].split() == subnets
         assert not [key for key in environment if "PASSWORD" in key.upper()]
 
 

@@ -92,6 +92,7 @@ FORM: dict[str, tuple[Edit, str, str]] = {
         "pattern",
     ),
     "module of a store": (service("redis-cache", module="a:b"), "services.redis-cache", "module"),
+    "data of a store": (service("redis-cache", data=True), "services.redis-cache", "store"),
     "python without a module": (
         lambda d: d["services"]["order-service"].pop("module"),
         "services.order-service",

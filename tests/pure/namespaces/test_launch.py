@@ -238,10 +238,11 @@ def test_only_root_can_read_scripts():
     assert (directory.mode, directory.user) == (0o700, 0)
 
 
-def test_only_postgres_may_write_and_only_in_its_own_directory():
+def test_only_postgres_and_the_registry_may_write_each_in_its_own_directory():
     data = [step for step in STEPS if isinstance(step, InstanceDirectory) and step.user != 0]
     assert [(step.path, step.mode, step.user) for step in data] == [
-        (str(InstancePaths("main").lib / "postgres-db"), 0o700, 30060)
+        (str(InstancePaths("main").lib / "service-registry"), 0o700, 30070),
+        (str(InstancePaths("main").lib / "postgres-db"), 0o700, 30060),
     ]
 
 

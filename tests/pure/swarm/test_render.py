@@ -105,6 +105,7 @@ def test_a_secret_is_its_services_users_alone_and_in_no_environment():
     assert {secret["target"] for secret in product["secrets"]} == {
         "redis_password",
         "postgres_password",
+        "registry_product_service_password",
     }
     # 0400 is octal in YAML 1.1, which Docker's client reads.
     assert {(secret["uid"], secret["mode"]) for secret in product["secrets"]} == {("30030", 0o400)}
@@ -135,6 +136,16 @@ def test_an_instance_finds_its_address_by_the_route_to_its_own_tier():
     assert environment["TWINSTACK_TOWARDS"] == str(backend.network_address + 1)
     assert "TWINSTACK_ADDRESS" not in environment
     assert environment["TWINSTACK_REPLICA"] == "product-service-{{.Task.Slot}}"
+
+
+def test_an_instance_meets_the_registry_by_its_own_address_and_in_known_networks():
+    environment = written(how=exposure(True))["services"]["product-service"]["environment"]
+    assert environment["REGISTRY_URL"] == "http://tasks.service-registry:8500"
+    subnets = [str(segment.docker_subnet) for segment in PLAN.segments]
+    assert environment["TWINSTACK_NETWORKS"].split() == subnets
+    assert written()["services"]["service-registry"]["deploy"]["update_config"]["order"] == (
+        "stop-first"  # two tasks cannot have one table
+    )
 
 
 def test_the_objects_of_a_file_are_named_as_the_cluster_has_them():

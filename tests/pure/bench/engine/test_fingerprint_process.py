@@ -30,6 +30,8 @@ def test_own_addresses_are_names_and_those_of_the_other_world_are_not() -> None:
         NET(f"redis://{net}:6379") == DOCKER(f"redis://{docker}:6379") == "redis://redis-cache:6379"
     )
     assert NET(docker) == docker
+    subnets = [str(PLAN.segments[0].subnet_in(world)) for world in WORLDS]
+    assert NET(subnets[0]) == DOCKER(subnets[1]) == f"{PLAN.segments[0].name}/24"
     assert NET("8.8.8.8 10.0.0.300") == "8.8.8.8 10.0.0.300"
 
 

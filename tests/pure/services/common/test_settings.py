@@ -28,3 +28,19 @@ def test_a_secret_is_read_without_its_newline(tmp_path: Path) -> None:
     settings = from_environment("order-service", env)
     assert settings.secret("redis_password") == "s3cret"
     assert settings.secret("postgres_password") == ""
+
+
+def test_networks_are_read_and_a_bad_one_is_named() -> None:
+    env = {"TWINSTACK_ADDRESS": "::1", "TWINSTACK_NETWORKS": "10.0.0.0/24 172.21.0.0/24"}
+    networks = from_environment("service-registry", env).networks
+    assert [str(network) for network in networks] == ["10.0.0.0/24", "172.21.0.0/24"]
+    with pytest.raises(SettingError, match=r"TWINSTACK_NETWORKS=10\.0\.0\.1/24"):
+        from_environment("service-registry", {**env, "TWINSTACK_NETWORKS": "10.0.0.1/24"})
+
+
+def test_a_service_has_its_own_credential_for_the_registry(tmp_path: Path) -> None:
+    (tmp_path / "registry_order_service_password").write_text("s3cret")
+    env = {"SECRETS_DIR": str(tmp_path), "TWINSTACK_ADDRESS": "::1"}
+    settings = from_environment("service-registry", env)
+    assert settings.registry_password("order-service") == "s3cret"
+    assert settings.registry_password("product-service") == ""
