@@ -164,7 +164,8 @@ def see_that_down_clears(base: dict[str, object], point: Point, log: Path) -> No
     left = difference(base, now)
     # Data stay: images, those half replaced too, and the volume.
     volumes = set(now["volumes"]) - set(base["volumes"])  # type: ignore[call-overload]
-    assert volumes <= {f"twinstack-{INSTANCE}-postgres-db-data"}, point
+    data = {f"twinstack-{INSTANCE}-{name}-data" for name in ("postgres-db", "service-registry")}
+    assert volumes <= data, point
     assert left.keys() <= {"images", "volumes"}, (point, left)
 
 

@@ -55,10 +55,10 @@ def test_a_new_world_is_as_declared(host: Sandbox, draw: Draw):
         "link": 9,
         "published port": 1,
         "nat": 3,
-        "flow": 33,
+        "flow": 29,
     }
     text = draw()["text"]
-    assert "net (tiered): 3 bridges, 9 namespaces, 33 open flows; as declared" in text
+    assert "net (tiered): 3 bridges, 9 namespaces, 29 open flows; as declared" in text
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
