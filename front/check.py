@@ -83,8 +83,8 @@ def check_policy(context: Context) -> None:
 
 @checking()
 def check_registry(context: Context) -> None:
-    """Kill, freeze, cut off and empty the registry for a minute each: no request fails."""
-    _run(context, "registry", "registry")
+    """Kill, freeze, cut off, empty the registry of both worlds, a minute each: no request fails."""
+    _run(context, "registry", "registry", "docker_registry")
 
 
 @checking()

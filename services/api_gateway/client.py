@@ -189,6 +189,10 @@ class Upstream:
     failures: int = 0
     busy_s: float = 0.0
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.name, self.host, self.port
+
     def take(self) -> Connection | None:
         """Take the connection that was used last: the likeliest to be alive."""
         while self.idle:

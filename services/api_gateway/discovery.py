@@ -1,7 +1,7 @@
-"""Discovery: which instances each service has.
+"""Discovery: ask the registry once a second which instances each service has.
 
-The registry is polled once a second; its last answer stays while it is unreachable. Until a new
-registry is 10 s old, instances that it does not list are kept.
+Its last answer stays while it is unreachable. Nor does its word alone take an instance away:
+`membership` decides who stays.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from services.api_gateway.client import Client, Upstream, UpstreamError
+from services.api_gateway.membership import Registered, listings, members
 from services.api_gateway.rotation import Rotation
+from services.api_gateway.standing import Rank
 from services.common.call_stats import REGISTRY, CallStats
 from services.common.logs import Log
 
 POLL_S = 1.0
 POLL_HUNGRY_S = 0.2
 POLL_TIMEOUT_S = 1.0
-YOUNG_S = 10.0
 STALE_S = 3.5
+#: One that has no running lease is gone when it was unreachable for so long.
+SILENT_S = 10.0
 
 
 class Directory:
@@ -38,6 +41,7 @@ class Directory:
         self._log = log
         self._clock = clock
         self._heard_at: float | None = None
+        self._silent_since: dict[Registered, float] = {}
         self._trouble = ""
 
     def registry_state(self) -> str:
@@ -51,20 +55,27 @@ class Directory:
 
         Raises: ValueError, KeyError, TypeError for an answer that makes no sense.
         """
-        body = json.loads(answer)
-        young = float(body["registry"]["uptime_s"]) < YOUNG_S
+        listed = listings(json.loads(answer))
+        now = self._clock()
+        self._silent_since = {
+            upstream.key: self._silent_since.get(upstream.key, now)
+            for rotation in self.rotations.values()
+            for upstream in rotation.upstreams
+            if upstream.standing.rank is Rank.UNREACHABLE
+        }
+
+        def is_silent(key: Registered) -> bool:
+            return self._silent_since.get(key, now) <= now - SILENT_S
+
         gone: list[Upstream] = []
         for name, rotation in self.rotations.items():
             before = [upstream.name for upstream in rotation.upstreams]
-            registered = [
-                (str(entry["instance"]), str(entry["address"]), int(entry["port"]))
-                for entry in body["services"].get(name, ())
-            ]
-            gone += rotation.update(registered, keep_others=young)
+            known = {upstream.key for upstream in rotation.upstreams}
+            gone += rotation.update(members(name, listed, known, is_silent))
             after = [upstream.name for upstream in rotation.upstreams]
             if after != before:
                 self._log.event("info", "instances changed", upstream=name, instances=after)
-        self._heard_at = self._clock()
+        self._heard_at = now
         return gone
 
     async def follow(self, client: Client) -> None:

@@ -7,6 +7,7 @@ a core for each. An instance that answers requests meanwhile is slow, not silent
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable
 
 from services.api_gateway.client import Client, Stale, TimedOut, Upstream, UpstreamError
@@ -55,7 +56,18 @@ async def check(rotation: Rotation, upstream: Upstream, client: Client) -> None:
         if not isinstance(error, TimedOut) or upstream.answers == answers:
             rotation.out(upstream, Rank.UNREACHABLE, f"/health: {error}")
     else:
-        if answer.status >= 500:
+        if other := another_than(upstream.name, answer.body):
+            rotation.out(upstream, Rank.UNREACHABLE, f"/health: {other} answers at its address")
+        elif answer.status >= 500:
             rotation.out(upstream, Rank.ILL, f"/health: status {answer.status}")
         else:
             rotation.passed(upstream)
+
+
+def another_than(name: str, body: bytes) -> str:
+    """Name the replica that answers if it is another one: an address may have a new user."""
+    try:
+        replica = json.loads(body)["replica"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "" if replica == name else str(replica)

@@ -8,7 +8,7 @@ lease of a service is running, its silent instances stay too: there is nobody to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,10 @@ class Listing:
 def listings(document: Mapping[str, Any]) -> dict[str, Listing]:
     """Read the registry's answer, by service. Raises: KeyError, TypeError, ValueError."""
     parts = [document["services"], document.get("lapsed", {}), document.get("left", {})]
+    if not all(isinstance(part, dict) for part in parts):
+        raise TypeError("services, lapsed and left must be objects")
     return {
-        service: Listing(*(frozenset(_entries(part.get(service, ()))) for part in parts))
+        service: Listing(*(frozenset(_entries(part, service)) for part in parts))
         for service in {service for part in parts for service in part}
     }
 
@@ -49,6 +51,6 @@ def members(
     return others.union(own.live)
 
 
-def _entries(entries: Iterable[Mapping[str, Any]]) -> Iterator[Registered]:
-    for entry in entries:
+def _entries(part: Mapping[str, Any], service: str) -> Iterator[Registered]:
+    for entry in part.get(service, ()):
         yield str(entry["instance"]), str(entry["address"]), int(entry["port"])

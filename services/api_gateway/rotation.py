@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Iterable
 from random import random
 
 from services.api_gateway.client import ConnectFailed, Slow, TimedOut, Upstream, UpstreamError
+from services.api_gateway.membership import Registered
 from services.api_gateway.retry_budget import RetryBudget
 from services.api_gateway.standing import STRIKES_OUT, Rank
 from services.common.logs import Log
 
 TIME_OUT_STRIKES = 3
-
-Registered = tuple[str, str, int]  # instance, address, port
 
 
 class Rotation:
@@ -100,13 +99,11 @@ class Rotation:
         if upstream.standing.enter(self._clock()):
             self._log.event("info", "instance is back", instance=upstream.name)
 
-    def update(self, registered: Iterable[Registered], keep_others: bool) -> list[Upstream]:
-        """Apply the registry's answer; give the upstreams that are gone."""
-        known = {(old.name, old.host, old.port): old for old in self.upstreams}
-        current = {key: known.get(key) or Upstream(*key) for key in registered}
-        if keep_others:
-            current = {**known, **current}
-        self.upstreams = [current[key] for key in sorted(current)]
+    def update(self, members: Iterable[Registered]) -> list[Upstream]:
+        """Have these instances from now on; give the upstreams that are gone."""
+        known = {old.key: old for old in self.upstreams}
+        current = {key: known.get(key) or Upstream(*key) for key in sorted(members)}
+        self.upstreams = list(current.values())
         return [old for key, old in known.items() if key not in current]
 
     def _well_besides(self, upstream: Upstream) -> list[Upstream]:

@@ -97,10 +97,12 @@ def read_message(link: socket.socket) -> bytes:
 class Running:
     """A gateway under uvicorn, in a thread."""
 
-    def __init__(self, upstream_timeout_ms: int = 600) -> None:
+    def __init__(
+        self, upstream_timeout_ms: int = 600, registry_url: str = "http://127.0.0.1:1"
+    ) -> None:
         environ = {
             "TWINSTACK_ADDRESS": "127.0.0.1",
-            "REGISTRY_URL": "http://127.0.0.1:1",
+            "REGISTRY_URL": registry_url,
             "UPSTREAM_TIMEOUT_MS": str(upstream_timeout_ms),
             "MAX_BODY_BYTES": "2000",
         }
@@ -135,8 +137,15 @@ class Running:
             {"instance": f"p-{number}", "address": "127.0.0.1", "port": port}
             for number, port in enumerate(ports, 1)
         ]
-        services = dict.fromkeys(SERVICES, instances)
-        body = {"services": services, "registry": {"uptime_s": 999}}
+        left = {
+            service: [
+                {"instance": up.name, "address": up.host, "port": up.port}
+                for up in rotation.upstreams
+                if up.port not in ports
+            ]
+            for service, rotation in self.gateway.directory.rotations.items()
+        }
+        body = {"services": dict.fromkeys(SERVICES, instances), "left": left}
         self.gateway.directory.learn(json.dumps(body).encode())
 
     def call(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from services.api_gateway.health_checks import another_than
 from services.api_gateway.standing import Rank
 from tests.support.gateway_parts import OK, always
 from tests.support.sandbox import eventually
@@ -94,3 +95,19 @@ def test_a_well_instance_is_asked_once_a_second(gateway, upstream):
     asked.clear()
     time.sleep(3.2)
     assert 2 * 3 <= len(asked) + 2 <= 2 * 4 + 2  # of two services, which share it here
+
+
+def test_an_address_where_another_instance_answers_is_not_asked_as_this_one(gateway, upstream):
+    up = upstream(always(OK))
+    for name, rank in (("p-9", Rank.UNREACHABLE), ("p-1", Rank.WELL)):
+        body = f'{{"replica":"{name}"}}'
+        up.health = lambda body=body: OK.replace(b": 2", b": %d" % len(body)).replace(
+            b"{}", body.encode()
+        )
+        eventually(lambda rank=rank: ranks(gateway) == [rank], within_s=4)
+
+
+def test_a_health_page_that_names_nobody_is_anybodys():
+    for body in (b"", b"{}", b"[]", b"null", b'{"replica":"p-1"}'):
+        assert another_than("p-1", body) == ""
+    assert another_than("p-1", b'{"replica":"p-2"}') == "p-2"

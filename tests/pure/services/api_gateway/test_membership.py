@@ -83,7 +83,9 @@ def test_an_older_registrys_answer_has_neither_lapsed_nor_left():
     assert listings({"services": {}, "registry": {"uptime_s": 3}}) == {}
 
 
-@pytest.mark.parametrize("document", [{}, {"services": {"p": [{}]}}, {"services": {"p": 3}}])
+@pytest.mark.parametrize(
+    "document", [{}, {"services": {"p": [{}]}}, {"services": {"p": 3}}, {"services": ["p"]}]
+)
 def test_an_answer_that_makes_no_sense_is_an_error(document: dict[str, object]):
     with pytest.raises((KeyError, TypeError, ValueError)):
         listings(document)

@@ -34,7 +34,7 @@ def rotation(clock: Clock) -> Rotation:
 
 def of(count: int, clock: Clock) -> Rotation:
     rotation = Rotation(Log("api-gateway", "api-gateway", fd=-1), clock, Random(7).random)
-    rotation.update([(f"p-{n}", "10.0.0.30", n) for n in range(1, count + 1)], keep_others=False)
+    rotation.update([(f"p-{n}", "10.0.0.30", n) for n in range(1, count + 1)])
     return rotation
 
 
@@ -175,14 +175,14 @@ def test_a_second_try_needs_another_instance_that_is_well(rotation):
 
 
 def test_an_update_keeps_the_connections_of_those_that_stay(rotation: Rotation) -> None:
-    rotation.update(FOUND, keep_others=False)
+    rotation.update(FOUND)
     before = list(rotation.upstreams)
-    gone = rotation.update(FOUND[1:], keep_others=False)
+    gone = rotation.update(FOUND[1:])
     assert rotation.upstreams == before[1:]
     assert gone == before[:1]
 
 
 def test_an_instance_that_moved_is_another_one(rotation: Rotation) -> None:
-    gone = rotation.update([("p-1", "10.0.0.99", 5000)], keep_others=False)
+    gone = rotation.update([("p-1", "10.0.0.99", 5000)])
     assert [upstream.host for upstream in rotation.upstreams] == ["10.0.0.99"]
     assert len(gone) == 3
