@@ -108,7 +108,7 @@ def ask(
         cause = f"of {plant} it is {f'more than 0, to {most:g}' if most else 0}"
         raise TwinstackError("--size", f"cannot be {size:g}", cause, "choose another")
     chosen = worlds.ready(stack, worlds.named(world), None, progress)
-    name = f"selftest-{chosen.name}"
+    name, retries = f"selftest-{chosen.name}", runs
     with worlds.lifted([chosen]), TemporaryDirectory(prefix="twinstack-selftest-") as folder:
         asked = experiment(chosen, plant, size, how, Path(folder), progress)
         while len(done := read(kept, chosen.name, plant, size, how.minutes)) < runs:
@@ -116,7 +116,12 @@ def ask(
             measured = run(asked, how, progress)
             if measured.broken:
                 return measured.outcome(name, chosen.plan)
-            keep(kept, judged(measured, chosen.name, plant, size))
+            if measured.undecidable:  # a machine so busy that less than rest was spent
+                progress(f"no verdict, so no run: {measured.undecidable}")
+                if not (retries := retries - 1):
+                    return measured.outcome(name, chosen.plan)
+            else:
+                keep(kept, judged(measured, chosen.name, plant, size))
     return Outcome(name, chosen.plan, tuple(done), text(done))
 
 

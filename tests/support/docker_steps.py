@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,11 +158,9 @@ def difference(before: dict[str, object], after: dict[str, object]) -> dict[str,
     for name, was in before.items():
         now = after.get(name)
         if isinstance(was, list) and isinstance(now, list) and was != now:
-            gone, new = (
-                [entry for entry in was if entry not in now],
-                [entry for entry in now if entry not in was],
-            )
-            differing[name] = (gone, new) if gone or new else (was, now)  # then one is there twice
+            # One that is there twice is new once.
+            gone, new = (Counter(map(repr, each)) for each in (was, now))
+            differing[name] = sorted((gone - new).elements()), sorted((new - gone).elements())
         elif was != now:
             differing[name] = (was, now)
     return differing

@@ -12,7 +12,7 @@ from bench.engine.arm import CPU, RATE
 from bench.engine.design import Design
 from bench.questions import selftest
 from bench.questions.selftest import COST, HOLD, NOTHING, PLAIN, PLANTED, SPIN, SelfTestRun
-from tests.support.bench_fakes import measured, quiet
+from tests.support.bench_fakes import FakeWorld, measured, quiet
 from twinstack.errors import TwinstackError
 
 RUN = SelfTestRun("net", NOTHING, 0.0, 5.0, 1.0, 0.98, 1.02, 0.9, 0.1, -5.0, 5.0, 0.028, 0)
@@ -61,3 +61,22 @@ def test_what_cannot_be_planted_is_refused_before_a_world_is_touched(
             stack, world="net", how=Design(), runs=1, plant=plant, size=size, progress=quiet
         )
     assert stack.actions == []
+
+
+def test_a_run_without_a_verdict_is_measured_again(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = measured({PLAIN: 4_000, PLANTED: 4_000}, [COST])
+    spoiled = [replace(window, rest_us={"left over": 1e9}) for window in good.windows]
+    busy = replace(good, windows=tuple(spoiled))
+    ended = iter([busy, good, good])
+    monkeypatch.setattr(selftest, "run", lambda *_: next(ended))
+    monkeypatch.setattr(selftest.worlds, "ready", lambda *_: FakeWorld("net", 1))
+    file, how = tmp_path / "selftest.jsonl", good.design
+    selftest.ask(stack, world="net", how=how, runs=2, kept=file, progress=quiet)
+    assert len(selftest.read(file, "net", NOTHING, 0.0, how.minutes)) == 2
+    always = replace(good, windows=tuple(spoiled))
+    monkeypatch.setattr(selftest, "run", lambda *_: always)
+    file.unlink()
+    asked = selftest.ask(stack, world="net", how=how, runs=2, kept=file, progress=quiet)
+    assert (asked.code, file.exists()) == (2, False)
