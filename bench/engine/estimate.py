@@ -104,7 +104,8 @@ class Ratio:
     @property
     def percent(self) -> str:
         """Write it as a change: +4.0% (+1.2% to +6.1%)."""
-        return f"{self.estimate - 1:+.1%} ({self.low - 1:+.1%} to {self.high - 1:+.1%})"
+        said = f"{self.estimate - 1:+.1%} ({self.low - 1:+.1%} to {self.high - 1:+.1%})"
+        return said.replace("-", "−")
 
 
 @dataclass(frozen=True, slots=True)

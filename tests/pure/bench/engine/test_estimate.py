@@ -346,7 +346,7 @@ def test_kept_windows_of_both_worlds_give_the_ratio_that_was_found_by_hand() -> 
         ]
 
     found = paired(arm("docker"), arm("namespaces", "namespaces too"), "rate")
-    assert found.percent == "-6.5% (-7.9% to -5.2%)"
+    assert found.percent == "−6.5% (−7.9% to −5.2%)"
     assert (found.pairs, found.deployments) == (60, 1)
     itself = paired(arm("namespaces too"), arm("namespaces"), "rate")
     assert verdict(itself).word == "equivalent"
