@@ -158,16 +158,19 @@ def bench_policy(
 
 
 @task(
+    iterable=["allow"],
     help={
         **EITHER,
         "seconds": "how long each world is measured at each rate",
         "bound-ms": "the bound on p99 for which the highest rate is sought",
+        **ALLOW,
         **SHAPE,
         **JSON,
-    }
+    },
 )
 def bench_latency(
     _: Context,
+    allow: list[str],
     world: str = "both",
     seconds: int = 30,
     bound_ms: int = 25,
@@ -175,7 +178,8 @@ def bench_latency(
     json: bool = False,
 ) -> None:
     """Measure p50, p99 and p99.9 in an open loop, and the highest rate that keeps a bound."""
-    _ask("latency", json, world=world, seconds=seconds, bound_ms=bound_ms, shape=shape)
+    options = {"bound_ms": bound_ms, "shape": shape, "allow": allow}
+    _ask("latency", json, world=world, seconds=seconds, **options)
 
 
 @task(help={**DESIGN, **JSON})

@@ -106,6 +106,7 @@ def ask(
     seconds: int = 30,
     bound_ms: int = 25,
     shape: str | None = None,
+    allow: Sequence[str] = (),
     progress: Progress,
 ) -> Outcome:
     """Measure the latency of one world, or of both; brings up what is not up.
@@ -120,7 +121,9 @@ def ask(
     chosen = [worlds.ready(stack, name, shape, progress) for name in names]
     with worlds.lifted(chosen):
         if len(chosen) == 2:
-            gate.require(chosen, worlds.EDGE, PATH, (), progress)
+            alike = gate.require(chosen, worlds.EDGE, PATH, allow, progress)
+        else:
+            alike = gate.observe(chosen[0], worlds.EDGE, PATH, progress)
         edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
         send = {name: partial(open_loop.run, edge) for name, edge in edges.items()}
 
@@ -135,12 +138,14 @@ def ask(
 
         rounds = round(seconds / WINDOW_S)
         result, windows = measure(send, deploy, rounds, bound_ms, progress)
-    text = table(result)
+        changed = gate.unchanged(alike, chosen)
+    text = "\n\n".join(filter(None, [table(result), wrap(*changed), *alike.listed()]))
     kept = [window.kept() for window in windows]
     fields = {"said": text.splitlines(), "result": asdict(result), "windows": kept}
+    fields |= {"alike_but_for": list(alike.stated), "fingerprint": alike.digests}
     code = 1 if result.stopped or result.late or any(row.failed for row in result.rows) else 0
     stem = "latency" if world == "both" else f"latency-{world}"
-    return Outcome(stem, chosen[0].plan, result, text, code, fields=fields)
+    return Outcome(stem, chosen[0].plan, result, text, code, alike.allowed, fields, alike.software)
 
 
 def measure(
