@@ -271,8 +271,8 @@ def verdict_line(measured: Measured) -> str:
             f"{blocks} blocks, also when measured again."
         )
     elif measured.repeated:
-        blocks = "1 block was" if measured.repeated == 1 else f"{measured.repeated} blocks were"
-        said += f" {blocks} measured again: others had the machine."
+        again = "1 block was" if measured.repeated == 1 else f"{measured.repeated} blocks were"
+        said += f" {again} measured again: others had the machine."
     return said
 
 

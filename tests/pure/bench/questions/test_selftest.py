@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.engine import worlds
 from bench.engine.arm import CPU, RATE
 from bench.engine.design import Design
 from bench.questions import selftest
@@ -71,7 +72,7 @@ def test_a_run_without_a_verdict_is_measured_again(
     busy = replace(good, windows=tuple(spoiled))
     ended = iter([busy, good, good])
     monkeypatch.setattr(selftest, "run", lambda *_: next(ended))
-    monkeypatch.setattr(selftest.worlds, "ready", lambda *_: FakeWorld("net", 1))
+    monkeypatch.setattr(worlds, "ready", lambda *_: FakeWorld("net", 1))
     file, how = tmp_path / "selftest.jsonl", good.design
     selftest.ask(stack, world="net", how=how, runs=2, kept=file, progress=quiet)
     assert len(selftest.read(file, "net", NOTHING, 0.0, how.minutes)) == 2
