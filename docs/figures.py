@@ -7,6 +7,7 @@ engine measured counts for few questions, and is named as such.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import textwrap
@@ -34,6 +35,7 @@ QUESTIONS = {
     "turns": "bench.turns",
     "aa-net": "bench --aa net",
     "aa-docker": "bench --aa docker",
+    "seed": "bench.explain --seed",
     "ladder": "bench.ladder",
     "layers": "bench.layers",
     "chain": "bench.chain",
@@ -52,6 +54,8 @@ _PUBLISHED = (
     "**Docker's published port (docker-proxy) over its bridge address**",
     ("docker :8088", "docker"),
 )
+#: Of the seed's shares, what a sentence calls them.
+_LEFT = {"causes away": "what is left then"}
 READ = "The verdict opens it; [how to read it](#how-to-read-a-verdict)."
 
 
@@ -152,6 +156,9 @@ def summary(results: list[Result]) -> str:
         for contrast in others
         if (contrast["first"], contrast["second"]) == pair
     ]
+    if (seeds := _seed(results)) is not None:
+        page = "[docs/seed.md](docs/seed.md)"
+        lines.append(f"**The seed's “2x”** is {_shares(seeds.document)}; see {page}.")
     if (same := _usual(results, "aa-net", "aa-docker")) is not None:
         told = _quantities(same, same.document["contrasts"][0])
         lines.append(f"**A world over itself**, the method's own error: {told}.")
@@ -234,6 +241,36 @@ def _table(result: Result) -> str:
     return f"```text\n{block[1]}```"
 
 
+def seed(results: list[Result]) -> str:
+    """Give the newest sharing out of the seed's gap."""
+    result = _seed(results)
+    if result is None:
+        return NONE.format(task="bench.explain --seed")
+    intro = f"{_measured(result)}. Kept [here](../bench/results/{result.page.name})."
+    said = "\n".join(result.document["said"])
+    return f"{_wrapped(intro)}\n\n```text\n{said}\n```"
+
+
+def _seed(results: Iterable[Result]) -> Result | None:
+    """Give the newest result of the seed's conditions, which are never the usual ones."""
+    own = [each for each in results if each.question == "seed" and "shares" in each.document]
+    return max(own, key=lambda result: result.started, default=None)
+
+
+def _shares(document: dict[str, Any]) -> str:
+    """Name the whole gap and its largest causes that are no chance, as factors."""
+    whole, *parts = (
+        (name, [math.exp(of[end]) for end in ("estimate", "low", "high")])
+        for name, of in document["shares"].items()
+    )
+    sure = sorted((part for part in parts if part[1][1] > 1), key=lambda part: -part[1][0])
+    told = [
+        f"{_LEFT.get(name, name)} ×{of[0]:.2f} [{of[1]:.2f}, {of[2]:.2f}]"
+        for name, of in [("", whole[1]), *sure]
+    ]
+    return f"{told[0].strip()} here: {', '.join(told[1:])}"
+
+
 def figures(results: list[Result]) -> str:
     """Give one line for each question: what was measured, or how to measure it."""
     lines = ["| task | measured | when, commit |", "|---|---|---|"]
@@ -267,6 +304,7 @@ def main() -> None:
             (HERE / "benchmark.md", "RESULT"): headline(results),
             (HERE / "benchmark.md", "FIGURES"): figures(results),
             (HERE / "scale.md", "SCALE"): scale(RESULTS),
+            (HERE / "seed.md", "SEED"): seed(results),
         }
     except NoResult as error:
         sys.exit(str(error))
@@ -293,6 +331,15 @@ def _sentences(result: Result) -> Iterator[str]:
     if "contrasts" not in document:
         # Rows of a table have columns; a sentence has single blanks. It may go over several lines.
         yield from (line.strip() for line in document["said"] if "  " not in line.strip())
+        return
+    if "shares" in document:
+        yield f"As the seed ran: {_shares(document)}."
+        return
+    if "ladder" in document:
+        for way, kinds in document["ladder"]["totals_us"].items():
+            for kind, total in kinds.items():
+                whole, left = (total[of]["estimate"] for of in ("whole", "left_over"))
+                yield f"{kind}, {way}: {whole:+.1f} µs in all, {left / whole:+.1%} in no rung."
         return
     yield document["sentence"]
     for number, contrast in enumerate(document["contrasts"]):

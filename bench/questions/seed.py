@@ -14,13 +14,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
-from typing import Any
+from statistics import fmean
 
 from bench.engine import result, worlds
 from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Window
 from bench.engine.design import Design
 from bench.engine.estimate import grouped
 from bench.engine.experiment import Experiment, run
+from bench.engine.levelling import levelled
 from bench.engine.loads import await_room, by_wrk
 from bench.engine.result import Measured
 from bench.engine.show import wrap
@@ -85,12 +86,13 @@ def outcome(measured: Measured, net: LocalWorld) -> Outcome:
 
 
 def looks(windows: Sequence[Window]) -> Iterator[Look]:
-    """Give the gap in every cell, block by block; pure."""
+    """Give the gap in every cell, block by block, at one speed of the machine; pure."""
+    rate = levelled(windows, RATE.of, ratios=True)
     every = {name("docker", cell) for cell in cells(CAUSES)}
     for block in grouped(windows, lambda window: window.block).values():
         arms = grouped(block, lambda window: window.arm)
         if arms.keys() >= every | {name("net", cell) for cell in cells(sorted(_SHARED))}:
-            logs = {of: math.log(sum(w.rate for w in own) / len(own)) for of, own in arms.items()}
+            logs = {of: math.log(fmean(map(rate, own))) for of, own in arms.items()}
             gaps = {
                 cell: logs[name("net", cell & _SHARED)] - logs[name("docker", cell)]
                 for cell in cells(CAUSES)
@@ -187,9 +189,3 @@ def _own_group(pids: Sequence[int]) -> Iterator[ControlGroup]:
             directory.rmdir()
             with suppress(OSError):  # another one is still in it
                 directory.parent.rmdir()
-
-
-def figure(document: Mapping[str, Any]) -> str:
-    """Give what docs/seed.md shows of a kept result, between its marks SEED; pure."""
-    lines = [str(line) for line in document["said"]]
-    return "\n".join(["```", *lines, "```"])
