@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ def _seed(results: Iterable[Result]) -> Result | None:
     return max(own, key=lambda result: result.started, default=None)
 
 
-def _shares(document: dict[str, Any]) -> str:
+def _shares(document: Mapping[str, Any]) -> str:
     """Name the whole gap and its largest causes that are no chance, as factors."""
     whole, *parts = (
         (name, [math.exp(of[end]) for end in ("estimate", "low", "high")])
