@@ -88,6 +88,12 @@ def check_registry(context: Context) -> None:
 
 
 @checking()
+def check_live(context: Context) -> None:
+    """Restart and scale services under full load, thirty rounds of each: no request fails."""
+    _run(context, "live", "live_change", "docker_live_change")
+
+
+@checking()
 def check_swarm(context: Context) -> None:
     """Interrupt swarm.up at every step, lose a worker, add a host: nothing is left behind."""
     _run(context, "swarm", "swarm")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front import invocation, tables
+from front import invocation, live, tables
 from front.reporting import checking, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
@@ -94,6 +94,22 @@ def docker_status(_: Context, json: bool = False) -> None:
     states = stack.from_environment().docker().status()
     show_states(states, json)
     end(0 if tables.all_healthy(states) else 1)
+
+
+@task(help=live.RESTART)
+def docker_restart(
+    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
+) -> None:
+    """Restart a service, replica after replica, without a failed request."""
+    live.restart("docker", service, timeout, json)
+
+
+@task(help=live.SCALE)
+def docker_scale(
+    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
+) -> None:
+    """Change a service's number of replicas without a failed request: docker.scale SERVICE=N."""
+    live.scale("docker", service, timeout, json)
 
 
 @task()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front import invocation, tables
+from front import invocation, live, tables
 from front.reporting import (
     answer,
     checking,
@@ -83,11 +83,27 @@ def net_plan(
     if script:  # from the plan alone: nothing is observed or built, so root is not needed
         from twinstack.namespaces import steps
 
-        plan = here.plan(shape or here.net_shape(), limited=limits, policy=policy)
+        plan = here.net(shape, limited=limits, policy=policy).plan
         print(steps.script(steps.network_steps(plan)))
         return
     require_root("net.plan")
     show_preview(here.net(shape, limited=limits, bare=not services, policy=policy).preview(), json)
+
+
+@task(help=live.RESTART)
+def net_restart(
+    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
+) -> None:
+    """Restart a service, replica after replica, without a failed request."""
+    live.restart("net", service, timeout, json)
+
+
+@task(help=live.SCALE)
+def net_scale(
+    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
+) -> None:
+    """Change a service's number of replicas without a failed request: net.scale SERVICE=N."""
+    live.scale("net", service, timeout, json)
 
 
 @task()

@@ -19,6 +19,7 @@ from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.compose.world import DockerWorld
     from twinstack.model.plan import Plan
+    from twinstack.model.scale import Scale
     from twinstack.model.topology import Topology
     from twinstack.namespaces.world import NamespaceWorld
     from twinstack.overlay.record import OverlayOptions
@@ -56,6 +57,7 @@ class Stack:
         limited: bool = True,
         policy: bool = True,
         rate_limit: bool = True,
+        scale: Scale = (),
     ) -> Plan:
         """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
         from twinstack.model.plan import resolve
@@ -67,11 +69,18 @@ class Stack:
             limited=limited,
             policy=policy,
             rate_limit=rate_limit,
+            scale=scale,
         )
 
-    def _plan_as(self, options: Journal | OverlayOptions, *, rate_limit: bool = True) -> Plan:
+    def _plan_as(
+        self, options: Journal | OverlayOptions, *, rate_limit: bool = True, scale: Scale = ()
+    ) -> Plan:
         return self.plan(
-            options.shape, limited=options.limited, policy=options.policy, rate_limit=rate_limit
+            options.shape,
+            limited=options.limited,
+            policy=options.policy,
+            rate_limit=rate_limit,
+            scale=scale,
         )
 
     def net(
@@ -82,6 +91,7 @@ class Stack:
         bare: bool | None = None,
         policy: bool | None = None,
         rate_limit: bool = True,
+        scale: Scale | None = None,
         watch: Watch = UNWATCHED,
     ) -> NamespaceWorld:
         """Give the namespace world; unset options keep the running world's values."""
@@ -92,9 +102,9 @@ class Stack:
 
         chosen = _changed(
             read_journal(InstancePaths(self.instance)),
-            {"shape": shape, "limited": limited, "bare": bare, "policy": policy},
+            {"shape": shape, "limited": limited, "bare": bare, "policy": policy, "scale": scale},
         )
-        plan = self._plan_as(chosen, rate_limit=rate_limit)
+        plan = self._plan_as(chosen, rate_limit=rate_limit, scale=chosen.scale)
         return NamespaceWorld(
             plan,
             lambda progress: provide(plan, self.repository, progress),
@@ -195,15 +205,20 @@ class Stack:
         limited: bool = True,
         policy: bool | None = None,
         rate_limit: bool = True,
+        scale: Scale | None = None,
     ) -> DockerWorld:
-        """Give the Docker world; an unset shape or policy is the running world's."""
-        from twinstack.compose.observe import is_enforced
+        """Give the Docker world; an unset shape, policy or scale is the running world's."""
+        from twinstack.compose.observe import is_enforced, recorded_scale
         from twinstack.compose.world import DockerWorld
 
         if policy is None:
             policy = self.docker_shape() is None or is_enforced(self.instance)
         plan = self.plan(
-            shape or self.docker_shape(), limited=limited, policy=policy, rate_limit=rate_limit
+            shape or self.docker_shape(),
+            limited=limited,
+            policy=policy,
+            rate_limit=rate_limit,
+            scale=recorded_scale(self.instance) if scale is None else scale,
         )
         return DockerWorld(plan, repository=self.repository)
 

@@ -116,6 +116,12 @@ class LocalWorld(World, Protocol):
         a while; if it is killed meanwhile, `status` names the difference.
         """
 
+    def restart(self, replica: str, *, timeout_s: float, progress: Progress) -> None:
+        """Restart a replica's main process and wait until it is healthy.
+
+        Raises: Missing without root, engine or container; Locked; NotHealthy.
+        """
+
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run a command in a replica's network, on the caller's terminal; give its exit code."""
 

@@ -2,8 +2,9 @@
 
 A daemon thread registers once the server can be reached, renews the lease about every two seconds
 (with jitter), registers again after a 404, and keeps the last answer about the peers of the one
-service that this one calls, if it calls any. At exit the instance deregisters. It asks from the
-address that it registers, with its service's credential: the registry believes nothing else.
+service that this one calls, if it calls any. At exit the instance deregisters; on SIGUSR1 it does
+so and goes on serving, so that it can end when nobody asks it any more (docs/live.md). It asks from
+the address that it registers, with its service's credential: the registry believes nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import http.client
 import json
 import random
+import signal
 import socket
 import threading
 from dataclasses import dataclass
@@ -60,20 +62,27 @@ class Registration:
         self._watched = watched
         self.peers: tuple[Peer, ...] = ()  #: its live instances, as last heard
         self._stop = threading.Event()
+        self._leaving = threading.Lock()
         self._trouble = ""
         self.registered = False
 
     def start(self) -> None:
-        """Begin, in a thread of our own; deregister when the process ends."""
+        """Begin, in a thread of our own; deregister on SIGUSR1 and when the process ends.
+
+        To be called in the main thread, which alone may set what a signal does.
+        """
         threading.Thread(target=self._run, name="registry", daemon=True).start()
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: self._stop.set())
         at_exit(self.close)
 
     def close(self) -> None:
+        """Deregister, and never register again."""
         self._stop.set()
-        if self.registered:
-            self.registered = False
-            with contextlib.suppress(*_TROUBLE):  # Otherwise the lease expires.
-                self._call("DELETE", self._path, timeout_s=0.5)
+        with self._leaving:
+            if self.registered:
+                self.registered = False
+                with contextlib.suppress(*_TROUBLE):  # Otherwise the lease expires.
+                    self._call("DELETE", self._path, timeout_s=0.5)
 
     def beat(self) -> None:
         """Register or renew, once. Raises: OSError, HTTPException, RegistryRefused."""
@@ -107,6 +116,7 @@ class Registration:
                     self._log.event("warning", "registry cannot be reached", reason=trouble)
                 pause_s = RETRY_S * random.uniform(0.8, 1.2)
             if self._stop.wait(pause_s):
+                self.close()
                 return
 
     def _reachable(self) -> bool:

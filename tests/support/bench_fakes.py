@@ -77,6 +77,9 @@ class FakeWorld:
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
         pass
 
+    def restart(self, replica: str, *, timeout_s: float, progress: Progress) -> None:
+        pass
+
     def exec(self, replica: str, command: Sequence[str]) -> int:
         return 0
 

@@ -166,6 +166,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
                     mtu=step.mtu,
                     filtered=step.filtered,
                     addresses=frozenset({step.address}),
+                    mac=step.mac,
                 )
             case Sysctl():
                 sysctls[step.key] = step.value

@@ -24,7 +24,7 @@ def write_chains(plan: Plan, prefix: tuple[str, ...]) -> None:
         return
     for text in policy.restore_texts(plan, present):
         _restore(text, prefix)
-    flush_connections(plan, prefix)
+    flush_connections(plan, prefix, only=policy.judged_again(plan, present))
 
 
 def filter_bridges(plan: Plan, prefix: tuple[str, ...]) -> None:
@@ -38,9 +38,14 @@ def filter_bridges(plan: Plan, prefix: tuple[str, ...]) -> None:
     flush_connections(plan, prefix)
 
 
-def flush_connections(plan: Plan, prefix: tuple[str, ...]) -> None:
-    """Have connections between containers judged again. Raises: StepFailed."""
-    conntrack.flush((segment.docker_subnet for segment in plan.segments), prefix)
+def flush_connections(
+    plan: Plan, prefix: tuple[str, ...], *, only: frozenset[str] | None = None
+) -> None:
+    """Have connections between containers judged again; `only` those of some addresses.
+
+    Raises: StepFailed.
+    """
+    conntrack.flush((segment.docker_subnet for segment in plan.segments), prefix, only=only)
 
 
 def remove_chains(instance: str, prefix: tuple[str, ...]) -> None:

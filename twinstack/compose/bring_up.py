@@ -7,6 +7,7 @@ Compose creates what is missing and replaces nothing: what is to be replaced was
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 import docker
@@ -32,20 +33,24 @@ def bring_up(
     plan: Plan,
     timeout_s: float,
     progress: Progress,
+    only: Mapping[str, int | None] | None = None,
 ) -> None:
     """Let Compose start what is missing, if anything is, and wait until every replica is healthy.
+
+    `only`: wait for these replicas alone, which had these main processes before.
 
     Raises: NotHealthy with the log's tail; StepFailed when Compose itself fails. Ctrl-C ends
     Compose too.
     """
     # What is about to be replaced may still be healthy: a new process tells them apart.
-    before = {state.name: state.pid for state in states(client, plan)}
+    replicas = tuple(each for each in plan.replicas if only is None or each.name in only)
+    before = only or {state.name: state.pid for state in states(client, plan, replicas)}
     started = time.monotonic()
     reported: set[str] = set()
     with project.up() if project else nullcontext() as run:
         while True:
             done = run is None or run.ended  # before looking: what is seen then is final
-            current = states(client, plan)
+            current = states(client, plan, replicas)
             elapsed_s = time.monotonic() - started
             for state in current:
                 renewed = state.pid != before[state.name]

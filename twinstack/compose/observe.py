@@ -19,11 +19,12 @@ from twinstack.compose.facts import (
     OwnedDockerObjects,
 )
 from twinstack.compose.image_steps import declared_base
-from twinstack.errors import Missing
+from twinstack.errors import CannotTell, Missing
 from twinstack.linux import child, iptables
 from twinstack.linux.links import links_here
 from twinstack.linux.process import run
 from twinstack.model.plan import HOST, Plan, Replica
+from twinstack.model.scale import Scale
 from twinstack.software.roots import Recipe, find_roots
 from twinstack.software.secrets import stale_secrets
 from twinstack.software.wheels import find_wheelhouse
@@ -40,6 +41,18 @@ def compose_file(instance: str) -> Path:
     return render.state_directory(instance) / "docker-compose.yml"
 
 
+def recorded_scale(instance: str) -> Scale:
+    """Give the scale of the plan that `up` rendered last; () after `down`. Raises: CannotTell."""
+    file = compose_file(instance)
+    if not file.is_file():
+        return ()
+    try:
+        return render.scale_in(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        remedy = 'remove it and run "invoke docker.up"'
+        raise CannotTell(str(file), "cannot be understood", str(error), remedy) from error
+
+
 def containers(client: docker.DockerClient, instance: str) -> tuple[ContainerFacts, ...]:
     """List an instance's containers, by its label."""
     listed: list[Any] = client.containers.list(
@@ -52,13 +65,15 @@ def containers(client: docker.DockerClient, instance: str) -> tuple[ContainerFac
     )
 
 
-def states(client: docker.DockerClient | None, plan: Plan) -> tuple[ServiceState, ...]:
-    """Give the state of every replica of the plan; without an engine all are absent."""
+def states(
+    client: docker.DockerClient | None, plan: Plan, replicas: tuple[Replica, ...] | None = None
+) -> tuple[ServiceState, ...]:
+    """Give the state of every replica of the plan, or of some; without an engine all are absent."""
     present = containers(client, plan.instance) if client else ()
     by_name = {container.name: container for container in present}
     return tuple(
         state_of(plan, replica, by_name.get(render.container_name(plan, replica)))
-        for replica in plan.replicas
+        for replica in (plan.replicas if replicas is None else replicas)
     )
 
 

@@ -35,6 +35,13 @@ def difference(plan: Plan, present: tuple[str, ...]) -> str | None:
     return reasons[0] if reasons else None
 
 
+def judged_again(plan: Plan, present: tuple[str, ...]) -> frozenset[str] | None:
+    """Give the addresses of which the new rules may deny an open connection; None: any."""
+    if _surplus(plan, present) or _misplaced_jumps(plan, present):
+        return None
+    return iptables.withdrawn(expected_chains(plan, present), present)
+
+
 def restore_texts(plan: Plan, present: tuple[str, ...]) -> tuple[str, ...]:
     """Give the inputs of iptables-restore --noflush, in turn, that bring the policy about.
 

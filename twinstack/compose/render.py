@@ -13,9 +13,11 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 import yaml
+from pydantic import TypeAdapter
 
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import Role
+from twinstack.model.scale import Scale
 from twinstack.software.configs import configuration_of, render
 from twinstack.software.secrets import secret_path
 from twinstack.state.paths import LIB
@@ -30,6 +32,9 @@ SHAPE_LABEL = "twinstack.shape"
 BASE_PREFIX = "twinstack-base-"
 REPLACED = "replaced-"
 _MIB = 1024**2
+#: Compose leaves a key that begins with "x-" to its users.
+_SCALE_KEY = "x-twinstack-scale:"
+_SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
 _DESCRIPTIONS = {
     "nginx": "nginx, the edge load balancer",
     "asgi": "the gateway of the platform's API",
@@ -138,6 +143,14 @@ def compose_text(plan: Plan, context: str | None = "..") -> str:
     return _compose_text(plan, context, definition_digests(plan))
 
 
+def scale_in(text: str) -> Scale:
+    """Read the scale of the plan that a compose file was rendered from. Raises: ValueError."""
+    for line in text.splitlines():
+        if line.startswith(_SCALE_KEY):
+            return _SCALE.validate_json(line.removeprefix(_SCALE_KEY))
+    return ()
+
+
 @cache
 def definition_digests(plan: Plan) -> Mapping[str, str]:
     """Digest each replica's part of the compose file: its container is replaced if it differs.
@@ -163,6 +176,7 @@ def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -
         "docker-compose.yml.j2",
         project=project_name(plan.instance),
         shape=plan.shape,
+        scale=f"{_SCALE_KEY} {json.dumps(plan.scale)}" if plan.scale else "",
         mtu=plan.mtu,
         context=context,
         labels=json.dumps({INSTANCE_LABEL: plan.instance}),

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 from docker.errors import NotFound
 
 from twinstack.compose import apply_policy, cgroups, interfaces, observe, teardown
-from twinstack.compose.apply import DockerApply
+from twinstack.compose.apply import STOP_TIMEOUT_S, DockerApply
+from twinstack.compose.bring_up import bring_up
 from twinstack.compose.engine import connect, connect_or_fail
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.facts import ContainerFacts
@@ -80,6 +81,20 @@ class DockerWorld:
         """Raises: Missing without root; CannotTell."""
         require_root("docker.plan")
         return self._apply(lambda _line: None).preview()
+
+    @translated("docker.restart")
+    def restart(self, replica: str, *, timeout_s: float, progress: Progress) -> None:
+        """Restart a replica's container and wait until it is healthy.
+
+        Same as: docker restart. Raises: Locked; Missing; NotHealthy.
+        """
+        require_root("docker.restart")
+        chosen = self.plan.replica(replica)
+        with self._changing():
+            before = {replica: self.main_pids().get(replica)}
+            self._container(chosen).restart(timeout=STOP_TIMEOUT_S)
+            with closing(connect_or_fail(self.engine)) as client:
+                bring_up(client, None, self.plan, timeout_s, progress, before)
 
     def down(self, *, progress: Progress) -> tuple[str, ...]:
         instance = self.plan.instance

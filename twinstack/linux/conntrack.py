@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -205,19 +205,28 @@ def read_stats(bodies: Iterable[memoryview]) -> ConntrackStats:
     )
 
 
-def flush(subnets: Iterable[IPv4Network], prefix: tuple[str, ...] = ()) -> None:
-    """Delete every entry from one of the subnets to another.
+def flush(
+    subnets: Iterable[IPv4Network],
+    prefix: tuple[str, ...] = (),
+    *,
+    only: Collection[str] | None = None,
+) -> None:
+    """Delete every entry from one of the subnets to another; `only` those of some addresses.
 
     Needed after two changes: a bridge whose frames start to pass iptables (earlier packets were
     not tracked, so replies would look INVALID), and a flow that was withdrawn (ESTABLISHED entries
-    would keep it open). The next packet of each connection is judged again.
+    would keep it open). The next packet of each connection is judged again; if it is the server's,
+    it looks like a request of the server's and is denied, so a connection that may stay is spared.
 
     `prefix` runs the command elsewhere. Without the conntrack program the entries time out on their
     own. Same as: conntrack -D -s SUBNET -d SUBNET. Raises: StepFailed.
     """
-    ours = list(subnets)
+    ours = list(map(str, subnets))
+    pairs = list(product(ours, ours))
+    if only is not None:
+        pairs = [*product(sorted(only), ours), *product(ours, sorted(only))]
     with suppress(Missing):
-        for source, destination in product(ours, ours):
+        for source, destination in pairs:
             # It exits 1 when there was nothing to delete.
             command = f"conntrack -D -s {source} -d {destination}"
             process.run([*prefix, *command.split()], check=False)

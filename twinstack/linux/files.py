@@ -27,6 +27,20 @@ def write(path: Path, text: str, *, mode: int = 0o644, owner: int | None = None)
     fresh.replace(path)
 
 
+def overwrite(path: Path, text: str) -> None:
+    """Change a file's content in place, for those who have it mounted or open; it is never empty.
+
+    One call writes it whole, so who reads meanwhile finds every line that stays. Raises: OSError.
+    """
+    data = text.encode()
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(handle, data, 0)
+        os.ftruncate(handle, len(data))
+    finally:
+        os.close(handle)
+
+
 def remove(path: Path) -> None:
     """Remove a file, and what an interrupted write of it left. Raises: OSError."""
     path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 #: The command that takes the texts written here: no chain but those that they name is emptied.
@@ -172,6 +172,31 @@ def difference(hook: Hook, present: tuple[str, ...]) -> str | None:
 
 def _rules(number: int) -> str:
     return "1 rule" if number == 1 else f"{number} rules"
+
+
+def withdrawn(hooks: Iterable[Hook], present: tuple[str, ...]) -> frozenset[str] | None:
+    """Give the addresses that lose a permission when chains of a table are rewritten.
+
+    None: it may be any. Rules that only permit more take it from nobody.
+    """
+    addresses: set[str] = set()
+    for hook in hooks:
+        if not any(line.startswith(f":{hook.chain} ") for line in present):
+            return None
+        before = [line for line in present if line.startswith(f"-A {hook.chain} ")]
+        kept = [line for line in before if line in hook.lines]
+        if kept != [line for line in hook.lines if line in before]:
+            return None  # the order changed
+        fresh = [line for line in hook.lines if line not in before]
+        if any(target(line).endswith(("DROP", "DENY")) for line in fresh):
+            return None
+        for line in before:
+            if line not in kept:
+                named = re.findall(r" -[sd] ([\d.]+)/32\b", without_comments(line))
+                if not named:
+                    return None
+                addresses.update(named)
+    return frozenset(addresses)
 
 
 def parse_save(text: str) -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +110,12 @@ def read_status(pid: int, proc: Path = PROC) -> dict[str, str]:
     text = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     rows = (line.partition(":") for line in text.splitlines())
     return {key: value.strip() for key, _, value in rows}
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler for a signal; one that is gone has none."""
+    try:
+        caught = int(read_status(pid)["SigCgt"], 16)
+    except (OSError, KeyError):
+        return False
+    return bool(caught >> (number - 1) & 1)

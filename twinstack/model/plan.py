@@ -16,6 +16,7 @@ from twinstack.errors import TwinstackError
 from twinstack.model import addressing, names
 from twinstack.model.names import PEERS
 from twinstack.model.runtimes import Launch, Role, launch_of
+from twinstack.model.scale import Scale, scaled
 from twinstack.model.topology import WORLDS, Egress, Limits, RateLimit, Runtime, Topology, WorldName
 from twinstack.model.vxlan import Vtep
 
@@ -160,6 +161,7 @@ class Plan:
     bases: tuple[tuple[Role, str], ...] = ()  # declared base images
     limited: bool = True  # whether the limits of replicas hold
     policy: bool = True  # whether the flows are enforced
+    scale: Scale = ()  # where the numbers of replicas are not the declared ones
     mtu: int = MTU
     vtep: Vtep | None = None  # the host that the plan is for, where replicas are on several
     machines: bool = False  # replicas are hosts themselves, each with mounts of its own
@@ -210,13 +212,17 @@ def resolve(
     limited: bool = True,
     policy: bool = True,
     rate_limit: bool = True,
+    scale: Scale = (),
 ) -> Plan:
     """Decide everything once.
 
-    `limited=False` lifts every CPU, memory and pids limit, `policy=False` leaves the flows
-    unenforced, `rate_limit=False` leaves new connections unlimited.
-    Raises: TwinstackError for a shape that is not declared.
+    `scale` replaces declared numbers of replicas, `limited=False` lifts every CPU, memory and pids
+    limit, `policy=False` leaves the flows unenforced, `rate_limit=False` leaves new connections
+    unlimited.
+    Raises: TwinstackError for a shape that is not declared; TopologyError for a scale that does
+    not fit.
     """
+    topology = scaled(topology, scale)
     if shape not in topology.shapes:
         known = f"there are {', '.join(topology.shapes)}"
         raise TwinstackError(f"shape {shape}", "is not declared", known, "choose one of them")
@@ -251,6 +257,7 @@ def resolve(
         bases=tuple(topology.software.bases.items()),
         limited=limited,
         policy=policy,
+        scale=scale,
     )
 
 

@@ -14,6 +14,8 @@ from twinstack.model.topology import ServiceSpec
 Role = Literal["python", "nginx", "redis", "postgres"]
 
 SRV = "/srv/twinstack"
+#: The service by which the others find each other.
+REGISTRY = "service-registry"
 SECRETS = "/run/secrets"
 POSTGRES_DATA = "/var/lib/postgresql/data"
 APPLICATION_DATA = "/var/lib/twinstack/data"
@@ -29,7 +31,7 @@ _PYTHON_ENVIRONMENT = (
     ("PYTHONPATH", f"{SRV}/site:{SRV}"),
     ("PYTHONUNBUFFERED", "1"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
-    ("REGISTRY_URL", "http://service-registry:8500"),
+    ("REGISTRY_URL", f"http://{REGISTRY}:8500"),
     ("REDIS_HOST", "redis-cache"),
     ("REDIS_PORT", "6379"),
     ("POSTGRES_HOST", "postgres-db"),

@@ -112,7 +112,8 @@ def apply(
                 with context.taking(step):
                     EFFECTS[type(step)](step, context)
         if facts.namespaces and policing and policing[-1] in group:
-            conntrack.flush(segment.subnet for segment in plan.segments)
+            subnets = [segment.subnet for segment in plan.segments]
+            conntrack.flush(subnets, only=_judged_again(policing, facts))
     with run_step(UNWATCHED, "supervisor", "cannot reload"):
         _reload(context)
 
@@ -120,6 +121,14 @@ def apply(
 def _affects_policy(step: NetStep) -> bool:
     """Tell whether a step changes how a connection between services is judged."""
     return isinstance(step, Bridge) or (isinstance(step, Rules) and step.hook.table == "filter")
+
+
+def _judged_again(policing: Sequence[NetStep], facts: NetFacts) -> frozenset[str] | None:
+    """Give the addresses of which steps of the policy may deny an open connection; None: any."""
+    hooks = [step.hook for step in policing if isinstance(step, Rules)]
+    if len(hooks) < len(policing):
+        return None
+    return iptables.withdrawn(hooks, facts.owned.rules.get("filter", ()))
 
 
 def _concerns_supervisor(step: NetStep, paths: InstancePaths) -> bool:
@@ -142,6 +151,7 @@ def _journal_intent(paths: InstancePaths, plan: Plan, steps: Sequence[NetStep], 
         limited=plan.limited,
         bare=bare,
         policy=plan.policy,
+        scale=plan.scale,
     )
     if intent != journal:
         write_journal(paths, intent)
@@ -223,7 +233,7 @@ def _write_file(step: InstanceFile, _: ApplyContext) -> None:
     """Write whole or not at all: a launch script may be read at any moment."""
     path = Path(step.path)
     if step.in_place and path.is_file():
-        path.write_text(step.content)
+        files.overwrite(path, step.content)
         path.chmod(step.mode)
         return
     files.write(path, step.content, mode=step.mode)

@@ -91,7 +91,7 @@ class Bridge(Described):
     mark: str
     group: int
     filtered: bool = False  # nf_call_iptables: iptables enforces the policy between neighbours
-    mac: str = ""  # where several hosts share the gateway's address; empty: the kernel's choice
+    mac: str = ""  # empty: the lowest of its ports', which changes as replicas come and go
     NAME = "bridge {0.link}"
 
     @property
@@ -276,7 +276,8 @@ def _network_steps(plan: Plan) -> Iterator[NetStep]:
     group = names.link_group(plan.instance)
     for segment in plan.segments:
         address = f"{segment.gateway}/{segment.subnet.prefixlen}"
-        mac = mac_of(segment.gateway) if plan.vtep else ""
+        # Its neighbours keep the gateway's MAC: it must not change with the bridge's ports.
+        mac = mac_of(segment.gateway)
         yield Bridge(segment.bridge, address, plan.mtu, plan.mark, group, plan.policy, mac)
         if plan.vtep:
             yield from _vxlan(plan, plan.vtep, segment)

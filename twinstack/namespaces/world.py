@@ -129,7 +129,7 @@ class NamespaceWorld:
                 raise
             try:
                 # A slow or unhealthy service keeps its world: there is a log to read.
-                return self.status() if self.bare else self._wait(timeout_s, progress)
+                return self.status() if self.bare else self._wait("net.up", timeout_s, progress)
             except KeyboardInterrupt:
                 self._undo(fresh, progress)
                 raise
@@ -152,11 +152,26 @@ class NamespaceWorld:
         else:
             progress('what was there before stays; "invoke net.up" continues from here')
 
-    def _wait(self, timeout_s: float, progress: Progress) -> tuple[ServiceState, ...]:
+    def restart(self, replica: str, *, timeout_s: float, progress: Progress) -> None:
+        """Restart a replica's process and wait until it is healthy. Raises: Locked, NotHealthy."""
+        require_root("net.restart")
+        chosen = self.plan.replica(replica)
+        with locked(self._paths, self.name):
+            supervisor.end_programs(self._paths, {replica})
+            supervisor.start_program(self._paths, replica)
+            self._wait("net.restart", timeout_s, progress, (chosen,))
+
+    def _wait(
+        self,
+        task: str,
+        timeout_s: float,
+        progress: Progress,
+        replicas: tuple[Replica, ...] | None = None,
+    ) -> tuple[ServiceState, ...]:
         deadline = time.monotonic() + timeout_s
         healthy: set[str] = set()
         while True:
-            states = self.status()
+            states = self._states(self.plan.here if replicas is None else replicas)
             for state in states:
                 if state.state == "healthy" and state.name not in healthy:
                     healthy.add(state.name)
@@ -166,7 +181,7 @@ class NamespaceWorld:
                 return states
             if time.monotonic() > deadline:
                 errors = [self._not_healthy(state, timeout_s) for state in unhealthy]
-                raise SeveralFailed("net.up", errors)
+                raise SeveralFailed(task, errors)
             time.sleep(_PROBE_EVERY_S)
 
     def _not_healthy(self, state: ServiceState, timeout_s: float) -> NotHealthy:
@@ -196,6 +211,9 @@ class NamespaceWorld:
 
     def status(self) -> tuple[ServiceState, ...]:
         """Probe every replica at once, each in its own namespace and root."""
+        return self._states(self.plan.here)
+
+    def _states(self, replicas: tuple[Replica, ...]) -> tuple[ServiceState, ...]:
         programs = () if self.bare else supervisor.observe(self._paths).processes
         by_name = {program.replica: program for program in programs}
         up = read_journal(self._paths).shape is not None
@@ -226,9 +244,9 @@ class NamespaceWorld:
             )
 
         if self.bare:  # nothing to wait for
-            return tuple(map(state_of, self.plan.here))
+            return tuple(map(state_of, replicas))
         with ThreadPoolExecutor(max_workers=8) as pool:
-            return tuple(pool.map(state_of, self.plan.here))
+            return tuple(pool.map(state_of, replicas))
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run one of the host's commands in a replica's network, on this terminal."""

@@ -28,6 +28,7 @@ class Journal:
     tables: tuple[str, ...] = ()  # iptables tables that nobody used before us
     bare: bool = False  # without its processes
     policy: bool = True  # with its flows enforced
+    scale: tuple[tuple[str, int], ...] = ()  # with other numbers of replicas than declared
 
     @property
     def empty(self) -> bool:

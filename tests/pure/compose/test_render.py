@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.bench_fakes import TOPOLOGY
 from tests.support.project import ROOT
 from twinstack.compose.client import compose_program
-from twinstack.compose.render import image_name, render_files, secrets_directory
+from twinstack.compose.render import (
+    compose_text,
+    definition_digests,
+    image_name,
+    render_files,
+    scale_in,
+    secrets_directory,
+)
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology_file import load
 
@@ -182,3 +190,15 @@ def test_nginx_leads_to_every_replica_of_the_gateway():
 def test_redis_gets_half_of_its_limit_for_data():
     text = render_files(plan_of())["dockerfiles/redis-cache/redis.conf"]
     assert f"maxmemory {64 * 1024**2}\n" in text
+
+
+def test_a_scale_is_read_back_from_the_file_that_was_rendered_with_it() -> None:
+    scale = (("order-service", 2), ("product-service", 5))
+    assert scale_in(compose_text(resolve(TOPOLOGY, scale=scale))) == scale
+    assert scale_in(compose_text(resolve(TOPOLOGY))) == ()
+
+
+def test_another_scale_changes_no_other_replicas_definition() -> None:
+    before = definition_digests(resolve(TOPOLOGY))
+    after = definition_digests(resolve(TOPOLOGY, scale=(("product-service", 5),)))
+    assert {name: after[name] for name in before} == before

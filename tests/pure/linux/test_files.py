@@ -36,3 +36,12 @@ def test_a_write_that_fails_leaves_the_former_content(tmp_path: Path):
     with pytest.raises(UnicodeEncodeError):
         files.write(file, "\ud800")
     assert file.read_text() == "former"
+
+
+@pytest.mark.parametrize("text", ["longer than it was", "s", ""])
+def test_a_file_changed_in_place_stays_the_same_file(tmp_path: Path, text: str):
+    file = tmp_path / "hosts"
+    file.write_text("a former one")
+    former = file.stat().st_ino
+    files.overwrite(file, text)
+    assert (file.read_text(), file.stat().st_ino) == (text, former)

@@ -63,3 +63,44 @@ def test_a_chain_says_what_it_lacks():
     assert iptables.difference(hook, (chain,)) == "misses 1 rule"
     assert iptables.difference(hook, (chain, *hook.lines)) == "the jump from INPUT is absent"
     assert iptables.difference(hook, (chain, *hook.lines, hook.jump)) is None
+
+
+FLOWS = (
+    '-s 10.0.0.20/32 -m comment --comment "m a to b" -j ACCEPT',
+    '-d 10.0.0.30/32 -p tcp -m tcp --dport 5000 -m comment --comment "m to b" -j TS-main-TO-b',
+    '-d 10.0.0.31/32 -p tcp -m tcp --dport 5000 -m comment --comment "m to b-2" -j TS-main-TO-b',
+    '-m comment --comment "m the rest" -j TS-main-DENY',
+)
+
+
+def rewritten(before: tuple[str, ...], after: tuple[str, ...]) -> frozenset[str] | None:
+    old, new = (Hook("filter", "", "TS-main-FROM", rules) for rules in (before, after))
+    return iptables.withdrawn([new], (":TS-main-FROM - [0:0]", *old.lines))
+
+
+def test_more_permissions_are_withdrawn_from_nobody() -> None:
+    assert rewritten(FLOWS, FLOWS) == frozenset()
+    assert rewritten((*FLOWS[:2], FLOWS[3]), FLOWS) == frozenset()
+
+
+def test_a_permission_that_goes_is_withdrawn_from_the_addresses_that_it_names() -> None:
+    assert rewritten(FLOWS, (*FLOWS[:2], FLOWS[3])) == frozenset({"10.0.0.31"})
+    assert rewritten(FLOWS, FLOWS[1:]) == frozenset({"10.0.0.20"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (FLOWS[:3], FLOWS),  # a denial is new
+        (FLOWS, FLOWS[:3]),  # what goes names no address
+        (FLOWS, (FLOWS[1], FLOWS[0], *FLOWS[2:])),  # a denial may come first now
+    ],
+)
+def test_any_other_change_of_rules_may_withdraw_from_all(
+    before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    assert rewritten(before, after) is None
+
+
+def test_a_chain_that_was_not_there_may_withdraw_from_all() -> None:
+    assert iptables.withdrawn([Hook("filter", "", "TS-main-FROM", FLOWS)], ()) is None

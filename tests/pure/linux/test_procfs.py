@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -64,3 +65,14 @@ def test_a_mount_is_read_with_its_options_and_its_path_as_it_is():
 def test_a_sysctl_that_does_not_exist_has_no_numbers():
     assert len(procfs.sysctl_numbers("net.ipv4.ip_local_port_range")) == 2
     assert procfs.sysctl_numbers("net.ipv4.no_such") == ()
+
+
+def test_a_process_catches_what_it_has_a_handler_for():
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
+    try:
+        assert procfs.catches(os.getpid(), signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        assert not procfs.catches(os.getpid(), signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, before)
+    assert not procfs.catches(_NO_PROCESS, signal.SIGUSR1)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -19,6 +25,7 @@ from services.common.settings import Settings, from_environment
 from services.common.wsgi import Instrumented
 from services.service_registry.leases import Leases
 from services.service_registry.routes import create
+from tests.support.project import ROOT
 
 ADDRESS = "127.0.1.31"
 
@@ -164,3 +171,59 @@ def test_peers_whose_leases_ran_out_are_still_asked_when_there_are_no_others(
     assert registry.names() == []
     client._learn()
     assert [peer.instance for peer in client.peers] == ["product-service-2"]
+
+
+_SERVED = """
+from services.common.call_stats import CallStats
+from services.common.logs import Log
+from services.common.registry_client import Registration
+from services.common.settings import from_environment
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+settings = from_environment("product-service")
+Registration(settings, Log("product-service", settings.replica, fd=-1), CallStats()).start()
+"""
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    mask = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return mask is not None and bool(int(mask[1], 16) >> (number - 1) & 1)
+
+
+def test_an_instance_leaves_the_registry_on_sigusr1_and_serves_on(
+    registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "served.py").write_text(_SERVED)
+    with socket.create_server((ADDRESS, 0)) as found:
+        port = found.getsockname()[1]
+    words = f"-m granian --interface wsgi --host {ADDRESS} --port {port} served:app"
+    own = settings(registry, port)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        "TWINSTACK_REPLICA": own.replica,
+        "TWINSTACK_ADDRESS": own.address,
+        "TWINSTACK_PORT": str(port),
+        "SECRETS_DIR": str(own.secrets_dir),
+        "REGISTRY_URL": own.registry_url,
+    }
+    server = subprocess.Popen([sys.executable, *words.split()], env=environment)
+    try:
+        assert until(lambda: registry.names() == [own.replica], 10)
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        workers = [int(pid) for pid in children if catches(int(pid), signal.SIGUSR1)]
+        assert len(workers) == 1
+        os.kill(workers[0], signal.SIGUSR1)
+        assert until(lambda: registry.names() == [], 1)
+        time.sleep(2.3)  # longer than a heartbeat
+        assert registry.names() == []
+        with urllib.request.urlopen(f"http://{ADDRESS}:{port}/", timeout=2) as answer:
+            assert answer.read() == b"ok"
+        server.terminate()
+        assert server.wait(5) == 0
+    finally:
+        server.kill()
+        server.wait()

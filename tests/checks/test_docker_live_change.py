@@ -1,0 +1,96 @@
+"""Restarting and scaling a service's containers under full load fails no request.
+
+`--full`: thirty rounds of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.docker_steps import ENGINE, INSTANCE, UP_TIMEOUT_S, up
+from tests.support.own_engine import print_nothing
+from tests.support.project import ROOT
+from tests.support.shop_load import shop_load
+from twinstack.compose.observe import recorded_scale
+from twinstack.compose.world import DockerWorld
+from twinstack.model.plan import resolve
+from twinstack.model.scale import Scale
+from twinstack.model.topology_file import load
+from twinstack.rolling import Rolling
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
+
+TOPOLOGY = load(ROOT / "topology.yml")
+Tell = Callable[[str], None]
+
+
+def world(scale: Scale | None = None) -> DockerWorld:
+    recorded = recorded_scale(INSTANCE) if scale is None else scale
+    return DockerWorld(resolve(TOPOLOGY, instance=INSTANCE, scale=recorded), ENGINE, ROOT)
+
+
+@pytest.fixture(scope="module")
+def flat(images: None) -> DockerWorld:
+    made = world()
+    up(made)
+    return made
+
+
+@pytest.fixture
+def url(flat: DockerWorld) -> str:
+    endpoint = flat.endpoint("nginx-lb")
+    return f"http://{endpoint.address}"
+
+
+def in_host(words: list[str]) -> list[str]:
+    return [*ENGINE.prefix, *words]
+
+
+ROLLING = Rolling(TOPOLOGY, world, UP_TIMEOUT_S, print_nothing)
+
+
+def pids(service: str) -> set[int | None]:
+    return {state.pid for state in world().status() if state.service == service}
+
+
+@pytest.mark.parametrize("service", ["product-service", "order-service"])
+def test_restarting_a_service_fails_no_request(
+    url: str, service: str, full: bool, tell: Tell
+) -> None:
+    rounds = 30 if full else 1
+    with shop_load(url, in_host, tell, f"docker.restart {service} × {rounds}"):
+        for _ in range(rounds):
+            before = pids(service)
+            ROLLING.restart(service)
+            after = pids(service)
+            assert (len(after), before & after) == (len(before), set())
+    assert world().preview().changes == ()
+
+
+@pytest.mark.parametrize(("service", "most"), [("product-service", 5), ("order-service", 3)])
+def test_scaling_a_service_up_and_down_fails_no_request(
+    url: str, service: str, most: int, full: bool, tell: Tell
+) -> None:
+    rounds = 30 if full else 1
+    least = len(pids(service))
+    with shop_load(url, in_host, tell, f"docker.scale {service} {least} ↔ {most} × {rounds}"):
+        for _ in range(rounds):
+            before = pids(service)
+            ROLLING.scale(service, most)
+            assert len(pids(service)) == most
+            ROLLING.scale(service, least)
+            assert pids(service) == before
+    assert world().preview().changes == ()
+
+
+def test_a_scale_holds_for_plan_and_up_and_ends_with_down(flat: DockerWorld) -> None:
+    ROLLING.scale("product-service", 1)
+    assert (len(pids("product-service")), world().preview().changes) == (1, ())
+    up(world())
+    assert len(pids("product-service")) == 1
+    world().down(progress=print_nothing)
+    assert recorded_scale(INSTANCE) == ()
+    up(world())
+    assert len(pids("product-service")) == 3
