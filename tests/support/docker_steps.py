@@ -142,13 +142,17 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
         "state": _tree(state_directory(instance).parent),
     }
     for family in ("iptables", "ip6tables"):
-        # The order of the engine's own chains is that of their last network: not of the start.
-        seen[family] = sorted(
+        # The engine's own rules are in the order of its last network, not of its start; and the jump
+        # to DOCKER-USER, which it takes out and puts in with each network, is at times there twice.
+        rules = (
             re.sub(r"\[\d+:\d+\]", "", line)
             for line in in_namespace(f"{family}-save").splitlines()
             # A table that was looked at stays, empty: that is no rule.
             if line.startswith("-") or (line.startswith(":") and " ACCEPT " not in line)
         )
+        counts = Counter(rules)
+        counts["-A FORWARD -j DOCKER-USER"] = min(counts["-A FORWARD -j DOCKER-USER"], 1)
+        seen[family] = sorted(counts.elements())
     return seen
 
 
