@@ -142,8 +142,8 @@ def snapshot(instance: str = INSTANCE) -> dict[str, object]:
         "state": _tree(state_directory(instance).parent),
     }
     for family in ("iptables", "ip6tables"):
-        # The engine's own rules are in the order of its last network, not of its start; and the jump
-        # to DOCKER-USER, which it takes out and puts in with each network, is at times there twice.
+        # The engine's own rules are in the order of its last network, not of its start. The jump to
+        # DOCKER-USER, which it takes out and puts in with each network, is at times there twice.
         rules = (
             re.sub(r"\[\d+:\d+\]", "", line)
             for line in in_namespace(f"{family}-save").splitlines()
