@@ -1,0 +1,55 @@
+"""Reads are compared with what was stored, and with what may have been sold by then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.support.order_cases import PRICES, STOCK, Story, shown
+from twinstack.order_check import reads
+from twinstack.order_check.history import ShownLine
+from twinstack.order_check.stock import Sales
+from twinstack.order_check.violation import PROMISED
+
+
+def product(stock: int, price_cents: int = PRICES[1]):
+    return replace(shown(()), lines=(ShownLine(1, stock, price_cents),))
+
+
+def rules(story: Story, sales: Sales) -> list[str]:
+    found = reads.of_products(story.history(), sales, PROMISED)
+    return [violation.rule for violation in found]
+
+
+def test_a_product_shows_stock_between_the_least_and_the_most() -> None:
+    sales = Sales.of([(((1, 2),), 1.2, 1.6)], STOCK)  # sent and answered while it was read
+    for stock, found in ((10, []), (8, []), (7, ["stock"]), (11, ["stale"])):
+        story = Story()
+        story.did("product-read", product_id=1, shown=product(stock))
+        assert rules(story, sales) == found
+
+
+def test_a_session_never_sees_stock_come_back() -> None:
+    sales = Sales.of([(((1, 2),), 0.0, 99.0)], STOCK)
+    story = Story()
+    for session, stock in ((1, 8), (2, 10), (1, 10)):
+        story.did("product-read", session=session, product_id=1, shown=product(stock))
+    assert rules(story, sales) == ["order of reads"]
+
+
+def test_a_products_price_is_the_catalogues() -> None:
+    story = Story()
+    story.did("product-read", product_id=1, shown=product(10, price_cents=99))
+    assert rules(story, Sales.of([], STOCK)) == ["price"]
+
+
+def test_an_order_reads_as_it_is_stored() -> None:
+    story = Story()
+    story.ordered("k", ((1, 1),), "a")
+    story.did("order-read", order_id="a", shown=shown(((1, 2),), "a"))
+    story.did("order-read", "refused", order_id="a", error="unknown_order")
+    story.did("order-read", "unknown", order_id="a")
+    found = reads.of_orders(story.history(), story.orders)
+    assert [violation.what for violation in found] == [
+        "it differs from the stored order",
+        "an acknowledged order was not found",
+    ]
