@@ -44,6 +44,12 @@ def check_transitions(context: Context) -> None:
 
 
 @checking()
+def check_http(context: Context) -> None:
+    """Send thousands of hostile requests to nginx and the gateway: no desync, hang or failure."""
+    _run(context, "http", "http")
+
+
+@checking()
 def check_traffic(context: Context) -> None:
     """Read damaged captures for ten minutes: no traceback, and the same counts as tshark."""
     _run(context, "traffic", "traffic", "traffic_live")

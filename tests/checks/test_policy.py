@@ -183,6 +183,11 @@ def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_pat
         )
         up()
         assert opened(host, HOST_ADDRESS, 8080, 60, "internet") == 60
+        topology.write_text(written(lambda d: d["edge"].update(connections=20)))
+        up()
+        assert opened(host, HOST_ADDRESS, 8080, 60, "internet") == 20  # and none is closed
+        assert opened(host, "10.0.0.10", 80, 60, "internet") == 0
+        assert opened(host, "10.0.0.10", 80, 60, "host") == 20
     finally:
         listener.kill()
         listener.wait()

@@ -98,13 +98,16 @@ class Running:
     """A gateway under uvicorn, in a thread."""
 
     def __init__(
-        self, upstream_timeout_ms: int = 600, registry_url: str = "http://127.0.0.1:1"
+        self,
+        upstream_timeout_ms: int = 600,
+        registry_url: str = "http://127.0.0.1:1",
+        max_body_bytes: int = 2000,
     ) -> None:
         environ = {
             "TWINSTACK_ADDRESS": "127.0.0.1",
             "REGISTRY_URL": registry_url,
             "UPSTREAM_TIMEOUT_MS": str(upstream_timeout_ms),
-            "MAX_BODY_BYTES": "2000",
+            "MAX_BODY_BYTES": str(max_body_bytes),
         }
         self.log = Log("api-gateway", "api-gateway", requests=False, fd=-1)
         self.gateway = Gateway(from_environment("api-gateway", environ), self.log)

@@ -22,6 +22,8 @@ APPLICATION_DATA = "/var/lib/twinstack/data"
 NGINX_CONF = "/etc/nginx/nginx.conf"
 REDIS_CONF = "/etc/redis/redis.conf"
 
+#: What nginx, the gateway and the services take as a request's body.
+BODY_MAX_BYTES = 65_536
 _BACKLOG = 2048
 _GRACE_S = 3
 
@@ -40,6 +42,7 @@ _PYTHON_ENVIRONMENT = (
     ("POSTGRES_DB", "shop"),
     ("SECRETS_DIR", SECRETS),
     ("LOG_REQUESTS", "1"),
+    ("MAX_BODY_BYTES", str(BODY_MAX_BYTES)),
 )
 _STORE_ENVIRONMENT = (("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"), ("LANG", "C.UTF-8"))
 

@@ -163,6 +163,7 @@ class RateLimit(_Written):
 
     rate_per_s: int = Field(alias="new_connections_per_second", ge=1, le=RATE_MAX, strict=True)
     burst: int = Field(ge=1, le=RATE_MAX, strict=True)  # at once, after a pause
+    connections: int = Field(default=1000, ge=1, le=RATE_MAX, strict=True)  # open at any time
 
 
 class ServiceSpec(_Written):

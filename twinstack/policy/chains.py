@@ -163,6 +163,13 @@ class _Writer:
                 f"one client may open {rate} connections a second, {burst} at once (edge)",
                 "too many",
             )
+            yield self._rule(
+                f"-m connlimit --connlimit-above {limit.connections}"
+                " --connlimit-mask 32 --connlimit-saddr",
+                self._deny,
+                f"one client may hold {limit.connections} connections open (edge)",
+                "too many at once",
+            )
         yield self._rule("", "ACCEPT", "what the world may reach is open to it", "the edge")
 
     def _suffix(self, to: _Target) -> str:

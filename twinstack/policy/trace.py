@@ -127,6 +127,8 @@ def matches_of(line: str) -> tuple[tuple[bool, str, str], ...]:
             negated = True
         elif word == "-m":
             next(words, "")
+        elif word == "--connlimit-saddr":  # it has no value
+            found.append((negated, word, ""))
         else:
             found.append((negated, word, next(words, "")))
             negated = False
@@ -150,11 +152,13 @@ def fits(option: str, value: str, packet: FirstPacket) -> bool | None:
             return any(_in_range(ports, packet.port) for ports in value.split(","))
         case "--ctstate":
             return bool(set(value.split(",")) & packet.states)
-        case "--hashlimit-above":
+        case "--hashlimit-above" | "--connlimit-above":
             return False  # a first connection is never too many
         case "--limit" | "--limit-burst":
             return True
         case "--hashlimit-burst" | "--hashlimit-mode" | "--hashlimit-name":
+            return True
+        case "--connlimit-mask" | "--connlimit-saddr":
             return True
     return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinstack.model.plan import Plan, Replica
-from twinstack.model.runtimes import NGINX_CONF, REDIS_CONF
+from twinstack.model.runtimes import BODY_MAX_BYTES, NGINX_CONF, REDIS_CONF
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,6 +63,7 @@ def nginx_conf(plan: Plan, replica: Replica, resolver: str | None = None) -> str
         workers=replica.workers,
         gateways=[upstream for upstream in plan.replicas if upstream.service in reached],
         resolver=resolver,
+        body_max_bytes=BODY_MAX_BYTES,
     )
 
 

@@ -41,12 +41,15 @@ def test_rules_grow_with_the_replicas_and_not_with_their_pairs():
     assert count(43) - count(33) <= 10 * 6
 
 
-def test_the_edge_has_one_rate_limit_a_client_or_none():
+def test_the_edge_limits_the_rate_and_number_of_a_clients_connections_or_neither():
     limited = [rule.text for chain in chains(planned(), "net") for rule in chain.rules]
     (rule,) = (text for text in limited if "hashlimit" in text)
     assert "--hashlimit-above 1000/sec --hashlimit-burst 2000 --hashlimit-mode srcip" in rule
+    (rule,) = (text for text in limited if "connlimit" in text)
+    assert "--connlimit-above 1000 --connlimit-mask 32 --connlimit-saddr " in rule
     lifted = replace(planned(), rate_limit=None)
-    assert not [r for c in chains(lifted, "net") for r in c.rules if "hashlimit" in r.text]
+    rest = [rule.text for chain in chains(lifted, "net") for rule in chain.rules]
+    assert not [text for text in rest if "hashlimit" in text or "connlimit" in text]
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -106,3 +106,12 @@ def test_health_is_degraded_but_well_without_the_registry(gateway, upstream):
     gateway.gateway.directory._heard_at = -1e9
     status, _, body = gateway.call("GET", "/health")
     assert (status, json.loads(body)["status"]) == (200, "degraded")
+
+
+def test_an_answers_trailers_are_no_headers(gateway, upstream):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n"
+    upstream(always(head + b"2\r\n{}\r\n0\r\nSet-Cookie: evil\r\nX-Late: 1\r\n\r\n"))
+    for _ in range(3):
+        status, headers, body = gateway.call("GET", "/api/products")
+        assert (status, body, headers["a"]) == (200, b"{}", "1")
+        assert not {"set-cookie", "x-late"} & set(headers)
