@@ -59,7 +59,7 @@ def check_coding(http_version: str, value: bytes) -> None:
     """
     if http_version == "1.0":
         raise Refusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding", CLOSE)
-    if value.lower() != b"chunked":
+    if value.strip().lower() != b"chunked":
         raise Refusal(501, "unknown_coding", "the only Transfer-Encoding is chunked", CLOSE)
 
 

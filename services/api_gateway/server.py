@@ -180,8 +180,8 @@ class Protocol(HttpToolsProtocol):
         if self._no_request:
             raise ValueError(self._no_request.code)
         if not self._ignoring_upgrade:
+            super().on_headers_complete()  # raises for a target that is none
             self._in_head = False
-            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         if self._ignoring_upgrade:

@@ -42,9 +42,7 @@ _LENIENT_LENGTHS = [b"2", b"02", b"002", b" 2", b"2 ", b"\t2\t", b"0000000000000
 def _lengths() -> Iterator[Vector]:
     for value, path in product(_LENGTHS, (b"/api/cart", b"/health", b"/no")):
         data = post(b"Content-Length: " + value + b"\r\n", b"{}", path)
-        yield vector(
-            "bad length", data, {400, 413, *([404, 405] if value.startswith(b"9") else [])}
-        )
+        yield vector("bad length", data, {400, 404, 405, 413})
     for value in _LENIENT_LENGTHS:
         yield vector("length", post(b"Content-Length: " + value + b"\r\n", b"{}"), BAD)
     names = entries(
@@ -101,7 +99,8 @@ _CODING_NAMES += entries(
 def _codings() -> Iterator[Vector]:
     chunked = b"2\r\n{}\r\n0\r\n\r\n"
     for value in _LENIENT_CODINGS:
-        yield vector("coding", post(b"Transfer-Encoding: " + value + b"\r\n", chunked), BAD)
+        data = post(b"Transfer-Encoding: " + value + b"\r\n", chunked)
+        yield vector("coding", data, BAD if value.isalpha() else {400, 501})
         lines = b"Transfer-Encoding: " + value + b"\r\n"
         yield vector("coding in 1.0", post(lines, chunked, version=b"1.0"), {400})
     for value, version in product(_CODINGS, (b"1.1", b"1.0")):

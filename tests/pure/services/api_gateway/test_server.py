@@ -135,6 +135,12 @@ def test_an_upgrade_is_ignored_and_its_body_is_not(gateway, upstream, upgrade, a
     assert b"upgrade" not in up.requests[0].lower()
 
 
+@pytest.mark.parametrize("target", [b"http://", b"http://x", b"*", b"x:80"])
+def test_a_target_that_is_none_gets_an_answer(gateway, target):
+    got = gateway.raw(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+    assert statuses(got) in ([400], [404])
+
+
 def test_a_tunnel_is_a_501(gateway):
     got = gateway.raw(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n")
     assert (statuses(got), last_error(got)) == ([501], "no_tunnel")
@@ -368,6 +374,7 @@ def test_another_version_is_a_505(gateway, version):
         (b"1.1", [b"chunked", b"chunked"], 400),
         (b"1.0", [b"chunked"], 400),
         (b"1.1", [b"Chunked"], 200),
+        (b"1.1", [b"chunked "], 200),
     ],
 )
 def test_a_transfer_coding_but_chunked_is_refused(gateway, upstream, version, codings, expected):
