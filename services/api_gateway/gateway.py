@@ -35,7 +35,6 @@ Send = Callable[[Message], Awaitable[None]]
 
 IN_FLIGHT_MAX = 1024
 _SAFE = frozenset({"GET", "HEAD"})
-_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
 class Gateway:
@@ -126,7 +125,7 @@ class Gateway:
             message = f"{IN_FLIGHT_MAX} requests are under way"
             raise Refusal(503, "overloaded", message, RETRY)
         body: bytes | None = None
-        idempotent = method in _IDEMPOTENT
+        has_key = False
         for name, value in headers:
             if name == b"content-length":
                 body = b""
@@ -134,7 +133,10 @@ class Gateway:
                 check_coding(scope["http_version"], value)
                 body = b""
             elif name == b"idempotency-key":
-                idempotent = True
+                if has_key:
+                    message = "Idempotency-Key must be one header"
+                    raise Refusal(400, "bad_request", message, CLOSE)
+                has_key = True
         address = scope["client"][0] if scope["client"] else "unknown"
         if body is not None:
             body = await self._intake.body(receive, headers, client_of(headers, address))
@@ -142,6 +144,7 @@ class Gateway:
             target += b"?" + scope["query_string"]
         data = messages.request_bytes(method, target, headers, request_id.encode(), address, body)
         head_only, safe = method == "HEAD", method in _SAFE
+        idempotent = route.is_idempotent(method, has_key)
         try:
             return await self._forwarder.send(
                 route.service, data, head_only=head_only, safe=safe, idempotent=idempotent

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 PRODUCTS, ORDERS = "product-service", "order-service"
 _READ = ("GET", "HEAD")
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +17,21 @@ class Route:
     service: str
     upstream: bytes
     methods: tuple[str, ...]
+    takes_key: bool = False  # its service carries out a POST with an Idempotency-Key once
 
     @property
     def allow(self) -> bytes:
         return ", ".join(self.methods).encode()
 
+    def is_idempotent(self, method: str, has_key: bool) -> bool:
+        """Tell whether a request may be sent again that may have been carried out."""
+        return method in _IDEMPOTENT or (self.takes_key and has_key)
+
 
 ROUTES = (
     Route(b"/api/products", PRODUCTS, b"/products", _READ),
     Route(b"/api/products/", PRODUCTS, b"/products/", _READ),
-    Route(b"/api/orders", ORDERS, b"/orders", ("POST",)),
+    Route(b"/api/orders", ORDERS, b"/orders", ("POST",), takes_key=True),
     Route(b"/api/orders/", ORDERS, b"/orders/", _READ),
     Route(b"/api/cart", ORDERS, b"/cart", (*_READ, "POST", "PUT", "DELETE")),
 )

@@ -3,6 +3,9 @@
 libpq alone can wait for ever on a server that is stopped or cut off, so every wait goes through
 `_wait`, which ends at a deadline. A failed connection is closed together with the idle ones (they
 are as old), and the next call connects again.
+
+PostgreSQL itself gives up before that, first a wait for a lock, then a slow statement: such a
+failure is of what was asked for alone, and the breaker stays closed.
 """
 
 from __future__ import annotations
@@ -18,11 +21,15 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from services.common.call_stats import POSTGRES, CallStats
-from services.common.failures import Breaker, DatabaseDown, OutcomeUnknown
+from services.common.failures import Breaker, DatabaseBusy, DatabaseDown, OutcomeUnknown
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.0
+LOCK_TIMEOUT_S = 0.5
 STATEMENT_TIMEOUT_S = 2.0
+WORK_TIMEOUT_S = 3.0
+#: Of a client that is frozen within a transaction: its locks are free after that.
+IDLE_IN_TRANSACTION_S = 1.0
 PING_TIMEOUT_S = 1.0
 REST_S = 0.5
 IDLE_KEPT = 8
@@ -30,6 +37,7 @@ CONFLICT_TRIES = 4
 #: PostgreSQL's own failures; any other exception is the caller's, raised after an answer.
 _FAILURES = (DatabaseDown, OutcomeUnknown, psycopg2.Error)
 _CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)  # a kind of _BROKEN
+_SLOW = (errors.LockNotAvailable, errors.QueryCanceled)  # likewise
 _BROKEN = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 T = TypeVar("T")
@@ -75,7 +83,7 @@ class Database:
     def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads: each statement on its own, without a transaction.
 
-        Raises: DatabaseDown.
+        Raises: DatabaseDown, DatabaseBusy.
         """
         return self._counted(work, transaction=False)
 
@@ -83,7 +91,7 @@ class Database:
         """Run `work` in one transaction and commit it; roll back if it raises.
 
         `work` runs again, on a fresh transaction, after a deadlock or a stale connection.
-        Raises: DatabaseDown, OutcomeUnknown, and whatever `work` raises.
+        Raises: DatabaseDown, DatabaseBusy, OutcomeUnknown, and whatever `work` raises.
         """
         for _ in range(CONFLICT_TRIES - 1):
             with contextlib.suppress(*_CONFLICTS):
@@ -97,7 +105,7 @@ class Database:
     def _counted(self, work: Work[T], transaction: bool) -> T:
         self.breaker.enter()
         with self._calls.timed(POSTGRES, _FAILURES):
-            return self._run(work, STATEMENT_TIMEOUT_S, transaction)
+            return self._run(work, WORK_TIMEOUT_S, transaction)
 
     def _run(self, work: Work[T], timeout_s: float, transaction: bool) -> T:
         with self._lock:
@@ -114,11 +122,13 @@ class Database:
         except _CONFLICTS:
             raise
         except _BROKEN as error:
-            if isinstance(error, errors.QueryCanceled):
-                self.breaker.succeeded()  # Slow, not down: it answered that it timed out.
+            if isinstance(error, _SLOW):
+                self.breaker.succeeded()
             else:
                 self.breaker.failed()
                 self._forget_idle()
+            if isinstance(error, errors.LockNotAvailable):
+                raise DatabaseBusy(_reason(error)) from error
             raise DatabaseDown(_reason(error)) from error
 
     def _use(
@@ -183,9 +193,14 @@ class Database:
             application_name=settings.replica,
             sslmode="disable",
             gssencmode="disable",
-            options=f"-c statement_timeout={int(STATEMENT_TIMEOUT_S * 1000)}"
-            f" -c idle_in_transaction_session_timeout={int(STATEMENT_TIMEOUT_S * 2000)}",
+            options=f"-c lock_timeout={_ms(LOCK_TIMEOUT_S)}"
+            f" -c statement_timeout={_ms(STATEMENT_TIMEOUT_S)}"
+            f" -c idle_in_transaction_session_timeout={_ms(IDLE_IN_TRANSACTION_S)}",
         )
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _reason(error: Exception) -> str:

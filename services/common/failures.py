@@ -18,6 +18,10 @@ class DatabaseDown(Exception):
     """PostgreSQL did not answer in time, or refused us; nothing was committed."""
 
 
+class DatabaseBusy(Exception):
+    """PostgreSQL is well, but another transaction held a lock for too long; nothing was changed."""
+
+
 class OutcomeUnknown(Exception):
     """The connection broke during COMMIT: the transaction may or may not have happened."""
 

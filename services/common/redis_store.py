@@ -8,6 +8,7 @@ Values come and go as bytes.
 from __future__ import annotations
 
 import hashlib
+import select
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,6 +57,7 @@ class RedisStore:
         return self._counted(lambda link: _ask(link, arguments))
 
     def script(self, script: Script, keys: Sequence[Argument], values: Sequence[Argument]) -> Any:
+        """Run a script, which may change something: it is never sent a second time."""
         tail = (len(keys), *keys, *values)
 
         def run(link: Link) -> Any:
@@ -64,24 +66,27 @@ class RedisStore:
             except NoScriptError:
                 return _ask(link, ("EVAL", script.text, *tail))
 
-        return self._counted(run)
+        return self._counted(run, once=True)
 
     def ping(self) -> None:
         self.breaker.enter()
         self._run(lambda link: _ask(link, ("PING",)))
 
-    def _counted(self, run: Callable[[Link], Any]) -> Any:
+    def _counted(self, run: Callable[[Link], Any], once: bool = False) -> Any:
         self.breaker.enter()
         with self._calls.timed(REDIS, RedisDown):
-            return self._run(run)
+            return self._run(run, once)
 
-    def _run(self, run: Callable[[Link], Any]) -> Any:
+    def _run(self, run: Callable[[Link], Any], once: bool = False) -> Any:
         kept: Link | None = getattr(self._local, "link", None)
+        if once and kept is not None and _is_stale(kept):  # Found out before something is sent.
+            self._drop()
+            kept = None
         try:
             try:
                 answer = run(kept or self._connect())
             except (RedisConnectionError, OSError):
-                if kept is None:
+                if kept is None or once:
                     raise
                 self._drop()  # Stale: Redis was restarted. One fresh connection, once.
                 answer = run(self._connect())
@@ -116,6 +121,13 @@ class RedisStore:
         link: Link | None = self._local.__dict__.pop("link", None)
         if link is not None:
             link.disconnect()
+
+
+def _is_stale(link: Link) -> bool:
+    """Tell whether an idle connection was closed: then there is something to read on it."""
+    poller = select.poll()
+    poller.register(link._sock, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _ask(link: Link, arguments: Sequence[Argument]) -> Any:

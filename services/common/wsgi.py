@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from services.common.failures import DatabaseDown, OutcomeUnknown, RedisDown
+from services.common.failures import DatabaseBusy, DatabaseDown, OutcomeUnknown, RedisDown
 from services.common.logs import Log
 from services.common.request_id import RequestIds
 from services.common.settings import Settings
@@ -106,6 +106,14 @@ def make_app(settings: Settings, log: Log) -> Flask:
     def store_down(store: str, error: Exception) -> Response:
         log.event("error", f"{store} is down", reason=str(error), request_id=request_id())
         response = failed(503, f"{store}_unavailable", f"{store} cannot be reached now")
+        response.headers["Retry-After"] = "1"
+        return response
+
+    @app.errorhandler(DatabaseBusy)
+    def busy(error: DatabaseBusy) -> Response:
+        log.event("warning", "the database is busy", reason=str(error), request_id=request_id())
+        message = "another request holds what this one needs; nothing was changed, try again"
+        response = failed(409, "database_busy", message)
         response.headers["Retry-After"] = "1"
         return response
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from services.common.registry_client import Registration
 from services.common.service import start
 from services.common.wsgi import Instrumented
+from services.order_service.carts import Carts
 from services.order_service.product_client import Products
 from services.order_service.routes import create
+from services.order_service.sweep import Sweep
 
 _service = start("order-service")
 _registration = Registration(_service.settings, _service.log, _service.calls, "product-service")
 _products = Products(_registration, _service)
-app = Instrumented(create(_service, _products), _service.settings, _service.log)
+_carts = Carts(_service.store, _service.settings.session_ttl_s)
+app = Instrumented(create(_service, _products, _carts), _service.settings, _service.log)
 _registration.start()
+Sweep(_service, _carts).start()

@@ -1,18 +1,27 @@
-"""Carts in Redis, the session store: a hash for each session, product id → quantity."""
+"""Carts in Redis, the session store: a hash for each session, product id → quantity.
+
+A cart has an id, its field `id`, which lasts until the cart is replaced or ordered. PostgreSQL
+accepts one order for each id, and what was ordered is taken out of the cart with that id only:
+again and again does no harm, also after Redis has come back with an earlier state. What was added
+since the order is a cart of its own, whose id follows from the former one.
+"""
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 from services.common.redis_store import RedisStore, Script
 from services.common.wsgi import ApiError
 from services.order_service.requests import LINES_MAX, QUANTITY_MAX, Lines
 
+_ID = b"id"
 _ADD = Script(
     """
 local before = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
 if before + ARGV[2] > tonumber(ARGV[3]) then return -1 end
-if before == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then return -2 end
+if before == 0 and redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then return -2 end
+redis.call('HSETNX', KEYS[1], 'id', ARGV[6])
 redis.call('HSET', KEYS[1], ARGV[1], before + ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 return before + ARGV[2]
@@ -21,14 +30,17 @@ return before + ARGV[2]
 _REPLACE = Script(
     """
 redis.call('DEL', KEYS[1])
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if #ARGV > 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+if #ARGV == 2 then return 0 end
+redis.call('HSET', KEYS[1], 'id', ARGV[2])
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1
 """
 )
 _TAKE_OUT = Script(
     """
-for i = 1, #ARGV, 2 do
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
+for i = 2, #ARGV, 2 do
     local before = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '0')
     if before > tonumber(ARGV[i + 1]) then
         redis.call('HSET', KEYS[1], ARGV[i], before - ARGV[i + 1])
@@ -36,31 +48,44 @@ for i = 1, #ARGV, 2 do
         redis.call('HDEL', KEYS[1], ARGV[i])
     end
 end
+if redis.call('HLEN', KEYS[1]) == 1 then
+    redis.call('DEL', KEYS[1])
+else
+    redis.call('HSET', KEYS[1], 'id', redis.sha1hex(ARGV[1]))
+end
 return 1
 """
 )
 
 
-def new_session() -> str:
-    """Make an unguessable session id."""
-    return secrets.token_urlsafe(18)
+@dataclass(frozen=True, slots=True)
+class Cart:
+    """What is in a session's cart; one without lines has no id."""
+
+    id: str
+    lines: Lines
 
 
 class Carts:
-    """The carts in one Redis; each is forgotten `ttl_s` seconds after its last change."""
+    """The carts in one Redis; each is forgotten `ttl_s` seconds after its last change.
+
+    A session is given by its name. Every method raises RedisDown.
+    """
 
     def __init__(self, store: RedisStore, ttl_s: int) -> None:
         self._store = store
         self._ttl_s = ttl_s
 
-    def show(self, session: str) -> Lines:
+    def show(self, session: str) -> Cart:
         flat = self._store.command(b"HGETALL", _key(session))
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return dict(sorted((int(product), int(quantity)) for product, quantity in pairs))
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        cart_id = fields.pop(_ID, b"").decode()
+        pairs = ((int(product), int(quantity)) for product, quantity in fields.items())
+        return Cart(cart_id, dict(sorted(pairs)))
 
     def add(self, session: str, product_id: int, quantity: int) -> None:
-        """Put more of a product in. Raises: RedisDown, ApiError 409."""
-        values = (product_id, quantity, QUANTITY_MAX, LINES_MAX, self._ttl_s)
+        """Put more of a product in. Raises: ApiError 409."""
+        values = (product_id, quantity, QUANTITY_MAX, LINES_MAX, self._ttl_s, _new_id())
         result = self._store.script(_ADD, (_key(session),), values)
         if result == -1:
             raise ApiError(409, "cart_full", f"a cart holds at most {QUANTITY_MAX} of a product")
@@ -68,15 +93,19 @@ class Carts:
             raise ApiError(409, "cart_full", f"a cart holds at most {LINES_MAX} products")
 
     def replace(self, session: str, lines: Lines) -> None:
-        self._store.script(_REPLACE, (_key(session),), (self._ttl_s, *_flat(lines)))
+        self._store.script(_REPLACE, (_key(session),), (self._ttl_s, _new_id(), *_flat(lines)))
 
-    def take_out(self, session: str, lines: Lines) -> None:
-        """Take out what was ordered, and leave what was added since. Raises: RedisDown."""
-        self._store.script(_TAKE_OUT, (_key(session),), _flat(lines))
+    def take_out(self, session: str, cart: Cart) -> None:
+        """Take out what was ordered, once, and leave what was added since."""
+        self._store.script(_TAKE_OUT, (_key(session),), (cart.id, *_flat(cart.lines)))
 
 
 def _key(session: str) -> bytes:
     return b"cart:" + session.encode()
+
+
+def _new_id() -> str:
+    return secrets.token_hex(20)  # as long as a SHA-1, which the next one is
 
 
 def _flat(lines: Lines) -> list[int]:

@@ -1,8 +1,9 @@
 """Orders in PostgreSQL: one transaction prices, checks and decrements stock, and inserts.
 
-Products are locked in the order of their ids, so orders never deadlock. The Idempotency-Key is
-unique in the database: of two concurrent requests, the first inserts, and the second finds that
-order when it gets the locks.
+Products are locked in the order of their ids, so orders never deadlock. A session's Idempotency-Key
+and a cart's id are unique in the database: of two concurrent requests, the first inserts, and the
+second finds that order when it gets the locks. An order of a cart also remembers that the cart is
+to be emptied, until the sweep has seen to it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ from dataclasses import dataclass
 from services.common.catalogue import CURRENCY
 from services.common.database import Cursor, Database
 from services.common.wsgi import ApiError
+from services.order_service.carts import Cart
 from services.order_service.requests import Lines
 
-_BY_KEY = "SELECT id, request_digest FROM orders WHERE idempotency_key = %s"
+_LINES = """
+(SELECT array_agg(ARRAY[product_id, quantity]) FROM order_items WHERE order_id = orders.id)
+"""
+_FIND = f"""
+SELECT id, session, idempotency_key, request_digest, coalesce(cart, ''), {_LINES} FROM orders
+WHERE (session = %(session)s AND idempotency_key = %(key)s) OR cart = %(cart)s
+"""
 _LOCK = """
 SELECT id, price_cents, stock FROM products WHERE id = ANY(%s) ORDER BY id FOR UPDATE
 """
 _INSERT = """
 WITH placed AS (
-    INSERT INTO orders (id, total_cents, idempotency_key, request_digest)
-    VALUES (%(id)s, %(total)s, %(key)s, %(digest)s)
-    ON CONFLICT (idempotency_key) DO NOTHING
+    INSERT INTO orders (id, total_cents, session, idempotency_key, request_digest, cart, to_empty)
+    VALUES (%(id)s, %(total)s, %(session)s, %(key)s, %(digest)s, %(cart)s, %(cart)s IS NOT NULL)
+    ON CONFLICT DO NOTHING
     RETURNING id
 ), lines AS (
     SELECT * FROM unnest(%(products)s, %(quantities)s, %(prices)s)
@@ -37,61 +45,122 @@ WITH placed AS (
 )
 SELECT id FROM placed
 """
-_ORDER = "SELECT id, created_at, total_cents FROM orders WHERE id = %s"
+_ORDER = "SELECT id, created_at, total_cents FROM orders WHERE id = %s AND session = %s"
 _ITEMS = """
 SELECT product_id, name, quantity, unit_price_cents
 FROM order_items JOIN products ON products.id = product_id
 WHERE order_id = %s ORDER BY product_id
 """
+_TO_EMPTY = f"""
+SELECT id, session, cart, {_LINES} FROM orders
+WHERE to_empty AND created_at < now() - make_interval(secs => %s) ORDER BY created_at LIMIT %s
+"""
+_EMPTIED = "UPDATE orders SET to_empty = false WHERE id = ANY(%s::uuid[])"
+_FORGET_KEYS = """
+UPDATE orders SET idempotency_key = NULL
+WHERE idempotency_key IS NOT NULL AND created_at < now() - make_interval(secs => %s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """Who orders: a session, with its Idempotency-Key, and the digest of all that it asks for."""
+
+    session: str
+    key: str | None
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that stands. `replayed` says that an earlier request had placed it."""
+    """An order that stands."""
 
     order_id: str
-    replayed: bool
+    ordered: Cart  # without an id: the items were in the request
+    replayed: bool = False  # an earlier request had placed it
 
 
-def replay(database: Database, key: str, digest: str) -> Placed | None:
-    """Give the order that this key has placed, if any. Raises: ApiError 422."""
-    return database.read(lambda cursor: _replay(cursor, key, digest))
+class CartOrdered(Exception):
+    """Another request has ordered this cart: `ordered` is what was in it then."""
+
+    def __init__(self, ordered: Cart) -> None:
+        super().__init__(ordered.id)
+        self.ordered = ordered
 
 
-def place(database: Database, lines: Lines, key: str | None, digest: str) -> Placed:
-    """Place an order, once for each key.
+def replay(database: Database, request: OrderRequest) -> Placed | None:
+    """Give the order that an earlier request with this key has placed. Raises: ApiError 422."""
+    if request.key is None:
+        return None
+    return database.read(lambda cursor: _find(cursor, request, ""))
 
-    Raises: ApiError 409 (stock), 422 (unknown product, key used for another request),
-    DatabaseDown, OutcomeUnknown.
+
+def place(database: Database, request: OrderRequest, cart: Cart) -> Placed:
+    """Place an order, once for each key and each cart.
+
+    Raises: ApiError 409 (stock), 422 (unknown product, key used for another request), CartOrdered,
+    DatabaseDown, DatabaseBusy, OutcomeUnknown.
     """
-    return database.write(lambda cursor: _place(cursor, lines, key, digest))
+    return database.write(lambda cursor: _place(cursor, request, cart))
 
 
-def show(database: Database, order_id: str) -> dict[str, object] | None:
-    """Give an order with its items, if there is one."""
+def show(database: Database, order_id: str, session: str) -> dict[str, object] | None:
+    """Give an order of this session with its items, if there is one."""
     try:
         parsed = str(uuid.UUID(order_id))
     except ValueError:
         return None
-    return database.read(lambda cursor: _show(cursor, parsed))
+    return database.read(lambda cursor: _show(cursor, parsed, session))
 
 
-def _replay(cursor: Cursor, key: str, digest: str) -> Placed | None:
-    cursor.execute(_BY_KEY, (key,))
-    row = cursor.fetchone()
-    if row is None:
-        return None
-    if row[1] != digest:
-        message = "this Idempotency-Key was used for an order of something else"
-        raise ApiError(422, "idempotency_key_reused", message)
-    return Placed(str(row[0]), True)
+def carts_to_empty(
+    database: Database, older_than_s: float, limit: int
+) -> list[tuple[str, str, Cart]]:
+    """List what is still to be taken out of carts: order, session and the cart as ordered."""
+
+    def read(cursor: Cursor) -> list[tuple[str, str, Cart]]:
+        cursor.execute(_TO_EMPTY, (older_than_s, limit))
+        rows = cursor.fetchall()
+        return [(row[0], row[1], Cart(row[2], dict(row[3]))) for row in rows]
+
+    return database.read(read)
 
 
-def _place(cursor: Cursor, lines: Lines, key: str | None, digest: str) -> Placed:
+def note_emptied(database: Database, order_ids: list[str]) -> None:
+    """Note that these orders' carts are empty for good."""
+    database.write(lambda cursor: cursor.execute(_EMPTIED, (order_ids,)))
+
+
+def forget_keys(database: Database, older_than_s: float) -> None:
+    """Forget the Idempotency-Keys of older orders."""
+    database.write(lambda cursor: cursor.execute(_FORGET_KEYS, (older_than_s,)))
+
+
+def _find(cursor: Cursor, request: OrderRequest, cart_id: str) -> Placed | None:
+    """Find the order of the request's key, or else of the cart.
+
+    Raises: ApiError 422, CartOrdered.
+    """
+    cursor.execute(_FIND, {"session": request.session, "key": request.key, "cart": cart_id or None})
+    rows = cursor.fetchall()
+    for order_id, session, key, digest, ordered_id, lines in rows:
+        if key is not None and (session, key) == (request.session, request.key):
+            if digest != request.digest:
+                message = "this Idempotency-Key was used for an order of something else"
+                raise ApiError(422, "idempotency_key_reused", message)
+            return Placed(order_id, Cart(ordered_id, dict(lines)), replayed=True)
+    if rows:
+        raise CartOrdered(Cart(cart_id, dict(rows[0][5])))
+    return None
+
+
+def _place(cursor: Cursor, request: OrderRequest, cart: Cart) -> Placed:
+    lines = cart.lines
     cursor.execute(_LOCK, (sorted(lines),))
     known = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
-    if key is not None:  # Now that we hold the locks: the first of two may have been before us.
-        placed = _replay(cursor, key, digest)
+    if request.key is not None or cart.id:
+        # Now that we hold the locks: the first of two may have been before us.
+        placed = _find(cursor, request, cart.id)
         if placed is not None:
             return placed
     check_lines(lines, {product: stock for product, (_, stock) in known.items()})
@@ -102,19 +171,21 @@ def _place(cursor: Cursor, lines: Lines, key: str | None, digest: str) -> Placed
         {
             "id": order_id,
             "total": sum(known[product][0] * lines[product] for product in products),
-            "key": key,
-            "digest": digest,
+            "session": request.session,
+            "key": request.key,
+            "digest": request.digest,
+            "cart": cart.id or None,
             "products": products,
             "quantities": [lines[product] for product in products],
             "prices": [known[product][0] for product in products],
         },
     )
-    if cursor.fetchone() is None:  # Another transaction has just committed one with this key.
-        placed = _replay(cursor, key or "", digest)
+    if cursor.fetchone() is None:  # Another transaction has just committed this key or this cart.
+        placed = _find(cursor, request, cart.id)
         if placed is None:
             raise ApiError(503, "try_again", "the order has just been removed")
         return placed
-    return Placed(order_id, False)
+    return Placed(order_id, cart)
 
 
 def check_lines(lines: Lines, stock: dict[int, int]) -> None:
@@ -136,8 +207,8 @@ def check_lines(lines: Lines, stock: dict[int, int]) -> None:
         raise ApiError(409, "insufficient_stock", f"not enough of {names}", items=short)
 
 
-def _show(cursor: Cursor, order_id: str) -> dict[str, object] | None:
-    cursor.execute(_ORDER, (order_id,))
+def _show(cursor: Cursor, order_id: str, session: str) -> dict[str, object] | None:
+    cursor.execute(_ORDER, (order_id, session))
     order = cursor.fetchone()
     if order is None:
         return None

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from services.common.catalogue import CURRENCY, keys_of_change
-from services.common.failures import RedisDown
+from services.common.catalogue import CURRENCY
 from services.common.service import Service, make_app_with_health
 from services.common.wsgi import ApiError, answer, json_object, request_id
-from services.order_service import orders, requests
-from services.order_service.carts import Carts, new_session
-from services.order_service.orders import check_lines
+from services.order_service import orders, requests, sessions
+from services.order_service.carts import Carts
+from services.order_service.checkout import Checkout
+from services.order_service.orders import OrderRequest, check_lines
 from services.order_service.product_client import Products
 from services.order_service.requests import Lines, parse_items, parse_line, parse_order
-
-COOKIE = "session"
-SESSION = "X-Session-ID"
+from services.order_service.sessions import ClientSession, Sessions
 
 
-def create(service: Service, products: Products) -> Flask:
-    """Create the application with its database, Redis and product client."""
+def create(service: Service, products: Products, carts: Carts) -> Flask:
+    """Create the application with its database, Redis and product client.
+
+    Raises: SettingError without the secret that signs session ids.
+    """
     app = make_app_with_health(service)
-    ttl_s = service.settings.session_ttl_s
-    carts = Carts(service.store, ttl_s)
     database = service.database
+    checkout = Checkout(service, carts)
+    known = Sessions(service.settings.secret(sessions.SECRET))
+    cookie_tail = f"; Max-Age={service.settings.session_ttl_s}; HttpOnly; Path=/; SameSite=Lax"
 
     @app.after_request
     def keep_private(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    def session_of_request() -> str:
-        return requests.parse_session(request.headers.get(SESSION), request.cookies.get(COOKIE))
+    def session_of_request() -> ClientSession | None:
+        return known.find(
+            request.headers.get(sessions.HEADER), request.cookies.get(sessions.COOKIE)
+        )
 
-    def cart_answer(session: str, lines: Lines) -> Response:
+    def in_session(response: Response, session: ClientSession) -> Response:
+        response.headers[sessions.HEADER] = session.id
+        response.headers["Set-Cookie"] = f"{sessions.COOKIE}={session.id}{cookie_tail}"
+        return response
+
+    def cart_answer(session: ClientSession, lines: Lines) -> Response:
         catalogue = products.catalogue(request_id()) if lines else {}
         items = [
             {
@@ -46,12 +55,8 @@ def create(service: Service, products: Products) -> Flask:
             if product_id in catalogue
         ]
         total = sum(catalogue[key].price_cents * lines[key] for key in lines if key in catalogue)
-        cart = {"session": session or None, "items": items, "total_cents": total}
-        response = answer(cart | {"currency": CURRENCY})
-        if session:
-            response.headers[SESSION] = session
-            response.set_cookie(COOKIE, session, max_age=ttl_s, httponly=True, samesite="Lax")
-        return response
+        cart = {"session": session.id, "items": items, "total_cents": total}
+        return in_session(answer(cart | {"currency": CURRENCY}), session)
 
     def check_against_catalogue(lines: Lines) -> None:
         catalogue = products.catalogue(request_id())
@@ -60,16 +65,16 @@ def create(service: Service, products: Products) -> Flask:
     @app.get("/cart")
     def show_cart() -> Response:
         session = session_of_request()
-        return cart_answer(session, carts.show(session) if session else {})
+        lines = carts.show(session.name).lines if session else {}
+        return cart_answer(session or known.make(), lines)
 
     @app.post("/cart")
     def add_to_cart() -> Response:
         product_id, quantity = parse_line(json_object())
-        session = session_of_request()
+        session = session_of_request() or known.make()
         check_against_catalogue({product_id: quantity})
-        session = session or new_session()
-        carts.add(session, product_id, quantity)
-        return cart_answer(session, carts.show(session))
+        carts.add(session.name, product_id, quantity)
+        return cart_answer(session, carts.show(session.name).lines)
 
     @app.put("/cart")
     def replace_cart() -> Response:
@@ -77,55 +82,44 @@ def create(service: Service, products: Products) -> Flask:
         lines = parse_items(body)
         if set(body) != {"items"}:
             raise ApiError(400, "bad_request", "the only field of a cart is items")
-        session = session_of_request()
+        session = session_of_request() or known.make()
         check_against_catalogue(lines)
-        session = session or new_session()
-        carts.replace(session, lines)
+        carts.replace(session.name, lines)
         return cart_answer(session, lines)
 
     @app.delete("/cart")
     def empty_cart() -> Response:
         session = session_of_request()
         if session:
-            carts.replace(session, {})
+            carts.replace(session.name, {})
         return Response(status=204)
 
     @app.post("/orders")
     def place_order() -> Response:
         key = requests.parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        asked = parse_order(json_object())
+        lines = parse_order(json_object())
         session = session_of_request()
-        digest = requests.digest(asked, session)
-        lines, placed = asked, None
-        if lines is None:
-            placed = orders.replay(database, key, digest) if key else None
-            lines = {} if placed or not session else carts.show(session)
-            if placed is None and not lines:
-                raise ApiError(409, "cart_empty", "there is nothing in the session's cart")
-        if placed is None:
-            placed = orders.place(database, lines, key, digest)
-        if not placed.replayed:
-            after_order(lines, session if asked is None else "")
-        response = answer(orders.show(database, placed.order_id), 200 if placed.replayed else 201)
+        if session is None:
+            if key is not None:
+                message = "an Idempotency-Key is its session's; GET /api/cart gives a session"
+                raise ApiError(400, "session_required", message)
+            session = known.make()
+        digest = requests.digest(lines, session.name)
+        placed = checkout.order(OrderRequest(session.name, key, digest), lines)
+        order = orders.show(database, placed.order_id, session.name)
+        response = in_session(answer(order, 200 if placed.replayed else 201), session)
         response.headers["Location"] = f"/api/orders/{placed.order_id}"
         if placed.replayed:
             response.headers["Idempotency-Replayed"] = "true"
         return response
 
-    def after_order(lines: Lines, session: str) -> None:
-        try:
-            service.store.command(b"DEL", *keys_of_change(lines))
-            if session:
-                carts.take_out(session, lines)
-        except RedisDown:  # The order stands; cached entries expire.
-            message = "cache not invalidated after an order"
-            service.log.event("warning", message, request_id=request_id())
-
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:
-        order = orders.show(database, order_id)
+        session = session_of_request()
+        order = orders.show(database, order_id, session.name) if session else None
         if order is None:
-            raise ApiError(404, "unknown_order", f"there is no order {order_id[:64]}")
+            message = f"this session has no order {order_id[:64]}"
+            raise ApiError(404, "unknown_order", message)
         return answer(order)
 
     return app

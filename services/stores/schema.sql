@@ -16,9 +16,28 @@ CREATE TABLE IF NOT EXISTS orders (
     id              uuid PRIMARY KEY,
     created_at      timestamptz NOT NULL DEFAULT now(),
     total_cents     bigint NOT NULL CHECK (total_cents > 0),
-    idempotency_key text UNIQUE,
+    idempotency_key text,           -- forgotten a day after the order
     request_digest  text NOT NULL
 );
+
+-- Of an earlier schema, when a key was every session's.
+ALTER TABLE orders DROP CONSTRAINT IF EXISTS orders_idempotency_key_key;
+
+-- The session's name (no id that opens it); the ordered cart's id, and whether it is to be emptied.
+ALTER TABLE orders
+    ADD COLUMN IF NOT EXISTS session  text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS cart     text,
+    ADD COLUMN IF NOT EXISTS to_empty boolean NOT NULL DEFAULT false;
+
+CREATE UNIQUE INDEX IF NOT EXISTS orders_of_keys
+    ON orders (session, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE UNIQUE INDEX IF NOT EXISTS orders_of_carts ON orders (cart) WHERE cart IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS orders_with_key
+    ON orders (created_at) WHERE idempotency_key IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS orders_to_empty ON orders (created_at) WHERE to_empty;
 
 CREATE TABLE IF NOT EXISTS order_items (
     order_id         uuid NOT NULL REFERENCES orders (id) ON DELETE CASCADE,

@@ -229,7 +229,10 @@ def test_requests_are_balanced_and_carry_one_id_through_every_log(flat: Sandbox)
 
 def test_an_order_is_made_once_for_one_key(flat: Sandbox) -> None:
     body = json.dumps({"items": [{"product_id": 3, "quantity": 2}]})
+    session = json.loads(flat.fetch("http://10.0.0.10/api/cart"))["session"]
+    in_session = ("-H", f"X-Session-ID: {session}")
     words = (
+        *in_session,
         "-X",
         "POST",
         "-H",
@@ -242,8 +245,9 @@ def test_an_order_is_made_once_for_one_key(flat: Sandbox) -> None:
     first = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
     second = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
     assert first["id"] == second["id"]
-    again = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{first['id']}"))
-    assert again["items"] == first["items"]
+    url = f"http://10.0.0.10/api/orders/{first['id']}"
+    assert json.loads(flat.fetch(url, *in_session))["items"] == first["items"]
+    assert json.loads(flat.fetch(url))["error"] == "unknown_order"
 
 
 def test_a_second_up_does_nothing_and_keeps_every_process(flat: Sandbox) -> None:

@@ -66,6 +66,22 @@ def test_a_post_with_an_idempotency_key_may_be_sent_again(gateway, upstream):
         assert gateway.call("POST", "/api/orders", b"{}", Idempotency_Key="k")[0] == 200
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_key_makes_no_other_request_idempotent(gateway, upstream, method):
+    up = upstream(lambda request, connection, place: OK if place == 1 else None)
+    assert gateway.call("GET", "/api/cart")[0] == 200
+    gateway.call(method, "/api/cart", b"{}", Idempotency_Key="k")
+    assert len(up.requests) == {"POST": 2, "PUT": 3}[method]
+
+
+def test_two_keys_are_refused(gateway, upstream):
+    up = upstream(always(OK))
+    head = b"POST /api/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    got = gateway.raw(head + b"Idempotency-Key: a\r\nIdempotency-Key: a\r\n\r\n{}")
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert not up.requests
+
+
 def test_an_instance_that_refuses_is_replaced_by_another(gateway, upstream):
     up = upstream(always(OK))
     gateway.know(closed_port(), up.port, closed_port())

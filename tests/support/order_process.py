@@ -1,0 +1,113 @@
+"""The order service's own process on loopback, upon real stores, and clients of it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.gateway_parts import closed_port
+from tests.support.project import ROOT
+from tests.support.real_stores import Stores
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; `said` is the body's JSON."""
+
+    status: int
+    headers: dict[str, str]
+    said: dict[str, Any]
+
+
+class OrderProcess:
+    """The service under granian, with as many threads as the topology declares."""
+
+    def __init__(self, stores: Stores, **environment: str) -> None:
+        self._environment = {**os.environ, **stores.environment, **environment}
+        self.port = closed_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        words = f"--interface wsgi --http 1 --no-ws --host 127.0.0.1 --port {self.port}"
+        more = "--workers 1 --blocking-threads 4 --log-level warning --workers-kill-timeout 3"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "granian", *words.split(), *more.split()]
+            + ["services.order_service.app:app"],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 20
+        while not self._is_healthy():
+            assert time.monotonic() < deadline, "the order service is not healthy"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill it; its worker ends with it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def _is_healthy(self) -> bool:
+        with suppress(OSError, http.client.HTTPException):
+            return Client(self.port).call("GET", "/health").status == 200
+        return False
+
+
+@dataclass
+class Client:
+    """A client that keeps the session it was given."""
+
+    port: int
+    session: str = ""
+    timeout_s: float = 10.0
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.session:
+            names.setdefault("X-Session-ID", self.session)
+        data = None if body is None else json.dumps(body).encode()
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
+        with closing(link):
+            link.request(method, path, data, names)
+            answer = link.getresponse()
+            text = answer.read()
+        got = {name.lower(): value for name, value in answer.getheaders()}
+        self.session = got.get("x-session-id", self.session)
+        return Answer(answer.status, got, json.loads(text) if text else {})
+
+    def add(self, product_id: int, quantity: int) -> Answer:
+        return self.call("POST", "/cart", {"product_id": product_id, "quantity": quantity})
+
+    def cart(self) -> dict[int, int]:
+        items = self.call("GET", "/cart").said["items"]
+        return {item["product_id"]: item["quantity"] for item in items}
+
+    def check_out(self, key: str = "") -> Answer:
+        return self.call("POST", "/orders", {"from_cart": True}, **_keyed(key))
+
+    def order(self, product_id: int, quantity: int = 1, key: str = "") -> Answer:
+        items = [{"product_id": product_id, "quantity": quantity}]
+        return self.call("POST", "/orders", {"items": items}, **_keyed(key))
+
+
+def _keyed(key: str) -> dict[str, str]:
+    return {"Idempotency_Key": key} if key else {}
+
+
+def at_once(*calls: Callable[[], Answer]) -> list[Answer]:
+    """Make calls at the same time; give their answers in the order of the calls."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [answer.result() for answer in [pool.submit(call) for call in calls]]
