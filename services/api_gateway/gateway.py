@@ -17,6 +17,7 @@ from services.api_gateway.client import Answer, Client, Slow, TimedOut, Upstream
 from services.api_gateway.discovery import Directory
 from services.api_gateway.forwarding import Forwarder, Unanswered
 from services.api_gateway.intake import (
+    CLOSE,
     RETRY,
     Intake,
     Message,

@@ -37,7 +37,8 @@ class Sessions:
 
     def __init__(self, key: str) -> None:
         if not key:
-            raise SettingError(f"{SECRET}: cannot sign session ids: no such file in SECRETS_DIR")
+            cause = "no such file in SECRETS_DIR; write one, the same for every replica"
+            raise SettingError(f"{SECRET}: cannot sign session ids: {cause}")
         self._key = key.encode()
 
     def make(self) -> ClientSession:

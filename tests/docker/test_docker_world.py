@@ -67,7 +67,8 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
     published = up.published("api-gateway")
     assert published is not None
     order = json.dumps({"items": [{"product_id": 1, "quantity": 1}]})
-    status, text = fetch(published.url("/api/orders"), "POST", order)
+    session = json.loads(fetch(published.url("/api/cart"))[1])["session"]
+    status, text = fetch(published.url("/api/orders"), "POST", order, session)
     assert status == 201, text
     made = json.loads(text)["id"]
     removed = up.down(progress=print_nothing)
@@ -75,7 +76,7 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
 
     tiered = world("tiered")
     tiered.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
-    assert fetch(published.url(f"/api/orders/{made}"))[0] == 200
+    assert fetch(published.url(f"/api/orders/{made}"), session=session)[0] == 200
     client = connect(ENGINE)
     assert client is not None
     names = sorted(str(network.name) for network in client.networks.list())
@@ -89,7 +90,7 @@ def test_orders_survive_down_and_up_in_another_shape_whose_tiers_do_not_meet(up:
     assert tiered.exec("nginx-lb", knocking) != 0
 
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
-    assert fetch(published.url(f"/api/orders/{made}"))[0] == 200
+    assert fetch(published.url(f"/api/orders/{made}"), session=session)[0] == 200
     names = sorted(str(network.name) for network in client.networks.list())
     assert [name for name in names if "twinstack" in name] == [f"twinstack-{INSTANCE}_app"]
 

@@ -74,6 +74,20 @@ def test_both_worlds_answer_side_by_side(both: Sandbox) -> None:
     assert both.invoke("docker.status", check=False).returncode == 0
 
 
+def test_in_both_worlds_a_cart_is_ordered_once_and_a_key_and_an_order_are_their_sessions(
+    both: Sandbox,
+) -> None:
+    for address in ("10.0.0.10:80", f"127.0.0.1:{published_ports(both)['nginx-lb']}"):
+        script = str(ROOT / "tests/support/shopper.py")
+        seen = json.loads(both.run(sys.executable, script, address).stdout)
+        assert seen["one cart, three checkouts"] == [[201, 409, 409]] * 5
+        assert seen["one cart, one key, three checkouts"] == [[200, 200, 201]] * 5
+        assert seen["one key, two sessions"] == [201, 201]
+        assert seen["an order in its session, and in another"] == [200, 404]
+        assert seen["a key without a session"] == 400
+        assert seen["a session of the client's choice"] == 400
+
+
 def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(
     both: Sandbox, tmp_path: Path
 ) -> None:

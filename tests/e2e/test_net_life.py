@@ -56,23 +56,21 @@ def test_a_killed_master_leaves_no_worker_that_holds_its_port(flat: Sandbox) -> 
     assert (edge["pid"], edge["state"]) == (pid, "healthy")
 
 
+def in_session(host: Sandbox) -> tuple[str, str]:
+    """Give the words of curl for a session of its own."""
+    session = json.loads(host.fetch("http://10.0.0.10/api/cart"))["session"]
+    return "-H", f"X-Session-ID: {session}"
+
+
 def test_data_survives_down_and_up(flat: Sandbox) -> None:
+    session = in_session(flat)
     body = json.dumps({"items": [{"product_id": 5, "quantity": 1}]})
-    placed = json.loads(
-        flat.fetch(
-            "http://10.0.0.10/api/orders",
-            "-X",
-            "POST",
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-            body,
-        )
-    )
+    words = (*session, "-H", "Content-Type: application/json", "-d", body)
+    placed = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
     flat.invoke("net.down")
     assert flat.run("ip", "netns", "list").stdout == ""
     flat.invoke("net.up")
-    order = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{placed['id']}"))
+    order = json.loads(flat.fetch(f"http://10.0.0.10/api/orders/{placed['id']}", *session))
     assert order["id"] == placed["id"]
 
 
@@ -86,15 +84,15 @@ def test_services_answer_without_redis_and_say_so_without_postgresql(flat: Sandb
         program = ("/usr/bin/python3", "-m", "supervisor.supervisorctl")
         flat.run("env", path, *program, "-c", conf, *words)
 
+    session = in_session(flat)
+
     def code(path: str) -> str:
-        return flat.fetch(f"http://10.0.0.10{path}", "-o", "/dev/null", "-w", "%{http_code}")
+        words = (*session, "-o", "/dev/null", "-w", "%{http_code}")
+        return flat.fetch(f"http://10.0.0.10{path}", *words)
 
     body = json.dumps({"items": [{"product_id": 6, "quantity": 1}]})
-    order = json.loads(
-        flat.fetch(
-            "http://10.0.0.10/api/orders", "-H", "Content-Type: application/json", "-d", body
-        )
-    )["id"]
+    words = (*session, "-H", "Content-Type: application/json", "-d", body)
+    order = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))["id"]
     assert code(f"/api/orders/{order}") == "200"
     control("stop", "redis-cache")
     try:

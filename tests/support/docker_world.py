@@ -15,9 +15,9 @@ BACK_WITHIN_S = 5.0
 
 _FETCH = """
 import sys, urllib.error, urllib.request
-method, url, body = sys.argv[1:]
-request = urllib.request.Request(url, body.encode() or None, {"Content-Type": "application/json"},
-                                 method=method)
+method, url, body, session = sys.argv[1:]
+headers = {"Content-Type": "application/json"} | ({"X-Session-ID": session} if session else {})
+request = urllib.request.Request(url, body.encode() or None, headers, method=method)
 try:
     with urllib.request.urlopen(request, timeout=5) as answer:
         print(answer.status, answer.read().decode())
@@ -28,9 +28,9 @@ except OSError as error:
 """
 
 
-def fetch(url: str, method: str = "GET", body: str = "") -> tuple[int, str]:
+def fetch(url: str, method: str = "GET", body: str = "", session: str = "") -> tuple[int, str]:
     """Ask a URL from the tests' host; status 0 for no answer."""
-    words = in_namespace(sys.executable, "-c", _FETCH, method, url, body).split(" ", 1)
+    words = in_namespace(sys.executable, "-c", _FETCH, method, url, body, session).split(" ", 1)
     return int(words[0]), words[1].strip()
 
 

@@ -68,20 +68,21 @@ class OrderProcess:
 
 @dataclass
 class Client:
-    """A client that keeps the session it was given."""
+    """A client that keeps the session it was given; of the service itself, or of a whole stack."""
 
     port: int
     session: str = ""
-    timeout_s: float = 10.0
+    address: str = "127.0.0.1"
+    prefix: str = ""
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.session:
             names.setdefault("X-Session-ID", self.session)
         data = None if body is None else json.dumps(body).encode()
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
+        link = http.client.HTTPConnection(self.address, self.port, timeout=10)
         with closing(link):
-            link.request(method, path, data, names)
+            link.request(method, self.prefix + path, data, names)
             answer = link.getresponse()
             text = answer.read()
         got = {name.lower(): value for name, value in answer.getheaders()}
