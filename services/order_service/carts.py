@@ -4,6 +4,9 @@ A cart has an id, its field `id`, which lasts until the cart is replaced or orde
 accepts one order for each id, and what was ordered is taken out of the cart with that id only:
 again and again does no harm, also after Redis has come back with an earlier state. What was added
 since the order is a cart of its own, whose id follows from the former one.
+
+A full Redis refuses a script at its first write, or not at all. So what fills a cart begins with a
+write that a full Redis refuses (HSET), and what empties one with a write that it accepts (HDEL).
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ return before + ARGV[2]
 )
 _REPLACE = Script(
     """
+if #ARGV == 2 then return redis.call('DEL', KEYS[1]) end
+redis.call('HSET', KEYS[1], 'id', ARGV[2])
 redis.call('DEL', KEYS[1])
-if #ARGV == 2 then return 0 end
 redis.call('HSET', KEYS[1], 'id', ARGV[2])
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
@@ -40,6 +44,7 @@ return 1
 _TAKE_OUT = Script(
     """
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[1], 'id')
 for i = 2, #ARGV, 2 do
     local before = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '0')
     if before > tonumber(ARGV[i + 1]) then
@@ -48,9 +53,7 @@ for i = 2, #ARGV, 2 do
         redis.call('HDEL', KEYS[1], ARGV[i])
     end
 end
-if redis.call('HLEN', KEYS[1]) == 1 then
-    redis.call('DEL', KEYS[1])
-else
+if redis.call('HLEN', KEYS[1]) > 0 then
     redis.call('HSET', KEYS[1], 'id', redis.sha1hex(ARGV[1]))
 end
 return 1

@@ -14,6 +14,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from services.common.call_stats import CallStats
+from services.common.failures import Breaker, RedisDown
+from services.common.redis_store import RedisStore
+from services.common.settings import from_environment
+from services.order_service.carts import Carts
 from tests.support.gateway_parts import closed_port
 from tests.support.project import ROOT
 from tests.support.real_stores import Stores
@@ -106,6 +111,16 @@ class Client:
 
 def _keyed(key: str) -> dict[str, str]:
     return {"Idempotency_Key": key} if key else {}
+
+
+def carts_over(stores: Stores, redis_port: int) -> Carts:
+    """Give the carts in this process, over a link to Redis on that port."""
+    settings = from_environment(
+        "order-service", stores.environment | {"REDIS_PORT": str(redis_port)}
+    )
+    store = RedisStore(settings, CallStats())
+    store.breaker = Breaker(0.0, RedisDown)
+    return Carts(store, 60)
 
 
 def at_once(*calls: Callable[[], Answer]) -> list[Answer]:

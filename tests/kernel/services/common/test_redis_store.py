@@ -10,11 +10,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from services.common.call_stats import CallStats
-from services.common.failures import Breaker, RedisDown
-from services.common.redis_store import RedisStore
-from services.common.settings import from_environment
-from services.order_service.carts import Carts
+from services.common.failures import RedisDown
+from tests.support.order_process import carts_over
 from tests.support.real_stores import Stores
 
 pytestmark = pytest.mark.kernel
@@ -57,13 +54,6 @@ def link(stores: Stores) -> Iterator[CuttingLink]:
     link = CuttingLink(stores.redis.port)
     yield link
     link.close()
-
-
-def carts_over(stores: Stores, port: int) -> Carts:
-    settings = from_environment("order-service", stores.environment | {"REDIS_PORT": str(port)})
-    store = RedisStore(settings, CallStats())
-    store.breaker = Breaker(0.0, RedisDown)
-    return Carts(store, 60)
 
 
 def test_an_addition_that_got_no_answer_is_not_sent_again(stores: Stores, link: CuttingLink):
