@@ -12,20 +12,25 @@ from services.common.redis_store import RedisStore
 from services.common.registry_client import Registration
 from services.common.service import Service
 from services.common.settings import from_environment
+from services.order_service.carts import Carts
 from services.order_service.product_client import Products
 from services.order_service.routes import create
+from services.order_service.sessions import HEADER, SECRET, Sessions
 
 
 @pytest.fixture(scope="module")
-def client() -> FlaskClient:
+def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
     """A client of the order service; its stores are down."""
     nobody = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1", "REDIS_HOST": "127.0.0.1"}
-    nobody |= {"REDIS_PORT": "1", "TWINSTACK_ADDRESS": "127.0.0.1", "SECRETS_DIR": "/nonexistent"}
+    secrets = tmp_path_factory.mktemp("secrets")
+    (secrets / SECRET).write_text("key")
+    nobody |= {"REDIS_PORT": "1", "TWINSTACK_ADDRESS": "127.0.0.1", "SECRETS_DIR": str(secrets)}
     settings = from_environment("order-service", nobody)
     log, calls = Log("order-service", "order-service", requests=False, fd=-1), CallStats()
     parts = (Database(settings, calls), RedisStore(settings, calls))
     service = Service(settings, log, calls, *parts)
-    return create(service, Products(Registration(settings, log, calls), service)).test_client()
+    products = Products(Registration(settings, log, calls), service)
+    return create(service, products, Carts(service.store, 60)).test_client()
 
 
 @pytest.mark.parametrize(
@@ -42,5 +47,6 @@ def client() -> FlaskClient:
 def test_no_cache_keeps_an_answer_of_the_order_service(
     client: FlaskClient, method: str, path: str, status: int
 ) -> None:
-    answer = client.open(path, method=method)
+    in_session = {HEADER: Sessions("key").make().id} if path.startswith("/orders/") else {}
+    answer = client.open(path, method=method, headers=in_session)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (status, "no-store")
