@@ -8,6 +8,7 @@ from invoke.collection import Collection
 
 from front import (
     bench,
+    chaos,
     check,
     clean,
     conntrack,
@@ -28,7 +29,7 @@ from front.reporting import collection
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each a collection of tasks.
-NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check)
+NOUNS = (net, docker, overlay, swarm, policy, traffic, bench, check, chaos)
 
 namespace = Collection(
     clean.clean,
@@ -37,6 +38,5 @@ namespace = Collection(
     dashboard.dashboard,
     conntrack.conntrack,
     topology.topology,
-    overlay.chaos,
     *map(collection, NOUNS),
 )

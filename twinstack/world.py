@@ -128,6 +128,24 @@ class LocalWorld(World, Protocol):
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the last lines of a replica's log."""
 
+    def stop(self, replica: str) -> None:
+        """Stop a replica in an orderly way; it stays stopped until `start` or `up`.
+
+        Takes no lock. Raises: Missing, StepFailed.
+        """
+
+    def start(self, replica: str) -> None:
+        """Start a replica that was stopped; waits for nothing. Raises: Missing, StepFailed."""
+
+    def engine_pid(self) -> int | None:
+        """Give the process that starts this world's replicas again, unless others need it too."""
+
+    def revive(self) -> None:
+        """Start the engine again after its end, and what does not run then; takes no lock.
+
+        Raises: Missing, StepFailed.
+        """
+
     def endpoint(self, service: str, number: int = 1) -> Endpoint:
         """Give a service's own address and port in this world (not the published one)."""
 

@@ -104,6 +104,17 @@ class FakeWorld:
     def main_pids(self) -> dict[str, int]:
         return {"nginx-lb": os.getpid()}
 
+    def stop(self, replica: str) -> None:
+        raise NotImplementedError
+
+    start = stop
+
+    def engine_pid(self) -> int | None:
+        return None
+
+    def revive(self) -> None:
+        raise NotImplementedError
+
     def supervising(self) -> tuple[int, ...]:
         return ()
 

@@ -20,9 +20,11 @@ from twinstack.compose.facts import (
 )
 from twinstack.compose.image_steps import declared_base
 from twinstack.errors import CannotTell, Missing
+from twinstack.faults import record
 from twinstack.linux import child, iptables
 from twinstack.linux.links import links_here
 from twinstack.linux.process import run
+from twinstack.model import names
 from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.scale import Scale
 from twinstack.software.roots import Recipe, find_roots
@@ -174,6 +176,7 @@ def observe_owned(
     files = (compose_file(instance), state / "docker-cli")
     recorded = engine.record.exists() or engine.data_root.exists()
     owned: dict[str, tuple[str, ...]] = {
+        "faults": record.left(instance, "docker"),
         "policy": ("rules",) if is_enforced(instance, engine.prefix) else (),
         "engine": (str(engine.data_root),) if data and recorded else (),
         "secrets": (str(state),) if data and state.exists() else (),
@@ -202,9 +205,11 @@ def filtered_bridges(engine: EnginePaths) -> frozenset[str]:
 
 
 def is_enforced(instance: str, prefix: tuple[str, ...] = ()) -> bool:
-    """Say whether this world's chains are there; a host without iptables has none."""
+    """Say whether this world's policy is there; a host without iptables has none."""
+    fault = names.fault_chain(instance, "", "docker")
     try:
-        return bool(policy.ownership(instance).chains(filter_rules(prefix)))
+        found = policy.ownership(instance).chains(filter_rules(prefix))
+        return any(not chain.startswith(fault) for chain in found)
     except Missing:
         return False
 

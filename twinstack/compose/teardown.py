@@ -25,6 +25,7 @@ from twinstack.compose.images import remove_unless_used
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import state_directory
 from twinstack.errors import Missing
+from twinstack.faults import record
 from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 from twinstack.software.building import remove_tree
 from twinstack.state.lock import locked, remove_run
@@ -32,7 +33,7 @@ from twinstack.state.paths import InstancePaths
 from twinstack.world import require_root
 
 _ORDER = (
-    *("container", "network", "policy", "volume", "image", "build stage", "base"),
+    *("faults", "container", "network", "policy", "volume", "image", "build stage", "base"),
     *("engine", "secrets", "file", "run files"),
 )
 #: Means to an end: removed, but not reported.
@@ -45,6 +46,7 @@ class OwnedObject:
 
     kind: str
     label: str  # its name in the engine, its path, or its id
+    commands: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -113,6 +115,8 @@ def _remove(
     """Remove an object and give the names that are reported."""
     if removal.kind in {"file", "secrets"}:
         remove_tree(Path(removal.label))
+    elif removal.kind == "faults":
+        record.repair(instance, "docker")
     elif removal.kind == "run files":
         remove_run(InstancePaths(instance), "docker")
         with suppress(OSError):  # secrets, or the other world's files, may be there

@@ -20,16 +20,25 @@ from docker.errors import NotFound
 from twinstack.compose import apply_policy, cgroups, interfaces, observe, teardown
 from twinstack.compose.apply import STOP_TIMEOUT_S, DockerApply
 from twinstack.compose.bring_up import bring_up
-from twinstack.compose.engine import connect, connect_or_fail
+from twinstack.compose.engine import at_socket, connect, connect_or_fail, revive
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
+from twinstack.compose.engine_record import read_record
 from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
-from twinstack.compose.render import container_name
+from twinstack.compose.render import INSTANCE_LABEL, container_name
 from twinstack.errors import CannotTell, Missing
+from twinstack.faults import record
 from twinstack.linux import procfs
 from twinstack.model.plan import HOST, Plan, Replica
 from twinstack.model.topology import WorldName
-from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch
+from twinstack.reconcile import (
+    UNDECLARED,
+    UNWATCHED,
+    Change,
+    Preview,
+    Progress,
+    Watch,
+)
 from twinstack.software.facts import software_answer, software_question
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
@@ -66,6 +75,8 @@ class DockerWorld:
         """
         require_root("docker.up")
         with self._changing():
+            for fault in record.repair(self.plan.instance, "docker"):
+                progress(f"{fault}: taken away: chaos was killed")
             try:
                 self._apply(progress).up(timeout_s)
             except KeyboardInterrupt:
@@ -80,7 +91,11 @@ class DockerWorld:
     def preview(self) -> Preview:
         """Raises: Missing without root; CannotTell."""
         require_root("docker.plan")
-        return self._apply(lambda _line: None).preview()
+        preview = self._apply(lambda _line: None).preview()
+        if not (left := record.left(self.plan.instance, "docker")):
+            return preview
+        faults = teardown.OwnedObject("faults", ", ".join(left))
+        return replace(preview, changes=(Change(faults, UNDECLARED), *preview.changes))
 
     @translated("docker.restart")
     def restart(self, replica: str, *, timeout_s: float, progress: Progress) -> None:
@@ -133,6 +148,36 @@ class DockerWorld:
     def logs(self, replica: str, *, lines: int) -> str:
         container = self._container(self.plan.replica(replica))
         return str(container.logs(tail=lines).decode(errors="replace"))
+
+    @translated("docker.stop")
+    def stop(self, replica: str) -> None:
+        """Same as: docker stop."""
+        self._container(self.plan.replica(replica)).stop(timeout=STOP_TIMEOUT_S)
+
+    @translated("docker.start")
+    def start(self, replica: str) -> None:
+        """Same as: docker start."""
+        self._container(self.plan.replica(replica)).start()
+
+    @translated("docker.chaos", reading=True)
+    def engine_pid(self) -> int | None:
+        """Give the dockerd that we started, if it runs no other container than this world's."""
+        engine = read_record(self.engine)
+        client = at_socket(self.engine)
+        if engine is None or not engine.alive or client is None:
+            return None
+        with closing(client):
+            owners = {each.labels.get(INSTANCE_LABEL) for each in client.containers.list()}
+        return engine.pid if owners == {self.plan.instance} else None
+
+    @translated("docker.chaos")
+    def revive(self) -> None:
+        """Start our dockerd, and the containers that it stopped as it came up."""
+        revive(self.engine, lambda _line: None)
+        with closing(connect_or_fail(self.engine)) as client:
+            for container in observe.containers(client, self.plan.instance):
+                if not container.runs:
+                    client.containers.get(container.name).start()
 
     def endpoint(self, service: str, number: int = 1) -> Endpoint:
         for replica in self.plan.replicas_of(service):

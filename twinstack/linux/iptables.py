@@ -64,6 +64,11 @@ class Ownership:
         return [chain for chain in names if self.owns(chain)]
 
 
+def exactly(chain: str) -> re.Pattern[str]:
+    """Match one chain's name."""
+    return re.compile(rf"{re.escape(chain)}\Z")
+
+
 def quoted(comment: str) -> str:
     """Quote a comment as iptables-save does."""
     return f'"{comment}"'

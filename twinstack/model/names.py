@@ -106,6 +106,11 @@ def chain(instance: str, suffix: str, world: str = "net") -> str:
     return shortened(f"TS-{instance}-{'' if world == 'net' else 'D-'}{suffix}", CHAIN_MAX)
 
 
+def fault_chain(instance: str, fault: str, world: str) -> str:
+    """Name the chain of a fault; without its name, how all of them begin."""
+    return chain(instance, f"F-{zlib.crc32(fault.encode()):08x}"[:7] if fault else "F-", world)
+
+
 def chain_pattern(instance: str, world: str) -> re.Pattern[str]:
     """Match the start of a world's chain names: TS-main-x-INPUT is of the instance main-x."""
     return re.compile(rf"TS-{instance}-{'(?!D-)' if world == 'net' else 'D-'}[A-Z]")

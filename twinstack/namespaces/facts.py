@@ -43,6 +43,7 @@ class MarkedObjects:
     """Everything that carries an instance's mark, declared or not."""
 
     instance: str = ""
+    faults: tuple[str, ...] = ()  # that `chaos` has put, and not yet taken away
     supervisor: bool = False  # one is running
     programs: frozenset[str] = frozenset()  # known to it
     groups: tuple[str, ...] = ()  # cgroups, by replica

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from twinstack.errors import Missing
+from twinstack.faults import record
 from twinstack.linux import br_netfilter, iptables, mounts, netns, procfs, sock_diag
 from twinstack.linux import process as shell
 from twinstack.linux.links import LinkIdentity
@@ -119,6 +120,7 @@ def _owned(
     chains = {table: tuple(ownership.chains(lines)) for table, lines in present.items()}
     return MarkedObjects(
         instance=instance,
+        faults=record.left(instance, "net"),
         supervisor=supervised.pid is not None,
         programs=supervised.programs,
         groups=cgroups.existing(instance, cgroups.read_layout()),

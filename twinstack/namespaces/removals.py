@@ -24,6 +24,7 @@ from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
 from twinstack.namespaces.vxlan_steps import HostMounts
 
 Kind = Literal[
+    "faults",  # that a killed `chaos` left
     "process",  # and its program, which the supervisor forgets
     "supervisor",  # and, in an orderly way, everything that it runs
     "cgroup",  # and what is left in it
@@ -39,6 +40,7 @@ Kind = Literal[
 _MOUNTS = "/run/twinstack/{0.instance}/mounts"
 #: Each kind's name and commands: templates over a removal's fields.
 _TEMPLATES: Mapping[Kind, tuple[str, ...]] = {
+    "faults": ("faults {0.target}", "rm /run/twinstack/{0.instance}/faults-net.json"),
     "process": (
         "process {0.target}",
         "supervisorctl stop {0.target}",
@@ -149,6 +151,8 @@ def _removals(owned: MarkedObjects, steps: Sequence[NetStep], group: int) -> Ite
             RemoveObject(kind, name, owned.instance) for name in present if name not in declared
         )
 
+    if owned.faults:  # first: what is suspended ends only after a while, and is not healthy
+        yield RemoveObject("faults", ", ".join(owned.faults), owned.instance)
     supervised = any(isinstance(step, Supervisor) for step in steps)
     if supervised:
         programs = {step.replica for step in steps if isinstance(step, ReplicaProcess)}

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from twinstack.errors import StepFailed
+from twinstack.faults import record
 from twinstack.linux import iptables, mounts, netns, nft_tables, process, rtnetlink
 from twinstack.linux.links import LinkIdentity
 from twinstack.linux.netlink import Netlink
@@ -127,6 +128,11 @@ def _remove(context: TeardownContext, removal: Removal) -> object:
     return None
 
 
+def _repair(context: TeardownContext, _: str) -> None:
+    record.repair(context.paths.instance, "net")
+    context.rules = observe.begin_rules()()  # theirs are gone
+
+
 def _end_supervisor(context: TeardownContext, _: str) -> None:
     supervisor.stop(context.paths)
     context.rules = observe.begin_rules()()  # others may have written rules meanwhile
@@ -147,6 +153,7 @@ def _remove_file(_: TeardownContext, target: str) -> None:
 
 #: What removes an object of a kind, by its target. Raises: OSError, TwinstackError.
 EFFECTS: Mapping[Kind, Callable[[TeardownContext, str], object]] = {
+    "faults": _repair,
     "process": lambda context, replica: supervisor.remove_program(context.paths, replica),
     "supervisor": _end_supervisor,
     "cgroup": lambda context, replica: cgroups.remove(

@@ -259,6 +259,24 @@ class NamespaceWorld:
         text = "".join(part.read_text(errors="replace") for part in parts if part.is_file())
         return "".join(text.splitlines(keepends=True)[-lines:])
 
+    def stop(self, replica: str) -> None:
+        """Have the supervisor end a replica. Raises: StepFailed."""
+        supervisor.end_programs(self._paths, {self.plan.replica(replica).name})
+
+    def start(self, replica: str) -> None:
+        """Have the supervisor start a replica. Raises: StepFailed."""
+        if replica not in self.main_pids():
+            supervisor.start_program(self._paths, self.plan.replica(replica).name)
+
+    def engine_pid(self) -> int | None:
+        """Give the supervisor's process."""
+        return supervisor.pid(self._paths)
+
+    def revive(self) -> None:
+        """Start the supervisor, and every process: it knows none that ran before it."""
+        pending = replace(self._pending(self._built()), undeclared=())  # faults are not its own
+        self._apply(pending, lambda _line: None)
+
     def endpoint(self, service: str, number: int = 1) -> Endpoint:
         """Give a replica's own address and port."""
         replica = self.plan.replicas_of(service)[number - 1]

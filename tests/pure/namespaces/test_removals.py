@@ -135,6 +135,7 @@ def test_every_kind_of_removal_has_a_name_plain_commands_and_an_effect():
     present = replace(
         owned(steps),
         instance="main",
+        faults=("kill:redis-cache",),
         mounted_pins=True,
         pins=("x",),
         tables=("raw",),
