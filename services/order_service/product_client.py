@@ -1,7 +1,8 @@
 """A client of the product service: its catalogue, or the database's when no instance answers.
 
 For carts only, which show names and prices; an order's prices come from its own transaction.
-Connections are kept, one for each thread and instance.
+Connections are kept, one for each thread and instance. An instance that failed rests for a while:
+one that is stopped would hold every third cart for the time-out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import http.client
 import itertools
 import json
 import threading
+import time
 from dataclasses import dataclass
 
 from services.common.database import Cursor
@@ -19,6 +21,7 @@ from services.common.service import Service
 
 TIMEOUT_S = 0.6
 TRIES = 2
+REST_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,21 @@ class Products:
         self._service = service
         self._turn = itertools.count()
         self._local = threading.local()
+        self._rests_until: dict[Peer, float] = {}
 
     def catalogue(self, request_id: str) -> dict[int, Product]:
         """Give every product by id. Raises: DatabaseDown (when neither source answers)."""
-        peers = self._registration.peers
+        now = time.monotonic()
+        peers = [
+            peer for peer in self._registration.peers if self._rests_until.get(peer, now) <= now
+        ]
         for _ in range(min(TRIES, len(peers))):
             peer = peers[next(self._turn) % len(peers)]
             try:
                 with self._service.calls.timed(peer.instance):
                     return self._ask(peer, request_id)
             except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+                self._rests_until[peer] = time.monotonic() + REST_S
                 reason = f"{type(error).__name__}: {error}"
                 fields = {"instance": peer.instance, "reason": reason, "request_id": request_id}
                 self._service.log.event("warning", "product instance failed", **fields)

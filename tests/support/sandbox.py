@@ -92,8 +92,7 @@ class Sandbox:
             self.command(words, where=where),
             text=True,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
-            **options,
+            **{"stdin": subprocess.DEVNULL, **options},
         )
 
     @property

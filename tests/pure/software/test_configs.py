@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from jinja2 import UndefinedError
 
-from tests.support.core_cases import planned
+from tests.support.core_cases import edited_plan, planned
 from twinstack.software.configs import configuration_of, nginx_conf, redis_conf, render
 
 
@@ -16,6 +17,17 @@ def test_the_load_balancer_has_the_replicas_that_it_may_reach_as_upstreams():
     text = nginx_conf(plan, plan.replica("nginx-lb"))
     assert f"server api-gateway:{plan.replica('api-gateway').port}" in text
     assert "product-service" not in text
+
+
+def test_each_of_several_gateways_is_asked_again_when_all_have_failed():
+    plan = edited_plan(lambda d: d["services"]["api-gateway"].update(replicas=2))
+    text = nginx_conf(plan, plan.replica("nginx-lb"))
+    servers = re.findall(r"server (api-gateway\S*):3000 (.*);", text)
+    first, last = "max_fails=1 fail_timeout=10s", "max_fails=0 backup"
+    names = ("api-gateway", "api-gateway-2")
+    assert servers == [(name, how) for how in (first, last) for name in names]
+    alone = nginx_conf(planned(), planned().replica("nginx-lb"))
+    assert "max_fails" not in alone
 
 
 def test_with_a_resolver_it_looks_the_name_up():

@@ -11,8 +11,9 @@ import pytest
 
 from services.api_gateway.retry_budget import RetryBudget
 from services.api_gateway.standing import Rank
+from tests.support.askers import asking
 from tests.support.gateway_parts import OK, Running, Upstream, always, closed_port
-from tests.support.replica import Replica, clients
+from tests.support.replica import Replica
 from tests.support.sandbox import eventually
 
 FAILED = b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}"
@@ -36,7 +37,7 @@ def replicas(patient: Running) -> Iterator[list[Replica]]:
 
 
 def test_every_get_is_answered_while_instances_are_killed_one_after_another(patient, replicas):
-    with clients(patient.port, 8) as seen:
+    with asking(patient.port, 8) as seen:
         for replica in replicas * 2:
             time.sleep(0.4)
             replica.kill()
@@ -52,7 +53,7 @@ def test_a_stopped_instance_costs_no_request_a_second_and_none_after_its_ejectio
 ):
     upstreams = patient.gateway.directory.rotations["product-service"].upstreams
     stopped = next(u for u in upstreams if u.port == replicas[0].port)
-    with clients(patient.port, 8) as seen:
+    with asking(patient.port, 8) as seen:
         time.sleep(0.5)
         replicas[0].process.send_signal(signal.SIGSTOP)
         eventually(lambda: stopped.standing.rank is not Rank.WELL, within_s=3)
