@@ -266,12 +266,14 @@ class Stack:
         return ensure_built(self.plan(), self.repository, progress)
 
     def redis_password(self) -> str:
-        """Give the namespace world's Redis password. Raises: OSError when it was never up."""
-        from twinstack.software.secrets import secret_path
+        """Give the operator's password of the namespace world's Redis.
+
+        Raises: OSError when it was never up.
+        """
+        from twinstack.software.secrets import operator_password
         from twinstack.state.paths import InstancePaths
 
-        secrets = InstancePaths(self.instance).lib / "secrets"
-        return secret_path(secrets, "product-service", "redis_password").read_text().strip()
+        return operator_password(InstancePaths(self.instance).secrets)
 
     def clean(self, progress: Progress) -> tuple[str, ...]:
         """Remove all worlds, their data and images, and what was built for them; name it all.

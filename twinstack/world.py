@@ -106,6 +106,10 @@ class LocalWorld(World, Protocol):
 
     name: WorldName
 
+    @property
+    def secrets(self) -> Path:
+        """The directory of its secrets, on this host."""
+
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`, data too."""
 

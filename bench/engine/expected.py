@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from twinstack.model.runtimes import APPLICATION_DATA, POSTGRES_DATA
+from twinstack.model.runtimes import APPLICATION_DATA, POSTGRES_DATA, REDIS_DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ EXPECTED = (
     Expected("mount./", "*", "overlay *", "an image's layers are an overlay"),
     Expected("mount./tmp", _NONE, "noexec", "nothing runs from there"),
     Expected(
-        f"mount.{POSTGRES_DATA} mount.{APPLICATION_DATA}",
+        f"mount.{POSTGRES_DATA} mount.{REDIS_DATA} mount.{APPLICATION_DATA}",
         "nosuid nodev noexec",
         _NONE,
         "nothing runs from there",

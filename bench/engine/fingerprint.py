@@ -20,8 +20,8 @@ from bench.engine.fingerprint_process import SECRET, process_values, renaming
 from twinstack.errors import CannotTell, Missing
 from twinstack.linux import child, process
 from twinstack.linux.ptrace import seccomp_filters
-from twinstack.model.plan import HOST, Plan
-from twinstack.model.runtimes import SECRETS
+from twinstack.model.plan import HOST
+from twinstack.software.secrets import OPERATOR, operator_password
 from twinstack.world import LocalWorld
 
 #: The subject of what a world has as a whole.
@@ -41,13 +41,12 @@ _MACHINE = {
 _SQL = """
 SELECT name, setting FROM pg_settings
  WHERE source NOT IN ('default', 'client', 'session') UNION ALL
+SELECT 'data_checksums', current_setting('data_checksums') UNION ALL
 SELECT 'rows.products', count(*)::text FROM products UNION ALL
 SELECT 'rows.orders', count(*)::text FROM orders UNION ALL
 SELECT 'rows.order_items', count(*)::text FROM order_items"""
-_PSQL = (
-    f"PGPASSWORD=$(<{SECRETS}/postgres_password) exec /usr/lib/postgresql/*/bin/psql"
-    f' -XAtq -F = -h /tmp -U shop -d shop -c "{_SQL}"'
-)
+#: As the store's own user, who needs no password for this role.
+_PSQL = f'exec /usr/lib/postgresql/*/bin/psql -XAtq -F = -h /tmp -U monitor -d shop -c "{_SQL}"'
 _TIMEOUT_S = 5.0
 
 
@@ -95,18 +94,18 @@ def read(world: LocalWorld, service: str, path: str) -> Fingerprint:
         pids = frozenset(members.get(name, ()))
         add(name, process_values(replica, pid, pids, rename, filters[pid]))
         add(name, network.replicas.get(name, {}))
-    add(WHOLE, _stores(plan, mains))
+    add(WHOLE, _stores(world, mains))
     add(WHOLE, _machine())
     return Fingerprint(world.name, values)
 
 
-def _stores(plan: Plan, pids: Mapping[str, int]) -> dict[str, str]:
+def _stores(world: LocalWorld, pids: Mapping[str, int]) -> dict[str, str]:
     values: dict[str, str] = {}
-    for replica in plan.replicas:
+    for replica in world.plan.replicas:
         if replica.runtime == "postgres":
             values |= _postgres(pids[replica.name], replica.user)
         if replica.runtime == "redis":
-            password = _password(pids)
+            password = operator_password(world.secrets)
             values["redis.config"] = _redis_config(pids[replica.name], replica.port, password)
     return values
 
@@ -120,22 +119,13 @@ def _postgres(pid: int, user: int) -> dict[str, str]:
     return {"postgres.settings": words(values), **rows}
 
 
-def _password(pids: Mapping[str, int]) -> str:
-    """Read what clients of Redis use: its own root holds only a digest of it."""
-    paths = (Path(f"/proc/{pid}/root{SECRETS}/redis_password") for pid in pids.values())
-    for path in paths:
-        if path.is_file():
-            return path.read_text().strip()
-    raise CannotTell("redis-cache", "cannot be asked", "no replica has its password")
-
-
 def _redis_config(pid: int, port: int, password: str) -> str:
     """Ask for its configuration as it is in force. Source: Redis, "CONFIG GET"; RESP2."""
 
     def ask() -> list[str]:
         with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
             stream = connection.makefile("rb")
-            connection.sendall(f"AUTH {password}\r\nCONFIG GET *\r\n".encode())
+            connection.sendall(f"AUTH {OPERATOR} {password}\r\nCONFIG GET *\r\n".encode())
             head = [stream.readline(), stream.readline()]
             if not head[1].startswith(b"*"):
                 raise CannotTell("redis-cache", "sends no configuration", str(head[-1]))

@@ -25,15 +25,13 @@ from bench.engine.arm import PROGRAMS
 from bench.load.programs import Program, await_port, free_port, running
 from bench.questions.redis_stats import forgetting
 from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
-from twinstack.compose.render import secrets_directory
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.iptables import RESTORE
 from twinstack.namespaces import supervisor
 from twinstack.namespaces.launch import log_path
-from twinstack.software.secrets import secret_path
-from twinstack.stack import Stack
+from twinstack.software.secrets import operator_password
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
 
@@ -96,13 +94,9 @@ class Place:
         return cause in self._held
 
 
-def place_in(stack: Stack, world: LocalWorld) -> Place:
+def place_in(world: LocalWorld) -> Place:
     """Give a world as a place. Raises: OSError when it was never up."""
-    if world.name == "net":
-        return Place(world, stack.redis_password())
-    directory = secrets_directory(world.plan.instance)
-    password = secret_path(directory, "product-service", "redis_password")
-    return Place(world, password.read_text().strip())
+    return Place(world, operator_password(world.secrets))
 
 
 @dataclass(frozen=True, slots=True)

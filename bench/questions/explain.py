@@ -56,7 +56,7 @@ def ask(
 
     def counted() -> Iterator[Arm]:
         for world, arm in zip(used, arms(), strict=True):
-            yield counting(place_in(stack, world))(arm)
+            yield counting(place_in(world))(arm)
 
     with worlds.lifted(used):
         alike = gate.require(used, worlds.EDGE, _PATH, allow, progress)

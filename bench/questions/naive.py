@@ -21,6 +21,7 @@ from bench.engine.worlds import EDGE
 from bench.load.programs import USER, Program, Running, await_port, running, workspace
 from twinstack.errors import CannotTell, Missing, NotHealthy
 from twinstack.software.roots import Roots
+from twinstack.software.secrets import OPERATOR
 from twinstack.software.wheels import Software
 from twinstack.world import Endpoint, LocalWorld
 
@@ -105,6 +106,7 @@ def _programs(
         "PORT": str(PRODUCT_PORT),
         "REDIS_HOST": redis.address,
         "REDIS_PORT": str(redis.port),
+        "REDIS_USER": OPERATOR,
         "REDIS_PASSWORD_FILE": "/mnt/redis_password",
         "PRODUCTS_FILE": "/mnt/products.json",
     }

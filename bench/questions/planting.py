@@ -72,7 +72,7 @@ def ask(
     """
     bounds.within("plant", times, 1, _MOST_TIMES)
     world = worlds.ready(stack, "net", None, progress)
-    place, retries = place_in(stack, world), times * len(CAUSES)
+    place, retries = place_in(world), times * len(CAUSES)
     with worlds.lifted([world]):
         counted = counting(place)
         while missing := absent(read(kept), times):

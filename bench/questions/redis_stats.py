@@ -15,6 +15,7 @@ from pathlib import Path
 
 from twinstack.errors import CannotTell
 from twinstack.linux.child import socket_in
+from twinstack.software.secrets import OPERATOR
 from twinstack.world import Endpoint
 
 
@@ -28,7 +29,7 @@ def command_calls(
     try:
         with socket_in(namespace, partial(_connect, redis, timeout_s)) as connection:
             stream = connection.makefile("rb")
-            connection.sendall(_command("AUTH", password))
+            connection.sendall(_command("AUTH", OPERATOR, password))
             status = stream.readline()
             if not status.startswith(b"+OK"):
                 raise CannotTell("redis", "refuses the password", status.decode().strip())
@@ -60,7 +61,7 @@ def forgetting(
 
     def forget() -> None:
         with suppress(OSError), socket_in(namespace, partial(_connect, redis)) as connection:
-            connection.sendall(_command("AUTH", password))
+            connection.sendall(_command("AUTH", OPERATOR, password))
             while not ended.wait(every_s):
                 connection.recv(4096)
                 connection.sendall(_command("DEL", key))

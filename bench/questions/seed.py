@@ -131,7 +131,7 @@ def _experiment(
 def _arms(stack: Stack, world: LocalWorld, seconds: int, progress: Progress) -> Iterator[list[Arm]]:
     """Run the seed's servers in a world, and what else its cells need; gives their arms."""
     roots, software = stack.software(progress)
-    password, docker = place_in(stack, world).redis_password, world.name == "docker"
+    password, docker = place_in(world).redis_password, world.name == "docker"
     with ExitStack() as held:
         naive = held.enter_context(naive_chain(world, roots, software, password))
         parts = dict.fromkeys(naive.pids(), PROGRAMS)

@@ -14,6 +14,10 @@ class RedisDown(Exception):
     """Redis did not answer, or its breaker is open."""
 
 
+class RedisFull(RedisDown):
+    """Redis answers, but has no room for what would grow; nothing was changed."""
+
+
 class DatabaseDown(Exception):
     """PostgreSQL did not answer in time, or refused us; nothing was committed."""
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from services.common.call_stats import REDIS, CallStats
-from services.common.failures import Breaker, RedisDown
+from services.common.failures import Breaker, RedisDown, RedisFull
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 0.25
@@ -39,7 +39,8 @@ class Script:
 class RedisStore:
     """Speak to one Redis server from any number of threads.
 
-    Every method raises RedisDown when the server does not answer in time, or refuses.
+    Every method raises RedisDown when the server does not answer in time, or refuses; RedisFull,
+    which is one, for want of memory.
     """
 
     def __init__(self, settings: Settings, calls: CallStats) -> None:
@@ -90,6 +91,9 @@ class RedisStore:
                     raise
                 self._drop()  # Stale: Redis was restarted. One fresh connection, once.
                 answer = run(self._connect())
+        except OutOfMemoryError as error:
+            self.breaker.succeeded()
+            raise RedisFull(f"OOM: {error}") from error
         except ResponseError as error:
             self.breaker.succeeded()  # It answers, and the connection is as good as before.
             raise RedisDown(f"refused: {error}") from error
@@ -103,10 +107,12 @@ class RedisStore:
     def _connect(self) -> Link:
         settings = self._settings
         make: Callable[..., Link] = Connection
+        password = settings.secret("redis_password")
         link = make(
             host=settings.redis_host,
             port=settings.redis_port,
-            password=settings.secret("redis_password") or None,
+            username=settings.redis_user if password else None,
+            password=password or None,
             socket_timeout=COMMAND_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,

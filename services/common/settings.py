@@ -29,6 +29,7 @@ class Settings:
     registry_url: str
     redis_host: str
     redis_port: int
+    redis_user: str
     postgres_host: str
     postgres_port: int
     postgres_user: str
@@ -66,9 +67,10 @@ def from_environment(service: str, environ: Mapping[str, str] | None = None) -> 
         registry_url=env.get("REGISTRY_URL", "http://service-registry:8500"),
         redis_host=env.get("REDIS_HOST", "redis-cache"),
         redis_port=_integer(env, "REDIS_PORT", 6379, 1, 65535),
+        redis_user=env.get("REDIS_USER", name),
         postgres_host=env.get("POSTGRES_HOST", "postgres-db"),
         postgres_port=_integer(env, "POSTGRES_PORT", 5432, 1, 65535),
-        postgres_user=env.get("POSTGRES_USER", "shop"),
+        postgres_user=env.get("POSTGRES_USER", name),
         postgres_db=env.get("POSTGRES_DB", "shop"),
         secrets_dir=Path(env.get("SECRETS_DIR", "/run/secrets")),
         data_dir=Path(env["DATA_DIR"]) if env.get("DATA_DIR") else None,

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from services.common.failures import DatabaseBusy, DatabaseDown, OutcomeUnknown, RedisDown
+from services.common.failures import (
+    DatabaseBusy,
+    DatabaseDown,
+    OutcomeUnknown,
+    RedisDown,
+    RedisFull,
+)
 from services.common.logs import Log
 from services.common.request_id import RequestIds
 from services.common.settings import Settings
@@ -115,6 +121,14 @@ def make_app(settings: Settings, log: Log) -> Flask:
         message = "another request holds what this one needs; nothing was changed, try again"
         response = failed(409, "database_busy", message)
         response.headers["Retry-After"] = "1"
+        return response
+
+    @app.errorhandler(RedisFull)
+    def full(error: RedisFull) -> Response:
+        log.event("warning", "redis is full", reason=str(error), request_id=request_id())
+        message = "there is no room for more in any cart now; nothing was changed, try again later"
+        response = failed(503, "redis_full", message)
+        response.headers["Retry-After"] = "60"
         return response
 
     @app.errorhandler(OutcomeUnknown)

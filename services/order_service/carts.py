@@ -19,11 +19,23 @@ from services.common.wsgi import ApiError
 from services.order_service.requests import LINES_MAX, QUANTITY_MAX, Lines
 
 _ID = b"id"
+#: Carts that would grow are refused while Redis uses nine tenths of its memory. The last tenth is
+#: the cache's, which never needs more: so strangers' carts take room from nobody.
+_ROOM = """
+local function check_room()
+    local memory = redis.call('INFO', 'memory')
+    local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
+    local most = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+    if most > 0 and used > 0.9 * most then error({err = 'OOM carts may not grow now'}) end
+end
+"""
 _ADD = Script(
-    """
+    _ROOM
+    + """
 local before = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
 if before + ARGV[2] > tonumber(ARGV[3]) then return -1 end
 if before == 0 and redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then return -2 end
+if before == 0 then check_room() end
 redis.call('HSETNX', KEYS[1], 'id', ARGV[6])
 redis.call('HSET', KEYS[1], ARGV[1], before + ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
@@ -31,8 +43,10 @@ return before + ARGV[2]
 """
 )
 _REPLACE = Script(
-    """
+    _ROOM
+    + """
 if #ARGV == 2 then return redis.call('DEL', KEYS[1]) end
+if #ARGV > 2 * redis.call('HLEN', KEYS[1]) then check_room() end
 redis.call('HSET', KEYS[1], 'id', ARGV[2])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'id', ARGV[2])

@@ -1,7 +1,7 @@
 """What is done some time after an order, by a thread of every process: none is the only one.
 
-The carts of orders are emptied once more when Redis has had time to write that down (it may come
-back with what it had a second ago), or when it is back. Idempotency-Keys are forgotten after a day.
+The carts of orders are emptied once more some seconds later (Redis may have been away, or come back
+with an earlier state), or when it is back. Idempotency-Keys are forgotten after a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.order_service import orders
 from services.order_service.carts import Carts
 
 EVERY_S = 2.0
-SETTLED_S = 3.0  # Redis writes its file once a second, or in two at worst
+SETTLED_S = 3.0  # a store that was killed meanwhile is back
 KEYS_KEPT_S = 24 * 3600.0
 CARTS_AT_ONCE = 200
 _TROUBLE = (RedisDown, DatabaseDown, DatabaseBusy, OutcomeUnknown)

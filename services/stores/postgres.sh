@@ -4,8 +4,8 @@
 # The cluster is made in a directory beside its place and renamed into it last of all, so that an
 # interrupted first start can't be taken for a whole one. SQL goes through single-user mode: no
 # server need be started and stopped for it, and the superuser can't be reached in any other way.
-# A later start sets the password again if the secret has changed (its digest is kept beside the
-# data), and applies the schema again if that has.
+# A later start applies the schema, the rights and the services' logins again if any of them has
+# changed (their digest is kept beside the data), and gives checksums to a cluster without them.
 set -euo pipefail
 umask 077
 
@@ -15,6 +15,7 @@ POSTGRES_USER=${POSTGRES_USER:-shop}
 POSTGRES_DB=${POSTGRES_DB:-shop}
 POSTGRES_PORT=${POSTGRES_PORT:-5432}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+roles=$SECRETS_DIR/postgres.roles
 new=$PGDATA/.new
 export LC_ALL=C.UTF-8 PGDATA
 
@@ -24,47 +25,51 @@ die() { say error "$1"; exit 1; }
 for bin in /usr/lib/postgresql/*/bin; do [[ -x $bin/postgres ]] && PATH=$bin:$PATH; done
 command -v postgres >/dev/null || die "no postgres in /usr/lib/postgresql"
 [[ $(id -u) != 0 ]] || die "postgres refuses to run as root"
-[[ -r $SECRETS_DIR/postgres_password ]] || die "cannot read $SECRETS_DIR/postgres_password"
-password=$(tr -d '\r\n' <"$SECRETS_DIR/postgres_password")
-[[ -n $password ]] || die "$SECRETS_DIR/postgres_password is empty"
+[[ -r $roles ]] || die "cannot read $roles"
 
 # sql DIRECTORY DATABASE [OPTION…]: run the statements on standard input, each ended by an empty line.
 sql() {
-    # A statement that fails is not logged: one of them holds the password.
-    postgres --single -j -D "$1" -c log_min_messages=error -c log_min_error_statement=panic \
-        -c log_checkpoints=off \
+    postgres --single -j -D "$1" -c log_min_messages=error -c log_checkpoints=off \
         -c exit_on_error=on "${@:3}" "$2" >/dev/null
 }
 
-# The password as an SQL string. Not on a command line: those are for all to read.
-quoted_password() {
-    local text=${password//\\/\\\\}
-    printf "E'%s'" "${text//\'/\'\'}"
-}
-
-schema() {
+# What must be in the database. Each line of the roles' file is a service and its password's SCRAM
+# verifier: by it a password can be checked, but nobody can log in.
+contents() {
     printf 'SET ROLE "%s";\n\n' "$POSTGRES_USER"
     cat "$here/schema.sql"
+    printf '\nRESET ROLE;\n\n'
+    cat "$here/rights.sql"
+    printf '\n'
+    while read -r service verifier; do
+        printf 'ALTER ROLE "%s" LOGIN PASSWORD '\''%s'\'';\n\n' "$service" "$verifier"
+    done <"$roles"
 }
 
-digest() { sha256sum | cut -d' ' -f1; }
-wanted_password=$(printf '%s' "$password" | digest)
-wanted_schema=$(digest <"$here/schema.sql")
+# Who may come, and from where; all others are refused. The owner has no password: a probe is asked
+# for one, which shows that the server answers.
+hba() {
+    printf 'local "%s" "%s" scram-sha-256\n' "$POSTGRES_DB" "$POSTGRES_USER"
+    printf 'host "%s" "%s" 127.0.0.1/32 scram-sha-256\n' "$POSTGRES_DB" "$POSTGRES_USER"
+    printf 'local "%s" monitor peer map=server\n' "$POSTGRES_DB"
+    while read -r service _; do
+        printf 'host "%s" "%s" all scram-sha-256\n' "$POSTGRES_DB" "$service"
+    done <"$roles"
+}
+
+wanted=$(contents | sha256sum | cut -d' ' -f1)
 
 if [[ ! -s $PGDATA/PG_VERSION ]]; then
     say info "making the cluster"
     rm -rf "$new"
-    initdb -D "$new" -U postgres --auth=reject --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+    initdb -D "$new" -U postgres --auth=reject --encoding=UTF8 --locale=C.UTF-8 --data-checksums \
+        --no-sync >/dev/null
     {
-        printf 'CREATE ROLE "%s" LOGIN PASSWORD %s;\n\n' "$POSTGRES_USER" "$(quoted_password)"
+        printf 'CREATE ROLE "%s" NOLOGIN;\n\n' "$POSTGRES_USER"
         printf 'CREATE DATABASE "%s" OWNER "%s";\n\n' "$POSTGRES_DB" "$POSTGRES_USER"
     } | sql "$new" postgres -c fsync=off
-    schema | sql "$new" "$POSTGRES_DB" -c fsync=off
-    printf '%s "%s" "%s" %s scram-sha-256\n' \
-        local "$POSTGRES_DB" "$POSTGRES_USER" '' \
-        host "$POSTGRES_DB" "$POSTGRES_USER" all >"$new/pg_hba.conf"
-    printf '%s\n' "$wanted_password" >"$new/.password"
-    printf '%s\n' "$wanted_schema" >"$new/.schema"
+    contents | sql "$new" "$POSTGRES_DB" -c fsync=off
+    printf '%s\n' "$wanted" >"$new/.contents"
     sync -f "$new"
     # PG_VERSION goes last: it is what says that the cluster is whole.
     find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name .new -exec rm -rf {} +
@@ -73,19 +78,21 @@ if [[ ! -s $PGDATA/PG_VERSION ]]; then
     mv "$new/PG_VERSION" "$PGDATA/PG_VERSION"
     rmdir "$new"
     sync -f "$PGDATA"
-else
-    if [[ $(cat "$PGDATA/.password" 2>/dev/null) != "$wanted_password" ]]; then
-        say info "setting the password"
-        printf 'ALTER ROLE "%s" PASSWORD %s;\n\n' "$POSTGRES_USER" "$(quoted_password)" |
-            sql "$PGDATA" postgres
-        printf '%s\n' "$wanted_password" >"$PGDATA/.password"
+elif [[ $(cat "$PGDATA/.contents" 2>/dev/null) != "$wanted" ]]; then
+    say info "applying the schema, the rights and the logins"
+    # An earlier version's services all logged in as the owner.
+    { printf 'ALTER ROLE "%s" NOLOGIN PASSWORD NULL;\n\n' "$POSTGRES_USER"; contents; } |
+        sql "$PGDATA" "$POSTGRES_DB"
+    # That left the cluster shut down in an orderly way, as pg_checksums demands.
+    if pg_controldata "$PGDATA" | grep '^Data page checksum version: *0$' >/dev/null; then
+        say info "giving the data checksums"
+        pg_checksums --enable --pgdata "$PGDATA" >/dev/null
     fi
-    if [[ $(cat "$PGDATA/.schema" 2>/dev/null) != "$wanted_schema" ]]; then
-        say info "applying the schema"
-        schema | sql "$PGDATA" "$POSTGRES_DB"
-        printf '%s\n' "$wanted_schema" >"$PGDATA/.schema"
-    fi
+    printf '%s\n' "$wanted" >"$PGDATA/.contents"
+    rm -f "$PGDATA/.password" "$PGDATA/.schema"
 fi
+hba >"$PGDATA/pg_hba.conf"
+printf 'server "%s" monitor\n' "$(id -un)" >"$PGDATA/pg_ident.conf"
 
 # SIGTERM waits for the clients to leave ("smart shutdown"); to stop it, send SIGINT.
 exec postgres -D "$PGDATA" \

@@ -162,10 +162,10 @@ def see_that_down_clears(base: dict[str, object], point: Point, log: Path) -> No
     assert down(INSTANCE, progress=print_nothing, engine=ENGINE) == (), point
     now = snapshot()
     left = difference(base, now)
-    # Data stay: images, those half replaced too, and the volume.
+    # Data stay: images, those half replaced too, and the volumes.
     volumes = set(now["volumes"]) - set(base["volumes"])  # type: ignore[call-overload]
-    data = {f"twinstack-{INSTANCE}-{name}-data" for name in ("postgres-db", "service-registry")}
-    assert volumes <= data, point
+    keepers = ("redis-cache", "postgres-db", "service-registry")
+    assert volumes <= {f"twinstack-{INSTANCE}-{name}-data" for name in keepers}, point
     assert left.keys() <= {"images", "volumes"}, (point, left)
 
 

@@ -16,7 +16,7 @@ from tests.support import browser as b
 from tests.support.bpf import ALLOW, ENOSYS, EPERM, filter_of
 from tests.support.core_cases import planned
 from tests.support.project import ROOT
-from tests.support.sandbox import HOST_ADDRESS, Sandbox, snapshot
+from tests.support.sandbox import HOST_ADDRESS, Sandbox, eventually, snapshot
 from twinstack.confinement import seccomp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
@@ -86,6 +86,29 @@ def test_in_both_worlds_a_cart_is_ordered_once_and_a_key_and_an_order_are_their_
         assert seen["an order in its session, and in another"] == [200, 404]
         assert seen["a key without a session"] == 400
         assert seen["a session of the client's choice"] == 400
+
+
+def redis_pid(host: Sandbox, world: str) -> int:
+    """Give the process of a world's Redis, 0 while there is none."""
+    if world == "net":
+        return int(host.status()["redis-cache"]["pid"] or 0)
+    container = host.run("docker", "ps", "--quiet", "--filter", "name=redis-cache").stdout
+    inspect = ("docker", "inspect", "--format", "{{.State.Pid}}", container.strip())
+    return int(host.run(*inspect).stdout)
+
+
+@pytest.mark.parametrize("world", ["net", "docker"])
+def test_carts_survive_a_kill_of_redis(both: Sandbox, world: str) -> None:
+    ports = {"net": 8080, "docker": published_ports(both)["nginx-lb"]}
+    url = f"http://localhost:{ports[world]}/api/cart"
+    line = json.dumps({"product_id": 3, "quantity": 2})
+    cart = json.loads(both.fetch(url, "-H", "Content-Type: application/json", "-d", line))
+    session = ("-H", f"X-Session-ID: {cart['session']}")
+    assert [item["quantity"] for item in cart["items"]] == [2]
+    killed = redis_pid(both, world)
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: redis_pid(both, world) not in {0, killed}, within_s=10)
+    eventually(lambda: json.loads(both.fetch(url, *session)) == cart, within_s=10)
 
 
 def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(

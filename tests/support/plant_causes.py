@@ -20,7 +20,7 @@ from twinstack.stack import from_environment
 def main() -> None:
     stack = from_environment()
     world = stack.net()
-    place = place_in(stack, world)
+    place = place_in(world)
 
     def host() -> dict[str, Any]:
         saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)

@@ -25,7 +25,7 @@ from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_record import read_record
 from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
-from twinstack.compose.render import INSTANCE_LABEL, container_name
+from twinstack.compose.render import INSTANCE_LABEL, container_name, secrets_directory
 from twinstack.errors import CannotTell, Missing
 from twinstack.faults import record
 from twinstack.linux import procfs
@@ -56,6 +56,10 @@ class DockerWorld:
     repository: Path = REPOSITORY
     watch: Watch = UNWATCHED
     name: WorldName = field(default="docker", init=False)
+
+    @property
+    def secrets(self) -> Path:
+        return secrets_directory(self.plan.instance)
 
     @translated("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:

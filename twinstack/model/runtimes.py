@@ -18,6 +18,7 @@ SRV = "/srv/twinstack"
 REGISTRY = "service-registry"
 SECRETS = "/run/secrets"
 POSTGRES_DATA = "/var/lib/postgresql/data"
+REDIS_DATA = "/var/lib/redis"
 APPLICATION_DATA = "/var/lib/twinstack/data"
 NGINX_CONF = "/etc/nginx/nginx.conf"
 REDIS_CONF = "/etc/redis/redis.conf"
@@ -38,7 +39,6 @@ _PYTHON_ENVIRONMENT = (
     ("REDIS_PORT", "6379"),
     ("POSTGRES_HOST", "postgres-db"),
     ("POSTGRES_PORT", "5432"),
-    ("POSTGRES_USER", "shop"),
     ("POSTGRES_DB", "shop"),
     ("SECRETS_DIR", SECRETS),
     ("LOG_REQUESTS", "1"),
@@ -67,7 +67,7 @@ def launch_of(spec: ServiceSpec) -> Launch:
         return Launch("nginx", nginx, probe, _STORE_ENVIRONMENT, "QUIT")
     if spec.runtime == "redis":
         redis = ("/usr/bin/redis-server", REDIS_CONF)
-        return Launch("redis", redis, probe, _STORE_ENVIRONMENT, "TERM")
+        return Launch("redis", redis, probe, _STORE_ENVIRONMENT, "TERM", data=REDIS_DATA)
     if spec.runtime == "postgres":
         postgres = ("/bin/bash", f"{SRV}/services/stores/postgres.sh")
         environment = (*_STORE_ENVIRONMENT, ("PGDATA", POSTGRES_DATA))

@@ -102,7 +102,7 @@ class _Launcher:
         for replica in plan.here:
             yield cgroups.step(plan, replica.name, replica.limits, self.layout)
             mounts: list[tuple[str, str]] = [(hosts.path, "/etc/hosts")]
-            digests = [self.software.digest, seccomp.digest, _upstreams(plan, replica)]
+            digests = [self.software.digest, seccomp.digest, _read_once(plan, replica)]
             for target, content in self.software.configs.get(replica.name, {}).items():
                 file = _file(run / "conf" / f"{replica.name}-{Path(target).name}", content)
                 mounts.append((file.path, target))
@@ -145,7 +145,7 @@ class _Launcher:
         if replica.role in {"python", "postgres"}:
             read_only.append((str(software.srv), SRV))
         if replica.secrets:
-            read_only.append((str(paths.lib / "secrets" / replica.service), SECRETS))
+            read_only.append((str(paths.secrets / replica.service), SECRETS))
         data = replica.launch.data
 
         def launch(digest: str) -> str:
@@ -178,8 +178,12 @@ class _Launcher:
         return digest, _file(paths.run / "launch" / replica.name, launch(digest), 0o700)
 
 
-def _upstreams(plan: Plan, replica: Replica) -> str:
-    """List the addresses that a process resolves once, when it starts: nginx's upstreams."""
+def _read_once(plan: Plan, replica: Replica) -> str:
+    """List what a process learns only when it starts: nginx its upstreams, a store its users."""
+    if replica.is_store:
+        password = f"{replica.runtime}_password"
+        users = {each.service for each in plan.replicas if password in each.secrets}
+        return " ".join(sorted(users))
     if replica.runtime != "nginx":
         return ""
     reached = {flow.destination for flow in plan.flows if flow.source == replica.service}

@@ -43,9 +43,9 @@ def find_built(plan: Plan, repository: Path) -> tuple[Roots, Software] | None:
 def provide(plan: Plan, repository: Path, progress: Progress) -> ProvidedSoftware:
     """Give the software of a plan, building what is absent. Raises: as `ensure_built`."""
     built = ensure_built(plan, repository, progress)
-    lib = InstancePaths(plan.instance).lib
-    lib.mkdir(mode=0o700, parents=True, exist_ok=True)  # a step of `up` opens it to services
-    ensure_secrets(lib / "secrets", plan)
+    paths = InstancePaths(plan.instance)
+    paths.lib.mkdir(mode=0o700, parents=True, exist_ok=True)  # a step of `up` opens it to services
+    ensure_secrets(paths.secrets, plan)
     return _provided(plan, *built)
 
 

@@ -86,6 +86,10 @@ class NamespaceWorld:
         self._paths = InstancePaths(plan.instance)
         self._watch = watch
 
+    @property
+    def secrets(self) -> Path:
+        return self._paths.secrets
+
     def preview(self) -> Preview:
         """Compare the plan with what is there, building nothing. Raises: Missing, StepFailed."""
         require_root("net.plan")

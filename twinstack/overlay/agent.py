@@ -106,7 +106,7 @@ def _plan(request: AgentRequest) -> Plan:
 
 
 def _secrets(plan: Plan) -> Path:
-    return InstancePaths(plan.instance).lib / "secrets"
+    return InstancePaths(plan.instance).secrets
 
 
 def _provide(request: AgentRequest, plan: Plan) -> ProvidedSoftware:

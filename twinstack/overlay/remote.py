@@ -75,7 +75,7 @@ class Remote:
         with locked(paths, _LOCK):
             present = ssh.results(self.machines, survey)
             built = None if self.bare else self.provide(progress)
-            secrets = paths.lib / "secrets"
+            secrets = paths.secrets
             if not self.bare:
                 ensure_secrets(secrets, self.plan)
             options = OverlayOptions.of(self.plan, self.spread, bare=self.bare)

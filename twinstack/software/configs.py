@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinstack.model.plan import Plan, Replica
-from twinstack.model.runtimes import BODY_MAX_BYTES, NGINX_CONF, REDIS_CONF
+from twinstack.model.runtimes import BODY_MAX_BYTES, NGINX_CONF, REDIS_CONF, REDIS_DATA
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -71,4 +71,4 @@ def redis_conf(replica: Replica) -> str:
     """Render the cache's configuration."""
     limits = replica.limits
     memory = int(limits.memory_bytes * _REDIS_SHARE) if limits else _REDIS_UNLIMITED_BYTES
-    return render("redis.conf.j2", port=replica.port, maxmemory_bytes=memory)
+    return render("redis.conf.j2", port=replica.port, data=REDIS_DATA, maxmemory_bytes=memory)

@@ -29,3 +29,8 @@ class InstancePaths:
     def log(self) -> Path:
         """The services' logs."""
         return self.lib / "log"
+
+    @property
+    def secrets(self) -> Path:
+        """The namespace world's secrets."""
+        return self.lib / "secrets"

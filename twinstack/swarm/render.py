@@ -17,15 +17,18 @@ from twinstack.compose.render import (
     SHAPE_LABEL,
     image_name,
 )
+from twinstack.model.names import shortened
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import NGINX_CONF
 from twinstack.model.vxlan import VXLAN_BYTES
 from twinstack.software.configs import nginx_conf, render
-from twinstack.software.secrets import secret_path
+from twinstack.software.secrets import secret_id, secret_path
 from twinstack.swarm.exposure import Exposure, published_ports
 from twinstack.swarm.nodes import SwarmPaths, stack_name
 
 IMAGE_LABEL = "twinstack.image"
+#: Of a secret's name, in characters.
+_NAME_LIMIT = 64
 #: Docker's name server, the same in every container.
 _RESOLVER = "127.0.0.11"
 
@@ -107,20 +110,26 @@ def _stack_text(plan: Plan, how: Exposure, contents: Contents, label: str) -> st
         config={"file": paths.nginx_conf, "target": NGINX_CONF, "name": name} if config else None,
         secrets=[
             {
-                "key": _key(name),
-                "name": "-".join(filter(None, (f"{prefix}_{_key(name)}", digests.get(name)))),
-                "file": secret_path(paths.secrets, service, name),
+                "key": _key(secret),
+                "name": _secret_name(f"{prefix}_{_key(secret)}", digests.get(secret)),
+                "file": file,
             }
-            for name, service in secret_owners(plan).items()
+            for secret, file in secret_files(plan, paths.secrets).items()
         ],
     )
 
 
-def secret_owners(plan: Plan) -> dict[str, str]:
-    """Map each secret to a service that has a copy: Swarm has one object for all."""
+def secret_files(plan: Plan, directory: Path) -> dict[str, Path]:
+    """Map each secret to a service's copy of it: Swarm has one object for all that share it."""
     return {
-        name: replica.service for replica in reversed(services(plan)) for name in replica.secrets
+        secret_id(replica.service, name): secret_path(directory, replica.service, name)
+        for replica in reversed(services(plan))
+        for name in replica.secrets
     }
+
+
+def _secret_name(name: str, content: str | None) -> str:
+    return f"{shortened(name, _NAME_LIMIT - len(content) - 1)}-{content}" if content else name
 
 
 def _key(secret: str) -> str:
@@ -150,7 +159,7 @@ def _service(
         "service_labels": json.dumps(labels | {DIGEST_LABEL: label}),
         "environment": list(_environment(plan, replica, task)),
         "ports": published,
-        "secrets": {_key(name): name for name in replica.secrets},
+        "secrets": {_key(secret_id(replica.service, name)): name for name in replica.secrets},
         "mode": "global" if everywhere else "replicated",
         "replicas": len(plan.replicas_of(replica.service)),
         # Two tasks cannot share one port of a host, nor one store's data.

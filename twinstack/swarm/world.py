@@ -22,7 +22,7 @@ from twinstack.model.placement import Host, hosts_of
 from twinstack.model.plan import Plan
 from twinstack.model.topology import HostsSpec
 from twinstack.reconcile import UNWATCHED, Preview, Progress, Watch, run_step
-from twinstack.software.secrets import ensure_secrets, secret_path
+from twinstack.software.secrets import ensure_secrets
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.swarm import hosts, teardown
@@ -32,7 +32,7 @@ from twinstack.swarm.exposure import Exposure, exposure
 from twinstack.swarm.facts import SwarmFacts, TaskFacts
 from twinstack.swarm.nodes import SwarmNode, SwarmPaths
 from twinstack.swarm.observe import has_ipvs, image_ids, known_nodes, list_services, observe
-from twinstack.swarm.render import Contents, digest, rendered_files, secret_owners, services
+from twinstack.swarm.render import Contents, digest, rendered_files, secret_files, services
 from twinstack.swarm.status import rows
 from twinstack.swarm.steps import SwarmStep, swarm_changes, swarm_steps
 from twinstack.world import ServiceState, require_root
@@ -159,12 +159,11 @@ class SwarmWorld:
     def _steps(self) -> tuple[SwarmStep, ...]:
         """List the steps. Names in the stack file hold what images and secrets contain by now."""
         plan, secrets, images = self.plan, SwarmPaths(self.plan.instance).secrets, self._image_ids()
-        owners = secret_owners(plan).items()
-        owned = {name: secret_path(secrets, service, name) for name, service in owners}
-        there = {name: path for name, path in owned.items() if path.exists()}
-        digests = {name: digest(path.read_bytes()) for name, path in there.items()}
-        files = rendered_files(plan, self.exposure, Contents(images, digests))
-        return swarm_steps(plan, self.underlay, self.nodes, self.source.url, images, files)
+        files = secret_files(plan, secrets).items()
+        there = {secret: path for secret, path in files if path.exists()}
+        digests = {secret: digest(path.read_bytes()) for secret, path in there.items()}
+        rendered = rendered_files(plan, self.exposure, Contents(images, digests))
+        return swarm_steps(plan, self.underlay, self.nodes, self.source.url, images, rendered)
 
     def _image_ids(self) -> dict[str, str]:
         """Map each service to the ID of its image, where that is built."""

@@ -17,6 +17,7 @@ app = Flask(__name__)
 cache = redis.Redis(
     host=os.environ["REDIS_HOST"],
     port=int(os.environ["REDIS_PORT"]),
+    username=os.environ["REDIS_USER"],
     password=Path(os.environ["REDIS_PASSWORD_FILE"]).read_text().strip(),
     decode_responses=True,
 )

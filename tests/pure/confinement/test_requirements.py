@@ -119,16 +119,16 @@ SHARED: dict[str, tuple[str, Callable[[ConfinedReplica], ConfinedReplica]]] = {
     ),
     "another's secret": ("secrets in sight", secret(SecretFile("redis_password", USER, 0o400))),
     "a secret for all": (
-        "secret postgres_password",
-        secret(SecretFile("postgres_password", USER, 0o404)),
+        "secret postgres.roles",
+        secret(SecretFile("postgres.roles", USER, 0o404)),
     ),
     "a secret for its group": (
-        "secret postgres_password",
-        secret(SecretFile("postgres_password", USER, 0o440)),
+        "secret postgres.roles",
+        secret(SecretFile("postgres.roles", USER, 0o440)),
     ),
     "another's own secret": (
-        "secret postgres_password",
-        secret(SecretFile("postgres_password", 0, 0o400)),
+        "secret postgres.roles",
+        secret(SecretFile("postgres.roles", 0, 0o400)),
     ),
 }
 

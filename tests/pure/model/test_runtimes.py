@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.core_cases import declared, edited_plan, planned
-from twinstack.model.runtimes import APPLICATION_DATA, POSTGRES_DATA, launch_of
+from twinstack.model.runtimes import APPLICATION_DATA, POSTGRES_DATA, REDIS_DATA, launch_of
 
 ROLES = {
     "nginx-lb": ("nginx", "QUIT"),
@@ -27,13 +27,17 @@ def test_a_runtime_has_its_role_and_its_signal_for_an_orderly_end(service: str):
     assert ROLES[service] == (launch.role, launch.stop_signal)
 
 
-def test_only_postgres_and_the_registry_keep_data():
+def test_only_stores_and_the_registry_keep_data():
     kept = {
         replica.service: replica.launch.data
         for replica in planned().replicas
         if replica.launch.data
     }
-    assert kept == {"postgres-db": POSTGRES_DATA, "service-registry": APPLICATION_DATA}
+    assert kept == {
+        "redis-cache": REDIS_DATA,
+        "postgres-db": POSTGRES_DATA,
+        "service-registry": APPLICATION_DATA,
+    }
 
 
 def test_every_command_and_probe_starts_with_an_absolute_path():

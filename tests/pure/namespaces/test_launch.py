@@ -238,10 +238,11 @@ def test_only_root_can_read_scripts():
     assert (directory.mode, directory.user) == (0o700, 0)
 
 
-def test_only_postgres_and_the_registry_may_write_each_in_its_own_directory():
+def test_only_stores_and_the_registry_may_write_each_in_its_own_directory():
     data = [step for step in STEPS if isinstance(step, InstanceDirectory) and step.user != 0]
     assert [(step.path, step.mode, step.user) for step in data] == [
         (str(InstancePaths("main").lib / "service-registry"), 0o700, 30070),
+        (str(InstancePaths("main").lib / "redis-cache"), 0o700, 30050),
         (str(InstancePaths("main").lib / "postgres-db"), 0o700, 30060),
     ]
 
@@ -274,7 +275,12 @@ MATTERS: dict[str, tuple[Plan, ProvidedSoftware, set[str]]] = {
     "workers": (edit("order-service", workers=2), SOFTWARE, ONE),
     "user": (edit("order-service", user=31000), SOFTWARE, ONE),
     "module": (edit("order-service", module="services.other:app"), SOFTWARE, ONE),
-    "secrets": (edit("order-service", secrets=[]), SOFTWARE, ONE),
+    "secrets": (edit("order-service", secrets=[]), SOFTWARE, ONE | {"redis-cache", "postgres-db"}),
+    "the users of a store": (
+        edit("order-service", secrets=["postgres_password"]),
+        SOFTWARE,
+        {"redis-cache"},
+    ),
     "environment": (
         changed(
             planned(),

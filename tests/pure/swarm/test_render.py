@@ -99,8 +99,9 @@ def test_replicas_and_limits_are_those_of_the_plan():
 
 
 def test_a_secret_is_its_services_users_alone_and_in_no_environment():
-    found = written(contents=Contents(secrets={"redis_password": "0123456789ab"}))
-    assert found["secrets"]["redis-password"]["name"] == "twinstack-t_redis-password-0123456789ab"
+    found = written(contents=Contents(secrets={"product-service.redis_password": "0123456789ab"}))
+    name = "twinstack-t_product-service-redis-password-0123456789ab"
+    assert found["secrets"]["product-service-redis-password"]["name"] == name
     product = found["services"]["product-service"]
     assert {secret["target"] for secret in product["secrets"]} == {
         "redis_password",
@@ -151,7 +152,7 @@ def test_an_instance_meets_the_registry_by_its_own_address_and_in_known_networks
 def test_the_objects_of_a_file_are_named_as_the_cluster_has_them():
     found = object_names(stack_text(PLAN, WITHOUT_IPVS), "t")
     assert {"twinstack-t_frontend", "twinstack-t_backend", "twinstack-t_database"} < found
-    assert {"twinstack-t_redis-password", "twinstack-t_redis-acl"} < found
+    assert {"twinstack-t_order-service-redis-password", "twinstack-t_redis-acl"} < found
     assert len([name for name in found if name.startswith("twinstack-t_nginx-")]) == 1
 
 

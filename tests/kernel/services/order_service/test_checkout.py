@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-import redis
 
 from tests.support.order_process import Answer, Client, OrderProcess, at_once
 from tests.support.real_stores import Stores
@@ -139,7 +138,7 @@ def test_redis_may_come_back_with_the_cart_as_it_was(
 ):
     client = new_client()
     client.add(PRODUCT, 1)
-    with redis.Redis(port=stores.redis.port) as redis_cache:
+    with stores.redis_client() as redis_cache:
         before = redis_cache.dump(cart_key(client))
         assert client.check_out().status == 201
         redis_cache.restore(cart_key(client), 60_000, before, replace=True)
@@ -163,7 +162,7 @@ def test_the_sweep_empties_a_cart_that_nobody_asks_for(
 ):
     client = new_client()
     client.add(PRODUCT, 1)
-    with redis.Redis(port=stores.redis.port) as redis_cache:
+    with stores.redis_client() as redis_cache:
         before = redis_cache.dump(cart_key(client))
         assert client.check_out().status == 201
         redis_cache.restore(cart_key(client), 60_000, before, replace=True)
