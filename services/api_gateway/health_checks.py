@@ -1,7 +1,7 @@
 """Ask each instance for its /health, so that an ill one is passed over before a client meets it.
 
-Well ones are asked once a second, those that are out (or have no connection) twice: some 0.05 % of
-a core for each. An instance that answers requests meanwhile is slow, not silent.
+Well ones are asked once a second, those that are out (or have no connection) twice. An instance
+that answers requests meanwhile is slow, not silent.
 """
 
 from __future__ import annotations
