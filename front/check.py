@@ -111,6 +111,19 @@ def check_overlay(context: Context) -> None:
     _run(context, "overlay", "overlay", "overlay_stack", "overlay_ssh")
 
 
+@checking(
+    help={
+        "orders": "number of keyed orders",
+        "faults": "number of faults that strike meanwhile",
+        "seed": "seed of orders and faults",
+    }
+)
+def check_orders(context: Context, orders: int = 100_000, faults: int = 100, seed: int = 1) -> None:
+    """Order under fire, and plant bugs in the services: no order is lost, every bug is found."""
+    words = f"--orders {orders} --faults {faults} --seed {seed}"
+    _run(context, "orders", "orders", words=words)
+
+
 @checking(help={"pictures": "store the screenshots in docs/"})
 def check_dashboard(context: Context, pictures: bool = False) -> None:
     """Watch the dashboard of both worlds in Chromium while each replica is killed in turn."""

@@ -18,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--first", type=int, default=0, help="with --full: skip points of a list taken before"
     )
+    for name, help_text in (
+        ("--orders", "keyed orders under fire; 0: 2,000, or with --full 100,000"),
+        ("--faults", "faults that strike meanwhile; 0: 10, or with --full 100"),
+        ("--seed", "seed of orders and faults"),
+    ):
+        parser.addoption(name, type=int, default=int(name == "--seed"), help=help_text)
     parser.addoption(
         "--pictures", metavar="FOLDER", help="in tests/checks: keep screenshots of the dashboard"
     )

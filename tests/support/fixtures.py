@@ -56,6 +56,18 @@ def first(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--first"))
 
 
+@pytest.fixture(scope="session")
+def orders(request: pytest.FixtureRequest, full: bool) -> tuple[str, ...]:
+    """Give the words that say how many orders are sent under how many faults, of which seed."""
+    given = request.config.getoption
+    numbers = {
+        "--orders": given("--orders") or (100_000 if full else 2000),
+        "--faults": given("--faults") or (100 if full else 10),
+        "--seed": given("--seed"),
+    }
+    return tuple(str(word) for pair in numbers.items() for word in pair)
+
+
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give a function that writes a line to the terminal, captured or not."""
