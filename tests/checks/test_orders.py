@@ -34,6 +34,7 @@ def inside(host: Sandbox, *words: str, timeout_s: float = 7200) -> list[dict[str
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.long  # its sample takes minutes
 @pytest.mark.timeout(0)
 def test_orders_under_fire_are_neither_lost_nor_doubled(
     host: Sandbox, orders: tuple[str, ...], tell: Tell
@@ -44,6 +45,7 @@ def test_orders_under_fire_are_neither_lost_nor_doubled(
     assert report["passed"], "\n".join((*report["shown"], *report["slow"]))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(0)
 def test_every_planted_bug_is_found_and_sound_services_have_none(
     host: Sandbox, full: bool, tell: Tell

@@ -262,7 +262,8 @@ def test_a_machine_gets_what_its_replicas_need_and_no_more(machines: Machines, w
     common = {"code", "python", "supervisor", "services-site"}
     assert kinds == [common | {"nginx", "postgres"}, common | {"redis"}]
     homes = f"/var/lib/twinstack/{machines.instance}-left/net/secrets"
-    assert machines.on(1, "ls", "-A", homes).stdout.split() == ["postgres-db", "product-service"]
+    listed = machines.on(1, "ls", "-A", homes).stdout.split()
+    assert listed == ["postgres-db", "product-service", "service-registry"]
     words = ("-c", "cat /var/lib/twinstack/*-right/net/secrets/redis-cache/*")
     acl = machines.on(2, "sh", *words).stdout
     assert acl.startswith("user default on #")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
+import re
 import shutil
 import signal
 import threading
@@ -16,6 +16,7 @@ from typing import Literal
 
 from twinstack.errors import StepFailed
 from twinstack.linux import cgroup, procfs
+from twinstack.linux.process import run
 from twinstack.linux.procfs import start_ticks, stat
 from twinstack.world import LocalWorld
 
@@ -161,15 +162,22 @@ class Full:
             thread, stop = _KEEPERS.pop(self)
             stop.set()
             thread.join()
-        self._limit(resource.RLIM_INFINITY)
+        self._limit(1)
 
     def _keep(self, stop: threading.Event) -> None:
         while not stop.wait(_POLL_S):
             self._limit(0)
 
     def _limit(self, most: int) -> None:
+        soft = "unlimited" if most else "0"
         for pid in _members(self.cgroup):
             with suppress(OSError):  # it has ended
-                if (procfs.PROC / str(pid) / "comm").read_text().strip() == self.program:
-                    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
+                place = procfs.PROC / str(pid)
+                limits = (place / "limits").read_text()
+                if (place / "comm").read_text().strip() == self.program and not re.search(
+                    rf"Max file size +{soft} ", limits
+                ):
+                    # As its own user: root may lack CAP_SYS_RESOURCE, and raises no hard limit.
+                    owner = place.stat()
+                    user = f"setpriv --reuid={owner.st_uid} --regid={owner.st_gid} --clear-groups"
+                    run(f"{user} prlimit --pid={pid} --fsize={soft}:".split(), check=False)
