@@ -266,7 +266,7 @@ def test_a_machine_gets_what_its_replicas_need_and_no_more(machines: Machines, w
     assert listed == ["postgres-db", "product-service", "service-registry"]
     words = ("-c", "cat /var/lib/twinstack/*-right/net/secrets/redis-cache/*")
     acl = machines.on(2, "sh", *words).stdout
-    assert acl.startswith("user default on #")
+    assert acl.startswith("user default off ")
 
 
 def test_no_process_list_and_no_environment_shows_a_secret(whole: Whole):
