@@ -53,7 +53,7 @@ class Sessions:
         """
         given = header or cookie or ""
         session = self._named(given[:_NAME_LENGTH])
-        if hmac.compare_digest(session.id.encode(), given.encode()):
+        if hmac.compare_digest(_bytes(session.id), _bytes(given)):
             return session
         if header:
             message = f"{HEADER} is not an id that was given out here"
@@ -61,5 +61,10 @@ class Sessions:
         return None
 
     def _named(self, name: str) -> ClientSession:
-        signature = hmac.digest(self._key, name.encode(), "sha256")[:_SIGNATURE_BYTES]
+        signature = hmac.digest(self._key, _bytes(name), "sha256")[:_SIGNATURE_BYTES]
         return ClientSession(name, name + base64.urlsafe_b64encode(signature).decode())
+
+
+def _bytes(text: str) -> bytes:
+    """Encode whatever a client sent, lone surrogates too."""
+    return text.encode(errors="surrogatepass")

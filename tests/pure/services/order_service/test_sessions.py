@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.common.settings import SettingError
@@ -34,6 +34,7 @@ def test_the_header_goes_before_the_cookie() -> None:
 
 
 @given(st.text(max_size=64), st.integers(0, 47), st.characters())
+@example("", 24, "\ud800")
 def test_whatever_was_not_given_out_is_refused_in_a_header_and_ignored_in_a_cookie(
     text: str, place: int, character: str
 ) -> None:
