@@ -264,11 +264,11 @@ def _shares(document: Mapping[str, Any]) -> str:
         for name, of in document["shares"].items()
     )
     sure = sorted((part for part in parts if part[1][1] > 1), key=lambda part: -part[1][0])
-    told = [
+    named = [
         f"{_LEFT.get(name, name)} ×{of[0]:.2f} [{of[1]:.2f}, {of[2]:.2f}]"
         for name, of in [("", whole[1]), *sure]
     ]
-    return f"{told[0].strip()} here: {', '.join(told[1:])}"
+    return f"{named[0].strip()} here: {', '.join(named[1:])}"
 
 
 def figures(results: list[Result]) -> str:

@@ -1,7 +1,7 @@
 """Products whose rows another transaction holds: their orders rest, and nothing else does.
 
 Each order that waits for a lock keeps one of the few threads for LOCK_TIMEOUT_S. After one has
-waited in vain, further orders of that product are refused at once, but for one each REST_S.
+timed out waiting, further orders of that product are refused at once, but for one each REST_S.
 """
 
 from __future__ import annotations
