@@ -27,8 +27,8 @@ from bench.engine.arm import (
     Window,
 )
 from bench.engine.design import Design
+from bench.engine.measured import Measured
 from bench.engine.meter import Meter, Spending, spent
-from bench.engine.result import Measured
 from bench.load.speed import SpeedProbe, probing
 from twinstack.errors import CannotTell, TwinstackError
 from twinstack.reconcile import Progress

@@ -34,6 +34,7 @@ from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_program, by_wrk
 from bench.engine.meter import part_of
+from bench.engine.result import outcome_of
 from bench.engine.show import columns
 from bench.engine.store import Outcome
 from bench.load import Tally, programs
@@ -161,7 +162,7 @@ def measure(plan: Plan, tree: Path, how: Design, progress: Progress) -> Outcome:
     how = replace(how, blocks=1, narrow={OWN.name: 0.02, RATE.name: 0.03})
     measured = run(experiment, how, progress)
     seen = {name: state.seen for name, state in beside.items()}
-    outcome = measured.outcome("bystander", plan, notes(measured.arms, seen, count))
+    outcome = outcome_of(measured, "bystander", plan, notes(measured.arms, seen, count))
     return replace(outcome, fields={**outcome.fields, "proofs": seen})
 
 

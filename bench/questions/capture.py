@@ -27,6 +27,7 @@ from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
 from bench.engine.design import Design, require_load
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.load.ab import AbLoad
 from twinstack.errors import Missing, StepFailed
@@ -89,7 +90,7 @@ def ask(
     )
     with worlds.lifted([chosen]):
         measured = run(experiment, how, progress)
-    return measured.outcome(f"capture-{name}", chosen.plan, captures.sentences())
+    return outcome_of(measured, f"capture-{name}", chosen.plan, captures.sentences())
 
 
 @dataclass

@@ -16,6 +16,7 @@ from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, Stage, run
 from bench.engine.loads import by_ab
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
 from bench.load import Tally
@@ -64,7 +65,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         with worlds.lifted([world], policy=True):
             measured = run(experiment, how, progress)
     notes = [worlds.POLICY_LIFTED, *([f"{DOCKER_IS_UP}."] if disturbed else [])]
-    return measured.outcome("chain", world.plan, notes)
+    return outcome_of(measured, "chain", world.plan, notes)
 
 
 def _stage(stack: Stack, world: LocalWorld, progress: Progress) -> Stage:

@@ -16,7 +16,8 @@ from bench.engine.design import Design, require_load
 from bench.engine.estimate import spread
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab, by_wrk, require_quiet
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
+from bench.engine.result import outcome_of
 from bench.engine.show import columns, extremes, milliseconds, part
 from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
@@ -71,7 +72,7 @@ def ask(
         changed = gate.unchanged(alike, used)
     name = f"aa-{aa}" if aa else "compare"
     notes = [*changed, ab_table(measured), *_notes(load, entries)]
-    return measured.outcome(name, used[0].plan, notes, alike)
+    return outcome_of(measured, name, used[0].plan, notes, alike)
 
 
 def _worlds(stack: Stack, aa: str, shape: str | None, progress: Progress) -> tuple[LocalWorld, ...]:

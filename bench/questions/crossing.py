@@ -21,6 +21,7 @@ from bench.engine.arm import CPU, PROGRAMS, Arm, Contrast, Quantity
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, Stage, run
 from bench.engine.loads import Load, by_wrk
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.load.programs import Program, nginx_conf, running, workspace
 from bench.questions.crossing_lab import PathEnd, raw_ends
@@ -83,7 +84,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     finally:
         if not was_up:
             world.down(progress=progress)
-    return measured.outcome("crossing", world.plan)
+    return outcome_of(measured, "crossing", world.plan)
 
 
 def _stage(world: SwarmWorld, tree: Path, seconds: int) -> Stage:

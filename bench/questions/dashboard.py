@@ -19,6 +19,7 @@ from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab, by_wrk
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.load import Tally, onlookers
 from bench.load.ab import AbLoad
@@ -111,7 +112,7 @@ def ask(
         *(agreement.sentence for agreement in agreements),
         f"Within {NEAR:.0%}, and each request counted once: {'holds' if agreed else 'fails'}.",
     ]
-    outcome = measured.outcome(f"dashboard-{name}", chosen.plan, notes)
+    outcome = outcome_of(measured, f"dashboard-{name}", chosen.plan, notes)
     return outcome if agreed else replace(outcome, code=1)
 
 

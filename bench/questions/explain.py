@@ -17,7 +17,8 @@ from bench.engine.design import Design
 from bench.engine.estimate import MINIMUM_BLOCKS
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.questions.causes import place_in
 from bench.questions.compare import CONNECTIONS, TITLES
@@ -72,7 +73,7 @@ def ask(
             sampled = sampling.gather([*arms()], _SAMPLED, progress)
         changed = gate.unchanged(alike, used)
     notes = [*changed, *explained(measured), seen(sampled)]
-    outcome = measured.outcome("explain", used[0].plan, notes, alike)
+    outcome = outcome_of(measured, "explain", used[0].plan, notes, alike)
     if isinstance(sampled, str):
         return outcome
     return replace(outcome, fields={**outcome.fields, "sampled_us": sampled.windows})

@@ -20,6 +20,7 @@ from bench.engine.arm import BENCH, CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Q
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.load import programs
 from bench.load.programs import Program
@@ -72,7 +73,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         bounds=(Bound(node, RATE, LEAST, least=True),) if NODE in names else (),
     )
     missing = [] if NODE in names else ["Node.js is not on this machine: not compared with it."]
-    return run(experiment, how, progress).outcome("gateways", plan, missing)
+    return outcome_of(run(experiment, how, progress), "gateways", plan, missing)
 
 
 def _arm(name: str, port: int, up: dict[str, programs.Running], seconds: int) -> Arm:

@@ -17,7 +17,8 @@ from functools import partial
 from bench.engine.arm import Arm
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
-from bench.engine.result import Measured, fields
+from bench.engine.measured import Measured
+from bench.engine.result import fields
 from bench.engine.show import wrap
 from bench.engine.store import Outcome
 from bench.questions.rungs import course, engines, layers, report, sides

@@ -24,7 +24,7 @@ from bench.engine.design import Design
 from bench.engine.estimate import grouped
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from bench.engine.show import columns, wrap
 from bench.engine.store import RESULTS, Outcome
 from bench.load import Tally

@@ -14,6 +14,7 @@ from bench.engine.arm import CPU, RATE, SERVICES_CPU, Arm, Bound, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress
@@ -55,4 +56,4 @@ def ask(
         bounds=(Bound(COST, RATE, 1 / (1 + MOST), least=True),),
     )
     with worlds.lifted([chosen]):
-        return run(experiment, how, progress).outcome(f"policy-{chosen.name}", chosen.plan)
+        return outcome_of(run(experiment, how, progress), f"policy-{chosen.name}", chosen.plan)

@@ -23,7 +23,8 @@ from bench.engine.estimate import grouped
 from bench.engine.experiment import Experiment, run
 from bench.engine.levelling import levelled
 from bench.engine.loads import await_room, by_wrk
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
+from bench.engine.result import outcome_of
 from bench.engine.show import wrap
 from bench.engine.store import Outcome
 from bench.load import Tally
@@ -72,7 +73,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
 def outcome(measured: Measured, net: LocalWorld) -> Outcome:
     """Give the factors, the way, and the verdict on what is left."""
-    asked = measured.outcome("seed", net.plan)
+    asked = outcome_of(measured, "seed", net.plan)
     opening = result.opening(measured)
     if measured.undecidable:
         return replace(asked, text=f"{opening}\n\nNo verdict: {measured.undecidable}.")

@@ -25,7 +25,8 @@ from bench.engine.design import Design
 from bench.engine.estimate import OPEN_P
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
+from bench.engine.result import outcome_of
 from bench.engine.show import wrap
 from bench.engine.store import RESULTS, Outcome
 from twinstack.errors import TwinstackError
@@ -115,11 +116,11 @@ def ask(
             progress(f"run {len(done) + 1} of {runs}")
             measured = run(asked, how, progress)
             if measured.broken:
-                return measured.outcome(name, chosen.plan)
+                return outcome_of(measured, name, chosen.plan)
             if measured.undecidable:  # a machine so busy that less than rest was spent
                 progress(f"no verdict, so no run: {measured.undecidable}")
                 if not (retries := retries - 1):
-                    return measured.outcome(name, chosen.plan)
+                    return outcome_of(measured, name, chosen.plan)
             else:
                 keep(kept, judged(measured, chosen.name, plant, size))
     return Outcome(name, chosen.plan, tuple(done), text(done))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.engine.arm import RATE, SERVICES, Contrast, Quantity, Window
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from bench.engine.show import columns, figure
 
 QUOTA, PROXY, REPLICA = "halved quota", "proxy entry", "one replica less"

@@ -19,6 +19,7 @@ from bench.engine.arm import CPU, RATE, Arm, Bound, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_program
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.questions import traffic_file
 from bench.questions.traffic_file import PcapFile
@@ -73,5 +74,5 @@ def ask(stack: Stack, *, megabytes: int, how: Design, progress: Progress) -> Out
         f"Peak memory of ours {peak / 1e6:.0f} MB, of a third of the file {little / 1e6:.0f} MB; "
         f"level: {words[level]}."
     )
-    outcome = measured.outcome("traffic", plan, [note])
+    outcome = outcome_of(measured, "traffic", plan, [note])
     return replace(outcome, code=1) if level is False and not outcome.code else outcome

@@ -11,6 +11,7 @@ import pytest
 
 from bench.engine import result, store
 from bench.engine.arm import Contrast
+from bench.engine.result import outcome_of
 from docs import figures
 from tests.support.bench_fakes import PLAN, measured
 from tests.support.project import ROOT
@@ -140,8 +141,8 @@ def test_failed_requests_are_told(tmp_path):
 
 
 def test_a_kept_outcome_can_be_read(tmp_path):
-    outcome = measured({"namespaces": 4_000, "docker": 3_800}, [EDGES], load=LOAD).outcome(
-        "compare", PLAN
+    outcome = outcome_of(
+        measured({"namespaces": 4_000, "docker": 3_800}, [EDGES], load=LOAD), "compare", PLAN
     )
     store.keep(outcome, store.described(outcome), tmp_path)
     assert "5.3 % more" in figures.summary(figures.newest(tmp_path))

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.engine.arm import CPU, RATE, Contrast, Window
 from bench.engine.design import Design
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from tests.support.project import ROOT
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan, resolve

@@ -11,7 +11,7 @@ from typing import Any
 from bench.engine import estimate
 from bench.engine.arm import Quantity
 from bench.engine.estimate import Difference
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from bench.engine.show import columns, signed
 from bench.load.echo import KEPT, NEW
 from bench.questions.rungs.course import DOWN, KINDS, SIDE, UP, WHOLE, Edge

@@ -17,6 +17,7 @@ from bench.engine.arm import Arm, Contrast, Window
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
 from twinstack.reconcile import Progress
@@ -63,7 +64,7 @@ def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progr
         measured = replace(measured, contrasts=tuple(rows))
         notes = [*gate.unchanged(alike, both), worlds.POLICY_LIFTED]
         notes += [f"{name}: no row: {why}" for name, why in astray.items()]
-    return measured.outcome("layers", net.plan, notes, alike)
+    return outcome_of(measured, "layers", net.plan, notes, alike)
 
 
 def entries(

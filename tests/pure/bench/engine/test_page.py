@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.engine import page, result, store
 from bench.engine.arm import Contrast
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from tests.support.bench_fakes import PLAN, measured, window
 
@@ -23,7 +24,7 @@ ENVIRONMENT = {
 
 def written(**fields: Any) -> str:
     ended = measured({"namespaces": 4_000, "docker": 3_800}, [COST], **fields)
-    outcome = ended.outcome("compare", PLAN)
+    outcome = outcome_of(ended, "compare", PLAN)
     document = store.document(outcome, ENVIRONMENT)
     return page.html(document, outcome.windows, outcome.text, "x-compare")
 

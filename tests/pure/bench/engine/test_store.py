@@ -11,6 +11,7 @@ import pytest
 
 from bench.engine import samples, store
 from bench.engine.arm import Contrast
+from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.questions.startup import Startup
 from tests.support.bench_fakes import PLAN, measured
@@ -62,8 +63,8 @@ def test_a_figure_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
 def test_windows_are_kept_as_a_table_that_the_document_names(tmp_path: Path) -> None:
     arms = {"namespaces": 4_000, "docker": 3_800}
     ended = measured(arms, [Contrast("docker", "namespaces")])
-    whole = store.described(ended.outcome("compare", PLAN))
-    page = store.keep(ended.outcome("compare", PLAN), whole, tmp_path)
+    whole = store.described(outcome_of(ended, "compare", PLAN))
+    page = store.keep(outcome_of(ended, "compare", PLAN), whole, tmp_path)
     kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     table = tmp_path / kept["samples"]["file"]
     assert samples.read(table.read_text(encoding="utf-8")) == ended.windows

@@ -10,7 +10,7 @@ from bench.engine import worlds
 from bench.engine.arm import PROGRAMS
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from tests.support.bench_fakes import measured, quiet
 from tests.support.project import ROOT
 

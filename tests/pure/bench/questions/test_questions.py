@@ -14,7 +14,7 @@ from bench.engine import evidence, fingerprint, loads, published_ports, worlds
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment
 from bench.engine.fingerprint import Fingerprint
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from bench.load.ab import AbLoad
 from bench.questions import capture, chain, compare, explain
 from bench.questions.rungs import stack as rungs_of_stack

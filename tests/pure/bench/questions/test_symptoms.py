@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.engine.arm import Contrast
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from bench.questions import symptoms
 from bench.questions.symptoms import (
     COLD,

@@ -10,6 +10,7 @@ import pytest
 
 from bench.engine import store
 from bench.engine.arm import Contrast
+from bench.engine.result import outcome_of
 from tests.support.bench_fakes import PLAN, TOPOLOGY, measured
 from tests.support.project import ROOT
 from twinstack.model.plan import Plan, resolve
@@ -40,8 +41,8 @@ def test_the_page_is_well_formed_for_one_world_and_for_none():
 
 def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
     ended = measured({"namespaces": 4_000, "docker": 3_800}, [Contrast("docker", "namespaces")])
-    document = store.described(ended.outcome("compare", PLAN))
-    kept = store.keep(ended.outcome("compare", PLAN), document, tmp_path)
+    document = store.described(outcome_of(ended, "compare", PLAN))
+    kept = store.keep(outcome_of(ended, "compare", PLAN), document, tmp_path)
     (tmp_path / "29990101T000000Z-compare.json").write_text("{")
     older = sorted((ROOT / "bench" / "results").glob("*-compare.json"))[0]
     (tmp_path / "29980101T000000Z-compare.json").write_bytes(older.read_bytes())

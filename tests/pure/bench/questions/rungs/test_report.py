@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from bench.engine.result import Measured
+from bench.engine.measured import Measured
 from bench.questions import ladder
 from bench.questions.rungs import course, report
 from bench.questions.rungs.course import DOWN, KINDS, UP, WHOLE, Edge
