@@ -7,29 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bench.engine import result
-from bench.engine.arm import CPU, PARTS, RATE, Bound, Contrast
+from bench.engine.arm import CPU, RATE, Bound, Contrast
 from tests.support.bench_fakes import measured, window, windows
 
 COST = Contrast("docker", "namespaces")
 ARMS = {"namespaces": 4_000, "docker": 3_800}
-
-
-def test_what_costs_more_per_request_is_told_as_more() -> None:
-    verdict = measured(ARMS, [COST]).verdict
-    assert verdict.word == "more"
-    assert verdict.ratio.estimate == pytest.approx(4_000 / 3_800, abs=0.01)
-
-
-def test_arms_that_are_alike_are_told_as_equivalent() -> None:
-    assert measured({"namespaces": 4_000, "docker": 4_000}, [COST]).verdict.word == "equivalent"
-
-
-def test_the_parts_of_the_ledger_add_up_to_all_of_it() -> None:
-    ledger = measured(ARMS, [COST]).ledger(COST)
-    assert set(ledger) == {*PARTS, "all"}
-    parts = sum(ledger[part].estimate for part in PARTS)
-    assert parts == pytest.approx(ledger["all"].estimate)
-    assert ledger["all"].estimate == pytest.approx(400e3 / 3_800 - 400e3 / 4_000, abs=1)
 
 
 def test_the_services_add_up_to_their_part_of_the_ledger() -> None:
@@ -50,13 +32,6 @@ def test_bounds_hold_when_the_far_end_is_inside() -> None:
     assert (ended.holds(least), ended.holds(most)) == ("holds", "fails")
     assert ended.exit_code == 1
     assert "0.9 times: holds" in result.text(ended)
-
-
-def test_ratios_besides_the_question_are_adjusted() -> None:
-    other = Contrast("docker :8088", "docker")
-    ended = measured({**ARMS, "docker :8088": 3_700}, [COST, other])
-    assert ended.adjusted[COST, "cpu"] == ended.ratios[COST, "cpu"].p
-    assert ended.adjusted[other, "cpu"] > ended.ratios[other, "cpu"].p
 
 
 def test_the_text_fits_80_columns_and_opens_with_the_answer() -> None:
