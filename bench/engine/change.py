@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.engine.estimate import Difference
+from bench.engine.estimate import Interval
 from bench.engine.kept import Kept
-from bench.engine.show import columns, signed, wrap
+from bench.engine.show import columns, wrap, written
 from bench.engine.store import SCHEMA
 from twinstack.errors import CannotTell, TwinstackError
 
@@ -27,15 +27,14 @@ _LIKE = ("load", "quantities", "not_alike", "fingerprint")
 _WORLDS = ("shape", "policy", "limits", "software")
 #: What may differ, as it may be what the comparison is about: it is named.
 _STATED = ("kernel", "os", "docker", "ab", "mitigations", "topology_digest", "revision")
-_ENDS = ("estimate", "low", "high")
 
 
-def changed(first: Difference, second: Difference) -> Difference:
+def changed(first: Interval, second: Interval) -> Interval:
     """Give second − first with its interval, from both intervals."""
     estimate = second.estimate - first.estimate
     below = math.hypot(second.estimate - second.low, first.high - first.estimate)
     above = math.hypot(second.high - second.estimate, first.estimate - first.low)
-    return Difference(estimate, estimate - below, estimate + above)
+    return Interval(estimate, estimate - below, estimate + above)
 
 
 def compare(first: Kept, second: Kept, allow: Sequence[str] = ()) -> dict[str, Any]:
@@ -104,13 +103,11 @@ def _key(contrast: Mapping[str, Any]) -> tuple[str, str]:
 
 def _change(one: Mapping[str, Any], other: Mapping[str, Any], *, same: bool) -> dict[str, Any]:
     def moved(part: str, name: str) -> dict[str, float]:
-        logs = part == "ratios" and not same
-        before, after = (
-            Difference(*(math.log(of[end]) if logs else of[end] for end in _ENDS))
-            for of in (one[part][name], other[part][name])
-        )
-        ends = asdict(changed(before, after))
-        return {end: math.exp(value) for end, value in ends.items()} if logs else ends
+        before, after = (Interval.read(of[part][name]) for of in (one, other))
+        if part == "ratios" and not same:
+            logs = changed(before.through(math.log), after.through(math.log))
+            return asdict(logs.through(math.exp))
+        return asdict(changed(before, after))
 
     kept = {"ratios": {name: moved("ratios", name) for name in one["ratios"]}}
     if same:
@@ -123,16 +120,16 @@ def _sentence(quantity: Mapping[str, str], change: Mapping[str, Any], *, same: b
     """Say whether the answer to the question changed."""
     of, neutral = change["ratios"][quantity["name"]], 0 if same else 1
     seen = "changed" if of["low"] > neutral or of["high"] < neutral else "no change seen"
-    change_of = f"{_ends(of, 100)} percentage points" if same else _times(of)
-    return f"{change['first']} over {change['second']}, {quantity['noun']}: {seen}, {change_of}."
+    points = " percentage points" if same else ""
+    of_what = f"{' over '.join(_key(change))}, {quantity['noun']}"
+    return f"{of_what}: {seen}, {_of_ratio(of, same=same)}{points}."
 
 
-def _ends(of: Mapping[str, float], factor: float = 1.0) -> str:
-    return "{} [{}, {}]".format(*(signed(factor * of[end], 1) for end in _ENDS))
-
-
-def _times(of: Mapping[str, float]) -> str:
-    return "×{:.3f} [{:.3f}, {:.3f}]".format(*(of[end] for end in _ENDS))
+def _of_ratio(of: Mapping[str, float], *, same: bool) -> str:
+    """Write a difference of ratios in percentage points, or a ratio of them."""
+    if same:
+        return " ".join(written(Interval.read(of).through(lambda end: 100 * end)))
+    return "×" + " ".join(written(Interval.read(of), ".3f"))
 
 
 def text(document: Mapping[str, Any]) -> str:
@@ -147,12 +144,12 @@ def text(document: Mapping[str, Any]) -> str:
     rows = [
         [
             " over ".join(_key(contrast)),
-            *(_ends(of, 100) if same else _times(of) for of in contrast["ratios"].values()),
+            *(_of_ratio(of, same=same) for of in contrast["ratios"].values()),
         ]
         for contrast in contrasts
     ]
     ledger = [
-        [part, _ends(of)]
+        [part, " ".join(written(Interval.read(of)))]
         for part, of in contrasts[0].get("ledger_us", {}).items()
         if part == "all" or max(map(abs, of.values())) >= 0.05
     ]

@@ -80,12 +80,31 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
-    """A ratio of two arms: 1.05 means that the first is 5 % more than the second."""
+class Interval:
+    """An estimate and the ends of its interval. Units: those of what is estimated."""
 
     estimate: float
-    low: float  # the interval's ends, at `level`
+    low: float
     high: float
+
+    @classmethod
+    def read(cls, kept: Mapping[str, float]) -> Interval:
+        """Read what a document keeps of one."""
+        return Interval(kept["estimate"], kept["low"], kept["high"])
+
+    def through(self, of: Callable[[float], float]) -> Interval:
+        """Give what a rising function makes of it: of log-ratios `math.exp` gives factors."""
+        return Interval(of(self.estimate), of(self.low), of(self.high))
+
+    def shows(self, least: float) -> bool:
+        """Tell whether a difference is worth a row: as large as this, or certain not to be 0."""
+        return abs(self.estimate) >= least or self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio(Interval):
+    """A ratio of two arms: 1.05 means that the first is 5 % more than the second."""
+
     pairs: int
     deployments: int  # 1: the interval is of this one deployment, and holds for no other
     p: float  # of no difference, two-sided
@@ -106,15 +125,6 @@ class Ratio:
         """Write it as a change: +4.0% (+1.2% to +6.1%)."""
         said = f"{self.estimate - 1:+.1%} ({self.low - 1:+.1%} to {self.high - 1:+.1%})"
         return said.replace("-", "−")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first arm's mean less the second's, and its interval. Units: those of the quantity."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +229,7 @@ def ratio(pairs: Sequence[Pair], *, level: float = LEVEL) -> Ratio:
     return Ratio(estimate, low, high, pairs=len(pairs), deployments=len(logs), p=p, level=level)
 
 
-def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
+def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
     """Estimate first − second: the mean over blocks, so that parts add up to their whole exactly.
 
     The interval is over deployments, or over blocks where there is only one deployment.
@@ -230,10 +240,10 @@ def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
     estimate = math.fsum(every) / len(every)
     units = every if len(values) == 1 else list(map(statistics.fmean, values))
     low, high, _ = _student(estimate, units, level)
-    return Difference(estimate, low, high)
+    return Interval(estimate, low, high)
 
 
-def shift(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
+def shift(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
     """Estimate first − second by Hodges–Lehmann: a stall moves it, and its interval, little.
 
     Parts need not add up then. Raises: CannotTell as `difference`.
@@ -245,7 +255,7 @@ def shift(pairs: Sequence[Pair], *, level: float = LEVEL) -> Difference:
         low, high, _ = _student(estimate, units, level)
     else:
         low, high, _ = _signed_rank(_walsh(units), len(units), level)
-    return Difference(estimate, low, high)
+    return Interval(estimate, low, high)
 
 
 def verdict(measured: Ratio, margin: float = MARGIN) -> Verdict:

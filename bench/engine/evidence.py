@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 
 from bench.engine import estimate
 from bench.engine.arm import Arm
-from bench.engine.estimate import Difference, Pair
-from bench.engine.show import columns, signed
+from bench.engine.estimate import Pair
+from bench.engine.show import columns, written
 from bench.load import Tally
 from twinstack.errors import TwinstackError
 from twinstack.linux import process
@@ -53,6 +53,8 @@ _IDLE = re.compile(r"(default|arch|intel|acpi|pv_native_safe_halt|cpuidle|native
 #: Above this address are the kernel's functions.
 _KERNEL = 1 << 63
 _HZ, _START_S, _MOST_S = 499, 5.0, 60.0
+#: What was sampled: µs a request by class, a row for each window of an arm.
+Evidence = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,31 +101,16 @@ def spent_us(stacks: Iterable[SampledStack]) -> dict[str, float]:
     return spent
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was sampled: µs a request by class, a row for each window of an arm."""
-
-    windows: Mapping[str, Sequence[Mapping[str, float]]]
-
-    def between(self, first: str, second: str) -> dict[str, Difference]:
-        """Give what the first arm spends more by class, with intervals over windows.
-
-        Raises: CannotTell with fewer than six windows.
-        """
-        pairs = list(zip(self.windows[first], self.windows[second], strict=True))
-        return {
-            name: estimate.difference([Pair(1, more[name], less[name]) for more, less in pairs])
-            for name in CLASSES
-        }
-
-
 def table(evidence: Evidence, first: str, second: str) -> str:
-    """Draw the classes of both arms and what differs. Units: µs a request."""
+    """Draw what the first arm spends more by class, with intervals over windows.
+
+    Raises: CannotTell with fewer than six windows.
+    """
     rows = []
-    for name, extra in evidence.between(first, second).items():
-        means = [fmean(window[name] for window in evidence.windows[arm]) for arm in (second, first)]
-        interval = f"[{signed(extra.low, 1)}, {signed(extra.high, 1)}]"
-        rows.append([name, *(f"{us:.1f}" for us in means), signed(extra.estimate, 1), interval])
+    for name in CLASSES:
+        more, less = ([window[name] for window in evidence[arm]] for arm in (first, second))
+        extra = estimate.difference([Pair(1, *both) for both in zip(more, less, strict=True)])
+        rows.append([name, f"{fmean(less):.1f}", f"{fmean(more):.1f}", *written(extra)])
     return columns(["sampled, µs a request", second, first, "extra", "[95 %]"], rows, rule=True)
 
 
@@ -140,7 +127,7 @@ def gather(arms: Sequence[Arm], rounds: int, progress: Callable[[str], None]) ->
                 windows[arm.name].append({name: us / tally.done for name, us in spent})
     except (TwinstackError, KeyboardInterrupt) as error:  # what was measured before is kept
         return f"No stacks were sampled: {str(error) or 'stopped by Ctrl-C'}."
-    return Evidence(windows)
+    return windows
 
 
 def _sampled(load: Callable[[], Tally]) -> tuple[Tally, list[SampledStack]]:

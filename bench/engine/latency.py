@@ -23,6 +23,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.engine.estimate import Interval
 from bench.engine.sampling import t_quantile
 from twinstack.errors import CannotTell
 
@@ -43,38 +44,17 @@ _LIKELIHOOD_CUT = 2 * 1.92
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """An estimate and its 95 % interval. Units: those of what is estimated."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def text(self, digits: int = 1) -> str:
-        """Write it: 8.1 [7.5, 9.0]."""
-        ends = f"{self.low:,.{digits}f}, {self.high:,.{digits}f}"
-        return f"{self.estimate:,.{digits}f} [{ends}]"
-
-    @property
-    def percent(self) -> str:
-        """Write a ratio as a change: +12 % [+3, +22]."""
-        shown = (f"{(end - 1) * 100:+.0f}" for end in (self.estimate, self.low, self.high))
-        estimate, low, high = (figure.replace("-", "−") for figure in shown)
-        return f"{estimate} % [{low}, {high}]"
-
-
-@dataclass(frozen=True, slots=True)
 class Quantiles:
     """An arm's quantiles: as measured (first), and in each resample of its windows."""
 
     windows: int
     resampled: Mapping[float, NDArray[np.float64]]  # without those that too few requests reach
 
-    def span(self, part: float) -> Span | None:
+    def span(self, part: float) -> Interval | None:
         """Give a quantile. Units: as the latencies."""
         return _span(self.resampled[part], self.windows) if part in self.resampled else None
 
-    def over(self, other: Quantiles, part: float) -> Span | None:
+    def over(self, other: Quantiles, part: float) -> Interval | None:
         """Give the ratio of a quantile to another arm's of the same rounds."""
         if part not in self.resampled or part not in other.resampled:
             return None
@@ -112,14 +92,14 @@ def quantile(values: Sequence[float], part: float) -> float:
     return sorted(values)[max(0, math.ceil(part * len(values)) - 1)]
 
 
-def _span(resampled: NDArray[np.float64], windows: int) -> Span:
+def _span(resampled: NDArray[np.float64], windows: int) -> Interval:
     """Give the percentile interval, widened for few blocks as Student's t widens the normal."""
     estimate, off = resampled[0], np.log(resampled[1:] / resampled[0])
     blocks = windows / BLOCK
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     wider = math.sqrt(blocks / (blocks - 1)) * t_quantile(LEVEL, round(blocks - 1)) / z
     low, high = np.quantile(off, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) * wider
-    return Span(float(estimate), float(estimate * np.exp(low)), float(estimate * np.exp(high)))
+    return Interval(float(estimate), float(estimate * np.exp(low)), float(estimate * np.exp(high)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +128,7 @@ def next_rate(trials: Sequence[RateTrial], start: float) -> float:
     return trials[-1].rate * (step if trials[-1].kept else 1 / step)
 
 
-def highest_rate(trials: Sequence[RateTrial]) -> Span:
+def highest_rate(trials: Sequence[RateTrial]) -> Interval:
     """Give the rate at which half of the windows keep the bound. Units: requests per second.
 
     Raises: CannotTell when all windows kept it, or none did.
@@ -167,4 +147,4 @@ def highest_rate(trials: Sequence[RateTrial]) -> Span:
     likelihood = np.log(chances).sum(axis=2).max(axis=1)  # of the best width for each middle
     best = np.exp(middles[likelihood >= likelihood.max() - 0.01].mean())
     inside = np.exp(middles[likelihood >= likelihood.max() - _LIKELIHOOD_CUT])
-    return Span(float(best), float(inside.min()), float(inside.max()))
+    return Interval(float(best), float(inside.min()), float(inside.max()))

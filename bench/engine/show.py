@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from bench.engine.estimate import Distribution
+from bench.engine.estimate import Distribution, Interval
 
 WIDTH = 80
 
@@ -54,6 +54,13 @@ def part(value: float) -> str:
 def signed(value: float, digits: int) -> str:
     """Write a number with its sign."""
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def written(of: Interval, form: str = "+.1f") -> tuple[str, str]:
+    """Write an estimate, and the ends of its interval: "+8.1" and "[+7.5, +9.0]"."""
+    ends = (of.estimate, of.low, of.high)
+    estimate, low, high = (f"{end:{form}}".replace("-", "−") for end in ends)
+    return estimate, f"[{low}, {high}]"
 
 
 def milliseconds(value: float) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.engine.estimate import Difference
-from bench.engine.show import columns, signed
+from bench.engine.estimate import Interval
+from bench.engine.show import columns, signed, written
 
 _BAR = 24
 
@@ -18,7 +18,7 @@ class Waterfall:
 
     unit: str
     first: tuple[str, float]
-    steps: Mapping[str, Difference]
+    steps: Mapping[str, Interval]
     last: tuple[str, float]
 
     @property
@@ -35,11 +35,7 @@ class Waterfall:
 
 def draw(of: Waterfall, least: float = 0.05) -> str:
     """Draw it with bars to one scale; steps smaller than `least` that may be none are left out."""
-    shown = {
-        name: step
-        for name, step in of.steps.items()
-        if abs(step.estimate) >= least or step.low > 0 or step.high < 0
-    }
+    shown = {name: step for name, step in of.steps.items() if step.shows(least)}
     ends = [of.first[1]]
     for step in shown.values():
         ends.append(ends[-1] + step.estimate)
@@ -49,9 +45,7 @@ def draw(of: Waterfall, least: float = 0.05) -> str:
     def rows() -> Iterator[list[str]]:
         yield [of.first[0], f"{of.first[1]:.{digits}f}", "", _bar(scale, of.first[1])]
         for (name, step), (start, end) in zip(shown.items(), pairwise(ends), strict=True):
-            interval = f"[{signed(step.low, digits)}, {signed(step.high, digits)}]"
-            bar = _bar(scale, start, end)
-            yield [f"  {name}", signed(step.estimate, digits), interval, bar]
+            yield [f"  {name}", *written(step, f"+.{digits}f"), _bar(scale, start, end)]
         if abs(rest := of.last[1] - ends[-1]) >= least:
             bar = _bar(scale, ends[-1], of.last[1])
             yield ["  rest", signed(rest, digits), "", bar]

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from bench.engine import estimate, waterfall
-from bench.engine.estimate import Difference, Pair
-from bench.engine.show import columns
+from bench.engine.estimate import Interval, Pair
+from bench.engine.show import columns, written
 from bench.engine.waterfall import Waterfall
 
 Cell = frozenset[str]  # the causes that are there
@@ -43,7 +43,7 @@ def shares(causes: Sequence[str], values: Mapping[Cell, float]) -> dict[str, flo
     return parts
 
 
-def shared(causes: Sequence[str], looks: Sequence[Look]) -> dict[str, Difference]:
+def shared(causes: Sequence[str], looks: Sequence[Look]) -> dict[str, Interval]:
     """Give the whole gap, each cause's part and what is left, in this order: means over looks.
 
     Units: the logarithm of a ratio. Raises: CannotTell as `estimate`.
@@ -60,18 +60,17 @@ def shared(causes: Sequence[str], looks: Sequence[Look]) -> dict[str, Difference
     }
 
 
-def times(log: Difference) -> str:
+def times(log: Interval) -> str:
     """Write a gap as a factor: ×1.42 [1.38, 1.47]."""
-    ends = [math.exp(end) for end in (log.estimate, log.low, log.high)]
-    return f"×{ends[0]:.2f} [{ends[1]:.2f}, {ends[2]:.2f}]"
+    return "×" + " ".join(written(log.through(math.exp), ".2f"))
 
 
-def draw(found: Mapping[str, Difference]) -> str:
+def draw(found: Mapping[str, Interval]) -> str:
     """Draw the factors, and the way from the whole gap to what is left."""
     table = [[name, times(of)] for name, of in found.items()]
     ends = [(name, 100 * found[name].estimate) for name in (WHOLE, LEFT)]
     steps = {
-        name: Difference(*(-100 * end for end in (of.estimate, of.high, of.low)))
+        name: Interval(*(-100 * end for end in (of.estimate, of.high, of.low)))
         for name, of in found.items()
         if name not in {WHOLE, LEFT}
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.engine import estimate
 from bench.engine.arm import Quantity
-from bench.engine.estimate import Difference
+from bench.engine.estimate import Interval
 from bench.engine.measured import Measured
 from bench.engine.show import columns, signed
 from bench.load.echo import KEPT, NEW
@@ -28,9 +28,9 @@ _TITLES = {KEPT: "A round trip on a kept connection", NEW: "A new connection: co
 class Total:
     """The rungs of one way added up, and the whole. Units: microseconds."""
 
-    sum: Difference
-    whole: Difference
-    left_over: Difference  # of the whole, beyond the sum
+    sum: Interval
+    whole: Interval
+    left_over: Interval  # of the whole, beyond the sum
 
     @property
     def part(self) -> float:
@@ -38,7 +38,7 @@ class Total:
         return self.left_over.estimate / self.whole.estimate
 
 
-def extra(measured: Measured, edge: Edge, kind: str, of: Quantity) -> Difference:
+def extra(measured: Measured, edge: Edge, kind: str, of: Quantity) -> Interval:
     """Give what a rung adds, whatever stalled meanwhile. Raises: CannotTell as `shift`."""
     contrast, arms = edge.contrast(kind), measured.arms
     sides = arms.get(contrast.first, []), arms.get(contrast.second, [])
@@ -56,9 +56,9 @@ def total(measured: Measured, edges: Sequence[Edge], kind: str, of: Quantity) ->
     return Total(sum_, whole, _around(whole.estimate - sum_.estimate, (whole, sum_)))
 
 
-def _around(estimate: float, parts: Iterable[Difference]) -> Difference:
+def _around(estimate: float, parts: Iterable[Interval]) -> Interval:
     half = math.hypot(*((part.high - part.low) / 2 for part in parts))
-    return Difference(estimate, estimate - half, estimate + half)
+    return Interval(estimate, estimate - half, estimate + half)
 
 
 def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str]) -> Iterator[str]:
@@ -104,7 +104,7 @@ def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str])
     yield columns(head, rows, rule=True) if rows else ""
 
 
-def _cell(of: Difference) -> str:
+def _cell(of: Interval) -> str:
     half = (of.high - of.low) / 2
     digits = 0 if max(abs(of.estimate), half) >= 100 else 1
     return f"{signed(of.estimate, digits)} ±{half:.{digits}f}"

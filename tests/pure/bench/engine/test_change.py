@@ -10,7 +10,7 @@ import pytest
 
 from bench.engine import change, result
 from bench.engine.arm import Contrast
-from bench.engine.estimate import Difference
+from bench.engine.estimate import Interval
 from bench.engine.kept import Kept
 from bench.engine.store import SCHEMA
 from tests.support.bench_fakes import measured
@@ -42,7 +42,7 @@ def kept(docker: int = 3_800, environment: dict[str, Any] | None = None, **field
 
 
 def test_a_change_has_the_wider_interval_of_two_estimates() -> None:
-    of = change.changed(Difference(10, 7, 14), Difference(20, 17, 24))
+    of = change.changed(Interval(10, 7, 14), Interval(20, 17, 24))
     assert (of.estimate, of.low, of.high) == (10, 5, 15)
 
 

@@ -61,7 +61,6 @@ def test_drift_that_both_arms_share_cancels_in_their_ratio() -> None:
     ratio = quantiles(second, seed=1).over(quantiles(first, seed=1), 0.99)
     assert ratio is not None
     assert (round(ratio.low, 6), round(ratio.high, 6)) == (1.1, 1.1)
-    assert ratio.percent == "+10 % [+10, +10]"
 
 
 def test_a_quantile_that_few_requests_exceed_is_not_given() -> None:

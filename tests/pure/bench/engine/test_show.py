@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.engine.estimate import spread
-from bench.engine.show import columns, extremes, part, signed, wrap
+from bench.engine.estimate import Interval, spread
+from bench.engine.show import columns, extremes, part, signed, wrap, written
 
 
 def test_columns_are_aligned_under_their_heads() -> None:
@@ -45,3 +45,8 @@ def test_a_failure_is_never_rounded_away(value: float, text: str) -> None:
 def test_numbers_have_signs_and_extremes() -> None:
     assert (signed(-2.04, 1), signed(3, 0)) == ("−2.0", "+3")
     assert extremes(spread([2.4, 1.2]), 1) == "(1.2–2.4)"
+
+
+def test_an_estimate_is_written_beside_the_ends_of_its_interval() -> None:
+    assert written(Interval(8.1, -7.5, 9.0)) == ("+8.1", "[−7.5, +9.0]")
+    assert written(Interval(1_234.5, 0.0, 2_000.0), ",.0f") == ("1,234", "[0, 2,000]")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.engine.estimate import Difference
+from bench.engine.estimate import Interval
 from bench.engine.waterfall import Waterfall, draw
 
-STEPS = {"nginx-lb": Difference(5.0, 4.0, 6.0), "docker-proxy": Difference(60.0, 55.0, 65.0)}
+STEPS = {"nginx-lb": Interval(5.0, 4.0, 6.0), "docker-proxy": Interval(60.0, 55.0, 65.0)}
 WAY = Waterfall("µs a request", ("namespaces", 400.0), STEPS, ("docker", 470.0))
 
 
@@ -30,7 +30,7 @@ def test_bars_follow_each_other_and_are_as_long_as_their_steps() -> None:
 
 
 def test_a_step_that_may_be_none_and_is_tiny_is_left_out() -> None:
-    steps = {**STEPS, "supervisor": Difference(0.01, -0.1, 0.1)}
+    steps = {**STEPS, "supervisor": Interval(0.01, -0.1, 0.1)}
     assert "supervisor" not in draw(Waterfall("µs", ("a", 1.0), steps, ("b", 66.0)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_the_table_fits_80_columns_and_says_what_it_is() -> None:
     text = table(measured(server(700, slower=4), server(900, failed=2)))
     assert max(map(len, text.splitlines())) <= 80
     assert "docker over net" in text
+    assert re.search(r"250/s +[+−]\d+ % \[[+−]\d+, [+−]\d+\]", text)
     assert "p99 below 25 ms up to" in text
 
 
