@@ -8,21 +8,20 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine import probe
+from bench.engine import probe, redis
 from bench.engine.fingerprint_limits import Values
 from bench.engine.fingerprint_network import network_values
 from bench.engine.fingerprint_process import SECRET, process_values, renaming
 from twinstack.errors import CannotTell, Missing
-from twinstack.linux import child, process
+from twinstack.linux import process
 from twinstack.linux.ptrace import seccomp_filters
 from twinstack.model.plan import HOST
-from twinstack.software.secrets import OPERATOR, operator_password
-from twinstack.world import LocalWorld
+from twinstack.software.secrets import operator_password
+from twinstack.world import Endpoint, LocalWorld
 
 #: The subject of what a world has as a whole.
 WHOLE = ""
@@ -106,7 +105,9 @@ def _stores(world: LocalWorld, pids: Mapping[str, int]) -> dict[str, str]:
             values |= _postgres(pids[replica.name], replica.user)
         if replica.runtime == "redis":
             password = operator_password(world.secrets)
-            values["redis.config"] = _redis_config(pids[replica.name], replica.port, password)
+            inside = Path(f"/proc/{pids[replica.name]}/ns/net")
+            found = redis.settings(Endpoint("127.0.0.1", replica.port), password, inside)
+            values["redis.config"] = words(found)
     return values
 
 
@@ -117,23 +118,6 @@ def _postgres(pid: int, user: int) -> dict[str, str]:
     values = dict(line.partition("=")[::2] for line in lines)
     rows = {key: values.pop(key) for key in sorted(values) if key.startswith("rows.")}
     return {"postgres.settings": words(values), **rows}
-
-
-def _redis_config(pid: int, port: int, password: str) -> str:
-    """Ask for its configuration as it is in force. Source: Redis, "CONFIG GET"; RESP2."""
-
-    def ask() -> list[str]:
-        with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
-            stream = connection.makefile("rb")
-            connection.sendall(f"AUTH {OPERATOR} {password}\r\nCONFIG GET *\r\n".encode())
-            head = [stream.readline(), stream.readline()]
-            if not head[1].startswith(b"*"):
-                raise CannotTell("redis-cache", "sends no configuration", str(head[-1]))
-            lengths = (int(stream.readline()[1:]) for _ in range(int(head[1][1:])))
-            return [stream.read(length + 2)[:-2].decode() for length in lengths]
-
-    answer = child.inside("redis-cache", Path(f"/proc/{pid}/ns/net"), ask)
-    return words(dict(zip(answer[::2], answer[1::2], strict=True)))
 
 
 def words(values: Values) -> str:

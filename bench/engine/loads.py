@@ -3,7 +3,7 @@
 A load looks first whether the kernel has room for it: each new connection leaves an entry in
 conntrack for two minutes, and a local port in TIME_WAIT where the client closes first.
 
-Source: proc(5): /proc/net/tcp; nf_conntrack-sysctl.
+Source: sock_diag(7); nf_conntrack-sysctl.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -20,11 +21,13 @@ from bench.engine import probe
 from bench.load import Tally, ab, wrk
 from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell, StepFailed
+from twinstack.linux import sock_diag
+from twinstack.linux.netlink import NETLINK, Netlink
+from twinstack.linux.procfs import sysctl_numbers
 from twinstack.world import Endpoint
 
 Load = Callable[[], Tally]
-_ESTABLISHED, _TIME_WAIT = "01", "06"
-_CONNTRACK = Path("/proc/sys/net/netfilter")
+
 #: Kernel tables fuller than this part make connections slow or fail.
 _FULL = 0.8
 #: conntrack forgets a closed connection after 120 s, the kernel after 60 s.
@@ -102,14 +105,10 @@ class Room:
 
 def room(address: str, port: int) -> Room:
     """See how many more connections to a destination this host can take."""
-    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
-    first, last = (int(word) for word in ports.split())
-    return Room(
-        ports=last - first + 1,
-        waiting=_sockets(_TIME_WAIT).count((IPv4Address(address), port)),
-        tracked=_count("nf_conntrack_count"),
-        tracked_most=_count("nf_conntrack_max"),
-    )
+    first, last = sysctl_numbers("net.ipv4.ip_local_port_range")
+    waiting = peers("TIME_WAIT")[IPv4Address(address), port]
+    tracked, most = (sysctl_numbers(f"net.netfilter.nf_conntrack_{of}") for of in ("count", "max"))
+    return Room(last - first + 1, waiting, next(iter(tracked), None), next(iter(most), None))
 
 
 def await_room(endpoint: Endpoint, connections: int) -> None:
@@ -127,7 +126,7 @@ def require_quiet(endpoints: Sequence[Endpoint]) -> None:
     """Check that no client on this host is connected to an entry point. Raises: CannotTell."""
     deadline = time.monotonic() + _QUIET_S  # earlier connections may still be closing
     wanted = {(IPv4Address(endpoint.address), endpoint.port) for endpoint in endpoints}
-    while busy := wanted.intersection(_sockets(_ESTABLISHED)):
+    while busy := wanted.intersection(peers("ESTABLISHED")):
         if time.monotonic() > deadline:
             address, port = busy.pop()
             remedy = "stop it (a browser, a dashboard, another benchmark) and measure again"
@@ -135,25 +134,9 @@ def require_quiet(endpoints: Sequence[Endpoint]) -> None:
         time.sleep(0.02)
 
 
-def parse_sockets(text: str, state: str = _ESTABLISHED) -> list[tuple[IPv4Address, int]]:
-    """Read /proc/net/tcp: the remote ends of sockets in a state, established by default."""
-    remotes = []
-    for line in text.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 3 and fields[3] == state:
-            address, port = fields[2].split(":")
-            # The kernel prints an address as a word in the machine's byte order.
-            number = int.from_bytes(bytes.fromhex(address), "little")
-            remotes.append((IPv4Address(number), int(port, 16)))
-    return remotes
-
-
-def _sockets(state: str) -> list[tuple[IPv4Address, int]]:
-    return parse_sockets(Path("/proc/net/tcp").read_text(encoding="ascii"), state)
-
-
-def _count(name: str) -> int | None:
-    try:
-        return int((_CONNTRACK / name).read_text(encoding="ascii"))
-    except (OSError, ValueError):  # the kernel tracks no connections here
-        return None
+def peers(state: str) -> Counter[tuple[IPv4Address, int]]:
+    """Count TCP sockets in a state by their remote ends. Same as: ss -4tn state STATE."""
+    with Netlink(NETLINK.SOCK_DIAG) as netlink:
+        sockets = sock_diag.dump(netlink, 1 << sock_diag.STATES.index(state))
+        ends = [(tcp.peer, tcp.peer_port) for tcp in sockets if len(tcp.peer) == 4]
+    return Counter((IPv4Address(peer), port) for peer, port in ends)

@@ -22,8 +22,8 @@ from typing import TypeVar
 
 from bench.engine import worlds
 from bench.engine.arm import PROGRAMS
+from bench.engine.redis import forgetting
 from bench.load.programs import Program, await_port, free_port, running
-from bench.questions.redis_stats import forgetting
 from bench.questions.symptoms import COLD, DNS, KEEPALIVE, LOG, PROXY, QUOTA, REPLICA, RULES
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux import cgroup, process

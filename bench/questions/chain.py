@@ -16,13 +16,13 @@ from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, Stage, run
 from bench.engine.loads import by_ab
+from bench.engine.redis import command_calls
 from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
 from bench.load import Tally
 from bench.load.ab import AbLoad
 from bench.questions.naive import naive_chain
-from bench.questions.redis_stats import command_calls
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
@@ -44,7 +44,6 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
     Raises: CannotTell when a request did not read Redis; Missing; NotHealthy; StepFailed.
     """
-    how.check()
     disturbed = stack.docker_shape() is not None
     if disturbed:
         progress(DOCKER_IS_UP)

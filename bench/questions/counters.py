@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.engine import worlds
 from bench.engine.arm import Arm
+from bench.engine.redis import command_calls
 from bench.load import Tally
 from bench.questions.causes import Place, saved_rules
-from bench.questions.redis_stats import command_calls
 from twinstack.errors import CannotTell
 
 _REST_S = 2.0
@@ -78,7 +78,7 @@ def _counters(place: Place) -> dict[str, float]:
     except OSError as error:
         raise CannotTell("a replica", "has no counters", str(error), "measure again") from error
     redis, network = place.world.endpoint("redis-cache"), place.redis_network
-    calls = command_calls(redis, place.redis_password, namespace=network)
+    calls = command_calls(redis, place.redis_password, network)
     return {**counters, "fills": float(calls.get("set", 0))}
 
 

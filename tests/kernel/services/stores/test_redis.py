@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from bench.questions import redis_stats
+from bench.engine import redis as bench_redis
 from services.common.call_stats import CallStats
 from services.common.catalogue import LIST_KEY, keys_of_change
 from services.common.failures import RedisDown
@@ -83,9 +83,9 @@ def test_a_stranger_may_only_ping(stores: Stores) -> None:
 
 def test_the_benchmark_counts_commands_and_forgets_the_catalogue(stores: Stores) -> None:
     redis, product = Endpoint("127.0.0.1", stores.redis.port), store_of(stores, "product-service")
-    assert redis_stats.command_calls(redis, OPERATOR + PASSWORD)["auth"] > 0
+    assert bench_redis.command_calls(redis, OPERATOR + PASSWORD)["auth"] > 0
     Cache(product, 30).read(LIST_KEY, lambda: b"x")
-    with redis_stats.forgetting(redis, OPERATOR + PASSWORD, LIST_KEY.decode(), 0.01):
+    with bench_redis.forgetting(redis, OPERATOR + PASSWORD, LIST_KEY.decode(), 0.01):
         while product.get(LIST_KEY) is not None:
             pass
 

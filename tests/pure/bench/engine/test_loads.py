@@ -16,20 +16,20 @@ from tests.support.bench_fakes import served
 from twinstack.errors import CannotTell, StepFailed
 from twinstack.world import Endpoint
 
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
-   1: 0100000A:D431 0A00000A:0050 01 00000000:00000000 00:00000000 00000000     0        0 2 1
-   2: 0100000A:D432 0A00000A:0050 06 00000000:00000000 00:00000000 00000000     0        0 0 3
-"""
 
-
-def test_only_established_connections_count() -> None:
-    assert loads.parse_sockets(TCP) == [(IPv4Address("10.0.0.10"), 80)]
-
-
-def test_connections_that_wait_are_counted_by_destination() -> None:
-    assert loads.parse_sockets(TCP, "06") == [(IPv4Address("10.0.0.10"), 80)]
+def test_connections_are_counted_by_state_and_destination() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        end = (IPv4Address("127.0.0.1"), port)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = server.accept()
+            assert (loads.peers("ESTABLISHED")[end], loads.peers("TIME_WAIT")[end]) == (1, 0)
+            client.shutdown(socket.SHUT_WR)  # who closes first waits
+            assert accepted.recv(1) == b""
+            accepted.close()
+            assert client.recv(1) == b""
+        assert (loads.peers("ESTABLISHED")[end], loads.peers("TIME_WAIT")[end]) == (0, 1)
+        assert loads.room("127.0.0.1", port).waiting == 1
     free = loads.room("127.0.0.1", 9)
     assert free.ports > 1_000
     assert free.waiting == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.questions import redis_stats
+from bench.engine import redis
 
 
 def test_calls_are_read_by_command() -> None:
@@ -10,4 +10,4 @@ def test_calls_are_read_by_command() -> None:
         "# Commandstats\r\ncmdstat_get:calls=17,usec=30,usec_per_call=1.7\r\n"
         "cmdstat_config|get:calls=2,usec=3\r\n"
     )
-    assert redis_stats.parse_calls(text) == {"get": 17, "config|get": 2}
+    assert redis.parse_calls(text) == {"get": 17, "config|get": 2}
