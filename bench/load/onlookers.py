@@ -7,7 +7,6 @@ has to be started again in each trial.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.load.programs import Session, started
+from bench.load.programs import Session, announced, started
 from twinstack.errors import Missing, StepFailed
 from twinstack.stack import REPOSITORY
 
@@ -63,15 +62,11 @@ def served(world: str) -> Iterator[tuple[Session, str, Reader]]:
     """Serve the dashboard, and read its samples of a world. Raises: StepFailed."""
     words = (sys.executable, "-m", "invoke", "dashboard", "--port", "0")
     with started(words, cwd=REPOSITORY, stderr=subprocess.PIPE) as server:
-        assert server.stderr is not None
-        line = server.stderr.readline()
-        address = re.match(r"(http://\S+)", line)
-        if address is None:
-            raise StepFailed("dashboard", "does not start", line + server.stderr.read())
+        address = announced("dashboard", server, "http://", _START_S).split()[0]
         reader = Reader(world)
-        threading.Thread(target=reader.read, args=(address[1],), daemon=True).start()
+        threading.Thread(target=reader.read, args=(address,), daemon=True).start()
         reader.newest(after=0.0, within_s=_START_S)
-        yield Session(server.pid), address[1], reader
+        yield Session(server.pid), address, reader
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twinstack.errors import Missing, NotHealthy
+from twinstack.errors import Missing, NotHealthy, StepFailed
 from twinstack.linux import procfs
 
 #: No service's user: no reference program may touch a service's files.
 USER = 30990
-_STOP_S = 5.0
+_STOP_S, _SIGNALS = 5.0, (signal.SIGTERM, signal.SIGKILL)
 #: The scheduler's clock, among a process's CPU clocks the exact one.
 _CPUCLOCK_SCHED = 2
 
@@ -107,10 +108,13 @@ def launch_words(program: Program) -> list[str]:
 
 
 @contextmanager
-def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+def started(
+    words: Sequence[str], *, signals: Sequence[signal.Signals] = _SIGNALS, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
     """Run a program in a session of its own while the block lasts; all of it is gone after it.
 
-    What it prints is dropped unless `options` of Popen say otherwise.
+    `signals` end it, the next one where the last did not. What it prints is dropped unless
+    `options` of Popen say otherwise.
     """
     silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     settings = {**silent, "text": True, "start_new_session": True, **options}
@@ -118,7 +122,30 @@ def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[s
         try:
             yield leader
         finally:
-            _stop(leader.pid)
+            _stop(leader.pid, signals)
+            if leader.stdin:
+                with contextlib.suppress(BrokenPipeError):  # what it has not read
+                    leader.stdin.close()
+
+
+def announced(name: str, program: subprocess.Popen[str], sign: str, within_s: float) -> str:
+    """Wait for the line of a program's standard error that begins so, and give it.
+
+    Raises: StepFailed when it ends before, or is too late.
+    """
+    assert program.stderr is not None
+    timer = threading.Timer(within_s, program.kill)
+    timer.start()
+    text = ""
+    try:
+        for line in program.stderr:
+            if line.startswith(sign):
+                return line
+            text += line
+    finally:
+        timer.cancel()
+    cause = text.strip()[-300:] or f"it printed nothing within {within_s:g} s"
+    raise StepFailed(name, "does not start", cause, "start it by hand")
 
 
 @contextmanager
@@ -195,9 +222,9 @@ def _living(session: int) -> Iterator[int]:
                 yield pid
 
 
-def _stop(session: int) -> None:
+def _stop(session: int, signals: Sequence[signal.Signals]) -> None:
     """End all processes of a session, also paused ones."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
+    for sign in signals:
         for pid in _living(session):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)

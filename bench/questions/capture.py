@@ -11,15 +11,14 @@ import json
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
 
 from bench.engine import worlds
@@ -30,6 +29,7 @@ from bench.engine.loads import by_ab
 from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.load.ab import AbLoad
+from bench.load.programs import announced, started
 from twinstack.errors import Missing, StepFailed
 from twinstack.model.topology import WorldName
 from twinstack.observe.capture import targets
@@ -60,7 +60,6 @@ def ask(
 
     Raises: CannotTell; Missing; StepFailed when a capture fails.
     """
-    how.check()
     load = AbLoad(requests=requests)
     require_load(load)
     name = worlds.named(world)
@@ -107,20 +106,16 @@ class Captures:
 
         @contextmanager
         def capturing() -> Iterator[Mapping[int, str]]:
-            with TemporaryDirectory(prefix="twinstack-bench-capture-") as folder:
-                running: list[subprocess.Popen[str]] = []
-                try:
-                    for words, sign in self._commands(what, Path(folder) / "files"):
-                        running.append(_start(words, sign))
-                    time.sleep(_SETTLE_S)
-                    yield {process.pid: PROGRAMS for process in running}
-                    for process in running:
-                        self._stop(what, process)
-                finally:
-                    for process in running:
-                        if process.poll() is None:
-                            process.kill()
-                        process.wait()
+            with TemporaryDirectory(prefix="twinstack-bench-capture-") as folder, ExitStack() as up:
+                running = []
+                for words, sign in self._commands(what, Path(folder) / "files"):
+                    capture = started(words, cwd=REPOSITORY, stdout=PIPE, stderr=PIPE)
+                    running.append(up.enter_context(capture))
+                    announced("the capture", running[-1], sign, _START_S)
+                time.sleep(_SETTLE_S)
+                yield {process.pid: PROGRAMS for process in running}
+                for process in running:
+                    self._stop(what, process)
 
         return capturing
 
@@ -139,7 +134,7 @@ class Captures:
             for link in targets.select_links(self.links):
                 yield shlex.split(targets.dumpcap_command(link, folder, request)), "File: "
 
-    def _stop(self, what: str, process: subprocess.Popen[str]) -> None:
+    def _stop(self, what: str, process: Popen[str]) -> None:
         """Stop as Ctrl-C does, and read the report of traffic.capture. Raises: StepFailed."""
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=_STOP_S)
@@ -153,24 +148,3 @@ class Captures:
         """Say what our own captures counted."""
         for what, packets in self.packets.items():
             yield f"{what}: {packets:,} packets captured, {self.dropped[what]:,} lost."
-
-
-def _start(words: list[str], sign: str) -> subprocess.Popen[str]:
-    """Start a capture, and wait until it prints a line that starts so. Raises: StepFailed."""
-    pipe, null = subprocess.PIPE, subprocess.DEVNULL
-    running = subprocess.Popen(
-        words, cwd=REPOSITORY, text=True, stdin=null, stdout=pipe, stderr=pipe
-    )
-    assert running.stderr is not None
-    timer = threading.Timer(_START_S, running.kill)
-    timer.start()
-    text = ""
-    for line in running.stderr:
-        text += line
-        if line.startswith(sign):
-            timer.cancel()
-            return running
-    timer.cancel()
-    running.wait()
-    cause = text.strip()[-300:] or "it prints nothing"
-    raise StepFailed("the capture", "does not start", cause, "start it by hand")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import IO
 
 from bench.engine.arm import CLIENT, PROGRAMS
 from bench.load import Tally, echo
-from bench.load.programs import Session, cpu_us
+from bench.load.programs import Session, cpu_us, started
 from twinstack.errors import CannotTell, NotHealthy
 from twinstack.linux import process, procfs
 
@@ -125,14 +126,10 @@ def standing(
     with ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile("w+"))
         file = stack.enter_context(tempfile.TemporaryFile()) if log in {"file", "json"} else None
-        pipe = subprocess.PIPE
 
         def start(words: Sequence[str], output: IO[str] | IO[bytes] | int) -> subprocess.Popen[str]:
-            started = subprocess.Popen(
-                words, stdin=pipe, stdout=output, stderr=errors, text=True, start_new_session=True
-            )
-            stack.callback(_end, started)
-            return started
+            pipes = {"stdin": subprocess.PIPE, "stdout": output, "stderr": errors}
+            return stack.enter_context(started(words, signals=[signal.SIGKILL], **pipes))
 
         output: IO[str] | IO[bytes] | int = file or subprocess.DEVNULL
         reader = 0
@@ -143,7 +140,7 @@ def standing(
         own = Session(start([*inside(networks[1]), *server], output).pid)
         pids = find(own) if find else _await_server(name, own)
         asked = address if isinstance(address, str) else address()
-        client = start([*inside(networks[0]), *_words("drive", asked)], pipe)
+        client = start([*inside(networks[0]), *_words("drive", asked)], subprocess.PIPE)
         programs = {pid for pid in (*own.pids(), *pids, *also, reader) if pid}
         parts = {**dict.fromkeys(programs, PROGRAMS), client.pid: CLIENT}
         yield LadderPlace(name, client, pids[-1], parts, errors, proofs, networks[2], file, reader)
@@ -154,26 +151,15 @@ def _words(*arguments: str) -> list[str]:
     return [PYTHON, "-I", "-S", "-c", text, str(CPU), *arguments]
 
 
-def _await_server(name: str, started: Session) -> list[int]:
+def _await_server(name: str, own: Session) -> list[int]:
     """Wait until what was started has become the server."""
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        for pid in started.pids():
+        for pid in own.pids():
             if procfs.cmdline(pid)[:1] == (PYTHON,):
                 return [pid]
         time.sleep(0.005)
     raise NotHealthy(name, "has no server", "it did not start")
-
-
-def _end(started: subprocess.Popen[str]) -> None:
-    for pid in Session(started.pid).pids():
-        with suppress(ProcessLookupError):
-            os.kill(pid, 9)
-    for pipe in (started.stdin, started.stdout):
-        if pipe:
-            with suppress(BrokenPipeError):
-                pipe.close()
-    started.wait()
 
 
 @contextmanager
