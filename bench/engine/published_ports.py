@@ -7,7 +7,7 @@ host's other addresses through DNAT in the kernel. The two cost differently, so 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
@@ -69,10 +69,15 @@ def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> E
 
 def proxied(port: int, proc: Path = Path("/proc")) -> bool:
     """Tell whether a userland proxy of Docker's runs for a port; else 127.0.0.1 is DNAT too."""
-    commands = (cmdline(pid, proc) for pid in pids(proc))
-    return any(
-        words and words[0].endswith("docker-proxy") and str(port) in words for words in commands
-    )
+    return any(proxies(port, proc))
+
+
+def proxies(port: int, proc: Path = Path("/proc")) -> Iterator[int]:
+    """Give the pids of Docker's userland proxies for a port."""
+    for pid in pids(proc):
+        words = cmdline(pid, proc)
+        if words and words[0].endswith("docker-proxy") and str(port) in words:
+            yield pid
 
 
 def host_address(plan: Plan) -> str | None:

@@ -39,7 +39,6 @@ from bench.engine.show import columns
 from bench.engine.store import Outcome
 from bench.load import Tally, programs
 from bench.questions.bystander_engine import BRIDGE_NF, docker_at
-from bench.questions.crossing import PORT, nginx
 from bench.questions.provisioning import host
 from twinstack.compose.engine import check_startable
 from twinstack.errors import CannotTell, Missing
@@ -63,7 +62,7 @@ OWN = Quantity(
 WORK = Quantity.figure("work", "CPU time of the fixed work", "s")
 _WORK = """import random, zlib; drawn = random.Random(1)
 zlib.compress(drawn.randbytes(16_000_000)); sorted(drawn.random() for _ in range(1_200_000))"""
-_ADDRESS, _CONNECTIONS = "198.18.0.2", 20
+_ADDRESS, _PORT, _CONNECTIONS, _ANSWER_BYTES = "198.18.0.2", 18080, 20, 1024
 _LAY = f"""ip link set lo up
 sysctl -qw net.ipv4.ip_forward=0 {BRIDGE_NF}=0  # as where br_netfilter was never loaded
 ip link add br-own type bridge
@@ -97,12 +96,14 @@ class Bystander:
             process.run([*self._enter, "sh", "-ec", _LAY, str(inner)])
             count = stack.enter_context(docker_at(self.level, self._enter, self.containers))
             place = stack.enter_context(programs.workspace())
-            (place / "nginx.conf").write_text(nginx())
+            answer = f"location / {{ return 200 '{'x' * _ANSWER_BYTES}'; }}"
+            conf = programs.nginx_conf(f"    server {{ listen {_PORT}; {answer} }}")
+            (place / "nginx.conf").write_text(conf)
             words, binds = ("/usr/sbin/nginx", "-c", "/srv/nginx.conf"), ((place, "/srv"),)
             program = programs.Program("nginx", words, self.tree, binds, network=inner)
             server = stack.enter_context(programs.running([program]))["nginx"]
             at = Path(f"/proc/{outer}/ns/net")
-            child.inside("nginx", at, lambda: programs.await_port(server, _ADDRESS, PORT))
+            child.inside("nginx", at, lambda: programs.await_port(server, _ADDRESS, _PORT))
             work = by_program(["/usr/bin/python3", "-ISc", _WORK], place)().figures
             self._work = {"work": work["cpu_s"], "wall": work["seconds"]}
             yield {**parts, **dict.fromkeys(server.pids(), PROGRAMS)}
@@ -112,7 +113,7 @@ class Bystander:
 
     def load(self) -> Tally:
         """Load nginx from the host, over kept connections."""
-        url = f"http://{_ADDRESS}:{PORT}/"
+        url = f"http://{_ADDRESS}:{_PORT}/"
         tally = by_wrk(url, _CONNECTIONS, self.seconds, prefix=self._enter)()
         return replace(tally, figures={**tally.figures, **self._work})
 
@@ -134,7 +135,6 @@ def unproven(level: int, seen: Mapping[str, int]) -> str:
 
 def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     """Compare the states, in a host of their own. Raises: Missing; CannotTell; StepFailed."""
-    how.check()
     check_startable()
     if not procfs.sysctl_numbers(BRIDGE_NF):
         cause, remedy = "an engine would load it for the whole machine", "modprobe br_netfilter"
@@ -162,8 +162,8 @@ def measure(plan: Plan, tree: Path, how: Design, progress: Progress) -> Outcome:
     how = replace(how, blocks=1, narrow={OWN.name: 0.02, RATE.name: 0.03})
     measured = run(experiment, how, progress)
     seen = {name: state.seen for name, state in beside.items()}
-    outcome = outcome_of(measured, "bystander", plan, notes(measured.arms, seen, count))
-    return replace(outcome, fields={**outcome.fields, "proofs": seen})
+    said = notes(measured.arms, seen, count)
+    return outcome_of(measured, "bystander", plan, said, more={"proofs": seen})
 
 
 def notes(

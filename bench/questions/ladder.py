@@ -35,7 +35,6 @@ _WINDOW_S = 0.1
 
 def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     """Climb the ladder. Raises: TwinstackError when nothing can be measured."""
-    how.check()
     plan = stack.plan("tiered")
     with engines.running(plan.mark) as (running, lacking):
         beside = [*sides.SIDES, *(rung for engine in running for rung in engine.rungs(plan))]
@@ -51,7 +50,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         }
         places |= {rung.name: rung.place for rung in beside}
         places |= {engines.HOST: engines.loopback} if running else {}
-        climb = Climb(places, progress, lacking)
+        climb = Climb(places, progress, lacking, _WINDOW_S)
         climb.survey()
         edges = climb.usable([*course.edges(), *(rung.edge for rung in beside)])
         experiment = Experiment(
@@ -85,6 +84,7 @@ class Climb:
     places: Mapping[str, Make]
     progress: Progress
     left_out: dict[str, str]  # by place
+    seconds: float  # of a window
     proofs: dict[str, str] = field(default_factory=dict)  # by rung
 
     def survey(self) -> None:
@@ -106,7 +106,7 @@ class Climb:
             yield [
                 Arm(
                     arm(place.name, kind),
-                    partial(place.run, kind, _WINDOW_S),
+                    partial(place.run, kind, self.seconds),
                     during=partial(nullcontext, place.parts),
                 )
                 for place in up

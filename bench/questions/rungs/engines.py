@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.engine import published_ports
 from bench.load.programs import Session, cpu_us, free_port
-from bench.questions.crossing import swarm_ends
 from bench.questions.rungs.pair import (
     LadderPlace,
     Proof,
@@ -35,9 +35,11 @@ from twinstack.compose.engine_paths import DEFAULT
 from twinstack.compose.render import KIND_LABEL
 from twinstack.errors import CannotTell, NotHealthy, TwinstackError
 from twinstack.linux import process
-from twinstack.linux.procfs import cmdline, pids, read_status
+from twinstack.linux.procfs import read_status
 from twinstack.model.plan import Plan
 from twinstack.stack import Stack
+from twinstack.swarm.client import client_of
+from twinstack.swarm.world import SwarmWorld
 
 _PORT, _START_S, _LINE_BYTES = 5000, 20.0, 20
 HOST = "this host"
@@ -68,7 +70,7 @@ class Engine:
                 client.connect(DEFAULT.url.removeprefix("unix://"))
                 credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             yield int.from_bytes(credentials[:4], sys.byteorder)
-            yield from _proxies(asked.rpartition(":")[2])
+            yield from published_ports.proxies(int(asked.rpartition(":")[2]))
 
     def place(
         self,
@@ -148,15 +150,8 @@ class Engine:
 
         proof = Proof("DNAT rule", lambda _: rules(0, f"--dport {port} ", "-j DNAT"))
         if host == "127.0.0.1":
-            proof = Proof("its µs", lambda _: sum(map(cpu_us, _proxies(str(port)))))
+            proof = Proof("its µs", lambda _: sum(map(cpu_us, published_ports.proxies(port))))
         return self.place(f"--publish={host}:{port}:{_PORT}", f"{host}:{port}", lambda _: proof)
-
-
-def _proxies(port: str) -> Iterator[int]:
-    for pid in pids():
-        words = cmdline(pid)
-        if words[:1] and words[0].endswith("docker-proxy") and port in words:
-            yield pid
 
 
 @contextmanager
@@ -173,14 +168,56 @@ def swarm(stack: Stack) -> SideRung:
     if not world.facts().tasks:
         raise CannotTell("Swarm", "is not up", "", 'run "invoke swarm.up"')
     own, _, across = swarm_ends(world)
-    asked, nets = f"{across.address}:{_PORT + 1}", (own.pid, across.pid, own.pid)
+    return SideRung("Swarm overlay", "VXLAN", between(own, across))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """A Swarm's task as the end of a path."""
+
+    pid: int
+    address: IPv4Address
+
+
+def between(own: TaskEnd, other: TaskEnd) -> Make:
+    """Give a place whose client is in one task's network, and its server in another's."""
+    asked, nets = f"{other.address}:{_PORT + 1}", (own.pid, other.pid, own.pid)
     links = [f"eth{number}" for number in range(4)]
     proof = Proof("its eth*", lambda _: sum(packets(own.pid, link) for link in links))
 
     def place(name: str) -> AbstractContextManager[LadderPlace]:
         return standing(name, serving(asked), asked, {name: proof}, networks=nets)
 
-    return SideRung("Swarm overlay", "VXLAN", place)
+    return place
+
+
+def swarm_ends(world: SwarmWorld) -> tuple[TaskEnd, TaskEnd, TaskEnd]:
+    """Find three tasks of one network: two on the first host, one on the second.
+
+    Raises: CannotTell when Swarm has placed none so.
+    """
+    tasks = [task for task in world.facts().tasks if task.state == "running"]
+    first, second = world.nodes[:2]
+    for segment in world.plan.segments:
+        near, far = (
+            [
+                (node, task, address)
+                for task in tasks
+                if task.node == node.name
+                for address in map(IPv4Address, task.addresses)
+                if address in segment.docker_subnet
+            ]
+            for node in (first, second)
+        )
+        if len(near) > 1 and far:
+            ends = []
+            for node, task, address in (*near[:2], far[0]):
+                with client_of(node) as client:
+                    state = client.containers.get(task.container).attrs["State"]
+                ends.append(TaskEnd(int(state["Pid"]), address))
+            return ends[0], ends[1], ends[2]
+    cause = f"no network has two on {first.name} and one on {second.name}"
+    raise CannotTell("Swarm's tasks", "are not placed as needed", cause, 'run "invoke swarm.up"')
 
 
 @contextmanager

@@ -17,13 +17,15 @@ from bench.questions.rungs.pair import CPU, LadderPlace, Proof, inside, packets,
 from twinstack.errors import NotHealthy
 from twinstack.linux import child, procfs
 from twinstack.linux.process import run
-from twinstack.model.vxlan import VXLAN_PORT
+from twinstack.model.vxlan import OVERLAY_MTU, VXLAN_PORT
 
 Make = Callable[[str], AbstractContextManager[LadderPlace]]
 #: Of no network: for documentation (RFC 5737).
-_CLIENT, _SERVER = "198.51.100.1", "198.51.100.2"
+CLIENT, SERVER = "198.51.100.1", "198.51.100.2"
 _PORT, _START_S = 5000, 10.0
-_ASKED, _LOCAL = f"{_SERVER}:{_PORT}", f"127.0.0.1:{_PORT}"
+ASKED, _LOCAL = f"{SERVER}:{_PORT}", f"127.0.0.1:{_PORT}"
+#: Not an identifier that Swarm gives, which are 4096 and more.
+BRIDGE, VTEP, _VNI = "br-raw", "vx-raw", 3999
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class SideRung:
 
 
 @contextmanager
-def _laid(name: str, count: int, script: Callable[..., str]) -> Iterator[list[int]]:
+def laid(name: str, count: int, script: Callable[..., str]) -> Iterator[list[int]]:
     """Give networks, by pids of processes in them, when a script has run in the first."""
     with ExitStack() as stack:
         pids = [
@@ -74,10 +76,10 @@ def _linked(count: int, link: str, script: Callable[..., str], counted: slice) -
 
     @contextmanager
     def place(name: str) -> Iterator[LadderPlace]:
-        with _laid(name, count, script) as pids:
+        with laid(name, count, script) as pids:
             read = Proof(f"{link}, both", lambda _: min(packets(p, link) for p in pids[counted]))
             nets = pids[-2], pids[-1], pids[0]
-            with standing(name, serving(_ASKED), _ASKED, {name: read}, networks=nets) as up:
+            with standing(name, serving(ASKED), ASKED, {name: read}, networks=nets) as up:
                 yield up
 
     return place
@@ -85,28 +87,33 @@ def _linked(count: int, link: str, script: Callable[..., str], counted: slice) -
 
 def _macvlan(_: int, *ends: int) -> str:
     script = "ip link add ground type veth peer name peer\nip link set peer up\n"
-    for pid, address in zip(ends, (_CLIENT, _SERVER), strict=True):
+    for pid, address in zip(ends, (CLIENT, SERVER), strict=True):
         script += f"ip link add link ground name mac0 netns {pid} type macvlan mode bridge\n"
         script += _addressed(pid, "mac0", address)
     return script + "ip link set ground up"
 
 
+def vxlan_end(enter: str, own: object, other: object, end: int, address: str) -> str:
+    """Write what joins a network to a VXLAN from a host to another; `enter` leads into it."""
+    commands = (
+        f"add {BRIDGE} type bridge mcast_snooping 0",
+        f"add {VTEP} type vxlan id {_VNI} dstport {VXLAN_PORT} local {own} remote {other}",
+        f"add ve-0 mtu {OVERLAY_MTU} type veth peer name eth0 mtu {OVERLAY_MTU} netns {end}",
+        *(f"set {link} master {BRIDGE} up" for link in (VTEP, "ve-0")),
+        f"set {BRIDGE} up",
+    )
+    lines = (f"{enter} ip link {command}\n" for command in commands)
+    return "".join(lines) + _addressed(end, "eth0", address)
+
+
 def _vxlan(near: int, far: int, client: int, server: int) -> str:
     script = f"ip link add under netns {near} type veth peer name under netns {far}\n"
     for host, own, other, end, address in (
-        (near, "192.0.2.1", "192.0.2.2", client, _CLIENT),
-        (far, "192.0.2.2", "192.0.2.1", server, _SERVER),
+        (near, "192.0.2.1", "192.0.2.2", client, CLIENT),
+        (far, "192.0.2.2", "192.0.2.1", server, SERVER),
     ):
         script += _addressed(host, "under", own)
-        for command in (
-            "add br0 type bridge mcast_snooping 0",
-            f"add vx0 type vxlan id 1 dstport {VXLAN_PORT} local {own} remote {other}",
-            f"add ve-0 mtu 1450 type veth peer name eth0 mtu 1450 netns {end}",
-            *(f"set {link} master br0 up" for link in ("vx0", "ve-0")),
-            "set br0 up",
-        ):
-            script += f"nsenter --net=/proc/{host}/ns/net ip link {command}\n"
-        script += _addressed(end, "eth0", address)
+        script += vxlan_end(shlex.join(inside(host)), own, other, end, address)
     return script
 
 
@@ -121,7 +128,7 @@ def _host(_: int, *__: int) -> str:
 @contextmanager
 def unix(name: str) -> Iterator[LadderPlace]:
     """Ask by a Unix socket: no TCP, no IP, no link."""
-    with _laid(name, 1, _host) as (own,):
+    with laid(name, 1, _host) as (own,):
         address, table = "twinstack-ladder", Path(f"/proc/{own}/net/unix")
         proof = Proof("in net/unix", lambda _: f"@{address}" in table.read_text(), 0)
         nets = own, own, own
@@ -138,7 +145,7 @@ def rootless(words: str, asked: str) -> Make:
 
     @contextmanager
     def place(name: str) -> Iterator[LadderPlace]:
-        with _laid(name, 2, _host) as (host, client):
+        with laid(name, 2, _host) as (host, client):
             opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
             with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
                 _await(name, "tap0", Path(f"/proc/{client}/net/dev"), "tap0:")
@@ -158,7 +165,7 @@ def rootless(words: str, asked: str) -> Make:
 def gvisor(name: str) -> Iterator[LadderPlace]:
     """Ask a server in gVisor's sandbox, which uses the network that it is started in."""
 
-    with _laid(name, 1, _host) as (own,):
+    with laid(name, 1, _host) as (own,):
 
         def find(started: Session) -> Sequence[int]:
             _await(name, "listener", Path(f"/proc/{own}/net/tcp"), f":{_PORT:04X} 00000000:0000 0A")
@@ -204,7 +211,7 @@ _PASTA = rootless(
 SIDES = (
     SideRung("unix socket", "loopback", unix),
     SideRung("macvlan", "veth", _linked(3, "mac0", _macvlan, slice(1, 3))),
-    SideRung("VXLAN", "bridge", _linked(4, "vx0", _vxlan, slice(2))),
+    SideRung("VXLAN", "bridge", _linked(4, VTEP, _vxlan, slice(2))),
     SideRung("slirp4netns", "veth", _SLIRP, "slirp4netns", "slirp4netns"),
     SideRung("pasta", "veth", _PASTA, "pasta", "passt"),
     SideRung("gVisor", "loopback", gvisor, "runsc", "runsc"),

@@ -37,7 +37,6 @@ _SPENT_US = 15.0
 
 def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progress) -> Outcome:
     """Measure every layer of two comparable worlds. Raises: as `gate.require`; CannotTell."""
-    how.check()
     both = net, docker = worlds.both(stack, None, progress)
     with worlds.lifted(both, policy=True):
         alike = gate.require(both, EDGE, _DEPTHS[-1][2], allow, progress)

@@ -36,7 +36,7 @@ def test_a_place_that_is_not_proved_takes_its_rungs_and_the_whole_with_it() -> N
         def prove(self) -> dict[str, str]:
             return {"bridge": "both ports 5.1"}
 
-    climb = Climb(dict.fromkeys(course.settings(), place), quiet, {})
+    climb = Climb(dict.fromkeys(course.settings(), place), quiet, {}, 0.1)
     climb.survey()
     assert climb.left_out == {"routed": "routed: is not on the path"}
     assert climb.proofs == {"bridge": "both ports 5.1"}
