@@ -23,28 +23,7 @@ _LEFT, _RIGHT = 8.0, WIDTH - 8.0
 _ROW, _HEAD, _AXIS, _STRIP, _CURVES, _LEGEND = 38.0, 26.0, 24.0, 78.0, 200.0, 20.0
 _ENDS = ("low", "estimate", "high")
 #: Changes that an axis of ratios may name, where there is room. Units: %.
-_PERCENTS = (
-    0,
-    3,
-    -3,
-    5,
-    -5,
-    10,
-    -10,
-    20,
-    -20,
-    50,
-    -50,
-    100,
-    -75,
-    200,
-    -90,
-    400,
-    900,
-    -99,
-    1e4,
-    1e6,
-)
+_PERCENTS = "0 3 -3 5 -5 10 -10 20 -20 50 -50 100 -75 200 -90 400 900 -99 1e4 1e6"
 _ROOM = 44.0
 #: Arms differ by colour and by dashes.
 COLOURS = 8
@@ -109,7 +88,7 @@ def forest(document: Mapping[str, Any]) -> str:
     zone = math.log1p(MARGIN)
     axis = Axis.around(x for row in rows for x in (-zone, zone, *row.span, *row.bounds))
     ticks: list[tuple[float, str]] = []
-    for percent in _PERCENTS:
+    for percent in map(float, _PERCENTS.split()):
         value = math.log1p(percent / 100)
         if axis.low <= value <= axis.high and all(
             abs(axis.at(value) - axis.at(other)) > _ROOM for other, _ in ticks

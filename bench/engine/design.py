@@ -32,7 +32,10 @@ _SHORT, _HASTY = 2.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How long an experiment may take, and how it is laid out."""
+    """How long an experiment may take, and how it is laid out.
+
+    Raises: TwinstackError for a time that cannot be.
+    """
 
     minutes: float = 5.0
     seconds: float = 2.0  # of a window
@@ -44,20 +47,14 @@ class Design:
     )
     seed: int | None = None  # None: draw one
 
+    def __post_init__(self) -> None:
+        bounds.within("minutes", self.minutes, 0.05, MOST_MINUTES)
+
     @classmethod
     def within(cls, minutes: float, seed: int | None = None) -> Design:
-        """Lay a time out: when it is short, deployments of one block give the better interval.
-
-        Raises: TwinstackError for a time that cannot be.
-        """
+        """Lay a time out: when it is short, deployments of one block give the better interval."""
         seconds, blocks = 1.0 if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 2
-        how = cls(minutes, seconds, blocks, seed=seed)
-        how.check()
-        return how
-
-    def check(self) -> None:
-        """Refuse what cannot be measured. Raises: TwinstackError."""
-        bounds.within("minutes", self.minutes, 0.05, MOST_MINUTES)
+        return cls(minutes, seconds, blocks, seed=seed)
 
 
 def require_load(load: AbLoad) -> None:

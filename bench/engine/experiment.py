@@ -60,40 +60,54 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
     Raises: TwinstackError, OSError, KeyboardInterrupt before anything was measured; then it is
     given back with its reason.
     """
-    how.check()
     seed = secrets.randbits(32) if how.seed is None else how.seed
     windows: list[Window] = []
-    start_s, stopped, broken, code = time.monotonic(), "", "", 0
+    start_s, deployment = time.monotonic(), 0
     busy = Busy(start_s + how.minutes * 60)
     blocks: Iterator[tuple[str, ...]] | None = None
-    deployment = 0
 
     def say(line: str) -> None:
         progress(f"{clock(time.monotonic() - start_s)} of {clock(how.minutes * 60)}, {line}")
 
+    def measured(stopped: str = "", broken: str = "", code: int = 0) -> Measured:
+        return Measured(
+            experiment.load,
+            tuple(windows),
+            experiment.contrasts,
+            experiment.quantities,
+            experiment.bounds,
+            how,
+            seed,
+            time.monotonic() - start_s,
+            busy.repeated,
+            busy.kept,
+            stopped,
+            broken,
+            code,
+        )
+
     try:
         with probing() if experiment.worlds else nullcontext() as probe:
-            while not stopped:
+            while True:
                 deployment += 1
                 say(f"deployment {deployment}: restarting what is measured")
                 with experiment.stage() as arms:
-                    blocks = blocks or experiment.order([arm.name for arm in arms], seed)
                     named = {arm.name: arm for arm in arms}
+                    blocks = blocks or experiment.order(list(named), seed)
                     live = Live(named, experiment, deployment, say, probe)
-                    for block in live.blocks(blocks, how, busy, first=_last_block(windows) + 1):
+                    for block in live.blocks(blocks, how, busy):
                         windows += block
-                now = _measured(experiment, how, windows, seed, start_s, busy)
-                stopped = design.stop(how, deployment, now.seconds, now.half_widths()) or ""
+                now = measured()
+                if stopped := design.stop(how, deployment, now.seconds, now.half_widths()):
+                    return measured(stopped)
     except KeyboardInterrupt:
-        stopped, broken, code = "interrupted", "stopped by Ctrl-C", 130
         if not windows:
             raise
+        return measured("interrupted", "stopped by Ctrl-C", 130)
     except (TwinstackError, OSError) as error:  # of the system: a full disk, no process left
-        stopped, broken, code = "interrupted", str(error), 1
         if not windows:
             raise
-    final = _measured(experiment, how, windows, seed, start_s, busy)
-    return final.ended(stopped, broken, code)
+        return measured("interrupted", str(error), 1)
 
 
 @dataclass
@@ -123,7 +137,7 @@ class Live:
     probe: SpeedProbe | None = None  # of the machine's speed
 
     def blocks(
-        self, order: Iterator[tuple[str, ...]], how: Design, busy: Busy, *, first: int
+        self, order: Iterator[tuple[str, ...]], how: Design, busy: Busy
     ) -> Iterator[list[Window]]:
         """Warm every arm up, watch at rest, and measure the blocks of this deployment.
 
@@ -139,7 +153,8 @@ class Live:
         if not each:
             rest = self._rest(meter, self.arms)
         cores = os.cpu_count() or 1
-        for number in range(first, first + how.blocks):
+        before = (self.deployment - 1) * how.blocks
+        for number in range(before + 1, before + how.blocks + 1):
             names = next(order)
             while True:
                 block = [self._window(meter, rest, name, number) for name in names]
@@ -195,29 +210,3 @@ class Live:
 def clock(seconds: float) -> str:
     """Write a time: 4:05; pure."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-
-
-def _last_block(windows: Sequence[Window]) -> int:
-    return max((window.block for window in windows), default=0)
-
-
-def _measured(
-    experiment: Experiment,
-    how: Design,
-    windows: Sequence[Window],
-    seed: int,
-    start_s: float,
-    busy: Busy,
-) -> Measured:
-    return Measured(
-        load=experiment.load,
-        windows=tuple(windows),
-        contrasts=experiment.contrasts,
-        quantities=experiment.quantities,
-        bounds=experiment.bounds,
-        design=how,
-        seed=seed,
-        seconds=time.monotonic() - start_s,
-        repeated=busy.repeated,
-        busy=busy.kept,
-    )

@@ -80,12 +80,6 @@ def _listed(title: str, sentences: Sequence[str]) -> str:
     return f"{title}\n{items}" if sentences else ""
 
 
-def observe(world: LocalWorld, service: str, path: str, progress: Progress) -> Gate:
-    """Read one world, to compare it with itself. Raises: as `require`."""
-    progress(f"reading the {world.name} world's fingerprint")
-    return Gate((fingerprint.read(world, service, path),), service, path)
-
-
 def require(
     worlds: Sequence[LocalWorld],
     service: str,
@@ -93,15 +87,17 @@ def require(
     allow: Sequence[str] = (),
     progress: Progress = lambda _line: None,
 ) -> Gate:
-    """Read two worlds, entered by a service's own address, and refuse unexpected differences.
+    """Read worlds, entered by a service's own address, and refuse unexpected differences of two.
 
-    `allow`: keys, or the part of keys before a dot. Raises: Missing when a world is not up;
-    CannotTell; TwinstackError that names each key.
+    One world is compared with itself. `allow`: keys, or the part of keys before a dot.
+    Raises: Missing when a world is not up; CannotTell; TwinstackError that names each key.
     """
-    progress("checking that both worlds are alike")
-    first, second = (fingerprint.read(world, service, path) for world in worlds)
-    check_allowed(allow, first, second)
-    gate = judge(first, second, service, path, allow)
+    progress(f"reading what runs in {' and '.join(world.name for world in worlds)}")
+    found = tuple(fingerprint.read(world, service, path) for world in worlds)
+    check_allowed(allow, *found)
+    if len(found) == 1:
+        return Gate(found, service, path)
+    gate = judge(found[0], found[1], service, path, allow)
     for sentence in gate.allowed:
         progress(f"not alike, but allowed: {sentence}")
     return gate

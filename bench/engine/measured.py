@@ -10,23 +10,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from operator import methodcaller
 
 from bench.engine import estimate
-from bench.engine.arm import (
-    CPU,
-    PARTS,
-    Bound,
-    Contrast,
-    Quantity,
-    Window,
-    service_of,
-)
+from bench.engine.arm import CPU, PARTS, Bound, Contrast, Quantity, Window, service_of
 from bench.engine.design import LEAST_DEPLOYMENTS, Design
-from bench.engine.estimate import Difference, Holds, Pair, Ratio, Verdict, blocks, grouped
+from bench.engine.estimate import Holds, Interval, Pair, Ratio, Verdict, blocks, grouped
 from bench.engine.levelling import levelled
 from bench.engine.waterfall import Waterfall
 from twinstack.errors import CannotTell
@@ -50,13 +42,13 @@ class Measured:
     broken: str = ""  # why it was interrupted
     code: int = 0  # the exit code of that
 
-    def ended(self, stopped: str, broken: str, code: int) -> Measured:
-        """Give the same with its end."""
-        return replace(self, stopped=stopped, broken=broken, code=code)
-
     @property
     def deployments(self) -> int:
         return len({window.deployment for window in self.windows})
+
+    @property
+    def blocks(self) -> int:
+        return len({window.block for window in self.windows})
 
     @cached_property
     def arms(self) -> dict[str, list[Window]]:
@@ -91,7 +83,7 @@ class Measured:
         """Give the same with the machine's speed left in. Raises: as `ratio`."""
         return estimate.paired(*self._sides(contrast), quantity.of)
 
-    def difference(self, contrast: Contrast, of: Callable[[Window], float]) -> Difference:
+    def difference(self, contrast: Contrast, of: Callable[[Window], float]) -> Interval:
         """Give the first arm's less the second's. Raises: as `ratio`."""
         return estimate.difference(self._blocks(contrast, of))
 
@@ -143,13 +135,12 @@ class Measured:
         ratio = self.ratios.get((bound.contrast, bound.quantity.name))
         return judge(ratio, bound.limit) if ratio else "cannot tell"
 
-    def ledger(self, contrast: Contrast) -> dict[str, Difference]:
+    def ledger(self, contrast: Contrast) -> dict[str, Interval]:
         """Give where the difference in CPU time per request goes; the parts add up to "all"."""
-
-        parts = {part: self.difference(contrast, partial(_part, name=part)) for part in PARTS}
+        parts = {part: self.difference(contrast, methodcaller("part", part)) for part in PARTS}
         return {**parts, "all": self.difference(contrast, CPU.of)}
 
-    def services(self, contrast: Contrast) -> dict[str, Difference]:
+    def services(self, contrast: Contrast) -> dict[str, Interval]:
         """Give where the services' part of the ledger goes; they add up to it."""
         windows = [window for side in self._sides(contrast) for window in side]
         names = {service_of(replica): None for window in windows for replica in window.services_us}
@@ -174,7 +165,3 @@ class Measured:
         if self.undecidable:
             return 2
         return estimate.exit_code(*map(self.holds, self.bounds))
-
-
-def _part(window: Window, name: str) -> float:
-    return window.part(name)

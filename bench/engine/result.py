@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
+from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 from bench.engine import estimate
 from bench.engine.arm import (
+    CLIENT,
+    CPU,
     ENGINE,
-    RATE,
-    SERVICES_CPU,
+    SERVICES,
     SLOWNESS,
     Bound,
     Contrast,
@@ -22,7 +26,7 @@ from bench.engine.estimate import grouped, spread
 from bench.engine.gate import Gate
 from bench.engine.levelling import slowness
 from bench.engine.measured import Measured
-from bench.engine.show import columns, extremes, figure, signed, wrap
+from bench.engine.show import columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome
 from twinstack.model.plan import Plan
 
@@ -33,8 +37,9 @@ def outcome_of(
     plan: Plan,
     notes: Iterable[str] = (),
     alike: Gate | None = None,
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> Outcome:
-    """Give what a question prints and keeps of what it measured."""
+    """Give what a question prints and keeps of what it measured; `more`: fields of its own."""
     listed = alike.listed() if alike else ()
     return Outcome(
         name,
@@ -47,6 +52,7 @@ def outcome_of(
             "alike_but_for": list(alike.stated) if alike else [],
             "fingerprint": alike.digests if alike else {},
             **fields(measured),
+            **more,
         },
         alike.software if alike else {},
         measured.windows,
@@ -55,13 +61,9 @@ def outcome_of(
 
 def brief(block: Sequence[Window]) -> str:
     """Write a block's rates in a line."""
-    rates = _by_arm(block, RATE)
+    arms = grouped(block, lambda window: window.arm)
+    rates = {arm: fmean(window.rate for window in own) for arm, own in arms.items()}
     return "  ".join(f"{arm} {figure(rate)}/s" for arm, rate in rates.items())
-
-
-def _by_arm(windows: Sequence[Window], quantity: Quantity) -> dict[str, float]:
-    arms = grouped(windows, lambda window: window.arm)
-    return {arm: sum(map(quantity.of, own)) / len(own) for arm, own in arms.items()}
 
 
 def text(measured: Measured, notes: Iterable[str] = ()) -> str:
@@ -72,32 +74,22 @@ def text(measured: Measured, notes: Iterable[str] = ()) -> str:
     else:
         parts.insert(1, wrap(verdict_line(measured), speed_line(measured)))
         parts += [contrasts(measured), ledger(measured, measured.contrasts[0])]
-        parts += [wrap(*map(bound_line(measured), measured.bounds))] if measured.bounds else []
-    return "\n\n".join(filter(None, [*parts, *map(_paragraph, notes)]))
-
-
-def _paragraph(note: str) -> str:
-    """Wrap a sentence; leave a table, or what is wrapped already, as it is."""
-    return note if "\n" in note else wrap(note)
+        parts.append(wrap(*(bound_line(measured, bound) for bound in measured.bounds)))
+    # A note of several lines is a table, or wrapped already.
+    parts += (note if "\n" in note else wrap(note) for note in notes)
+    return "\n\n".join(filter(None, parts))
 
 
 def opening(measured: Measured) -> str:
     """Say what was measured, how, and what went wrong."""
-    return wrap(*_opening(measured))
-
-
-def _opening(measured: Measured) -> Iterator[str]:
-    how = measured.design
-    blocks = len({window.block for window in measured.windows})
-    yield (
-        f"{measured.load}; {measured.deployments} deployments, {blocks} blocks of windows of "
-        f"{how.seconds:g} s, seed {measured.seed}; {measured.stopped} after "
+    how = (
+        f"{measured.load}; {measured.deployments} deployments, {measured.blocks} blocks of windows "
+        f"of {measured.design.seconds:g} s, seed {measured.seed}; {measured.stopped} after "
         f"{measured.seconds / 60:.1f} min."
     )
-    if measured.broken:
-        yield f"INTERRUPTED: {measured.broken}"
-    if measured.failed:
-        yield f"{measured.failed:,} requests FAILED: figures count successes only."
+    broken = [f"INTERRUPTED: {measured.broken}"] if measured.broken else []
+    failed = f"{measured.failed:,} requests FAILED: figures count successes only."
+    return wrap(how, *broken, *([failed] if measured.failed else []))
 
 
 def verdict_line(measured: Measured) -> str:
@@ -105,10 +97,9 @@ def verdict_line(measured: Measured) -> str:
     contrast, quantity = measured.contrasts[0], measured.quantities[0]
     said = f"{contrast.first} over {contrast.second}, {quantity.noun}: {measured.verdict.sentence}."
     if measured.busy:
-        blocks = len({window.block for window in measured.windows})
         said += (
             f" The machine was BUSY: others had more than a tenth of it in {measured.busy} of "
-            f"{blocks} blocks, also when measured again."
+            f"{measured.blocks} blocks, also when measured again."
         )
     elif measured.repeated:
         again = "1 block was" if measured.repeated == 1 else f"{measured.repeated} blocks were"
@@ -136,13 +127,13 @@ def table(measured: Measured) -> str:
     rows = []
     for name, windows in measured.arms.items():
         rates = spread([window.rate for window in windows])
-        engine = sum(window.part(part) for window in windows for part in ENGINE) / len(windows)
-        cells = [SERVICES_CPU.of(w) for w in windows], [w.part("client") for w in windows]
-        means = [sum(column) / len(column) for column in cells]
-        whole = sum(window.cpu for window in windows) / len(windows)
-        quota = sum(window.quota for window in windows) / len(windows)
-        rest = whole - sum(means) - engine
-        figures = [f"{value:.0f}" for value in (whole, means[0], engine, means[1], rest)]
+        whole, quota = (fmean(map(of, windows)) for of in (CPU.of, attrgetter("quota")))
+        services, engine, client = (
+            fmean(sum(map(window.part, parts)) for window in windows)
+            for parts in ([SERVICES], ENGINE, [CLIENT])
+        )
+        means = (whole, services, engine, client, whole - services - engine - client)
+        figures = [f"{mean:.0f}" for mean in means]
         rows.append([name, f"{rates.median:.0f}", extremes(rates), *figures, f"{quota:.1%}"])
     head = ["", "req/s", "(min–max)", "CPU µs", "services", "engine", "client", "rest", "quota"]
     return columns(head, rows, rule=True)
@@ -163,8 +154,8 @@ def _cell(measured: Measured, contrast: Contrast, quantity: Quantity) -> str:
     if ratio is None:
         return "cannot tell"
     open_ = "" if measured.adjusted[contrast, quantity.name] < estimate.OPEN_P else "?"
-    ends = [signed((end - 1) * 100, 1) for end in (ratio.estimate, ratio.low, ratio.high)]
-    return f"{ends[0]}{open_} [{ends[1]}, {ends[2]}]"
+    change, ends = written(ratio.through(lambda end: (end - 1) * 100))
+    return f"{change}{open_} {ends}"
 
 
 def ledger(measured: Measured, contrast: Contrast) -> str:
@@ -172,23 +163,19 @@ def ledger(measured: Measured, contrast: Contrast) -> str:
     of_services = {f"  {name}": of for name, of in measured.services(contrast).items()}
     services, *others = measured.ledger(contrast).items()
     rows = [
-        [part, signed(of.estimate, 1), f"[{signed(of.low, 1)}, {signed(of.high, 1)}]"]
+        [part, *written(of)]
         for part, of in (services, *of_services.items(), *others)
-        if part == "all" or abs(of.estimate) >= 0.05 or of.low > 0 or of.high < 0
+        if part == "all" or of.shows(0.05)
     ]
     return columns([f"µs a request, {contrast}", "extra", "[95 %]"], rows, rule=True)
 
 
-def bound_line(measured: Measured) -> Callable[[Bound], str]:
-    """Give what writes a bound beside its outcome."""
-
-    def line(bound: Bound) -> str:
-        ratio = measured.ratios.get((bound.contrast, bound.quantity.name))
-        limit = f"{bound.quantity.noun} {'≥' if bound.least else '<'} {bound.limit:.3g}"
-        seen = f" ({ratio.percent})" if ratio else ""
-        return f"{bound.contrast}: {limit} times: {measured.holds(bound)}{seen}."
-
-    return line
+def bound_line(measured: Measured, bound: Bound) -> str:
+    """Write a bound beside its outcome."""
+    ratio = measured.ratios.get((bound.contrast, bound.quantity.name))
+    limit = f"{bound.quantity.noun} {'≥' if bound.least else '<'} {bound.limit:.3g}"
+    seen = f" ({ratio.percent})" if ratio else ""
+    return f"{bound.contrast}: {limit} times: {measured.holds(bound)}{seen}."
 
 
 def fields(measured: Measured) -> dict[str, Any]:

@@ -44,12 +44,12 @@ class Former:
     limited: bool
 
 
-def named(world: str) -> WorldName:
+def named(world: str, option: str = "--world") -> WorldName:
     """Parse the name of a world. Raises: TwinstackError when there is no such world."""
     for name in NAMES:
         if world == name:
             return name
-    raise TwinstackError("--world", f"cannot be {world}", "a world is net or docker", "choose one")
+    raise TwinstackError(option, f"cannot be {world}", "a world is net or docker", "choose one")
 
 
 def common_shape(stack: Stack, shape: str | None) -> str | None:

@@ -22,7 +22,6 @@ from bench.engine.show import columns, extremes, milliseconds, part
 from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
 from bench.load.ab import AbLoad
-from twinstack.errors import TwinstackError
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import Endpoint, LocalWorld
@@ -30,8 +29,6 @@ from twinstack.world import Endpoint, LocalWorld
 #: What a world is called in results.
 TITLES = {"net": "namespaces", "docker": "docker"}
 CONNECTIONS = 20
-
-
 Entries = Mapping[str, tuple[LocalWorld, Endpoint]]
 
 
@@ -51,18 +48,16 @@ def ask(
     Raises: TwinstackError when they are not alike; Missing; CannotTell; StepFailed.
     """
     require_load(load)
-    how.check()
-    used = _worlds(stack, aa, shape, progress)
-    entries = {TITLES[world.name]: (world, world.endpoint(EDGE)) for world in used}
+    used: tuple[LocalWorld, ...]
     if aa:
-        entries = {
-            f"{TITLES[used[0].name]} {name}": (used[0], used[0].endpoint(EDGE)) for name in "AB"
-        }
+        one = worlds.ready(stack, worlds.named(aa, "--aa"), shape, progress)
+        used, titled = (one,), {f"{TITLES[one.name]} {letter}": one for letter in "AB"}
+    else:
+        used = worlds.both(stack, shape, progress)
+        titled = {TITLES[world.name]: world for world in used}
+    entries = {title: (world, world.endpoint(EDGE)) for title, world in titled.items()}
     with worlds.lifted(used):
-        if aa:
-            alike = gate.observe(used[0], EDGE, load.path, progress)
-        else:
-            alike = gate.require(used, EDGE, load.path, allow, progress)
+        alike = gate.require(used, EDGE, load.path, allow, progress)
         first = tuple(entries)
         if published:
             entries |= published_ports.entries(used, load.path, progress)
@@ -73,14 +68,6 @@ def ask(
     name = f"aa-{aa}" if aa else "compare"
     notes = [*changed, ab_table(measured), *_notes(load, entries)]
     return outcome_of(measured, name, used[0].plan, notes, alike)
-
-
-def _worlds(stack: Stack, aa: str, shape: str | None, progress: Progress) -> tuple[LocalWorld, ...]:
-    if not aa:
-        return worlds.both(stack, shape, progress)
-    if aa not in worlds.NAMES:
-        raise TwinstackError("--aa", f"cannot be {aa}", "a world is net or docker", "choose one")
-    return (worlds.ready(stack, worlds.named(aa), shape, progress),)
 
 
 def _experiment(

@@ -12,16 +12,16 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
-from bench.engine.loads import by_ab, by_wrk
+from bench.engine.loads import Load, by_ab, by_wrk
 from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
-from bench.load import Tally, onlookers
+from bench.load import onlookers
 from bench.load.ab import AbLoad
 from bench.load.onlookers import Reader
 from bench.load.programs import Session
@@ -41,41 +41,10 @@ _TURN_S, _SETTLE_S = 0.3, 1.2
 _PATH = "/api/products"
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """A run of ab beside what the dashboard showed meanwhile."""
-
-    sent_rate: float
-    shown_rate: float  # the mean of its samples
-    sent: int
-    counted: int
-    probes: int = 0  # as many of the engine's own may have come between
-
-    @property
-    def off(self) -> float:
-        """Give the difference of the rates as a part of what was sent."""
-        return self.shown_rate / self.sent_rate - 1
-
-    @property
-    def agrees(self) -> bool:
-        """Tell whether the rate was near, and every request counted once."""
-        return abs(self.off) <= NEAR and 0 <= self.counted - self.sent <= self.probes
-
-    @property
-    def sentence(self) -> str:
-        """Say it."""
-        probes = f", with at most {self.probes} probes of the engine's" if self.probes else ""
-        return (
-            f"ab sent {self.sent_rate:,.1f} req/s, the dashboard showed {self.shown_rate:,.1f} "
-            f"({self.off:+.1%}); it counted {self.counted:,} of {self.sent:,}{probes}."
-        )
-
-
 def ask(
     stack: Stack, *, world: str, how: Design, shape: str | None = None, progress: Progress
 ) -> Outcome:
     """Measure. Raises: Missing without chromium; StepFailed; TwinstackError for odd options."""
-    how.check()
     name = worlds.named(world)
     chosen = worlds.ready(stack, name, shape, progress)
 
@@ -106,12 +75,10 @@ def ask(
     with worlds.lifted([chosen]):
         measured = run(experiment, how, progress)
         progress("comparing the rates that are shown with those that ab sends")
-        agreements = [] if measured.broken else list(_agreements(chosen))
-    agreed = all(agreement.agrees for agreement in agreements)
-    notes = [
-        *(agreement.sentence for agreement in agreements),
-        f"Within {NEAR:.0%}, and each request counted once: {'holds' if agreed else 'fails'}.",
-    ]
+        runs = [] if measured.broken else list(_agreements(chosen))
+    agreed = all(near for _, near in runs)
+    holds = f"Within {NEAR:.0%}, and each request counted once: {'holds' if agreed else 'fails'}."
+    notes = [*(said for said, _ in runs), holds]
     outcome = outcome_of(measured, f"dashboard-{name}", chosen.plan, notes)
     return outcome if agreed else replace(outcome, code=1)
 
@@ -131,7 +98,7 @@ def _looking(
     return during
 
 
-def _agreements(world: LocalWorld) -> Iterator[Agreement]:
+def _agreements(world: LocalWorld) -> Iterator[tuple[str, bool]]:
     """Compare runs of ab with what a dashboard shows meanwhile."""
     endpoint = world.endpoint(worlds.EDGE)
     short = by_ab(endpoint, AbLoad(_PATH, 2_000, CONCURRENCY, keepalive=True))().figures
@@ -145,7 +112,7 @@ def _agreements(world: LocalWorld) -> Iterator[Agreement]:
             yield _agreement(reader, load, probe_s)
 
 
-def _agreement(reader: Reader, load: Callable[[], Tally], probe_s: float | None) -> Agreement:
+def _agreement(reader: Reader, load: Load, probe_s: float | None) -> tuple[str, bool]:
     """Compare one run of ab with what was shown; Docker's engine probes the edge too."""
     before = reader.newest(after=time.time())
     start = time.time()
@@ -160,4 +127,20 @@ def _agreement(reader: Reader, load: Callable[[], Tally], probe_s: float | None)
     probes = 0 if probe_s is None else math.ceil((after["at"] - before["at"]) / probe_s)
     counted = after["total"] - before["total"]
     rate = tally.done / tally.figures["seconds"]
-    return Agreement(rate, statistics.fmean(rates), tally.done, counted, probes)
+    return agreement(rate, statistics.fmean(rates), tally.done, counted, probes)
+
+
+def agreement(
+    sent_rate: float, shown_rate: float, sent: int, counted: int, probes: int = 0
+) -> tuple[str, bool]:
+    """Say how near what was shown came to a run of ab, and whether near enough; pure.
+
+    As many `probes` of the engine's may have been counted with it.
+    """
+    off = shown_rate / sent_rate - 1
+    beside = f", with at most {probes} probes of the engine's" if probes else ""
+    said = (
+        f"ab sent {sent_rate:,.1f} req/s, the dashboard showed {shown_rate:,.1f} ({off:+.1%}); "
+        f"it counted {counted:,} of {sent:,}{beside}."
+    )
+    return said, abs(off) <= NEAR and 0 <= counted - sent <= probes

@@ -8,7 +8,6 @@ stacks are sampled in windows of their own: what the kernel did in that time (se
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from bench.engine import evidence as sampling
 from bench.engine import gate, waterfall, worlds
@@ -46,7 +45,6 @@ def ask(
 
     Raises: TwinstackError when the worlds are not alike; Missing; CannotTell; StepFailed.
     """
-    how.check()
     used = worlds.both(stack, shape, progress)
 
     def arms() -> Iterator[Arm]:
@@ -72,11 +70,13 @@ def ask(
         if evidence and not measured.broken:
             sampled = sampling.gather([*arms()], _SAMPLED, progress)
         changed = gate.unchanged(alike, used)
-    notes = [*changed, *explained(measured), seen(sampled)]
-    outcome = outcome_of(measured, "explain", used[0].plan, notes, alike)
-    if isinstance(sampled, str):
-        return outcome
-    return replace(outcome, fields={**outcome.fields, "sampled_us": sampled.windows})
+    notes, more = [*changed, *explained(measured)], dict[str, object]()
+    if isinstance(sampled, str):  # why there is no evidence
+        notes.append(sampled)
+    else:
+        notes.append(sampling.table(sampled, OVER.first, OVER.second))
+        more["sampled_us"] = sampled
+    return outcome_of(measured, "explain", used[0].plan, notes, alike, more)
 
 
 def explained(measured: Measured) -> Iterator[str]:
@@ -89,10 +89,3 @@ def explained(measured: Measured) -> Iterator[str]:
     named = way.named_but("left over")
     yield f"Of {extra:+.1f} µs a request, {named:.0%} are in named parts."
     yield table(findings(measured, OVER), OVER)
-
-
-def seen(sampled: sampling.Evidence | str) -> str:
-    """Write what the sampled stacks show, or why there are none; pure."""
-    if isinstance(sampled, str):
-        return sampled
-    return sampling.table(sampled, OVER.first, OVER.second)

@@ -48,7 +48,6 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     Raises: Missing (root, wrk); NotHealthy for a gateway that does not come up; CannotTell for
     one that answers wrongly.
     """
-    how.check()
     roots, software = stack.software(progress)
     plan = stack.plan()
     names = [OURS, NGINX, *((NODE,) if shutil.which("node") else ())]

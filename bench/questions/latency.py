@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from bench.engine import gate, latency, worlds
-from bench.engine.latency import LEAST_WINDOWS, WANTED, Quantiles, RateTrial, Span
+from bench.engine.estimate import Interval
+from bench.engine.latency import LEAST_WINDOWS, WANTED, Quantiles, RateTrial
 from bench.engine.loads import by_wrk
-from bench.engine.show import columns, wrap
+from bench.engine.show import columns, wrap, written
 from bench.engine.store import Outcome
 from bench.load import open_loop
 from bench.load.open_loop import CONNECTIONS, OpenLoad, OpenReport
@@ -68,8 +69,8 @@ class LatencyRow:
     failed: int
     lag_p99_us: float
     client_us: float  # the generator's CPU time for each request
-    quantiles_us: Mapping[str, Span | None]  # without any where the generator was late
-    over_first: Mapping[str, Span | None]  # as ratios to the first world's at this rate
+    quantiles_us: Mapping[str, Interval | None]  # without any where the generator was late
+    over_first: Mapping[str, Interval | None]  # as ratios to the first world's at this rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class HighestRate:
     """The rate at which half of a world's windows keep the bound. Units: requests per second."""
 
     world: str
-    rate: Span | None
+    rate: Interval | None
     why: str  # where there is none
     trials: tuple[RateTrial, ...]
 
@@ -120,10 +121,7 @@ def ask(
     shape = worlds.common_shape(stack, shape) if world == "both" else shape
     chosen = [worlds.ready(stack, name, shape, progress) for name in names]
     with worlds.lifted(chosen):
-        if len(chosen) == 2:
-            alike = gate.require(chosen, worlds.EDGE, PATH, allow, progress)
-        else:
-            alike = gate.observe(chosen[0], worlds.EDGE, PATH, progress)
+        alike = gate.require(chosen, worlds.EDGE, PATH, allow, progress)
         edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
         send = {name: partial(open_loop.run, edge) for name, edge in edges.items()}
 
@@ -258,8 +256,7 @@ def table(result: Latencies) -> str:
         shown = [_cell(row.quantiles_us.get(name)) for name in names]
         rows.append([f"{row.rate:,.0f}/s", row.world, *shown, str(row.failed)])
         if row.over_first:
-            changes = [span.percent if span else "–" for span in row.over_first.values()]
-            ratios.append([f"{row.rate:,.0f}/s", *changes])
+            ratios.append([f"{row.rate:,.0f}/s", *map(_change, row.over_first.values())])
     parts = [columns(head, rows, rule=True)]
     if ratios:
         first, second = result.capacity
@@ -267,11 +264,16 @@ def table(result: Latencies) -> str:
     return "\n\n".join([*parts, wrap(*_sentences(result))])
 
 
-def _cell(span: Span | None) -> str:
+def _cell(span: Interval | None) -> str:
     if span is None:
         return "–"
     ends = [end / 1e3 for end in (span.estimate, span.low, span.high)]
     return "{} [{}, {}]".format(*(f"{end:.{2 if end < 10 else 0}f}" for end in ends))
+
+
+def _change(ratio: Interval | None) -> str:
+    """Write a ratio as a change: +12 % [+3, +22]."""
+    return " % ".join(written(ratio.through(lambda of: (of - 1) * 100), "+.0f")) if ratio else "–"
 
 
 def _sentences(result: Latencies) -> list[str]:
@@ -291,7 +293,8 @@ def _sentences(result: Latencies) -> list[str]:
     for highest in result.highest:
         what = f"{highest.world}: p99 below {result.bound_ms:g} ms"
         if highest.rate:
-            sentences.append(f"{what} up to {highest.rate.text(0)} requests per second (95 %).")
+            rate = " ".join(written(highest.rate, ",.0f"))
+            sentences.append(f"{what} up to {rate} requests per second (95 %).")
         else:
             sentences.append(f"{what}: cannot tell up to which rate: {highest.why}.")
     return sentences

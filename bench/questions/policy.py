@@ -31,7 +31,6 @@ def ask(
     stack: Stack, *, world: str, how: Design, shape: str | None = None, progress: Progress
 ) -> Outcome:
     """Measure a world with and without its policy. Raises: CannotTell; Missing; StepFailed."""
-    how.check()
     chosen = worlds.ready(stack, worlds.named(world), shape, progress)
 
     def enforcing(policy: bool) -> Callable[[], AbstractContextManager[None]]:

@@ -59,7 +59,6 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
     Raises: Missing without docker-proxy; NotHealthy; CannotTell; StepFailed.
     """
-    how.check()
     left_as_it_was = worlds.left_as_it_was
     with left_as_it_was(stack, "net", progress), left_as_it_was(stack, "docker", progress):
         used = stack.net("tiered", limited=False), stack.docker("flat", limited=False)

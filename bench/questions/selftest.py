@@ -99,7 +99,6 @@ def ask(
 
     Raises: TwinstackError for options that cannot be; CannotTell; Missing.
     """
-    how.check()
     bounds.within("runs", runs, 1, _MOST_RUNS)
     if plant not in PLANTS:
         cause = f"it is one of {', '.join(PLANTS)}"

@@ -41,7 +41,6 @@ FASTER = Contrast(OURS, TSHARK)
 
 def ask(stack: Stack, *, megabytes: int, how: Design, progress: Progress) -> Outcome:
     """Compare both. Raises: Missing without tshark; StepFailed; TwinstackError for odd options."""
-    how.check()
     bounds.within("megabytes", megabytes, _LEAST_MB, _MOST_MB)
     tshark = shutil.which("tshark")
     if tshark is None:

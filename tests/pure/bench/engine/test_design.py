@@ -68,12 +68,12 @@ def test_loads_that_cannot_be_are_refused(load: AbLoad, expected: str) -> None:
 @pytest.mark.parametrize("minutes", [0, -1, 241])
 def test_a_time_that_cannot_be_is_refused(minutes: float) -> None:
     with pytest.raises(TwinstackError, match="--minutes: cannot be"):
-        Design(minutes).check()
+        Design(minutes)
 
 
 def test_a_load_and_a_time_that_can_be_are_accepted() -> None:
     require_load(AbLoad("/", 50, 50))
-    Design().check()
+    Design()
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_replicas_time_is_what_it_spends_beyond_rest(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(engine, "spent", spent)
     live = engine.Live({"a": Arm("a", answered)}, experiment(answered), 1, quiet)
-    (window,) = next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0), first=1))
+    (window,) = next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0)))
     assert window.services_us == {"nginx-lb": 800.0}
     assert window.service("nginx-lb") == window.part("services") == 80.0
 
@@ -174,5 +174,5 @@ def test_rest_is_watched_after_the_warm_up() -> None:
             return super()._rest(meter, arms)  # type: ignore[arg-type, return-value]
 
     live = Watching({"a": Arm("a", load)}, experiment(load), 1, quiet)
-    next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0), first=1))
+    next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0)))
     assert done == ["load", "rest", "load"]

@@ -213,7 +213,7 @@ def test_unlike_worlds_are_read_and_refused_and_allowed(monkeypatch: pytest.Monk
     found = gate.require(both, "nginx-lb", "/", ["policy"], lines.append)
     assert found.allowed == ("policy: net on, docker off",)
     assert "not alike, but allowed: policy: net on, docker off" in lines
-    assert gate.observe(both[0], "nginx-lb", "/", quiet).software == {"nginx version": "1.22"}
+    assert gate.require(both[:1], "nginx-lb", "/").software == {"nginx version": "1.22"}
 
 
 def test_digests_tell_worlds_apart_but_not_machines_or_stock() -> None:

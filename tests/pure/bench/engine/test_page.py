@@ -56,7 +56,7 @@ def test_a_page_names_machine_design_and_what_disturbed() -> None:
 
 def test_an_interrupted_result_has_its_windows_and_says_why() -> None:
     few = (window("docker"), window("namespaces"))
-    ended = measured({}, [COST], windows=few).ended("interrupted", "stopped by Ctrl-C", 130)
+    ended = measured({}, [COST], windows=few, broken="stopped by Ctrl-C", code=130)
     document = {**result.fields(ended), "name": "x", "started": "2026-11-28T10:00:00+00:00"}
     text = page.html(document | {"environment": ENVIRONMENT}, few, "as printed", "x")
     assert "<h1>No verdict: stopped by Ctrl-C</h1>" in text

@@ -52,7 +52,8 @@ def test_a_busy_machine_is_said_with_the_verdict() -> None:
 
 def test_an_interrupted_run_keeps_its_windows_without_a_verdict() -> None:
     few = tuple(window(arm) for arm in ARMS)
-    broken = measured(ARMS, [COST], windows=few).ended("interrupted", "stopped by Ctrl-C", 130)
+    end = {"stopped": "interrupted", "broken": "stopped by Ctrl-C", "code": 130}
+    broken = measured(ARMS, [COST], windows=few, **end)
     assert "INTERRUPTED: stopped by Ctrl-C" in result.text(broken)
     document = result.fields(broken)
     assert (document["verdict"], document["contrasts"]) == (None, [])
