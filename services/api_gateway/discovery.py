@@ -11,7 +11,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
-from services.api_gateway.client import Client, Upstream, UpstreamError
+from services.api_gateway.client import Client, Upstream
+from services.api_gateway.connection import UpstreamError
+from services.api_gateway.eager import in_task
 from services.api_gateway.membership import Registered, listings, members
 from services.api_gateway.rotation import Rotation
 from services.api_gateway.standing import Rank
@@ -83,7 +85,8 @@ class Directory:
         while True:
             try:
                 with self.calls.timed(REGISTRY):
-                    answer = await client.exchange(self._registry, self._request, POLL_TIMEOUT_S)
+                    asking = client.exchange(self._registry, self._request, POLL_TIMEOUT_S)
+                    answer = await in_task(asking)
                 if answer.status != 200:
                     raise ValueError(f"status {answer.status}")
                 for upstream in self.learn(answer.body):

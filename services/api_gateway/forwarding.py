@@ -11,15 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from services.api_gateway.client import (
+from services.api_gateway.client import Client, Patience, Upstream
+from services.api_gateway.connection import (
     Answer,
-    Client,
     ConnectFailed,
-    Patience,
     Slow,
     Stale,
     TimedOut,
-    Upstream,
     UpstreamError,
 )
 from services.api_gateway.rotation import Rotation

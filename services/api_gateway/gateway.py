@@ -1,4 +1,4 @@
-"""The gateway: a plain ASGI application that passes requests on and gives answers back.
+"""The gateway: passes requests on and gives answers back.
 
 Every error is JSON with the request's id; services/README.md lists the statuses.
 """
@@ -9,29 +9,24 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
+from typing import Any
 
 from services.api_gateway import health_checks, messages, routes, traffic_stats
-from services.api_gateway.client import Answer, Client, Slow, TimedOut, Upstream
+from services.api_gateway.client import Client, Upstream
+from services.api_gateway.connection import Answer, Slow, TimedOut
 from services.api_gateway.discovery import Directory
 from services.api_gateway.forwarding import Forwarder, Unanswered
-from services.api_gateway.intake import (
-    CLOSE,
-    RETRY,
-    Intake,
-    Message,
-    Receive,
-    Refusal,
-    check_coding,
-    check_head,
-    client_of,
-)
+from services.api_gateway.intake import RETRY, Intake, Refusal, check_coding, check_head
+from services.api_gateway.request import CLOSE, ClientRequest
 from services.api_gateway.traffic_stats import TrafficStats
 from services.common.logs import Log
 from services.common.request_id import RequestIds
 from services.common.settings import Settings
 
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 IN_FLIGHT_MAX = 1024
@@ -55,18 +50,15 @@ class Gateway:
         self.directory = Directory(routes.SERVICES, settings.registry_url, log, time.monotonic)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1008})
+        """Start and stop, as uvicorn asks by ASGI; requests come to `respond`."""
+        assert scope["type"] == "lifespan", f"{scope['type']}: run with --http …server:Protocol"
+        await self._lifespan(receive, send)
 
-    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def respond(self, request: ClientRequest) -> None:
+        """Answer a request: with what an instance answers, or with an error of our own."""
         started = time.perf_counter()
-        method: str = scope["method"]
         given = ""
-        for name, value in scope["headers"]:
+        for name, value in request.headers:
             if name == b"x-request-id":
                 given = value.decode("latin-1")
         request_id = self._ids.accept(given)
@@ -77,19 +69,19 @@ class Gateway:
         counted = True
         self._in_flight += 1
         try:
-            check_head(scope["http_version"], scope["headers"])
-            if scope["raw_path"] == b"/health":
+            check_head(request.http_version, request.headers)
+            if request.path == b"/health":
                 counted = False
-                status, body = self._health(method)
-            elif traffic_stats.is_requested(scope["raw_path"], scope["client"]):
+                status, body = self._health(request.method)
+            elif traffic_stats.is_requested(request.path, request.peer):
                 counted = False
                 asked = self.directory.calls.document()
                 about = {"in_flight": self._in_flight, "asked": asked}
                 status, body = 200, self._stats.body(self.directory.rotations, **about)
             else:
-                answer, upstream = await self._pass_on(scope, receive, request_id)
+                answer, upstream = await self._pass_on(request, request_id)
                 status, body = answer.status, answer.body
-                kept_body = None if method == "HEAD" else body
+                kept_body = None if request.method == "HEAD" else body
                 passed_back = messages.answer_headers(answer.headers, raw_id, status, kept_body)
         except Refusal as refusal:
             status, own = refusal.status, refusal.headers
@@ -100,24 +92,20 @@ class Gateway:
             body = messages.error_body("internal_error", "see the gateway's log", request_id)
         finally:
             self._in_flight -= 1
-        headers = passed_back or messages.own_headers(raw_id, body) + own
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await request.answer(status, passed_back or messages.own_headers(raw_id, body) + own, body)
         took_s = time.perf_counter() - started
         if counted:
             self._stats.add(status, took_s)
         via = upstream.name if upstream else None
-        self._log.request(request_id, method, scope["path"], status, took_s, upstream=via)
+        path = request.shown_path
+        self._log.request(request_id, request.method, path, status, took_s, upstream=via)
 
-    async def _pass_on(
-        self, scope: Message, receive: Receive, request_id: str
-    ) -> tuple[Answer, Upstream]:
+    async def _pass_on(self, request: ClientRequest, request_id: str) -> tuple[Answer, Upstream]:
         """Find the route and an instance, send the request, give the answer. Raises: Refusal."""
-        method: str = scope["method"]
-        headers: messages.Headers = scope["headers"]
-        match = routes.find(scope["raw_path"])
+        method, headers = request.method, request.headers
+        match = routes.find(request.path)
         if match is None:
-            raise Refusal(404, "not_found", f"there is no {scope['path'][:200]} here")
+            raise Refusal(404, "not_found", f"there is no {request.shown_path[:200]} here")
         route, target = match
         if method not in route.methods:
             message = f"{method} is not possible here, only {route.allow.decode()}"
@@ -131,19 +119,20 @@ class Gateway:
             if name == b"content-length":
                 body = b""
             elif name == b"transfer-encoding":
-                check_coding(scope["http_version"], value)
+                check_coding(request.http_version, value)
                 body = b""
             elif name == b"idempotency-key":
                 if has_key:
                     message = "Idempotency-Key must be one header"
                     raise Refusal(400, "bad_request", message, CLOSE)
                 has_key = True
-        address = scope["client"][0] if scope["client"] else "unknown"
         if body is not None:
-            body = await self._intake.body(receive, headers, client_of(headers, address))
-        if scope["query_string"]:
-            target += b"?" + scope["query_string"]
-        data = messages.request_bytes(method, target, headers, request_id.encode(), address, body)
+            body = await self._loop.create_task(self._intake.body(request))
+        if request.query:
+            target += b"?" + request.query
+        data = messages.request_bytes(
+            method, target, headers, request_id.encode(), request.peer, body
+        )
         head_only, safe = method == "HEAD", method in _SAFE
         idempotent = route.is_idempotent(method, has_key)
         try:

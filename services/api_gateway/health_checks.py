@@ -10,7 +10,9 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 
-from services.api_gateway.client import Client, Stale, TimedOut, Upstream, UpstreamError
+from services.api_gateway.client import Client, Upstream
+from services.api_gateway.connection import Stale, TimedOut, UpstreamError
+from services.api_gateway.eager import in_task
 from services.api_gateway.rotation import Rotation
 from services.api_gateway.standing import Rank
 
@@ -49,9 +51,9 @@ async def check(rotation: Rotation, upstream: Upstream, client: Client) -> None:
     data = b"GET /health HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
     try:
         try:
-            answer = await client.exchange(upstream, data, CHECK_TIMEOUT_S)
+            answer = await in_task(client.exchange(upstream, data, CHECK_TIMEOUT_S))
         except Stale:
-            answer = await client.exchange(upstream, data, CHECK_TIMEOUT_S, fresh=True)
+            answer = await in_task(client.exchange(upstream, data, CHECK_TIMEOUT_S, fresh=True))
     except UpstreamError as error:
         if not isinstance(error, TimedOut) or upstream.answers == answers:
             rotation.out(upstream, Rank.UNREACHABLE, f"/health: {error}")

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from services.api_gateway.messages import Headers
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+from services.api_gateway.request import CLOSE, ClientRequest
 
 BODY_GRACE_S, BODY_MIN_RATE, BODY_PATIENCE_S = 5.0, 1000, 10.0
 #: Bodies that are awaited at once, each at most as large as the limit.
 BODIES_MAX, BODIES_OF_ONE_CLIENT_MAX = 512, 256
-CLOSE = [(b"connection", b"close")]
 RETRY = [(b"retry-after", b"1")]
 
 _host = re.compile(
@@ -79,9 +74,13 @@ class Intake:
         self._of_client: dict[str, int] = {}
         self.awaited = 0
 
-    async def body(self, receive: Receive, headers: Headers, client: str) -> bytes:
+    async def body(self, request: ClientRequest) -> bytes:
         """Gather a request's body. Raises: Refusal 400, 408, 413, 429, 503."""
-        for name, value in headers:  # Before anything is read: an Expect is answered by 413.
+        client = client_of(request.headers, request.peer)
+        for (
+            name,
+            value,
+        ) in request.headers:  # Before a byte is read: Expect is answered by 413.
             if name == b"content-length" and int(value) > self._max_bytes:
                 raise self._too_large()
         own = self._of_client.get(client, 0)
@@ -92,29 +91,29 @@ class Intake:
         self._of_client[client] = own + 1
         self.awaited += 1
         try:
-            return await self._gather(receive)
+            return await self._gather(request)
         finally:
             self.awaited -= 1
             self._of_client[client] -= 1
             if not self._of_client[client]:
                 del self._of_client[client]
 
-    async def _gather(self, receive: Receive) -> bytes:
+    async def _gather(self, request: ClientRequest) -> bytes:
         parts: list[bytes] = []
         size = 0
         start = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(start + BODY_GRACE_S) as patience:
                 while True:
-                    event = await receive()
-                    if event["type"] == "http.disconnect":
+                    came = await request.read()
+                    if came is None:
                         raise Refusal(400, "incomplete_body", "the client left", CLOSE)
-                    part: bytes = event.get("body", b"")
+                    part, more = came
                     size += len(part)
                     if size > self._max_bytes:
                         raise self._too_large()
                     parts.append(part)
-                    if not event.get("more_body"):
+                    if not more:
                         return b"".join(parts)
                     allowed_s = min(BODY_PATIENCE_S, BODY_GRACE_S + size / BODY_MIN_RATE)
                     patience.reschedule(start + allowed_s)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from random import random
 
-from services.api_gateway.client import ConnectFailed, Slow, TimedOut, Upstream, UpstreamError
+from services.api_gateway.client import Upstream
+from services.api_gateway.connection import ConnectFailed, Slow, TimedOut, UpstreamError
 from services.api_gateway.membership import Registered
 from services.api_gateway.retry_budget import RetryBudget
 from services.api_gateway.standing import STRIKES_OUT, Rank

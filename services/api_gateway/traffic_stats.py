@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from services.api_gateway.rotation import Rotation
 from services.api_gateway.standing import Rank
@@ -14,9 +13,9 @@ PATH = b"/internal/counts"
 INSIDE = "127.0.0.1"
 
 
-def is_requested(path: bytes, client: Iterable[Any] | None) -> bool:
+def is_requested(path: bytes, client: str) -> bool:
     """Tell whether a request is for the statistics and comes from inside."""
-    return path == PATH and client is not None and next(iter(client)) == INSIDE
+    return path == PATH and client == INSIDE
 
 
 class TrafficStats:

@@ -42,11 +42,17 @@ class CallStats:
             failed = True
             raise
         finally:
-            with self._lock:
-                calls = self._by_name.setdefault(name, _Calls(name))
-                calls.failures += failed
-                calls.answers += not failed
-                calls.busy_s += time.perf_counter() - started
+            self.count(name, time.perf_counter() - started, failed)
+
+    def count(self, name: str, took_s: float, failed: bool) -> None:
+        """Count a call: `timed` without its price, for the one that each request makes."""
+        with self._lock:
+            calls = self._by_name.get(name)
+            if calls is None:
+                calls = self._by_name[name] = _Calls(name)
+            calls.failures += failed
+            calls.answers += not failed
+            calls.busy_s += took_s
 
     def document(self) -> list[dict[str, object]]:
         """Give the sums since the process started. Units: seconds."""

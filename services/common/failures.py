@@ -48,6 +48,8 @@ class Breaker:
 
     def enter(self) -> None:
         """Ask to try; the caller then calls `succeeded` or `failed`. Raises: `down`."""
+        if self._retry_at is None:  # closed, as nearly always: no lock
+            return
         with self._lock:
             if self._retry_at is not None:
                 now = self._clock()
@@ -56,8 +58,9 @@ class Breaker:
                 self._retry_at = now + self._rest_s
 
     def succeeded(self) -> None:
-        with self._lock:
-            self._retry_at = None
+        if self._retry_at is not None:
+            with self._lock:
+                self._retry_at = None
 
     def failed(self) -> None:
         with self._lock:

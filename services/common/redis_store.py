@@ -1,31 +1,24 @@
-"""Redis for a threaded service: a pooled connection for each thread, short time-outs, a breaker.
+"""Redis for a threaded service: a connection for each thread, short time-outs, a breaker.
 
-It stands on redis-py's `Connection` (handshake, hiredis parser) without its client, whose every
-call takes a lock, a retry policy and a metrics hook: half of the cost of a cached answer.
 Values come and go as bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import select
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from redis.connection import Connection
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from hiredis import ReplyError
 
 from services.common.call_stats import REDIS, CallStats
 from services.common.failures import Breaker, RedisDown, RedisFull
+from services.common.redis_link import Argument, RedisLink
 from services.common.settings import Settings
 
-CONNECT_TIMEOUT_S = 0.25
-COMMAND_TIMEOUT_S = 0.25
 REST_S = 1.0
-Argument = bytes | str | int
-Link = Any  # redis-py ships its types, but leaves Connection without.
 
 
 class Script:
@@ -55,87 +48,72 @@ class RedisStore:
 
     def command(self, *arguments: Argument) -> Any:
         """Run one command that may safely be sent twice, and give its answer."""
-        return self._counted(lambda link: _ask(link, arguments))
+        return self._counted(lambda link: link.ask(*arguments))
 
     def script(self, script: Script, keys: Sequence[Argument], values: Sequence[Argument]) -> Any:
         """Run a script, which may change something: it is never sent a second time."""
         tail = (len(keys), *keys, *values)
 
-        def run(link: Link) -> Any:
+        def run(link: RedisLink) -> Any:
             try:
-                return _ask(link, ("EVALSHA", script.digest, *tail))
-            except NoScriptError:
-                return _ask(link, ("EVAL", script.text, *tail))
+                return link.ask("EVALSHA", script.digest, *tail)
+            except ReplyError as error:
+                if not str(error).startswith("NOSCRIPT"):
+                    raise
+                return link.ask("EVAL", script.text, *tail)
 
         return self._counted(run, once=True)
 
     def ping(self) -> None:
         self.breaker.enter()
-        self._run(lambda link: _ask(link, ("PING",)))
+        self._run(lambda link: link.ask("PING"))
 
-    def _counted(self, run: Callable[[Link], Any], once: bool = False) -> Any:
+    def _counted(self, run: Callable[[RedisLink], Any], once: bool = False) -> Any:
         self.breaker.enter()
-        with self._calls.timed(REDIS, RedisDown):
-            return self._run(run, once)
+        started = time.perf_counter()
+        failed = True
+        try:
+            answer = self._run(run, once)
+            failed = False
+        finally:
+            self._calls.count(REDIS, time.perf_counter() - started, failed)
+        return answer
 
-    def _run(self, run: Callable[[Link], Any], once: bool = False) -> Any:
-        kept: Link | None = getattr(self._local, "link", None)
-        if once and kept is not None and _is_stale(kept):  # Found out before something is sent.
+    def _run(self, run: Callable[[RedisLink], Any], once: bool = False) -> Any:
+        kept: RedisLink | None = getattr(self._local, "link", None)
+        if once and kept is not None and kept.is_stale():  # Found out before something is sent.
             self._drop()
             kept = None
         try:
             try:
                 answer = run(kept or self._connect())
-            except (RedisConnectionError, OSError):
+            except TimeoutError:
+                raise
+            except OSError:
                 if kept is None or once:
                     raise
                 self._drop()  # Stale: Redis was restarted. One fresh connection, once.
                 answer = run(self._connect())
-        except OutOfMemoryError as error:
-            self.breaker.succeeded()
-            raise RedisFull(f"OOM: {error}") from error
-        except ResponseError as error:
+        except ReplyError as error:
             self.breaker.succeeded()  # It answers, and the connection is as good as before.
+            if str(error).startswith("OOM"):
+                raise RedisFull(str(error)) from error
             raise RedisDown(f"refused: {error}") from error
-        except (RedisError, OSError) as error:
+        except OSError as error:
             self._drop()
             self.breaker.failed()
             raise RedisDown(f"{type(error).__name__}: {error}") from error
         self.breaker.succeeded()
         return answer
 
-    def _connect(self) -> Link:
+    def _connect(self) -> RedisLink:
         settings = self._settings
-        make: Callable[..., Link] = Connection
         password = settings.secret("redis_password")
-        link = make(
-            host=settings.redis_host,
-            port=settings.redis_port,
-            username=settings.redis_user if password else None,
-            password=password or None,
-            socket_timeout=COMMAND_TIMEOUT_S,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
-            protocol=2,
-            driver_info=None,
-        )
-        link.connect()
-        self._local.link = link
+        host, port, user = settings.redis_host, settings.redis_port, settings.redis_user
+        link = self._local.link = RedisLink(host, port, user, password)
         return link
 
     def _drop(self) -> None:
-        link: Link | None = self._local.__dict__.pop("link", None)
+        link: RedisLink | None = self._local.__dict__.pop("link", None)
         if link is not None:
-            link.disconnect()
-
-
-def _is_stale(link: Link) -> bool:
-    """Tell whether an idle connection was closed: then there is something to read on it."""
-    poller = select.poll()
-    poller.register(link._sock, select.POLLIN)
-    return bool(poller.poll(0))
-
-
-def _ask(link: Link, arguments: Sequence[Argument]) -> Any:
-    link.send_command(*arguments, check_health=False)
-    return link.read_response()
+            link.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ from services.common.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Answered = tuple[str, list[tuple[str, str]], bytes]  # status line, headers, body
+Shortcut = Callable[[str], Answered | None]
 
 REQUEST_ID = "twinstack.request_id"
 JSON = "application/json"
@@ -148,17 +151,32 @@ def make_app(settings: Settings, log: Log) -> Flask:
 
 
 class Instrumented:
-    """The application as the server calls it."""
+    """The application as the server calls it.
 
-    def __init__(self, app: WSGIApplication, settings: Settings, log: Log) -> None:
+    `shortcut` answers a GET as the framework would, before that looks at it; or gives None.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, settings: Settings, log: Log, shortcut: Shortcut | None = None
+    ) -> None:
         self._app = app
         self._log = log
         self._served_by = ("X-Served-By", settings.replica)
         self._ids = RequestIds()
+        self._shortcut = shortcut
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
         this_id = self._ids.accept(environ.get("HTTP_X_REQUEST_ID"))
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        found = self._shortcut(path) if self._shortcut is not None and method == "GET" else None
+        status, headers, body = found or self._dispatch(environ, this_id)
+        headers += (self._served_by, ("X-Request-ID", this_id))
+        start_response(status, headers)
+        self._log.request(this_id, method, path, int(status[:3]), time.perf_counter() - started)
+        return [body]
+
+    def _dispatch(self, environ: WSGIEnvironment, this_id: str) -> Answered:
         environ[REQUEST_ID] = this_id
         begun: list[Any] = ["500 Internal Server Error", []]
 
@@ -173,8 +191,4 @@ class Instrumented:
             if close is not None:
                 close()
         status, headers = begun
-        headers += (self._served_by, ("X-Request-ID", this_id))
-        start_response(status, headers)
-        took_s, method = time.perf_counter() - started, environ["REQUEST_METHOD"]
-        self._log.request(this_id, method, environ["PATH_INFO"], int(status[:3]), took_s)
-        return [body]
+        return status, headers, body

@@ -40,6 +40,14 @@ class Cache:
         self._ttl_ms = ttl_s * 1000
         self._sleep = sleep
 
+    def held(self, key: bytes) -> tuple[bytes, str] | None:
+        """Give what is cached, and "hit"; None for what `read` must do more for than look."""
+        try:
+            value = self._store.get(key)
+        except RedisDown:
+            return None
+        return None if value is None else (value, "hit")
+
     def read(self, key: bytes, load: Callable[[], bytes | None]) -> tuple[bytes | None, str]:
         """Give the value of `key` and where it is from: "hit", "miss" or "bypass" (Redis down).
 

@@ -7,7 +7,7 @@ from flask import Flask, Response
 from services.common.catalogue import CURRENCY, LIST_KEY, PRODUCT_ID_MAX, product_key
 from services.common.database import Cursor
 from services.common.service import Service, make_app_with_health
-from services.common.wsgi import JSON, ApiError, dump
+from services.common.wsgi import JSON, Answered, ApiError, Shortcut, dump
 from services.product_service.cache import Cache
 
 _COLUMNS = "id, sku, name, category, price_cents, stock"
@@ -15,27 +15,25 @@ _LIST = f"SELECT {_COLUMNS} FROM products ORDER BY id"
 _ONE = f"SELECT {_COLUMNS}, description FROM products WHERE id = %s"
 
 
-def create(service: Service) -> Flask:
-    """Make the product service upon a database and a Redis."""
+def create(service: Service, cache: Cache) -> Flask:
+    """Make the product service upon a database and a cache."""
     app = make_app_with_health(service)
-    cache = Cache(service.store, service.settings.cache_ttl_s)
 
     def load_list() -> bytes:
         products = service.database.read(lambda cursor: _rows(cursor, _LIST))
         return dump({"products": products, "count": len(products), "currency": CURRENCY})
 
-    def cached(body: bytes, source: str) -> Response:
-        return Response(body, 200, [("Content-Type", JSON), ("X-Cache", source)])
-
     @app.get("/products")
     def products() -> Response:
         body, source = cache.read(LIST_KEY, load_list)
         assert body is not None
-        return cached(body, source)
+        return Response(body, 200, _headers(source))
 
     @app.get("/products/<text>")
     def product(text: str) -> Response:
         product_id = _product_id(text)
+        if product_id is None:
+            raise ApiError(400, "bad_product_id", "a product's id is a whole number from 1 up")
 
         def load() -> bytes | None:
             rows = service.database.read(lambda cursor: _rows(cursor, _ONE, product_id))
@@ -44,15 +42,41 @@ def create(service: Service) -> Flask:
         body, source = cache.read(product_key(product_id), load)
         if body is None:
             raise ApiError(404, "unknown_product", f"there is no product {product_id}")
-        return cached(body, source)
+        return Response(body, 200, _headers(source))
 
     return app
 
 
-def _product_id(text: str) -> int:
+def shortcut(cache: Cache) -> Shortcut:
+    """Answer what is in the cache without Flask, which took a third of such a request's time.
+
+    Anything else, a miss or Redis down too, is left to the routes above.
+    """
+
+    def answer(path: str) -> Answered | None:
+        if path == "/products":
+            key = LIST_KEY
+        elif path.startswith("/products/") and (product_id := _product_id(path[10:])):
+            key = product_key(product_id)
+        else:
+            return None
+        held = cache.held(key)
+        if held is None:
+            return None
+        body, source = held
+        return "200 OK", [*_headers(source), ("Content-Length", str(len(body)))], body
+
+    return answer
+
+
+def _headers(source: str) -> list[tuple[str, str]]:
+    return [("Content-Type", JSON), ("X-Cache", source)]
+
+
+def _product_id(text: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= PRODUCT_ID_MAX:
         return int(text)
-    raise ApiError(400, "bad_product_id", "a product's id is a whole number from 1 up")
+    return None
 
 
 def _rows(cursor: Cursor, query: str, *values: object) -> list[dict[str, object]]:

@@ -172,6 +172,7 @@ PLANTED = (
     bug(
         "a replica keeps its own list",
         Edit(_PRODUCTS, "        body, source = cache.read(LIST_KEY, load_list)\n", _OWN_LIST),
+        Edit(_PRODUCTS, 'if path == "/products":\n            key = LIST_KEY\n        elif', "if"),
     ),
     bug(
         "an order is read without its last line",

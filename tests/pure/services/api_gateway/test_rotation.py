@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from services.api_gateway.client import Broken, ConnectFailed, Slow, TimedOut, Upstream
+from services.api_gateway.client import Upstream
+from services.api_gateway.connection import Broken, ConnectFailed, Slow, TimedOut
 from services.api_gateway.rotation import Rotation
 from services.api_gateway.standing import EJECTED_S, RAMP_S, STRIKES_OUT, Rank
 from services.common.logs import Log

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 from services.api_gateway import intake, server
-from tests.support.gateway_parts import OK, always, error_of
+from tests.support.gateway_parts import OK, Running, Upstream, always, error_of
 from tests.support.sandbox import eventually
 
 HEAD = b"POST /api/orders HTTP/1.1\r\nHost: x\r\n"
@@ -390,3 +390,36 @@ def test_the_gateways_own_answers_are_not_kept_by_caches(gateway):
     for path in ("/nope", "/health"):
         assert gateway.call("GET", path)[1]["cache-control"] == "no-store"
     assert json.loads(gateway.call("GET", "/health")[2])["service"] == "api-gateway"
+
+
+def test_a_request_under_way_is_answered_when_the_gateway_ends():
+    def behaviour(request: bytes, connection: int, place: int) -> bytes:
+        time.sleep(0.4)
+        return OK
+
+    ending, slow = Running(), Upstream(behaviour)
+    ending.know(slow.port)
+    with client_of(ending) as link, client_of(ending) as idle:
+        link.sendall(PLACE)
+        time.sleep(0.1)
+        ending.server.should_exit = True
+        got = all_of(link)
+        assert statuses(got) == [200]
+        assert b"connection: close\r\n" in got
+        assert idle.recv(10) == b""
+    ending.thread.join(3)
+    assert not ending.thread.is_alive()
+    slow.close()
+
+
+def test_requests_that_came_at_once_hold_up_nobody_else(gateway):
+    one = b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n"
+    with client_of(gateway) as greedy, client_of(gateway) as other:
+        greedy.sendall(one * 1500)
+        other.sendall(one)
+        began = time.monotonic()
+        assert statuses(other.recv(10_000)) == [404]
+        assert time.monotonic() - began < 0.1
+        got = b""
+        while got.count(b"HTTP/1.1 404") < 1500:
+            got += greedy.recv(65536)

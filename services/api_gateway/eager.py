@@ -1,0 +1,89 @@
+"""Coroutines without a task: run up to where they wait, and on as soon as that is there.
+
+A task begins one turn of the event loop later, and goes on one turn later. Run here, a request is
+on its way to an instance before the client's next one is read, and its answer is on its way to the
+client as soon as it is complete. Such a coroutine awaits a `Pending`, or a future. For what wants
+a task (`asyncio.timeout`), one is made, and awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Pending(Generic[T]):
+    """What will be there: a value or an error, for the one coroutine that awaits it."""
+
+    __slots__ = ("_error", "_value", "done", "resume")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.resume: Callable[[], object] | None = None
+        self._value: T
+        self._error: Exception | None = None
+
+    def set(self, value: T) -> None:
+        """Give the value; who awaits it goes on now, before this returns."""
+        self._value = value
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """Raise an error where this is awaited."""
+        self._error = error
+        self._finish()
+
+    def _finish(self) -> None:
+        self.done = True
+        if self.resume is not None:
+            self.resume()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done:
+            yield self
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+def run(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine, now. What it raises goes to the loop's exception handler."""
+
+    def go_on(_: object = None) -> None:
+        try:
+            awaited = send(None)
+        except StopIteration:
+            return
+        except (Exception, asyncio.CancelledError) as error:
+            context = {"message": "a coroutine failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return
+        if isinstance(awaited, Pending):
+            awaited.resume = go_on
+        else:
+            awaited._asyncio_future_blocking = False
+            awaited.add_done_callback(go_on)
+
+    send = coroutine.send
+    go_on()
+
+
+def in_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+    """Run a coroutine as `run` does; give what a task may await for its result."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    async def tell() -> None:
+        try:
+            result = await coroutine
+        except Exception as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(result)
+
+    run(tell())
+    return future
