@@ -77,7 +77,8 @@ class Connection(asyncio.Protocol):
         self.uses += 1
         self._head_only = head_only
         self._received = False
-        self._pending = pending = Pending[Answer]()
+        pending: Pending[Answer] = Pending()
+        self._pending = pending
         self._headers = []
         self._body = b""
         self._status = 0

@@ -49,8 +49,8 @@ class Pending(Generic[T]):
         return self._value
 
 
-def run(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine, now. What it raises goes to the loop's exception handler."""
+def run(coroutine: Coroutine[Any, Any, object], if_failed: Callable[[], object]) -> None:
+    """Run a coroutine, now. If it fails, tell the loop's exception handler, then `if_failed`."""
 
     def go_on(_: object = None) -> None:
         try:
@@ -60,6 +60,7 @@ def run(coroutine: Coroutine[Any, Any, object]) -> None:
         except (Exception, asyncio.CancelledError) as error:
             context = {"message": "a coroutine failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
+            if_failed()
             return
         if isinstance(awaited, Pending):
             awaited.resume = go_on
@@ -85,5 +86,5 @@ def in_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
             if not future.done():
                 future.set_result(result)
 
-    run(tell())
+    run(tell(), future.cancel)
     return future

@@ -31,16 +31,16 @@ def request_bytes(
     """Write the request for the upstream. Header names in `headers` are in lower case."""
     parts = [method.encode(), b" ", target, b" HTTP/1.1\r\n"]
     forwarded_for = b""
-    dropped = _NOT_ON
     for name, value in headers:
-        if name in _NOT_ON:
-            if name == b"connection" and value.lower() not in {b"close", b"keep-alive"}:
-                dropped = _NOT_ON | named_by_connection(headers)
-            elif name == b"x-forwarded-for":
-                forwarded_for += value + b", "
-    for name, value in headers:
-        if name not in dropped and b"_" not in name:  # WSGI cannot tell _ from -
-            parts += (name, b": ", value, b"\r\n")
+        if name not in _NOT_ON:
+            if b"_" not in name:  # WSGI cannot tell _ from -
+                parts += (name, b": ", value, b"\r\n")
+        elif name == b"x-forwarded-for":
+            forwarded_for += value + b", "
+        elif name == b"connection" and value.lower() not in {b"close", b"keep-alive"}:
+            dropped = named_by_connection(headers) - _NOT_ON | {name}
+            passed = [header for header in headers if header[0] not in dropped]
+            return request_bytes(method, target, passed, request_id, client, body)
     parts += (b"x-forwarded-for: ", forwarded_for, client.encode())
     parts += (b"\r\nx-request-id: ", request_id)
     if body is not None:

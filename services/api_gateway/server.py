@@ -170,7 +170,7 @@ class Protocol(asyncio.Protocol):
     def _begin_next(self) -> None:
         if self._requests and not self._requests[0].begun and not self._is_closing():
             self._requests[0].begun = True
-            eager.run(self._gateway.respond(self._requests[0]))
+            eager.run(self._gateway.respond(self._requests[0]), self._transport.abort)
 
     def _is_closing(self) -> bool:
         return self._closing or self._transport.is_closing()

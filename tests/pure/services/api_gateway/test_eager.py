@@ -23,6 +23,10 @@ def in_loop(work: Coroutine[Any, Any, None]) -> list[dict[str, Any]]:
     return handled
 
 
+def never() -> None:
+    pytest.fail("it failed")
+
+
 def test_it_runs_up_to_its_wait_and_goes_on_when_that_is_set():
     seen: list[object] = []
 
@@ -33,7 +37,7 @@ def test_it_runs_up_to_its_wait_and_goes_on_when_that_is_set():
 
     async def work() -> None:
         answer = Pending[int]()
-        run(request(answer))
+        run(request(answer), never)
         assert seen == ["begun"]
         answer.set(7)
         assert seen == ["begun", 7, 7]
@@ -53,7 +57,7 @@ def test_an_error_is_raised_where_it_is_awaited():
             answer, seen = Pending[int](), list[str]()
             if early:
                 answer.fail(ValueError("no"))
-            run(request(answer, seen))
+            run(request(answer, seen), never)
             if not early:
                 answer.fail(ValueError("no"))
             assert seen == ["no"]
@@ -77,7 +81,7 @@ def test_a_future_and_a_task_may_be_awaited_and_time_out():
 
     async def work() -> None:
         future = asyncio.get_running_loop().create_future()
-        run(request(future))
+        run(request(future), never)
         future.set_result("there")
         await asyncio.sleep(0.1)
         assert seen == ["there", "late"]
@@ -89,10 +93,13 @@ def test_what_nobody_catches_goes_to_the_loops_exception_handler():
     async def request(answer: Pending[int]) -> None:
         raise ValueError(await answer)
 
+    ended: list[str] = []
+
     async def work() -> None:
         answer = Pending[int]()
-        run(request(answer))
+        run(request(answer), lambda: ended.append("failed"))
         answer.set(3)
+        assert ended == ["failed"]
 
     (context,) = in_loop(work())
     assert repr(context["exception"]) == "ValueError(3)"

@@ -55,6 +55,14 @@ def test_forwarded_addresses_stay_in_the_order_in_which_they_were_added() -> Non
     assert b"\r\nx-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3, 4.4.4.4\r\n" in data
 
 
+def test_forwarded_addresses_are_not_for_this_hop_only_whatever_a_client_says() -> None:
+    headers = [(b"connection", b"x-forwarded-for, x-hop"), (b"x-hop", b"1")]
+    headers.append((b"x-forwarded-for", b"1.1.1.1"))
+    data = messages.request_bytes("GET", b"/", headers, b"id", "4.4.4.4", None)
+    assert b"\r\nx-forwarded-for: 1.1.1.1, 4.4.4.4\r\n" in data
+    assert b"hop" not in data
+
+
 def test_a_header_that_wsgi_would_take_for_another_stays_here() -> None:
     headers = [(b"x_session_id", b"evil"), (b"x-session-id", b"mine")]
     data = messages.request_bytes("GET", b"/", headers, b"id", "4.4.4.4", None)

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 from services.api_gateway import intake, server
+from services.api_gateway.request import ClientRequest
 from tests.support.gateway_parts import OK, Running, Upstream, always, error_of
 from tests.support.sandbox import eventually
 
@@ -423,3 +424,17 @@ def test_requests_that_came_at_once_hold_up_nobody_else(gateway):
         got = b""
         while got.count(b"HTTP/1.1 404") < 1500:
             got += greedy.recv(65536)
+
+
+def test_a_bug_of_ours_closes_the_connection_and_no_other(gateway, monkeypatch):
+    def bug(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with client_of(gateway) as link, client_of(gateway) as other:
+        monkeypatch.setattr(ClientRequest, "answer", bug)
+        link.sendall(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
+        with suppress(ConnectionError):
+            assert link.recv(1000) == b""
+        monkeypatch.undo()
+        other.sendall(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert statuses(other.recv(1000)) == [404]
