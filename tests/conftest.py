@@ -29,21 +29,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-#: Tests that share the tests' own Docker engine; all others that need root share bring-ups too.
+#: Tests that share the tests' own Docker engine, and those that bring up worlds of namespaces.
 _DOCKER = ("tests/docker/", "tests/checks/test_docker_", "tests/checks/test_swarm")
+_WORLDS = ("tests/checks/", "tests/e2e/")
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """`pytest -n 2`: Docker's tests beside the others that need root; pure tests go anywhere.
+    """`pytest -n 2`: Docker's tests beside those of the other worlds; the rest fills either lane.
 
-    Both lanes keep to network namespaces, cgroups and directories of their own. (xdist 3.8's own
+    All of them keep to network namespaces, cgroups and directories of their own. (xdist 3.8's own
     groups have no effect under pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith("tests/pure/"):
-            return nodeid.partition("::")[0]
-        return "docker" if nodeid.startswith(_DOCKER) else "host"
+        if nodeid.startswith(_DOCKER):
+            return "docker"
+        return "worlds" if nodeid.startswith(_WORLDS) else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:

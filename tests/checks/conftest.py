@@ -48,6 +48,7 @@ def images(docker_host: object) -> Iterator[None]:
     """
     only_images()
     world().build(progress=print_nothing)
+    os.sync()  # A commit under load would wait for what was built to reach the disk.
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """Restarting and scaling a service's containers under full load fails no request.
 
-`--full`: thirty rounds of each.
+`--full`: both services, thirty rounds of each.
 """
 
 from __future__ import annotations
@@ -51,11 +51,21 @@ def in_host(words: list[str]) -> list[str]:
 ROLLING = Rolling(TOPOLOGY, world, UP_TIMEOUT_S, print_nothing)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take both services, or for each verb one: order-service's restart scales it, too."""
+    full = metafunc.config.getoption("--full")
+    if "most" in metafunc.fixturenames:
+        counts = [("product-service", 5), ("order-service", 3)]
+        metafunc.parametrize(("service", "most"), counts if full else counts[:1])
+    elif "service" in metafunc.fixturenames:
+        services = ["order-service", "product-service"]
+        metafunc.parametrize("service", services if full else services[:1])
+
+
 def pids(service: str) -> set[int | None]:
     return {state.pid for state in world().status() if state.service == service}
 
 
-@pytest.mark.parametrize("service", ["product-service", "order-service"])
 def test_restarting_a_service_fails_no_request(
     url: str, service: str, full: bool, tell: Tell
 ) -> None:
@@ -69,7 +79,6 @@ def test_restarting_a_service_fails_no_request(
     assert world().preview().changes == ()
 
 
-@pytest.mark.parametrize(("service", "most"), [("product-service", 5), ("order-service", 3)])
 def test_scaling_a_service_up_and_down_fails_no_request(
     url: str, service: str, most: int, full: bool, tell: Tell
 ) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import uvicorn
 
@@ -178,9 +179,15 @@ def always(answer: bytes) -> Behaviour:
 
 
 def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Give a port of loopback that stays closed: one that no client is given as its own.
+
+    Of the ports that clients get (ip_local_port_range), a connection of another test may take one
+    while a server that is to listen there is still being prepared.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no closed port among a hundred")
 
 
 def error_of(body: bytes) -> str:

@@ -56,6 +56,7 @@ class Store:
 
     port: int
     answers: Callable[[int], bool]
+    output: Path
     _words: list[str]
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -67,13 +68,12 @@ class Store:
             if self._process is None or self._process.poll() is not None:
                 time.sleep(0.2)
                 self._run()
-            assert time.monotonic() < deadline, f"{self._words} does not answer"
+            assert time.monotonic() < deadline, f"no answer: {self.output.read_text()[-2000:]}"
             time.sleep(0.02)
 
     def _run(self) -> None:
-        self._process = subprocess.Popen(
-            self._words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(self._words, stdout=output, stderr=output)
 
     def send(self, signum: signal.Signals) -> None:
         assert self._process is not None
@@ -152,7 +152,8 @@ def real_stores(redis_options: str = "") -> Iterator[Stores]:
     Redis runs as configured, but for these options.
     """
     with ExitStack() as undo:
-        own = Path(tempfile.mkdtemp(prefix="twinstack-stores-", dir="/tmp"))
+        # In memory: a commit waits for whatever else is being written to the disk.
+        own = Path(tempfile.mkdtemp(prefix="twinstack-stores-", dir="/dev/shm"))
         undo.callback(shutil.rmtree, own, ignore_errors=True)
         own.chmod(0o711)
         for service in SERVICES:
@@ -201,7 +202,7 @@ def _store(
         write_all(own / name, {})
     words = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _IN_TREE, "sh"]
     places = [str(roots.tree(role)), str(own), data, str(ROOT)]
-    return Store(port, answers, [*words, *places, *command])
+    return Store(port, answers, own / "output", [*words, *places, *command])
 
 
 def write_all(directory: Path, texts: dict[str, str]) -> None:

@@ -148,8 +148,8 @@ def shop_load(
     sent, failed, repeated = report["sent"], report["failed"], report["repeated"]
     rate = f"{sent / report['seconds']:.0f}/s"
     tell(f"{what}: {sent} requests, {rate}, {repeated} sent again, {len(failed)} failed")
-    assert failed == []
-    assert sent > 1000
+    assert failed == [], f"{len(failed)} of {sent} failed, first {failed[:3]}"
+    assert sent > 1000, f"{sent} requests in {report['seconds']:.0f} s are no load"
 
 
 def main(url: str) -> None:
