@@ -57,7 +57,7 @@ def _section(title: str, rows: list[tuple[str, str, list[Argument]]]) -> str:
 
 
 def _flag(argument: Argument) -> str:
-    name = str(argument.name).replace("_", "-")
+    name = str(argument.name).strip("_").replace("_", "-")  # from_ is --from
     if argument.positional:
         return name.upper()
     if argument.kind is bool:

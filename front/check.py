@@ -95,8 +95,8 @@ def check_registry(context: Context) -> None:
 
 @checking()
 def check_live(context: Context) -> None:
-    """Restart and scale services under full load, thirty rounds of each: no request fails."""
-    _run(context, "live", "live_change", "docker_live_change")
+    """Restart, scale and release services under full load, thirty rounds of each: none fails."""
+    _run(context, "live", "live_change", "docker_live_change", "release")
 
 
 @checking()

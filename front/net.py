@@ -106,6 +106,22 @@ def net_scale(
     live.scale("net", service, timeout, json)
 
 
+@task(help=live.RELEASE)
+def net_release(
+    _: Context,
+    service: str,
+    from_: str = "",
+    how: str = "rolling",
+    share: int = 1,
+    seconds: int = 60,
+    rollback: bool = False,
+    timeout: int = bounds.UP_TIMEOUT_S,
+    json: bool = False,
+) -> None:
+    """Give a service another version, from another checkout, without a failed request."""
+    live.release("net", service, from_, how, share, seconds, rollback, timeout, json)
+
+
 @task()
 def net_exec(_: Context, service: str) -> None:
     """Run a command in a service's network namespace: net.exec SERVICE -- COMMAND."""

@@ -25,21 +25,22 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def states(replicas: Sequence[ServiceState]) -> str:
-    """Format a world's status: service, where, address, state."""
-    rows = [
-        (
-            replica.name,
-            replica.where,
-            f"{replica.address}:{replica.port}",
-            replica.state + (f" ({replica.detail})" if replica.detail else ""),
-            str(replica.restarts or ""),
-        )
-        for replica in replicas
-    ]
-    header = ("service", "where", "address", "state", "restarts")
-    if not any(row[-1] for row in rows):
-        return columns(header[:-1], (row[:-1] for row in rows))
-    return columns(header, rows)
+    """Format a world's status: service, where, address, state; restarts and versions if any."""
+    table = {
+        "service": [replica.name for replica in replicas],
+        "where": [replica.where for replica in replicas],
+        "address": [f"{replica.address}:{replica.port}" for replica in replicas],
+        "state": [
+            replica.state + (f" ({replica.detail})" if replica.detail else "")
+            for replica in replicas
+        ],
+    }
+    more = {
+        "restarts": [str(replica.restarts or "") for replica in replicas],
+        "version": [replica.version for replica in replicas],
+    }
+    table |= {name: cells for name, cells in more.items() if any(cells)}
+    return columns(tuple(table), zip(*table.values(), strict=True))
 
 
 def all_healthy(replicas: Sequence[ServiceState]) -> bool:

@@ -3,7 +3,8 @@
 A replica that is to end is drained first: it leaves the registry and goes on serving until no
 gateway lists it, and no service that asked it remembers it. A replica that starts is waited for
 until it is healthy and every gateway lists it. Both are seen at the gateways themselves, from
-inside. What is done to the world is its own `restart` and `up`: a scale is another plan.
+inside. What is done to the world is its own `restart` and `up`: a scale is another plan, and so is
+a release (`twinstack.release`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from twinstack.errors import StepFailed, TwinstackError
+from twinstack.errors import NotHealthy, StepFailed, TwinstackError
 from twinstack.linux import child, procfs
 from twinstack.model import scale as scales
 from twinstack.model.plan import Replica
+from twinstack.model.releases import Releases
 from twinstack.model.runtimes import REGISTRY
 from twinstack.model.scale import Scale
 from twinstack.model.topology import Topology
@@ -38,12 +41,20 @@ _POLL_S = 0.1
 _ASK_S = 1.0
 
 
+class Records(Protocol):
+    """Gives a running world with another scale or other releases; None: those it has."""
+
+    def __call__(
+        self, scale: Scale | None = None, releases: Releases | None = None
+    ) -> LocalWorld: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rolling:
     """Changes to a running world."""
 
     topology: Topology  # as declared
-    at: Callable[[Scale | None], LocalWorld]  # the world with another scale; None: its own
+    at: Records
     timeout_s: float  # for a replica to be healthy
     progress: Progress
 
@@ -53,7 +64,7 @@ class Rolling:
         A service's only replica is replaced by a second one meanwhile, where it can have one.
         Raises: TwinstackError for a world that is not as planned; as `World.up` and `restart`.
         """
-        world = self._settled()
+        world = self.settled()
         replicas = world.plan.replicas_of(name) or (world.plan.replica(name),)
         service = replicas[0].service
         before = world.plan.scale
@@ -63,16 +74,16 @@ class Rolling:
             if is_drained(replicas[0]) and len(world.plan.replicas_of(service)) == 1:
                 self.progress(f"{service} has one replica: a second one serves meanwhile")
                 self.scale(service, 2)
-                world = self.at(None)
+                world = self.at()
             for replica in replicas:
                 with self._drained(world, (replica,)):
                     self.progress(f"{replica.name}: restarting")
                     world.restart(replica.name, timeout_s=self.timeout_s, progress=self.progress)
                 await_listed(world, service)
         finally:
-            world = self.at(None)
+            world = self.at()
             if world.plan.scale != before:
-                self._bring_to(world, before, service)
+                self.bring_to(world, self.at(before), service)
 
     def scale(self, service: str, replicas: int) -> None:
         """Change a service's number of replicas; it holds until the world is taken down.
@@ -80,21 +91,37 @@ class Rolling:
         Raises: TwinstackError for a service that cannot be scaled so, and for a world that is not
         as planned; as `World.up`.
         """
-        world = self._settled()
+        world = self.settled()
         wanted = scales.changed(self.topology, world.plan.scale, service, replicas)
-        self._bring_to(world, wanted, service)
+        self.bring_to(world, self.at(wanted), service)
 
-    def _bring_to(self, world: LocalWorld, scale: Scale, service: str) -> None:
-        target = self.at(scale)
-        kept = {replica.name for replica in target.plan.replicas_of(service)}
-        leaving = [each for each in world.plan.replicas_of(service) if each.name not in kept]
-        with self._drained(world, leaving):
+    def bring_to(
+        self,
+        world: LocalWorld,
+        target: LocalWorld,
+        service: str,
+        *,
+        forced: bool = False,
+        serving: Collection[str] = (),
+    ) -> LocalWorld:
+        """Bring a world to another plan, in which one service differs; give it.
+
+        Replicas that end, or start again as another version, are drained first; `forced`: also
+        where that fails. `serving` are those that must be healthy then.
+        Raises: StepFailed; NotHealthy; as `World.up`.
+        """
+        kept = {(each.name, each.version) for each in target.plan.replicas_of(service)}
+        own = world.plan.replicas_of(service)
+        leaving = [each for each in own if (each.name, each.version) not in kept]
+        with self._drained(world, leaving, forced=forced):
+            _check_healthy(world, serving)
             target.up(timeout_s=self.timeout_s, progress=self.progress)
         await_listed(target, service)
+        return target
 
-    def _settled(self) -> LocalWorld:
+    def settled(self) -> LocalWorld:
         """Give the world if it is up and as planned: what changes then is what was asked for."""
-        world = self.at(None)
+        world = self.at()
         up = f'run "invoke {world.name}.up" first'
         if not world.main_pids():
             raise TwinstackError(f"{world.name} world", "cannot be changed", "it is not up", up)
@@ -106,10 +133,12 @@ class Rolling:
         return world
 
     @contextmanager
-    def _drained(self, world: LocalWorld, replicas: Sequence[Replica]) -> Iterator[None]:
+    def _drained(
+        self, world: LocalWorld, replicas: Sequence[Replica], *, forced: bool = False
+    ) -> Iterator[None]:
         """Drain replicas; where the block fails, those that still run are restarted: they return.
 
-        Raises: StepFailed when a gateway goes on asking them.
+        Raises: StepFailed when a gateway goes on asking them, unless it is `forced`.
         """
         leaving = [replica for replica in replicas if is_drained(replica)]
         if not leaving:
@@ -119,7 +148,12 @@ class Rolling:
         before = world.main_pids()
         self.progress(f"{', '.join(sorted(names))}: draining")
         try:
-            drain(world, names)
+            try:
+                drain(world, names)
+            except StepFailed as error:
+                if not forced:
+                    raise
+                self.progress(f"{error}: replaced all the same")
             yield
         except BaseException:
             after = world.main_pids()
@@ -132,6 +166,14 @@ class Rolling:
 def is_drained(replica: Replica) -> bool:
     """Tell whether a replica registers, so that it can leave."""
     return replica.runtime == "wsgi" and replica.service != REGISTRY
+
+
+def _check_healthy(world: LocalWorld, names: Collection[str]) -> None:
+    """Raises: NotHealthy for the first one of some replicas that is not."""
+    for state in world.status() if names else ():
+        if state.name in names and state.state != "healthy":
+            remedy = f'see "invoke {world.name}.logs {state.name}"'
+            raise NotHealthy(state.name, f"is {state.state}", state.detail, remedy)
 
 
 def drain(world: LocalWorld, names: Collection[str]) -> None:
@@ -160,8 +202,8 @@ def _until(
     pids = world.main_pids()
 
     def is_done(gateway: Replica) -> bool:
-        listed = listed_by(gateway, pids[gateway.name])
-        return listed is not None and is_so(listed)
+        counts = counted_by(gateway, pids[gateway.name])
+        return counts is not None and is_so(frozenset(each.instance for each in counts.upstreams))
 
     waiting = [each for each in world.plan.replicas if each.runtime == "asgi" and each.name in pids]
     deadline = time.monotonic() + _LISTED_WITHIN_S
@@ -173,8 +215,8 @@ def _until(
         time.sleep(_POLL_S)
 
 
-def listed_by(gateway: Replica, pid: int) -> frozenset[str] | None:
-    """Ask a gateway, from inside, which instances it knows; None without an answer.
+def counted_by(gateway: Replica, pid: int) -> answers.GatewayCounts | None:
+    """Ask a gateway, from inside, what it counted of its upstreams; None without an answer.
 
     Source: services/api_gateway/traffic_stats.py.
     """
@@ -186,7 +228,6 @@ def listed_by(gateway: Replica, pid: int) -> frozenset[str] | None:
             made.connect(("127.0.0.1", gateway.port))
             link.sock = made
             link.request("GET", probes.COUNTS_PATH)
-            counts = answers.gateway(link.getresponse().read())
+            return answers.gateway(link.getresponse().read())
     except (OSError, http.client.HTTPException):
         return None
-    return frozenset(upstream.instance for upstream in counts.upstreams) if counts else None

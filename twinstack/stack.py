@@ -19,6 +19,7 @@ from twinstack.reconcile import UNWATCHED, Progress, Teardown, Watch
 if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.compose.world import DockerWorld
     from twinstack.model.plan import Plan
+    from twinstack.model.releases import Releases
     from twinstack.model.scale import Scale
     from twinstack.model.topology import Topology
     from twinstack.namespaces.world import NamespaceWorld
@@ -58,6 +59,7 @@ class Stack:
         policy: bool = True,
         rate_limit: bool = True,
         scale: Scale = (),
+        releases: Releases = (),
     ) -> Plan:
         """Resolve the plan of a shape. Raises: TopologyError, TwinstackError."""
         from twinstack.model.plan import resolve
@@ -70,18 +72,11 @@ class Stack:
             policy=policy,
             rate_limit=rate_limit,
             scale=scale,
+            released=releases,
         )
 
-    def _plan_as(
-        self, options: Journal | OverlayOptions, *, rate_limit: bool = True, scale: Scale = ()
-    ) -> Plan:
-        return self.plan(
-            options.shape,
-            limited=options.limited,
-            policy=options.policy,
-            rate_limit=rate_limit,
-            scale=scale,
-        )
+    def _plan_as(self, options: Journal | OverlayOptions, **more: Any) -> Plan:
+        return self.plan(options.shape, limited=options.limited, policy=options.policy, **more)
 
     def net(
         self,
@@ -92,6 +87,7 @@ class Stack:
         policy: bool | None = None,
         rate_limit: bool = True,
         scale: Scale | None = None,
+        releases: Releases | None = None,
         watch: Watch = UNWATCHED,
     ) -> NamespaceWorld:
         """Give the namespace world; unset options keep the running world's values."""
@@ -100,11 +96,14 @@ class Stack:
         from twinstack.state.journal import read_journal
         from twinstack.state.paths import InstancePaths
 
+        asked = {"shape": shape, "limited": limited, "bare": bare, "policy": policy}
         chosen = _changed(
             read_journal(InstancePaths(self.instance)),
-            {"shape": shape, "limited": limited, "bare": bare, "policy": policy, "scale": scale},
+            {**asked, "scale": scale, "releases": releases},
         )
-        plan = self._plan_as(chosen, rate_limit=rate_limit, scale=chosen.scale)
+        plan = self._plan_as(
+            chosen, rate_limit=rate_limit, scale=chosen.scale, releases=chosen.releases
+        )
         return NamespaceWorld(
             plan,
             lambda progress: provide(plan, self.repository, progress),
@@ -206,6 +205,7 @@ class Stack:
         policy: bool | None = None,
         rate_limit: bool = True,
         scale: Scale | None = None,
+        releases: Releases | None = None,
     ) -> DockerWorld:
         """Give the Docker world; an unset shape, policy or scale is the running world's."""
         from twinstack.compose.observe import is_enforced, recorded_scale
@@ -219,6 +219,7 @@ class Stack:
             policy=policy,
             rate_limit=rate_limit,
             scale=recorded_scale(self.instance) if scale is None else scale,
+            releases=releases or (),
         )
         return DockerWorld(plan, repository=self.repository)
 

@@ -36,6 +36,7 @@ class ServiceState:
     detail: str = ""
     pid: int | None = None  # its main process as the host sees it
     restarts: int = 0  # since it was brought up
+    version: str = ""  # that was released to it; "": this checkout's
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,10 @@ class LocalWorld(World, Protocol):
     @property
     def secrets(self) -> Path:
         """The directory of its secrets, on this host."""
+
+    @property
+    def versions_directory(self) -> Path:
+        """The directory of the versions of services that are not this checkout's."""
 
     def clean(self, *, progress: Progress) -> tuple[str, ...]:
         """As `down`, data too."""

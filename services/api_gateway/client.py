@@ -31,6 +31,7 @@ class Upstream:
     checked_at: float = 0.0
     answers: int = 0
     failures: int = 0
+    errors: int = 0  # of the answers: with a status of 500 or more
     busy_s: float = 0.0
 
     @property

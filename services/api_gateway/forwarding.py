@@ -92,6 +92,7 @@ class Forwarder:
                     if upstream.standing.strikes:
                         rotation.answered(upstream)
                     return answer, upstream
+                upstream.errors += 1
                 rotation.failed(upstream, answer.status)
                 failed_answer = answer, upstream
                 left_s -= took_s

@@ -42,6 +42,7 @@ class TrafficStats:
                 "instance": upstream.name,
                 "answers": upstream.answers,
                 "failures": upstream.failures,
+                "errors": upstream.errors,
                 "busy_s": round(upstream.busy_s, 6),
                 "shunned": upstream.standing.rank is not Rank.WELL,
             }

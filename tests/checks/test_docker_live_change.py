@@ -16,6 +16,7 @@ from tests.support.shop_load import shop_load
 from twinstack.compose.observe import recorded_scale
 from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import resolve
+from twinstack.model.releases import Releases
 from twinstack.model.scale import Scale
 from twinstack.model.topology_file import load
 from twinstack.rolling import Rolling
@@ -26,7 +27,7 @@ TOPOLOGY = load(ROOT / "topology.yml")
 Tell = Callable[[str], None]
 
 
-def world(scale: Scale | None = None) -> DockerWorld:
+def world(scale: Scale | None = None, releases: Releases | None = None) -> DockerWorld:
     recorded = recorded_scale(INSTANCE) if scale is None else scale
     return DockerWorld(resolve(TOPOLOGY, instance=INSTANCE, scale=recorded), ENGINE, ROOT)
 

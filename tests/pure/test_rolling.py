@@ -13,6 +13,7 @@ from tests.support.bench_fakes import TOPOLOGY, FakeWorld, quiet
 from twinstack import rolling
 from twinstack.errors import NotHealthy, TwinstackError
 from twinstack.model.plan import resolve
+from twinstack.model.releases import Releases
 from twinstack.model.scale import Scale
 from twinstack.reconcile import Change, Preview, Progress
 from twinstack.rolling import Rolling
@@ -33,7 +34,7 @@ class Recorded:
         if self.fails(act):
             raise NotHealthy(act, "is unhealthy")
 
-    def at(self, scale: Scale | None) -> World:
+    def at(self, scale: Scale | None = None, releases: Releases | None = None) -> World:
         return World(self, self.scale if scale is None else scale)
 
 

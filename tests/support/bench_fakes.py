@@ -45,7 +45,7 @@ class FakeWorld:
         self.port = port
         self.versions = {"nginx": "1.22"}
         self.state = "healthy"
-        self.secrets = Path("/nonexistent")
+        self.secrets = self.versions_directory = Path("/nonexistent")
 
     def preview(self) -> Preview:
         return Preview(0, ())

@@ -25,7 +25,12 @@ from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_record import read_record
 from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
-from twinstack.compose.render import INSTANCE_LABEL, container_name, secrets_directory
+from twinstack.compose.render import (
+    INSTANCE_LABEL,
+    container_name,
+    secrets_directory,
+    state_directory,
+)
 from twinstack.errors import CannotTell, Missing
 from twinstack.faults import record
 from twinstack.linux import procfs
@@ -60,6 +65,10 @@ class DockerWorld:
     @property
     def secrets(self) -> Path:
         return secrets_directory(self.plan.instance)
+
+    @property
+    def versions_directory(self) -> Path:
+        return state_directory(self.plan.instance) / "versions"
 
     @translated("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 from twinstack.errors import TwinstackError
-from twinstack.model import addressing, names
+from twinstack.model import addressing, names, releases
 from twinstack.model.names import PEERS
+from twinstack.model.releases import CHECKOUT, Releases
 from twinstack.model.runtimes import Launch, Role, launch_of
 from twinstack.model.scale import Scale, scaled
 from twinstack.model.topology import WORLDS, Egress, Limits, RateLimit, Runtime, Topology, WorldName
@@ -86,6 +87,7 @@ class Replica:
     address: IPv4Address  # in the namespace world
     host_link: str  # the host's end of the veth pair
     launch: Launch
+    version: str = CHECKOUT  # of its software, where it is not this checkout's
     link: str = "eth0"  # the namespace's end
     attachments: tuple[Attachment, ...] = ()  # Docker networks; peers use the first one's address
     port: int = 0
@@ -162,6 +164,7 @@ class Plan:
     limited: bool = True  # whether the limits of replicas hold
     policy: bool = True  # whether the flows are enforced
     scale: Scale = ()  # where the numbers of replicas are not the declared ones
+    releases: Releases = ()  # where a version is not the checkout's
     mtu: int = MTU
     vtep: Vtep | None = None  # the host that the plan is for, where replicas are on several
     machines: bool = False  # replicas are hosts themselves, each with mounts of its own
@@ -213,12 +216,13 @@ def resolve(
     policy: bool = True,
     rate_limit: bool = True,
     scale: Scale = (),
+    released: Releases = (),
 ) -> Plan:
     """Decide everything once.
 
-    `scale` replaces declared numbers of replicas, `limited=False` lifts every CPU, memory and pids
-    limit, `policy=False` leaves the flows unenforced, `rate_limit=False` leaves new connections
-    unlimited.
+    `scale` replaces declared numbers of replicas, `released` versions of services;
+    `limited=False` lifts every CPU, memory and pids limit, `policy=False` leaves the flows
+    unenforced, `rate_limit=False` leaves new connections unlimited.
     Raises: TwinstackError for a shape that is not declared; TopologyError for a scale that does
     not fit.
     """
@@ -232,7 +236,7 @@ def resolve(
         instance=instance,
         shape=shape,
         segments=segments,
-        replicas=tuple(_replicas(topology, segments, limited)),
+        replicas=tuple(_replicas(topology, segments, limited, released)),
         flows=tuple(
             Flow(
                 flow.source,
@@ -258,6 +262,7 @@ def resolve(
         limited=limited,
         policy=policy,
         scale=scale,
+        releases=released,
     )
 
 
@@ -287,14 +292,14 @@ def _is_internal(topology: Topology, tiers: tuple[str, ...]) -> bool:
 
 
 def _replicas(
-    topology: Topology, segments: tuple[Segment, ...], limited: bool
+    topology: Topology, segments: tuple[Segment, ...], limited: bool, released: Releases
 ) -> Iterator[Replica]:
     home = {tier: segment for segment in segments for tier in segment.tiers}
     networks = tuple(
         (world, " ".join(str(segment.subnet_in(world)) for segment in segments)) for world in WORLDS
     )
     for service, host_numbers in addressing.host_numbers(topology).items():
-        spec = topology.services[service]
+        spec, release = topology.services[service], releases.of(released, service)
         segment, launch = home[spec.tier], launch_of(spec)
         attached = {segment.name: segment}
         for flow in topology.flows:  # a container joins each network that it must reach into
@@ -325,6 +330,7 @@ def _replicas(
                 user=spec.user,
                 workers=spec.workers,
                 launch=launch,
+                version=release.version(number),
                 environment=(
                     *launch.environment,
                     ("TWINSTACK_SERVICE", service),

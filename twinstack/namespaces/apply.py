@@ -152,6 +152,7 @@ def _journal_intent(paths: InstancePaths, plan: Plan, steps: Sequence[NetStep], 
         bare=bare,
         policy=plan.policy,
         scale=plan.scale,
+        releases=plan.releases,
     )
     if intent != journal:
         write_journal(paths, intent)

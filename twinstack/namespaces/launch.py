@@ -14,6 +14,7 @@ from pathlib import Path
 from twinstack.confinement.seccomp import Filter
 from twinstack.linux import netns
 from twinstack.linux.cgroup import Layout
+from twinstack.model import releases
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import SECRETS, SRV, Role
 from twinstack.namespaces import cgroups
@@ -85,6 +86,9 @@ class _Launcher:
             (run / "conf", 0o755),
         ):
             yield InstanceDirectory(str(path), mode, 0)
+        if versions := sorted(releases.named(plan.releases)):
+            for name in ("", *versions):  # their content came with the release
+                yield InstanceDirectory(str(self.paths.versions / name), 0o755, 0)
         hosts = _file(run / "conf" / "hosts", _hosts(plan), in_place=True)
         seccomp = _file(run / "conf" / "seccomp.hex", self.software.seccomp.program)
         yield from (hosts, seccomp)
@@ -144,6 +148,9 @@ class _Launcher:
         read_only = list(mounts)
         if replica.role in {"python", "postgres"}:
             read_only.append((str(software.srv), SRV))
+        if replica.version:
+            of_version = paths.versions / replica.version / "services"
+            read_only.append((str(of_version), f"{SRV}/services"))
         if replica.secrets:
             read_only.append((str(paths.secrets / replica.service), SECRETS))
         data = replica.launch.data

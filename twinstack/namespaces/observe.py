@@ -42,7 +42,15 @@ _CLOCK_TICK_S = 0.02
 #: Files of ours under /run/twinstack/INSTANCE, by name.
 RUN_FILES = (
     *("supervisord.conf", "supervisord.log", "supervisord.log.1", "supervisord.pid"),
-    *("supervisor.sock", "launch", "root", "conf", ".journal.json.new", ".supervisord.conf.new"),
+    *(
+        "supervisor.sock",
+        "launch",
+        "root",
+        "conf",
+        "versions",
+        ".journal.json.new",
+        ".supervisord.conf.new",
+    ),
     *("overlay.json", ".overlay.json.new"),
 )
 

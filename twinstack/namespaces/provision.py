@@ -16,6 +16,7 @@ from twinstack.reconcile import Progress
 from twinstack.software.configs import configuration_of
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
+from twinstack.software.versions import check_kept
 from twinstack.software.wheels import Software, ensure_software, find_software
 from twinstack.state.paths import InstancePaths
 
@@ -56,6 +57,9 @@ def find(plan: Plan, repository: Path) -> ProvidedSoftware | None:
 
 
 def _provided(plan: Plan, roots: Roots, software: Software) -> ProvidedSoftware:
+    """Raises: TwinstackError for a released version that is gone."""
+    run = {replica.version for replica in plan.here if replica.version}
+    check_kept(InstancePaths(plan.instance).versions, run)
     # A tree and a directory of packages never change: their names tell them apart.
     names = f"{roots.directory} {software.directory}"
     return ProvidedSoftware(

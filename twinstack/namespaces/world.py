@@ -34,7 +34,7 @@ from twinstack.namespaces.policy import apply_policy
 from twinstack.namespaces.removals import Removal, removals
 from twinstack.namespaces.steps import NetStep, network_steps
 from twinstack.reconcile import UNDECLARED, UNWATCHED, Change, Preview, Progress, Watch, diff
-from twinstack.software.facts import software_answer, software_question
+from twinstack.software.facts import released_versions, software_answer, software_question
 from twinstack.state.journal import read_journal
 from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
@@ -89,6 +89,10 @@ class NamespaceWorld:
     @property
     def secrets(self) -> Path:
         return self._paths.secrets
+
+    @property
+    def versions_directory(self) -> Path:
+        return self._paths.versions
 
     def preview(self) -> Preview:
         """Compare the plan with what is there, building nothing. Raises: Missing, StepFailed."""
@@ -245,6 +249,7 @@ class NamespaceWorld:
                 detail,
                 pid,
                 program.restarts if program else 0,
+                replica.version,
             )
 
         if self.bare:  # nothing to wait for
@@ -353,7 +358,7 @@ class NamespaceWorld:
                 raise CannotTell(replica.name, "cannot be asked what it runs", "it does not run")
             enter = ["nsenter", "--target", str(pids[replica.name]), "--mount", "--"]
             answer |= software_answer(shell.run([*enter, *software_question(role)]).stdout)
-        return answer
+        return answer | released_versions(self.plan.here)
 
 
 def down(

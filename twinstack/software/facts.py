@@ -5,9 +5,10 @@ The benchmark compares the answers, so that it can say whether both worlds run t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from twinstack.errors import CannotTell
+from twinstack.model.plan import Replica
 from twinstack.model.runtimes import Role
 
 #: Each role's package and program.
@@ -47,3 +48,8 @@ def software_answer(output: str) -> dict[str, str]:
     if not lines:
         raise CannotTell("software", "is not known", f"the answer was {output.strip()!r}")
     return {f"{what} {kind}": value for what, kind, value in lines}
+
+
+def released_versions(replicas: Iterable[Replica]) -> dict[str, str]:
+    """Name the replicas that run another version than this checkout's: worlds may differ in it."""
+    return {f"{each.name} version": each.version for each in replicas if each.version}

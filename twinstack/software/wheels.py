@@ -16,6 +16,7 @@ from pathlib import Path
 
 from twinstack.errors import Missing, StepFailed
 from twinstack.linux.process import run
+from twinstack.model.runtimes import SRV
 from twinstack.software.building import aside, locked, remove_tree
 from twinstack.software.roots import Roots
 from twinstack.state.paths import LIB
@@ -152,11 +153,16 @@ def _install(repository: Path, house: Path, into: Path) -> None:
         remove_tree(target / "bin")  # scripts name an interpreter; nothing calls them
     not_shipped = shutil.ignore_patterns(*_NOT_SHIPPED)
     shutil.copytree(repository / "services", into / "services", ignore=not_shipped)
+    compile_modules(into)
+
+
+def compile_modules(directory: Path) -> None:
+    """Compile what a service will see as /srv/twinstack, and let every user read it."""
     # Unchecked: the trees are read-only, so the sources' times do not matter.
     compiling = f"{PYTHON} -m compileall -q -j 0 --invalidation-mode unchecked-hash"
-    where = ["-s", str(into), "-p", "/srv/twinstack", str(into)]
+    where = ["-s", str(directory), "-p", SRV, str(directory)]
     run([*compiling.split(), *where], timeout_s=PIP_TIMEOUT_S)
-    run(["chmod", "-R", "a+rX,go-w", str(into)])
+    run(["chmod", "-R", "a+rX,go-w", str(directory)])
 
 
 def _only(package: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, with_config
 
 from twinstack.linux import files
+from twinstack.model.releases import Releases
 from twinstack.state import records
 from twinstack.state.paths import InstancePaths
 
@@ -29,6 +30,7 @@ class Journal:
     bare: bool = False  # without its processes
     policy: bool = True  # with its flows enforced
     scale: tuple[tuple[str, int], ...] = ()  # with other numbers of replicas than declared
+    releases: Releases = ()  # with other versions of services than the checkout's
 
     @property
     def empty(self) -> bool:

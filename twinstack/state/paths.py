@@ -21,6 +21,11 @@ class InstancePaths:
         return RUN / self.instance
 
     @property
+    def versions(self) -> Path:
+        """The other versions of the services that the namespace world runs."""
+        return self.run / "versions"
+
+    @property
     def lib(self) -> Path:
         """The namespace world's data; Docker's lies beside it."""
         return LIB / self.instance / "net"

@@ -84,6 +84,7 @@ def test_states_are_json_with_the_keys_of_the_state():
         "detail",
         "pid",
         "restarts",
+        "version",
     } == set(document[0])
 
 

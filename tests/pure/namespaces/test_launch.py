@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.core_cases import SOFTWARE, edited_plan, layout, planned
-from twinstack.model.plan import Plan, Replica
+from tests.support.core_cases import SOFTWARE, declared, edited_plan, layout, planned
+from twinstack.model.plan import Plan, Replica, resolve
+from twinstack.model.releases import CHECKOUT, ServiceRelease
 from twinstack.model.topology import Limits
 from twinstack.namespaces.launch import ROTATOR, ProvidedSoftware, log_path, steps
 from twinstack.namespaces.process_steps import (
@@ -386,6 +387,22 @@ def supervisor_conf(listed: tuple[NetStep, ...] = STEPS) -> configparser.ConfigP
     parser = configparser.ConfigParser(interpolation=None, strict=True)
     parser.read_string(file_of(listed, "/supervisord.conf").content)
     return parser
+
+
+def test_a_released_version_is_mounted_over_the_checkouts_services_in_its_replicas_alone():
+    name = "aaaaaaaaaaaa"
+    release = ServiceRelease("product-service", (name, CHECKOUT), before="bbbbbbbbbbbb")
+    plan = resolve(declared(), released=(release,))
+    listed = launched(plan)
+    before, after = digests(STEPS), digests(listed)
+    assert {each for each in before if before[each] != after[each]} == {"product-service"}
+    lines = scripts(listed)["product-service"].content.splitlines()
+    versions = InstancePaths("main").versions
+    over = f'{versions}/{name}/services "$root/srv/twinstack/services"'
+    srv = f'mount -o bind,ro,nosuid,nodev {SOFTWARE.srv} "$root/srv/twinstack"'
+    assert lines.index(f"mount -o bind,ro,nosuid,nodev {over}") == lines.index(srv) + 1
+    kept = {step.path for step in listed if isinstance(step, InstanceDirectory)}
+    assert {str(versions / each) for each in (".", name, "bbbbbbbbbbbb")} <= kept
 
 
 def test_the_supervisor_runs_and_restarts_every_replica_and_the_rotator():

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinstack.errors import CannotTell
+from twinstack.model.releases import ServiceRelease
 from twinstack.state.journal import Journal, read_journal, write_journal
 from twinstack.state.paths import InstancePaths
 
@@ -19,6 +20,10 @@ JOURNALS = st.builds(
     mounted_pins=st.booleans(),
     shape=st.none() | NAMES,
     limited=st.booleans(),
+    releases=st.lists(
+        st.builds(ServiceRelease, NAMES, st.lists(NAMES, min_size=1, max_size=3).map(tuple), NAMES),
+        max_size=2,
+    ).map(tuple),
 )
 
 

@@ -53,6 +53,7 @@ class UpstreamCounts(RequestCounts):
     service: _Name
     instance: _Name
     shunned: bool  # the gateway has ejected it for a moment
+    errors: _Count = 0  # of the answers: with a status of 500 or more
 
 
 class GatewayCounts(_Answer):

@@ -40,6 +40,13 @@ def test_an_instance_that_refuses_is_counted_as_ejected(gateway):
     gateway.know()
 
 
+def test_answers_of_500_and_more_are_counted_as_an_instances_errors(gateway, upstream):
+    upstream(always(b"HTTP/1.1 500 Error\r\nContent-Length: 0\r\n\r\n"))
+    assert gateway.call("GET", "/api/products")[0] == 500
+    product = counts_of(gateway)["upstreams"][0]
+    assert (product["answers"], product["errors"]) == (1, 1)
+
+
 def test_counts_are_told_to_nobody_who_comes_from_elsewhere():
     assert traffic_stats.is_requested(traffic_stats.PATH, "127.0.0.1")
     assert not traffic_stats.is_requested(traffic_stats.PATH, "10.0.0.10")
