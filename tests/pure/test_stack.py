@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.project import ROOT
 from twinstack.errors import SeveralFailed, StepFailed, TopologyError, TwinstackError
+from twinstack.model.releases import ServiceRelease
 from twinstack.software import teardown as software
 from twinstack.stack import Stack, from_environment
 from twinstack.state import paths as state
@@ -96,6 +97,14 @@ def test_the_namespace_world_is_as_it_runs_unless_said_otherwise(own: Stack):
     assert (own.net().plan.shape, own.net().plan.limited) == ("tiered", False)
     assert (own.net("flat", limited=True).plan.shape) == "flat"
     assert own.net("flat", limited=True).plan.limited
+
+
+def test_a_release_of_the_running_namespace_world_holds(own: Stack):
+    released = (ServiceRelease("product-service", ("aaaaaaaaaaaa", "")),)
+    write_journal(InstancePaths("t"), Journal(shape="flat", releases=released))
+    versions = [each.version for each in own.net().plan.replicas_of("product-service")]
+    assert versions == ["aaaaaaaaaaaa", "", ""]
+    assert own.net(releases=()).plan.releases == ()
 
 
 def test_cleaning_asks_both_worlds_and_names_what_went(own: Stack, monkeypatch: pytest.MonkeyPatch):

@@ -55,6 +55,16 @@ def test_states_show_where_address_and_why():
     ]
 
 
+def test_versions_have_a_column_once_one_was_released():
+    assert "version" not in tables.states([state()])
+    text = tables.states([state(), state("product-service", version="aaaaaaaaaaaa")])
+    assert [line.split()[-1] for line in text.splitlines()] == [
+        "version",
+        "healthy",
+        "aaaaaaaaaaaa",
+    ]
+
+
 def test_restarts_have_a_column_once_there_are_any():
     assert "restarts" not in tables.states([state()])
     text = tables.states([state(), state("redis-cache", restarts=3)])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.bench_fakes import PLAN, TOPOLOGY
 from twinstack.errors import CannotTell
-from twinstack.software.facts import software_answer, software_question
+from twinstack.model.plan import resolve
+from twinstack.model.releases import ServiceRelease
+from twinstack.software.facts import released_versions, software_answer, software_question
 
 
 def test_the_same_question_covers_packages_programs_and_for_python_our_own_code():
@@ -21,3 +24,9 @@ def test_an_answer_is_read_into_names_and_values():
 def test_no_answer_is_no_knowledge():
     with pytest.raises(CannotTell):
         software_answer("bash: dpkg-query: command not found")
+
+
+def test_worlds_with_other_versions_differ_in_their_software():
+    plan = resolve(TOPOLOGY, released=(ServiceRelease("order-service", ("aaaaaaaaaaaa",)),))
+    assert released_versions(plan.replicas) == {"order-service version": "aaaaaaaaaaaa"}
+    assert released_versions(PLAN.replicas) == {}
