@@ -2,7 +2,8 @@
 
 Canaries and the others serve their turns of the same requests in the same windows, so each window
 pairs both: the CPU time of a request by their cgroups, its time and its failures by the gateways.
-Only a whole interval decides. Two starts of one version differ by a percent or so, which no window
+Only a whole interval decides; a canary that its gateways ejected is hardly asked any more, so that
+decides as well. Two starts of one version differ by a percent or so, which no window
 of these two starts shows: the limit for CPU and time is well above that.
 """
 
@@ -41,6 +42,7 @@ class Counters:
     failed: int  # without an answer, or with a status of 500 or more
     busy_us: float  # as their gateways waited
     cpu_us: float
+    ejected: bool = False  # one of them is, at this moment
 
     def since(self, before: Counters) -> Counters:
         """Give the difference."""
@@ -49,6 +51,7 @@ class Counters:
             self.failed - before.failed,
             self.busy_us - before.busy_us,
             self.cpu_us - before.cpu_us,
+            self.ejected,
         )
 
 
@@ -105,20 +108,19 @@ def watch(
         after = [_read(world, names) for names in (canaries, others)]
         for side, was, now in zip(sides, before, after, strict=True):
             did = now.since(was) if was and now else None
-            if did and did.requests > 0 and min(did.failed, did.busy_us) >= 0:
+            if did and min(did.requests, did.failed, did.busy_us) >= 0:
                 side.append(Side(block, did))
         before = after
     return sides
 
 
 def compare(canaries: Sequence[Side], others: Sequence[Side]) -> CanaryFinding:
-    """Decide by the intervals of all three quantities; pure."""
-    busy, beside = (
-        [window for window in side if window.did.requests >= LEAST_REQUESTS]
-        for side in (canaries, others)
-    )
+    """Decide by the intervals of all three quantities, and by ejections; pure."""
+    asked, beside_asked = _asked(canaries, 1), _asked(others, 1)
+    busy, beside = _asked(canaries, LEAST_REQUESTS), _asked(others, LEAST_REQUESTS)
     answers = [
-        _answer("requests failed", lambda: _failed(canaries, others)),
+        _answer("ejected by a gateway", lambda: _ejected(canaries, others)),
+        _answer("requests failed", lambda: _failed(asked, beside_asked)),
         _answer("CPU per request", lambda: _ratio(busy, beside, "cpu_us")),
         _answer("time per request", lambda: _ratio(busy, beside, "took_us")),
     ]
@@ -131,6 +133,18 @@ def compare(canaries: Sequence[Side], others: Sequence[Side]) -> CanaryFinding:
     requests = [sum(window.did.requests for window in side) for side in (canaries, others)]
     count = f"{requests[0]:,} requests of canaries beside {requests[1]:,} of the others"
     return CanaryFinding(opinion, (f"canary: {opinion} ({count})", *(line for _, line in answers)))
+
+
+def _asked(side: Sequence[Side], least: int) -> list[Side]:
+    return [window for window in side if window.did.requests >= least]
+
+
+def _ejected(canaries: Sequence[Side], others: Sequence[Side]) -> tuple[Holds, str]:
+    here, there = (sum(window.did.ejected for window in side) for side in (canaries, others))
+    words = f"after {here} of {len(canaries)} windows, the others after {there}"
+    if here <= there:
+        return "holds", words
+    return "fails" if 2 * (here - there) > len(canaries) else "cannot tell", words
 
 
 def _answer(what: str, ask: Callable[[], tuple[Holds, str]]) -> tuple[Holds, str]:
@@ -173,4 +187,5 @@ def _read(world: LocalWorld, names: Collection[str]) -> Counters | None:
         sum(each.errors + each.failures for each in own),
         sum(each.busy_s for each in own) * 1e6,
         sum(cpu.get(name, 0) for name in names),
+        any(each.shunned for each in own),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -64,6 +65,15 @@ def test_only_a_whole_interval_decides(differs: dict[str, float], opinion: str) 
 def test_a_failing_canary_that_its_gateways_hardly_ask_is_worse() -> None:
     canaries, others = sides(requests=3, failing=1.0)
     assert compare(canaries, others).opinion == "worse"
+
+
+def test_a_canary_that_its_gateways_ejected_at_once_is_worse() -> None:
+    _, others = sides()
+    nothing = Counters(0, 0, 0.0, 2_000.0, ejected=True)
+    ejected = [Side(block, nothing) for block in range(WINDOWS)]
+    assert compare(ejected, others).opinion == "worse"
+    few = [replace(window, did=nothing) if window.block < 3 else window for window in others]
+    assert compare(few, others).opinion == "cannot tell"
 
 
 def test_one_failure_in_thousands_is_not_told_from_none() -> None:
