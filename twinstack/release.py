@@ -62,6 +62,7 @@ class Releasing:
             how = "blue-green"  # its only replica needs one beside it
         if how == "blue-green":  # whether there are addresses
             scales.changed(topology, world.plan.scale, service, 2 * total)
+        self.rolling.revive(world, service)
         versions.keep(source, world.versions_directory)
         self.rolling.progress(f"{service}: version {version}, {how}")
         return self._change(world, releases.begun(current), version, how, share)
@@ -75,6 +76,7 @@ class Releasing:
         world = self.rolling.settled()
         current = releases.of(world.plan.releases, service)
         releases.check_released(current)
+        self.rolling.revive(world, service)
         how: How = "rolling" if len(world.plan.replicas_of(service)) > 1 else "blue-green"
         self.rolling.progress(f"{service}: back to {_words(current.before)}")
         self._change(world, current, current.before, how)

@@ -95,6 +95,13 @@ class Rolling:
         wanted = scales.changed(self.topology, world.plan.scale, service, replicas)
         self.bring_to(world, self.at(wanted), service)
 
+    def revive(self, world: LocalWorld, service: str) -> None:
+        """Restart the replicas of a service that a killed command left drained."""
+        for name in unlisted(world, service):
+            self.progress(f"{name}: was drained, and returns")
+            world.restart(name, timeout_s=self.timeout_s, progress=self.progress)
+        await_listed(world, service)
+
     def bring_to(
         self,
         world: LocalWorld,
@@ -193,6 +200,16 @@ def await_listed(world: LocalWorld, service: str) -> None:
     if is_drained(replicas[0]):
         names = {replica.name for replica in replicas}
         _until(world, names.issubset, service, "not listed")
+
+
+def unlisted(world: LocalWorld, service: str) -> tuple[str, ...]:
+    """Name the replicas of a service that a gateway does not list now: a killed command's."""
+    pids = world.main_pids()
+    gateways = [each for each in world.plan.replicas if each.runtime == "asgi"]
+    found = [counted_by(each, pids[each.name]) for each in gateways if each.name in pids]
+    listed = [{each.instance for each in counts.upstreams} for counts in found if counts]
+    names = [replica.name for replica in world.plan.replicas_of(service)]
+    return tuple(name for name in names if any(name not in each for each in listed))
 
 
 def _until(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from tests.support.other_versions import BROKEN, FAILING, marked, version
 from tests.support.project import ROOT
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import INVOKE, Sandbox
 from tests.support.shop_load import shop_load
 from twinstack.state.paths import InstancePaths
 
@@ -114,6 +115,25 @@ def test_releases_and_rollbacks_fail_no_request(
     done = flat.invoke("net.release", service, "--rollback", check=False)
     assert "no other version was released" in done.stderr
     assert flat.invoke("net.status", check=False).returncode == 0
+
+
+@pytest.mark.long
+def test_a_release_that_was_killed_is_taken_back_whole(
+    flat: Sandbox, one: Path, tell: Tell
+) -> None:
+    with shop_load(URL, flat.command, tell, "net.release, killed, and --rollback"):
+        words = (INVOKE, "net.release", "product-service", "--from", str(one))
+        command = flat.start(*words, stderr=subprocess.PIPE)
+        assert command.stderr is not None
+        drains = (line for line in command.stderr if line.endswith(": draining\n"))
+        assert [next(drains) for _ in range(2)]
+        time.sleep(1)
+        command.kill()
+        command.wait()
+        assert sorted(map(bool, versions(flat, "product-service"))) == [False, False, True]
+        flat.invoke("net.release", "product-service", "--rollback")
+    assert versions(flat, "product-service") == ["", "", ""]
+    assert flat.invoke("net.status").returncode == 0
 
 
 @pytest.mark.long

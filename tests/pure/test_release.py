@@ -221,6 +221,14 @@ def test_a_canary_that_stayed_goes_on_from_where_it_is(recorded: Recorded) -> No
     assert recorded.did == ROLLED[2:]
 
 
+def test_what_a_killed_command_left_drained_returns_first(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rolling, "unlisted", lambda *_: ("product-service-2",))
+    release(recorded)
+    assert recorded.did == ["restart product-service-2", *ROLLED]
+
+
 def test_a_rollback_returns_to_the_version_from_before(recorded: Recorded) -> None:
     before = ServiceRelease("product-service", ("b" * 12,))
     recorded.releases = (before,)
