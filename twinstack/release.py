@@ -87,16 +87,16 @@ class Releasing:
         service = release.service
         opinion: Opinion = "not worse"
         former, scale = releases.of(world.plan.releases, service), world.plan.scale
+        release = releases.changing(release, former)
         total = len(world.plan.replicas_of(service))
         try:
             if how == "blue-green":
                 self._blue_green(world, release, version, total)
-                return opinion
             if how == "canary":
                 for stage in releases.canaries(release, version, total, share):
                     release, world = stage, self._to(world, stage)
                 opinion = self._judged(world, service, version)
-            if opinion == "not worse":
+            if how != "blue-green" and opinion == "not worse":
                 for stage in releases.rolling(release, version, total):
                     world = self._to(world, stage)
         except BaseException:
@@ -104,6 +104,9 @@ class Releasing:
             raise
         if opinion == "worse":
             self._take_back(former, scale)
+        else:
+            world = self.rolling.at()
+            self._to(world, releases.changed(releases.of(world.plan.releases, service)))
         return opinion
 
     def _blue_green(

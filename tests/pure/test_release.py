@@ -106,6 +106,7 @@ ROLLED = [
     *("drain product-service", "up a-- -"),
     *("drain product-service-2", "up aa- -"),
     *("drain product-service-3", "up aaa -"),
+    "up aaa -",  # what it might have been taken back to is forgotten
 ]
 
 
@@ -147,6 +148,7 @@ def test_an_only_replica_has_one_of_the_new_version_beside_it(recorded: Recorded
         "up --- -a",
         *("drain order-service", "up --- aa"),
         *("drain order-service-2", "up --- a"),
+        "up --- a",
     ]
     assert recorded.scale == ()
 
@@ -156,6 +158,7 @@ BLUE_GREEN = [
     "drain product-service product-service-2 product-service-3",
     "up aaaaaa -",
     "drain product-service-4 product-service-5 product-service-6",
+    "up aaa -",
     "up aaa -",
 ]
 
@@ -200,7 +203,7 @@ JUDGED = "judge product-service | product-service-2 product-service-3"
     ("opinion", "did", "ends_with"),
     [
         ("not worse", ROLLED[2:], [NEW, NEW, NEW]),
-        ("cannot tell", [], [NEW, "", ""]),
+        ("cannot tell", ["up a-- -"], [NEW, "", ""]),
         ("worse", ["drain product-service", "up --- -", "up --- -"], ["", "", ""]),
     ],
 )
@@ -239,10 +242,30 @@ def test_a_rollback_returns_to_the_version_from_before(recorded: Recorded) -> No
         *("drain product-service", "up baa -"),
         *("drain product-service-2", "up bba -"),
         *("drain product-service-3", "up bbb -"),
+        "up bbb -",
     ]
     assert releases.of(recorded.releases, "product-service").versions == before.versions
     with pytest.raises(TwinstackError, match="no other version was released"):
         releasing(recorded).roll_back("product-service")
+
+
+@pytest.mark.parametrize("fails", ["up abb -", "up aaa -"])
+def test_what_a_release_is_taken_back_to_is_named_until_it_is_over(
+    recorded: Recorded, fails: str
+) -> None:
+    canary, older = ServiceRelease("product-service", ("c" * 12, "b" * 12), "d" * 12), "d" * 12
+    recorded.releases = (canary,)
+    named = []
+
+    def fail(act: str) -> bool:
+        named.append(releases.named(recorded.releases))
+        return act == fails
+
+    recorded.fails = fail
+    with pytest.raises(NotHealthy):
+        release(recorded)
+    assert all({"c" * 12, "b" * 12, older} <= each for each in named)
+    assert recorded.releases == (canary,)
 
 
 def test_a_version_that_every_replica_runs_is_not_released_again(recorded: Recorded) -> None:

@@ -25,6 +25,7 @@ class ServiceRelease:
     service: str
     versions: tuple[str, ...]  # by the replica's number; the last one is every further replica's
     before: str = CHECKOUT  # what a rollback returns to
+    former: tuple[str, ...] = ()  # while it changes: what it would be taken back to
 
     def version(self, number: int) -> str:
         """Give the version of a replica, by its number from 1."""
@@ -49,20 +50,29 @@ def of(releases: Releases, service: str) -> ServiceRelease:
 def recorded(releases: Releases, release: ServiceRelease) -> Releases:
     """Replace a service's record; one that says nothing is left out."""
     others = tuple(other for other in releases if other.service != release.service)
-    if {*release.versions, release.before} == {CHECKOUT}:
+    if _names(release) == {CHECKOUT}:
         return others
     return tuple(sorted((*others, release), key=lambda each: each.service))
 
 
 def named(releases: Releases) -> frozenset[str]:
     """List the versions that a record needs, beside the checkout's."""
-    every = {name for each in releases for name in (*each.versions, each.before)}
-    return frozenset(every - {CHECKOUT})
+    return frozenset().union(*map(_names, releases)) - {CHECKOUT}
 
 
 def begun(release: ServiceRelease) -> ServiceRelease:
     """Give the record at the start of a release: a complete one is what a rollback returns to."""
     return replace(release, before=release.versions[0]) if release.complete else release
+
+
+def changing(release: ServiceRelease, former: ServiceRelease) -> ServiceRelease:
+    """Keep what a former record names until the change is over: it may be taken back."""
+    return replace(release, former=tuple(sorted(_names(former) - {CHECKOUT})))
+
+
+def changed(release: ServiceRelease) -> ServiceRelease:
+    """Forget what a change would have been taken back to."""
+    return replace(release, former=())
 
 
 def assigned(release: ServiceRelease, versions: Mapping[int, str], total: int) -> ServiceRelease:
@@ -120,6 +130,10 @@ def check_share(share: int, total: int, service: str) -> None:
         cause = f"{service} has {total} replicas, and one must stay to be compared with"
         remedy = f'scale it first: "invoke net.scale {service}={max(2, share + 1)}"'
         raise TwinstackError(f"--share {share}", "cannot be", cause, remedy)
+
+
+def _names(release: ServiceRelease) -> frozenset[str]:
+    return frozenset((*release.versions, release.before, *release.former))
 
 
 def _is_drained(topology: Topology, service: str) -> bool:
