@@ -18,8 +18,9 @@ from services.api_gateway.client import Client, Upstream
 from services.api_gateway.connection import Answer, Slow, TimedOut
 from services.api_gateway.discovery import Directory
 from services.api_gateway.forwarding import Forwarder, Unanswered
-from services.api_gateway.intake import RETRY, Intake, Refusal, check_coding, check_head
-from services.api_gateway.request import CLOSE, ClientRequest
+from services.api_gateway.intake import Intake, Refusal, check_framing, check_head
+from services.api_gateway.messages import RETRY
+from services.api_gateway.request import ClientRequest
 from services.api_gateway.traffic_stats import TrafficStats
 from services.common.logs import Log
 from services.common.request_id import RequestIds
@@ -57,19 +58,16 @@ class Gateway:
     async def respond(self, request: ClientRequest) -> None:
         """Answer a request: with what an instance answers, or with an error of our own."""
         started = time.perf_counter()
-        given = ""
-        for name, value in request.headers:
-            if name == b"x-request-id":
-                given = value.decode("latin-1")
-        request_id = self._ids.accept(given)
+        heeded = messages.heed(request.headers)
+        request_id = self._ids.accept(heeded.request_id.decode("latin-1"))
         raw_id = request_id.encode()
         upstream: Upstream | None = None
-        passed_back: messages.Headers | None = None
-        own: messages.Headers = []
+        passed_back: list[bytes] | None = None
+        own: tuple[bytes, ...] = ()
         counted = True
         self._in_flight += 1
         try:
-            check_head(request.http_version, request.headers)
+            check_head(request.http_version, heeded.hosts)
             if request.path == b"/health":
                 counted = False
                 status, body = self._health(request.method)
@@ -79,12 +77,12 @@ class Gateway:
                 about = {"in_flight": self._in_flight, "asked": asked}
                 status, body = 200, self._stats.body(self.directory.rotations, **about)
             else:
-                answer, upstream = await self._pass_on(request, request_id)
+                answer, upstream = await self._pass_on(request, heeded, raw_id)
                 status, body = answer.status, answer.body
                 kept_body = None if request.method == "HEAD" else body
-                passed_back = messages.answer_headers(answer.headers, raw_id, status, kept_body)
+                passed_back = messages.answer_lines(answer.headers, raw_id, status, kept_body)
         except Refusal as refusal:
-            status, own = refusal.status, refusal.headers
+            status, own = refusal.status, refusal.lines
             body = messages.error_body(refusal.code, refusal.message, request_id)
         except Exception:
             self._log.exception("unexpected error", request_id=request_id)
@@ -92,7 +90,9 @@ class Gateway:
             body = messages.error_body("internal_error", "see the gateway's log", request_id)
         finally:
             self._in_flight -= 1
-        await request.answer(status, passed_back or messages.own_headers(raw_id, body) + own, body)
+        if request.is_stalled:
+            await request.until_read()
+        request.answer(status, passed_back or messages.own_lines(raw_id, body, *own), body)
         took_s = time.perf_counter() - started
         if counted:
             self._stats.add(status, took_s)
@@ -100,47 +100,36 @@ class Gateway:
         path = request.shown_path
         self._log.request(request_id, request.method, path, status, took_s, upstream=via)
 
-    async def _pass_on(self, request: ClientRequest, request_id: str) -> tuple[Answer, Upstream]:
+    async def _pass_on(
+        self, request: ClientRequest, heeded: messages.Heeded, raw_id: bytes
+    ) -> tuple[Answer, Upstream]:
         """Find the route and an instance, send the request, give the answer. Raises: Refusal."""
-        method, headers = request.method, request.headers
+        method = request.method
         match = routes.find(request.path)
         if match is None:
             raise Refusal(404, "not_found", f"there is no {request.shown_path[:200]} here")
         route, target = match
         if method not in route.methods:
             message = f"{method} is not possible here, only {route.allow.decode()}"
-            raise Refusal(405, "method_not_allowed", message, [(b"allow", route.allow)])
+            raise Refusal(405, "method_not_allowed", message, b"allow: %s\r\n" % route.allow)
         if self._in_flight - self._intake.awaited > IN_FLIGHT_MAX:
             message = f"{IN_FLIGHT_MAX} requests are under way"
             raise Refusal(503, "overloaded", message, RETRY)
+        check_framing(request.http_version, heeded)
         body: bytes | None = None
-        has_key = False
-        for name, value in headers:
-            if name == b"content-length":
-                body = b""
-            elif name == b"transfer-encoding":
-                check_coding(request.http_version, value)
-                body = b""
-            elif name == b"idempotency-key":
-                if has_key:
-                    message = "Idempotency-Key must be one header"
-                    raise Refusal(400, "bad_request", message, CLOSE)
-                has_key = True
-        if body is not None:
-            body = await self._loop.create_task(self._intake.body(request))
+        if heeded.has_length or heeded.codings:
+            body = await self._loop.create_task(self._intake.body(request, heeded))
         if request.query:
             target += b"?" + request.query
-        data = messages.request_bytes(
-            method, target, headers, request_id.encode(), request.peer, body
-        )
+        data = messages.request_bytes(method, target, heeded, raw_id, request.peer, body)
         head_only, safe = method == "HEAD", method in _SAFE
-        idempotent = route.is_idempotent(method, has_key)
+        idempotent = route.is_idempotent(method, heeded.keys > 0)
         try:
             return await self._forwarder.send(
                 route.service, data, head_only=head_only, safe=safe, idempotent=idempotent
             )
         except Unanswered as error:
-            raise self._failed(route.service, error, request_id) from None
+            raise self._failed(route.service, error, raw_id.decode()) from None
 
     def _failed(self, service: str, error: Unanswered, request_id: str) -> Refusal:
         if error.failure is None:
@@ -157,7 +146,7 @@ class Gateway:
         """Answer without asking an upstream. Raises: Refusal 405."""
         if method not in {"GET", "HEAD"}:
             message = f"{method} is not possible here"
-            raise Refusal(405, "method_not_allowed", message, [(b"allow", b"GET, HEAD")])
+            raise Refusal(405, "method_not_allowed", message, b"allow: GET, HEAD\r\n")
         registry = self.directory.registry_state()
         reasons = []
         instances = {}

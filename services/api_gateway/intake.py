@@ -8,37 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, field
 
-from services.api_gateway.messages import Headers
-from services.api_gateway.request import CLOSE, ClientRequest
+from services.api_gateway.messages import CLOSE, RETRY, Heeded
+from services.api_gateway.request import ClientRequest
 
 BODY_GRACE_S, BODY_MIN_RATE, BODY_PATIENCE_S = 5.0, 1000, 10.0
 #: Bodies that are awaited at once, each at most as large as the limit.
 BODIES_MAX, BODIES_OF_ONE_CLIENT_MAX = 512, 256
-RETRY = [(b"retry-after", b"1")]
 
 _host = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?"
 ).fullmatch
 
 
-@dataclass(eq=False)
 class Refusal(Exception):
-    """An answer of the gateway's own."""
+    """An answer of the gateway's own, with more header lines than each such has."""
 
-    status: int
-    code: str
-    message: str
-    headers: Headers = field(default_factory=list)
+    def __init__(self, status: int, code: str, message: str, *lines: bytes) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.lines = lines
 
 
-def check_head(http_version: str, headers: Headers) -> None:
+def check_head(http_version: str, hosts: list[bytes]) -> None:
     """Refuse another version of HTTP, and a Host that is missing, double or invalid.
 
     Raises: Refusal 400, 505.
     """
-    hosts = [value for name, value in headers if name == b"host"]
     if http_version not in {"1.1", "1.0"}:
         raise Refusal(505, "http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here", CLOSE)
     if not hosts and http_version == "1.0":
@@ -47,22 +45,24 @@ def check_head(http_version: str, headers: Headers) -> None:
         raise Refusal(400, "bad_host", "there must be one Host, with a valid name", CLOSE)
 
 
-def check_coding(http_version: str, value: bytes) -> None:
-    """Refuse a transfer coding but chunked; the parser refuses two, or one beside a length.
+def check_framing(http_version: str, heeded: Heeded) -> None:
+    """Refuse a transfer coding but chunked (the parser refuses one beside a length), and two keys.
 
     Raises: Refusal 400, 501.
     """
-    if http_version == "1.0":
-        raise Refusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding", CLOSE)
-    if value.strip().lower() != b"chunked":
-        raise Refusal(501, "unknown_coding", "the only Transfer-Encoding is chunked", CLOSE)
+    for coding in heeded.codings:
+        if http_version == "1.0":
+            raise Refusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding", CLOSE)
+        if coding.strip().lower() != b"chunked":
+            raise Refusal(501, "unknown_coding", "the only Transfer-Encoding is chunked", CLOSE)
+    if heeded.keys > 1:
+        raise Refusal(400, "bad_request", "Idempotency-Key must be one header", CLOSE)
 
 
-def client_of(headers: Headers, peer: str) -> str:
+def client_of(heeded: Heeded, peer: str) -> str:
     """Name the client: as the last X-Forwarded-For, nginx', says; else who is connected."""
-    for name, value in reversed(headers):
-        if name == b"x-forwarded-for":
-            return value.rpartition(b",")[2].strip().decode("latin-1")
+    if heeded.forwarded_for:
+        return heeded.forwarded_for[:-2].rpartition(b",")[2].strip().decode("latin-1")
     return peer
 
 
@@ -74,9 +74,9 @@ class Intake:
         self._of_client: dict[str, int] = {}
         self.awaited = 0
 
-    async def body(self, request: ClientRequest) -> bytes:
+    async def body(self, request: ClientRequest, heeded: Heeded) -> bytes:
         """Gather a request's body. Raises: Refusal 400, 408, 413, 429, 503."""
-        client = client_of(request.headers, request.peer)
+        client = client_of(heeded, request.peer)
         for (
             name,
             value,
@@ -85,9 +85,9 @@ class Intake:
                 raise self._too_large()
         own = self._of_client.get(client, 0)
         if own >= BODIES_OF_ONE_CLIENT_MAX:
-            raise Refusal(429, "too_many_bodies", "your other bodies come first", CLOSE + RETRY)
+            raise Refusal(429, "too_many_bodies", "your other bodies come first", CLOSE, RETRY)
         if self.awaited >= BODIES_MAX:
-            raise Refusal(503, "overloaded", f"{BODIES_MAX} bodies are awaited", CLOSE + RETRY)
+            raise Refusal(503, "overloaded", f"{BODIES_MAX} bodies are awaited", CLOSE, RETRY)
         self._of_client[client] = own + 1
         self.awaited += 1
         try:

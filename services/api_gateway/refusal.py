@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from services.api_gateway.messages import Headers, error_body, own_headers
+from services.api_gateway.messages import CLOSE, Headers, error_body, own_lines
 from services.common.request_id import RequestIds
 
 URL_MAX_BYTES = 8 * 1024
@@ -28,9 +28,8 @@ class NoRequest(NamedTuple):
         """Write the answer, the connection's last."""
         request_id = _ids.make()
         body = error_body(self.code, self.message, request_id)
-        headers = [*own_headers(request_id.encode(), body), (b"connection", b"close")]
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return STATUS_LINE[self.status] + lines + b"\r\n" + body
+        lines = own_lines(request_id.encode(), body, CLOSE)
+        return b"".join((STATUS_LINE[self.status], *lines, b"\r\n", body))
 
 
 MALFORMED = NoRequest(400, "not_http", "the request is not well-formed HTTP")

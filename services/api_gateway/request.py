@@ -11,10 +11,9 @@ from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from services.api_gateway.messages import Headers
+from services.api_gateway.messages import CLOSE, Headers
 
 BODY_WAITING_MAX_BYTES = 65_536
-CLOSE = [(b"connection", b"close")]
 
 
 class ClientLink(Interface):
@@ -112,22 +111,30 @@ class ClientRequest:
         self.done = True
         self._wake()
 
-    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer as soon as the client has read what waits for it; HEAD gets no body."""
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the client has yet to read what waits for it."""
+        return self._link.stalled is not None and not self.done
+
+    async def until_read(self) -> None:
+        """Wait for a stalled client."""
         while self._link.stalled is not None and not self.done:
             await self._link.stalled
+
+    def answer(self, status: int, lines: list[bytes], body: bytes) -> None:
+        """Answer, with these header lines; HEAD gets no body."""
         if self.done:
             return
         self.done = True
-        if CLOSE[0] in headers:
+        closing = b""
+        if CLOSE in lines:
             self.keep_alive = False
         elif not self.keep_alive:
-            headers = headers + CLOSE
-        lines = [b"%s: %s\r\n" % header for header in self._link.headers_of_all() + headers]
-        head_only = self.method == "HEAD"
-        self._link.write(
-            b"".join((STATUS_LINE[status], *lines, b"\r\n", b"" if head_only else body))
-        )
+            closing = CLOSE
+        if self.method == "HEAD":
+            body = b""
+        of_all = [b"%s: %s\r\n" % header for header in self._link.headers_of_all()]
+        self._link.write(b"".join((STATUS_LINE[status], *of_all, *lines, closing, b"\r\n", body)))
         self._link.answered(self)
 
     def _wake(self) -> None:
