@@ -3,7 +3,9 @@
 A reader that misses takes a lease on the key (SET NX), reads the database, and writes the value
 only if the lease is still its own. A writer deletes the key *and* its lease, so a value read before
 the change cannot be written after it. Other readers that miss wait a moment for the value (else
-all would query the database: a stampede).
+all would query the database: a stampede). That nothing has a key is kept too, for a moment, and a
+reader whose database fails gives its lease back: a key that stays empty would make all others wait,
+each in one of the few threads, and anybody can ask for such a key.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from services.common.catalogue import lease_key
 from services.common.failures import RedisDown
@@ -19,6 +22,8 @@ from services.common.redis_store import RedisStore, Script
 LEASE_MS = 1500
 WAITS = 5
 WAIT_S = 0.02
+#: Kept in place of an answer, which is never empty.
+ABSENT, ABSENT_MS = b"", 1000
 
 FILL = Script(
     """
@@ -28,6 +33,7 @@ redis.call('DEL', KEYS[2])
 return 1
 """
 )
+GIVE_BACK = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
 
 
 class Cache:
@@ -51,24 +57,30 @@ class Cache:
     def read(self, key: bytes, load: Callable[[], bytes | None]) -> tuple[bytes | None, str]:
         """Give the value of `key` and where it is from: "hit", "miss" or "bypass" (Redis down).
 
-        `load` reads the database; None means that there is no such thing, and is not kept.
+        `load` reads the database; None means that there is no such thing.
         """
         try:
             value = self._store.get(key)
             if value is not None:
-                return value, "hit"
+                return value or None, "hit"
             lease = self._take_lease(key)
             if lease is None:
                 value = self._wait_for(key)
                 if value is not None:
-                    return value, "hit"
+                    return value or None, "hit"
         except RedisDown:
             return load(), "bypass"
-        value = load()
-        if lease is not None and value is not None:
+        try:
+            value = load()
+        except Exception:
+            if lease is not None:
+                with suppress(RedisDown):
+                    self._store.script(GIVE_BACK, (lease_key(key),), (lease,))
+            raise
+        if lease is not None:
+            kept = (ABSENT, ABSENT_MS) if value is None else (value, self._ttl_ms)
             try:
-                fields = (lease, value, self._ttl_ms)
-                self._store.script(FILL, (key, lease_key(key)), fields)
+                self._store.script(FILL, (key, lease_key(key)), (lease, *kept))
             except RedisDown:
                 return value, "bypass"
         return value, "miss"

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ import pytest
 from tests.support import browser as b
 from tests.support.bpf import ALLOW, ENOSYS, EPERM, filter_of
 from tests.support.core_cases import planned
+from tests.support.ill_replicas import (
+    Shop,
+    check_killed_in_turn,
+    check_passed_over,
+    cut_from_database,
+    stopped,
+)
 from tests.support.project import ROOT
 from tests.support.sandbox import HOST_ADDRESS, Sandbox, eventually, snapshot
 from twinstack.confinement import seccomp
@@ -109,6 +117,24 @@ def test_carts_survive_a_kill_of_redis(both: Sandbox, world: str) -> None:
     os.kill(killed, signal.SIGKILL)
     eventually(lambda: redis_pid(both, world) not in {0, killed}, within_s=10)
     eventually(lambda: json.loads(both.fetch(url, *session)) == cart, within_s=10)
+
+
+def test_in_docker_too_an_ill_a_stopped_and_killed_replicas_fail_no_get(
+    both: Sandbox, tell: Callable[[str], None]
+) -> None:
+    database = planned("flat", both.instance).replica("postgres-db").docker_address
+    edge = ("127.0.0.1", published_ports(both)["nginx-lb"])
+    form = "{{.State.Health.Status}} {{.State.Pid}}"
+
+    def pid(name: str) -> int:
+        inspect = ("docker", "inspect", "--format", form, f"twinstack-{both.instance}-{name}")
+        health, number = both.run(*inspect).stdout.split()
+        return int(number) if health == "healthy" else 0
+
+    shop = Shop(both, "docker", edge, pid, str(database))
+    for fault in (cut_from_database, stopped):
+        tell(f"docker, {fault.__name__}: {check_passed_over(shop, fault, 3)}")
+    tell(f"docker, killed: {check_killed_in_turn(shop, 1)}")
 
 
 def test_the_dashboard_shows_both_worlds_and_a_death_in_docker(

@@ -89,10 +89,10 @@ def waits_ms(address: tuple[str, int], seconds: float) -> tuple[list[float], Cou
 
 
 def hold(address: tuple[str, int], count: int) -> dict[str, list[float]]:
-    """Hold slow clients until heads and bodies are over; give when each was ended."""
+    """Hold slow clients until all are over; give when each was ended."""
     slow, began = Slow(address, count), time.monotonic()
     slow.open()
-    while time.monotonic() - began < END_S and any(kind != "reader" for kind, _ in slow.links):
+    while time.monotonic() - began < END_S and slow.links:
         slow.go_on(began)
     for _, link in slow.links:
         link.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import BODY_MAX_BYTES, NGINX_CONF, REDIS_CONF, REDIS_DATA
+from twinstack.model.topology import WORLDS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,8 +64,20 @@ def nginx_conf(plan: Plan, replica: Replica, resolver: str | None = None) -> str
         workers=replica.workers,
         gateways=[upstream for upstream in plan.replicas if upstream.service in reached],
         resolver=resolver,
+        limit=None if resolver else plan.rate_limit,  # Swarm's ingress hides who the client is
+        uncounted=_uncounted(plan),
         body_max_bytes=BODY_MAX_BYTES,
     )
+
+
+def _uncounted(plan: Plan) -> list[str]:
+    """List the addresses that stand for no one client: the probe's, and those of our own hosts.
+
+    A host's own address is also that of whom it hides behind it: docker-proxy's clients, a hairpin,
+    another host's clients of an overlay. Both worlds' are listed, so that both run the same text.
+    """
+    hosts = [str(segment.gateway_in(world)) for world in WORLDS for segment in plan.segments]
+    return ["127.0.0.1", *hosts, *([str(plan.vtep.underlay)] if plan.vtep else [])]
 
 
 def redis_conf(replica: Replica) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
@@ -189,3 +190,56 @@ def test_a_client_may_not_choose_its_address(edge: Edge):
     edge.raw(head + CLOSE + b"\r\n")
     assert b"6.6.6.6" not in edge.upstream.requests[-1]
     assert b"\r\nx-forwarded-for: 127.0.0.1, 127.0.0.1\r\n" in edge.upstream.requests[-1]
+
+
+def ask_many(port: int, count: int, address: str = "127.0.0.9") -> list[bytes]:
+    """Send requests of one client address on one kept connection; give the answers."""
+    request = b"GET /api/products HTTP/1.1\r\nHost: x\r\n"
+    source = (address, 0)
+    with closing(socket.create_connection(("127.0.0.1", port), 5, source_address=source)) as link:
+        link.sendall((request + b"\r\n") * (count - 1) + request + CLOSE + b"\r\n")
+        got = b""
+        while part := link.recv(65536):
+            got += part
+    return re.split(rb"(?=HTTP/1\.1 \d{3} )", got)[1:]
+
+
+def test_one_client_address_has_so_many_requests_on_whatever_connections_and_others_theirs(
+    edge: Edge,
+):
+    before = len(edge.upstream.requests)
+    lower = (("rate=1000r/s", "rate=1r/s"), ("burst=2000", "burst=9"))
+    with edge_before(*(gateway.port for gateway in edge.gateways), edits=lower) as port:
+        answers = ask_many(port, 40) + ask_many(port, 10)
+        ours, others = ask_many(port, 40, "127.0.0.1"), ask_many(port, 10, "127.0.0.10")
+    assert statuses(b"".join(answers))[:10] == [200] * 10
+    refused = [answer for answer in answers if b" 429 " in answer]
+    assert len(refused) >= 35
+    assert {error_of(answer.partition(b"\r\n\r\n")[2]) for answer in refused} == {
+        "too_many_requests"
+    }
+    assert all(b"\r\nRetry-After: 1\r\n" in answer for answer in refused)
+    assert statuses(b"".join(ours)) == [200] * 40  # the probe's and this host's are not counted
+    assert statuses(b"".join(others)) == [200] * 10
+    assert len(edge.upstream.requests) - before == 100 - len(refused)
+
+
+@pytest.mark.parametrize("reads_bytes", [0, 1], ids=["stopped", "trickling"])
+def test_a_client_that_does_not_read_its_answers_is_reset(reads_bytes: int):
+    long = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000
+    upstream, gateway = Upstream(always(long)), Running()
+    gateway.know(upstream.port)
+    shorter = (("send_timeout 10s", "send_timeout 1s"),)
+    with edge_before(gateway.port, edits=shorter) as port, closing(socket.socket()) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        link.connect(("127.0.0.1", port))
+        link.sendall(b"GET /api/products HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        began, ended = time.monotonic(), False
+        while not ended and time.monotonic() - began < 6:
+            time.sleep(0.1)
+            ended = link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
+            if not ended and reads_bytes:
+                link.recv(reads_bytes)
+    gateway.close()
+    upstream.close()
+    assert ended

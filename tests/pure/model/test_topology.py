@@ -46,6 +46,11 @@ FORM: dict[str, tuple[Edit, str, str]] = {
         "edge.new_connections_per_second",
         "at least 1",
     ),
+    "no request at all": (
+        lambda d: d["edge"].update(requests_per_second=0),
+        "edge.requests_per_second",
+        "at least 1",
+    ),
     "a burst beyond hashlimit's": (
         lambda d: d["edge"].update(burst=20000),
         "edge.burst",

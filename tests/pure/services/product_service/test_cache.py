@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.common.catalogue import LIST_KEY, keys_of_change, lease_key
-from services.common.failures import RedisDown
+from services.common.failures import DatabaseDown, RedisDown
 from services.common.redis_store import RedisStore
 from services.product_service.cache import Cache
 
@@ -32,10 +34,11 @@ class FakeStore(RedisStore):
     def script(self, script, keys, values):
         if self.down:
             raise RedisDown("down")
-        if self.data.get(keys[1]) != values[0]:
+        if self.data.get(keys[-1]) != values[0]:
             return 0
-        self.data[keys[0]] = values[1]
-        del self.data[keys[1]]
+        if len(keys) > 1:
+            self.data[keys[0]] = values[1]
+        del self.data[keys[-1]]
         return 1
 
 
@@ -51,9 +54,25 @@ def test_the_cache_is_bypassed_when_redis_is_down() -> None:
     assert Cache(store, 30).read(LIST_KEY, lambda: b"one") == (b"one", "bypass")
 
 
-def test_what_does_not_exist_is_not_kept() -> None:
-    cache = Cache(FakeStore(), 30)
+def no_wait(_seconds: float) -> None:
+    pytest.fail("it waited for nobody")
+
+
+def test_nobody_waits_for_what_does_not_exist() -> None:
+    cache = Cache(FakeStore(), 30, sleep=no_wait)
     assert cache.read(LIST_KEY, lambda: None) == (None, "miss")
+    assert cache.read(LIST_KEY, lambda: b"not asked") == (None, "hit")
+
+
+def test_nobody_waits_for_a_reader_that_failed() -> None:
+    def fail() -> bytes:
+        raise DatabaseDown("down")
+
+    cache = Cache(FakeStore(), 30, sleep=no_wait)
+    for _ in range(2):
+        with pytest.raises(DatabaseDown):
+            cache.read(LIST_KEY, fail)
+    assert cache.read(LIST_KEY, lambda: b"one") == (b"one", "miss")
 
 
 def test_data_read_before_a_change_is_not_kept_after_it() -> None:
