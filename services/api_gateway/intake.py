@@ -1,6 +1,8 @@
 """What the gateway takes from a client: the checks of a request's head, and its body.
 
-A body has 5 s to begin with, then as long as 1,000 bytes come each second, and 10 s in all.
+A body has 5 s to begin with, then as long as 1,000 bytes come each second, and 10 s in all. Where
+too many are awaited, the one that is awaited longest goes: a body that comes at once always finds
+room, however many clients send slowly.
 Source: RFC 9112, 3.2 (Host), 6.1 (Transfer-Encoding).
 """
 
@@ -19,6 +21,8 @@ BODIES_MAX, BODIES_OF_ONE_CLIENT_MAX = 512, 256
 _host = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?"
 ).fullmatch
+
+_Awaited = dict[asyncio.Timeout, str]  # the bodies' time limits, oldest first: their clients
 
 
 class Refusal(Exception):
@@ -71,54 +75,67 @@ class Intake:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._of_client: dict[str, int] = {}
-        self.awaited = 0
+        self._all: _Awaited = {}
+        self._of_client: dict[str, _Awaited] = {}
+
+    @property
+    def awaited(self) -> int:
+        return len(self._all)
 
     async def body(self, request: ClientRequest, heeded: Heeded) -> bytes:
-        """Gather a request's body. Raises: Refusal 400, 408, 413, 429, 503."""
-        client = client_of(heeded, request.peer)
-        for (
-            name,
-            value,
-        ) in request.headers:  # Before a byte is read: Expect is answered by 413.
+        """Gather a request's body. Raises: Refusal 400, 408, 413."""
+        for name, value in request.headers:  # Before a byte is read: Expect is answered by 413.
             if name == b"content-length" and int(value) > self._max_bytes:
                 raise self._too_large()
-        own = self._of_client.get(client, 0)
-        if own >= BODIES_OF_ONE_CLIENT_MAX:
-            raise Refusal(429, "too_many_bodies", "your other bodies come first", CLOSE, RETRY)
-        if self.awaited >= BODIES_MAX:
-            raise Refusal(503, "overloaded", f"{BODIES_MAX} bodies are awaited", CLOSE, RETRY)
-        self._of_client[client] = own + 1
-        self.awaited += 1
-        try:
-            return await self._gather(request)
-        finally:
-            self.awaited -= 1
-            self._of_client[client] -= 1
-            if not self._of_client[client]:
-                del self._of_client[client]
-
-    async def _gather(self, request: ClientRequest) -> bytes:
-        parts: list[bytes] = []
-        size = 0
+        client = client_of(heeded, request.peer)
         start = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(start + BODY_GRACE_S) as patience:
-                while True:
-                    came = await request.read()
-                    if came is None:
-                        raise Refusal(400, "incomplete_body", "the client left", CLOSE)
-                    part, more = came
-                    size += len(part)
-                    if size > self._max_bytes:
-                        raise self._too_large()
-                    parts.append(part)
-                    if not more:
-                        return b"".join(parts)
-                    allowed_s = min(BODY_PATIENCE_S, BODY_GRACE_S + size / BODY_MIN_RATE)
-                    patience.reschedule(start + allowed_s)
+                self._make_room(client, start)
+                self._all[patience] = self._of_client.setdefault(client, {})[patience] = client
+                return await self._gather(request, patience, start)
         except TimeoutError:
             raise Refusal(408, "body_timeout", "the body came too slowly", CLOSE) from None
+        finally:
+            self._forget(patience)
+
+    async def _gather(
+        self, request: ClientRequest, patience: asyncio.Timeout, start: float
+    ) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            came = await request.read()
+            if came is None:
+                raise Refusal(400, "incomplete_body", "the client left", CLOSE)
+            part, more = came
+            size += len(part)
+            if size > self._max_bytes:
+                raise self._too_large()
+            parts.append(part)
+            if not more:
+                return b"".join(parts)
+            if patience in self._all:
+                allowed_s = min(BODY_PATIENCE_S, BODY_GRACE_S + size / BODY_MIN_RATE)
+                patience.reschedule(start + allowed_s)
+
+    def _make_room(self, client: str, now: float) -> None:
+        """End the body that is awaited longest, of this client or of all, where there are many."""
+        own = self._of_client.get(client, {})
+        full = own if len(own) >= BODIES_OF_ONE_CLIENT_MAX else self._all
+        if full is own or len(full) >= BODIES_MAX:
+            oldest = next(iter(full))
+            self._forget(oldest)
+            if not oldest.expired():
+                oldest.reschedule(now)
+
+    def _forget(self, patience: asyncio.Timeout) -> None:
+        client = self._all.pop(patience, None)
+        if client is not None:
+            own = self._of_client[client]
+            del own[patience]
+            if not own:
+                del self._of_client[client]
 
     def _too_large(self) -> Refusal:
         message = f"the body is larger than {self._max_bytes} bytes"

@@ -52,7 +52,7 @@ class Cache:
             value = self._store.get(key)
         except RedisDown:
             return None
-        return None if value is None else (value, "hit")
+        return (value, "hit") if value else None
 
     def read(self, key: bytes, load: Callable[[], bytes | None]) -> tuple[bytes | None, str]:
         """Give the value of `key` and where it is from: "hit", "miss" or "bypass" (Redis down).

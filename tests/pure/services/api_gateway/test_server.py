@@ -279,23 +279,33 @@ def test_a_body_that_comes_at_a_fair_rate_has_longer(gateway, upstream, monkeypa
         assert statuses(all_of(link)) == [200]
 
 
-def test_one_client_cannot_take_all_the_room_for_bodies(gateway, upstream, monkeypatch):
+@pytest.mark.parametrize(
+    ("bound", "clients"),
+    [("BODIES_OF_ONE_CLIENT_MAX", [b"10.0.0.9"] * 4), ("BODIES_MAX", [b"1", b"2", b"3", b"4"])],
+    ids=["of one client", "of all"],
+)
+def test_where_bodies_take_all_the_room_the_longest_awaited_goes(
+    gateway, upstream, monkeypatch, bound, clients
+):
     upstream(always(OK))
-    monkeypatch.setattr(intake, "BODIES_OF_ONE_CLIENT_MAX", 3)
+    monkeypatch.setattr(intake, bound, 3)
     waiting = HEAD + b"X-Forwarded-For: %s\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
     links = []
-    for _ in range(3):
-        links.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
-        links[-1].sendall(waiting % b"10.0.0.9")
-    time.sleep(0.1)
-    got = gateway.raw(waiting % b"10.0.0.9")
-    assert (statuses(got), last_error(got)) == ([429], "too_many_bodies")
-    assert statuses(gateway.raw(waiting % b"10.0.0.8" + b"{}")) == [200]
-    for link in links:
+    for client in clients[:3]:
+        links.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=3))
+        links[-1].sendall(waiting % client)
+        time.sleep(0.05)
+    assert statuses(gateway.raw(waiting % clients[3] + b"{}")) == [200]
+    oldest, *others = links
+    got = all_of(oldest)
+    assert (statuses(got), last_error(got)) == ([408], "body_timeout")
+    for link in others:
         link.sendall(b"{}")
         assert statuses(all_of(link)) == [200]
+    for link in links:
         link.close()
-    assert gateway.gateway._intake._of_client == {}
+    eventually(lambda: gateway.gateway._intake._of_client == {}, within_s=1)
+    assert gateway.gateway._intake.awaited == 0
 
 
 def test_a_client_that_does_not_read_is_left(gateway, upstream, monkeypatch):
