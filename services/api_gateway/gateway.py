@@ -30,6 +30,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+#: Of one service: a slow one takes no room from another.
 IN_FLIGHT_MAX = 1024
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -42,6 +43,7 @@ class Gateway:
         self._log = log
         self._ids = RequestIds()
         self._in_flight = 0
+        self._in_flight_of = dict.fromkeys(routes.SERVICES, 0)
         self._intake = Intake(settings.max_body_bytes)
         self._stats = TrafficStats()
         self._started = time.monotonic()
@@ -112,9 +114,6 @@ class Gateway:
         if method not in route.methods:
             message = f"{method} is not possible here, only {route.allow.decode()}"
             raise Refusal(405, "method_not_allowed", message, b"allow: %s\r\n" % route.allow)
-        if self._in_flight - self._intake.awaited > IN_FLIGHT_MAX:
-            message = f"{IN_FLIGHT_MAX} requests are under way"
-            raise Refusal(503, "overloaded", message, RETRY)
         check_framing(request.http_version, heeded)
         body: bytes | None = None
         if heeded.has_length or heeded.codings:
@@ -124,12 +123,18 @@ class Gateway:
         data = messages.request_bytes(method, target, heeded, raw_id, request.peer, body)
         head_only, safe = method == "HEAD", method in _SAFE
         idempotent = route.is_idempotent(method, heeded.keys > 0)
+        if self._in_flight_of[route.service] >= IN_FLIGHT_MAX:
+            message = f"{IN_FLIGHT_MAX} requests to {route.service} are under way"
+            raise Refusal(503, "overloaded", message, RETRY)
+        self._in_flight_of[route.service] += 1
         try:
             return await self._forwarder.send(
                 route.service, data, head_only=head_only, safe=safe, idempotent=idempotent
             )
         except Unanswered as error:
             raise self._failed(route.service, error, raw_id.decode()) from None
+        finally:
+            self._in_flight_of[route.service] -= 1
 
     def _failed(self, service: str, error: Unanswered, request_id: str) -> Refusal:
         if error.failure is None:

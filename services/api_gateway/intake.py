@@ -78,10 +78,6 @@ class Intake:
         self._all: _Awaited = {}
         self._of_client: dict[str, _Awaited] = {}
 
-    @property
-    def awaited(self) -> int:
-        return len(self._all)
-
     async def body(self, request: ClientRequest, heeded: Heeded) -> bytes:
         """Gather a request's body. Raises: Refusal 400, 408, 413."""
         for name, value in request.headers:  # Before a byte is read: Expect is answered by 413.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from services.api_gateway import gateway as gateway_module
 from tests.support.gateway_parts import OK, always, error_of, read_message
+from tests.support.sandbox import eventually
 
 
 def test_an_answer_comes_back_with_the_instances_name_and_the_callers_id(gateway, upstream):
@@ -193,3 +197,28 @@ def test_an_answer_nobody_asked_for_does_not_reach_the_next_client(gateway, upst
     upstream(lambda request, connection, place: OK + evil)
     for _ in range(5):
         assert gateway.call("GET", "/api/products")[2] == b"{}"
+
+
+def test_a_service_that_is_slow_under_many_requests_takes_no_room_from_another(
+    gateway, upstream, monkeypatch
+):
+    go_on = threading.Event()
+
+    def behaviour(request: bytes, connection: int, place: int) -> bytes:
+        if request.startswith(b"GET /cart"):
+            go_on.wait(2)
+        return OK
+
+    upstream(behaviour)
+    monkeypatch.setattr(gateway_module, "IN_FLIGHT_MAX", 3)
+    with ThreadPoolExecutor(4) as pool:
+        try:
+            carts = [pool.submit(gateway.call, "GET", "/api/cart") for _ in range(3)]
+            eventually(lambda: gateway.gateway._in_flight == 3, within_s=1)
+            status, _, body = gateway.call("GET", "/api/cart")
+            assert (status, error_of(body)) == (503, "overloaded")
+            assert gateway.call("GET", "/api/products")[0] == 200
+        finally:
+            go_on.set()
+        assert [cart.result()[0] for cart in carts] == [200] * 3
+    assert set(gateway.gateway._in_flight_of.values()) == {0}

@@ -305,7 +305,7 @@ def test_where_bodies_take_all_the_room_the_longest_awaited_goes(
     for link in links:
         link.close()
     eventually(lambda: gateway.gateway._intake._of_client == {}, within_s=1)
-    assert gateway.gateway._intake.awaited == 0
+    assert gateway.gateway._intake._all == {}
 
 
 def test_a_client_that_does_not_read_is_left(gateway, upstream, monkeypatch):
@@ -337,7 +337,7 @@ def test_a_client_that_resets_leaves_nothing_behind(gateway, slow):
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     eventually(lambda: not gateway.server.server_state.connections, within_s=3)
     eventually(lambda: gateway.gateway._in_flight == 0, within_s=3)
-    assert gateway.gateway._intake.awaited == 0
+    assert gateway.gateway._intake._all == {}
 
 
 def host(*values: bytes, version: bytes = b"1.1") -> bytes:
