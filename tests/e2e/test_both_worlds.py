@@ -132,8 +132,8 @@ def test_in_docker_too_an_ill_a_stopped_and_killed_replicas_fail_no_get(
         return int(number) if health == "healthy" else 0
 
     shop = Shop(both, "docker", edge, pid, str(database))
-    for fault in (cut_from_database, stopped):
-        tell(f"docker, {fault.__name__}: {check_passed_over(shop, fault, 3)}")
+    for fault, seconds in ((cut_from_database, 5), (stopped, 3)):
+        tell(f"docker, {fault.__name__}: {check_passed_over(shop, fault, seconds)}")
     tell(f"docker, killed: {check_killed_in_turn(shop, 1)}")
 
 

@@ -34,7 +34,7 @@ def shop(flat: Sandbox) -> Shop:
 
 
 def test_a_replica_that_says_503_takes_no_get(shop: Shop, full: bool, tell: Tell) -> None:
-    tell(check_passed_over(shop, cut_from_database, 20 if full else 3))
+    tell(check_passed_over(shop, cut_from_database, 20 if full else 5))
 
 
 def test_a_stopped_replica_fails_no_get_and_holds_few(shop: Shop, full: bool, tell: Tell) -> None:

@@ -122,7 +122,7 @@ def check_passed_over(
     ejected_at_s = shop.ejected_at_s(name, began_s)
     assert ejected_at_s - began_s < EJECTED_WITHIN_S
     after = [request for request in seen if ejected_at_s < request.at_s < began_s + seconds]
-    assert after
+    assert after, f"it was passed over {ejected_at_s - began_s:.1f} s after"
     assert name not in {request.served_by for request in after}
     return check_answers(seen, ejected_at_s)
 
