@@ -62,6 +62,7 @@ def test_nobody_waits_for_what_does_not_exist() -> None:
     cache = Cache(FakeStore(), 30, sleep=no_wait)
     assert cache.read(LIST_KEY, lambda: None) == (None, "miss")
     assert cache.read(LIST_KEY, lambda: b"not asked") == (None, "hit")
+    assert cache.held(LIST_KEY) is None
 
 
 def test_nobody_waits_for_a_reader_that_failed() -> None:
