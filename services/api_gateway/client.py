@@ -42,7 +42,7 @@ class Upstream:
         """Take the connection that was used last: the likeliest to be alive."""
         while self.idle:
             connection = self.idle.pop()
-            if connection.open:
+            if connection.usable:
                 return connection
         return None
 
@@ -86,6 +86,8 @@ class Client:
         connection = None if fresh else upstream.take()
         if connection is None:
             connection = await self._loop.create_task(self._connect(upstream))
+            if not connection.usable:
+                raise ConnectFailed("the connection was closed at once")
         now = self._loop.time()
         connection.deadline = now + timeout_s
         connection.slow_at = now + patience.try_s if patience else connection.deadline

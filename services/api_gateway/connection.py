@@ -72,6 +72,11 @@ class Connection(asyncio.Protocol):
     def __post_init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
 
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be written: to a closed transport it would be an error."""
+        return self.open and not self._transport.is_closing()
+
     def request(self, data: bytes, head_only: bool) -> Pending[Answer]:
         """Send a request, whole. What is pending fails with Stale, Broken, or as `fail` says."""
         self.uses += 1

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import threading
 import time
+from collections import Counter
+from contextlib import closing, suppress
 
 import pytest
 
@@ -131,3 +135,24 @@ def test_an_answers_trailers_are_no_headers(gateway, upstream):
         status, headers, body = gateway.call("GET", "/api/products")
         assert (status, body, headers["a"]) == (200, b"{}", "1")
         assert not {"set-cookie", "x-late"} & set(headers)
+
+
+def test_an_upstream_that_resets_each_connection_at_once_is_a_502_and_never_a_500(gateway):
+    """The connection may be gone before the request is written: then nothing was sent."""
+
+    def reset_each() -> None:
+        with suppress(OSError):
+            while True:
+                link, _ = listener.accept()
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                link.close()
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        resetting = threading.Thread(target=reset_each)
+        resetting.start()
+        gateway.know(listener.getsockname()[1])
+        answers = [gateway.call("GET", "/api/products") for _ in range(400)]
+        listener.shutdown(socket.SHUT_RDWR)
+        resetting.join()
+    gateway.know()
+    assert Counter(status for status, _, _ in answers) == {502: 400}
