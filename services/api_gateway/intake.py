@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from services.api_gateway.messages import CLOSE, RETRY, Heeded
+from services.api_gateway.messages import CLOSE, Heeded
 from services.api_gateway.request import ClientRequest
 
 BODY_GRACE_S, BODY_MIN_RATE, BODY_PATIENCE_S = 5.0, 1000, 10.0
