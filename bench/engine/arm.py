@@ -22,11 +22,9 @@ ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy", "superviso
 PROGRAMS = "programs"
 PARTS = (SERVICES, PROGRAMS, *ENGINE, CLIENT, KERNEL, LEFT_OVER)
 #: Parts that no arm causes: other programs, the idle world, and the benchmark itself.
-STRANGERS, IDLE_WORLD, BENCH = "other programs", "idle world", "benchmark"
+STRANGERS, IDLE, BENCH = "other programs", "idle world", "benchmark"
 #: A window in which strangers and the hypervisor took more than this part of the machine is busy.
 BUSY_PART = 0.10
-#: So often a run measures spoiled blocks again: nothing helps where the machine is always busy.
-MOST_REPEATS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,6 @@ class Quantity:
 
 RATE = Quantity("rate", "requests per second", lambda window: window.rate, "/s")
 CPU = Quantity("cpu", "CPU time per request", lambda window: window.cpu, "µs")
-SLOWNESS = Quantity("slowness", "CPU time of a fixed piece of work", lambda w: w.work_us, "µs")
 SERVICES_CPU = Quantity(
     "services", "CPU time per request in the services", lambda window: window.part(SERVICES), "µs"
 )

@@ -15,17 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from bench.engine import design, result
-from bench.engine.arm import (
-    BUSY_PART,
-    CPU,
-    MOST_REPEATS,
-    RATE,
-    Arm,
-    Bound,
-    Contrast,
-    Quantity,
-    Window,
-)
+from bench.engine.arm import BUSY_PART, CPU, RATE, Arm, Bound, Contrast, Quantity, Window
 from bench.engine.design import Design
 from bench.engine.measured import Measured
 from bench.engine.meter import Meter, Spending, spent
@@ -34,6 +24,8 @@ from twinstack.errors import CannotTell, TwinstackError
 from twinstack.reconcile import Progress
 from twinstack.world import LocalWorld
 
+#: So often a run measures spoiled blocks again: nothing helps where the machine is always busy.
+MOST_REPEATS = 6
 #: One start of what is measured: gives its arms, with everything running while the block lasts.
 Stage = Callable[[], AbstractContextManager[Sequence[Arm]]]
 

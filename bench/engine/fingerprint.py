@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine import probe, redis
+from bench.engine import loads, redis
 from bench.engine.fingerprint_limits import Values
 from bench.engine.fingerprint_network import network_values
 from bench.engine.fingerprint_process import SECRET, process_values, renaming
@@ -75,7 +75,7 @@ def read(world: LocalWorld, service: str, path: str) -> Fingerprint:
     members: dict[str, set[int]] = {}
     for member in world.processes():
         members.setdefault(member.replica, set()).add(member.pid)
-    answer = probe.get_ok(world.endpoint(service), path)
+    answer = loads.get_ok(world.endpoint(service), path)
     filters, rename = seccomp_filters(mains.values()), renaming(plan, world.name)
     network = network_values(plan, world.name, mains, world.namespaces().get(HOST))
     values: dict[str, dict[str, str]] = {}

@@ -15,10 +15,11 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from bench.engine.arm import Window
+from bench.engine.arm import Quantity, Window
 from bench.engine.estimate import grouped
 
 Value = Callable[[Window], float]
+SLOWNESS = Quantity("slowness", "CPU time of a fixed piece of work", lambda w: w.work_us, "µs")
 #: Fewer windows than this do not show how a quantity moves with the speed.
 _LEAST = 12
 

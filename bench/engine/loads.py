@@ -1,4 +1,4 @@
-"""The loads of an arm: a run of ab, of wrk, or of any program, as what a window does.
+"""The loads of an arm (a run of ab, of wrk, of any program), and one plain request to begin with.
 
 A load looks first whether the kernel has room for it: each new connection leaves an entry in
 conntrack for two minutes, and a local port in TIME_WAIT where the client closes first.
@@ -8,6 +8,7 @@ Source: sock_diag(7); nf_conntrack-sysctl.
 
 from __future__ import annotations
 
+import http.client
 import os
 import subprocess
 import time
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from bench.engine import probe
 from bench.load import Tally, ab, wrk
 from bench.load.ab import AbLoad
 from twinstack.errors import CannotTell, StepFailed
@@ -36,7 +36,7 @@ _ROOM_S, _QUIET_S = 130.0, 2.0
 
 def by_ab(endpoint: Endpoint, load: AbLoad) -> Load:
     """Send one run of ab. Raises: CannotTell when the endpoint does not answer 2xx."""
-    size = len(probe.get_ok(endpoint, load.path))
+    size = len(get_ok(endpoint, load.path))
 
     def run() -> Tally:
         if not load.keepalive:
@@ -140,3 +140,36 @@ def peers(state: str) -> Counter[tuple[IPv4Address, int]]:
         sockets = sock_diag.dump(netlink, 1 << sock_diag.STATES.index(state))
         ends = [(tcp.peer, tcp.peer_port) for tcp in sockets if len(tcp.peer) == 4]
     return Counter((IPv4Address(peer), port) for peer, port in ends)
+
+
+def get_ok(endpoint: Endpoint, path: str, *, timeout_s: float = 5.0) -> bytes:
+    """Ask once, on its own connection; gives the body. Raises: CannotTell unless it is 2xx."""
+    url = endpoint.url(path)
+    connection = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout_s)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        cause = str(error) or type(error).__name__
+        remedy = 'bring the world up ("invoke net.up", "invoke docker.up")'
+        raise CannotTell(url, "does not answer", cause, remedy) from error
+    finally:
+        connection.close()
+    if not 200 <= response.status < 300:
+        cause = body[:120].decode("utf-8", "replace")
+        remedy = "choose a --path that answers 2xx: errors are not measured"
+        raise CannotTell(url, f"answers {response.status}", cause, remedy)
+    return body
+
+
+def wait_ok(endpoint: Endpoint, path: str, *, timeout_s: float) -> bytes:
+    """Ask until the answer is 2xx. Raises: CannotTell with the last failure at the timeout."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return get_ok(endpoint, path)
+        except CannotTell:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -18,16 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.engine.arm import (
-    BENCH,
-    CLIENT,
-    ENGINE,
-    IDLE_WORLD,
-    KERNEL,
-    LEFT_OVER,
-    SERVICES,
-    STRANGERS,
-)
+from bench.engine.arm import BENCH, CLIENT, ENGINE, IDLE, KERNEL, LEFT_OVER, SERVICES, STRANGERS
 from bench.load.programs import cpu_us
 from bench.load.speed import SpeedProbe
 from twinstack.errors import CannotTell
@@ -141,13 +132,13 @@ def spent(before: CounterReading, after: CounterReading, world: str) -> Spending
     Raises: CannotTell when a replica restarted meanwhile: its counter went back.
     """
     services: dict[str, float] = {}
-    parts = dict.fromkeys((SERVICES, IDLE_WORLD), 0.0)
+    parts = dict.fromkeys((SERVICES, IDLE), 0.0)
     for (name, replica), now_us in after.services_us.items():
         was_us = before.services_us.get((name, replica), 0.0)
         if now_us < was_us:
             cause, remedy = "its CPU counter started again", "look at its log, then measure again"
             raise CannotTell(replica, "restarted during a window", cause, remedy)
-        parts[SERVICES if name == world else IDLE_WORLD] += now_us - was_us
+        parts[SERVICES if name == world else IDLE] += now_us - was_us
         if name == world:
             services[replica] = now_us - was_us
     parts[CLIENT] = after.children_us - before.children_us

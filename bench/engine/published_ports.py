@@ -12,7 +12,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
-from bench.engine import probe
+from bench.engine import loads
 from bench.engine.worlds import EDGE
 from twinstack.errors import CannotTell
 from twinstack.linux.links import own_addresses
@@ -60,7 +60,7 @@ def by_dnat(world: LocalWorld, service: str, path: str, progress: Progress) -> E
         return None
     endpoint = Endpoint(address, published.port)
     try:
-        probe.get_ok(endpoint, path)
+        loads.get_ok(endpoint, path)
     except CannotTell as error:
         progress(f"left out: port {published.port} by {HOST}: {error.failure} ({error.cause})")
         return None

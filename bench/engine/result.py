@@ -11,20 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.engine import estimate
-from bench.engine.arm import (
-    CLIENT,
-    CPU,
-    ENGINE,
-    SERVICES,
-    SLOWNESS,
-    Bound,
-    Contrast,
-    Quantity,
-    Window,
-)
+from bench.engine.arm import CLIENT, CPU, ENGINE, SERVICES, Bound, Contrast, Quantity, Window
 from bench.engine.estimate import grouped, spread
 from bench.engine.gate import Gate
-from bench.engine.levelling import slowness
+from bench.engine.levelling import SLOWNESS, slowness
 from bench.engine.measured import Measured
 from bench.engine.show import columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome

@@ -84,8 +84,7 @@ class OpenLoad:
 class OpenReport:
     """One run, its warm-up left out. Each series has an entry for each request."""
 
-    intended_us: Sequence[int]  # when it was to be sent, from the run's start
-    latency_us: Sequence[int]  # from then to the whole answer; -1: it failed
+    latency_us: Sequence[int]  # from the intended moment to the whole answer; -1: it failed
     lag_us: Sequence[int]  # how late the generator itself sent it
     non_2xx: int
     lost: int  # the connection broke, or no answer came until the end
@@ -175,7 +174,6 @@ class _Loop:
         self.lost += [c.number for c in self.connections.values() if c.number >= 0]
         first = sum(moment < 0 for moment in self.due)
         return OpenReport(
-            intended_us=_us(self.due[first:]),
             latency_us=_us(self.latency[first:]),
             lag_us=_us(self.lag[first:sent]),
             non_2xx=sum(number >= first for number in self.non_2xx),

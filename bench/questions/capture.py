@@ -14,9 +14,10 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
@@ -76,7 +77,7 @@ def ask(
     def arms() -> Iterator[Arm]:
         loaded = by_ab(chosen.endpoint(worlds.EDGE), load)
         for what in names:
-            yield Arm(what, loaded, name, captures.during(what))
+            yield Arm(what, loaded, name, partial(captures.during, what))
 
     contrasts = tuple(Contrast(what, OFF) for what in names[1:])
     experiment = Experiment(
@@ -101,23 +102,19 @@ class Captures:
     packets: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def during(self, what: str) -> Callable[[], AbstractContextManager[Mapping[int, str]]]:
-        """Give what captures around a window, in a directory of its own."""
-
-        @contextmanager
-        def capturing() -> Iterator[Mapping[int, str]]:
-            with TemporaryDirectory(prefix="twinstack-bench-capture-") as folder, ExitStack() as up:
-                running = []
-                for words, sign in self._commands(what, Path(folder) / "files"):
-                    capture = started(words, cwd=REPOSITORY, stdout=PIPE, stderr=PIPE)
-                    running.append(up.enter_context(capture))
-                    announced("the capture", running[-1], sign, _START_S)
-                time.sleep(_SETTLE_S)
-                yield {process.pid: PROGRAMS for process in running}
-                for process in running:
-                    self._stop(what, process)
-
-        return capturing
+    @contextmanager
+    def during(self, what: str) -> Iterator[Mapping[int, str]]:
+        """Capture around a window, into a directory of its own."""
+        with TemporaryDirectory(prefix="twinstack-bench-capture-") as folder, ExitStack() as up:
+            running = []
+            for words, sign in self._commands(what, Path(folder) / "files"):
+                capture = started(words, cwd=REPOSITORY, stdout=PIPE, stderr=PIPE)
+                running.append(up.enter_context(capture))
+                announced("the capture", running[-1], sign, _START_S)
+            time.sleep(_SETTLE_S)
+            yield {process.pid: PROGRAMS for process in running}
+            for process in running:
+                self._stop(what, process)
 
     def _commands(self, what: str, folder: Path) -> Iterator[tuple[list[str], str]]:
         """Give the programs to start, and how the line begins that says each has started."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.design import Design
-from bench.engine.experiment import Experiment, Stage, run
+from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab
 from bench.engine.redis import command_calls
 from bench.engine.result import outcome_of
@@ -26,6 +27,8 @@ from bench.questions.naive import naive_chain
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
+from twinstack.software.roots import Roots
+from twinstack.software.wheels import Software
 from twinstack.stack import Stack
 from twinstack.world import Endpoint, LocalWorld
 
@@ -50,9 +53,10 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     with worlds.left_as_it_was(stack, "net", progress) as was:
         world = stack.net(was.shape, limited=False)
         world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
+        provided = stack.software(progress)
         contrasts = {other: Contrast(CHAIN, other) for other in LEAST}
         experiment = Experiment(
-            stage=_stage(stack, world, progress),
+            stage=partial(_stage, world, provided, stack.redis_password(), progress),
             contrasts=tuple(contrasts.values()),
             load=f"ab, {CONCURRENCY} at once, a connection each",
             worlds=[world],
@@ -67,36 +71,27 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     return outcome_of(measured, "chain", world.plan, notes)
 
 
-def _stage(stack: Stack, world: LocalWorld, progress: Progress) -> Stage:
-    roots, software = stack.software(progress)
-    password = stack.redis_password()
-
-    @contextmanager
-    def stage() -> Iterator[Sequence[Arm]]:
-        worlds.restart([world], progress)
-        with naive_chain(world, roots, software, password) as naive:
-            products = [
-                world.endpoint("product-service", replica.number)
-                for replica in world.plan.replicas_of("product-service")
-            ]
-            loads = {
-                CHAIN: spread([world.endpoint(EDGE)], "/api/products", 3000),
-                DIRECT: spread(products, "/products", 3000),
-                NAIVE: spread([naive.edge], "/api/products", 600),
-            }
-            parts = dict.fromkeys(naive.pids(), PROGRAMS)
-            redis = world.endpoint("redis-cache")
-            yield [
-                Arm(
-                    name,
-                    proven(name, load, redis, password),
-                    world.name,
-                    lambda: nullcontext(parts),
-                )
-                for name, load in loads.items()
-            ]
-
-    return stage
+@contextmanager
+def _stage(
+    world: LocalWorld, provided: tuple[Roots, Software], password: str, progress: Progress
+) -> Iterator[Sequence[Arm]]:
+    worlds.restart([world], progress)
+    with naive_chain(world, *provided, password) as naive:
+        products = [
+            world.endpoint("product-service", replica.number)
+            for replica in world.plan.replicas_of("product-service")
+        ]
+        loads = {
+            CHAIN: spread([world.endpoint(EDGE)], "/api/products", 3000),
+            DIRECT: spread(products, "/products", 3000),
+            NAIVE: spread([naive.edge], "/api/products", 600),
+        }
+        parts = dict.fromkeys(naive.pids(), PROGRAMS)
+        redis = world.endpoint("redis-cache")
+        yield [
+            Arm(name, proven(name, load, redis, password), world.name, lambda: nullcontext(parts))
+            for name, load in loads.items()
+        ]
 
 
 def spread(endpoints: Sequence[Endpoint], path: str, requests: int) -> Callable[[], Tally]:

@@ -11,7 +11,7 @@ not in any figure.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -84,38 +84,34 @@ def paths(world: SwarmWorld, plan: Plan) -> Mapping[str, Make]:
     return {
         LOOPBACK: partial(layers.place, setting=known["loopback"], plan=plan),
         ONE_HOST: partial(layers.place, setting=known["bridge"], plan=plan),
-        SAME: engines.between(own, beside),
-        RAW: raw_vxlan((world.nodes[0], world.nodes[1]), plan.mark),
-        SWARM: engines.between(own, across),
+        SAME: partial(engines.between, own=own, other=beside),
+        RAW: partial(raw_vxlan, nodes=world.nodes[:2], mark=plan.mark),
+        SWARM: partial(engines.between, own=own, other=across),
     }
 
 
-def raw_vxlan(nodes: tuple[SwarmNode, SwarmNode], mark: str) -> Make:
+@contextmanager
+def raw_vxlan(name: str, *, nodes: Sequence[SwarmNode], mark: str) -> Iterator[LadderPlace]:
     """Give a place on a VXLAN of our own between two hosts; what it adds to them is cleared."""
     enters = [shlex.join(node.enter) for node in nodes]
     added = [f"{enter} ip link delete {link}" for enter in enters for link in (VTEP, BRIDGE)]
     # An engine passes the frames of its host's bridges to iptables, which forwards nothing else.
     switch = [f"{enter} sysctl -qw {_BRIDGE_NF}" for enter in enters]
-
-    @contextmanager
-    def place(name: str) -> Iterator[LadderPlace]:
-        with (
-            sides.laid(name, 2, lambda *_: "") as pids,
-            cleared("\n".join([*added, *(f"{each}=1" for each in switch)])),
-        ):
-            script = [f"{each}=0" for each in switch]
-            own, other = (node.address for node in nodes)
-            script.append(sides.vxlan_end(enters[0], own, other, pids[0], sides.CLIENT))
-            script.append(sides.vxlan_end(enters[1], other, own, pids[1], sides.SERVER))
-            script += [
-                f"{enter} ip link set {link} alias {mark}"
-                for enter in enters
-                for link in (VTEP, BRIDGE)
-            ]
-            process.run(["sh", "-ec", "\n".join(script)])
-            proof = Proof("its eth0", lambda _: packets(pids[0], "eth0"))
-            asked, nets = sides.ASKED, (pids[0], pids[1], pids[0])
-            with standing(name, serving(asked), asked, {name: proof}, networks=nets) as up:
-                yield up
-
-    return place
+    with (
+        sides.laid(name, 2, lambda *_: "") as pids,
+        cleared("\n".join([*added, *(f"{each}=1" for each in switch)])),
+    ):
+        script = [f"{each}=0" for each in switch]
+        own, other = (node.address for node in nodes)
+        script.append(sides.vxlan_end(enters[0], own, other, pids[0], sides.CLIENT))
+        script.append(sides.vxlan_end(enters[1], other, own, pids[1], sides.SERVER))
+        script += [
+            f"{enter} ip link set {link} alias {mark}"
+            for enter in enters
+            for link in (VTEP, BRIDGE)
+        ]
+        process.run(["sh", "-ec", "\n".join(script)])
+        proof = Proof("its eth0", lambda _: packets(pids[0], "eth0"))
+        asked, nets = sides.ASKED, (pids[0], pids[1], pids[0])
+        with standing(name, serving(asked), asked, {name: proof}, networks=nets) as up:
+            yield up

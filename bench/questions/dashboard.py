@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
@@ -57,7 +58,7 @@ def ask(
             load = by_wrk(chosen.endpoint(worlds.EDGE).url(_PATH), CONCURRENCY, round(how.seconds))
             looking = {NOBODY: (), WATCHED: (board,), SHOWN: (board, screen)}
             yield [
-                Arm(what, load, name, _looking((board, screen), groups))
+                Arm(what, load, name, partial(_looking, (board, screen), groups))
                 for what, groups in looking.items()
             ]
             for group in (board, screen):
@@ -83,19 +84,13 @@ def ask(
     return outcome if agreed else replace(outcome, code=1)
 
 
-def _looking(
-    groups: Sequence[Session], looking: Sequence[Session]
-) -> Callable[[], AbstractContextManager[Mapping[int, str]]]:
-    """Give what lets some viewers run around a window, and pauses the others."""
-
-    @contextmanager
-    def during() -> Iterator[Mapping[int, str]]:
-        for group in groups:
-            (group.resume if group in looking else group.pause)()
-        time.sleep(_TURN_S)
-        yield {pid: PROGRAMS for group in groups for pid in group.pids()}
-
-    return during
+@contextmanager
+def _looking(groups: Sequence[Session], looking: Sequence[Session]) -> Iterator[Mapping[int, str]]:
+    """Let some viewers run around a window, and pause the others."""
+    for group in groups:
+        (group.resume if group in looking else group.pause)()
+    time.sleep(_TURN_S)
+    yield {pid: PROGRAMS for group in groups for pid in group.pids()}
 
 
 def _agreements(world: LocalWorld) -> Iterator[tuple[str, bool]]:

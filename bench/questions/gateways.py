@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from bench.engine import probe
+from bench.engine import loads
 from bench.engine.arm import BENCH, CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
 from bench.engine.design import Design
 from bench.engine.experiment import Experiment, run
@@ -77,7 +77,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
 def _arm(name: str, port: int, up: dict[str, programs.Running], seconds: int) -> Arm:
     """Load one gateway. Raises: CannotTell when it passes on other bytes."""
-    answer = probe.wait_ok(Endpoint("127.0.0.1", port), "/api/products", timeout_s=10)
+    answer = loads.wait_ok(Endpoint("127.0.0.1", port), "/api/products", timeout_s=10)
     if len(answer) != ANSWER_BYTES:
         raise CannotTell(name, "passes on other bytes", f"{len(answer)}")
     load = by_wrk(f"http://127.0.0.1:{port}/api/products", _CONNECTIONS, seconds)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.engine import probe
+from bench.engine import loads
 from bench.engine.worlds import EDGE
 from bench.load.programs import USER, Program, Running, await_port, running, workspace
 from twinstack.errors import CannotTell, Missing, NotHealthy
@@ -51,7 +51,7 @@ def naive_chain(
 
     Raises: Missing; NotHealthy; CannotTell when it does not answer as ours does.
     """
-    products = probe.get_ok(world.endpoint("product-service"), "/products")
+    products = loads.get_ok(world.endpoint("product-service"), "/products")
     networks = {process.replica: process.pid for process in world.processes()}
     with workspace() as place:
         _lay_out(place, world, products, redis_password)
@@ -65,7 +65,7 @@ def naive_chain(
             edge = Endpoint(world.endpoint(EDGE).address, EDGE_PORT)
             await_port(started["naive-nginx"], edge.address, edge.port)
             try:
-                answer = probe.wait_ok(edge, "/api/products", timeout_s=10)
+                answer = loads.wait_ok(edge, "/api/products", timeout_s=10)
             except CannotTell as error:
                 logs = " / ".join(filter(None, (program.tail() for program in started.values())))
                 raise NotHealthy("the naive chain", error.failure, logs[-1000:]) from error

@@ -100,19 +100,16 @@ def look(
 ) -> NamingRun:
     """Compare the world with a cause in it with the world as planned, and name what shows."""
 
-    def without(other: str) -> Held:
-        @contextmanager
-        def during() -> Iterator[Mapping[int, str] | None]:
-            with planted(place, cause) as parts:
-                next(each for each in CAUSES if each.name == other).restore(place)
-                yield parts
-
-        return during
+    @contextmanager
+    def without(other: str) -> Iterator[Mapping[int, str] | None]:
+        with planted(place, cause) as parts:
+            next(each for each in CAUSES if each.name == other).restore(place)
+            yield parts
 
     measured = _measure(place, counted, {SUSPECT: partial(planted, place, cause)}, progress)
     found, left = findings(measured, WORSE), dict[str, float]()
     if len(found) > 1:
-        arms = {each.cause: without(each.cause) for each in found}
+        arms: dict[str, Held] = {each.cause: partial(without, each.cause) for each in found}
         again = _measure(place, counted, arms, progress).arms
         left = {name: unlike(again[name], again[PLANNED]) for name in arms}
     ratios = [measured.ratio(WORSE, quantity).estimate for quantity in (RATE, SERVICES_US)]

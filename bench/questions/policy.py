@@ -6,8 +6,9 @@ between neighbours. The edge's rate limit is off in both: one client is the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, RATE, SERVICES_CPU, Arm, Bound, Contrast
@@ -33,18 +34,15 @@ def ask(
     """Measure a world with and without its policy. Raises: CannotTell; Missing; StepFailed."""
     chosen = worlds.ready(stack, worlds.named(world), shape, progress)
 
-    def enforcing(policy: bool) -> Callable[[], AbstractContextManager[None]]:
-        @contextmanager
-        def during() -> Iterator[None]:
-            chosen.apply_policy(policy=policy, rate_limit=False)
-            yield
-
-        return during
+    @contextmanager
+    def enforcing(policy: bool) -> Iterator[None]:
+        chosen.apply_policy(policy=policy, rate_limit=False)
+        yield
 
     def arms() -> Iterator[Arm]:
         load = by_ab(chosen.endpoint(worlds.EDGE), LOAD)
         for name in (ON, OFF):
-            yield Arm(name, load, chosen.name, enforcing(name == ON))
+            yield Arm(name, load, chosen.name, partial(enforcing, name == ON))
 
     experiment = Experiment(
         stage=worlds.redeployed([chosen], arms, progress),

@@ -12,9 +12,10 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -137,7 +138,8 @@ def experiment(
             script = folder / f"{name}.lua"
             script.write_text(_LUA % (size if planted == SPIN else 0.0))
             load = by_wrk(url, _CONNECTIONS, round(how.seconds), script=script)
-            yield Arm(name, load, world.name, _holding(world, size if planted == HOLD else 0.0))
+            during = partial(_holding, world, size) if planted == HOLD else nullcontext
+            yield Arm(name, load, world.name, during)
 
     first = PLANTS[plant][0]
     return Experiment(
@@ -149,36 +151,30 @@ def experiment(
     )
 
 
-def _holding(world: LocalWorld, part: float) -> Callable[[], AbstractContextManager[None]]:
-    """Give what stops the edge's processes for a part of the time, in short holds."""
-    if not part:
-        return nullcontext
+@contextmanager
+def _holding(world: LocalWorld, part: float) -> Iterator[None]:
+    """Stop the edge's processes for a part of the time, in short holds."""
+    ended = threading.Event()
+    pids = [process.pid for process in world.processes() if process.replica == worlds.EDGE]
 
-    @contextmanager
-    def during() -> Iterator[None]:
-        ended = threading.Event()
-        pids = [process.pid for process in world.processes() if process.replica == worlds.EDGE]
+    def send(sign: signal.Signals) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
 
-        def send(sign: signal.Signals) -> None:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, sign)
+    def hold() -> None:
+        while not ended.wait(_HELD_S / part - _HELD_S):
+            send(signal.SIGSTOP)
+            ended.wait(_HELD_S)
+            send(signal.SIGCONT)
 
-        def hold() -> None:
-            while not ended.wait(_HELD_S / part - _HELD_S):
-                send(signal.SIGSTOP)
-                ended.wait(_HELD_S)
-                send(signal.SIGCONT)
-
-        holding = threading.Thread(target=hold)
-        holding.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            holding.join()
-
-    return during
+    holding = threading.Thread(target=hold)
+    holding.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        holding.join()
 
 
 def judged(measured: Measured, world: str, plant: str, size: float) -> SelfTestRun:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-from bench.engine import probe, worlds
+from bench.engine import loads, worlds
 from bench.questions.causes import CAUSES, LIMITED, place_in, planted
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.stack import from_environment
@@ -39,7 +39,7 @@ def main() -> None:
         was = cause.is_there(place)
         with planted(place, cause):
             during = cause.is_there(place)
-            answered = len(probe.get_ok(place.entry, "/api/products"))
+            answered = len(loads.get_ok(place.entry, "/api/products"))
         seen[cause.name] = [was, during, cause.is_there(place), answered > 100]
     entry = place.entry == world.endpoint(worlds.EDGE)
     json.dump({"seen": seen, "before": before, "after": host(), "entry": entry}, sys.stdout)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def swarm(stack: Stack) -> SideRung:
     if not world.facts().tasks:
         raise CannotTell("Swarm", "is not up", "", 'run "invoke swarm.up"')
     own, _, across = swarm_ends(world)
-    return SideRung("Swarm overlay", "VXLAN", between(own, across))
+    return SideRung("Swarm overlay", "VXLAN", partial(between, own=own, other=across))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +180,12 @@ class TaskEnd:
     address: IPv4Address
 
 
-def between(own: TaskEnd, other: TaskEnd) -> Make:
+def between(name: str, *, own: TaskEnd, other: TaskEnd) -> AbstractContextManager[LadderPlace]:
     """Give a place whose client is in one task's network, and its server in another's."""
     asked, nets = f"{other.address}:{_PORT + 1}", (own.pid, other.pid, own.pid)
     links = [f"eth{number}" for number in range(4)]
     proof = Proof("its eth*", lambda _: sum(packets(own.pid, link) for link in links))
-
-    def place(name: str) -> AbstractContextManager[LadderPlace]:
-        return standing(name, serving(asked), asked, {name: proof}, networks=nets)
-
-    return place
+    return standing(name, serving(asked), asked, {name: proof}, networks=nets)
 
 
 def swarm_ends(world: SwarmWorld) -> tuple[TaskEnd, TaskEnd, TaskEnd]:

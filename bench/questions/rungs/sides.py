@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.load import programs
@@ -71,18 +72,16 @@ def _addressed(pid: int, link: str, address: str) -> str:
     return f"{enter} address add {address}/24 dev {link}\n{enter} link set {link} up\n"
 
 
-def _linked(count: int, link: str, script: Callable[..., str], counted: slice) -> Make:
+@contextmanager
+def _linked(
+    name: str, *, count: int, script: Callable[..., str], link: str, counted: slice
+) -> Iterator[LadderPlace]:
     """Give a place whose client and server, the last two networks, a script joins."""
-
-    @contextmanager
-    def place(name: str) -> Iterator[LadderPlace]:
-        with laid(name, count, script) as pids:
-            read = Proof(f"{link}, both", lambda _: min(packets(p, link) for p in pids[counted]))
-            nets = pids[-2], pids[-1], pids[0]
-            with standing(name, serving(ASKED), ASKED, {name: read}, networks=nets) as up:
-                yield up
-
-    return place
+    with laid(name, count, script) as pids:
+        read = Proof(f"{link}, both", lambda _: min(packets(p, link) for p in pids[counted]))
+        nets = pids[-2], pids[-1], pids[0]
+        with standing(name, serving(ASKED), ASKED, {name: read}, networks=nets) as up:
+            yield up
 
 
 def _macvlan(_: int, *ends: int) -> str:
@@ -136,29 +135,24 @@ def unix(name: str) -> Iterator[LadderPlace]:
             yield place
 
 
-def rootless(words: str, asked: str) -> Make:
+@contextmanager
+def rootless(name: str, *, words: str, asked: str) -> Iterator[LadderPlace]:
     """Give a place whose client reaches the host by a program's TCP stack, as rootless engines do.
 
     `words` start it in the host's network; PID in them is the client's, and its network is open as
     descriptor 3 for a program that may not open it.
     """
-
-    @contextmanager
-    def place(name: str) -> Iterator[LadderPlace]:
-        with laid(name, 2, _host) as (host, client):
-            opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
-            with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
-                _await(name, "tap0", Path(f"/proc/{client}/net/dev"), "tap0:")
-                proofs = {
-                    name: Proof("tap0", lambda _: packets(client, "tap0")),
-                    f"{name}'s own": Proof("its µs", lambda _: cpu_us(program.pid)),
-                }
-                nets, also = (client, host, host), [program.pid]
-                yield_ = standing(name, serving(_LOCAL), asked, proofs, networks=nets, also=also)
-                with yield_ as up:
-                    yield up
-
-    return place
+    with laid(name, 2, _host) as (host, client):
+        opened = f"exec {words.replace('PID', str(client))} 3</proc/{client}/ns/net"
+        with programs.started([*inside(host), *_pinned("sh", "-c", opened)]) as program:
+            _await(name, "tap0", Path(f"/proc/{client}/net/dev"), "tap0:")
+            proofs = {
+                name: Proof("tap0", lambda _: packets(client, "tap0")),
+                f"{name}'s own": Proof("its µs", lambda _: cpu_us(program.pid)),
+            }
+            nets, also = (client, host, host), [program.pid]
+            with standing(name, serving(_LOCAL), asked, proofs, networks=nets, also=also) as up:
+                yield up
 
 
 @contextmanager
@@ -202,17 +196,20 @@ def _await(name: str, noun: str, file: Path, text: str) -> None:
     time.sleep(0.2)  # what it sets up with it comes a moment later
 
 
-_SLIRP = rootless("slirp4netns --configure --mtu=65520 PID tap0", "10.0.2.2:5000")
-_PASTA = rootless(
+_SLIRP = "slirp4netns --configure --mtu=65520 PID tap0"
+_PASTA = (
     "pasta --foreground --runas 0 --config-net --ns-ifname tap0 --netns-only"
-    " --netns /proc/self/fd/3",
-    "192.0.2.1:5000",
+    " --netns /proc/self/fd/3"
 )
+_BY_SLIRP = partial(rootless, words=_SLIRP, asked="10.0.2.2:5000")
+_BY_PASTA = partial(rootless, words=_PASTA, asked="192.0.2.1:5000")
+_BY_MACVLAN = partial(_linked, count=3, script=_macvlan, link="mac0", counted=slice(1, 3))
+_BY_VXLAN = partial(_linked, count=4, script=_vxlan, link=VTEP, counted=slice(2))
 SIDES = (
     SideRung("unix socket", "loopback", unix),
-    SideRung("macvlan", "veth", _linked(3, "mac0", _macvlan, slice(1, 3))),
-    SideRung("VXLAN", "bridge", _linked(4, VTEP, _vxlan, slice(2))),
-    SideRung("slirp4netns", "veth", _SLIRP, "slirp4netns", "slirp4netns"),
-    SideRung("pasta", "veth", _PASTA, "pasta", "passt"),
+    SideRung("macvlan", "veth", _BY_MACVLAN),
+    SideRung("VXLAN", "bridge", _BY_VXLAN),
+    SideRung("slirp4netns", "veth", _BY_SLIRP, "slirp4netns", "slirp4netns"),
+    SideRung("pasta", "veth", _BY_PASTA, "pasta", "passt"),
     SideRung("gVisor", "loopback", gvisor, "runsc", "runsc"),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import probe
+from bench.engine import loads
 from bench.load import programs
 from bench.load.programs import Program, Session, await_port, free_port, running
 from tests.support.project import ROOT
@@ -43,7 +43,7 @@ def test_program_runs_without_privileges_while_the_block_lasts() -> None:
         status = status_of(program.pid)
         assert status["Uid"].split() == [str(programs.USER)] * 4
         assert (status["CapEff"], status["NoNewPrivs"]) == ("0000000000000000", "1")
-        probe.get_ok(Endpoint("127.0.0.1", port), "/version")
+        loads.get_ok(Endpoint("127.0.0.1", port), "/version")
         assert program.pids() == (program.pid,)
     assert not program.pids()
     assert not Path(f"/proc/{program.pid}").exists()

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from bench.engine import experiment as engine
-from bench.engine.arm import MOST_REPEATS, PROGRAMS, RATE, Arm, Contrast
+from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast
 from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
+from bench.engine.experiment import MOST_REPEATS, Experiment, run
 from bench.engine.meter import Spending
 from bench.load import Tally
 from tests.support.bench_fakes import quiet

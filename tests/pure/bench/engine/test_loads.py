@@ -12,7 +12,7 @@ import pytest
 from bench.engine import loads
 from bench.engine.loads import Room
 from bench.load.ab import AbLoad
-from tests.support.bench_fakes import served
+from tests.support.bench_fakes import BODY, served
 from twinstack.errors import CannotTell, StepFailed
 from twinstack.world import Endpoint
 
@@ -88,3 +88,23 @@ def test_a_program_is_one_request_and_its_failure_an_error(tmp_path: Path) -> No
     assert 0 < tally.figures["cpu_s"] <= tally.figures["seconds"]
     with pytest.raises(StepFailed, match="exit code 3"):
         loads.by_program([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)()
+
+
+def test_an_answer_is_given_whole() -> None:
+    with served() as port:
+        assert loads.get_ok(Endpoint("127.0.0.1", port), "/") == BODY
+
+
+def test_an_answer_outside_2xx_is_refused() -> None:
+    with served(lambda number: 500) as port, pytest.raises(CannotTell, match="answers 500"):
+        loads.get_ok(Endpoint("127.0.0.1", port), "/")
+
+
+def test_no_answer_is_refused_with_its_remedy() -> None:
+    with pytest.raises(CannotTell, match="bring the world up"):
+        loads.get_ok(Endpoint("127.0.0.1", 1), "/")
+
+
+def test_an_answer_that_comes_late_is_waited_for() -> None:
+    with served(lambda number: 200 if number > 2 else 503) as port:
+        assert loads.wait_ok(Endpoint("127.0.0.1", port), "/", timeout_s=5) == BODY

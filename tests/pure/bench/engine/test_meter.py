@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bench.engine import meter
-from bench.engine.arm import BENCH, CLIENT, IDLE_WORLD, KERNEL, LEFT_OVER, SERVICES, STRANGERS
+from bench.engine.arm import BENCH, CLIENT, IDLE, KERNEL, LEFT_OVER, SERVICES, STRANGERS
 from bench.engine.meter import CounterReading, Meter
 from twinstack.errors import CannotTell
 
@@ -50,7 +50,7 @@ def test_each_process_is_in_one_part_and_parts_add_up_to_the_whole() -> None:
     spent = meter.spent(BEFORE, AFTER, "net")
     assert spent.parts_us == {
         SERVICES: 400.0,
-        IDLE_WORLD: 10.0,
+        IDLE: 10.0,
         CLIENT: 100.0,
         "dockerd": 50.0,
         STRANGERS: 25.0,
@@ -64,7 +64,7 @@ def test_each_process_is_in_one_part_and_parts_add_up_to_the_whole() -> None:
 
 def test_the_other_world_is_idle() -> None:
     parts = meter.spent(BEFORE, AFTER, "docker").parts_us
-    assert (parts[SERVICES], parts[IDLE_WORLD]) == (10.0, 400.0)
+    assert (parts[SERVICES], parts[IDLE]) == (10.0, 400.0)
 
 
 def test_a_replica_that_restarted_spoils_the_window() -> None:

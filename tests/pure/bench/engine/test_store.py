@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import samples, store
+from bench.engine import store
 from bench.engine.arm import Contrast
 from bench.engine.result import outcome_of
 from bench.engine.store import Outcome
 from bench.questions.startup import Startup
-from tests.support.bench_fakes import PLAN, measured
+from tests.support.bench_fakes import PLAN, measured, window
 
 START = Startup("net", (3.0,), (1.0,), {"nginx-lb": 1 << 20})
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -67,7 +69,7 @@ def test_windows_are_kept_as_a_table_that_the_document_names(tmp_path: Path) -> 
     page = store.keep(outcome_of(ended, "compare", PLAN), whole, tmp_path)
     kept = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     table = tmp_path / kept["samples"]["file"]
-    assert samples.read(table.read_text(encoding="utf-8")) == ended.windows
+    assert table.read_text(encoding="utf-8") == store.table(ended.windows)
     assert kept["samples"]["rows"] == len(ended.windows)
     assert "windows" not in kept
     assert "windows" in whole  # --json prints one document with everything
@@ -92,3 +94,17 @@ def test_a_result_that_cannot_be_written_whole_leaves_no_file(
         store.keep(OUTCOME, store.described(OUTCOME), tmp_path)
     assert len(written) > 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_has_a_row_a_window_and_a_column_a_part_and_loses_no_digit() -> None:
+    windows = (
+        window("docker, ab", 1, 1, figures={"p99_ms": 0.1 + 0.2}),
+        window("namespaces", 2, 3, failed=2, parts_us={"dockerd": 1 / 3}, stolen_us=7.0),
+    )
+    rows = list(csv.DictReader(io.StringIO(store.table(windows))))
+    assert [row["arm"] for row in rows] == ["docker, ab", "namespaces"]
+    assert [row["parts_us.dockerd"] for row in rows] == ["", str(1 / 3)]
+    assert [row["figures.p99_ms"] for row in rows] == [str(0.1 + 0.2), ""]
+    assert float(rows[0]["parts_us.services"]) == 330_000
+    assert "rest_us.services" in rows[0]
+    assert list(rows[0])[:3] == ["arm", "deployment", "block"]

@@ -27,7 +27,7 @@ def server(capacity: float, slower: float = 1.0, lag_us: int = 50, failed: int =
             round((base + 2_000 * i / count + load.seed % 7) * slower) for i in range(count)
         ]
         latencies[:failed] = [-1] * failed
-        return OpenReport(range(count), latencies, [lag_us] * count, failed, 0, 0, 30.0)
+        return OpenReport(latencies, [lag_us] * count, failed, 0, 0, 30.0)
 
     return send
 
