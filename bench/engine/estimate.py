@@ -154,11 +154,6 @@ class Verdict:
         return f"{100 * abs(self.ratio.estimate - 1):.1f} % {self.word} {interval}"
 
 
-def median(samples: Iterable[object], quantity: str) -> float:
-    """Give the median of a quantity, an attribute of each sample. Raises: as `spread`."""
-    return spread(list(map(attrgetter(quantity), samples))).median
-
-
 def spread(samples: Sequence[float]) -> Distribution:
     """Summarise samples. Raises: CannotTell when there are none."""
     if not samples:
@@ -211,7 +206,7 @@ def paired(firsts: Iterable[S], seconds: Iterable[S], quantity: Value[S]) -> Rat
     return ratio(blocks(firsts, seconds, quantity))
 
 
-def ratio(pairs: Sequence[Pair], *, level: float = LEVEL) -> Ratio:
+def ratio(pairs: Sequence[Pair]) -> Ratio:
     """Estimate first/second from blocks: Hodges–Lehmann of all, interval over deployments.
 
     Raises: CannotTell with two deployments, with one of fewer than MINIMUM_BLOCKS blocks, or for a
@@ -221,15 +216,15 @@ def ratio(pairs: Sequence[Pair], *, level: float = LEVEL) -> Ratio:
     averages = _walsh([log for group in logs for log in group])
     estimate = statistics.median(averages)
     if len(logs) == 1:
-        low, high, p = _signed_rank(averages, len(pairs), level)
+        low, high, p = _signed_rank(averages, len(pairs))
     else:
         deployments = [statistics.median(_walsh(group)) for group in logs]
-        low, high, p = _student(estimate, deployments, level)
+        low, high, p = _student(estimate, deployments)
     estimate, low, high = map(math.exp, (estimate, low, high))
-    return Ratio(estimate, low, high, pairs=len(pairs), deployments=len(logs), p=p, level=level)
+    return Ratio(estimate, low, high, pairs=len(pairs), deployments=len(logs), p=p)
 
 
-def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
+def difference(pairs: Sequence[Pair]) -> Interval:
     """Estimate first − second: the mean over blocks, so that parts add up to their whole exactly.
 
     The interval is over deployments, or over blocks where there is only one deployment.
@@ -239,11 +234,10 @@ def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
     every = [value for group in values for value in group]
     estimate = math.fsum(every) / len(every)
     units = every if len(values) == 1 else list(map(statistics.fmean, values))
-    low, high, _ = _student(estimate, units, level)
-    return Interval(estimate, low, high)
+    return Interval(estimate, *_student(estimate, units)[:2])
 
 
-def shift(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
+def shift(pairs: Sequence[Pair]) -> Interval:
     """Estimate first − second by Hodges–Lehmann: a stall moves it, and its interval, little.
 
     Parts need not add up then. Raises: CannotTell as `difference`.
@@ -251,11 +245,9 @@ def shift(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
     values = _by_deployment(pairs, lambda pair: _finite(pair.first) - _finite(pair.second))
     estimate = statistics.median(_walsh([value for group in values for value in group]))
     units = values[0] if len(values) == 1 else [statistics.median(_walsh(own)) for own in values]
-    if len(units) < MINIMUM_BLOCKS:
-        low, high, _ = _student(estimate, units, level)
-    else:
-        low, high, _ = _signed_rank(_walsh(units), len(units), level)
-    return Interval(estimate, low, high)
+    few = len(units) < MINIMUM_BLOCKS
+    found = _student(estimate, units) if few else _signed_rank(_walsh(units), len(units))
+    return Interval(estimate, *found[:2])
 
 
 def verdict(measured: Ratio, margin: float = MARGIN) -> Verdict:
@@ -281,18 +273,14 @@ def holm(p_values: Mapping[K, float]) -> dict[K, float]:
     return {key: adjusted[key] for key in p_values}
 
 
-def below(measured: Ratio, limit: float) -> Holds:
-    """Tell whether a ratio is below a limit: only the whole interval decides."""
-    if measured.high < limit:
-        return "holds"
-    return "fails" if measured.low > limit else "cannot tell"
-
-
-def above(measured: Ratio, limit: float) -> Holds:
-    """Tell whether a ratio is at least a limit: only the whole interval decides."""
-    if measured.low >= limit:
-        return "holds"
-    return "fails" if measured.high < limit else "cannot tell"
+def holds(measured: Ratio | None, limit: float, *, least: bool) -> Holds:
+    """Tell whether a ratio is at least a limit, or below it: only the whole interval decides."""
+    if measured is None:
+        return "cannot tell"
+    good, bad = measured.high < limit, measured.low > limit
+    if least:
+        good, bad = measured.low >= limit, measured.high < limit
+    return "holds" if good else "fails" if bad else "cannot tell"
 
 
 def exit_code(*verdicts: Holds) -> int:
@@ -321,23 +309,20 @@ def _walsh(values: Sequence[float]) -> list[float]:
     return sorted((a + b) / 2 for place, a in enumerate(ordered) for b in ordered[place:])
 
 
-def _student(estimate: float, units: Sequence[float], level: float) -> tuple[float, float, float]:
+def _student(estimate: float, units: Sequence[float]) -> tuple[float, float, float]:
     """Give an estimate's interval and p from units that each estimate the same."""
     freedom = len(units) - 1
     error = statistics.stdev(units) / math.sqrt(len(units))
-    margin = t_quantile(level, freedom) * error
+    margin = t_quantile(LEVEL, freedom) * error
     if error == 0:
         return estimate, estimate, float(estimate == 0)
     return estimate - margin, estimate + margin, 1 - t_within(estimate / error, freedom)
 
 
-def _signed_rank(averages: Sequence[float], count: int, level: float) -> tuple[float, float, float]:
-    """Give the exact interval and p of `count` values from their Walsh averages, in order."""
+def _signed_rank(averages: Sequence[float], count: int) -> tuple[float, float, float]:
+    """Give the exact interval and p of MINIMUM_BLOCKS or more, from their Walsh averages."""
     chances = signed_rank_below(count)
-    cut = bisect_right(chances, (1 - level) / 2)
-    if not cut:
-        cause = f"{count} blocks are too few for {level:.0%}"
-        raise CannotTell("estimate", "has no interval", cause, "measure more")
+    cut = bisect_right(chances, (1 - LEVEL) / 2)
     most = min(sum(average <= 0 for average in averages), sum(average >= 0 for average in averages))
     p = min(1.0, 2 * chances[most]) if most < len(chances) else 1.0
     return averages[cut - 1], averages[-cut], p

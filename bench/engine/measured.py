@@ -131,9 +131,8 @@ class Measured:
 
     def holds(self, bound: Bound) -> Holds:
         """Tell whether a bound is kept: only the whole interval decides."""
-        judge = estimate.above if bound.least else estimate.below
         ratio = self.ratios.get((bound.contrast, bound.quantity.name))
-        return judge(ratio, bound.limit) if ratio else "cannot tell"
+        return estimate.holds(ratio, bound.limit, least=bound.least)
 
     def ledger(self, contrast: Contrast) -> dict[str, Interval]:
         """Give where the difference in CPU time per request goes; the parts add up to "all"."""

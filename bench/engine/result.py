@@ -170,27 +170,26 @@ def bound_line(measured: Measured, bound: Bound) -> str:
 
 def fields(measured: Measured) -> dict[str, Any]:
     """Give the fields of the JSON document. Its keys are relied upon."""
-    enough = not measured.undecidable
-    return {
-        "load": measured.load,
+    plain = ("load", "seed", "seconds", "stopped", "broken", "failed")
+    document: dict[str, Any] = {key: getattr(measured, key) for key in plain} | {
         "design": asdict(measured.design),
-        "seed": measured.seed,
-        "seconds": measured.seconds,
-        "stopped": measured.stopped,
-        "broken": measured.broken,
         "busy": {"repeated": measured.repeated, "kept": measured.busy},
-        "failed": measured.failed,
-        "verdict": asdict(measured.verdict) if enough else None,
-        "sentence": verdict_line(measured)
-        if enough
-        else f"No verdict: {measured.broken or measured.undecidable}",
+        "verdict": None,
+        "sentence": f"No verdict: {measured.broken or measured.undecidable}",
         "quantities": [
-            {"name": quantity.name, "noun": quantity.noun, "unit": quantity.unit}
+            {key: getattr(quantity, key) for key in ("name", "noun", "unit")}
             for quantity in measured.quantities
         ],
-        "contrasts": [_fields(measured, contrast) for contrast in measured.contrasts]
-        if enough
-        else [],
+        "contrasts": [],
+        "bounds": [],
+        "windows": [asdict(window) for window in measured.windows],
+    }
+    if measured.undecidable:
+        return document
+    return document | {
+        "verdict": asdict(measured.verdict),
+        "sentence": verdict_line(measured),
+        "contrasts": [_fields(measured, contrast) for contrast in measured.contrasts],
         "bounds": [
             {
                 "contrast": str(bound.contrast),
@@ -200,30 +199,21 @@ def fields(measured: Measured) -> dict[str, Any]:
                 "holds": measured.holds(bound),
             }
             for bound in measured.bounds
-            if enough
         ],
-        "windows": [asdict(window) for window in measured.windows],
     }
 
 
 def _fields(measured: Measured, contrast: Contrast) -> dict[str, Any]:
+    ratios, raw = {}, {}
+    for quantity in measured.quantities:
+        if ratio := measured.ratios.get((contrast, quantity.name)):
+            adjusted = {"adjusted_p": measured.adjusted[contrast, quantity.name]}
+            ratios[quantity.name] = asdict(ratio) | adjusted
+            raw[quantity.name] = asdict(measured.as_measured(contrast, quantity))
     return {
-        "first": contrast.first,
-        "second": contrast.second,
-        "title": contrast.title,
-        "ratios": {
-            quantity.name: {
-                **asdict(ratio),
-                "adjusted_p": measured.adjusted[contrast, quantity.name],
-            }
-            for quantity in measured.quantities
-            if (ratio := measured.ratios.get((contrast, quantity.name)))
-        },
-        "as_measured": {
-            quantity.name: asdict(measured.as_measured(contrast, quantity))
-            for quantity in measured.quantities
-            if (contrast, quantity.name) in measured.ratios
-        },
+        **asdict(contrast),
+        "ratios": ratios,
+        "as_measured": raw,
         "ledger": {part: asdict(of) for part, of in measured.ledger(contrast).items()},
         "services": {name: asdict(of) for name, of in measured.services(contrast).items()},
     }

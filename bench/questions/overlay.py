@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from statistics import median
 
-from bench.engine.estimate import grouped, median, spread
+from bench.engine.estimate import grouped, spread
 from bench.engine.show import columns, extremes, wrap
 from bench.engine.store import Outcome
 from bench.questions.provisioning import host, topologies
@@ -57,7 +59,9 @@ def table(measured: Sequence[OverlayRun]) -> str:
     head = ["hosts", "namespaces", "up s", "(min–max)", "a host", "CPU a host"]
     rows = []
     for hosts, runs in sorted(sizes.items()):
-        up, down, cpu = (median(runs, name) for name in ("up_s", "down_s", "up_cpu_s"))
+        up, down, cpu = (
+            median(map(of, runs)) for of in map(attrgetter, ("up_s", "down_s", "up_cpu_s"))
+        )
         extent = extremes(spread([run.up_s for run in runs]), 2)
         ups = [f"{up:.2f}", extent, f"{up / hosts:.3f}", f"{cpu / hosts:.3f}"]
         left = str(sum(len(run.left) for run in runs) or "nothing")

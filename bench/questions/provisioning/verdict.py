@@ -106,10 +106,8 @@ def judge(samples: Iterable[RaceSample], aims: Iterable[Aim]) -> tuple[AimResult
 def _judged(aim: Aim, firsts: Sequence[RaceSample], seconds: Sequence[RaceSample]) -> AimResult:
     pairs = estimate.blocks(firsts, seconds, lambda run: run.of(aim.phase)[aim.figure] / run.size)
     ratio = estimate.ratio(pairs) if len(pairs) >= MINIMUM_DEPLOYMENTS else None
-    if not aim.limit:
-        return AimResult(aim, len(pairs), ratio, "to compare")
-    decide = estimate.above if aim.least else estimate.below
-    return AimResult(aim, len(pairs), ratio, decide(ratio, aim.limit) if ratio else "cannot tell")
+    judgement = estimate.holds(ratio, aim.limit, least=aim.least) if aim.limit else "to compare"
+    return AimResult(aim, len(pairs), ratio, judgement)
 
 
 def code(results: Sequence[AimResult]) -> int:
