@@ -23,49 +23,41 @@ class Expected:
     reason: str
 
 
-_NONE = "nothing more"
-_FIVE_DIGITS = "[1-9][0-9][0-9][0-9][0-9]*"
-EXPECTED = (
-    Expected("mount./", "*", "overlay *", "an image's layers are an overlay"),
-    Expected("mount./tmp", _NONE, "noexec", "nothing runs from there"),
-    Expected(
-        f"mount.{POSTGRES_DATA} mount.{REDIS_DATA} mount.{APPLICATION_DATA}",
-        "nosuid nodev noexec",
-        _NONE,
-        "nothing runs from there",
-    ),
-    Expected("hosts", "*-[2-9]=*", _NONE, "Docker's DNS knows further replicas"),
-    Expected("stdout stderr", "file append", "pipe", "the engine copies a container's log"),
-    Expected("namespaces", _NONE, "*pid", "a container has its own process numbers"),
-    Expected("seccomp.program", "[1-9]*", "[1-9]*", "the engine's also has other machines' calls"),
-    Expected("lsm", "*", "docker-default*", "the engine's own AppArmor profile"),
-    Expected("rlimit.nofile", _FIVE_DIGITS, _FIVE_DIGITS, "both above what a service opens"),
-    Expected(
-        "rlimit.core rlimit.nproc rlimit.memlock rlimit.sigpending rlimit.msgqueue",
-        "*",
-        "*",
-        "inherited from the engine's unit and from the shell; no service comes near",
-    ),
-    Expected("cgroup.depth", "*", "*", "each world's own parents, which hold it to nothing more"),
-    Expected("groups", "none", "own-id", "Docker makes the main group a supplementary one too"),
-    Expected("env.HOME env.HOSTNAME", "absent", "*", "Docker adds them; no service reads them"),
-    Expected("env.TWINSTACK_LAUNCH", "set", "absent", "our supervisor's mark"),
-    Expected("resolver", "*", "*nameserver=127.0.0.11*", "Docker's DNS, behind /etc/hosts"),
-    Expected("netfilter", "none", "nat=*", "Docker's DNS is reached by NAT in each container"),
-    Expected("conntrack", "off", "on", "that NAT has a container's connections tracked"),
-    Expected("links", "1", "[2-9]", "tiers: a container joins each network it must reach"),
-    Expected("link.txqlen host_end.txqlen", "1000", "0", "without a queue it has no effect"),
-    Expected(
-        "link.tx_queues link.rx_queues host_end.tx_queues host_end.rx_queues",
-        "1",
-        "*",
-        "the engine's veth has a queue for each core",
-    ),
-    Expected("bridge", _NONE, "mcast_snooping", "nothing here is sent to groups"),
-    Expected("port", "mode", _NONE, "hairpin: namespaces may use the published port"),
-    Expected("iptables.*", "*", "*", "the engine has rules of its own beside the policy's"),
-    Expected("answer.content", "*", "*", "stock changes with orders; the size is as large"),
-    Expected("rows.orders rows.order_items", "*", "*", "orders from earlier use"),
+_AMPLE = "[1-9][0-9][0-9][0-9][0-9]*"  # five digits
+#: A row each: keys, the namespace world's value, Docker's, the reason. An indented line goes on.
+_TABLE = f"""
+mount./ | * | overlay * | an image's layers are an overlay
+mount./tmp | nothing more | noexec | nothing runs from there
+mount.{POSTGRES_DATA} mount.{REDIS_DATA} mount.{APPLICATION_DATA}
+    | nosuid nodev noexec | nothing more | nothing runs from there
+hosts | *-[2-9]=* | nothing more | Docker's DNS knows further replicas
+stdout stderr | file append | pipe | the engine copies a container's log
+namespaces | nothing more | *pid | a container has its own process numbers
+seccomp.program | [1-9]* | [1-9]* | the engine's also has other machines' calls
+lsm | * | docker-default* | the engine's own AppArmor profile
+rlimit.nofile | {_AMPLE} | {_AMPLE} | both above what a service opens
+rlimit.core rlimit.nproc rlimit.memlock rlimit.sigpending rlimit.msgqueue | * | *
+    | inherited from the engine's unit and from the shell; no service comes near
+cgroup.depth | * | * | each world's own parents, which hold it to nothing more
+groups | none | own-id | Docker makes the main group a supplementary one too
+env.HOME env.HOSTNAME | absent | * | Docker adds them; no service reads them
+env.TWINSTACK_LAUNCH | set | absent | our supervisor's mark
+resolver | * | *nameserver=127.0.0.11* | Docker's DNS, behind /etc/hosts
+netfilter | none | nat=* | Docker's DNS is reached by NAT in each container
+conntrack | off | on | that NAT has a container's connections tracked
+links | 1 | [2-9] | tiers: a container joins each network it must reach
+link.txqlen host_end.txqlen | 1000 | 0 | without a queue it has no effect
+link.tx_queues link.rx_queues host_end.tx_queues host_end.rx_queues | 1 | *
+    | the engine's veth has a queue for each core
+bridge | nothing more | mcast_snooping | nothing here is sent to groups
+port | mode | nothing more | hairpin: namespaces may use the published port
+iptables.* | * | * | the engine has rules of its own beside the policy's
+answer.content | * | * | stock changes with orders; the size is as large
+rows.orders rows.order_items | * | * | orders from earlier use
+"""
+EXPECTED = tuple(
+    Expected(*map(str.strip, row.split("|")))
+    for row in _TABLE.replace("\n    ", " ").strip().splitlines()
 )
 #: What no process shows.
 IN_KIND = (

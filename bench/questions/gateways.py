@@ -95,7 +95,9 @@ def _programs(
     replica = plan.replicas_of("api-gateway")[0]
     upstream = ports[UPSTREAM]
     (place / "upstream.conf").write_text(nginx_upstream(upstream))
-    (place / "proxy.conf").write_text(nginx_proxy(ports[NGINX], upstream))
+    proxy = (_REFERENCE / "nginx_gateway.conf").read_text(encoding="utf-8")
+    proxy = proxy.replace("PORT", str(ports[NGINX])).replace("UPSTREAM", str(upstream))
+    (place / "proxy.conf").write_text(programs.nginx_conf(proxy))
     shutil.copy(_REFERENCE / "node_gateway.js", place)
     nginx = Program(
         NGINX,
@@ -140,21 +142,5 @@ def nginx_upstream(port: int) -> str:
         default_type application/json;
         location /v1/services {{ return 200 '{services}'; }}
         location / {{ return 200 '{filler}'; }}
-    }}"""
-    )
-
-
-def nginx_proxy(port: int, upstream: int) -> str:
-    """Write the ceiling: nginx as the gateway, connections to the upstream kept."""
-    return programs.nginx_conf(
-        f"""
-    upstream products {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000; }}
-    server {{
-        listen 127.0.0.1:{port} backlog=1024;
-        location /api/ {{
-            proxy_pass http://products/;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }}
     }}"""
     )
