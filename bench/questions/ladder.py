@@ -90,11 +90,8 @@ class Climb:
     def survey(self) -> None:
         """Set each place up once: one that does not come up, or is not proved, is left out."""
         for name, make in self.places.items():
-            try:
-                with make(name) as place:
-                    self.proofs |= place.prove()
-            except (TwinstackError, OSError) as error:
-                self.leave_out(name, error)
+            with self._leaving_out(name), make(name) as place:
+                self.proofs |= place.prove()
 
     @contextmanager
     def stage(self) -> Iterator[Sequence[Arm]]:
@@ -117,15 +114,17 @@ class Climb:
     def prove(self, up: Sequence[LadderPlace]) -> None:
         """Prove places; the rungs of one that fails are no rows."""
         for place in up:
-            try:
+            with self._leaving_out(place.name):
                 self.proofs |= place.prove()
-            except (TwinstackError, OSError) as error:
-                self.leave_out(place.name, error)
 
-    def leave_out(self, name: str, error: Exception) -> None:
-        """Note a place that is not what it says."""
-        self.progress(f"left out: {error}")
-        self.left_out.setdefault(name, str(error))
+    @contextmanager
+    def _leaving_out(self, name: str) -> Iterator[None]:
+        """Note a place that does not come up, or is not what it says, and go on."""
+        try:
+            yield
+        except (TwinstackError, OSError) as error:
+            self.progress(f"left out: {error}")
+            self.left_out.setdefault(name, str(error))
 
     def usable(self, edges: Sequence[Edge]) -> list[Edge]:
         """Give the rungs with both ends proved; the whole first, unless a rung of it is missing."""

@@ -72,17 +72,16 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
 def outcome(measured: Measured, net: LocalWorld) -> Outcome:
     """Give the factors, the way, and the verdict on what is left."""
-    asked = outcome_of(measured, "seed", net.plan)
-    opening = result.opening(measured)
+    said, more = [result.opening(measured)], dict[str, object]()
     if measured.undecidable:
-        return replace(asked, text=f"{opening}\n\nNo verdict: {measured.undecidable}.")
-    shares, verdict = shared(CAUSES, list(looks(measured.windows))), measured.verdict.sentence
-    left = f"Without them, namespaces over Docker, requests per second: {verdict}."
-    text = "\n\n".join([opening, draw(shares), wrap(left, "", TIERS)])
-    parts = {name: asdict(of) for name, of in shares.items()}
-    return replace(
-        asked, text=text, fields={**asked.fields, "shares": parts, "said": text.splitlines()}
-    )
+        said.append(f"No verdict: {measured.undecidable}.")
+    else:
+        shares, verdict = shared(CAUSES, list(looks(measured.windows))), measured.verdict.sentence
+        left = f"Without them, namespaces over Docker, requests per second: {verdict}."
+        said += [draw(shares), wrap(left, "", TIERS)]
+        more["shares"] = {name: asdict(of) for name, of in shares.items()}
+        more["said"] = "\n\n".join(said).splitlines()
+    return replace(outcome_of(measured, "seed", net.plan, more=more), text="\n\n".join(said))
 
 
 def looks(windows: Sequence[Window]) -> Iterator[Look]:
