@@ -52,11 +52,6 @@ def named(world: str, option: str = "--world") -> WorldName:
     raise TwinstackError(option, f"cannot be {world}", "a world is net or docker", "choose one")
 
 
-def common_shape(stack: Stack, shape: str | None) -> str | None:
-    """Choose one shape for both worlds: the given one, else what runs; None is the default."""
-    return shape or stack.net_shape() or stack.docker_shape()
-
-
 def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> LocalWorld:
     """Give a world with the limits that it has now (the plan's, where it is down)."""
     if name == "net":
@@ -85,9 +80,18 @@ def ready(stack: Stack, name: WorldName, shape: str | None, progress: Progress) 
 
 
 def both(stack: Stack, shape: str | None, progress: Progress) -> tuple[LocalWorld, LocalWorld]:
-    """Give both worlds, up and healthy, in one shape."""
-    shape = common_shape(stack, shape)
+    """Give both worlds, up and healthy, in one shape: the given one, else what runs."""
+    shape = shape or stack.net_shape() or stack.docker_shape()
     return ready(stack, "net", shape, progress), ready(stack, "docker", shape, progress)
+
+
+def asked(
+    stack: Stack, world: str, shape: str | None, progress: Progress
+) -> tuple[LocalWorld, ...]:
+    """Give "both" worlds, or the named one, up and healthy. Raises: TwinstackError for another."""
+    if world == "both":
+        return both(stack, shape, progress)
+    return (ready(stack, named(world), shape, progress),)
 
 
 def former(stack: Stack, name: WorldName) -> Former:

@@ -48,13 +48,11 @@ def ask(
     Raises: TwinstackError when they are not alike; Missing; CannotTell; StepFailed.
     """
     require_load(load)
-    used: tuple[LocalWorld, ...]
-    if aa:
-        one = worlds.ready(stack, worlds.named(aa, "--aa"), shape, progress)
-        used, titled = (one,), {f"{TITLES[one.name]} {letter}": one for letter in "AB"}
-    else:
-        used = worlds.both(stack, shape, progress)
-        titled = {TITLES[world.name]: world for world in used}
+    itself = worlds.named(aa, "--aa") if aa else ""
+    used = worlds.asked(stack, itself or "both", shape, progress)
+    titled = {TITLES[world.name]: world for world in used}
+    if itself:
+        titled = {f"{TITLES[itself]} {letter}": used[0] for letter in "AB"}
     entries = {title: (world, world.endpoint(EDGE)) for title, world in titled.items()}
     with worlds.lifted(used):
         alike = gate.require(used, EDGE, load.path, allow, progress)

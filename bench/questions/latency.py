@@ -117,9 +117,7 @@ def ask(
     """
     bounds.within("seconds", seconds, _LEAST_S, _MOST_S, "an interval needs eight windows")
     bounds.within("bound-ms", bound_ms, 1, _MOST_BOUND_MS)
-    names = worlds.NAMES if world == "both" else (worlds.named(world),)
-    shape = worlds.common_shape(stack, shape) if world == "both" else shape
-    chosen = [worlds.ready(stack, name, shape, progress) for name in names]
+    chosen = worlds.asked(stack, world, shape, progress)
     with worlds.lifted(chosen):
         alike = gate.require(chosen, worlds.EDGE, PATH, allow, progress)
         edges = {str(each.name): each.endpoint(worlds.EDGE) for each in chosen}
@@ -186,7 +184,8 @@ def measure(
                 if windows[-1].lag_us <= MOST_LAG_US:  # else it is not the server that was late
                     kept = latency.keeps(windows[-1].report.latency_us, 0.99, bound_ms * 1e3)
                     trials[world].append(RateTrial(rate, kept))
-            progress(f"search {number + 1}/{rounds}: {_last(trials)}")
+            tried = (f"{world} {own[-1].rate:,.0f}" for world, own in trials.items() if own)
+            progress(f"search {number + 1}/{rounds}: {', '.join(tried)}")
     except (KeyboardInterrupt, TwinstackError) as error:
         stopped = str(error) or "Ctrl-C"
         if len(windows) < LEAST_WINDOWS * len(arms):
@@ -195,10 +194,6 @@ def measure(
     rows = tuple(summarise(arms, windows[:complete], seed))
     highest = tuple(_highest(world, trials[world], rounds) for world in send)
     return Latencies(capacity, bound_ms, seed, rows, highest, stopped), windows
-
-
-def _last(trials: Mapping[str, Sequence[RateTrial]]) -> str:
-    return ", ".join(f"{world} {tried[-1].rate:,.0f}" for world, tried in trials.items() if tried)
 
 
 def summarise(arms: Sequence[Arm], windows: Sequence[OpenWindow], seed: int) -> list[LatencyRow]:

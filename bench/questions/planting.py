@@ -11,7 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -127,13 +127,10 @@ def _measure(
     def load() -> Tally:
         return by_wrk(place.entry.url(_PATH), CONNECTIONS, round(HOW.seconds))()
 
-    @contextmanager
-    def stage() -> Iterator[Sequence[Arm]]:
-        others = [Arm(name, load, "net", during) for name, during in suspects.items()]
-        yield list(map(counted, [Arm(PLANNED, load, "net"), *others]))
-
+    arms = [Arm(PLANNED, load, "net")]
+    arms += (Arm(name, load, "net", during) for name, during in suspects.items())
     experiment = Experiment(
-        stage=stage,
+        stage=lambda: nullcontext([*map(counted, arms)]),
         contrasts=tuple(Contrast(name, PLANNED) for name in suspects),
         load="a short look",
         worlds=[place.world],

@@ -40,15 +40,26 @@ def test_dockers_lifted_limits_are_seen_and_kept(stack: Any) -> None:
         (None, "tiered", None, "tiered"),
         ("flat", "tiered", None, "flat"),
         ("flat", "flat", "tiered", "tiered"),
-        (None, None, None, None),
+        (None, None, None, "flat"),
     ],
 )
 def test_one_shape_is_chosen_for_both(
-    stack: Any, net: str | None, docker: str | None, given: str | None, expected: str | None
+    stack: Any, net: str | None, docker: str | None, given: str | None, expected: str
 ) -> None:
     stack.set("net", net)
     stack.set("docker", docker)
-    assert worlds.common_shape(stack, given) == expected
+    both = worlds.asked(stack, "both", given, quiet)
+    assert [(world.name, world.plan.shape) for world in both] == [
+        ("net", expected),
+        ("docker", expected),
+    ]
+
+
+def test_one_world_is_ready_alone_where_it_is_named(stack: Any) -> None:
+    assert [world.name for world in worlds.asked(stack, "docker", None, quiet)] == ["docker"]
+    assert stack.actions == ["up docker flat limited"]
+    with pytest.raises(TwinstackError, match="--world: cannot be moon"):
+        worlds.asked(stack, "moon", None, quiet)
 
 
 def test_a_name_of_no_world_is_refused() -> None:
