@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from bench.load import programs
 from bench.load.programs import Program, Session
+from twinstack.errors import StepFailed
 
 
 def test_a_program_is_started_in_its_tree_and_network() -> None:
@@ -49,3 +53,28 @@ def test_the_time_of_ended_threads_counts() -> None:
         assert programs.cpu_us(child.pid) >= 200_000
         child.kill()
     assert programs.cpu_us(child.pid) == 0
+
+
+def test_a_program_is_awaited_by_the_line_that_it_prints() -> None:
+    script = (
+        "import sys, time\nprint('once\\nready: 7', file=sys.stderr, flush=True)\ntime.sleep(9)"
+    )
+    pipe = subprocess.PIPE
+    with programs.started([sys.executable, "-c", script], stderr=pipe) as child:
+        assert programs.announced("it", child, "ready", within_s=9) == "ready: 7\n"
+    late = "import time; time.sleep(9)"
+    with (
+        programs.started([sys.executable, "-c", late], stderr=pipe) as child,
+        pytest.raises(StepFailed, match="it: does not start: it printed nothing within"),
+    ):
+        programs.announced("it", child, "ready", within_s=0.2)
+
+
+def test_what_a_program_never_read_is_no_error_at_its_end() -> None:
+    words = [sys.executable, "-c", "import time; time.sleep(9)"]
+    begun = time.monotonic()
+    with programs.started(words, signals=[signal.SIGKILL], stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.write("x" * 10)
+    assert child.returncode == -signal.SIGKILL
+    assert time.monotonic() - begun < 3
