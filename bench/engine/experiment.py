@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.engine import design, result
 from bench.engine.arm import BUSY_PART, CPU, RATE, Arm, Bound, Contrast, Quantity, Window
@@ -53,150 +53,140 @@ def run(experiment: Experiment, how: Design, progress: Progress) -> Measured:
     given back with its reason.
     """
     seed = secrets.randbits(32) if how.seed is None else how.seed
-    windows: list[Window] = []
-    start_s, deployment = time.monotonic(), 0
-    busy = Busy(start_s + how.minutes * 60)
-    blocks: Iterator[tuple[str, ...]] | None = None
-
-    def say(line: str) -> None:
-        progress(f"{clock(time.monotonic() - start_s)} of {clock(how.minutes * 60)}, {line}")
-
-    def measured(stopped: str = "", broken: str = "", code: int = 0) -> Measured:
-        return Measured(
-            experiment.load,
-            tuple(windows),
-            experiment.contrasts,
-            experiment.quantities,
-            experiment.bounds,
-            how,
-            seed,
-            time.monotonic() - start_s,
-            busy.repeated,
-            busy.kept,
-            stopped,
-            broken,
-            code,
-        )
-
+    live = Live(experiment, how, progress, seed)
     try:
-        with probing() if experiment.worlds else nullcontext() as probe:
-            while True:
-                deployment += 1
-                say(f"deployment {deployment}: restarting what is measured")
-                with experiment.stage() as arms:
-                    named = {arm.name: arm for arm in arms}
-                    blocks = blocks or experiment.order(list(named), seed)
-                    live = Live(named, experiment, deployment, say, probe)
-                    for block in live.blocks(blocks, how, busy):
-                        windows += block
-                now = measured()
-                if stopped := design.stop(how, deployment, now.seconds, now.half_widths()):
-                    return measured(stopped)
+        with probing() if experiment.worlds else nullcontext() as live.probe:
+            return live.until_it_ends()
     except KeyboardInterrupt:
-        if not windows:
+        if not live.windows:
             raise
-        return measured("interrupted", "stopped by Ctrl-C", 130)
+        return live.measured("interrupted", "stopped by Ctrl-C", 130)
     except (TwinstackError, OSError) as error:  # of the system: a full disk, no process left
-        if not windows:
+        if not live.windows:
             raise
-        return measured("interrupted", str(error), 1)
+        return live.measured("interrupted", str(error), 1)
 
 
 @dataclass
-class Busy:
-    """How often others had the machine."""
-
-    deadline_s: float  # monotonic; after it no block is measured again
-    repeated: int = 0  # blocks that were measured again
-    kept: int = 0  # blocks that are in the result although busy
-
-    def again(self) -> bool:
-        """Tell whether there is time to measure a block again, and count it."""
-        if self.repeated == MOST_REPEATS or time.monotonic() > self.deadline_s:
-            return False
-        self.repeated += 1
-        return True
-
-
-@dataclass(frozen=True)
 class Live:
-    """One deployment, while it runs."""
+    """One experiment while it runs: what was measured until now, and how often others disturbed."""
 
-    arms: Mapping[str, Arm]
     experiment: Experiment
-    deployment: int
+    how: Design
     progress: Progress
+    seed: int
     probe: SpeedProbe | None = None  # of the machine's speed
+    start_s: float = field(default_factory=time.monotonic)
+    windows: list[Window] = field(default_factory=list)
+    repeated: int = 0  # blocks that were measured again
+    busy: int = 0  # blocks that count although others had the machine
 
-    def blocks(
-        self, order: Iterator[tuple[str, ...]], how: Design, busy: Busy
-    ) -> Iterator[list[Window]]:
-        """Warm every arm up, watch at rest, and measure the blocks of this deployment.
+    def until_it_ends(self) -> Measured:
+        """Measure deployment after deployment."""
+        blocks: Iterator[tuple[str, ...]] | None = None
+        deployment = 0
+        while True:
+            deployment += 1
+            self._say(f"deployment {deployment}: restarting what is measured")
+            with self.experiment.stage() as arms:
+                named = {arm.name: arm for arm in arms}
+                blocks = blocks or self.experiment.order(list(named), self.seed)
+                self.deploy(deployment, named, blocks)
+            now = self.measured()
+            if stopped := design.stop(self.how, deployment, now.seconds, now.half_widths()):
+                return self.measured(stopped)
+
+    def measured(self, stopped: str = "", broken: str = "", code: int = 0) -> Measured:
+        """Give what was measured until now."""
+        of, seconds = self.experiment, time.monotonic() - self.start_s
+        parts = (of.load, tuple(self.windows), of.contrasts, of.quantities, of.bounds)
+        disturbed = self.repeated, self.busy
+        return Measured(*parts, self.how, self.seed, seconds, *disturbed, stopped, broken, code)
+
+    def deploy(
+        self, deployment: int, arms: Mapping[str, Arm], order: Iterator[tuple[str, ...]]
+    ) -> None:
+        """Warm every arm up, watch at rest, and measure the blocks of one deployment.
 
         In that order: rest is that of a world as warm as the one that is measured.
         """
         meter = Meter(self.experiment.worlds, self.probe)
-        each, rest = self.experiment.rest_each, dict[str, Spending]()
-        for name, arm in self.arms.items():
+        rest = self._warm_up(meter, arms)
+        first = (deployment - 1) * self.how.blocks + 1
+        for number in range(first, first + self.how.blocks):
+            names = next(order)
+            while True:
+                block = [
+                    _window(meter, arms[name], rest[name], deployment, number) for name in names
+                ]
+                spoiled = max(window.busy(os.cpu_count() or 1) for window in block) > BUSY_PART
+                if not (spoiled and self.again()):
+                    break
+                self._say(f"block {number}: others had the machine; again")
+            self.busy += spoiled
+            self.windows += block
+            self._say(f"deployment {deployment}, block {number}: {result.brief(block)}")
+
+    def again(self) -> bool:
+        """Tell whether there is time to measure a block again, and count it."""
+        late = time.monotonic() > self.start_s + self.how.minutes * 60
+        if self.repeated == MOST_REPEATS or late:
+            return False
+        self.repeated += 1
+        return True
+
+    def _warm_up(self, meter: Meter, arms: Mapping[str, Arm]) -> dict[str, Spending]:
+        """Load each arm once, and give what is spent at rest while it holds, or none does."""
+        rest: dict[str, Spending] = {}
+        for arm in arms.values():
             with arm.during() as programs:
                 meter.assign(programs or {})
                 arm.load()
-                rest |= self._rest(meter, [name]) if each else {}
-        if not each:
-            rest = self._rest(meter, self.arms)
-        cores = os.cpu_count() or 1
-        before = (self.deployment - 1) * how.blocks
-        for number in range(before + 1, before + how.blocks + 1):
-            names = next(order)
-            while True:
-                block = [self._window(meter, rest, name, number) for name in names]
-                spoiled = max(window.busy(cores) for window in block) > BUSY_PART
-                if not (spoiled and busy.again()):
-                    break
-                self.progress(f"block {number}: others had the machine; again")
-            busy.kept += spoiled
-            self.progress(f"deployment {self.deployment}, block {number}: {result.brief(block)}")
-            yield block
+                if self.experiment.rest_each:
+                    rest |= self._rest(meter, [arm])
+        return rest or self._rest(meter, arms.values())
 
-    def _rest(self, meter: Meter, arms: Iterable[str]) -> dict[str, Spending]:
+    def _rest(self, meter: Meter, arms: Iterable[Arm]) -> dict[str, Spending]:
         """Give what is spent at rest now, for each of some arms."""
         before = meter.read()
         time.sleep(self.experiment.rest_s)
         after = meter.read()
-        return {name: spent(before, after, self.arms[name].world) for name in arms}
+        return {arm.name: spent(before, after, arm.world) for arm in arms}
 
-    def _window(
-        self, meter: Meter, at_rest: Mapping[str, Spending], name: str, block: int
-    ) -> Window:
-        """Measure one window. Raises: CannotTell for one without a success."""
-        arm, rest = self.arms[name], at_rest[name]
-        with arm.during() as programs:
-            meter.assign(programs or {})
-            before = meter.read()
-            tally = arm.load()
-            of = spent(before, meter.read(), arm.world)
-        if not tally.done:
-            cause = f"{tally.failed} failed"
-            raise CannotTell(name, "did not answer one request", cause, "look at its log")
-        share = of.seconds / rest.seconds
-        return Window(
-            name,
-            self.deployment,
-            block,
-            seconds=tally.figures.get("seconds", of.seconds),
-            done=tally.done,
-            failed=tally.failed,
-            parts_us=of.parts_us,
-            rest_us={part: us * share for part, us in rest.parts_us.items()},
-            services_us={
-                replica: us - rest.services_us.get(replica, 0.0) * share
-                for replica, us in of.services_us.items()
-            },
-            throttled_us=of.throttled_us,
-            stolen_us=of.stolen_us,
-            work_us=of.work_us,
-            figures=tally.figures,
-        )
+    def _say(self, line: str) -> None:
+        spent_s, most_s = time.monotonic() - self.start_s, self.how.minutes * 60
+        self.progress(f"{clock(spent_s)} of {clock(most_s)}, {line}")
+
+
+def _window(meter: Meter, arm: Arm, rest: Spending, deployment: int, block: int) -> Window:
+    """Measure one window. Raises: CannotTell for one without a success."""
+    with arm.during() as programs:
+        meter.assign(programs or {})
+        before = meter.read()
+        tally = arm.load()
+        of = spent(before, meter.read(), arm.world)
+    if not tally.done:
+        cause = f"{tally.failed} failed"
+        raise CannotTell(arm.name, "did not answer one request", cause, "look at its log")
+    share = of.seconds / rest.seconds
+    return Window(
+        arm.name,
+        deployment,
+        block,
+        seconds=tally.figures.get("seconds", of.seconds),
+        done=tally.done,
+        failed=tally.failed,
+        parts_us=of.parts_us,
+        rest_us={part: us * share for part, us in rest.parts_us.items()},
+        services_us={
+            replica: us - rest.services_us.get(replica, 0.0) * share
+            for replica, us in of.services_us.items()
+        },
+        throttled_us=of.throttled_us,
+        stolen_us=of.stolen_us,
+        work_us=of.work_us,
+        figures=tally.figures,
+    )
 
 
 def clock(seconds: float) -> str:

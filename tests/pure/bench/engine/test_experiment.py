@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -59,8 +60,9 @@ def test_a_replicas_time_is_what_it_spends_beyond_rest(monkeypatch: pytest.Monke
         return Spending(seconds, {"services": us}, {"nginx-lb": us}, 0.0, 0.0)
 
     monkeypatch.setattr(engine, "spent", spent)
-    live = engine.Live({"a": Arm("a", answered)}, experiment(answered), 1, quiet)
-    (window,) = next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0)))
+    live = engine.Live(experiment(answered), replace(HOW, blocks=1), quiet, seed=3)
+    live.deploy(1, {"a": Arm("a", answered)}, iter([("a",)]))
+    (window,) = live.windows
     assert window.services_us == {"nginx-lb": 800.0}
     assert window.service("nginx-lb") == window.part("services") == 80.0
 
@@ -156,9 +158,10 @@ def test_progress_says_how_much_of_the_time_is_gone() -> None:
 
 
 def test_blocks_are_not_measured_again_when_the_time_is_over() -> None:
-    busy = engine.Busy(deadline_s=0.0)
-    assert not busy.again()
-    assert (busy.repeated, engine.Busy(deadline_s=1e12).again()) == (0, True)
+    live = engine.Live(experiment(answered), HOW, quiet, seed=3)
+    assert (live.again(), live.repeated) == (True, 1)
+    live.start_s -= HOW.minutes * 60
+    assert (live.again(), live.repeated) == (False, 1)
 
 
 def test_rest_is_watched_after_the_warm_up() -> None:
@@ -173,6 +176,6 @@ def test_rest_is_watched_after_the_warm_up() -> None:
             done.append("rest")
             return super()._rest(meter, arms)  # type: ignore[arg-type, return-value]
 
-    live = Watching({"a": Arm("a", load)}, experiment(load), 1, quiet)
-    next(live.blocks(iter([("a",)]), HOW, engine.Busy(0.0)))
+    live = Watching(experiment(load), replace(HOW, blocks=1), quiet, seed=3)
+    live.deploy(1, {"a": Arm("a", load)}, iter([("a",)]))
     assert done == ["load", "rest", "load"]
