@@ -30,13 +30,10 @@ from bench.engine.arm import (
     Quantity,
     Window,
 )
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_program, by_wrk
 from bench.engine.meter import part_of
-from bench.engine.result import outcome_of
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.engine.show import columns
-from bench.engine.store import Outcome
 from bench.load import Tally, programs
 from bench.questions.bystander_engine import BRIDGE_NF, docker_at
 from bench.questions.provisioning import host

@@ -24,11 +24,9 @@ from tempfile import TemporaryDirectory
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
-from bench.engine.design import Design, require_load
-from bench.engine.experiment import Experiment, run
+from bench.engine.design import require_load
 from bench.engine.loads import by_ab
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load.ab import AbLoad
 from bench.load.programs import announced, started
 from twinstack.errors import Missing, StepFailed

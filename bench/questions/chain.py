@@ -14,12 +14,9 @@ from functools import partial
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.engine.redis import command_calls
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
 from bench.load import Tally
 from bench.load.ab import AbLoad

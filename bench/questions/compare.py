@@ -12,14 +12,11 @@ from operator import attrgetter
 
 from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast
-from bench.engine.design import Design, require_load
+from bench.engine.design import require_load
 from bench.engine.estimate import spread
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab, by_wrk, require_quiet
-from bench.engine.measured import Measured
-from bench.engine.result import outcome_of
+from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import columns, extremes, milliseconds, part
-from bench.engine.store import Outcome
 from bench.engine.worlds import EDGE
 from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress

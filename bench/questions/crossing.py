@@ -17,10 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 from bench.engine.arm import CPU, Contrast, Quantity
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.questions.ladder import Climb
 from bench.questions.rungs import engines, layers, sides
 from bench.questions.rungs.course import KINDS, arm, settings

@@ -17,11 +17,8 @@ from functools import partial
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import Load, by_ab, by_wrk
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load import onlookers
 from bench.load.ab import AbLoad
 from bench.load.onlookers import Reader

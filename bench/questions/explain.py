@@ -12,13 +12,9 @@ from collections.abc import Iterator, Sequence
 from bench.engine import evidence as sampling
 from bench.engine import gate, waterfall, worlds
 from bench.engine.arm import Arm, Contrast
-from bench.engine.design import Design
 from bench.engine.estimate import MINIMUM_BLOCKS
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.measured import Measured
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.questions.causes import place_in
 from bench.questions.compare import CONNECTIONS, TITLES
 from bench.questions.counters import counting

@@ -17,11 +17,8 @@ from pathlib import Path
 
 from bench.engine import loads
 from bench.engine.arm import BENCH, CPU, PROGRAMS, RATE, Arm, Bound, Contrast, Quantity
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load import programs
 from bench.load.programs import Program
 from twinstack.errors import CannotTell

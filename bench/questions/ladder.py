@@ -15,12 +15,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bench.engine.arm import Arm
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
-from bench.engine.measured import Measured
+from bench.engine.question import Design, Experiment, Measured, Outcome, run
 from bench.engine.result import fields
 from bench.engine.show import wrap
-from bench.engine.store import Outcome
 from bench.questions.rungs import course, engines, layers, report, sides
 from bench.questions.rungs.course import KINDS, WHOLE, Edge, arm
 from bench.questions.rungs.pair import LadderPlace

@@ -20,13 +20,11 @@ from statistics import fmean
 
 from bench.engine import worlds
 from bench.engine.arm import RATE, Arm, Contrast
-from bench.engine.design import Design
 from bench.engine.estimate import grouped
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.measured import Measured
+from bench.engine.question import Design, Experiment, Measured, Outcome, run
 from bench.engine.show import columns, wrap
-from bench.engine.store import RESULTS, Outcome
+from bench.engine.store import RESULTS
 from bench.load import Tally
 from bench.questions.causes import CAUSES, Cause, Place, place_in, planted
 from bench.questions.compare import CONNECTIONS

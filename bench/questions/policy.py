@@ -12,11 +12,8 @@ from functools import partial
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, RATE, SERVICES_CPU, Arm, Bound, Contrast
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_ab
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack

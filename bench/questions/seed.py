@@ -18,15 +18,11 @@ from statistics import fmean
 
 from bench.engine import result, worlds
 from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast, Window
-from bench.engine.design import Design
 from bench.engine.estimate import grouped
-from bench.engine.experiment import Experiment, run
 from bench.engine.levelling import levelled
 from bench.engine.loads import await_room, by_wrk
-from bench.engine.measured import Measured
-from bench.engine.result import outcome_of
+from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
-from bench.engine.store import Outcome
 from bench.load import Tally
 from bench.questions.causes import by_proxy, group_of, place_in, set_cpus
 from bench.questions.naive import naive_chain

@@ -22,14 +22,11 @@ from typing import Any
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, RATE, Arm, Contrast
-from bench.engine.design import Design
 from bench.engine.estimate import OPEN_P
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.measured import Measured
-from bench.engine.result import outcome_of
+from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
-from bench.engine.store import RESULTS, Outcome
+from bench.engine.store import RESULTS
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.reconcile import Progress

@@ -16,11 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.engine.arm import CPU, RATE, Arm, Bound, Contrast
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_program
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.questions import traffic_file
 from bench.questions.traffic_file import PcapFile
 from twinstack.errors import Missing

@@ -14,11 +14,8 @@ from dataclasses import replace
 
 from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast, Window
-from bench.engine.design import Design
-from bench.engine.experiment import Experiment, run
 from bench.engine.loads import by_wrk
-from bench.engine.result import outcome_of
-from bench.engine.store import Outcome
+from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.engine.worlds import EDGE
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
