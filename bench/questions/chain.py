@@ -17,7 +17,6 @@ from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
 from bench.engine.loads import by_ab
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
 from bench.engine.redis import command_calls
-from bench.engine.worlds import EDGE
 from bench.load import Tally
 from bench.load.ab import AbLoad
 from bench.questions.naive import naive_chain
@@ -79,7 +78,7 @@ def _stage(
             for replica in world.plan.replicas_of("product-service")
         ]
         loads = {
-            CHAIN: spread([world.endpoint(EDGE)], "/api/products", 3000),
+            CHAIN: spread([world.endpoint(worlds.EDGE)], "/api/products", 3000),
             DIRECT: spread(products, "/products", 3000),
             NAIVE: spread([naive.edge], "/api/products", 600),
         }

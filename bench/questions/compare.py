@@ -17,7 +17,6 @@ from bench.engine.estimate import spread
 from bench.engine.loads import by_ab, by_wrk, require_quiet
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import columns, extremes, milliseconds, part
-from bench.engine.worlds import EDGE
 from bench.load.ab import AbLoad
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -50,9 +49,9 @@ def ask(
     titled = {TITLES[world.name]: world for world in used}
     if itself:
         titled = {f"{TITLES[itself]} {letter}": used[0] for letter in "AB"}
-    entries = {title: (world, world.endpoint(EDGE)) for title, world in titled.items()}
+    entries = {title: (world, world.endpoint(worlds.EDGE)) for title, world in titled.items()}
     with worlds.lifted(used):
-        alike = gate.require(used, EDGE, load.path, allow, progress)
+        alike = gate.require(used, worlds.EDGE, load.path, allow, progress)
         first = tuple(entries)
         if published:
             entries |= published_ports.entries(used, load.path, progress)

@@ -16,7 +16,6 @@ from bench.engine import gate, published_ports, worlds
 from bench.engine.arm import Arm, Contrast, Window
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Outcome, outcome_of, run
-from bench.engine.worlds import EDGE
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import Endpoint, LocalWorld
@@ -25,7 +24,7 @@ from twinstack.world import Endpoint, LocalWorld
 _DEPTHS = (
     ("product-service", "product", "/products"),
     ("api-gateway", "gateway", "/api/products"),
-    (EDGE, "edge", "/api/products"),
+    (worlds.EDGE, "edge", "/api/products"),
 )
 _CONNECTIONS = 20
 #: What a service on the way spends at least for a request, and one beside it does not.
@@ -36,7 +35,7 @@ def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progr
     """Measure every layer of two comparable worlds. Raises: as `gate.require`; CannotTell."""
     both = net, docker = worlds.both(stack, None, progress)
     with worlds.lifted(both, policy=True):
-        alike = gate.require(both, EDGE, _DEPTHS[-1][2], allow, progress)
+        alike = gate.require(both, worlds.EDGE, _DEPTHS[-1][2], allow, progress)
         chosen = [entry for world in both for entry in entries(world, progress)]
 
         def arms() -> Iterator[Arm]:
@@ -44,7 +43,7 @@ def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progr
                 load = by_wrk(endpoint.url(path), _CONNECTIONS, round(how.seconds))
                 yield Arm(name, load, world.name)
 
-        edge = docker.published(EDGE)
+        edge = docker.published(worlds.EDGE)
         proxied = "docker-proxy" if edge and published_ports.proxied(edge.port) else "DNAT"
         experiment = Experiment(
             stage=worlds.redeployed(both, arms, progress),
