@@ -206,7 +206,7 @@ def paired(firsts: Iterable[S], seconds: Iterable[S], quantity: Value[S]) -> Rat
     return ratio(blocks(firsts, seconds, quantity))
 
 
-def ratio(pairs: Sequence[Pair]) -> Ratio:
+def ratio(pairs: Sequence[Pair], *, level: float = LEVEL) -> Ratio:
     """Estimate first/second from blocks: Hodges–Lehmann of all, interval over deployments.
 
     Raises: CannotTell with two deployments, with one of fewer than MINIMUM_BLOCKS blocks, or for a
@@ -216,15 +216,15 @@ def ratio(pairs: Sequence[Pair]) -> Ratio:
     averages = _walsh([log for group in logs for log in group])
     estimate = statistics.median(averages)
     if len(logs) == 1:
-        low, high, p = _signed_rank(averages, len(pairs))
+        low, high, p = _signed_rank(averages, len(pairs), level)
     else:
         deployments = [statistics.median(_walsh(group)) for group in logs]
-        low, high, p = _student(estimate, deployments)
+        low, high, p = _student(estimate, deployments, level)
     estimate, low, high = map(math.exp, (estimate, low, high))
-    return Ratio(estimate, low, high, pairs=len(pairs), deployments=len(logs), p=p)
+    return Ratio(estimate, low, high, pairs=len(pairs), deployments=len(logs), p=p, level=level)
 
 
-def difference(pairs: Sequence[Pair]) -> Interval:
+def difference(pairs: Sequence[Pair], *, level: float = LEVEL) -> Interval:
     """Estimate first − second: the mean over blocks, so that parts add up to their whole exactly.
 
     The interval is over deployments, or over blocks where there is only one deployment.
@@ -234,7 +234,7 @@ def difference(pairs: Sequence[Pair]) -> Interval:
     every = [value for group in values for value in group]
     estimate = math.fsum(every) / len(every)
     units = every if len(values) == 1 else list(map(statistics.fmean, values))
-    return Interval(estimate, *_student(estimate, units)[:2])
+    return Interval(estimate, *_student(estimate, units, level)[:2])
 
 
 def shift(pairs: Sequence[Pair]) -> Interval:
@@ -309,20 +309,27 @@ def _walsh(values: Sequence[float]) -> list[float]:
     return sorted((a + b) / 2 for place, a in enumerate(ordered) for b in ordered[place:])
 
 
-def _student(estimate: float, units: Sequence[float]) -> tuple[float, float, float]:
+def _student(
+    estimate: float, units: Sequence[float], level: float = LEVEL
+) -> tuple[float, float, float]:
     """Give an estimate's interval and p from units that each estimate the same."""
     freedom = len(units) - 1
     error = statistics.stdev(units) / math.sqrt(len(units))
-    margin = t_quantile(LEVEL, freedom) * error
+    margin = t_quantile(level, freedom) * error
     if error == 0:
         return estimate, estimate, float(estimate == 0)
     return estimate - margin, estimate + margin, 1 - t_within(estimate / error, freedom)
 
 
-def _signed_rank(averages: Sequence[float], count: int) -> tuple[float, float, float]:
-    """Give the exact interval and p of MINIMUM_BLOCKS or more, from their Walsh averages."""
+def _signed_rank(
+    averages: Sequence[float], count: int, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Give the exact interval and p of `count` values from their Walsh averages, in order."""
     chances = signed_rank_below(count)
-    cut = bisect_right(chances, (1 - LEVEL) / 2)
+    cut = bisect_right(chances, (1 - level) / 2)
+    if not cut:
+        cause = f"{count} blocks are too few for {level:.0%}"
+        raise CannotTell("estimate", "has no interval", cause, "measure more")
     most = min(sum(average <= 0 for average in averages), sum(average >= 0 for average in averages))
     p = min(1.0, 2 * chances[most]) if most < len(chances) else 1.0
     return averages[cut - 1], averages[-cut], p

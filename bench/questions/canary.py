@@ -161,7 +161,8 @@ def _ratio(
     canaries: Sequence[Side], others: Sequence[Side], quantity: str, most: float
 ) -> tuple[Holds, str]:
     measured = estimate.ratio(estimate.blocks(canaries, others, quantity), level=LEVEL)
-    return estimate.below(measured, 1 + most), f"{measured.percent}, worse from {most:+.0%} on"
+    words = f"{measured.percent}, worse from {most:+.0%} on"
+    return estimate.holds(measured, 1 + most, least=False), words
 
 
 def _failed(canaries: Sequence[Side], others: Sequence[Side]) -> tuple[Holds, str]:

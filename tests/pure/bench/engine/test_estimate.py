@@ -129,6 +129,11 @@ def test_two_deployments_have_no_interval(of) -> None:
         of(pairs_of([(1.0, 1.0)] * 40, 2))
 
 
+def test_six_blocks_are_too_few_for_99_percent() -> None:
+    with pytest.raises(CannotTell, match="too few for 99%"):
+        ratio(pairs_of([(1.0, 1.0)] * 6, 1), level=0.99)
+
+
 @pytest.mark.parametrize("broken", [0.0, -1.0, math.inf, math.nan])
 def test_ratio_of_a_block_without_success_cannot_be_told(broken: float) -> None:
     for block in ((broken, 1.0), (1.0, broken)):
