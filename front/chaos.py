@@ -132,7 +132,7 @@ def strikes_text(report: ChaosReport) -> str:
         f" {len(seen.undecided)} undecided, {seen.surplus} more taken from stock than ordered"
     )
     replay = f"seed {report.seed}: the same again with --seed {report.seed}"
-    return "\n".join([tables.columns(header, rows), "", *broken, orders, replay])
+    return "\n".join([tables.columns(header, rows), "", *broken, orders, *seen.violations, replay])
 
 
 @task()

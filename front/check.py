@@ -7,6 +7,7 @@ import sys
 
 from invoke.context import Context
 
+from front.options import worlds_of
 from front.reporting import checking, end, say
 from twinstack import stack
 from twinstack.world import require_root
@@ -116,12 +117,16 @@ def check_overlay(context: Context) -> None:
         "orders": "number of keyed orders",
         "faults": "number of faults that strike meanwhile",
         "seed": "seed of orders and faults",
+        "world": "net (which plants the bugs too), docker, or both",
     }
 )
-def check_orders(context: Context, orders: int = 100_000, faults: int = 100, seed: int = 1) -> None:
+def check_orders(
+    context: Context, orders: int = 100_000, faults: int = 100, seed: int = 1, world: str = "both"
+) -> None:
     """Order under fire, and plant bugs in the services: no order is lost, every bug is found."""
+    files = {"net": "orders", "docker": "docker_orders"}
     words = f"--orders {orders} --faults {faults} --seed {seed}"
-    _run(context, "orders", "orders", words=words)
+    _run(context, "orders", *(files[each] for each in worlds_of(world)), words=words)
 
 
 @checking(help={"pictures": "store the screenshots in docs/"})

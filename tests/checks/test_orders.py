@@ -13,7 +13,7 @@ from tests.support.planted_bugs import PLANTED
 from tests.support.project import ROOT
 from tests.support.sandbox import Sandbox
 
-pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
+pytestmark = [pytest.mark.kernel, pytest.mark.e2e, pytest.mark.timeout(0)]
 Tell = Callable[[str], None]
 #: Of these the sample plants a few: one at rest, one in a cart, one that needs a fault.
 SAMPLE = ("dropped key", "the cart stays full", "acknowledged before it is durable")
@@ -34,19 +34,18 @@ def inside(host: Sandbox, *words: str, timeout_s: float = 7200) -> list[dict[str
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.long  # its sample takes minutes
-@pytest.mark.timeout(0)
 def test_orders_under_fire_are_neither_lost_nor_doubled(
-    host: Sandbox, orders: tuple[str, ...], tell: Tell
+    host: Sandbox, orders: tuple[int, int, int], tell: Tell
 ) -> None:
-    host.invoke("net.up", "--no-policy")
-    (report,) = inside(host, "fire", *orders)
+    host.invoke("net.up")
+    count, faults, seed = orders
+    words = f"--orders {count} --faults {faults} --seed {seed}"
+    (report,) = inside(host, "fire", *words.split())
     tell(json.dumps({key: value for key, value in report.items() if key != "shown"}))
     assert report["passed"], "\n".join((*report["shown"], *report["slow"]))
 
 
 @pytest.mark.long
-@pytest.mark.timeout(0)
 def test_every_planted_bug_is_found_and_sound_services_have_none(
     host: Sandbox, full: bool, tell: Tell
 ) -> None:
@@ -57,3 +56,14 @@ def test_every_planted_bug_is_found_and_sound_services_have_none(
     assert sound["violations"] == {}, "\n".join(sound["shown"])
     assert [report["bug"] for report in bugs if not report["violations"]] == []
     assert len(bugs) == (len(PLANTED) if full else len(SAMPLE))
+
+
+@pytest.mark.long
+def test_a_failing_schedule_shrinks_to_faults_that_fail_again(
+    host: Sandbox, full: bool, tell: Tell
+) -> None:
+    replays = 20 if full else 3
+    (shrunk,) = inside(host, "shrink", "--replays", str(replays))
+    tell(json.dumps(shrunk))
+    assert len(shrunk["least"]) <= 3
+    assert shrunk["failed_again"] >= replays - 1

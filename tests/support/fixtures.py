@@ -57,15 +57,11 @@ def first(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def orders(request: pytest.FixtureRequest, full: bool) -> tuple[str, ...]:
-    """Give the words that say how many orders are sent under how many faults, of which seed."""
+def orders(request: pytest.FixtureRequest, full: bool) -> tuple[int, int, int]:
+    """Give how many orders are sent under how many faults, and the seed of both."""
     given = request.config.getoption
-    numbers = {
-        "--orders": given("--orders") or (100_000 if full else 2000),
-        "--faults": given("--faults") or (100 if full else 10),
-        "--seed": given("--seed"),
-    }
-    return tuple(str(word) for pair in numbers.items() for word in pair)
+    most = (100_000, 100) if full else (2000, 10)
+    return given("--orders") or most[0], given("--faults") or most[1], given("--seed")
 
 
 @pytest.fixture

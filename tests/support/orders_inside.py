@@ -1,7 +1,8 @@
 """Orders under fire, inside a host of a test's own: `python -m tests.support.orders_inside WORK`.
 
-Prints a JSON document a line as the work goes on. `fire` strikes the world that is up, `planted`
-brings up one world after the other with a bug in its services, `shrink` shrinks a failing schedule.
+Prints a JSON document a line as the work goes on. `fire` strikes the namespace world that is up,
+`planted` brings up one world after the other with a bug in its services, `shrink` shrinks a
+schedule under which such a bug loses orders.
 """
 
 from __future__ import annotations
@@ -14,37 +15,31 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from tests.support.own_engine import engine_paths
 from tests.support.planted_bugs import NOT_DURABLE, PLANTED, PlantedBug, plant
 from tests.support.project import ROOT
-from twinstack.compose.world import DockerWorld
+from twinstack.faults import drawing
 from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.process_steps import digest
 from twinstack.namespaces.provision import provide
 from twinstack.namespaces.world import NamespaceWorld
-from twinstack.order_check import schedule
 from twinstack.order_check.fire import OrderLoad, fire
-from twinstack.order_check.history import History, encode
-from twinstack.order_check.report import OrderReport, report
-from twinstack.order_check.schedule import PlannedFault, draw, earlier
-from twinstack.order_check.shrink import shrink
-from twinstack.order_check.violation import Promises
+from twinstack.order_check.history import JSON, History
+from twinstack.order_check.replay import REPLAYS, shrunk
+from twinstack.order_check.report import report
+from twinstack.order_check.schedule import draw
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
 from twinstack.world import LocalWorld
 
 UP_TIMEOUT_S = 60.0
-_CONF = (ROOT / "templates" / "redis.conf.j2").read_text()
-PROMISED = Promises(carts_survive="appendonly yes" in _CONF)
 #: Beside the instance's own directory, which `clean` takes away.
 PLANTED_SRV = Path("/var/lib/twinstack/another/planted")
 BUG_ORDERS = 400
-#: A pace that both worlds keep on two cores.
-ORDERS_A_SECOND = 120.0
-SHRINK_FAULTS = 12
+#: A schedule in which every replica is killed once and stopped once.
+SHRINK_FAULTS, SHRINK_WHAT = 18, "kill,stop"
 
 
 def tell(line: str) -> None:
@@ -52,7 +47,7 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def say(**document: object) -> None:
+def say(document: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 
@@ -60,25 +55,24 @@ def say(**document: object) -> None:
 def keep(history: History, file: str) -> None:
     """Write a history whole."""
     if file:
-        with gzip.open(file, "wt") as out:
-            out.writelines(f"{line}\n" for line in encode(history))
+        with gzip.open(file, "wb") as out:
+            out.write(JSON.dump_json(history))
 
 
-def running(instance: str, engine: str) -> LocalWorld:
-    """Give the world that is up: the namespace world, or that of an engine of the tests."""
-    stack = Stack(instance, ROOT / "topology.yml")
-    if engine:
-        return DockerWorld(stack.plan(), engine_paths(engine), ROOT)
-    return stack.net()
-
-
-def under_fire(world: LocalWorld, orders: int, faults: int, seed: int, file: str) -> OrderReport:
-    """Send orders to a world that is up while faults strike all of its replicas."""
-    targets = [replica.name for replica in world.plan.replicas]
-    drawn = draw(seed, targets, faults, at_least_s=orders / ORDERS_A_SECOND)
+def under_fire(
+    world: LocalWorld, orders: int, faults: int, seed: int, file: str = ""
+) -> dict[str, object]:
+    """Send orders to a world that is up while faults of every kind strike; shrink what fails."""
+    drawn = draw(world.plan, drawing.everything(world), seed, faults)
     history = fire(world, OrderLoad(orders, seed, drawn), tell)
     keep(history, file)
-    return report(history, PROMISED)
+    made = report(history)
+    tell(made.text())
+    document = made.document()
+    if made.violations and drawn:
+        found = shrunk(world, history, drawn, made.violations, tell)
+        document["shrunk"] = asdict(found)
+    return document
 
 
 class Planted:
@@ -115,52 +109,30 @@ class Planted:
 def planted(names: Sequence[str], seed: int) -> None:
     """Run each bug, and first a world without one under all that strikes the others."""
     made = Planted()
-    sound = PlantedBug("none", (), tuple(each for bug in PLANTED for each in bug.faults[:1]))
-    for bug in (sound, *PLANTED):
+    strikes = dict.fromkeys(each for bug in PLANTED for each in bug.faults)
+    spread = (replace(each, number=number) for number, each in enumerate(strikes, 1))
+    for bug in (PlantedBug("none", (), tuple(spread)), *PLANTED):
         if names and bug.name not in names:
             continue
         start = time.monotonic()
         world = made.up(bug if bug.edits else None)
-        spread = _spread(bug.faults) if bug is sound else bug.faults
-        load = OrderLoad(BUG_ORDERS, seed, spread, rate=float("inf"))
-        made_report = report(fire(world, load, tell), PROMISED)
+        load = OrderLoad(BUG_ORDERS, seed, bug.faults, rate=float("inf"))
+        found = report(fire(world, load, tell))
         took_s = round(time.monotonic() - start, 1)
-        say(bug=bug.name, took_s=took_s, **made_report.document())
+        say({"bug": bug.name, "took_s": took_s, **found.document()})
     made.clean()
 
 
-def _spread(strikes: Sequence[PlannedFault]) -> tuple[PlannedFault, ...]:
-    return tuple(replace(strike, at_s=1.0 + 5 * n) for n, strike in enumerate(strikes))
-
-
-def shrunk(seed: int, replays: int) -> None:
+def shrink_planted(seed: int, replays: int) -> None:
     """Shrink a schedule that a planted bug fails under, and replay what remains."""
     made = Planted()
     world = made.up(NOT_DURABLE)
-    targets = [replica.name for replica in made.plan.replicas]
-    whole = draw(seed, targets, SHRINK_FAULTS, calm_s=(0.3, 0.6))
-    runs = 0
-
-    def fails(strikes: tuple[PlannedFault, ...]) -> bool:
-        nonlocal runs
-        runs += 1
-        part = earlier(strikes)
-        lasts_s = schedule.seconds(part, calm_s=1.0)
-        load = OrderLoad(max(40, int(60 * lasts_s)), seed, part, rate=60.0, rest_s=0.5)
-        violations = report(fire(world, load, lambda _line: None)).by_rule
-        tell(f"{len(part)} faults: {violations or 'passed'}")
-        return bool(violations.get("lost"))
-
-    assert fails(whole), "the whole schedule does not fail"
-    least = shrink(whole, fails)
-    again = sum(fails(least) for _ in range(replays))
-    say(
-        whole=len(whole),
-        least=[str(strike) for strike in least],
-        runs=runs,
-        replays=replays,
-        failed_again=again,
-    )
+    whole = draw(made.plan, SHRINK_WHAT, seed, SHRINK_FAULTS)
+    history = fire(world, OrderLoad(60 * SHRINK_FAULTS, seed, whole), tell)
+    found = report(history)
+    lost = [violation for violation in found.violations if violation.rule == "lost"]
+    assert lost, f"the whole schedule loses nothing: {found.text()}"
+    say(asdict(shrunk(world, history, whole, lost, tell, replays)))
     made.clean()
 
 
@@ -170,21 +142,18 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=2000)
     parser.add_argument("--faults", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--replays", type=int, default=20)
+    parser.add_argument("--replays", type=int, default=REPLAYS)
     parser.add_argument("--history", default="")
-    parser.add_argument("--instance", default=os.environ.get("TWINSTACK_INSTANCE", ""))
-    parser.add_argument("--engine", default="", help="the tests' engine: then the Docker world")
     parser.add_argument("--bug", action="append", default=[])
     words = parser.parse_args()
     if words.work == "planted":
         planted(words.bug, words.seed)
     elif words.work == "shrink":
-        shrunk(words.seed, words.replays)
+        shrink_planted(words.seed, words.replays)
     else:
-        world = running(words.instance, words.engine)
-        made = under_fire(world, words.orders, words.faults, words.seed, words.history)
-        tell(made.text())
-        say(**made.document())
+        instance = os.environ["TWINSTACK_INSTANCE"]
+        world = Stack(instance, ROOT / "topology.yml").net()
+        say(under_fire(world, words.orders, words.faults, words.seed, words.history))
 
 
 if __name__ == "__main__":

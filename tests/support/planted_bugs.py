@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack.order_check.schedule import PlannedFault
+from twinstack.faults.drawing import DrawnFault
 
 _CARTS, _CHECKOUT, _ORDERS = (
     f"order_service/{name}.py" for name in ("carts", "checkout", "orders")
@@ -35,15 +35,15 @@ class PlantedBug:
 
     name: str
     edits: tuple[Edit, ...]
-    faults: tuple[PlannedFault, ...] = ()
+    faults: tuple[DrawnFault, ...] = ()
 
 
-def bug(name: str, *edits: Edit, faults: tuple[PlannedFault, ...] = ()) -> PlantedBug:
+def bug(name: str, *edits: Edit, faults: tuple[DrawnFault, ...] = ()) -> PlantedBug:
     return PlantedBug(name, edits, faults)
 
 
-def kills(replica: str, *at_s: float) -> tuple[PlannedFault, ...]:
-    return tuple(PlannedFault(moment, "kill", replica) for moment in at_s)
+def kills(replica: str, times: int) -> tuple[DrawnFault, ...]:
+    return tuple(DrawnFault(number, "kill", replica) for number in range(1, times + 1))
 
 
 _NEVER_SHORT = Edit(_SCHEMA, "integer NOT NULL CHECK (stock >= 0)", "integer NOT NULL")
@@ -71,7 +71,7 @@ _OWN_LIST = """        kept = app.config.setdefault("KEPT", [])
 NOT_DURABLE = bug(
     "acknowledged before it is durable",
     Edit("stores/postgres.sh", "synchronous_commit=on", "synchronous_commit=off"),
-    faults=kills("postgres-db", 2.0, 6.0),
+    faults=kills("postgres-db", 2),
 )
 
 PLANTED = (
@@ -150,11 +150,25 @@ PLANTED = (
         "stock and order in two transactions",
         Edit(_ORDERS, "SET stock = stock - lines.quantity\n", "SET stock = stock - 0\n"),
         Edit(_ORDERS, "    cursor.execute(\n        _INSERT,\n", _TAKE_FIRST),
-        faults=kills("order-service", 2.0, 5.0, 8.0),
+        faults=kills("order-service", 3),
     ),
     bug(
         "the cart stays full",
         Edit(_CHECKOUT, "self._carts.take_out(session, placed.ordered)", "pass"),
+    ),
+    bug(
+        "a cart is emptied before its order stands",
+        Edit(
+            _CHECKOUT,
+            "                return self._place(request, cart)\n",
+            "                self._carts.take_out(request.session, cart)\n"
+            "                return self._place(request, cart)\n",
+        ),
+        faults=kills("postgres-db", 1),
+    ),
+    bug(
+        "a repeated check-out empties the next cart",
+        Edit(_CARTS, "if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end\n"),
     ),
     bug(
         "an addition counts twice",

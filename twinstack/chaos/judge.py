@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twinstack.chaos.clients import Asked, Order
-from twinstack.chaos.schedule import DrawnFault
 from twinstack.faults.catalogue import Promise
+from twinstack.faults.drawing import DrawnFault
+from twinstack.order_check.history import CausedFault, History, Operation
+from twinstack.order_check.judge import counts
+from twinstack.order_check.judge import judge as violations_of
+
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +37,22 @@ class JudgedFault:
 
 
 def judge(
-    strike: DrawnFault,
-    promise: Promise,
-    attempts: Sequence[Asked],
-    began: float,
-    ended: float,
-    healthy_after_s: float,
+    drawn: DrawnFault, promise: Promise, operations: Sequence[Operation], struck: CausedFault
 ) -> JudgedFault:
     """Compare what clients saw with what was promised.
 
     A request counts by when it was sent: one that was sent before the fault's end and fails after
     it is the fault's.
     """
-    during = [each for each in attempts if began <= each.at < ended]
-    after = [each for each in attempts if each.at >= ended]
-    reads = [each for each in during if each.kind == "read"]
+    ended_s = struck.ended_s
+    during = [each for each in operations if struck.began_s <= each.invoked_s < ended_s]
+    after = [each for each in operations if each.invoked_s >= ended_s]
+    reads = [each for each in during if each.kind == "product-read"]
     orders = [each for each in during if each.kind == "order"]
-    failed = [each for each in reads if not each.good]
-    slowest_s = max((each.took for each in reads if each.good), default=0.0)
-    full_after_s = max((each.at - ended for each in after if not each.good), default=0.0)
+    failed = _failed(reads)
+    answered = (each.ended_s - each.invoked_s for each in reads if each.outcome == "ok")
+    slowest_s = max(answered, default=0.0)
+    full_after_s = max((each.invoked_s - ended_s for each in _failed(after)), default=0.0)
     broken = []
     allowed = promise.reads_failing
     if allowed is not None and len(failed) > allowed * len(reads):
@@ -64,19 +65,23 @@ def judge(
     if not after:
         broken.append("nothing was asked after it")
     return JudgedFault(
-        strike.number,
-        strike.fault,
-        strike.target,
-        round(ended - began, 3),
+        drawn.number,
+        drawn.fault,
+        drawn.target,
+        round(ended_s - struck.began_s, 3),
         len(reads),
         len(failed),
         round(slowest_s, 3),
         len(orders),
-        sum(not each.good for each in orders),
+        len(_failed(orders)),
         round(full_after_s, 3),
-        round(healthy_after_s, 3),
+        round(struck.back_s - ended_s, 3),
         tuple(broken),
     )
+
+
+def _failed(operations: Sequence[Operation]) -> list[Operation]:
+    return [each for each in operations if each.outcome != "ok"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +94,27 @@ class OrdersSeen:
     undecided: tuple[str, ...]  # keys that nothing decided
     #: How much more stock went than orders were acknowledged: doubled, or somebody else's.
     surplus: int
+    violations: tuple[str, ...] = ()  # the first that the judge of orders finds
 
     @property
     def held(self) -> bool:
-        return not (self.lost or self.undecided or self.surplus)
+        return not (self.violations or self.surplus)
 
 
-def judge_orders(
-    orders: Iterable[Order], again: Mapping[str, tuple[int, str]], stock_gone: int
-) -> OrdersSeen:
-    """Compare orders with what asking again by their keys gave: status and id."""
-    listed = tuple(orders)
-    known = [order for order in listed if order.order_id]
-    lost = [order.key for order in known if again.get(order.key) != (200, order.order_id)]
-    statuses = {key: status for key, (status, _) in again.items()}
-    undecided = [order.key for order in listed if statuses.get(order.key) not in {200, 201}]
-    decided = len(listed) - len(undecided)
-    return OrdersSeen(len(listed), len(known), tuple(lost), tuple(undecided), stock_gone - decided)
+def judge_orders(history: History, bought: int) -> OrdersSeen:
+    """Judge a history as `check.orders` does, and count what was bought, a piece an order."""
+    found, number = violations_of(history), counts(history)
+
+    def keys(rule: str) -> tuple[str, ...]:
+        named = (each.key for one in found if one.rule == rule for each in one.evidence)
+        return tuple(sorted(set(named)))
+
+    gone = history.before.stock[bought] - history.after.stock[bought]
+    return OrdersSeen(
+        asked=number["keyed_orders"],
+        acknowledged=number["acknowledged"],
+        lost=keys("lost"),
+        undecided=keys("undecided"),
+        surplus=gone - number["acknowledged"],
+        violations=tuple(map(str, found[:_SHOWN])),
+    )

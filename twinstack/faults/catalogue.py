@@ -48,6 +48,7 @@ class Fault:
     effects: Made  # observes, changes nothing. Raises: Missing, CannotTell
     promise: Callable[[Plan, str], Promise]
     refused: str = ""  # why it can be put nowhere
+    lasts: bool = True  # else it is over as it is put
 
 
 def _replicas(plan: Plan) -> tuple[str, ...]:
@@ -109,7 +110,14 @@ def _slower(plan: Plan, target: str) -> Promise:
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("kill", "SIGKILL to every process of a replica", _replicas, making.killed, by_place),
+        Fault(
+            "kill",
+            "SIGKILL to every process of a replica",
+            _replicas,
+            making.killed,
+            by_place,
+            lasts=False,
+        ),
         Fault(
             "sigstop",
             "SIGSTOP to every process of a replica",
@@ -141,7 +149,14 @@ FAULTS = {
             making.delayed,
             _slower,
         ),
-        Fault("flush", "Redis loses all that it holds", _of("redis"), making.emptied, by_place),
+        Fault(
+            "flush",
+            "Redis loses all that it holds",
+            _of("redis"),
+            making.emptied,
+            by_place,
+            lasts=False,
+        ),
         Fault(
             "disk-full",
             "PostgreSQL can write to no file (RLIMIT_FSIZE: the host's disk is not filled)",

@@ -1,15 +1,18 @@
-"""A browser's kept connections to the stack, and what its answers say."""
+"""A browser's connections to the stack, and what its answers say."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Any
 
+from twinstack.linux import child
 from twinstack.order_check.history import Kind, OutcomeWord, Shown, ShownLine
 from twinstack.world import Endpoint
 
@@ -35,11 +38,35 @@ class Reply:
         return "refused" if 400 <= self.status < 500 and self.status not in _RETRY else "unknown"
 
 
-class BrowserWindow:
-    """One kept connection to the stack; opened again when it breaks."""
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where customers enter the stack."""
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float = TIMEOUT_S) -> None:
-        self._link = http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=timeout_s)
+    endpoint: Endpoint
+    namespace: Path | None = None  # of the host; None: ours
+    kept: bool = True  # else each request opens a connection, as new customers do
+
+
+class _Link(http.client.HTTPConnection):
+    """A connection in the host's namespace."""
+
+    def __init__(self, entrance: Entrance, timeout_s: float) -> None:
+        super().__init__(entrance.endpoint.address, entrance.endpoint.port, timeout=timeout_s)
+        self.namespace = entrance.namespace
+
+    def connect(self) -> None:
+        self.sock = child.socket_in(self.namespace)
+        self.sock.settimeout(self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.connect((self.host, self.port))
+
+
+class BrowserWindow:
+    """One connection to the stack; opened again when it breaks."""
+
+    def __init__(self, entrance: Entrance, timeout_s: float = TIMEOUT_S) -> None:
+        self._link = _Link(entrance, timeout_s)
+        self._kept = entrance.kept
 
     def send(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -53,6 +80,8 @@ class BrowserWindow:
         except (OSError, http.client.HTTPException) as failure:
             self._link.close()
             return Reply(0, error=f"{type(failure).__name__}: {failure}")
+        if not self._kept:
+            self._link.close()
         document: Any = None
         with suppress(ValueError):
             document = json.loads(text) if text else None
@@ -68,9 +97,9 @@ Windows = tuple[BrowserWindow, BrowserWindow]
 
 
 @contextmanager
-def windows(endpoint: Endpoint) -> Iterator[Windows]:
+def windows(entrance: Entrance) -> Iterator[Windows]:
     """Give two windows while the block lasts."""
-    pair = BrowserWindow(endpoint), BrowserWindow(endpoint)
+    pair = BrowserWindow(entrance), BrowserWindow(entrance)
     try:
         yield pair
     finally:

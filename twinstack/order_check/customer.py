@@ -32,14 +32,30 @@ class Recorder:
         self._clock = clock
         self._start = clock()
         self._numbers = itertools.count(1)
+        self._sent: dict[int, float] = {}  # number → when, until it ends
         self.operations: list[Operation] = []
         self.keys = 0  # of orders, used so far
 
     def now_s(self) -> float:
         return self._clock() - self._start
 
-    def number(self) -> int:
-        return next(self._numbers)
+    def begin(self) -> tuple[int, float]:
+        """Give the number of a request that is sent now, and the moment."""
+        number, now_s = next(self._numbers), self.now_s()
+        self._sent[number] = now_s
+        return number, now_s
+
+    def end(self, operation: Operation) -> None:
+        self.operations.append(operation)
+        del self._sent[operation.number]
+
+    def whole(self) -> tuple[Operation, ...]:
+        """Give all operations as they were sent."""
+        return tuple(sorted(self.operations, key=lambda operation: operation.number))
+
+    def pending(self) -> tuple[float, ...]:
+        """Give when each request was sent that has not ended."""
+        return tuple(self._sent.values())
 
 
 @dataclass(slots=True)
@@ -188,7 +204,7 @@ class Customer:
         headers = {"Cookie": f"session={self._cookie}"} if self._cookie else {}
         if key := asked.get("key"):
             headers["Idempotency-Key"] = key
-        number, invoked_s = self._recorder.number(), self._recorder.now_s()
+        number, invoked_s = self._recorder.begin()
         reply = self.windows[window].send(method, path, body, headers)
         done = Operation(
             number,
@@ -203,7 +219,7 @@ class Customer:
             request_id=reply.headers.get("x-request-id", ""),
             **asked,
         )
-        self._recorder.operations.append(done)
+        self._recorder.end(done)
         self._cookie = session_in(reply) or self._cookie
         if done.outcome == "unknown" and kind.startswith("cart-") and kind != "cart-read":
             self._unknown_in_cart += 1

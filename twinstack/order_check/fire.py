@@ -1,6 +1,6 @@
 """Orders under fire: many customers, seeded faults, and the whole history of both.
 
-Bounded in orders and in time. The load is paced so that it lasts as long as the schedule, goes on
+Bounded in orders and in time. The load is paced so that it lasts as long as the faults, goes on
 until both are done, and then every order without a definite answer is sent again, and every cart
 shown once more, before PostgreSQL is read.
 """
@@ -14,18 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from twinstack.errors import CannotTell, TwinstackError
+from twinstack.faults.drawing import DrawnFault
+from twinstack.faults.hold import holding
+from twinstack.model.plan import HOST
 from twinstack.order_check import schedule, stored
-from twinstack.order_check.browser import Windows, windows
+from twinstack.order_check.browser import Entrance, Windows, windows
 from twinstack.order_check.customer import Customer, Recorder
 from twinstack.order_check.history import History
-from twinstack.order_check.schedule import PlannedFault
 from twinstack.order_check.sessions import Act, acts_of, orders_in
-from twinstack.order_check.strike import striking
+from twinstack.order_check.strike import Striker, await_healthy
 from twinstack.reconcile import Progress
-from twinstack.world import Endpoint, LocalWorld
+from twinstack.world import LocalWorld
 
 MOST_ORDERS, MOST_SECONDS = 1_000_000, 7200.0
 #: Threads, and the sessions that each has open.
@@ -33,6 +35,8 @@ CUSTOMERS, SESSIONS_EACH = 12, 4
 SETTLE_S = 60.0
 #: How long nothing is asked before carts are shown for the last time: the sweep comes meanwhile.
 REST_S = 6.0
+#: Orders a second that both worlds keep up with on two cores.
+RATE = 120.0
 _TELL_EVERY_S = 10.0
 
 
@@ -42,10 +46,10 @@ class OrderLoad:
 
     orders: int
     seed: int = 1
-    strikes: tuple[PlannedFault, ...] = ()
+    faults: tuple[DrawnFault, ...] = ()
     customers: int = CUSTOMERS
     rest_s: float = REST_S
-    rate: float | None = None  # orders a second; None: so that it lasts as long as the schedule
+    rate: float = RATE  # orders a second at most
 
     def __post_init__(self) -> None:
         if not 1 <= self.orders <= MOST_ORDERS:
@@ -53,22 +57,23 @@ class OrderLoad:
             raise TwinstackError("orders", f"cannot be {self.orders}", cause, "choose another")
 
     @property
-    def seconds(self) -> float:
-        """Give how long it lasts at least."""
-        return schedule.seconds(self.strikes) if self.strikes else 0.0
+    def pace(self) -> float:
+        """Give how many orders a second are sent: they last as long as the faults."""
+        lasts_s = schedule.seconds(self.faults)
+        return min(self.rate, self.orders / lasts_s) if lasts_s else self.rate
 
     @property
-    def pace(self) -> float:
-        if self.rate is not None:
-            return self.rate
-        return self.orders / self.seconds if self.strikes else float("inf")
+    def pause_s(self) -> float:
+        """Give the time between rounds, so that the faults last as long as the orders."""
+        spare_s = self.orders / self.rate - schedule.seconds(self.faults)
+        return max(0.0, spare_s / max(1, len(schedule.rounds(self.faults))))
 
 
 class _Crowd:
     """Customers, each in a thread: session after session until the load is done."""
 
-    def __init__(self, endpoint: Endpoint, load: OrderLoad, recorder: Recorder) -> None:
-        self._endpoint = endpoint
+    def __init__(self, entrance: Entrance, load: OrderLoad, recorder: Recorder) -> None:
+        self._entrance = entrance
         self._load = load
         self._recorder = recorder
         self._sessions = itertools.count(1)
@@ -81,7 +86,7 @@ class _Crowd:
 
     def work(self) -> None:
         """Be several customers in turn, so that sessions last while others act."""
-        with windows(self._endpoint) as own:
+        with windows(self._entrance) as own:
             self._be_customers(own)
 
     def _be_customers(self, own: Windows) -> None:
@@ -131,7 +136,7 @@ class _Crowd:
         """Let each customer act once more, a dozen at a time."""
 
         def be(some: Sequence[Customer]) -> None:
-            with windows(self._endpoint) as own:
+            with windows(self._entrance) as own:
                 for customer in some:
                     customer.windows = own
                     act(customer)
@@ -143,54 +148,50 @@ class _Crowd:
 def fire(world: LocalWorld, load: OrderLoad, progress: Progress) -> History:
     """Send a load while its faults strike, and give the history.
 
-    Raises: CannotTell when the world is not up, or a fault could not be caused or undone.
+    Raises: Missing when the world is not up; Locked; NotHealthy; CannotTell when a fault could not
+    be caused or taken away; StepFailed.
     """
-    endpoint = world.published("nginx-lb")
-    if endpoint is None:
-        raise CannotTell("orders", "cannot be sent", "nginx-lb has no published port")
-    before = stored.read(world)
-    recorder = Recorder()
-    crowd = _Crowd(endpoint, load, recorder)
-    threads = [threading.Thread(target=crowd.work, daemon=True) for _ in range(load.customers)]
-    with striking(world, load.strikes, recorder.now_s, crowd.stop) as (striker, striking_thread):
-        for thread in threads:
+    with holding(world) as held:
+        await_healthy(world, world.plan.here, "before anything was done")
+        before = stored.read(world)
+        recorder = Recorder()
+        entrance = Entrance(world.endpoint("nginx-lb"), world.namespaces()[HOST])
+        crowd = _Crowd(entrance, load, recorder)
+        striker = Striker(held, recorder, crowd.stop, load.pause_s)
+        striking = threading.Thread(target=striker.carry_out, args=(load.faults,))
+        threads = [threading.Thread(target=crowd.work, daemon=True) for _ in range(load.customers)]
+        for thread in (striking, *threads):
             thread.start()
         try:
-            _wait(load, recorder, striking_thread, progress)
+            _wait(load, recorder, striking, progress)
         finally:
             crowd.stop.set()
+            striking.join()
         for thread in threads:
             thread.join(SETTLE_S)
-    if striker.failures:
-        raise CannotTell("faults", "were not as drawn", "; ".join(striker.failures))
-    if any(thread.is_alive() for thread in threads):
-        raise CannotTell("customers", "did not end", f"within {SETTLE_S:g} s")
-    calm_s = crowd.settle(progress)
-    after = stored.read(world)
-    operations = tuple(sorted(recorder.operations, key=lambda each: each.number))
+        if len(striker.struck) != len(load.faults):
+            raise CannotTell("faults", "were not as drawn", "; ".join(striker.failures))
+        if any(thread.is_alive() for thread in threads):
+            raise CannotTell("customers", "did not end", f"within {SETTLE_S:g} s")
+        calm_s = crowd.settle(progress)
+        after = stored.read(world)
     return History(
         world.name,
         load.seed,
-        replace(before, orders={}),
+        before,
         after,
-        operations,
+        recorder.whole(),
         tuple(sorted(striker.struck, key=lambda each: each.began_s)),
         seconds=round(recorder.now_s(), 3),
         calm_s=round(calm_s, 3),
-        orders_before=frozenset(before.orders),
     )
 
 
 def _wait(
-    load: OrderLoad,
-    recorder: Recorder,
-    striking_thread: threading.Thread,
-    progress: Progress,
+    load: OrderLoad, recorder: Recorder, striking: threading.Thread, progress: Progress
 ) -> None:
     told_s = 0.0
-    while (
-        recorder.keys < load.orders or striking_thread.is_alive() or recorder.now_s() < load.seconds
-    ):
+    while recorder.keys < load.orders or striking.is_alive():
         time.sleep(0.05)
         now_s = recorder.now_s()
         if now_s > MOST_SECONDS:

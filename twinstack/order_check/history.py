@@ -7,10 +7,11 @@ be done later, or never. The words are Jepsen's. Times are seconds since the his
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from pydantic import TypeAdapter
 
 Kind = Literal[
     "order",
@@ -86,16 +87,22 @@ class Operation:
 class CausedFault:
     """A fault as it happened."""
 
-    what: str  # "kill", "sigstop", …
-    replica: str
-    service: str
+    fault: str  # "kill", "sigstop", …
+    target: str
     began_s: float
-    ended_s: float  # a kill ends as it begins; a frozen replica goes on
-    back_s: float  # its own probe succeeds again
+    ended_s: float  # it was taken away; a kill ends as it begins
+    back_s: float  # the probes of all that it struck succeed again
+    within_s: float = 3.0  # full service is promised so long after `over_s`
+    store: bool = False  # it struck what keeps data
+
+    @property
+    def over_s(self) -> float:
+        """Give when a fault is over: of a store when it is back."""
+        return max(self.ended_s, self.back_s) if self.store else self.ended_s
 
     def __str__(self) -> str:
-        lasted = f", for {self.ended_s - self.began_s:.2f} s" if self.ended_s > self.began_s else ""
-        return f"{self.began_s:.3f} s: {self.what} {self.replica}{lasted}"
+        lasted = f" for {self.ended_s - self.began_s:.2f} s" if self.ended_s > self.began_s else ""
+        return f"{self.began_s:.3f} s: {self.fault}:{self.target}{lasted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,82 +136,13 @@ class History:
     struck: tuple[CausedFault, ...] = ()
     seconds: float = 0.0
     calm_s: float = 0.0  # from then on everything is settled
-    orders_before: frozenset[str] = field(default=frozenset())  # their ids
 
     @property
     def new_orders(self) -> dict[str, StoredOrder]:
         """Give the orders that were placed during the run, by id."""
-        old = self.orders_before
+        old = self.before.orders
         return {key: order for key, order in self.after.orders.items() if key not in old}
 
 
-def encode(history: History) -> Iterable[str]:
-    """Write a history as lines of JSON: the head, then each fault, order and operation."""
-    head = {
-        "world": history.world,
-        "seed": history.seed,
-        "seconds": history.seconds,
-        "calm_s": history.calm_s,
-        "prices": _pairs(history.before.prices),
-        "stock_before": _pairs(history.before.stock),
-        "prices_after": _pairs(history.after.prices),
-        "stock_after": _pairs(history.after.stock),
-    }
-    yield json.dumps({"head": head})
-    for struck in history.struck:
-        yield json.dumps({"struck": _fields(struck)})
-    for order in history.new_orders.values():
-        yield json.dumps({"stored": _fields(order)})
-    for operation in history.operations:
-        yield json.dumps({"operation": _fields(operation)})
-
-
-def decode(lines: Iterable[str]) -> History:
-    """Read what `encode` wrote. Raises: ValueError, KeyError, TypeError."""
-    head: dict[str, Any] = {}
-    struck: list[CausedFault] = []
-    orders: dict[str, StoredOrder] = {}
-    operations: list[Operation] = []
-    for line in lines:
-        ((kind, value),) = json.loads(line).items()
-        if kind == "head":
-            head = value
-        elif kind == "struck":
-            struck.append(CausedFault(**value))
-        elif kind == "stored":
-            order = StoredOrder(**{**value, "lines": _shown_lines(value["lines"])})
-            orders[order.order_id] = order
-        else:
-            operations.append(_operation(value))
-    before = Stored(_mapping(head["prices"]), _mapping(head["stock_before"]), {})
-    after = Stored(_mapping(head["prices_after"]), _mapping(head["stock_after"]), orders)
-    words = (head["world"], head["seed"], before, after, tuple(operations), tuple(struck))
-    return History(*words, seconds=head["seconds"], calm_s=head["calm_s"])
-
-
-def _operation(value: dict[str, Any]) -> Operation:
-    shown = value.get("shown")
-    if shown is not None:
-        shown = Shown(**{**shown, "lines": _shown_lines(shown.get("lines", ()))})
-    lines = tuple((product, quantity) for product, quantity in value.get("lines", ()))
-    return Operation(**{**value, "lines": lines, "shown": shown})
-
-
-def _shown_lines(lines: Iterable[Iterable[int]]) -> tuple[ShownLine, ...]:
-    return tuple(ShownLine(*line) for line in lines)
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    """Give a record's fields that are not empty."""
-    values = {name: getattr(record, name) for name in record.__slots__}
-    if values.get("shown") is not None:
-        values["shown"] = _fields(values["shown"])
-    return {name: value for name, value in values.items() if value not in ("", (), None)}
-
-
-def _pairs(mapping: Mapping[int, int]) -> list[list[int]]:
-    return [[key, value] for key, value in sorted(mapping.items())]
-
-
-def _mapping(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
-    return dict(pairs)
+#: A history as one JSON document, to write and to read.
+JSON = TypeAdapter(History)

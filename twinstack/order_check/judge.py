@@ -16,21 +16,20 @@ A violation names the operations that show it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from twinstack.order_check import carts, reads
 from twinstack.order_check.history import (
     ORDERING,
-    CausedFault,
     History,
     Operation,
     Shown,
     StoredOrder,
 )
 from twinstack.order_check.stock import Sales
-from twinstack.order_check.violation import PROMISED, Promises, Violation, shown_by
+from twinstack.order_check.violation import Violation, shown_by
 
 #: Refusals that a client of this load may get, by kind of operation.
 EXPECTED = {
@@ -62,9 +61,9 @@ class _Key:
         return {each.shown.order_id for each in self.acknowledged if each.shown}
 
 
-def judge(history: History, promises: Promises = PROMISED) -> list[Violation]:
+def judge(history: History) -> list[Violation]:
     """List the violations of a history."""
-    return list(_Judge(history, promises).violations())
+    return list(_Judge(history).violations())
 
 
 def counts(history: History) -> dict[str, int]:
@@ -87,9 +86,8 @@ def counts(history: History) -> dict[str, int]:
 
 
 class _Judge:
-    def __init__(self, history: History, promises: Promises) -> None:
+    def __init__(self, history: History) -> None:
         self.history = history
-        self.promises = promises
         self.stored = history.new_orders
         self.keys: dict[tuple[int, str], _Key] = {}
         for each in history.operations:
@@ -109,7 +107,7 @@ class _Judge:
             yield from self._key(key)
         yield from self._stock()
         yield from reads.of_orders(self.history, self.stored)
-        yield from reads.of_products(self.history, self.sales, self.promises)
+        yield from reads.of_products(self.history, self.sales)
         yield from self._carts()
 
     def _sold(self) -> Iterator[tuple[tuple[tuple[int, int], ...], float, float]]:
@@ -223,25 +221,18 @@ class _Judge:
         for each in self.history.operations:
             if each.session in with_cart and each.kind in _CART:
                 sessions[each.session].append(each)
-        kills = [] if self.promises.carts_survive else self.history.struck
+        flushes = [each.began_s for each in self.history.struck if each.fault == "flush"]
         for operations in sessions.values():
             owing_until_s = self.history.calm_s if self.history.struck else float("-inf")
-            search = carts.explain(operations, _losses(operations, kills), owing_until_s)
+            first_s, last_s = operations[0].invoked_s, max(each.ended_s for each in operations)
+            losses = [at_s for at_s in flushes if first_s <= at_s <= last_s]
+            search = carts.explain(operations, losses, owing_until_s)
             if search.inexplicable is not None:
                 what = f"no order of the session's operations explains {search.inexplicable.number}"
                 marked = [search.inexplicable, *operations]
                 yield shown_by("cart", what, *marked)
             elif search.given_up:
                 yield shown_by("undecided", "too many unknown outcomes in a cart", *operations)
-
-
-def _losses(operations: Sequence[Operation], struck: Iterable[CausedFault]) -> list[float]:
-    first, last = operations[0].invoked_s, max(each.ended_s for each in operations)
-    return [
-        each.began_s
-        for each in struck
-        if each.what == "kill" and each.service == "redis-cache" and first <= each.began_s <= last
-    ]
 
 
 def _id(operation: Operation) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 
 from twinstack.order_check.history import History, Operation, Shown, StoredOrder
 from twinstack.order_check.stock import Sales
-from twinstack.order_check.violation import Promises, Violation, shown_by
+from twinstack.order_check.violation import Violation, shown_by
 
-#: A fault's effects on requests under way end this long after it.
-_SETTLED_S = 3.0
+#: A fault's effects on requests under way end this long after it; what it left in the cache stays
+#: until it expires (CACHE_TTL_S).
+_SETTLED_S, _CACHED_S = 3.0, 30.0
 
 
 def of_orders(history: History, stored: Mapping[str, StoredOrder]) -> Iterator[Violation]:
@@ -24,14 +26,14 @@ def of_orders(history: History, stored: Mapping[str, StoredOrder]) -> Iterator[V
             yield shown_by("read", "it differs from the stored order", each)
 
 
-def of_products(history: History, sales: Sales, promises: Promises) -> Iterator[Violation]:
+def of_products(history: History, sales: Sales) -> Iterator[Violation]:
     """Check prices, and that stock is what it may have been at the time, and never comes back."""
-    prices = history.before.prices
+    prices, spans = history.before.prices, _stale_spans(history)
     latest: dict[tuple[int, int], tuple[int, Operation]] = {}
     for each in history.operations:
         if each.kind != "product-read" or each.shown is None:
             continue
-        stale_s = _stale_s(history, promises, each)
+        stale_s = _SETTLED_S + _CACHED_S if _is_within(spans, each) else 0.0
         for line in each.shown.lines:
             product, stock = line.product_id, line.pieces
             if line.price_cents != prices.get(product):
@@ -49,14 +51,21 @@ def of_products(history: History, sales: Sales, promises: Promises) -> Iterator[
             latest[name] = (stock, each)
 
 
-def _stale_s(history: History, promises: Promises, operation: Operation) -> float:
-    """Give how old a response may be: what a fault left in the cache stays until it expires."""
-    stale_s = promises.stale_s
-    for struck in history.struck:
-        ends_s = max(struck.ended_s, struck.back_s) + _SETTLED_S + stale_s
-        if struck.began_s <= operation.ended_s and operation.invoked_s <= ends_s:
-            return stale_s + _SETTLED_S
-    return 0.0
+def _stale_spans(history: History) -> list[tuple[float, float]]:
+    """Give the times in which a response may be old, in order and apart."""
+    spans: list[tuple[float, float]] = []
+    for struck in sorted(history.struck, key=lambda fault: fault.began_s):
+        end_s = max(struck.ended_s, struck.back_s) + _SETTLED_S + _CACHED_S
+        if spans and struck.began_s <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end_s))
+        else:
+            spans.append((struck.began_s, end_s))
+    return spans
+
+
+def _is_within(spans: list[tuple[float, float]], operation: Operation) -> bool:
+    place = bisect_right(spans, operation.ended_s, key=lambda span: span[0])
+    return bool(place) and operation.invoked_s <= spans[place - 1][1]
 
 
 def _content(order: Shown | StoredOrder) -> tuple[object, ...]:

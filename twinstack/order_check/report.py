@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from twinstack.order_check.history import History
 from twinstack.order_check.judge import counts, judge
 from twinstack.order_check.recovery import Recovery, recoveries
-from twinstack.order_check.violation import PROMISED, Promises, Violation
+from twinstack.order_check.violation import Violation
 
-#: How long full service may take to return. Units: seconds.
-RECOVERY_S, STORE_RECOVERY_S = 3.0, 5.0
 _SHOWN = 10
 _COUNTS = """{faults} faults; {acknowledged} acknowledged, {refused} refused, {stored} stored;
 {unknown_outcomes} requests without a definite answer"""
@@ -37,11 +35,17 @@ class OrderReport:
     @property
     def slow(self) -> tuple[Recovery, ...]:
         """Give the recoveries that took longer than they may."""
-        return tuple(
-            each
-            for each in self.recoveries
-            if each.seconds > (STORE_RECOVERY_S if each.has_store else RECOVERY_S)
-        )
+        return tuple(each for each in self.recoveries if each.is_slow)
+
+    @property
+    def longest_s(self) -> dict[str, float]:
+        """Give the longest recovery by what struck, and for a store's apart."""
+        longest: dict[str, float] = {}
+        for each in self.recoveries:
+            for struck in each.struck:
+                name = f"{struck.fault} of a store" if each.has_store else struck.fault
+                longest[name] = max(longest.get(name, 0.0), round(each.seconds, 3))
+        return dict(sorted(longest.items()))
 
     @property
     def passed(self) -> bool:
@@ -60,8 +64,7 @@ class OrderReport:
             "unexpected": rules.get("unexpected", 0),
             "violations": rules,
             "shown": [str(violation) for violation in self.violations[:_SHOWN]],
-            "longest_recovery_s": _longest(self.recoveries, stores=False),
-            "longest_store_recovery_s": _longest(self.recoveries, stores=True),
+            "longest_recovery_s": self.longest_s,
             "slow": [_sentence(each) for each in self.slow],
             "passed": self.passed,
         }
@@ -78,28 +81,22 @@ class OrderReport:
             ", ".join(f"{rule} {count}" for rule, count in found.items()),
         ]
         if self.recoveries:
-            lines.append(
-                f"full service after at most {_longest(self.recoveries, stores=False):.2f} s,"
-                f" after a store's return {_longest(self.recoveries, stores=True):.2f} s"
-            )
+            each = (f"{name} {seconds:.2f} s" for name, seconds in self.longest_s.items())
+            lines.append(f"full service after at most: {', '.join(each)}")
         lines += [f"slow: {_sentence(each)}" for each in self.slow]
         return "\n".join((*lines, *map(str, self.violations[:_SHOWN])))
 
 
-def report(history: History, promises: Promises = PROMISED) -> OrderReport:
+def report(history: History) -> OrderReport:
     """Judge a history."""
     return OrderReport(
         history.world,
         history.seed,
         history.seconds,
         counts(history),
-        tuple(judge(history, promises)),
+        tuple(judge(history)),
         tuple(recoveries(history.operations, history.struck)),
     )
-
-
-def _longest(found: tuple[Recovery, ...], *, stores: bool) -> float:
-    return round(max((r.seconds for r in found if r.has_store == stores), default=0.0), 3)
 
 
 def _sentence(recovery: Recovery) -> str:

@@ -1,103 +1,54 @@
-"""Which replica is struck when, drawn from a seed; pure.
+"""Which faults come, in rounds, drawn from a seed; pure.
 
-Faults come in rounds: one or two at nearly the same time, then a calm in which the stack must be
-back to full service. The same seed and targets give the same schedule.
+A round is one fault, or two replicas struck at nearly the same time; after it the stack must be
+back to full service before the next comes (`strike`). The same plan, faults, seed and count give
+the same rounds.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
-PlannedKind = Literal["kill", "sigstop"]
-#: A frozen replica stands still for less than this, or longer than any time-out in its way.
-SHORT_S, LONG_S = (0.1, 1.0), (2.0, 6.0)
-#: How long nothing is broken between two rounds.
-CALM_S = (4.0, 6.0)
-FIRST_S = 1.0
+from twinstack.faults import drawing
+from twinstack.faults.catalogue import FAULTS
+from twinstack.faults.drawing import DrawnFault
+from twinstack.model.plan import Plan
 
-
-@dataclass(frozen=True, slots=True)
-class PlannedFault:
-    """One fault to come. Units: seconds; `at_s` since the load began."""
-
-    at_s: float
-    kind: PlannedKind
-    replica: str
-    lasts_s: float = 0.0
-
-    @property
-    def ends_s(self) -> float:
-        return self.at_s + self.lasts_s
-
-    def __str__(self) -> str:
-        lasts = f" for {self.lasts_s:.2f} s" if self.lasts_s else ""
-        return f"{self.at_s:.2f} s: {self.kind} {self.replica}{lasts}"
+#: How long a fault stays: longer than any time-out in its way, or, more often, a share of that.
+LONGEST_S, _SHARES = 6.0, (0.1, 0.1, 1.0)
+#: How often a fault joins another one's round, and how soon after it.
+_TOGETHER, _SOON_S = 0.4, 0.5
+#: How long a round takes beyond its faults: all come back, and nothing fails.
+_BACK_S = 3.0
 
 
-def draw(
-    seed: int,
-    targets: Sequence[str],
-    count: int,
-    *,
-    calm_s: tuple[float, float] = CALM_S,
-    at_least_s: float = 0.0,
-) -> tuple[PlannedFault, ...]:
-    """Draw `count` faults, each target's turn coming about equally often.
-
-    They last `at_least_s`: the calms between rounds are as long as that needs. Units: seconds.
-    """
-    rounds = _rounds(seed, targets, count, calm_s)
-    missing_s = at_least_s - seconds([fault for faults in rounds for fault in faults])
-    if missing_s > 0:
-        more_s = missing_s / max(1, len(rounds) - 1)
-        rounds = _rounds(seed, targets, count, (calm_s[0] + more_s, calm_s[1] + more_s))
-    return tuple(fault for faults in rounds for fault in faults)
-
-
-def _rounds(
-    seed: int, targets: Sequence[str], count: int, calm_s: tuple[float, float]
-) -> list[list[PlannedFault]]:
+def draw(plan: Plan, what: str, seed: int, count: int) -> tuple[DrawnFault, ...]:
+    """Draw faults of a choice (`drawing.choices`), numbered by round. Raises: TwinstackError."""
     rng = random.Random(seed)
-    rounds: list[list[PlannedFault]] = []
-    bag: list[str] = []
-    now_s = FIRST_S
-    while count:
-        at_once = min(rng.choice((1, 1, 2)), count, len(targets))
-        chosen: list[str] = []
-        while len(chosen) < at_once:
-            bag = bag or rng.sample(targets, len(targets))
-            place = next((n for n, name in enumerate(bag) if name not in chosen), None)
-            if place is None:
-                bag = []
-            else:
-                chosen.append(bag.pop(place))
-        faults = [_fault(rng, round(now_s + rng.uniform(0, 0.5), 3), name) for name in chosen]
-        rounds.append(sorted(faults, key=lambda fault: fault.at_s))
-        now_s = max(fault.ends_s for fault in faults) + rng.uniform(*calm_s)
-        count -= len(faults)
-    return rounds
+    replicas = {replica.name for replica in plan.here}
+    faults: list[DrawnFault] = []
+    number, alone = 0, ""  # the only target of the latest round, if another may join
+    for drawn in itertools.islice(drawing.strikes(plan, what, seed, LONGEST_S), count):
+        share = rng.choice(_SHARES)
+        seconds = round(drawn.seconds * share, 2) if FAULTS[drawn.fault].lasts else 0.0
+        joins = alone and drawn.target in replicas - {alone} and rng.random() < _TOGETHER
+        after_s = round(rng.uniform(0, _SOON_S), 3) if joins else 0.0
+        number += not joins
+        alone = drawn.target if drawn.target in replicas and not joins else ""
+        faults.append(replace(drawn, number=number, seconds=seconds, after_s=after_s))
+    return tuple(faults)
 
 
-def _fault(rng: random.Random, at_s: float, replica: str) -> PlannedFault:
-    if rng.random() < 0.5:
-        return PlannedFault(at_s, "kill", replica)
-    span = SHORT_S if rng.random() < 0.5 else LONG_S
-    return PlannedFault(at_s, "sigstop", replica, round(rng.uniform(*span), 3))
+def rounds(faults: Sequence[DrawnFault]) -> list[list[DrawnFault]]:
+    """Divide a schedule, or what is left of one."""
+    return [list(some) for _, some in itertools.groupby(faults, key=lambda fault: fault.number)]
 
 
-def seconds(faults: Sequence[PlannedFault], calm_s: float = CALM_S[0]) -> float:
-    """Give how long a load must last for the last strike to be recovered from."""
-    return max((fault.ends_s for fault in faults), default=0.0) + calm_s
-
-
-def earlier(faults: Sequence[PlannedFault]) -> tuple[PlannedFault, ...]:
-    """Move faults forward so that the first comes at once; their distances stay."""
-    first_s = min((fault.at_s for fault in faults), default=FIRST_S)
-    move_s = first_s - FIRST_S
-    return tuple(
-        PlannedFault(round(each.at_s - move_s, 3), each.kind, each.replica, each.lasts_s)
-        for each in faults
+def seconds(faults: Sequence[DrawnFault]) -> float:
+    """Give about how long a schedule takes."""
+    return sum(
+        max(fault.after_s + fault.seconds for fault in some) + _BACK_S for some in rounds(faults)
     )

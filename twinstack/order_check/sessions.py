@@ -77,6 +77,8 @@ def _with_cart(rng: random.Random) -> list[Act]:
     for _ in range(rng.randint(1, 3)):
         for _ in range(rng.randint(1, 2)):
             acts.append(Act("add", _lines(rng)[:1]))
+        if rng.random() < 0.2:  # late: the next cart is not its business
+            acts += (Act("check out again"), Act("show"))
         change = rng.random()
         if change < 0.2:
             acts.append(Act("put", _lines(rng)))

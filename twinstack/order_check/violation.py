@@ -1,4 +1,4 @@
-"""What was promised, and a violation of it; pure."""
+"""A violation of what the stack promises; pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,7 @@ from dataclasses import dataclass
 
 from twinstack.order_check.history import Operation
 
-
-@dataclass(frozen=True, slots=True)
-class Promises:
-    """What the stack promises beyond correctness. Units: seconds."""
-
-    stale_s: float = 30.0  # how old a cached response may be after a fault (CACHE_TTL_S)
-    carts_survive: bool = True  # a kill of Redis loses no cart
-
-
-#: What docs/orders.md says.
-PROMISED = Promises()
+_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +15,13 @@ class Violation:
 
     rule: str
     what: str
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Operation, ...] = ()
 
     def __str__(self) -> str:
-        return "\n    ".join((f"{self.rule}: {self.what}", *self.evidence))
+        lines = map(str, self.evidence[:_SHOWN])
+        return "\n    ".join((f"{self.rule}: {self.what}", *lines))
 
 
 def shown_by(rule: str, what: str, *operations: Operation) -> Violation:
     """Make a violation that operations show."""
-    return Violation(rule, what, tuple(str(each) for each in operations[:12]))
+    return Violation(rule, what, operations)

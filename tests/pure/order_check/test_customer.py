@@ -7,7 +7,7 @@ import threading
 
 from tests.support.gateway_parts import Upstream
 from tests.support.order_cases import ORDER
-from twinstack.order_check.browser import windows
+from twinstack.order_check.browser import Entrance, windows
 from twinstack.order_check.customer import Customer, Recorder
 from twinstack.order_check.sessions import Act
 from twinstack.world import Endpoint
@@ -30,7 +30,7 @@ def test_an_order_is_repeated_with_its_key_and_the_sessions_cookie_until_it_is_d
     )
     upstream = Upstream(lambda request, connection, place: next(answers))
     recorder = Recorder()
-    with windows(Endpoint("127.0.0.1", upstream.port)) as own:
+    with windows(Entrance(Endpoint("127.0.0.1", upstream.port))) as own:
         customer = Customer(own, recorder, 1, "run", threading.Event())
         customer.open()
         customer.act(Act("order", ((1, 3),)))
@@ -40,3 +40,4 @@ def test_an_order_is_repeated_with_its_key_and_the_sessions_cookie_until_it_is_d
     assert {done.key for done in recorder.operations[1:]} == {"run-1-1"}
     assert all(b"cookie: session=abc" in sent.lower() for sent in upstream.requests[1:])
     assert customer.undecided == []
+    assert recorder.pending() == ()

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from tests.support.order_cases import PRICES, STOCK, Story, shown
 from twinstack.order_check import reads
-from twinstack.order_check.history import ShownLine
+from twinstack.order_check.history import CausedFault, ShownLine
 from twinstack.order_check.stock import Sales
-from twinstack.order_check.violation import PROMISED
 
 
 def product(stock: int, price_cents: int = PRICES[1]):
@@ -16,7 +15,7 @@ def product(stock: int, price_cents: int = PRICES[1]):
 
 
 def rules(story: Story, sales: Sales) -> list[str]:
-    found = reads.of_products(story.history(), sales, PROMISED)
+    found = reads.of_products(story.history(), sales)
     return [violation.rule for violation in found]
 
 
@@ -25,6 +24,15 @@ def test_a_product_shows_stock_between_the_least_and_the_most() -> None:
     for stock, found in ((10, []), (8, []), (7, ["stock"]), (11, ["stale"])):
         story = Story()
         story.did("product-read", product_id=1, shown=product(stock))
+        assert rules(story, sales) == found
+
+
+def test_a_product_may_be_old_for_a_while_after_a_fault() -> None:
+    sales = Sales.of([(((1, 2),), 30.2, 30.4)], STOCK)
+    struck = [CausedFault("kill", "redis-cache", at_s, at_s, at_s + 1) for at_s in (1.0, 50.0)]
+    for at_s, found in ((31.0, []), (45.0, ["stale"]), (55.0, []), (90.0, ["stale"])):
+        story = Story(struck=struck)
+        story.did("product-read", product_id=1, shown=product(10), at_s=at_s)
         assert rules(story, sales) == found
 
 

@@ -6,15 +6,15 @@ kernel's to draw, and moments are as exact as the machine is idle.)
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from twinstack.errors import TwinstackError
 from twinstack.faults.catalogue import FAULTS, find
 from twinstack.faults.making import members_of
 from twinstack.model.plan import Plan
+from twinstack.world import LocalWorld
 
 #: A fault stays between this share of the longest time and all of it.
 _LEAST = 0.5
@@ -23,21 +23,23 @@ MOST_STRIKES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DrawnFault:
-    """One fault to come. Units: seconds that it stays."""
+    """One fault to come. Units: seconds."""
 
-    number: int
+    number: int  # alike for faults that come together
     fault: str
     target: str
-    seconds: float
+    seconds: float = 0.0  # that it stays
+    after_s: float = 0.0  # the first of its number
 
     def __str__(self) -> str:
         return f"{self.fault}:{self.target}"
 
 
-def everything(but: Collection[str] = ()) -> str:
-    """Name every fault that can be put, but some."""
+def everything(world: LocalWorld | None = None) -> str:
+    """Name every fault that can be put: in a world, `engine` only where the engine is its own."""
+    but = "engine" if world and not world.engine_pid() else ""
     faults = (fault.name for fault in FAULTS.values() if not fault.refused)
-    return ",".join(name for name in faults if name not in but)
+    return ",".join(name for name in faults if name != but)
 
 
 def choices(plan: Plan, what: str) -> dict[str, tuple[str, ...]]:
@@ -79,13 +81,16 @@ def _chosen(plan: Plan, fault: str, target: str, targets: Sequence[str]) -> tupl
 
 
 def strikes(plan: Plan, what: str, seed: int, longest_s: float) -> Iterator[DrawnFault]:
-    """Draw strikes without end: each fault's turn comes about equally often. Raises: as `choices`.
-
-    Units: seconds that a fault stays at most.
+    """Draw strikes without end: each fault's turn comes about equally often, and so does each of
+    its targets'. Units: seconds that a fault stays at most. Raises: as `choices`.
     """
     found, rng = choices(plan, what), random.Random(seed)
-    for first in itertools.count(1, len(found)):
-        order = rng.sample(sorted(found), len(found))
-        for number, fault in enumerate(order, first):
-            seconds = round(rng.uniform(_LEAST, 1) * longest_s, 2)
-            yield DrawnFault(number, fault, rng.choice(found[fault]), seconds)
+    targets = {fault: _in_turn(rng, names) for fault, names in found.items()}
+    for number, fault in enumerate(_in_turn(rng, sorted(found)), 1):
+        seconds = round(rng.uniform(_LEAST, 1) * longest_s, 2)
+        yield DrawnFault(number, fault, next(targets[fault]), seconds)
+
+
+def _in_turn(rng: random.Random, names: Sequence[str]) -> Iterator[str]:
+    while True:
+        yield from rng.sample(names, len(names))

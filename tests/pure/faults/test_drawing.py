@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from tests.support.core_cases import planned
-from twinstack.chaos.schedule import DrawnFault, choices, strikes
 from twinstack.errors import TwinstackError
 from twinstack.faults.catalogue import FAULTS
+from twinstack.faults.drawing import DrawnFault, choices, strikes
 
 PLAN = planned()
 NAMES = {fault.name for fault in FAULTS.values() if not fault.refused}
@@ -28,6 +28,12 @@ def test_every_fault_has_its_turn_before_any_comes_again():
         part = drawn[turn * len(NAMES) : (turn + 1) * len(NAMES)]
         assert {strike.fault for strike in part} == NAMES
     assert [strike.number for strike in drawn] == list(range(1, len(drawn) + 1))
+
+
+def test_each_of_a_faults_targets_has_its_turn_before_any_comes_again():
+    targets = FAULTS["kill"].targets(PLAN)
+    drawn = [strike.target for strike in first("kill", 2 * len(targets))]
+    assert set(drawn[: len(targets)]) == set(drawn[len(targets) :]) == set(targets)
 
 
 def test_a_fault_stays_for_half_of_the_longest_time_to_all_of_it():
