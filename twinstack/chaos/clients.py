@@ -24,7 +24,7 @@ from twinstack.world import LocalWorld
 READERS, BUYERS = 3, 2
 #: Seconds between the acts of one customer.
 READ_EVERY_S, BUY_EVERY_S = 0.1, 0.25
-#: How long an order is sent again at the end, until it is decided.
+#: How long orders are sent again at the end, until they are decided.
 _DECIDED_S = 40.0
 
 
@@ -46,8 +46,9 @@ class Clients:
 
     def settle(self) -> None:
         """Send orders without a definite answer again, until they have one."""
+        end_s = self.recorder.now_s() + _DECIDED_S
         for customer in self.customers:
-            customer.settle(_DECIDED_S)
+            customer.settle(end_s)
 
 
 @contextmanager

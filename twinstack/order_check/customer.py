@@ -19,7 +19,7 @@ from twinstack.order_check.history import Kind, Lines, Operation
 from twinstack.order_check.sessions import Act
 
 #: How long an order is repeated before it is left for the end.
-PATIENCE_S = 15.0
+PATIENCE_S = 5.0
 _PAUSE_S, _PAUSE_MOST_S = 0.05, 0.5
 #: A cart with more unknown outcomes is left: an order that explains it is always found.
 _UNKNOWN_MOST = 3
@@ -131,10 +131,10 @@ class Customer:
     def show_cart(self) -> Operation:
         return self._do("cart-read", "GET", "/api/cart")
 
-    def settle(self, patience_s: float) -> None:
-        """Repeat what is undecided until it is decided."""
+    def settle(self, end_s: float) -> None:
+        """Repeat what is undecided until it is decided, or until a moment of the recorder's."""
         for keyed in self.undecided[:]:
-            self._place(keyed, patience_s=patience_s)
+            self._place(keyed, end_s=end_s)
 
     def _in_cart(self, act: Act) -> None:
         body: object = None
@@ -160,11 +160,11 @@ class Customer:
                 self._place(rival)
             self._place(self._last_checkout)
 
-    def _place(self, keyed: Keyed, *, twice: bool = False, patience_s: float = PATIENCE_S) -> None:
+    def _place(self, keyed: Keyed, *, twice: bool = False, end_s: float = 0.0) -> None:
         """Send a keyed order until its answer is definite, or patience is at its end."""
         if twice:
             self._at_once(keyed, keyed)
-        end_s, pause_s = self._recorder.now_s() + patience_s, _PAUSE_S
+        end_s, pause_s = end_s or self._recorder.now_s() + PATIENCE_S, _PAUSE_S
         while True:
             sent = self._send(keyed)
             if sent.outcome != "unknown":

@@ -32,7 +32,8 @@ from twinstack.world import LocalWorld
 MOST_ORDERS, MOST_SECONDS = 1_000_000, 7200.0
 #: Threads, and the sessions that each has open.
 CUSTOMERS, SESSIONS_EACH = 12, 4
-SETTLE_S = 60.0
+#: How long sessions may take to end, and then undecided orders to be decided.
+END_S, SETTLE_S = 60.0, 20.0
 #: How long nothing is asked before carts are shown for the last time: the sweep comes meanwhile.
 REST_S = 6.0
 #: Orders a second that both worlds keep up with on two cores.
@@ -125,7 +126,8 @@ class _Crowd:
         carts = [customer for customer in self.remembered if customer.has_cart]
         progress(f"settling {sum(len(each.undecided) for each in undecided)} orders")
 
-        self._each(undecided, lambda customer: customer.settle(SETTLE_S))
+        end_s = self._recorder.now_s() + SETTLE_S
+        self._each(undecided, lambda customer: customer.settle(end_s))
         time.sleep(self._load.rest_s)
         calm_s = self._recorder.now_s()
         self._each(carts, Customer.show_cart)
@@ -168,11 +170,11 @@ def fire(world: LocalWorld, load: OrderLoad, progress: Progress) -> History:
             crowd.stop.set()
             striking.join()
         for thread in threads:
-            thread.join(SETTLE_S)
+            thread.join(END_S)
         if len(striker.struck) != len(load.faults):
             raise CannotTell("faults", "were not as drawn", "; ".join(striker.failures))
         if any(thread.is_alive() for thread in threads):
-            raise CannotTell("customers", "did not end", f"within {SETTLE_S:g} s")
+            raise CannotTell("customers", "did not end", f"within {END_S:g} s")
         calm_s = crowd.settle(progress)
         after = stored.read(world)
     return History(
