@@ -162,9 +162,10 @@ PLANTED = (
             _CHECKOUT,
             "                return self._place(request, cart)\n",
             "                self._carts.take_out(request.session, cart)\n"
+            '                __import__("time").sleep(0.1)\n'
             "                return self._place(request, cart)\n",
         ),
-        faults=kills("postgres-db", 1),
+        faults=kills("order-service", 3),
     ),
     bug(
         "a repeated check-out empties the next cart",
