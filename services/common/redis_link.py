@@ -1,8 +1,8 @@
 """One connection to Redis: a socket; hiredis writes commands and reads answers.
 
 redis-py's Connection does the same with, for each command, checks that nothing here needs (health,
-maintenance, re-authentication, packers): a third of the cost of a cached answer. The kernel bounds
-the waits, which saves two calls of poll(2) a command. Source: socket(7), SO_RCVTIMEO.
+maintenance, re-authentication, packers): a quarter of the cost of a cached answer. The kernel
+bounds the waits, which saves two calls of poll(2) a command. Source: socket(7), SO_RCVTIMEO.
 """
 
 from __future__ import annotations
