@@ -9,8 +9,8 @@ import pytest
 
 from bench.engine import redis as bench_redis
 from services.common.call_stats import CallStats
-from services.common.catalogue import LIST_KEY, keys_of_change
-from services.common.failures import RedisDown
+from services.common.catalogue import LIST_KEY, keys_of_change, lease_key, product_key
+from services.common.failures import DatabaseDown, RedisDown
 from services.common.redis_store import RedisStore
 from services.common.settings import from_environment
 from services.order_service.carts import Carts
@@ -26,12 +26,22 @@ def store_of(stores: Stores, service: str) -> RedisStore:
     return RedisStore(from_environment(service, stores.environment_of(service)), CallStats())
 
 
+def fail() -> bytes:
+    raise DatabaseDown("down")
+
+
 def test_a_service_does_its_work_as_its_own_user(stores: Stores) -> None:
     product, order = store_of(stores, "product-service"), store_of(stores, "order-service")
     assert Cache(product, 30).read(LIST_KEY, lambda: b"x") == (b"x", "miss")
     assert Cache(product, 30).read(LIST_KEY, lambda: b"y") == (b"x", "hit")
     order.command(b"DEL", *keys_of_change([1]))
     assert product.get(LIST_KEY) is None
+    absent, failing = product_key(99), product_key(98)
+    assert Cache(product, 30).read(absent, lambda: None) == (None, "miss")
+    assert Cache(product, 30).read(absent, lambda: b"x") == (None, "hit")
+    with pytest.raises(DatabaseDown):
+        Cache(product, 30).read(failing, fail)
+    assert product.get(lease_key(failing)) is None
 
 
 @pytest.mark.parametrize(
