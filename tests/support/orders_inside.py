@@ -106,7 +106,7 @@ class Planted:
         raise AssertionError("nothing is built to be cleaned")
 
 
-def planted(names: Sequence[str], seed: int) -> None:
+def planted(names: Sequence[str], seed: int, file: str) -> None:
     """Run each bug, and first a world without one under all that strikes the others."""
     made = Planted()
     strikes = dict.fromkeys(each for bug in PLANTED for each in bug.faults)
@@ -117,7 +117,9 @@ def planted(names: Sequence[str], seed: int) -> None:
         start = time.monotonic()
         world = made.up(bug if bug.edits else None)
         load = OrderLoad(BUG_ORDERS, seed, bug.faults, rate=float("inf"))
-        found = report(fire(world, load, tell))
+        history = fire(world, load, tell)
+        keep(history, file and f"{file}-{bug.name}")
+        found = report(history)
         took_s = round(time.monotonic() - start, 1)
         say({"bug": bug.name, "took_s": took_s, **found.document()})
     made.clean()
@@ -147,7 +149,7 @@ def main() -> None:
     parser.add_argument("--bug", action="append", default=[])
     words = parser.parse_args()
     if words.work == "planted":
-        planted(words.bug, words.seed)
+        planted(words.bug, words.seed, words.history)
     elif words.work == "shrink":
         shrink_planted(words.seed, words.replays)
     else:

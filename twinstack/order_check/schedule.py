@@ -18,7 +18,7 @@ from twinstack.faults.drawing import DrawnFault
 from twinstack.model.plan import Plan
 
 #: How long a fault stays: longer than any time-out in its way, or, more often, a share of that.
-LONGEST_S, _SHARES = 6.0, (0.1, 0.1, 1.0)
+LONGEST_S, _SHARES = 5.0, (0.1, 0.1, 1.0)
 #: How often a fault joins another one's round, and how soon after it.
 _TOGETHER, _SOON_S = 0.4, 0.5
 #: How long a round takes beyond its faults: all come back, and nothing fails.

@@ -74,16 +74,17 @@ def _by_name(rng: random.Random) -> list[Act]:
 
 def _with_cart(rng: random.Random) -> list[Act]:
     acts: list[Act] = []
+    liked = rng.sample(PLENTY, 2)
     for _ in range(rng.randint(1, 3)):
         for _ in range(rng.randint(1, 2)):
-            acts.append(Act("add", _lines(rng)[:1]))
-        if rng.random() < 0.2:  # late: the next cart is not its business
+            acts.append(Act("add", ((rng.choice(liked), rng.randint(1, 3)),)))
+        if rng.random() < 0.3:  # late: the next cart is none of its business
             acts += (Act("check out again"), Act("show"))
         change = rng.random()
         if change < 0.2:
             acts.append(Act("put", _lines(rng)))
         elif change < 0.25:
-            acts += (Act("clear"), Act("show"), Act("add", _lines(rng)[:1]))
+            acts += (Act("clear"), Act("show"), Act("add", ((liked[0], 1),)))
         if rng.random() < 0.4:
             acts.append(Act("show"))
         acts.append(Act("check out twice" if rng.random() < 0.25 else "check out"))

@@ -122,7 +122,8 @@ class Striker:
     failures: list[str] = field(default_factory=list)
 
     def carry_out(self, faults: Sequence[DrawnFault]) -> None:
-        """Strike round after round; return when all is back and calm."""
+        """Strike round after round, once the load is under way; return when all is calm."""
+        await_calm(self.recorder, STORE_RECOVERY_S)
         for some in schedule.rounds(faults):
             if self.stop.wait(self.pause_s):
                 return
