@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
-from services.common.failures import RedisDown
+from services.common.call_stats import CallStats
+from services.common.failures import Breaker, RedisDown
+from services.common.redis_store import RedisStore
+from services.common.settings import from_environment
 from tests.support.order_process import carts_over
 from tests.support.real_stores import Stores
 
@@ -79,3 +85,50 @@ def test_after_a_restart_of_redis_the_first_addition_succeeds(stores: Stores):
     stores.redis.start()
     carts.add(session, 3, 1)
     assert carts.show(session).lines == {3: 2}
+
+
+def test_a_redis_that_is_silent_is_given_up_in_time_and_asked_again(stores: Stores):
+    store = store_of(stores)
+    store.command("PING")
+    stores.redis.send(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(RedisDown, match=r"no answer within 0\.25 s"):
+            store.get(b"catalogue:list")
+        assert 0.2 < time.monotonic() - began < 0.6
+    finally:
+        stores.redis.send(signal.SIGCONT)
+    store.breaker = Breaker(0.0, RedisDown)
+    assert store.get(b"catalogue:none") is None  # not the answer that came too late
+
+
+def test_a_wrong_password_and_a_refusal_are_told_apart(stores: Stores, tmp_path: Path):
+    (tmp_path / "redis_password").write_text("wrong")
+    with pytest.raises(RedisDown, match="login refused: WRONGPASS"):
+        store_of(stores, SECRETS_DIR=str(tmp_path)).get(b"catalogue:list")
+    store = store_of(stores)
+    for _ in range(3):  # it answers: the breaker stays closed
+        with pytest.raises(RedisDown, match="refused: NOPERM"):
+            store.get(b"cart:x")
+    assert store.get(b"catalogue:none") is None
+
+
+def test_what_is_no_redis_is_down(stores: Stores):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        store = store_of(stores, REDIS_PORT=str(listener.getsockname()[1]))
+
+        def speak() -> None:
+            link, _ = listener.accept()
+            with link:
+                link.recv(1000)
+                link.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=speak, daemon=True).start()
+        with pytest.raises(RedisDown, match="no Redis"):
+            store.get(b"catalogue:list")
+
+
+def store_of(stores: Stores, **environment: str) -> RedisStore:
+    known = stores.environment_of("product-service")
+    settings = from_environment("product-service", known | environment)
+    return RedisStore(settings, CallStats())
