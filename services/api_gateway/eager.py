@@ -51,25 +51,33 @@ class Pending(Generic[T]):
 
 def run(coroutine: Coroutine[Any, Any, object], if_failed: Callable[[], object]) -> None:
     """Run a coroutine, now. If it fails, tell the loop's exception handler, then `if_failed`."""
+    _Run(coroutine.send, if_failed).go_on()
 
-    def go_on(_: object = None) -> None:
+
+class _Run:
+    """A coroutine on its way. No closure: one that knows itself would be left to the collector."""
+
+    __slots__ = ("_if_failed", "_send")
+
+    def __init__(self, send: Callable[[None], Any], if_failed: Callable[[], object]) -> None:
+        self._send = send
+        self._if_failed = if_failed
+
+    def go_on(self, _: object = None) -> None:
         try:
-            awaited = send(None)
+            awaited = self._send(None)
         except StopIteration:
             return
         except (Exception, asyncio.CancelledError) as error:
             context = {"message": "a coroutine failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
-            if_failed()
+            self._if_failed()
             return
         if isinstance(awaited, Pending):
-            awaited.resume = go_on
+            awaited.resume = self.go_on
         else:
             awaited._asyncio_future_blocking = False
-            awaited.add_done_callback(go_on)
-
-    send = coroutine.send
-    go_on()
+            awaited.add_done_callback(self.go_on)
 
 
 def in_task(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:

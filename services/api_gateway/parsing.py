@@ -59,8 +59,9 @@ class RequestParser:
         return LARGE_HEAD if self._head_bytes > HEAD_MAX_BYTES else None
 
     def close(self) -> None:
-        """Let go of the parser, which knows us: a cycle."""
-        del self._parser
+        """Let go of what knows us: cycles would be left to the collector."""
+        del self._parser, self._link, self._take
+        self._last = None
 
     # What httptools calls.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
@@ -41,6 +42,28 @@ def test_it_runs_up_to_its_wait_and_goes_on_when_that_is_set():
         assert seen == ["begun"]
         answer.set(7)
         assert seen == ["begun", 7, 7]
+
+    assert in_loop(work()) == []
+
+
+def test_what_ended_is_not_left_to_the_collector():
+    async def inner(answer: Pending[int]) -> int:
+        return await answer
+
+    async def request(answer: Pending[int]) -> None:
+        await inner(answer)
+
+    async def work() -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(50):
+                answer = Pending[int]()
+                run(request(answer), never)
+                answer.set(1)
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
 
     assert in_loop(work()) == []
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import re
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 import pytest
 
 from services.api_gateway import intake, server
+from services.api_gateway.eager import Pending
+from services.api_gateway.parsing import RequestParser
 from services.api_gateway.request import ClientRequest
 from tests.support.gateway_parts import OK, Running, Upstream, always, error_of
 from tests.support.sandbox import eventually
@@ -448,3 +452,25 @@ def test_a_bug_of_ours_closes_the_connection_and_no_other(gateway, monkeypatch):
         monkeypatch.undo()
         other.sendall(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
         assert statuses(other.recv(1000)) == [404]
+
+
+def test_requests_and_connections_are_not_left_to_the_collector(gateway, upstream):
+    upstream(always(OK))
+    one = b"GET /api/products HTTP/1.1\r\nHost: x\r\n%s\r\n"
+
+    def connect() -> None:
+        with client_of(gateway) as link:
+            link.sendall(one % b"" * 4 + one % b"Connection: close\r\n")
+            assert statuses(all_of(link)) == [200] * 5
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(30):
+            connect()
+        eventually(lambda: not gateway.server.server_state.connections, within_s=3)
+        kinds = (server.Protocol, RequestParser, ClientRequest, Pending)
+        left = Counter(type(object_).__name__ for object_ in gc.get_objects())
+        assert sum(left[kind.__name__] for kind in kinds) < 10
+    finally:
+        gc.enable()
