@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 CURRENCY = "EUR"
-LIST_KEY = b"catalogue:list"
+KEYS = b"catalogue:"  # how each key in Redis begins
+LIST_KEY = KEYS + b"list"
 PRODUCT_ID_MAX = 2_147_483_647
 
 
 def product_key(product_id: int) -> bytes:
     """Name the cached answer about one product."""
-    return b"catalogue:product:%d" % product_id
+    return KEYS + b"product:%d" % product_id
 
 
 def lease_key(key: bytes) -> bytes:

@@ -49,15 +49,11 @@ class RedisLink:
         Raises: ReplyError, after which the connection is as good as before; TimeoutError; another
         OSError when the connection is broken.
         """
-        feed: Callable[..., None] = self._reader.feed  # its types leave out bytearray
         try:
             self._socket.sendall(pack(arguments))
             answer = self._reader.gets()
             while answer is False:  # hiredis' word for: not complete
-                received = self._socket.recv_into(self._buffer)
-                if not received:
-                    raise ConnectionError("closed by Redis")
-                feed(self._buffer, 0, received)
+                self._receive()
                 answer = self._reader.gets()
         except BlockingIOError:
             raise TimeoutError(f"no answer within {COMMAND_TIMEOUT_S:g} s") from None
@@ -75,6 +71,13 @@ class RedisLink:
 
     def close(self) -> None:
         self._socket.close()
+
+    def _receive(self) -> None:
+        received = self._socket.recv_into(self._buffer)
+        if not received:
+            raise ConnectionError("closed by Redis")
+        feed: Callable[..., None] = self._reader.feed  # its types leave out bytearray
+        feed(self._buffer, 0, received)
 
     def _log_in(self, user: str | None, password: str) -> None:
         names: Sequence[str] = (user, password) if user else (password,)

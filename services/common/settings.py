@@ -38,6 +38,7 @@ class Settings:
     data_dir: Path | None  # outlives the process; None: nothing does
     networks: tuple[IPv4Network, ...]  # the platform's, where instances are
     log_requests: bool
+    cache: str  # "shared": Redis alone; "near": a copy in the process too
     cache_ttl_s: int
     session_ttl_s: int
     upstream_timeout_s: float
@@ -76,6 +77,7 @@ def from_environment(service: str, environ: Mapping[str, str] | None = None) -> 
         data_dir=Path(env["DATA_DIR"]) if env.get("DATA_DIR") else None,
         networks=_networks(env, "TWINSTACK_NETWORKS"),
         log_requests=env.get("LOG_REQUESTS", "1") not in {"0", "false", "no", ""},
+        cache=_choice(env, "CACHE", ("shared", "near")),
         cache_ttl_s=_integer(env, "CACHE_TTL_S", 30, 1, 86_400),
         session_ttl_s=_integer(env, "SESSION_TTL_S", 3600, 1, 2_592_000),
         upstream_timeout_s=_integer(env, "UPSTREAM_TIMEOUT_MS", 5000, 50, 60_000) / 1000,
@@ -90,6 +92,13 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise SettingError(f"{name}={text}: not a whole number from {low} to {high}")
     return int(text)
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    text = env.get(name) or choices[0]
+    if text not in choices:
+        raise SettingError(f"{name}={text}: not one of {', '.join(choices)}")
+    return text
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network, ...]:

@@ -6,11 +6,17 @@ from services.common.registry_client import Registration
 from services.common.service import start
 from services.common.wsgi import Instrumented
 from services.product_service.cache import Cache
+from services.product_service.near_cache import Copies, NearCache
 from services.product_service.routes import create, shortcut
+from services.product_service.tracking import Tracking
 
 _service = start("product-service")
-_cache = Cache(_service.store, _service.settings.cache_ttl_s)
-app = Instrumented(
-    create(_service, _cache), _service.settings, _service.log, shortcut=shortcut(_cache)
-)
-Registration(_service.settings, _service.log, _service.calls).start()
+_settings, _log = _service.settings, _service.log
+if _settings.cache == "near":
+    _copies = Copies()
+    Tracking(_settings, _copies, _log).start()
+    _cache: Cache = NearCache(_service.store, _settings.cache_ttl_s, _copies)
+else:
+    _cache = Cache(_service.store, _settings.cache_ttl_s)
+app = Instrumented(create(_service, _cache), _settings, _log, shortcut=shortcut(_cache))
+Registration(_settings, _log, _service.calls).start()

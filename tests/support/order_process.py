@@ -1,4 +1,4 @@
-"""The order service's own process on loopback, upon real stores, and clients of it."""
+"""A service's own process on loopback, upon real stores, and clients of it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,23 @@ class Answer:
 class OrderProcess:
     """The service under granian, with as many threads as the topology declares."""
 
+    service = "order-service"
+    threads = 4
+
     def __init__(self, stores: Stores, **environment: str) -> None:
-        self._environment = {**os.environ, **stores.environment, **environment}
+        own = stores.environment_of(self.service)
+        self._environment = {**os.environ, **own, **environment}
         self.port = closed_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         words = f"--interface wsgi --http 1 --no-ws --host 127.0.0.1 --port {self.port}"
-        more = "--workers 1 --blocking-threads 4 --log-level warning --workers-kill-timeout 3"
+        more = f"--workers 1 --blocking-threads {self.threads} --log-level warning"
+        module = f"services.{self.service.replace('-', '_')}.app:app"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "granian", *words.split(), *more.split()]
-            + ["services.order_service.app:app"],
+            + ["--workers-kill-timeout", "3", module],
             cwd=ROOT,
             env=self._environment,
             stdout=subprocess.DEVNULL,
@@ -55,7 +60,7 @@ class OrderProcess:
         )
         deadline = time.monotonic() + 20
         while not self._is_healthy():
-            assert time.monotonic() < deadline, "the order service is not healthy"
+            assert time.monotonic() < deadline, f"{self.service} is not healthy"
             time.sleep(0.05)
 
     def kill(self) -> None:
@@ -69,6 +74,13 @@ class OrderProcess:
         with suppress(OSError, http.client.HTTPException):
             return Client(self.port).call("GET", "/health").status == 200
         return False
+
+
+class ProductProcess(OrderProcess):
+    """The same of the product service."""
+
+    service = "product-service"
+    threads = 2
 
 
 @dataclass

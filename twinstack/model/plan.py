@@ -336,6 +336,7 @@ def _replicas(
                     ("TWINSTACK_SERVICE", service),
                     ("TWINSTACK_REPLICA", name),
                     ("TWINSTACK_PORT", str(spec.port)),
+                    *((("CACHE", spec.cache),) if spec.cache == "near" else ()),
                 ),
                 secrets=spec.secrets,
                 limits=spec.limits if limited else None,

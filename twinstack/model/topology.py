@@ -26,6 +26,8 @@ from twinstack.model.names import bridge_problem, host_problem, segment_problem,
 #: What one multiport match of iptables takes, and one hashlimit.
 PORTS_MAX = 15
 RATE_MAX = 10_000
+#: The application that caches what it answers.
+CACHING_MODULE = "services.product_service.app:app"
 _SIZE = re.compile(r"(\d+)([KMG])")
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -187,6 +189,9 @@ class ServiceSpec(_Written):
     #: Whether an application keeps a directory over restarts; PostgreSQL always does.
     data: bool = False
     egress: Egress | None = None
+    #: Where the product service reads what it has answered: in Redis each time, or in its process
+    #: while Redis vouches for it, which takes a hop out of what is compared.
+    cache: Literal["shared", "near"] = "shared"
 
     @model_validator(mode="after")
     def _module_when_python(self) -> ServiceSpec:
@@ -194,6 +199,8 @@ class ServiceSpec(_Written):
             raise ValueError("a module goes with the runtimes asgi and wsgi, and only with them")
         if self.data and self.module is None:
             raise ValueError("data is for the runtimes asgi and wsgi: a store has its own")
+        if self.cache == "near" and self.module != CACHING_MODULE:
+            raise ValueError(f"cache: near is for the module {CACHING_MODULE}: no other caches")
         if self.health.ping not in {None, self.runtime}:
             raise ValueError(f"a {self.runtime} does not answer the ping of {self.health.ping}")
         return self

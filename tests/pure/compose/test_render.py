@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.support.bench_fakes import TOPOLOGY
+from tests.support.core_cases import edited_plan
 from tests.support.project import ROOT
 from twinstack.compose.client import compose_program
 from twinstack.compose.render import (
@@ -41,6 +42,16 @@ def test_committed_files_are_what_the_topology_renders_to():
         if not (ROOT / path).exists() or (ROOT / path).read_text() != text
     ]
     assert stale == [], 'run "invoke docker.render" and commit what it writes'
+
+
+def test_a_near_cache_is_rendered_for_the_product_service_alone():
+    near = edited_plan(lambda d: d["services"]["product-service"].update(cache="near"))
+    caches = {
+        name: service["environment"]["CACHE"]
+        for name, service in compose_of(near)["services"].items()
+        if "CACHE" in service.get("environment", {})
+    }
+    assert caches == {replica.name: "near" for replica in near.replicas_of("product-service")}
 
 
 def test_committed_directories_hold_nothing_that_is_not_rendered():

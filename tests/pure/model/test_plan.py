@@ -22,6 +22,22 @@ WORLDS: tuple[WorldName, WorldName] = ("net", "docker")
 SERVICES = len(declared().services)
 
 
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_near_cache_is_the_product_services_alone_and_only_where_declared(world: WorldName):
+    def near(d: dict[str, Any]) -> None:
+        d["services"]["product-service"]["cache"] = "near"
+
+    caches = {
+        replica.name: replica.environment_in(world).get("CACHE")
+        for replica in edited_plan(near).replicas
+        if "CACHE" in replica.environment_in(world)
+    }
+    assert caches == dict.fromkeys(
+        ("product-service", "product-service-2", "product-service-3"), "near"
+    )
+    assert all("CACHE" not in replica.environment_in(world) for replica in planned().replicas)
+
+
 def test_flat_addresses_are_those_of_the_contract():
     addresses = {name: str(address) for name, address in planned("flat").hosts("net").items()}
     contract = {

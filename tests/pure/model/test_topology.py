@@ -29,6 +29,16 @@ FORM: dict[str, tuple[Edit, str, str]] = {
     "port -1": (service("nginx-lb", port=-1), "services.nginx-lb.port", "at least 1"),
     "port in words": (service("nginx-lb", port="80"), "services.nginx-lb.port", "integer"),
     "port is yes": (service("nginx-lb", port=True), "services.nginx-lb.port", "integer"),
+    "a cache of another kind": (
+        service("product-service", cache="far"),
+        "services.product-service.cache",
+        "'shared' or 'near'",
+    ),
+    "a near cache of what caches nothing": (
+        service("order-service", cache="near"),
+        "services.order-service",
+        "no other caches",
+    ),
     "host port 65536": (
         lambda d: d["host_ports"][0].update(port=65536),
         "host_ports.0.port",

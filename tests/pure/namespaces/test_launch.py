@@ -276,6 +276,11 @@ MATTERS: dict[str, tuple[Plan, ProvidedSoftware, set[str]]] = {
     "workers": (edit("order-service", workers=2), SOFTWARE, ONE),
     "user": (edit("order-service", user=31000), SOFTWARE, ONE),
     "module": (edit("order-service", module="services.other:app"), SOFTWARE, ONE),
+    "cache": (
+        edit("product-service", cache="near"),
+        SOFTWARE,
+        {"product-service", "product-service-2", "product-service-3"},
+    ),
     "secrets": (edit("order-service", secrets=[]), SOFTWARE, ONE | {"redis-cache", "postgres-db"}),
     "the users of a store": (
         edit("order-service", secrets=["postgres_password"]),

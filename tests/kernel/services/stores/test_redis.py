@@ -54,6 +54,7 @@ def test_a_service_does_its_work_as_its_own_user(stores: Stores) -> None:
         ("order-service", ("SET", "catalogue:list", "x")),
         ("order-service", ("HSET", "catalogue:product:1", "x", "y")),
         ("product-service", ("INFO",)),
+        ("order-service", ("CLIENT", "TRACKING", "ON")),
         *(
             (service, tuple(command.split()))
             for service in ("product-service", "order-service")

@@ -114,6 +114,11 @@ def test_a_world_without_its_policy_is_refused() -> None:
         judged(without, "policy")
 
 
+def test_a_near_cache_in_one_world_alone_is_refused() -> None:
+    with pytest.raises(TwinstackError, match=r"env\.CACHE of nginx-lb: net absent, docker near"):
+        judged(world("docker", **{"env.CACHE": "near"}))
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -30,6 +30,14 @@ def test_a_secret_is_read_without_its_newline(tmp_path: Path) -> None:
     assert settings.secret("postgres_password") == ""
 
 
+def test_a_cache_is_shared_or_near_and_nothing_else() -> None:
+    env = {"TWINSTACK_ADDRESS": "::1"}
+    assert from_environment("product-service", env).cache == "shared"
+    assert from_environment("product-service", {**env, "CACHE": "near"}).cache == "near"
+    with pytest.raises(SettingError, match="CACHE=far: not one of shared, near"):
+        from_environment("product-service", {**env, "CACHE": "far"})
+
+
 def test_networks_are_read_and_a_bad_one_is_named() -> None:
     env = {"TWINSTACK_ADDRESS": "::1", "TWINSTACK_NETWORKS": "10.0.0.0/24 172.21.0.0/24"}
     networks = from_environment("service-registry", env).networks

@@ -5,41 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.common.catalogue import LIST_KEY, keys_of_change, lease_key
-from services.common.failures import DatabaseDown, RedisDown
-from services.common.redis_store import RedisStore
+from services.common.failures import DatabaseDown
 from services.product_service.cache import Cache
-
-
-class FakeStore(RedisStore):
-    """As much of Redis as the cache uses."""
-
-    def __init__(self) -> None:
-        self.data: dict[bytes, bytes] = {}
-        self.down = False
-
-    def get(self, key: bytes) -> bytes | None:
-        if self.down:
-            raise RedisDown("down")
-        return self.data.get(key)
-
-    def command(self, *arguments):
-        if self.down:
-            raise RedisDown("down")
-        _, key, value, *_ = arguments
-        if key in self.data:
-            return None
-        self.data[key] = value
-        return b"OK"
-
-    def script(self, script, keys, values):
-        if self.down:
-            raise RedisDown("down")
-        if self.data.get(keys[-1]) != values[0]:
-            return 0
-        if len(keys) > 1:
-            self.data[keys[0]] = values[1]
-        del self.data[keys[-1]]
-        return 1
+from tests.support.cache_store import FakeStore
 
 
 def test_the_cache_loads_once_then_passes_the_bytes_through() -> None:
