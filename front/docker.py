@@ -112,6 +112,22 @@ def docker_scale(
     live.scale("docker", service, timeout, json)
 
 
+@task(help=live.RELEASE)
+def docker_release(
+    _: Context,
+    service: str,
+    from_: str = "",
+    how: str = "rolling",
+    share: int = 1,
+    seconds: int = 60,
+    rollback: bool = False,
+    timeout: int = bounds.UP_TIMEOUT_S,
+    json: bool = False,
+) -> None:
+    """Give a service another version, from another checkout, without a failed request."""
+    live.release("docker", service, from_, how, share, seconds, rollback, timeout, json)
+
+
 @task()
 def docker_exec(_: Context, service: str) -> None:
     """Run a command in a service's container: docker.exec SERVICE -- COMMAND."""

@@ -207,19 +207,23 @@ class Stack:
         scale: Scale | None = None,
         releases: Releases | None = None,
     ) -> DockerWorld:
-        """Give the Docker world; an unset shape, policy or scale is the running world's."""
-        from twinstack.compose.observe import is_enforced, recorded_scale
+        """Give the Docker world; an unset shape, policy, scale or release is the running world's.
+
+        Raises: CannotTell when its record cannot be understood.
+        """
+        from twinstack.compose.observe import is_enforced, recorded
         from twinstack.compose.world import DockerWorld
 
         if policy is None:
             policy = self.docker_shape() is None or is_enforced(self.instance)
+        running = recorded(self.instance)
         plan = self.plan(
             shape or self.docker_shape(),
             limited=limited,
             policy=policy,
             rate_limit=rate_limit,
-            scale=recorded_scale(self.instance) if scale is None else scale,
-            releases=releases or (),
+            scale=running.scale if scale is None else scale,
+            releases=running.releases if releases is None else releases,
         )
         return DockerWorld(plan, repository=self.repository)
 

@@ -1,4 +1,4 @@
-"""Restarting and scaling a service's containers under full load fails no request.
+"""Restarting, scaling and releasing a service's containers under full load fails no request.
 
 `--full`: both services, thirty rounds of each.
 """
@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.support.docker_steps import ENGINE, INSTANCE, UP_TIMEOUT_S, up
+from tests.support.docker_steps import ENGINE, INSTANCE, UP_TIMEOUT_S, client_of, up
+from tests.support.other_versions import BROKEN, marked, version
 from tests.support.own_engine import print_nothing
 from tests.support.project import ROOT
 from tests.support.shop_load import shop_load
-from twinstack.compose.observe import recorded_scale
+from twinstack.compose.observe import recorded
+from twinstack.compose.render import Recorded, image_prefix, versions_directory
 from twinstack.compose.world import DockerWorld
+from twinstack.errors import TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.releases import Releases
 from twinstack.model.scale import Scale
 from twinstack.model.topology_file import load
+from twinstack.release import How, Opinion, Releasing
 from twinstack.rolling import Rolling
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
@@ -28,8 +33,14 @@ Tell = Callable[[str], None]
 
 
 def world(scale: Scale | None = None, releases: Releases | None = None) -> DockerWorld:
-    recorded = recorded_scale(INSTANCE) if scale is None else scale
-    return DockerWorld(resolve(TOPOLOGY, instance=INSTANCE, scale=recorded), ENGINE, ROOT)
+    now = recorded(INSTANCE)
+    plan = resolve(
+        TOPOLOGY,
+        instance=INSTANCE,
+        scale=now.scale if scale is None else scale,
+        released=now.releases if releases is None else releases,
+    )
+    return DockerWorld(plan, ENGINE, ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +72,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "service" in metafunc.fixturenames:
         services = ["order-service", "product-service"]
         metafunc.parametrize("service", services if full else services[:1])
+
+
+def not_asked(*_: object) -> Opinion:
+    raise AssertionError("no canary is judged here")
+
+
+RELEASING = Releasing(ROLLING, ROOT, not_asked)
+
+
+def versions(service: str) -> list[str]:
+    return [state.version for state in world().status() if state.service == service]
+
+
+def version_images() -> list[str]:
+    """List the images of versions that are not this checkout's."""
+    tags = (tag for image in client_of().api.images() for tag in image["RepoTags"] or ())
+    return [tag for tag in tags if tag.startswith(image_prefix(INSTANCE)) and ":version-" in tag]
 
 
 def pids(service: str) -> set[int | None]:
@@ -95,12 +123,48 @@ def test_scaling_a_service_up_and_down_fails_no_request(
     assert world().preview().changes == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("product-service", "rolling"),
+        pytest.param("product-service", "blue-green", marks=pytest.mark.long),
+        pytest.param("order-service", "rolling", marks=pytest.mark.long),
+    ],
+)
+def test_a_release_and_its_rollback_fail_no_request_and_leave_no_image(
+    url: str, name: str, how: How, full: bool, tmp_path: Path, tell: Tell
+) -> None:
+    rounds = 30 if full else 1
+    other = version(tmp_path, name.replace("-", "_"), marked("other"))
+    before = versions(name)
+    with shop_load(url, in_host, tell, f"docker.release {name} --how {how} × {rounds}"):
+        for _ in range(rounds):
+            RELEASING.release(name, other, how)
+            assert len(set(versions(name)) - {""}) == 1
+            assert world().preview().changes == ()
+            RELEASING.roll_back(name)
+            assert versions(name) == before
+    assert (version_images(), recorded(INSTANCE)) == ([], Recorded())
+    assert list(versions_directory(INSTANCE).iterdir()) == []
+    assert world().preview().changes == ()
+
+
+def test_a_broken_version_is_taken_back(url: str, tmp_path: Path, tell: Tell) -> None:
+    broken = version(tmp_path, "order_service", BROKEN)
+    soon = Rolling(TOPOLOGY, world, 8.0, print_nothing)
+    load = shop_load(url, in_host, tell, "docker.release of a broken version")
+    with load, pytest.raises(TwinstackError):
+        Releasing(soon, ROOT, not_asked).release("order-service", broken, "rolling")
+    assert (versions("order-service"), version_images()) == ([""], [])
+    assert world().preview().changes == ()
+
+
 def test_a_scale_holds_for_plan_and_up_and_ends_with_down(flat: DockerWorld) -> None:
     ROLLING.scale("product-service", 1)
     assert (len(pids("product-service")), world().preview().changes) == (1, ())
     up(world())
     assert len(pids("product-service")) == 1
     world().down(progress=print_nothing)
-    assert recorded_scale(INSTANCE) == ()
+    assert recorded(INSTANCE).scale == ()
     up(world())
     assert len(pids("product-service")) == 3

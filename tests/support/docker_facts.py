@@ -18,8 +18,10 @@ from twinstack.compose.render import (
     container_name,
     definition_digests,
     image_digest,
+    image_name,
     volume_name,
 )
+from twinstack.model import releases
 from twinstack.model.plan import Plan, Replica
 from twinstack.reconcile import diff
 
@@ -31,7 +33,8 @@ def satisfied(plan: Plan) -> DockerFacts:
     bases: dict[str, str] = {
         replica.role: f"sha256:base-{replica.role}" for replica in plan.replicas
     }
-    contexts = {replica.service: f"context-{replica.service}" for replica in plan.replicas}
+    names = {each.name: image_name(plan, each.service, each.version) for each in plan.replicas}
+    contexts = {names[each.name]: f"context-{each.service}" for each in plan.replicas}
     return DockerFacts(
         engine=True,
         trees=True,
@@ -39,12 +42,13 @@ def satisfied(plan: Plan) -> DockerFacts:
         bases=bases,
         contexts=contexts,
         images={
-            replica.service: ImageFacts(
-                f"sha256:{replica.service}",
-                image_digest(contexts[replica.service], bases[replica.role]),
+            names[replica.name]: ImageFacts(
+                f"sha256:{replica.service}{replica.version}",
+                image_digest(contexts[names[replica.name]], bases[replica.role]),
             )
             for replica in plan.replicas
         },
+        versions=tuple(sorted(releases.named(plan.releases))),
         file=compose_text(plan, context=None),
         containers=tuple(_container(plan, replica) for replica in plan.replicas),
         networks=tuple(
@@ -74,7 +78,7 @@ def _container(plan: Plan, replica: Replica) -> ContainerFacts:
         name=container_name(plan, replica),
         replica=replica.name,
         digest=definition_digests(plan)[replica.name],
-        image=f"sha256:{replica.service}",
+        image=f"sha256:{replica.service}{replica.version}",
         state="running",
         memory=limits.memory_bytes,
         cpus=int(limits.cpus * 1e9),

@@ -70,7 +70,9 @@ def allowed_by(plan: Plan) -> Allowed:
     bases = {base_name(replica.role) for replica in plan.replicas}
     return Allowed(
         bases=frozenset(bases | {base for _, base in plan.bases}),
-        images={name: image_name(plan, each.service) for name, each in replicas.items()},
+        images={
+            name: image_name(plan, each.service, each.version) for name, each in replicas.items()
+        },
         published={name: frozenset(published_ports(plan, each)) for name, each in replicas.items()},
         ports={name: each.port for name, each in replicas.items()},
         secrets={

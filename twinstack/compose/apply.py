@@ -30,6 +30,7 @@ from twinstack.compose.steps import DockerStep
 from twinstack.errors import Missing
 from twinstack.model.plan import Plan
 from twinstack.reconcile import Change, Preview, Progress, Watch, diff, run_step
+from twinstack.software.building import remove_tree
 from twinstack.software.roots import Recipe, Roots, ensure_roots, recipe_for
 from twinstack.software.secrets import ensure_secrets
 from twinstack.software.wheels import ensure_wheelhouse
@@ -140,6 +141,8 @@ class DockerApply:
                     apply_policy.filter_bridges(plan, prefix)
                 case image_steps.ReplacedImage():
                     images.remove_unless_used(client, step.label)
+                case image_steps.ReplacedVersion():
+                    remove_tree(render.versions_directory(plan.instance) / step.label)
                 case _:
                     raise NotImplementedError(step.name)
 
@@ -155,12 +158,12 @@ class DockerApply:
 
     def _build(self, client: docker.DockerClient, step: image_steps.ServiceImage) -> None:
         house = ensure_wheelhouse(self.repository, self.progress)
-        context = images.contexts(self.plan, self.repository, house)[step.service]
+        context = images.contexts(self.plan, self.repository, house)[step.label]
         declared = image_steps.declared_base(self.plan, step.role)
         base = images.find_base(client, step.role, declared, self._recipe.name)
         if base is None:
             raise Missing(step.label, "cannot be built", "its base is gone", "run it again")
-        images.make_image(client, self.plan, step.service, context, base)
+        images.make_image(client, self.plan, step.service, step.label, context, base)
 
     @cached_property
     def _recipe(self) -> Recipe:

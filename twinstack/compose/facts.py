@@ -113,9 +113,10 @@ class DockerFacts:
     connects_later: bool = True  # before API 1.44 a new container is put on one network only
     bases: Mapping[str, str] = field(default_factory=_empty)  # role → the base image's id
     outdated: tuple[str, ...] = ()  # names that bases of other trees will be kept by
-    contexts: Mapping[str, str] = field(default_factory=_empty)  # service → build context's digest
-    images: Mapping[str, ImageFacts] = field(default_factory=_empty)  # by service
+    contexts: Mapping[str, str] = field(default_factory=_empty)  # image → build context's digest
+    images: Mapping[str, ImageFacts] = field(default_factory=_empty)  # by name
     replaced: tuple[str, ...] = ()  # names that keep images which lost their own
+    versions: tuple[str, ...] = ()  # of services, that are kept to build images of
     stale: frozenset[str] = frozenset()  # services with a secret that is missing or wrong
     file: str | None = None  # the compose file's text
     containers: tuple[ContainerFacts, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from twinstack.compose import render
 from twinstack.compose.facts import DockerFacts
+from twinstack.model import releases
 from twinstack.model.plan import Plan, Replica
 from twinstack.model.runtimes import Role
 from twinstack.reconcile import Described, Step
@@ -68,7 +69,7 @@ class BaseImage(DockerAct):
 
 @dataclass(frozen=True, slots=True)
 class ServiceImage(DockerAct):
-    """Build a service's image; its replicas share it."""
+    """Build a service's image; the replicas of a version share it."""
 
     service: str
     role: Role
@@ -76,24 +77,33 @@ class ServiceImage(DockerAct):
     COMMANDS = ("docker build --file dockerfiles/{0.service}/Dockerfile --tag {0.label} .",)
 
     def difference(self, facts: DockerFacts) -> str | None:
-        current, base = facts.images.get(self.service), facts.bases.get(self.role)
+        current, base = facts.images.get(self.label), facts.bases.get(self.role)
         if current is None:
             return ABSENT
         if base is None:
             return "its base is replaced"
-        if self.service not in facts.contexts:
+        if self.label not in facts.contexts:
             return "its build context is not there yet"
-        same = current.digest == render.image_digest(facts.contexts[self.service], base)
+        same = current.digest == render.image_digest(facts.contexts[self.label], base)
         return None if same else "its build context or base changed"
 
 
 class ReplacedImage(DockerAct):
-    """Remove an image that lost its name to a newer build."""
+    """Remove an image that lost its name to a newer build, or of a version that nobody runs."""
 
     NAME, COMMANDS = "image {0.label}: remove", ("docker rmi {0.label}",)
 
     def difference(self, facts: DockerFacts) -> str | None:
         return "was replaced"
+
+
+class ReplacedVersion(DockerAct):
+    """Remove a version of the services that the plan names no more."""
+
+    NAME, COMMANDS = "version {0.label}: remove", ()
+
+    def difference(self, facts: DockerFacts) -> str | None:
+        return "is not of the plan"
 
 
 #: After one of these more can be known: the facts are read again.
@@ -109,8 +119,18 @@ def declared_base(plan: Plan, role: Role) -> str | None:
 
 def service_image(plan: Plan, replica: Replica) -> ServiceImage:
     """Give the image that a replica runs."""
-    service = replica.service
-    return ServiceImage(plan, render.image_name(plan, service), service, replica.role)
+    name = render.image_name(plan, replica.service, replica.version)
+    return ServiceImage(plan, name, replica.service, replica.role)
+
+
+def image_names(plan: Plan) -> frozenset[str]:
+    """Name the images that the plan's replicas run, or would after a rollback."""
+    released = (
+        render.image_name(plan, release.service, version)
+        for release in plan.releases
+        for version in releases.named((release,))
+    )
+    return frozenset((*(image.label for image in _service_images(plan)), *released))
 
 
 def steps(plan: Plan) -> tuple[Step[DockerFacts], ...]:
@@ -126,17 +146,22 @@ def steps(plan: Plan) -> tuple[Step[DockerFacts], ...]:
     )
 
 
-def removals(plan: Plan, facts: DockerFacts) -> tuple[ReplacedImage, ...]:
-    """List the images that lost, or will lose, their names; bases last."""
+def removals(plan: Plan, facts: DockerFacts) -> tuple[ReplacedImage | ReplacedVersion, ...]:
+    """List the images that lost, or will lose, their names, bases last; then unneeded versions."""
     lost = (
-        render.replaced_name(image.label, facts.images[image.service].identity)
+        render.replaced_name(image.label, facts.images[image.label].identity)
         for image in _service_images(plan)
-        if image.service in facts.images and image.difference(facts)
+        if image.label in facts.images and image.difference(facts)
     )
-    tags = {*facts.replaced, *lost, *facts.outdated}
+    tags = {*facts.replaced, *lost, *facts.outdated} - image_names(plan)
     in_order = sorted(tags, key=lambda tag: (tag.startswith(render.BASE_PREFIX), tag))
-    return tuple(ReplacedImage(plan, tag) for tag in in_order)
+    unneeded = [name for name in facts.versions if name not in releases.named(plan.releases)]
+    return (
+        *(ReplacedImage(plan, tag) for tag in in_order),
+        *(ReplacedVersion(plan, name) for name in unneeded),
+    )
 
 
 def _service_images(plan: Plan) -> tuple[ServiceImage, ...]:
-    return tuple(service_image(plan, replica) for replica in plan.replicas if replica.number == 1)
+    images = (service_image(plan, replica) for replica in plan.replicas)
+    return tuple({image.label: image for image in images}.values())

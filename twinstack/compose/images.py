@@ -25,9 +25,11 @@ from twinstack.compose.engine_contents import PULLED_TAG, is_our_tag
 from twinstack.compose.facts import ImageFacts, OwnedDockerObjects
 from twinstack.errors import StepFailed
 from twinstack.model.plan import Plan
+from twinstack.model.releases import CHECKOUT
 from twinstack.model.runtimes import Role
 from twinstack.reconcile import Progress
 from twinstack.software.roots import Recipe, Roots
+from twinstack.software.versions import check_kept
 from twinstack.software.wheels import service_files
 
 PULL_TIMEOUT_S = 30
@@ -66,22 +68,35 @@ class BuildContext:
 
 
 def contexts(plan: Plan, repository: Path, wheelhouse: Path) -> dict[str, BuildContext]:
-    """Give each service's build context, from the plan's own rendered files."""
+    """Give each image's build context, from the plan's own rendered files.
+
+    Raises: TwinstackError for a released version that is gone.
+    """
     rendered = {path: text.encode() for path, text in render.render_files(plan).items()}
-    sources = {path.relative_to(repository).as_posix(): path for path in service_files(repository)}
     wheels = {f"wheelhouse/{path.name}": path for path in wheelhouse.glob("*.whl")}
-    by_service: dict[str, BuildContext] = {}
+    sources = {CHECKOUT: _sources(repository)}
+    kept = render.versions_directory(plan.instance)
+    for version in {replica.version for replica in plan.replicas} - {CHECKOUT}:
+        check_kept(kept, [version])
+        sources[version] = _sources(kept / version)
+    by_image: dict[str, BuildContext] = {}
     for replica in plan.replicas:
         directory = f"dockerfiles/{replica.service}/"
         files: dict[str, Path | bytes] = {
             path: text for path, text in rendered.items() if path.startswith(directory)
         }
         if replica.role == "python":
-            files |= wheels | sources
+            files |= wheels | sources[replica.version]
         elif replica.role == "postgres":
-            files |= {name: path for name, path in sources.items() if "/stores/" in name}
-        by_service[replica.service] = BuildContext(render.dockerfile_path(replica.service), files)
-    return by_service
+            own = sources[replica.version]
+            files |= {name: path for name, path in own.items() if "/stores/" in name}
+        image = render.image_name(plan, replica.service, replica.version)
+        by_image[image] = BuildContext(render.dockerfile_path(replica.service), files)
+    return by_image
+
+
+def _sources(home: Path) -> dict[str, Path]:
+    return {path.relative_to(home).as_posix(): path for path in service_files(home)}
 
 
 def find_base(client: docker.DockerClient, role: Role, declared: str | None, trees: str) -> Any:
@@ -135,10 +150,14 @@ def outdated_bases(client: docker.DockerClient, role: Role, recipe: Recipe) -> I
 
 
 def make_image(
-    client: docker.DockerClient, plan: Plan, service: str, context: BuildContext, base: Any
+    client: docker.DockerClient,
+    plan: Plan,
+    service: str,
+    name: str,
+    context: BuildContext,
+    base: Any,
 ) -> None:
     """Build a service's image on its base. Raises: StepFailed with the builder's last lines."""
-    name = render.image_name(plan, service)
     labels = {
         render.INSTANCE_LABEL: plan.instance,
         render.KIND_LABEL: "image",
@@ -176,7 +195,10 @@ def find_image(client: docker.DockerClient, name: str) -> ImageFacts | None:
 
 
 def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
-    """List names that keep replaced images of ours, unless a foreign container runs on them."""
+    """List names that keep replaced images of ours, unless a foreign container runs on them.
+
+    Those of versions are among them: the plan tells which of these are needed.
+    """
     used = {
         container["ImageID"]
         for container in client.api.containers(all=True)
@@ -186,7 +208,8 @@ def replaced_tags(client: docker.DockerClient, instance: str) -> tuple[str, ...]
         tag
         for image in client.api.images()
         for tag in image["RepoTags"] or ()
-        if image["Id"] not in used and tag.rpartition(":")[2].startswith(render.REPLACED)
+        if image["Id"] not in used
+        if tag.rpartition(":")[2].startswith((render.REPLACED, render.VERSION))
         if tag.startswith((render.image_prefix(instance), render.BASE_PREFIX))
     )
 

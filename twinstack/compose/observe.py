@@ -18,7 +18,7 @@ from twinstack.compose.facts import (
     NetworkFacts,
     OwnedDockerObjects,
 )
-from twinstack.compose.image_steps import declared_base
+from twinstack.compose.image_steps import declared_base, image_names
 from twinstack.errors import CannotTell, Missing
 from twinstack.faults import record
 from twinstack.linux import child, iptables
@@ -26,7 +26,6 @@ from twinstack.linux.links import links_here
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.plan import HOST, Plan, Replica
-from twinstack.model.scale import Scale
 from twinstack.software.roots import Recipe, find_roots
 from twinstack.software.secrets import stale_secrets
 from twinstack.software.wheels import find_wheelhouse
@@ -43,13 +42,13 @@ def compose_file(instance: str) -> Path:
     return render.state_directory(instance) / "docker-compose.yml"
 
 
-def recorded_scale(instance: str) -> Scale:
-    """Give the scale of the plan that `up` rendered last; () after `down`. Raises: CannotTell."""
+def recorded(instance: str) -> render.Recorded:
+    """Give the record of the last `up`; after `down` an empty one. Raises: CannotTell."""
     file = compose_file(instance)
     if not file.is_file():
-        return ()
+        return render.Recorded()
     try:
-        return render.scale_in(file.read_text(encoding="utf-8"))
+        return render.recorded_in(file.read_text(encoding="utf-8"))
     except ValueError as error:
         remedy = 'remove it and run "invoke docker.up"'
         raise CannotTell(str(file), "cannot be understood", str(error), remedy) from error
@@ -111,6 +110,7 @@ def state_of(plan: Plan, replica: Replica, container: ContainerFacts | None) -> 
         detail=detail,
         pid=(container.pid or None) if container else None,
         restarts=container.restarts if container else 0,
+        version=replica.version,
     )
 
 
@@ -123,18 +123,20 @@ def observe_facts(
 ) -> DockerFacts:
     """Read all that an `up` of the plan may change.
 
-    `recipe` is the root trees'. Raises: Missing without root.
+    `recipe` is the root trees'. Raises: Missing without root; TwinstackError for a released
+    version that is gone.
     """
     file = compose_file(plan.instance)
     house = find_wheelhouse(repository)
     digests = {}
     if house:
         builds = images.contexts(plan, repository, house)
-        digests = {service: context.digest for service, context in builds.items()}
+        digests = {image: context.digest for image, context in builds.items()}
     local: dict[str, Any] = {
         "trees": find_roots(recipe) is not None,
         "wheelhouse": house is not None,
         "contexts": digests,
+        "versions": kept_versions(plan.instance),
         "stale": stale_secrets(render.secrets_directory(plan.instance), plan),
         "file": file.read_text(encoding="utf-8") if file.is_file() else None,
     }
@@ -149,9 +151,9 @@ def observe_facts(
         else:
             outdated += images.outdated_bases(client, role, recipe)
     built: dict[str, ImageFacts] = {}
-    for service in {replica.service for replica in plan.replicas}:
-        if image := images.find_image(client, render.image_name(plan, service)):
-            built[service] = image
+    for name in image_names(plan):
+        if image := images.find_image(client, name):
+            built[name] = image
     return DockerFacts(
         engine=True,
         connects_later=version_lt(client.version()["ApiVersion"], _CONNECTS_AT_ONCE),
@@ -173,7 +175,7 @@ def observe_owned(
 ) -> OwnedDockerObjects:
     """Find what carries an instance's label; `data`: volumes, images, secrets and engine too."""
     state, run_directory = render.state_directory(instance), InstancePaths(instance).run
-    files = (compose_file(instance), state / "docker-cli")
+    files = (compose_file(instance), state / "docker-cli", render.versions_directory(instance))
     recorded = engine.record.exists() or engine.data_root.exists()
     owned: dict[str, tuple[str, ...]] = {
         "faults": record.left(instance, "docker"),
@@ -190,6 +192,12 @@ def observe_owned(
         if data:
             owned |= {"volume": _volumes(client, instance), **images.our_images(client, instance)}
     return owned
+
+
+def kept_versions(instance: str) -> tuple[str, ...]:
+    """List the versions of services in their directory, whole or not."""
+    directory = render.versions_directory(instance)
+    return tuple(sorted(each.name for each in directory.iterdir())) if directory.is_dir() else ()
 
 
 def filter_rules(prefix: tuple[str, ...]) -> tuple[str, ...]:

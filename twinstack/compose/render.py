@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from twinstack.model.plan import Plan, Replica
+from twinstack.model.releases import CHECKOUT, Releases
 from twinstack.model.runtimes import Role
 from twinstack.model.scale import Scale
 from twinstack.software.configs import configuration_of, render
@@ -31,10 +33,13 @@ SERVICE_LABEL = "twinstack.service"
 SHAPE_LABEL = "twinstack.shape"
 BASE_PREFIX = "twinstack-base-"
 REPLACED = "replaced-"
+VERSION = "version-"
 _MIB = 1024**2
 #: Compose leaves a key that begins with "x-" to its users.
 _SCALE_KEY = "x-twinstack-scale:"
+_RELEASES_KEY = "x-twinstack-releases:"
 _SCALE: TypeAdapter[Scale] = TypeAdapter(Scale)
+_RELEASES: TypeAdapter[Releases] = TypeAdapter(Releases)
 _DESCRIPTIONS = {
     "nginx": "nginx, the edge load balancer",
     "asgi": "the gateway of the platform's API",
@@ -57,9 +62,10 @@ def container_name(plan: Plan, replica: Replica) -> str:
     return f"{project_name(plan.instance)}-{replica.name}"
 
 
-def image_name(plan: Plan, service: str) -> str:
-    """Name a service's image; its replicas share it."""
-    return f"{image_prefix(plan.instance)}{service}:latest"
+def image_name(plan: Plan, service: str, version: str = CHECKOUT) -> str:
+    """Name a service's image; the replicas of a version share it."""
+    tag = f"{VERSION}{version}" if version else "latest"
+    return f"{image_prefix(plan.instance)}{service}:{tag}"
 
 
 def image_prefix(instance: str) -> str:
@@ -85,6 +91,11 @@ def volume_name(plan: Plan, replica: Replica) -> str:
 def state_directory(instance: str) -> Path:
     """Give the directory of an instance's Docker world on the host."""
     return LIB / instance / "docker"
+
+
+def versions_directory(instance: str) -> Path:
+    """Give the directory of the versions of services that are not this checkout's."""
+    return state_directory(instance) / "versions"
 
 
 def secrets_directory(instance: str) -> Path:
@@ -143,12 +154,32 @@ def compose_text(plan: Plan, context: str | None = "..") -> str:
     return _compose_text(plan, context, definition_digests(plan))
 
 
-def scale_in(text: str) -> Scale:
-    """Read the scale of the plan that a compose file was rendered from. Raises: ValueError."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """In what the plan that a compose file was rendered from differs from the declared one."""
+
+    scale: Scale = ()
+    releases: Releases = ()
+
+
+def _record(plan: Plan) -> Iterator[str]:
+    if plan.scale:
+        yield f"{_SCALE_KEY} {json.dumps(plan.scale)}"
+    if plan.releases:
+        yield f"{_RELEASES_KEY} {_RELEASES.dump_json(plan.releases).decode()}"
+
+
+def recorded_in(text: str) -> Recorded:
+    """Read a compose file's record. Raises: ValueError."""
+    record = Recorded()
     for line in text.splitlines():
         if line.startswith(_SCALE_KEY):
-            return _SCALE.validate_json(line.removeprefix(_SCALE_KEY))
-    return ()
+            scale = _SCALE.validate_json(line.removeprefix(_SCALE_KEY))
+            record = replace(record, scale=scale)
+        elif line.startswith(_RELEASES_KEY):
+            releases = _RELEASES.validate_json(line.removeprefix(_RELEASES_KEY))
+            record = replace(record, releases=releases)
+    return record
 
 
 @cache
@@ -176,7 +207,7 @@ def _compose_text(plan: Plan, context: str | None, digests: Mapping[str, str]) -
         "docker-compose.yml.j2",
         project=project_name(plan.instance),
         shape=plan.shape,
-        scale=f"{_SCALE_KEY} {json.dumps(plan.scale)}" if plan.scale else "",
+        recorded=_record(plan),
         mtu=plan.mtu,
         context=context,
         labels=json.dumps({INSTANCE_LABEL: plan.instance}),
@@ -207,7 +238,7 @@ def _service(plan: Plan, replica: Replica, digest: str) -> dict[str, object]:
     return {
         "replica": replica,
         "container": container_name(plan, replica),
-        "image": image_name(plan, replica.service),
+        "image": image_name(plan, replica.service, replica.version),
         "dockerfile": dockerfile_path(replica.service),
         "labels": json.dumps(labels),
         "hosts": _hosts(plan, replica),

@@ -234,7 +234,7 @@ def container_mismatch(plan: Plan, facts: DockerFacts, current: ContainerFacts) 
     else:
         return "is not of the plan"
     image = service_image(plan, replica)
-    built = facts.images.get(replica.service)
+    built = facts.images.get(image.label)
     if built is None or image.difference(facts):
         return f"image {image.label} is built again"
     if current.image != built.identity:

@@ -29,7 +29,7 @@ from twinstack.compose.render import (
     INSTANCE_LABEL,
     container_name,
     secrets_directory,
-    state_directory,
+    versions_directory,
 )
 from twinstack.errors import CannotTell, Missing
 from twinstack.faults import record
@@ -44,7 +44,7 @@ from twinstack.reconcile import (
     Progress,
     Watch,
 )
-from twinstack.software.facts import software_answer, software_question
+from twinstack.software.facts import released_versions, software_answer, software_question
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, Link, Process, ServiceState, require_root
@@ -68,7 +68,7 @@ class DockerWorld:
 
     @property
     def versions_directory(self) -> Path:
-        return state_directory(self.plan.instance) / "versions"
+        return versions_directory(self.plan.instance)
 
     @translated("docker.build")
     def build(self, *, progress: Progress) -> tuple[str, ...]:
@@ -253,7 +253,7 @@ class DockerWorld:
         for role, replica in first.items():
             done = self._container(replica).exec_run(list(software_question(role)))
             versions |= software_answer(done.output.decode(errors="replace"))
-        return dict(sorted(versions.items()))
+        return dict(sorted(versions.items())) | released_versions(self.plan.replicas)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.core_cases import edited_plan
+from tests.support.core_cases import declared, edited_plan
 from tests.support.docker_facts import renewed, satisfied, step_names
 from twinstack.compose.facts import DockerFacts
 from twinstack.compose.image_steps import steps
 from twinstack.compose.render import base_name
+from twinstack.model.plan import Plan, resolve
+from twinstack.model.releases import ServiceRelease
 
 
 def test_a_declared_base_is_pulled_and_needs_no_root_tree():
@@ -27,7 +29,7 @@ def test_a_declared_base_is_pulled_and_needs_no_root_tree():
 def test_an_image_built_from_something_else_is_built_and_what_it_replaced_goes_last():
     plan = edited_plan()
     facts = satisfied(plan)
-    other = replace(facts, contexts={**facts.contexts, "nginx-lb": "other"})
+    other = replace(facts, contexts={**facts.contexts, "twinstack-main/nginx-lb:latest": "other"})
     assert step_names(plan, other) == [
         "image twinstack-main/nginx-lb:latest: build",
         *renewed("nginx-lb"),
@@ -50,3 +52,31 @@ def test_another_base_replaces_the_images_made_on_it():
         "image twinstack-main/redis-cache:replaced-redis-cache: remove",
         "image twinstack-base-redis:replaced-0123: remove",
     ]
+
+
+NEW, OLD = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+PRODUCT = "twinstack-main/product-service"
+
+
+def released(*versions: str, before: str = "") -> Plan:
+    return resolve(declared(), released=(ServiceRelease("product-service", versions, before),))
+
+
+def test_a_released_version_is_built_and_replaces_its_replicas_alone():
+    plan = released(NEW, "")
+    facts = satisfied(edited_plan())
+    known = replace(facts, contexts=satisfied(plan).contexts, versions=(NEW,))
+    create, *others = renewed("product-service")
+    assert step_names(plan, known) == [
+        f"image {PRODUCT}:version-{NEW}: build",
+        create,
+        "file docker-compose.yml: write",
+        *others,
+    ]
+
+
+def test_a_version_that_a_rollback_needs_stays_and_any_other_goes():
+    plan = released(NEW, before=OLD)
+    tags = tuple(f"{PRODUCT}:version-{name}" for name in (NEW, OLD, "0" * 12))
+    facts = replace(satisfied(plan), replaced=tags, versions=(NEW, OLD, "0" * 12))
+    assert step_names(plan, facts) == [f"image {tags[2]}: remove", f"version {'0' * 12}: remove"]

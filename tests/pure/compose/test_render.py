@@ -15,14 +15,16 @@ from tests.support.core_cases import edited_plan
 from tests.support.project import ROOT
 from twinstack.compose.client import compose_program
 from twinstack.compose.render import (
+    Recorded,
     compose_text,
     definition_digests,
     image_name,
+    recorded_in,
     render_files,
-    scale_in,
     secrets_directory,
 )
 from twinstack.model.plan import Plan, resolve
+from twinstack.model.releases import ServiceRelease
 from twinstack.model.topology_file import load
 
 
@@ -205,8 +207,21 @@ def test_redis_gets_half_of_its_limit_for_data():
 
 def test_a_scale_is_read_back_from_the_file_that_was_rendered_with_it() -> None:
     scale = (("order-service", 2), ("product-service", 5))
-    assert scale_in(compose_text(resolve(TOPOLOGY, scale=scale))) == scale
-    assert scale_in(compose_text(resolve(TOPOLOGY))) == ()
+    assert recorded_in(compose_text(resolve(TOPOLOGY, scale=scale))).scale == scale
+    assert recorded_in(compose_text(resolve(TOPOLOGY))) == Recorded()
+
+
+def test_a_release_is_read_back_and_names_the_image_of_its_replicas_alone() -> None:
+    released = (ServiceRelease("product-service", ("aaaaaaaaaaaa", ""), before="bbbbbbbbbbbb"),)
+    plan = resolve(TOPOLOGY, released=released)
+    text = compose_text(plan, context=None)
+    assert recorded_in(text) == Recorded(releases=released)
+    services = yaml.safe_load(text)["services"]
+    name = "twinstack-main/product-service"
+    assert services["product-service"]["image"] == f"{name}:version-aaaaaaaaaaaa"
+    assert services["product-service-2"]["image"] == f"{name}:latest"
+    before, after = definition_digests(resolve(TOPOLOGY)), definition_digests(plan)
+    assert {each for each in before if before[each] != after[each]} == {"product-service"}
 
 
 def test_another_scale_changes_no_other_replicas_definition() -> None:
