@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wsgi import get_input_stream
 
 from services.common.failures import (
     DatabaseBusy,
@@ -169,9 +170,14 @@ class Instrumented:
         started = time.perf_counter()
         this_id = self._ids.accept(environ.get("HTTP_X_REQUEST_ID"))
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        content = None
+        if "CONTENT_LENGTH" in environ:
+            environ["wsgi.input"] = content = get_input_stream(environ)
         found = self._shortcut(path) if self._shortcut is not None and method == "GET" else None
         status, headers, body = found or self._dispatch(environ, this_id)
         headers += (self._served_by, ("X-Request-ID", this_id))
+        while content and content.read(65_536):
+            pass  # Left unread, it would end the connection, which the answer says is kept.
         start_response(status, headers)
         self._log.request(this_id, method, path, int(status[:3]), time.perf_counter() - started)
         return [body]
