@@ -35,7 +35,7 @@ _WORLDS = ("tests/checks/", "tests/e2e/")
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """`pytest -n 2`: Docker's tests beside those of the other worlds; the rest fills either lane.
+    """`pytest -n 3`: Docker's tests beside those of the other worlds; the rest fills what is free.
 
     All of them keep to network namespaces, cgroups and directories of their own. (xdist 3.8's own
     groups have no effect under pytest 9.2.)
