@@ -234,5 +234,6 @@ def _networks(client: docker.DockerClient, instance: str) -> tuple[NetworkFacts,
 
 
 def _volumes(client: docker.DockerClient, instance: str) -> tuple[str, ...]:
+    """List an instance's volumes by name: the engine gives them in any order."""
     listed = client.api.volumes(filters={"label": _label(instance)})["Volumes"] or []
-    return tuple(str(volume["Name"]) for volume in listed)
+    return tuple(sorted(str(volume["Name"]) for volume in listed))

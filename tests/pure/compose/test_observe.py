@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import docker
 import pytest
 
 from tests.support.core_cases import edited_plan
 from tests.support.docker_facts import satisfied
+from twinstack.compose import observe
 from twinstack.compose.observe import state_of
 
 
@@ -43,3 +45,10 @@ def test_a_state_follows_the_container_and_its_health(
     found = state_of(plan, plan.replicas[0], changed)
     assert (found.state, found.detail) == (state, detail)
     assert (found.name, found.where) == (plan.replicas[0].name, facts.name)
+
+
+def test_volumes_are_listed_by_name_whatever_the_engines_order(monkeypatch: pytest.MonkeyPatch):
+    client = docker.DockerClient("unix:///nowhere", version="1.41")
+    listed = {"Volumes": [{"Name": "redis"}, {"Name": "postgres"}]}
+    monkeypatch.setattr(client.api, "volumes", lambda filters: listed)
+    assert observe._volumes(client, "main") == ("postgres", "redis")
