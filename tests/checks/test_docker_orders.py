@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
 
 @pytest.mark.long  # its sample takes a minute, and needs a world of its own
 def test_orders_under_fire_are_neither_lost_nor_doubled(
-    images: None, orders: tuple[int, int, int], tell: Callable[[str], None]
+    images: None, orders: tuple[int, int, int], full: bool, tell: Callable[[str], None]
 ) -> None:
     flat = small_world("flat", lambda _written: None)
     up(flat)
-    report = under_fire(flat, *orders)
+    report = under_fire(flat, *orders, shrinking=full)
     tell(json.dumps({key: value for key, value in report.items() if key != "shown"}))
     assert report["passed"], report

@@ -35,11 +35,11 @@ def inside(host: Sandbox, *words: str, timeout_s: float = 7200) -> list[dict[str
 
 
 def test_orders_under_fire_are_neither_lost_nor_doubled(
-    host: Sandbox, orders: tuple[int, int, int], tell: Tell
+    host: Sandbox, orders: tuple[int, int, int], full: bool, tell: Tell
 ) -> None:
     host.invoke("net.up")
     count, faults, seed = orders
-    words = f"--orders {count} --faults {faults} --seed {seed}"
+    words = f"--orders {count} --faults {faults} --seed {seed}{' --shrink' if full else ''}"
     (report,) = inside(host, "fire", *words.split())
     tell(json.dumps({key: value for key, value in report.items() if key != "shown"}))
     assert report["passed"], "\n".join((*report["shown"], *report["slow"]))

@@ -60,16 +60,25 @@ def keep(history: History, file: str) -> None:
 
 
 def under_fire(
-    world: LocalWorld, orders: int, faults: int, seed: int, file: str = ""
+    world: LocalWorld,
+    orders: int,
+    faults: int,
+    seed: int,
+    file: str = "",
+    *,
+    shrinking: bool,
 ) -> dict[str, object]:
-    """Send orders to a world that is up while faults of every kind strike; shrink what fails."""
+    """Send orders to a world that is up while faults of every kind strike.
+
+    `shrinking` of what fails takes half an hour at most.
+    """
     drawn = draw(world.plan, drawing.everything(world), seed, faults)
     history = fire(world, OrderLoad(orders, seed, drawn), tell)
     keep(history, file)
     made = report(history)
     tell(made.text())
     document = made.document()
-    if made.violations and drawn:
+    if made.violations and drawn and shrinking:
         found = shrunk(world, history, drawn, made.violations, tell)
         document["shrunk"] = asdict(found)
     return document
@@ -146,6 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--replays", type=int, default=REPLAYS)
     parser.add_argument("--history", default="")
+    parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--bug", action="append", default=[])
     words = parser.parse_args()
     if words.work == "planted":
@@ -155,7 +165,8 @@ def main() -> None:
     else:
         instance = os.environ["TWINSTACK_INSTANCE"]
         world = Stack(instance, ROOT / "topology.yml").net()
-        say(under_fire(world, words.orders, words.faults, words.seed, words.history))
+        given = (words.orders, words.faults, words.seed, words.history)
+        say(under_fire(world, *given, shrinking=words.shrink))
 
 
 if __name__ == "__main__":
