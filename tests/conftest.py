@@ -29,13 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-#: Tests that share the tests' own Docker engine, and those that bring up worlds of namespaces.
+#: Tests that share the tests' own Docker engine.
 _DOCKER = ("tests/docker/", "tests/checks/test_docker_", "tests/checks/test_swarm")
+#: Tests that bring up worlds: of each kind one at a time, so that they leave each other time.
 _WORLDS = ("tests/checks/", "tests/e2e/")
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """`pytest -n 3`: Docker's tests beside those of the other worlds; the rest fills what is free.
+    """`pytest -n 3`: three lanes of tests that bring up worlds; the rest fills what is free.
 
     All of them keep to network namespaces, cgroups and directories of their own. (xdist 3.8's own
     groups have no effect under pytest 9.2.)
@@ -44,7 +45,8 @@ class _Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(_DOCKER):
             return "docker"
-        return "worlds" if nodeid.startswith(_WORLDS) else nodeid.partition("::")[0]
+        lanes = (lane for lane in _WORLDS if nodeid.startswith(lane))
+        return next(lanes, nodeid.partition("::")[0])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:
