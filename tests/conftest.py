@@ -36,7 +36,7 @@ _WORLDS = ("tests/checks/", "tests/e2e/")
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """`pytest -n 3`: three lanes of tests that bring up worlds; the rest fills what is free.
+    """`pytest -n 2`: three lanes of tests that bring up worlds; the rest fills what is free.
 
     All of them keep to network namespaces, cgroups and directories of their own. (xdist 3.8's own
     groups have no effect under pytest 9.2.)

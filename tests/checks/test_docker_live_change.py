@@ -126,9 +126,9 @@ def test_scaling_a_service_up_and_down_fails_no_request(
 @pytest.mark.parametrize(
     ("name", "how"),
     [
-        ("product-service", "rolling"),
+        pytest.param("product-service", "rolling", marks=pytest.mark.long),
         pytest.param("product-service", "blue-green", marks=pytest.mark.long),
-        pytest.param("order-service", "rolling", marks=pytest.mark.long),
+        ("order-service", "rolling"),
     ],
 )
 def test_a_release_and_its_rollback_fail_no_request_and_leave_no_image(
@@ -149,6 +149,7 @@ def test_a_release_and_its_rollback_fail_no_request_and_leave_no_image(
     assert world().preview().changes == ()
 
 
+@pytest.mark.long  # CI's is in namespaces
 def test_a_broken_version_is_taken_back(url: str, tmp_path: Path, tell: Tell) -> None:
     broken = version(tmp_path, "order_service", BROKEN)
     soon = Rolling(TOPOLOGY, world, 8.0, print_nothing)

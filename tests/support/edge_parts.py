@@ -20,7 +20,12 @@ def edge_before(*gateways: int, edits: tuple[tuple[str, str], ...] = ()) -> Iter
     more. Raises: Missing unless root asks.
     """
     count = len(gateways)
-    plan = edited_plan(lambda d: d["services"]["api-gateway"].update(replicas=count))
+    plan = edited_plan(
+        lambda d: (
+            d["services"]["api-gateway"].update(replicas=count),
+            d["edge"].update(requests_per_second=1000),
+        )
+    )
     text, port = nginx_conf(plan, plan.replica("nginx-lb")), free_port()
     replicas = zip(plan.replicas_of("api-gateway"), gateways, strict=True)
     addresses = [(f" {r.name}:{r.port}", f" 127.0.0.1:{gateway}") for r, gateway in replicas]

@@ -164,8 +164,8 @@ class RateLimit(_Written):
     """What one client address may ask of what the world may reach: connections, and requests."""
 
     rate_per_s: int = Field(alias="new_connections_per_second", ge=1, le=RATE_MAX, strict=True)
-    requests_per_s: int = Field(
-        default=1000, alias="requests_per_second", ge=1, le=RATE_MAX, strict=True
+    requests_per_s: int | None = Field(  # None: nginx counts none
+        default=None, alias="requests_per_second", ge=1, le=RATE_MAX, strict=True
     )
     burst: int = Field(ge=1, le=RATE_MAX, strict=True)  # of either at once, after a pause
     connections: int = Field(default=1000, ge=1, le=RATE_MAX, strict=True)  # open at any time

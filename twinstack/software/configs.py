@@ -64,10 +64,15 @@ def nginx_conf(plan: Plan, replica: Replica, resolver: str | None = None) -> str
         workers=replica.workers,
         gateways=[upstream for upstream in plan.replicas if upstream.service in reached],
         resolver=resolver,
-        limit=None if resolver else plan.rate_limit,  # Swarm's ingress hides who the client is
+        # Swarm's ingress hides who the client is.
+        limit=None if resolver or not _counts_requests(plan) else plan.rate_limit,
         uncounted=_uncounted(plan),
         body_max_bytes=BODY_MAX_BYTES,
     )
+
+
+def _counts_requests(plan: Plan) -> bool:
+    return plan.rate_limit is not None and plan.rate_limit.requests_per_s is not None
 
 
 def _uncounted(plan: Plan) -> list[str]:

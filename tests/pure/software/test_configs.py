@@ -9,7 +9,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from tests.support.core_cases import declared, edited_plan, planned
-from twinstack.model.plan import resolve
+from twinstack.model.plan import Plan
 from twinstack.overlay.host_plans import host_plan, spread_over_hosts
 from twinstack.software.configs import configuration_of, nginx_conf, redis_conf, render
 
@@ -46,21 +46,27 @@ def test_the_requests_of_one_client_address_are_limited_as_its_connections_are()
 
 
 def test_without_the_edges_limit_and_where_clients_are_hidden_none_is_limited():
-    unlimited = resolve(declared(), rate_limit=False)
     bare = edited_plan(lambda d: d.pop("edge"))
-    for plan, resolver in ((unlimited, None), (bare, None), (planned(), "127.0.0.11")):
+    counted = edited_plan(lambda d: d["edge"].update(requests_per_second=70))
+    for plan, resolver in ((planned(), None), (bare, None), (counted, "127.0.0.11")):
         assert "429 1;" not in nginx_conf(plan, plan.replica("nginx-lb"), resolver)
         assert "limit_req" not in nginx_conf(plan, plan.replica("nginx-lb"), resolver)
 
 
 def test_this_hosts_own_addresses_in_both_worlds_and_an_overlays_hosts_are_not_counted():
-    plan = planned("tiered")
+    plan = counted(planned("tiered"))
     gateways = [f"{start}.1 0;" for start in ("172.20.0", "172.21.0", "172.30.1", "172.30.3")]
     assert set(gateways) <= uncounted(nginx_conf(plan, plan.replica("nginx-lb")))
     spread = spread_over_hosts(planned(), declared().hosts, 2)
-    plan = host_plan(planned(), spread, spread.hosts[0])
+    plan = counted(host_plan(planned(), spread, spread.hosts[0]))
     expected = {"127.0.0.1 0;", "10.0.0.1 0;", "172.30.0.1 0;", "10.88.0.0/24 0;"}
     assert uncounted(nginx_conf(plan, plan.replica("nginx-lb"))) == expected
+
+
+def counted(plan: Plan) -> Plan:
+    assert plan.rate_limit is not None
+    limit = plan.rate_limit.model_copy(update={"requests_per_s": 70})
+    return replace(plan, rate_limit=limit)
 
 
 def uncounted(text: str) -> set[str]:

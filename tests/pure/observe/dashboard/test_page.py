@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from xml.etree import ElementTree
 
@@ -52,6 +53,17 @@ def test_the_newest_comparison_that_can_be_read_is_shown(tmp_path):
     text = page.page({"net": None}, tmp_path, TEMPLATES).decode()
     assert "docker over namespaces, CPU time per request: 5.3 % more" in text
     assert '<td class="number">−5.0 % [−5.4, −4.6]</td>' in text
+
+
+def test_a_comparison_that_cannot_tell_is_shown_as_such(tmp_path):
+    ended = measured({"namespaces": 4_000, "docker": 3_800}, [Contrast("docker", "namespaces")])
+    document = store.described(outcome_of(ended, "compare", PLAN))
+    kept = store.keep(outcome_of(ended, "compare", PLAN), document, tmp_path)
+    mute = json.loads(kept.with_suffix(".json").read_text())
+    del mute["contrasts"][0]["ratios"]["cpu"]
+    kept.with_suffix(".json").write_text(json.dumps(mute))
+    text = page.page({"net": None}, tmp_path, TEMPLATES).decode()
+    assert '<td class="number">cannot tell</td>' in text
 
 
 @pytest.mark.parametrize("shape", ["flat", "tiered"])
