@@ -221,11 +221,15 @@ class _Judge:
         for each in self.history.operations:
             if each.session in with_cart and each.kind in _CART:
                 sessions[each.session].append(each)
-        flushes = [each.began_s for each in self.history.struck if each.fault == "flush"]
+        flushes = [each for each in self.history.struck if each.fault == "flush"]
         for operations in sessions.values():
             owing_until_s = self.history.calm_s if self.history.struck else float("-inf")
             first_s, last_s = operations[0].invoked_s, max(each.ended_s for each in operations)
-            losses = [at_s for at_s in flushes if first_s <= at_s <= last_s]
+            losses = [
+                flush.began_s
+                for flush in flushes
+                if flush.began_s <= last_s and flush.ended_s >= first_s
+            ]
             search = carts.explain(operations, losses, owing_until_s)
             if search.inexplicable is not None:
                 what = f"no order of the session's operations explains {search.inexplicable.number}"

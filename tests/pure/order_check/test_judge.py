@@ -188,6 +188,13 @@ def test_a_lost_cart_is_found_unless_redis_lost_all() -> None:
     assert rules(story) == set()
 
 
+def test_a_flush_that_was_begun_before_a_session_may_empty_its_first_cart() -> None:
+    story = Story(struck=(replace(REDIS_KILLED, fault="flush", began_s=0.9, ended_s=1.8),))
+    story.did("cart-add", lines=((1, 1),), at_s=1.0)
+    story.did("cart-read", shown=shown(()), at_s=3.0)
+    assert rules(story) == set()
+
+
 def test_a_violation_shows_the_operations() -> None:
     story = good()
     story.ordered("k1", ((1, 2), (2, 1)), "again")
