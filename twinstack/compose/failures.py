@@ -19,6 +19,9 @@ from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 RAW = (DockerException, RequestException, HTTPError)
 _CAUSE_CHARACTERS = 600
 _LOOK = "look at the engine: docker info"
+#: Engine 20.10 may count an endpoint whose container is gone, until it starts again.
+_ENDPOINTS = "has active endpoints"
+_LOST = "if no container uses it and the engine is ours, end it (SIGTERM to its dockerd), run again"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +37,7 @@ def translate(error: Exception, obj: str, *, reading: bool = False) -> Twinstack
     if reading:
         return CannotTell(obj, "the engine does not answer", cause, _LOOK)
     if isinstance(error, APIError) and error.is_client_error():
-        return StepFailed(obj, "the engine refuses", cause)
+        return StepFailed(obj, "the engine refuses", cause, _LOST if _ENDPOINTS in cause else "")
     return StepFailed(obj, "the engine fails", cause, _LOOK)
 
 

@@ -14,12 +14,18 @@ from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import ReadTimeout
 
 from tests.support.project import ROOT
-from twinstack.compose import apply, engine, teardown, world
+from twinstack.compose import apply, engine, failures, teardown, world
 from twinstack.errors import Missing, TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
 RAW = [DockerException("gone"), APIError("500"), ConnectionLost("reset"), ReadTimeout("slow")]
+
+
+def test_an_endpoint_that_the_engine_lost_names_what_mends_it():
+    refusal = APIError("403", SimpleNamespace(status_code=403), "network x has active endpoints")
+    error = failures.translate(refusal, "network x: remove")
+    assert "end it (SIGTERM to its dockerd)" in str(error)
 
 
 class Broken:

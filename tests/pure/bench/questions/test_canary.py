@@ -1,4 +1,4 @@
-"""A canary is judged by whole intervals: worse, not worse, or it cannot be told."""
+"""A canary is judged by whole intervals: worse, not worse, or cannot tell."""
 
 from __future__ import annotations
 
