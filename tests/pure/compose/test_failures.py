@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from docker.errors import APIError, DockerException
+from requests import Response
 from requests.exceptions import ConnectionError as ConnectionLost
 from requests.exceptions import ReadTimeout
 
@@ -23,7 +24,9 @@ RAW = [DockerException("gone"), APIError("500"), ConnectionLost("reset"), ReadTi
 
 
 def test_an_endpoint_that_the_engine_lost_names_what_mends_it():
-    refusal = APIError("403", SimpleNamespace(status_code=403), "network x has active endpoints")
+    answer = Response()
+    answer.status_code = 403
+    refusal = APIError("403", answer, "network x has active endpoints")
     error = failures.translate(refusal, "network x: remove")
     assert "end it (SIGTERM to its dockerd)" in str(error)
 
