@@ -15,8 +15,8 @@ from typing import Any
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
 
-CONNECT_TIMEOUT_S = 0.25
-COMMAND_TIMEOUT_S = 0.25
+from services.common.settings import Settings
+
 READ_BYTES = 65_536
 Argument = bytes | str | int
 pack: Callable[..., bytes] = pack_command  # its types know of one argument alone
@@ -25,20 +25,24 @@ pack: Callable[..., bytes] = pack_command  # its types know of one argument alon
 class RedisLink:
     """A connection, for one thread at a time. Answers are bytes, integers, lists, or None."""
 
-    def __init__(self, host: str, port: int, user: str | None, password: str) -> None:
-        """Connect, and log in if there is a password. Raises: OSError."""
-        self._socket = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
+    def __init__(self, settings: Settings, wait_s: float) -> None:
+        """Connect, and log in if there is a password. Raises: OSError.
+
+        `wait_s`: the longest wait for the connection, and for each answer.
+        """
+        self._wait_s = wait_s
+        self._socket = socket.create_connection((settings.redis_host, settings.redis_port), wait_s)
         self._reader = Reader()
         self._buffer = bytearray(READ_BYTES)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._socket.settimeout(None)
-            wait = struct.pack("@ll", 0, int(COMMAND_TIMEOUT_S * 1e6))
+            wait = struct.pack("@ll", 0, int(wait_s * 1e6))
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, wait)
-            if password:
-                self._log_in(user, password)
+            if password := settings.secret("redis_password"):
+                self._log_in(settings.redis_user, password)
         except BaseException:
             self.close()
             raise
@@ -56,7 +60,7 @@ class RedisLink:
                 self._receive()
                 answer = self._reader.gets()
         except BlockingIOError:
-            raise TimeoutError(f"no answer within {COMMAND_TIMEOUT_S:g} s") from None
+            raise TimeoutError(f"no answer within {self._wait_s:g} s") from None
         except ProtocolError as error:
             raise ConnectionError(f"no Redis: {error}") from None
         if isinstance(answer, ReplyError):
@@ -79,7 +83,7 @@ class RedisLink:
         feed: Callable[..., None] = self._reader.feed  # its types leave out bytearray
         feed(self._buffer, 0, received)
 
-    def _log_in(self, user: str | None, password: str) -> None:
+    def _log_in(self, user: str, password: str) -> None:
         names: Sequence[str] = (user, password) if user else (password,)
         try:
             self.ask("AUTH", *names)

@@ -19,6 +19,10 @@ from services.common.redis_link import Argument, RedisLink
 from services.common.settings import Settings
 
 REST_S = 1.0
+#: A cache that is late is passed over, in time for a safe request's first try (0.7 s at the
+#: gateway). What is in a cart only Redis knows; that wait ends within a health check's second.
+CACHE_WAIT_S = 0.25
+CARTS_WAIT_S = 0.8
 
 
 class Script:
@@ -36,8 +40,9 @@ class RedisStore:
     which is one, for want of memory.
     """
 
-    def __init__(self, settings: Settings, calls: CallStats) -> None:
+    def __init__(self, settings: Settings, calls: CallStats, wait_s: float = CACHE_WAIT_S) -> None:
         self._settings = settings
+        self._wait_s = wait_s  # for a connection, and for each answer
         self._calls = calls
         self._local = threading.local()
         self.breaker = Breaker(REST_S, RedisDown)
@@ -107,10 +112,7 @@ class RedisStore:
         return answer
 
     def _connect(self) -> RedisLink:
-        settings = self._settings
-        password = settings.secret("redis_password")
-        host, port, user = settings.redis_host, settings.redis_port, settings.redis_user
-        link = self._local.link = RedisLink(host, port, user, password)
+        link = self._local.link = RedisLink(self._settings, self._wait_s)
         return link
 
     def _drop(self) -> None:

@@ -30,13 +30,14 @@ class Service:
     store: RedisStore
 
 
-def start(name: str) -> Service:
+def start(name: str, redis_wait_s: float) -> Service:
     """Make the parts from the environment, in a worker that ends with its server."""
     die_with_parent()
     settings = from_environment(name)
     log = Log(settings.service, settings.replica, settings.log_requests)
     calls = CallStats()
-    return Service(settings, log, calls, Database(settings, calls), RedisStore(settings, calls))
+    store = RedisStore(settings, calls, redis_wait_s)
+    return Service(settings, log, calls, Database(settings, calls), store)
 
 
 def make_app_with_health(service: Service) -> Flask:

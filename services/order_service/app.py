@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.common.redis_store import CARTS_WAIT_S
 from services.common.registry_client import Registration
 from services.common.service import start
 from services.common.wsgi import Instrumented
@@ -10,7 +11,7 @@ from services.order_service.product_client import Products
 from services.order_service.routes import create
 from services.order_service.sweep import Sweep
 
-_service = start("order-service")
+_service = start("order-service", CARTS_WAIT_S)
 _registration = Registration(_service.settings, _service.log, _service.calls, "product-service")
 _products = Products(_registration, _service)
 _carts = Carts(_service.store, _service.settings.session_ttl_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.common.redis_store import CACHE_WAIT_S
 from services.common.registry_client import Registration
 from services.common.service import start
 from services.common.wsgi import Instrumented
@@ -10,7 +11,7 @@ from services.product_service.near_cache import Copies, NearCache
 from services.product_service.routes import create, shortcut
 from services.product_service.tracking import Tracking
 
-_service = start("product-service")
+_service = start("product-service", CACHE_WAIT_S)
 _settings, _log = _service.settings, _service.log
 if _settings.cache == "near":
     _copies = Copies()

@@ -16,6 +16,7 @@ from hiredis import HiredisError
 from services.common.catalogue import KEYS
 from services.common.logs import Log
 from services.common.redis_link import RedisLink, pack
+from services.common.redis_store import CACHE_WAIT_S
 from services.common.settings import Settings
 from services.product_service.near_cache import TRUST_S, Copies
 
@@ -49,9 +50,7 @@ class Tracking:
 
     def _follow(self) -> NoReturn:
         """Hear of changes until the link ends. Raises: HiredisError, OSError."""
-        settings = self._settings
-        password = settings.secret("redis_password")
-        link = _Link(settings.redis_host, settings.redis_port, settings.redis_user, password)
+        link = _Link(self._settings, CACHE_WAIT_S)
         try:
             link.track(KEYS)
             self._copies.begin()

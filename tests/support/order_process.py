@@ -16,7 +16,7 @@ from typing import Any
 
 from services.common.call_stats import CallStats
 from services.common.failures import Breaker, RedisDown
-from services.common.redis_store import RedisStore
+from services.common.redis_store import CARTS_WAIT_S, RedisStore
 from services.common.settings import from_environment
 from services.order_service.carts import Carts
 from tests.support.gateway_parts import closed_port
@@ -130,7 +130,7 @@ def carts_over(stores: Stores, redis_port: int) -> Carts:
     settings = from_environment(
         "order-service", stores.environment | {"REDIS_PORT": str(redis_port)}
     )
-    store = RedisStore(settings, CallStats())
+    store = RedisStore(settings, CallStats(), CARTS_WAIT_S)
     store.breaker = Breaker(0.0, RedisDown)
     return Carts(store, 60)
 

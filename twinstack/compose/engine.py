@@ -105,7 +105,7 @@ def ensure_engine(engine: EnginePaths, progress: Progress) -> docker.DockerClien
         client = connect(engine)
         if client is None:
             progress(f"engine: none answers at {engine.url}: starting dockerd (log: {engine.log})")
-            client = _start(engine)
+            client = start(engine)
             progress(f"engine: {client.version()['Version']} is up; invoke clean stops it again")
     return client
 
@@ -135,12 +135,13 @@ def revive(engine: EnginePaths, progress: Progress, *, unrecorded: bool = False)
     try:
         check_startable()
         with locked(engine.state, progress):
-            _start(engine).close()
+            start(engine).close()
     except (Missing, StepFailed) as error:  # what can be removed without it is; its data stay
         progress(str(error))
 
 
-def _start(engine: EnginePaths) -> docker.DockerClient:
+def start(engine: EnginePaths) -> docker.DockerClient:
+    """Start our engine on its data, and wait until it answers. Raises: StepFailed."""
     if not engine.prefix:  # held together with the namespace world, which needs it too
         host_sysctls.hold("net.ipv4.ip_forward", "1", SYSCTL_HOLDER)
     # One that died left the host changed, and perhaps containers: the state before it still

@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 
 from twinstack.compose import engine_contents, engine_leftovers
-from twinstack.compose.engine import SYSCTL_HOLDER, at_socket
+from twinstack.compose.engine import SYSCTL_HOLDER, at_socket, start
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.engine_record import EngineRecord, read_record
 from twinstack.errors import CannotTell, StepFailed
@@ -74,6 +74,25 @@ def discard(engine: EnginePaths) -> list[str]:
     engine_leftovers.restore_files(record.before)
     shutil.rmtree(engine.state, ignore_errors=True)
     return removed
+
+
+def restart_idle(engine: EnginePaths, progress: Progress) -> bool:
+    """Restart the engine that we started, if no container runs in it; give whether it was.
+
+    Raises: StepFailed when it does not stop, or does not come up again.
+    """
+    record = read_record(engine)
+    client = at_socket(engine)
+    if client is None:
+        return False
+    with contextlib.closing(client):
+        ours = record is not None and record.alive and _lives_at(client, engine)
+        if record is None or not ours or client.containers.list():
+            return False
+    with locked(engine.state, progress):
+        _end(engine, record, signal.SIGTERM, "stopped")
+        start(engine).close()
+    return True
 
 
 def _without_record(engine: EnginePaths) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ _CAUSE_CHARACTERS = 600
 _LOOK = "look at the engine: docker info"
 #: Engine 20.10 may count an endpoint whose container is gone, until it starts again.
 _ENDPOINTS = "has active endpoints"
-_LOST = "if no container uses it and the engine is ours, end it (SIGTERM to its dockerd), run again"
+_LOST = "end the containers on it; if there are none, restart the engine, which counts anew"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,8 +37,15 @@ def translate(error: Exception, obj: str, *, reading: bool = False) -> Twinstack
     if reading:
         return CannotTell(obj, "the engine does not answer", cause, _LOOK)
     if isinstance(error, APIError) and error.is_client_error():
-        return StepFailed(obj, "the engine refuses", cause, _LOST if _ENDPOINTS in cause else "")
+        return StepFailed(
+            obj, "the engine refuses", cause, _LOST if counts_endpoints(error) else ""
+        )
     return StepFailed(obj, "the engine fails", cause, _LOOK)
+
+
+def counts_endpoints(error: APIError) -> bool:
+    """Tell whether the engine keeps a network because it counts something on it."""
+    return _ENDPOINTS in str(error.explanation)
 
 
 def translated(obj: str, *, reading: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:

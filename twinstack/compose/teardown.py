@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from twinstack.compose import apply_policy, engine_leftovers
 from twinstack.compose.apply import remove_container, remove_network
 from twinstack.compose.engine import connect, revive
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
-from twinstack.compose.engine_stop import stop_engine
+from twinstack.compose.engine_stop import restart_idle, stop_engine
 from twinstack.compose.facts import OwnedDockerObjects
-from twinstack.compose.failures import translate, translated
+from twinstack.compose.failures import counts_endpoints, translate, translated
 from twinstack.compose.images import remove_unless_used
 from twinstack.compose.observe import observe_owned
 from twinstack.compose.render import state_directory
@@ -128,7 +128,13 @@ def _remove(
             client.close()
         return stop_engine(engine, progress)
     elif client:
-        _remove_from_engine(client, instance, removal)
+        try:
+            _remove_from_engine(client, instance, removal)
+        except APIError as error:  # engine 20.10 loses count; one that starts counts anew
+            if not (counts_endpoints(error) and restart_idle(engine, progress)):
+                raise
+            progress("engine: restarted: it counted what was gone on a network")
+            _remove_from_engine(client, instance, removal)
         progress(f"{removal.kind} {removal.label}: removed")
     return () if removal.kind in _UNREPORTED else (f"{removal.kind} {removal.label}",)
 

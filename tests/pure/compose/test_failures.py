@@ -28,7 +28,7 @@ def test_an_endpoint_that_the_engine_lost_names_what_mends_it():
     answer.status_code = 403
     refusal = APIError("403", answer, "network x has active endpoints")
     error = failures.translate(refusal, "network x: remove")
-    assert "end it (SIGTERM to its dockerd)" in str(error)
+    assert "restart the engine" in str(error)
 
 
 class Broken:

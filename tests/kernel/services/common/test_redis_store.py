@@ -102,6 +102,19 @@ def test_a_redis_that_is_silent_is_given_up_in_time_and_asked_again(stores: Stor
     assert store.get(b"catalogue:none") is None  # not the answer that came too late
 
 
+def test_a_cart_waits_for_a_redis_that_is_late(stores: Stores):
+    carts, session = carts_over(stores, stores.redis.port), secrets.token_hex(12)
+    carts.add(session, 3, 1)
+    stores.redis.send(signal.SIGSTOP)
+    late = threading.Timer(0.4, stores.redis.send, (signal.SIGCONT,))
+    late.start()
+    try:
+        carts.add(session, 3, 1)
+    finally:
+        late.join()
+    assert carts.show(session).lines == {3: 2}
+
+
 def test_a_wrong_password_and_a_refusal_are_told_apart(stores: Stores, tmp_path: Path):
     (tmp_path / "redis_password").write_text("wrong")
     with pytest.raises(RedisDown, match="login refused: WRONGPASS"):

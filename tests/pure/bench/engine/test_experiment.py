@@ -134,7 +134,13 @@ def test_what_holds_around_an_arm_is_in_its_rest_only_where_each_is_watched(
     monkeypatch: pytest.MonkeyPatch, each: bool, inside: list[bool]
 ) -> None:
     held, watched = [False], []
-    monkeypatch.setattr("time.sleep", lambda _: watched.append(held[0]))
+    rest_s = 0.00123  # other tests' threads sleep too
+
+    def sleep(seconds: float) -> None:
+        if seconds == rest_s:
+            watched.append(held[0])
+
+    monkeypatch.setattr("time.sleep", sleep)
 
     @contextmanager
     def during() -> Iterator[None]:
@@ -146,7 +152,7 @@ def test_what_holds_around_an_arm_is_in_its_rest_only_where_each_is_watched(
     def stage() -> Iterator[Sequence[Arm]]:
         yield [Arm("a", answered), Arm("b", answered, during=during)]
 
-    run(Experiment(stage, (), "", quantities=(RATE,), rest_each=each), HOW, quiet)
+    run(Experiment(stage, (), "", quantities=(RATE,), rest_s=rest_s, rest_each=each), HOW, quiet)
     assert watched[: len(inside)] == inside
 
 
