@@ -96,36 +96,7 @@ def docker_status(_: Context, json: bool = False) -> None:
     end(0 if tables.all_healthy(states) else 1)
 
 
-@task(help=live.RESTART)
-def docker_restart(
-    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
-) -> None:
-    """Restart a service, replica after replica, without a failed request."""
-    live.restart("docker", service, timeout, json)
-
-
-@task(help=live.SCALE)
-def docker_scale(
-    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
-) -> None:
-    """Change a service's number of replicas without a failed request: docker.scale SERVICE=N."""
-    live.scale("docker", service, timeout, json)
-
-
-@task(help=live.RELEASE)
-def docker_release(
-    _: Context,
-    service: str,
-    from_: str = "",
-    how: str = "rolling",
-    share: int = 1,
-    seconds: int = 60,
-    rollback: bool = False,
-    timeout: int = bounds.UP_TIMEOUT_S,
-    json: bool = False,
-) -> None:
-    """Give a service another version, from another checkout, without a failed request."""
-    live.release("docker", service, from_, how, share, seconds, rollback, timeout, json)
+docker_restart, docker_scale, docker_release = live.tasks("docker")
 
 
 @task()

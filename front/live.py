@@ -1,23 +1,25 @@
-"""Live changes of a running world, the same in both: what `net.*` and `docker.*` tasks call."""
+"""Live changes of a running world: the tasks that `net` and `docker` both have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from invoke.context import Context
 
 from front.options import one_of, world_of
-from front.reporting import end, say, show_states
+from front.reporting import end, say, show_states, task
 from twinstack import stack
 from twinstack.errors import TwinstackError
 from twinstack.model import bounds
 from twinstack.world import require_root
 
 if TYPE_CHECKING:
+    from twinstack.live_change.release import How, Opinion
+    from twinstack.live_change.rolling import Rolling
     from twinstack.model.releases import Releases
     from twinstack.model.scale import Scale
-    from twinstack.release import How, Opinion
-    from twinstack.rolling import Rolling
     from twinstack.world import LocalWorld
 
 RESTART = {"service": "the service, or one replica of it"}
@@ -32,22 +34,47 @@ RELEASE = {
 }
 
 
-def restart(world: str, service: str, timeout: int, json: bool) -> None:
-    """Restart a service's replicas and show the world's states."""
-    require_root(f"{world}.restart")
-    _change(world, timeout, json, lambda rolling: rolling.restart(service))
+def tasks(world: str) -> tuple[Any, Any, Any]:
+    """Declare a world's tasks: restart, scale and release."""
+
+    @task(help=RESTART)
+    def restart(
+        _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
+    ) -> None:
+        """Restart a service, replica after replica, without a failed request."""
+        require_root(f"{world}.restart")
+        _change(world, timeout, json, lambda rolling: rolling.restart(service))
+
+    @task(help=SCALE)
+    def scale(
+        _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
+    ) -> None:
+        """Give a service another number of replicas without a failed request: SERVICE=N."""
+        from twinstack.model.scale import parse
+
+        name, replicas = parse(service)
+        require_root(f"{world}.scale")
+        _change(world, timeout, json, lambda rolling: rolling.scale(name, replicas))
+
+    @task(help=RELEASE)
+    def release(
+        _: Context,
+        service: str,
+        from_: str = "",
+        how: str = "rolling",
+        share: int = 1,
+        seconds: int = 60,
+        rollback: bool = False,
+        timeout: int = bounds.UP_TIMEOUT_S,
+        json: bool = False,
+    ) -> None:
+        """Give a service another version, from another checkout, without a failed request."""
+        _release(world, service, from_, how, share, seconds, rollback, timeout, json)
+
+    return restart, scale, release
 
 
-def scale(world: str, word: str, timeout: int, json: bool) -> None:
-    """Scale a service and show the world's states. `word` is SERVICE=N."""
-    from twinstack.model.scale import parse
-
-    service, replicas = parse(word)
-    require_root(f"{world}.scale")
-    _change(world, timeout, json, lambda rolling: rolling.scale(service, replicas))
-
-
-def release(
+def _release(
     world: str,
     service: str,
     source: str,
@@ -60,7 +87,7 @@ def release(
 ) -> None:
     """Release a version or take it back; show the world's states; exit 1 if not all have it."""
     from bench.questions import canary
-    from twinstack.release import HOWS, Releasing
+    from twinstack.live_change.release import HOWS, Releasing
 
     one_of("how", how, HOWS)
     bounds.within("seconds", seconds, 20, bounds.MOST_SECONDS)
@@ -86,7 +113,7 @@ def release(
 
 
 def _change(world: str, timeout: int, json: bool, act: Callable[[Rolling], None]) -> None:
-    from twinstack.rolling import Rolling
+    from twinstack.live_change.rolling import Rolling
 
     bounds.timeout(timeout)
     topology = stack.from_environment().topology()

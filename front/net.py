@@ -90,36 +90,7 @@ def net_plan(
     show_preview(here.net(shape, limited=limits, bare=not services, policy=policy).preview(), json)
 
 
-@task(help=live.RESTART)
-def net_restart(
-    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
-) -> None:
-    """Restart a service, replica after replica, without a failed request."""
-    live.restart("net", service, timeout, json)
-
-
-@task(help=live.SCALE)
-def net_scale(
-    _: Context, service: str, timeout: int = bounds.UP_TIMEOUT_S, json: bool = False
-) -> None:
-    """Change a service's number of replicas without a failed request: net.scale SERVICE=N."""
-    live.scale("net", service, timeout, json)
-
-
-@task(help=live.RELEASE)
-def net_release(
-    _: Context,
-    service: str,
-    from_: str = "",
-    how: str = "rolling",
-    share: int = 1,
-    seconds: int = 60,
-    rollback: bool = False,
-    timeout: int = bounds.UP_TIMEOUT_S,
-    json: bool = False,
-) -> None:
-    """Give a service another version, from another checkout, without a failed request."""
-    live.release("net", service, from_, how, share, seconds, rollback, timeout, json)
+net_restart, net_scale, net_release = live.tasks("net")
 
 
 @task()

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from bench.engine import estimate
 from bench.engine.estimate import Holds
 from twinstack.errors import CannotTell
+from twinstack.live_change.listing import counted_by
+from twinstack.live_change.release import Judge, Opinion
 from twinstack.reconcile import Progress
-from twinstack.release import Judge, Opinion
-from twinstack.rolling import counted_by
 from twinstack.world import LocalWorld
 
 WINDOW_S = 2.0

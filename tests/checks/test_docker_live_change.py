@@ -19,12 +19,12 @@ from twinstack.compose.observe import recorded
 from twinstack.compose.render import Recorded, image_prefix, versions_directory
 from twinstack.compose.world import DockerWorld
 from twinstack.errors import TwinstackError
+from twinstack.live_change.release import How, Opinion, Releasing
+from twinstack.live_change.rolling import Rolling
 from twinstack.model.plan import resolve
 from twinstack.model.releases import Releases
 from twinstack.model.scale import Scale
 from twinstack.model.topology_file import load
-from twinstack.release import How, Opinion, Releasing
-from twinstack.rolling import Rolling
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
 

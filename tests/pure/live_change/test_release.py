@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.bench_fakes import TOPOLOGY, FakeWorld, quiet
-from twinstack import rolling
 from twinstack.errors import NotHealthy, StepFailed, TwinstackError
+from twinstack.live_change import rolling
+from twinstack.live_change.release import How, Opinion, Releasing
+from twinstack.live_change.rolling import Rolling
 from twinstack.model import releases
 from twinstack.model.plan import resolve
 from twinstack.model.releases import Releases, ServiceRelease
 from twinstack.model.scale import Scale
 from twinstack.reconcile import Progress
-from twinstack.release import How, Opinion, Releasing
-from twinstack.rolling import Rolling
 from twinstack.software import versions
 from twinstack.world import LocalWorld, ServiceState
 

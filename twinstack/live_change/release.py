@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from twinstack.errors import TwinstackError
+from twinstack.live_change.rolling import Rolling
 from twinstack.model import releases
 from twinstack.model import scale as scales
 from twinstack.model.bounds import UP_TIMEOUT_S
 from twinstack.model.releases import ServiceRelease
 from twinstack.model.scale import Scale
-from twinstack.rolling import Rolling
 from twinstack.software import versions
 from twinstack.world import LocalWorld
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.bench_fakes import TOPOLOGY, FakeWorld, quiet
-from twinstack import rolling
 from twinstack.errors import NotHealthy, TwinstackError
+from twinstack.live_change import rolling
+from twinstack.live_change.rolling import Rolling
 from twinstack.model.plan import resolve
 from twinstack.model.releases import Releases
 from twinstack.model.scale import Scale
 from twinstack.reconcile import Change, Preview, Progress
-from twinstack.rolling import Rolling
 from twinstack.world import ServiceState
 
 

@@ -1,0 +1,1 @@
+"""Live changes: restart, scale and release, one replica after another, no request lost."""
