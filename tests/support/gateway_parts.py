@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 import uvicorn
 
@@ -19,6 +20,8 @@ from services.api_gateway.server import Protocol
 from services.common.logs import Log
 from services.common.settings import from_environment
 
+HEAD = b"POST /api/orders HTTP/1.1\r\nHost: x\r\n"
+PLACE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: up\r\n\r\n{}"
 Behaviour = Callable[[bytes, int, int], bytes | None]
 
@@ -196,3 +199,24 @@ def error_of(body: bytes) -> str:
     assert "Traceback" not in body.decode()
     name: str = document["error"]
     return name
+
+
+@contextmanager
+def client_of(gateway: Running) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=5)) as link:
+        yield link
+
+
+def all_of(link: socket.socket) -> bytes:
+    got = b""
+    while part := link.recv(65536):
+        got += part
+    return got
+
+
+def statuses(got: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", got)]
+
+
+def last_error(got: bytes) -> str:
+    return error_of(got.rpartition(b"\r\n\r\n")[2])

@@ -49,6 +49,7 @@ class Fault:
     promise: Callable[[Plan, str], Promise]
     refused: str = ""  # why it can be put nowhere
     lasts: bool = True  # else it is over as it is put
+    restarts: bool = False  # taking it away starts every replica again: its end is before that
 
 
 def _replicas(plan: Plan) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ def _restarted(plan: Plan, target: str) -> Promise:
 
 
 def _engine_gone(plan: Plan, target: str) -> Promise:
-    """Promise all reads while it is gone; with it every replica is started again."""
+    """Promise all reads while it is gone; until every replica is started again none."""
     return Promise(0.0, 2.0, 15.0)
 
 
@@ -170,6 +171,7 @@ FAULTS = {
             lambda _plan: ("engine",),
             making.engine,
             _engine_gone,
+            restarts=True,
         ),
         Fault(
             "clock-jump",

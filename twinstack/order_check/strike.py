@@ -52,17 +52,18 @@ def strike(
 
     Raises: NotHealthy when something does not come back; StepFailed; as the fault.
     """
-    world, plan = held.world, held.world.plan
+    world, plan, kind = held.world, held.world.plan, find(fault.fault)
     struck = struck_by(plan, fault.target)
     store = any(replica.service in STORES for replica in struck)
-    promised_s = find(fault.fault).promise(plan, fault.target).full_within_s
+    promised_s = kind.promise(plan, fault.target).full_within_s
     began_s = recorder.now_s()
     number = held.put(fault.fault, fault.target)
     try:
         stop.wait(max(0.0, began_s + fault.seconds - recorder.now_s()))
     finally:
+        leaving_s = recorder.now_s()
         held.take_away(number)
-    ended_s = recorder.now_s()
+    ended_s = leaving_s if kind.restarts else recorder.now_s()
     await_healthy(world, awaited or struck, f"after {fault}")
     return CausedFault(
         fault.fault,

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.support.core_cases import planned
+from twinstack.faults.drawing import DrawnFault
+from twinstack.model.plan import Plan
+from twinstack.order_check import strike as striking
 from twinstack.order_check.customer import Recorder
 from twinstack.order_check.history import Kind, Operation, OutcomeWord
 from twinstack.order_check.strike import CALM_S, await_calm, struck_by
@@ -24,6 +30,38 @@ PLAN = planned()
 )
 def test_a_fault_strikes_a_replica_two_sides_or_all(target: str, struck: set[str]) -> None:
     assert {replica.name for replica in struck_by(PLAN, target)} == struck
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A world, as far as a strike at it looks."""
+
+    plan: Plan = PLAN
+
+
+class SlowHold:
+    """Takes a while to take a fault away."""
+
+    world = Planned()
+
+    def put(self, fault: str, target: str) -> int:
+        return 1
+
+    def take_away(self, number: int) -> None:
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize(("fault", "over"), [("engine", True), ("stop", False)])
+def test_a_fault_ends_with_its_taking_away_or_before_if_that_starts_all_again(
+    monkeypatch: pytest.MonkeyPatch, fault: str, over: bool
+) -> None:
+    monkeypatch.setattr(striking, "await_healthy", lambda *_: None)
+    held: Any = SlowHold()
+    drawn = DrawnFault(1, fault, "engine" if over else "redis-cache")
+    stop = threading.Event()
+    stop.set()
+    struck = striking.strike(held, drawn, Recorder(), stop)
+    assert (struck.ended_s - struck.began_s < 0.3) is over
 
 
 def asked(recorder: Recorder, stop: threading.Event, failing_until_s: float) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.gateway_parts import Behaviour, Running, Upstream
+from tests.support.gateway_parts import OK, Behaviour, Running, Upstream
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +30,14 @@ def upstream(gateway: Running) -> Iterator[Callable[[Behaviour], Upstream]]:
     for upstream in made:
         upstream.close()
     gateway.know()
+
+
+@pytest.fixture
+def slow(upstream):
+    """An upstream whose answers take a moment."""
+
+    def behaviour(request: bytes, connection: int, place: int) -> bytes:
+        time.sleep(0.15)
+        return OK
+
+    return upstream(behaviour)
