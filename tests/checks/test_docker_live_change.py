@@ -14,6 +14,7 @@ from tests.support.docker_steps import ENGINE, INSTANCE, UP_TIMEOUT_S, client_of
 from tests.support.other_versions import BROKEN, marked, version
 from tests.support.own_engine import print_nothing
 from tests.support.project import ROOT
+from tests.support.sampling import LIVE_RESTARTS, LIVE_SCALES
 from tests.support.shop_load import shop_load
 from twinstack.compose.observe import recorded
 from twinstack.compose.render import Recorded, image_prefix, versions_directory
@@ -63,17 +64,6 @@ def in_host(words: list[str]) -> list[str]:
 ROLLING = Rolling(TOPOLOGY, world, UP_TIMEOUT_S, print_nothing)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take both services, or for each verb one: order-service's restart scales it, too."""
-    full = metafunc.config.getoption("--full")
-    if "most" in metafunc.fixturenames:
-        counts = [("product-service", 5), ("order-service", 3)]
-        metafunc.parametrize(("service", "most"), counts if full else counts[:1])
-    elif "service" in metafunc.fixturenames:
-        services = ["order-service", "product-service"]
-        metafunc.parametrize("service", services if full else services[:1])
-
-
 def not_asked(*_: object) -> Opinion:
     raise AssertionError("no canary is judged here")
 
@@ -95,6 +85,7 @@ def pids(service: str) -> set[int | None]:
     return {state.pid for state in world().status() if state.service == service}
 
 
+@pytest.mark.parametrize("service", LIVE_RESTARTS)
 def test_restarting_a_service_fails_no_request(
     url: str, service: str, full: bool, tell: Tell
 ) -> None:
@@ -108,6 +99,7 @@ def test_restarting_a_service_fails_no_request(
     assert world().preview().changes == ()
 
 
+@pytest.mark.parametrize(("service", "most"), LIVE_SCALES)
 def test_scaling_a_service_up_and_down_fails_no_request(
     url: str, service: str, most: int, full: bool, tell: Tell
 ) -> None:

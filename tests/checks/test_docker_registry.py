@@ -19,6 +19,7 @@ from docker.models.containers import Container
 from tests.support.docker_steps import ENGINE, INSTANCE, client_of, up
 from tests.support.docker_steps import world as small_world
 from tests.support.project import ROOT
+from tests.support.sampling import sampled
 from tests.support.sandbox import eventually
 from twinstack.compose.render import container_name
 from twinstack.compose.world import DockerWorld
@@ -108,7 +109,6 @@ def emptied(world: DockerWorld) -> Iterator[None]:
         yield
 
 
-#: In namespaces CI tries every fault.
 SAMPLE = ("killed", "restarted empty")
 FAULTS: dict[str, Callable[[DockerWorld], AbstractContextManager[None]]] = {
     "killed": killed,
@@ -119,12 +119,7 @@ FAULTS: dict[str, Callable[[DockerWorld], AbstractContextManager[None]]] = {
 }
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take every fault, or a sample."""
-    if "fault" in metafunc.fixturenames:
-        metafunc.parametrize("fault", FAULTS if metafunc.config.getoption("--full") else SAMPLE)
-
-
+@pytest.mark.parametrize("fault", sampled(FAULTS, SAMPLE))
 def test_no_request_fails_while_the_registry_is(
     fault: str, flat: DockerWorld, full: bool, tell: Callable[[str], None]
 ) -> None:

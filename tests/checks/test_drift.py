@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.drive import Driver, driver
 from tests.support.kernel_state import kernel_state, unlike
+from tests.support.sampling import sampled
 from tests.support.sandbox import Sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
@@ -136,13 +137,7 @@ def pids(drive: Driver) -> dict[str, int]:
     return by_replica
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take every case with --full, one of each kind of object without."""
-    if "what" in metafunc.fixturenames:
-        full = metafunc.config.getoption("--full")
-        metafunc.parametrize("what", DRIFTS if full else SAMPLE)
-
-
+@pytest.mark.parametrize("what", sampled(DRIFTS, SAMPLE))
 def test_a_change_by_hand_is_named_and_undone(what: str, host: Sandbox, drive: Driver):
     given = DRIFTS[what]
     expected = {step.replace("INSTANCE", host.instance) for step in given.steps}

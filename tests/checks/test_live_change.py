@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.support.project import ROOT
+from tests.support.sampling import LIVE_RESTARTS, LIVE_SCALES
 from tests.support.sandbox import INVOKE, Sandbox, eventually
 from tests.support.shop_load import shop_load
 
@@ -26,21 +27,11 @@ URL = "http://10.0.0.10"
 Tell = Callable[[str], None]
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take both services, or for each verb one: order-service's restart scales it, too."""
-    full = metafunc.config.getoption("--full")
-    if "most" in metafunc.fixturenames:
-        counts = [("product-service", 5), ("order-service", 3)]
-        metafunc.parametrize(("service", "most"), counts if full else counts[:1])
-    elif "service" in metafunc.fixturenames:
-        services = ["order-service", "product-service"]
-        metafunc.parametrize("service", services if full else services[:1])
-
-
 def pids(host: Sandbox, service: str) -> set[int]:
     return {state["pid"] for state in host.status().values() if state["service"] == service}
 
 
+@pytest.mark.parametrize("service", LIVE_RESTARTS)
 def test_restarting_a_service_fails_no_request(
     flat: Sandbox, service: str, full: bool, tell: Tell
 ) -> None:
@@ -54,6 +45,7 @@ def test_restarting_a_service_fails_no_request(
     assert flat.invoke("net.status", check=False).returncode == 0
 
 
+@pytest.mark.parametrize(("service", "most"), LIVE_SCALES)
 def test_scaling_a_service_up_and_down_fails_no_request(
     flat: Sandbox, service: str, most: int, full: bool, tell: Tell
 ) -> None:
