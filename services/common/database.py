@@ -38,7 +38,8 @@ CONFLICT_TRIES = 4
 _FAILURES = (DatabaseDown, OutcomeUnknown, psycopg2.Error)
 _CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)  # a kind of _BROKEN
 _SLOW = (errors.LockNotAvailable, errors.QueryCanceled)  # likewise
-_BROKEN = (psycopg2.OperationalError, psycopg2.InterfaceError)
+#: The last is its word for a file that it cannot write for a reason that has no code of its own.
+_BROKEN = (psycopg2.OperationalError, psycopg2.InterfaceError, errors.InternalError_)
 
 T = TypeVar("T")
 Cursor = extensions.cursor
