@@ -111,7 +111,7 @@ def bench_gateways(_: Context, minutes: float = 3.0, seed: int = -1, json: bool 
 
 @task(help={**DESIGN, **JSON})
 def bench_chain(_: Context, minutes: float = 5.0, seed: int = -1, json: bool = False) -> None:
-    """Compare the whole chain with its product service alone and with a naive chain."""
+    """Compare the whole chain with its product service, a near cache and a naive chain."""
     _compare("chain", json, minutes, seed)
 
 

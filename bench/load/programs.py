@@ -158,6 +158,7 @@ def running(programs: Sequence[Program]) -> Iterator[dict[str, Running]]:
         for program in programs:
             log = directory / f"{program.name}.log"
             output = stack.enter_context(log.open("wb"))
+            log.chmod(0o666)  # nginx opens its standard output again, as nobody in particular.
             words = launch_words(program)
             leader = stack.enter_context(started(words, stdout=output, stderr=output))
             by_name[program.name] = Running(leader.pid, program.name, log)

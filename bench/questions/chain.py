@@ -1,8 +1,9 @@
 """What does the chain cost? The whole of it, against its own last link and the seed's chain.
 
 With limits lifted, `ab` without keep-alive loads the whole chain (nginx, gateway, product, Redis);
-the same product processes called directly, the load spread over all of them; and the naive chain
-(see `naive`), in the same namespaces. Redis' own counters prove that each request read Redis.
+the same product processes called directly, the load spread over all of them; the naive chain (see
+`naive`) and our own with `cache: near` (see `near_chain`), in the same namespaces. Redis' own
+counters prove that each request read Redis, but for the last, in which hardly any does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 
 from bench.engine import worlds
 from bench.engine.arm import CPU, PROGRAMS, RATE, Arm, Bound, Contrast
@@ -20,17 +22,27 @@ from bench.engine.redis import command_calls
 from bench.load import Tally
 from bench.load.ab import AbLoad
 from bench.questions.naive import naive_chain
+from bench.questions.near_chain import near_chain
 from twinstack.errors import CannotTell
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.software.roots import Roots
 from twinstack.software.wheels import Software
 from twinstack.stack import Stack
+from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
 
 CHAIN, DIRECT, NAIVE = "whole chain", "product services alone", "naive chain"
-#: The least that the chain is to carry, in multiples of what the other carries.
-LEAST = {DIRECT: 0.5, NAIVE: 10.0}
+NEAR = "whole chain, near cache"
+#: What is compared, and the least that the first is to carry, in multiples of what the other does.
+LEAST = {
+    Contrast(CHAIN, DIRECT): 0.5,
+    Contrast(CHAIN, NAIVE): 10.0,
+    Contrast(NEAR, CHAIN): 1.0,
+    Contrast(NEAR, NAIVE): 20.0,
+}
+#: At most this part of the near cache's answers may have read Redis: copies expire, with its keys.
+NEAR_PART = 0.05
 CONCURRENCY = 50
 DOCKER_IS_UP = (
     "the Docker world is up: its probes take CPU; take it down for the cleanest figure "
@@ -49,17 +61,14 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     with worlds.left_as_it_was(stack, "net", progress) as was:
         world = stack.net(was.shape, limited=False)
         world.up(timeout_s=bounds.UP_TIMEOUT_S, progress=progress)
-        provided = stack.software(progress)
-        contrasts = {other: Contrast(CHAIN, other) for other in LEAST}
+        provided, secrets = stack.software(progress), InstancePaths(stack.instance).secrets
         experiment = Experiment(
-            stage=partial(_stage, world, provided, stack.redis_password(), progress),
-            contrasts=tuple(contrasts.values()),
+            stage=partial(_stage, world, provided, stack.redis_password(), secrets, progress),
+            contrasts=tuple(LEAST),
             load=f"ab, {CONCURRENCY} at once, a connection each",
             worlds=[world],
             quantities=(RATE, CPU),
-            bounds=tuple(
-                Bound(contrasts[other], RATE, least, least=True) for other, least in LEAST.items()
-            ),
+            bounds=tuple(Bound(of, RATE, least, least=True) for of, least in LEAST.items()),
         )
         with worlds.lifted([world], policy=True):
             measured = run(experiment, how, progress)
@@ -69,10 +78,17 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
 @contextmanager
 def _stage(
-    world: LocalWorld, provided: tuple[Roots, Software], password: str, progress: Progress
+    world: LocalWorld,
+    provided: tuple[Roots, Software],
+    password: str,
+    secrets: Path,
+    progress: Progress,
 ) -> Iterator[Sequence[Arm]]:
     worlds.restart([world], progress)
-    with naive_chain(world, *provided, password) as naive:
+    with (
+        naive_chain(world, *provided, password) as naive,
+        near_chain(world, *provided, secrets) as near,
+    ):
         products = [
             world.endpoint("product-service", replica.number)
             for replica in world.plan.replicas_of("product-service")
@@ -81,8 +97,9 @@ def _stage(
             CHAIN: spread([world.endpoint(worlds.EDGE)], "/api/products", 3000),
             DIRECT: spread(products, "/products", 3000),
             NAIVE: spread([naive.edge], "/api/products", 600),
+            NEAR: spread([near.edge], "/api/products", 3000),
         }
-        parts = dict.fromkeys(naive.pids(), PROGRAMS)
+        parts = dict.fromkeys((*naive.pids(), *near.pids()), PROGRAMS)
         redis = world.endpoint("redis-cache")
         yield [
             Arm(name, proven(name, load, redis, password), world.name, lambda: nullcontext(parts))
@@ -115,13 +132,20 @@ def spread(endpoints: Sequence[Endpoint], path: str, requests: int) -> Callable[
 def proven(
     name: str, load: Callable[[], Tally], redis: Endpoint, password: str
 ) -> Callable[[], Tally]:
-    """Give a load that fails unless each of its requests has read Redis."""
+    """Give a load that fails unless each of its requests has read Redis, or hardly any (near)."""
 
     def proved() -> Tally:
         before = command_calls(redis, password).get("get", 0)
         tally = load()
         reads = command_calls(redis, password).get("get", 0) - before
-        if reads < tally.done:
+        if name == NEAR and reads > NEAR_PART * tally.done:
+            raise CannotTell(
+                name,
+                "read Redis too often for a near cache",
+                f"{reads} reads for {tally.done} answers",
+                "see the log of the product service, and that nobody places orders meanwhile",
+            )
+        if name != NEAR and reads < tally.done:
             raise CannotTell(
                 name,
                 "did not read Redis for every request",
