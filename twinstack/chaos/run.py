@@ -17,7 +17,7 @@ from twinstack.faults import drawing
 from twinstack.faults.catalogue import find
 from twinstack.faults.drawing import DrawnFault
 from twinstack.faults.hold import FaultHold, holding
-from twinstack.order_check import stored
+from twinstack.order_check import reads, stored
 from twinstack.order_check.history import CausedFault, History
 from twinstack.order_check.strike import CALM_S, await_calm, await_healthy, strike
 from twinstack.reconcile import Progress
@@ -71,7 +71,8 @@ def run(
         load.settle()
         after = stored.read(world)
     operations, causes = load.recorder.whole(), tuple(cause for cause, _ in struck)
-    history = History(world.name, seed, before, after, operations, causes)
+    copies_s = reads.copies_s(world.plan)
+    history = History(world.name, seed, before, after, operations, causes, copies_s=copies_s)
     judged = tuple(seen for _, seen in struck)
     return ChaosReport(world.name, seed, what, judged, judge_orders(history, load.bought))
 

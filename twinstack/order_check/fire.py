@@ -20,7 +20,7 @@ from twinstack.errors import CannotTell, TwinstackError
 from twinstack.faults.drawing import DrawnFault
 from twinstack.faults.hold import holding
 from twinstack.model.plan import HOST
-from twinstack.order_check import schedule, stored
+from twinstack.order_check import reads, schedule, stored
 from twinstack.order_check.browser import Entrance, Windows, windows
 from twinstack.order_check.customer import Customer, Recorder
 from twinstack.order_check.history import History
@@ -186,6 +186,7 @@ def fire(world: LocalWorld, load: OrderLoad, progress: Progress) -> History:
         tuple(sorted(striker.struck, key=lambda each: each.began_s)),
         seconds=round(recorder.now_s(), 3),
         calm_s=round(calm_s, 3),
+        copies_s=reads.copies_s(world.plan),
     )
 
 

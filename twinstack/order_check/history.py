@@ -136,6 +136,7 @@ class History:
     struck: tuple[CausedFault, ...] = ()
     seconds: float = 0.0
     calm_s: float = 0.0  # from then on everything is settled
+    copies_s: float = 0.0  # how old a product may be that a service keeps itself
 
     @property
     def new_orders(self) -> dict[str, StoredOrder]:

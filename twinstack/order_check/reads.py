@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 
+from twinstack.model.plan import Plan
 from twinstack.order_check.history import History, Operation, Shown, StoredOrder
 from twinstack.order_check.stock import Sales
 from twinstack.order_check.violation import Violation, shown_by
@@ -12,6 +13,14 @@ from twinstack.order_check.violation import Violation, shown_by
 #: A fault's effects on requests under way end this long after it; what it left in the cache stays
 #: until it expires (CACHE_TTL_S).
 _SETTLED_S, _CACHED_S = 3.0, 30.0
+#: How long a service trusts its own copy. Source: services/product_service/near_cache.py, TRUST_S.
+_NEAR_S = 1.0
+
+
+def copies_s(plan: Plan) -> float:
+    """Give how old a product may be in a world without a fault. Units: seconds."""
+    near = any(("CACHE", "near") in replica.environment for replica in plan.replicas)
+    return _NEAR_S if near else 0.0
 
 
 def of_orders(history: History, stored: Mapping[str, StoredOrder]) -> Iterator[Violation]:
@@ -33,7 +42,7 @@ def of_products(history: History, sales: Sales) -> Iterator[Violation]:
     for each in history.operations:
         if each.kind != "product-read" or each.shown is None:
             continue
-        stale_s = _SETTLED_S + _CACHED_S if _is_within(spans, each) else 0.0
+        stale_s = _SETTLED_S + _CACHED_S if _is_within(spans, each) else history.copies_s
         for line in each.shown.lines:
             product, stock = line.product_id, line.pieces
             if line.price_cents != prices.get(product):

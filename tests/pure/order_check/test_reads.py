@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from tests.support.core_cases import edited_plan
 from tests.support.order_cases import PRICES, STOCK, Story, shown
 from twinstack.order_check import reads
 from twinstack.order_check.history import CausedFault, ShownLine
@@ -34,6 +38,20 @@ def test_a_product_may_be_old_for_a_while_after_a_fault() -> None:
         story = Story(struck=struck)
         story.did("product-read", product_id=1, shown=product(10), at_s=at_s)
         assert rules(story, sales) == found
+
+
+@pytest.mark.parametrize(("cache", "late"), [("shared", ["stale"]), ("near", [])])
+def test_a_near_copy_may_be_a_second_old(cache: str, late: list[str]) -> None:
+    def edit(written: dict[str, Any]) -> None:
+        written["services"]["product-service"]["cache"] = cache
+
+    age_s = reads.copies_s(edited_plan(edit))
+    sales = Sales.of([(((1, 2),), 0.1, 0.2)], STOCK)
+    for at_s, found in ((0.9, late), (2.0, ["stale"])):
+        story = Story()
+        story.did("product-read", product_id=1, shown=product(10), at_s=at_s)
+        history = story.history(copies_s=age_s)
+        assert [each.rule for each in reads.of_products(history, sales)] == found
 
 
 def test_a_session_never_sees_stock_come_back() -> None:
