@@ -16,7 +16,7 @@ from bench.engine.estimate import grouped, spread
 from bench.engine.gate import Gate
 from bench.engine.levelling import SLOWNESS, slowness
 from bench.engine.measured import Measured
-from bench.engine.show import columns, extremes, figure, wrap, written
+from bench.engine.show import WIDTH, columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome
 from twinstack.model.plan import Plan
 
@@ -130,13 +130,25 @@ def table(measured: Measured) -> str:
 
 
 def contrasts(measured: Measured) -> str:
-    """Draw every contrast; "?" where the adjusted p-value leaves it open."""
-    head = ["% more [95 %]", *(quantity.name for quantity in measured.quantities)]
-    rows = [
-        [str(contrast), *(_cell(measured, contrast, quantity) for quantity in measured.quantities)]
+    """Draw every contrast; "?" where the adjusted p-value leaves it open.
+
+    A column for each quantity, or where that is too wide a row.
+    """
+    names = [quantity.name for quantity in measured.quantities]
+    cells = {
+        str(contrast): [_cell(measured, contrast, quantity) for quantity in measured.quantities]
         for contrast in measured.contrasts
+    }
+    rows = [[contrast, *row] for contrast, row in cells.items()]
+    drawn = columns(["% more [95 %]", *names], rows, rule=True)
+    if max(map(len, drawn.splitlines())) <= WIDTH:
+        return drawn
+    long = [
+        ["" if number else contrast, name, cell]
+        for contrast, row in cells.items()
+        for number, (name, cell) in enumerate(zip(names, row, strict=True))
     ]
-    return columns(head, rows, rule=True)
+    return columns(["", "", "% more [95 %]"], long, rule=True)
 
 
 def _cell(measured: Measured, contrast: Contrast, quantity: Quantity) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.engine import result
-from bench.engine.arm import CPU, RATE, Bound, Contrast
+from bench.engine.arm import CPU, RATE, SERVICES_CPU, Bound, Contrast
 from tests.support.bench_fakes import measured, window, windows
 
 COST = Contrast("docker", "namespaces")
@@ -39,6 +39,18 @@ def test_the_text_fits_80_columns_and_opens_with_the_answer() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "docker over namespaces, CPU time per request: " in text.split("\n\n")[1]
     assert text.endswith("A note.")
+
+
+def test_with_more_quantities_a_contrast_has_a_row_for_each() -> None:
+    name = "product services alone"
+    far = Contrast(name, "namespaces")
+    ended = measured(ARMS | {name: 900}, [far], quantities=(CPU, RATE, SERVICES_CPU))
+    drawn = result.contrasts(ended).splitlines()
+    assert max(map(len, drawn)) <= 80
+    assert [line.split("  ")[0] for line in drawn[2:]] == [str(far), "", ""]
+    assert all(
+        quantity.name in line for quantity, line in zip(ended.quantities, drawn[2:], strict=True)
+    )
 
 
 def test_a_note_of_several_lines_is_a_table_and_keeps_them() -> None:
