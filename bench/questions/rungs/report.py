@@ -14,7 +14,7 @@ from bench.engine.estimate import Interval
 from bench.engine.measured import Measured
 from bench.engine.show import columns, signed
 from bench.load.echo import KEPT, NEW
-from bench.questions.rungs.course import DOWN, KINDS, SIDE, UP, WHOLE, Edge
+from bench.questions.rungs.course import DOWN, KINDS, LAYERS, SIDE, UP, WHOLE, Edge
 
 CPU = Quantity(
     "cpu", "CPU time per request", lambda window: window.figures["cpu_us"] / window.done, "µs"
@@ -102,6 +102,9 @@ def tables(measured: Measured, edges: Sequence[Edge], proofs: Mapping[str, str])
     ]
     head = ["beside it, extra µs", "kept: CPU", "time", "new: CPU", "time"]
     yield columns(head, rows, rule=True) if rows else ""
+    measured_here = {edge.rung for edge in edges}
+    adds = [[layer.name, layer.adds] for layer in LAYERS if layer.name in measured_here]
+    yield columns(["rung", "what it adds"], adds, rule=True)
 
 
 def _cell(of: Interval) -> str:
