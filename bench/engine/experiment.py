@@ -15,7 +15,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from bench.engine import design, result
-from bench.engine.arm import BUSY_PART, CPU, RATE, Arm, Bound, Contrast, Quantity, Window
+from bench.engine.arm import (
+    BUSY_PART,
+    CPU,
+    LEFT_OVER,
+    RATE,
+    STRANGERS,
+    Arm,
+    Bound,
+    Contrast,
+    Quantity,
+    Window,
+)
 from bench.engine.design import Design
 from bench.engine.measured import Measured
 from bench.engine.meter import Meter, Spending, spent
@@ -112,6 +123,7 @@ class Live:
         """
         meter = Meter(self.experiment.worlds, self.probe)
         rest = self._warm_up(meter, arms)
+        restless = any(map(_spoiled, rest.values()))
         first = (deployment - 1) * self.how.blocks + 1
         for number in range(first, first + self.how.blocks):
             names = next(order)
@@ -123,12 +135,12 @@ class Live:
                 if not (spoiled and self.again()):
                     break
                 self._say(f"block {number}: others had the machine; again")
-            self.busy += spoiled
+            self.busy += spoiled or restless
             self.windows += block
             self._say(f"deployment {deployment}, block {number}: {result.brief(block)}")
 
     def again(self) -> bool:
-        """Tell whether there is time to measure a block again, and count it."""
+        """Tell whether there is time to measure a block, or rest, again, and count it."""
         late = time.monotonic() > self.start_s + self.how.minutes * 60
         if self.repeated == MOST_REPEATS or late:
             return False
@@ -148,14 +160,25 @@ class Live:
 
     def _rest(self, meter: Meter, arms: Iterable[Arm]) -> dict[str, Spending]:
         """Give what is spent at rest now, for each of some arms."""
-        before = meter.read()
-        time.sleep(self.experiment.rest_s)
-        after = meter.read()
-        return {arm.name: spent(before, after, arm.world) for arm in arms}
+        arms = tuple(arms)
+        while True:
+            before = meter.read()
+            time.sleep(self.experiment.rest_s)
+            after = meter.read()
+            rest = {arm.name: spent(before, after, arm.world) for arm in arms}
+            if not (any(map(_spoiled, rest.values())) and self.again()):
+                return rest
+            self._say("at rest: others had the machine; again")
 
     def _say(self, line: str) -> None:
         spent_s, most_s = time.monotonic() - self.start_s, self.how.minutes * 60
         self.progress(f"{clock(spent_s)} of {clock(most_s)}, {line}")
+
+
+def _spoiled(rest: Spending) -> bool:
+    """Tell whether others had the machine at rest: programs, ended ones too, or the hypervisor."""
+    taken_us = rest.stolen_us + sum(rest.parts_us.get(part, 0.0) for part in (STRANGERS, LEFT_OVER))
+    return taken_us > BUSY_PART * rest.seconds * (os.cpu_count() or 1) * 1e6
 
 
 def _window(meter: Meter, arm: Arm, rest: Spending, deployment: int, block: int) -> Window:

@@ -92,8 +92,8 @@ def verdict_line(measured: Measured) -> str:
             f"{measured.blocks} blocks, also when measured again."
         )
     elif measured.repeated:
-        again = "1 block was" if measured.repeated == 1 else f"{measured.repeated} blocks were"
-        said += f" {again} measured again: others had the machine."
+        what = "measurement was" if measured.repeated == 1 else "measurements were"
+        said += f" {measured.repeated} {what} repeated: others had the machine."
     return said
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bench.engine import experiment as engine
-from bench.engine.arm import PROGRAMS, RATE, Arm, Contrast
+from bench.engine.arm import LEFT_OVER, PROGRAMS, RATE, STRANGERS, Arm, Contrast
 from bench.engine.design import Design
 from bench.engine.experiment import MOST_REPEATS, Experiment, run
 from bench.engine.meter import Spending
@@ -65,6 +65,23 @@ def test_a_replicas_time_is_what_it_spends_beyond_rest(monkeypatch: pytest.Monke
     (window,) = live.windows
     assert window.services_us == {"nginx-lb": 800.0}
     assert window.service("nginx-lb") == window.part("services") == 80.0
+
+
+@pytest.mark.parametrize("part", [STRANGERS, LEFT_OVER])
+@pytest.mark.parametrize(
+    ("times", "repeated", "busy"), [(1, 1, 0), (MOST_REPEATS + 1, MOST_REPEATS, 1)]
+)
+def test_a_rest_that_others_spoil_is_watched_again_and_then_said(
+    monkeypatch: pytest.MonkeyPatch, part: str, times: int, repeated: int, busy: int
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_PART", 0.1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    taken = iter([0.5e6] * times + [0.0] * 9)
+    spent = lambda *_: Spending(1.0, {part: next(taken)}, {}, 0.0, 0.0)  # noqa: E731
+    monkeypatch.setattr(engine, "spent", spent)
+    live = engine.Live(experiment(answered), replace(HOW, blocks=1, minutes=5), quiet, seed=3)
+    live.deploy(1, {"a": Arm("a", answered)}, iter([("a",)]))
+    assert (live.repeated, live.busy) == (repeated, busy)
 
 
 @pytest.mark.parametrize(

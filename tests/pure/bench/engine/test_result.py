@@ -59,7 +59,7 @@ def test_a_note_of_several_lines_is_a_table_and_keeps_them() -> None:
 
 def test_a_busy_machine_is_said_with_the_verdict() -> None:
     assert "BUSY" in result.verdict_line(measured(ARMS, [COST], busy=3))
-    assert "measured again" in result.verdict_line(measured(ARMS, [COST], repeated=2))
+    assert "repeated: others" in result.verdict_line(measured(ARMS, [COST], repeated=2))
 
 
 def test_an_interrupted_run_keeps_its_windows_without_a_verdict() -> None:
