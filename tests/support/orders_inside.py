@@ -37,7 +37,7 @@ from twinstack.world import LocalWorld
 UP_TIMEOUT_S = 60.0
 #: Beside the instance's own directory, which `clean` takes away.
 PLANTED_SRV = Path("/var/lib/twinstack/another/planted")
-BUG_ORDERS = 400
+BUG_ORDERS, ORDERS_A_FAULT = 400, 150  # so many that a kill meets one under way
 #: A schedule in which every replica is killed once and stopped once.
 SHRINK_FAULTS, SHRINK_WHAT = 18, "kill,stop"
 
@@ -125,7 +125,8 @@ def planted(names: Sequence[str], seed: int, file: str) -> None:
             continue
         start = time.monotonic()
         world = made.up(bug if bug.edits else None)
-        load = OrderLoad(BUG_ORDERS, seed, bug.faults, rate=float("inf"))
+        orders = max(BUG_ORDERS, ORDERS_A_FAULT * len(bug.faults))
+        load = OrderLoad(orders, seed, bug.faults, rate=float("inf"))
         history = fire(world, load, tell)
         keep(history, file and f"{file}-{bug.name}")
         found = report(history)

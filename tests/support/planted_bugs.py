@@ -150,7 +150,7 @@ PLANTED = (
         "stock and order in two transactions",
         Edit(_ORDERS, "SET stock = stock - lines.quantity\n", "SET stock = stock - 0\n"),
         Edit(_ORDERS, "    cursor.execute(\n        _INSERT,\n", _TAKE_FIRST),
-        faults=kills("order-service", 3),
+        faults=kills("order-service", 6),
     ),
     bug(
         "the cart stays full",
@@ -165,7 +165,7 @@ PLANTED = (
             '                __import__("time").sleep(0.1)\n'
             "                return self._place(request, cart)\n",
         ),
-        faults=kills("order-service", 3),
+        faults=kills("order-service", 6),
     ),
     bug(
         "a repeated check-out empties the next cart",
