@@ -27,7 +27,7 @@ WIDTH = 100
 USUAL = "/api/products"
 COMPARISONS = frozenset({"compare", "aa-net", "aa-docker"})
 #: Of these an earlier engine's result is shown until they are measured again.
-EARLIER = frozenset({"layers", "chain", "gateways", "startup"})
+EARLIER = frozenset({"layers"})
 NONE = "No comparison by the present method is kept yet: run `invoke {task}`."
 #: The task that measures each question, in the order of the table.
 QUESTIONS = {

@@ -85,18 +85,18 @@ def test_without_a_comparison_of_the_present_engine_that_is_said(tmp_path):
 def test_each_question_has_its_line_measured_or_not(tmp_path):
     keep(tmp_path, "compare", 1)
     keep(tmp_path, "compare", 2, shape="tiered")
-    keep(tmp_path, "chain", 1)
+    keep(tmp_path, "layers", 1)
     keep(tmp_path, "crossing", 1)
     lines = figures.figures(figures.newest(tmp_path)).splitlines()
     flat, tiered = (line for line in lines if line.startswith("| `bench`"))
     assert "docker over namespaces, CPU time per request: 5.3 % more (95 % CI" in flat
     assert "docker over namespaces: requests per second −5." in flat
     assert "shape tiered" in tiered
-    (chain,) = (
-        line for line in lines if line.startswith("| `bench.chain` | The chain carries half.")
+    (layers,) = (
+        line for line in lines if line.startswith("| `bench.layers` | The chain carries half.")
     )
-    assert chain.endswith("0123456789ab, by an earlier method |")
-    assert "| `bench.layers` | see `bench/results` | |" in lines
+    assert layers.endswith("0123456789ab, by an earlier method |")
+    assert "| `bench.chain` | see `bench/results` | |" in lines
     assert "| `bench.crossing` | see `bench/results` | |" in lines
 
 
