@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -17,13 +18,18 @@ from tests.support.own_engine import (
     remove_namespace,
     remove_what_dead_runs_left,
 )
+from twinstack.compose.engine_leftovers import unmount_beneath
 from twinstack.compose.render import state_directory
 from twinstack.compose.teardown import clean
 
 
 @pytest.fixture(scope="session")
 def docker_host() -> Iterator[dict[str, object]]:
-    """Give a host for an engine, and its state before; what a check forgot ends the session."""
+    """Give a host for an engine, and its state before; what a check forgot ends the session.
+
+    The engine's volumes are in memory, as the namespace world's files are in its checks: disks of
+    virtual machines stall for a second and more, and with them every COMMIT.
+    """
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not shutil.which("dockerd"):
@@ -31,11 +37,17 @@ def docker_host() -> Iterator[dict[str, object]]:
     remove_what_dead_runs_left()
     make_namespace(NAME)
     try:
-        yield snapshot()
+        before = snapshot()
+        volumes = ENGINE.data_root / "volumes"
+        volumes.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", volumes], check=True)
+        yield before
+        unmount_beneath(ENGINE.data_root)
         clean(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert not state_directory(INSTANCE).parent.exists()
         assert cgroups_of(ENGINE) == []
     finally:
+        unmount_beneath(ENGINE.data_root)
         end_engine(ENGINE)
         remove_namespace(NAME)
 

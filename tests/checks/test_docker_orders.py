@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.docker_steps import ENGINE, up
+from tests.support.docker_steps import up
 from tests.support.docker_steps import world as small_world
 from tests.support.orders_inside import under_fire
-from tests.support.own_engine import end_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def volumes_in_memory(docker_host: object) -> Iterator[None]:
-    """Keep what stores write in memory, as the namespace world's test does.
-
-    Disks of virtual machines stall, and every COMMIT with them: no fault of a world.
-    """
-    volumes = ENGINE.data_root / "volumes"
-    end_engine(ENGINE)
-    volumes.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", volumes], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", volumes], check=True)
-        end_engine(ENGINE)
 
 
 @pytest.mark.long  # its sample takes a minute, and needs a world of its own
