@@ -27,8 +27,9 @@ from twinstack.compose.teardown import clean
 def docker_host() -> Iterator[dict[str, object]]:
     """Give a host for an engine, and its state before; what a check forgot ends the session.
 
-    The engine's volumes are in memory, as the namespace world's files are in its checks: disks of
-    virtual machines stall for a second and more, and with them every COMMIT.
+    The engine's volumes are in memory, as the namespace world's files are in its checks. On the
+    disk, stores were silent for half a second and more at times; that the disk did it is likely,
+    and was not measured. So these checks say nothing of stores on a slow disk.
     """
     if os.geteuid() != 0:
         pytest.skip("needs root")
