@@ -53,15 +53,21 @@ def test_a_lost_count_is_mended_by_a_restart_and_a_strangers_container_is_not_to
     assert pid_of(engine) == first
     assert [left.status for left in client.containers.list()] == ["running"]
 
-    container.remove(force=True)
+    container.update(restart_policy={"Name": "always"})
+    container.stop()  # a start of the engine would start it
 
     def miscounting(client: DockerClient, instance: str, name: str) -> None:
-        """Refuse, as the engine did, until it was started anew."""
+        """Refuse, as the engine did, until it has been restarted."""
         if pid_of(engine) == first:
             raise refusals[0]
         remove_network(client, instance, name)
 
     monkeypatch.setattr(teardown, "remove_network", miscounting)
+    with pytest.raises(StepFailed, match="has active endpoints"):
+        teardown.down(INSTANCE, progress=print_nothing, engine=engine)
+    assert (pid_of(engine), client.containers.list()) == (first, [])
+
+    container.remove(force=True)
     progress: list[str] = []
     removed = teardown.down(INSTANCE, progress=progress.append, engine=engine)
     assert removed == (f"network {NETWORK}",)

@@ -77,8 +77,9 @@ def discard(engine: EnginePaths) -> list[str]:
 
 
 def restart_idle(engine: EnginePaths, progress: Progress) -> bool:
-    """Restart the engine that we started, if no container runs in it; give whether it was.
+    """Restart the engine that we started, if it holds no container; give whether it was.
 
+    A stopped one counts too: with the policy `always` an engine that starts would start it.
     Raises: StepFailed when it does not stop, or does not come up again.
     """
     record = read_record(engine)
@@ -87,7 +88,7 @@ def restart_idle(engine: EnginePaths, progress: Progress) -> bool:
         return False
     with contextlib.closing(client):
         ours = record is not None and record.alive and _lives_at(client, engine)
-        if record is None or not ours or client.containers.list():
+        if record is None or not ours or client.containers.list(all=True):
             return False
     with locked(engine.state, progress):
         _end(engine, record, signal.SIGTERM, "stopped")

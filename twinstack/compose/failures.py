@@ -19,9 +19,9 @@ from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
 RAW = (DockerException, RequestException, HTTPError)
 _CAUSE_CHARACTERS = 600
 _LOOK = "look at the engine: docker info"
-#: Engine 20.10 may count an endpoint whose container is gone, until it starts again.
+#: Engine 20.10 may go on counting the endpoint of a removed container until it is restarted.
 _ENDPOINTS = "has active endpoints"
-_LOST = "end the containers on it; if there are none, restart the engine, which counts anew"
+_LOST = "remove the containers on it; if there are none, restart the engine: it recounts"
 
 P = ParamSpec("P")
 R = TypeVar("R")

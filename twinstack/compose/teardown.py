@@ -130,7 +130,7 @@ def _remove(
     elif client:
         try:
             _remove_from_engine(client, instance, removal)
-        except APIError as error:  # engine 20.10 loses count; one that starts counts anew
+        except APIError as error:  # a miscount, which a restart corrects
             if not (counts_endpoints(error) and restart_idle(engine, progress)):
                 raise
             progress("engine: restarted: it counted what was gone on a network")
