@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -18,19 +17,13 @@ from tests.support.own_engine import (
     remove_namespace,
     remove_what_dead_runs_left,
 )
-from twinstack.compose.engine_leftovers import unmount_beneath
 from twinstack.compose.render import state_directory
 from twinstack.compose.teardown import clean
 
 
 @pytest.fixture(scope="session")
 def docker_host() -> Iterator[dict[str, object]]:
-    """Give a host for an engine, and its state before; what a check forgot ends the session.
-
-    The engine's volumes are in memory, as the namespace world's files are in its checks. On the
-    disk, stores were silent for half a second and more at times; that the disk did it is likely,
-    and was not measured. So these checks say nothing of stores on a slow disk.
-    """
+    """Give a host for an engine, and its state before; what a check forgot ends the session."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     if not shutil.which("dockerd"):
@@ -38,17 +31,11 @@ def docker_host() -> Iterator[dict[str, object]]:
     remove_what_dead_runs_left()
     make_namespace(NAME)
     try:
-        before = snapshot()
-        volumes = ENGINE.data_root / "volumes"
-        volumes.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", volumes], check=True)
-        yield before
-        unmount_beneath(ENGINE.data_root)
+        yield snapshot()
         clean(INSTANCE, progress=print_nothing, engine=ENGINE)
         assert not state_directory(INSTANCE).parent.exists()
         assert cgroups_of(ENGINE) == []
     finally:
-        unmount_beneath(ENGINE.data_root)
         end_engine(ENGINE)
         remove_namespace(NAME)
 
