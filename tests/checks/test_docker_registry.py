@@ -109,6 +109,7 @@ def emptied(world: DockerWorld) -> Iterator[None]:
         yield
 
 
+#: In namespaces CI tries every fault.
 SAMPLE = ("killed", "restarted empty")
 FAULTS: dict[str, Callable[[DockerWorld], AbstractContextManager[None]]] = {
     "killed": killed,

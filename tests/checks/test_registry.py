@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from tests.support.project import ROOT
-from tests.support.sampling import sampled
 from tests.support.sandbox import INTERNET_ADDRESS, Sandbox, eventually
 from twinstack.model.names import host_link
 from twinstack.state.paths import InstancePaths
@@ -114,8 +113,6 @@ def emptied(host: Sandbox) -> Iterator[None]:
         yield
 
 
-#: Whoever asks a frozen one waits as long as one that is partitioned.
-SAMPLE = ("killed", "partitioned", "restarted empty")
 FAULTS: dict[str, Callable[[Sandbox], AbstractContextManager[None]]] = {
     "killed": killed,
     "frozen": frozen,
@@ -132,7 +129,7 @@ def registered(host: Sandbox) -> set[str]:
     return {entry["instance"] for entries in services.values() for entry in entries}
 
 
-@pytest.mark.parametrize("fault", sampled(FAULTS, SAMPLE))
+@pytest.mark.parametrize("fault", FAULTS)
 def test_no_request_fails_while_the_registry_is(
     fault: str, flat: Sandbox, full: bool, tell: Callable[[str], None]
 ):

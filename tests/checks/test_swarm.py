@@ -218,7 +218,6 @@ def test_a_lost_workers_tasks_move_and_it_joins_again(
     tell(f"the worker is back after {time.monotonic() - start:.1f} s")
 
 
-@pytest.mark.long
 def test_a_third_host_joins_serves_its_published_port_and_goes_again(cluster: SwarmWorld):
     wider = swarm(3)
     states = wider.up(timeout_s=120, progress=print_nothing)
