@@ -63,12 +63,18 @@ def killed(world: DockerWorld, fault: str, target: str) -> Iterator[None]:
         chaos.end()
 
 
-@pytest.mark.long
+def ports() -> int:
+    return len(in_namespace("bridge", "link", "show").splitlines())
+
+
 def test_a_killed_engine_is_started_again_with_everything_that_it_ran(up: DockerWorld) -> None:
     up.up(timeout_s=UP_TIMEOUT_S, progress=print_nothing)
-    with holding(up) as held:
+    before = ports()
+    namespace = f"/proc/{up.main_pids()['order-service']}/ns/net"
+    with holding(up) as held, open(namespace):  # as a connection keeps it
         held.take_away(held.put("engine", "engine"))
-    until(lambda: is_healthy(up), 60)
+        until(lambda: is_healthy(up), 60)
+        assert ports() == before
 
 
 def test_each_fault_strikes_is_judged_and_leaves_nothing(

@@ -153,6 +153,7 @@ def start(engine: EnginePaths) -> docker.DockerClient:
         return _wait_until_up(engine, lambda: record.alive)
     record = replace(record, pid=0, ticks=0)
     _remove_stale(engine.pidfile, engine.exec_root(record.token) / "containerd/containerd.pid")
+    engine_leftovers.unplug(engine, record.token)
     configuration = engine.configuration(record.token)
     configuration.write_text(json.dumps(_settings(engine, record.token), indent=2))
     engine.data_root.mkdir(parents=True, exist_ok=True)

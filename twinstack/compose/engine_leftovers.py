@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from twinstack.compose.engine_paths import EnginePaths
-from twinstack.linux import procfs
+from twinstack.linux import child, links, netns, procfs
 from twinstack.linux.iptables import parse_save, target
+from twinstack.linux.netlink import Netlink
 from twinstack.linux.process import run
+from twinstack.linux.rtnetlink import delete_link
 from twinstack.model import names
 from twinstack.software.building import mounts_beneath, remove_tree
 
@@ -136,6 +138,30 @@ def undo_script(before: str, now: str) -> str:
         if lines:
             script += [f"*{table}", *lines, "COMMIT"]
     return "\n".join((*script, "")) if script else ""
+
+
+def unplug(engine: EnginePaths, token: str) -> None:
+    """Take the veth pairs of a dead engine's containers away, before another starts these.
+
+    It would forget the pairs, and give the same addresses to new ones. What a connection keeps of a
+    container for minutes would then go on speaking from them, and get its successor's packets.
+    Raises: StepFailed.
+    """
+    host = os.stat(engine.network_namespace or "/proc/self/ns/net").st_ino
+    child.each(
+        {
+            file.name: file
+            for file in (engine.exec_root(token) / "netns").glob("*")
+            if netns.is_namespace(file) and file.stat().st_ino != host
+        },
+        _delete_pairs,
+    )
+
+
+def _delete_pairs(_namespace: str) -> None:
+    with Netlink() as netlink:
+        found = map(links.read_identity, links.dump_messages(netlink))
+        netlink.send([delete_link(link.index) for link in found if link.kind == "veth"])
 
 
 def bridge_links(prefix: tuple[str, ...]) -> dict[int, str]:
