@@ -9,12 +9,11 @@ import pytest
 
 from tests.support.docker_steps import up
 from tests.support.docker_steps import world as small_world
-from tests.support.orders_inside import under_fire
+from tests.support.orders_inside import judged, under_fire
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
 
 
-@pytest.mark.long  # its sample takes a minute, and needs a world of its own
 def test_orders_under_fire_are_neither_lost_nor_doubled(
     images: None, orders: tuple[int, int, int], full: bool, tell: Callable[[str], None]
 ) -> None:
@@ -22,4 +21,4 @@ def test_orders_under_fire_are_neither_lost_nor_doubled(
     up(flat)
     report = under_fire(flat, *orders, shrinking=full)
     tell(json.dumps({key: value for key, value in report.items() if key != "shown"}))
-    assert report["passed"], report
+    judged(report, full)

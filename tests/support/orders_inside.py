@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from tests.support.planted_bugs import NOT_DURABLE, PLANTED, PlantedBug, plant
 from tests.support.project import ROOT
@@ -50,6 +51,15 @@ def tell(line: str) -> None:
 def say(document: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
+
+
+def judged(report: dict[str, Any], full: bool) -> None:
+    """Assert that no order broke a rule; and with `full`, on a machine of its own, how soon.
+
+    How soon all is well again says little of a machine that runs other tests meanwhile.
+    """
+    assert not report["violations"], "\n".join(report["shown"])
+    assert not (full and report["slow"]), "\n".join(report["slow"])
 
 
 def keep(history: History, file: str) -> None:

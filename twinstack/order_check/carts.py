@@ -50,6 +50,7 @@ def explain(
     begins = [operation.invoked_s for operation in ordered] + list(losses)
     ends = [_end(operation) for operation in ordered] + [math.inf] * len(losses)
     definite = sum(1 << n for n, end in enumerate(ends) if end < math.inf)
+    earlier = _earlier_equals(ordered)
     start = (0, CartState())
     seen, stack, best = {start}, [start], 0
     while stack:
@@ -61,13 +62,15 @@ def explain(
         left = [n for n in range(len(begins)) if not done >> n & 1]
         earliest_end = min(ends[n] for n in left)
         for n in reversed(left):  # the first sent is looked at first
-            if begins[n] > earliest_end:
+            if begins[n] > earliest_end or (n in earlier and not done >> earlier[n] & 1):
                 continue
             if n >= len(ordered):
                 states: Iterable[CartState] = (CartState(placed=state.placed),)
             else:
                 states = _after(ordered[n], state, ordered[n].invoked_s < owing_until_s)
             for later in states:
+                if later == state and not definite >> n & 1:
+                    continue  # the same as never
                 following = (done | 1 << n, later)
                 if following not in seen:
                     seen.add(following)
@@ -76,6 +79,22 @@ def explain(
             return Search(given_up=True)
     missing = [n for n in range(len(ordered)) if definite >> n & 1 and not best >> n & 1]
     return Search(min((ordered[n] for n in missing), key=lambda operation: operation.ended_s))
+
+
+def _earlier_equals(ordered: Sequence[Operation]) -> dict[int, int]:
+    """Give, of requests sent again and again without an answer, each one's predecessor.
+
+    They are alike: if fewer took effect than were sent, then let it be the first ones.
+    """
+    latest: dict[object, int] = {}
+    found = {}
+    for n, each in enumerate(ordered):
+        if each.outcome == "unknown":
+            asked = (each.kind, each.key, each.lines)
+            if asked in latest:
+                found[n] = latest[asked]
+            latest[asked] = n
+    return found
 
 
 def _end(operation: Operation) -> float:

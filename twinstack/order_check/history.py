@@ -25,6 +25,7 @@ Kind = Literal[
 ]
 OutcomeWord = Literal["ok", "refused", "unknown"]
 Lines = tuple[tuple[int, int], ...]  # (product id, quantity), by id
+BUSY = "database_busy"  # the answer to an order whose lock was not had in time: try again
 ORDERING: frozenset[Kind] = frozenset({"order", "checkout"})
 
 

@@ -22,6 +22,7 @@ from functools import cached_property
 
 from twinstack.order_check import carts, reads
 from twinstack.order_check.history import (
+    BUSY,
     ORDERING,
     History,
     Operation,
@@ -125,7 +126,7 @@ class _Judge:
         for each in self.history.operations:
             if each.outcome == "ok" and each.shown is None and each.kind != "cart-clear":
                 yield shown_by("answer", "an answer without its content", each)
-            elif each.outcome == "refused" and each.error not in EXPECTED.get(each.kind, ()):
+            elif each.outcome == "refused" and not self._is_expected(each):
                 yield shown_by("answer", f"refused: {each.status} {each.error}", each)
             elif each.kind in _CART and each.shown and not self._is_priced(each.shown):
                 yield shown_by("price", "its prices are not the catalogue's", each)
@@ -133,6 +134,16 @@ class _Judge:
                 yield shown_by("answer", "an internal error", each)
             elif each.outcome == "unknown" and not self.history.struck:
                 yield shown_by("answer", "no answer although nothing was broken", each)
+
+    def _is_expected(self, refused: Operation) -> bool:
+        """Say whether it may be refused so. A lock may be kept by who waits for a store."""
+        if refused.error != BUSY:
+            return refused.error in EXPECTED.get(refused.kind, ())
+        return refused.kind in ORDERING and any(
+            each.began_s < refused.ended_s and refused.invoked_s < each.over_s + each.within_s
+            for each in self.history.struck
+            if each.store
+        )
 
     def _orders(self) -> Iterator[Violation]:
         for order_id, key in self.by_id.items():

@@ -1,11 +1,11 @@
-"""How long after a fault some requests still fail; pure."""
+"""How long after a fault some requests still fail, or are to be tried again; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twinstack.order_check.history import CausedFault, Operation
+from twinstack.order_check.history import BUSY, CausedFault, Operation
 
 #: A request that was sent so shortly before the next fault fails because of that one.
 _CAUGHT_S = 1.0
@@ -43,7 +43,7 @@ def recoveries(operations: Sequence[Operation], struck: Sequence[CausedFault]) -
         return []
     begins = [min(fault.began_s for fault in faults) for faults in rounds[1:]]
     last_s = max((each.ended_s for each in operations), default=0.0)
-    failures = [each for each in operations if each.outcome == "unknown"]
+    failures = [each for each in operations if each.outcome == "unknown" or each.error == BUSY]
     found = []
     for faults, next_s in zip(rounds, [*begins, last_s], strict=True):
         over_s = max(fault.over_s for fault in faults)

@@ -112,3 +112,16 @@ def test_a_search_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     story.did("cart-read", shown=shown(((1, 1000),)))
     assert carts.explain(story.operations).given_up
     assert [each.rule for each in judge(story.history())][-1] == "undecided"
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_checkout_that_is_sent_again_for_seconds_is_judged(emptied: bool) -> None:
+    story = Story()
+    story.did("cart-add", lines=((1, 1),), shown=shown(((1, 1),)))
+    for _ in range(40):
+        story.did("checkout", "unknown", key="a")
+    story.did("cart-add", "unknown", lines=((1, 1),))
+    story.did("cart-read", shown=shown(() if emptied else ((1, 1),)))
+    assert carts.explain(story.operations) == carts.Search()
+    wrong_read = story.did("cart-read", shown=shown(((1, 3),)))
+    assert carts.explain(story.operations) == carts.Search(wrong_read)

@@ -145,6 +145,33 @@ def test_a_failure_without_a_fault_is_found() -> None:
     assert rules(story) == set()
 
 
+@pytest.mark.parametrize(
+    ("struck", "at_s", "found"),
+    [
+        ("postgres-db", 12.0, set()),
+        ("postgres-db", 19.0, {"answer"}),  # it is long over
+        ("api-gateway", 12.0, {"answer"}),
+    ],
+)
+def test_a_lock_may_be_waited_for_in_vain_while_a_store_is_struck(
+    struck: str, at_s: float, found: set[str]
+) -> None:
+    story = good()
+    store = struck == "postgres-db"
+    story.struck = (CausedFault("link-down", struck, 10, 11, 11.5, 5.0, store=store),)
+    story.did(
+        "order",
+        "refused",
+        at_s=at_s,
+        ended_s=at_s + 1,
+        key="k9",
+        lines=((1, 1),),
+        status=409,
+        error="database_busy",
+    )
+    assert rules(story) == found
+
+
 def test_an_internal_error_is_never_expected() -> None:
     story = good()
     story.struck = (REDIS_KILLED,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.order_cases import Story
-from twinstack.order_check.history import CausedFault
+from twinstack.order_check.history import BUSY, CausedFault
 from twinstack.order_check.recovery import recoveries
 
 
@@ -26,6 +26,14 @@ def test_a_stores_recovery_counts_from_its_return() -> None:
     killed = CausedFault("kill", "redis-cache", 1.0, 1.0, 3.0, 5.0, store=True)
     (found,) = recoveries(story.operations, [killed])
     assert (found.seconds, found.has_store) == (1.0, True)
+
+
+def test_an_order_that_is_to_be_tried_again_is_no_full_service() -> None:
+    story = Story()
+    story.did("order", "refused", at_s=6.0, ended_s=7.0, key="a", status=409, error=BUSY)
+    story.did("product-read", at_s=20.0)
+    (found,) = recoveries(story.operations, [CausedFault("kill", "a", 1.0, 1.0, 1.0)])
+    assert (found.seconds, found.is_slow) == (6.0, True)
 
 
 def test_faults_at_nearly_the_same_time_are_one_round() -> None:
