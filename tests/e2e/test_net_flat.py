@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import ROOT
-from tests.support.sandbox import HOST_ADDRESS, INTERNET_ADDRESS, Sandbox, eventually
+from tests.support.sandbox import (
+    HOST_ADDRESS,
+    INTERNET_ADDRESS,
+    INVOKE,
+    Sandbox,
+    eventually,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -26,6 +32,24 @@ LISTEN = (
 def test_namespaces_bear_the_seeds_names(flat: Sandbox) -> None:
     listed = flat.run("ip", "netns", "list").stdout.splitlines()
     assert {line.split()[0] for line in listed} == SEED | OTHERS
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "says"),
+    [
+        ("net.exec nginx-lb -- true", 1, "namespace nginx-lb: is not entered: it belongs to"),
+        ("policy.drops --seconds 1", 1, "is not entered: it belongs to instance"),
+        ("policy.verify", 1, "is not entered: it belongs to instance"),
+        ("topology", 2, "no world is up"),
+        ("net.plan", 0, "- bridge br-app: belongs to instance"),
+    ],
+)
+def test_another_instance_acts_on_nothing_of_this_one(
+    flat: Sandbox, task: str, code: int, says: str
+) -> None:
+    command = ("env", "TWINSTACK_INSTANCE=other", INVOKE, *task.split())
+    done = flat.run(*command, check=False)
+    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done
 
 
 def test_the_bridge_has_the_seeds_address(flat: Sandbox) -> None:

@@ -185,7 +185,7 @@ def satisfied(steps: tuple[NetStep, ...]) -> NetFacts:
                 namespaces[step.namespace] = NamespaceFacts(
                     step.namespace,
                     inodes[step.namespace],
-                    True,
+                    step.mark,
                     {"lo": link("lo", kind=None, alias=None), pair.link: inside},
                     str(pair.gateway),
                     dict(step.sysctls),

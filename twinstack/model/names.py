@@ -17,6 +17,7 @@ CHAIN_MAX = 28
 INSTANCE_MAX = 15
 #: What a flow may name beside services.
 PEERS = frozenset({"world", "host"})
+_PRODUCT = "twinstack:"
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]|[a-z]")
 #: Directories beside those of the instances.
 _TAKEN = frozenset({"roots", "software", "docker", "agent"})
@@ -133,4 +134,11 @@ def link_group(instance: str) -> int:
 
 def mark(instance: str) -> str:
     """Give the mark that every object of an instance carries."""
-    return f"twinstack:{instance}"
+    return f"{_PRODUCT}{instance}"
+
+
+def not_ours(carried: str | None) -> str:
+    """Say whose an object is that carries another mark than ours, or none."""
+    if carried and carried.startswith(_PRODUCT):
+        return f"belongs to instance {carried.removeprefix(_PRODUCT)}"
+    return f"is marked {carried}" if carried else "lacks our mark"

@@ -10,12 +10,14 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from twinstack.errors import Missing, NotOurs
 from twinstack.linux import links, neigh, netns
 from twinstack.linux.links import LinkFacts, LinkIdentity
 from twinstack.linux.neigh import NeighbourEntry
 from twinstack.linux.netlink import Netlink
 from twinstack.linux.rtnetlink import RTM
 from twinstack.linux.sysctl import Sysctls
+from twinstack.model.names import not_ours
 from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NamespaceFacts
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS
@@ -66,12 +68,27 @@ def marked_namespaces(mark: str) -> tuple[str, ...]:
 def finding_marked(mark: str) -> Iterator[Callable[[], tuple[str, ...]]]:
     """Find the pinned namespaces that carry a mark; yields what waits for the answer."""
 
-    def is_marked(_name: str) -> bool:
-        with Netlink() as netlink:
-            return links.loopback_alias(netlink) == mark
+    with netns.visiting(netns.pinned(), _mark) as answer:
+        yield lambda: tuple(name for name, carried in answer().items() if carried == mark)
 
-    with netns.visiting(netns.pinned(), is_marked) as answer:
-        yield lambda: tuple(name for name, marked in answer().items() if marked)
+
+def check_ours(plan: Plan, replicas: Iterable[str]) -> None:
+    """Check that replicas' namespaces are there and carry our mark. Raises: Missing, NotOurs."""
+    with netns.visiting(netns.pinned(), _mark) as answer:
+        carried = answer()
+    for name in replicas:
+        if name not in carried:
+            remedy = 'run "invoke net.up"'
+            raise Missing(f"namespace {name}", "cannot be entered", "it is absent", remedy)
+        if carried[name] != plan.mark:
+            cause = f"it {not_ours(carried[name])}"
+            remedy = "set TWINSTACK_INSTANCE to its instance, or use ip netns exec"
+            raise NotOurs(f"namespace {name}", "is not entered", cause, remedy)
+
+
+def _mark(_namespace: str) -> str | None:
+    with Netlink() as netlink:
+        return links.loopback_alias(netlink)
 
 
 @contextmanager
@@ -86,8 +103,8 @@ def visiting(names: Iterable[str], mark: str) -> Iterator[Callable[[], dict[str,
     def read(name: str) -> NamespaceFacts | None:
         sysctls.enter()
         with Netlink() as netlink:
-            ours = links.loopback_alias(netlink) == mark
-            if not ours and name not in named:
+            carried = links.loopback_alias(netlink)
+            if carried != mark and name not in named:
                 return None  # foreign: nothing in it is read
             gateways = [
                 str(route.gateway)
@@ -97,7 +114,7 @@ def visiting(names: Iterable[str], mark: str) -> Iterator[Callable[[], dict[str,
             return NamespaceFacts(
                 name=name,
                 inode=os.stat("/proc/thread-self/ns/net").st_ino,
-                ours=ours,
+                mark=carried,
                 links=links.dump_links(netlink),
                 default_gateway=" and ".join(gateways) or None,
                 sysctls=sysctls.read(key for key, _ in NAMESPACE_SYSCTLS),

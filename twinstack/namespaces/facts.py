@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from twinstack.linux.iptables import Tables
 from twinstack.linux.links import LinkFacts, LinkIdentity
 from twinstack.linux.neigh import NeighbourEntry
+from twinstack.model import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class NamespaceFacts:
 
     name: str
     inode: int  # its identity
-    ours: bool  # carries our mark
+    mark: str | None  # that it carries
     links: Mapping[str, LinkFacts] = field(default_factory=dict)
     default_gateway: str | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -101,10 +102,12 @@ def link_difference(
     """Say how a link differs from what every link of ours is to be; `mark`: if it has one."""
     if link is None:
         return "is absent"
+    if mark is not None and link.alias != mark:
+        return names.not_ours(link.alias)
     if not link.up:
         return "is down"
     if link.mtu != mtu:
         return f"has mtu {link.mtu}"
-    if mark is not None and (link.alias, link.group) != (mark, group):
-        return "lacks our mark or its group"
+    if mark is not None and link.group != group:
+        return f"is in link group {link.group}, not {group}"
     return "would take IPv6 addresses" if link.autoconfigures_ipv6 else None

@@ -70,7 +70,7 @@ def observe(plan: Plan, steps: Sequence[NetStep]) -> NetFacts:
     present = waiting_rules()
     supervised = supervisor.observe(paths)
     spread = any(isinstance(step, VxlanEntries) for step in steps)
-    marked = tuple(name for name, namespace in namespaces.items() if namespace.ours)
+    marked = tuple(name for name, found in namespaces.items() if found.mark == plan.mark)
     owned = _owned(plan.instance, journal, links, present, supervised, marked)
     return NetFacts(
         links=links,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from twinstack.errors import Missing
 from twinstack.linux import br_netfilter, conntrack, iptables, netns, process, rtnetlink
 from twinstack.linux.netlink import Netlink
 from twinstack.model.plan import HOST, Plan
@@ -11,12 +10,9 @@ from twinstack.policy.verdict import Enforcement
 
 
 def enforcement(plan: Plan) -> Enforcement:
-    """Observe what enforces the plan's flows. Raises: Missing when the world is not up."""
+    """Observe what enforces the plan's flows. Raises: Missing when the world is not up; NotOurs."""
     replicas = [replica.name for replica in plan.here]
-    if absent := [name for name in replicas if not netns.is_pinned(name)]:
-        raise Missing(
-            "namespace world", "cannot be observed", f"{absent[0]} is absent", 'run "invoke net.up"'
-        )
+    dumps.check_ours(plan, replicas)
     links, _ = dumps.read_host()
     bridges = [segment.bridge for segment in plan.segments]
     return Enforcement(

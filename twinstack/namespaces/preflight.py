@@ -25,7 +25,7 @@ def check(plan: Plan, steps: Sequence[NetStep], facts: NetFacts) -> None:
     if other := _other_instance(plan, objects, facts):
         raise other
     clashes = [
-        *_objects(objects, facts),
+        *_objects(plan, objects, facts),
         *_subnets(plan, facts),
         *_ports(plan, facts),
         *_chains(plan, steps, facts),
@@ -50,12 +50,12 @@ def _other_instance(
     return None
 
 
-def _objects(objects: Sequence[tuple[str, str]], facts: NetFacts) -> Iterator[NotOurs]:
+def _objects(plan: Plan, objects: Sequence[tuple[str, str]], facts: NetFacts) -> Iterator[NotOurs]:
     ours = {link.name for link in facts.owned.links}
     for kind, name in objects:
         link, namespace = facts.links.get(name), facts.namespaces.get(name)
         if kind == "namespace":
-            if namespace is not None and not namespace.ours:
+            if namespace is not None and namespace.mark != plan.mark:
                 cause = "twinstack did not create it"
                 remedy = f'if nothing needs it, "ip netns delete {name}"'
                 yield NotOurs(f"namespace {name}", "is not ours", cause, remedy)

@@ -6,17 +6,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from twinstack.errors import Missing
 from twinstack.linux import netns
 from twinstack.model.plan import Replica
 from twinstack.world import State
 
 
 def run(name: str, command: Sequence[str]) -> int:
-    """Run one of the host's commands in a namespace, on this terminal. Raises: Missing."""
-    if not netns.is_pinned(name):
-        remedy = 'run "invoke net.up"'
-        raise Missing(f"namespace {name}", "cannot be entered", "it is absent", remedy)
+    """Run one of the host's commands in a namespace, on this terminal."""
     enter = ["nsenter", f"--net={netns.PINS / name}", "--", *_with_resolver()]
     return subprocess.run([*enter, *command], check=False).returncode
 

@@ -163,6 +163,8 @@ class Namespace(Described):
         namespace = facts.namespaces.get(self.namespace)
         if namespace is None:
             return "is absent"
+        if namespace.mark != self.mark:
+            return names.not_ours(namespace.mark)
         lo = namespace.links.get("lo")
         if lo is None or not lo.up:
             return "its loopback is down"

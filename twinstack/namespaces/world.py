@@ -259,7 +259,9 @@ class NamespaceWorld:
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run one of the host's commands in a replica's network, on this terminal."""
-        return inside.run(self.plan.replica(replica).name, command)
+        chosen = self.plan.replica(replica).name
+        dumps.check_ours(self.plan, [chosen])
+        return inside.run(chosen, command)
 
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the last lines of a replica's log, the rotated part included."""

@@ -23,5 +23,5 @@ def test_an_unknown_link_is_not_taken_for_a_finished_one():
     link = LinkFacts("a", 1, None, None, mtu=1500, up=False, master=None)
     assert link.autoconfigures_ipv6
     assert link.addresses == frozenset()
-    assert facts.NamespaceFacts("a", 1, False).default_gateway is None
+    assert facts.NamespaceFacts("a", 1, None).default_gateway is None
     assert not facts.NetFacts().owned.supervisor

@@ -60,7 +60,7 @@ CLASHES = {
         "bridge ve-nginx-lb: is not ours",
     ),
     "foreign namespace": (
-        NetFacts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, False)}),
+        NetFacts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, None)}),
         "namespace nginx-lb: is not ours",
     ),
     "same subnet": (

@@ -123,6 +123,8 @@ def _broken() -> Iterator[Broken]:
                     _with("namespaces", name, replace(namespace, links=down)),
                     own,
                 )
+                theirs = replace(namespace, mark="twinstack:other")
+                yield "another instance's", _with("namespaces", name, theirs), own
                 for key, _ in step.sysctls:
                     switches = {**namespace.sysctls, key: "9"}
                     changed = replace(namespace, sysctls=switches)
@@ -205,6 +207,24 @@ def test_one_difference_brings_back_only_its_own_step(facts: NetFacts, expected:
 
 def test_every_step_was_broken_at_least_once():
     assert {step.name for step in STEPS} == set().union(*(expected for _, _, expected in BROKEN))
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        ("twinstack:other", "belongs to instance other"),
+        ("uplink", "is marked uplink"),
+        (None, "lacks our mark"),
+    ],
+)
+def test_a_reason_names_the_owner_before_anything_else(mark: str | None, reason: str) -> None:
+    bridge = replace(FACTS.links["br-frontend"], alias=mark, up=False)
+    namespace = replace(FACTS.namespaces["nginx-lb"], mark=mark, sysctls={})
+    for facts in (
+        _with("links", "br-frontend", bridge),
+        _with("namespaces", "nginx-lb", namespace),
+    ):
+        assert diff(STEPS, facts)[0].reason == reason
 
 
 def test_a_missing_namespace_brings_back_its_link_and_process_too():

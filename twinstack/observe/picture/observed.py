@@ -44,7 +44,11 @@ class WorldNetwork:
 
 def observed(plan: Plan, world: WorldName, network: WorldNetwork) -> Iterator[Item]:
     """List everything of a world that is there, and what others attached to it."""
-    bridges = {segment.bridge_in(world): segment.name for segment in plan.segments}
+    bridges = {
+        segment.bridge_in(world): segment.name
+        for segment in plan.segments
+        if not _is_foreign(segment.bridge_in(world), plan, world, network)
+    }
     for link in network.host.links:
         if link.kind == "bridge" and (link.name in bridges or _is_marked(link, plan, world)):
             yield item("bridge", link.name, segment=bridges.get(link.name, ""), **_facts(link))
@@ -85,6 +89,12 @@ def _unfiltered(plan: Plan, world: WorldName, network: WorldNetwork) -> set[str]
 def _is_marked(link: LinkFacts, plan: Plan, world: WorldName) -> bool:
     """Tell whether a link is the namespace world's; an engine does not mark its links."""
     return world == "net" and link.alias == plan.mark
+
+
+def _is_foreign(bridge: str, plan: Plan, world: WorldName, network: WorldNetwork) -> bool:
+    """Tell whether another instance's namespace world has a bridge of our name."""
+    marks = {link.alias for link in network.host.links if link.name == bridge}
+    return world == "net" and not marks <= {plan.mark, None}
 
 
 def _facts(link: LinkFacts) -> dict[str, str]:
