@@ -172,7 +172,8 @@ function replicas(section, world, slow) {
     const letters = seen[one.name] || "";
     strip(row.querySelector(".strip"), letters, slow);
     const up = [...letters].filter((letter) => letter === "u" || letter === "g").length;
-    put(of(row, "uptime"), letters ? `${Math.floor((100 * up) / letters.length)} % up` : "");
+    const seconds = letters.length < KEPT ? `${letters.length} s` : "3 min";
+    put(of(row, "uptime"), letters ? `${Math.floor((100 * up) / letters.length)} % of ${seconds}` : "");
   }
   const bad = new Set(world.replicas.filter((one) => one.state === "down").map((one) => one.name));
   const busy = new Set(world.edges.filter((one) => one.rate > 0.5).map((one) => `${one.source} ${one.destination}`));
@@ -191,6 +192,8 @@ function forget(section) {
     put(node.querySelector(".word") || of(node, "state"), "unknown");
   }
   for (const figure of section.querySelectorAll(".tiles dd, td.number, .flow")) put(figure, "–");
+  for (const line of section.querySelectorAll("[data-line]")) mark(line, "data-busy", "no");
+  for (const rows of section.querySelectorAll("[data-shown]")) delete rows.dataset.shown; // to be filled again
 }
 
 function show(world) {
@@ -269,6 +272,17 @@ function connection(text, state) {
   mark(link, "data-state", state);
 }
 
+// Without samples nothing is known of any world, and every part of the page says so.
+function lose(text) {
+  connection(text, "lost");
+  for (const section of document.querySelectorAll("section[data-key]")) {
+    if (!section.dataset.key) continue;
+    put(of(section, "verdict"), "unknown: the dashboard has no samples");
+    mark(of(section, "verdict"), "data-state", "absent");
+    forget(section);
+  }
+}
+
 function connect() {
   const source = new EventSource("/events");
   let newest = {};
@@ -297,13 +311,13 @@ function connect() {
   // Apart from samples, of which a slow page misses some.
   source.addEventListener("happened", (event) => addEvents(JSON.parse(event.data).events));
   source.addEventListener("error", () => {
-    connection("the connection is lost: what is shown is old; trying again", "lost");
+    lose("the connection to the dashboard is lost; trying again");
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
   });
 }
 
 // An open connection without samples is as bad as none.
 setInterval(() => {
-  if (receivedAt && Date.now() - receivedAt > 8000) connection("no samples for a while: what is shown is old", "lost");
+  if (receivedAt && Date.now() - receivedAt > 8000) lose("the dashboard has sent no samples for a while");
 }, 2000);
 connect();

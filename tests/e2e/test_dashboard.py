@@ -28,6 +28,12 @@ RECORD = """name => {
     getComputedStyle(node.querySelector("rect")).stroke,
   ])).observe(node, {attributes: true, attributeFilter: ["data-state"]});
 }"""
+#: How many figures are told.
+TOLD = """least => {
+  const cells = [...document.querySelectorAll("#net td.number")];
+  const told = cells.filter(one => one.textContent !== "–").length;
+  return least === null ? told : told >= least;
+}"""
 RED, GREEN = "rgb(179, 38, 30)", "rgb(23, 102, 58)"
 
 
@@ -75,6 +81,31 @@ def test_a_killed_service_turns_red_within_three_seconds_and_green_again(
         assert f"healthy {name}: is up" in events
         strip = opened.page.locator(f'#net [data-row="{name}"] .strip rect.d')
         assert strip.count() >= 1
+
+
+def test_nothing_stays_green_when_the_server_is_silent_or_gone(
+    flat: Sandbox, chromium: Browser
+) -> None:
+    anything = '#net [data-node]:not([data-state="client"], [data-state="absent"])'
+    with b.serving(flat) as (server, url), b.open_page(chromium, url) as opened:
+        opened.await_all_up("net")
+        opened.page.wait_for_timeout(3_000)  # what is drawn every third second
+        told = opened.page.evaluate(TOLD, None)
+        server.send_signal(signal.SIGSTOP)
+        opened.page.wait_for_selector(anything, state="detached", timeout=15_000)
+        assert opened.page.locator("#net .word").nth(1).text_content() == "unknown"
+        server.send_signal(signal.SIGCONT)
+        opened.await_all_up("net")
+        opened.page.wait_for_function(TOLD, arg=told, timeout=b.TIMEOUT_MS)
+        opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        server.kill()
+        opened.page.wait_for_selector(anything, state="detached", timeout=3_000)
+        assert opened.page.inner_text("#net [data-of=verdict]").startswith("unknown")
+        banner = opened.page.locator("#link").bounding_box()
+        assert banner is not None
+        assert (banner["x"], banner["y"], banner["width"]) == (0, 0, b.DESK[0])
+        assert opened.barriers() == []
+        opened.messages.clear()  # the browser's own: connection refused
 
 
 def test_requests_at_the_edge_are_counted_exactly(flat: Sandbox, address: str) -> None:

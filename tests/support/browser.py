@@ -27,21 +27,27 @@ _SERIOUS = {"serious", "critical"}
 
 
 @contextmanager
-def served(host: Sandbox) -> Iterator[str]:
-    """Serve the dashboard of a host; gives its address."""
+def serving(host: Sandbox) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve the dashboard of a host; gives its process and its address."""
     process = host.start(INVOKE, "dashboard", "--port", "0", stderr=subprocess.PIPE)
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
         match = re.match(r"(http://127\.0\.0\.1:\d+/) ", line)
         assert match, line + process.stderr.read()
-        yield match[1]
+        yield process, match[1]
     finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def served(host: Sandbox) -> Iterator[str]:
+    """Serve the dashboard of a host, which ends it in good order; gives its address."""
+    with serving(host) as (process, url):
+        yield url
         process.send_signal(signal.SIGINT)
-        try:
-            assert process.wait(timeout=10) == 0
-        finally:
-            process.kill()
+        assert process.wait(timeout=10) == 0
 
 
 @contextmanager
