@@ -26,6 +26,7 @@ from front import (
 )
 from front.reporting import collection
 
+invocation.spare_encodings()
 os.environ["PATH"] = invocation.full_path(os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"))
 
 #: Modules of `front`, each a collection of tasks.

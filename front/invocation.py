@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -21,6 +22,13 @@ def full_path(path: str) -> str:
     """Give a PATH that includes the system's programs."""
     entries = [entry for entry in path.split(os.pathsep) if entry]
     return os.pathsep.join(dict.fromkeys([*entries, *_SYSTEM_PATHS]))
+
+
+def spare_encodings() -> None:
+    """Have both outputs show "?" for a character that their encoding lacks, as ASCII lacks "→"."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a test's own
+            stream.reconfigure(errors="replace")
 
 
 class Option(Argument):

@@ -34,8 +34,13 @@ def say(line: str) -> None:
 
 
 def show(document: object) -> None:
-    """Print a JSON document."""
-    print(dumps(document, indent=2))
+    """Print a JSON document, with escapes for what the output's encoding lacks."""
+    text = dumps(document, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = dumps(document, indent=2, ascii_only=True)
+    print(text)
 
 
 def answer(json: bool, document: object, text: str) -> None:

@@ -21,13 +21,13 @@ def plain(document: object) -> object:
     return document
 
 
-def dumps(document: object, *, indent: int) -> str:
+def dumps(document: object, *, indent: int, ascii_only: bool = False) -> str:
     """Write a document; what JSON does not know (addresses, paths) as its text.
 
     Invisible characters are escaped: some of them (C1) are commands to a terminal.
     """
     text = json.dumps(
-        plain(document), indent=indent, default=str, ensure_ascii=False, allow_nan=False
+        plain(document), indent=indent, default=str, ensure_ascii=ascii_only, allow_nan=False
     )
     return _NOT_ASCII.sub(lambda match: _escaped(match[0]), text)
 

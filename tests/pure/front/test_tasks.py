@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -192,6 +193,28 @@ def test_options_keep_their_help(words: tuple[str, ...], option: str, expected: 
     )
     assert option in done.stdout
     assert expected in done.stdout
+
+
+@pytest.mark.parametrize("words", ["--list", "bench --help", "policy.show", "doctor"])
+def test_an_output_that_knows_ascii_alone_is_no_traceback(words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.stdout.isascii()
+    assert "Traceback" not in done.stderr
+
+
+def test_json_keeps_what_an_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    reporting.show({"→": "µ"})
+    narrow.seek(0)
+    assert json.load(narrow) == {"→": "µ"}
 
 
 def test_the_front_door_is_short() -> None:
