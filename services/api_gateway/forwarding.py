@@ -4,10 +4,15 @@ A request of which nothing was sent goes to any other instance. One that may hav
 is sent once more, if the budget permits: an idempotent request when its connection broke; a safe
 one (GET, HEAD) also when it had no answer within the time of one try, or a status of 500 or more,
 and another instance is well.
+
+A 409 with Retry-After says that nothing was changed because something was locked: such a request,
+of whatever kind, waits here, where waiting is cheap, and is sent again for a while.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from collections.abc import Mapping
 
@@ -24,6 +29,9 @@ from services.api_gateway.rotation import Rotation
 
 #: With the sweep's 0.2 s, a safe request that meets a silent instance is answered within a second.
 TRY_S = 0.7
+#: How long a request is sent again because something is locked, and what lies between.
+BUSY_S = 2.5
+AGAIN_AFTER_S = (0.1, 0.4)
 
 
 class Unanswered(Exception):
@@ -52,6 +60,20 @@ class Forwarder:
         self, service: str, data: bytes, *, head_only: bool, safe: bool, idempotent: bool
     ) -> tuple[Answer, Upstream]:
         """Give the answer, and the instance that gave it. Raises: Unanswered."""
+        words = {"head_only": head_only, "safe": safe, "idempotent": idempotent}
+        answer, upstream = await self._send(service, data, **words)
+        if _is_busy(answer):
+            ends = time.monotonic() + BUSY_S
+            while _is_busy(answer) and time.monotonic() < ends:
+                await asyncio.sleep(random.uniform(*AGAIN_AFTER_S))
+                if not self._rotations[service].take_retry():
+                    break
+                answer, upstream = await self._send(service, data, **words)
+        return answer, upstream
+
+    async def _send(
+        self, service: str, data: bytes, *, head_only: bool, safe: bool, idempotent: bool
+    ) -> tuple[Answer, Upstream]:
         exchange, rotation = self._client.exchange, self._rotations[service]
         patience = self._patience[service] if safe else None
         tried: list[Upstream] = []
@@ -102,3 +124,9 @@ class Forwarder:
         if failed_answer is not None:
             return failed_answer
         raise Unanswered(failure, tried)
+
+
+def _is_busy(answer: Answer) -> bool:
+    return answer.status == 409 and any(
+        name.lower() == b"retry-after" for name, _ in answer.headers
+    )

@@ -25,10 +25,9 @@ from services.common.failures import Breaker, DatabaseBusy, DatabaseDown, Outcom
 from services.common.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.0
-#: A disk that stalls keeps locks too: COMMIT took 0.5 s to be written on one that was busy.
-LOCK_TIMEOUT_S = 1.0
-STATEMENT_TIMEOUT_S = 2.5  # may wait for a lock twice: for its turn, and for the row
-WORK_TIMEOUT_S = 3.5
+LOCK_TIMEOUT_S = 0.5
+STATEMENT_TIMEOUT_S = 2.0
+WORK_TIMEOUT_S = 3.0
 #: Of a client that is frozen within a transaction: its locks are free after that.
 IDLE_IN_TRANSACTION_S = 1.0
 PING_TIMEOUT_S = 1.0

@@ -16,6 +16,7 @@ from tests.support.gateway_parts import OK, Running, Upstream, always, closed_po
 from tests.support.replica import Replica
 from tests.support.sandbox import eventually
 
+BUSY = b"HTTP/1.1 409 Conflict\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}"
 FAILED = b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -89,6 +90,34 @@ def test_a_failed_post_is_sent_to_nobody_else(gateway, upstream):
     statuses = [gateway.call("POST", "/api/orders", b"{}")[0] for _ in range(4)]
     assert sorted(statuses) == [200, 200, 500, 500]
     assert (len(bad.requests), len(good.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/orders"), ("GET", "/api/orders/1")])
+def test_a_request_waits_while_something_is_locked(gateway, upstream, method, path):
+    free_s = time.monotonic() + 1.2
+    busy = upstream(lambda *_: OK if time.monotonic() > free_s else BUSY)
+    began_s = time.monotonic()
+    assert gateway.call(method, path, b"{}" if method == "POST" else None)[0] == 200
+    assert 1.1 < time.monotonic() - began_s < 2
+    assert 4 <= len(busy.requests) <= 13
+
+
+def test_what_stays_locked_is_told_in_time_and_other_conflicts_at_once(gateway, upstream):
+    answers = {b"busy": BUSY, b"empty": BUSY.replace(b"Retry-After: 1\r\n", b"")}
+    asked = upstream(lambda request, *_: answers[request.rpartition(b"\r\n\r\n")[2]])
+    for body, least_s, most_s in ((b"busy", 2.4, 4), (b"empty", 0, 1)):
+        began_s = time.monotonic()
+        assert gateway.call("POST", "/api/orders", body)[0] == 409
+        assert least_s < time.monotonic() - began_s < most_s
+    assert sum(request.endswith(b"empty") for request in asked.requests) == 1
+
+
+def test_without_a_retry_left_a_locked_answer_is_told_at_once(gateway, upstream, monkeypatch):
+    busy = upstream(always(BUSY))
+    rotation = gateway.gateway.directory.rotations["order-service"]
+    monkeypatch.setattr(type(rotation), "take_retry", lambda _: False)
+    assert gateway.call("POST", "/api/orders", b"{}")[0] == 409
+    assert len(busy.requests) == 1
 
 
 def test_an_outlier_is_ejected_although_its_health_is_good(gateway, upstream):
