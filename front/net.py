@@ -106,4 +106,7 @@ def net_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the last lines of a service's log."""
     bounds.lines(lines)
     require_root("net.logs")
-    print(stack.from_environment().net().logs(service, lines=lines), end="")
+    text = stack.from_environment().net().logs(service, lines=lines)
+    if not text:
+        say(f"{service}: nothing is logged")
+    print(text, end="")

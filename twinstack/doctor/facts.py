@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import TypeVar
 from twinstack.errors import TwinstackError
 from twinstack.linux.cgroup import read_layout
 from twinstack.linux.process import run
+from twinstack.model import names
 
 #: Debian packages with the programs that we call, or that the docs tell you to call.
 _PACKAGES = {
@@ -74,7 +76,7 @@ class HostFacts:
     engine_version: str | None
     compose_version: str | None
     listeners: Mapping[int, str] | None  # TCP port → its owner
-    our_ports: frozenset[int]  # published by containers of ours
+    our_ports: frozenset[int]  # published by containers or namespaces of ours
     routes: tuple[HostRoute, ...] | None
     forward_policy: str | None
     bridges_call_iptables: bool
@@ -95,7 +97,7 @@ def observe() -> HostFacts:
         engine_version=_fact(_engine_version),
         compose_version=_fact(_compose_version),
         listeners=_fact(_listeners),
-        our_ports=_fact(_our_ports) or frozenset(),
+        our_ports=(_fact(_docker_ports) or frozenset()) | (_fact(_net_ports) or frozenset()),
         routes=_fact(_routes),
         forward_policy=_fact(_forward_policy) if root else None,
         bridges_call_iptables=_text("/proc/sys/net/bridge/bridge-nf-call-iptables") == "1",
@@ -143,7 +145,17 @@ def _listeners() -> dict[int, str]:
     return listeners
 
 
-def _our_ports() -> frozenset[int]:
+def _net_ports() -> frozenset[int]:
+    return published_by(run(["iptables", "-t", "nat", "-S"]).stdout)
+
+
+def published_by(rules: str) -> frozenset[int]:
+    """Give the host's ports that rules of ours translate. Pure; `rules` are iptables -S's."""
+    ours = rf"--dport (\d+) .*{names.mark('')}.* -j DNAT "
+    return frozenset(map(int, re.findall(ours, rules)))
+
+
+def _docker_ports() -> frozenset[int]:
     command = ["docker", "ps", "--filter", "label=twinstack.instance", "--format", "{{.Ports}}"]
     words = run(command, timeout_s=10).stdout.replace(",", " ").split()
     published = (word.partition("->")[0] for word in words if "->" in word)

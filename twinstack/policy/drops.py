@@ -88,7 +88,8 @@ def summed(
 
 def text(report: DropReport) -> str:
     """Give the report as lines. Pure."""
-    first = f"{report.denied} packets denied in {report.seconds:g} s"
+    packets = "packet" if report.denied == 1 else "packets"
+    first = f"{report.denied} {packets} denied in {report.seconds:g} s"
     lines = [f"{first}, {report.since_up} since the rules were written."]
     for flow in report.flows:
         target = f"{flow.protocol}/{flow.port}" if flow.port else flow.protocol
