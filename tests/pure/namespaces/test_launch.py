@@ -5,70 +5,27 @@ from __future__ import annotations
 import configparser
 import shlex
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.core_cases import SOFTWARE, declared, edited_plan, layout, planned
-from twinstack.model.plan import Plan, Replica, resolve
+from tests.support.core_cases import SOFTWARE, declared, planned
+from tests.support.launch_cases import changed, digests, edit, file_of, launched, scripts
+from twinstack.model.plan import Replica, resolve
 from twinstack.model.releases import CHECKOUT, ServiceRelease
 from twinstack.model.topology import Limits
-from twinstack.namespaces.launch import ROTATOR, ProvidedSoftware, log_path, steps
+from twinstack.namespaces.launch import ROTATOR, log_path
 from twinstack.namespaces.process_steps import (
     Cgroup,
     InstanceDirectory,
     InstanceFile,
-    ReplicaProcess,
     Supervisor,
 )
 from twinstack.namespaces.steps import NetStep
 from twinstack.state.paths import InstancePaths
-
-
-def launched(
-    plan: Plan | None = None, software: ProvidedSoftware = SOFTWARE
-) -> tuple[NetStep, ...]:
-    return steps(plan or planned(), software, layout())
-
-
-def file_of(listed: tuple[NetStep, ...], ending: str) -> InstanceFile:
-    (file,) = (
-        step for step in listed if isinstance(step, InstanceFile) and step.path.endswith(ending)
-    )
-    return file
-
-
-def scripts(listed: tuple[NetStep, ...]) -> dict[str, InstanceFile]:
-    paths = {
-        step.script: step.replica
-        for step in listed
-        if isinstance(step, ReplicaProcess) and step.namespace
-    }
-    return {
-        paths[step.path]: step
-        for step in listed
-        if isinstance(step, InstanceFile) and step.path in paths
-    }
-
-
-def digests(listed: tuple[NetStep, ...]) -> dict[str, str]:
-    """Give the digests of the replicas' processes: the rotator is the host's own."""
-    return {
-        step.replica: step.digest
-        for step in listed
-        if isinstance(step, ReplicaProcess) and step.namespace
-    }
-
-
-def changed(plan: Plan, name: str, change: Callable[[Replica], Replica]) -> Plan:
-    replicas = tuple(change(each) if each.name == name else each for each in plan.replicas)
-    return replace(plan, replicas=replicas)
-
 
 STEPS = launched()
 SCRIPTS = scripts(STEPS)
@@ -248,106 +205,6 @@ def test_only_stores_and_the_registry_may_write_each_in_its_own_directory():
     ]
 
 
-def test_the_digest_in_the_environment_is_the_listedown():
-    for name, digest in digests(STEPS).items():
-        assert f"TWINSTACK_LAUNCH={digest}" in SCRIPTS[name].content.split()
-        assert "@DIGEST@" not in SCRIPTS[name].content
-        assert len(digest) == 12
-
-
-def test_digests_stay_when_nothing_changes():
-    assert digests(launched()) == digests(STEPS)
-    assert launched() == STEPS
-
-
-def edit(service: str, **values: Any) -> Plan:
-    return edited_plan(lambda d: d["services"][service].update(values))
-
-
-def more_memory(d: dict[str, Any]) -> None:
-    d["services"]["order-service"]["limits"]["memory"] = "256M"
-
-
-ONE = {"order-service"}
-ALL = set(digests(STEPS))
-MATTERS: dict[str, tuple[Plan, ProvidedSoftware, set[str]]] = {
-    "port": (edit("order-service", port=5001), SOFTWARE, ONE),
-    "threads": (edit("order-service", threads=9), SOFTWARE, ONE),
-    "workers": (edit("order-service", workers=2), SOFTWARE, ONE),
-    "user": (edit("order-service", user=31000), SOFTWARE, ONE),
-    "module": (edit("order-service", module="services.other:app"), SOFTWARE, ONE),
-    "cache": (
-        edit("product-service", cache="near"),
-        SOFTWARE,
-        {"product-service", "product-service-2", "product-service-3"},
-    ),
-    "secrets": (edit("order-service", secrets=[]), SOFTWARE, ONE | {"redis-cache", "postgres-db"}),
-    "the users of a store": (
-        edit("order-service", secrets=["postgres_password"]),
-        SOFTWARE,
-        {"redis-cache"},
-    ),
-    "environment": (
-        changed(
-            planned(),
-            "order-service",
-            lambda replica: replace(replica, environment=(*replica.environment, ("A", "b"))),
-        ),
-        SOFTWARE,
-        ONE,
-    ),
-    "configuration": (
-        planned(),
-        replace(SOFTWARE, configs={"nginx-lb": {"/etc/nginx/nginx.conf": "events {}"}}),
-        {"nginx-lb"},
-    ),
-    "own address": (edit("order-service", addresses=["10.0.0.41"]), SOFTWARE, ONE),
-    "software": (planned(), replace(SOFTWARE, digest="fresh"), ALL),
-    "its packages": (
-        planned(),
-        replace(SOFTWARE, srv=Path("/software/new")),
-        {n for n in ALL if planned().replica(n).role in {"python", "postgres"}},
-    ),
-    "a tree": (
-        planned(),
-        replace(SOFTWARE, trees={**SOFTWARE.trees, "redis": Path("/new")}),
-        {"redis-cache"},
-    ),
-}
-
-
-@pytest.mark.parametrize("what", MATTERS)
-def test_the_digest_changes_where_a_change_concerns_a_process(what: str):
-    plan, software, concerned = MATTERS[what]
-    before, after = digests(STEPS), digests(launched(plan, software))
-    assert {name for name in ALL if before[name] != after[name]} == concerned
-
-
-def test_a_changed_hosts_file_reaches_processes_that_run():
-    moved = launched(edit("postgres-db", addresses=["10.0.0.61"]))
-    assert file_of(moved, "/conf/hosts") != file_of(STEPS, "/conf/hosts")
-    # Written over in place, since a bind mount keeps a file that was replaced.
-    written = [step for step in moved if isinstance(step, InstanceFile) and step.in_place]
-    assert [Path(step.path).name for step in written] == ["hosts"]
-    assert digests(moved)["product-service"] == digests(STEPS)["product-service"]
-    gateway = launched(edit("api-gateway", addresses=["10.0.0.21"]))
-    assert digests(gateway)["nginx-lb"] != digests(STEPS)["nginx-lb"]  # it looks up at its start
-
-
-INDIFFERENT: dict[str, tuple[Plan, ProvidedSoftware]] = {
-    "limits": (edited_plan(more_memory), SOFTWARE),
-    "no limits": (planned(limited=False), SOFTWARE),
-    "host port": (edited_plan(lambda d: d["host_ports"][0].update(port=8181)), SOFTWARE),
-    "flows": (edited_plan(lambda d: d["flows"].pop()), SOFTWARE),
-    "supervisor": (planned(), replace(SOFTWARE, supervisor=Path("/software/new"))),
-}
-
-
-@pytest.mark.parametrize("what", INDIFFERENT)
-def test_the_digest_stays_when_a_process_need_not_be_restarted(what: str):
-    assert digests(launched(*INDIFFERENT[what])) == digests(STEPS)
-
-
 def test_hosts_name_every_replica_at_its_address_and_reach_every_root():
     text = file_of(STEPS, "/conf/hosts").content
     assert text.splitlines() == [
@@ -434,7 +291,7 @@ def test_the_supervisor_listens_to_root_alone_and_on_no_network():
 
 
 def test_a_changed_script_is_a_changed_program_and_no_other_is():
-    before, after = supervisor_conf(), supervisor_conf(launched(MATTERS["threads"][0]))
+    before, after = supervisor_conf(), supervisor_conf(launched(edit("order-service", threads=9)))
     differing = {name for name in before.sections() if dict(before[name]) != dict(after[name])}
     assert differing == {"program:order-service"}
 
