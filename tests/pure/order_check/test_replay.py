@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.order_cases import Story
 from twinstack.faults.drawing import DrawnFault
 from twinstack.order_check.history import CausedFault
-from twinstack.order_check.replay import reduced, suspects
+from twinstack.order_check.replay import reduced, repeated, suspects
 from twinstack.order_check.violation import Violation, shown_by
 
 FAULTS = tuple(DrawnFault(number, "kill", "a") for number in range(1, 21))
@@ -31,3 +31,23 @@ def test_the_whole_is_shrunk_if_the_suspects_do_not_fail() -> None:
 
         assert reduced(FAULTS[6:12], FAULTS, fails) == (culprit,)
         assert asked[0] == FAULTS[6:12]
+
+
+def test_what_fails_only_sometimes_is_repeated_until_it_fails_nearly_always() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def fails(part: tuple[DrawnFault, ...]) -> bool:
+        asked.append(tuple(fault.number for fault in part))
+        return len(part) > 1 or len(asked) % 2 == 0
+
+    part, failed = repeated(FAULTS[3:4], fails, 20)
+    assert (len(part), failed) == (2, 20)
+    assert len(asked) < 25  # once is given up as soon as it passed twice
+    assert len(set(asked[-1])) == 2  # in rounds of its own each
+    assert len({fault.target for fault in part}) == 1
+
+
+def test_what_fails_at_its_most_only_sometimes_is_told_so() -> None:
+    answers = iter([True, False] * 40)
+    part, failed = repeated(FAULTS[:2], lambda _: next(answers), 20)
+    assert (part, failed) == (FAULTS[:2], 10)
