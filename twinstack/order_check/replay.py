@@ -18,7 +18,7 @@ from twinstack.world import LocalWorld
 
 #: How often what remains is replayed, and how long is spent on shrinking.
 REPLAYS, SHRINK_S = 20, 1800.0
-#: What fails in fewer of them is repeated, up to so many faults: a kill meets an order, or does not.
+#: What fails in fewer of them is repeated, up to so many faults.
 ALWAYS, FEW = 0.95, 3
 #: Faults before and after a violation that are suspected first.
 _BEFORE, _AFTER = 4, 2
