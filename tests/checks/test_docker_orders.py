@@ -14,6 +14,7 @@ from tests.support.orders_inside import judged, under_fire
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(0)]
 
 
+@pytest.mark.long  # CI has a minute for one world: that of namespaces
 def test_orders_under_fire_are_neither_lost_nor_doubled(
     images: None, orders: tuple[int, int, int], full: bool, tell: Callable[[str], None]
 ) -> None:
