@@ -60,27 +60,13 @@ class Forwarder:
         self, service: str, data: bytes, *, head_only: bool, safe: bool, idempotent: bool
     ) -> tuple[Answer, Upstream]:
         """Give the answer, and the instance that gave it. Raises: Unanswered."""
-        words = {"head_only": head_only, "safe": safe, "idempotent": idempotent}
-        answer, upstream = await self._send(service, data, **words)
-        if _is_busy(answer):
-            ends = time.monotonic() + BUSY_S
-            while _is_busy(answer) and time.monotonic() < ends:
-                await asyncio.sleep(random.uniform(*AGAIN_AFTER_S))
-                if not self._rotations[service].take_retry():
-                    break
-                answer, upstream = await self._send(service, data, **words)
-        return answer, upstream
-
-    async def _send(
-        self, service: str, data: bytes, *, head_only: bool, safe: bool, idempotent: bool
-    ) -> tuple[Answer, Upstream]:
         exchange, rotation = self._client.exchange, self._rotations[service]
         patience = self._patience[service] if safe else None
         tried: list[Upstream] = []
         failure: UpstreamError | None = None
         failed_answer: tuple[Answer, Upstream] | None = None
         left_s = self._timeout_s
-        retried = False
+        retried, busy_until = False, 0.0
         while (upstream := rotation.pick(tried)) is not None:
             tried.append(upstream)
             sent = time.monotonic()
@@ -113,7 +99,15 @@ class Forwarder:
                 if answer.status < 500:
                     if upstream.standing.strikes:
                         rotation.answered(upstream)
-                    return answer, upstream
+                    if answer.status != 409 or not _is_busy(answer):
+                        return answer, upstream
+                    busy_until = busy_until or time.monotonic() + BUSY_S
+                    if time.monotonic() > busy_until or not rotation.take_retry():
+                        return answer, upstream
+                    await asyncio.sleep(random.uniform(*AGAIN_AFTER_S))
+                    tried.clear()
+                    left_s = self._timeout_s
+                    continue
                 upstream.errors += 1
                 rotation.failed(upstream, answer.status)
                 failed_answer = answer, upstream
@@ -126,7 +120,5 @@ class Forwarder:
         raise Unanswered(failure, tried)
 
 
-def _is_busy(answer: Answer) -> bool:
-    return answer.status == 409 and any(
-        name.lower() == b"retry-after" for name, _ in answer.headers
-    )
+def _is_busy(conflict: Answer) -> bool:
+    return any(name.lower() == b"retry-after" for name, _ in conflict.headers)
