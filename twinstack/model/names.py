@@ -137,8 +137,15 @@ def mark(instance: str) -> str:
     return f"{_PRODUCT}{instance}"
 
 
+def instance_of(carried: str | None) -> str | None:
+    """Give the instance whose mark an object carries; None if it carries none of ours."""
+    if carried and carried.startswith(_PRODUCT):
+        return carried.removeprefix(_PRODUCT)
+    return None
+
+
 def not_ours(carried: str | None) -> str:
     """Say whose an object is that carries another mark than ours, or none."""
-    if carried and carried.startswith(_PRODUCT):
-        return f"belongs to instance {carried.removeprefix(_PRODUCT)}"
+    if instance := instance_of(carried):
+        return f"belongs to instance {instance}"
     return f"is marked {carried}" if carried else "lacks our mark"

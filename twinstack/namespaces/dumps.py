@@ -74,9 +74,10 @@ def finding_marked(mark: str) -> Iterator[Callable[[], tuple[str, ...]]]:
 
 def check_ours(plan: Plan, replicas: Iterable[str]) -> None:
     """Check that replicas' namespaces are there and carry our mark. Raises: Missing, NotOurs."""
-    with netns.visiting(netns.pinned(), _mark) as answer:
+    wanted = tuple(replicas)
+    with netns.visiting(tuple(filter(netns.is_pinned, wanted)), _mark) as answer:
         carried = answer()
-    for name in replicas:
+    for name in wanted:
         if name not in carried:
             remedy = 'run "invoke net.up"'
             raise Missing(f"namespace {name}", "cannot be entered", "it is absent", remedy)

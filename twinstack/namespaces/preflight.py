@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 
 from twinstack.errors import NotOurs, raise_all
 from twinstack.linux import iptables
+from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.namespaces import rules
 from twinstack.namespaces.facts import NetFacts
@@ -39,8 +40,8 @@ def _other_instance(
     """Report once, not for every link, that another instance has our names on this host."""
     for kind, name in objects:
         if kind == "bridge" and (link := facts.links.get(name)):
-            product, _, instance = (link.alias or "").partition(":")
-            if product == plan.mark.partition(":")[0] and instance != plan.instance:
+            instance = names.instance_of(link.alias)
+            if instance not in {None, plan.instance}:
                 return NotOurs(
                     f"bridge {name}",
                     "is not ours",

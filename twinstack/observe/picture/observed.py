@@ -92,7 +92,7 @@ def _is_marked(link: LinkFacts, plan: Plan, world: WorldName) -> bool:
 
 
 def _is_foreign(bridge: str, plan: Plan, world: WorldName, network: WorldNetwork) -> bool:
-    """Tell whether another instance's namespace world has a bridge of our name."""
+    """Tell whether a bridge of our name carries another's mark: an instance's, or a stranger's."""
     marks = {link.alias for link in network.host.links if link.name == bridge}
     return world == "net" and not marks <= {plan.mark, None}
 
