@@ -22,4 +22,4 @@ def test_orders_under_fire_are_neither_lost_nor_doubled(
     up(flat)
     report = under_fire(flat, *orders, shrinking=full)
     tell(json.dumps({key: value for key, value in report.items() if key != "shown"}))
-    judged(report, full)
+    judged(report, alone=True)

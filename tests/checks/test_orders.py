@@ -43,7 +43,7 @@ def test_orders_under_fire_are_neither_lost_nor_doubled(
     words = f"--orders {count} --faults {faults} --seed {seed}{' --shrink' if full else ''}"
     (report,) = inside(host, "fire", *words.split())
     tell(json.dumps({key: value for key, value in report.items() if key != "shown"}))
-    judged(report, full)
+    judged(report, alone=full)
 
 
 @pytest.mark.long

@@ -28,11 +28,11 @@ RECORD = """name => {
     getComputedStyle(node.querySelector("rect")).stroke,
   ])).observe(node, {attributes: true, attributeFilter: ["data-state"]});
 }"""
-#: How many figures are told.
-TOLD = """least => {
+#: How many figures are shown, or whether so many are.
+FIGURES = """least => {
   const cells = [...document.querySelectorAll("#net td.number")];
-  const told = cells.filter(one => one.textContent !== "–").length;
-  return least === null ? told : told >= least;
+  const shown = cells.filter(one => one.textContent !== "–").length;
+  return least === null ? shown : shown >= least;
 }"""
 RED, GREEN = "rgb(179, 38, 30)", "rgb(23, 102, 58)"
 
@@ -90,13 +90,13 @@ def test_nothing_stays_green_when_the_server_is_silent_or_gone(
     with b.serving(flat) as (server, url), b.open_page(chromium, url) as opened:
         opened.await_all_up("net")
         opened.page.wait_for_timeout(3_000)  # what is drawn every third second
-        told = opened.page.evaluate(TOLD, None)
+        shown = opened.page.evaluate(FIGURES, None)
         server.send_signal(signal.SIGSTOP)
         opened.page.wait_for_selector(anything, state="detached", timeout=15_000)
         assert opened.page.locator("#net .word").nth(1).text_content() == "unknown"
         server.send_signal(signal.SIGCONT)
         opened.await_all_up("net")
-        opened.page.wait_for_function(TOLD, arg=told, timeout=b.TIMEOUT_MS)
+        opened.page.wait_for_function(FIGURES, arg=shown, timeout=b.TIMEOUT_MS)
         opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
         server.kill()
         opened.page.wait_for_selector(anything, state="detached", timeout=3_000)

@@ -53,13 +53,13 @@ def say(document: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def judged(report: dict[str, Any], full: bool) -> None:
-    """Assert that no order broke a rule; and with `full`, on a machine of its own, how soon.
+def judged(report: dict[str, Any], *, alone: bool) -> None:
+    """Assert that no order broke a rule; and, `alone` on its machine, that all was soon well.
 
     How soon all is well again says little of a machine that runs other tests meanwhile.
     """
     assert not report["violations"], "\n".join(report["shown"])
-    assert not (full and report["slow"]), "\n".join(report["slow"])
+    assert not (alone and report["slow"]), "\n".join(report["slow"])
 
 
 def keep(history: History, file: str) -> None:
