@@ -8,9 +8,10 @@ means the same in every question (see `meter`), and what is spent at rest is kno
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from bench.load import Tally
 
@@ -32,7 +33,7 @@ class Arm:
     """One thing that is compared."""
 
     name: str
-    load: Callable[[], Tally]  # one window's worth of it
+    load: Callable[[], Tally]  # one run of it
     world: str = ""  # the replicas of this world are its services
     #: Holds around a window; gives the part of each process that the question itself runs.
     during: Callable[[], AbstractContextManager[Mapping[int, str] | None]] = nullcontext
@@ -82,6 +83,37 @@ class Window:
         """Give the part of the machine that strangers and the hypervisor took."""
         taken_us = self.parts_us.get(STRANGERS, 0.0) + self.stolen_us
         return taken_us / (self.seconds * cores * 1e6)
+
+
+def joined(runs: Sequence[Window]) -> Window:
+    """Give the window that some runs of one arm make; its figures are their means. Pure."""
+    first, *more = runs
+    if not more:
+        return first
+    return replace(
+        first,
+        seconds=sum(run.seconds for run in runs),
+        done=sum(run.done for run in runs),
+        failed=sum(run.failed for run in runs),
+        parts_us=_by_name(sum, (run.parts_us for run in runs)),
+        rest_us=_by_name(sum, (run.rest_us for run in runs)),
+        services_us=_by_name(sum, (run.services_us for run in runs)),
+        throttled_us=sum(run.throttled_us for run in runs),
+        stolen_us=sum(run.stolen_us for run in runs),
+        work_us=fmean([run.work_us for run in runs if run.work_us] or [0.0]),
+        figures=_by_name(fmean, (run.figures for run in runs)),
+    )
+
+
+def _by_name(
+    of: Callable[[Iterable[float]], float], runs: Iterable[Mapping[str, float]]
+) -> dict[str, float]:
+    """Put the values of each name together."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        for name, value in run.items():
+            values.setdefault(name, []).append(value)
+    return {name: of(own) for name, own in values.items()}
 
 
 def service_of(replica: str) -> str:

@@ -26,6 +26,7 @@ from bench.engine.arm import (
     Contrast,
     Quantity,
     Window,
+    joined,
 )
 from bench.engine.design import Design
 from bench.engine.measured import Measured
@@ -37,6 +38,8 @@ from twinstack.world import LocalWorld
 
 #: So often a run measures spoiled blocks again: nothing helps where the machine is always busy.
 MOST_REPEATS = 6
+#: So many short runs warm an arm up.
+_WARM_RUNS = 2
 #: One start of what is measured: gives its arms, with everything running while the block lasts.
 Stage = Callable[[], AbstractContextManager[Sequence[Arm]]]
 
@@ -51,7 +54,8 @@ class Experiment:
     worlds: Sequence[LocalWorld] = ()  # those that are up meanwhile
     quantities: tuple[Quantity, ...] = (CPU, RATE)  # the first one decides
     bounds: tuple[Bound, ...] = ()
-    rest_s: float = 2.0  # how long all is watched at rest in each deployment
+    runs: int = 1  # of an arm in a window; the arms take turns
+    rest_s: float | None = None  # how long each deployment is watched at rest; None: a window
     #: Gives block after block by the arms' names and the seed.
     order: Callable[[Sequence[str], int], Iterator[tuple[str, ...]]] = design.order
     rest_each: bool = False  # what holds around an arm spends at rest too: watch each by itself
@@ -128,9 +132,11 @@ class Live:
         for number in range(first, first + self.how.blocks):
             names = next(order)
             while True:
-                block = [
-                    _window(meter, arms[name], rest[name], deployment, number) for name in names
+                turns = [
+                    [_run(meter, arms[name], rest[name], deployment, number) for name in names]
+                    for _ in range(self.experiment.runs)
                 ]
+                block = [joined(runs) for runs in zip(*turns, strict=True)]
                 spoiled = max(window.busy(os.cpu_count() or 1) for window in block) > BUSY_PART
                 if not (spoiled and self.again()):
                     break
@@ -153,17 +159,18 @@ class Live:
         for arm in arms.values():
             with arm.during() as programs:
                 meter.assign(programs or {})
-                arm.load()
+                for _ in range(min(self.experiment.runs, _WARM_RUNS)):
+                    arm.load()
                 if self.experiment.rest_each:
                     rest |= self._rest(meter, [arm])
         return rest or self._rest(meter, arms.values())
 
     def _rest(self, meter: Meter, arms: Iterable[Arm]) -> dict[str, Spending]:
         """Give what is spent at rest now, for each of some arms."""
-        arms = tuple(arms)
+        arms, rest_s = tuple(arms), self.experiment.rest_s
         while True:
             before = meter.read()
-            time.sleep(self.experiment.rest_s)
+            time.sleep(self.how.seconds if rest_s is None else rest_s)
             after = meter.read()
             rest = {arm.name: spent(before, after, arm.world) for arm in arms}
             if not (any(map(_spoiled, rest.values())) and self.again()):
@@ -181,8 +188,8 @@ def _spoiled(rest: Spending) -> bool:
     return taken_us > BUSY_PART * rest.seconds * (os.cpu_count() or 1) * 1e6
 
 
-def _window(meter: Meter, arm: Arm, rest: Spending, deployment: int, block: int) -> Window:
-    """Measure one window. Raises: CannotTell for one without a success."""
+def _run(meter: Meter, arm: Arm, rest: Spending, deployment: int, block: int) -> Window:
+    """Measure one run. Raises: CannotTell for one without a success."""
     with arm.during() as programs:
         meter.assign(programs or {})
         before = meter.read()

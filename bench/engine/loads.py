@@ -49,7 +49,7 @@ def by_ab(endpoint: Endpoint, load: AbLoad) -> Load:
 def by_wrk(
     url: str,
     connections: int,
-    seconds: int,
+    seconds: float,
     *,
     prefix: Sequence[str] = (),
     headers: Sequence[str] = (),
@@ -57,7 +57,7 @@ def by_wrk(
 ) -> Load:
     """Drive a URL for some seconds over connections that are kept (unless a header closes them).
 
-    `prefix` is a command to run wrk under.
+    Units: seconds, in tenths. `prefix` is a command to run wrk under.
     """
     words = [*prefix, *wrk.command(url, connections, seconds, headers, script)]
     return lambda: wrk.run(words, seconds)

@@ -2,11 +2,13 @@
 
 Used where a server must be driven harder than by `ab`, which itself is at its limit near 30,000
 requests a second on one core. The parser is pure. Source: wrk(1); its units are us, ms, s and k,
-M, G.
+M, G. wrk takes whole seconds; at an interrupt it ends with its next tick, a tenth of a second, and
+reports what it has.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +20,27 @@ from twinstack.linux import process
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 #: Until an answer counts as lost.
 _TIMEOUT_S = 5
+_TICK_S = 0.1
 
 
 def command(
-    url: str, connections: int, duration_s: int, headers: Sequence[str], script: Path | None = None
+    url: str,
+    connections: int,
+    duration_s: float,
+    headers: Sequence[str],
+    script: Path | None = None,
 ) -> list[str]:
     """Give the command line of a run; a `script` in Lua makes its requests."""
-    words = f"wrk --latency -t 1 -c {connections} -d {duration_s}s --timeout {_TIMEOUT_S}s".split()
+    whole_s = math.ceil(duration_s)
+    words = f"wrk --latency -t 1 -c {connections} -d {whole_s}s --timeout {_TIMEOUT_S}s".split()
+    if duration_s < whole_s:
+        bounded = "timeout --foreground --preserve-status --signal=INT"
+        words = [*bounded.split(), f"{duration_s - _TICK_S / 2:g}", *words]
     words += [] if script is None else ["-s", str(script)]
     return [*words, *(word for header in headers for word in ("-H", header)), url]
 
 
-def run(command: Sequence[str], duration_s: int) -> Tally:
+def run(command: Sequence[str], duration_s: float) -> Tally:
     """Run a command line of wrk. Raises: Missing without `wrk`; StepFailed; CannotTell."""
     return parse(process.run(command, timeout_s=duration_s + 30.0).stdout)
 

@@ -76,7 +76,7 @@ def _experiment(
 
     def arms() -> Iterator[Arm]:
         for name, (world, endpoint) in entries.items():
-            wrk = by_wrk(endpoint.url(load.path), CONNECTIONS, round(how.seconds))
+            wrk = by_wrk(endpoint.url(load.path), CONNECTIONS, how.run_s)
             yield Arm(name, wrk, world.name)
         for name in pair:
             world, endpoint = entries[name]
@@ -97,6 +97,7 @@ def _experiment(
         ),
         load=f"{CONNECTIONS} kept connections (wrk), {load.path}",
         worlds=used,
+        runs=how.runs,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ PLANTS = {NOTHING: (CPU, 0), SPIN: (CPU, 1), HOLD: (RATE, -1)}
 _CONNECTIONS, _PATH = 20, "/api/products"
 #: The most of each that can be planted: µs a request, a part of the time.
 _MOST = {NOTHING: 0.0, SPIN: 10_000.0, HOLD: 0.5}
-_MOST_RUNS, _HELD_S = 1_000, 0.02
+_MOST_RUNS, _HELD_S = 1_000, 0.005
 #: Both arms run it, so that only the spin differs. Source: wrk's SCRIPTING.
 _LUA = """local spin_s, one = %g / 1e6, nil
 function init(args) one = wrk.format() end
@@ -134,7 +135,7 @@ def experiment(
             planted = plant if name == PLANTED else NOTHING
             script = folder / f"{name}.lua"
             script.write_text(_LUA % (size if planted == SPIN else 0.0))
-            load = by_wrk(url, _CONNECTIONS, round(how.seconds), script=script)
+            load = by_wrk(url, _CONNECTIONS, how.run_s, script=script)
             during = partial(_holding, world, size) if planted == HOLD else nullcontext
             yield Arm(name, load, world.name, during)
 
@@ -144,6 +145,7 @@ def experiment(
         contrasts=(COST,),
         load=f"{_CONNECTIONS} kept connections (wrk), {_PATH}",
         worlds=[world],
+        runs=how.runs,
         quantities=(first, RATE if first is CPU else CPU),
     )
 
@@ -160,7 +162,10 @@ def _holding(world: LocalWorld, part: float) -> Iterator[None]:
                 os.kill(pid, sign)
 
     def hold() -> None:
-        while not ended.wait(_HELD_S / part - _HELD_S):
+        pause_s = _HELD_S / part - _HELD_S
+        if ended.wait(random.uniform(0, pause_s)):  # a run is not many times as long
+            return
+        while not ended.wait(pause_s):
             send(signal.SIGSTOP)
             ended.wait(_HELD_S)
             send(signal.SIGCONT)
