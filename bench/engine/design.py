@@ -2,18 +2,16 @@
 
 Machines drift within seconds, and a lasting difference of a percent or two is drawn with each start
 of the services (hash seeds, address layout). So the arms of a block follow each other forth and
-back (ABBA), which cancels a steady drift, and take turns in short runs: CPU time per request
-wanders as much from one half second to the next as from one couple of seconds to the next, so the
-same time in short turns has intervals half as wide. Blocks are spread over several deployments, of
-which the interval is taken. An experiment ends when its intervals are narrow enough, never because
-of what they show: that would find differences that are not there.
+back (ABBA), which cancels a steady drift; and blocks are spread over several deployments, of which
+the interval is taken. An experiment ends when its intervals are narrow enough, never because of
+what they show: that would find differences that are not there.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bench.engine.arm import CPU, RATE
@@ -28,10 +26,10 @@ Stopped = Literal["precise", "out of time"]
 MOST_MINUTES = 240
 #: Fewer deployments than this give no interval.
 LEAST_DEPLOYMENTS = 3
-#: Less than this is short, and has windows of so long. Units: minutes; seconds.
-_SHORT, _SHORT_S = 2.0, 1.2
-#: How long an arm's turn is, about. Units: seconds.
-_RUN_S = 0.4
+#: Less than this is short, and so short that only the commands are tried. Units: minutes.
+_SHORT, _HASTY = 2.0, 0.5
+#: How long a turn is, and how many make a window. Units: seconds.
+_RUN_S, _RUNS, _SHORT_RUNS = 0.4, 5, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,8 @@ class Design:
 
     minutes: float = 5.0
     seconds: float = 2.0  # of a window
-    blocks: int = 1  # of a deployment
+    runs: int = 1  # of an arm in a window, in which the arms take turns
+    blocks: int = 2  # of a deployment
     least: int = 6  # deployments before it may stop as precise
     look: float = 0.75  # the part of its time before it may
     narrow: Mapping[str, float] = field(  # quantity → the half-width that is precise, as a part
@@ -55,19 +54,25 @@ class Design:
         bounds.within("minutes", self.minutes, 0.05, MOST_MINUTES)
 
     @property
-    def runs(self) -> int:
-        """Give how many short runs make a window where arms take turns."""
-        return round(self.seconds / _RUN_S)
-
-    @property
     def run_s(self) -> float:
-        """Give how long each of them is, in tenths of a second."""
+        """Give how long a run is. Units: seconds, in tenths."""
         return round(self.seconds / self.runs, 1)
 
     @classmethod
     def within(cls, minutes: float, seed: int | None = None) -> Design:
-        """Lay a time out: when it is short, shorter deployments give the better interval."""
-        return cls(minutes, _SHORT_S if minutes < _SHORT else 2.0, seed=seed)
+        """Lay a time out: when it is short, deployments of one block give the better interval."""
+        seconds, blocks = 1.0 if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 2
+        return cls(minutes, seconds, blocks=blocks, seed=seed)
+
+    def taking_turns(self) -> Design:
+        """Give a design in which arms take turns in short runs, for intervals half as wide.
+
+        CPU time per request wanders as much from one half second to the next as from one couple of
+        seconds to the next, and what is slower than the turns cancels. Not for a machine with a
+        beat of its own: an engine's health probes come every two seconds, and are in some runs.
+        """
+        runs = _SHORT_RUNS if self.minutes < _SHORT else _RUNS
+        return replace(self, seconds=runs * _RUN_S, runs=runs, blocks=1)
 
 
 def require_load(load: AbLoad) -> None:

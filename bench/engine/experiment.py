@@ -54,7 +54,6 @@ class Experiment:
     worlds: Sequence[LocalWorld] = ()  # those that are up meanwhile
     quantities: tuple[Quantity, ...] = (CPU, RATE)  # the first one decides
     bounds: tuple[Bound, ...] = ()
-    runs: int = 1  # of an arm in a window; the arms take turns
     rest_s: float | None = None  # how long each deployment is watched at rest; None: a window
     #: Gives block after block by the arms' names and the seed.
     order: Callable[[Sequence[str], int], Iterator[tuple[str, ...]]] = design.order
@@ -134,7 +133,7 @@ class Live:
             while True:
                 turns = [
                     [_run(meter, arms[name], rest[name], deployment, number) for name in names]
-                    for _ in range(self.experiment.runs)
+                    for _ in range(self.how.runs)
                 ]
                 block = [joined(runs) for runs in zip(*turns, strict=True)]
                 spoiled = max(window.busy(os.cpu_count() or 1) for window in block) > BUSY_PART
@@ -159,7 +158,7 @@ class Live:
         for arm in arms.values():
             with arm.during() as programs:
                 meter.assign(programs or {})
-                for _ in range(min(self.experiment.runs, _WARM_RUNS)):
+                for _ in range(min(self.how.runs, _WARM_RUNS)):
                     arm.load()
                 if self.experiment.rest_each:
                     rest |= self._rest(meter, [arm])

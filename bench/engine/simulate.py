@@ -177,13 +177,13 @@ DESIGNS = {
     "default, stops": SimulatedDesign(),
     "3 blocks": SimulatedDesign(replace(_DEFAULT, blocks=3)),
     "3 blocks, stops": SimulatedDesign(Design(blocks=3)),
-    "A/A beside, pooled": SimulatedDesign(replace(_DEFAULT, blocks=2), arms=3),
+    "A/A beside, pooled": SimulatedDesign(_DEFAULT, arms=3),
     "deploys in 12 s": SimulatedDesign(_DEFAULT, deploy_s=12),
     "ten minutes": SimulatedDesign(replace(_DEFAULT, minutes=10)),
     "ten minutes, stops": SimulatedDesign(Design(minutes=10)),
     "ten minutes, stops early": SimulatedDesign(Design(minutes=10, look=0.0)),
+    "quick": SimulatedDesign(_QUICK),
     "quick, 5 of 1.2 s": SimulatedDesign(replace(_QUICK, seconds=1.2)),
-    "quick, 4 of 1.9 s": SimulatedDesign(replace(_QUICK, seconds=1.9)),
     "one deployment": SimulatedDesign(_DEFAULT, redeploys=False),
 }
 

@@ -106,6 +106,11 @@ def _shape(stack: Stack, name: WorldName) -> str | None:
     return stack.net_shape() if name == "net" else stack.docker_shape()
 
 
+def probed(stack: Stack) -> bool:
+    """Tell whether Docker's world is up: its health probes come in beats, all the while."""
+    return _shape(stack, "docker") is not None
+
+
 @contextmanager
 def lifted(worlds: Iterable[LocalWorld], *, policy: bool = False) -> Iterator[None]:
     """Lift the edge's rate limit while the block lasts, or the whole `policy`.

@@ -50,6 +50,7 @@ def ask(
     if itself:
         titled = {f"{TITLES[itself]} {letter}": used[0] for letter in "AB"}
     entries = {title: (world, world.endpoint(worlds.EDGE)) for title, world in titled.items()}
+    how = how if worlds.probed(stack) else how.taking_turns()
     with worlds.lifted(used):
         alike = gate.require(used, worlds.EDGE, load.path, allow, progress)
         first = tuple(entries)
@@ -97,7 +98,6 @@ def _experiment(
         ),
         load=f"{CONNECTIONS} kept connections (wrk), {load.path}",
         worlds=used,
-        runs=how.runs,
     )
 
 

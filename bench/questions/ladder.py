@@ -2,8 +2,8 @@
 
 A request is answered by the start of a file: over a TCP connection that is kept, or a new one each.
 Client and server are `bench.load.echo`, on one CPU, so what differs between two rungs is the layer.
-Each rung is measured against the one below in blocks of its own, and so are the ends of the ladder:
-the sum of the rungs is checked, not true by construction.
+A way is climbed from end to end in one block, so that errors do not add up with the rungs; the ends
+have blocks of their own, with which the sum of the rungs is checked.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
             quantities=report.QUANTITIES,
             order=partial(order, edges),
         )
-        measured = run(experiment, replace(how, seconds=_WINDOW_S, blocks=len(edges)), progress)
+        measured = run(
+            experiment, replace(how, seconds=_WINDOW_S, blocks=len(course.blocks(edges))), progress
+        )
     versions = [f"{rung.name}: {rung.version()}" for rung in beside if rung.program]
     text, found = _report(measured, climb.usable(edges), climb, versions)
     kept, windows = {**fields(measured), "ladder": found}, measured.windows
@@ -65,12 +67,12 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
 
 
 def order(edges: Sequence[Edge], _: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
-    """Give a block for each rung: below, above, above, below, in either sense; pure."""
-    rng = random.Random(seed)
+    """Give block after block: places there and back, in either sense; pure."""
+    rng, blocks = random.Random(seed), course.blocks(edges)
     while True:
-        for edge in rng.sample(edges, len(edges)):
-            ends = rng.sample((edge.lower, edge.upper), 2)
-            forth = [arm(place, kind) for place in ends for kind in KINDS]
+        for places in rng.sample(blocks, len(blocks)):
+            way = places[:: rng.choice((1, -1))]
+            forth = [arm(place, kind) for place in way for kind in KINDS]
             yield (*forth, *reversed(forth))
 
 
@@ -135,8 +137,8 @@ def _report(
 ) -> tuple[str, dict[str, object]]:
     """Write what was found, and give its fields."""
     how_measured = (
-        f"{measured.load}; {measured.deployments} deployments, each rung in blocks of its own "
-        f"(below, above, above, below) of windows of {measured.design.seconds:g} s, seed "
+        f"{measured.load}; {measured.deployments} deployments, each way in blocks from end to end "
+        f"and back, the whole in blocks of its own, windows of {measured.design.seconds:g} s, seed "
         f"{measured.seed}; {measured.stopped} after {measured.seconds / 60:.1f} min. Up, a rung is "
         "added to those before it; down, taken from those that are left. ±: half of the 95 % "
         "interval over deployments. Time: of a request in the median batch of ten. Proof: what "
@@ -148,6 +150,7 @@ def _report(
     found: dict[str, object] = {"left_out": climb.left_out, "versions": versions}
     parts = [wrap(*opening)]
     if not measured.undecidable:
-        parts += report.tables(measured, edges, climb.proofs)
-        found |= report.fields(measured, edges, climb.proofs)
+        climbed = report.Climbed(measured, edges, climb.proofs)
+        parts += report.tables(climbed)
+        found |= report.fields(climbed)
     return "\n\n".join(filter(None, [*parts, wrap(*notes, *versions)])), found

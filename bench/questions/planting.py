@@ -41,7 +41,7 @@ WORSE = Contrast(SUSPECT, PLANNED)
 #: How many of the plants are to be named first.
 LEAST = 0.95
 #: Short, on purpose: three looks of a few seconds.
-HOW = Design(minutes=0.2, seconds=2.0, blocks=1, least=3)
+HOW = Design(minutes=0.2, blocks=1, least=3)
 _PATH, _MOST_TIMES = "/api/products", 100
 Held = Callable[[], AbstractContextManager[Mapping[int, str] | None]]
 

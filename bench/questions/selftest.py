@@ -107,6 +107,7 @@ def ask(
         cause = f"of {plant} it is {f'more than 0, to {most:g}' if most else 0}"
         raise TwinstackError("--size", f"cannot be {size:g}", cause, "choose another")
     chosen = worlds.ready(stack, worlds.named(world), None, progress)
+    how = how if worlds.probed(stack) else how.taking_turns()
     name, retries = f"selftest-{chosen.name}", runs
     with worlds.lifted([chosen]), TemporaryDirectory(prefix="twinstack-selftest-") as folder:
         asked = experiment(chosen, plant, size, how, Path(folder), progress)
@@ -145,7 +146,6 @@ def experiment(
         contrasts=(COST,),
         load=f"{_CONNECTIONS} kept connections (wrk), {_PATH}",
         worlds=[world],
-        runs=how.runs,
         quantities=(first, RATE if first is CPU else CPU),
     )
 

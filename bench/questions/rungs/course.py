@@ -7,7 +7,7 @@ differ, rungs change each other's cost. Both ways lead between the same two ends
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,6 +64,8 @@ class Edge:
         return Contrast(arm(self.upper, kind), arm(self.lower, kind), f"{self.way} {self.rung}")
 
 
+#: In one round each way is climbed so often, and the whole measured: as long as one way.
+_CLIMBS, _WHOLES = 2, 8
 #: From the ground to the top at once, measured for itself.
 WHOLE = Edge("whole", "all of it", TOP, GROUND)
 
@@ -120,3 +122,23 @@ def edges() -> list[Edge]:
         Edge(way, rung, places[upper], places[lower])
         for rung, (way, upper, lower) in zip(rungs, steps, strict=True)
     ]
+
+
+def places(edge: Edge, edges: Sequence[Edge]) -> tuple[str, ...]:
+    """Give the places that are measured in one go with a rung's.
+
+    A way is climbed from end to end: each place counts for the rung above it and the one below, so
+    that what disturbs it cancels in their sum.
+    """
+    if edge.way not in (UP, DOWN):
+        return edge.lower, edge.upper
+    ends = [(each.lower, each.upper) for each in edges if each.way == edge.way]
+    steps = ends if edge.way == UP else [(upper, lower) for lower, upper in ends]
+    return tuple(dict.fromkeys(place for step in steps for place in step))
+
+
+def blocks(edges: Sequence[Edge]) -> list[tuple[str, ...]]:
+    """Give the places of each block of a round."""
+    often = {UP: _CLIMBS, DOWN: _CLIMBS, WHOLE.way: _WHOLES}
+    goes = {places(edge, edges): often.get(edge.way, 1) for edge in edges}
+    return [own for own, times in goes.items() for _ in range(times)]

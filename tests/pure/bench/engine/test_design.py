@@ -84,3 +84,11 @@ def test_a_short_time_is_laid_out_in_more_deployments(
 ) -> None:
     how = Design.within(minutes, 7)
     assert (how.minutes, how.seconds, how.blocks, how.seed) == (minutes, seconds, blocks, 7)
+    assert how.run_s == how.seconds
+
+
+@pytest.mark.parametrize(("minutes", "runs"), [(1.0, 3), (5.0, 5)])
+def test_where_arms_take_turns_a_window_is_made_of_short_runs(minutes: float, runs: int) -> None:
+    how = Design.within(minutes, 7).taking_turns()
+    assert (how.runs, how.run_s, how.blocks, how.seed) == (runs, 0.4, 1, 7)
+    assert how.seconds == pytest.approx(runs * 0.4)

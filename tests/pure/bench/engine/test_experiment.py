@@ -51,6 +51,28 @@ def test_each_deployment_has_its_blocks_of_both_arms_twice() -> None:
     assert numbers == sorted(numbers)
 
 
+def test_arms_take_turns_in_the_runs_of_a_window() -> None:
+    loaded: list[str] = []
+
+    def load(arm: str) -> Callable[[], Tally]:
+        def run() -> Tally:
+            loaded.append(arm)
+            return answered()
+
+        return run
+
+    @contextmanager
+    def stage() -> Iterator[Sequence[Arm]]:
+        loaded.clear()
+        yield [Arm("a", load("a")), Arm("b", load("b"))]
+
+    taken = replace(experiment(answered), stage=stage)
+    measured = run(taken, replace(HOW, blocks=1, runs=3), quiet)
+    assert [window.done for window in measured.windows[:4]] == [30] * 4
+    block = "".join(loaded)[4:]  # after each was warmed up, twice
+    assert block in ("abba" * 3, "baab" * 3)
+
+
 def test_a_replicas_time_is_what_it_spends_beyond_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     # First a second at rest, then half a second with requests.
     spendings = iter([(1.0, 200.0), (0.5, 900.0)])

@@ -48,3 +48,10 @@ def test_a_command_has_its_headers_and_bounds() -> None:
     words = wrk.command("http://x/", 2, 3, ("Connection: close",))
     assert words[:6] == ["wrk", "--latency", "-t", "1", "-c", "2"]
     assert words[-3:] == ["-H", "Connection: close", "http://x/"]
+
+
+def test_a_run_of_less_than_whole_seconds_is_interrupted_before_its_last_tick() -> None:
+    words = wrk.command("http://x/", 2, 1.4, ())
+    assert words[:5] == ["timeout", "--foreground", "--preserve-status", "--signal=INT", "1.35"]
+    assert "2s" in words
+    assert wrk.command("http://x/", 2, 2.0, ())[0] == "wrk"
