@@ -17,12 +17,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.engine import worlds
-from bench.engine.arm import CPU, RATE, Arm, Contrast
+from bench.engine.arm import CLIENT, CPU, RATE, Arm, Contrast
 from bench.engine.estimate import OPEN_P
 from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
@@ -69,6 +70,7 @@ class SelfTestRun:
     extra_us: float  # of CPU time per request, with its interval
     extra_low: float
     extra_high: float
+    client_us: float  # of that in the client, which pays for a spin
     detectable: float
     busy: int  # blocks in which others had the machine
 
@@ -195,6 +197,7 @@ def judged(measured: Measured, world: str, plant: str, size: float) -> SelfTestR
         extra.estimate,
         extra.low,
         extra.high,
+        measured.difference(COST, methodcaller("part", CLIENT)).estimate,
         verdict.detectable,
         measured.busy,
     )
@@ -227,9 +230,14 @@ def text(runs: Sequence[SelfTestRun]) -> str:
         found = sum(run.found for run in runs)
         return wrap(f"{said} {found} found a difference that is not there: {found / count:.1%}.")
     right, wrong = sum(run.right for run in runs), sum(run.found and not run.right for run in runs)
-    extras = sorted(run.extra_us for run in runs)
+    extra, client = (_median(runs, of) for of in ("extra_us", "client_us"))
     return wrap(
         f"{said} Planted: {first.plant} of {first.size:g}. Found in {right} runs, with the wrong "
-        f"sign in {wrong}. Extra CPU time per request: {extras[count // 2]:+.1f} µs (median; "
-        f"{extras[0]:+.1f} to {extras[-1]:+.1f})."
+        f"sign in {wrong}. Extra CPU time per request: {extra}; of that in the client, {client}."
     )
+
+
+def _median(runs: Sequence[SelfTestRun], of: str) -> str:
+    values = sorted(map(attrgetter(of), runs))
+    middle = values[len(values) // 2]
+    return f"{middle:+.1f} µs (median; {values[0]:+.1f} to {values[-1]:+.1f})"

@@ -16,7 +16,7 @@ from bench.questions.selftest import COST, HOLD, NOTHING, PLAIN, PLANTED, SPIN, 
 from tests.support.bench_fakes import FakeWorld, measured, quiet
 from twinstack.errors import TwinstackError
 
-RUN = SelfTestRun("net", NOTHING, 0.0, 5.0, 1.0, 0.98, 1.02, 0.9, 0.1, -5.0, 5.0, 0.028, 0)
+RUN = SelfTestRun("net", NOTHING, 0.0, 5.0, 1.0, 0.98, 1.02, 0.9, 0.1, -5.0, 5.0, 0.0, 0.028, 0)
 
 
 def test_a_run_is_what_was_measured() -> None:
