@@ -38,6 +38,7 @@ from twinstack.world import LocalWorld
 
 #: So often a run measures spoiled blocks again: nothing helps where the machine is always busy.
 MOST_REPEATS = 6
+_STRETCH_S = 1.0
 #: So many short runs warm an arm up.
 _WARM_RUNS = 2
 #: One start of what is measured: gives its arms, with everything running while the block lasts.
@@ -136,7 +137,7 @@ class Live:
                     for _ in range(self.how.runs)
                 ]
                 block = [joined(runs) for runs in zip(*turns, strict=True)]
-                spoiled = max(window.busy(os.cpu_count() or 1) for window in block) > BUSY_PART
+                spoiled = busiest(block) > BUSY_PART
                 if not (spoiled and self.again()):
                     break
                 self._say(f"block {number}: others had the machine; again")
@@ -179,6 +180,22 @@ class Live:
     def _say(self, line: str) -> None:
         spent_s, most_s = time.monotonic() - self.start_s, self.how.minutes * 60
         self.progress(f"{clock(spent_s)} of {clock(most_s)}, {line}")
+
+
+def busiest(block: Sequence[Window]) -> float:
+    """Give the part of the machine that others had in the worst stretch of a block; pure.
+
+    A stretch is a window, or as many as a second has: in a tenth of a second a tick is a lot.
+    """
+    parts: list[float] = []
+    taken_s = seconds = 0.0
+    for window in block:
+        taken_s += window.busy(os.cpu_count() or 1) * window.seconds
+        seconds += window.seconds
+        if seconds >= _STRETCH_S or (window is block[-1] and not parts):
+            parts.append(taken_s / seconds)
+            taken_s = seconds = 0.0
+    return max(parts)
 
 
 def _spoiled(rest: Spending) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from bench.engine import experiment as engine
-from bench.engine.arm import LEFT_OVER, PROGRAMS, RATE, STRANGERS, Arm, Contrast
+from bench.engine.arm import LEFT_OVER, PROGRAMS, RATE, STRANGERS, Arm, Contrast, Window
 from bench.engine.design import Design
 from bench.engine.experiment import MOST_REPEATS, Experiment, run
 from bench.engine.meter import Spending
 from bench.load import Tally
-from tests.support.bench_fakes import quiet
+from tests.support.bench_fakes import quiet, window
 from twinstack.errors import CannotTell, StepFailed
 
 HOW = Design(minutes=0.05, blocks=2, seed=3)
@@ -49,6 +50,20 @@ def test_each_deployment_has_its_blocks_of_both_arms_twice() -> None:
     assert measured.seed == 3
     numbers = [window.block for window in measured.windows]
     assert numbers == sorted(numbers)
+
+
+def test_a_block_of_short_windows_is_judged_second_by_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+    def taken(part: float, seconds: float) -> Window:
+        return window("a", seconds=seconds, parts_us={STRANGERS: part * seconds * 1e6})
+
+    ticks = [taken(1.0 if place == 3 else 0.0, 0.125) for place in range(25)]
+    assert engine.busiest(ticks) == pytest.approx(1 / 8)
+    assert engine.busiest(ticks[:5]) == pytest.approx(1 / 5)
+    assert engine.busiest([taken(0.0, 2.0), taken(0.3, 2.0)]) == pytest.approx(0.3)
 
 
 def test_arms_take_turns_in_the_runs_of_a_window() -> None:
