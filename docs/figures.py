@@ -35,7 +35,9 @@ QUESTIONS = {
     "turns": "bench.turns",
     "aa-net": "bench --aa net",
     "aa-docker": "bench --aa docker",
+    "selftest-net": "bench.selftest",
     "seed": "bench.explain --seed",
+    "planted": "bench.explain --plant",
     "ladder": "bench.ladder",
     "layers": "bench.layers",
     "chain": "bench.chain",
@@ -336,10 +338,7 @@ def _sentences(result: Result) -> Iterator[str]:
         yield f"As the seed ran: {_shares(document)}."
         return
     if "ladder" in document:
-        for way, kinds in document["ladder"]["totals_us"].items():
-            for kind, total in kinds.items():
-                whole, left = (total[of]["estimate"] for of in ("whole", "left_over"))
-                yield f"{kind}, {way}: {whole:+.1f} µs in all, {left / whole:+.1%} in no rung."
+        yield from _ladder(document["ladder"]["totals_us"])
         return
     yield document["sentence"]
     for number, contrast in enumerate(document["contrasts"]):
@@ -352,6 +351,20 @@ def _sentences(result: Result) -> Iterator[str]:
         yield f"{bound['contrast']}, {sign} {bound['limit']:.3g} times: {bound['holds']}."
     if document["failed"]:
         yield "Some requests FAILED."
+
+
+def _ladder(totals: Mapping[str, Any]) -> Iterator[str]:
+    """Say what all rungs cost together, and how well they add up to it."""
+    for kind, title in (("kept", "A round trip"), ("new", "A new connection")):
+        costs = (totals["up"][f"{kind} {of}"]["whole"]["estimate"] for of in ("cpu", "time_us"))
+        cpu, time = (f"{cost:+.1f} µs" for cost in costs)
+        parts = {
+            way: [f"{total['sum']['estimate'] / total['whole']['estimate']:.0%}" for total in own]
+            for way in totals
+            for own in ([each for name, each in totals[way].items() if name.startswith(kind)],)
+        }
+        added = ", ".join(f"{' and '.join(own)} {way}" for way, own in parts.items())
+        yield f"{title}: {cpu} of CPU, {time}. Its rungs' sum is {added} of that."
 
 
 def _machine(result: Result) -> str:

@@ -20,6 +20,9 @@ from bench.engine.show import WIDTH, columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome
 from twinstack.model.plan import Plan
 
+#: So many arms have their rates in a line of progress.
+_MOST_NAMED = 9
+
 
 def outcome_of(
     measured: Measured,
@@ -50,8 +53,10 @@ def outcome_of(
 
 
 def brief(block: Sequence[Window]) -> str:
-    """Write a block's rates in a line."""
+    """Write a block's rates in a line; how many arms it has, where that is more than fits."""
     arms = grouped(block, lambda window: window.arm)
+    if len(arms) > _MOST_NAMED:
+        return f"{len(arms)} arms"
     rates = {arm: fmean(window.rate for window in own) for arm, own in arms.items()}
     return "  ".join(f"{arm} {figure(rate)}/s" for arm, rate in rates.items())
 

@@ -42,7 +42,7 @@ LAYERS = (
     Layer("bind", "the server's root is a bind mount"),
     Layer("overlayfs", "... is an overlay instead", ("bind",), "bind"),
     Layer("seccomp", "the filter of both worlds' services"),
-    Layer("PID namespace", "the server is process 1 of its own"),
+    Layer("PID namespace", "the server is the first process of its own"),
     Layer("log: file", "a line for each request"),
     Layer("log: pipe", "... to a pipe with a reader instead", ("log: file",), "log: file"),
     Layer("log: json", "... which writes JSON to a file", ("log: pipe",), "log: pipe"),

@@ -101,3 +101,8 @@ def test_an_arm_too_short_for_a_ratio_leaves_the_questions_own_verdict() -> None
     assert "cannot tell" in result.contrasts(ended)
     _, other = result.fields(ended)["contrasts"]
     assert list(other["ratios"]) == ["rate"]
+
+
+def test_a_line_of_progress_stays_a_line() -> None:
+    assert result.brief([window("a"), window("b"), window("a")]) == "a 2,000/s  b 2,000/s"
+    assert result.brief([window(f"place {number}") for number in range(40)]) == "40 arms"
