@@ -332,7 +332,8 @@ def _sentences(result: Result) -> Iterator[str]:
     document = result.document
     if "contrasts" not in document:
         # Rows of a table have columns; a sentence has single blanks. It may go over several lines.
-        yield from (line.strip() for line in document["said"] if "  " not in line.strip())
+        lines = (line.strip(" ─") for line in document["said"])
+        yield from (line for line in lines if line and "  " not in line)
         return
     if "shares" in document:
         yield f"As the seed ran: {_shares(document)}."

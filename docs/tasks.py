@@ -21,6 +21,17 @@ _HEAD = """\
 Every task, its options and their defaults. Made from the tasks by `.venv/bin/python -m docs.tasks`;
 `invoke --help TASK` prints the same.
 
+| exit code | of every task |
+|---|---|
+| 0 | as asked: done, or all that was checked holds |
+| 1 | not so: a step failed, a check found something, a bound fails |
+| 2 | nothing to look at, or it is left open: no world is up, no root, a program is missing |
+| 64 | wrong use: a value, a name or a file cannot be; nothing was done |
+| 130, 141 | ended by Ctrl-C; what was to read the output ended |
+
+The `exec` tasks give their command's own. `-h`, or `--help`, explains a task. A letter of an option
+means the same in every task.
+
 """
 
 
@@ -46,7 +57,7 @@ def _section(title: str, rows: list[tuple[str, str, list[Argument]]]) -> str:
         lines += [f"### `{' '.join([name, *words])}`", "", does, ""]
         options = [
             textwrap.fill(
-                f"- `{_flag(argument)}`: {argument.help or 'no description'}{_default(argument)}",
+                f"- `{_flag(argument)}`: {argument.help or 'no description'}",
                 width=100,
                 subsequent_indent="  ",
             )
@@ -58,17 +69,12 @@ def _section(title: str, rows: list[tuple[str, str, list[Argument]]]) -> str:
 
 def _flag(argument: Argument) -> str:
     name = str(argument.name).strip("_").replace("_", "-")  # from_ is --from
+    letters = "".join(f", -{letter}" for letter in argument.names[1:])
     if argument.positional:
         return name.upper()
     if argument.kind is bool:
-        return f"--no-{name}" if argument.default is True else f"--{name}"
-    return f"--{name} {argument.kind.__name__.upper()}"
-
-
-def _default(argument: Argument) -> str:
-    if argument.kind is bool or argument.default in (None, ""):
-        return ""
-    return f" (default: {argument.default})"
+        return f"--no-{name}" if argument.default is True else f"--{name}{letters}"
+    return f"--{name} {argument.kind.__name__.upper()}{letters}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 from invoke.context import Context
 
 from front.options import ALLOW, EITHER, JSON, SHAPE, WORLD
-from front.reporting import answer, checking, end, say, task
+from front.reporting import answer, end, say, task
 from twinstack import stack
 from twinstack.world import require_root
 
@@ -136,7 +136,7 @@ def bench_ladder(_: Context, minutes: float = 15.0, seed: int = -1, json: bool =
     _compare("ladder", json, minutes, seed)
 
 
-@checking(help={"megabytes": "size of the capture in MB", **DESIGN, **JSON})
+@task(help={"megabytes": "size of the capture in MB", **DESIGN, **JSON})
 def bench_traffic(
     _: Context, megabytes: int = 300, minutes: float = 5.0, seed: int = -1, json: bool = False
 ) -> None:
@@ -188,7 +188,7 @@ def bench_crossing(_: Context, minutes: float = 5.0, seed: int = -1, json: bool 
     _compare("crossing", json, minutes, seed)
 
 
-@checking(
+@task(
     help={
         **WORLD,
         **DESIGN,
@@ -219,13 +219,13 @@ def bench_bystander(_: Context, minutes: float = 20.0, seed: int = -1, json: boo
     _compare("bystander", json, minutes, seed)
 
 
-@checking(help={"rounds": "how often each size comes up and goes down", **JSON})
+@task(help={"rounds": "how often each size comes up and goes down", **JSON})
 def bench_overlay(_: Context, rounds: int = 5, json: bool = False) -> None:
     """Time 2 to 16 hosts of 8 replicas up and down; exits 1 if slow or if anything is left."""
     _ask("overlay", json, rounds=rounds)
 
 
-@checking(help={**WORLD, **DESIGN, **SHAPE, **JSON})
+@task(help={**WORLD, **DESIGN, **SHAPE, **JSON})
 def bench_dashboard(
     _: Context,
     world: str = "net",
@@ -238,7 +238,7 @@ def bench_dashboard(
     _compare("dashboard", json, minutes, seed, world=world, shape=shape)
 
 
-@checking(
+@task(
     help={
         **WORLD,
         "runs": "how many comparisons in all; those that are kept count, so that it goes on",
@@ -262,7 +262,7 @@ def bench_selftest(
     _compare("selftest", json, minutes, -1, **options)
 
 
-@checking(
+@task(
     iterable=["allow"],
     help={
         "minutes": DESIGN["minutes"],

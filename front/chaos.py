@@ -10,9 +10,9 @@ from invoke.context import Context
 
 from front import tables
 from front.options import one_of, running
-from front.reporting import answer, checking, end, say, task
+from front.reporting import answer, end, say, task
 from twinstack import stack
-from twinstack.errors import Missing, TwinstackError
+from twinstack.errors import Missing, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -24,7 +24,7 @@ _WORLDS = ("overlay", "net", "docker")
 _MOST_SECONDS, _MOST_COUNT, _MOST_MINUTES = 600, 10_000, 24 * 60
 
 
-@checking(
+@task(
     help={
         "world": "the world to break: overlay, net or docker; unset: the one that is up",
         "what": "net and docker: FAULT[:TARGET][,…] of chaos.list, unset: each; overlay: host-loss,"
@@ -61,7 +61,7 @@ def chaos(
     else:
         if host or move:
             cause, remedy = f"the {chosen} world has one host", "leave them out"
-            raise TwinstackError("--host and --move", "cannot be used", cause, remedy)
+            raise WrongUse("--host and --move", "cannot be used", cause, remedy)
         _single_host(chosen, what, seconds, count, minutes, seed, json)
 
 

@@ -8,7 +8,7 @@ import sys
 from invoke.context import Context
 
 from front.options import worlds_of
-from front.reporting import checking, end, say
+from front.reporting import end, say, task
 from twinstack import stack
 from twinstack.world import require_root
 
@@ -26,37 +26,37 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
     end(0 if done is not None and done.ok else 1)
 
 
-@checking()
+@task()
 def check_residue(context: Context) -> None:
     """Bring worlds up and down repeatedly: nothing is left behind, nothing foreign is touched."""
     _run(context, "residue", "residue", "docker_residue")
 
 
-@checking()
+@task()
 def check_crash(context: Context) -> None:
     """Interrupt up and down at every step: down removes everything, and up converges."""
     _run(context, "crash", "crash", "docker_crash")
 
 
-@checking()
+@task()
 def check_transitions(context: Context) -> None:
     """Apply random changes to the topology: each result equals a fresh deployment."""
     _run(context, "transitions", "transitions", "docker_transitions")
 
 
-@checking()
+@task()
 def check_http(context: Context) -> None:
     """Send thousands of hostile requests to nginx and the gateway: no desync, hang or failure."""
     _run(context, "http", "http")
 
 
-@checking()
+@task()
 def check_traffic(context: Context) -> None:
     """Read damaged captures for ten minutes: no traceback, and the same counts as tshark."""
     _run(context, "traffic", "traffic", "traffic_live")
 
 
-@checking(
+@task(
     help={
         "rounds": "number of rounds of twinstack and of the kernel alone",
         "slow-rounds": "number of rounds of the shell script and of Mininet",
@@ -82,37 +82,37 @@ def check_scale(
     ask("provisioning.scale", json, **options, seed=None if seed < 0 else seed)
 
 
-@checking()
+@task()
 def check_policy(context: Context) -> None:
     """Generate flows and alter every rule, in both worlds: only declared flows pass."""
     _run(context, "policy", "policy", "docker_policy")
 
 
-@checking()
+@task()
 def check_registry(context: Context) -> None:
     """Kill, freeze, cut off, empty the registry of both worlds, a minute each: no request fails."""
     _run(context, "registry", "registry", "docker_registry")
 
 
-@checking()
+@task()
 def check_live(context: Context) -> None:
     """Restart, scale and release services under full load, thirty rounds of each: none fails."""
     _run(context, "live", "live_change", "docker_live_change", "release")
 
 
-@checking()
+@task()
 def check_swarm(context: Context) -> None:
     """Interrupt swarm.up at every step, lose a worker, add a host: nothing is left behind."""
     _run(context, "swarm", "swarm")
 
 
-@checking()
+@task()
 def check_overlay(context: Context) -> None:
     """Interrupt an overlay at every step, break hosts, send full-size packets: all arrive."""
     _run(context, "overlay", "overlay", "overlay_stack", "overlay_ssh")
 
 
-@checking(
+@task(
     help={
         "orders": "number of keyed orders",
         "faults": "number of faults that strike meanwhile",
@@ -129,7 +129,7 @@ def check_orders(
     _run(context, "orders", *(files[each] for each in worlds_of(world)), words=words)
 
 
-@checking(help={"pictures": "store the screenshots in docs/"})
+@task(help={"pictures": "store the screenshots in docs/"})
 def check_dashboard(context: Context, pictures: bool = False) -> None:
     """Watch the dashboard of both worlds in Chromium while each replica is killed in turn."""
     _run(context, "dashboard", "dashboard", words="--pictures docs" if pictures else "")

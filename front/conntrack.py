@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front.options import world_of
-from front.reporting import answer, checking, width
-from twinstack.errors import TwinstackError
+from front.reporting import answer, task, width
+from twinstack.errors import WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.connections.report import Connections
 
 
-@checking(
+@task(
     help={"once": "print one snapshot and exit", "seconds": "how long to follow; 0: until Ctrl-C"}
 )
 def conntrack(
@@ -31,7 +31,7 @@ def conntrack(
 
     chosen = world_of(world)
     if once and seconds:
-        raise TwinstackError("--once", "cannot go with --seconds", "it takes no time", "choose one")
+        raise WrongUse("--once", "cannot go with --seconds", "it takes no time", "choose one")
     if seconds:
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     require_root("conntrack")

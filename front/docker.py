@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation, live, tables
-from front.reporting import checking, end, say, show_preview, show_removed, show_states, task
+from front.reporting import end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
 from twinstack.world import require_root
@@ -88,12 +88,12 @@ def docker_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking()
+@task()
 def docker_status(_: Context, json: bool = False) -> None:
-    """Show each container's state; exits 1 if one is not healthy."""
+    """Show each container's state; exits 1 if one is not healthy, 2 if none is there."""
     states = stack.from_environment().docker().status()
     show_states(states, json)
-    end(0 if tables.all_healthy(states) else 1)
+    end(tables.exit_code(states))
 
 
 docker_restart, docker_scale, docker_release = live.tasks("docker")

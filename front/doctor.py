@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front.reporting import answer, checking, end
+from front.reporting import answer, end, task
 from twinstack import stack
 
 
-@checking()
+@task()
 def doctor(_: Context, json: bool = False) -> None:
     """List what this machine lacks, with the command that fixes each item."""
     from twinstack.doctor.checks import claims_of, judge

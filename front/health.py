@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from front.options import EITHER, finders
-from front.reporting import answer, checking, end, width
+from front.reporting import answer, end, task, width
 from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # listing the tasks loads no model
 _FIRST_SAMPLES_S = 15.0
 
 
-@checking(help={**EITHER, "once": "print the result once and exit"})
+@task(help={**EITHER, "once": "print the result once and exit"})
 def health(_: Context, world: str = "both", once: bool = False, json: bool = False) -> None:
     """Show each replica's health live; exits 1 if one is down, 2 if none is up or one unknown."""
     from twinstack.observe.live import feed, table

@@ -8,11 +8,12 @@ import sys
 from typing import Any
 
 from invoke import tasks
-from invoke.exceptions import ParseError
+from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
+from invoke.program import Program
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WRONG_USE, WrongUse
 
 #: Where ip, iptables, nginx and dockerd are; missing in a user's and in cron's PATH.
 _SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -31,6 +32,17 @@ def spare_encodings() -> None:
             stream.reconfigure(errors="replace")
 
 
+#: The options that have a letter: it means the same in every task. -h is help.
+LETTERS = {
+    "json": "j",
+    "lines": "n",
+    "minutes": "m",
+    "seconds": "s",
+    "timeout": "t",
+    "world": "w",
+}
+
+
 class Option(Argument):
     """An option whose wrong value is one line; a positional argument may have a default."""
 
@@ -39,12 +51,19 @@ class Option(Argument):
         self.left_out = default if positional else None
 
     def set_value(self, value: Any, cast: bool = True) -> None:
-        """Take a value. Raises: ParseError, which Invoke prints before it exits 1."""
+        """Take a value. Raises: ParseError, which is printed."""
         try:
             super().set_value(value, cast=cast)
         except ValueError:
             cause = f"it is a {'number' if self.kind is float else 'whole number'}; choose another"
             raise ParseError(f"--{self.name}: cannot be {value}: {cause}") from None
+
+    def complete(self) -> None:
+        """Give it its letter, and its default in its help."""
+        self.names = (*self.names, *LETTERS.get(str(self.name), ""))
+        default = self.left_out if self.positional else self.default
+        if self.help and self.kind is not bool and default not in (None, "", []):
+            self.help += f" (default: {default})"
 
     def settle(self, otherwise: str | None = None) -> None:
         """Set the default, else `otherwise`, if no argument was given."""
@@ -54,6 +73,7 @@ class Option(Argument):
 
 
 _complete_context, _handle = ParseMachine.complete_context, ParseMachine.handle
+_parse_tasks = Program.parse_tasks
 
 
 def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
@@ -76,11 +96,19 @@ def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
     _handle(machine, token)
 
 
+def _parse_tasks_or_exit(program: Program) -> None:
+    try:
+        _parse_tasks(program)
+    except ParseError as error:  # Invoke's own code for it says "not as asked"
+        raise Exit(str(error), code=WRONG_USE) from None
+
+
 # For Invoke a positional argument is required or, with a default, never read. So ours have none
 # while arguments are read, and get it where Invoke would report a missing one.
 tasks.Argument = Option  # type: ignore[attr-defined, assignment]
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
 ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
+Program.parse_tasks = _parse_tasks_or_exit  # type: ignore[method-assign, assignment]
 
 
 class Task(tasks.Task[Any]):
@@ -90,9 +118,13 @@ class Task(tasks.Task[Any]):
         """Give the options of the task's signature, each with its help, which Invoke uses up."""
         texts = dict(self.help)
         try:
-            return super().get_arguments(ignore_unknown_help)
+            arguments = super().get_arguments(ignore_unknown_help)
         finally:
             self.help = texts
+        for argument in arguments:
+            if isinstance(argument, Option):
+                argument.complete()
+        return arguments
 
 
 def after_dashes() -> list[str]:
@@ -101,9 +133,9 @@ def after_dashes() -> list[str]:
 
 
 def command_after_dashes(task: str) -> list[str]:
-    """Give the arguments after `--`. Raises: TwinstackError when there are none."""
+    """Give the arguments after `--`. Raises: WrongUse when there are none."""
     words = after_dashes()
     if not words:
         remedy = f"run: invoke {task} SERVICE -- COMMAND"
-        raise TwinstackError(task, "has nothing to run", "no command is given", remedy)
+        raise WrongUse(task, "has nothing to run", "no command is given", remedy)
     return words

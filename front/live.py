@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +11,7 @@ from invoke.context import Context
 from front.options import one_of, world_of
 from front.reporting import end, say, show_states, task
 from twinstack import stack
-from twinstack.errors import TwinstackError
+from twinstack.errors import NOT_SO, NOTHING, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -32,6 +32,10 @@ RELEASE = {
     "seconds": "canary: how long both sides are compared, under the load that there is",
     "rollback": "give the service the version from before its release",
 }
+
+
+#: The exit code of each opinion of a canary.
+_CODES: Mapping[str, int] = {"not worse": 0, "worse": NOT_SO, "cannot tell": NOTHING}
 
 
 def tasks(world: str) -> tuple[Any, Any, Any]:
@@ -93,7 +97,7 @@ def _release(
     bounds.within("seconds", seconds, 20, bounds.MOST_SECONDS)
     if bool(source) == rollback:
         cause, remedy = "it takes one of --from and --rollback", "give one of them"
-        raise TwinstackError(f"{world}.release", "cannot be done", cause, remedy)
+        raise WrongUse(f"{world}.release", "cannot be done", cause, remedy)
     require_root(f"{world}.release")
     opinions: list[Opinion] = []
 
@@ -109,7 +113,7 @@ def _release(
     if opinions == ["cannot tell"]:
         back = f"invoke {world}.release {service} --rollback"
         say(f'the canary stays: go on with --how rolling, or run "{back}"')
-    end(0 if opinions in ([], ["not worse"]) else 1)
+    end(max(map(_CODES.__getitem__, opinions), default=0))
 
 
 def _change(world: str, timeout: int, json: bool, act: Callable[[Rolling], None]) -> None:

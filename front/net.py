@@ -5,17 +5,9 @@ from __future__ import annotations
 from invoke.context import Context
 
 from front import invocation, live, tables
-from front.reporting import (
-    answer,
-    checking,
-    end,
-    say,
-    show_preview,
-    show_removed,
-    show_states,
-    task,
-)
+from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
+from twinstack.errors import NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -48,7 +40,7 @@ def net_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking()
+@task()
 def net_status(_: Context, json: bool = False) -> None:
     """Show each service's state and what differs from the plan; exits 1 if anything does."""
     require_root("net.status")
@@ -60,7 +52,7 @@ def net_status(_: Context, json: bool = False) -> None:
     if here.net_shape() is None:
         remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
         answer(json, document, f"{text}\n\n{remedy}")
-        end(1)
+        end(NOTHING)
     preview = world.preview()
     differences = tables.differences(preview)
     document["differences"] = tables.preview_json(preview)["changes"]
@@ -106,7 +98,9 @@ def net_logs(_: Context, service: str, lines: int = 50) -> None:
     """Show the last lines of a service's log."""
     bounds.lines(lines)
     require_root("net.logs")
-    text = stack.from_environment().net().logs(service, lines=lines)
+    here = stack.from_environment()
+    text = here.net().logs(service, lines=lines)
     if not text:
         say(f"{service}: nothing is logged")
+        end(0 if here.net_shape() else NOTHING)
     print(text, end="")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinstack import stack
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.model.topology import WorldName
@@ -35,21 +35,21 @@ EITHER = {"world": "the world to use: net, docker or both"}
 
 
 def one_of(option: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a value that is not among the choices. Raises: TwinstackError."""
+    """Refuse a value that is not among the choices. Raises: WrongUse."""
     if value not in choices:
         cause = f"it is {', '.join(choices[:-1])} or {choices[-1]}"
-        raise TwinstackError(f"--{option}", f"cannot be {value}", cause, "choose one of them")
+        raise WrongUse(f"--{option}", f"cannot be {value}", cause, "choose one of them")
 
 
 def world_of(name: str, **options: Any) -> LocalWorld:
-    """Give a world; unset options keep the running world's values. Raises: TwinstackError."""
+    """Give a world; unset options keep the running world's values. Raises: WrongUse."""
     one_of("world", name, WORLDS)
     here = stack.from_environment()
     return here.net(**options) if name == "net" else here.docker(**options)
 
 
 def worlds_of(name: str) -> tuple[WorldName, ...]:
-    """Give the names of the chosen worlds. Raises: TwinstackError."""
+    """Give the names of the chosen worlds. Raises: WrongUse."""
     one_of("world", name, (*WORLDS, "both"))
     return tuple(world for world in WORLDS if name in {world, "both"})
 
@@ -67,7 +67,7 @@ def running(name: str, **options: Any) -> LocalWorld | None:
 
 
 def finders(world: str = "both") -> dict[WorldName, Callable[[], LocalWorld | None]]:
-    """Map each chosen world to a function that gives it if it is up. Raises: TwinstackError."""
+    """Map each chosen world to a function that gives it if it is up. Raises: WrongUse."""
     find: dict[WorldName, Callable[[], LocalWorld | None]] = {
         "net": partial(running, "net"),
         "docker": partial(running, "docker", policy=True),

@@ -9,8 +9,9 @@ from invoke.context import Context
 
 from front import invocation, overlay_ssh, tables
 from front.overlay_ssh import SSH
-from front.reporting import answer, checking, end, say, show_removed, show_states, task
+from front.reporting import answer, end, say, show_removed, show_states, task
 from twinstack import stack
+from twinstack.errors import NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -64,7 +65,7 @@ def overlay_down(_: Context, ssh: str | None = None, json: bool = False) -> None
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking(optional=["ssh"], help=SSH)
+@task(optional=["ssh"], help=SSH)
 def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> None:
     """Show each service's state and host, and what differs from the plan; exits 1 if any does."""
     require_root("overlay.status")
@@ -81,7 +82,7 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
     if record.read(here.instance) is None:
         remedy = 'The overlay is not up; "invoke overlay.up" brings it up.'
         answer(json, document, f"{text}\n\n{remedy}")
-        end(1)
+        end(NOTHING)
     previews = world.previews()
     document["parts"] = overlay_ssh.previews_json(previews)
     differing = {
@@ -114,7 +115,7 @@ def overlay_plan(
     answer(json, document, overlay_ssh.previews_text(previews))
 
 
-@checking()
+@task()
 def overlay_verify(_: Context, json: bool = False) -> None:
     """Probe every port between replicas, from each host in turn, and compare with the policy."""
     from twinstack.overlay import verify
@@ -129,7 +130,7 @@ def overlay_verify(_: Context, json: bool = False) -> None:
     end(0 if all(seen.passed for seen in verdicts.values()) else 1)
 
 
-@checking(help={"seconds": "how long to capture"})
+@task(help={"seconds": "how long to capture"})
 def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     """Capture the underlay: does every frame reach only the host that it is addressed to?"""
     from twinstack.overlay import flooding, frames
@@ -144,7 +145,7 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     lines = [*flooding.sentences(seen, world.plan), *shown]
     written = [asdict(frame) for frame in examples]
     answer(json, {**asdict(seen), "examples": written, "fine": seen.fine}, "\n".join(lines))
-    end(2 if not seen.frames else 0 if seen.fine else 1)
+    end(NOTHING if not seen.frames else 0 if seen.fine else 1)
 
 
 @task()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from front import tables
 from front.reporting import answer, end, say, show_states
 from twinstack import stack
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import NOTHING, CannotTell, TwinstackError, WrongUse
 from twinstack.reconcile import Preview
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def options(ssh: str | bool) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(ssh)) if isinstance(ssh, str) else ()
     except ValueError as error:
-        raise TwinstackError("--ssh", "cannot be read", str(error), "close its quotes") from error
+        raise WrongUse("--ssh", "cannot be read", str(error), "close its quotes") from error
 
 
 def previews_json(previews: Mapping[str, Preview]) -> list[dict[str, object]]:
@@ -57,7 +57,7 @@ def status(ssh: str | bool, json: bool) -> None:
     if record.read(here.instance, ssh=True) is None:
         nothing: dict[str, list[object]] = {"services": [], "machines": []}
         answer(json, nothing, 'Nothing is up there; "invoke overlay.up --ssh" brings it up.')
-        end(1)
+        end(NOTHING)
     states, previews, unreached = world.inspect()
     if unreached and not previews:
         raise CannotTell("machines", "cannot be asked", str(next(iter(unreached.values()))))

@@ -10,7 +10,7 @@ from invoke.context import Context
 
 from front import tables
 from front.options import WORLDS, running, world_of
-from front.reporting import answer, checking, end, say, task
+from front.reporting import answer, end, say, task
 from twinstack import stack
 from twinstack.errors import Missing
 from twinstack.model import bounds
@@ -52,7 +52,7 @@ def policy_show(
     answer(json, show.document(chosen.plan, chosen.name), show.text(chosen.plan, chosen.name))
 
 
-@checking()
+@task()
 def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     """Probe every port between replicas and compare the results and every rule with the plan."""
     from twinstack.policy import verdict, verify
@@ -79,7 +79,7 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     answer(json, drops.document(report), drops.text(report))
 
 
-@checking()
+@task()
 def policy_cis(_: Context, json: bool = False) -> None:
     """Check the rendered Docker files with the CIS benchmark, hadolint and Compose's schema."""
     from twinstack.cis.tools import examine
@@ -110,7 +110,7 @@ def _cis_text(report: CisReport) -> str:
     return "\n\n".join(parts)
 
 
-@checking()
+@task()
 def policy_confinement(_: Context, json: bool = False) -> None:
     """Read every process's confinement from /proc, in both worlds; exits 1 if one is too weak."""
     from twinstack.confinement import observe, requirements

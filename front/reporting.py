@@ -1,7 +1,7 @@
 """What every task shares: its declaration, results on standard output, failures in one line.
 
 Progress goes to standard error, so that `--json` prints one clean document. A failure is one line
-and exit code 1, or 2 if a task that checks could not check; Ctrl-C is 130. Control characters in
+and its exit code (see `twinstack.errors`); Ctrl-C is 130, a closed pipe 141. Control characters in
 names and texts from outside never reach the terminal.
 """
 
@@ -20,7 +20,6 @@ from invoke.collection import Collection
 
 from front import failures, invocation, tables
 from front.options import HELP
-from twinstack.errors import CannotTell, Missing
 from twinstack.printable import dumps, visible_lines
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ def answer(json: bool, document: object, text: str) -> None:
         print(visible_lines(text))
 
 
-def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., None]:
-    """Turn errors into one line and an exit code: `undecided` if nothing could be checked."""
+def guarded(body: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors into one line and an exit code."""
 
     @functools.wraps(body)
     def run(*arguments: Any, **words: Any) -> None:
@@ -70,13 +69,13 @@ def guarded(body: Callable[..., None], *, undecided: int = 1) -> Callable[..., N
             for note in failures.notes(failure):
                 say(note)
             say(str(failure))
-            sys.exit(undecided if isinstance(failure, (Missing, CannotTell)) else 1)
+            sys.exit(failure.exit_code)
 
     return run
 
 
 def task(
-    *, undecided: int = 1, help: dict[str, str] | None = None, **options: Any
+    *, help: dict[str, str] | None = None, **options: Any
 ) -> Callable[[Callable[..., None]], Any]:
     """Declare a task that is guarded; `options` are those of Invoke's own `task`.
 
@@ -85,14 +84,13 @@ def task(
 
     def declare(body: Callable[..., None]) -> Any:
         texts = {name: HELP[name] for name in inspect.signature(body).parameters if name in HELP}
-        declared = invoke_tasks.task(klass=invocation.Task, help=texts | (help or {}), **options)
-        return declared(guarded(body, undecided=undecided))
+        texts |= help or {}
+        # Invoke would give an option the first letter that is free, and -h to --hosts.
+        kind = {"klass": invocation.Task, "auto_shortflags": False}
+        declared = invoke_tasks.task(help=texts, **kind, **options)
+        return declared(guarded(body))
 
     return declare
-
-
-#: Declare a task that checks: 0 is a pass, 1 a failure, 2 that nothing could be checked.
-checking = functools.partial(task, undecided=2)
 
 
 def end(code: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import invocation, tables
-from front.reporting import answer, checking, end, say, show_preview, show_removed, task
+from front.reporting import answer, end, say, show_preview, show_removed, task
 from twinstack import stack
 from twinstack.model import bounds
 
@@ -65,15 +65,15 @@ def swarm_down(_: Context, json: bool = False) -> None:
     show_removed(down(stack.from_environment().instance, progress=say), json)
 
 
-@checking()
+@task()
 def swarm_status(_: Context, json: bool = False) -> None:
-    """Show nodes and tasks; exits 1 if a node is not ready or a task is not healthy."""
+    """Show nodes and tasks; exits 1 if a node or a task is not ready, 2 if none is there."""
     world = stack.from_environment().swarm()
     facts = world.facts()
     _show(world, facts, json)
     complete = len(facts.members) == len(world.nodes)
     ready = complete and all(member.ready for member in facts.members)
-    end(0 if ready and tables.all_healthy(world.rows(facts)) else 1)
+    end(tables.exit_code(world.rows(facts), sound=ready))
 
 
 @task()

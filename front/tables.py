@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from twinstack.errors import NOT_SO, NOTHING
 from twinstack.reconcile import Preview
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def states(replicas: Sequence[ServiceState]) -> str:
     }
     table |= {name: cells for name, cells in more.items() if any(cells)}
     return columns(tuple(table), zip(*table.values(), strict=True))
+
+
+def exit_code(replicas: Sequence[ServiceState], *, sound: bool = True) -> int:
+    """Give a status task's exit code; `sound` tells of what is there beside the replicas."""
+    if all(replica.state == "absent" for replica in replicas):
+        return NOTHING
+    return 0 if sound and all_healthy(replicas) else NOT_SO
 
 
 def all_healthy(replicas: Sequence[ServiceState]) -> bool:

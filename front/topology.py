@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front.options import EITHER, one_of, shape_of, world_of, worlds_of
-from front.reporting import checking, end, show, width
+from front.reporting import end, show, task, width
 from twinstack.errors import Missing
 from twinstack.world import require_root
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # listing the tasks loads no model
 FORMATS = ("text", "svg", "mermaid", "json")
 
 
-@checking(
+@task(
     help={
         **EITHER,
         "format": "the format to print: text, svg, mermaid or json",

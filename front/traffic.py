@@ -13,7 +13,7 @@ from front import invocation
 from front.options import EITHER, world_of, worlds_of
 from front.reporting import answer, end, say, task, width
 from twinstack import stack
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -147,31 +147,31 @@ def traffic_journey(
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:
-    """Replace folders by the captures in them. Raises: TwinstackError if there are none."""
+    """Replace folders by the captures in them. Raises: WrongUse if there are none."""
     captures: list[Path] = []
     for path in paths:
         if not path.exists():
             cause, remedy = "it does not exist", "name a capture, or a folder of them"
-            raise TwinstackError(str(path), "cannot be read", cause, remedy)
+            raise WrongUse(str(path), "cannot be read", cause, remedy)
         if not path.is_dir():
             captures.append(path)
             continue
         inside = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not inside:
             cause = f"no file there ends in {' or '.join(SUFFIXES)}"
-            raise TwinstackError(str(path), "has no captures", cause, "name the files")
+            raise WrongUse(str(path), "has no captures", cause, "name the files")
         captures += inside
     return captures
 
 
 def _require_writable(name: str) -> None:
-    """Check a file to write before any work is done. Raises: TwinstackError."""
+    """Check a file to write before any work is done. Raises: WrongUse."""
     path = Path(name)
     if name and path.is_dir():
-        raise TwinstackError(name, "cannot be written", "it is a folder", "name a file")
+        raise WrongUse(name, "cannot be written", "it is a folder", "name a file")
     if name and not path.parent.is_dir():
         cause, remedy = f"{path.parent} is not a folder", "name a file in an existing folder"
-        raise TwinstackError(name, "cannot be written", cause, remedy)
+        raise WrongUse(name, "cannot be written", cause, remedy)
 
 
 def _write(path: Path, content: str) -> None:

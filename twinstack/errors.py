@@ -1,16 +1,25 @@
 """One tree of errors, each of which reads *object: failure: cause; remedy* on one line.
 
-Every error that this project raises on purpose is a `TwinstackError`; `tasks.py` prints it and
-exits 1. Any other that reaches a user is a bug.
+Every error that this project raises on purpose is a `TwinstackError`; the front door prints it and
+exits with its code. Any other that reaches a user is a bug.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, Final
+
+#: The exit codes of all tasks (docs/tasks.md): not as asked; nothing to look at, or it is left
+#: open; wrong use. Source of the last: sysexits.h, EX_USAGE.
+NOT_SO: Final = 1
+NOTHING: Final = 2
+WRONG_USE: Final = 64
 
 
 class TwinstackError(Exception):
     """A failure that a user can act upon."""
+
+    exit_code: ClassVar[int] = NOT_SO
 
     def __init__(self, obj: str, failure: str, cause: str = "", remedy: str = "") -> None:
         super().__init__(obj, failure, cause, remedy)
@@ -24,7 +33,13 @@ class TwinstackError(Exception):
         return f"{text}; {_one_line(self.remedy)}" if self.remedy else text
 
 
-class TopologyError(TwinstackError):
+class WrongUse(TwinstackError):
+    """A value, a name or a file of the user's cannot be; nothing was done."""
+
+    exit_code = WRONG_USE
+
+
+class TopologyError(WrongUse):
     """The topology as written has mistakes: a line for each, all of them at once."""
 
     def __init__(self, file: str, mistakes: Sequence[TwinstackError]) -> None:
@@ -43,6 +58,8 @@ class NotOurs(TwinstackError):
 
 class Missing(TwinstackError):
     """A precondition is not met: a program, a privilege, a running world."""
+
+    exit_code = NOTHING
 
 
 class Locked(TwinstackError):
@@ -63,6 +80,8 @@ class Unreadable(TwinstackError):
 
 class CannotTell(TwinstackError):
     """What was observed does not decide the question; never treated as a yes or a no."""
+
+    exit_code = NOTHING
 
 
 class SeveralFailed(TwinstackError):

@@ -16,7 +16,7 @@ from typing import Literal
 
 from bench.engine.arm import CPU, RATE
 from bench.load.ab import AbLoad
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.model import bounds
 
 #: More than this at once, or in a run, is another tool's work.
@@ -36,7 +36,7 @@ _RUN_S, _RUNS, _SHORT_RUNS = 0.4, 5, 3
 class Design:
     """How long an experiment may take, and how it is laid out.
 
-    Raises: TwinstackError for a time that cannot be.
+    Raises: WrongUse for a time that cannot be.
     """
 
     minutes: float = 5.0
@@ -76,15 +76,15 @@ class Design:
 
 
 def require_load(load: AbLoad) -> None:
-    """Refuse a load that `ab` cannot send. Raises: TwinstackError."""
+    """Refuse a load that `ab` cannot send. Raises: WrongUse."""
     bounds.within("requests", load.requests, 1, MOST_REQUESTS)
     bounds.within("concurrency", load.concurrency, 1, MOST_CLIENTS)
     if not load.path.startswith("/"):
-        raise TwinstackError("--path", f"cannot be {load.path}", "", "begin it with /")
+        raise WrongUse("--path", f"cannot be {load.path}", "", "begin it with /")
     if load.requests < load.concurrency:
         cause = f"{load.concurrency} at once need as many"
         remedy = "raise it, or lower --concurrency"
-        raise TwinstackError("--requests", f"cannot be {load.requests}", cause, remedy)
+        raise WrongUse("--requests", f"cannot be {load.requests}", cause, remedy)
 
 
 def order(arms: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:

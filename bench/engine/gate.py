@@ -16,7 +16,7 @@ from textwrap import shorten
 from bench.engine import expected, fingerprint
 from bench.engine.fingerprint import WHOLE, Fingerprint
 from bench.engine.show import wrap
-from twinstack.errors import TwinstackError
+from twinstack.errors import TwinstackError, WrongUse
 from twinstack.reconcile import Progress
 from twinstack.world import LocalWorld
 
@@ -167,7 +167,7 @@ def check_allowed(allow: Sequence[str], *fingerprints: Fingerprint) -> None:
         if not any(_is_allowed(key, [name]) for key in keys):
             cause = "no value of a fingerprint has that name"
             remedy = "use the names that the refusal shows"
-            raise TwinstackError(f"--allow {name}", "cannot be", cause, remedy)
+            raise WrongUse(f"--allow {name}", "cannot be", cause, remedy)
 
 
 def differences(first: Fingerprint, second: Fingerprint) -> Iterator[Mismatch]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.engine.arm import Arm
 from bench.engine.experiment import Stage
 from bench.engine.show import wrap
-from twinstack.errors import CannotTell, Locked, NotHealthy, TwinstackError
+from twinstack.errors import CannotTell, Locked, NotHealthy, WrongUse
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.model import bounds
 from twinstack.model.topology import WorldName
@@ -45,11 +45,11 @@ class Former:
 
 
 def named(world: str, option: str = "--world") -> WorldName:
-    """Parse the name of a world. Raises: TwinstackError when there is no such world."""
+    """Parse the name of a world. Raises: WrongUse when there is no such world."""
     for name in NAMES:
         if world == name:
             return name
-    raise TwinstackError(option, f"cannot be {world}", "a world is net or docker", "choose one")
+    raise WrongUse(option, f"cannot be {world}", "a world is net or docker", "choose one")
 
 
 def as_it_runs(stack: Stack, name: WorldName, shape: str | None = None) -> LocalWorld:
@@ -88,7 +88,7 @@ def both(stack: Stack, shape: str | None, progress: Progress) -> tuple[LocalWorl
 def asked(
     stack: Stack, world: str, shape: str | None, progress: Progress
 ) -> tuple[LocalWorld, ...]:
-    """Give "both" worlds, or the named one, up and healthy. Raises: TwinstackError for another."""
+    """Give "both" worlds, or the named one, up and healthy. Raises: WrongUse for another."""
     if world == "both":
         return both(stack, shape, progress)
     return (ready(stack, named(world), shape, progress),)

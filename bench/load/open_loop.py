@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import CannotTell, TwinstackError, WrongUse
 from twinstack.linux import process
 from twinstack.world import Endpoint
 
@@ -68,7 +68,7 @@ class OpenLoad:
         ):
             if not 0 < value <= most:
                 cause = f"it is more than 0 and at most {most:g}"
-                raise TwinstackError(name, f"cannot be {value:g}", cause, "choose another")
+                raise WrongUse(name, f"cannot be {value:g}", cause, "choose another")
 
     def moments(self) -> list[float]:
         """Draw when to send: seconds from the first that counts, the warm-up's negative; pure."""

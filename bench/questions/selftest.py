@@ -29,7 +29,7 @@ from bench.engine.loads import by_wrk
 from bench.engine.question import Design, Experiment, Measured, Outcome, outcome_of, run
 from bench.engine.show import wrap
 from bench.engine.store import RESULTS
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.model import bounds
 from twinstack.reconcile import Progress
 from twinstack.stack import Stack
@@ -98,16 +98,16 @@ def ask(
 ) -> Outcome:
     """Measure as many runs as are missing, and judge all that are kept of this kind.
 
-    Raises: TwinstackError for options that cannot be; CannotTell; Missing.
+    Raises: WrongUse for options that cannot be; CannotTell; Missing.
     """
     bounds.within("runs", runs, 1, _MOST_RUNS)
     if plant not in PLANTS:
         cause = f"it is one of {', '.join(PLANTS)}"
-        raise TwinstackError("--plant", f"cannot be {plant}", cause, "choose one")
+        raise WrongUse("--plant", f"cannot be {plant}", cause, "choose one")
     most = _MOST[plant]
     if not 0 <= size <= most or bool(size) != bool(most):
         cause = f"of {plant} it is {f'more than 0, to {most:g}' if most else 0}"
-        raise TwinstackError("--size", f"cannot be {size:g}", cause, "choose another")
+        raise WrongUse("--size", f"cannot be {size:g}", cause, "choose another")
     chosen = worlds.ready(stack, worlds.named(world), None, progress)
     how = how if worlds.probed(stack) else how.taking_turns()
     name, retries = f"selftest-{chosen.name}", runs

@@ -85,6 +85,7 @@ def pids(service: str) -> set[int | None]:
     return {state.pid for state in world().status() if state.service == service}
 
 
+@pytest.mark.long  # CI's is in namespaces: one code changes both worlds, and a release restarts too
 @pytest.mark.parametrize("service", LIVE_RESTARTS)
 def test_restarting_a_service_fails_no_request(
     url: str, service: str, full: bool, tell: Tell

@@ -309,7 +309,7 @@ def test_down_by_ssh_leaves_each_machine_as_it_was(machines: Machines, whole: Wh
     own = f"/var/lib/twinstack/{machines.instance}-ssh"
     assert machines.host.run("test", "-e", own, check=False).returncode == 1
     status = machines.invoke("overlay.status", machines.ssh, check=False)
-    assert (status.returncode, status.stdout.split(";")[0]) == (1, "Nothing is up there")
+    assert (status.returncode, status.stdout.split(";")[0]) == (2, "Nothing is up there")
 
 
 @pytest.mark.long

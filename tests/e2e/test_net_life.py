@@ -254,7 +254,7 @@ def test_a_busy_port_is_one_clear_error(host: Sandbox) -> None:
 )
 def test_a_wrong_word_is_one_clear_line(host: Sandbox, words: tuple[str, ...]) -> None:
     done = host.invoke(*words, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 64
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
 

@@ -149,7 +149,7 @@ def test_files_are_private_bounded_and_the_newest(flat: Sandbox, tmp_path: Path)
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(only).stat().st_mode) == 0o600
     again = flat.invoke("traffic.capture", "--link", "nginx-lb", "--out", str(out), check=False)
-    assert again.returncode == 1
+    assert again.returncode == 64
     assert "is not overwritten: it exists already" in again.stderr
 
 
@@ -225,7 +225,7 @@ def test_bad_choices_are_one_line(flat: Sandbox, tmp_path: Path) -> None:
         (("journey", "--path", "x y"), "--path: cannot be 'x y'"),
     ):
         done = flat.invoke(f"traffic.{words[0]}", *words[1:], check=False)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (64, "")
         assert done.stderr.startswith(message)
         assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "x").exists()

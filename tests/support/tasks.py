@@ -48,12 +48,12 @@ def call(task: Any, **words: Any) -> int:
     return 0
 
 
-def raising(error: BaseException, **words: Any) -> int:
+def raising(error: BaseException) -> int:
     """Let a task raise an error; give the exit code that it leaves with."""
 
     def body() -> None:
         raise error
 
     with pytest.raises(SystemExit) as left:
-        reporting.guarded(body, **words)()
+        reporting.guarded(body)()
     return int(left.value.code or 0)

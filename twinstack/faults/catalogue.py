@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.faults import making
 from twinstack.faults.effect import Effect
 from twinstack.model.plan import Plan, Replica
@@ -186,10 +186,10 @@ FAULTS = {
 
 
 def find(name: str) -> Fault:
-    """Give a fault by its name. Raises: TwinstackError that lists them."""
+    """Give a fault by its name. Raises: WrongUse that lists them."""
     if name not in FAULTS:
         cause = f"there are {', '.join(FAULTS)}"
-        raise TwinstackError(f"fault {name}", "is unknown", cause, "choose one of them")
+        raise WrongUse(f"fault {name}", "is unknown", cause, "choose one of them")
     if refused := FAULTS[name].refused:
-        raise TwinstackError(f"fault {name}", "cannot be put", refused, "choose another fault")
+        raise WrongUse(f"fault {name}", "cannot be put", refused, "choose another fault")
     return FAULTS[name]

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.faults.catalogue import FAULTS, find
 from twinstack.faults.making import members_of
 from twinstack.model.plan import Plan
@@ -46,7 +46,7 @@ def choices(plan: Plan, what: str) -> dict[str, tuple[str, ...]]:
     """Read FAULT[:TARGET][,…]: map each fault to the targets that it may strike.
 
     A target is a replica, a service (any of its replicas), or for a partition two of those or of
-    tiers, as A/B. Without one any will do; without faults, all. Raises: TwinstackError.
+    tiers, as A/B. Without one any will do; without faults, all. Raises: WrongUse.
     """
     found: dict[str, tuple[str, ...]] = {}
     for word in filter(None, map(str.strip, (what or everything()).split(","))):
@@ -59,7 +59,7 @@ def choices(plan: Plan, what: str) -> dict[str, tuple[str, ...]]:
             found[name] = tuple(dict.fromkeys((*found.get(name, ()), *targets)))
     if not found:
         cause = "nothing here can be struck by it"
-        raise TwinstackError(f"--what {what}", "names no fault", cause, "see invoke chaos.list")
+        raise WrongUse(f"--what {what}", "names no fault", cause, "see invoke chaos.list")
     return found
 
 
@@ -71,12 +71,12 @@ def _chosen(plan: Plan, fault: str, target: str, targets: Sequence[str]) -> tupl
         sides = (members_of(plan, one), members_of(plan, other))
         if set(sides[0]) & set(sides[1]):
             cause, remedy = "both sides hold the same", "name two that differ, as A/B"
-            raise TwinstackError(f"{fault}:{target}", "divides nothing", cause, remedy)
+            raise WrongUse(f"{fault}:{target}", "divides nothing", cause, remedy)
         return (target,)
     named = tuple(each.name for each in members_of(plan, target) if each.name in targets)
     if not named:
         cause = f"it strikes {', '.join(targets)}"
-        raise TwinstackError(f"{fault}:{target}", "cannot be", cause, "choose another target")
+        raise WrongUse(f"{fault}:{target}", "cannot be", cause, "choose another target")
     return named
 
 

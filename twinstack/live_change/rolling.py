@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from twinstack.errors import NotHealthy, StepFailed, TwinstackError
+from twinstack.errors import Missing, NotHealthy, StepFailed, TwinstackError
 from twinstack.live_change.listing import await_listed, drain, is_drained, unlisted
 from twinstack.model import scale as scales
 from twinstack.model.plan import Replica
@@ -73,9 +73,8 @@ class Rolling:
         Raises: TwinstackError for a service that cannot be scaled so, and for a world that is not
         as planned; as `World.up`.
         """
-        world = self.settled()
-        wanted = scales.changed(self.topology, world.plan.scale, service, replicas)
-        self.bring_to(world, self.at(wanted), service)
+        wanted = scales.changed(self.topology, self.at().plan.scale, service, replicas)
+        self.bring_to(self.settled(), self.at(wanted), service)
 
     def revive(self, world: LocalWorld, service: str) -> None:
         """Restart the replicas of a service that a killed command left drained."""
@@ -113,7 +112,7 @@ class Rolling:
         world = self.at()
         up = f'run "invoke {world.name}.up" first'
         if not world.main_pids():
-            raise TwinstackError(f"{world.name} world", "cannot be changed", "it is not up", up)
+            raise Missing(f"{world.name} world", "cannot be changed", "it is not up", up)
         preview = world.preview()
         if preview.unbuilt or preview.changes:
             first = preview.changes[0] if preview.changes else None

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import TwinstackError, WrongUse
 from twinstack.model.topology import SegmentSpec, Topology, reserved_addresses
 
 #: The shape that addresses are declared for, or else the first one.
@@ -146,7 +146,7 @@ def shifted_subnet(subnet: IPv4Network, instance: str) -> IPv4Network:
     if start + subnet.num_addresses > 1 << 32:
         cause = f"its offset from {subnet} leaves IPv4"
         remedy = "declare a lower docker_subnet, or choose another instance name"
-        raise TwinstackError(f"instance {instance}", "has no Docker subnet", cause, remedy)
+        raise WrongUse(f"instance {instance}", "has no Docker subnet", cause, remedy)
     return IPv4Network((start, subnet.prefixlen))
 
 
@@ -158,5 +158,5 @@ def shifted_port(port: int, world: str, instance: str) -> int:
     if shifted > 65535:
         failure, cause = f"has no port for {port}", f"{shifted} is above 65535"
         remedy = "declare a lower host port, or choose another instance name"
-        raise TwinstackError(f"instance {instance}", failure, cause, remedy)
+        raise WrongUse(f"instance {instance}", failure, cause, remedy)
     return shifted

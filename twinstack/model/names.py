@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 
 INTERFACE_MAX = 15
 CHAIN_MAX = 28
@@ -72,14 +72,14 @@ def host_problem(name: str) -> str | None:
 
 
 def check_instance(name: str) -> str:
-    """Give an instance's name back when every mark can hold it. Raises: TwinstackError."""
+    """Give an instance's name back when every mark can hold it. Raises: WrongUse."""
     problem = None if _INSTANCE.fullmatch(name) else "use 1 to 15 lower-case letters and hyphens"
     if name in _TAKEN:
         problem = "a directory of ours has that name"
     if problem is None:
         return name
     instance = f"TWINSTACK_INSTANCE={name}"
-    raise TwinstackError(instance, "cannot be used", problem, "choose another name")
+    raise WrongUse(instance, "cannot be used", problem, "choose another name")
 
 
 def shortened(name: str, limit: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import TwinstackError, WrongUse
 from twinstack.model.topology import HostsSpec, Topology, reserved_addresses
 
 _DEFAULT_COUNT = 3
@@ -38,13 +38,13 @@ def hosts_of(spec: HostsSpec, count: int | None = None) -> tuple[Host, ...]:
         if count not in {None, len(spec.machines)}:
             cause = f"hosts.machines declares {len(spec.machines)}"
             remedy = "leave the number out, or edit topology.yml"
-            raise TwinstackError(option, "cannot be used", cause, remedy)
+            raise WrongUse(option, "cannot be used", cause, remedy)
         return tuple(Host(name, address) for name, address in spec.machines.items())
     count = _DEFAULT_COUNT if count is None else count
     most = min(MOST, spec.underlay.num_addresses - _FIRST_HOST_NUMBER - 1)
     if not 1 <= count <= most:
         cause = f"{spec.underlay} has room for 1 to {most}"
-        raise TwinstackError(option, "is out of range", cause, "choose another number")
+        raise WrongUse(option, "is out of range", cause, "choose another number")
     first = spec.underlay.network_address + _FIRST_HOST_NUMBER
     return tuple(Host(f"host-{number + 1}", first + number) for number in range(count))
 
@@ -61,7 +61,7 @@ def placed(
     """
     known = f"there are {', '.join(hosts)}"
     if unknown := sorted(set(lost) - set(hosts)):
-        raise TwinstackError(unknown[0], "is no host", known, "choose one of them")
+        raise WrongUse(unknown[0], "is no host", known, "choose one of them")
     host_of: dict[str, str] = {}
     for offset, (service, replicas) in enumerate(services.items()):
         start = offset % len(hosts)
@@ -69,13 +69,13 @@ def placed(
         path = f"hosts.placement.{service}"
         if unknown := [host for host in ring if host not in hosts]:
             remedy = "name one of them, or bring up more (--hosts)"
-            raise TwinstackError(path, f"{unknown[0]} is no host", known, remedy)
+            raise WrongUse(path, f"{unknown[0]} is no host", known, remedy)
         for number, replica in enumerate(replicas):
             first = number % len(ring)
             alive = [host for host in (*ring[first:], *ring[:first]) if host not in lost]
             if not alive:
                 cause, remedy = f"{', '.join(ring)} cannot be used", f"name more hosts in {path}"
-                raise TwinstackError(replica, "has no host", cause, remedy)
+                raise WrongUse(replica, "has no host", cause, remedy)
             host_of[replica] = alive[0]
     return host_of
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.model import addressing, names, releases
 from twinstack.model.names import PEERS
 from twinstack.model.releases import CHECKOUT, Releases
@@ -184,12 +184,12 @@ class Plan:
         return {segment.name: segment for segment in self.segments}[name]
 
     def replica(self, name: str) -> Replica:
-        """Give a replica by its name. Raises: TwinstackError that lists the names there are."""
+        """Give a replica by its name. Raises: WrongUse that lists the names there are."""
         for replica in self.replicas:
             if replica.name == name:
                 return replica
         known = ", ".join(replica.name for replica in self.replicas)
-        raise TwinstackError(name, "is no service", f"there are {known}", "choose one of them")
+        raise WrongUse(name, "is no service", f"there are {known}", "choose one of them")
 
     def replicas_of(self, service: str) -> tuple[Replica, ...]:
         """Give a service's replicas in their order."""
@@ -223,13 +223,13 @@ def resolve(
     `scale` replaces declared numbers of replicas, `released` versions of services;
     `limited=False` lifts every CPU, memory and pids limit, `policy=False` leaves the flows
     unenforced, `rate_limit=False` leaves new connections unlimited.
-    Raises: TwinstackError for a shape that is not declared; TopologyError for a scale that does
+    Raises: WrongUse for a shape that is not declared; TopologyError for a scale that does
     not fit.
     """
     topology = scaled(topology, scale)
     if shape not in topology.shapes:
         known = f"there are {', '.join(topology.shapes)}"
-        raise TwinstackError(f"shape {shape}", "is not declared", known, "choose one of them")
+        raise WrongUse(f"shape {shape}", "is not declared", known, "choose one of them")
     names.check_instance(instance)
     segments = tuple(_segments(topology, shape, instance))
     return Plan(

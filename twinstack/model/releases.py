@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import TwinstackError, WrongUse
 from twinstack.model.runtimes import REGISTRY
 from twinstack.model.scale import check_service
 from twinstack.model.topology import Topology
@@ -114,7 +114,7 @@ def check(topology: Topology, service: str) -> None:
     able = [name for name in topology.services if _is_drained(topology, name)]
     if service not in able:
         remedy = f'edit services/ and run "invoke net.up", or choose one of {", ".join(able)}'
-        raise TwinstackError(service, "cannot be released", "it cannot be drained", remedy)
+        raise WrongUse(service, "cannot be released", "it cannot be drained", remedy)
 
 
 def check_released(release: ServiceRelease) -> None:
@@ -129,7 +129,7 @@ def check_share(share: int, total: int, service: str) -> None:
     if not 1 <= share < total:
         cause = f"{service} has {total} replicas, and one must stay to be compared with"
         remedy = f'scale it first: "invoke net.scale {service}={max(2, share + 1)}"'
-        raise TwinstackError(f"--share {share}", "cannot be", cause, remedy)
+        raise WrongUse(f"--share {share}", "cannot be", cause, remedy)
 
 
 def _names(release: ServiceRelease) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twinstack.errors import TopologyError, TwinstackError
+from twinstack.errors import TopologyError, WrongUse
 from twinstack.model import checks
 from twinstack.model.runtimes import REGISTRY
 from twinstack.model.topology import ServiceSpec, Topology
@@ -37,15 +37,15 @@ def scaled(topology: Topology, scale: Scale) -> Topology:
 def changed(topology: Topology, scale: Scale, service: str, replicas: int) -> Scale:
     """Give a scale with another number for one service.
 
-    Raises: TwinstackError for a service that cannot be scaled; TopologyError as `scaled`.
+    Raises: WrongUse for a service that cannot be scaled; TopologyError as `scaled`.
     """
     check_service(topology.services, service)
     if problem := problem_of(service, topology.services[service]):
         remedy = "scale another service, or change topology.yml"
-        raise TwinstackError(service, "cannot be scaled", problem, remedy)
+        raise WrongUse(service, "cannot be scaled", problem, remedy)
     if replicas < 1:
         cause, remedy = "a service has at least one replica", "choose another number"
-        raise TwinstackError(service, f"cannot have {replicas} replicas", cause, remedy)
+        raise WrongUse(service, f"cannot have {replicas} replicas", cause, remedy)
     numbers = {**dict(scale), service: replicas}
     made: Scale = tuple(
         (name, number)
@@ -57,18 +57,18 @@ def changed(topology: Topology, scale: Scale, service: str, replicas: int) -> Sc
 
 
 def check_service(services: Mapping[str, object], service: str) -> None:
-    """Refuse a name that is no service. Raises: TwinstackError that lists the services."""
+    """Refuse a name that is no service. Raises: WrongUse that lists the services."""
     if service not in services:
         known = f"there are {', '.join(services)}"
-        raise TwinstackError(service, "is no service", known, "choose one of them")
+        raise WrongUse(service, "is no service", known, "choose one of them")
 
 
 def parse(word: str) -> tuple[str, int]:
-    """Read SERVICE=N. Raises: TwinstackError."""
+    """Read SERVICE=N. Raises: WrongUse."""
     service, _, number = word.partition("=")
     if not service or not number.isdecimal() or not number.isascii() or len(number) > 5:
         remedy = "write SERVICE=N, such as product-service=5"
-        raise TwinstackError(word, "is no scale", "", remedy)
+        raise WrongUse(word, "is no scale", "", remedy)
     return service, int(number)
 
 

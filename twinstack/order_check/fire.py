@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import CannotTell, WrongUse
 from twinstack.faults.drawing import DrawnFault
 from twinstack.faults.hold import holding
 from twinstack.model.plan import HOST
@@ -43,7 +43,7 @@ _TELL_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class OrderLoad:
-    """What one run sends, and what strikes meanwhile. Raises: TwinstackError out of bounds."""
+    """What one run sends, and what strikes meanwhile. Raises: WrongUse out of bounds."""
 
     orders: int
     seed: int = 1
@@ -55,7 +55,7 @@ class OrderLoad:
     def __post_init__(self) -> None:
         if not 1 <= self.orders <= MOST_ORDERS:
             cause = f"it is from 1 to {MOST_ORDERS}"
-            raise TwinstackError("orders", f"cannot be {self.orders}", cause, "choose another")
+            raise WrongUse("orders", f"cannot be {self.orders}", cause, "choose another")
 
     @property
     def pace(self) -> float:

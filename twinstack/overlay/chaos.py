@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
-from twinstack.errors import CannotTell, TwinstackError
+from twinstack.errors import CannotTell, WrongUse
 from twinstack.linux import child as children
 from twinstack.linux.process import run
 from twinstack.linux.rtnetlink import IPV6_MIN_MTU
@@ -100,7 +100,7 @@ def cause(
     """Break a host, watch from another one, restore it. `move`: its replicas go to other hosts.
 
     `elsewhere` gives the overlay without some hosts. Units: seconds, of the fault.
-    Raises: Missing when the overlay is not up; TwinstackError for a host that cannot be broken.
+    Raises: Missing when the overlay is not up; WrongUse for a host that cannot be broken.
     """
     require_root("chaos")
     client = _client_host(overlay, host)
@@ -143,7 +143,7 @@ def _client_host(overlay: Overlay, host: str) -> str:
     if not others:
         reason = "there is no other host to watch from"
         remedy = "bring up two or more (invoke overlay.up --hosts 3)"
-        raise TwinstackError(host, "cannot be broken", reason, remedy)
+        raise WrongUse(host, "cannot be broken", reason, remedy)
     edge = overlay.spread.where["nginx-lb"]
     client = edge if edge in others else others[0]
     for name in (host, client):

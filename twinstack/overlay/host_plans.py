@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.model import names, placement
 from twinstack.model.placement import Host
 from twinstack.model.plan import Plan, Replica, Segment
@@ -38,18 +38,18 @@ class Spread:
         return tuple(host for host in self.hosts if host.name not in self.lost)
 
     def host(self, name: str) -> Host:
-        """Give a host by its name. Raises: TwinstackError that lists the names."""
+        """Give a host by its name. Raises: WrongUse that lists the names."""
         for host in self.hosts:
             if host.name == name:
                 return host
         known = ", ".join(host.name for host in self.hosts)
-        raise TwinstackError(name, "is no host", f"there are {known}", "choose one of them")
+        raise WrongUse(name, "is no host", f"there are {known}", "choose one of them")
 
 
 def spread_over_hosts(
     plan: Plan, spec: HostsSpec, count: int | None = None, lost: frozenset[str] = frozenset()
 ) -> Spread:
-    """Place every replica on a host. Raises: TwinstackError where that is not possible."""
+    """Place every replica on a host. Raises: WrongUse where that is not possible."""
     hosts = placement.hosts_of(spec, count)
     services: dict[str, list[str]] = {}
     for replica in plan.replicas:

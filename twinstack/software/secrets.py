@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.linux import files
 from twinstack.model.plan import Plan, Replica
 from twinstack.software.building import locked, remove_tree
@@ -36,13 +36,13 @@ def redis_acl(passwords: Mapping[str, str], rules: Path = _REDIS_RULES) -> str:
     """Give Redis' users, with digests of their passwords: user → password.
 
     Users with neither a password nor a rule that they need none are left out.
-    Raises: TwinstackError for a password without a user.
+    Raises: WrongUse for a password without a user.
     """
     written = [line.split(maxsplit=2) for line in rules.read_text().splitlines()]
     users = {words[1]: words[2] for words in written if words[:1] == ["user"]}
     if unknown := sorted(passwords.keys() - users.keys()):
         cause = f"services/stores/{rules.name} gives it no rights"
-        raise TwinstackError(f"Redis' user {unknown[0]}", "cannot be made", cause, "add a line")
+        raise WrongUse(f"Redis' user {unknown[0]}", "cannot be made", cause, "add a line")
     lines = []
     for user, rights in users.items():
         if password := passwords.get(user):
@@ -93,7 +93,7 @@ def operator_password(directory: Path) -> str:
 def ensure_secrets(directory: Path, plan: Plan) -> None:
     """Create missing secrets and correct owners and modes; existing passwords stay.
 
-    Raises: Missing without root; TwinstackError for a secret that cannot be created.
+    Raises: Missing without root; WrongUse for a secret that cannot be created.
     """
     require_root("secrets")
     with locked(directory, lambda _line: None):
@@ -160,7 +160,7 @@ def drop_secrets(directory: Path, replicas: Iterable[Replica]) -> None:
 
 
 def _passwords(plan: Plan) -> list[tuple[str, str]]:
-    """List who has which password. Raises: TwinstackError for a secret of another kind."""
+    """List who has which password. Raises: WrongUse for a secret of another kind."""
     named = {(replica.service, name) for replica in plan.replicas for name in replica.secrets}
     if _ACL in {name for _, name in named}:
         named.add((OPERATOR, _REDIS))
@@ -168,7 +168,7 @@ def _passwords(plan: Plan) -> list[tuple[str, str]]:
     for _, name in passwords:
         if not name.endswith("_password"):
             cause = f"only passwords (…_password), {_ACL} and {_ROLES} can"
-            raise TwinstackError(f"secret {name}", "cannot be made", cause, "correct topology.yml")
+            raise WrongUse(f"secret {name}", "cannot be made", cause, "correct topology.yml")
     return passwords
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import TwinstackError, WrongUse
 from twinstack.software.building import aside, remove_tree
 from twinstack.software.wheels import compile_modules, service_files
 
@@ -26,12 +26,12 @@ def check_source(source: Path, repository: Path, module: str) -> None:
     remedy = "give the services/ directory of another checkout"
     file = source / Path(*module.partition(":")[0].split(".")[1:]).with_suffix(".py")
     if source.name != "services" or not file.is_file():
-        raise TwinstackError(str(source), "cannot be released", f"it lacks {file.name}", remedy)
+        raise WrongUse(str(source), "cannot be released", f"it lacks {file.name}", remedy)
     ours, theirs = (home / "requirements.txt" for home in (repository / "services", source))
     if not theirs.is_file() or theirs.read_bytes() != ours.read_bytes():
         cause = "its requirements.txt differs from this checkout's, and a release brings no package"
         remedy = f'bring {ours} to the same packages, then run "invoke net.up" or "docker.up"'
-        raise TwinstackError(str(source), "cannot be released", cause, remedy)
+        raise WrongUse(str(source), "cannot be released", cause, remedy)
 
 
 def name_of(source: Path) -> str:

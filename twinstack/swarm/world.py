@@ -17,7 +17,7 @@ from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.failures import RAW, translate, translated
 from twinstack.compose.render import SHAPE_LABEL, image_name
 from twinstack.compose.world import REPOSITORY, DockerWorld
-from twinstack.errors import CannotTell, Missing, NotHealthy, TwinstackError
+from twinstack.errors import CannotTell, Missing, NotHealthy, WrongUse
 from twinstack.model.placement import Host, hosts_of
 from twinstack.model.plan import Plan
 from twinstack.model.topology import HostsSpec
@@ -181,7 +181,7 @@ class SwarmWorld:
         node = self._by_name.get(host)
         if node is None:
             cause = f"there are {', '.join(self._by_name)}"
-            raise TwinstackError(host, "is no host", cause, "choose one of them")
+            raise WrongUse(host, "is no host", cause, "choose one of them")
         if not hosts.is_ready(node):
             raise Missing(f"host {host}", "is not up", "", "run: invoke swarm.up")
         return node
@@ -243,14 +243,14 @@ def shape_present(instance: str) -> str | None:
 def hosts_for(instance: str, spec: HostsSpec, count: int | None) -> tuple[Host, ...]:
     """Give the hosts of an instance's cluster: as many as asked for, or as there are.
 
-    Raises: TwinstackError for a count out of range, or real machines.
+    Raises: WrongUse for a count out of range, or real machines.
     """
     if spec.machines:
         cause, remedy = "it runs on simulated hosts only", "leave machines out of topology.yml"
-        raise TwinstackError("hosts.machines", "are not for swarm.up", cause, remedy)
+        raise WrongUse("hosts.machines", "are not for swarm.up", cause, remedy)
     if count is None:
         count = len(known_nodes(instance)) or DEFAULT_COUNT
     if not 2 <= count <= MOST:
         cause = f"2 to {MOST} hosts are simulated"
-        raise TwinstackError("--hosts", f"cannot be {count}", cause, "choose another number")
+        raise WrongUse("--hosts", f"cannot be {count}", cause, "choose another number")
     return hosts_of(spec, count)

@@ -8,7 +8,15 @@ import pytest
 
 from front import reporting
 from tests.support.tasks import raising
-from twinstack.errors import CannotTell, Missing, StepFailed
+from twinstack.errors import (
+    CannotTell,
+    Missing,
+    SeveralFailed,
+    StepFailed,
+    TopologyError,
+    TwinstackError,
+    WrongUse,
+)
 
 
 def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,17 +36,19 @@ def test_no_word_of_others_orders_the_terminal(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("error", "acting", "looking"),
+    ("error", "code"),
     [
-        (Missing("root", "is missing"), 1, 2),
-        (CannotTell("x", "cannot be told"), 1, 2),
-        (StepFailed("x", "failed"), 1, 1),
-        (KeyboardInterrupt(), 130, 130),
-        (BrokenPipeError(), 141, 141),
+        (StepFailed("x", "failed"), 1),
+        (Missing("root", "is missing"), 2),
+        (CannotTell("x", "cannot be told"), 2),
+        (WrongUse("--x", "cannot be 0"), 64),
+        (TopologyError("topology.yml", [TwinstackError("a", "is no name")]), 64),
+        (SeveralFailed("x", [StepFailed("y", "failed"), Missing("z", "is missing")]), 1),
+        (KeyboardInterrupt(), 130),
+        (BrokenPipeError(), 141),
     ],
 )
-def test_exit_code_tells_a_failure_from_what_could_not_be_checked(
-    error: BaseException, acting: int, looking: int
+def test_the_exit_code_tells_a_failure_from_a_wrong_use_and_from_nothing_to_look_at(
+    error: BaseException, code: int
 ) -> None:
-    assert raising(error) == acting
-    assert raising(error, undecided=2) == looking
+    assert raising(error) == code

@@ -7,23 +7,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from invoke.context import Context
 
+import tasks
 from front import bench, clean, doctor, invocation, reporting
 from front import docker as docker_tasks
 from front import net as net_tasks
 from tests.support.project import ROOT
 from tests.support.tasks import FakeNet, call
 from twinstack import stack
-from twinstack.errors import CannotTell
+from twinstack.errors import NOTHING, WRONG_USE, CannotTell
 
 
 @pytest.mark.parametrize("task", [net_tasks.net_status, docker_tasks.docker_status, doctor.doctor])
-def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
+def test_what_could_not_be_checked_is_neither_a_pass_nor_a_failure(
     task: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
@@ -31,32 +33,31 @@ def test_tasks_that_check_exit_2_when_nothing_could_be_checked(
 
     monkeypatch.setattr(stack, "from_environment", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert call(task) == 2
+    assert call(task) == NOTHING
 
 
 @pytest.mark.parametrize(
-    ("task", "words", "code"),
+    ("task", "words"),
     [
-        (net_tasks.net_up, {}, 1),
-        (net_tasks.net_down, {}, 1),
-        (net_tasks.net_status, {}, 2),
-        (net_tasks.net_plan, {}, 1),
-        (net_tasks.net_logs, {"service": "nginx-lb"}, 1),
-        (clean.clean, {}, 1),
-        (bench.bench, {"allow": []}, 1),
-        (bench.bench_chain, {}, 1),
+        (net_tasks.net_up, {}),
+        (net_tasks.net_down, {}),
+        (net_tasks.net_status, {}),
+        (net_tasks.net_plan, {}),
+        (net_tasks.net_logs, {"service": "nginx-lb"}),
+        (clean.clean, {}),
+        (bench.bench, {"allow": []}),
+        (bench.bench_chain, {}),
     ],
 )
 def test_root_is_required_before_anything_is_done(
     net: FakeNet,
     task: Any,
     words: dict[str, Any],
-    code: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert call(task, **words) == code
+    assert call(task, **words) == NOTHING
     assert "this needs root; run it with sudo" in capsys.readouterr().err
     assert net.did == []
 
@@ -64,8 +65,8 @@ def test_root_is_required_before_anything_is_done(
 def test_timeout_that_cannot_be_is_refused_first(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(net_tasks.net_up, timeout=0) == 1
-    assert call(docker_tasks.docker_up, timeout=-1) == 1
+    assert call(net_tasks.net_up, timeout=0) == WRONG_USE
+    assert call(docker_tasks.docker_up, timeout=-1) == WRONG_USE
     assert net.did == []
     assert len(capsys.readouterr().err.splitlines()) == 2
 
@@ -74,9 +75,9 @@ def test_a_world_that_is_down_is_reported_without_looking_for_software(
     net: FakeNet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net.state = "absent"
-    assert call(net_tasks.net_status) == 1
+    assert call(net_tasks.net_status) == NOTHING
     assert 'The namespace world is not up; "invoke net.up"' in capsys.readouterr().out
-    assert call(net_tasks.net_status, json=True) == 1
+    assert call(net_tasks.net_status, json=True) == NOTHING
     assert json.loads(capsys.readouterr().out)["differences"] == []
     assert net.did == []
 
@@ -123,8 +124,8 @@ def test_clean_names_the_instance_before_it_removes(
 
 
 def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(net_tasks.net_logs, service="nginx-lb", lines=0) == 1
-    assert call(docker_tasks.docker_logs, service="nginx-lb", lines=-1) == 1
+    assert call(net_tasks.net_logs, service="nginx-lb", lines=0) == WRONG_USE
+    assert call(docker_tasks.docker_logs, service="nginx-lb", lines=-1) == WRONG_USE
     assert "--lines: cannot be 0" in capsys.readouterr().err
 
 
@@ -163,7 +164,7 @@ def test_a_wrong_value_is_one_line_at_the_command_line(
         check=False,
         env={**os.environ, "TWINSTACK_INSTANCE": "none"},
     )
-    assert done.returncode == 1
+    assert done.returncode == WRONG_USE
     assert done.stdout == ""
     assert done.stderr.startswith(expected)
     assert len(done.stderr.splitlines()) == 1
@@ -228,3 +229,28 @@ def test_a_task_does_not_wait_for_what_only_others_need():
         [sys.executable, "-c", script], cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE
     )
     assert done.stdout.split() == []
+
+
+def test_a_letter_means_the_same_in_every_task_and_h_is_help() -> None:
+    meant: dict[str, set[str]] = {}
+    for name, task in every_task():
+        for argument in task.get_arguments():
+            assert argument.help, (name, argument.name)
+            for letter in argument.names[1:]:
+                meant.setdefault(letter, set()).add(str(argument.name))
+    assert {letter: names for letter, names in meant.items() if len(names) > 1} == {}
+    assert {"j", "w"} <= meant.keys()
+    assert "h" not in meant
+
+
+def every_task() -> Iterator[tuple[str, Any]]:
+    yield from tasks.namespace.tasks.items()
+    for noun, collection in tasks.namespace.collections.items():
+        yield from ((f"{noun}.{name}", task) for name, task in collection.tasks.items())
+
+
+def test_help_says_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    (lines,) = (
+        argument for argument in net_tasks.net_logs.get_arguments() if argument.name == "lines"
+    )
+    assert lines.help == "how many of the last lines to show (default: 50)"

@@ -57,7 +57,7 @@ def _worlds(monkeypatch: pytest.MonkeyPatch) -> dict[str, WorldTopology | Missin
         (None, AS_DECLARED, "both", 0),
         (None, AS_DECLARED, "net", 2),
         (NO_IPTABLES, AS_DECLARED, "both", 2),  # it is up, and cannot be looked at
-        (AS_DECLARED, NO_ENGINE, "moon", 1),
+        (AS_DECLARED, NO_ENGINE, "moon", 64),
     ],
 )
 def test_the_exit_code_tells_what_was_found(

@@ -50,14 +50,14 @@ def test_a_page_is_written_beside_the_text(tmp_path: Path, capsys):
 
 @pytest.mark.parametrize("html", ["/nowhere/at/all.html", "/tmp"])
 def test_a_page_that_cannot_be_written_is_one_line(html: str, tmp_path: Path, capsys):
-    assert report(example(tmp_path), html=html) == 1
+    assert report(example(tmp_path), html=html) == 64
     error = capsys.readouterr().err
     assert f"{html}: cannot be written: " in error
     assert len(error.splitlines()) == 1
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys):
-    assert report(tmp_path / "none.pcap") == 1
+    assert report(tmp_path / "none.pcap") == 64
     assert str(tmp_path / "none.pcap") in capsys.readouterr().err
 
 
@@ -66,7 +66,7 @@ def test_a_folder_stands_for_its_captures(tmp_path: Path, capsys):
     (tmp_path / "notes.txt").write_text("no capture")
     assert traffic.captures_in([tmp_path]) == [file]
     file.unlink()
-    assert report(tmp_path) == 1
+    assert report(tmp_path) == 64
     assert "has no captures" in capsys.readouterr().err
 
 
@@ -94,3 +94,4 @@ def test_a_flag_is_no_capture_and_a_wrong_name_is_refused_first(words: list[str]
     done = invoke(*words)
     assert (done.stderr or done.stdout).startswith(expected)
     assert len(done.stderr.splitlines()) <= 1
+    assert done.returncode == (64 if done.stderr else 0)

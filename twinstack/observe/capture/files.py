@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.linux.packet_ring import Ring
 from twinstack.observe.capture import pcapng_writer
 from twinstack.observe.capture.report import LinkCapture
@@ -85,7 +85,7 @@ class LinkFiles:
     def begin(self) -> None:
         """Begin a file, and remove the oldest if that is one too many.
 
-        Raises: OSError, and then leaves no file without a header; TwinstackError.
+        Raises: OSError, and then leaves no file without a header; WrongUse.
         """
         self._number += 1
         path = self.folder / file_name(self.link, self._number, self.options)
@@ -93,7 +93,7 @@ class LinkFiles:
             self._fd = os.open(path, _FLAGS, 0o600)
         except FileExistsError as error:
             cause, remedy = "it exists already", "choose another folder with --out"
-            raise TwinstackError(str(path), "is not overwritten", cause, remedy) from error
+            raise WrongUse(str(path), "is not overwritten", cause, remedy) from error
         snap = self.options.snap
         head = pcapng_writer.header(label(self.link), description(self.link), snap)
         self._room, self._in_file = self.options.size - len(head), 0

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.linux.packet_ring import RETIRE_MS, opened
 from twinstack.observe.capture.files import LinkFiles
 from twinstack.observe.capture.report import CaptureResult
@@ -37,7 +37,7 @@ def capture(
     """Capture until the time is up, Ctrl-C, SIGTERM or SIGHUP; the files are whole in any case.
 
     A link that goes away, or whose file cannot be written, ends alone; its result says why.
-    Raises: Missing without root or a link; TwinstackError when a file exists already; OSError.
+    Raises: Missing without root or a link; WrongUse when a file exists already; OSError.
     """
     make_private(folder)
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def _so_far(captures: Sequence[LinkFiles], seconds: float) -> str:
 def make_private(folder: Path) -> None:
     """Create a folder that only its owner may read; an existing one stays as it is.
 
-    Raises: TwinstackError when it is no folder, or a symbolic link; OSError.
+    Raises: WrongUse when it is no folder, or a symbolic link; OSError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -118,7 +118,7 @@ def make_private(folder: Path) -> None:
     except FileExistsError as error:
         if folder.is_symlink() or not folder.is_dir():
             cause, remedy = "it is not a folder", "choose another with --out"
-            raise TwinstackError(str(folder), "cannot take captures", cause, remedy) from error
+            raise WrongUse(str(folder), "cannot take captures", cause, remedy) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack.errors import Missing, TwinstackError
+from twinstack.errors import Missing, WrongUse
 from twinstack.linux.packet_ring import MAX_PACKET_BYTES, CapturePoint
 from twinstack.world import Link
 
@@ -51,7 +51,7 @@ def select_links(
 ) -> tuple[Link, ...]:
     """Select links by name, label or replica (its host end), and bridges by name or segment.
 
-    Every bridge by default. Raises: TwinstackError that lists what there is.
+    Every bridge by default. Raises: WrongUse that lists what there is.
     """
     if everything:
         return tuple(links)
@@ -85,7 +85,7 @@ def _unknown(option: str, links: Sequence[Link]) -> list[Link]:
     names = [label(link) for link in links]
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     there = f"there are {', '.join(names[:_MAX_LISTED])}{more}"
-    raise TwinstackError(option, "is not there", there, "choose one of them")
+    raise WrongUse(option, "is not there", there, "choose one of them")
 
 
 def capture_point(link: Link) -> CapturePoint:

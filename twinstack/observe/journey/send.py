@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from twinstack.errors import CannotTell, Missing, StepFailed, TwinstackError
+from twinstack.errors import CannotTell, Missing, StepFailed, WrongUse
 from twinstack.linux import child
 from twinstack.linux.packet_ring import TPACKET3_HDR, CapturePoint, Ring, opened
 from twinstack.linux.process import run
@@ -85,7 +85,7 @@ def follow_request(world: LocalWorld, path: str) -> Journey:
 
 def _check(path: str) -> None:
     if not _PATH.fullmatch(path):
-        raise TwinstackError(
+        raise WrongUse(
             "--path", f"cannot be {path!r}", "a path begins with / and has no blanks", "choose one"
         )
 

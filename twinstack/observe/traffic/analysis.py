@@ -17,7 +17,7 @@ from socket import IPPROTO_TCP
 
 import numpy as np
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import WrongUse
 from twinstack.observe.traffic.build_report import build_report
 from twinstack.observe.traffic.capture_file import PIECE_BYTES, CaptureFile, open_capture
 from twinstack.observe.traffic.columns import Ints
@@ -143,11 +143,11 @@ class FileReading:
 def analyse(files: Sequence[Path], peers: PeerDirectory) -> TrafficReport:
     """Report several capture files as one. Damaged files are among the notes.
 
-    Raises: Unreadable for a file that is no capture; TwinstackError without files; OSError.
+    Raises: Unreadable for a file that is no capture; WrongUse without files; OSError.
     """
     paths = _different(files)
     if not paths:
-        raise TwinstackError(
+        raise WrongUse(
             "traffic.report", "has nothing to read", "no file is given", "name a capture file"
         )
     analysis = TrafficAnalysis(peers)
