@@ -26,8 +26,9 @@ Stopped = Literal["precise", "out of time"]
 MOST_MINUTES = 240
 #: Fewer deployments than this give no interval.
 LEAST_DEPLOYMENTS = 3
-#: Less than this is short, and so short that only the commands are tried. Units: minutes.
-_SHORT, _HASTY = 2.0, 0.5
+#: Less than this is short, and so short that only the commands are tried, in windows of so long.
+#: Units: minutes; seconds.
+_SHORT, _HASTY, _HASTY_S = 2.0, 0.5, 0.3
 #: How long a turn is, and how many make a window. Units: seconds.
 _RUN_S, _RUNS, _SHORT_RUNS = 0.4, 5, 3
 
@@ -61,7 +62,7 @@ class Design:
     @classmethod
     def within(cls, minutes: float, seed: int | None = None) -> Design:
         """Lay a time out: when it is short, deployments of one block give the better interval."""
-        seconds, blocks = 1.0 if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 2
+        seconds, blocks = _HASTY_S if minutes < _HASTY else 2.0, 1 if minutes < _SHORT else 2
         return cls(minutes, seconds, blocks=blocks, seed=seed)
 
     def taking_turns(self) -> Design:

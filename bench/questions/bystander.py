@@ -77,7 +77,7 @@ class Bystander:
     level: int  # of STATES
     tree: Path  # nginx's root
     containers: int
-    seconds: int
+    seconds: float
     seen: Counter[str] = field(default_factory=Counter)  # in the last window
     _enter: tuple[str, ...] = ()
     _work: Mapping[str, float] = field(default_factory=dict)
@@ -150,7 +150,7 @@ def hide() -> None:
 def measure(plan: Plan, tree: Path, how: Design, progress: Progress) -> Outcome:
     """Measure, in a mount namespace that ends with this process."""
     hide()
-    count, seconds = len(plan.replicas), round(how.seconds)
+    count, seconds = len(plan.replicas), how.run_s
     beside = {name: Bystander(level, tree, count, seconds) for level, name in enumerate(STATES)}
     arms = [Arm(name, state.load, during=state.during) for name, state in beside.items()]
     load = f"{_CONNECTIONS} kept connections (wrk) to nginx behind a bridge of ours"

@@ -52,7 +52,7 @@ def ask(
         with ExitStack() as open_:
             board, url, _ = open_.enter_context(onlookers.served(name))
             screen = open_.enter_context(onlookers.browser(url))
-            load = by_wrk(chosen.endpoint(worlds.EDGE).url(_PATH), CONCURRENCY, round(how.seconds))
+            load = by_wrk(chosen.endpoint(worlds.EDGE).url(_PATH), CONCURRENCY, how.run_s)
             looking = {NOBODY: (), WATCHED: (board,), SHOWN: (board, screen)}
             yield [
                 Arm(what, load, name, partial(_looking, (board, screen), groups))

@@ -46,7 +46,7 @@ def ask(
     def arms() -> Iterator[Arm]:
         for world in used:
             url = world.endpoint(worlds.EDGE).url(_PATH)
-            load = by_wrk(url, CONNECTIONS, round(how.seconds))
+            load = by_wrk(url, CONNECTIONS, how.run_s)
             yield Arm(TITLES[world.name], load, world.name)
 
     def counted() -> Iterator[Arm]:

@@ -58,7 +58,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
             with programs.running(chosen) as up:
                 for name in (UPSTREAM, *names):
                     programs.await_port(up[name], "127.0.0.1", ports[name])
-                yield [_arm(name, ports[name], up, round(how.seconds)) for name in names]
+                yield [_arm(name, ports[name], up, how.run_s) for name in names]
 
     nginx, node = Contrast(OURS, NGINX), Contrast(OURS, NODE)
     experiment = Experiment(
@@ -72,7 +72,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
     return outcome_of(run(experiment, how, progress), "gateways", plan, missing)
 
 
-def _arm(name: str, port: int, up: dict[str, programs.Running], seconds: int) -> Arm:
+def _arm(name: str, port: int, up: dict[str, programs.Running], seconds: float) -> Arm:
     """Load one gateway. Raises: CannotTell when it passes on other bytes."""
     answer = loads.wait_ok(Endpoint("127.0.0.1", port), "/api/products", timeout_s=10)
     if len(answer) != ANSWER_BYTES:

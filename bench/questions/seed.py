@@ -104,7 +104,7 @@ def name(world: str, cell: Cell) -> str:
 def _experiment(
     stack: Stack, used: tuple[LocalWorld, LocalWorld], how: Design, progress: Progress
 ) -> Experiment:
-    seconds = max(1, round(how.seconds))
+    seconds = how.run_s
 
     @contextmanager
     def stage() -> Iterator[Sequence[Arm]]:
@@ -123,7 +123,9 @@ def _experiment(
 
 
 @contextmanager
-def _arms(stack: Stack, world: LocalWorld, seconds: int, progress: Progress) -> Iterator[list[Arm]]:
+def _arms(
+    stack: Stack, world: LocalWorld, seconds: float, progress: Progress
+) -> Iterator[list[Arm]]:
     """Run the seed's servers in a world, and what else its cells need; gives their arms."""
     roots, software = stack.software(progress)
     password, docker = place_in(world).redis_password, world.name == "docker"

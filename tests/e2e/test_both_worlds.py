@@ -294,7 +294,8 @@ def test_the_benchmark_compares_them_and_counts_every_answer(both: Sandbox) -> N
         assert sum(part["estimate"] for part in parts.values()) == pytest.approx(whole)
     # Every deployment has new processes, and the kernel's own are in no service.
     assert document["seed"] == 1
-    assert both.run("pgrep", "-x", "wrk", check=False).stdout == ""
+    of_ours = f"pgrep -x wrk --ns {both.host} --nslist net"  # not another test's
+    assert both.run(*of_ours.split(), check=False).stdout == ""
 
 
 def test_taking_one_world_down_leaves_the_other_reachable(both: Sandbox) -> None:

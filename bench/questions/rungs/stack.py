@@ -40,7 +40,7 @@ def ask(stack: Stack, *, how: Design, allow: Sequence[str] = (), progress: Progr
 
         def arms() -> Iterator[Arm]:
             for name, world, endpoint, path in chosen:
-                load = by_wrk(endpoint.url(path), _CONNECTIONS, round(how.seconds))
+                load = by_wrk(endpoint.url(path), _CONNECTIONS, how.run_s)
                 yield Arm(name, load, world.name)
 
         edge = docker.published(worlds.EDGE)

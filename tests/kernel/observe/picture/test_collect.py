@@ -116,8 +116,3 @@ def test_what_others_add_is_undeclared_whatever_its_name(host: Sandbox, draw: Dr
         host.run("iptables", "-D", *rule.split())
         host.run("iptables", "-t", "nat", "-D", *port.split())
     assert wrong(draw()) == {}
-
-
-def test_a_wrong_word_is_one_line(host: Sandbox):
-    done = host.invoke("topology", "--format", "gif", check=False)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)

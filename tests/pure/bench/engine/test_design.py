@@ -77,7 +77,7 @@ def test_a_load_and_a_time_that_can_be_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds", "blocks"), [(0.05, 1.0, 1), (1.0, 2.0, 1), (5.0, 2.0, 2), (15.0, 2.0, 2)]
+    ("minutes", "seconds", "blocks"), [(0.05, 0.3, 1), (1.0, 2.0, 1), (5.0, 2.0, 2), (15.0, 2.0, 2)]
 )
 def test_a_short_time_is_laid_out_in_more_deployments(
     minutes: float, seconds: float, blocks: int
