@@ -62,7 +62,8 @@ class Option(Argument):
         """Give it its letter, and its default in its help."""
         self.names = (*self.names, *LETTERS.get(str(self.name), ""))
         default = self.left_out if self.positional else self.default
-        if self.help and self.kind is not bool and default not in (None, "", []):
+        told = isinstance(default, (str, int, float)) and self.kind is not bool
+        if self.help and told and default != "":
             self.help += f" (default: {default})"
 
     def settle(self, otherwise: str | None = None) -> None:

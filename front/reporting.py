@@ -83,12 +83,18 @@ def task(
     """
 
     def declare(body: Callable[..., None]) -> Any:
-        texts = {name: HELP[name] for name in inspect.signature(body).parameters if name in HELP}
-        texts |= help or {}
-        # Invoke would give an option the first letter that is free, and -h to --hosts.
-        kind = {"klass": invocation.Task, "auto_shortflags": False}
-        declared = invoke_tasks.task(help=texts, **kind, **options)
-        return declared(guarded(body))
+        _, *parameters = inspect.signature(body).parameters.values()  # the context is no option
+        names = [parameter.name for parameter in parameters]
+        required = [each.name for each in parameters if each.default is each.empty]
+        # Invoke would give an option the first letter that is free, and -h to --hosts; and take a
+        # bare word for an option that may be repeated.
+        kind = {
+            "klass": invocation.Task,
+            "auto_shortflags": False,
+            "positional": [name for name in required if name not in options.get("iterable", ())],
+        }
+        texts = {name: HELP[name] for name in names if name in HELP}
+        return invoke_tasks.task(help=texts | (help or {}), **(kind | options))(guarded(body))
 
     return declare
 

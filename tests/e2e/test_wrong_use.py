@@ -58,6 +58,8 @@ WRONG = {
     "chaos --seconds 0": "--seconds: cannot be 0: ",
     "bench --minutes 0": "--minutes: cannot be 0.0: ",
     "bench --minutes nan": "--minutes: cannot be nan: ",
+    "bench docker": "No idea what 'docker' is!",
+    "traffic.capture nginx-lb": "No idea what 'nginx-lb' is!",
     "bench --requests 0": "--requests: cannot be 0: ",
     "bench --requests 10 --concurrency 50": "--requests: cannot be 10: ",
     "bench --aa moon": "--aa: cannot be moon: ",

@@ -236,6 +236,7 @@ def test_a_letter_means_the_same_in_every_task_and_h_is_help() -> None:
     for name, task in every_task():
         for argument in task.get_arguments():
             assert argument.help, (name, argument.name)
+            assert "<class" not in argument.help, (name, argument.name)
             for letter in argument.names[1:]:
                 meant.setdefault(letter, set()).add(str(argument.name))
     assert {letter: names for letter, names in meant.items() if len(names) > 1} == {}
