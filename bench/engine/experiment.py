@@ -55,7 +55,8 @@ class Experiment:
     worlds: Sequence[LocalWorld] = ()  # those that are up meanwhile
     quantities: tuple[Quantity, ...] = (CPU, RATE)  # the first one decides
     bounds: tuple[Bound, ...] = ()
-    rest_s: float | None = None  # how long each deployment is watched at rest; None: a window
+    #: How long each deployment is watched at rest; None: a window, or a second where it is short.
+    rest_s: float | None = None
     #: Gives block after block by the arms' names and the seed.
     order: Callable[[Sequence[str], int], Iterator[tuple[str, ...]]] = design.order
     rest_each: bool = False  # what holds around an arm spends at rest too: watch each by itself
@@ -170,7 +171,7 @@ class Live:
         arms, rest_s = tuple(arms), self.experiment.rest_s
         while True:
             before = meter.read()
-            time.sleep(self.how.seconds if rest_s is None else rest_s)
+            time.sleep(max(self.how.seconds, _STRETCH_S) if rest_s is None else rest_s)
             after = meter.read()
             rest = {arm.name: spent(before, after, arm.world) for arm in arms}
             if not (any(map(_spoiled, rest.values())) and self.again()):

@@ -77,9 +77,11 @@ def text(measured: Measured, notes: Iterable[str] = ()) -> str:
 
 def opening(measured: Measured) -> str:
     """Say what was measured, how, and what went wrong."""
+    design = measured.design
+    turns = f" in turns of {design.run_s:g} s" if design.runs > 1 else ""
     how = (
         f"{measured.load}; {measured.deployments} deployments, {measured.blocks} blocks of windows "
-        f"of {measured.design.seconds:g} s, seed {measured.seed}; {measured.stopped} after "
+        f"of {design.seconds:g} s{turns}, seed {measured.seed}; {measured.stopped} after "
         f"{measured.seconds / 60:.1f} min."
     )
     broken = [f"INTERRUPTED: {measured.broken}"] if measured.broken else []

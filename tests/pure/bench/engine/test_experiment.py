@@ -210,6 +210,17 @@ def test_what_holds_around_an_arm_is_in_its_rest_only_where_each_is_watched(
     assert watched[: len(inside)] == inside
 
 
+@pytest.mark.parametrize(("window_s", "rest_s"), [(0.1, 1.0), (1.7, 1.7)])
+def test_rest_is_watched_for_a_window_but_never_less_than_a_second(
+    monkeypatch: pytest.MonkeyPatch, window_s: float, rest_s: float
+) -> None:
+    watched: list[float] = []
+    monkeypatch.setattr("time.sleep", watched.append)
+    asked = replace(experiment(answered), rest_s=None)
+    run(asked, replace(HOW, seconds=window_s), quiet)
+    assert rest_s in watched  # other tests' threads sleep too
+
+
 def test_progress_says_how_much_of_the_time_is_gone() -> None:
     lines: list[str] = []
     run(experiment(answered), HOW, lines.append)

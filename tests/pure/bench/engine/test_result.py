@@ -106,3 +106,10 @@ def test_an_arm_too_short_for_a_ratio_leaves_the_questions_own_verdict() -> None
 def test_a_line_of_progress_stays_a_line() -> None:
     assert result.brief([window("a"), window("b"), window("a")]) == "a 2,000/s  b 2,000/s"
     assert result.brief([window(f"place {number}") for number in range(40)]) == "40 arms"
+
+
+def test_the_opening_says_where_arms_took_turns() -> None:
+    alone = measured(ARMS, [COST])
+    assert "in turns" not in result.opening(alone)
+    turns = replace(alone, design=replace(alone.design, runs=5))
+    assert "windows of 2 s in turns of 0.4 s, seed" in " ".join(result.opening(turns).split())
