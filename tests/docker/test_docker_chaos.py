@@ -95,7 +95,9 @@ def test_each_fault_strikes_is_judged_and_leaves_nothing(
         tell(f"{each.fault}:{each.target}: {each.reads_failed}/{each.reads} {each.broken}")
     struck = {each.fault: each for each in report.strikes}
     assert len(struck) == len(EACH)
-    assert struck["partition"].reads_failed > 0
+    # A read in an open connection waits until packets pass again; one that opens another fails.
+    partition = struck["partition"]
+    assert partition.reads_failed > 0 or partition.slowest_s > partition.seconds / 2, partition
     assert struck["kill"].reads_failed == 0
     assert struck["delay"].slowest_s > 0.1
     assert report.orders.acknowledged > 20

@@ -138,7 +138,9 @@ def test_each_fault_strikes_is_judged_and_leaves_nothing(
         after = f"full {each['full_after_s']} s after, healthy {each['healthy_after_s']} s"
         tell(f"{name}: {reads} reads, {orders} orders, {after} {each['broken']}")
     # What cuts the services from their stores is felt; what strikes aside is not.
-    assert struck["partition:backend/database"]["reads_failed"] > 0
+    # (A read in an open connection waits until packets pass again; one that opens another fails.)
+    partition = struck["partition:backend/database"]
+    assert partition["reads_failed"] or partition["slowest_s"] > partition["seconds"] / 2, partition
     assert struck["disk-full:postgres-db"]["orders_failed"] > 0
     assert struck["kill:redis-cache"]["reads_failed"] == 0
     assert struck["loss:product-service"]["slowest_s"] > 0.1
