@@ -28,7 +28,7 @@ def drift(by_hand: str, *steps: str, renewed: str = "") -> Drift:
     return Drift(by_hand, frozenset(steps), frozenset(renewed.split()))
 
 
-ORDER = "ve-order-9d8d8"
+ORDER = "ve-order"
 IN_ORDER = "ip -n order-service"
 CHAIN = "TS-INSTANCE"
 CGROUP = "/sys/fs/cgroup/*/twinstack/INSTANCE/order-service"

@@ -20,7 +20,6 @@ import pytest
 from tests.support.project import ROOT
 from tests.support.sampling import sampled
 from tests.support.sandbox import INTERNET_ADDRESS, Sandbox, eventually
-from twinstack.model.names import host_link
 from twinstack.state.paths import InstancePaths
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
@@ -79,7 +78,7 @@ def frozen(host: Sandbox) -> Iterator[None]:
 
 @contextmanager
 def partitioned(host: Sandbox) -> Iterator[None]:
-    link = host_link("service-registry")
+    link = "ve-registry"
     host.run("ip", "link", "set", link, "down")
     try:
         yield

@@ -109,8 +109,8 @@ ANOTHER_FIRST = (
 @pytest.mark.parametrize(
     "by_hand",
     [
-        "ip link set ve-order-9d8d8 netns redis-cache",
-        "ip link set ve-order-9d8d8 down; ip link set ve-order-9d8d8 name foo",
+        "ip link set ve-order netns redis-cache",
+        "ip link set ve-order down; ip link set ve-order name foo",
         ANOTHER_FIRST,
     ],
 )

@@ -13,7 +13,7 @@ from tests.support.sandbox import Sandbox
 #: Look-alikes: names one letter away from ours, and ours where the name is free for everybody.
 _NAMESPACES = ("nginx-lb-lab", "product-service-9", "br-app", "twinstack")
 _BRIDGES = ("br-apps", "br-front", "br-backend2")
-_PAIRS = ("ve-nginx", "ve-product", "twinstack0")
+_PAIRS = ("ve-nginx", "ve-products", "twinstack0")
 _PROCESSES = ("redis-server", "nginx", "supervisord", "gunicorn")
 _COMMENT = "twinstack:somebody"
 _RULES = (

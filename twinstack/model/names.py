@@ -1,14 +1,17 @@
 """Names that the kernel, iptables and Docker accept, derived and never stored. Pure.
 
 The kernel allows 15 characters for an interface and iptables 28 for a chain. A name that is too
-long keeps its readable head and gets a short hash for a tail: it is the same at every run, and
-two long names stay apart. Each `…_problem` gives None for a name that can be used.
+long keeps its readable head, and gets a short hash for a tail where others may be alike: it is the
+same at every run, and two long names stay apart. Each `…_problem` gives None for a name that can be
+used.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
+from collections.abc import Mapping
 
 from twinstack.errors import WrongUse
 
@@ -90,9 +93,34 @@ def shortened(name: str, limit: int) -> str:
     return f"{name[: limit - len(tail) - 1].rstrip('-')}-{tail}"
 
 
-def host_link(replica: str) -> str:
-    """Name the host's end of a replica's veth pair."""
-    return shortened(f"ve-{replica}", INTERFACE_MAX)
+def host_link(name: str) -> str:
+    """Name the host's end of a veth pair by its name alone."""
+    return shortened(f"ve-{name}", INTERFACE_MAX)
+
+
+def host_links(counts: Mapping[str, int]) -> dict[str, str]:
+    """Name the host's end of each replica's veth pair, given how many replicas a service has.
+
+    What is too long loses the word "service" first; a hash is there only where two would be alike.
+    """
+    whole, short = {}, {}
+    for service, count in counts.items():
+        for number in range(1, count + 1):
+            name = replica_name(service, number)
+            room = INTERFACE_MAX - len("ve-") - (len(name) - len(service))
+            stem = service if len(service) <= room else _without_service(service)
+            short[name] = f"ve-{stem[:room].rstrip('-')}{name.removeprefix(service)}"
+            whole[name] = f"ve-{name}"
+    alike = Counter(short.values())
+    return {
+        name: link if alike[link] == 1 or link == whole[name] else host_link(name)
+        for name, link in short.items()
+    }
+
+
+def _without_service(service: str) -> str:
+    words = [word for word in service.split("-") if word != "service"]
+    return "-".join(words) or service
 
 
 def docker_bridge(instance: str, segment: str) -> str:

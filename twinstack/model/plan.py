@@ -298,7 +298,9 @@ def _replicas(
     networks = tuple(
         (world, " ".join(str(segment.subnet_in(world)) for segment in segments)) for world in WORLDS
     )
-    for service, host_numbers in addressing.host_numbers(topology).items():
+    numbered = addressing.host_numbers(topology)
+    links = names.host_links({service: len(numbers) for service, numbers in numbered.items()})
+    for service, host_numbers in numbered.items():
         spec, release = topology.services[service], releases.of(released, service)
         segment, launch = home[spec.tier], launch_of(spec)
         attached = {segment.name: segment}
@@ -325,7 +327,7 @@ def _replicas(
                     )
                     for joined in attached.values()
                 ),
-                host_link=names.host_link(name),
+                host_link=links[name],
                 port=spec.port,
                 user=spec.user,
                 workers=spec.workers,

@@ -22,18 +22,38 @@ def test_a_shortened_name_never_exceeds_its_limit(name: str, limit: int):
     assert (short == name) or len(name) > limit
 
 
-@given(st.sets(SERVICES, min_size=2, max_size=30))
-def test_shortened_names_that_differ_stay_apart(services: set[str]):
-    links = {names.host_link(service) for service in services}
-    assert len(services) == len(links)
-    assert all(names.interface_problem(link) is None for link in links)
+@given(st.dictionaries(SERVICES, st.integers(1, 12), min_size=2, max_size=30))
+def test_shortened_names_that_differ_stay_apart(counts: dict[str, int]):
+    links = names.host_links(counts)
+    replicas = {
+        names.replica_name(service, number)
+        for service, count in counts.items()
+        for number in range(1, count + 1)
+    }
+    assert links.keys() == replicas
+    assert len(set(links.values())) == len(replicas)
+    assert all(names.interface_problem(link) is None for link in links.values())
 
 
 def test_a_thousand_replicas_have_a_thousand_links():
-    replicas = [names.replica_name("product-service", number) for number in range(1, 1001)]
-    links = {names.host_link(replica) for replica in replicas}
+    links = set(names.host_links({"product-service": 1000}).values())
     assert len(links) == 1000
     assert all(len(link) <= names.INTERFACE_MAX for link in links)
+
+
+def test_a_link_can_be_read_and_has_a_hash_only_where_two_would_be_alike():
+    links = names.host_links({"nginx-lb": 1, "product-service": 3, "service-registry": 1})
+    assert list(links.values()) == [
+        "ve-nginx-lb",
+        "ve-product",
+        "ve-product-2",
+        "ve-product-3",
+        "ve-registry",
+    ]
+    alike = names.host_links({"product": 2, "product-service": 2, "service-product": 1})
+    assert (alike["product"], alike["product-2"]) == ("ve-product", "ve-product-2")
+    assert len(set(alike.values())) == 5
+    assert names.host_links({"service": 1}) == {"service": "ve-service"}
 
 
 def test_a_short_name_is_kept_as_it_is():

@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.core_cases import all_steps, edited_plan, planned, satisfied, with_fact
 from twinstack.linux.links import LinkFacts
-from twinstack.model.names import host_link
 from twinstack.namespaces.facts import NamespaceFacts, NetFacts
 from twinstack.namespaces.process_steps import (
     Cgroup,
@@ -296,7 +295,7 @@ def test_an_added_replica_changes_no_step_of_the_others():
     assert fresh == [
         *(f"rules filter TS-main-{chain}" for chain in (*chains, "FROM")),
         "namespace order-service-2",
-        f"veth {host_link('order-service-2')}",
+        "veth ve-order-2",
     ]
 
 
