@@ -32,7 +32,7 @@ NONE = "No comparison by the present method is kept yet: run `invoke {task}`."
 #: The task that measures each question, in the order of the table.
 QUESTIONS = {
     "compare": "bench",
-    "turns": "bench.turns",
+    "turns": "bench --published",
     "aa-net": "bench --aa net",
     "aa-docker": "bench --aa docker",
     "selftest-net": "bench.selftest",
@@ -46,10 +46,11 @@ QUESTIONS = {
     "capture-net": "bench.capture",
     "dashboard-net": "bench.dashboard",
     "traffic": "bench.traffic",
-    "crossing": "bench.crossing",
+    "hosts": "bench.hosts",
     "bystander": "bench.bystander",
     "latency": "bench.latency",
     "startup": "bench.startup",
+    "commands": "bench.commands",
 }
 #: The README's line of published ports: a title, and which two entry points it compares.
 _PUBLISHED = (
@@ -86,7 +87,7 @@ class Result(Kept):
 
     @property
     def question(self) -> str:
-        """Name the question: a comparison that has published ports too is that of bench.turns."""
+        """Name the question: a comparison that has published ports too is another one."""
         if self.name != "compare":
             return self.name
         ways = [each for each in self.document["contrasts"] if not each["first"].endswith(", ab")]
@@ -136,7 +137,7 @@ def turns(results: Iterable[Result]) -> str:
     """Give the newest comparison with published ports, for docs/benchmark.md."""
     result = _usual(results, "turns")
     if result is None:
-        return NONE.format(task="bench.turns")
+        return NONE.format(task="bench --published")
     table, cut, _ = _table(result).partition("\n\nAlike but for:")
     return "\n".join([_wrapped(f"{_kept(result)}."), "", table + ("\n```" if cut else "")])
 

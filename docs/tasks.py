@@ -32,6 +32,17 @@ Every task, its options and their defaults. Made from the tasks by `.venv/bin/py
 The `exec` tasks give their command's own. `-h`, or `--help`, explains a task. A letter of an option
 means the same in every task.
 
+**Completion** of tasks, options, services, replicas, worlds and shapes:
+`source <(invoke --print-completion-script bash)`, the same with `zsh`, or for fish
+`invoke --print-completion-script fish | source`.
+
+**JSON.** With `--json` a task prints one document. It begins with `schema` ("twinstack", the task
+and a version, between slashes) and `ok`: whether the exit code is 0. [schemas/](schemas/) has the
+JSON Schema of each, made from the types that are printed by `.venv/bin/python -m
+docs.json_schemas`; the version is raised when a key changes its meaning, or goes. A list of hosts
+is `hosts`, of worlds `worlds`, of replicas' states `services`. Where no terminal reads it, a
+document is one line, so several tasks in one call give JSON Lines.
+
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from invoke.context import Context
 
 from front.options import ALLOW, EITHER, JSON, SHAPE, WORLD
-from front.reporting import answer, end, say, task
+from front.reporting import answer, end, say, show, task
 from twinstack import stack
 from twinstack.world import require_root
 
@@ -29,7 +29,7 @@ def ask(module: str, json: bool, *arguments: object, **options: Any) -> None:
     question = importlib.import_module(f"bench.questions.{module}")
     asked = question.ask(*arguments, progress=say, **options)
     document = store.described(asked)
-    answer(json, document, asked.text)  # first: the disk may be full
+    show(json, document, asked.text, asked.code)  # first: the disk may be full
     say(f"kept as {store.keep(asked, document)}")
     end(asked.code)
 
@@ -87,22 +87,6 @@ def bench(
     _compare("compare", json, 1.0 if quick else minutes, seed, **options)
 
 
-@task(iterable=["allow"], help={**DESIGN, **ALLOW, **SHAPE, **JSON})
-def bench_turns(
-    _: Context,
-    allow: list[str],
-    minutes: float = 15.0,
-    seed: int = -1,
-    shape: str | None = None,
-    json: bool = False,
-) -> None:
-    """Compare both worlds and their published ports: bench --published, in fifteen minutes."""
-    from bench.load.ab import AbLoad
-
-    options = {"load": AbLoad(), "published": True, "shape": shape, "allow": allow}
-    _compare("compare", json, minutes, seed, **options)
-
-
 @task(help={**DESIGN, **JSON})
 def bench_gateways(_: Context, minutes: float = 3.0, seed: int = -1, json: bool = False) -> None:
     """Compare the gateway alone with Node's http and with nginx (wrk, one worker each)."""
@@ -119,6 +103,12 @@ def bench_chain(_: Context, minutes: float = 5.0, seed: int = -1, json: bool = F
 def bench_startup(_: Context, times: int = 3, json: bool = False) -> None:
     """Time both worlds from nothing to healthy, and measure their memory."""
     _ask("startup", json, times=times)
+
+
+@task(help={"times": "how often to run each command", **JSON})
+def bench_commands(_: Context, times: int = 10, json: bool = False) -> None:
+    """Time listing, help, completion and reading tasks, beside Docker's and iproute2's commands."""
+    ask("commands", json, stack.from_environment(), times=times)
 
 
 @task(iterable=["allow"], help={**DESIGN, **ALLOW, **JSON})
@@ -183,9 +173,9 @@ def bench_latency(
 
 
 @task(help={**DESIGN, **JSON})
-def bench_crossing(_: Context, minutes: float = 5.0, seed: int = -1, json: bool = False) -> None:
+def bench_hosts(_: Context, minutes: float = 5.0, seed: int = -1, json: bool = False) -> None:
     """Measure what crossing hosts costs: loopback, a bridge, raw VXLAN and Swarm's overlay."""
-    _compare("crossing", json, minutes, seed)
+    _compare("hosts", json, minutes, seed)
 
 
 @task(
@@ -309,8 +299,8 @@ def bench_compare(
     """Say what changed from one kept result to another; unlike ones are refused."""
     from bench.engine import change, kept
 
-    document = change.compare(kept.find(first), kept.find(second), allow)
-    answer(json, document, change.text(document))
+    changed = change.compare(kept.find(first), kept.find(second), allow)
+    answer(json, changed, change.text(changed))
 
 
 @task(
@@ -324,5 +314,5 @@ def bench_history(_: Context, question: str = "", json: bool = False) -> None:
     found, unreadable = kept.history(question)
     for line in unreadable:
         say(line)
-    document = {"results": [result.row() for result in found], "unreadable": unreadable}
+    document = kept.KeptHistory(tuple(result.row() for result in found), tuple(unreadable))
     answer(json, document, kept.lines(found) or "None is kept yet.")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from invoke.context import Context
 
 from front import tables
 from front.options import one_of, running
-from front.reporting import answer, end, say, task
+from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import Missing, WrongUse
+from twinstack.errors import NOT_SO, Missing, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -20,20 +21,48 @@ if TYPE_CHECKING:  # listing the tasks loads no world
     from twinstack.chaos.run import ChaosReport
     from twinstack.overlay.chaos import FaultReport
 
-_WORLDS = ("overlay", "net", "docker")
+_WORLDS = ("overlay", "net", "docker", "swarm")
+#: Of a Swarm: an engine with all its tasks, killed as by a power cut.
+_SWARM_NODE = "swarm-node"
 _MOST_SECONDS, _MOST_COUNT, _MOST_MINUTES = 600, 10_000, 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFault:
+    """A fault: what it does, what must hold meanwhile with which targets, or why it is refused."""
+
+    fault: str
+    does: str
+    promises: Mapping[str, list[str]]
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFaults:
+    """All faults."""
+
+    faults: tuple[ListedFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LostNode:
+    """A node of a Swarm that was killed, if anything ran there."""
+
+    host: str
+    lost: bool
 
 
 @task(
     help={
-        "world": "the world to break: overlay, net or docker; unset: the one that is up",
+        "world": "the world to break: overlay, net, docker or swarm; unset: the one that is up",
         "what": "net and docker: FAULT[:TARGET][,…] of chaos.list, unset: each; overlay: host-loss,"
-        " partition or mtu (the underlay drops larger packets)",
+        " partition or mtu (the underlay drops larger packets); swarm: swarm-node (its engine and"
+        " tasks are killed; swarm.up starts them again)",
         "seconds": "how long a fault stays; in net and docker, at most",
         "count": "net and docker: how many strikes; unset: one with each fault",
         "minutes": "net and docker: go on for so long",
         "seed": "net and docker: draws the strikes, the same ones again; negative: a random one",
-        "host": "overlay: the host to break; unset: the last one",
+        "host": "overlay and swarm: the host to break; unset: the last one",
         "move": "overlay: start its replicas on other hosts meanwhile",
     }
 )
@@ -54,9 +83,11 @@ def chaos(
     bounds.within("count", count, 0, _MOST_COUNT)
     bounds.within("minutes", minutes, 0, _MOST_MINUTES)
     require_root("chaos")
-    chosen = world or _world_up()
+    chosen = world or ("swarm" if what == _SWARM_NODE else _world_up())
     one_of("world", chosen, _WORLDS)
-    if chosen == "overlay":
+    if chosen == "swarm":
+        _swarm(what or _SWARM_NODE, host, json)
+    elif chosen == "overlay":
         _overlay(what or "host-loss", host, seconds, move, json)
     else:
         if host or move:
@@ -98,10 +129,7 @@ def _single_host(
         longest_s=seconds,
         progress=say,
     )
-    strikes = [asdict(strike) | {"held": strike.held} for strike in report.strikes]
-    document = asdict(report) | {"strikes": strikes, "held": report.held}
-    answer(json, document, strikes_text(report))
-    end(0 if report.held else 1)
+    answer(json, report, strikes_text(report), 0 if report.held else NOT_SO)
 
 
 def strikes_text(report: ChaosReport) -> str:
@@ -141,21 +169,20 @@ def chaos_list(_: Context, json: bool = False) -> None:
     from twinstack.faults.catalogue import FAULTS
 
     plan = stack.from_environment().plan()
-    rows = []
+    listed = []
     for fault in FAULTS.values():
         promises: dict[str, list[str]] = {}
         for target in fault.targets(plan):
             promises.setdefault(str(fault.promise(plan, target)), []).append(target)
-        row = {"fault": fault.name, "does": fault.does, "promises": promises}
-        rows.append(row | {"refused": fault.refused})
-    answer(json, {"faults": rows}, "\n".join(map(_fault_text, rows)))
+        listed.append(ListedFault(fault.name, fault.does, promises, fault.refused))
+    answer(json, ListedFaults(tuple(listed)), "\n".join(map(_fault_text, listed)))
 
 
-def _fault_text(row: dict[str, Any]) -> str:
-    lines = [f"{row['fault']}: {row['does']}"]
-    if row["refused"]:
-        lines.append(f"    refused: {row['refused']}")
-    for promise, targets in row["promises"].items():
+def _fault_text(listed: ListedFault) -> str:
+    lines = [f"{listed.fault}: {listed.does}"]
+    if listed.refused:
+        lines.append(f"    refused: {listed.refused}")
+    for promise, targets in listed.promises.items():
         lines += [f"    {promise}:", f"        {' '.join(targets)}"]
     return "\n".join(lines)
 
@@ -176,8 +203,17 @@ def _overlay(what: str, host: str, seconds: int, move: bool, json: bool) -> None
         progress=say,
         elsewhere=lambda lost: here.overlay(lost=lost),
     )
-    answer(json, asdict(report) | {"recovered": report.recovered}, report_text(report))
-    end(0 if report.recovered else 1)
+    answer(json, report, report_text(report), 0 if report.recovered else NOT_SO)
+
+
+def _swarm(what: str, host: str, json: bool) -> None:
+    if what != _SWARM_NODE:
+        raise WrongUse("--what", f"cannot be {what}", f"a Swarm has {_SWARM_NODE} alone")
+    world = stack.from_environment().swarm()
+    name = host or world.hosts[-1].name
+    lost = world.lose(name)
+    text = f"{name}: its engine and tasks ended" if lost else f"{name}: nothing ran there"
+    answer(json, LostNode(name, lost), text)
 
 
 def report_text(report: FaultReport) -> str:

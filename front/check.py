@@ -27,9 +27,9 @@ def _run(context: Context, what: str, *files: str, words: str = "") -> None:
 
 
 @task()
-def check_residue(context: Context) -> None:
+def check_leftovers(context: Context) -> None:
     """Bring worlds up and down repeatedly: nothing is left behind, nothing foreign is touched."""
-    _run(context, "residue", "residue", "docker_residue")
+    _run(context, "leftovers", "residue", "docker_residue")
 
 
 @task()

@@ -27,7 +27,7 @@ def conntrack(
     _: Context, world: str = "net", once: bool = False, seconds: int = 0, json: bool = False
 ) -> None:
     """Show connections by service and state, NAT, table size and sockets; live on a terminal."""
-    from twinstack.observe.connections import report, snapshot
+    from twinstack.observe.connections import snapshot
 
     chosen = world_of(world)
     if once and seconds:
@@ -42,7 +42,7 @@ def conntrack(
         following = snapshot.follow(chosen, seconds or None)
         # Its first snapshot comes after two seconds of events: a terminal shows one at once.
         latest = _shown(chain((snapshot.take(chosen),), following) if live else following, live)
-    answer(json, report.document(latest), _connections_text(latest))
+    answer(json, latest, _connections_text(latest))
 
 
 def _shown(snapshots: Iterator[Connections], live: bool) -> Connections:

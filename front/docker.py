@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from front import invocation, live, tables
-from front.reporting import end, say, show_preview, show_removed, show_states, task
+from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
+from twinstack.errors import NOT_SO
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -17,20 +18,33 @@ if TYPE_CHECKING:
     from twinstack.compose.world import DockerWorld
 
 
+@dataclass(frozen=True, slots=True)
+class RenderedFiles:
+    """The files that were rendered; with --check, those that are stale."""
+
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImages:
+    """The images that were built."""
+
+    images: tuple[str, ...]
+
+
 @task(help={"check": "write nothing; exit 1 if a file is stale"})
-def docker_render(_: Context, check: bool = False) -> None:
+def docker_render(_: Context, check: bool = False, json: bool = False) -> None:
     """Render dockerfiles/ and compose/docker-compose.yml from the topology."""
     here = replace(stack.from_environment(), instance="main")  # what is committed is main's
     stale = _stale_files(here)
-    for name, text in stale.items():
-        print(f"{'stale' if check else 'rendered'} {name}")
-        if not check:
+    if not check:
+        for name, text in stale.items():
             path = here.repository / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    if not stale:
-        print("Every rendered file is up to date.")
-    end(1 if check and stale else 0)
+    lines = [f"{'stale' if check else 'rendered'} {name}" for name in stale]
+    text = "\n".join(lines) or "Every rendered file is up to date."
+    answer(json, RenderedFiles(tuple(stale)), text, NOT_SO if check and stale else 0)
 
 
 def _stale_files(here: stack.Stack) -> dict[str, str]:
@@ -45,10 +59,11 @@ def _stale_files(here: stack.Stack) -> dict[str, str]:
 
 
 @task()
-def docker_build(_: Context, shape: str | None = None) -> None:
+def docker_build(_: Context, shape: str | None = None, json: bool = False) -> None:
     """Build the images and secrets that `docker-compose up -d` needs."""
     images = stack.from_environment().docker(shape).build(progress=say)
-    print("\n".join(images) if images else "Every image is up to date.")
+    text = "\n".join(images) or "Every image is up to date."
+    answer(json, BuiltImages(tuple(images)), text)
 
 
 @task()
@@ -92,8 +107,7 @@ def docker_down(_: Context, json: bool = False) -> None:
 def docker_status(_: Context, json: bool = False) -> None:
     """Show each container's state; exits 1 if one is not healthy, 2 if none is there."""
     states = stack.from_environment().docker().status()
-    show_states(states, json)
-    end(tables.exit_code(states))
+    show_states(states, json, tables.exit_code(states))
 
 
 docker_restart, docker_scale, docker_release = live.tasks("docker")

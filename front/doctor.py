@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front.reporting import answer, end, task
+from front.reporting import answer, task
 from twinstack import stack
 
 
@@ -18,5 +18,4 @@ def doctor(_: Context, json: bool = False) -> None:
     current = stack.from_environment()
     claims = claims_of(current.plan(shape) for shape in current.topology().shapes)
     report = DoctorReport(judge(claims, observe()))
-    answer(json, report.as_json(), report.table())
-    end(report.exit_code)
+    answer(json, report, report.table(), report.exit_code)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from front.options import EITHER, finders
-from front.reporting import answer, end, task, width
+from front.reporting import end, show, task, width
 from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
@@ -35,9 +35,10 @@ def health(_: Context, world: str = "both", once: bool = False, json: bool = Fal
         else:
             latest = samples.wait_for_all(_FIRST_SAMPLES_S, samples=2)
     documents = [latest[name].document if name in latest else _unknown(name) for name in chosen]
+    code = table.exit_code(documents)
     if not live:
-        answer(json, {"worlds": documents}, table.text(documents, width()))
-    end(table.exit_code(documents))
+        show(json, {"worlds": documents}, table.text(documents, width()), code)
+    end(code)
 
 
 def _unknown(name: WorldName) -> dict[str, Any]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import redirect_stdout
+from contextvars import ContextVar
 from typing import Any
 
-from invoke import tasks
+from invoke import program, tasks
+from invoke.completion import complete as completion
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
 from invoke.program import Program
 
+from front import listing
 from twinstack.errors import WRONG_USE, WrongUse
 
 #: Where ip, iptables, nginx and dockerd are; missing in a user's and in cron's PATH.
@@ -74,7 +78,9 @@ class Option(Argument):
 
 
 _complete_context, _handle = ParseMachine.complete_context, ParseMachine.handle
-_parse_tasks = Program.parse_tasks
+_parse_tasks, _print_task_help = Program.parse_tasks, Program.print_task_help
+_completed, _make_pairs = completion.complete, Program._make_pairs
+_parse_cleanup = Program.parse_cleanup
 
 
 def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
@@ -98,10 +104,49 @@ def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
 
 
 def _parse_tasks_or_exit(program: Program) -> None:
+    words = listing.present(program.core.unparsed, lambda line: print(line, file=sys.stderr))
+    program.core.unparsed = words
     try:
         _parse_tasks(program)
     except ParseError as error:  # Invoke's own code for it says "not as asked"
         raise Exit(str(error), code=WRONG_USE) from None
+
+
+def _print_help_with_positionals(running: Program, name: str) -> None:
+    """Say which arguments a task takes besides its options, which Invoke leaves out."""
+    with redirect_stdout(io.StringIO()) as text:
+        _print_task_help(running, name)
+    positional = running.parser.contexts[name].positional_args
+    words = [f"[{word}]" if is_optional else word for word, is_optional in map(_shown, positional)]
+    print(text.getvalue().replace(f" {name} ", f" {' '.join([name, *words])} ", 1), end="")
+
+
+def _list_everyday_tasks(running: Program, coll: Any, ancestors: Any = None) -> list[listing.Row]:
+    rows = _make_pairs(running, coll, ancestors)
+    whole = ancestors or running.list_root or running.list_format != "flat"
+    return rows if whole else listing.everyday(rows)
+
+
+def _end_quietly(running: Program) -> None:
+    try:  # lists and helps are printed here
+        try:
+            _parse_cleanup(running)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # what was to read them ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _shown(argument: Argument) -> tuple[str, bool]:
+    is_optional = isinstance(argument, Option) and argument.left_out is not None
+    return str(argument.name).upper(), is_optional
+
+
+def _complete(**words: Any) -> None:
+    from front import completion as values  # only then
+
+    values.complete(_completed, **words)
 
 
 # For Invoke a positional argument is required or, with a default, never read. So ours have none
@@ -110,10 +155,25 @@ tasks.Argument = Option  # type: ignore[attr-defined, assignment]
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
 ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
 Program.parse_tasks = _parse_tasks_or_exit  # type: ignore[method-assign, assignment]
+Program.print_task_help = _print_help_with_positionals  # type: ignore[method-assign, assignment]
+Program._make_pairs = _list_everyday_tasks  # type: ignore[method-assign, assignment]
+Program.parse_cleanup = _end_quietly  # type: ignore[method-assign, assignment]
+program.complete = _complete  # type: ignore[attr-defined, assignment]
+
+
+#: The task that runs: "net.status".
+running: ContextVar[str] = ContextVar("running", default="")
 
 
 class Task(tasks.Task[Any]):
     """A task with these options."""
+
+    title = ""  # "net.status"
+
+    def __call__(self, *arguments: Any, **words: Any) -> Any:
+        """Run it, and remember meanwhile which it is."""
+        running.set(self.title or self.name)
+        return super().__call__(*arguments, **words)
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Give the options of the task's signature, each with its help, which Invoke uses up."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front import invocation, live, tables
+from front import documents, invocation, live, tables
 from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
-from twinstack.errors import NOTHING
+from twinstack.errors import NOT_SO, NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -46,18 +46,18 @@ def net_status(_: Context, json: bool = False) -> None:
     require_root("net.status")
     here = stack.from_environment()
     world = here.net()
-    states = world.status()
-    document: dict[str, object] = {"services": tables.states_json(states), "differences": []}
+    states = tuple(world.status())
     text = tables.states(states)
     if here.net_shape() is None:
         remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
-        answer(json, document, f"{text}\n\n{remedy}")
-        end(NOTHING)
+        answer(json, documents.Status(states), f"{text}\n\n{remedy}", NOTHING)
     preview = world.preview()
     differences = tables.differences(preview)
-    document["differences"] = tables.preview_json(preview)["changes"]
-    answer(json, document, f"{text}\n\n{differences}" if differences else text)
-    end(0 if not differences and (tables.all_healthy(states) or world.bare) else 1)
+    pending = documents.pending(preview)
+    document = documents.Status(states, pending.changes, pending.unbuilt)
+    sound = not differences and (tables.all_healthy(states) or world.bare)
+    text = f"{text}\n\n{differences}" if differences else text
+    answer(json, document, text, 0 if sound else NOT_SO)
 
 
 @task(help=SCRIPT)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from invoke.context import Context
 
-from front import invocation, overlay_ssh, tables
+from front import documents, invocation, overlay_ssh, tables
 from front.overlay_ssh import SSH
 from front.reporting import answer, end, say, show_removed, show_states, task
 from twinstack import stack
-from twinstack.errors import NOTHING
+from twinstack.errors import NOT_SO, NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -76,21 +75,19 @@ def overlay_status(_: Context, ssh: str | None = None, json: bool = False) -> No
 
     here = stack.from_environment()
     world = here.overlay()
-    states = world.status()
-    document: dict[str, object] = {"services": tables.states_json(states), "parts": []}
+    states = tuple(world.status())
     text = tables.states(states)
     if record.read(here.instance) is None:
         remedy = 'The overlay is not up; "invoke overlay.up" brings it up.'
-        answer(json, document, f"{text}\n\n{remedy}")
-        end(NOTHING)
+        answer(json, documents.HostsStatus(states), f"{text}\n\n{remedy}", NOTHING)
     previews = world.previews()
-    document["parts"] = overlay_ssh.previews_json(previews)
     differing = {
         host: lines for host, preview in previews.items() if (lines := tables.differences(preview))
     }
     texts = [f"{host}:\n{lines}" for host, lines in differing.items()]
-    answer(json, document, "\n\n".join([text, *texts]))
-    end(0 if not texts and (tables.all_healthy(states) or world.bare) else 1)
+    document = documents.HostsStatus(states, documents.pending_on(previews))
+    sound = not texts and (tables.all_healthy(states) or world.bare)
+    answer(json, document, "\n\n".join([text, *texts]), 0 if sound else NOT_SO)
 
 
 @task(optional=["ssh"], help={**HOSTS, **SSH})
@@ -111,7 +108,7 @@ def overlay_plan(
         overlay_ssh.plan(here.remote(overlay_ssh.options(ssh), **options), json)
         return
     previews = here.overlay(None if hosts == -1 else hosts, **options).previews()
-    document = {"parts": overlay_ssh.previews_json(previews)}
+    document = documents.HostPlans(documents.pending_on(previews))
     answer(json, document, overlay_ssh.previews_text(previews))
 
 
@@ -124,10 +121,10 @@ def overlay_verify(_: Context, json: bool = False) -> None:
     require_root("overlay.verify")
     world = stack.from_environment().overlay(policy=True)
     verdicts = verify.verdicts(world)
-    documents = {host: verdict.document(seen) for host, seen in verdicts.items()}
     texts = [f"from {host}:\n{verdict.text(seen, world.plan)}" for host, seen in verdicts.items()]
-    answer(json, {"hosts": documents}, "\n\n".join(texts))
-    end(0 if all(seen.passed for seen in verdicts.values()) else 1)
+    hosts = tuple(verdict.verified(seen, host) for host, seen in verdicts.items())
+    passed = all(seen.passed for seen in verdicts.values())
+    answer(json, verdict.HostVerdicts(hosts), "\n\n".join(texts), 0 if passed else NOT_SO)
 
 
 @task(help={"seconds": "how long to capture"})
@@ -140,12 +137,10 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     world = stack.from_environment().overlay()
     say(f"capturing for {seconds} s")
     seen = flooding.watch(world.plan, world.spread, seconds)
-    examples = list(seen.examples.values())
-    shown = ["\n" + frames.layers(frame) for frame in examples[:1]]
+    shown = ["\n" + frames.layers(frame) for frame in [*seen.examples.values()][:1]]
     lines = [*flooding.sentences(seen, world.plan), *shown]
-    written = [asdict(frame) for frame in examples]
-    answer(json, {**asdict(seen), "examples": written, "fine": seen.fine}, "\n".join(lines))
-    end(NOTHING if not seen.frames else 0 if seen.fine else 1)
+    code = NOTHING if not seen.frames else 0 if seen.fine else NOT_SO
+    answer(json, seen, "\n".join(lines), code)
 
 
 @task()

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from front import tables
-from front.reporting import answer, end, say, show_states
+from front import documents, tables
+from front.reporting import answer, say, show_states
 from twinstack import stack
-from twinstack.errors import NOTHING, CannotTell, TwinstackError, WrongUse
-from twinstack.reconcile import Preview
+from twinstack.errors import NOT_SO, NOTHING, CannotTell, WrongUse
 
 if TYPE_CHECKING:
     from twinstack.overlay.remote import Remote
+    from twinstack.reconcile import Preview
 
 SSH = {"ssh": "use the machines that topology.yml names; --ssh='-i KEY' passes options to ssh"}
 
@@ -25,11 +25,6 @@ def options(ssh: str | bool) -> tuple[str, ...]:
         return tuple(shlex.split(ssh)) if isinstance(ssh, str) else ()
     except ValueError as error:
         raise WrongUse("--ssh", "cannot be read", str(error), "close its quotes") from error
-
-
-def previews_json(previews: Mapping[str, Preview]) -> list[dict[str, object]]:
-    """Give each host's differences as a JSON document."""
-    return [{"name": host, **tables.preview_json(preview)} for host, preview in previews.items()]
 
 
 def previews_text(previews: Mapping[str, Preview]) -> str:
@@ -45,7 +40,7 @@ def up(world: Remote, timeout: int, json: bool) -> None:
         return
     counts = Counter(world.spread.where[state.name] for state in states)
     lines = [f"{host}: {count} namespaces, joined" for host, count in sorted(counts.items())]
-    answer(json, {"namespaces": counts}, "\n".join(lines))
+    answer(json, documents.Services(tuple(states)), "\n".join(lines))
 
 
 def status(ssh: str | bool, json: bool) -> None:
@@ -55,9 +50,8 @@ def status(ssh: str | bool, json: bool) -> None:
     here = stack.from_environment()
     world = here.remote(options(ssh))
     if record.read(here.instance, ssh=True) is None:
-        nothing: dict[str, list[object]] = {"services": [], "machines": []}
-        answer(json, nothing, 'Nothing is up there; "invoke overlay.up --ssh" brings it up.')
-        end(NOTHING)
+        text = 'Nothing is up there; "invoke overlay.up --ssh" brings it up.'
+        answer(json, documents.HostsStatus(()), text, NOTHING)
     states, previews, unreached = world.inspect()
     if unreached and not previews:
         raise CannotTell("machines", "cannot be asked", str(next(iter(unreached.values()))))
@@ -66,26 +60,17 @@ def status(ssh: str | bool, json: bool) -> None:
         for host, preview in previews.items()
         for line in tables.differences(preview).splitlines()
     ]
-    machines = _machines_json(previews, unreached)
-    document = {"services": tables.states_json(states), "machines": machines}
-    answer(json, document, "\n".join([tables.states(states), *lines]))
-    end(0 if not lines and (tables.all_healthy(states) or world.bare) else 1)
+    hosts = documents.pending_on(previews, unreached.items())
+    sound = not lines and (tables.all_healthy(states) or world.bare)
+    text = "\n".join([tables.states(states), *lines])
+    answer(json, documents.HostsStatus(tuple(states), hosts), text, 0 if sound else NOT_SO)
 
 
 def plan(world: Remote, json: bool) -> None:
     """Show what up would do on each machine. Raises: as `Remote.previews`."""
     previews = world.previews(say)
-    answer(json, {"machines": _machines_json(previews, {})}, previews_text(previews))
-
-
-def _machines_json(
-    previews: Mapping[str, Preview], unreached: Mapping[str, TwinstackError]
-) -> list[dict[str, object]]:
-    """Give each machine's differences, or why it could not be reached."""
-    reached = [{**document, "unreached": ""} for document in previews_json(previews)]
-    nothing = tables.preview_json(Preview(0, ()))
-    errors = unreached.items()
-    return reached + [{"name": host, **nothing, "unreached": str(error)} for host, error in errors]
+    document = documents.HostPlans(documents.pending_on(previews))
+    answer(json, document, previews_text(previews))
 
 
 def down(ssh: str | bool, json: bool) -> None:
@@ -94,5 +79,7 @@ def down(ssh: str | bool, json: bool) -> None:
 
     here = stack.from_environment()
     removed = remote.down(here.instance, here.machines(options(ssh)), say)
-    lines = [f"{host}: removed {name}" for host, names in removed.items() for name in names]
-    answer(json, {"removed": removed}, "\n".join(lines) or "Nothing of ours is there.")
+    names = [(host, name) for host, of_host in removed.items() for name in of_host]
+    text = "\n".join(f"{host}: removed {name}" for host, name in names)
+    document = documents.Removed(tuple(f"{host}: {name}" for host, name in names))
+    answer(json, document, text or "Nothing of ours is there.")

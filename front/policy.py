@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from front import tables
 from front.options import WORLDS, running, world_of
-from front.reporting import answer, end, say, task
+from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import Missing
+from twinstack.errors import NOT_SO, Missing
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.cis.gate import CisReport
     from twinstack.confinement.requirements import ConfinedReplica, Weakness
     from twinstack.model.plan import Plan
+    from twinstack.model.topology import WorldName
     from twinstack.policy.verdict import Enforcement
     from twinstack.world import LocalWorld
 
@@ -49,7 +50,8 @@ def policy_show(
     from twinstack.policy import show
 
     chosen = world_of(world, shape=shape, policy=True)
-    answer(json, show.document(chosen.plan, chosen.name), show.text(chosen.plan, chosen.name))
+    shown = show.shown(chosen.plan, chosen.name)
+    answer(json, shown, show.text(chosen.plan, chosen.name))
 
 
 @task()
@@ -60,8 +62,8 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
     plan = world_of(world, policy=True).plan
     require_root("policy.verify")
     result = verify.verify(plan, _enforcement(plan, world))
-    answer(json, verdict.document(result), verdict.text(result, plan))
-    end(0 if result.passed else 1)
+    text = verdict.text(result, plan)
+    answer(json, verdict.verified(result), text, 0 if result.passed else NOT_SO)
 
 
 @task(help={"seconds": "how long to listen"})
@@ -76,7 +78,7 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     host = _enforcement(chosen.plan, world).namespaces[HOST]
     say(f"listening for {seconds} s")
     report = drops.watch(chosen.plan, chosen.name, host, seconds)
-    answer(json, drops.document(report), drops.text(report))
+    answer(json, report, drops.text(report))
 
 
 @task()
@@ -87,17 +89,16 @@ def policy_cis(_: Context, json: bool = False) -> None:
     main = replace(stack.from_environment(), instance="main")  # what is committed is main's
     shapes = [shape for shape in main.topology().shapes if shape != stack.DEFAULT_SHAPE]
     report = examine(main.repository, main.plan(), [main.plan(shape) for shape in shapes])
-    answer(json, report.as_json(), _cis_text(report))
-    end(0 if report.passed else 1)
+    answer(json, report, _cis_text(report), 0 if report.passed else NOT_SO)
 
 
 def _cis_text(report: CisReport) -> str:
     """Format the report: a row for each rule, then findings, exceptions and reasons."""
     from twinstack.cis.gate import grouped
 
-    rows = [(row.number, row.outcome, row.title) for row in report.rows]
+    rows = [(row.number, row.outcome, row.title) for row in report.rules]
     parts = [tables.columns(("rule", "outcome", "what it asks"), rows)]
-    for row in report.rows:
+    for row in report.rules:
         lines = []
         for findings, mark in ((row.findings, "fail"), (row.exceptions, "exception")):
             for text, places in grouped(findings):
@@ -126,24 +127,19 @@ def policy_confinement(_: Context, json: bool = False) -> None:
         ]
         for name, world in worlds.items()
     }
-    document = {
-        "level": asdict(requirements.LEVEL),
-        "worlds": {
-            name: {
-                "replicas": [asdict(facts) for facts in observed],
-                "weaknesses": [asdict(weakness) for weakness in weaknesses[name]],
-            }
-            for name, observed in replicas.items()
-        },
-    }
-    answer(json, document, _confinement_text(replicas, weaknesses))
-    end(1 if any(weaknesses.values()) else 0)
+    confined = (
+        requirements.ConfinedWorld(name, tuple(observed), tuple(weaknesses[name]))
+        for name, observed in replicas.items()
+    )
+    document = requirements.Confinement(requirements.LEVEL, tuple(confined))
+    code = NOT_SO if any(weaknesses.values()) else 0
+    answer(json, document, _confinement_text(replicas, weaknesses), code)
 
 
-def _running_worlds() -> dict[str, LocalWorld]:
+def _running_worlds() -> dict[WorldName, LocalWorld]:
     """Give the running worlds, with the declared limits. Raises: Missing."""
     found = ((name, running(name, limited=True)) for name in WORLDS)
-    worlds: dict[str, LocalWorld] = {name: world for name, world in found if world}
+    worlds: dict[WorldName, LocalWorld] = {name: world for name, world in found if world}
     if not worlds:
         remedy = 'run "invoke net.up" or "invoke docker.up"'
         raise Missing("policy.confinement", "cannot be checked", "no world is up", remedy)
@@ -151,7 +147,8 @@ def _running_worlds() -> dict[str, LocalWorld]:
 
 
 def _confinement_text(
-    replicas: Mapping[str, Sequence[ConfinedReplica]], weaknesses: Mapping[str, Sequence[Weakness]]
+    replicas: Mapping[WorldName, Sequence[ConfinedReplica]],
+    weaknesses: Mapping[WorldName, Sequence[Weakness]],
 ) -> str:
     from twinstack.confinement import requirements
 

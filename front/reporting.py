@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -18,13 +19,18 @@ from typing import TYPE_CHECKING, Any
 from invoke import tasks as invoke_tasks
 from invoke.collection import Collection
 
-from front import failures, invocation, tables
+from front import documents, failures, invocation, tables
 from front.options import HELP
-from twinstack.printable import dumps, visible_lines
+from twinstack.printable import dumps, plain, visible_lines
 
 if TYPE_CHECKING:
     from twinstack.reconcile import Preview
     from twinstack.world import ServiceState
+
+
+#: Of the JSON documents of all tasks: raised when a key changes its meaning, or goes.
+VERSION = 1
+_PIPED = 160  # columns
 
 
 def say(line: str) -> None:
@@ -32,22 +38,40 @@ def say(line: str) -> None:
     print(visible_lines(line), file=sys.stderr, flush=True)
 
 
-def show(document: object) -> None:
-    """Print a JSON document, with escapes for what the output's encoding lacks."""
-    text = dumps(document, indent=2)
+def answer(json: bool, document: object, text: str, code: int = 0) -> None:
+    """Print a result, and end with its exit code: 0 goes on to the next task of the command line.
+
+    `document` is a dataclass, or a mapping: docs/schemas.py says of which type, for each task.
+    """
+    show(json, document, text, code)
+    end(code)
+
+
+def show(json: bool, document: object, text: str, code: int = 0) -> None:
+    """Print a result: the JSON document, or the text.
+
+    A document is one line where no person reads it: so those of two tasks are JSON Lines.
+    """
+    if not json:
+        shown = visible_lines(text)
+        in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print(tables.coloured(shown) if in_colour else shown)
+        return
+    indent = 2 if sys.stdout.isatty() else None
+    whole = enveloped(invocation.running.get(), document, code)
+    line = dumps(whole, indent=indent)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = dumps(document, indent=2, ascii_only=True)
-    print(text)
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # escapes for what the output's encoding lacks
+        line = dumps(whole, indent=indent, ascii_only=True)
+    print(line)
 
 
-def answer(json: bool, document: object, text: str) -> None:
-    """Print a result: the JSON document, or the text."""
-    if json:
-        show(document)
-    else:
-        print(visible_lines(text))
+def enveloped(task: str, document: object, code: int) -> dict[str, object]:
+    """Begin a task's document with what all have: its schema, and whether all is as asked; pure."""
+    fields = plain(document)
+    assert isinstance(fields, dict)
+    return {"schema": f"twinstack/{task}/{VERSION}", "ok": code == 0, **fields}
 
 
 def guarded(body: Callable[..., None]) -> Callable[..., None]:
@@ -108,22 +132,22 @@ def end(code: int) -> None:
 def show_removed(names: tuple[str, ...], json: bool) -> None:
     """List what was removed."""
     text = "\n".join(f"removed {name}" for name in names) or "Nothing of ours is here."
-    answer(json, {"removed": list(names)}, text)
+    answer(json, documents.Removed(names), text)
 
 
-def show_states(states: Sequence[ServiceState], json: bool) -> None:
-    """Show the state of each service."""
-    answer(json, {"services": tables.states_json(states)}, tables.states(states))
+def show_states(states: Sequence[ServiceState], json: bool, code: int = 0) -> None:
+    """Show the state of each service, and end with an exit code."""
+    answer(json, documents.Services(tuple(states)), tables.states(states), code)
 
 
 def show_preview(preview: Preview, json: bool) -> None:
     """Show what `up` would do."""
-    answer(json, tables.preview_json(preview), tables.preview(preview))
+    answer(json, documents.pending(preview), tables.preview(preview))
 
 
 def width() -> int:
-    """Give the terminal's width, at least 80. Units: columns."""
-    return max(shutil.get_terminal_size().columns, 80)
+    """Give the terminal's width, at least 80; room for any name where none is. Units: columns."""
+    return max(shutil.get_terminal_size((_PIPED, 24)).columns, 80)
 
 
 def collection(module: ModuleType) -> Collection:
@@ -132,5 +156,7 @@ def collection(module: ModuleType) -> Collection:
     gathered = Collection(noun)
     for name, member in vars(module).items():
         if isinstance(member, invocation.Task) and name.startswith(noun):
-            gathered.add_task(member, name=name.removeprefix(f"{noun}_"), default=name == noun)
+            verb = name.removeprefix(f"{noun}_")
+            member.title = noun if name == noun else f"{noun}.{verb}"
+            gathered.add_task(member, name=verb, default=name == noun)
     return gathered

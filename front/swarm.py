@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -70,10 +69,9 @@ def swarm_status(_: Context, json: bool = False) -> None:
     """Show nodes and tasks; exits 1 if a node or a task is not ready, 2 if none is there."""
     world = stack.from_environment().swarm()
     facts = world.facts()
-    _show(world, facts, json)
     complete = len(facts.members) == len(world.nodes)
     ready = complete and all(member.ready for member in facts.members)
-    end(tables.exit_code(world.rows(facts), sound=ready))
+    _show(world, facts, json, tables.exit_code(world.rows(facts), sound=ready))
 
 
 @task()
@@ -83,19 +81,11 @@ def swarm_exec(_: Context, host: str) -> None:
     end(stack.from_environment().swarm().exec(host, command))
 
 
-@task(help={"host": "the host to lose, for example host-2"})
-def swarm_lose(_: Context, host: str) -> None:
-    """Kill a host's engine and tasks, as a power cut would; swarm.up starts them again."""
-    lost = stack.from_environment().swarm().lose(host)
-    print(f"{host}: its engine and tasks ended" if lost else f"{host}: nothing ran there")
+def _show(world: SwarmWorld, facts: SwarmFacts, json: bool, code: int = 0) -> None:
+    from twinstack.swarm.status import SwarmStatus
 
-
-def _show(world: SwarmWorld, facts: SwarmFacts, json: bool) -> None:
     states = world.rows(facts)
-    document = {
-        "nodes": [asdict(member) for member in facts.members],
-        "services": tables.states_json(states),
-    }
+    document = SwarmStatus(tuple(states), facts.members)
     text = tables.states(states)
     if facts.members:
         members = [
@@ -104,4 +94,4 @@ def _show(world: SwarmWorld, facts: SwarmFacts, json: bool) -> None:
             for role in ("manager" if member.manager else "worker",)
         ]
         text = f"{tables.columns(('node', 'role', 'underlay', 'state'), members)}\n\n{text}"
-    answer(json, document, text)
+    answer(json, document, text, code)

@@ -1,10 +1,10 @@
-"""Tables for 80 columns, and the JSON beside them: states, previews. Pure."""
+"""Tables for 80 columns: states, previews. Pure."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from twinstack.errors import NOT_SO, NOTHING
@@ -12,6 +12,21 @@ from twinstack.reconcile import Preview
 
 if TYPE_CHECKING:
     from twinstack.world import ServiceState
+
+
+#: What a cell that is one of these words is coloured: SGR 32 is green, 33 yellow, 31 red.
+_COLOURS = {
+    32: "healthy up ok pass yes",
+    33: "starting degraded warn unknown exception",
+    31: "unhealthy down absent exited fail no",
+}
+_CELLS = {word: code for code, words in _COLOURS.items() for word in words.split()}
+_CELL = re.compile(rf"(?:(?<=^)|(?<=  ))(?:{'|'.join(_CELLS)})(?=  | \(|$)", re.MULTILINE)
+
+
+def coloured(text: str) -> str:
+    """Colour those cells of tables that say how something is; pure."""
+    return _CELL.sub(lambda cell: f"\x1b[{_CELLS[cell[0]]}m{cell[0]}\x1b[0m", text)
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -56,11 +71,6 @@ def all_healthy(replicas: Sequence[ServiceState]) -> bool:
     return all(replica.state == "healthy" for replica in replicas)
 
 
-def states_json(replicas: Sequence[ServiceState]) -> list[dict[str, object]]:
-    """Give a world's status as a JSON document."""
-    return [asdict(replica) for replica in replicas]
-
-
 def preview(pending: Preview) -> str:
     """Format what `up` would do: each step, why, and the commands that do the same."""
     lines = list(pending.unbuilt)
@@ -72,15 +82,6 @@ def preview(pending: Preview) -> str:
         lines.append(f"- {change.step.name}: {change.reason}")
         lines += [f"    {_shortened(command)}" for command in change.step.commands]
     return "\n".join(lines)
-
-
-def preview_json(pending: Preview) -> dict[str, object]:
-    """Give what `up` would do as a JSON document."""
-    changes = [
-        {"step": change.step.name, "reason": change.reason, "commands": list(change.step.commands)}
-        for change in pending.changes
-    ]
-    return {"steps": pending.total, "changes": changes, "unbuilt": list(pending.unbuilt)}
 
 
 def _shortened(command: str) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front.options import EITHER, one_of, shape_of, world_of, worlds_of
-from front.reporting import end, show, task, width
-from twinstack.errors import Missing
+from front.reporting import answer, end, task, width
+from twinstack.errors import NOT_SO, Missing
 from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
@@ -27,22 +27,22 @@ FORMATS = ("text", "svg", "mermaid", "json")
 def topology(_: Context, world: str = "both", format: str = "text", json: bool = False) -> None:
     """Draw what is observed beside what is declared; exits 1 if the two differ."""
     from twinstack.observe.picture.mermaid import mermaid
-    from twinstack.observe.picture.model import document
+    from twinstack.observe.picture.model import Topologies
     from twinstack.observe.picture.svg import picture
     from twinstack.observe.picture.text import text
 
     one_of("format", format, FORMATS)
     require_root("topology")
     topologies = _topologies(world)
-    if json or format == "json":
-        show(document(topologies))
+    code = NOT_SO if any(observed.wrong for observed in topologies) else 0
+    if json or format in {"json", "text"}:
+        document = Topologies(tuple(topologies))
+        answer(json or format == "json", document, text(topologies, width()), code)
     elif format == "svg":
         print(picture(topologies), end="")
-    elif format == "mermaid":
-        print(mermaid(topologies), end="")
     else:
-        print(text(topologies, width()))
-    end(1 if any(observed.wrong for observed in topologies) else 0)
+        print(mermaid(topologies), end="")
+    end(code)
 
 
 def _topologies(world: str) -> list[WorldTopology]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from invoke.context import Context
 
 from front import invocation
 from front.options import EITHER, world_of, worlds_of
-from front.reporting import answer, end, say, task, width
+from front.reporting import answer, say, task, width
 from twinstack import stack
-from twinstack.errors import WrongUse
+from twinstack.errors import NOT_SO, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -66,8 +65,8 @@ def traffic_capture(
     for target in links:
         say(f"    {targets.dumpcap_command(target, folder, options)}")
     result = capture(links, folder, options, progress=say)
-    answer(json, asdict(result), text(result))
-    end(1 if any(captured.failed for captured in result.links) else 0)
+    failed = any(captured.failed for captured in result.links)
+    answer(json, result, text(result), NOT_SO if failed else 0)
 
 
 @task(
@@ -111,7 +110,7 @@ def traffic_report(
         from twinstack.observe.traffic.html import page
 
         _write(Path(html), page(report, here.repository / "templates"))
-    answer(json, asdict(report), text(report, width()))
+    answer(json, report, text(report, width()))
 
 
 @task(
@@ -131,6 +130,7 @@ def traffic_journey(
     json: bool = False,
 ) -> None:
     """Follow one request over every link: its time on each, NAT, and the rules that it matched."""
+    from twinstack.observe.journey import report
     from twinstack.observe.journey.send import median_journey
     from twinstack.observe.journey.text import text
     from twinstack.observe.journey.waterfall import waterfall
@@ -143,7 +143,7 @@ def traffic_journey(
     journeys = [median_journey(observed, path, times, say) for observed in worlds]
     if svg:
         _write(Path(svg), waterfall(journeys))
-    answer(json, {"journeys": [asdict(journey) for journey in journeys]}, text(journeys))
+    answer(json, report.Journeys(tuple(journeys)), text(journeys))
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:

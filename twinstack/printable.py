@@ -6,23 +6,31 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def plain(document: object) -> object:
-    """Replace numbers that are not finite by None, however deep they lie."""
+    """Make a document of what JSON knows, however deep it lies, but for addresses and paths.
+
+    Dataclasses become objects, sets sorted arrays, numbers that are not finite null.
+    """
     if isinstance(document, float):
         return document if math.isfinite(document) else None
+    if is_dataclass(document):
+        return {field.name: plain(getattr(document, field.name)) for field in fields(document)}
     if isinstance(document, Mapping):
         return {key: plain(value) for key, value in document.items()}
     if isinstance(document, (list, tuple)):
         return [plain(value) for value in document]
+    if isinstance(document, (set, frozenset)):
+        return sorted(map(plain, document), key=str)
     return document
 
 
-def dumps(document: object, *, indent: int, ascii_only: bool = False) -> str:
-    """Write a document; what JSON does not know (addresses, paths) as its text.
+def dumps(document: object, *, indent: int | None, ascii_only: bool = False) -> str:
+    """Write a document, on one line without an indent; addresses and paths as their texts.
 
     Invisible characters are escaped: some of them (C1) are commands to a terminal.
     """

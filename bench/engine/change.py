@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.engine.estimate import Interval
@@ -37,8 +37,23 @@ def changed(first: Interval, second: Interval) -> Interval:
     return Interval(estimate, estimate - below, estimate + above)
 
 
-def compare(first: Kept, second: Kept, allow: Sequence[str] = ()) -> dict[str, Any]:
-    """Give the document of a change from the first result to the second.
+@dataclass(frozen=True, slots=True)
+class ResultChange:
+    """What changed from one kept result to another."""
+
+    first: str
+    second: str
+    machines: tuple[str, ...]
+    same_machine: bool
+    measure: str
+    allowed: tuple[str, ...]  # keys that are unlike, and may be
+    differs: Mapping[str, list[Any]]  # what else was not the same: before and after
+    sentence: str
+    contrasts: Sequence[Mapping[str, Any]]  # of each quantity; the ledger's µs on one machine
+
+
+def compare(first: Kept, second: Kept, allow: Sequence[str] = ()) -> ResultChange:
+    """Say what changed from the first result to the second.
 
     `allow`: keys that may be unlike, or beginnings of them. Raises: CannotTell for a result without
     intervals; TwinstackError when they are unlike.
@@ -62,17 +77,17 @@ def compare(first: Kept, second: Kept, allow: Sequence[str] = ()) -> dict[str, A
         if _key(contrast) in ends
     ]
     stated = {key: [before.get(key), after.get(key)] for key in _STATED}
-    return {
-        "first": first.stem,
-        "second": second.stem,
-        "machines": list(dict.fromkeys((first.machine, second.machine))),
-        "same_machine": same,
-        "measure": "difference of ratios" if same else "ratio of ratios",
-        "allowed": keys,
-        "differs": {key: values for key, values in stated.items() if values[0] != values[1]},
-        "sentence": _sentence(first.document["quantities"][0], contrasts[0], same=same),
-        "contrasts": contrasts,
-    }
+    return ResultChange(
+        first.stem,
+        second.stem,
+        machines=tuple(dict.fromkeys((first.machine, second.machine))),
+        same_machine=same,
+        measure="difference of ratios" if same else "ratio of ratios",
+        allowed=tuple(keys),
+        differs={key: values for key, values in stated.items() if values[0] != values[1]},
+        sentence=_sentence(first.document["quantities"][0], contrasts[0], same=same),
+        contrasts=contrasts,
+    )
 
 
 def unlike(first: Kept, second: Kept) -> Iterator[str]:
@@ -132,13 +147,13 @@ def _of_ratio(of: Mapping[str, float], *, same: bool) -> str:
     return "×" + " ".join(written(Interval.read(of), ".3f"))
 
 
-def text(document: Mapping[str, Any]) -> str:
+def text(change: ResultChange) -> str:
     """Write a change: its sentence first."""
-    same, contrasts = document["same_machine"], document["contrasts"]
+    same, contrasts = change.same_machine, change.contrasts
     where = "on one machine" if same else "on two machines, so ratios of ratios"
     named = [  # a mapping (the mitigations) is not for a line
         key if isinstance(before, dict) else f"{key} {before} → {after}"
-        for key, (before, after) in document["differs"].items()
+        for key, (before, after) in change.differs.items()
     ]
     head = ["percentage points" if same else "ratio of ratios", *contrasts[0]["ratios"]]
     rows = [
@@ -153,13 +168,13 @@ def text(document: Mapping[str, Any]) -> str:
         for part, of in contrasts[0].get("ledger_us", {}).items()
         if part == "all" or max(map(abs, of.values())) >= 0.05
     ]
-    parts = [wrap(document["sentence"])]
-    machines = "; ".join(document["machines"])
-    parts.append(wrap(f"{document['first']} → {document['second']}, {where}: {machines}."))
+    parts = [wrap(change.sentence)]
+    machines = "; ".join(change.machines)
+    parts.append(wrap(f"{change.first} → {change.second}, {where}: {machines}."))
     if named:
         parts.append(wrap(f"Differs besides: {'; '.join(named)}."))
-    if document["allowed"]:
-        parts.append(wrap(f"NOT ALIKE, but allowed: {'; '.join(document['allowed'])}."))
+    if change.allowed:
+        parts.append(wrap(f"NOT ALIKE, but allowed: {'; '.join(change.allowed)}."))
     parts.append(columns(head, rows, rule=True))
     if ledger:
         parts.append(columns([f"µs a request, {rows[0][0]}", "change"], ledger, rule=True))

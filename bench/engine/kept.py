@@ -14,6 +14,26 @@ from twinstack.errors import Missing, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A kept result in one line."""
+
+    result: str  # its files' name
+    started: str  # ISO 8601
+    format: int  # of its JSON
+    commit: str
+    machine: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptHistory:
+    """Kept results, newest last, and why others could not be read."""
+
+    results: tuple[HistoryRow, ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """One result as it was kept."""
 
@@ -34,7 +54,7 @@ class Kept:
 
     @property
     def schema(self) -> int:
-        return int(self.document.get("schema", 0))
+        return int(self.document.get("format", self.document.get("schema", 0)))
 
     @property
     def machine(self) -> str:
@@ -55,16 +75,16 @@ class Kept:
             said = [document["sentence"]]
         return f"older (schema {self.schema}): " * older + " ".join((said or ["?"])[0].split())
 
-    def row(self) -> dict[str, object]:
-        """Give its line of a history, as JSON can hold it."""
-        return {
-            "result": self.stem,
-            "started": self.document["started"],
-            "schema": self.schema,
-            "commit": self.environment.get("revision", "unknown"),
-            "machine": self.machine,
-            "verdict": self.sentence,
-        }
+    def row(self) -> HistoryRow:
+        """Give its line of a history."""
+        return HistoryRow(
+            self.stem,
+            self.document["started"],
+            self.schema,
+            self.environment.get("revision", "unknown"),
+            self.machine,
+            self.sentence,
+        )
 
 
 def read(file: Path) -> Kept:
@@ -115,6 +135,6 @@ def lines(found: list[Kept]) -> str:
     """Write a history: a line a result."""
     rows = ((kept.started, kept.row()) for kept in found)
     return "\n".join(
-        f"{started:%Y-%m-%d %H:%M}  {row['commit']:13}  {row['machine']}  {row['verdict']}"
+        f"{started:%Y-%m-%d %H:%M}  {row.commit:13}  {row.machine}  {row.verdict}"
         for started, row in rows
     )

@@ -18,9 +18,10 @@ from twinstack.model.plan import Plan
 from twinstack.printable import dumps
 
 RESULTS = Path(__file__).parents[1] / "results"
-#: Raised when a key of the JSON changes its meaning or is removed. 2: `host_us` never contains
-#: the load generator's CPU time; a turn's `client_us` is its window's. 3: contrasts, a ledger and
-#: a verdict in place of rows and sentences; of the windows' table only the name is in the file.
+#: A document's `format`: raised when a key changes its meaning or is removed. 2: `host_us` never
+#: contains the load generator's CPU time; a turn's `client_us` is its window's. 3: contrasts, a
+#: ledger and a verdict in place of rows and sentences; of the windows' table only the name is in
+#: the file.
 SCHEMA = 3
 
 
@@ -38,6 +39,18 @@ class Outcome:
     software: Mapping[str, str] = field(default_factory=dict)  # digests and versions in both worlds
     windows: tuple[Window, ...] = ()  # kept as a table
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """What every result's JSON document has, beside the fields of its question."""
+
+    format: int
+    name: str
+    started: str  # ISO 8601
+    forced: bool
+    environment: Mapping[str, object]
+    not_alike: tuple[str, ...]
 
 
 def table(windows: Sequence[Window]) -> str:
@@ -99,15 +112,17 @@ def texts(outcome: Outcome, whole: Mapping[str, Any], stem: str) -> dict[str, st
 
 def document(outcome: Outcome, machine: Mapping[str, object]) -> dict[str, object]:
     """Give the JSON document. Its keys are relied upon; pure."""
-    return {
-        "schema": SCHEMA,
-        "name": outcome.name,
-        "started": outcome.started.isoformat(),
-        "forced": bool(outcome.not_alike),
-        "environment": machine,
-        "not_alike": list(outcome.not_alike),
-        **(outcome.fields or {"said": outcome.text.splitlines(), "result": _plain(outcome.result)}),
-    }
+    shared = KeptResult(
+        SCHEMA,
+        outcome.name,
+        outcome.started.isoformat(),
+        bool(outcome.not_alike),
+        machine,
+        outcome.not_alike,
+    )
+    if outcome.fields:
+        return asdict(shared) | dict(outcome.fields)
+    return asdict(shared) | {"said": outcome.text.splitlines(), "result": _plain(outcome.result)}
 
 
 def _plain(result: Any) -> object:

@@ -184,7 +184,7 @@ def whole(machines: Machines) -> Whole:
 def services(machines: Machines) -> list[dict[str, Any]]:
     status = json.loads(machines.invoke("overlay.status", machines.ssh, "--json").stdout)
     assert [
-        machine for machine in status["machines"] if machine["changes"] or machine["unbuilt"]
+        machine for machine in status["hosts"] if machine["changes"] or machine["unbuilt"]
     ] == []
     return list(status["services"])
 
@@ -211,7 +211,7 @@ def test_the_same_plan_is_brought_about_by_ssh_and_leaves_nothing(machines: Mach
     done = machines.invoke("overlay.up", *words)
     assert "left: 5 namespaces, joined" in done.stdout
     plan = json.loads(machines.invoke("overlay.plan", *words, "--json").stdout)
-    changes = {machine["name"]: machine["changes"] for machine in plan["machines"]}
+    changes = {machine["name"]: machine["changes"] for machine in plan["hosts"]}
     assert changes == {"left": [], "right": []}
     # nginx-lb is on one machine, api-gateway on the other.
     inside = ("nsenter", "--net=/run/netns/nginx-lb", "--", "ping", "-M", "do", "-c", "1", "-W")

@@ -64,9 +64,9 @@ def test_the_truth_table_has_no_wrong_cell(
         f"{shape}, bridge-nf-call-iptables={bridges_filter}: {verdict['cells']} cells, "
         f"{len(verdict['wrong'])} wrong, {verdict['rules']} rules, {verdict['seconds']} s"
     )
-    assert (code, verdict["wrong"], verdict["rule_faults"]) == (0, [], [])
+    assert (code, verdict["wrong"], verdict["rule_differences"]) == (0, [], [])
     assert verdict["seconds"] < 10
-    assert sum(cell["expected"] for cell in verdict["answers"]) == 49
+    assert sum(cell["expected"] for cell in verdict["cells"]) == 49
 
 
 def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: Sandbox) -> None:
@@ -77,7 +77,7 @@ def test_without_a_policy_everything_is_open_and_afterwards_closed_again(host: S
     assert verdict["unfiltered_bridges"] == ["br-app"]
     between = [
         cell
-        for cell in verdict["answers"]
+        for cell in verdict["cells"]
         if cell["protocol"] == "tcp" and cell["destination"] not in {"host", "outside"}
     ]
     assert all(cell["observed"] for cell in between)
@@ -119,7 +119,7 @@ def test_a_path_past_the_rules_is_noticed(
     wrong = {(cell["source"], cell["destination"], cell["protocol"]) for cell in verdict["wrong"]}
     assert code == 1
     assert cell in wrong
-    assert all(cell["behind"] for cell in verdict["wrong"])
+    assert all(cell["cause"] for cell in verdict["wrong"])
     assert host.invoke("net.status", check=False).returncode == 1 or "FORWARD -j" in harm
 
 
@@ -210,10 +210,10 @@ def test_a_denied_packet_is_listed_with_both_names_and_counted(host: Sandbox) ->
     enter = ("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", OPEN_MANY)
     host.run(*enter, "10.0.0.50", "6379", "100")
     drops = json.loads(listening.communicate()[0])
-    (flow,) = drops["told"]
+    (flow,) = drops["flows"]
     assert (flow["source"], flow["destination"]) == ("nginx-lb", "redis-cache")
     assert (flow["protocol"], flow["port"]) == ("tcp", 6379)
-    assert drops["denied"] >= 100 > flow["told"] >= 20  # all are counted, some are logged
+    assert drops["denied"] >= 100 > flow["logged"] >= 20  # all are counted, some are logged
     assert drops["since_up"] >= drops["denied"]
 
 

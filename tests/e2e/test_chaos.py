@@ -147,7 +147,7 @@ def test_each_fault_strikes_is_judged_and_leaves_nothing(
     orders = report["orders"]
     assert orders["acknowledged"] > 20
     assert (orders["lost"], orders["undecided"], orders["surplus"]) == ([], [], 0)
-    assert done.returncode == (0 if report["held"] else 1)
+    assert done.returncode == (0 if report["ok"] else 1)
     check_fine(flat, fine)
 
 

@@ -86,7 +86,7 @@ def test_each_question_has_its_line_measured_or_not(tmp_path):
     keep(tmp_path, "compare", 1)
     keep(tmp_path, "compare", 2, shape="tiered")
     keep(tmp_path, "layers", 1)
-    keep(tmp_path, "crossing", 1)
+    keep(tmp_path, "hosts", 1)
     lines = figures.figures(figures.newest(tmp_path)).splitlines()
     flat, tiered = (line for line in lines if line.startswith("| `bench`"))
     assert "docker over namespaces, CPU time per request: 5.3 % more (95 % CI" in flat
@@ -97,7 +97,7 @@ def test_each_question_has_its_line_measured_or_not(tmp_path):
     )
     assert layers.endswith("0123456789ab, by an earlier method |")
     assert "| `bench.chain` | see `bench/results` | |" in lines
-    assert "| `bench.crossing` | see `bench/results` | |" in lines
+    assert "| `bench.hosts` | see `bench/results` | |" in lines
 
 
 def test_a_comparison_with_published_ports_is_that_of_turns(tmp_path: Path):
@@ -109,7 +109,9 @@ def test_a_comparison_with_published_ports_is_that_of_turns(tmp_path: Path):
     assert figures.turns(found).endswith("```text\nday 2\n```")
     assert "run `invoke bench`" in figures.headline(found)
     (line,) = (
-        line for line in figures.figures(found).splitlines() if line.startswith("| `bench.turns`")
+        line
+        for line in figures.figures(found).splitlines()
+        if line.startswith("| `bench --published`")
     )
     assert "docker :8088 over docker: CPU time per request +15." in line
 

@@ -68,18 +68,19 @@ def looker(host: Sandbox) -> Iterator[Looker]:
 
 def _answers(words: Iterator[str]) -> Iterator[object]:
     from twinstack import stack
-    from twinstack.observe.connections import report, snapshot
+    from twinstack.observe.connections import snapshot
     from twinstack.observe.connections.text import text
     from twinstack.observe.picture import collect as picture
     from twinstack.observe.picture import mermaid, model, svg
     from twinstack.observe.picture import text as tree
+    from twinstack.printable import plain
 
     with ExitStack() as kept:
         for word in words:
             world = stack.from_environment().net()
             if word == "conntrack":
                 connections = snapshot.take(world)
-                yield {"json": report.document(connections), "text": text(connections)}
+                yield {"json": plain(connections), "text": text(connections)}
             elif word == "listen":
                 counter = kept.enter_context(snapshot.counting_events(None))
                 yield None
@@ -89,7 +90,7 @@ def _answers(words: Iterator[str]) -> Iterator[object]:
                 topology = picture.topology(world)
                 assert topology is not None
                 yield {
-                    "json": model.document([topology]),
+                    "json": plain(model.Topologies((topology,))),
                     "text": tree.text([topology]),
                     "svg": svg.picture([topology]),
                     "mermaid": mermaid.mermaid([topology]),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import contract
 from tests.support.project import ROOT
 from twinstack.namespaces import cgroups
 
@@ -105,8 +106,11 @@ class Sandbox:
     def invoke(
         self, *words: str, check: bool = True, timeout_s: float = 180
     ) -> subprocess.CompletedProcess[str]:
-        """Run a task as its user does."""
-        return self.run(INVOKE, *words, check=check, timeout_s=timeout_s)
+        """Run a task as its user does; its JSON is as its schema says."""
+        done = self.run(INVOKE, *words, check=check, timeout_s=timeout_s)
+        if "--json" in words:
+            contract.check(done.stdout)
+        return done
 
     def fetch(self, url: str, *options: str, where: str = "host") -> str:
         """Get a URL with curl; the body, whatever the status."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
@@ -44,24 +44,15 @@ class CisReport:
     """What came of all of them."""
 
     files: tuple[str, ...]
-    rows: tuple[RuleOutcome, ...]
+    rules: tuple[RuleOutcome, ...]
 
     @property
     def passed(self) -> bool:
-        return all(row.outcome != "fail" for row in self.rows)
+        return all(row.outcome != "fail" for row in self.rules)
 
     def counts(self) -> dict[str, int]:
         """Count the rows by outcome."""
-        return {name: sum(row.outcome == name for row in self.rows) for name in OUTCOMES}
-
-    def as_json(self) -> dict[str, object]:
-        """Give it as a JSON document."""
-        return {
-            "passed": self.passed,
-            "counts": self.counts(),
-            "files": list(self.files),
-            "rules": [asdict(row) for row in self.rows],
-        }
+        return {name: sum(row.outcome == name for row in self.rules) for name in OUTCOMES}
 
 
 def allowed_by(plan: Plan) -> Allowed:

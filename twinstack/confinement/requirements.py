@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from twinstack.linux.cgroup import CgroupLimits
 from twinstack.model.plan import Replica
-from twinstack.model.topology import Limits
+from twinstack.model.topology import Limits, WorldName
 
 #: Every set of capabilities that the kernel keeps for a process.
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -107,6 +107,23 @@ class Weakness:
     def who(self) -> str:
         """The replica, or its process."""
         return self.replica if self.pid is None else f"{self.replica} (pid {self.pid})"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfinedWorld:
+    """What was read of a world's processes, and what is too weak."""
+
+    world: WorldName
+    replicas: tuple[ConfinedReplica, ...]
+    weaknesses: tuple[Weakness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What was read of every running world, beside the declared level."""
+
+    level: Level
+    worlds: tuple[ConfinedWorld, ...]
 
 
 #: What is weaker, as declared, as observed.
@@ -211,7 +228,7 @@ def allowed_writable(replica: Replica, level: Level = LEVEL) -> frozenset[str]:
 HEADER = ("service", "world", "uid", "caps", "nnp", "filter", "root", "CPU/MiB/pids", "port")
 
 
-def rows(worlds: Mapping[str, Sequence[ConfinedReplica]]) -> list[tuple[str, ...]]:
+def rows(worlds: Mapping[WorldName, Sequence[ConfinedReplica]]) -> list[tuple[str, ...]]:
     """Put the worlds side by side: a row for each replica and world, and for each difference."""
     names = dict.fromkeys(replica.name for replicas in worlds.values() for replica in replicas)
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -50,8 +50,3 @@ class DoctorReport:
         states = [check.state for check in self.checks]
         counts = (f"{states.count(state)} {state}" for state in CheckState if state in states)
         return "\n".join([*lines, ", ".join(counts)])
-
-    def as_json(self) -> dict[str, object]:
-        """Give one JSON document with stable keys."""
-        checks = [{**asdict(check), "state": str(check.state)} for check in self.checks]
-        return {"exit_code": self.exit_code, "checks": checks}

@@ -37,8 +37,8 @@ class UnderlayTraffic:
     to_everybody: int = 0  # broadcasts, one for each host that gets a copy
     cut: int = 0  # fragments, or without DF
     longest: int = 0  # outer packet
-    #: By source host, destination host and VNI.
-    examples: dict[tuple[str, str, int], Encapsulated] = field(default_factory=dict)
+    #: The first frame of each source host, destination host and VNI.
+    examples: dict[str, Encapsulated] = field(default_factory=dict)
 
     @property
     def fine(self) -> bool:
@@ -80,7 +80,7 @@ def judge(seen: UnderlayTraffic, frame: Encapsulated, expected: ExpectedFrames) 
     else:
         seen.delivered += 1
     if len(seen.examples) < _MOST_EXAMPLES:
-        key = (frame.outer_source, frame.outer_destination, frame.vni)
+        key = f"{frame.outer_source} → {frame.outer_destination}, VNI {frame.vni}"
         seen.examples.setdefault(key, frame)
 
 

@@ -98,22 +98,3 @@ def text(report: DropReport) -> str:
     if logged < report.denied:
         lines.append(f"  {logged} of them logged: NFLOG sends {NFLOG_PER_S} a second at most.")
     return "\n".join(lines)
-
-
-def document(report: DropReport) -> dict[str, object]:
-    """Give the report as a JSON document. Pure."""
-    return {
-        "seconds": report.seconds,
-        "denied": report.denied,
-        "since_up": report.since_up,
-        "told": [
-            {
-                "source": flow.source,
-                "destination": flow.destination,
-                "protocol": flow.protocol,
-                "port": flow.port,
-                "told": flow.logged,
-            }
-            for flow in report.flows
-        ],
-    }

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import asdict
+from dataclasses import dataclass
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import PolicyChain, chains
-from twinstack.policy.permissions import permissions
+from twinstack.policy.permissions import Permission, permissions
 
 _WIDTH = 78
 _UNENFORCED = """\
 The flows are declared and not enforced: the world was brought up with
 --no-policy. Every service reaches every other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRule:
+    """A rule of iptables, and the sentence that it comes from."""
+
+    chain: str
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPolicy:
+    """What a plan permits in a world, and by which rules."""
+
+    world: WorldName
+    shape: str
+    enforced: bool
+    permissions: tuple[Permission, ...]
+    rules: tuple[ShownRule, ...]
 
 
 def _chains(plan: Plan, world: WorldName) -> tuple[PolicyChain, ...]:
@@ -36,16 +56,11 @@ def text(plan: Plan, world: WorldName) -> str:
     return "\n".join(lines)
 
 
-def document(plan: Plan, world: WorldName) -> dict[str, object]:
-    """Give a plan's permissions and chains in a world as a JSON document."""
-    return {
-        "world": world,
-        "shape": plan.shape,
-        "enforced": plan.policy,
-        "permissions": [asdict(granted) for granted in permissions(plan, world)],
-        "rules": [
-            {"chain": chain.name, "rule": f"-A {chain.name} {rule.text}", "sentence": rule.sentence}
-            for chain in _chains(plan, world)
-            for rule in chain.rules
-        ],
-    }
+def shown(plan: Plan, world: WorldName) -> ShownPolicy:
+    """Give a plan's permissions and rules in a world."""
+    rules = (
+        ShownRule(chain.name, f"-A {chain.name} {rule.text}", rule.sentence)
+        for chain in _chains(plan, world)
+        for rule in chain.rules
+    )
+    return ShownPolicy(world, plan.shape, plan.policy, permissions(plan, world), tuple(rules))

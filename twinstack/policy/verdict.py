@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.linux.iptables import Hook
@@ -180,33 +180,70 @@ def text(verdict: PolicyVerdict, plan: Plan) -> str:
     return "\n".join(parts)
 
 
-def document(verdict: PolicyVerdict) -> dict[str, object]:
-    """Give the verdict as a JSON document."""
-    return {
-        "world": verdict.world,
-        "shape": verdict.shape,
-        "passed": verdict.passed,
-        "seconds": round(verdict.seconds, 3),
-        "cells": len(verdict.results),
-        "wrong": [_cell_document(result) for result in verdict.wrong],
-        "rules": verdict.rule_count,
-        "rule_faults": [asdict(difference) for difference in verdict.differences],
-        "unfiltered_bridges": list(verdict.unfiltered_bridges),
-        "answers": [_cell_document(result) for result in verdict.results],
-    }
+@dataclass(frozen=True, slots=True)
+class ProbedCell:
+    """A cell of the truth table: expected and observed."""
+
+    source: str
+    destination: str
+    address: str
+    protocol: str
+    port: int
+    expected: bool  # open
+    observed: bool
+    outcome: str  # "open", or how it was closed
+    why: str  # it is expected
+    cause: str  # of a wrong one: the rule behind it
 
 
-def _cell_document(result: CellResult) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class VerifiedPolicy:
+    """A verdict as it is printed."""
+
+    world: WorldName
+    shape: str
+    seconds: float
+    wrong: tuple[ProbedCell, ...]
+    rules: int  # that were compared
+    rule_differences: tuple[RuleDifference, ...]
+    unfiltered_bridges: tuple[str, ...]
+    cells: tuple[ProbedCell, ...]
+    asked_from: str = ""  # the host, where there are several
+
+
+@dataclass(frozen=True, slots=True)
+class HostVerdicts:
+    """Verdicts, host by host."""
+
+    hosts: tuple[VerifiedPolicy, ...]
+
+
+def verified(verdict: PolicyVerdict, asked_from: str = "") -> VerifiedPolicy:
+    """Give a verdict as it is printed."""
+    return VerifiedPolicy(
+        verdict.world,
+        verdict.shape,
+        round(verdict.seconds, 3),
+        tuple(map(_probed, verdict.wrong)),
+        verdict.rule_count,
+        verdict.differences,
+        verdict.unfiltered_bridges,
+        tuple(map(_probed, verdict.results)),
+        asked_from,
+    )
+
+
+def _probed(result: CellResult) -> ProbedCell:
     cell = result.cell
-    return {
-        "source": cell.source,
-        "destination": cell.destination,
-        "address": cell.address,
-        "protocol": cell.protocol,
-        "port": cell.port,
-        "expected": cell.open,
-        "observed": result.open,
-        "said": result.outcome,
-        "why": cell.why,
-        "behind": result.cause,
-    }
+    return ProbedCell(
+        cell.source,
+        cell.destination,
+        cell.address,
+        cell.protocol,
+        cell.port,
+        expected=cell.open,
+        observed=result.open,
+        outcome=result.outcome,
+        why=cell.why,
+        cause=result.cause,
+    )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from twinstack.model.plan import Plan, Replica
 from twinstack.swarm.exposure import Exposure
-from twinstack.swarm.facts import TaskFacts
+from twinstack.swarm.facts import MemberFacts, TaskFacts
 from twinstack.swarm.render import is_global, services
 from twinstack.world import ServiceState, State
 
 _ENDED = frozenset({"failed", "rejected", "orphaned", "complete", "shutdown"})
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmStatus:
+    """The state of each task, and the cluster's members."""
+
+    services: tuple[ServiceState, ...]
+    nodes: tuple[MemberFacts, ...]
 
 
 def rows(

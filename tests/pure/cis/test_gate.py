@@ -30,8 +30,8 @@ def test_other_ways_to_write_the_same_pass(good: Bad):
 @pytest.mark.parametrize("instance", ["main", "other"])
 def test_what_is_rendered_passes(shape: str, instance: str):
     report = judge([subject(plan_of(shape, instance))])
-    assert [str(finding) for row in report.rows for finding in row.findings] == []
-    assert {row.number for row in report.rows if row.outcome == "exception"} == {
+    assert [str(finding) for row in report.rules for finding in row.findings] == []
+    assert {row.number for row in report.rules if row.outcome == "exception"} == {
         "4.10",
         "5.14",
         "5.15",
@@ -44,19 +44,19 @@ def test_the_document_of_docker_up_passes(shape: str):
     plan = plan_of(shape)
     texts = {**rendered(plan), "up": compose_text(plan, None)}
     report = judge([subject_of(texts, "up", allowed_by(plan))])
-    assert [str(finding) for row in report.rows for finding in row.findings] == []
+    assert [str(finding) for row in report.rules for finding in row.findings] == []
 
 
 def test_a_stack_without_limits_fails():
     report = judge([subject(plan_of(limited=False))])
-    failed = {row.number for row in report.rows if row.outcome == "fail"}
+    failed = {row.number for row in report.rules if row.outcome == "fail"}
     assert failed == {"5.11", "5.12", "5.29"}
 
 
 def test_an_exception_that_covers_nothing_fails():
     known = Exempt("5.5", "*", "*", "*", "once needed")
     report = judge([subject()], exempt=(*EXEMPT, known))
-    (row,) = (row for row in report.rows if row.outcome == "fail")
+    (row,) = (row for row in report.rules if row.outcome == "fail")
     assert (row.number, row.findings[0].where) == ("exempt", "rule 5.5")
 
 
@@ -69,7 +69,7 @@ def test_an_exception_of_a_linter_that_was_not_asked_is_not_stale():
 def test_a_bad_variant_fails_the_report():
     for bad in (service("5.5", "", privileged=True), line("4.9", "", "ADD x /x")):
         report = judge([bad.edit(subject())])
-        assert bad.rule in {row.number for row in report.rows if row.outcome == "fail"}
+        assert bad.rule in {row.number for row in report.rules if row.outcome == "fail"}
 
 
 def sources() -> list[Path]:

@@ -25,8 +25,8 @@ def test_the_linters_pass_what_is_rendered_but_for_the_exceptions():
     dockerfiles = {path: text for path, text in texts.items() if path in subject().dockerfiles}
     linted = tools.lint(dockerfiles, {COMPOSE_FILE: texts[COMPOSE_FILE]})
     report = judge([subject()], linted)
-    assert [str(finding) for row in report.rows for finding in row.findings] == []
-    outcomes = {row.number: row.outcome for row in report.rows}
+    assert [str(finding) for row in report.rules for finding in row.findings] == []
+    outcomes = {row.number: row.outcome for row in report.rules}
     assert (outcomes["hadolint"], outcomes["schema"], outcomes["compose"]) == (
         "exception",
         "pass",
@@ -102,8 +102,7 @@ def clone(tmp_path: Path) -> Path:
 def test_the_task_passes_what_is_rendered(monkeypatch: Any, capsys: Any, clone: Path):
     code, out, err = asked(monkeypatch, capsys, clone)
     report = json.loads(out)
-    assert (code, report["passed"], err) == (0, True, "")
-    assert report["counts"]["fail"] == 0
+    assert (code, report["ok"], err) == (0, True, "")
     assert COMPOSE_FILE in report["files"]
     assert "compose document of main, tiered" in report["files"]
     assert {row["number"] for row in report["rules"]} >= set(RULES)

@@ -1,4 +1,4 @@
-"""The doctor's report: its exit code, table and JSON."""
+"""The doctor's report: its exit code and table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,3 @@ def test_the_table_shows_the_remedy_below_its_check():
         "               → invoke clean",
         "1 fail",
     ]
-
-
-def test_the_json_has_stable_keys():
-    document = DoctorReport((Check("disk", OK, "much"),)).as_json()
-    assert document == {
-        "exit_code": 0,
-        "checks": [{"name": "disk", "state": "ok", "found": "much", "remedy": ""}],
-    }

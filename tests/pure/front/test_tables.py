@@ -1,14 +1,12 @@
-"""What is printed is aligned, complete, and the same in words and in JSON."""
+"""What is printed is aligned and complete."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from front import tables
+from front import documents, tables
 from tests.support.core_cases import all_steps, planned, satisfied
 from twinstack.namespaces.facts import NetFacts
 from twinstack.reconcile import Change, Preview, diff
@@ -81,30 +79,13 @@ def test_a_healthy_world_fits_80_columns(shape: str):
     assert all(len(line) <= 80 for line in tables.states(replicas).splitlines())
 
 
-def test_states_are_json_with_the_keys_of_the_state():
-    document = json.loads(json.dumps(tables.states_json([state(pid=5)])))
-    assert document[0]["pid"] == 5
-    assert {
-        "name",
-        "service",
-        "where",
-        "address",
-        "port",
-        "state",
-        "detail",
-        "pid",
-        "restarts",
-        "version",
-    } == set(document[0])
-
-
 def pending(facts: NetFacts) -> Preview:
     return Preview(len(STEPS), diff(STEPS, facts))
 
 
 def test_a_preview_of_nothing_says_how_many_steps_are_as_planned():
     assert tables.preview(Preview(42, ())) == "Nothing to do: all 42 steps are as planned."
-    assert tables.preview_json(Preview(42, ())) == {"steps": 42, "changes": [], "unbuilt": []}
+    assert documents.pending(Preview(42, ())) == documents.PlannedChanges(42, (), ())
 
 
 def test_a_preview_names_each_step_with_its_reason_and_commands():
@@ -118,19 +99,19 @@ def test_a_preview_names_each_step_with_its_reason_and_commands():
 
 def test_a_preview_is_the_same_in_json():
     preview = pending(NetFacts())
-    document = json.loads(json.dumps(tables.preview_json(preview)))
-    assert document["steps"] == len(STEPS)
-    assert [(change["step"], change["reason"]) for change in document["changes"]] == [
+    document = documents.pending(preview)
+    assert document.steps == len(STEPS)
+    assert [(change.step, change.reason) for change in document.changes] == [
         (change.step.name, change.reason) for change in preview.changes
     ]
-    assert all(change["commands"] for change in document["changes"])
+    assert all(change.commands for change in document.changes)
 
 
 def test_what_must_be_built_first_is_in_every_form():
     preview = Preview(3, (), ("images are to be built first",))
     assert tables.preview(preview).startswith("images are to be built first\n")
     assert tables.differences(preview) == "images are to be built first"
-    assert tables.preview_json(preview)["unbuilt"] == ["images are to be built first"]
+    assert documents.pending(preview).unbuilt == ("images are to be built first",)
 
 
 def test_differences_are_a_line_each():
@@ -138,3 +119,12 @@ def test_differences_are_a_line_each():
     preview = Preview(1, (Change(step, "is down"),))
     assert tables.differences(preview) == "! bridge br-app is down"
     assert tables.differences(pending(satisfied(STEPS))) == ""
+
+
+def test_a_cell_that_is_a_state_is_coloured_and_no_word_of_a_sentence():
+    replicas = [state(), state("api-gateway", state="unhealthy", detail="up and down")]
+    shown = tables.coloured(tables.states(replicas) + "\nnothing is up here, no")
+    assert "\x1b[32mhealthy\x1b[0m\n" in shown
+    assert "  \x1b[31munhealthy\x1b[0m (up and down)\n" in shown
+    assert shown.count("\x1b[0m") == 2
+    assert tables.coloured("ok       disk  much").startswith("\x1b[32mok\x1b[0m  ")

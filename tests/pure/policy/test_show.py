@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.support.core_cases import planned
 from twinstack.policy import show
 from twinstack.policy.chains import chains
@@ -11,9 +9,10 @@ from twinstack.policy.chains import chains
 
 def test_every_permission_and_rule_is_shown_with_its_sentence():
     text = show.text(planned(), "net")
-    document: dict[str, Any] = show.document(planned(), "net")
     rules = [rule for chain in chains(planned(), "net") for rule in chain.rules]
-    assert [shown["sentence"] for shown in document["rules"]] == [r.sentence for r in rules]
+    assert [shown.sentence for shown in show.shown(planned(), "net").rules] == [
+        r.sentence for r in rules
+    ]
     assert text.startswith("Everything is denied but this:\n  anyone outside")
     assert "  # order-service may connect to redis-cache on tcp port 6379 (flows)\n" in text
     assert "\n  -s 10.0.0.40/32 -j ACCEPT\n" in text
@@ -22,5 +21,5 @@ def test_every_permission_and_rule_is_shown_with_its_sentence():
 
 def test_without_a_policy_only_permissions_are_shown():
     plan = planned(policy=False)
-    assert show.document(plan, "net")["rules"] == []
+    assert show.shown(plan, "net").rules == ()
     assert "--no-policy" in show.text(plan, "net")

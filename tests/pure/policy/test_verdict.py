@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from tests.support.core_cases import planned
 from tests.support.policy_cases import filter_lines
@@ -16,10 +15,10 @@ from twinstack.policy.verdict import (
     CellResult,
     Enforcement,
     PolicyVerdict,
-    document,
     explain,
     rule_differences,
     text,
+    verified,
 )
 
 PLAN = planned()
@@ -85,7 +84,7 @@ def test_a_verdict_shows_wrong_cells_in_its_text_and_document():
     verdict = PolicyVerdict("net", "flat", results, 2, (), (), 1.0)
     assert not verdict.passed
     assert "refused, expected open" in text(verdict, PLAN)
-    shown: dict[str, Any] = document(verdict)
-    assert (shown["passed"], shown["cells"], shown["rules"]) == (False, 2, 2)
-    (wrong,) = shown["wrong"]
-    assert (wrong["said"], wrong["behind"], wrong["observed"]) == ("refused", "some rule", False)
+    shown = verified(verdict)
+    assert (len(shown.cells), shown.rules) == (2, 2)
+    (wrong,) = shown.wrong
+    assert (wrong.outcome, wrong.cause, wrong.observed) == ("refused", "some rule", False)

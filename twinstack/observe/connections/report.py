@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
 
 from twinstack.linux.conntrack import ConntrackStats
 from twinstack.model.topology import WorldName
@@ -133,10 +132,3 @@ class Connections:
     absent: tuple[str, ...]  # replicas without a namespace to look into
     events: ConntrackEvents | None
     warnings: tuple[ConnectionWarning, ...] = ()
-
-
-def document(snapshot: Connections) -> dict[str, Any]:
-    """Give a snapshot as JSON; its key `concerns` is older than the word, and scripts use it."""
-    fields = asdict(snapshot)
-    fields["concerns"] = fields.pop("warnings")
-    return fields

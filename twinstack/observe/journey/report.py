@@ -90,3 +90,10 @@ class Journey:
             kind, before = sums.get(step.stage, (step.kind, 0.0))
             sums[step.stage] = kind, before + step.took_us
         return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Journeys:
+    """One journey in each world that was asked."""
+
+    journeys: tuple[Journey, ...]

@@ -132,3 +132,10 @@ class WorldSample:
     registry: tuple[Mapping[str, Any], ...] | None = None
     ejected: tuple[str, ...] = ()
     events: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSamples:
+    """The worlds that were asked, at one moment."""
+
+    worlds: tuple[WorldSample, ...]

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -134,10 +135,14 @@ def text(documents: Sequence[Document], width: int) -> str:
 def fitting(
     console: Console, documents: Sequence[Document], events: Sequence[Document]
 ) -> RenderableType:
-    """Draw worlds, and as many events as fit below them."""
+    """Draw worlds, and as many events as fit below them; say what a small terminal hides."""
     # Live cuts at the bottom of the terminal: one event more would cost a service its line.
-    room = console.height - len(console.render_lines(render(documents))) - 1
-    return render(documents, list(events)[-room:] if room > 0 else ())
+    lines, most = console.render_lines(render(documents), pad=False), console.height - 1
+    if len(lines) > most:
+        kept = [segment for line in lines[: most - 1] for segment in (*line, Segment.line())]
+        hidden = f"… {len(lines) - most + 1} lines more: a taller terminal shows them, or --once"
+        return Group(Segments(kept), Text(hidden, style="dim", no_wrap=True, overflow="ellipsis"))
+    return render(documents, list(events)[-(most - len(lines)) :] if len(lines) < most else ())
 
 
 def show(feed: Feed) -> None:

@@ -6,8 +6,8 @@ that only one side knows is no difference: Docker picks names that nobody declar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from twinstack.model.topology import WorldName
@@ -88,23 +88,13 @@ def _compared(declared: Item, observed: Item) -> Item:
         if observed.facts.get(key, value) != value
     )
     # What only the plan knows (a tier) is worth drawing too.
-    facts = {**declared.facts, **observed.facts}
+    facts = dict(sorted({**declared.facts, **observed.facts}.items()))
     state = DIFFERS if differences else AS_DECLARED
     return Item(declared.kind, declared.name, facts, state, differences)
 
 
-def document(topologies: Sequence[WorldTopology]) -> dict[str, object]:
-    """Give topologies as JSON, in a stable order."""
-    return {"worlds": [_document(topology) for topology in topologies]}
+@dataclass(frozen=True, slots=True)
+class Topologies:
+    """The network of each world that is up."""
 
-
-def _document(topology: WorldTopology) -> dict[str, object]:
-    items = [asdict(one) | {"facts": dict(sorted(one.facts.items()))} for one in topology.items]
-    return {
-        "world": topology.world,
-        "shape": topology.shape,
-        "as_declared": not topology.wrong,
-        "enforced": topology.enforced,
-        "items": items,
-        "notes": list(topology.notes),
-    }
+    worlds: tuple[WorldTopology, ...]

@@ -300,7 +300,7 @@ def test_a_syn_flood_is_seen_by_the_table_and_by_the_service(host: Sandbox, look
     assert half == {"nginx-lb": 200}
     inside = next(entry for entry in snapshot["sockets"] if entry["replica"] == "nginx-lb")
     assert 190 <= inside["states"]["SYN_RECV"] <= 200  # a dump may miss one whose timer is at work
-    assert [entry["rule"] for entry in snapshot["concerns"]] == ["SYN flood"]
+    assert [entry["rule"] for entry in snapshot["warnings"]] == ["SYN flood"]
     assert sum(entry["half_open"] for entry in snapshot["sources"]) == 200
 
 
@@ -313,10 +313,10 @@ def test_ended_connections_that_use_up_the_ports_are_a_warning(host: Sandbox, lo
         holding(host, "api-gateway", "ended,10.0.0.30,5000,40"),
     ):
         # The last of them may still be closing.
-        eventually(lambda: piled_up in str(look()["concerns"]), within_s=5)
+        eventually(lambda: piled_up in str(look()["warnings"]), within_s=5)
         snapshot = look()
     host.run(*enter, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65000")
-    (warning,) = snapshot["concerns"]
+    (warning,) = snapshot["warnings"]
     assert warning["rule"] == "TIME_WAIT pile-up"
     assert piled_up in warning["says"]
 

@@ -48,17 +48,17 @@ def test_a_change_has_the_wider_interval_of_two_estimates() -> None:
 
 def test_the_same_result_twice_has_not_changed() -> None:
     document = change.compare(kept(), kept())
-    assert document["measure"] == "difference of ratios"
-    assert document["sentence"].startswith("docker over namespaces, CPU time per request: no ch")
-    assert document["differs"] == {}
+    assert document.measure == "difference of ratios"
+    assert document.sentence.startswith("docker over namespaces, CPU time per request: no ch")
+    assert document.differs == {}
 
 
 def test_a_change_on_one_machine_is_in_points_and_in_parts_of_the_ledger() -> None:
     document = change.compare(kept(), kept(3_400))
-    (contrast,) = document["contrasts"]
+    (contrast,) = document.contrasts
     expected = 4_000 / 3_400 - 4_000 / 3_800
     assert contrast["ratios"]["cpu"]["estimate"] == pytest.approx(expected, abs=0.01)
-    assert "changed, +12." in document["sentence"]
+    assert "changed, +12." in document.sentence
     parts = dict(contrast["ledger_us"])
     whole = parts.pop("all")["estimate"]
     assert sum(part["estimate"] for part in parts.values()) == pytest.approx(whole)
@@ -66,8 +66,8 @@ def test_a_change_on_one_machine_is_in_points_and_in_parts_of_the_ledger() -> No
 
 def test_across_machines_only_a_ratio_of_ratios_is_told() -> None:
     document = change.compare(kept(), kept(3_400, {"cpu": "Another"}))
-    (contrast,) = document["contrasts"]
-    assert document["measure"] == "ratio of ratios"
+    (contrast,) = document.contrasts
+    assert document.measure == "ratio of ratios"
     assert contrast["ratios"]["cpu"]["estimate"] == pytest.approx(3_800 / 3_400, abs=0.01)
     assert "ledger_us" not in contrast
     text = change.text(document)
@@ -120,8 +120,7 @@ def test_results_without_intervals_are_refused_in_one_line() -> None:
 def test_a_ratio_of_ratios_is_symmetric() -> None:
     one, other = kept(), kept(3_400, {"cpu": "Another"})
     there, back = (
-        change.compare(*pair)["contrasts"][0]["ratios"]["cpu"]
-        for pair in ((one, other), (other, one))
+        change.compare(*pair).contrasts[0]["ratios"]["cpu"] for pair in ((one, other), (other, one))
     )
     assert math.isclose(there["low"] * back["high"], 1)
 

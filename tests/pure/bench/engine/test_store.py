@@ -37,14 +37,14 @@ def test_an_outcome_is_kept_with_its_machine(tmp_path: Path) -> None:
 
 def test_a_document_has_its_stable_keys() -> None:
     document = store.document(replace(OUTCOME, result=START), {"kernel": "6.1"})
-    keys = "schema name started forced environment not_alike said result"
+    keys = "format name started forced environment not_alike said result"
     assert list(document) == keys.split()
-    assert (document["forced"], document["not_alike"]) == (False, [])
+    assert (document["forced"], document["not_alike"]) == (False, ())
 
 
 def test_a_forced_outcome_is_kept_as_such() -> None:
     document = store.document(replace(OUTCOME, not_alike=("CPU limit: 1, 2",)), {})
-    assert (document["forced"], document["not_alike"]) == (True, ["CPU limit: 1, 2"])
+    assert (document["forced"], document["not_alike"]) == (True, ("CPU limit: 1, 2",))
 
 
 def test_an_outcome_may_have_fields_of_its_own() -> None:

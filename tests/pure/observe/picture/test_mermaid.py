@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -13,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.support.topology_cases import topologies
 from twinstack.observe.picture.mermaid import mermaid
-from twinstack.observe.picture.model import UNDECLARED, document, item
+from twinstack.observe.picture.model import UNDECLARED, item
 from twinstack.observe.picture.svg import picture
 from twinstack.observe.picture.text import text
+from twinstack.printable import dumps
 
 #: The lines that we write, by the grammar of Mermaid's flowcharts: a quoted text holds no quote.
 _TEXT = r'"[^"`<>]*(?:<br>[^"`<>]*)*"'
@@ -51,4 +51,4 @@ def test_no_name_of_a_link_breaks_a_drawing(name: str):
     assert all(letter.isprintable() or letter == "\n" for letter in text([one]))
     ElementTree.fromstring(picture([one]))
     assert malformed(mermaid([one])) == []
-    json.dumps(document([one]))
+    dumps(one, indent=None)

@@ -71,7 +71,7 @@ def ask(stack: Stack, *, how: Design, progress: Progress) -> Outcome:
         if not was_up:
             world.down(progress=progress)
     left_out = [f"{path}: not measured: {why}" for path, why in climb.left_out.items()]
-    return outcome_of(measured, "crossing", world.plan, left_out)
+    return outcome_of(measured, "hosts", world.plan, left_out)
 
 
 def paths(world: SwarmWorld, plan: Plan) -> Mapping[str, Make]:

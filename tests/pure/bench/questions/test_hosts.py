@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.questions.crossing import CONTRASTS, LOOPBACK, ONE_HOST, RAW, SAME, SWARM
+from bench.questions.hosts import CONTRASTS, LOOPBACK, ONE_HOST, RAW, SAME, SWARM
 
 
 def test_every_path_but_the_shortest_is_compared_with_one_that_it_adds_to() -> None:

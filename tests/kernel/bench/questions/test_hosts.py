@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.questions import crossing
+from bench.questions import hosts
 from bench.questions.rungs import engines, sides
 from bench.questions.rungs.course import KINDS
 from bench.questions.rungs.engines import TaskEnd
@@ -60,7 +60,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_every_path_answers_and_is_proved_and_leaves_nothing(world: Any) -> None:
-    for name, make in crossing.paths(world, PLAN).items():
+    for name, make in hosts.paths(world, PLAN).items():
         with make(name) as place:
             assert place.prove()
             for kind in KINDS:
