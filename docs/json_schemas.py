@@ -110,7 +110,22 @@ def schema(task: str) -> dict[str, Any]:
     whole = alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
     name = f"twinstack/{task}/{VERSION}"
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name}
-    return head | whole | ({"$defs": shared} if shared else {})
+    lean: dict[str, Any] = _lean(head | whole | ({"$defs": shared} if shared else {}))
+    return lean | {"title": name}
+
+
+def _lean(node: Any) -> Any:
+    """Drop titles and defaults: all fields are always printed, and no others."""
+    if isinstance(node, list):
+        return [_lean(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _lean(value) for key, value in node.items() if key not in {"title", "default"}}
+    if fields := node.get("properties"):
+        kept["properties"] = {name: _lean(field) for name, field in fields.items()}
+        kept["required"] = list(fields)
+        kept.setdefault("unevaluatedProperties", False)
+    return kept
 
 
 def _enveloped(task: str, made: dict[str, Any], types: tuple[type, ...]) -> dict[str, Any]:
