@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COLOURS = {
     32: "healthy up ok pass yes",
     33: "starting degraded warn unknown exception",
-    31: "unhealthy down absent exited fail no",
+    31: "unhealthy stopped absent down exited fail no",
 }
 _CELLS = {word: code for code, words in _COLOURS.items() for word in words.split()}
 _CELL = re.compile(rf"(?:(?<=^)|(?<=  ))(?:{'|'.join(_CELLS)})(?=  | \(|$)", re.MULTILINE)
