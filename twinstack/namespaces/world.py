@@ -33,6 +33,7 @@ from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.policy import apply_policy
 from twinstack.namespaces.removals import Removal, removals
 from twinstack.namespaces.steps import NetStep, network_steps
+from twinstack.printable import counted
 from twinstack.reconcile import UNDECLARED, UNWATCHED, Change, Preview, Progress, Watch, diff
 from twinstack.software.facts import released_versions, software_answer, software_question
 from twinstack.state.journal import read_journal
@@ -145,7 +146,7 @@ class NamespaceWorld:
     def _apply(self, pending: PendingChanges, progress: Progress) -> None:
         todo = len(pending.undeclared) + len(pending.changes)
         if todo:
-            progress(f"{todo} steps to do, {len(pending.steps)} are planned")
+            progress(f"{counted(todo, 'step')} to do, {len(pending.steps)} planned")
         teardown.remove_undeclared(
             self.plan.instance, pending.undeclared, pending.facts.owned.rules, self._watch
         )

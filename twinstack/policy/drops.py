@@ -16,6 +16,7 @@ from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, nflog_prefix
 from twinstack.policy.permissions import addresses_by_endpoint
+from twinstack.printable import counted
 
 _COUNTED = ("iptables-save", "-c", "-t", "filter")
 
@@ -88,8 +89,7 @@ def summed(
 
 def text(report: DropReport) -> str:
     """Give the report as lines. Pure."""
-    packets = "packet" if report.denied == 1 else "packets"
-    first = f"{report.denied} {packets} denied in {report.seconds:g} s"
+    first = f"{counted(report.denied, 'packet')} denied in {report.seconds:g} s"
     lines = [f"{first}, {report.since_up} since the rules were written."]
     for flow in report.flows:
         target = f"{flow.protocol}/{flow.port}" if flow.port else flow.protocol

@@ -22,6 +22,7 @@ from twinstack.observe.journey.exchanges import Exchange, NameOf, all_ends, find
 from twinstack.observe.journey.report import Journey, RuleCount, SentRequest
 from twinstack.observe.journey.segments import Sighting, decode
 from twinstack.observe.journey.steps import steps
+from twinstack.printable import counted
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, LocalWorld
 
@@ -106,7 +107,7 @@ def build_journey(
     own = {segment for exchange in exchanges for segment in exchange.connection}
     links = {sighting.place for segment in own for sighting in segment.sightings}
     ends = all_ends(exchanges, request)
-    note = f"the kernel dropped {dropped} packets: some hops may be missing"
+    note = f"the kernel dropped {counted(dropped, 'packet')}: some hops may be missing"
     return Journey(
         world=world.name,
         shape=plan.shape,
