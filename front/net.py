@@ -50,8 +50,7 @@ def net_status(_: Context, json: bool = False) -> None:
     document: dict[str, object] = {"services": tables.states_json(states), "differences": []}
     text = tables.states(states)
     if here.net_shape() is None:
-        remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
-        answer(json, document, f"{text}\n\n{remedy}")
+        answer(json, document, f"{text}\n\n{world.absence()}")
         end(NOTHING)
     preview = world.preview()
     differences = tables.differences(preview)
@@ -99,8 +98,10 @@ def net_logs(_: Context, service: str, lines: int = 50) -> None:
     bounds.lines(lines)
     require_root("net.logs")
     here = stack.from_environment()
-    text = here.net().logs(service, lines=lines)
+    world = here.net()
+    text = world.logs(service, lines=lines)
+    if not text and here.net_shape() is None:
+        raise world.absence()
     if not text:
         say(f"{service}: nothing is logged")
-        end(0 if here.net_shape() else NOTHING)
     print(text, end="")

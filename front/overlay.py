@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from invoke.context import Context
@@ -138,8 +139,8 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     require_root("overlay.watch")
     world = stack.from_environment().overlay()
-    say(f"capturing for {seconds} s")
-    seen = flooding.watch(world.plan, world.spread, seconds)
+    begun = partial(say, f"capturing for {seconds} s")
+    seen = flooding.watch(world.plan, world.spread, seconds, begun)
     examples = list(seen.examples.values())
     shown = ["\n" + frames.layers(frame) for frame in examples[:1]]
     lines = [*flooding.sentences(seen, world.plan), *shown]

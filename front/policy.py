@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import WORLDS, running, world_of
+from front.options import WORLDS, none_up, running, world_of
 from front.reporting import answer, end, say, task
 from twinstack import stack
-from twinstack.errors import Missing
 from twinstack.model import bounds
+from twinstack.printable import counted
 from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
@@ -145,8 +145,7 @@ def _running_worlds() -> dict[str, LocalWorld]:
     found = ((name, running(name, limited=True)) for name in WORLDS)
     worlds: dict[str, LocalWorld] = {name: world for name, world in found if world}
     if not worlds:
-        remedy = 'run "invoke net.up" or "invoke docker.up"'
-        raise Missing("policy.confinement", "cannot be checked", "no world is up", remedy)
+        raise none_up("policy.confinement", "cannot be checked")
     return worlds
 
 
@@ -167,5 +166,6 @@ def _confinement_text(
             parts.append("\n".join(f"! {name}: {text}" for text in requirements.sentences(weak)))
         else:
             count = sum(len(facts.processes) for facts in replicas[name])
-            parts.append(f"{name}: {count} of {count} processes hold the declared level.")
+            holding = counted(count, "process holds", "processes hold")
+            parts.append(f"{name}: {count} of {holding} the declared level.")
     return "\n\n".join(parts)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinstack.errors import CannotTell, NotHealthy, SeveralFailed, TwinstackError
+from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
 from twinstack.linux import netns, procfs
 from twinstack.linux import process as shell
 from twinstack.model.names import link_group
@@ -124,9 +124,11 @@ class NamespaceWorld:
         require_root("net.up")
         with locked(self._paths, self.name):
             fresh = read_journal(self._paths).empty
-            pending = self._pending(None if self.bare else self._software(progress))
             try:
-                preflight.check(self.plan, pending.steps, pending.facts)
+                if fresh and not self.bare:  # before anything is built and a password made
+                    self._check(self._pending(None))
+                pending = self._pending(None if self.bare else self._software(progress))
+                self._check(pending)
             except TwinstackError:
                 if fresh:
                     teardown.forget(self.plan.instance)  # nothing was changed: the lock's file too
@@ -142,6 +144,9 @@ class NamespaceWorld:
             except KeyboardInterrupt:
                 self._undo(fresh, progress)
                 raise
+
+    def _check(self, pending: PendingChanges) -> None:
+        preflight.check(self.plan, pending.steps, pending.facts)
 
     def _apply(self, pending: PendingChanges, progress: Progress) -> None:
         todo = len(pending.undeclared) + len(pending.changes)
@@ -212,10 +217,14 @@ class NamespaceWorld:
         return clean(self.plan.instance, progress=progress)
 
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
-        """Rewrite only the rules and the bridges' nf_call_iptables. Raises: Locked, StepFailed."""
+        """Rewrite only the rules and the bridges' nf_call_iptables.
+
+        Raises: Locked; Missing when the world is not up; StepFailed.
+        """
         require_root("net.up")
         limit = self.plan.rate_limit if rate_limit else None
         with locked(self._paths, self.name):
+            dumps.check_ours(self.plan, [replica.name for replica in self.plan.here])
             apply_policy(replace(self.plan, policy=policy, rate_limit=limit))
 
     def status(self) -> tuple[ServiceState, ...]:
@@ -226,13 +235,18 @@ class NamespaceWorld:
         programs = () if self.bare else supervisor.observe(self._paths).processes
         by_name = {program.replica: program for program in programs}
         up = read_journal(self._paths).shape is not None
+        running = {name for name, program in by_name.items() if program.pid is not None}
+        # A namespace of our name may be another's; what our supervisor runs is in one of ours.
+        doubtful = {replica.name for replica in replicas} - running
+        ours = dumps.marked_namespaces(self.plan.mark) if up and doubtful else ()
+        foreign = doubtful.difference(ours)
 
         def state_of(replica: Replica) -> ServiceState:
             program = by_name.get(replica.name)
             pid = program.pid if program else None
             state: State = "stopped"
             detail = ""
-            if not up or not netns.is_pinned(replica.name):
+            if not up or replica.name in foreign or not netns.is_pinned(replica.name):
                 state = "absent"
             elif self.bare:
                 detail = "only the network is up"
@@ -300,9 +314,14 @@ class NamespaceWorld:
         return None if published is None else Endpoint("127.0.0.1", published.port)
 
     def links(self) -> tuple[Link, ...]:
-        """List the interfaces that are there. Raises: Missing without root; StepFailed."""
+        """List the interfaces that are there. Raises: Missing for none, or no root; StepFailed."""
         require_root("net.links")
         return dumps.observe_links(self.plan)
+
+    def absence(self) -> Missing:
+        """Give the error of a world that is not up. Raises: Missing without root."""
+        require_root("net.links")
+        return dumps.absence(self.plan)
 
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each namespace that carries our mark. Raises: Missing; StepFailed."""

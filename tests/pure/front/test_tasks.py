@@ -76,7 +76,7 @@ def test_a_world_that_is_down_is_reported_without_looking_for_software(
 ) -> None:
     net.state = "absent"
     assert call(net_tasks.net_status) == NOTHING
-    assert 'The namespace world is not up; "invoke net.up"' in capsys.readouterr().out
+    assert "net world: is not up" in capsys.readouterr().out
     assert call(net_tasks.net_status, json=True) == NOTHING
     assert json.loads(capsys.readouterr().out)["differences"] == []
     assert net.did == []
