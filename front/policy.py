@@ -66,7 +66,7 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
 
 @task(help={"seconds": "how long to listen"})
 def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
-    """Listen for denied packets and list their sources, destinations and ports."""
+    """Listen for denied packets, until Ctrl-C at most, and list their ends and ports."""
     from twinstack.model.plan import HOST
     from twinstack.policy import drops
 
@@ -77,6 +77,8 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     say(f"listening for {seconds} s")
     report = drops.watch(chosen.plan, chosen.name, host, seconds)
     answer(json, drops.document(report), drops.text(report))
+    if report.interrupted:
+        raise KeyboardInterrupt
 
 
 @task()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.linux import child
-from twinstack.linux.nflog import DeniedPacket, listen
+from twinstack.linux.nflog import DeniedPacket, listen, opened
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.plan import HOST, OUTSIDE, Plan
@@ -36,27 +37,30 @@ class DroppedFlow:
 class DropReport:
     """What came while we listened."""
 
-    seconds: float
+    seconds: float  # that we listened
     denied: int  # packets
     since_up: int  # packets since the rules were written
     flows: tuple[DroppedFlow, ...]  # most frequent first
+    interrupted: bool = False  # by Ctrl-C
 
 
 def watch(plan: Plan, world: WorldName, host: Path | None, seconds: float) -> DropReport:
-    """Listen to NFLOG in the host's netns.
+    """Listen to NFLOG in the host's netns; Ctrl-C ends the listening, and the report says so.
 
-    Raises: CannotTell when another program listens; StepFailed.
+    Raises: CannotTell when another program listens; OSError; StepFailed.
     """
     before = count(plan, world, run(_COUNTED).stdout)
-    prefix = nflog_prefix(plan, world)
-
-    def collect() -> list[DeniedPacket]:
-        return [packet for packet in listen(NFLOG_GROUP, seconds) if packet.prefix == prefix]
-
-    packets = child.inside("host", host, collect)
+    packets: list[DeniedPacket] = []
+    began, interrupted = time.monotonic(), False
+    with child.socket_in(host, lambda: opened(NFLOG_GROUP)) as log:
+        try:
+            packets.extend(listen(log, seconds))
+        except KeyboardInterrupt:
+            seconds, interrupted = round(time.monotonic() - began, 1), True
     after = count(plan, world, run(_COUNTED).stdout)
-    flows = summed(packets, endpoints_by_address(plan, world))
-    return DropReport(seconds, after - before, after, flows)
+    own = [packet for packet in packets if packet.prefix == nflog_prefix(plan, world)]
+    flows = summed(own, endpoints_by_address(plan, world))
+    return DropReport(seconds, after - before, after, flows, interrupted)
 
 
 def count(plan: Plan, world: WorldName, saved: str) -> int:
@@ -106,6 +110,7 @@ def document(report: DropReport) -> dict[str, object]:
         "seconds": report.seconds,
         "denied": report.denied,
         "since_up": report.since_up,
+        "interrupted": report.interrupted,
         "told": [
             {
                 "source": flow.source,
