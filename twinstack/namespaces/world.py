@@ -98,7 +98,13 @@ class NamespaceWorld:
     def preview(self) -> Preview:
         """Compare the plan with what is there, building nothing. Raises: Missing, StepFailed."""
         require_root("net.plan")
-        return self._pending(None if self.bare else self._built()).preview
+        software = None if self.bare else self._built()
+        preview = self._pending(software).preview
+        if software is None or not software.stale_secrets:
+            return preview
+        reason = f"are missing or wrong for {', '.join(sorted(software.stale_secrets))}"
+        secrets = Change(launch.StaleSecrets(), reason)
+        return replace(preview, changes=(secrets, *preview.changes))
 
     def _pending(self, software: ProvidedSoftware | None) -> PendingChanges:
         steps = network_steps(self.plan)
