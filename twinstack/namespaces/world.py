@@ -390,21 +390,27 @@ class NamespaceWorld:
 
 
 def down(
-    instance: str, *, progress: Progress, data: bool = False, watch: Watch = UNWATCHED
+    instance: str,
+    *,
+    progress: Progress,
+    data: bool = False,
+    keep_stores: bool = False,
+    watch: Watch = UNWATCHED,
 ) -> tuple[str, ...]:
-    """Take an instance's namespace world down, whatever its plan was, and `data` with it.
+    """Take an instance's namespace world down, whatever its plan was.
 
+    `data`: its data, logs and secrets too; `keep_stores`: of these the logs alone.
     Raises: Locked; SeveralFailed after everything else was removed.
     """
     require_root("net.down")
     with locked(InstancePaths(instance), "net"):
         removed = teardown.down(instance, watch)
         if data:
-            removed = (*removed, *teardown.remove_data(instance))
+            removed = (*removed, *teardown.remove_data(instance, keep_stores=keep_stores))
         teardown.forget(instance)
     return removed
 
 
-def clean(instance: str, *, progress: Progress) -> tuple[str, ...]:
+def clean(instance: str, *, progress: Progress, keep_stores: bool = False) -> tuple[str, ...]:
     """As `down`, and the data under /var/lib/twinstack/INSTANCE too. Raises: as `down`."""
-    return down(instance, progress=progress, data=True)
+    return down(instance, progress=progress, data=True, keep_stores=keep_stores)

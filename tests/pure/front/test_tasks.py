@@ -121,6 +121,18 @@ def test_clean_names_the_instance_before_it_removes(
     done = capsys.readouterr()
     assert done.err.splitlines()[0] == "instance lab"
     assert done.out == "removed thing\n"
+    assert call(clean.clean, keep_data=True) == 0
+    assert net.did == ["clean", "clean, stores kept"]
+
+
+def test_clean_lists_what_would_go_and_does_nothing(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(clean.clean, dry_run=True) == 0
+    assert capsys.readouterr().out == "would remove thing\nwould remove data\n"
+    assert call(clean.clean, dry_run=True, keep_data=True, json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {"would_remove": ["thing", "logs"]}
+    assert net.did == []
 
 
 def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
