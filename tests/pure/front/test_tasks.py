@@ -208,18 +208,22 @@ def test_options_keep_their_help(words: tuple[str, ...], option: str, expected: 
     assert expected in done.stdout
 
 
-@pytest.mark.parametrize("words", ["--list", "bench --help", "policy.show", "doctor"])
-def test_an_output_that_knows_ascii_alone_is_no_traceback(words: str) -> None:
+def test_an_output_that_knows_ascii_alone_is_no_traceback() -> None:
+    lines = [["--list"], ["policy.show"], ["policy.show", "--json"], ["doctor"], ["net.logs", "ü→"]]
+    lines += [[name, "--help"] for name, _ in every_task()]
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words.split()],
+        [sys.executable, "-m", "tests.support.calls"],
         cwd=ROOT,
+        input=json.dumps(lines),
         capture_output=True,
         text=True,
-        check=False,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "TWINSTACK_INSTANCE": "t-ascii"},
     )
-    assert done.stdout.isascii()
-    assert "Traceback" not in done.stderr
+    for line, (code, output, errors) in zip(lines, json.loads(done.stdout), strict=True):
+        assert (output + errors).isascii(), line
+        assert "Traceback" not in errors, line
+        assert code == 0 or line[-1] != "--help", line
 
 
 def test_json_keeps_what_an_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
