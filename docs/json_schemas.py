@@ -46,7 +46,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "chaos": (ChaosReport, FaultReport, chaos.LostNode),
     "chaos.list": (chaos.ListedFaults,),
     "check.scale": (store.KeptResult,),
-    "clean": (documents.Removed,),
+    "clean": (documents.Removed, documents.Removable),
     "conntrack": (Connections,),
     "docker.build": (docker.BuiltImages,),
     "docker.render": (docker.RenderedFiles,),

@@ -27,10 +27,12 @@ Every task, its options and their defaults. Made from the tasks by `.venv/bin/py
 | 1 | not so: a step failed, a check found something, a bound fails |
 | 2 | nothing to look at, or it is left open: no world is up, no root, a program is missing |
 | 64 | wrong use: a value, a name or a file cannot be; nothing was done |
-| 130, 141 | ended by Ctrl-C; what was to read the output ended |
+| 130 | ended by Ctrl-C; `policy.drops` prints what it has heard first |
+| 141 | what was to read the output ended |
 
-The `exec` tasks give their command's own. `-h`, or `--help`, explains a task. A letter of an option
-means the same in every task.
+Where Ctrl-C is a usual end (`conntrack`, `traffic.capture`, `traffic.report`) the code is that of
+the result. The `exec` tasks give their command's own. `-h`, or `--help`, explains a task. A letter
+of an option means the same in every task.
 
 **Completion** of tasks, options, services, replicas, worlds and shapes:
 `source <(invoke --print-completion-script bash)`, the same with `zsh`, or for fish

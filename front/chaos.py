@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 from invoke.context import Context
 
 from front import tables
-from front.options import one_of, running
+from front.options import none_up, one_of, running, world_of
 from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, Missing, WrongUse
+from twinstack.errors import NOT_SO, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -107,8 +107,7 @@ def _world_up() -> str:
         return "net"
     if here.docker_shape():
         return "docker"
-    remedy = 'run "invoke net.up" or "invoke docker.up"'
-    raise Missing("chaos", "has nothing to break", "no world is up", remedy)
+    raise none_up("chaos", "has nothing to break")
 
 
 def _single_host(
@@ -118,8 +117,7 @@ def _single_host(
 
     world = running(name)
     if world is None:
-        remedy = f'run "invoke {name}.up"'
-        raise Missing(f"{name} world", "cannot be struck", "it is not up", remedy)
+        raise world_of(name).absence()
     report = run.run(
         world,
         what,

@@ -16,6 +16,7 @@ def doctor(_: Context, json: bool = False) -> None:
     from twinstack.doctor.report import DoctorReport
 
     current = stack.from_environment()
-    claims = claims_of(current.plan(shape) for shape in current.topology().shapes)
+    plans = (current.plan(shape) for shape in current.topology().shapes)
+    claims = claims_of(current.instance, plans)
     report = DoctorReport(judge(claims, observe()))
     answer(json, report, report.table(), report.exit_code)

@@ -24,6 +24,13 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Removable:
+    """What would be removed."""
+
+    would_remove: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedChange:
     """A step that is to be taken: why, and the commands that do the same."""
 

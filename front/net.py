@@ -49,8 +49,7 @@ def net_status(_: Context, json: bool = False) -> None:
     states = tuple(world.status())
     text = tables.states(states)
     if here.net_shape() is None:
-        remedy = 'The namespace world is not up; "invoke net.up" brings it up.'
-        answer(json, documents.Status(states), f"{text}\n\n{remedy}", NOTHING)
+        answer(json, documents.Status(states), f"{text}\n\n{world.absence()}", NOTHING)
     preview = world.preview()
     differences = tables.differences(preview)
     pending = documents.pending(preview)
@@ -99,8 +98,10 @@ def net_logs(_: Context, service: str, lines: int = 50) -> None:
     bounds.lines(lines)
     require_root("net.logs")
     here = stack.from_environment()
-    text = here.net().logs(service, lines=lines)
+    world = here.net()
+    text = world.logs(service, lines=lines)
+    if not text and here.net_shape() is None:
+        raise world.absence()
     if not text:
         say(f"{service}: nothing is logged")
-        end(0 if here.net_shape() else NOTHING)
     print(text, end="")

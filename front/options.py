@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twinstack import stack
-from twinstack.errors import WrongUse
+from twinstack.errors import Missing, WrongUse
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.model.topology import WorldName
@@ -64,6 +64,13 @@ def running(name: str, **options: Any) -> LocalWorld | None:
     """Give a world in the shape that it runs in; None if it is not up."""
     shape = shape_of(name)
     return world_of(name, shape=shape, **options) if shape else None
+
+
+def none_up(task: str, failure: str) -> Missing:
+    """Give the error of a task that finds no world up; another instance may have our names."""
+    absence = world_of("net").absence()
+    remedy = 'run "invoke net.up" or "invoke docker.up"'
+    return absence if absence.cause else Missing(task, failure, "no world is up", remedy)
 
 
 def finders(world: str = "both") -> dict[WorldName, Callable[[], LocalWorld | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from invoke.context import Context
@@ -135,8 +136,8 @@ def overlay_watch(_: Context, seconds: int = 5, json: bool = False) -> None:
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     require_root("overlay.watch")
     world = stack.from_environment().overlay()
-    say(f"capturing for {seconds} s")
-    seen = flooding.watch(world.plan, world.spread, seconds)
+    begun = partial(say, f"capturing for {seconds} s")
+    seen = flooding.watch(world.plan, world.spread, seconds, begun)
     shown = ["\n" + frames.layers(frame) for frame in [*seen.examples.values()][:1]]
     lines = [*flooding.sentences(seen, world.plan), *shown]
     code = NOTHING if not seen.frames else 0 if seen.fine else NOT_SO

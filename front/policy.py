@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import WORLDS, running, world_of
+from front.options import WORLDS, none_up, running, world_of
 from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, Missing
+from twinstack.errors import NOT_SO
 from twinstack.model import bounds
+from twinstack.printable import counted
 from twinstack.world import require_root
 
 if TYPE_CHECKING:  # listing the tasks loads no model
@@ -68,7 +69,7 @@ def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
 
 @task(help={"seconds": "how long to listen"})
 def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
-    """Listen for denied packets and list their sources, destinations and ports."""
+    """Listen for denied packets, until Ctrl-C at most, and list their ends and ports."""
     from twinstack.model.plan import HOST
     from twinstack.policy import drops
 
@@ -78,7 +79,7 @@ def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool =
     host = _enforcement(chosen.plan, world).namespaces[HOST]
     say(f"listening for {seconds} s")
     report = drops.watch(chosen.plan, chosen.name, host, seconds)
-    answer(json, report, drops.text(report))
+    answer(json, report, drops.text(report), 130 if report.interrupted else 0)
 
 
 @task()
@@ -141,8 +142,7 @@ def _running_worlds() -> dict[WorldName, LocalWorld]:
     found = ((name, running(name, limited=True)) for name in WORLDS)
     worlds: dict[WorldName, LocalWorld] = {name: world for name, world in found if world}
     if not worlds:
-        remedy = 'run "invoke net.up" or "invoke docker.up"'
-        raise Missing("policy.confinement", "cannot be checked", "no world is up", remedy)
+        raise none_up("policy.confinement", "cannot be checked")
     return worlds
 
 
@@ -164,5 +164,6 @@ def _confinement_text(
             parts.append("\n".join(f"! {name}: {text}" for text in requirements.sentences(weak)))
         else:
             count = sum(len(facts.processes) for facts in replicas[name])
-            parts.append(f"{name}: {count} of {count} processes hold the declared level.")
+            holding = counted(count, "process holds", "processes hold")
+            parts.append(f"{name}: {count} of {holding} the declared level.")
     return "\n\n".join(parts)

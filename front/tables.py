@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from twinstack.errors import NOT_SO, NOTHING
+from twinstack.printable import counted
 from twinstack.reconcile import Preview
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def preview(pending: Preview) -> str:
     """Format what `up` would do: each step, why, and the commands that do the same."""
     lines = list(pending.unbuilt)
     if pending.changes:
-        lines.append(f"{len(pending.changes)} steps to do, {pending.total} are planned:")
+        lines.append(f"{counted(len(pending.changes), 'step')} to do, {pending.total} planned:")
     else:
         lines.append(f"Nothing to do: all {pending.total} steps are as planned.")
     for change in pending.changes:

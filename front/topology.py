@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.options import EITHER, one_of, shape_of, world_of, worlds_of
+from front.options import EITHER, none_up, one_of, shape_of, world_of, worlds_of
 from front.reporting import answer, end, task, width
 from twinstack.errors import NOT_SO, Missing
 from twinstack.world import require_root
@@ -61,9 +61,6 @@ def _topologies(world: str) -> list[WorldTopology]:
         except Missing:
             if len(names) == 1 or shape_of(name) is not None:
                 raise
-    found = [observed for observed in topologies if observed]
-    if not found:
-        which = "no world is" if world == "both" else f"the {world} world is not"
-        ups = " or ".join(f'"invoke {name}.up"' for name in names)
-        raise Missing("topology", "cannot be drawn", f"{which} up", f"run {ups}")
-    return found
+    if not topologies:
+        raise none_up("topology", "cannot be drawn")
+    return topologies

@@ -57,10 +57,11 @@ def traffic_capture(
     bounds.within("size", size, 1, MAX_MEGABYTES)
     bounds.within("rotate", rotate, 1, MAX_FILES)
     require_root("traffic.capture")
-    all_links = targets.require_links(world, world_of(world).links())
-    links = targets.select_links(all_links, link, bridge, everything=everything)
+    links = targets.select_links(world_of(world).links(), link, bridge, everything=everything)
     options = targets.CaptureOptions(seconds, snap, size * 1_000_000, rotate)
-    folder = Path(out or f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    folder = (
+        Path(out) if out else new_folder(f"captures/{world}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    )
     say("same as (all at once, in an existing folder):")
     for target in links:
         say(f"    {targets.dumpcap_command(target, folder, options)}")
@@ -104,8 +105,7 @@ def traffic_report(
 
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         require_root("traffic.report")
-        links = targets.require_links(world, world_of(world).links())
-        report = live_report(targets.host_ends(links), plans, seconds, say)
+        report = live_report(targets.host_ends(world_of(world).links()), plans, seconds, say)
     if html:
         from twinstack.observe.traffic.html import page
 
@@ -144,6 +144,19 @@ def traffic_journey(
     if svg:
         _write(Path(svg), waterfall(journeys))
     answer(json, report.Journeys(tuple(journeys)), text(journeys))
+
+
+def new_folder(name: str) -> Path:
+    """Make a folder that its owner alone may read; numbered where another capture has the name."""
+    folder, number = Path(name), 1
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = Path(f"{name}-{number}")
 
 
 def captures_in(paths: Sequence[Path]) -> list[Path]:

@@ -56,6 +56,11 @@ def visible_lines(text: str) -> str:
     return re.sub(r"[^\n\t]+", lambda match: visible(match[0]), text)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Write a number with its noun, `many` where that is not `one` with an s: 1 packet is."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def cut(text: str, length: int) -> str:
     """Make a text visible, and shorten it at its end to so many characters."""
     shown = visible(text)

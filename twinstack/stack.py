@@ -280,9 +280,28 @@ class Stack:
 
         return operator_password(InstancePaths(self.instance).secrets)
 
-    def clean(self, progress: Progress) -> tuple[str, ...]:
+    def removable(self, *, keep_stores: bool) -> tuple[str, ...]:
+        """Name what `clean` would remove; changes nothing."""
+        from twinstack.compose.teardown import removable as of_docker
+        from twinstack.namespaces.teardown import removable as of_net
+        from twinstack.overlay.teardown import part_instances
+        from twinstack.overlay.teardown import removable as of_overlay
+        from twinstack.software.teardown import removable as shared
+        from twinstack.swarm.teardown import removable as of_swarm
+
+        own = {self.instance, *part_instances(self.instance)}
+        return (
+            *of_overlay(self.instance),
+            *of_swarm(self.instance),
+            *of_net(self.instance, keep_stores=keep_stores),
+            *of_docker(self.instance, keep_stores=keep_stores),
+            *(f"software {path}" for path in shared(self.repository, own)),
+        )
+
+    def clean(self, progress: Progress, *, keep_stores: bool = False) -> tuple[str, ...]:
         """Remove all worlds, their data and images, and what was built for them; name it all.
 
+        `keep_stores`: but for the replicas' data in the namespace and Docker worlds.
         Needs no topology. Software that other instances use stays.
         Raises: Locked; SeveralFailed after everything else was removed.
         """
@@ -299,10 +318,13 @@ class Stack:
                 '"invoke overlay.down --ssh"'
             )
         teardown = Teardown()
-        for clean in (down_overlay, down_swarm, namespaces.clean, clean_docker):
-            teardown.tidy("clean", partial(clean, self.instance, progress=progress))
+        for down in (down_overlay, down_swarm):
+            teardown.tidy("clean", partial(down, self.instance, progress=progress))
+        for clean in (namespaces.clean, clean_docker):
+            act = partial(clean, self.instance, progress=progress, keep_stores=keep_stores)
+            teardown.tidy("clean", act)
         if not teardown.failures:
-            teardown.tidy("software", lambda: tuple(remove_software(self.repository)))
+            teardown.tidy("software", partial(remove_software, self.repository, {self.instance}))
         return teardown.finish("clean")
 
 

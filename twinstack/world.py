@@ -186,8 +186,11 @@ class LocalWorld(World, Protocol):
     def links(self) -> tuple[Link, ...]:
         """List the interfaces there are: bridges, host ends, inside ends, in the plan's order.
 
-        Those that are not up are left out. Raises: Missing without root or engine; StepFailed.
+        Raises: Missing when there are none, and without root or engine; StepFailed.
         """
+
+    def absence(self) -> Missing:
+        """Give the error of a world that is not up; it names the instance that has its names."""
 
     def namespaces(self) -> dict[str, Path | None]:
         """Map `host` and each present replica to its network namespace; None is the caller's own.

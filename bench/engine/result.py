@@ -19,6 +19,7 @@ from bench.engine.measured import Measured
 from bench.engine.show import WIDTH, columns, extremes, figure, wrap, written
 from bench.engine.store import Outcome
 from twinstack.model.plan import Plan
+from twinstack.printable import counted
 
 #: So many arms have their rates in a line of progress.
 _MOST_NAMED = 9
@@ -99,8 +100,8 @@ def verdict_line(measured: Measured) -> str:
             f"{measured.blocks} blocks, also when measured again."
         )
     elif measured.repeated:
-        what = "measurement was" if measured.repeated == 1 else "measurements were"
-        said += f" {measured.repeated} {what} repeated: others had the machine."
+        what = counted(measured.repeated, "measurement was", "measurements were")
+        said += f" {what} repeated: others had the machine."
     return said
 
 

@@ -58,6 +58,13 @@ def test_a_full_packet_passes_between_all_hosts_and_a_larger_one_is_refused(open
     assert faults(sizes) == []
 
 
+def test_another_instance_watches_no_underlay_but_its_own(open_network: Sandbox):
+    task = "overlay.watch --seconds 1"
+    ((code, output, errors),) = open_network.calls([task], TWINSTACK_INSTANCE="other").values()
+    words = "link ve-host-1: is not watched: it belongs to instance "
+    assert (code, output, errors.startswith(words)) == (2, "", True), errors
+
+
 @pytest.fixture(scope="module")
 def seen(open_network: Sandbox) -> dict[str, Any]:
     return inside(open_network, "watched")

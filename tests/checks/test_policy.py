@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -193,23 +194,23 @@ def test_the_edge_lets_one_client_in_so_often_and_no_more(host: Sandbox, tmp_pat
         listener.wait()
 
 
-def test_a_denied_packet_is_listed_with_both_names_and_counted(host: Sandbox) -> None:
+@pytest.mark.parametrize(("seconds", "ends"), [("4", 0), ("60", 130)])
+def test_a_denied_packet_is_listed_with_both_names_and_counted(
+    host: Sandbox, seconds: str, ends: int
+) -> None:
     host.invoke("net.up", "--no-services")
-    listening = host.start(
-        INVOKE,
-        "policy.drops",
-        "--seconds",
-        "4",
-        "--json",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    words = ("policy.drops", "--seconds", seconds, "--json")
+    listening = host.start(INVOKE, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert listening.stderr is not None
     assert "listening" in listening.stderr.readline()
     time.sleep(0.5)
     enter = ("ip", "netns", "exec", "nginx-lb", "/usr/bin/python3", "-c", OPEN_MANY)
     host.run(*enter, "10.0.0.50", "6379", "100")
-    drops = json.loads(listening.communicate()[0])
+    if ends:  # what was heard is printed, and the time that it took
+        listening.send_signal(signal.SIGINT)
+    drops = json.loads(listening.communicate(timeout=30)[0])
+    assert (listening.returncode, drops["interrupted"]) == (ends, bool(ends))
+    assert drops["seconds"] <= 20
     (flow,) = drops["flows"]
     assert (flow["source"], flow["destination"]) == ("nginx-lb", "redis-cache")
     assert (flow["protocol"], flow["port"]) == ("tcp", 6379)

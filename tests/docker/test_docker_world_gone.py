@@ -18,7 +18,7 @@ from tests.support.own_engine import (
     in_namespace,
     print_nothing,
 )
-from twinstack.compose import engine_leftovers
+from twinstack.compose import engine_leftovers, teardown
 from twinstack.compose.engine import connect
 from twinstack.compose.render import state_directory
 from twinstack.compose.world import DockerWorld
@@ -34,6 +34,11 @@ def test_clean_leaves_the_host_as_it_was_even_after_the_engine_was_killed(
     assert engine_leftovers.observe(PREFIX) != docker_host
     assert len(in_namespace("ip", "-o", "link").splitlines()) > 1
     assert cgroups_of(ENGINE)
+    listed = teardown.removable(INSTANCE, engine=ENGINE)
+    kept = set(listed).difference(teardown.removable(INSTANCE, engine=ENGINE, keep_stores=True))
+    assert {name.partition(" ")[0] for name in kept} == {"volume", "engine", "secrets"}
+    assert f"container twinstack-{INSTANCE}-redis-cache" in listed
+    assert all(state.state == "healthy" for state in up.status())
     process = json.loads(ENGINE.record.read_text())["pid"]
     orphan = next(state.pid for state in up.status() if state.name == "redis-cache")
     os.kill(process, signal.SIGKILL)

@@ -14,7 +14,6 @@ from tests.support.project import ROOT
 from tests.support.sandbox import (
     HOST_ADDRESS,
     INTERNET_ADDRESS,
-    INVOKE,
     Sandbox,
     eventually,
 )
@@ -34,22 +33,15 @@ def test_namespaces_bear_the_seeds_names(flat: Sandbox) -> None:
     assert {line.split()[0] for line in listed} == SEED | OTHERS
 
 
-@pytest.mark.parametrize(
-    ("task", "code", "says"),
-    [
-        ("net.exec nginx-lb -- true", 1, "namespace nginx-lb: is not entered: it belongs to"),
-        ("policy.drops --seconds 1", 1, "is not entered: it belongs to instance"),
-        ("policy.verify", 1, "is not entered: it belongs to instance"),
-        ("topology", 2, "no world is up"),
-        ("net.plan", 0, "- bridge br-app: belongs to instance"),
-    ],
-)
-def test_another_instance_acts_on_nothing_of_this_one(
-    flat: Sandbox, task: str, code: int, says: str
-) -> None:
-    command = ("env", "TWINSTACK_INSTANCE=other", INVOKE, *task.split())
-    done = flat.run(*command, check=False)
-    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done
+def test_a_terminal_of_ascii_gets_every_view_of_the_world(flat: Sandbox) -> None:
+    reading = [
+        *("topology", "health --once", "policy.confinement", "conntrack --once"),
+        *("traffic.journey", "net.status"),
+    ]
+    lines = ("topology --format svg", *reading, *(f"{line} --json" for line in reading))
+    for line, (code, output, errors) in flat.calls(lines, PYTHONIOENCODING="ascii").items():
+        assert (code, output.isascii(), "Traceback" in errors) == (0, True, False), (line, errors)
+        assert "--json" not in line or json.loads(output)
 
 
 def test_the_bridge_has_the_seeds_address(flat: Sandbox) -> None:

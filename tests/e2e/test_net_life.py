@@ -28,6 +28,7 @@ REPLICAS = (
     "redis-cache",
     "postgres-db",
 )
+ORDER = '{"items": [{"product_id": 5, "quantity": 1}]}'
 
 
 @pytest.mark.parametrize("name", REPLICAS)
@@ -64,8 +65,7 @@ def in_session(host: Sandbox) -> tuple[str, str]:
 
 def test_data_survives_down_and_up(flat: Sandbox) -> None:
     session = in_session(flat)
-    body = json.dumps({"items": [{"product_id": 5, "quantity": 1}]})
-    words = (*session, "-H", "Content-Type: application/json", "-d", body)
+    words = (*session, "-H", "Content-Type: application/json", "-d", ORDER)
     placed = json.loads(flat.fetch("http://10.0.0.10/api/orders", *words))
     flat.invoke("net.down")
     assert flat.run("ip", "netns", "list").stdout == ""
@@ -153,12 +153,36 @@ def test_another_shape_replaces_this_one(flat: Sandbox) -> None:
 def test_down_and_clean_leave_the_host_as_it_was(host: Sandbox) -> None:
     host.invoke("clean")
     before = snapshot(host)
+    assert "- secrets: are missing or wrong for order-service, " in host.invoke("net.plan").stdout
+    assert snapshot(host) == before
     host.invoke("net.up")
-    host.invoke("clean")
+    session = in_session(host)
+    words = (*session, "-X", "POST", "-H", "Content-Type: application/json", "-d")
+    order = json.loads(host.fetch("http://10.0.0.10/api/orders", *words, ORDER))
+    item = '{"product_id": 7, "quantity": 2}'
+    cart = json.loads(host.fetch("http://10.0.0.10/api/cart", *words, item))
+    up = snapshot(host)
+    listed = cleaned(host, "--dry-run", "--keep-data")["would_remove"]
+    assert snapshot(host) == up
+    assert cleaned(host, "--keep-data")["removed"] == listed
+    assert f"data /var/lib/twinstack/{host.instance}/net/log" in listed
+    host.invoke("net.up")
+    url = f"http://10.0.0.10/api/orders/{order['id']}"
+    assert json.loads(host.fetch(url, *session))["items"] == order["items"]
+    assert json.loads(host.fetch("http://10.0.0.10/api/cart", *session)) == cart
+    assert len(cart["items"]) == 1
+    listed = cleaned(host, "--dry-run")["would_remove"]
+    assert cleaned(host)["removed"] == listed
     after = snapshot(host)
     assert before == after
     done = host.invoke("clean")
     assert "Nothing of ours is here." in done.stdout
+
+
+def cleaned(host: Sandbox, *options: str) -> dict[str, list[str]]:
+    """Clean, and give what was, or would be, removed; without what became of each."""
+    document: dict[str, list[str]] = json.loads(host.invoke("clean", "--json", *options).stdout)
+    return {key: [name.partition(" (")[0] for name in names] for key, names in document.items()}
 
 
 def until_said(half: subprocess.Popen[str], words: str) -> None:

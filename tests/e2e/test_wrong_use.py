@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.project import ROOT
 from tests.support.sandbox import Sandbox, snapshot
 
 pytestmark = pytest.mark.e2e
@@ -99,19 +94,10 @@ LOOKING = (
 
 @pytest.fixture(scope="module")
 def answers(host: Sandbox) -> dict[str, tuple[int, str, str]]:
-    lines = (*WRONG, *LOOKING)
     before = snapshot(host)
-    done = subprocess.run(
-        host.command(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.calls"]),
-        input=json.dumps([line.split() for line in lines]),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env=host.environment,
-    )
+    answers = host.calls((*WRONG, *LOOKING))
     assert snapshot(host) == before
-    return dict(zip(lines, json.loads(done.stdout), strict=True))
+    return answers
 
 
 @pytest.mark.parametrize("line", WRONG)

@@ -39,7 +39,7 @@ def cleaners(
     asked: list[str] = []
 
     def cleaner(name: str, error: Exception | None) -> Callable[..., tuple[str, ...]]:
-        def clean(instance: str, *, progress: Any) -> tuple[str, ...]:
+        def clean(instance: str, *, progress: Any, keep_stores: bool) -> tuple[str, ...]:
             asked.append(f"{name} {instance}")
             if error is not None:
                 raise error

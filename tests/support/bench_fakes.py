@@ -16,7 +16,7 @@ from bench.engine.arm import CPU, RATE, Contrast, Window
 from bench.engine.design import Design
 from bench.engine.measured import Measured
 from tests.support.project import ROOT
-from twinstack.errors import TwinstackError
+from twinstack.errors import Missing, TwinstackError
 from twinstack.model.plan import Plan, resolve
 from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import load
@@ -95,6 +95,9 @@ class FakeWorld:
 
     def links(self) -> tuple[Link, ...]:
         return ()
+
+    def absence(self) -> Missing:
+        return Missing(f"{self.name} world", "is not up")
 
     def namespaces(self) -> dict[str, Path | None]:
         return {}

@@ -112,6 +112,21 @@ class Sandbox:
             contract.check(done.stdout)
         return done
 
+    def calls(self, lines: Sequence[str], **environment: str) -> dict[str, tuple[int, str, str]]:
+        """Run tasks, each in a child of one process: exit code, output and errors by its line."""
+        done = subprocess.run(
+            self.command(
+                ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.calls"]
+            ),
+            input=json.dumps([line.split() for line in lines]),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+            env={**self.environment, **environment},
+        )
+        return dict(zip(lines, map(tuple, json.loads(done.stdout)), strict=True))
+
     def fetch(self, url: str, *options: str, where: str = "host") -> str:
         """Get a URL with curl; the body, whatever the status."""
         words = ("curl", "-sS", "--max-time", "10", *options, url)

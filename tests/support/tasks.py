@@ -10,6 +10,7 @@ from invoke.context import Context
 
 from front import reporting
 from tests.support.bench_fakes import PLAN
+from twinstack.errors import Missing
 from twinstack.reconcile import Preview
 from twinstack.world import ServiceState
 
@@ -29,6 +30,9 @@ class FakeNet:
             ServiceState(replica.name, replica.service, "here", "10.0.0.1", 80, self.state)  # type: ignore[arg-type]
             for replica in PLAN.replicas
         )
+
+    def absence(self) -> Missing:
+        return Missing("net world", "is not up")
 
     def preview(self) -> Any:
         self.did.append("preview")

@@ -63,13 +63,52 @@ def down(
 
 @translated("docker.clean")
 def clean(
-    instance: str, *, progress: Progress, engine: EnginePaths = DEFAULT, watch: Watch = UNWATCHED
+    instance: str,
+    *,
+    progress: Progress,
+    engine: EnginePaths = DEFAULT,
+    watch: Watch = UNWATCHED,
+    keep_stores: bool = False,
 ) -> tuple[str, ...]:
     """As `down`; volumes, images, secrets, and an engine of ours that holds nothing else.
 
+    `keep_stores`: but for volumes with their secrets, and the engine that holds them.
     Raises: Locked, SeveralFailed.
     """
-    return _remove_all("docker.clean", instance, engine, progress, watch, data=True)
+    return _remove_all(
+        "docker.clean", instance, engine, progress, watch, data=True, keep_stores=keep_stores
+    )
+
+
+@translated("docker.clean", reading=True)
+def removable(
+    instance: str, *, engine: EnginePaths = DEFAULT, keep_stores: bool = False
+) -> tuple[str, ...]:
+    """Name what `clean` would remove; changes nothing: an engine that does not run stays so."""
+    require_root("docker.clean")
+    owned = _owned(connect(engine), instance, engine, data=True, keep_stores=keep_stores)
+    todo = removals(owned)
+    return tuple(f"{each.kind} {each.label}" for each in todo if each.kind not in _UNREPORTED)
+
+
+def without_stores(every: OwnedDockerObjects, of_down: OwnedDockerObjects) -> OwnedDockerObjects:
+    """Add the images to what `down` removes, and the engine if it holds no volume. Pure."""
+    more = {"image", "build stage", "base", *(() if every.get("volume") else ("engine",))}
+    return {**of_down, **{kind: labels for kind, labels in every.items() if kind in more}}
+
+
+def _owned(
+    client: docker.DockerClient | None,
+    instance: str,
+    engine: EnginePaths,
+    *,
+    data: bool,
+    keep_stores: bool,
+) -> OwnedDockerObjects:
+    owned = observe_owned(client, instance, engine, data=data)
+    if not keep_stores:
+        return owned
+    return without_stores(owned, observe_owned(client, instance, engine, data=False))
 
 
 def removals(owned: OwnedDockerObjects) -> tuple[OwnedObject, ...]:
@@ -82,7 +121,14 @@ def removals(owned: OwnedDockerObjects) -> tuple[OwnedObject, ...]:
 
 
 def _remove_all(
-    task: str, instance: str, engine: EnginePaths, progress: Progress, watch: Watch, *, data: bool
+    task: str,
+    instance: str,
+    engine: EnginePaths,
+    progress: Progress,
+    watch: Watch,
+    *,
+    data: bool,
+    keep_stores: bool = False,
 ) -> tuple[str, ...]:
     require_root(task)
     teardown = Teardown(watch, translate=translate, gone=(Missing, NotFound))
@@ -91,7 +137,8 @@ def _remove_all(
             links = engine_leftovers.bridge_links(engine.prefix)
             revive(engine, progress, unrecorded=data)
             client = connect(engine)
-            for removal in removals(observe_owned(client, instance, engine, data=data)):
+            owned = _owned(client, instance, engine, data=data, keep_stores=keep_stores)
+            for removal in removals(owned):
                 if removal.kind == "engine" and teardown.failures:
                     continue  # it is still needed: what did not go is in it
                 act = partial(_remove, client, instance, engine, removal, progress)

@@ -31,7 +31,7 @@ from twinstack.compose.render import (
     secrets_directory,
     versions_directory,
 )
-from twinstack.errors import CannotTell, Missing
+from twinstack.errors import CannotTell, Missing, NotOurs
 from twinstack.faults import record
 from twinstack.linux import procfs
 from twinstack.model.plan import HOST, Plan, Replica
@@ -206,7 +206,14 @@ class DockerWorld:
     def links(self) -> tuple[Link, ...]:
         require_root("docker.links")
         states = observe.states(connect_or_fail(self.engine), self.plan)
-        return interfaces.observe_links(self.plan, observe.namespaces(states, self.engine))
+        links = interfaces.observe_links(self.plan, observe.namespaces(states, self.engine))
+        if not links:
+            raise self.absence()
+        return links
+
+    def absence(self) -> Missing:
+        """Give the error of a world that is not up."""
+        return Missing("docker world", "is not up", remedy='run "invoke docker.up"')
 
     @translated("docker.links", reading=True)
     def namespaces(self) -> dict[str, Path | None]:
@@ -274,9 +281,14 @@ class DockerWorld:
         return tuple(container for container in present if container.pid)
 
     def _container(self, replica: Replica) -> Any:
+        """Find a replica's container. Raises: Missing; NotOurs for a stranger by its name."""
         name = container_name(self.plan, replica)
         try:
-            return connect_or_fail(self.engine).containers.get(name)
+            container = connect_or_fail(self.engine).containers.get(name)
         except NotFound as error:
-            remedy = "run: invoke docker.up"
+            remedy = 'run "invoke docker.up"'
             raise Missing(name, "is not there", "no such container", remedy) from error
+        if container.labels.get(INSTANCE_LABEL) != self.plan.instance:
+            cause, remedy = "it lacks our label", "use the docker command"
+            raise NotOurs(f"container {name}", "is not ours", cause, remedy)
+        return container

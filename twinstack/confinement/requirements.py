@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from twinstack.linux.cgroup import CgroupLimits
 from twinstack.model.plan import Replica
 from twinstack.model.topology import Limits, WorldName
+from twinstack.printable import counted
 
 #: Every set of capabilities that the kernel keeps for a process.
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -279,7 +280,7 @@ def shared(replicas: Sequence[ConfinedReplica]) -> dict[str, str]:
         "writable to its user": any_of("writable") or "nothing",
         "shown of /proc, /sys": any_of("shown") or "nothing of what is masked",
         "others' sockets": any_of("sockets") or "none",
-        "secrets": f"{files} files; in environments or commands: {leaked}",
+        "secrets": f"{counted(files, 'file')}; in environments or commands: {leaked}",
     }
 
 

@@ -30,14 +30,15 @@ _Result = tuple[CheckState, str, str]
 
 @dataclass(frozen=True, slots=True)
 class HostClaims:
-    """What the worlds will claim on the host."""
+    """What an instance's worlds will claim on the host."""
 
+    instance: str
     ports: tuple[tuple[int, str], ...]  # TCP port → what is published there
     networks: tuple[tuple[IPv4Network, str], ...]  # subnet → our link: a route by it is our own
 
 
-def claims_of(plans: Iterable[Plan]) -> HostClaims:
-    """Give what these plans (every shape, say) claim together."""
+def claims_of(instance: str, plans: Iterable[Plan]) -> HostClaims:
+    """Give what an instance's plans (every shape, say) claim together."""
     ports: dict[int, str] = {}
     networks: dict[tuple[IPv4Network, str], None] = {}
     for plan in plans:
@@ -46,7 +47,7 @@ def claims_of(plans: Iterable[Plan]) -> HostClaims:
         for segment in plan.segments:
             networks[segment.subnet, segment.bridge] = None
             networks[segment.docker_subnet, segment.docker_bridge] = None
-    return HostClaims(tuple(ports.items()), tuple(networks))
+    return HostClaims(instance, tuple(ports.items()), tuple(networks))
 
 
 def judge(claims: HostClaims, facts: HostFacts) -> tuple[Check, ...]:
@@ -66,8 +67,14 @@ def judge(claims: HostClaims, facts: HostFacts) -> tuple[Check, ...]:
     }
     return (
         *(Check(name, *check(facts)) for name, check in checks.items()),
-        *(Check(f"port {port}", *_port(port, name, facts)) for port, name in claims.ports),
-        *(Check(f"subnet {net}", *_subnet(net, link, facts)) for net, link in claims.networks),
+        *(
+            Check(f"port {port}", *_port(port, name, claims.instance, facts))
+            for port, name in claims.ports
+        ),
+        *(
+            Check(f"subnet {net}", *_subnet(net, link, claims.instance, facts))
+            for net, link in claims.networks
+        ),
     )
 
 
@@ -171,22 +178,28 @@ def _set_up(facts: HostFacts) -> _Result:
     return _ok("ended cleanly: no policy-rc.d of ours")
 
 
-def _port(port: int, name: str, facts: HostFacts) -> _Result:
+def _port(port: int, name: str, instance: str, facts: HostFacts) -> _Result:
     if facts.listeners is None:
         return _unknown("listeners cannot be read", _SETUP)
-    if port in facts.our_ports:
-        return _ok(f"{name}: ours")
+    if holder := facts.our_ports.get(port):
+        held = f"{name}: held by instance {holder.instance}'s {holder.world} world"
+        if holder.instance == instance:
+            return _ok(f"{held}: ours")
+        return _fail(held, f"TWINSTACK_INSTANCE={holder.instance} invoke {holder.world}.down")
     if owner := facts.listeners.get(port):
         remedy = f"stop {owner}, or set another host_ports entry in topology.yml"
         return _fail(f"{name}: taken by {owner}", remedy)
     return _ok(f"{name}: free")
 
 
-def _subnet(network: IPv4Network, link: str, facts: HostFacts) -> _Result:
+def _subnet(network: IPv4Network, link: str, instance: str, facts: HostFacts) -> _Result:
     if facts.routes is None:
         return _unknown("routes cannot be read", _SETUP)
     for route in facts.routes:
         if route.network.overlaps(network) and route.device != link:
             found = f"overlaps the host's route {route.network} by {route.device}"
             return _fail(found, "set another subnet in topology.yml")
+    if (owner := facts.our_links.get(link, instance)) != instance:
+        found = f"{link}: belongs to instance {owner}"
+        return _fail(found, f"TWINSTACK_INSTANCE={owner} invoke net.down")
     return _ok(f"{link}: free or ours")

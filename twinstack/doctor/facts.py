@@ -66,6 +66,14 @@ class HostRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """The world that publishes a port."""
+
+    instance: str
+    world: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """The host as observed."""
 
@@ -76,7 +84,8 @@ class HostFacts:
     engine_version: str | None
     compose_version: str | None
     listeners: Mapping[int, str] | None  # TCP port → its owner
-    our_ports: frozenset[int]  # published by containers or namespaces of ours
+    our_ports: Mapping[int, Holder]  # published by a world of any instance
+    our_links: Mapping[str, str]  # link → the instance that its alias names
     routes: tuple[HostRoute, ...] | None
     forward_policy: str | None
     bridges_call_iptables: bool
@@ -97,7 +106,8 @@ def observe() -> HostFacts:
         engine_version=_fact(_engine_version),
         compose_version=_fact(_compose_version),
         listeners=_fact(_listeners),
-        our_ports=(_fact(_docker_ports) or frozenset()) | (_fact(_net_ports) or frozenset()),
+        our_ports=(_fact(_docker_ports) or {}) | (_fact(_net_ports) or {}),
+        our_links=_fact(_links) or {},
         routes=_fact(_routes),
         forward_policy=_fact(_forward_policy) if root else None,
         bridges_call_iptables=_text("/proc/sys/net/bridge/bridge-nf-call-iptables") == "1",
@@ -140,26 +150,47 @@ def _listeners() -> dict[int, str]:
     listeners: dict[int, str] = {}
     for line in run(["ss", "--no-header", "-ltnp"]).stdout.splitlines():
         columns = line.split(maxsplit=5)
-        owner = columns[5].split('"')[1] if len(columns) > 5 and '"' in columns[5] else "a process"
+        owner = listener(columns[5] if len(columns) > 5 else "")
         listeners[int(columns[3].rpartition(":")[2])] = owner
     return listeners
 
 
-def _net_ports() -> frozenset[int]:
+def listener(users: str) -> str:
+    """Name the process of a socket by the last column of `ss -p`; root alone sees others'. Pure."""
+    match = re.search(r'"([^"]+)",pid=(\d+)', users)
+    return f"{match[1]} (pid {match[2]})" if match else "a process that cannot be read"
+
+
+def _net_ports() -> dict[int, Holder]:
     return published_by(run(["iptables", "-t", "nat", "-S"]).stdout)
 
 
-def published_by(rules: str) -> frozenset[int]:
+def published_by(rules: str) -> dict[int, Holder]:
     """Give the host's ports that rules of ours translate. Pure; `rules` are iptables -S's."""
-    ours = rf"--dport (\d+) .*{names.mark('')}.* -j DNAT "
-    return frozenset(map(int, re.findall(ours, rules)))
+    ours = rf"--dport (\d+) .*\"{names.mark('')}([a-z0-9-]+).* -j DNAT "
+    return {int(port): Holder(instance, "net") for port, instance in re.findall(ours, rules)}
 
 
-def _docker_ports() -> frozenset[int]:
-    command = ["docker", "ps", "--filter", "label=twinstack.instance", "--format", "{{.Ports}}"]
-    words = run(command, timeout_s=10).stdout.replace(",", " ").split()
-    published = (word.partition("->")[0] for word in words if "->" in word)
-    return frozenset(int(address.rpartition(":")[2]) for address in published)
+def _docker_ports() -> dict[int, Holder]:
+    shown = '{{.Label "twinstack.instance"}} {{.Ports}}'
+    command = ["docker", "ps", "--filter", "label=twinstack.instance", "--format", shown]
+    return published_in(run(command, timeout_s=10).stdout)
+
+
+def published_in(containers: str) -> dict[int, Holder]:
+    """Give the host's ports of containers: an instance and what is published, a line each. Pure."""
+    ports = {}
+    for line in containers.splitlines():
+        instance, _, published = line.partition(" ")
+        for port in re.findall(r":(\d+)->", published):
+            ports[int(port)] = Holder(instance, "docker")
+    return ports
+
+
+def _links() -> dict[str, str]:
+    links = json.loads(run(["ip", "-j", "link", "show"]).stdout or "[]")
+    owners = {link["ifname"]: names.instance_of(link.get("ifalias")) for link in links}
+    return {name: owner for name, owner in owners.items() if owner}
 
 
 def _routes() -> tuple[HostRoute, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from twinstack.errors import Missing, TwinstackError, raise_all
+from twinstack.errors import TwinstackError, raise_all
 from twinstack.faults import record
 from twinstack.faults.catalogue import find
 from twinstack.faults.record import PlacedFault
@@ -94,8 +94,7 @@ def holding(world: LocalWorld) -> Iterator[FaultHold]:
     require_root("chaos")
     with locked(InstancePaths(world.plan.instance), world.name), _terminable():
         if not world.main_pids():
-            remedy = f'run "invoke {world.name}.up"'
-            raise Missing(f"{world.name} world", "cannot be struck", "it is not up", remedy)
+            raise world.absence()
         record.repair(world.plan.instance, world.name)
         held = FaultHold(world)
         try:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from twinstack.printable import counted
+
 #: The command that takes the texts written here: no chain but those that they name is emptied.
 RESTORE = ("iptables-restore", "--noflush", "--wait", "5")
 #: The present rules by table: `:CHAIN` and `-A CHAIN …` lines of iptables-save.
@@ -167,16 +169,12 @@ def difference(hook: Hook, present: tuple[str, ...]) -> str | None:
     if rules != hook.lines:
         missing = len(set(hook.lines) - set(rules))
         surplus = len(set(rules) - set(hook.lines))
-        parts = [f"misses {_rules(missing)}"] if missing else []
-        parts += [f"has {_rules(surplus)} too many"] if surplus else []
+        parts = [f"misses {counted(missing, 'rule')}"] if missing else []
+        parts += [f"has {counted(surplus, 'rule')} too many"] if surplus else []
         return ", ".join(parts) or "has its rules in another order, or twice"
     if hook.jump and hook.jump not in present:
         return f"the jump from {hook.builtin} is absent"
     return None
-
-
-def _rules(number: int) -> str:
-    return "1 rule" if number == 1 else f"{number} rules"
 
 
 def withdrawn(hooks: Iterable[Hook], present: tuple[str, ...]) -> frozenset[str] | None:

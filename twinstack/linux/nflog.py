@@ -69,26 +69,38 @@ class DeniedPacket:
     port: int  # its destination's; 0 where the protocol has none
 
 
-def listen(group: int, seconds: float) -> Iterator[DeniedPacket]:
-    """Yield what is logged to a group for so long. Raises: CannotTell when the group is taken."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER) as netlink:
+def opened(group: int) -> socket.socket:
+    """Open a socket to what is logged to a group of the namespace that we are in.
+
+    Raises: CannotTell when the group is taken; OSError.
+    """
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK.NETFILTER)
+    try:
         netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         netlink.bind((0, 0))
         netlink.send(_bind_request(group))
         netlink.settimeout(5)
         _check_bound(netlink.recv(_DATAGRAM_BYTES), group)
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            netlink.settimeout(left)
-            try:
-                data = netlink.recv(_DATAGRAM_BYTES)
-            except TimeoutError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:  # some were lost; the rule counts them all
-                    raise
-                continue
-            yield from packets(data)
+    except BaseException:
+        netlink.close()
+        raise
+    return netlink
+
+
+def listen(netlink: socket.socket, seconds: float) -> Iterator[DeniedPacket]:
+    """Yield what comes to an opened socket for so long. Raises: OSError."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        netlink.settimeout(left)
+        try:
+            data = netlink.recv(_DATAGRAM_BYTES)
+        except TimeoutError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # some were lost; the rule counts them all
+                raise
+            continue
+        yield from packets(data)
 
 
 def _bind_request(group: int) -> bytes:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from twinstack.errors import Missing, NotHealthy, StepFailed, TwinstackError
+from twinstack.errors import NotHealthy, StepFailed, TwinstackError
 from twinstack.live_change.listing import await_listed, drain, is_drained, unlisted
 from twinstack.model import scale as scales
 from twinstack.model.plan import Replica
@@ -110,14 +110,14 @@ class Rolling:
     def settled(self) -> LocalWorld:
         """Give the world if it is up and as planned: what changes then is what was asked for."""
         world = self.at()
-        up = f'run "invoke {world.name}.up" first'
         if not world.main_pids():
-            raise Missing(f"{world.name} world", "cannot be changed", "it is not up", up)
+            raise world.absence()
         preview = world.preview()
         if preview.unbuilt or preview.changes:
             first = preview.changes[0] if preview.changes else None
             cause = f"{first.step.name} {first.reason}" if first else preview.unbuilt[0]
-            raise TwinstackError(f"{world.name} world", "is not as planned", cause, up)
+            remedy = f'run "invoke {world.name}.up" first'
+            raise TwinstackError(f"{world.name} world", "is not as planned", cause, remedy)
         return world
 
     @contextmanager

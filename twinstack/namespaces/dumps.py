@@ -17,7 +17,7 @@ from twinstack.linux.neigh import NeighbourEntry
 from twinstack.linux.netlink import Netlink
 from twinstack.linux.rtnetlink import RTM
 from twinstack.linux.sysctl import Sysctls
-from twinstack.model.names import not_ours
+from twinstack.model.names import instance_of, not_ours
 from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NamespaceFacts
 from twinstack.namespaces.steps import NAMESPACE_SYSCTLS
@@ -72,19 +72,40 @@ def finding_marked(mark: str) -> Iterator[Callable[[], tuple[str, ...]]]:
         yield lambda: tuple(name for name, carried in answer().items() if carried == mark)
 
 
+def absence(plan: Plan) -> Missing:
+    """Give the error of a world that is not up; it names the instance that has its names."""
+    links = read_identities()
+    bridges = (segment.bridge for segment in plan.segments)
+    carried = [(f"bridge {name}", links[name].alias) for name in bridges if name in links]
+    namespaces = _marks(replica.name for replica in plan.here)
+    carried += ((f"namespace {name}", mark) for name, mark in namespaces.items())
+    for name, mark in carried:
+        if (instance := instance_of(mark)) not in {None, plan.instance}:
+            remedy = f"look at that one (TWINSTACK_INSTANCE={instance}), or take it down first"
+            return Missing("net world", "is not up", f"{name} {not_ours(mark)}", remedy)
+    return Missing("net world", "is not up", remedy='run "invoke net.up"')
+
+
 def check_ours(plan: Plan, replicas: Iterable[str]) -> None:
     """Check that replicas' namespaces are there and carry our mark. Raises: Missing, NotOurs."""
     wanted = tuple(replicas)
-    with netns.visiting(tuple(filter(netns.is_pinned, wanted)), _mark) as answer:
-        carried = answer()
+    carried = _marks(wanted)
+    if wanted and plan.mark not in carried.values():
+        raise absence(plan)
     for name in wanted:
         if name not in carried:
             remedy = 'run "invoke net.up"'
             raise Missing(f"namespace {name}", "cannot be entered", "it is absent", remedy)
         if carried[name] != plan.mark:
             cause = f"it {not_ours(carried[name])}"
-            remedy = "set TWINSTACK_INSTANCE to its instance, or use ip netns exec"
+            remedy = "use ip netns exec"
             raise NotOurs(f"namespace {name}", "is not entered", cause, remedy)
+
+
+def _marks(namespaces: Iterable[str]) -> dict[str, str | None]:
+    """Give the mark that each of these namespaces carries; those that are absent are left out."""
+    with netns.visiting(tuple(filter(netns.is_pinned, namespaces)), _mark) as answer:
+        return answer()
 
 
 def _mark(_namespace: str) -> str | None:
@@ -126,7 +147,7 @@ def visiting(names: Iterable[str], mark: str) -> Iterator[Callable[[], dict[str,
 
 
 def observe_links(plan: Plan) -> tuple[Link, ...]:
-    """List what carries our mark, in the plan's order. Raises: StepFailed."""
+    """List what carries our mark, in the plan's order. Raises: Missing for none; StepFailed."""
     with visiting((), plan.mark) as waiting_namespaces:
         host, _ = read_host()
         namespaces = waiting_namespaces()
@@ -148,6 +169,8 @@ def observe_links(plan: Plan) -> tuple[Link, ...]:
         for link in namespace.links
         if link != "lo"
     ]
+    if not (bridges or host_ends or inside_ends):
+        raise absence(plan)
     names = (*segments.values(), *(replica.name for replica in plan.replicas))
     order = {name: number for number, name in enumerate(names)}
 

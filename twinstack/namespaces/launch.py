@@ -26,6 +26,7 @@ from twinstack.namespaces.process_steps import (
 )
 from twinstack.namespaces.process_steps import digest as digest_of
 from twinstack.namespaces.steps import NetStep
+from twinstack.reconcile import Described
 from twinstack.software.configs import render
 from twinstack.state.paths import InstancePaths
 
@@ -51,6 +52,14 @@ class ProvidedSoftware:
     configs: Mapping[str, Mapping[str, str]]  # by replica: path in its root → content
     digest: str  # of trees and packages
     seccomp: Filter  # every process runs under it
+    stale_secrets: frozenset[str] = frozenset()  # services with secrets to be made
+
+
+@dataclass(frozen=True, slots=True)
+class StaleSecrets(Described):
+    """Secrets that are missing or wrong: `up` makes them before any step."""
+
+    NAME = "secrets"
 
 
 def steps(plan: Plan, software: ProvidedSoftware, layout: Layout) -> tuple[NetStep, ...]:

@@ -39,15 +39,18 @@ def _other_instance(
 ) -> NotOurs | None:
     """Report once, not for every link, that another instance has our names on this host."""
     for kind, name in objects:
-        if kind == "bridge" and (link := facts.links.get(name)):
-            instance = names.instance_of(link.alias)
-            if instance not in {None, plan.instance}:
-                return NotOurs(
-                    f"bridge {name}",
-                    "is not ours",
-                    f"it belongs to instance {instance}, and namespace worlds share their names",
-                    f"take that one down first (TWINSTACK_INSTANCE={instance} invoke net.down)",
-                )
+        link, namespace = facts.links.get(name), facts.namespaces.get(name)
+        if kind == "namespace":
+            mark = namespace.mark if namespace else None
+        else:
+            mark = link.alias if link else None
+        if (instance := names.instance_of(mark)) not in {None, plan.instance}:
+            return NotOurs(
+                f"{kind} {name}",
+                "is not ours",
+                f"it belongs to instance {instance}, and namespace worlds share their names",
+                f"take that one down first (TWINSTACK_INSTANCE={instance} invoke net.down)",
+            )
     return None
 
 

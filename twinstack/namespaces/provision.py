@@ -6,6 +6,7 @@ All of it comes from `twinstack.software`, which the Docker world builds its ima
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from twinstack.confinement import seccomp
@@ -15,7 +16,7 @@ from twinstack.namespaces.process_steps import digest
 from twinstack.reconcile import Progress
 from twinstack.software.configs import configuration_of
 from twinstack.software.roots import Roots, ensure_roots, find_roots, recipe_for
-from twinstack.software.secrets import ensure_secrets
+from twinstack.software.secrets import ensure_secrets, stale_secrets
 from twinstack.software.versions import check_kept
 from twinstack.software.wheels import Software, ensure_software, find_software
 from twinstack.state.paths import InstancePaths
@@ -51,9 +52,12 @@ def provide(plan: Plan, repository: Path, progress: Progress) -> ProvidedSoftwar
 
 
 def find(plan: Plan, repository: Path) -> ProvidedSoftware | None:
-    """Give the software of a plan if all of it is built. Raises: CannotTell."""
+    """Give the software of a plan if all of it is built. Raises: CannotTell; Missing, no root."""
     built = find_built(plan, repository)
-    return None if built is None else _provided(plan, *built)
+    if built is None:
+        return None
+    stale = stale_secrets(InstancePaths(plan.instance).secrets, plan)
+    return replace(_provided(plan, *built), stale_secrets=stale)
 
 
 def _provided(plan: Plan, roots: Roots, software: Software) -> ProvidedSoftware:

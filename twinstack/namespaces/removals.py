@@ -22,6 +22,7 @@ from twinstack.namespaces.process_steps import (
 )
 from twinstack.namespaces.steps import NetStep, Rules, Sysctl, created
 from twinstack.namespaces.vxlan_steps import HostMounts
+from twinstack.printable import counted
 
 Kind = Literal[
     "faults",  # that a killed `chaos` left
@@ -90,7 +91,7 @@ class RemoveRules:
     @property
     def name(self) -> str:
         tables = dict.fromkeys(table for table, _ in self.chains)
-        return f"rules in {', '.join(tables)} ({len(self.chains)} chains)"
+        return f"rules in {', '.join(tables)} ({counted(len(self.chains), 'chain')})"
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -117,7 +118,7 @@ class RemoveLinks:
             if link.kind in _LINK_WORDS
         ]
         pairs = len(self.links) - len(named)
-        return ", ".join([*named, *([f"{pairs} veth pairs"] if pairs else [])])
+        return ", ".join([*named, *([counted(pairs, "veth pair")] if pairs else [])])
 
     @property
     def commands(self) -> tuple[str, ...]:

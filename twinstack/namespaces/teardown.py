@@ -219,13 +219,31 @@ def _unchanged(seen: LinkIdentity, current: Mapping[str, LinkIdentity]) -> LinkI
     return link if link and (link.index, link.alias) == (seen.index, seen.alias) else None
 
 
-def remove_data(instance: str) -> tuple[str, ...]:
-    """Remove what down keeps: the stores' data, logs and secrets of an instance's world."""
-    directory = InstancePaths(instance).lib
-    removed = remove_tree(directory)
-    with suppress(OSError):  # the Docker world may keep its own things there
-        directory.parent.rmdir()
-    return (f"data {directory}",) if removed else ()
+def data_of(instance: str, *, keep_stores: bool = False) -> tuple[Path, ...]:
+    """List what `clean` removes of what down keeps: all of it, or the logs alone.
+
+    Without the secrets, which sign sessions, nobody would find his cart: they stay with the data.
+    """
+    paths = InstancePaths(instance)
+    path = paths.log if keep_stores else paths.lib
+    return (path,) if path.exists() else ()
+
+
+def remove_data(instance: str, *, keep_stores: bool = False) -> tuple[str, ...]:
+    """Remove what down keeps, and name it; `keep_stores`: the logs alone."""
+    removed = [path for path in data_of(instance, keep_stores=keep_stores) if remove_tree(path)]
+    lib = InstancePaths(instance).lib
+    for directory in (lib, lib.parent):
+        with suppress(OSError):  # the Docker world may keep its own things there
+            directory.rmdir()
+    return tuple(f"data {path}" for path in removed)
+
+
+def removable(instance: str, *, keep_stores: bool = False) -> tuple[str, ...]:
+    """Name what `down` and `remove_data` would remove; changes nothing. Raises: as `down`."""
+    todo = removals(observe.observe_owned(instance), group=names.link_group(instance))
+    data = data_of(instance, keep_stores=keep_stores)
+    return (*(removal.name for removal in todo), *(f"data {path}" for path in data))
 
 
 def forget(instance: str) -> None:

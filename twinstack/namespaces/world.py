@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinstack.errors import CannotTell, NotHealthy, SeveralFailed, TwinstackError
+from twinstack.errors import CannotTell, Missing, NotHealthy, SeveralFailed, TwinstackError
 from twinstack.linux import netns, procfs
 from twinstack.linux import process as shell
 from twinstack.model.names import link_group
@@ -33,6 +33,7 @@ from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.policy import apply_policy
 from twinstack.namespaces.removals import Removal, removals
 from twinstack.namespaces.steps import NetStep, network_steps
+from twinstack.printable import counted
 from twinstack.reconcile import UNDECLARED, UNWATCHED, Change, Preview, Progress, Watch, diff
 from twinstack.software.facts import released_versions, software_answer, software_question
 from twinstack.state.journal import read_journal
@@ -97,7 +98,13 @@ class NamespaceWorld:
     def preview(self) -> Preview:
         """Compare the plan with what is there, building nothing. Raises: Missing, StepFailed."""
         require_root("net.plan")
-        return self._pending(None if self.bare else self._built()).preview
+        software = None if self.bare else self._built()
+        preview = self._pending(software).preview
+        if software is None or not software.stale_secrets:
+            return preview
+        reason = f"are missing or wrong for {', '.join(sorted(software.stale_secrets))}"
+        secrets = Change(launch.StaleSecrets(), reason)
+        return replace(preview, changes=(secrets, *preview.changes))
 
     def _pending(self, software: ProvidedSoftware | None) -> PendingChanges:
         steps = network_steps(self.plan)
@@ -123,9 +130,11 @@ class NamespaceWorld:
         require_root("net.up")
         with locked(self._paths, self.name):
             fresh = read_journal(self._paths).empty
-            pending = self._pending(None if self.bare else self._software(progress))
             try:
-                preflight.check(self.plan, pending.steps, pending.facts)
+                if fresh and not self.bare:  # before anything is built and a password made
+                    self._check(self._pending(None))
+                pending = self._pending(None if self.bare else self._software(progress))
+                self._check(pending)
             except TwinstackError:
                 if fresh:
                     teardown.forget(self.plan.instance)  # nothing was changed: the lock's file too
@@ -142,10 +151,13 @@ class NamespaceWorld:
                 self._undo(fresh, progress)
                 raise
 
+    def _check(self, pending: PendingChanges) -> None:
+        preflight.check(self.plan, pending.steps, pending.facts)
+
     def _apply(self, pending: PendingChanges, progress: Progress) -> None:
         todo = len(pending.undeclared) + len(pending.changes)
         if todo:
-            progress(f"{todo} steps to do, {len(pending.steps)} are planned")
+            progress(f"{counted(todo, 'step')} to do, {len(pending.steps)} planned")
         teardown.remove_undeclared(
             self.plan.instance, pending.undeclared, pending.facts.owned.rules, self._watch
         )
@@ -211,10 +223,14 @@ class NamespaceWorld:
         return clean(self.plan.instance, progress=progress)
 
     def apply_policy(self, *, policy: bool, rate_limit: bool) -> None:
-        """Rewrite only the rules and the bridges' nf_call_iptables. Raises: Locked, StepFailed."""
+        """Rewrite only the rules and the bridges' nf_call_iptables.
+
+        Raises: Locked; Missing when the world is not up; StepFailed.
+        """
         require_root("net.up")
         limit = self.plan.rate_limit if rate_limit else None
         with locked(self._paths, self.name):
+            dumps.check_ours(self.plan, [replica.name for replica in self.plan.here])
             apply_policy(replace(self.plan, policy=policy, rate_limit=limit))
 
     def status(self) -> tuple[ServiceState, ...]:
@@ -225,13 +241,18 @@ class NamespaceWorld:
         programs = () if self.bare else supervisor.observe(self._paths).processes
         by_name = {program.replica: program for program in programs}
         up = read_journal(self._paths).shape is not None
+        running = {name for name, program in by_name.items() if program.pid is not None}
+        # A namespace of our name may be another's; what our supervisor runs is in one of ours.
+        doubtful = {replica.name for replica in replicas} - running
+        ours = dumps.marked_namespaces(self.plan.mark) if up and doubtful else ()
+        foreign = doubtful.difference(ours)
 
         def state_of(replica: Replica) -> ServiceState:
             program = by_name.get(replica.name)
             pid = program.pid if program else None
             state: State = "stopped"
             detail = ""
-            if not up or not netns.is_pinned(replica.name):
+            if not up or replica.name in foreign or not netns.is_pinned(replica.name):
                 state = "absent"
             elif self.bare:
                 detail = "only the network is up"
@@ -299,9 +320,14 @@ class NamespaceWorld:
         return None if published is None else Endpoint("127.0.0.1", published.port)
 
     def links(self) -> tuple[Link, ...]:
-        """List the interfaces that are there. Raises: Missing without root; StepFailed."""
+        """List the interfaces that are there. Raises: Missing for none, or no root; StepFailed."""
         require_root("net.links")
         return dumps.observe_links(self.plan)
+
+    def absence(self) -> Missing:
+        """Give the error of a world that is not up. Raises: Missing without root."""
+        require_root("net.links")
+        return dumps.absence(self.plan)
 
     def namespaces(self) -> dict[str, Path | None]:
         """Map the host and each namespace that carries our mark. Raises: Missing; StepFailed."""
@@ -364,21 +390,27 @@ class NamespaceWorld:
 
 
 def down(
-    instance: str, *, progress: Progress, data: bool = False, watch: Watch = UNWATCHED
+    instance: str,
+    *,
+    progress: Progress,
+    data: bool = False,
+    keep_stores: bool = False,
+    watch: Watch = UNWATCHED,
 ) -> tuple[str, ...]:
-    """Take an instance's namespace world down, whatever its plan was, and `data` with it.
+    """Take an instance's namespace world down, whatever its plan was.
 
+    `data`: its data, logs and secrets too; `keep_stores`: of these the logs alone.
     Raises: Locked; SeveralFailed after everything else was removed.
     """
     require_root("net.down")
     with locked(InstancePaths(instance), "net"):
         removed = teardown.down(instance, watch)
         if data:
-            removed = (*removed, *teardown.remove_data(instance))
+            removed = (*removed, *teardown.remove_data(instance, keep_stores=keep_stores))
         teardown.forget(instance)
     return removed
 
 
-def clean(instance: str, *, progress: Progress) -> tuple[str, ...]:
+def clean(instance: str, *, progress: Progress, keep_stores: bool = False) -> tuple[str, ...]:
     """As `down`, and the data under /var/lib/twinstack/INSTANCE too. Raises: as `down`."""
-    return down(instance, progress=progress, data=True)
+    return down(instance, progress=progress, data=True, keep_stores=keep_stores)

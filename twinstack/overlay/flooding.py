@@ -9,7 +9,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -17,8 +17,10 @@ from twinstack.errors import Missing
 from twinstack.model import names
 from twinstack.model.plan import Plan
 from twinstack.model.vxlan import UNDERLAY_MTU
+from twinstack.namespaces import dumps
 from twinstack.overlay.frames import Encapsulated, decode
-from twinstack.overlay.host_plans import Spread, host_plan, tunnel_link
+from twinstack.overlay.host_plans import Spread, host_plan, tunnel_link, underlay_instance
+from twinstack.printable import counted
 
 _ETHERNET_BYTES = 14
 _ETH_P_ALL = 0x0003
@@ -92,9 +94,11 @@ def watch(
     Units: seconds after `meanwhile`. Raises: Missing when the underlay is not up.
     """
     seen, expected = UnderlayTraffic(), expected_frames(plan, spread)
+    links = [names.host_link(host.name) for host in spread.hosts]
+    _check_ours(links, names.mark(underlay_instance(plan.instance)))
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        for host in spread.hosts:
-            opened = stack.enter_context(_open(names.host_link(host.name)))
+        for link in links:
+            opened = stack.enter_context(_open(link))
             selector.register(opened, selectors.EVENT_READ, opened)
         meanwhile()
         deadline = time.monotonic() + seconds
@@ -102,6 +106,16 @@ def watch(
             for key, _ in selector.select(left):
                 _read(key.data, seen, expected)
     return seen
+
+
+def _check_ours(links: Sequence[str], mark: str) -> None:
+    """Check that links are there and carry a mark. Raises: Missing."""
+    present = dumps.read_identities()
+    for name in links:
+        link = present.get(name)
+        if link is None or link.alias != mark:
+            cause = f"it {names.not_ours(link.alias)}" if link else "it is absent"
+            raise Missing(f"link {name}", "is not watched", cause, 'run "invoke overlay.up"')
 
 
 def _open(link: str) -> socket.socket:
@@ -133,7 +147,7 @@ def sentences(seen: UnderlayTraffic, plan: Plan) -> list[str]:
     delivered = f"{seen.delivered} to the one host of their destination"
     others = f"{seen.to_everybody} copies of broadcasts, {seen.flooded} flooded"
     return [
-        f"{seen.frames} VXLAN frames of {tunnels}, {seen.bytes} bytes.",
+        f"{counted(seen.frames, 'VXLAN frame')} of {tunnels}, {seen.bytes} bytes.",
         f"{delivered}, {others}, {seen.astray} astray.",
         f"The longest outer packet had {seen.longest} bytes, of {UNDERLAY_MTU}.",
         f"{seen.cut} could have been fragmented.",

@@ -41,6 +41,18 @@ def remove_all(instance: str, progress: Progress, watch: Watch) -> tuple[str, ..
     return removed
 
 
+def part_instances(instance: str) -> frozenset[str]:
+    """Name the instances that the underlay and the hosts are."""
+    parts = (host_instance(instance, host) for host in hosts.known(instance))
+    return frozenset({underlay_instance(instance), *parts})
+
+
+def removable(instance: str) -> tuple[str, ...]:
+    """Name what `down` would remove; changes nothing. Raises: StepFailed."""
+    ending = tuple(f"{host}: everything that runs there" for host in hosts.known(instance))
+    return (*ending, *namespace_teardown.removable(underlay_instance(instance)))
+
+
 def clear(instance: str, names: Sequence[str], progress: Progress, watch: Watch) -> tuple[str, ...]:
     """End what runs on hosts and remove their data; the hosts themselves stay.
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinstack.linux import child
-from twinstack.linux.nflog import DeniedPacket, listen
+from twinstack.linux.nflog import DeniedPacket, listen, opened
 from twinstack.linux.process import run
 from twinstack.model import names
 from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.chains import NFLOG_GROUP, NFLOG_PER_S, nflog_prefix
 from twinstack.policy.permissions import addresses_by_endpoint
+from twinstack.printable import counted
 
 _COUNTED = ("iptables-save", "-c", "-t", "filter")
 
@@ -35,27 +37,30 @@ class DroppedFlow:
 class DropReport:
     """What came while we listened."""
 
-    seconds: float
+    seconds: float  # that we listened
     denied: int  # packets
     since_up: int  # packets since the rules were written
     flows: tuple[DroppedFlow, ...]  # most frequent first
+    interrupted: bool = False  # by Ctrl-C
 
 
 def watch(plan: Plan, world: WorldName, host: Path | None, seconds: float) -> DropReport:
-    """Listen to NFLOG in the host's netns.
+    """Listen to NFLOG in the host's netns; Ctrl-C ends the listening, and the report says so.
 
-    Raises: CannotTell when another program listens; StepFailed.
+    Raises: CannotTell when another program listens; OSError; StepFailed.
     """
     before = count(plan, world, run(_COUNTED).stdout)
-    prefix = nflog_prefix(plan, world)
-
-    def collect() -> list[DeniedPacket]:
-        return [packet for packet in listen(NFLOG_GROUP, seconds) if packet.prefix == prefix]
-
-    packets = child.inside("host", host, collect)
+    packets: list[DeniedPacket] = []
+    began, interrupted = time.monotonic(), False
+    with child.socket_in(host, lambda: opened(NFLOG_GROUP)) as log:
+        try:
+            packets.extend(listen(log, seconds))
+        except KeyboardInterrupt:
+            seconds, interrupted = round(time.monotonic() - began, 1), True
     after = count(plan, world, run(_COUNTED).stdout)
-    flows = summed(packets, endpoints_by_address(plan, world))
-    return DropReport(seconds, after - before, after, flows)
+    own = [packet for packet in packets if packet.prefix == nflog_prefix(plan, world)]
+    flows = summed(own, endpoints_by_address(plan, world))
+    return DropReport(seconds, after - before, after, flows, interrupted)
 
 
 def count(plan: Plan, world: WorldName, saved: str) -> int:
@@ -88,8 +93,7 @@ def summed(
 
 def text(report: DropReport) -> str:
     """Give the report as lines. Pure."""
-    packets = "packet" if report.denied == 1 else "packets"
-    first = f"{report.denied} {packets} denied in {report.seconds:g} s"
+    first = f"{counted(report.denied, 'packet')} denied in {report.seconds:g} s"
     lines = [f"{first}, {report.since_up} since the rules were written."]
     for flow in report.flows:
         target = f"{flow.protocol}/{flow.port}" if flow.port else flow.protocol

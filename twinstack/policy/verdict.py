@@ -12,6 +12,7 @@ from twinstack.model.plan import HOST, OUTSIDE, Plan
 from twinstack.model.topology import WorldName
 from twinstack.policy.trace import packet_of, trace
 from twinstack.policy.truth_table import Cell
+from twinstack.printable import counted
 
 OPEN = "open"
 
@@ -157,7 +158,7 @@ def text(verdict: PolicyVerdict, plan: Plan) -> str:
     """Give both grids, counts, the wrong cells and the rules behind them."""
     closed = sum(not result.cell.open for result in verdict.results)
     counts = (
-        f"\n{len(verdict.results)} cells probed in {verdict.seconds:.1f} s: "
+        f"\n{counted(len(verdict.results), 'cell')} probed in {verdict.seconds:.1f} s: "
         f"{len(verdict.results) - closed} expected open, {closed} closed, "
         f"{len(verdict.wrong)} wrong."
     )
@@ -167,7 +168,7 @@ def text(verdict: PolicyVerdict, plan: Plan) -> str:
         "\nobserved",
         _grid(verdict, plan, expected=False),
         counts,
-        f"{verdict.rule_count} rules compared: {len(verdict.differences)} differ.",
+        f"{counted(verdict.rule_count, 'rule')} compared: {len(verdict.differences)} wrong.",
     ]
     parts += [f"! bridge {name}: its frames bypass iptables" for name in verdict.unfiltered_bridges]
     parts += [f"! rule {difference}" for difference in verdict.differences]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,14 +14,20 @@ from twinstack.state import paths
 _SHARED = frozenset({"roots", "software", "docker", "engine", "bench", "agent"})
 
 
-def remove_software(repository: Path) -> tuple[str, ...]:
-    """Remove what no instance needs any more, and name it; nothing while there is an instance.
-
-    Call last, when the worlds are down. Raises: TwinstackError when something cannot be removed.
-    """
-    if instances():
+def removable(repository: Path, own: Collection[str]) -> tuple[Path, ...]:
+    """List what no instance but our own needs; nothing while there is another one."""
+    if set(instances()).difference(own):
         return ()
     shared = (ROOTS, SOFTWARE, repository / "wheelhouse")
+    return tuple(directory for directory in shared if directory.exists())
+
+
+def remove_software(repository: Path, own: Collection[str]) -> tuple[str, ...]:
+    """Remove what no instance but our own needs, and name it.
+
+    Call last, when their worlds are down. Raises: TwinstackError when something cannot be removed.
+    """
+    shared = removable(repository, own)
     removed = tuple(f"software {directory}" for directory in shared if remove_tree(directory))
     for directory in (paths.LIB, paths.RUN):
         with suppress(OSError):  # it is not empty

@@ -60,6 +60,15 @@ def down(instance: str, *, progress: Progress, watch: Watch = UNWATCHED) -> tupl
     return job.finish(f"swarm.down {instance}")
 
 
+def removable(instance: str) -> tuple[str, ...]:
+    """Name what `down` would remove; changes nothing."""
+    paths = SwarmPaths(instance)
+    engines = (f"engine {name}" for name in known_nodes(instance))
+    namespaces = (f"namespace {name}" for name in hosts.present(instance))
+    directories = (str(path) for path in (paths.lib, paths.run) if path.exists())
+    return (*engines, *namespaces, *directories)
+
+
 def remove_node(node: SwarmNode) -> None:
     """Remove one node: its engine, its data, its host."""
     stop_engine(node)

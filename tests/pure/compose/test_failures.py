@@ -88,7 +88,8 @@ def test_no_error_of_a_client_gets_out_raw(
 def test_running_a_command_without_the_docker_client_says_what_is_missing(
     docker_world: world.DockerWorld, monkeypatch: pytest.MonkeyPatch
 ):
-    container = SimpleNamespace(name="twinstack-pure-nginx-lb")
+    labels = {"twinstack.instance": "pure"}
+    container = SimpleNamespace(name="twinstack-pure-nginx-lb", labels=labels)
     client = SimpleNamespace(containers=SimpleNamespace(get=lambda _name: container))
     monkeypatch.setattr(engine, "connect", lambda *_words: client)
     monkeypatch.setattr(shutil, "which", lambda _name: None)

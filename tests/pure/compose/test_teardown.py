@@ -46,6 +46,17 @@ def test_what_is_owned_is_removed_in_order_and_the_engine_when_it_is_empty():
     assert removals({}) == ()
 
 
+def test_stores_are_kept_with_the_engine_that_holds_them():
+    every: dict[str, tuple[str, ...]]
+    every = {"volume": ("v",), "engine": ("/e",), "image": ("i",), "secrets": ("/s",)}
+    of_down: dict[str, tuple[str, ...]]
+    of_down = {"container": ("c",), "file": ("/f",), "secrets": ()}
+    assert teardown.without_stores(every, of_down) == {**of_down, "image": ("i",)}
+    every["volume"] = ()
+    with_engine = {**of_down, "image": ("i",), "engine": ("/e",)}
+    assert teardown.without_stores(every, of_down) == with_engine
+
+
 @pytest.fixture
 def down(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give `down` of a host that holds images a to e and a network, by what removing each does."""

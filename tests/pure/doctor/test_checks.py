@@ -9,14 +9,14 @@ import pytest
 
 from tests.support.project import ROOT
 from twinstack.doctor.checks import GIB, HostClaims, claims_of, judge
-from twinstack.doctor.facts import FEATURES, PROGRAMS, HostFacts, HostRoute
+from twinstack.doctor.facts import FEATURES, PROGRAMS, Holder, HostFacts, HostRoute
 from twinstack.doctor.report import Check, CheckState
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
 
 OK, WARN, FAIL, UNKNOWN = CheckState
 TEN = IPv4Network("10.0.0.0/24")
-CLAIMS = HostClaims(ports=((8080, "nginx-lb (net)"),), networks=((TEN, "br-app"),))
+CLAIMS = HostClaims("main", ports=((8080, "nginx-lb (net)"),), networks=((TEN, "br-app"),))
 ALL = dict.fromkeys(FEATURES, True)
 HEALTHY = HostFacts(
     root=True,
@@ -26,7 +26,8 @@ HEALTHY = HostFacts(
     engine_version="20.10.24+dfsg1",
     compose_version="5.6.1.0",
     listeners={22: "sshd"},
-    our_ports=frozenset(),
+    our_ports={},
+    our_links={"br-app": "main"},
     routes=(HostRoute(IPv4Network("192.168.1.0/24"), "eth0"), HostRoute(TEN, "br-app")),
     forward_policy="ACCEPT",
     bridges_call_iptables=False,
@@ -93,12 +94,24 @@ def test_a_machine_that_lacks_nothing_passes():
         ("disk", {"free_bytes": 3 * GIB}, WARN, "3.0 GiB"),
         ("disk", {"free_bytes": GIB}, FAIL, "1.0 GiB"),
         ("set-up", {"left_by_setup": ("/x",)}, FAIL, "/x"),
-        ("port 8080", {"listeners": {8080: "apache2"}}, FAIL, "taken by apache2"),
+        ("port 8080", {"listeners": {8080: "apache2 (pid 7)"}}, FAIL, "taken by apache2 (pid 7)"),
+        (
+            "port 8080",  # the namespaces' has no listener: rules translate it
+            {"our_ports": {8080: Holder("main", "net")}},
+            OK,
+            "nginx-lb (net): held by instance main's net world: ours",
+        ),
         (
             "port 8080",
-            {"listeners": {8080: "docker-proxy"}, "our_ports": frozenset({8080})},
-            OK,
-            "ours",
+            {"listeners": {8080: "docker-proxy"}, "our_ports": {8080: Holder("lab", "docker")}},
+            FAIL,
+            "held by instance lab's docker world",
+        ),
+        (
+            "subnet 10.0.0.0/24",
+            {"our_links": {"br-app": "lab"}},
+            FAIL,
+            "br-app: belongs to instance lab",
         ),
         ("port 8080", {"listeners": None}, UNKNOWN, "cannot"),
         (
@@ -120,7 +133,7 @@ def test_what_is_missing_is_named_with_the_command_that_fixes_it(name, changes, 
 
 def test_claims_cover_every_shape_once():
     topology = load(ROOT / "topology.yml")
-    claims = claims_of(resolve(topology, shape) for shape in topology.shapes)
+    claims = claims_of("main", (resolve(topology, shape) for shape in topology.shapes))
     assert sorted(port for port, _ in claims.ports) == [3000, 8080, 8088]
     assert (TEN, "br-app") in claims.networks
     assert len(set(claims.networks)) == len(claims.networks)

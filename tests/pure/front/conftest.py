@@ -17,8 +17,8 @@ from twinstack import stack
 def _net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
     net = FakeNet()
 
-    def clean(say: Callable[[str], None]) -> tuple[str, ...]:
-        net.did.append("clean")
+    def clean(say: Callable[[str], None], *, keep_stores: bool) -> tuple[str, ...]:
+        net.did.append("clean, stores kept" if keep_stores else "clean")
         return ("thing",)
 
     here = SimpleNamespace(
@@ -26,6 +26,7 @@ def _net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
         net=lambda *_, **__: net,
         docker=lambda *_, **__: net,
         clean=clean,
+        removable=lambda *, keep_stores: ("thing", "logs") if keep_stores else ("thing", "data"),
         plan=lambda *_, **__: PLAN,
         net_shape=lambda: None if net.state == "absent" else "flat",
     )

@@ -91,7 +91,7 @@ def test_a_preview_of_nothing_says_how_many_steps_are_as_planned():
 def test_a_preview_names_each_step_with_its_reason_and_commands():
     preview = pending(NetFacts())
     lines = tables.preview(preview).splitlines()
-    assert lines[0] == f"{len(STEPS)} steps to do, {len(STEPS)} are planned:"
+    assert lines[0] == f"{len(STEPS)} steps to do, {len(STEPS)} planned:"
     assert "- bridge br-app: is absent" in lines
     assert "    ip address add 10.0.0.1/24 dev br-app" in lines
     assert len([line for line in lines if line.startswith("- ")]) == len(preview.changes)

@@ -76,7 +76,7 @@ def test_a_world_that_is_down_is_reported_without_looking_for_software(
 ) -> None:
     net.state = "absent"
     assert call(net_tasks.net_status) == NOTHING
-    assert 'The namespace world is not up; "invoke net.up"' in capsys.readouterr().out
+    assert "net world: is not up" in capsys.readouterr().out
     assert call(net_tasks.net_status, json=True) == NOTHING
     assert json.loads(capsys.readouterr().out)["differences"] == []
     assert net.did == []
@@ -121,6 +121,18 @@ def test_clean_names_the_instance_before_it_removes(
     done = capsys.readouterr()
     assert done.err.splitlines()[0] == "instance lab"
     assert done.out == "removed thing\n"
+    assert call(clean.clean, keep_data=True) == 0
+    assert net.did == ["clean", "clean, stores kept"]
+
+
+def test_clean_lists_what_would_go_and_does_nothing(
+    net: FakeNet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(clean.clean, dry_run=True) == 0
+    assert capsys.readouterr().out == "would remove thing\nwould remove data\n"
+    assert call(clean.clean, dry_run=True, keep_data=True, json=True) == 0
+    assert json.loads(capsys.readouterr().out)["would_remove"] == ["thing", "logs"]
+    assert net.did == []
 
 
 def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,18 +208,22 @@ def test_options_keep_their_help(words: tuple[str, ...], option: str, expected: 
     assert expected in done.stdout
 
 
-@pytest.mark.parametrize("words", ["--list", "bench --help", "policy.show", "doctor"])
-def test_an_output_that_knows_ascii_alone_is_no_traceback(words: str) -> None:
+def test_an_output_that_knows_ascii_alone_is_no_traceback() -> None:
+    lines = [["--list"], ["policy.show"], ["policy.show", "--json"], ["doctor"], ["net.logs", "ü→"]]
+    lines += [[name, "--help"] for name, _ in every_task()]
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words.split()],
+        [sys.executable, "-m", "tests.support.calls"],
         cwd=ROOT,
+        input=json.dumps(lines),
         capture_output=True,
         text=True,
-        check=False,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "TWINSTACK_INSTANCE": "t-ascii"},
     )
-    assert done.stdout.isascii()
-    assert "Traceback" not in done.stderr
+    for line, (code, output, errors) in zip(lines, json.loads(done.stdout), strict=True):
+        assert (output + errors).isascii(), line
+        assert "Traceback" not in errors, line
+        assert code == 0 or line[-1] != "--help", line
 
 
 def test_json_keeps_what_an_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,13 @@ def invoke(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+def test_captures_of_the_same_second_have_folders_of_their_own(tmp_path: Path):
+    name = str(tmp_path / "captures" / "net-20261129T090000Z")
+    folders = [traffic.new_folder(name) for _ in range(3)]
+    assert [folder.name.rpartition("Z")[2] for folder in folders] == ["", "-2", "-3"]
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+
+
 def test_json_is_one_document_with_the_same_counts(tmp_path: Path, capsys):
     file = example(tmp_path)
     assert report(file, json=True) == 0

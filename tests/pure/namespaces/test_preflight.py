@@ -83,6 +83,10 @@ CLASHES = {
         NetFacts(links={"br-frontend": link("br-frontend", kind="bridge", alias="twinstack:lab")}),
         "bridge br-frontend: is not ours: it belongs to instance lab",
     ),
+    "another instance of another shape": (
+        NetFacts(namespaces={"nginx-lb": NamespaceFacts("nginx-lb", 4, "twinstack:lab")}),
+        "namespace nginx-lb: is not ours: it belongs to instance lab",
+    ),
 }
 
 

@@ -32,5 +32,5 @@ def test_frames_are_judged_by_what_the_plan_declares():
 def test_a_summary_counts_what_went_wrong():
     home = SPREAD.host(SPREAD.where["product-service"]).address
     text = "\n".join(sentences(judged(vxlan_frame(outer=home, flags=0)), PLAN))
-    assert "1 VXLAN frames of vx-app" in text
+    assert "1 VXLAN frame of vx-app" in text
     assert "1 could have been fragmented" in text

@@ -24,12 +24,15 @@ def _repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_while_there_is_an_instance_nothing_is_removed(repository: Path):
     (repository / "RUN/lab").mkdir(parents=True)
     assert teardown.instances() == ("lab",)
-    assert teardown.remove_software(repository) == ()
+    assert teardown.remove_software(repository, {"main"}) == ()
     assert (repository / "LIB/roots").is_dir()
 
 
 def test_with_the_last_instance_all_of_it_is_removed(repository: Path):
     (repository / "LIB/docker").mkdir()  # shared, no instance
-    removed = teardown.remove_software(repository)
-    assert [Path(line.split()[-1]).name for line in removed] == ["roots", "software", "wheelhouse"]
-    assert [path.name for path in (repository / "LIB").iterdir()] == ["docker"]
+    (repository / "LIB/main").mkdir()  # data that it keeps
+    shared = ["roots", "software", "wheelhouse"]
+    assert [path.name for path in teardown.removable(repository, {"main"})] == shared
+    removed = teardown.remove_software(repository, {"main"})
+    assert [Path(line.split()[-1]).name for line in removed] == shared
+    assert {path.name for path in (repository / "LIB").iterdir()} == {"docker", "main"}

@@ -17,6 +17,7 @@ from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.observe.traffic.analysis import analyse
 from twinstack.observe.traffic.peers import PeerDirectory
 from twinstack.observe.traffic.report import TrafficReport
+from twinstack.printable import counted
 from twinstack.reconcile import Progress
 from twinstack.world import Link
 
@@ -49,7 +50,7 @@ def _losses(result: CaptureResult, options: CaptureOptions) -> Iterator[str]:
         if link.failed:
             yield f"{link.link}: {link.failed}"
         if link.unkept:
-            yield f"{link.link}: {link.unkept:,} packets came when {link.unkept_because}"
+            yield f"{link.link}: {counted(link.unkept, 'packet')} came when {link.unkept_because}"
 
 
 def _host_addresses(links: Sequence[Link]) -> Iterator[IPv4Address | IPv6Address]:

@@ -18,6 +18,7 @@ from twinstack.linux.packet_ring import RETIRE_MS, opened
 from twinstack.observe.capture.files import LinkFiles
 from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.capture.targets import CaptureOptions, capture_point, label
+from twinstack.printable import counted
 from twinstack.reconcile import Progress
 from twinstack.world import Link
 
@@ -53,7 +54,7 @@ def capture(
             files.begin()
         started = time.monotonic()
         until = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
-        progress(f"capturing {len(links)} link{'s' * (len(links) != 1)} {until}")
+        progress(f"capturing {counted(len(links), 'link')} {until}")
         _write_until(captures, started, options.seconds, stopped, progress)
         seconds = time.monotonic() - started
         for ring in rings:
@@ -104,7 +105,7 @@ def _so_far(captures: Sequence[LinkFiles], seconds: float) -> str:
         files.ring.count()
     packets = sum(files.packets for files in captures)
     dropped = sum(files.ring.dropped for files in captures)
-    return f"{seconds:.0f} s: {packets:,} packets, {dropped:,} dropped by the kernel"
+    return f"{seconds:.0f} s: {counted(packets, 'packet')}, {dropped:,} dropped by the kernel"
 
 
 def make_private(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinstack.observe.table import size
+from twinstack.printable import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ def text(result: CaptureResult) -> str:
     files = sum(len(link.files) for link in result.links)
     stopped = ", stopped" if result.interrupted else ""
     lines.append(
-        f"{packets:,} packets in {result.seconds:.1f} s{stopped}; "
-        f"{files} file{'s' * (files != 1)} in {result.folder}"
+        f"{counted(packets, 'packet')} in {result.seconds:.1f} s{stopped}; "
+        f"{counted(files, 'file')} in {result.folder}"
     )
     if dropped := sum(link.dropped for link in result.links):
         lines.append(
-            f"! the kernel had no room for {dropped:,} more packets: capture fewer links, "
+            f"! the kernel had no room for {counted(dropped, 'more packet')}: capture fewer links, "
             "or less of each packet"
         )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinstack.errors import Missing, WrongUse
+from twinstack.errors import WrongUse
 from twinstack.linux.packet_ring import MAX_PACKET_BYTES, CapturePoint
 from twinstack.world import Link
 
@@ -32,14 +32,6 @@ def label(link: Link) -> str:
 def short_label(link: Link) -> str:
     """Name an interface among those of a host: only an inside end needs its replica."""
     return label(link) if link.kind == "inside" else link.name
-
-
-def require_links(world: str, links: Sequence[Link]) -> Sequence[Link]:
-    """Pass a world's links on. Raises: Missing when there are none: the world is not up."""
-    if not links:
-        cause, remedy = "it is not up", f'run "invoke {world}.up"'
-        raise Missing(f"{world} world", "has nothing to listen to", cause, remedy)
-    return links
 
 
 def select_links(

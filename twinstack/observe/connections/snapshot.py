@@ -17,7 +17,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from twinstack.errors import CannotTell, Missing
+from twinstack.errors import CannotTell
 from twinstack.linux import child, conntrack, sock_diag
 from twinstack.linux.conntrack import IPCTNL
 from twinstack.linux.links import own_addresses
@@ -161,9 +161,7 @@ def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[report.C
 def _namespaces(world: LocalWorld) -> dict[str, Path | None]:
     namespaces = world.namespaces()
     if set(namespaces) <= {HOST}:
-        name = world.name
-        remedy = f'run "invoke {name}.up"'
-        raise Missing(f"{name} world", "cannot be looked at", "it is not up", remedy)
+        raise world.absence()
     return namespaces
 
 

@@ -11,7 +11,7 @@ from twinstack.observe.connections import report
 from twinstack.observe.connections.counts import HALF_OPEN
 from twinstack.observe.connections.report import Connections
 from twinstack.observe.table import Section, section, section_text
-from twinstack.printable import visible
+from twinstack.printable import counted, visible
 
 _LEGEND = "open: ESTABLISHED, half: before it, ended: TIME_WAIT"
 _TRANSLATION = attrgetter(
@@ -34,14 +34,14 @@ def _headline(snapshot: Connections) -> Iterator[str]:
     size, events = snapshot.table, snapshot.events
     room = f" of {size.limit} ({size.entries / size.limit:.1%})" if size.limit else ""
     yield (
-        f"{snapshot.world} ({snapshot.shape}): {size.of_world} connections; "
+        f"{snapshot.world} ({snapshot.shape}): {counted(size.of_world, 'connection')}; "
         f"the host's table has {size.entries}{room}"
     )
     yield "tracked inside namespaces too: " + _tracked_inside(snapshot)
     if snapshot.absent:
         yield "absent: " + ", ".join(snapshot.absent)
     if events is not None:
-        lost = f"; more were lost {events.lost} times" if events.lost else ""
+        lost = f"; more were lost {counted(events.lost, 'time')}" if events.lost else ""
         yield (
             f"{events.per_s(events.new):.1f} new and {events.per_s(events.ended):.1f} ended "
             f"a second, in {events.seconds:.1f} s, of the whole table{lost}"

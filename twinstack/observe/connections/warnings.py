@@ -15,6 +15,7 @@ from twinstack.observe.connections.report import (
     ServicePair,
 )
 from twinstack.observe.traffic.peers import UNDECLARED
+from twinstack.printable import counted
 
 #: Of the table's limit; at the limit the kernel drops new connections.
 NEAR_FULL = 0.8
@@ -54,7 +55,9 @@ def near_full(table: ConntrackTable) -> Warnings:
         says = f"the table holds {entries} of {limit} connections ({entries / limit:.0%}): at the"
         yield ConnectionWarning("near-full table", f"{says} limit the kernel drops new ones")
     if dropped:
-        says = f"the kernel turned {dropped} connections away since this host started: the"
+        says = (
+            f"the kernel turned {counted(dropped, 'connection')} away since this host started: the"
+        )
         yield ConnectionWarning("near-full table", f"{says} table was full, or could add no entry")
 
 
@@ -93,8 +96,8 @@ def undeclared(pairs: Sequence[ServicePair]) -> Warnings:
     """Warn of connections that no flow declares."""
     for pair in pairs:
         if pair.verdict == UNDECLARED:
-            says = f"{pair.connections} connections from {pair.client} to {pair.server} port"
-            yield ConnectionWarning("undeclared", f"{says} {pair.port} by {pair.protocol}")
+            says = f"{counted(pair.connections, 'connection')} from {pair.client} to {pair.server}"
+            yield ConnectionWarning("undeclared", f"{says} port {pair.port} by {pair.protocol}")
 
 
 def slow_to_accept(sockets: Sequence[NamespaceSockets]) -> Warnings:

@@ -16,12 +16,13 @@ from twinstack.linux import child
 from twinstack.linux.packet_ring import TPACKET3_HDR, CapturePoint, Ring, opened
 from twinstack.linux.process import run
 from twinstack.model.plan import Plan
-from twinstack.observe.capture.targets import capture_point, require_links, short_label
+from twinstack.observe.capture.targets import capture_point, short_label
 from twinstack.observe.journey import rule_counters
 from twinstack.observe.journey.exchanges import Exchange, NameOf, all_ends, find_exchanges, rewrites
 from twinstack.observe.journey.report import Journey, RuleCount, SentRequest
 from twinstack.observe.journey.segments import Sighting, decode
 from twinstack.observe.journey.steps import steps
+from twinstack.printable import counted
 from twinstack.reconcile import Progress
 from twinstack.world import Endpoint, LocalWorld
 
@@ -42,6 +43,7 @@ def median_journey(world: LocalWorld, path: str, times: int, progress: Progress)
     One request may be an outlier, and the mean of several is nobody's journey.
     """
     _check(path)
+    world.links()  # before a word: the world may not be up
     progress(f"{world.name}: asking for {path}")  # an edge that hangs takes a while
     journeys = []
     for number in range(1, times + 1):
@@ -59,7 +61,7 @@ def follow_request(world: LocalWorld, path: str) -> Journey:
     StepFailed without a response; CannotTell when the request was not seen.
     """
     _check(path)
-    links = require_links(world.name, world.links())
+    links = world.links()
     namespace = next(link.namespace for link in links if link.kind != "inside")
     host = Path(namespace) if namespace else None
     edge = world.published(EDGE)
@@ -106,7 +108,7 @@ def build_journey(
     own = {segment for exchange in exchanges for segment in exchange.connection}
     links = {sighting.place for segment in own for sighting in segment.sightings}
     ends = all_ends(exchanges, request)
-    note = f"the kernel dropped {dropped} packets: some hops may be missing"
+    note = f"the kernel dropped {counted(dropped, 'packet')}: some hops may be missing"
     return Journey(
         world=world.name,
         shape=plan.shape,

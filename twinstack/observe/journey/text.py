@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from twinstack.observe.journey.report import KINDS, Journey, JourneyStep, Kind, RuleCount
-from twinstack.printable import cut
+from twinstack.printable import counted, cut
 
 WIDTH = 80
 _BAR, _WHAT = 18, 44
@@ -49,8 +49,9 @@ def _journey(journey: Journey) -> str:
 def _headline(journey: Journey) -> str:
     return textwrap.fill(
         f"GET {journey.url} in the {journey.world} world ({journey.shape}): {journey.status}, "
-        f"{journey.body_bytes:,} bytes, {journey.total_us:,.0f} µs; {journey.packets} packets were "
-        f"seen {journey.sights} times on {journey.links} links",
+        f"{journey.body_bytes:,} bytes, {journey.total_us:,.0f} µs; "
+        f"{counted(journey.packets, 'packet was', 'packets were')} seen "
+        f"{counted(journey.sights, 'time')} on {counted(journey.links, 'link')}",
         WIDTH,
     )
 

@@ -66,7 +66,7 @@ def _world(document: Document) -> RenderableType:
     title = Text.assemble(
         (name, "bold"),
         f" ({document['shape']}): {rate(document['rate'])} req/s, mean "
-        f"{milliseconds(document['mean_ms'])}, {tracked} connections tracked",
+        f"{milliseconds(document['mean_ms'])}, {tracked} connections tracked by the host",
     )
     table = Table(
         title=title,

@@ -15,13 +15,13 @@ from twinstack.observe.picture.observed import NamespaceNetwork, WorldNetwork
 from twinstack.world import LocalWorld
 
 
-def topology(world: LocalWorld) -> WorldTopology | None:
-    """Compare a world with its plan; None when it is down. Raises: Missing, StepFailed."""
+def topology(world: LocalWorld) -> WorldTopology:
+    """Compare a world with its plan. Raises: Missing when it is not up; StepFailed."""
     network = dump(world.namespaces())
     plan, name = world.plan, world.name
     items = tuple(observed.observed(plan, name, network))
     if not any(item.kind in {"bridge", "replica"} for item in items):
-        return None
+        raise world.absence()
     items, notes = compare(declared(plan, name), items), observed.notes(plan, name, network)
     return WorldTopology(name, plan.shape, plan.policy, items, tuple(notes))
 

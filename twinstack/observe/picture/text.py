@@ -19,7 +19,7 @@ from twinstack.observe.picture.model import (
     WorldTopology,
     item,
 )
-from twinstack.printable import visible
+from twinstack.printable import counted, visible
 
 _MARKS = {AS_DECLARED: " ", MISSING: "-", UNDECLARED: "+", DIFFERS: "!"}
 _MARK = 2
@@ -45,7 +45,7 @@ def headline(topology: WorldTopology) -> str:
 
 def _number(topology: WorldTopology, kind: Kind, word: str) -> str:
     count = sum(one.state != MISSING for one in topology.of(kind))
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    return counted(count, word)
 
 
 def _lines(topology: WorldTopology) -> Lines:

@@ -12,13 +12,14 @@ from twinstack.observe.traffic.http import UNANSWERED, HttpExchanges
 from twinstack.observe.traffic.packets import address_of
 from twinstack.observe.traffic.protocols import protocol_name
 from twinstack.observe.traffic.tcp_health import ACKNOWLEDGED, HANDSHAKE
+from twinstack.printable import counted
 
 _TOP_TALKERS = 20
 #: What is not in the tables, each with its note.
 _LEFT_OUT = {
-    "cut headers": "are shorter than their headers",
-    "malformed": "are malformed",
-    "unknown links": "are of a link type that is not decoded",
+    "cut headers": "shorter than the headers in it",
+    "malformed": "malformed",
+    "unknown links": "of a link type that is not decoded",
 }
 #: The bits of a place that number the interface; those above are a cooked capture's own.
 _PLACE_BITS = (1 << 20) - 1
@@ -133,7 +134,7 @@ def _notes(totals: t.TrafficTotals) -> Iterator[str]:
         )
     for kind, words in _LEFT_OUT.items():
         if counts[kind]:
-            yield f"{counts[kind]} packets {words}"
+            yield f"{counted(counts[kind], 'packet is', 'packets are')} {words}"
     if counts.cooked:
         yield (
             "a capture of all interfaces in one (SLL) does not name the interface of a packet: "

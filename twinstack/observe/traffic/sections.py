@@ -25,7 +25,7 @@ from twinstack.observe.traffic.report import (
     TrafficReport,
     TunnelTraffic,
 )
-from twinstack.printable import visible
+from twinstack.printable import counted, visible
 
 
 def headline(report: TrafficReport) -> str:
@@ -33,10 +33,10 @@ def headline(report: TrafficReport) -> str:
     if report.started_ns is None:
         return "No packets."
     started = datetime.fromtimestamp(report.started_ns / 1e9, UTC)
-    seen = "" if report.sights == report.packets else f", seen {report.sights} times"
+    seen = "" if report.sights == report.packets else f", seen {counted(report.sights, 'time')}"
     return (
-        f"{report.packets} packets{seen}, {size(report.bytes)}, in {report.seconds:.3f} s "
-        f"from {started:%Y-%m-%d %H:%M:%S} UTC"
+        f"{counted(report.packets, 'packet')}{seen}, {size(report.bytes)}, "
+        f"in {report.seconds:.3f} s from {started:%Y-%m-%d %H:%M:%S} UTC"
     )
 
 

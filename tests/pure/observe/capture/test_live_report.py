@@ -36,7 +36,7 @@ def test_a_report_of_a_capture_notes_what_that_lost(
         "stopped after 1.3 s of 10 s",
         "nginx-lb/eth0: 1,234 packets came when the file was full",
         "br-app: it went down",
-        "1 packets are shorter than their headers",
+        "1 packet is shorter than the headers in it",
     )
     whole = CaptureResult("a", 10.0, False, (replace(LINK, files=(str(file),)),))
     monkeypatch.setattr(live_report, "capture", lambda *_, **__: whole)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from twinstack.errors import Missing, TwinstackError
+from twinstack.errors import TwinstackError
 from twinstack.observe.capture import targets
 from twinstack.observe.capture.targets import CaptureOptions
 from twinstack.world import Link
@@ -54,12 +54,6 @@ def test_an_unknown_link_is_named_with_the_known_ones(
     with pytest.raises(TwinstackError) as caught:
         targets.select_links(LINKS, names, bridges)
     assert str(caught.value).startswith(message)
-
-
-def test_a_world_that_is_down_has_nothing_to_listen_to():
-    with pytest.raises(Missing, match=r'docker world: .* not up; run "invoke docker\.up"'):
-        targets.require_links("docker", ())
-    assert targets.require_links("docker", LINKS) == LINKS
 
 
 def test_a_file_is_named_by_its_link():

@@ -20,7 +20,9 @@ EVENTS = (ConntrackEvents(2.0, 3, 1, 0), ConntrackEvents(1.0, 4, 4, 2))
 
 def world(*replicas: str) -> LocalWorld:
     namespaces = dict.fromkeys((HOST, *replicas))
-    return cast(LocalWorld, SimpleNamespace(name="net", namespaces=lambda: namespaces))
+    absence = Missing("net world", "is not up", remedy='run "invoke net.up"')
+    made = SimpleNamespace(name="net", namespaces=lambda: namespaces, absence=lambda: absence)
+    return cast(LocalWorld, made)
 
 
 def test_the_last_snapshot_has_the_events_of_the_whole_time(

@@ -23,7 +23,7 @@ def test_several_requests_are_followed_one_by_one_and_the_median_is_given(
         send, "follow_request", lambda *_: replace(journey(), total_us=next(durations))
     )
     progress: list[str] = []
-    world = cast(LocalWorld, SimpleNamespace(name="net"))
+    world = cast(LocalWorld, SimpleNamespace(name="net", links=tuple))
     assert send.median_journey(world, "/", 3, progress.append).total_us == 500
     assert progress == [
         "net: asking for /",

@@ -31,6 +31,7 @@ def test_each_replica_has_a_line_and_details_cut_no_figure_off():
     text = table.text([world, asdict(WorldSample("docker", 0.0, False))], 80)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert text.count("● up") == len(NAMES) - 2
+    assert "connections tracked by the host" in " ".join(text.split())
     assert re.search(r"^redis-cache +■ down", text, re.M)
     assert "■ redis-cache: no answer within 2 s\n" in text
     assert re.search(r"^service +state +req/s +mean +probe +CPU +memory +of limit$", text, re.M)

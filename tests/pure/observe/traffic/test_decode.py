@@ -118,9 +118,9 @@ def test_other_protocols_are_named_too(
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        (b"\x01\x02\x03", "shorter than their headers"),
-        (ethernet(PACKET[:15]), "shorter than their headers"),
-        (ethernet(PACKET[:30]), "shorter than their headers"),
+        (b"\x01\x02\x03", "shorter than the headers in it"),
+        (ethernet(PACKET[:15]), "shorter than the headers in it"),
+        (ethernet(PACKET[:30]), "shorter than the headers in it"),
         (ethernet(b"\x15" + PACKET[1:], 0x0800), "malformed"),
         (ethernet(b"\x43" + PACKET[1:], 0x0800), "malformed"),
         (ethernet(PACKET, 0x86DD), "malformed"),
@@ -143,14 +143,14 @@ def test_notes_count_a_packet_once_and_by_one_kind(tmp_path: Path):
     ports = [Interface("a"), Interface("b"), Interface("c")]
     report = craft.report(craft.pcapng(tmp_path / "a.pcapng", frames, ports))
     assert (report.sights, report.packets) == (6, 2)
-    assert report.notes == ("1 packets are shorter than their headers", "1 packets are malformed")
+    assert report.notes == ("1 packet is shorter than the headers in it", "1 packet is malformed")
 
 
 def test_an_unknown_link_type_is_counted_and_noted(tmp_path: Path):
     file = craft.pcap(tmp_path / "a.pcap", [Frame(bytes(80))], link=147)
     report = craft.report(file)
     assert report.places[0].packets == 1
-    assert "1 packets are of a link type that is not decoded" in report.notes
+    assert "1 packet is of a link type that is not decoded" in report.notes
 
 
 def test_fragments_belong_to_the_pair_of_their_first(tmp_path: Path):
