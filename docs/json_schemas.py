@@ -1,4 +1,4 @@
-"""Write docs/schemas/, the JSON Schema of every task's `--json`, from the types of its documents.
+"""Write docs/schemas/: the JSON Schema of every task's `--json`, and of topology.yml, from types.
 
 `.venv/bin/python -m docs.json_schemas` writes them; a test fails when one is stale.
 """
@@ -23,6 +23,7 @@ from twinstack.chaos.run import ChaosReport
 from twinstack.cis.gate import CisReport
 from twinstack.confinement.requirements import Confinement
 from twinstack.doctor.report import DoctorReport
+from twinstack.model.schema import topology_schema
 from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.connections.report import Connections
 from twinstack.observe.journey.report import Journeys
@@ -143,9 +144,11 @@ def _enveloped(task: str, made: dict[str, Any], types: tuple[type, ...]) -> dict
 
 def files() -> dict[Path, str]:
     """Give the text of every file."""
+    made = {f"{task}.json": schema(task) for task in printing()}
+    made["topology.yml.json"] = topology_schema()
     return {
-        SCHEMAS / f"{task}.json": json.dumps(schema(task), indent=1, ensure_ascii=False) + "\n"
-        for task in printing()
+        SCHEMAS / name: json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        for name, document in made.items()
     }
 
 

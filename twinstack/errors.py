@@ -40,16 +40,31 @@ class WrongUse(TwinstackError):
 
 
 class TopologyError(WrongUse):
-    """The topology as written has mistakes: a line for each, all of them at once."""
+    """The topology as written has mistakes: a line for each, all of them at once.
 
-    def __init__(self, file: str, mistakes: Sequence[TwinstackError]) -> None:
+    `places` are their lines and columns in the file, such as 14:11; without it they have none.
+    """
+
+    def __init__(
+        self, file: str, mistakes: Sequence[TwinstackError], places: Sequence[str] = ()
+    ) -> None:
         first = mistakes[0]
         super().__init__(first.obj, first.failure, first.cause, first.remedy)
         self.file = file
         self.mistakes = tuple(mistakes)
+        self.places = tuple(places) or ("",) * len(self.mistakes)
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.file}: {mistake}" for mistake in self.mistakes)
+        lines = [
+            f"{self.file}:{place}: {mistake}" if place else f"{self.file}: {mistake}"
+            for place, mistake in zip(self.places, self.mistakes, strict=True)
+        ]
+        count = len(lines)
+        if count > 1:
+            lines.append(
+                f"{self.file}: {count} mistakes: nothing was done; correct them, run again"
+            )
+        return "\n".join(lines)
 
 
 class NotOurs(TwinstackError):

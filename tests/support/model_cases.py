@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -15,13 +16,27 @@ from twinstack.model.topology_file import parse
 ADDED_FLOW = f"flows.{len(WRITTEN['flows'])}"
 
 
-def one_mistake(text: str) -> str:
+def mistakes_in(text: str) -> list[str]:
+    """Give the lines for a topology that is refused, without the last one, their number."""
     with pytest.raises(TopologyError) as caught:
         parse(text)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 1, lines
-    assert "Traceback" not in lines[0]
-    return lines[0]
+    assert "Traceback" not in str(caught.value)
+    return lines if len(lines) == 1 else lines[:-1]
+
+
+def one_mistake(text: str) -> str:
+    """Give the only mistake of a topology, without file, line and column."""
+    (line,) = mistakes_in(text)
+    place, _, mistake = line.partition(": ")
+    assert re.fullmatch(r"topology\.yml(:\d+:\d+)?", place), line
+    return mistake
+
+
+def place(text: str, words: str, further: int = 0) -> str:
+    """Give the line and column at which words first stand, or so many columns further."""
+    before = text[: text.index(words)]
+    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10)) + further}"
 
 
 def service(name: str, **values: Any) -> Edit:

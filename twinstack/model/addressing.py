@@ -11,14 +11,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from twinstack.errors import TwinstackError, WrongUse
-from twinstack.model.topology import SegmentSpec, Topology, reserved_addresses
+from twinstack.errors import WrongUse
+from twinstack.model.mistakes import Mistake, ValuePath
+from twinstack.model.topology import SegmentSpec, Topology
 
 #: The shape that addresses are declared for, or else the first one.
 _ADDRESSED_SHAPE = "flat"
 #: Instances other than main get Docker subnets and ports of their own, this far apart.
 _INSTANCE_SUBNETS = 8
 _INSTANCE_PORTS = 10
+
+
+def reserved_addresses(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
+    """Give a subnet's network address, its gateway and its broadcast address."""
+    first = subnet.network_address
+    return first, first + 1, subnet.broadcast_address
 
 
 def addressed_segments(topology: Topology) -> dict[str, SegmentSpec]:
@@ -54,46 +61,64 @@ def _free(topology: Topology, segment: SegmentSpec) -> Iterator[IPv4Address]:
             yield address
 
 
-def mistakes(topology: Topology) -> Iterator[TwinstackError]:
+def mistakes(topology: Topology) -> Iterator[Mistake]:
     """Find addresses that cannot be used, and pools that are too small."""
     homes = addressed_segments(topology)
-    owners: dict[IPv4Address, str] = {}
+    owners: dict[IPv4Address, ValuePath] = {}
     extra: Counter[str] = Counter()
+    judged_by: dict[str, list[ValuePath]] = {}  # bridge → what decides which addresses are free
     for name, spec in topology.services.items():
-        if (segment := homes.get(spec.tier)) is None:
-            continue
+        own: ValuePath = ("services", name)
+        segment = homes.get(spec.tier)
+        given_by = [] if segment is None else [(*own, "tier"), *_given_by(topology, segment)]
         for index, address in enumerate(spec.addresses):
-            path = f"services.{name}.addresses.{index}"
-            yield from _address_mistakes(path, address, segment.subnet)
-            if address in owners:
-                failure, cause = f"{address} is used twice", f"{owners[address]} has it"
+            path = (*own, "addresses", index)
+            if segment is not None:
+                yield from _address_mistakes(path, address, segment.subnet, tuple(given_by))
+            if (owner := owners.setdefault(address, path)) != path:
+                failure, cause = f"{address} is used twice", f"services.{owner[1]} has it"
                 remedy = "give each replica an address of its own"
-                yield TwinstackError(path, failure, cause, remedy)
-            owners[address] = f"services.{name}"
+                yield Mistake(path, failure, cause, remedy, (owner,))
+        if segment is None:
+            continue
+        rivals = judged_by.setdefault(segment.bridge, [])
+        rivals += [*given_by, (*own, "addresses"), (*own, "replicas")]
         missing = max(spec.replicas - len(spec.addresses), 0)
         extra[segment.bridge] += missing
         free = sum(1 for _ in _free(topology, segment)) if missing else 0
         if missing and extra[segment.bridge] > free:
-            yield TwinstackError(
-                f"services.{name}.replicas",
+            yield Mistake(
+                (*own, "replicas"),
                 f"{extra[segment.bridge]} replicas have no address",
                 f"the pool of {segment.bridge} has {free} free",
                 "declare addresses, or a larger subnet and pool",
+                tuple(rivals),
             )
 
 
+def _given_by(topology: Topology, segment: SegmentSpec) -> list[ValuePath]:
+    """Give the paths of what says which addresses a segment has."""
+    return [
+        ("shapes", shape_name, "segments", name, key)
+        for shape_name, shape in topology.shapes.items()
+        for name, found in shape.segments.items()
+        if found is segment
+        for key in ("tiers", "subnet", "pool")
+    ]
+
+
 def _address_mistakes(
-    path: str, address: IPv4Address, subnet: IPv4Network
-) -> Iterator[TwinstackError]:
+    path: ValuePath, address: IPv4Address, subnet: IPv4Network, judged_by: tuple[ValuePath, ...]
+) -> Iterator[Mistake]:
     if address not in subnet:
-        remedy = f"use an address in {subnet}"
-        yield TwinstackError(path, f"{address} is outside {subnet}", "", remedy)
+        failure, remedy = f"{address} is outside {subnet}", f"use an address in {subnet}"
+        yield Mistake(path, failure, "", remedy, judged_by)
     elif address in reserved_addresses(subnet):
         cause = f"it is the network's, the gateway's or the broadcast address of {subnet}"
-        yield TwinstackError(path, f"{address} is reserved", cause, "use another address")
+        yield Mistake(path, f"{address} is reserved", cause, "use another address", judged_by)
 
 
-def host_number_mistakes(topology: Topology) -> Iterator[TwinstackError]:
+def host_number_mistakes(topology: Topology) -> Iterator[Mistake]:
     """Find host numbers that do not fit, or meet, in another shape or in Docker's networks.
 
     One line for each subnet or service. Needs a topology without other mistakes.
@@ -106,28 +131,28 @@ def host_number_mistakes(topology: Topology) -> Iterator[TwinstackError]:
                 for service, spec in topology.services.items()
                 if spec.tier in segment.tiers
             }
-            path = f"shapes.{shape_name}.segments.{name}"
+            path = ("shapes", shape_name, "segments", name)
             for key in ("subnet", "docker_subnet"):
-                yield from _too_small(f"{path}.{key}", getattr(segment, key), members)
+                yield from _too_small((*path, key), getattr(segment, key), members)
             yield from _meeting(shape_name, members)
 
 
 def _too_small(
-    path: str, subnet: IPv4Network, members: Mapping[str, Sequence[int]]
-) -> Iterator[TwinstackError]:
+    path: ValuePath, subnet: IPv4Network, members: Mapping[str, Sequence[int]]
+) -> Iterator[Mistake]:
     last, service = max(((max(own), name) for name, own in members.items()), default=(0, ""))
     if last >= subnet.num_addresses - 1:
         cause = f"{service} has host number {last} in it"
-        yield TwinstackError(path, f"{subnet} is too small", cause, "declare a larger one")
+        yield Mistake(path, f"{subnet} is too small", cause, "declare a larger one")
 
 
-def _meeting(shape: str, members: Mapping[str, Sequence[int]]) -> Iterator[TwinstackError]:
+def _meeting(shape: str, members: Mapping[str, Sequence[int]]) -> Iterator[Mistake]:
     owners: dict[int, str] = {}
     for service, numbers in members.items():
         met = [number for number in numbers if owners.setdefault(number, service) != service]
         if met:
-            yield TwinstackError(
-                f"services.{service}.addresses",
+            yield Mistake(
+                ("services", service, "addresses"),
                 "cannot be used",
                 f"in shape {shape} {owners[met[0]]} has the same host number, {met[0]}",
                 "declare addresses that have different host numbers in their subnets",

@@ -24,8 +24,8 @@ _PRODUCT = "twinstack:"
 _INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,13}[a-z0-9]|[a-z]")
 #: Directories beside those of the instances.
 _TAKEN = frozenset({"roots", "software", "docker", "agent"})
-_SERVICE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
-_HOST = re.compile(r"[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?")
+SERVICE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+HOST = re.compile(r"[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?")
 #: How our own links begin: host ends of veth pairs, bridges of Docker networks, VXLANs.
 _LINK_PREFIXES = ("ve-", "dk-", "vx-")
 #: Names that /proc/sys/net and every network namespace have already.
@@ -57,7 +57,7 @@ def bridge_problem(name: str) -> str | None:
 
 def segment_problem(name: str) -> str | None:
     """Say why no Docker network can have that name."""
-    if _SERVICE.fullmatch(name):
+    if SERVICE.fullmatch(name):
         return None
     return f"{name!r} is not lower-case letters, digits and hyphens, 1 to 40 of them"
 
@@ -71,7 +71,7 @@ def service_problem(name: str) -> str | None:
 
 def host_problem(name: str) -> str | None:
     """Say why no host can have that name."""
-    return None if _HOST.fullmatch(name) else "1 to 20 lower-case letters, digits and hyphens"
+    return None if HOST.fullmatch(name) else "1 to 20 lower-case letters, digits and hyphens"
 
 
 def check_instance(name: str) -> str:

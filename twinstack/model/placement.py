@@ -12,8 +12,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from twinstack.errors import TwinstackError, WrongUse
-from twinstack.model.topology import HostsSpec, Topology, reserved_addresses
+from twinstack.errors import WrongUse
+from twinstack.model.addressing import reserved_addresses
+from twinstack.model.mistakes import Mistake, ValuePath, meant
+from twinstack.model.names import host_problem
+from twinstack.model.topology import HostsSpec, Topology
 
 _DEFAULT_COUNT = 3
 #: The host number of host-1 on the underlay; before it are gateways and addresses of your own.
@@ -80,28 +83,37 @@ def placed(
     return host_of
 
 
-def mistakes(topology: Topology) -> Iterator[TwinstackError]:
+def mistakes(topology: Topology) -> Iterator[Mistake]:
     """Find declared hosts and placements that cannot be used."""
     spec = topology.hosts
+    underlay: ValuePath = ("hosts", "underlay")
     if spec.underlay.prefixlen > 27:
         failure = f"{spec.underlay} is too small"
-        yield TwinstackError("hosts.underlay", failure, "", "use one such as 10.88.0.0/24")
-        return
-    owners: dict[IPv4Address, str] = {}
+        yield Mistake(underlay, failure, "", "use one such as 10.88.0.0/24")
+    yield from _machine_mistakes(spec, underlay)
+    for service, hosts in spec.placement.items():
+        path: ValuePath = ("hosts", "placement", service)
+        if service not in topology.services:
+            remedy = meant(service, topology.services, "name a service of this file")
+            yield Mistake(path, "is no service", "", remedy, of_key=True)
+        for index, host in enumerate(hosts):
+            if host not in spec.machines if spec.machines else not _NUMBERED.fullmatch(host):
+                cause = "hosts are those of hosts.machines, or else host-1, host-2 …"
+                remedy = meant(host, spec.machines, "correct the name")
+                judged_by = (("hosts", "machines"),)
+                yield Mistake((*path, index), f"{host!r} is no host", cause, remedy, judged_by)
+
+
+def _machine_mistakes(spec: HostsSpec, underlay: ValuePath) -> Iterator[Mistake]:
+    owners: dict[IPv4Address, ValuePath] = {}
     for name, address in spec.machines.items():
-        path = f"hosts.machines.{name}"
+        path: ValuePath = ("hosts", "machines", name)
+        if problem := host_problem(name):
+            yield Mistake(path, "cannot be named so", problem, "rename it", of_key=True)
         if address not in spec.underlay or address in reserved_addresses(spec.underlay):
             cause = f"it is no host's address in {spec.underlay}"
             failure = f"{address} cannot be used"
-            yield TwinstackError(path, failure, cause, "use another address")
-        if (owner := owners.setdefault(address, name)) != name:
+            yield Mistake(path, failure, cause, "use another address", (underlay,))
+        if (owner := owners.setdefault(address, path)) != path:
             failure, remedy = f"{address} is used twice", "give each host an address of its own"
-            yield TwinstackError(path, failure, f"{owner} has it", remedy)
-    for service, hosts in spec.placement.items():
-        path = f"hosts.placement.{service}"
-        if service not in topology.services:
-            yield TwinstackError(path, "is no service", "", "name a service of this file")
-        for host in hosts:
-            if host not in spec.machines if spec.machines else not _NUMBERED.fullmatch(host):
-                cause = "hosts are those of hosts.machines, or else host-1, host-2 …"
-                yield TwinstackError(path, f"{host!r} is no host", cause, "correct the name")
+            yield Mistake(path, failure, f"{owner[2]} has it", remedy, (owner,))

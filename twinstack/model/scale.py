@@ -30,7 +30,7 @@ def scaled(topology: Topology, scale: Scale) -> Topology:
     }
     made = topology.model_copy(update={"services": services})
     if mistakes := checks.mistakes(made):
-        raise TopologyError("scale", mistakes)
+        raise TopologyError("scale", [mistake.error for mistake in mistakes])
     return made
 
 

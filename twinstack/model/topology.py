@@ -1,118 +1,57 @@
 """The written model: the form of topology.yml. pydantic checks each value where it is declared.
 
 `checks` then compares values with each other, and `plan.resolve` decides addresses and names.
+docs/schemas/topology.yml.json is made from these classes: editors show their descriptions.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
-from twinstack.model.names import bridge_problem, host_problem, segment_problem, service_problem
+from twinstack.model.values import (
+    BridgeName,
+    HostName,
+    Pool,
+    Port,
+    SecretName,
+    SegmentName,
+    ServiceName,
+    Size,
+    Subnet,
+)
 
 #: What one multiport match of iptables takes, and one hashlimit.
 PORTS_MAX = 15
 RATE_MAX = 10_000
-#: The application that caches what it answers.
-CACHING_MODULE = "services.product_service.app:app"
-_SIZE = re.compile(r"(\d+)([KMG])")
-_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
-
-
-def reserved_addresses(subnet: IPv4Network) -> tuple[IPv4Address, ...]:
-    """Give a subnet's network address, its gateway and its broadcast address."""
-    first = subnet.network_address
-    return first, first + 1, subnet.broadcast_address
-
-
-def _bytes(value: object) -> int:
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("a size is a whole number with K, M or G, such as 128M")
-    size = int(match[1]) * _UNITS[match[2]]
-    if size % 4096:  # the kernel rounds a limit to whole pages, and reads it back so
-        raise ValueError("a size is a whole number of pages of 4K")
-    return size
-
-
-def _without(problem: Callable[[str], str | None]) -> AfterValidator:
-    def validate(value: str) -> str:
-        if found := problem(value):
-            raise ValueError(found)
-        return value
-
-    return AfterValidator(validate)
-
-
-def _pool(value: object) -> tuple[IPv4Address, IPv4Address]:
-    ends = str(value).split("-")
-    if len(ends) != 2:
-        raise ValueError("a pool is FIRST-LAST, such as 10.0.0.128-10.0.0.239")
-    first, last = (IPv4Address(end.strip()) for end in ends)
-    if last < first:
-        raise ValueError(f"its last address {last} comes before its first {first}")
-    return first, last
-
-
-def _private(subnet: IPv4Network) -> IPv4Network:
-    if subnet.prefixlen > 29:
-        raise ValueError(f"{subnet} is too small: a gateway and a few services need /29 or larger")
-    if not subnet.is_private or subnet.is_loopback or subnet.is_link_local:
-        raise ValueError(f"{subnet} is not private: use one such as 10.0.0.0/24")
-    return subnet
-
-
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=8 * 1024**2)]
-Subnet = Annotated[IPv4Network, AfterValidator(_private)]
-BridgeName = Annotated[str, _without(bridge_problem)]
-SegmentName = Annotated[str, _without(segment_problem)]
-ServiceName = Annotated[str, _without(service_problem)]
-HostName = Annotated[str, _without(host_problem)]
 WorldName = Literal["net", "docker"]
 WORLDS: tuple[WorldName, ...] = ("net", "docker")
 Runtime = Literal["nginx", "asgi", "wsgi", "redis", "postgres"]
+#: Of a tier's or a service's name.
+_TIERS, _SERVICES = ["frontend", "backend", "database"], ["nginx-lb"]
 
 
 class _Written(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SegmentSpec(_Written):
     """One layer-2 network: a bridge in one world, a Docker network in the other."""
 
     bridge: BridgeName
-    subnet: Subnet
-    docker_subnet: Subnet
-    tiers: tuple[str, ...] = Field(min_length=1)
-    #: First and last address of replicas that declare none.
-    pool: Annotated[tuple[IPv4Address, IPv4Address] | None, BeforeValidator(_pool)] = None
-
-    @field_validator("pool")
-    @classmethod
-    def _pool_in_subnet(
-        cls, pool: tuple[IPv4Address, IPv4Address] | None, info: ValidationInfo
-    ) -> tuple[IPv4Address, IPv4Address] | None:
-        subnet: IPv4Network | None = info.data.get("subnet")
-        if pool and subnet:
-            if not all(end in subnet for end in pool):
-                raise ValueError(f"it is outside {subnet}")
-            if any(pool[0] <= address <= pool[1] for address in reserved_addresses(subnet)):
-                raise ValueError(f"it holds a reserved address of {subnet}: its first two or last")
-        return pool
+    subnet: Subnet = Field(description="The namespace world's.")
+    docker_subnet: Subnet = Field(
+        description="The Docker world's, so that both can be up at once.",
+        examples=["172.30.0.0/24"],
+    )
+    tiers: tuple[str, ...] = Field(
+        min_length=1, description="The tiers that share it.", examples=[_TIERS]
+    )
+    pool: Pool | None = Field(
+        default=None, description="First and last address of replicas that declare none."
+    )
 
 
 class ShapeSpec(_Written):
@@ -122,24 +61,22 @@ class ShapeSpec(_Written):
 
 
 class Limits(_Written):
-    """Limits of one replica's cgroup. Units: cpus in cores, pids in processes and threads."""
+    """Limits of one replica's cgroup."""
 
-    cpus: float = Field(ge=0.01, le=1024)
-    memory_bytes: Size = Field(alias="memory")
-    pids: int = Field(ge=1, le=4_194_304, strict=True)
+    cpus: float = Field(ge=0.01, le=1024, strict=True, description="In cores.", examples=[1.0])
+    memory_bytes: Size = Field(alias="memory", description="A whole number with K, M or G.")
+    pids: int = Field(
+        ge=1, le=4_194_304, strict=True, description="Processes and threads.", examples=[64]
+    )
 
 
 class HealthSpec(_Written):
     """How to ask a service whether it can serve: an HTTP path or a store's own ping."""
 
-    http: Annotated[str, Field(pattern=r"^/[\w./-]*$")] | None = None
-    ping: Literal["redis", "postgres"] | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    @model_validator(mode="after")
-    def _one_of_them(self) -> HealthSpec:
-        if (self.http is None) == (self.ping is None):
-            raise ValueError("give exactly one of http and ping")
-        return self
+    http: Annotated[str, Field(pattern=r"^/[\w./-]*$", examples=["/health"])] | None = None
+    ping: Literal["redis", "postgres"] | None = None
 
 
 class Egress(_Written):
@@ -147,13 +84,6 @@ class Egress(_Written):
 
     tcp: tuple[Port, ...] = Field(default=(), max_length=PORTS_MAX)
     udp: tuple[Port, ...] = Field(default=(), max_length=PORTS_MAX)
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Egress:
-        for name, ports in (("tcp", self.tcp), ("udp", self.udp)):
-            if len(set(ports)) < len(ports):
-                raise ValueError(f"{name} names a port twice")
-        return self
 
     def ports(self, protocol: str) -> tuple[int, ...]:
         """Give those of a protocol: tcp or udp."""
@@ -163,80 +93,121 @@ class Egress(_Written):
 class RateLimit(_Written):
     """What one client address may ask of what the world may reach: connections, and requests."""
 
-    rate_per_s: int = Field(alias="new_connections_per_second", ge=1, le=RATE_MAX, strict=True)
-    requests_per_s: int | None = Field(  # None: nginx counts none
-        default=None, alias="requests_per_second", ge=1, le=RATE_MAX, strict=True
+    rate_per_s: int = Field(
+        alias="new_connections_per_second", ge=1, le=RATE_MAX, strict=True, examples=[1000]
     )
-    burst: int = Field(ge=1, le=RATE_MAX, strict=True)  # of either at once, after a pause
-    connections: int = Field(default=1000, ge=1, le=RATE_MAX, strict=True)  # open at any time
+    requests_per_s: int | None = Field(
+        default=None,
+        alias="requests_per_second",
+        ge=1,
+        le=RATE_MAX,
+        strict=True,
+        description="Without it nginx counts none.",
+    )
+    burst: int = Field(
+        ge=1,
+        le=RATE_MAX,
+        strict=True,
+        description="Of either at once, after a pause.",
+        examples=[2000],
+    )
+    connections: int = Field(
+        default=1000, ge=1, le=RATE_MAX, strict=True, description="Open at any time."
+    )
 
 
 class ServiceSpec(_Written):
     """One service as declared."""
 
-    runtime: Runtime
-    tier: str
-    addresses: tuple[IPv4Address, ...] = ()
+    runtime: Runtime = Field(examples=["wsgi"])
+    tier: str = Field(description="One of those that the shapes' segments hold.", examples=_TIERS)
+    addresses: tuple[IPv4Address, ...] = Field(
+        default=(),
+        description="Of its replicas in the shape flat; in any other shape each keeps its distance "
+        "from the start of the subnet. Further replicas have addresses of the pool.",
+    )
     port: Port
-    user: int = Field(ge=1000, le=4_294_967_293, strict=True)
+    user: int = Field(
+        ge=1000,
+        le=4_294_967_293,
+        strict=True,
+        description="Its uid and gid, which no other service has.",
+        examples=[30010],
+    )
     limits: Limits
     health: HealthSpec
     replicas: int = Field(default=1, ge=1, le=10_000, strict=True)
-    workers: int = Field(default=1, ge=1, le=64, strict=True)
-    threads: int = Field(default=1, ge=1, le=256, strict=True)
-    module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
-    secrets: tuple[Annotated[str, Field(pattern=r"^\w[\w.]*$")], ...] = ()
-    #: Whether an application keeps a directory over restarts; PostgreSQL always does.
-    data: bool = False
-    egress: Egress | None = None
-    #: Where the product service reads what it has answered: in Redis each time, or in its process
-    #: while Redis vouches for it, which takes a hop out of what is compared.
-    cache: Literal["shared", "near"] = "shared"
-
-    @model_validator(mode="after")
-    def _module_when_python(self) -> ServiceSpec:
-        if (self.runtime in {"asgi", "wsgi"}) != (self.module is not None):
-            raise ValueError("a module goes with the runtimes asgi and wsgi, and only with them")
-        if self.data and self.module is None:
-            raise ValueError("data is for the runtimes asgi and wsgi: a store has its own")
-        if self.cache == "near" and self.module != CACHING_MODULE:
-            raise ValueError(f"cache: near is for the module {CACHING_MODULE}: no other caches")
-        if self.health.ping not in {None, self.runtime}:
-            raise ValueError(f"a {self.runtime} does not answer the ping of {self.health.ping}")
-        return self
+    workers: int = Field(default=1, ge=1, le=64, strict=True, description="Processes of a replica.")
+    threads: int = Field(default=1, ge=1, le=256, strict=True, description="Of each worker (wsgi).")
+    module: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = Field(
+        default=None,
+        description="The application of the runtimes asgi and wsgi.",
+        examples=["services.product_service.app:app"],
+    )
+    secrets: tuple[SecretName, ...] = Field(
+        default=(), description="Passwords that are generated; for a store, what it checks them by."
+    )
+    data: bool = Field(
+        default=False,
+        strict=True,
+        description="Keep a directory over restarts, as stores always do.",
+    )
+    egress: Egress | None = Field(
+        default=None, description="Its own, instead of the one that all services have."
+    )
+    cache: Literal["shared", "near"] = Field(
+        default="shared",
+        description="Where the product service reads what it has answered: in Redis each time, or "
+        "in its process while Redis vouches for it, which takes a hop out of what is compared.",
+    )
 
 
 class FlowSpec(_Written):
     """One permission to connect."""
 
-    source: str = Field(alias="from")
-    destination: str = Field(alias="to")
-    world: WorldName | None = None  # None: both
+    source: str = Field(alias="from", description="A service, world or host.", examples=_SERVICES)
+    destination: str = Field(alias="to", description="A service.", examples=_SERVICES)
+    world: WorldName | None = Field(default=None, description="Without it: both.")
     protocol: Literal["tcp", "udp"] = "tcp"
-    port: Port | None = None  # None: the destination's own
+    port: Port | None = Field(default=None, description="Without it: the destination's own.")
 
 
 class HostPortSpec(_Written):
     """One published port: a port of the host that leads to a service."""
 
-    world: WorldName
+    world: WorldName = Field(examples=["net"])
     port: Port
-    service: str
-    bind: IPv4Address = IPv4Address("127.0.0.1")
+    service: str = Field(examples=_SERVICES)
+    bind: IPv4Address = Field(
+        default=IPv4Address("127.0.0.1"),
+        description="The host's address: 0.0.0.0 for other machines too.",
+    )
 
 
 class HostsSpec(_Written):
     """Where replicas are when the stack is spread over several hosts."""
 
-    #: The network that joins the hosts, and its bridge where they are simulated.
-    underlay: Subnet = IPv4Network("10.88.0.0/24")
-    bridge: BridgeName = "br-underlay"
-    #: Real hosts by name, with their addresses; without any they are host-1, host-2 and so on.
-    machines: dict[HostName, IPv4Address] = {}
-    #: The hosts that a service's replicas go to in turn; the others go round all hosts.
-    placement: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
-    #: The VXLAN network identifier of the first segment; the others' follow.
-    vni: int = Field(default=7300, ge=1, le=16_777_000, strict=True)
+    underlay: Subnet = Field(
+        default=IPv4Network("10.88.0.0/24"), description="The network that joins the hosts."
+    )
+    bridge: BridgeName = Field(
+        default="br-underlay", description="The underlay's, where the hosts are simulated."
+    )
+    machines: dict[HostName, IPv4Address] = Field(
+        default={},
+        description="Real hosts with their addresses; without any they are host-1, host-2 …",
+    )
+    placement: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        default={},
+        description="The hosts that a service's replicas go to in turn; others go round all hosts.",
+    )
+    vni: int = Field(
+        default=7300,
+        ge=1,
+        le=16_777_000,
+        strict=True,
+        description="VXLAN network identifier of the first segment; the others' follow.",
+    )
 
 
 class SoftwareSpec(_Written):
@@ -248,10 +219,17 @@ class SoftwareSpec(_Written):
 class Topology(_Written):
     """The whole platform as declared."""
 
-    shapes: dict[str, ShapeSpec] = Field(min_length=1)
+    shapes: dict[str, ShapeSpec] = Field(
+        min_length=1, description="Ways to lay the tiers out on segments; flat has the addresses."
+    )
     services: dict[ServiceName, ServiceSpec] = Field(min_length=1)
-    flows: tuple[FlowSpec, ...] = ()
-    egress: Egress = Egress()
+    flows: tuple[FlowSpec, ...] = Field(
+        default=(), description="Permitted new connections; everything else is denied."
+    )
+    egress: Egress = Field(
+        default=Egress(),
+        description="To the internet, for services without an egress of their own.",
+    )
     edge: RateLimit | None = None
     host_ports: tuple[HostPortSpec, ...] = ()
     hosts: HostsSpec = HostsSpec()

@@ -1,81 +1,91 @@
-"""Read topology.yml: YAML, then the form of each value, then the values against each other."""
+"""Read topology.yml: YAML, then the form of each value, then the values against each other.
+
+All mistakes of a file are found at once, in the order of their lines. What rests on a value that is
+a mistake itself is left out, so that one mistake is one line.
+"""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from twinstack.errors import TopologyError, TwinstackError
-from twinstack.model import checks
+from twinstack.model import applications, checks, yaml_document
+from twinstack.model.mistakes import Mistake, ValuePath
 from twinstack.model.topology import Topology
+from twinstack.model.yaml_document import Document, NotYaml
 
 
-class _StrictLoader(yaml.CSafeLoader):
-    """YAML by libyaml (eight times as fast), in which a key given twice is a mistake."""
+def load(path: Path, services: Path = applications.SERVICES) -> Topology:
+    """Read and check a topology file, also against the applications in `services`.
 
-
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[object] = set()
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            continue
-        key = loader.construct_object(key_node)
-        problem = None
-        if isinstance(key, (dict, list)):
-            problem = "a key must be a plain word"
-        elif key in seen:
-            problem = f"the key {key!r} is given twice"
-        if problem:
-            raise yaml.constructor.ConstructorError(
-                problem=problem, problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def load(path: Path) -> Topology:
-    """Read and check a topology file. Raises: TopologyError, one line a mistake."""
+    Raises: TopologyError, one line a mistake.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "it is not UTF-8 text"
         remedy = "name another by TWINSTACK_TOPOLOGY, or restore topology.yml from git"
-        mistake = TwinstackError("file", "cannot be read", cause, remedy)
-        raise TopologyError(path.name, [mistake]) from error
-    return parse(text, path.name)
+        mistake = TwinstackError("", "cannot be read", cause, remedy)
+        raise TopologyError(_shown(path), [mistake]) from error
+    return parse(text, _shown(path), services)
 
 
-def parse(text: str, file: str = "topology.yml") -> Topology:
-    """Check a topology given as YAML text. Raises: TopologyError, one line a mistake."""
+def parse(text: str, file: str = "topology.yml", services: Path | None = None) -> Topology:
+    """Check a topology given as YAML text; without `services` against itself alone.
+
+    Raises: TopologyError, one line a mistake.
+    """
     try:
-        written = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader: it builds plain data only
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark is not None else "file"
-        cause = getattr(error, "problem", None) or str(error)
-        mistake = TwinstackError(where, "is not YAML", cause, "correct the line and try again")
-        raise TopologyError(file, [mistake]) from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        # PyYAML lets through what its own constructors raise: a month 99, an endless number.
-        cause = str(error) or type(error).__name__
-        mistake = TwinstackError("file", "is not YAML", cause, "correct the value and try again")
-        raise TopologyError(file, [mistake]) from error
-    if not isinstance(written, dict):
-        cause = "it is empty" if written is None else f"it holds a {type(written).__name__}"
+        document = yaml_document.read(text)
+    except NotYaml as error:
+        mistake = TwinstackError("", "is not YAML", error.problem, "correct the line and try again")
+        raise TopologyError(file, [mistake], [_place(error.position)]) from error
+    if not isinstance(document.data, dict) and not document.mistakes:
+        cause = "it is empty" if document.data is None else "it has no keys"
         remedy = "begin with the keys shapes: and services:"
-        raise TopologyError(file, [TwinstackError("file", "is no topology", cause, remedy)])
-    try:
-        topology = Topology.model_validate(written)
-    except ValidationError as error:
-        mistakes = [checks.form_mistake(dict(report)) for report in error.errors()]
-        raise TopologyError(file, mistakes) from error
-    if mistakes := checks.mistakes(topology):
-        raise TopologyError(file, mistakes)
+        raise TopologyError(file, [TwinstackError("", "is no topology", cause, remedy)])
+    topology, found, unusable = _form(document)
+    if topology is not None:
+        found += checks.mistakes(topology, unusable)
+        if services is not None:
+            modules = applications.mistakes(topology, services)
+            found += [mistake for mistake in modules if not mistake.rests_on(unusable)]
+    if topology is None or found:
+        placed = sorted([(document.position(each), each) for each in found], key=itemgetter(0))
+        places = [_place(position) for position, _ in placed]
+        raise TopologyError(file, [mistake.error for _, mistake in placed], places)
     return topology
+
+
+def _form(document: Document) -> tuple[Topology | None, list[Mistake], frozenset[ValuePath]]:
+    """Give the topology, if there is enough of one, with its mistakes and where stand-ins are."""
+    found = list(document.mistakes)
+    unread = frozenset(mistake.path for mistake in found if not mistake.of_key)
+    try:
+        return Topology.model_validate(document.data), found, unread
+    except ValidationError as error:
+        from twinstack.model import form  # with the schema, which no valid file needs
+
+        reported = form.mistakes(error)
+        topology, replaced = form.mended(document.data, reported)
+        found += [each for each in reported if not any(_is_in(each.path, bad) for bad in unread)]
+        return topology, found, unread | replaced
+
+
+def _is_in(path: ValuePath, other: ValuePath) -> bool:
+    return path[: len(other)] == other
+
+
+def _place(position: tuple[int, int] | None) -> str:
+    return "{}:{}".format(*position) if position else ""
+
+
+def _shown(path: Path) -> str:
+    """Give a path as it is reached from here, so that editors open it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)

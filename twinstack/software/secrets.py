@@ -17,6 +17,13 @@ from pathlib import Path
 from twinstack.errors import WrongUse
 from twinstack.linux import files
 from twinstack.model.plan import Plan, Replica
+from twinstack.model.secrets import (
+    OF_STORES,
+    POSTGRES_PASSWORD,
+    POSTGRES_ROLES,
+    REDIS_ACL,
+    REDIS_PASSWORD,
+)
 from twinstack.software.building import locked, remove_tree
 from twinstack.world import require_root
 
@@ -26,10 +33,6 @@ _REDIS_RULES = Path(__file__).parents[2] / "services/stores/redis.acl"
 _PASSWORD_BYTES = 24
 _SCRAM_ITERATIONS = 4096
 _VAULT = ".vault"
-#: Of these names each service has a secret of its own; any other is of all services that name it.
-_REDIS, _POSTGRES = "redis_password", "postgres_password"
-#: What a store gets: made of these passwords.
-_ACL, _ROLES = "redis.acl", "postgres.roles"
 
 
 def redis_acl(passwords: Mapping[str, str], rules: Path = _REDIS_RULES) -> str:
@@ -77,7 +80,7 @@ def _sha256(data: bytes) -> bytes:
 
 def secret_id(service: str, name: str) -> str:
     """Tell secrets of a world apart: those of stores are each service's own."""
-    return f"{service}.{name}" if name in {_REDIS, _POSTGRES} else name
+    return f"{service}.{name}" if name in {REDIS_PASSWORD, POSTGRES_PASSWORD} else name
 
 
 def secret_path(directory: Path, service: str, name: str) -> Path:
@@ -87,13 +90,13 @@ def secret_path(directory: Path, service: str, name: str) -> Path:
 
 def operator_password(directory: Path) -> str:
     """Give the password of Redis' user `operator`. Raises: OSError where a world was never up."""
-    return (directory / _VAULT / secret_id(OPERATOR, _REDIS)).read_text()
+    return (directory / _VAULT / secret_id(OPERATOR, REDIS_PASSWORD)).read_text()
 
 
 def ensure_secrets(directory: Path, plan: Plan) -> None:
     """Create missing secrets and correct owners and modes; existing passwords stay.
 
-    Raises: Missing without root; WrongUse for a secret that cannot be created.
+    Raises: Missing without root; WrongUse for a password without a user.
     """
     require_root("secrets")
     with locked(directory, lambda _line: None):
@@ -160,21 +163,19 @@ def drop_secrets(directory: Path, replicas: Iterable[Replica]) -> None:
 
 
 def _passwords(plan: Plan) -> list[tuple[str, str]]:
-    """List who has which password. Raises: WrongUse for a secret of another kind."""
+    """List who has which password."""
     named = {(replica.service, name) for replica in plan.replicas for name in replica.secrets}
-    if _ACL in {name for _, name in named}:
-        named.add((OPERATOR, _REDIS))
-    passwords = sorted(each for each in named if each[1] not in {_ACL, _ROLES})
-    for _, name in passwords:
-        if not name.endswith("_password"):
-            cause = f"only passwords (…_password), {_ACL} and {_ROLES} can"
-            raise WrongUse(f"secret {name}", "cannot be made", cause, "correct topology.yml")
-    return passwords
+    if REDIS_ACL in {name for _, name in named}:
+        named.add((OPERATOR, REDIS_PASSWORD))
+    return sorted(each for each in named if each[1] not in OF_STORES)
 
 
 def _value(vault: Path, plan: Plan, replica: Replica, name: str) -> str:
     """Give a secret's value, made of the passwords that are there."""
-    made = {_ACL: (_REDIS, redis_acl), _ROLES: (_POSTGRES, postgres_roles)}
+    made = {
+        REDIS_ACL: (REDIS_PASSWORD, redis_acl),
+        POSTGRES_ROLES: (POSTGRES_PASSWORD, postgres_roles),
+    }
     if name not in made:
         return _text(vault / secret_id(replica.service, name))
     of, make = made[name]

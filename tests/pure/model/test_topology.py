@@ -24,9 +24,9 @@ FORM: dict[str, tuple[Edit, str, str]] = {
     "missing services": (lambda d: d.pop("services"), "services", "missing"),
     "no services": (lambda d: d.update(services={}, flows=[], host_ports=[]), "services", "1"),
     "no shapes": (lambda d: d.update(shapes={}), "shapes", "at least 1"),
-    "port 0": (service("nginx-lb", port=0), "services.nginx-lb.port", "at least 1"),
-    "port 65536": (service("nginx-lb", port=65536), "services.nginx-lb.port", "at most 65535"),
-    "port -1": (service("nginx-lb", port=-1), "services.nginx-lb.port", "at least 1"),
+    "port 0": (service("nginx-lb", port=0), "services.nginx-lb.port", "it is 1 to"),
+    "port 65536": (service("nginx-lb", port=65536), "services.nginx-lb.port", "to 65535"),
+    "port -1": (service("nginx-lb", port=-1), "services.nginx-lb.port", "it is 1 to"),
     "port in words": (service("nginx-lb", port="80"), "services.nginx-lb.port", "integer"),
     "port is yes": (service("nginx-lb", port=True), "services.nginx-lb.port", "integer"),
     "a cache of another kind": (
@@ -42,10 +42,14 @@ FORM: dict[str, tuple[Edit, str, str]] = {
     "host port 65536": (
         lambda d: d["host_ports"][0].update(port=65536),
         "host_ports.0.port",
-        "at most 65535",
+        "to 65535",
     ),
-    "egress port 0": (lambda d: d["egress"].update(tcp=[0]), "egress.tcp.0", "at least 1"),
-    "egress port twice": (lambda d: d["egress"].update(tcp=[80, 80]), "egress", "a port twice"),
+    "egress port 0": (lambda d: d["egress"].update(tcp=[0]), "egress.tcp.0", "it is 1 to"),
+    "egress port twice": (
+        lambda d: d["egress"].update(tcp=[80, 80]),
+        "egress.tcp.1",
+        "port 80 twice",
+    ),
     "egress ports beyond a multiport match": (
         lambda d: d["egress"].update(tcp=list(range(1, 17))),
         "egress.tcp",
@@ -54,31 +58,35 @@ FORM: dict[str, tuple[Edit, str, str]] = {
     "no new connection at all": (
         lambda d: d["edge"].update(new_connections_per_second=0),
         "edge.new_connections_per_second",
-        "at least 1",
+        "it is 1 to",
     ),
     "no request at all": (
         lambda d: d["edge"].update(requests_per_second=0),
         "edge.requests_per_second",
-        "at least 1",
+        "it is 1 to",
     ),
     "a burst beyond hashlimit's": (
         lambda d: d["edge"].update(burst=20000),
         "edge.burst",
-        "at most 10000",
+        "to 10000",
     ),
     "a flow of another protocol": (
         lambda d: d["flows"].append({"from": "world", "to": "nginx-lb", "protocol": "sctp"}),
         f"{ADDED_FLOW}.protocol",
         "tcp",
     ),
-    "no replicas": (service("nginx-lb", replicas=0), "services.nginx-lb.replicas", "at least 1"),
+    "no replicas": (service("nginx-lb", replicas=0), "services.nginx-lb.replicas", "it is 1 to"),
     "half a replica": (service("nginx-lb", replicas=1.5), "services.nginx-lb.replicas", "integer"),
-    "cpus 0": (limits(cpus=0), "services.nginx-lb.limits.cpus", "0 is out of range"),
-    "cpus below 0": (limits(cpus=-1), "services.nginx-lb.limits.cpus", "out of range"),
+    "cpus 0": (limits(cpus=0), "services.nginx-lb.limits.cpus", "it is 0.01 to 1024"),
+    "cpus below 0": (
+        limits(cpus=-1),
+        "services.nginx-lb.limits.cpus",
+        "cannot be -1: it is 0.01 to",
+    ),
     "cpus not a number": (limits(cpus=float("nan")), "services.nginx-lb.limits.cpus", "nan"),
     "memory 0": (limits(memory="0M"), "services.nginx-lb.limits.memory", "at least"),
     "memory without unit": (limits(memory=64), "services.nginx-lb.limits.memory", "K, M or G"),
-    "pids 0": (limits(pids=0), "services.nginx-lb.limits.pids", "at least 1"),
+    "pids 0": (limits(pids=0), "services.nginx-lb.limits.pids", "it is 1 to"),
     "bridge too long": (
         segment("flat", "app", bridge="br-application-x"),
         f"{APP}.bridge",
@@ -114,7 +122,7 @@ FORM: dict[str, tuple[Edit, str, str]] = {
         "module",
     ),
     "unknown runtime": (service("nginx-lb", runtime="apache"), "services.nginx-lb.runtime", "wsgi"),
-    "user is root": (service("nginx-lb", user=0), "services.nginx-lb.user", "at least 1000"),
+    "user is root": (service("nginx-lb", user=0), "services.nginx-lb.user", "it is 1000 to"),
     "unknown world": (lambda d: d["host_ports"][0].update(world="vm"), "host_ports.0.world", "net"),
     "unknown role": (lambda d: d["software"]["bases"].update(java="x"), "software.bases.java", ""),
 }
@@ -124,7 +132,7 @@ FORM: dict[str, tuple[Edit, str, str]] = {
 def test_a_malformed_value_is_one_clear_line_with_its_path(name: str):
     edit, path, fragment = FORM[name]
     line = one_mistake(written(edit))
-    assert line.startswith(f"topology.yml: {path}"), line
+    assert line.startswith(path), line
     assert fragment in line
 
 
