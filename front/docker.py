@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front import invocation, live, tables
+from front import invocation, live, logs, tables
 from front.reporting import end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.model import bounds
@@ -106,11 +106,21 @@ def docker_exec(_: Context, service: str) -> None:
     end(_docker_with_engine().exec(service, command))
 
 
-@task()
-def docker_logs(_: Context, service: str, lines: int = 50) -> None:
-    """Show the last lines of a container's log."""
-    bounds.lines(lines)
-    print(_docker_with_engine().logs(service, lines=lines), end="")
+@task(**logs.declared())
+def docker_logs(
+    _: Context,
+    service: list[str],
+    lines: int | None = None,
+    follow: bool = False,
+    since: str = "",
+    level: str = "",
+    request: str = "",
+    json: bool = False,
+) -> None:
+    """Show logs, merged in order of time: all of them, or those of some services."""
+    asked = logs.LogOptions(service, lines, follow, since, level, request, json)
+    asked.check()
+    logs.show(_docker_with_engine(), asked, "docker")
 
 
 def _docker_with_engine() -> DockerWorld:

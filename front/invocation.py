@@ -34,6 +34,7 @@ def spare_encodings() -> None:
 
 #: The options that have a letter: it means the same in every task. -h is help.
 LETTERS = {
+    "follow": "f",
     "json": "j",
     "lines": "n",
     "minutes": "m",
@@ -49,6 +50,12 @@ class Option(Argument):
     def __init__(self, *, default: Any = None, positional: bool = False, **words: Any) -> None:
         super().__init__(default=None if positional else default, positional=positional, **words)
         self.left_out = default if positional else None
+
+    @property
+    def word(self) -> str:
+        """Give a positional argument as its usage shows it; a list takes any number of words."""
+        word = str(self.name).strip("_").replace("_", "-").upper()
+        return f"[{word} …]" if self.kind is list else word
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Take a value. Raises: ParseError, which is printed."""
@@ -74,7 +81,7 @@ class Option(Argument):
 
 
 _complete_context, _handle = ParseMachine.complete_context, ParseMachine.handle
-_parse_tasks = Program.parse_tasks
+_parse_tasks, _print_task_help = Program.parse_tasks, Program.print_task_help
 
 
 def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
@@ -83,18 +90,53 @@ def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
             argument.settle(otherwise)
 
 
+def _takes(machine: ParseMachine, word: str) -> bool:
+    """Give a word to an argument that takes any number of them; the name of a task is none."""
+    if machine.context is None or word.startswith("-") or word in machine.contexts:
+        return False
+    flag = machine.flag
+    if machine.waiting_for_flag_value and flag is not None and not flag.optional:
+        return False
+    for argument in machine.context.positional_args:
+        if argument.value is None:  # one word is missing, and it comes first
+            return False
+        if argument.kind is list:
+            if machine.waiting_for_flag_value:  # --ssh [OPTIONS] SERVICE
+                raise ParseError(f"{word!r} is ambiguous when given after an optional-value flag")
+            argument.value = word
+            return True
+    return False
+
+
 def _settle_then_complete(machine: ParseMachine) -> None:
     _settle(machine)
     _complete_context(machine)
 
 
-def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
+def _handle_token(machine: ParseMachine, token: str) -> None:
     # Invoke would take one of its own flags (--help), or an unknown one, for the positional
     # argument. With either the task does not run, so a required argument may be anything.
     known = machine.context is not None and token in machine.context.flags
     if token.startswith("-") and not known and not machine.waiting_for_flag_value:
         _settle(machine, otherwise="")
-    _handle(machine, token)
+    if not _takes(machine, token):
+        _handle(machine, token)
+
+
+class _Usage(str):
+    """A task's name, which its usage shows with its positional arguments."""
+
+    words: tuple[str, ...] = ()
+
+    def __format__(self, spec: str) -> str:
+        return " ".join((self, *self.words))
+
+
+def _print_task_help_with_words(program: Program, name: str) -> None:
+    usage = _Usage(name)
+    arguments = program.parser.contexts[name].positional_args
+    usage.words = tuple(each.word for each in arguments if isinstance(each, Option))
+    _print_task_help(program, usage)
 
 
 def _parse_tasks_or_exit(program: Program) -> None:
@@ -108,7 +150,8 @@ def _parse_tasks_or_exit(program: Program) -> None:
 # while arguments are read, and get it where Invoke would report a missing one.
 tasks.Argument = Option  # type: ignore[attr-defined, assignment]
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
-ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
+ParseMachine.handle = _handle_token  # type: ignore[method-assign, assignment]
+Program.print_task_help = _print_task_help_with_words  # type: ignore[method-assign, assignment]
 Program.parse_tasks = _parse_tasks_or_exit  # type: ignore[method-assign, assignment]
 
 
@@ -123,6 +166,8 @@ class Task(tasks.Task[Any]):
         finally:
             self.help = texts
         for argument in arguments:
+            if self.body.__annotations__.get(str(argument.name)) == "int | None":
+                argument.kind = int  # Invoke takes the kind of the default
             if isinstance(argument, Option):
                 argument.complete()
         return arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from front import invocation, live, tables
+from front import invocation, live, logs, tables
 from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.errors import NOTHING
@@ -93,14 +93,20 @@ def net_exec(_: Context, service: str) -> None:
     end(stack.from_environment().net().exec(service, command))
 
 
-@task()
-def net_logs(_: Context, service: str, lines: int = 50) -> None:
-    """Show the last lines of a service's log."""
-    bounds.lines(lines)
+@task(**logs.declared())
+def net_logs(
+    _: Context,
+    service: list[str],
+    lines: int | None = None,
+    follow: bool = False,
+    since: str = "",
+    level: str = "",
+    request: str = "",
+    json: bool = False,
+) -> None:
+    """Show logs, merged in order of time: all of them, or those of some services."""
+    asked = logs.LogOptions(service, lines, follow, since, level, request, json)
+    asked.check()
     require_root("net.logs")
     here = stack.from_environment()
-    text = here.net().logs(service, lines=lines)
-    if not text:
-        say(f"{service}: nothing is logged")
-        end(0 if here.net_shape() else NOTHING)
-    print(text, end="")
+    logs.show(here.net(), asked, "net", up=here.net_shape() is not None)

@@ -21,7 +21,7 @@ def plain(document: object) -> object:
     return document
 
 
-def dumps(document: object, *, indent: int, ascii_only: bool = False) -> str:
+def dumps(document: object, *, indent: int | None, ascii_only: bool = False) -> str:
     """Write a document; what JSON does not know (addresses, paths) as its text.
 
     Invisible characters are escaped: some of them (C1) are commands to a terminal.
