@@ -16,7 +16,7 @@ from twinstack.model import bounds
 
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.logs.choice import LineFilter, LogLine
-    from twinstack.observe.logs.reading import Reading
+    from twinstack.observe.logs.reading import LogReading
     from twinstack.world import Logged
 
 _LINES = 50
@@ -70,10 +70,10 @@ def show(world: Logged, asked: LogOptions, name: str, *, up: bool = True) -> Non
     Raises: WrongUse; Missing when no replica that is asked for is there.
     """
     from twinstack.observe.logs.choice import chosen
-    from twinstack.observe.logs.reading import Reading
+    from twinstack.observe.logs.reading import LogReading
 
     lines = asked.check()
-    reading = Reading(world, chosen(world.plan, asked.services), lines, asked.last)
+    reading = LogReading(world, chosen(world.plan, asked.services), lines, asked.last)
     names, remedy = ", ".join(asked.services), f"run: invoke {name}.up"
     if not up and asked.follow:
         raise Missing(f"{name} world", "is not up", "nothing can be followed", remedy)
@@ -103,7 +103,7 @@ def _print(lines: Iterable[LogLine], text: Callable[[LogLine], str]) -> int:
     return count
 
 
-def _format(world: Logged, reading: Reading, json: bool) -> Callable[[LogLine], str]:
+def _format(world: Logged, reading: LogReading, json: bool) -> Callable[[LogLine], str]:
     """Give what writes a line for this output."""
     from twinstack.observe.logs.show import columns, is_coloured, json_line
 

@@ -31,6 +31,8 @@ _NAMES = {level: level for level in LEVELS} | {
     "*": "notice",
     "#": "warning",
 }
+#: granian and uvicorn.
+_PYTHON = re.compile(r"\[?(DEBUG|INFO|WARNING|ERROR|CRITICAL)(?:\] |: )")
 _NGINX = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[(\w+)\] ")
 _REDIS = re.compile(r"\d+:[A-Z] (\d\d) (\w{3}) (\d{4}) (\d\d:\d\d:\d\d\.\d{3}) ([-.*#]) ")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -58,7 +60,8 @@ def facts(text: str) -> LineFacts:
     if text[:1].isspace():  # a traceback's, or a statement's, of more than one line
         return LineFacts(goes_on=True)
     if not text[:1].isdigit():
-        return LineFacts()
+        said = _PYTHON.match(text)
+        return LineFacts(level=said[1].lower() if said else "")
     if found := _POSTGRES.match(text):
         level = _NAMES.get((found[2] or "").lower(), "")
         return LineFacts(moment(found[1]), level, goes_on=not level)

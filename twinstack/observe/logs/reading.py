@@ -14,7 +14,7 @@ _LOOK_S = 0.2
 _NAMES_S = 1.0
 
 
-class Reading:
+class LogReading:
     """One reading of a world's logs: what is there, then what comes."""
 
     def __init__(self, world: Logged, chosen: Chosen, lines: LineFilter, last: int | None) -> None:

@@ -54,6 +54,8 @@ TEN = 1795946400.0  # 2026-11-29 10:00:00 UTC
             LineFacts(TEN + 0.25, goes_on=True),
         ),
         ("\t  WHERE id = 1", LineFacts(goes_on=True)),
+        ("[WARNING] Worker-1 exited with 1", LineFacts(level="warning")),
+        ("ERROR:    Exception in callback", LineFacts(level="error")),
         ("Traceback (most recent call last):", LineFacts()),
         ('  File "/srv/app.py", line 3, in <module>', LineFacts(goes_on=True)),
         ("setpriv: failed to execute: No such file", LineFacts()),

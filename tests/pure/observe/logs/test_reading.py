@@ -13,7 +13,7 @@ from twinstack.model.plan import Plan
 from twinstack.namespaces.log_file import LogFile
 from twinstack.observe.logs import reading as module
 from twinstack.observe.logs.choice import LineFilter, chosen
-from twinstack.observe.logs.reading import Reading
+from twinstack.observe.logs.reading import LogReading
 
 
 class Files:
@@ -41,8 +41,8 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     return Files(tmp_path)
 
 
-def reading(world: Files, *names: str, last: int | None = None) -> Reading:
-    return Reading(world, chosen(world.plan, names), LineFilter(), last)
+def reading(world: Files, *names: str, last: int | None = None) -> LogReading:
+    return LogReading(world, chosen(world.plan, names), LineFilter(), last)
 
 
 def looks(
