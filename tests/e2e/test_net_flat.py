@@ -323,7 +323,7 @@ def test_logs_are_followed_through_a_rotation_and_a_kill(flat: Sandbox, tmp_path
 
         def back() -> bool:
             state = flat.status()["product-service"]
-            return state["state"] == "healthy" and state["pid"] != killed
+            return bool(state["state"] == "healthy" and state["pid"] != killed)
 
         eventually(back, within_s=20)
 

@@ -12,7 +12,7 @@ from tests.support.core_cases import planned
 from twinstack.model.plan import Plan
 from twinstack.namespaces.log_file import LogFile
 from twinstack.observe.logs import reading as module
-from twinstack.observe.logs.choice import LineFilter, chosen
+from twinstack.observe.logs.choice import LineFilter, LogLine, chosen
 from twinstack.observe.logs.reading import LogReading
 
 
@@ -46,7 +46,7 @@ def reading(world: Files, *names: str, last: int | None = None) -> LogReading:
 
 
 def looks(
-    followed: Iterator[list[module.LogLine]], number: int = 3
+    followed: Iterator[list[LogLine]], number: int = 3
 ) -> list[tuple[str, float | None]]:
     return [(line.replica, line.time) for new in islice(followed, number) for line in new]
 
