@@ -106,23 +106,6 @@ def docker_exec(_: Context, service: str) -> None:
     end(_docker_with_engine().exec(service, command))
 
 
-@task(**logs.declared())
-def docker_logs(
-    _: Context,
-    service: list[str],
-    lines: int | None = None,
-    follow: bool = False,
-    since: str = "",
-    level: str = "",
-    request: str = "",
-    json: bool = False,
-) -> None:
-    """Show logs, merged in order of time: all of them, or those of some services."""
-    asked = logs.LogOptions(service, lines, follow, since, level, request, json)
-    asked.check()
-    logs.show(_docker_with_engine(), asked, "docker")
-
-
 def _docker_with_engine() -> DockerWorld:
     """Give the running world. Raises: Missing at once, before all is loaded, without an engine."""
     from twinstack.compose.engine_paths import is_absent, no_engine
@@ -131,3 +114,6 @@ def _docker_with_engine() -> DockerWorld:
     if is_absent():
         raise no_engine()
     return here.docker()
+
+
+docker_logs = logs.task_of("docker", lambda: (_docker_with_engine(), True))

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from front.reporting import end, say
+from invoke.context import Context
+
+from front.reporting import end, say, task
 from twinstack.errors import NOTHING, Missing
 from twinstack.model import bounds
 
@@ -62,6 +64,29 @@ class LogOptions:
             bounds.lines(self.lines)
         since = since_of(self.since, time.time())
         return LineFilter(since, level_of(self.level), self.request)
+
+
+def task_of(name: str, find: Callable[[], tuple[Logged, bool]]) -> Any:
+    """Declare the task of the world `name`; `find` gives that, and whether it is up."""
+
+    @task(**declared())
+    def logs(
+        _: Context,
+        service: list[str],
+        lines: int | None = None,
+        follow: bool = False,
+        since: str = "",
+        level: str = "",
+        request: str = "",
+        json: bool = False,
+    ) -> None:
+        """Show logs, merged in order of time: all of them, or those of some services."""
+        asked = LogOptions(service, lines, follow, since, level, request, json)
+        asked.check()
+        world, up = find()
+        show(world, asked, name, up=up)
+
+    return logs
 
 
 def show(world: Logged, asked: LogOptions, name: str, *, up: bool = True) -> None:

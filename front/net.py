@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 
 from front import invocation, live, logs, tables
@@ -10,6 +12,9 @@ from twinstack import stack
 from twinstack.errors import NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
+
+if TYPE_CHECKING:
+    from twinstack.namespaces.world import NamespaceWorld
 
 SCRIPT = {"script": "print the network's steps as a shell script"}
 
@@ -93,20 +98,10 @@ def net_exec(_: Context, service: str) -> None:
     end(stack.from_environment().net().exec(service, command))
 
 
-@task(**logs.declared())
-def net_logs(
-    _: Context,
-    service: list[str],
-    lines: int | None = None,
-    follow: bool = False,
-    since: str = "",
-    level: str = "",
-    request: str = "",
-    json: bool = False,
-) -> None:
-    """Show logs, merged in order of time: all of them, or those of some services."""
-    asked = logs.LogOptions(service, lines, follow, since, level, request, json)
-    asked.check()
+def _logged() -> tuple[NamespaceWorld, bool]:
     require_root("net.logs")
     here = stack.from_environment()
-    logs.show(here.net(), asked, "net", up=here.net_shape() is not None)
+    return here.net(), here.net_shape() is not None
+
+
+net_logs = logs.task_of("net", _logged)

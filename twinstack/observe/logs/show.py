@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from twinstack.observe.logs.choice import LogLine
 from twinstack.observe.logs.line import written
@@ -35,17 +35,29 @@ def columns(replicas: Collection[str], services: tuple[str, ...], *, coloured: b
     return Columns(width, services if coloured else ())
 
 
+@dataclass(frozen=True, slots=True)
+class LogDocument:
+    """A line as a JSON document; what it does not say is null."""
+
+    time: str | None  # 2026-11-29T10:00:00.123Z
+    replica: str
+    service: str
+    level: str | None
+    request: str | None
+    text: str  # as it was written
+
+
 def json_line(line: LogLine, *, ascii_only: bool) -> str:
     """Write a line as one JSON document on one line."""
-    document = {
-        "time": None if line.time is None else written(line.time),
-        "replica": line.replica,
-        "service": line.service,
-        "level": line.level or None,
-        "request": line.request or None,
-        "text": line.text,
-    }
-    return dumps(document, indent=None, ascii_only=ascii_only)
+    document = LogDocument(
+        None if line.time is None else written(line.time),
+        line.replica,
+        line.service,
+        line.level or None,
+        line.request or None,
+        line.text,
+    )
+    return dumps(asdict(document), indent=None, ascii_only=ascii_only)
 
 
 def is_coloured(*, terminal: bool, environment: Mapping[str, str]) -> bool:
