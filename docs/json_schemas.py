@@ -28,6 +28,7 @@ from twinstack.observe.capture.report import CaptureResult
 from twinstack.observe.connections.report import Connections
 from twinstack.observe.journey.report import Journeys
 from twinstack.observe.live.model import WorldSamples
+from twinstack.observe.logs.show import LogDocument
 from twinstack.observe.picture.model import Topologies
 from twinstack.observe.traffic.report import TrafficReport
 from twinstack.overlay.chaos import FaultReport
@@ -71,6 +72,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "traffic.journey": (Journeys,),
     "traffic.report": (TrafficReport,),
     "*.down": (documents.Removed,),
+    "*.logs": (LogDocument,),
     "*.plan": (documents.PlannedChanges,),
     "*.release": (documents.Services,),
     "*.restart": (documents.Services,),
@@ -79,6 +81,8 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
 }
 #: Results of the benchmarks have fields of their question's own beside those that all have.
 _OPEN = store.KeptResult
+#: A line each as it comes, so nothing is judged.
+_STREAM = LogDocument
 
 
 def printing(root: Collection = tasks.namespace) -> Iterator[str]:
@@ -130,10 +134,10 @@ def _lean(node: Any) -> Any:
 
 
 def _enveloped(task: str, made: dict[str, Any], types: tuple[type, ...]) -> dict[str, Any]:
-    envelope = {
-        "schema": {"const": f"twinstack/{task}/{VERSION}"},
-        "ok": {"type": "boolean", "description": "whether all is as asked: the exit code is 0"},
-    }
+    envelope: dict[str, Any] = {"schema": {"const": f"twinstack/{task}/{VERSION}"}}
+    if types != (_STREAM,):
+        says = "whether all is as asked: the exit code is 0"
+        envelope["ok"] = {"type": "boolean", "description": says}
     return {
         "type": "object",
         "properties": envelope | made["properties"],

@@ -13,6 +13,7 @@ from invoke.collection import Collection
 from invoke.parser.argument import Argument
 
 import tasks
+from front.invocation import Option
 
 PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """\
@@ -66,7 +67,7 @@ def _rows(collection: Collection, noun: str) -> Iterator[tuple[str, str, list[Ar
 def _section(title: str, rows: list[tuple[str, str, list[Argument]]]) -> str:
     lines = [f"## {title}", ""]
     for name, does, arguments in rows:
-        words = [str(argument.name).upper() for argument in arguments if argument.positional]
+        words = [each.word for each in arguments if isinstance(each, Option) and each.positional]
         lines += [f"### `{' '.join([name, *words])}`", "", does, ""]
         options = [
             textwrap.fill(
@@ -83,8 +84,8 @@ def _section(title: str, rows: list[tuple[str, str, list[Argument]]]) -> str:
 def _flag(argument: Argument) -> str:
     name = str(argument.name).strip("_").replace("_", "-")  # from_ is --from
     letters = "".join(f", -{letter}" for letter in argument.names[1:])
-    if argument.positional:
-        return name.upper()
+    if argument.positional and isinstance(argument, Option):
+        return argument.word
     if argument.kind is bool:
         return f"--no-{name}" if argument.default is True else f"--{name}{letters}"
     return f"--{name} {argument.kind.__name__.upper()}{letters}"

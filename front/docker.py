@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front import invocation, live, tables
+from front import invocation, live, logs, tables
 from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.errors import NOT_SO
@@ -120,13 +120,6 @@ def docker_exec(_: Context, service: str) -> None:
     end(_docker_with_engine().exec(service, command))
 
 
-@task()
-def docker_logs(_: Context, service: str, lines: int = 50) -> None:
-    """Show the last lines of a container's log."""
-    bounds.lines(lines)
-    print(_docker_with_engine().logs(service, lines=lines), end="")
-
-
 def _docker_with_engine() -> DockerWorld:
     """Give the running world. Raises: Missing at once, before all is loaded, without an engine."""
     from twinstack.compose.engine_paths import is_absent, no_engine
@@ -135,3 +128,6 @@ def _docker_with_engine() -> DockerWorld:
     if is_absent():
         raise no_engine()
     return here.docker()
+
+
+docker_logs = logs.task_of("docker", lambda: (_docker_with_engine(), True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import redirect_stdout
 from contextvars import ContextVar
 from typing import Any
 
@@ -38,6 +37,7 @@ def spare_encodings() -> None:
 
 #: The options that have a letter: it means the same in every task. -h is help.
 LETTERS = {
+    "follow": "f",
     "json": "j",
     "lines": "n",
     "minutes": "m",
@@ -53,6 +53,14 @@ class Option(Argument):
     def __init__(self, *, default: Any = None, positional: bool = False, **words: Any) -> None:
         super().__init__(default=None if positional else default, positional=positional, **words)
         self.left_out = default if positional else None
+
+    @property
+    def word(self) -> str:
+        """Give a positional argument as its usage shows it; a list takes any number of words."""
+        word = str(self.name).strip("_").replace("_", "-").upper()
+        if self.kind is list:
+            return f"[{word} …]"
+        return word if self.left_out is None else f"[{word}]"
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Take a value. Raises: ParseError, which is printed."""
@@ -89,18 +97,53 @@ def _settle(machine: ParseMachine, otherwise: str | None = None) -> None:
             argument.settle(otherwise)
 
 
+def _takes(machine: ParseMachine, word: str) -> bool:
+    """Give a word to an argument that takes any number of them; the name of a task is none."""
+    if machine.context is None or word.startswith("-") or word in machine.contexts:
+        return False
+    flag = machine.flag
+    if machine.waiting_for_flag_value and flag is not None and not flag.optional:
+        return False
+    for argument in machine.context.positional_args:
+        if argument.value is None:  # one word is missing, and it comes first
+            return False
+        if argument.kind is list:
+            if machine.waiting_for_flag_value:  # --ssh [OPTIONS] SERVICE
+                raise ParseError(f"{word!r} is ambiguous when given after an optional-value flag")
+            argument.value = word
+            return True
+    return False
+
+
 def _settle_then_complete(machine: ParseMachine) -> None:
     _settle(machine)
     _complete_context(machine)
 
 
-def _handle_unknown_flag(machine: ParseMachine, token: str) -> None:
+def _handle_token(machine: ParseMachine, token: str) -> None:
     # Invoke would take one of its own flags (--help), or an unknown one, for the positional
     # argument. With either the task does not run, so a required argument may be anything.
     known = machine.context is not None and token in machine.context.flags
     if token.startswith("-") and not known and not machine.waiting_for_flag_value:
         _settle(machine, otherwise="")
-    _handle(machine, token)
+    if not _takes(machine, token):
+        _handle(machine, token)
+
+
+class _Usage(str):
+    """A task's name, which its usage shows with its positional arguments."""
+
+    words: tuple[str, ...] = ()
+
+    def __format__(self, spec: str) -> str:
+        return " ".join((self, *self.words))
+
+
+def _print_task_help_with_words(program: Program, name: str) -> None:
+    usage = _Usage(name)
+    arguments = program.parser.contexts[name].positional_args
+    usage.words = tuple(each.word for each in arguments if isinstance(each, Option))
+    _print_task_help(program, usage)
 
 
 def _parse_tasks_or_exit(program: Program) -> None:
@@ -110,15 +153,6 @@ def _parse_tasks_or_exit(program: Program) -> None:
         _parse_tasks(program)
     except ParseError as error:  # Invoke's own code for it says "not as asked"
         raise Exit(str(error), code=WRONG_USE) from None
-
-
-def _print_help_with_positionals(running: Program, name: str) -> None:
-    """Say which arguments a task takes besides its options, which Invoke leaves out."""
-    with redirect_stdout(io.StringIO()) as text:
-        _print_task_help(running, name)
-    positional = running.parser.contexts[name].positional_args
-    words = [f"[{word}]" if is_optional else word for word, is_optional in map(_shown, positional)]
-    print(text.getvalue().replace(f" {name} ", f" {' '.join([name, *words])} ", 1), end="")
 
 
 def _list_everyday_tasks(running: Program, coll: Any, ancestors: Any = None) -> list[listing.Row]:
@@ -138,11 +172,6 @@ def _end_quietly(running: Program) -> None:
         sys.exit(141)
 
 
-def _shown(argument: Argument) -> tuple[str, bool]:
-    is_optional = isinstance(argument, Option) and argument.left_out is not None
-    return str(argument.name).upper(), is_optional
-
-
 def _complete(**words: Any) -> None:
     from front import completion as values  # only then
 
@@ -153,9 +182,9 @@ def _complete(**words: Any) -> None:
 # while arguments are read, and get it where Invoke would report a missing one.
 tasks.Argument = Option  # type: ignore[attr-defined, assignment]
 ParseMachine.complete_context = _settle_then_complete  # type: ignore[method-assign, assignment]
-ParseMachine.handle = _handle_unknown_flag  # type: ignore[method-assign, assignment]
+ParseMachine.handle = _handle_token  # type: ignore[method-assign, assignment]
+Program.print_task_help = _print_task_help_with_words  # type: ignore[method-assign, assignment]
 Program.parse_tasks = _parse_tasks_or_exit  # type: ignore[method-assign, assignment]
-Program.print_task_help = _print_help_with_positionals  # type: ignore[method-assign, assignment]
 Program._make_pairs = _list_everyday_tasks  # type: ignore[method-assign, assignment]
 Program.parse_cleanup = _end_quietly  # type: ignore[method-assign, assignment]
 program.complete = _complete  # type: ignore[attr-defined, assignment]
@@ -183,6 +212,8 @@ class Task(tasks.Task[Any]):
         finally:
             self.help = texts
         for argument in arguments:
+            if self.body.__annotations__.get(str(argument.name)) == "int | None":
+                argument.kind = int  # Invoke takes the kind of the default
             if isinstance(argument, Option):
                 argument.complete()
         return arguments

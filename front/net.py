@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 
-from front import documents, invocation, live, tables
+from front import documents, invocation, live, logs, tables
 from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
 from twinstack.errors import NOT_SO, NOTHING
 from twinstack.model import bounds
 from twinstack.world import require_root
+
+if TYPE_CHECKING:
+    from twinstack.namespaces.world import NamespaceWorld
 
 SCRIPT = {"script": "print the network's steps as a shell script"}
 
@@ -92,16 +97,10 @@ def net_exec(_: Context, service: str) -> None:
     end(stack.from_environment().net().exec(service, command))
 
 
-@task()
-def net_logs(_: Context, service: str, lines: int = 50) -> None:
-    """Show the last lines of a service's log."""
-    bounds.lines(lines)
+def _logged() -> tuple[NamespaceWorld, bool]:
     require_root("net.logs")
     here = stack.from_environment()
-    world = here.net()
-    text = world.logs(service, lines=lines)
-    if not text and here.net_shape() is None:
-        raise world.absence()
-    if not text:
-        say(f"{service}: nothing is logged")
-    print(text, end="")
+    return here.net(), here.net_shape() is not None
+
+
+net_logs = logs.task_of("net", _logged)

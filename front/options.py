@@ -28,7 +28,6 @@ HELP = {
     "allow": "a key in which the worlds may differ, as the refusal names it; may be repeated",
     "service": "the service or replica, for example product-service-2",
     "host": "the host to run the command on, for example host-2",
-    "lines": "how many of the last lines to show",
 }
 JSON, WORLD, SHAPE, ALLOW = ({name: HELP[name]} for name in ("json", "world", "shape", "allow"))
 EITHER = {"world": "the world to use: net, docker or both"}

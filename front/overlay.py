@@ -7,11 +7,11 @@ from typing import Any
 
 from invoke.context import Context
 
-from front import documents, invocation, overlay_ssh, tables
+from front import documents, invocation, logs, overlay_ssh, tables
 from front.overlay_ssh import SSH
 from front.reporting import answer, end, say, show_removed, show_states, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, NOTHING
+from twinstack.errors import NOT_SO, NOTHING, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -152,11 +152,30 @@ def overlay_exec(_: Context, host: str) -> None:
     end(stack.from_environment().overlay().exec(host, command))
 
 
-@task(optional=["ssh"], help=SSH)
-def overlay_logs(_: Context, service: str, lines: int = 50, ssh: str | None = None) -> None:
-    """Show the last lines of a service's log, from the host that it runs on."""
-    bounds.lines(lines)
+@task(optional=["ssh"], **logs.declared(SSH))
+def overlay_logs(
+    _: Context,
+    service: list[str],
+    lines: int | None = None,
+    follow: bool = False,
+    since: str = "",
+    level: str = "",
+    request: str = "",
+    ssh: str | None = None,
+    json: bool = False,
+) -> None:
+    """Show logs of every host, merged in order of time: all of them, or some services'."""
+    from twinstack.overlay import record
+
+    asked = logs.LogOptions(service, lines, follow, since, level, request, json)
+    asked.check()
+    if ssh and follow:
+        cause, remedy = "machines are asked once", "leave one of them out"
+        raise WrongUse("--follow", "cannot go with --ssh", cause, remedy)
     require_root("overlay.logs")
     here = stack.from_environment()
-    world = here.remote(overlay_ssh.options(ssh)) if ssh else here.overlay()
-    print(world.logs(service, lines=lines), end="")
+    if ssh:
+        logs.show(here.remote(overlay_ssh.options(ssh)), asked, "overlay")
+    else:
+        up = record.read(here.instance) is not None
+        logs.show(here.overlay(), asked, "overlay", up=up)

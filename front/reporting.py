@@ -57,21 +57,20 @@ def show(json: bool, document: object, text: str, code: int = 0) -> None:
         in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         print(tables.coloured(shown) if in_colour else shown)
         return
-    indent = 2 if sys.stdout.isatty() else None
-    whole = enveloped(invocation.running.get(), document, code)
-    line = dumps(whole, indent=indent)
-    try:
-        line.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # escapes for what the output's encoding lacks
-        line = dumps(whole, indent=indent, ascii_only=True)
-    print(line)
+    print(as_json(document, indent=2 if sys.stdout.isatty() else None, ok=code == 0))
 
 
-def enveloped(task: str, document: object, code: int) -> dict[str, object]:
-    """Begin a task's document with what all have: its schema, and whether all is as asked; pure."""
+def as_json(document: object, *, indent: int | None = None, **verdict: bool) -> str:
+    """Write the running task's document; it begins with its schema, and whether all is as asked."""
     fields = plain(document)
     assert isinstance(fields, dict)
-    return {"schema": f"twinstack/{task}/{VERSION}", "ok": code == 0, **fields}
+    head = {"schema": f"twinstack/{invocation.running.get()}/{VERSION}", **verdict}
+    text = dumps(head | fields, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # escapes for what the output's encoding lacks
+        text = dumps(head | fields, indent=indent, ascii_only=True)
+    return text
 
 
 def guarded(body: Callable[..., None]) -> Callable[..., None]:

@@ -8,7 +8,7 @@ answer `World`; the two with every replica on this host answer `LocalWorld`, whi
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -70,6 +70,56 @@ class Link:
     replica: str  # "": a bridge
 
 
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One line of a replica's log, as its world keeps it."""
+
+    text: str
+    received: float | None = None  # when an engine took it down, in seconds since 1970
+
+
+#: What a line is to a search. One that goes on belongs to the line before it.
+LogVerdict = Literal["shown", "hidden", "goes on", "too old"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSearch:
+    """Which end of a log is asked for."""
+
+    judge: Callable[[LogRecord], LogVerdict]  # of one line, whatever is around it
+    last: int | None = None  # so many of the lines shown; None: all of them
+    since: float | None = None  # seconds since 1970
+    filtered: bool = False  # some lines may be hidden
+    follow: bool = False  # what is only half a line yet is left to `follow`
+
+
+class LogReader(Protocol):
+    """One replica's log: read once, then followed from there."""
+
+    def read(self, search: LogSearch) -> Iterator[LogRecord]:
+        """Give what is there, oldest first, from the first line that the search needs.
+
+        Lines that it hides may be among them. Raises: Missing, CannotTell.
+        """
+
+    def follow(self) -> Iterator[LogRecord]:
+        """Give what was written since the last look; waits for nothing."""
+
+
+class Logged(Protocol):
+    """A world that keeps its replicas' logs."""
+
+    @property
+    def plan(self) -> Plan:
+        """What is deployed."""
+
+    def log_names(self) -> tuple[str, ...]:
+        """Name the replicas that have a log, those that are declared no longer too."""
+
+    def log_reader(self, replica: str) -> LogReader:
+        """Give what reads a replica's log. Raises: Missing."""
+
+
 def require_root(task: str) -> None:
     """Raise Missing unless we are root."""
     if os.geteuid() != 0:
@@ -102,7 +152,7 @@ class World(Protocol):
         """Probe each replica, now."""
 
 
-class LocalWorld(World, Protocol):
+class LocalWorld(World, Logged, Protocol):
     """A world with every replica on this host: it can be observed and measured from here."""
 
     name: WorldName
@@ -133,9 +183,6 @@ class LocalWorld(World, Protocol):
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run a command in a replica's network, on the caller's terminal; give its exit code."""
-
-    def logs(self, replica: str, *, lines: int) -> str:
-        """Give the last lines of a replica's log."""
 
     def stop(self, replica: str) -> None:
         """Stop a replica in an orderly way; it stays stopped until `start` or `up`.

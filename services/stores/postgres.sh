@@ -19,7 +19,10 @@ roles=$SECRETS_DIR/postgres.roles
 new=$PGDATA/.new
 export LC_ALL=C.UTF-8 PGDATA
 
-say() { printf '{"service":"postgres-db","level":"%s","message":"%s"}\n' "$1" "$2"; }
+say() {
+    printf '{"service":"postgres-db","time":%s,"level":"%s","message":"%s"}\n' \
+        "${EPOCHREALTIME/,/.}" "$1" "$2"
+}
 die() { say error "$1"; exit 1; }
 
 for bin in /usr/lib/postgresql/*/bin; do [[ -x $bin/postgres ]] && PATH=$bin:$PATH; done

@@ -51,6 +51,14 @@ def test_the_seeds_questions_are_answered_on_every_host(host: Sandbox):
         assert json.loads(curl(host, where, f"{EDGE}/api/products"))["products"]
 
 
+def test_the_logs_of_all_hosts_are_one_in_order_of_time(host: Sandbox):
+    status = json.loads(host.invoke("overlay.status", "--json").stdout)
+    output = host.invoke("overlay.logs", "--json", "-n", "5").stdout
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert {line["replica"] for line in lines} == {state["name"] for state in status["services"]}
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+
+
 def test_replicas_on_three_hosts_all_serve(host: Sandbox):
     status = json.loads(host.invoke("overlay.status", "--json").stdout)
     where = {state["name"]: state["where"].split(":")[0] for state in status["services"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,10 @@ from docker.errors import APIError
 
 from tests.support import craft
 from tests.support.docker_world import BACK_WITHIN_S, containers, fetch, until
-from tests.support.own_engine import ENGINE, INSTANCE, in_namespace
+from tests.support.followed_logs import FOLLOW, REQUEST, check_followed
+from tests.support.own_engine import ENGINE, INSTANCE, PREFIX, in_namespace
+from tests.support.project import ROOT
+from tests.support.sandbox import INVOKE
 from twinstack.compose.engine import connect
 from twinstack.compose.world import DockerWorld
 from twinstack.model.plan import Replica
@@ -102,10 +106,6 @@ def inside(name: str, *command: str) -> str:
     return answer.decode()
 
 
-def test_logs_are_the_services_own(up: DockerWorld):
-    assert "Ready to accept connections" in up.logs("redis-cache", lines=50)
-
-
 def test_up_ends_with_every_container_healthy(up: DockerWorld):
     assert {state.name: state.state for state in up.status()} == {
         replica.name: "healthy" for replica in up.plan.replicas
@@ -130,6 +130,42 @@ def asked_inside(replica: Replica) -> bool:
         return bool(container.exec_run(list(replica.health.command)).exit_code == 0)
     except APIError:  # it is being started again
         return False
+
+
+def test_logs_are_followed_through_a_rotation_and_a_kill(up: DockerWorld, tmp_path: Path):
+    name = "product-service"
+    address = up.published("nginx-lb")
+    assert address is not None
+    until(lambda: all(state.state == "healthy" for state in up.status()), 30)
+
+    def ask() -> str:
+        words = ("-o", "/dev/null", "-w", "%header{x-served-by}", "-H", f"X-Request-ID: {REQUEST}")
+        return in_namespace("curl", "-sS", "-m", "9", *words, address.url("/api/products"))
+
+    def rotate() -> None:  # by the engine, at 10 MB
+        with Path(f"/proc/{up.main_pids()[name]}/fd/1").open("w") as output:
+            output.write(("x" * 1999 + "\n") * 5_500)
+        until(lambda: Path(containers()[name]["LogPath"] + ".1").exists(), 30)
+
+    def kill() -> None:
+        killed = up.main_pids()[name]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: up.main_pids().get(name) not in {None, killed}, BACK_WITHIN_S)
+        until(lambda: all(state.state == "healthy" for state in up.status()), 30)
+
+    environment = {**os.environ, "DOCKER_HOST": ENGINE.url, "TWINSTACK_INSTANCE": INSTANCE}
+    command = [*PREFIX, INVOKE, "docker.logs", *FOLLOW]
+    check_followed(command, environment, tmp_path / "out", ask, rotate, kill)
+    shown = subprocess.run(
+        [*PREFIX, INVOKE, "docker.logs", "redis-cache", "product-service-2", "-n", "4"],
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout.splitlines()
+    names = sorted(line.split(" |")[0].strip() for line in shown)
+    assert names == ["product-service-2"] * 4 + ["redis-cache"] * 4
 
 
 @pytest.mark.parametrize(

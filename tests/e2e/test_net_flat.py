@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -10,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.followed_logs import FOLLOW, REQUEST, check_followed
 from tests.support.project import ROOT
 from tests.support.sandbox import (
     HOST_ADDRESS,
     INTERNET_ADDRESS,
+    INVOKE,
     Sandbox,
     eventually,
 )
@@ -234,13 +238,14 @@ def test_requests_are_balanced_and_carry_one_id_through_every_log(flat: Sandbox)
     assert set(served) == {"product-service", "product-service-2", "product-service-3"}
     assert max(served.values()) - min(served.values()) <= 2
 
-    def logged(name: str) -> bool:
-        return "e2e-balance-0007" in flat.invoke("net.logs", name, "--lines", "400").stdout
+    def logged() -> list[str]:
+        words = ("--request", "e2e-balance-0007", "--json")
+        lines = list(map(json.loads, flat.invoke("net.logs", *words).stdout.splitlines()))
+        assert {line["request"] for line in lines} <= {"e2e-balance-0007"}
+        return sorted(line["service"] for line in lines)
 
     # nginx writes its log a second late, in one go.
-    eventually(lambda: logged("nginx-lb"), within_s=5)
-    assert logged("api-gateway")
-    assert sum(logged(name) for name in served) == 1
+    eventually(lambda: logged() == ["api-gateway", "nginx-lb", "product-service"], within_s=8)
 
 
 def test_an_order_is_made_once_for_one_key(flat: Sandbox) -> None:
@@ -275,3 +280,45 @@ def test_a_second_up_does_nothing_and_keeps_every_process(flat: Sandbox) -> None
 
 def test_status_exits_zero_when_all_is_well(flat: Sandbox) -> None:
     assert flat.invoke("net.status", check=False).returncode == 0
+
+
+def test_logs_are_aligned_chosen_by_level_and_plain_in_a_pipe(flat: Sandbox) -> None:
+    lines = flat.invoke("net.logs", "redis-cache", "order-service", "-n", "3").stdout.splitlines()
+    assert {line.split("|")[0] for line in lines} == {"redis-cache   ", "order-service "}
+    assert len(lines) == 6
+    assert "\x1b" not in "".join(lines)
+    warnings = flat.invoke("net.logs", "--level", "warning", "--json").stdout.splitlines()
+    assert {json.loads(line)["level"] for line in warnings} <= {
+        "warning",
+        "error",
+        "critical",
+        None,
+    }
+    assert "Redis is starting" in "".join(warnings)
+    assert flat.invoke("net.logs", "redis-cache", "--since", "2099-01-01").stdout == ""
+
+
+def test_logs_are_followed_through_a_rotation_and_a_kill(flat: Sandbox, tmp_path: Path) -> None:
+    log = f"/var/lib/twinstack/{flat.instance}/net/log/product-service.log"
+
+    def ask() -> str:
+        words = ("-o", "/dev/null", "-w", "%header{x-served-by}", "-H", f"X-Request-ID: {REQUEST}")
+        return flat.fetch("http://10.0.0.10/api/products", *words)
+
+    def rotate() -> None:
+        flat.run("sh", "-c", f"head -c 8100000 /dev/zero | tr '\\0' x | fold -w 200 >> {log}")
+        size = ("stat", "-c", "%s", log)
+        eventually(lambda: int(flat.run(*size).stdout) < 8_000_000, within_s=15)
+
+    def kill() -> None:
+        killed = flat.status()["product-service"]["pid"]
+        os.kill(killed, signal.SIGKILL)
+
+        def back() -> bool:
+            state = flat.status()["product-service"]
+            return bool(state["state"] == "healthy" and state["pid"] != killed)
+
+        eventually(back, within_s=20)
+
+    command = flat.command([INVOKE, "net.logs", *FOLLOW])
+    check_followed(command, flat.environment, tmp_path / "out", ask, rotate, kill)

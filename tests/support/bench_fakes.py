@@ -23,7 +23,7 @@ from twinstack.model.topology_file import load
 from twinstack.reconcile import Preview, Progress
 from twinstack.state.journal import Journal, write_journal
 from twinstack.state.paths import InstancePaths
-from twinstack.world import Endpoint, Link, Process, ServiceState
+from twinstack.world import Endpoint, Link, LogReader, Process, ServiceState
 
 TOPOLOGY = load(ROOT / "topology.yml")
 PLAN = resolve(TOPOLOGY)
@@ -84,8 +84,11 @@ class FakeWorld:
     def exec(self, replica: str, command: Sequence[str]) -> int:
         return 0
 
-    def logs(self, replica: str, *, lines: int) -> str:
-        return ""
+    def log_names(self) -> tuple[str, ...]:
+        return ()
+
+    def log_reader(self, replica: str) -> LogReader:
+        raise NotImplementedError
 
     def endpoint(self, service: str, number: int = 1) -> Endpoint:
         return Endpoint("127.0.0.1", self.port)

@@ -37,9 +37,10 @@ class Shop:
 
     def gateway_log(self) -> list[dict[str, object]]:
         """Give the gateway's last events."""
-        words = (f"{self.world}.logs", "api-gateway", "--lines", "100000")
+        words = (f"{self.world}.logs", "api-gateway", "--lines", "100000", "--json")
         lines = self.host.invoke(*words).stdout.splitlines()
-        events = (json.loads(line) for line in lines if line.startswith("{"))
+        texts = (json.loads(line)["text"] for line in lines)
+        events = (json.loads(text) for text in texts if text.startswith("{"))
         return [event for event in events if event.get("message") != "request"]
 
     def ejected_at_s(self, name: str, since_s: float) -> float:

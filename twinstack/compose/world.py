@@ -20,6 +20,7 @@ from docker.errors import NotFound
 from twinstack.compose import apply_policy, cgroups, interfaces, observe, teardown
 from twinstack.compose.apply import STOP_TIMEOUT_S, DockerApply
 from twinstack.compose.bring_up import bring_up
+from twinstack.compose.container_log import ContainerLog
 from twinstack.compose.engine import at_socket, connect, connect_or_fail, revive
 from twinstack.compose.engine_paths import DEFAULT, EnginePaths
 from twinstack.compose.engine_record import read_record
@@ -28,6 +29,7 @@ from twinstack.compose.failures import translated
 from twinstack.compose.render import (
     INSTANCE_LABEL,
     container_name,
+    project_name,
     secrets_directory,
     versions_directory,
 )
@@ -158,9 +160,15 @@ class DockerWorld:
         return subprocess.run([*words, str(container.name), *command], check=False).returncode
 
     @translated("docker.logs", reading=True)
-    def logs(self, replica: str, *, lines: int) -> str:
-        container = self._container(self.plan.replica(replica))
-        return str(container.logs(tail=lines).decode(errors="replace"))
+    def log_names(self) -> tuple[str, ...]:
+        """Name the replicas whose container is there, running or not."""
+        with closing(connect_or_fail(self.engine)) as client:
+            present = observe.containers(client, self.plan.instance)
+        return tuple(container.replica for container in present)
+
+    def log_reader(self, replica: str) -> ContainerLog:
+        """Give what asks the engine for a container's log."""
+        return ContainerLog(self.engine, f"{project_name(self.plan.instance)}-{replica}")
 
     @translated("docker.stop")
     def stop(self, replica: str) -> None:

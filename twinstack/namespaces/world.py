@@ -30,6 +30,7 @@ from twinstack.namespaces import (
 from twinstack.namespaces import replica as inside
 from twinstack.namespaces.facts import NetFacts
 from twinstack.namespaces.launch import ProvidedSoftware
+from twinstack.namespaces.log_file import LogFile
 from twinstack.namespaces.policy import apply_policy
 from twinstack.namespaces.removals import Removal, removals
 from twinstack.namespaces.steps import NetStep, network_steps
@@ -39,7 +40,7 @@ from twinstack.software.facts import released_versions, software_answer, softwar
 from twinstack.state.journal import read_journal
 from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
-from twinstack.world import Endpoint, Link, Process, ServiceState, State
+from twinstack.world import Endpoint, Link, LogSearch, Process, ServiceState, State
 from twinstack.world import require_root as require_root
 
 _PROBE_EVERY_S = 0.1
@@ -284,12 +285,20 @@ class NamespaceWorld:
         dumps.check_ours(self.plan, [chosen])
         return inside.run(chosen, command)
 
+    def log_names(self) -> tuple[str, ...]:
+        """Name the plan's replicas, and those that left a log: `down` and scaling keep them."""
+        files = sorted(path.stem for path in self._paths.log.glob("*.log"))
+        return tuple(dict.fromkeys((*(replica.name for replica in self.plan.here), *files)))
+
+    def log_reader(self, replica: str) -> LogFile:
+        """Give what reads a replica's log, its rotated part included."""
+        return LogFile(launch.log_path(self._paths, replica))
+
     def logs(self, replica: str, *, lines: int) -> str:
-        """Give the last lines of a replica's log, the rotated part included."""
-        path = launch.log_path(self._paths, self.plan.replica(replica).name)
-        parts = (path.with_name(path.name + ".1"), path)
-        text = "".join(part.read_text(errors="replace") for part in parts if part.is_file())
-        return "".join(text.splitlines(keepends=True)[-lines:])
+        """Give the last lines of a replica's log. Raises: WrongUse for an unknown name."""
+        last = LogSearch(lambda _record: "shown", last=lines)
+        records = self.log_reader(self.plan.replica(replica).name).read(last)
+        return "".join(f"{record.text}\n" for record in records)
 
     def stop(self, replica: str) -> None:
         """Have the supervisor end a replica. Raises: StepFailed."""

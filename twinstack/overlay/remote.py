@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from twinstack.confinement import seccomp
@@ -36,13 +37,32 @@ from twinstack.software.secrets import ensure_secrets, secrets_of
 from twinstack.software.wheels import Software as Installed
 from twinstack.state.lock import locked, remove_run
 from twinstack.state.paths import InstancePaths
-from twinstack.world import ServiceState, require_root
+from twinstack.world import LogRecord, LogSearch, ServiceState, require_root
 
 Built = tuple[Roots, Installed]
 _LOCK = "overlay"
+#: Of each log that lines are looked for in: a machine sends them all.
+MOST_LINES = 10_000
 _READ_S = 120.0
 #: For the steps, beside the time until services are healthy.
 _STEPS_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteLog:
+    """The end of a log on a machine, which is asked for once."""
+
+    ask: Callable[..., str]  # for the last `lines`
+
+    def read(self, search: LogSearch) -> Iterator[LogRecord]:
+        """Give the last lines, or those among which lines are looked for."""
+        all_shown = search.last is not None and not search.filtered
+        text = self.ask(lines=search.last if all_shown else MOST_LINES)
+        return (LogRecord(line) for line in text.removesuffix("\n").split("\n") if text)
+
+    def follow(self) -> Iterator[LogRecord]:
+        """Give nothing: a machine answers once."""
+        return iter(())
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,14 @@ class Remote:
         results, failures = self._ask("logs", machines=machines, replica=name, lines=lines)
         ssh.raise_failures(failures.values())
         return str(results[where])
+
+    def log_names(self) -> tuple[str, ...]:
+        """Name all replicas: each machine knows its own."""
+        return tuple(replica.name for replica in self.plan.replicas)
+
+    def log_reader(self, replica: str) -> RemoteLog:
+        """Give what asks a replica's machine for its log."""
+        return RemoteLog(partial(self.logs, replica))
 
     def _ask(
         self,

@@ -18,7 +18,8 @@ from twinstack.linux import br_netfilter, mounts
 from twinstack.model.placement import Host
 from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NetFacts
-from twinstack.namespaces.launch import ProvidedSoftware
+from twinstack.namespaces.launch import ProvidedSoftware, log_path
+from twinstack.namespaces.log_file import LogFile
 from twinstack.namespaces.steps import network_steps
 from twinstack.namespaces.world import NamespaceWorld
 from twinstack.overlay import hosts, record, teardown
@@ -162,12 +163,14 @@ class Overlay:
         later = () if self.bare else ("services are listed once the host is up",)
         return Preview(len(steps), diff(steps, nothing), later)
 
-    def logs(self, replica: str, *, lines: int) -> str:
-        """Give the end of a replica's log. Raises: TwinstackError for an unknown name."""
-        name = self.plan.replica(replica).name
-        host = self.spread.host(self.spread.where[name])
-        read = partial(self.on_host(host).logs, name, lines=lines)
-        return hosts.on(self.plan.instance, host.name, read)
+    def log_names(self) -> tuple[str, ...]:
+        """Name the plan's replicas, on hosts that are lost too."""
+        return tuple(replica.name for replica in self.plan.replicas)
+
+    def log_reader(self, replica: str) -> LogFile:
+        """Give what reads a replica's log: this host sees the files of those that it simulates."""
+        host = self.spread.where[replica]
+        return LogFile(log_path(InstancePaths(host_instance(self.plan.instance, host)), replica))
 
     def exec(self, host: str, command: Sequence[str]) -> int:
         """Run a command on a host, on the caller's terminal; give its exit code."""

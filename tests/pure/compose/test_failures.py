@@ -19,6 +19,7 @@ from twinstack.compose import apply, engine, failures, teardown, world
 from twinstack.errors import Missing, TwinstackError
 from twinstack.model.plan import resolve
 from twinstack.model.topology_file import load
+from twinstack.world import LogSearch
 
 RAW = [DockerException("gone"), APIError("500"), ConnectionLost("reset"), ReadTimeout("slow")]
 
@@ -56,7 +57,8 @@ DOING: dict[str, Callable[[world.DockerWorld], object]] = {
     "clean": lambda docker: docker.clean(progress=quiet),
     "status": lambda docker: docker.status(),
     "exec": lambda docker: docker.exec("nginx-lb", ["true"]),
-    "logs": lambda docker: docker.logs("nginx-lb", lines=1),
+    "log_names": lambda docker: docker.log_names(),
+    "log": lambda docker: list(docker.log_reader("nginx-lb").read(LogSearch(lambda _: "shown"))),
     "processes": lambda docker: docker.processes(),
     "cpu_us": lambda docker: docker.cpu_us(),
     "software": lambda docker: docker.software(),

@@ -43,7 +43,7 @@ def test_what_could_not_be_checked_is_neither_a_pass_nor_a_failure(
         (net_tasks.net_down, {}),
         (net_tasks.net_status, {}),
         (net_tasks.net_plan, {}),
-        (net_tasks.net_logs, {"service": "nginx-lb"}),
+        (net_tasks.net_logs, {"service": ["nginx-lb"]}),
         (clean.clean, {}),
         (bench.bench, {"allow": []}),
         (bench.bench_chain, {}),
@@ -136,8 +136,8 @@ def test_clean_lists_what_would_go_and_does_nothing(
 
 
 def test_logs_need_a_line(net: FakeNet, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(net_tasks.net_logs, service="nginx-lb", lines=0) == WRONG_USE
-    assert call(docker_tasks.docker_logs, service="nginx-lb", lines=-1) == WRONG_USE
+    assert call(net_tasks.net_logs, service=["nginx-lb"], lines=0) == WRONG_USE
+    assert call(docker_tasks.docker_logs, service=["nginx-lb"], lines=-1) == WRONG_USE
     assert "--lines: cannot be 0" in capsys.readouterr().err
 
 
@@ -162,7 +162,8 @@ def test_system_programs_are_found_on_any_path() -> None:
         (("bench", "--minutes", "0"), "--minutes: cannot be 0.0: it is 0.05 to 240"),
         (("net.up", "--timeout=0"), "--timeout: cannot be 0: "),
         (("net.logs", "--bogus"), "No idea what '--bogus' is!"),
-        (("net.logs",), "'net.logs' did not receive required positional arguments: 'service'"),
+        (("net.exec",), "'net.exec' did not receive required positional arguments: 'service'"),
+        (("net.logs", "--lines", "many"), "--lines: cannot be many: it is a whole number"),
     ],
 )
 def test_a_wrong_value_is_one_line_at_the_command_line(
@@ -194,6 +195,8 @@ def test_a_task_that_passes_lets_the_next_one_run(net: FakeNet) -> None:
         (("bench", "--help"), "--requests=INT", "number of requests in one"),
         (("net.logs", "--help"), "--lines=INT", "how many of the last"),
         (("--help", "net.logs"), "--lines=INT", "how many of the last"),
+        (("net.logs", "--help"), "net.logs [SERVICE …] [--options]", "Docstring"),
+        (("net.exec", "--help"), "net.exec SERVICE [--options]", "Docstring"),
     ],
 )
 def test_options_keep_their_help(words: tuple[str, ...], option: str, expected: str) -> None:
@@ -266,8 +269,8 @@ def every_task() -> Iterator[tuple[str, Any]]:
         yield from ((f"{noun}.{name}", task) for name, task in collection.tasks.items())
 
 
-def test_help_says_the_default(capsys: pytest.CaptureFixture[str]) -> None:
-    (lines,) = (
-        argument for argument in net_tasks.net_logs.get_arguments() if argument.name == "lines"
+def test_help_says_the_default() -> None:
+    (timeout,) = (
+        argument for argument in net_tasks.net_up.get_arguments() if argument.name == "timeout"
     )
-    assert lines.help == "how many of the last lines to show (default: 50)"
+    assert timeout.help == "seconds to wait until every service is healthy (default: 60)"
