@@ -182,7 +182,8 @@ def test_down_and_clean_leave_the_host_as_it_was(host: Sandbox) -> None:
 def cleaned(host: Sandbox, *options: str) -> dict[str, list[str]]:
     """Clean, and give what was, or would be, removed; without what became of each."""
     document: dict[str, list[str]] = json.loads(host.invoke("clean", "--json", *options).stdout)
-    return {key: [name.partition(" (")[0] for name in names] for key, names in document.items()}
+    lists = {key: names for key, names in document.items() if isinstance(names, list)}
+    return {key: [name.partition(" (")[0] for name in names] for key, names in lists.items()}
 
 
 def until_said(half: subprocess.Popen[str], words: str) -> None:
