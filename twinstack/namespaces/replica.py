@@ -1,14 +1,18 @@
-"""Enter a running replica from the host: probe its health, run a command in its network."""
+"""Enter running replicas from the host: their states, and a command in the network of one."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from twinstack.linux import netns
-from twinstack.model.plan import Replica
-from twinstack.world import State
+from twinstack.model.plan import Plan, Replica
+from twinstack.namespaces import dumps, supervisor
+from twinstack.state.journal import read_journal
+from twinstack.state.paths import InstancePaths
+from twinstack.world import ServiceState, State
 
 
 def run(name: str, command: Sequence[str]) -> int:
@@ -59,3 +63,47 @@ def probe(replica: Replica, pid: int) -> tuple[State, str]:
         return "healthy", ""
     output = (done.stderr or done.stdout).strip().splitlines()
     return "unhealthy", output[-1] if output else f"its probe exits {done.returncode}"
+
+
+def states(plan: Plan, replicas: Sequence[Replica], *, bare: bool) -> tuple[ServiceState, ...]:
+    """Give the states of some replicas of a plan, probed at once; `bare`: none runs anything."""
+    paths = InstancePaths(plan.instance)
+    programs = () if bare else supervisor.observe(paths).processes
+    by_name = {program.replica: program for program in programs}
+    up = read_journal(paths).shape is not None
+    running = {name for name, program in by_name.items() if program.pid is not None}
+    # A namespace of our name may be another's; what our supervisor runs is in one of ours.
+    doubtful = {replica.name for replica in replicas} - running
+    ours = dumps.marked_namespaces(plan.mark) if up and doubtful else ()
+    foreign = doubtful.difference(ours)
+
+    def state_of(replica: Replica) -> ServiceState:
+        program = by_name.get(replica.name)
+        pid = program.pid if program else None
+        state: State = "stopped"
+        detail = ""
+        if not up or replica.name in foreign or not netns.is_pinned(replica.name):
+            state = "absent"
+        elif bare:
+            detail = "only the network is up"
+        elif pid is None:
+            detail = program.state.lower() if program else "not supervised"
+        else:
+            state, detail = probe(replica, pid)
+        return ServiceState(
+            replica.name,
+            replica.service,
+            f"netns {replica.name}",
+            str(replica.address),
+            replica.port,
+            state,
+            detail,
+            pid,
+            program.restarts if program else 0,
+            replica.version,
+        )
+
+    if bare:  # nothing to wait for
+        return tuple(map(state_of, replicas))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return tuple(pool.map(state_of, replicas))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +39,7 @@ from twinstack.software.facts import released_versions, software_answer, softwar
 from twinstack.state.journal import read_journal
 from twinstack.state.lock import locked
 from twinstack.state.paths import InstancePaths
-from twinstack.world import Endpoint, Link, LogSearch, Process, ServiceState, State
+from twinstack.world import Endpoint, Link, LogSearch, Process, ServiceState
 from twinstack.world import require_root as require_root
 
 _PROBE_EVERY_S = 0.1
@@ -192,7 +191,9 @@ class NamespaceWorld:
         deadline = time.monotonic() + timeout_s
         healthy: set[str] = set()
         while True:
-            states = self._states(self.plan.here if replicas is None else replicas)
+            states = inside.states(
+                self.plan, self.plan.here if replicas is None else replicas, bare=self.bare
+            )
             for state in states:
                 if state.state == "healthy" and state.name not in healthy:
                     healthy.add(state.name)
@@ -236,48 +237,7 @@ class NamespaceWorld:
 
     def status(self) -> tuple[ServiceState, ...]:
         """Probe every replica at once, each in its own namespace and root."""
-        return self._states(self.plan.here)
-
-    def _states(self, replicas: tuple[Replica, ...]) -> tuple[ServiceState, ...]:
-        programs = () if self.bare else supervisor.observe(self._paths).processes
-        by_name = {program.replica: program for program in programs}
-        up = read_journal(self._paths).shape is not None
-        running = {name for name, program in by_name.items() if program.pid is not None}
-        # A namespace of our name may be another's; what our supervisor runs is in one of ours.
-        doubtful = {replica.name for replica in replicas} - running
-        ours = dumps.marked_namespaces(self.plan.mark) if up and doubtful else ()
-        foreign = doubtful.difference(ours)
-
-        def state_of(replica: Replica) -> ServiceState:
-            program = by_name.get(replica.name)
-            pid = program.pid if program else None
-            state: State = "stopped"
-            detail = ""
-            if not up or replica.name in foreign or not netns.is_pinned(replica.name):
-                state = "absent"
-            elif self.bare:
-                detail = "only the network is up"
-            elif pid is None:
-                detail = program.state.lower() if program else "not supervised"
-            else:
-                state, detail = inside.probe(replica, pid)
-            return ServiceState(
-                replica.name,
-                replica.service,
-                f"netns {replica.name}",
-                str(replica.address),
-                replica.port,
-                state,
-                detail,
-                pid,
-                program.restarts if program else 0,
-                replica.version,
-            )
-
-        if self.bare:  # nothing to wait for
-            return tuple(map(state_of, replicas))
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            return tuple(pool.map(state_of, replicas))
+        return inside.states(self.plan, self.plan.here, bare=self.bare)
 
     def exec(self, replica: str, command: Sequence[str]) -> int:
         """Run one of the host's commands in a replica's network, on this terminal."""
