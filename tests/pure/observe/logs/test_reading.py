@@ -45,9 +45,7 @@ def reading(world: Files, *names: str, last: int | None = None) -> LogReading:
     return LogReading(world, chosen(world.plan, names), LineFilter(), last)
 
 
-def looks(
-    followed: Iterator[list[LogLine]], number: int = 3
-) -> list[tuple[str, float | None]]:
+def looks(followed: Iterator[list[LogLine]], number: int = 3) -> list[tuple[str, float | None]]:
     return [(line.replica, line.time) for new in islice(followed, number) for line in new]
 
 
