@@ -14,7 +14,7 @@ from twinstack.model import bounds
 from twinstack.world import require_root
 
 if TYPE_CHECKING:
-    from twinstack.namespaces.world import NamespaceWorld
+    from twinstack.namespaces.logs import NamespaceLogs
 
 SCRIPT = {"script": "print the network's steps as a shell script"}
 
@@ -97,10 +97,10 @@ def net_exec(_: Context, service: str) -> None:
     end(stack.from_environment().net().exec(service, command))
 
 
-def _logged() -> tuple[NamespaceWorld, bool]:
+def _logged() -> tuple[NamespaceLogs, bool]:
     require_root("net.logs")
     here = stack.from_environment()
-    return here.net(), here.net_shape() is not None
+    return here.net_logs(), here.net_shape() is not None
 
 
 net_logs = logs.task_of("net", _logged)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.model.releases import Releases
     from twinstack.model.scale import Scale
     from twinstack.model.topology import Topology
+    from twinstack.namespaces.logs import NamespaceLogs
     from twinstack.namespaces.world import NamespaceWorld
     from twinstack.overlay.record import OverlayOptions
     from twinstack.overlay.remote import Remote
@@ -111,6 +112,16 @@ class Stack:
             bare=chosen.bare,
             watch=watch,
         )
+
+    def net_logs(self) -> NamespaceLogs:
+        """Give the namespace world's logs without loading that world."""
+        from twinstack.namespaces.logs import NamespaceLogs
+        from twinstack.state.journal import read_journal
+        from twinstack.state.paths import InstancePaths
+
+        running = read_journal(InstancePaths(self.instance))
+        plan = self._plan_as(running, scale=running.scale, releases=running.releases)
+        return NamespaceLogs(plan)
 
     def overlay(
         self,

@@ -30,7 +30,6 @@ from twinstack.linux import cgroup, process
 from twinstack.linux.cgroup import ControlGroup
 from twinstack.linux.iptables import RESTORE
 from twinstack.namespaces import supervisor
-from twinstack.namespaces.launch import log_path
 from twinstack.software.secrets import operator_password
 from twinstack.state.paths import InstancePaths
 from twinstack.world import Endpoint, LocalWorld
@@ -220,7 +219,7 @@ def _start_dns(place: Place) -> Mapping[int, str]:
 
 def _sync_log(place: Place, sign: str = "+") -> None:
     """Have each write to the edge's log wait for the disk, where the file system can."""
-    process.run(["chattr", f"{sign}S", str(log_path(place.paths, worlds.EDGE))], check=False)
+    process.run(["chattr", f"{sign}S", str(place.paths.log_of(worlds.EDGE))], check=False)
 
 
 def edge_directives(

@@ -13,7 +13,7 @@ from itertools import chain
 
 import docker
 
-from twinstack.compose.engine import connect_or_fail
+from twinstack.compose.engine import API_TIMEOUT_S, connect_or_fail
 from twinstack.compose.engine_paths import EnginePaths
 from twinstack.compose.failures import RAW, translate
 from twinstack.errors import Missing, StepFailed, TwinstackError
@@ -83,7 +83,8 @@ class ContainerLog:
         api = client.api
         url = f"{api.base_url}/v{api.api_version}/containers/{self._name}/logs"
         asked: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, **options}
-        with api.get(url, params=asked, stream=True, timeout=None) as response:
+        bound_s = None if "follow" in options else API_TIMEOUT_S
+        with api.get(url, params=asked, stream=True, timeout=bound_s) as response:
             if response.status_code == 404:
                 cause, remedy = "no such container", "run: invoke docker.up"
                 raise Missing(self._name, "is not there", cause, remedy)

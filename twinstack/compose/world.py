@@ -28,6 +28,7 @@ from twinstack.compose.facts import ContainerFacts
 from twinstack.compose.failures import translated
 from twinstack.compose.render import (
     INSTANCE_LABEL,
+    REPLICA_LABEL,
     container_name,
     project_name,
     secrets_directory,
@@ -163,8 +164,9 @@ class DockerWorld:
     def log_names(self) -> tuple[str, ...]:
         """Name the replicas whose container is there, running or not."""
         with closing(connect_or_fail(self.engine)) as client:
-            present = observe.containers(client, self.plan.instance)
-        return tuple(container.replica for container in present)
+            ours = {"label": f"{INSTANCE_LABEL}={self.plan.instance}"}
+            labels = [each["Labels"] for each in client.api.containers(all=True, filters=ours)]
+        return tuple(each[REPLICA_LABEL] for each in labels if REPLICA_LABEL in each)
 
     def log_reader(self, replica: str) -> ContainerLog:
         """Give what asks the engine for a container's log."""

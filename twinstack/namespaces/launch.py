@@ -67,11 +67,6 @@ def steps(plan: Plan, software: ProvidedSoftware, layout: Layout) -> tuple[NetSt
     return tuple(_Launcher(plan, software, layout).steps())
 
 
-def log_path(paths: InstancePaths, replica: str) -> Path:
-    """Give the file that a replica writes its output to."""
-    return paths.log / f"{replica}.log"
-
-
 @dataclass(frozen=True)
 class _Launcher:
     """Renders the files of a plan's processes: shell, in which every word is quoted."""
@@ -171,7 +166,7 @@ class _Launcher:
                 "launch.sh.j2",
                 name=replica.name,
                 cgroups=self._cgroups(replica.name),
-                log=log_path(paths, replica.name),
+                log=paths.log_of(replica.name),
                 pin=netns.PINS / replica.name,
                 root=paths.run / "root",
                 tree=software.trees[replica.role],

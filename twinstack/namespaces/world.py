@@ -29,7 +29,7 @@ from twinstack.namespaces import (
 from twinstack.namespaces import replica as inside
 from twinstack.namespaces.facts import NetFacts
 from twinstack.namespaces.launch import ProvidedSoftware
-from twinstack.namespaces.log_file import LogFile
+from twinstack.namespaces.logs import NamespaceLogs
 from twinstack.namespaces.policy import apply_policy
 from twinstack.namespaces.removals import Removal, removals
 from twinstack.namespaces.steps import NetStep, network_steps
@@ -62,7 +62,7 @@ class PendingChanges:
         return Preview(len(self.steps), (*removed, *self.changes), self.unbuilt)
 
 
-class NamespaceWorld:
+class NamespaceWorld(NamespaceLogs):
     """The plan on raw Linux primitives."""
 
     name: WorldName = "net"
@@ -80,7 +80,7 @@ class NamespaceWorld:
 
         `bare`: the network alone, without processes.
         """
-        self.plan = plan
+        super().__init__(plan)
         self.bare = bare
         self._software = software
         self._built = built
@@ -244,15 +244,6 @@ class NamespaceWorld:
         chosen = self.plan.replica(replica).name
         dumps.check_ours(self.plan, [chosen])
         return inside.run(chosen, command)
-
-    def log_names(self) -> tuple[str, ...]:
-        """Name the plan's replicas, and those that left a log: `down` and scaling keep them."""
-        files = sorted(path.stem for path in self._paths.log.glob("*.log"))
-        return tuple(dict.fromkeys((*(replica.name for replica in self.plan.here), *files)))
-
-    def log_reader(self, replica: str) -> LogFile:
-        """Give what reads a replica's log, its rotated part included."""
-        return LogFile(launch.log_path(self._paths, replica))
 
     def logs(self, replica: str, *, lines: int) -> str:
         """Give the last lines of a replica's log. Raises: WrongUse for an unknown name."""

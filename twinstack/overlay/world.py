@@ -18,7 +18,7 @@ from twinstack.linux import br_netfilter, mounts
 from twinstack.model.placement import Host
 from twinstack.model.plan import Plan
 from twinstack.namespaces.facts import NetFacts
-from twinstack.namespaces.launch import ProvidedSoftware, log_path
+from twinstack.namespaces.launch import ProvidedSoftware
 from twinstack.namespaces.log_file import LogFile
 from twinstack.namespaces.steps import network_steps
 from twinstack.namespaces.world import NamespaceWorld
@@ -170,7 +170,7 @@ class Overlay:
     def log_reader(self, replica: str) -> LogFile:
         """Give what reads a replica's log: this host sees the files of those that it simulates."""
         host = self.spread.where[replica]
-        return LogFile(log_path(InstancePaths(host_instance(self.plan.instance, host)), replica))
+        return LogFile(InstancePaths(host_instance(self.plan.instance, host)).log_of(replica))
 
     def exec(self, host: str, command: Sequence[str]) -> int:
         """Run a command on a host, on the caller's terminal; give its exit code."""

@@ -35,6 +35,10 @@ class InstancePaths:
         """The services' logs."""
         return self.lib / "log"
 
+    def log_of(self, replica: str) -> Path:
+        """Give the file that a replica writes its output to."""
+        return self.log / f"{replica}.log"
+
     @property
     def secrets(self) -> Path:
         """The namespace world's secrets."""

@@ -46,6 +46,11 @@ def test_the_namespace_world_is_read_without_docker_or_templates():
     assert {"docker", "jinja2", "numpy", "rich"} & loaded == set()
 
 
+def test_the_namespace_worlds_logs_are_read_without_that_world():
+    loaded = loaded_by("from twinstack.stack import from_environment as f; f().net_logs()")
+    assert {"docker", "twinstack.namespaces.world", "twinstack.namespaces.launch"} & loaded == set()
+
+
 def test_whether_an_engine_is_there_is_known_without_loading_the_docker_world():
     loaded = loaded_by(
         "import tasks; from twinstack.compose.engine_paths import is_absent as f; f()"

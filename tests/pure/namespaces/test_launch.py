@@ -17,7 +17,7 @@ from tests.support.launch_cases import changed, digests, edit, file_of, launched
 from twinstack.model.plan import Replica, resolve
 from twinstack.model.releases import CHECKOUT, ServiceRelease
 from twinstack.model.topology import Limits
-from twinstack.namespaces.launch import ROTATOR, log_path
+from twinstack.namespaces.launch import ROTATOR
 from twinstack.namespaces.process_steps import (
     Cgroup,
     InstanceDirectory,
@@ -320,4 +320,4 @@ def test_the_rotator_keeps_logs_small(tmp_path: Path):
 
 def test_logs_are_the_scripts_own_output():
     for name, script in SCRIPTS.items():
-        assert f"exec >> {log_path(InstancePaths('main'), name)} 2>&1 < /dev/null" in script.content
+        assert f"exec >> {InstancePaths('main').log_of(name)} 2>&1 < /dev/null" in script.content

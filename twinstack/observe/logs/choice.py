@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from twinstack.errors import WrongUse
-from twinstack.model.plan import Plan
 from twinstack.observe.logs.line import LEVELS, LineFacts, facts, moment
 from twinstack.world import LogRecord, LogSearch, LogVerdict
+
+if TYPE_CHECKING:  # it brings pydantic, which a wrong option need not wait for
+    from twinstack.model.plan import Plan
 
 #: nginx gathers a second of its lines, so those of one log may be so far out of order.
 _OUT_OF_ORDER_S = 5.0

@@ -10,7 +10,7 @@ from twinstack.observe.logs.line import written
 from twinstack.printable import visible_lines
 
 #: SGR codes that can be read on a dark and on a light ground. Source: ECMA-48, 8.3.117.
-_COLOURS = (36, 33, 32, 35, 34, 31, 96, 93, 92, 95, 94, 91)
+_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # red would look like an error
 
 
 @dataclass(frozen=True, slots=True)
