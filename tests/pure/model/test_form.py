@@ -167,6 +167,11 @@ def test_beside_a_mistake_the_rest_is_checked(name: str):
     )
 
 
+def test_a_key_beside_its_misspelling_is_checked_all_the_same():
+    lines = mistakes_in(written(service("api-gateway", usr=30020, user=30010)))
+    assert sorted(paths(lines)) == ["services.api-gateway.user", "services.api-gateway.usr"]
+
+
 def test_an_unknown_key_is_no_mistake_of_its_values():
     lines = mistakes_in(several(service("nginx-lb", extra={"port": 0}), limits(cpus=0)))
     assert paths(lines) == ["services.nginx-lb.limits.cpus", "services.nginx-lb.extra"]
