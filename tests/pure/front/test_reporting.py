@@ -62,7 +62,9 @@ def test_every_mistake_of_a_topology_is_one_line_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "topology.yml"
-    file.write_text(TEXT.replace("port: 3000", "port: 70000").replace("[redis.acl]", "[token]"))
+    file.write_text(
+        TEXT.replace("    port: 3000", "    port: 70000").replace("[redis.acl]", "[token]")
+    )
     monkeypatch.setenv("TWINSTACK_TOPOLOGY", str(file))
     assert call(policy.policy_show) == WRONG_USE
     out, err = capsys.readouterr()
