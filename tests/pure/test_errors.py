@@ -46,11 +46,20 @@ def test_an_error_is_always_one_line(obj: str, failure: str, cause: str, remedy:
     assert len(str(TwinstackError(obj, failure, cause, remedy)).splitlines()) <= 1
 
 
-def test_a_topology_error_has_a_line_for_each_mistake():
+def test_a_topology_error_has_a_line_for_each_mistake_and_their_number():
     mistakes = [TwinstackError("a.b", "is missing", "", "add it"), TwinstackError("c", "is\nodd")]
-    error = TopologyError("topology.yml", mistakes)
-    assert str(error) == "topology.yml: a.b: is missing; add it\ntopology.yml: c: is odd"
+    error = TopologyError("topology.yml", mistakes, ["14:11", ""])
+    assert str(error).splitlines() == [
+        "topology.yml:14:11: a.b: is missing; add it",
+        "topology.yml: c: is odd",
+        "topology.yml: 2 mistakes: nothing was done; correct them, run again",
+    ]
     assert error.obj == "a.b"
+
+
+def test_a_topology_error_of_one_mistake_is_one_line():
+    error = TopologyError("topology.yml", [TwinstackError("", "cannot be read", "it is not there")])
+    assert str(error) == "topology.yml: cannot be read: it is not there"
 
 
 def test_several_failures_are_all_named():

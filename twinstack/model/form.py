@@ -47,14 +47,14 @@ def mended(
     Gives None where a stand-in cannot be had: the rest has nothing to be checked against.
     """
     document = copy.deepcopy(written)
+    misspelt = [meant_path for each in found if (meant_path := _meant(each.path))]
+    absent = [path for path in misspelt if _value_at(document, path) is None]
     replaced = set()
-    for mistake in found:
-        place = _stand_in(document, mistake.path)
+    for path in (*(mistake.path for mistake in found), *absent):
+        place = _stand_in(document, path)
         if place is None:
             return None, frozenset()
-        replaced |= {place, *((meant_key,) if (meant_key := _meant(mistake.path)) else ())}
-        if meant_key is not None:
-            _stand_in(document, meant_key)
+        replaced |= {place, path}
     try:
         return Topology.model_validate(document), frozenset(replaced)
     except ValidationError:

@@ -17,8 +17,8 @@ REDIS_ACL, POSTGRES_ROLES = "redis.acl", "postgres.roles"
 OF_STORES = {REDIS_ACL: "redis", POSTGRES_ROLES: "postgres"}
 NAME = re.compile(r"\w+_password|redis\.acl|postgres\.roles")
 _REGISTRY = "registry_"
-#: So like a known password, another one is a misspelling: nobody would ask for it.
-_LIKENESS = 0.9
+#: So like a known secret, another one is a misspelling: nobody would ask for it.
+_LIKENESS = 0.85
 
 
 def remedy_for(name: str, services: Iterable[str]) -> str | None:
@@ -33,6 +33,6 @@ def remedy_for(name: str, services: Iterable[str]) -> str | None:
     is_password = NAME.fullmatch(name) is not None
     if is_password and name.startswith(_REGISTRY):
         return f"did you mean {nearest(name, registered) or registered[0]}?"
-    if close := nearest(name, known, _LIKENESS if is_password else 0.6):
+    if close := nearest(name, known, _LIKENESS):
         return f"did you mean {close}?"
     return None if is_password else f"name a password (…_password), {REDIS_ACL} or {POSTGRES_ROLES}"

@@ -18,7 +18,9 @@ _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 _KINDS = {"null": "nothing", "bool": "true or false", "int": "a number", "float": "a number"}
 
 
-class NotYaml(Exception):  # noqa: D101
+class NotYaml(Exception):
+    """The syntax is broken: what comes after it cannot be read."""
+
     def __init__(self, problem: str, position: tuple[int, int] | None = None) -> None:
         super().__init__(problem)
         self.problem = problem

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from front import reporting
-from tests.support.tasks import raising
+from front import policy, reporting
+from tests.support.core_cases import TEXT
+from tests.support.tasks import call, raising
 from twinstack.errors import (
+    WRONG_USE,
     CannotTell,
     Missing,
     SeveralFailed,
@@ -52,3 +56,19 @@ def test_the_exit_code_tells_a_failure_from_a_wrong_use_and_from_nothing_to_look
     error: BaseException, code: int
 ) -> None:
     assert raising(error) == code
+
+
+def test_every_mistake_of_a_topology_is_one_line_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "topology.yml"
+    file.write_text(
+        TEXT.replace("    port: 3000", "    port: 70000").replace("[redis.acl]", "[token]")
+    )
+    monkeypatch.setenv("TWINSTACK_TOPOLOGY", str(file))
+    assert call(policy.policy_show) == WRONG_USE
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert (out, len(lines)) == ("", 3)
+    assert all(re.match(rf"{file}:\d+:\d+: services\.", line) for line in lines[:2])
+    assert lines[2] == f"{file}: 2 mistakes: nothing was done; correct them, run again"

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import tasks
 from docs import json_schemas
 from front import clean
 from front import net as net_tasks
 from tests.support import contract
-from tests.support.project import ROOT
 from tests.support.tasks import FakeNet, call
 from twinstack.errors import NOTHING
 from twinstack.printable import dumps
@@ -85,11 +83,3 @@ def test_sets_are_arrays_and_what_json_does_not_know_is_no_repr() -> None:
     assert dumps({"a": frozenset({"y", "x"}), "b": float("inf")}, indent=None) == (
         '{"a": ["x", "y"], "b": null}'
     )
-
-
-def test_the_committed_topology_is_as_its_schema_says_and_a_mistake_is_not() -> None:
-    judge = contract.validator("topology.yml")
-    declared = yaml.safe_load((ROOT / "topology.yml").read_text(encoding="utf-8"))
-    assert list(judge.iter_errors(declared)) == []
-    declared["services"]["nginx-lb"]["prot"] = 80
-    assert list(judge.iter_errors(declared)) != []

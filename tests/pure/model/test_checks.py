@@ -14,21 +14,6 @@ from twinstack.model.topology import WorldName
 from twinstack.model.topology_file import parse
 
 WORLDS: tuple[WorldName, WorldName] = ("net", "docker")
-APP = "shapes.flat.segments.app"
-TIERED = "shapes.tiered.segments"
-
-
-def rename(old: str, new: str) -> Edit:
-    """Rename a service wherever it is spoken of."""
-
-    def edit(d: dict[str, Any]) -> None:
-        d["services"] = {new if k == old else k: v for k, v in d["services"].items()}
-        for flow in d["flows"]:
-            flow.update({key: new for key in ("from", "to") if flow[key] == old})
-        for port in d["host_ports"]:
-            port["service"] = new if port["service"] == old else port["service"]
-
-    return edit
 
 
 def flow(**pair: str | int) -> Edit:
@@ -36,51 +21,6 @@ def flow(**pair: str | int) -> Edit:
 
 
 RULES: dict[str, tuple[Edit, str, str]] = {
-    "subnet used twice": (
-        segment("tiered", "backend", subnet="172.20.0.0/24"),
-        f"{TIERED}.backend.subnet",
-        "is the same as",
-    ),
-    "subnets overlap": (
-        segment("tiered", "backend", subnet="172.20.0.0/16"),
-        f"{TIERED}.backend.subnet",
-        "overlaps",
-    ),
-    "both worlds in one subnet": (
-        segment("flat", "app", docker_subnet="10.0.0.0/24"),
-        f"{APP}.docker_subnet",
-        "is the same as",
-    ),
-    "subnet too small": (
-        segment("tiered", "frontend", subnet="172.20.0.0/30"),
-        f"{TIERED}.frontend.subnet",
-        "too small",
-    ),
-    "bridge used twice": (
-        segment("tiered", "backend", bridge="br-frontend"),
-        f"{TIERED}.backend.bridge",
-        "is used twice",
-    ),
-    "tier in two segments": (
-        segment("tiered", "backend", tiers=["backend", "frontend"]),
-        f"{TIERED}.backend.tiers.1",
-        "cannot hold frontend",
-    ),
-    "tier in no segment": (
-        segment("tiered", "backend", tiers=["middle"]),
-        TIERED,
-        "no segment holds the tier backend: product-service is in it",
-    ),
-    "pool outside": (
-        segment("flat", "app", pool="10.0.0.128-10.0.1.2"),
-        f"{APP}.pool",
-        "outside 10.0.0.0/24",
-    ),
-    "bridge that the kernel knows otherwise": (
-        segment("tiered", "backend", bridge="all"),
-        f"{TIERED}.backend.bridge",
-        "all has a meaning",
-    ),
     "address outside": (
         service("nginx-lb", addresses=["10.0.1.10"]),
         "services.nginx-lb.addresses.0",
@@ -126,19 +66,6 @@ RULES: dict[str, tuple[Edit, str, str]] = {
         "is missing",
     ),
     "a flow's own port declared twice": (flow(to="api-gateway", port=3000), ADDED_FLOW, "twice"),
-    "more replicas than a bridge has ports": (
-        lambda d: (
-            d["services"]["product-service"].update(replicas=1020),
-            d["shapes"]["flat"]["segments"]["app"].update(
-                subnet="10.0.0.0/16", pool="10.0.1.0-10.0.255.254", docker_subnet="172.16.0.0/16"
-            ),
-            d["shapes"]["tiered"]["segments"]["backend"].update(
-                subnet="10.1.0.0/16", docker_subnet="10.2.0.0/16"
-            ),
-        ),
-        APP,
-        "a bridge has 1023 ports",
-    ),
     "host port of no service": (
         lambda d: d["host_ports"][0].update(service="nobody"),
         "host_ports.0.service",
@@ -148,18 +75,6 @@ RULES: dict[str, tuple[Edit, str, str]] = {
         lambda d: d["host_ports"][1].update(port=8080),
         "host_ports.1.port",
         "host_ports.0 has it",
-    ),
-    "service named badly": (rename("nginx-lb", "Nginx_LB"), "services.Nginx_LB", "lower-case"),
-    "service named too long": (rename("nginx-lb", "n" * 41), f"services.{'n' * 41}", "1 to 40"),
-    "service named world": (
-        lambda d: (rename("nginx-lb", "world")(d), d["flows"].clear()),
-        "services.world",
-        "peer outside",
-    ),
-    "service named as a replica": (
-        rename("nginx-lb", "product-service-2"),
-        "services.product-service",
-        "also be a replica",
     ),
 }
 
@@ -175,10 +90,6 @@ def test_a_contradiction_is_one_clear_line_with_its_path_and_remedy(name: str):
 
 def test_the_committed_topology_contradicts_itself_nowhere():
     assert mistakes(declared()) == []
-
-
-def test_the_same_bridge_may_serve_two_shapes():
-    parse(written(segment("tiered", "frontend", bridge="br-app")))
 
 
 def ping_of_another(d: dict[str, Any]) -> None:

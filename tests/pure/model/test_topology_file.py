@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.core_cases import TEXT, WRITTEN
-from tests.support.model_cases import mistakes_in, place
+from tests.support.model_cases import mistakes_in
 from tests.support.project import ROOT
 from twinstack.errors import TopologyError, TwinstackError
 from twinstack.model.plan import resolve
@@ -96,55 +96,6 @@ def test_text_that_is_no_topology_is_one_clear_line(name: str):
     (line,) = mistakes_in(text)
     assert line.startswith(f"topology.yml{start}")
     assert "; " in line
-
-
-PORT = "services.nginx-lb.port"
-#: What is written for the port of the first service, and what is said of it.
-UNBUILT = {
-    "a month 99": ("2001-99-99", "month must be in 1..12"),
-    "an endless number": ("9" * 5000, "Exceeds the limit"),
-    "a number without digits": ("0b_", "invalid literal"),
-    "a word as a number": ("!!int abc", "invalid literal"),
-    "a word as a fraction": ("!!float x", "could not convert"),
-    "a word as a truth": ("!!bool x", "it is no bool"),
-    "a word as a date": ("!!timestamp x", "it is no timestamp"),
-    "an unknown tag": ("!x 1", "could not determine a constructor for the tag '!x'"),
-    "an object of Python": ("!!python/object/apply:os.system [id]", "could not determine"),
-}
-
-
-@pytest.mark.parametrize("name", UNBUILT)
-def test_a_value_that_yaml_cannot_build_is_one_mistake_among_others(name: str):
-    value, cause = UNBUILT[name]
-    text = TEXT.replace("port: 80\n", f"port: {value}\n", 1).replace("port: 5432", "port: 0")
-    unbuilt, other = mistakes_in(text)
-    assert unbuilt.startswith(
-        f"topology.yml:{place(TEXT, 'port: 80', 6)}: {PORT}: cannot be read: "
-    )
-    assert cause in unbuilt
-    assert "services.postgres-db.port: cannot be 0: it is 1 to 65535" in other
-
-
-PORT_LINE = int(place(TEXT, "port: 80").partition(":")[0])
-ODD_KEYS = {
-    "true": "services.nginx-lb.true: cannot be a key: YAML reads it as true or false",
-    "80": "services.nginx-lb.80: cannot be a key: YAML reads it as a number",
-    "~": "services.nginx-lb.~: cannot be a key: YAML reads it as nothing",
-    "2001-01-01": "services.nginx-lb.2001-01-01: cannot be a key: YAML reads it as no text",
-    "[a]": "services.nginx-lb: has a key that cannot be one: a key must be a plain word",
-    "? !!set {a: null}\n    ": "services.nginx-lb: has a key that cannot be one",
-    "portt": "services.nginx-lb.portt: is not a known key; did you mean port?",
-    "zzz": "services.nginx-lb.zzz: is not a known key; known are runtime, tier",
-    "port": f"{PORT}: is given twice: line {PORT_LINE} has it too; remove one",
-}
-
-
-@pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_key_that_cannot_be_is_one_mistake_where_it_stands(key: str):
-    (line,) = mistakes_in(TEXT.replace("    port: 80\n", f"    port: 80\n    {key}: 80\n", 1))
-    assert line.startswith(
-        f"topology.yml:{PORT_LINE + 1}:{7 if key[0] == '?' else 5}: {ODD_KEYS[key]}"
-    )
 
 
 def test_a_merge_key_is_yaml_like_any_other():

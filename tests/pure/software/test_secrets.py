@@ -139,12 +139,6 @@ def test_secrets_made_elsewhere_are_placed_and_those_of_others_dropped(kept: Pat
     assert [path.name for path in other.iterdir()] == ["redis-cache"]
 
 
-def test_a_secret_of_another_kind_cannot_be_created(kept: Path):
-    plan = edited_plan(lambda d: d["services"]["nginx-lb"].update(secrets=["token"]))
-    with pytest.raises(TwinstackError, match="secret token: cannot be made: only passwords"):
-        ensure_secrets(kept, plan)
-
-
 def test_only_root_creates_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for work in (ensure_secrets, stale_secrets):
