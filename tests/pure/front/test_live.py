@@ -28,6 +28,11 @@ from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
         (health.health, {"world": "mars"}, "--world: cannot be mars: it is net, docker or both"),
         (dashboard.dashboard, {"port": 70_000}, "--port: cannot be 70000: it is 0 to 65535"),
         (dashboard.dashboard, {"port": -1}, "--port: cannot be -1: it is a port"),
+        (
+            dashboard.dashboard,
+            {"allow_host": ["lab.example", "lab.example:0"]},
+            "--allow-host: cannot be lab.example:0: it is HOST or HOST:PORT",
+        ),
     ],
 )
 def test_an_impossible_option_is_refused_first(
