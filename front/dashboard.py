@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -39,7 +38,7 @@ def plans() -> dict[WorldName, Plan | None]:
         " for that port alone; may be repeated",
     },
 )
-def dashboard(_: Context, port: int = 7700, allow_host: Sequence[str] = ()) -> None:
+def dashboard(_: Context, allow_host: list[str], port: int = 7700) -> None:
     """Serve a live page of both worlds on this machine only, until Ctrl-C."""
     from twinstack.observe.dashboard import hosts, server
     from twinstack.observe.live import feed

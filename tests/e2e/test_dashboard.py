@@ -51,7 +51,7 @@ RED, GREEN = "rgb(179, 38, 30)", "rgb(23, 102, 58)"
 
 @pytest.fixture(scope="module")
 def address(flat: Sandbox) -> Iterator[str]:
-    with b.served(flat) as url:
+    with b.served(flat, "--allow-host", "lab.example:8443") as url:
         yield url
 
 
@@ -124,7 +124,7 @@ def test_nothing_stays_green_when_the_server_is_silent_or_gone_and_it_recovers_b
         assert banner is not None
         assert (banner["x"], banner["y"], banner["width"]) == (0, 0, b.DESK[0])
         assert opened.barriers() == []
-        with b.serving(flat, int(url.rstrip("/").rsplit(":", 1)[1])) as (again, _):
+        with b.serving(flat, port=int(url.rstrip("/").rsplit(":", 1)[1])) as (again, _):
             opened.await_all_up("net")
             page.wait_for_function(FIGURES, arg=shown, timeout=b.TIMEOUT_MS)
             assert page.inner_text("#link") == "live"
@@ -163,6 +163,8 @@ def test_other_hosts_and_sites_learn_nothing(flat: Sandbox, address: str) -> Non
     assert flat.fetch(address, *code) == "200"
     assert flat.fetch(address, *code, "-H", "Host: rebound.example") == "421"
     assert flat.fetch(address, *code, "-H", "Host: localhost:9000") == "200"  # ssh -L 9000:…
+    assert flat.fetch(address, *code, "-H", "Host: lab.example:8443") == "200"
+    assert flat.fetch(address, *code, "-H", "Host: lab.example") == "421"
     assert flat.fetch(address, *code, "-H", "Sec-Fetch-Site: cross-site") == "403"
     port = address.rsplit(":", 1)[1]
     refused = flat.run("curl", "-sS", "--max-time", "3", f"http://203.0.113.1:{port}", check=False)

@@ -27,9 +27,12 @@ _SERIOUS = {"serious", "critical"}
 
 
 @contextmanager
-def serving(host: Sandbox, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(
+    host: Sandbox, *options: str, port: int = 0
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Serve the dashboard of a host; gives its process and its address."""
-    process = host.start(INVOKE, "dashboard", "--port", str(port), stderr=subprocess.PIPE)
+    words = (INVOKE, "dashboard", "--port", str(port), *options)
+    process = host.start(*words, stderr=subprocess.PIPE)
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -42,9 +45,9 @@ def serving(host: Sandbox, port: int = 0) -> Iterator[tuple[subprocess.Popen[str
 
 
 @contextmanager
-def served(host: Sandbox) -> Iterator[str]:
+def served(host: Sandbox, *options: str) -> Iterator[str]:
     """Serve the dashboard of a host, which ends it in good order; gives its address."""
-    with serving(host) as (process, url):
+    with serving(host, *options) as (process, url):
         yield url
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
