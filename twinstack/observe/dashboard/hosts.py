@@ -22,17 +22,17 @@ _HOST = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class ServedHost:
     """A name or address, as in a Host header."""
 
     name: str  # in lower case; an IPv6 address in brackets
     port: int | None = None  # None: none is named
 
 
-LOOPBACK = (Host("localhost"), Host("127.0.0.1"), Host("[::1]"))
+LOOPBACK = (ServedHost("localhost"), ServedHost("127.0.0.1"), ServedHost("[::1]"))
 
 
-def read(text: str) -> Host | None:
+def read(text: str) -> ServedHost | None:
     """Read HOST or HOST:PORT; None if it is neither. Source: RFC 9110, 7.2."""
     match = _HOST.fullmatch(text.strip().lower())
     if match is None or not 0 < int(match["port"] or 80) < 65536:
@@ -43,15 +43,15 @@ def read(text: str) -> Host | None:
             name = f"[{IPv6Address(match['ipv6'])}]"
         except ValueError:
             return None
-    return Host(name, int(match["port"]) if match["port"] else None)
+    return ServedHost(name, int(match["port"]) if match["port"] else None)
 
 
-def allowed(texts: Iterable[str]) -> tuple[Host, ...]:
+def allowed(texts: Iterable[str]) -> tuple[ServedHost, ...]:
     """Read the values of --allow-host. Raises: WrongUse."""
     return tuple(map(_option, texts))
 
 
-def _option(text: str) -> Host:
+def _option(text: str) -> ServedHost:
     host = read(text)
     if host is None or len(text) > 255:
         cause = "it is HOST or HOST:PORT, without http:// and without a path"
@@ -59,7 +59,7 @@ def _option(text: str) -> Host:
     return host
 
 
-def is_served(header: str, more: Iterable[Host]) -> bool:
+def is_served(header: str, more: Iterable[ServedHost]) -> bool:
     """Tell whether a Host header names the loopback, or one of `more`.
 
     One of those without a port stands for each port.

@@ -84,7 +84,7 @@ class Server(ThreadingHTTPServer):
         plans: FindPlans,
         repository: Path,
         port: int,
-        allowed: Sequence[hosts.Host] = (),
+        allowed: Sequence[hosts.ServedHost] = (),
     ) -> None:
         self.feed = feed
         self.plans = CachedPlans(plans)
@@ -246,7 +246,7 @@ def serve(
     repository: Path,
     port: int,
     say: Progress,
-    allowed: Sequence[hosts.Host] = (),
+    allowed: Sequence[hosts.ServedHost] = (),
 ) -> None:
     """Serve until Ctrl-C, to the loopback's names and those allowed.
 
@@ -263,7 +263,7 @@ def listen(
     plans: FindPlans,
     repository: Path,
     port: int,
-    allowed: Sequence[hosts.Host] = (),
+    allowed: Sequence[hosts.ServedHost] = (),
 ) -> Server:
     """Make the listening server. Raises: TwinstackError when the port is not available."""
     try:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from twinstack.errors import WrongUse
-from twinstack.observe.dashboard.hosts import Host, allowed, is_served
+from twinstack.observe.dashboard.hosts import ServedHost, allowed, is_served
 
 
 @pytest.mark.parametrize(
     ("text", "host"),
     [
-        ("lab.example", Host("lab.example")),
-        ("LAB.example:8443", Host("lab.example", 8443)),
-        ("10.1.2.3:80", Host("10.1.2.3", 80)),
-        ("[FE80:0::1]:7700", Host("[fe80::1]", 7700)),
+        ("lab.example", ServedHost("lab.example")),
+        ("LAB.example:8443", ServedHost("lab.example", 8443)),
+        ("10.1.2.3:80", ServedHost("10.1.2.3", 80)),
+        ("[FE80:0::1]:7700", ServedHost("[fe80::1]", 7700)),
     ],
 )
-def test_an_allowed_host_is_read(text: str, host: Host):
+def test_an_allowed_host_is_read(text: str, host: ServedHost):
     assert allowed([text]) == (host,)
 
 
@@ -42,7 +42,7 @@ def test_the_loopback_is_served_at_any_port():
 
 
 def test_an_allowed_name_is_served_at_its_port_or_at_every_port():
-    every, one = Host("lab.example"), Host("lab.example", 80)
+    every, one = ServedHost("lab.example"), ServedHost("lab.example", 80)
     assert is_served("lab.example:8443", [every])
     assert is_served("lab.example", [one])
     assert not is_served("lab.example:8443", [one])

@@ -123,7 +123,7 @@ def test_only_our_own_host_is_answered(board, host: str, status: int):
 
 
 def test_a_name_that_is_allowed_is_answered_and_no_other(feed: Feed):
-    allowed = (hosts.Host("lab.example", 8443),)
+    allowed = (hosts.ServedHost("lab.example", 8443),)
     with serving(server.listen(feed, dict, ROOT, 0, allowed)) as found:
         assert ask(found, Host="lab.example:8443")[0] == 200
         assert ask(found, Host="lab.example")[0] == 421
