@@ -291,7 +291,7 @@ function connection(text, state) {
 function lose() {
   const since = clock(heardAt);
   connection(
-    `Nothing has come from the dashboard since ${since}: the page shows nothing that may have changed. ` +
+    `Nothing has come from the dashboard since ${since}, so all states and figures are unknown. ` +
       "If it ended, start “invoke dashboard” again on the same port (and the ssh tunnel, if you use one). " +
       "This page reconnects by itself.",
     "lost",
