@@ -30,14 +30,22 @@ def plans() -> dict[WorldName, Plan | None]:
     return running
 
 
-@task(help={"port": "the port to listen on, on the loopback; 0 takes any free one"})
-def dashboard(_: Context, port: int = 7700) -> None:
+@task(
+    iterable=["allow_host"],
+    help={
+        "port": "the port to listen on, on the loopback; 0 takes any free one",
+        "allow-host": "a name besides localhost that a proxy serves the page by: HOST, or HOST:PORT"
+        " for that port alone; may be repeated",
+    },
+)
+def dashboard(_: Context, allow_host: list[str], port: int = 7700) -> None:
     """Serve a live page of both worlds on this machine only, until Ctrl-C."""
-    from twinstack.observe.dashboard import server
+    from twinstack.observe.dashboard import hosts, server
     from twinstack.observe.live import feed
 
     here = stack.from_environment()
     bounds.within("port", port, 0, 65535, "it is a port")
+    allowed = hosts.allowed(allow_host)
     require_root("dashboard")
     with feed.watching(finders()) as samples:
-        server.serve(samples, plans, here.repository, port, say)
+        server.serve(samples, plans, here.repository, port, say, allowed)

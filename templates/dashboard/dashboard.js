@@ -1,7 +1,6 @@
 // Keep the page up to date with the samples that the server sends. Text is set as text, never as markup.
-"use strict";
+import { KEPT_S, SILENT_MS, held, kept, known, span, take, uptime } from "./history.js";
 
-const KEPT = 180;
 const SVG = "http://www.w3.org/2000/svg";
 // Each state has a shape too: a disc, a triangle, a square, a ring.
 const SHAPES = {
@@ -10,13 +9,15 @@ const SHAPES = {
   down: "M-5-5H5V5H-5Z",
   absent: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0M-3 0a3 3 0 1 1 6 0a3 3 0 1 1-6 0",
 };
-const LETTERS = { up: "u", degraded: "g", down: "d", absent: "a" };
 
-const rates = {};
-const states = {};
-let receivedAt = 0;
+// When each world's last sample came, and that of any world. Units: ms.
+const heard = {};
+const loadedAt = Date.now();
+let heardAt = loadedAt;
+let triedAt = loadedAt;
+let source = null;
+const TITLE = document.title;
 
-const known = (value) => value !== null && value !== undefined;
 const number = (value) =>
   !known(value) ? "–" : value >= 10 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 const time = (value) =>
@@ -32,6 +33,7 @@ function size(value) {
   return value.toFixed(1) + " GB";
 }
 
+const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 function put(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
@@ -55,7 +57,7 @@ function rowHead(text) {
 }
 // Rows are replaced only when they changed.
 function fill(body, rows, nothing) {
-  const shown = JSON.stringify(rows);
+  const shown = JSON.stringify([rows, nothing]);
   if (!body || body.dataset.shown === shown) return;
   body.dataset.shown = shown;
   const made = rows.map((row) => {
@@ -86,20 +88,22 @@ function fill(body, rows, nothing) {
 }
 
 // A strip that slides each second costs more to draw than all the rest: unchanged, every third.
-function strip(svg, letters, slow) {
-  if (!svg || svg.dataset.shown === letters) return;
-  if (!slow && (svg.dataset.shown || "").slice(-1) === letters.slice(-1)) return;
-  svg.dataset.shown = letters;
+function strip(svg, letters, at, slow) {
+  const newest = letters.slice(-1);
+  if (!svg || (!slow && svg.dataset.shown === newest)) return;
+  svg.dataset.shown = newest;
   const made = [];
-  const begin = KEPT - letters.length;
+  const begin = KEPT_S - 1 - at[at.length - 1];
   for (let start = 0; start < letters.length; ) {
     let end = start;
-    while (end < letters.length && letters[end] === letters[start]) end++;
+    let seconds = 0;
+    do seconds += held(at, end++);
+    while (end < letters.length && letters[end] === letters[start] && held(at, end - 1));
     const bar = document.createElementNS(SVG, "rect");
-    bar.setAttribute("class", letters[start]);
-    bar.setAttribute("x", begin + start);
+    bar.setAttribute("class", letters[start] === "-" ? "a" : letters[start]);
+    bar.setAttribute("x", begin + at[start]);
     // A second of being down must show on a narrow strip too.
-    bar.setAttribute("width", letters[start] === "d" ? Math.max(end - start, 3) : end - start);
+    bar.setAttribute("width", letters[start] === "d" ? Math.max(seconds, 3) : seconds);
     bar.setAttribute("height", 12);
     made.push(bar);
     start = end;
@@ -108,23 +112,31 @@ function strip(svg, letters, slow) {
   svg.replaceChildren(...made);
 }
 
-function curve(section, name) {
-  const values = (rates[name] || []).map((one) => one[1] || 0);
-  const highest = Math.max(1, ...values);
-  const begin = KEPT - values.length;
-  const points = values.map((value, place) => `${begin + place} ${(39 - (37 * value) / highest).toFixed(1)}`);
-  const last = begin + values.length - 1;
-  mark(of(section, "curve"), "d", values.length > 1 ? `M${begin} 40L${points.join("L")}L${last} 40Z` : "");
-  put(of(section, "highest"), number(values.length ? Math.max(...values) : null));
+// The rate and its curve are one: the tile is the curve's last point.
+function rate(section, { at, rates }) {
+  const last = at.length - 1;
+  const highest = rates.some(known) ? Math.max(...rates.filter(known)) : null;
+  let line = "";
+  let area = "";
+  for (let start = 0; start <= last; start++) {
+    if (!known(rates[start])) continue; // unknown is a gap, and not zero
+    const points = [];
+    let end = start;
+    do points.push(`${(KEPT_S - at[last] + at[end]).toFixed(2)} ${(39 - (37 * rates[end]) / (highest || 1)).toFixed(2)}`);
+    while (held(at, end++) && end <= last && known(rates[end]));
+    line += "M" + points.join("L");
+    area += `M${points[0].split(" ")[0]} 40L${points.join("L")}L${points[points.length - 1].split(" ")[0]} 40Z`;
+    start = end - 1;
+  }
+  mark(of(section, "curve"), "d", line);
+  mark(of(section, "area"), "d", area);
+  put(of(section, "rate"), number(rates[last]));
+  put(of(section, "highest"), number(highest));
+  put(of(section, "window"), "last " + span(Math.max(at[last] - at[0], 1)));
 }
 
 function verdict(section, world) {
   const line = of(section, "verdict");
-  if (!world.up) {
-    put(line, world.trouble ? "unknown: " + world.trouble : `not up: invoke ${world.world}.up`);
-    mark(line, "data-state", "absent");
-    return;
-  }
   const unhealthy = world.replicas.filter((one) => one.state !== "up");
   const down = unhealthy.some((one) => one.state !== "degraded");
   const names = unhealthy.map((one) => `${one.name} is ${one.state}` + (one.detail ? ` (${one.detail})` : ""));
@@ -144,7 +156,7 @@ function replicas(section, world, slow) {
     all.busy += edge.rate * edge.mean_ms;
     all.mean_ms = all.busy / all.timed;
   }
-  const seen = states[world.world];
+  const { at, states } = kept[world.world];
   for (const one of world.replicas) {
     const edge = into[one.name] || { rate: null, mean_ms: null };
     const node = section.querySelector(`[data-node="${one.name}"]`);
@@ -169,11 +181,9 @@ function replicas(section, world, slow) {
     put(of(row, "memory-part"), part(one.memory_bytes, one.memory_limit));
     put(of(row, "in"), size(one.in_bytes_per_s) + "/s");
     put(of(row, "out"), size(one.out_bytes_per_s) + "/s");
-    const letters = seen[one.name] || "";
-    strip(row.querySelector(".strip"), letters, slow);
-    const up = [...letters].filter((letter) => letter === "u" || letter === "g").length;
-    const seconds = letters.length < KEPT ? `${letters.length} s` : "3 min";
-    put(of(row, "uptime"), letters ? `${Math.floor((100 * up) / letters.length)} % of ${seconds}` : "");
+    const letters = states[one.name];
+    strip(row.querySelector(".strip"), letters, at, slow);
+    put(of(row, "uptime"), uptime(letters, at));
   }
   const bad = new Set(world.replicas.filter((one) => one.state === "down").map((one) => one.name));
   const busy = new Set(world.edges.filter((one) => one.rate > 0.5).map((one) => `${one.source} ${one.destination}`));
@@ -185,15 +195,29 @@ function replicas(section, world, slow) {
 }
 
 // A world that does not answer is unknown: old green would be a lie.
-function forget(section) {
+function forget(section, why) {
+  put(of(section, "verdict"), why);
+  mark(of(section, "verdict"), "data-state", "absent");
   for (const node of section.querySelectorAll("[data-node]:not([data-state=client]), [data-row]")) {
     mark(node, "data-state", "absent");
     mark(node.querySelector(".sign path, path.sign"), "d", SHAPES.absent);
     put(node.querySelector(".word") || of(node, "state"), "unknown");
   }
-  for (const figure of section.querySelectorAll(".tiles dd, td.number, .flow")) put(figure, "–");
-  for (const line of section.querySelectorAll("[data-line]")) mark(line, "data-busy", "no");
-  for (const rows of section.querySelectorAll("[data-shown]")) delete rows.dataset.shown; // to be filled again
+  const figures = ".tiles dd, td.number, [data-of=highest], [data-of=ejected]";
+  for (const figure of section.querySelectorAll(figures)) put(figure, "–");
+  for (const text of section.querySelectorAll(".flow, [data-of=uptime]")) put(text, "");
+  put(of(section, "window"), "last three minutes");
+  for (const path of section.querySelectorAll(".curve path")) mark(path, "d", "");
+  for (const line of section.querySelectorAll("[data-line]")) {
+    mark(line, "data-busy", "no");
+    mark(line, "data-cut", "no");
+  }
+  for (const svg of section.querySelectorAll(".strip")) {
+    svg.replaceChildren();
+    delete svg.dataset.shown;
+  }
+  for (const rows of section.querySelectorAll("tbody[data-of]")) fill(rows, [], "unknown");
+  section.dataset.drawn = 0; // the next sample is drawn whole
 }
 
 function show(world) {
@@ -203,13 +227,12 @@ function show(world) {
     reload(); // another topology runs than the one that is drawn
     return;
   }
-  verdict(section, world);
-  if (!section.dataset.key) return;
   if (!world.up) {
-    forget(section);
+    forget(section, world.trouble ? "unknown: " + world.trouble : `not up: invoke ${world.world}.up`);
     return;
   }
-  put(of(section, "rate"), number(world.rate));
+  verdict(section, world);
+  rate(section, kept[world.world]);
   put(of(section, "mean"), time(world.mean_ms));
   put(of(section, "failed"), number(world.failed_per_s));
   put(of(section, "cpus"), known(world.cpus) ? world.cpus.toFixed(2) : "–");
@@ -221,7 +244,6 @@ function show(world) {
   replicas(section, world, slow);
   put(of(section, "ejected"), world.ejected.join(", ") || "none");
   if (!slow) return;
-  curve(section, world.world);
   fill(of(section, "balance"), world.balance.map((one) =>
     ({ name: one.instance, share: Math.round(one.part * 100) / 100, last: number(one.rate) })), "nothing yet");
   fill(of(section, "registry"), (world.registry || []).map((one) =>
@@ -256,44 +278,43 @@ function addEvents(events) {
   document.getElementById("no-events").hidden = list.children.length > 0;
 }
 
-function take(world) {
-  const seen = (states[world.world] ||= {});
-  const rate = (rates[world.world] ||= []);
-  rate.push([world.at, world.rate, world.mean_ms]);
-  if (rate.length > KEPT) rate.shift();
-  for (const one of world.replicas) {
-    seen[one.name] = ((seen[one.name] || "") + LETTERS[one.state]).slice(-KEPT);
-  }
-}
+const silent = (since) => Date.now() - since > SILENT_MS;
 
 function connection(text, state) {
   const link = document.getElementById("link");
   put(link, text);
   mark(link, "data-state", state);
+  mark(document.documentElement, "data-link", state);
 }
 
 // Without samples nothing is known of any world, and every part of the page says so.
-function lose(text) {
-  connection(text, "lost");
+function lose() {
+  const since = clock(heardAt);
+  connection(
+    `Nothing has come from the dashboard since ${since}, so all states and figures are unknown. ` +
+      "If it ended, start “invoke dashboard” again on the same port (and the ssh tunnel, if you use one). " +
+      "This page reconnects by itself.",
+    "lost",
+  );
+  document.title = "no data: twinstack";
   for (const section of document.querySelectorAll("section[data-key]")) {
-    if (!section.dataset.key) continue;
-    put(of(section, "verdict"), "unknown: the dashboard has no samples");
-    mark(of(section, "verdict"), "data-state", "absent");
-    forget(section);
+    forget(section, `unknown: nothing has come since ${since}`);
   }
 }
 
 function connect() {
-  const source = new EventSource("/events");
-  let newest = {};
+  triedAt = Date.now();
+  source?.close();
+  source = new EventSource("/events");
   source.addEventListener("history", (event) => {
     const history = JSON.parse(event.data);
-    newest = {};
-    for (const [name, found] of Object.entries(history.rates)) {
-      rates[name] = found;
-      newest[name] = found.length ? found[found.length - 1][0] : 0;
+    Object.assign(kept, history.worlds);
+    // The server may itself have heard nothing for long: what counts is how old a sample is there.
+    for (const [name, { at }] of Object.entries(kept)) {
+      if (at.length) heard[name] = Date.now() - Math.max(history.now - at[at.length - 1], 0) * 1000;
     }
-    Object.assign(states, history.states);
+    const moments = Object.values(heard);
+    if (moments.length) heardAt = Math.max(...moments);
     // Earlier events can be read, and are not read out.
     const log = document.getElementById("log");
     log.setAttribute("aria-live", "off");
@@ -303,21 +324,42 @@ function connect() {
   });
   source.addEventListener("sample", (event) => {
     const world = JSON.parse(event.data);
-    receivedAt = Date.now();
+    if (take(world)) heardAt = heard[world.world] = Date.now();
+    if (silent(heard[world.world])) return;
     connection("live", "live");
-    if (world.at > (newest[world.world] || 0)) take(world);
+    document.title = TITLE;
     show(world);
   });
   // Apart from samples, of which a slow page misses some.
   source.addEventListener("happened", (event) => addEvents(JSON.parse(event.data).events));
-  source.addEventListener("error", () => {
-    lose("the connection to the dashboard is lost; trying again");
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
-  });
+  source.addEventListener("error", lose);
 }
 
-// An open connection without samples is as bad as none.
-setInterval(() => {
-  if (receivedAt && Date.now() - receivedAt > 8000) lose("the dashboard has sent no samples for a while");
-}, 2000);
+// An open connection without samples is as bad as none: it may be dead, without an error, so another
+// is tried. One world's watcher may be silent alone.
+function watchSilence() {
+  if (silent(heardAt)) {
+    lose();
+    if (silent(triedAt)) connect();
+    return;
+  }
+  for (const section of document.querySelectorAll("section[data-key]")) {
+    const since = heard[section.id] ?? loadedAt;
+    if (silent(since)) forget(section, `unknown: nothing has come of it since ${clock(since)}`);
+  }
+}
+
+// A table that does not fit says so, above it.
+const fitting = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const box = target.closest(".wide");
+    box.previousElementSibling.hidden = box.scrollWidth <= box.clientWidth;
+  }
+});
+for (const box of document.querySelectorAll(".wide")) {
+  fitting.observe(box);
+  fitting.observe(box.firstElementChild);
+}
+
 connect();
+setInterval(watchSilence, 1000);

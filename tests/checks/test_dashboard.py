@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, FloatRect
 
 from tests.support import browser as b
 from tests.support.figures import beyond_limits, every_sample
@@ -57,10 +57,10 @@ def chromium(both: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def keep(
-    request: pytest.FixtureRequest, both: Sandbox, address: str
-) -> Callable[[b.OpenPage, str, str], None]:
+def keep(request: pytest.FixtureRequest, both: Sandbox, address: str) -> Callable[..., None]:
     """Give what takes a screenshot of a part of the page and keeps it, where that is wanted.
+
+    `until` is the part with which it ends, if not at its own end.
 
     A picture whose figures exceed the declared limits is never kept: it shows a defect.
     """
@@ -71,10 +71,16 @@ def keep(
         beyond = [line for world in worlds if world["up"] for line in beyond_limits(world, PLAN)]
         assert (beyond, "no limit" in words) == ([], False), words
 
-    def shoot(opened: b.OpenPage, name: str, selector: str) -> None:
+    def shoot(opened: b.OpenPage, name: str, selector: str, until: str = "") -> None:
         part = opened.page.locator(selector)
         refuse_wrong_figures(part.inner_text())
-        picture = part.screenshot()
+        box, end = part.bounding_box(), opened.page.locator(until or selector).bounding_box()
+        assert box is not None
+        assert end is not None
+        height = end["y"] + end["height"] - box["y"]
+        x, y, width = box["x"], box["y"], box["width"]
+        clip: FloatRect = {"x": x, "y": y, "width": width, "height": height}
+        picture = opened.page.screenshot(full_page=True, clip=clip)
         refuse_wrong_figures(part.inner_text())  # it was taken between two samples that are right
         assert len(picture) < MOST_BYTES, name
         if folder:
@@ -155,7 +161,7 @@ def test_no_service_is_shown_with_more_than_its_limits_however_often_it_is_kille
 
 
 def test_pictures_of_both_worlds_under_load(
-    both: Sandbox, address: str, chromium: Browser, keep: Callable[[b.OpenPage, str, str], None]
+    both: Sandbox, address: str, chromium: Browser, keep: Callable[..., None]
 ) -> None:
     with loaded(both), b.open_page(chromium, address, (1280, 900)) as opened:
         for world in WORLDS:
@@ -165,7 +171,7 @@ def test_pictures_of_both_worlds_under_load(
             opened.page.wait_for_function(BUSY, arg=world, timeout=60_000)
             shares = opened.page.locator(f'#{world} [data-of="balance"] meter').all()
             assert len(shares) == 4
-        keep(opened, "both", ".worlds")
+        keep(opened, "both", ".worlds", until="#net .services")
         redis = pids(both, address, "net")["redis-cache"]
         os.kill(redis, signal.SIGSTOP)
         try:

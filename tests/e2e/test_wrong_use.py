@@ -52,6 +52,8 @@ WRONG = {
     "conntrack --once --seconds 3": "--once: cannot go with --seconds: ",
     "conntrack --world both": "--world: cannot be both: ",
     "dashboard --port 70000": "--port: cannot be 70000: ",
+    "dashboard --allow-host http://lab.example/": "--allow-host: cannot be http://lab.example/: ",
+    "dashboard --allow-host lab.example --allow-host *": "--allow-host: cannot be *: ",
     "health --world mars": "--world: cannot be mars: ",
     "topology --format pdf": "--format: cannot be pdf: ",
     "chaos --world mars": "--world: cannot be mars: ",

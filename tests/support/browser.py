@@ -27,9 +27,12 @@ _SERIOUS = {"serious", "critical"}
 
 
 @contextmanager
-def serving(host: Sandbox) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(
+    host: Sandbox, *options: str, port: int = 0
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Serve the dashboard of a host; gives its process and its address."""
-    process = host.start(INVOKE, "dashboard", "--port", "0", stderr=subprocess.PIPE)
+    words = (INVOKE, "dashboard", "--port", str(port), *options)
+    process = host.start(*words, stderr=subprocess.PIPE)
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -42,22 +45,22 @@ def serving(host: Sandbox) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @contextmanager
-def served(host: Sandbox) -> Iterator[str]:
+def served(host: Sandbox, *options: str) -> Iterator[str]:
     """Serve the dashboard of a host, which ends it in good order; gives its address."""
-    with serving(host) as (process, url):
+    with serving(host, *options) as (process, url):
         yield url
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
 
 
 @contextmanager
-def chromium(host: Sandbox, folder: Path) -> Iterator[Browser]:
-    """Run Debian's Chromium (or another that is installed) on a host."""
+def chromium(host: Sandbox | None, folder: Path) -> Iterator[Browser]:
+    """Run Debian's Chromium (or another that is installed) on a host; None: on this machine."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("needs chromium (make setup)")
     launcher = folder / "chromium-there"
-    words = " ".join(host.command([program]))
+    words = " ".join(host.command([program]) if host else [program])
     launcher.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     launcher.chmod(0o755)
     with sync_playwright() as playwright:

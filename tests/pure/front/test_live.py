@@ -26,8 +26,17 @@ from twinstack.observe.live.model import ProbeResult, Reading, WorldSample
     ("task", "words", "expected"),
     [
         (health.health, {"world": "mars"}, "--world: cannot be mars: it is net, docker or both"),
-        (dashboard.dashboard, {"port": 70_000}, "--port: cannot be 70000: it is 0 to 65535"),
-        (dashboard.dashboard, {"port": -1}, "--port: cannot be -1: it is a port"),
+        (
+            dashboard.dashboard,
+            {"allow_host": [], "port": 70_000},
+            "--port: cannot be 70000: it is 0 to 65535",
+        ),
+        (dashboard.dashboard, {"allow_host": [], "port": -1}, "--port: cannot be -1: it is a port"),
+        (
+            dashboard.dashboard,
+            {"allow_host": ["lab.example", "lab.example:0"]},
+            "--allow-host: cannot be lab.example:0: it is HOST or HOST:PORT",
+        ),
     ],
 )
 def test_an_impossible_option_is_refused_first(
@@ -48,7 +57,7 @@ def test_without_root_it_is_one_line(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert call(health.health, once=True) == 2
-    assert call(dashboard.dashboard) == 2
+    assert call(dashboard.dashboard, allow_host=[]) == 2
     assert capsys.readouterr().err.count("this needs root; run it with sudo") == 2
 
 

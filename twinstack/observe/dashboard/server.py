@@ -1,19 +1,18 @@
 """Serve the dashboard on this machine's loopback: read-only, to a few clients at once.
 
 The standard library's server is enough for that; each client has a thread, so a slow one delays no
-other. A page of another site must not read this one through a visitor's browser: a Host that is
-not ours is refused (DNS rebinding), and no answer may be read across origins.
+other. A page of another site must not read this one through a visitor's browser: a foreign Host is
+refused (DNS rebinding, see `hosts`), and no answer may be read across origins.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +22,7 @@ from typing import Any
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.dashboard import page
+from twinstack.observe.dashboard import hosts, page
 from twinstack.observe.live.feed import Feed
 from twinstack.printable import plain
 from twinstack.reconcile import Progress
@@ -36,10 +35,10 @@ CLIENT_TIMEOUT_S = 10.0
 #: How long the plans are cached. Shorter than the page waits (3 s) before it reloads.
 PLANS_S = 1.0
 _PING_S = 10.0
-_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.IGNORECASE)
 _FILES = {
     "/dashboard.css": "text/css; charset=utf-8",
     "/dashboard.js": "text/javascript; charset=utf-8",
+    "/history.js": "text/javascript; charset=utf-8",
     "/icon.svg": "image/svg+xml",
 }
 _HEADERS = {
@@ -54,12 +53,6 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 FindPlans = Callable[[], dict[WorldName, Plan | None]]
-
-
-def is_ours(host: str, port: int) -> bool:
-    """Tell whether a Host header names this server. Pure."""
-    match = _HOST.fullmatch(host.strip())
-    return match is not None and int(match[1] or 80) == port
 
 
 class CachedPlans:
@@ -85,10 +78,18 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 32
 
-    def __init__(self, feed: Feed, plans: FindPlans, repository: Path, port: int) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        plans: FindPlans,
+        repository: Path,
+        port: int,
+        allowed: Sequence[hosts.ServedHost] = (),
+    ) -> None:
         self.feed = feed
         self.plans = CachedPlans(plans)
         self.repository = repository
+        self.allowed = tuple(allowed)  # hosts besides the loopback
         self.streams = threading.BoundedSemaphore(STREAMS)
         self._connections = threading.BoundedSemaphore(CONNECTIONS)
         super().__init__((ADDRESS, port), _Handler)
@@ -148,11 +149,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def _is_for_us(self) -> bool:
-        hosts = self.headers.get_all("Host") or []
-        if len(hosts) != 1:
+        headers = self.headers.get_all("Host") or []
+        if len(headers) != 1:
             self._refuse(HTTPStatus.BAD_REQUEST, "one Host header is needed")
-        elif not is_ours(hosts[0], self.server.port):
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this host is not served here")
+        elif not hosts.is_served(headers[0], self.server.allowed):
+            cause = "this host is not served here; start with: invoke dashboard --allow-host HOST"
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, cause)
         elif self.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
             self._refuse(HTTPStatus.FORBIDDEN, "another site's page may not ask")
         else:
@@ -238,18 +240,34 @@ class _Handler(BaseHTTPRequestHandler):
         """Log no requests."""
 
 
-def serve(feed: Feed, plans: FindPlans, repository: Path, port: int, say: Progress) -> None:
-    """Serve until Ctrl-C. Raises: TwinstackError for a busy port."""
-    with listen(feed, plans, repository, port) as server:
+def serve(
+    feed: Feed,
+    plans: FindPlans,
+    repository: Path,
+    port: int,
+    say: Progress,
+    allowed: Sequence[hosts.ServedHost] = (),
+) -> None:
+    """Serve until Ctrl-C, to the loopback's names and those allowed.
+
+    Raises: TwinstackError for a busy port.
+    """
+    with listen(feed, plans, repository, port, allowed) as server:
         say(f"http://{ADDRESS}:{server.port}/ (on this machine alone; Ctrl-C ends it)")
         with suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=1.0)
 
 
-def listen(feed: Feed, plans: FindPlans, repository: Path, port: int) -> Server:
+def listen(
+    feed: Feed,
+    plans: FindPlans,
+    repository: Path,
+    port: int,
+    allowed: Sequence[hosts.ServedHost] = (),
+) -> Server:
     """Make the listening server. Raises: TwinstackError when the port is not available."""
     try:
-        return Server(feed, plans, repository, port)
+        return Server(feed, plans, repository, port, allowed)
     except OSError as error:
         raise TwinstackError(
             f"port {port}",

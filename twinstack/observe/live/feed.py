@@ -27,10 +27,13 @@ from twinstack.observe.live.prober import require_namespaces
 from twinstack.observe.live.watcher import LOOK_AGAIN_S, FindWorld, watch
 from twinstack.printable import plain
 
-#: Samples kept of each world: three minutes.
-KEPT = 180
+#: How long the samples of a world are kept. There is one a second, and one more where a process
+#: ended.
+KEPT_S = 180.0
+_MOST_KEPT = 360
 EVENTS_KEPT = 60
 _LETTERS: Mapping[str, str] = {"up": "u", "degraded": "g", "down": "d", "absent": "a"}
+_NOT_SEEN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,43 @@ class Latest:
     line: bytes  # the same, as it came
 
 
+class _History:
+    """When a world's samples came, the rate at its edge, and its replicas' states, as columns."""
+
+    def __init__(self) -> None:
+        self.at: deque[float] = deque(maxlen=_MOST_KEPT)
+        self.rates: deque[float | None] = deque(maxlen=_MOST_KEPT)
+        self.states: dict[str, deque[str]] = {}
+
+    def _forget(self) -> None:
+        for column in (self.at, self.rates, self.states):
+            column.clear()
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Add a sample; a replica that it lacks was not seen then."""
+        if self.at and document["at"] < self.at[-1]:  # the clock was set back
+            self._forget()
+        letters = {one["name"]: _LETTERS[one["state"]] for one in document["replicas"]}
+        for name in letters.keys() - self.states.keys():
+            self.states[name] = deque(_NOT_SEEN * len(self.at), _MOST_KEPT)
+        self.at.append(document["at"])
+        self.rates.append(document["rate"])
+        for name, seen in self.states.items():
+            seen.append(letters.get(name, _NOT_SEEN))
+        while self.at[0] < self.at[-1] - KEPT_S:
+            columns: tuple[deque[Any], ...] = (self.at, self.rates, *self.states.values())
+            for column in columns:
+                column.popleft()
+        gone = [name for name, seen in self.states.items() if set(seen) == {_NOT_SEEN}]
+        for name in gone:
+            del self.states[name]
+
+    def columns(self) -> dict[str, Any]:
+        """Give the columns, oldest first: states as a letter for each sample."""
+        states = {name: "".join(seen) for name, seen in self.states.items()}
+        return {"at": list(self.at), "rates": list(self.rates), "states": states}
+
+
 class Feed:
     """Samples of some worlds. Thread-safe."""
 
@@ -49,9 +89,7 @@ class Feed:
         self.worlds = tuple(worlds)
         self._changed = threading.Condition()
         self._latest: dict[WorldName, Latest] = {}
-        self._rates: dict[WorldName, deque[tuple[float, float | None, float | None]]]
-        self._rates = {name: deque(maxlen=KEPT) for name in worlds}
-        self._states: dict[WorldName, dict[str, deque[str]]] = {name: {} for name in worlds}
+        self._histories: dict[WorldName, _History] = {name: _History() for name in worlds}
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._event_count = 0
         self.ended = False
@@ -62,10 +100,7 @@ class Feed:
         with self._changed:
             number = self._latest[name].number + 1 if name in self._latest else 1
             self._latest[name] = Latest(number, document, line)
-            self._rates[name].append((document["at"], document["rate"], document["mean_ms"]))
-            for replica in document["replicas"]:
-                letters = self._states[name].setdefault(replica["name"], deque(maxlen=KEPT))
-                letters.append(_LETTERS[replica["state"]])
+            self._histories[name].take(document)
             for event in document["events"]:
                 self._event_count += 1
                 self._events.append({"number": self._event_count, "world": name, **event})
@@ -99,16 +134,13 @@ class Feed:
             return [event for event in self._events if event["number"] > number]
 
     def history(self) -> dict[str, Any]:
-        """Give rates, states as letters, and events, oldest first."""
+        """Give each world's samples of the last KEPT_S as columns, and the events, oldest first.
+
+        `now` is of the same clock as the samples, so that a reader sees how old the last ones are.
+        """
         with self._changed:
-            return {
-                "rates": {name: list(rates) for name, rates in self._rates.items()},
-                "states": {
-                    name: {replica: "".join(letters) for replica, letters in states.items()}
-                    for name, states in self._states.items()
-                },
-                "events": list(self._events),
-            }
+            worlds = {name: history.columns() for name, history in self._histories.items()}
+            return {"now": time.time(), "worlds": worlds, "events": list(self._events)}
 
     def wait_for_all(self, timeout_s: float, samples: int = 1) -> dict[WorldName, Latest]:
         """Wait until each world has sent so many samples, or is not up."""

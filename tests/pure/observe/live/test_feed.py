@@ -1,15 +1,62 @@
-"""A watcher reports a bug of its own and goes on; it ends when nobody reads its samples."""
+"""History is by time, and bounded; a watcher reports a bug of its own and goes on."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 
 from twinstack.observe.live import feed
-from twinstack.observe.live.model import WorldSample
+from twinstack.observe.live.model import Health, ReplicaSample, WorldSample
+
+
+def line(at: float, **states: Health) -> bytes:
+    replicas = tuple(
+        ReplicaSample(name, name, state, "", *[None] * 9) for name, state in states.items()
+    )
+    event = {"at": at, "kind": "death", "replica": "a", "text": "gone", "good": False}
+    sample = WorldSample("net", at, bool(states), rate=at, replicas=replicas, events=(event,))
+    return json.dumps(asdict(sample)).encode()
+
+
+def history_of(*lines: bytes) -> dict[str, Any]:
+    found = feed.Feed(("net",))
+    for each in lines:
+        found.take("net", each)
+    return found.history()
+
+
+def test_history_has_a_state_for_each_moment_and_a_dash_where_none_was_seen() -> None:
+    history = history_of(line(1, a="up"), line(2), line(3.5, a="down", b="degraded"))
+    assert history["worlds"]["net"] == {
+        "at": [1, 2, 3.5],
+        "rates": [1, 2, 3.5],
+        "states": {"a": "u-d", "b": "--g"},
+    }
+
+
+def test_history_is_the_last_three_minutes_however_many_samples_they_had() -> None:
+    history = history_of(*(line(at, a="up") for at in range(400)), line(399.5, a="down"))
+    kept = history["worlds"]["net"]
+    assert (kept["at"][0], kept["at"][-1], len(kept["at"])) == (220, 399.5, 181)
+    assert kept["states"] == {"a": "u" * 180 + "d"}
+    assert len(history["events"]) == feed.EVENTS_KEPT
+    crowded = history_of(*(line(at / 10, a="up") for at in range(1000)))["worlds"]["net"]
+    assert {len(column) for column in (crowded["at"], crowded["states"]["a"])} == {360}
+
+
+def test_what_is_gone_for_three_minutes_is_forgotten() -> None:
+    history = history_of(line(0, a="up", b="up"), *(line(at, a="up") for at in range(1, 200)))
+    assert list(history["worlds"]["net"]["states"]) == ["a"]
+
+
+def test_history_starts_over_when_the_clock_is_set_back() -> None:
+    history = history_of(line(5000, a="up"), line(10, a="down"))
+    assert history["worlds"]["net"] == {"at": [10], "rates": [10], "states": {"a": "d"}}
 
 
 class _Enough(BaseException):
