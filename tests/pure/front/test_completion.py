@@ -12,7 +12,6 @@ from invoke.parser import Parser
 import tasks
 from front import completion
 from tests.support.project import ROOT
-from twinstack.model.outline import replica_names
 
 INVOKE = Path(sys.executable).with_name("invoke")
 
@@ -59,13 +58,6 @@ def test_a_value_is_completed(line: str, has: set[str], has_not: set[str]) -> No
 )
 def test_what_is_no_value_of_ours_is_left_to_invoke_and_the_shell(line: str) -> None:
     assert candidates(line) == []
-
-
-@pytest.mark.parametrize("text", ["", "services: 3", "{", "services: {web: {replicas: many}}"])
-def test_an_unreadable_topology_completes_nothing(text: str, tmp_path: Path) -> None:
-    (tmp_path / "topology.yml").write_text(text)
-    assert replica_names(tmp_path / "topology.yml") == []
-    assert replica_names(tmp_path / "none.yml") == []
 
 
 @pytest.mark.parametrize(

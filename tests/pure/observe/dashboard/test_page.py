@@ -33,7 +33,7 @@ def test_the_page_is_well_formed_for_one_world_and_for_none():
     text = page.page(plans, ROOT / "bench" / "results", TEMPLATES).decode()
     assert text.count('data-row="') == len(PLAN.replicas)
     assert "not up: invoke docker.up" in text
-    assert "<dt>tracked (host)</dt>" in text  # both worlds show the same number
+    assert "<dt>host tracks</dt>" in text  # both worlds show the same number
     for svg in re.findall(r"<svg.*?</svg>", text, flags=re.S):
         ElementTree.fromstring(svg)
     empty = page.page({"net": None}, ROOT / "none", TEMPLATES).decode()
