@@ -62,7 +62,7 @@ def asked(words: Sequence[str], context: ParserContext) -> Iterator[Argument]:
             if word in context.flags and context.flags[word].takes_value:  # .get knows no letters
                 flag = context.flags[word]
         elif left:
-            argument = left.pop(0)
+            argument = left[0] if left[0].kind is list else left.pop(0)  # a list takes any number
             if last:
                 yield argument
     if flag is not None:
@@ -85,7 +85,8 @@ def candidates(
     task, given = words[tasks[-1]], words[tasks[-1] + 1 :]
     for argument in asked(given, contexts[task]):
         found = values(task, argument, topology())
-        if found and not (given and given[-1] in found and argument.positional):
+        finished = bool(given) and given[-1] in found and argument.positional
+        if found and not (finished and argument.kind is not list):
             return found
     return ()
 

@@ -35,6 +35,8 @@ def candidates(line: str, topology: Path = ROOT / "topology.yml") -> list[str]:
         ("net.up topology --format s", {"svg"}, {"net.up"}),
         ("net.release product-service --how", {"canary"}, {"nginx-lb"}),
         ("overlay.exec", {"host-1"}, {"nginx-lb"}),
+        ("net.logs nginx-lb", {"redis-cache"}, {"net.up"}),
+        ("net.logs nginx-lb red", {"redis-cache"}, {"net.up"}),
     ],
 )
 def test_a_value_is_completed(line: str, has: set[str], has_not: set[str]) -> None:
