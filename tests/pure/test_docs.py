@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md"))]
 #: A word in backticks is held to be a path of ours when it begins with one of these.
 TOP = {path.relative_to(ROOT).parts[0] for path in committed_files()}
 #: Made by a run: a fresh clone has none.
-MADE = {"bench/results"}
+MADE = {"bench/results", "build/site/index.html", "build/site"}
 #: Words that look like a task and are none: the package.
 NO_TASKS = {"docker.io"}
 
