@@ -2,7 +2,7 @@
 # Run as root or as a user with sudo: scripts/as-root decides.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench test lint pins check-setup
+.PHONY: help setup bench test lint docs pins check-setup
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -19,6 +19,11 @@ test: setup  ## run every test (PYTEST='-k words' narrows)
 
 lint: setup  ## check style, types and imports only
 	@.venv/bin/pytest -q tests/pure/test_project.py
+
+docs: setup  ## build the searchable site of README.md and docs/: build/site/index.html
+	@rm -rf build/site
+	@.venv/bin/python -m sphinx -qWE --keep-going -c docs -d build/doctrees . build/site
+	@echo "build/site/index.html"
 
 check-setup: setup  ## prove, in temporary Debian trees, that set-up starts and enables nothing
 	@scripts/as-root .venv/bin/pytest -m "kernel or long" tests/setup

@@ -1,8 +1,9 @@
 """Draw the pictures of these pages from the Plan: `python -m docs.draw` writes docs/*.svg.
 
 `services` shows the flows between services and the published ports, `wiring` the bridges and what
-is attached to them. Nothing is placed by hand: a topology that changes changes its pictures.
-Colours follow the reader's light or dark scheme. Pure but for `main`.
+is attached to them; `docs/tables.py` draws the rest. Nothing is placed by hand: a topology that
+changes changes its pictures. Colours follow the reader's light or dark scheme. Pure but for
+`main`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from docs import tables
 from twinstack.model.plan import Plan, Replica, resolve
 from twinstack.model.topology_file import load
 from twinstack.observe.svg import (
@@ -109,6 +111,12 @@ def pictures() -> dict[str, str]:
         "architecture.svg": services(flat, tiered),
         "flat.svg": wiring(flat),
         "tiered.svg": wiring(tiered),
+        "policy.svg": tables.policy(flat),
+        "faults.svg": tables.faults(flat),
+        "docker.svg": tables.networks(tiered),
+        "limits.svg": tables.replicas(flat),
+        "marks.svg": tables.marks(flat),
+        "placement.svg": tables.placement(topology, flat),
     }
 
 

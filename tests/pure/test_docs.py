@@ -14,11 +14,13 @@ from docs import tasks as reference_page
 from docs.draw import HERE, pictures
 from tests.support.project import ROOT, committed_files
 
+#: Pages that have no picture yet.
+BARE = {"benchmark", "faq", "live", "logs", "policy-cis", "scale", "seed", "swarm", "tasks"}
 PAGES = [ROOT / "README.md", *sorted(HERE.glob("*.md"))]
 #: A word in backticks is held to be a path of ours when it begins with one of these.
 TOP = {path.relative_to(ROOT).parts[0] for path in committed_files()}
 #: Made by a run: a fresh clone has none.
-MADE = {"bench/results"}
+MADE = {"bench/results", "build/site/index.html", "build/site"}
 #: Words that look like a task and are none: the package.
 NO_TASKS = {"docker.io"}
 
@@ -88,6 +90,13 @@ def test_every_path_named_exists(page: Path):
 def test_lines_are_short(page: Path):
     long = [line for line in prose(page).splitlines() if len(line) > 100 and "|" not in line]
     assert long == []
+
+
+def test_every_page_has_a_picture():
+    without = {
+        page.stem for page in PAGES if not re.search(r"^!\[.+\]\(.+\)$", page.read_text(), re.M)
+    }
+    assert without == BARE
 
 
 def test_the_readme_names_every_task_of_the_seed_and_its_checks():

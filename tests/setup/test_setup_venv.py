@@ -11,13 +11,20 @@ import pytest
 
 from tests.support.project import ROOT
 
-FILES = ("requirements.txt", "requirements-dev.txt", "services/requirements.txt", "constraints.txt")
+FILES = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "services/requirements.txt",
+    "docs/requirements.txt",
+    "constraints.txt",
+)
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "services").mkdir()
+    (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "scripts/setup-venv", tmp_path / "scripts")
     for name in FILES:
         (tmp_path / name).write_text("# nothing\n")

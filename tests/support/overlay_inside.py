@@ -87,8 +87,7 @@ def watched() -> dict[str, Any]:
             assert ping(here, source, target, 100, count=3) == "answers", (source, target)
 
     seen = flooding.watch(here.plan, here.spread, 0.3, talk)
-    examples = [asdict(frame) for frame in seen.examples.values()]
-    return {**asdict(seen), "examples": examples, "fine": seen.fine}
+    return {**asdict(seen), "fine": seen.fine}
 
 
 def bare_hosts() -> dict[str, Any]:
