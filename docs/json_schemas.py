@@ -25,7 +25,7 @@ from twinstack.confinement.requirements import Confinement
 from twinstack.doctor.report import DoctorReport
 from twinstack.model.schema import topology_schema
 from twinstack.observe.capture.report import CaptureResult
-from twinstack.observe.connections.report import Connections
+from twinstack.observe.connections.report import ConnectionSnapshots
 from twinstack.observe.journey.report import Journeys
 from twinstack.observe.live.model import WorldSamples
 from twinstack.observe.logs.show import LogDocument
@@ -34,8 +34,8 @@ from twinstack.observe.traffic.report import TrafficReport
 from twinstack.overlay.chaos import FaultReport
 from twinstack.overlay.flooding import UnderlayTraffic
 from twinstack.policy.drops import DropReport
-from twinstack.policy.show import ShownPolicy
-from twinstack.policy.verdict import HostVerdicts, VerifiedPolicy
+from twinstack.policy.show import ShownPolicies
+from twinstack.policy.verdict import HostVerdicts, VerifiedPolicies
 from twinstack.swarm.status import SwarmStatus
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -49,7 +49,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "chaos.list": (chaos.ListedFaults,),
     "check.scale": (store.KeptResult,),
     "clean": (documents.Removed, documents.Removable),
-    "conntrack": (Connections,),
+    "conntrack": (ConnectionSnapshots,),
     "docker.build": (docker.BuiltImages,),
     "docker.render": (docker.RenderedFiles,),
     "docker.status": (documents.Services,),
@@ -63,8 +63,8 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "policy.cis": (CisReport,),
     "policy.confinement": (Confinement,),
     "policy.drops": (DropReport,),
-    "policy.show": (ShownPolicy,),
-    "policy.verify": (VerifiedPolicy,),
+    "policy.show": (ShownPolicies,),
+    "policy.verify": (VerifiedPolicies,),
     "swarm.status": (SwarmStatus,),
     "swarm.up": (SwarmStatus,),
     "topology": (Topologies,),

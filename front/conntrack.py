@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from front.options import world_of
+from front.options import EITHER, up_among, worlds_of
 from front.reporting import answer, task, width
 from twinstack.errors import WrongUse
 from twinstack.model import bounds
@@ -19,35 +19,44 @@ from twinstack.world import require_root
 if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.observe.connections.report import Connections
 
+    Snapshots = tuple[Connections, ...]
+
 
 @task(
-    help={"once": "print one snapshot and exit", "seconds": "how long to follow; 0: until Ctrl-C"}
+    help={
+        **EITHER,
+        "once": "print one snapshot and exit",
+        "seconds": "how long to follow; 0: until Ctrl-C",
+    }
 )
 def conntrack(
-    _: Context, world: str = "net", once: bool = False, seconds: int = 0, json: bool = False
+    _: Context, world: str = "both", once: bool = False, seconds: int = 0, json: bool = False
 ) -> None:
     """Show connections by service and state, NAT, table size and sockets; live on a terminal."""
     from twinstack.observe.connections import snapshot
+    from twinstack.observe.connections.report import ConnectionSnapshots
 
-    chosen = world_of(world)
+    worlds_of(world)
     if once and seconds:
         raise WrongUse("--once", "cannot go with --seconds", "it takes no time", "choose one")
     if seconds:
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
     require_root("conntrack")
+    worlds = up_among(world, "conntrack", "has nothing to show")
     live = sys.stdout.isatty() and not json
     if once or not (seconds or live):
-        latest = snapshot.take(chosen)
+        latest = tuple(map(snapshot.take, worlds))
     else:
-        following = snapshot.follow(chosen, seconds or None)
+        following = snapshot.follow(worlds, seconds or None)
         # Its first snapshot comes after two seconds of events: a terminal shows one at once.
-        latest = _shown(chain((snapshot.take(chosen),), following) if live else following, live)
-    answer(json, latest, _connections_text(latest))
+        first = (tuple(map(snapshot.take, worlds)),) if live else ()
+        latest = _shown(chain(first, following), live)
+    answer(json, ConnectionSnapshots(latest), _connections_text(latest))
 
 
-def _shown(snapshots: Iterator[Connections], live: bool) -> Connections:
+def _shown(snapshots: Iterator[Snapshots], live: bool) -> Snapshots:
     """Show each snapshot in place of the one before; return the last, also after Ctrl-C."""
-    latest: Connections | None = None
+    latest: Snapshots | None = None
     with _screen() if live else nullcontext(lambda _: None) as show:
         try:
             for latest in snapshots:
@@ -60,13 +69,13 @@ def _shown(snapshots: Iterator[Connections], live: bool) -> Connections:
 
 
 @contextmanager
-def _screen() -> Iterator[Callable[[Connections], None]]:
+def _screen() -> Iterator[Callable[[Snapshots], None]]:
     from rich.live import Live  # slow to import
     from rich.text import Text
 
     with Live(auto_refresh=False, transient=True) as screen:
 
-        def show(snapshot: Connections) -> None:
+        def show(snapshot: Snapshots) -> None:
             lines = fitting(_connections_text(snapshot), screen.console.height)
             screen.update(Text(lines), refresh=True)
 
@@ -87,7 +96,7 @@ def fitting(text: str, height: int) -> str:
     return "\n".join([*lines[:kept], more])
 
 
-def _connections_text(snapshot: Connections) -> str:
+def _connections_text(snapshots: Snapshots) -> str:
     from twinstack.observe.connections.text import text
 
-    return text(snapshot, width())
+    return "\n\n".join(text(snapshot, width()) for snapshot in snapshots)

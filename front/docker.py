@@ -130,4 +130,4 @@ def _docker_with_engine() -> DockerWorld:
     return here.docker()
 
 
-docker_logs = logs.task_of("docker", lambda: (_docker_with_engine(), True))
+docker_logs = logs.task_of("docker", lambda: (_docker_with_engine(), None))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
-from front.reporting import as_json, end, say, task
-from twinstack.errors import NOTHING, Missing
+from front.reporting import as_json, say, task
+from twinstack.errors import Missing, TwinstackError
 from twinstack.model import bounds
 
 if TYPE_CHECKING:  # listing the tasks loads no model
@@ -66,8 +66,8 @@ class LogOptions:
         return LineFilter(since, level_of(self.level), self.request)
 
 
-def task_of(name: str, find: Callable[[], tuple[Logged, bool]]) -> Any:
-    """Declare the task of the world `name`; `find` gives that, and whether it is up."""
+def task_of(name: str, find: Callable[[], tuple[Logged, TwinstackError | None]]) -> Any:
+    """Declare the task of the world `name`; `find` gives that, and the error if it is not up."""
 
     @task(**declared())
     def logs(
@@ -83,38 +83,41 @@ def task_of(name: str, find: Callable[[], tuple[Logged, bool]]) -> Any:
         """Show logs, merged in order of time: all of them, or those of some services."""
         asked = LogOptions(service, lines, follow, since, level, request, json)
         asked.check()
-        world, up = find()
-        show(world, asked, name, up=up)
+        world, absence = find()
+        show(world, asked, name, absence)
 
     return logs
 
 
-def show(world: Logged, asked: LogOptions, name: str, *, up: bool = True) -> None:
-    """Show logs in order of time; exits 2 if the world `name` is not up.
+def show(
+    world: Logged, asked: LogOptions, name: str, absence: TwinstackError | None = None
+) -> None:
+    """Show logs in order of time; with `absence`, which says that it is not up, what was kept.
 
-    Raises: WrongUse; Missing when no replica that is asked for is there.
+    Raises: WrongUse; `absence`; Missing when no replica that is asked for is there.
     """
     from twinstack.observe.logs.choice import chosen
     from twinstack.observe.logs.reading import LogReading
 
     lines = asked.check()
     reading = LogReading(world, chosen(world.plan, asked.services), lines, asked.last)
-    names, remedy = ", ".join(asked.services), f"run: invoke {name}.up"
-    if not up and asked.follow:
-        raise Missing(f"{name} world", "is not up", "nothing can be followed", remedy)
+    names = ", ".join(asked.services)
+    if absence and asked.follow:
+        raise absence
     if not reading.open():
-        raise Missing(names or f"{name} world", "is not there", "", remedy)
+        raise absence or Missing(
+            names or f"{name} world", "is not there", "", f"run: invoke {name}.up"
+        )
     text = _format(world, reading, asked.json)
     shown = _print(reading.lines(follow=asked.follow), text)
-    if not shown:
+    if not shown and not absence:
         some = bool(lines.hides or lines.since)
         say(f"{names or 'every service'}: nothing {'like that ' if some else ''}is logged")
     if asked.follow:
         for new in reading.follow():
             _print(new, text)
-    if not up:
-        say(f"{name} world: is not up; {remedy}")
-        end(NOTHING)
+    if absence:
+        raise absence
 
 
 def _print(lines: Iterable[LogLine], text: Callable[[LogLine], str]) -> int:

@@ -9,7 +9,7 @@ from invoke.context import Context
 from front import documents, invocation, live, logs, tables
 from front.reporting import answer, end, say, show_preview, show_removed, show_states, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, NOTHING
+from twinstack.errors import NOT_SO, NOTHING, TwinstackError
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -97,10 +97,10 @@ def net_exec(_: Context, service: str) -> None:
     end(stack.from_environment().net().exec(service, command))
 
 
-def _logged() -> tuple[NamespaceLogs, bool]:
+def _logged() -> tuple[NamespaceLogs, TwinstackError | None]:
     require_root("net.logs")
     here = stack.from_environment()
-    return here.net_logs(), here.net_shape() is not None
+    return here.net_logs(), None if here.net_shape() else here.net().absence()
 
 
 net_logs = logs.task_of("net", _logged)

@@ -30,7 +30,7 @@ HELP = {
     "host": "the host to run the command on, for example host-2",
 }
 JSON, WORLD, SHAPE, ALLOW = ({name: HELP[name]} for name in ("json", "world", "shape", "allow"))
-EITHER = {"world": "the world to use: net, docker or both"}
+EITHER = {"world": "the world to use: net, docker or both, which is those that are up"}
 
 
 def one_of(option: str, value: str, choices: Sequence[str]) -> None:
@@ -63,6 +63,20 @@ def running(name: str, **options: Any) -> LocalWorld | None:
     """Give a world in the shape that it runs in; None if it is not up."""
     shape = shape_of(name)
     return world_of(name, shape=shape, **options) if shape else None
+
+
+def up_among(world: str, task: str, failure: str, **options: Any) -> list[LocalWorld]:
+    """Give the chosen worlds: the one that is named, or those of both that are up.
+
+    Raises: WrongUse; Missing when neither is up.
+    """
+    names = worlds_of(world)
+    if len(names) == 1:
+        return [world_of(names[0], **options)]
+    found = [there for name in names if (there := running(name, **options))]
+    if not found:
+        raise none_up(task, failure)
+    return found
 
 
 def none_up(task: str, failure: str) -> Missing:

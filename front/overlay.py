@@ -11,7 +11,7 @@ from front import documents, invocation, logs, overlay_ssh, tables
 from front.overlay_ssh import SSH
 from front.reporting import answer, end, say, show_removed, show_states, task
 from twinstack import stack
-from twinstack.errors import NOT_SO, NOTHING, WrongUse
+from twinstack.errors import NOT_SO, NOTHING, Missing, WrongUse
 from twinstack.model import bounds
 from twinstack.world import require_root
 
@@ -177,5 +177,6 @@ def overlay_logs(
     if ssh:
         logs.show(here.remote(overlay_ssh.options(ssh)), asked, "overlay")
     else:
+        absence = Missing("overlay", "is not up", remedy='run "invoke overlay.up"')
         up = record.read(here.instance) is not None
-        logs.show(here.overlay(), asked, "overlay", up=up)
+        logs.show(here.overlay(), asked, "overlay", None if up else absence)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import WORLDS, none_up, running, world_of
+from front.options import EITHER, WORLDS, none_up, running, up_among, world_of, worlds_of
 from front.reporting import answer, say, task
 from twinstack import stack
-from twinstack.errors import NOT_SO
+from twinstack.errors import NOT_SO, CannotTell
 from twinstack.model import bounds
 from twinstack.printable import counted
 from twinstack.world import require_root
@@ -43,42 +43,52 @@ def _enforcement(plan: Plan, world: str) -> Enforcement:
     return enforcement(plan, connect(DEFAULT), DEFAULT)
 
 
-@task()
+@task(help={"world": "the world whose rules to print: net, docker or both"})
 def policy_show(
-    _: Context, world: str = "net", shape: str | None = None, json: bool = False
+    _: Context, world: str = "both", shape: str | None = None, json: bool = False
 ) -> None:
     """Print each rule of the policy with the declared flow that it comes from."""
     from twinstack.policy import show
 
-    chosen = world_of(world, shape=shape, policy=True)
-    shown = show.shown(chosen.plan, chosen.name)
-    answer(json, shown, show.text(chosen.plan, chosen.name))
+    plans = {name: world_of(name, shape=shape, policy=True).plan for name in worlds_of(world)}
+    document = show.ShownPolicies(tuple(show.shown(plan, name) for name, plan in plans.items()))
+    answer(json, document, "\n\n".join(show.text(plan, name) for name, plan in plans.items()))
 
 
-@task()
-def policy_verify(_: Context, world: str = "net", json: bool = False) -> None:
+@task(help=EITHER)
+def policy_verify(_: Context, world: str = "both", json: bool = False) -> None:
     """Probe every port between replicas and compare the results and every rule with the plan."""
     from twinstack.policy import verdict, verify
 
-    plan = world_of(world, policy=True).plan
+    worlds_of(world)
     require_root("policy.verify")
-    result = verify.verify(plan, _enforcement(plan, world))
-    text = verdict.text(result, plan)
-    answer(json, verdict.verified(result), text, 0 if result.passed else NOT_SO)
+    texts, verified, passed = [], [], True
+    for chosen in up_among(world, "policy.verify", "has nothing to verify", policy=True):
+        result = verify.verify(chosen.plan, _enforcement(chosen.plan, chosen.name))
+        texts.append(verdict.text(result, chosen.plan))
+        verified.append(verdict.verified(result))
+        passed &= result.passed
+    document = verdict.VerifiedPolicies(tuple(verified))
+    answer(json, document, "\n\n".join(texts), 0 if passed else NOT_SO)
 
 
-@task(help={"seconds": "how long to listen"})
-def policy_drops(_: Context, world: str = "net", seconds: int = 10, json: bool = False) -> None:
+@task(help={**EITHER, "seconds": "how long to listen"})
+def policy_drops(_: Context, world: str = "both", seconds: int = 10, json: bool = False) -> None:
     """Listen for denied packets, until Ctrl-C at most, and list their ends and ports."""
     from twinstack.model.plan import HOST
     from twinstack.policy import drops
 
-    chosen = world_of(world, policy=True)
+    worlds_of(world)
     require_root("policy.drops")
     bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
-    host = _enforcement(chosen.plan, world).namespaces[HOST]
+    worlds = up_among(world, "policy.drops", "has nothing to listen to", policy=True)
+    plans = {chosen.name: chosen.plan for chosen in worlds}
+    hosts = {_enforcement(plan, name).namespaces[HOST] for name, plan in plans.items()}
+    if len(hosts) > 1:
+        cause, remedy = "their hosts differ", "name one with --world"
+        raise CannotTell("both worlds", "cannot be listened to at once", cause, remedy)
     say(f"listening for {seconds} s")
-    report = drops.watch(chosen.plan, chosen.name, host, seconds)
+    report = drops.watch(plans, hosts.pop(), seconds)
     answer(json, report, drops.text(report), 130 if report.interrupted else 0)
 
 

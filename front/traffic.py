@@ -9,7 +9,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from front import invocation
-from front.options import EITHER, world_of, worlds_of
+from front.options import EITHER, up_among, world_of, worlds_of
 from front.reporting import answer, say, task, width
 from twinstack import stack
 from twinstack.errors import NOT_SO, WrongUse
@@ -123,7 +123,7 @@ def traffic_report(
 )
 def traffic_journey(
     _: Context,
-    world: str = "net",
+    world: str = "both",
     path: str = "/api/products",
     times: int = 1,
     svg: str = "",
@@ -135,11 +135,11 @@ def traffic_journey(
     from twinstack.observe.journey.text import text
     from twinstack.observe.journey.waterfall import waterfall
 
-    names = worlds_of(world)
+    worlds_of(world)
     bounds.times(times)
     _require_writable(svg)
     require_root("traffic.journey")
-    worlds = [world_of(name) for name in names]
+    worlds = up_among(world, "traffic.journey", "cannot be followed")
     journeys = [median_journey(observed, path, times, say) for observed in worlds]
     if svg:
         _write(Path(svg), waterfall(journeys))

@@ -168,9 +168,8 @@ def test_both_are_drawn_as_declared_and_each_shows_its_own_connections(both: San
     assert (wrong, done.returncode) == ([], 0)
     assert [(entry["world"], entry["notes"]) for entry in drawings] == [("net", []), ("docker", [])]
     for world, address in (("net", "10.0.0."), ("docker", "172.30.")):
-        connections = json.loads(
-            both.invoke("conntrack", "--once", "--json", "--world", world).stdout
-        )
+        done = both.invoke("conntrack", "--once", "--json", "--world", world)
+        (connections,) = json.loads(done.stdout)["worlds"]
         assert 0 < connections["table"]["of_world"] < connections["table"]["listed"]
         pairs = {(entry["client"], entry["server"]): entry for entry in connections["pairs"]}
         assert pairs["product-service", "redis-cache"]["states"]["ESTABLISHED"] >= 3

@@ -90,7 +90,7 @@ def limits(host: Sandbox, replica: str, program: str) -> list[str]:
 
 def links(host: Sandbox) -> dict[str, str]:
     lines = host.run("ip", "-br", "link").stdout.splitlines()
-    return {line.split()[0][:9]: line for line in lines}
+    return {line.split()[0].partition("@")[0]: line for line in lines}
 
 
 def supervisor(host: Sandbox) -> int:

@@ -181,7 +181,7 @@ def test_a_journey_adds_up_and_shows_nat_and_the_rules_that_counted(
 ) -> None:
     picture = tmp_path / "way.svg"
     output = flat.invoke("traffic.journey", "--svg", str(picture), "--json").stdout
-    (journey,) = json.loads(output)["journeys"]
+    (journey,) = json.loads(output)["worlds"]
     assert (journey["world"], journey["shape"], journey["status"]) == ("net", "flat", 200)
     # Every moment from the client's begin to its end belongs to one step, and to no other.
     at = 0.0

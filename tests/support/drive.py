@@ -209,7 +209,9 @@ def _act(action: str, order: dict[str, Any], progress: Any) -> Any:
     if action == "up":
         return [state.state for state in net.up(timeout_s=90, progress=progress)]
     if action == "plan-up":
-        return [change.step.name for change in net.preview().changes]
+        # Secrets are made before any step, with what is built: nothing can stop there.
+        found = [change.step.name for change in net.preview().changes]
+        return [name for name in found if name != "secrets"]
     raise ValueError(action)
 
 

@@ -34,22 +34,30 @@ class DroppedFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedPackets:
+    """What a world's policy denied while we listened."""
+
+    world: WorldName
+    denied: int  # packets
+    since_up: int  # packets since the rules were written
+    flows: tuple[DroppedFlow, ...]  # most frequent first
+
+
+@dataclass(frozen=True, slots=True)
 class DropReport:
     """What came while we listened."""
 
     seconds: float  # that we listened
-    denied: int  # packets
-    since_up: int  # packets since the rules were written
-    flows: tuple[DroppedFlow, ...]  # most frequent first
+    worlds: tuple[DroppedPackets, ...]
     interrupted: bool = False  # by Ctrl-C
 
 
-def watch(plan: Plan, world: WorldName, host: Path | None, seconds: float) -> DropReport:
+def watch(plans: Mapping[WorldName, Plan], host: Path | None, seconds: float) -> DropReport:
     """Listen to NFLOG in the host's netns; Ctrl-C ends the listening, and the report says so.
 
     Raises: CannotTell when another program listens; OSError; StepFailed.
     """
-    before = count(plan, world, run(_COUNTED).stdout)
+    before = run(_COUNTED).stdout
     packets: list[DeniedPacket] = []
     began, interrupted = time.monotonic(), False
     with child.socket_in(host, lambda: opened(NFLOG_GROUP)) as log:
@@ -57,10 +65,18 @@ def watch(plan: Plan, world: WorldName, host: Path | None, seconds: float) -> Dr
             packets.extend(listen(log, seconds))
         except KeyboardInterrupt:
             seconds, interrupted = round(time.monotonic() - began, 1), True
-    after = count(plan, world, run(_COUNTED).stdout)
+    after = run(_COUNTED).stdout
+    worlds = (_dropped(plan, world, before, after, packets) for world, plan in plans.items())
+    return DropReport(seconds, tuple(worlds), interrupted)
+
+
+def _dropped(
+    plan: Plan, world: WorldName, before: str, after: str, packets: Sequence[DeniedPacket]
+) -> DroppedPackets:
     own = [packet for packet in packets if packet.prefix == nflog_prefix(plan, world)]
+    now = count(plan, world, after)
     flows = summed(own, endpoints_by_address(plan, world))
-    return DropReport(seconds, after - before, after, flows, interrupted)
+    return DroppedPackets(world, now - count(plan, world, before), now, flows)
 
 
 def count(plan: Plan, world: WorldName, saved: str) -> int:
@@ -93,12 +109,14 @@ def summed(
 
 def text(report: DropReport) -> str:
     """Give the report as lines. Pure."""
-    first = f"{counted(report.denied, 'packet')} denied in {report.seconds:g} s"
-    lines = [f"{first}, {report.since_up} since the rules were written."]
-    for flow in report.flows:
-        target = f"{flow.protocol}/{flow.port}" if flow.port else flow.protocol
-        lines.append(f"  {flow.logged:>5}  {flow.source} → {flow.destination} {target}")
-    logged = sum(flow.logged for flow in report.flows)
-    if logged < report.denied:
-        lines.append(f"  {logged} of them logged: NFLOG sends {NFLOG_PER_S} a second at most.")
+    lines = []
+    for dropped in report.worlds:
+        first = f"{counted(dropped.denied, 'packet')} denied in {report.seconds:g} s"
+        lines.append(f"{dropped.world}: {first}, {dropped.since_up} since the rules were written.")
+        for flow in dropped.flows:
+            target = f"{flow.protocol}/{flow.port}" if flow.port else flow.protocol
+            lines.append(f"  {flow.logged:>5}  {flow.source} → {flow.destination} {target}")
+        logged = sum(flow.logged for flow in dropped.flows)
+        if logged < dropped.denied:
+            lines.append(f"  {logged} of them logged: NFLOG sends {NFLOG_PER_S} a second at most.")
     return "\n".join(lines)

@@ -36,13 +36,20 @@ class ShownPolicy:
     rules: tuple[ShownRule, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ShownPolicies:
+    """The policy of each world."""
+
+    worlds: tuple[ShownPolicy, ...]
+
+
 def _chains(plan: Plan, world: WorldName) -> tuple[PolicyChain, ...]:
     return chains(plan, world) if plan.policy else ()
 
 
 def text(plan: Plan, world: WorldName) -> str:
     """Give a plan's permissions and chains in a world as lines."""
-    first = "Everything is denied but this:" if plan.policy else _UNENFORCED
+    first = f"{world}: everything is denied but this:" if plan.policy else _UNENFORCED
     lines = [first, *(f"  {granted.sentence}" for granted in permissions(plan, world))]
     for chain in _chains(plan, world):
         lines.append(f"\n{chain.name}" + (f" (from {chain.builtin})" if chain.builtin else ""))

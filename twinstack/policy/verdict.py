@@ -213,6 +213,13 @@ class VerifiedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifiedPolicies:
+    """The verdict on each world."""
+
+    worlds: tuple[VerifiedPolicy, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostVerdicts:
     """Verdicts, host by host."""
 

@@ -28,6 +28,7 @@ def _net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
         clean=clean,
         removable=lambda *, keep_stores: ("thing", "logs") if keep_stores else ("thing", "data"),
         plan=lambda *_, **__: PLAN,
+        docker_shape=lambda: None,
         net_shape=lambda: None if net.state == "absent" else "flat",
     )
     monkeypatch.setattr(stack, "from_environment", lambda: here)

@@ -29,7 +29,7 @@ def candidates(line: str, topology: Path = ROOT / "topology.yml") -> list[str]:
         ("docker.scale", {"product-service="}, {"product-service"}),
         ("net.up --shape", {"flat", "tiered"}, {"net"}),
         ("net.up --shape ti", {"tiered"}, {"net.up"}),
-        ("conntrack -w", {"net", "docker"}, {"both"}),
+        ("traffic.capture -w", {"net", "docker"}, {"both"}),
         ("health --world", {"net", "docker", "both"}, {"overlay"}),
         ("chaos --world", {"overlay"}, {"both"}),
         ("net.up topology --format s", {"svg"}, {"net.up"}),

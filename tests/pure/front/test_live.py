@@ -74,15 +74,16 @@ def test_ctrl_c_leaves_the_last_snapshot_of_connections(
     snapshots: list[Connections],
     code: int,
 ) -> None:
-    def follow(*_: object) -> Iterator[Connections]:
-        yield from snapshots
+    def follow(*_: object) -> Iterator[tuple[Connections]]:
+        yield from zip(snapshots, strict=True)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(snapshot, "follow", follow)
     assert call(conntrack.conntrack, seconds=9, json=True) == code
     output = capsys.readouterr()
     if snapshots:
-        assert json.loads(output.out)["table"]["entries"] == 3
+        (shown,) = json.loads(output.out)["worlds"]
+        assert shown["table"]["entries"] == 3
     else:
         assert (output.out, output.err) == ("", "stopped by Ctrl-C\n")
 
@@ -90,7 +91,7 @@ def test_ctrl_c_leaves_the_last_snapshot_of_connections(
 def test_a_terminal_is_shown_connections_at_once(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def follow(*_: object) -> Iterator[Connections]:
+    def follow(*_: object) -> Iterator[tuple[Connections]]:
         raise KeyboardInterrupt
         yield
 

@@ -14,7 +14,7 @@ from invoke.parser.parser import Parser
 import tasks
 from front import logs, reporting
 from tests.support.core_cases import planned
-from twinstack.errors import NOTHING
+from twinstack.errors import NOTHING, Missing
 from twinstack.model.plan import Plan
 from twinstack.namespaces.log_file import LogFile
 
@@ -167,14 +167,16 @@ def test_a_log_without_a_line_is_said_and_no_failure(
     ]
 
 
+ABSENCE = Missing("net world", "is not up")
+
+
 def test_what_a_world_logged_that_is_down_is_shown_and_is_2(
     world: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as left:
-        logs.show(world, asked(), "net", up=False)
+    with pytest.raises(Missing) as left:
+        logs.show(world, asked(), "net", ABSENCE)
     done = capsys.readouterr()
-    assert (left.value.code, len(done.out.splitlines())) == (NOTHING, 4)
-    assert done.err == "net world: is not up; run: invoke net.up\n"
+    assert (left.value, len(done.out.splitlines()), done.err) == (ABSENCE, 4, "")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_what_a_world_logged_that_is_down_is_shown_and_is_2(
         (("nobody",), {}, True, 64, "nobody: is no service: "),
         ((), {"since": "soon"}, True, 64, "--since: cannot be soon: "),
         ((), {"level": "loud"}, True, 64, "--level: cannot be loud: "),
-        ((), {"follow": True}, False, NOTHING, "net world: is not up: "),
+        ((), {"follow": True}, False, NOTHING, "net world: is not up"),
         (("redis-cache",), {}, True, NOTHING, "redis-cache: is not there; run: invoke net.up"),
     ],
 )
@@ -197,7 +199,7 @@ def test_what_cannot_be_shown_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def body() -> None:
-        logs.show(world, asked(*services, **options), "net", up=up)
+        logs.show(world, asked(*services, **options), "net", None if up else ABSENCE)
 
     with pytest.raises(SystemExit) as left:
         reporting.guarded(body)()

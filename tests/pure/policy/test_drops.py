@@ -30,6 +30,6 @@ def test_packets_are_summed_by_replica_and_port():
         ("nginx-lb", "redis-cache", 2),
         ("outside (192.0.2.7)", "host", 1),
     ]
-    report = drops.DropReport(4.0, 100, 120, flows)
+    report = drops.DropReport(4.0, (drops.DroppedPackets("net", 100, 120, flows),))
     assert "  2  nginx-lb → redis-cache tcp/6379" in drops.text(report)
     assert "3 of them logged" in drops.text(report)

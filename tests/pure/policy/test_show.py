@@ -13,7 +13,7 @@ def test_every_permission_and_rule_is_shown_with_its_sentence():
     assert [shown.sentence for shown in show.shown(planned(), "net").rules] == [
         r.sentence for r in rules
     ]
-    assert text.startswith("Everything is denied but this:\n  anyone outside")
+    assert text.startswith("net: everything is denied but this:\n  anyone outside")
     assert "  # order-service may connect to redis-cache on tcp port 6379 (flows)\n" in text
     assert "\n  -s 10.0.0.40/32 -j ACCEPT\n" in text
     assert "--comment" not in text

@@ -132,3 +132,10 @@ class Connections:
     absent: tuple[str, ...]  # replicas without a namespace to look into
     events: ConntrackEvents | None
     warnings: tuple[ConnectionWarning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSnapshots:
+    """A snapshot of each world's connections, at one moment."""
+
+    worlds: tuple[Connections, ...]

@@ -11,7 +11,7 @@ import errno
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
@@ -136,13 +136,15 @@ def take(world: LocalWorld, events: report.ConntrackEvents | None = None) -> rep
     )
 
 
-def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[report.Connections]:
-    """Take one every other second until the time is over; None: without end.
+def follow(
+    worlds: Sequence[LocalWorld], seconds: float | None = None
+) -> Iterator[tuple[report.Connections, ...]]:
+    """Take one of each world every other second until the time is over; None: without end.
 
-    The last one has the events of the whole time, every other those since the one before.
-    Raises: as `take`.
+    The last one has the events of the whole time, every other those since the one before: they are
+    the table's, which worlds of one host share. Raises: as `take`.
     """
-    host = _namespaces(world)[HOST]
+    host = _namespaces(worlds[0])[HOST]
     started = time.monotonic()
     with counting_events(host) as counter:
         pause, total = _EVERY_S, report.ConntrackEvents(0, 0, 0, 0)
@@ -152,7 +154,8 @@ def follow(world: LocalWorld, seconds: float | None = None) -> Iterator[report.C
             recent = counter.receive(pause if left is None else min(pause, max(left, 0)))
             total += recent
             began = time.monotonic()
-            yield take(world, total if last else recent)
+            events = total if last else recent
+            yield tuple(take(world, events) for world in worlds)
             if last:
                 return
             pause = max(_EVERY_S, (time.monotonic() - began) * (1 / _BUSY_PART - 1))

@@ -96,4 +96,4 @@ class Journey:
 class Journeys:
     """One journey in each world that was asked."""
 
-    journeys: tuple[Journey, ...]
+    worlds: tuple[Journey, ...]

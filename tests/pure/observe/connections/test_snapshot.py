@@ -43,8 +43,10 @@ def test_the_last_snapshot_has_the_events_of_the_whole_time(
     monkeypatch.setattr(snapshot, "counting_events", counting_events)
     monkeypatch.setattr(snapshot, "take", lambda _, events: events)
     monkeypatch.setattr(snapshot, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    taken: list[Any] = list(snapshot.follow(world("nginx-lb"), 3.0))
-    assert taken == [EVENTS[0], EVENTS[0] + EVENTS[1]]
+    one: Any = world("nginx-lb")
+    taken: list[Any] = list(snapshot.follow((one, one), 3.0))
+    both = EVENTS[0] + EVENTS[1]
+    assert taken == [(EVENTS[0], EVENTS[0]), (both, both)]
     assert waited == [2.0, 1.0]
 
 
