@@ -50,7 +50,7 @@ WRONG = {
     "traffic.report --html /nowhere/a.html": "/nowhere/a.html: cannot be written: ",
     "traffic.journey --times 0": "--times: cannot be 0",
     "conntrack --once --seconds 3": "--once: cannot go with --seconds: ",
-    "conntrack --world both": "--world: cannot be both: ",
+    "traffic.capture --world both": "--world: cannot be both: ",
     "dashboard --port 70000": "--port: cannot be 70000: ",
     "dashboard --allow-host http://lab.example/": "--allow-host: cannot be http://lab.example/: ",
     "dashboard --allow-host lab.example --allow-host *": "--allow-host: cannot be *: ",

@@ -313,7 +313,7 @@ def test_ended_connections_that_use_up_the_ports_are_a_warning(host: Sandbox, lo
         holding(host, "api-gateway", "ended,10.0.0.30,5000,40"),
     ):
         # The last of them may still be closing.
-        eventually(lambda: piled_up in str(look()["warnings"]), within_s=5)
+        eventually(lambda: piled_up in str(look()["warnings"]), within_s=15)
         snapshot = look()
     host.run(*enter, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65000")
     (warning,) = snapshot["warnings"]
