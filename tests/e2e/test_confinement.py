@@ -178,10 +178,16 @@ def intruder(host: Sandbox, *words: str) -> Iterator[int]:
         "sh", "-c", script, "sh", " ".join(files), *inside, stdout=subprocess.DEVNULL
     )
     try:
+        eventually(lambda: is_inside(process.pid, files), within_s=10)
         yield process.pid
     finally:
         process.kill()
         process.wait()
+
+
+def is_inside(pid: int, files: list[str]) -> bool:
+    """Tell whether a process has moved into the cgroups of these files."""
+    return all(str(pid) in Path(file).read_text().split() for file in files)
 
 
 def test_a_process_that_is_not_confined_is_named_with_all_that_it_lacks(flat: Sandbox) -> None:
