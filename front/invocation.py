@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 from invoke import program, tasks
 from invoke.completion import complete as completion
@@ -167,9 +167,14 @@ def _end_quietly(running: Program) -> None:
             _parse_cleanup(running)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # what was to read them ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except BrokenPipeError:
+        end_without_reader()
+
+
+def end_without_reader() -> NoReturn:
+    """Exit as programs do when what was to read their output has ended: 128 + SIGPIPE."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+    sys.exit(141)
 
 
 def _complete(**words: Any) -> None:

@@ -79,12 +79,15 @@ def guarded(body: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(body)
     def run(*arguments: Any, **words: Any) -> None:
         try:
-            body(*arguments, **words)
+            try:
+                body(*arguments, **words)
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             say("stopped by Ctrl-C")
             sys.exit(130)
         except BrokenPipeError:
-            sys.exit(141)
+            invocation.end_without_reader()
         except Exception as error:
             failure = failures.translate(error)
             if failure is None:  # a bug of ours: show its traceback

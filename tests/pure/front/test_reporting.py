@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from front import policy, reporting
 from tests.support.core_cases import TEXT
+from tests.support.project import ROOT
 from tests.support.tasks import call, raising
 from twinstack.errors import (
     WRONG_USE,
@@ -72,3 +76,24 @@ def test_every_mistake_of_a_topology_is_one_line_on_standard_error(
     assert (out, len(lines)) == ("", 3)
     assert all(re.match(rf"{file}:\d+:\d+: services\.", line) for line in lines[:2])
     assert lines[2] == f"{file}: 2 mistakes: nothing was done; correct them, run again"
+
+
+@pytest.mark.parametrize(
+    "words", [["--list"], ["--help", "net.up"], ["policy.show"], ["bench.history", "startup"]]
+)
+def test_an_output_that_nobody_reads_is_141_without_a_word(words: list[str]) -> None:
+    invoke = Path(sys.executable).with_name("invoke")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [invoke, *words],
+            cwd=ROOT,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
