@@ -83,12 +83,14 @@ def test_every_mistake_of_a_topology_is_one_line_on_standard_error(
 )
 def test_an_output_that_nobody_reads_is_141_without_a_word(words: list[str]) -> None:
     invoke = Path(sys.executable).with_name("invoke")
+    buffered = {key: text for key, text in os.environ.items() if key != "PYTHONUNBUFFERED"}
     reader, writer = os.pipe()
     os.close(reader)
     try:
         done = subprocess.run(
             [invoke, *words],
             cwd=ROOT,
+            env=buffered,
             stdout=writer,
             stderr=subprocess.PIPE,
             text=True,
