@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import EITHER, WORLDS, none_up, running, up_among, world_of, worlds_of
+from front.options import EITHER, WORLDS, none_up, running, up_among, worlds_of
 from front.reporting import answer, say, task
 from twinstack import stack
 from twinstack.errors import NOT_SO, CannotTell
@@ -50,7 +50,8 @@ def policy_show(
     """Print each rule of the policy with the declared flow that it comes from."""
     from twinstack.policy import show
 
-    plans = {name: world_of(name, shape=shape, policy=True).plan for name in worlds_of(world)}
+    here = stack.from_environment()
+    plans = {name: here.plan_of(name, shape, policy=True) for name in worlds_of(world)}
     document = show.ShownPolicies(tuple(show.shown(plan, name) for name, plan in plans.items()))
     answer(json, document, "\n\n".join(show.text(plan, name) for name, plan in plans.items()))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # at run time a task loads only the world that it asks for
     from twinstack.model.plan import Plan
     from twinstack.model.releases import Releases
     from twinstack.model.scale import Scale
-    from twinstack.model.topology import Topology
+    from twinstack.model.topology import Topology, WorldName
     from twinstack.namespaces.logs import NamespaceLogs
     from twinstack.namespaces.world import NamespaceWorld
     from twinstack.overlay.record import OverlayOptions
@@ -112,6 +112,24 @@ class Stack:
             bare=chosen.bare,
             watch=watch,
         )
+
+    def plan_of(self, world: WorldName, shape: str | None = None, *, policy: bool) -> Plan:
+        """Give the plan of a world, of the running one unless options say otherwise.
+
+        Without loading that world, which takes longer, unless an engine must be asked.
+        """
+        if world == "net":
+            from twinstack.state.journal import read_journal
+            from twinstack.state.paths import InstancePaths
+
+            running = read_journal(InstancePaths(self.instance))
+            chosen = _changed(running, {"shape": shape, "policy": policy})
+            return self._plan_as(chosen, scale=chosen.scale, releases=chosen.releases)
+        from twinstack.compose.engine_paths import is_absent
+
+        if is_absent():
+            return self.plan(shape, policy=policy)
+        return self.docker(shape, policy=policy).plan
 
     def net_logs(self) -> NamespaceLogs:
         """Give the namespace world's logs without loading that world."""

@@ -99,6 +99,16 @@ def test_the_namespace_world_is_as_it_runs_unless_said_otherwise(own: Stack):
     assert own.net("flat", limited=True).plan.limited
 
 
+def test_a_plan_alone_is_that_of_the_world(own: Stack):
+    assert own.plan_of("net", policy=True) == own.net(policy=True).plan
+    write_journal(
+        InstancePaths("t"), Journal(shape="tiered", policy=False, scale=(("order-service", 2),))
+    )
+    assert own.plan_of("net", policy=True) == own.net(policy=True).plan
+    assert own.plan_of("net", policy=True).shape == "tiered"
+    assert own.plan_of("net", "flat", policy=True) == own.net("flat", policy=True).plan
+
+
 def test_a_release_of_the_running_namespace_world_holds(own: Stack):
     released = (ServiceRelease("product-service", ("aaaaaaaaaaaa", "")),)
     write_journal(InstancePaths("t"), Journal(shape="flat", releases=released))

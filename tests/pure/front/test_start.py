@@ -68,3 +68,16 @@ def test_a_user_who_wants_no_pyc_files_gets_none():
         check=True,
     )
     assert done.stdout == "True\n"
+
+
+def test_the_policy_is_shown_without_a_world_or_docker():
+    loaded = loaded_by(
+        "from twinstack.stack import from_environment as f; "
+        "[f().plan_of(world, policy=True) for world in ('net', 'docker')]"
+    )
+    assert {
+        "docker",
+        "jinja2",
+        "twinstack.namespaces.world",
+        "twinstack.compose.world",
+    } & loaded == set()
