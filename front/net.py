@@ -100,7 +100,12 @@ def net_exec(_: Context, service: str) -> None:
 def _logged() -> tuple[NamespaceLogs, TwinstackError | None]:
     require_root("net.logs")
     here = stack.from_environment()
-    return here.net_logs(), None if here.net_shape() else here.net().absence()
+    kept = here.net_logs()
+    if here.net_shape():
+        return kept, None
+    from twinstack.namespaces import dumps
+
+    return kept, dumps.absence(kept.plan)
 
 
 net_logs = logs.task_of("net", _logged)
