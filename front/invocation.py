@@ -74,8 +74,8 @@ class Option(Argument):
         """Give it its letter, and its default in its help."""
         self.names = (*self.names, *LETTERS.get(str(self.name), ""))
         default = self.left_out if self.positional else self.default
-        told = isinstance(default, (str, int, float)) and self.kind is not bool
-        if self.help and told and default != "":
+        is_value = isinstance(default, (str, int, float)) and self.kind is not bool
+        if self.help and is_value and default != "":
             self.help += f" (default: {default})"
 
     def settle(self, otherwise: str | None = None) -> None:

@@ -43,7 +43,7 @@ def _enforcement(plan: Plan, world: str) -> Enforcement:
     return enforcement(plan, connect(DEFAULT), DEFAULT)
 
 
-@task(help={"world": "the world whose rules to print: net, docker or both"})
+@task(help={"world": "the rules to print: those of net, docker or both"})
 def policy_show(
     _: Context, world: str = "both", shape: str | None = None, json: bool = False
 ) -> None:

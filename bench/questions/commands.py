@@ -1,7 +1,7 @@
 """How soon does a command answer? CPU and wall time of ours beside Docker's and iproute2's.
 
 What everybody waits for: listing, help, completion, and the tasks that only read. Commands follow
-each other in rounds, in an order that is drawn anew for each; one that fails here (no engine, no
+each other in rounds, in another random order each time; one that fails here (no engine, no
 world) is measured to its message. The bound is on CPU time over `invoke --version`, which no task
 of ours can be faster than: wall time is the machine's mood too.
 """
