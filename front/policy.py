@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from front import tables
-from front.options import EITHER, WORLDS, none_up, running, up_among, worlds_of
+from front.options import EITHER, up_among, worlds_of
 from front.reporting import answer, say, task
 from twinstack import stack
 from twinstack.errors import NOT_SO, CannotTell
@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # listing the tasks loads no model
     from twinstack.model.plan import Plan
     from twinstack.model.topology import WorldName
     from twinstack.policy.verdict import Enforcement
-    from twinstack.world import LocalWorld
 
 _NO_PID_NAMESPACE = (
     "No PID namespace in net: a service is its supervisor's own child. Instead, /proc hides\n"
@@ -129,7 +128,8 @@ def policy_confinement(_: Context, json: bool = False) -> None:
     from twinstack.confinement import observe, requirements
 
     require_root("policy.confinement")
-    worlds = _running_worlds()
+    found = up_among("both", "policy.confinement", "cannot be checked", limited=True)
+    worlds = {world.name: world for world in found}
     replicas = {name: observe.look(world) for name, world in worlds.items()}
     weaknesses = {
         name: [
@@ -146,15 +146,6 @@ def policy_confinement(_: Context, json: bool = False) -> None:
     document = requirements.Confinement(requirements.LEVEL, tuple(confined))
     code = NOT_SO if any(weaknesses.values()) else 0
     answer(json, document, _confinement_text(replicas, weaknesses), code)
-
-
-def _running_worlds() -> dict[WorldName, LocalWorld]:
-    """Give the running worlds, with the declared limits. Raises: Missing."""
-    found = ((name, running(name, limited=True)) for name in WORLDS)
-    worlds: dict[WorldName, LocalWorld] = {name: world for name, world in found if world}
-    if not worlds:
-        raise none_up("policy.confinement", "cannot be checked")
-    return worlds
 
 
 def _confinement_text(
