@@ -47,5 +47,6 @@ def dashboard(_: Context, allow_host: list[str], port: int = 7700) -> None:
     bounds.within("port", port, 0, 65535, "it is a port")
     allowed = hosts.allowed(allow_host)
     require_root("dashboard")
-    with feed.watching(finders()) as samples:
-        server.serve(samples, plans, here.repository, port, say, allowed)
+    worlds = finders()
+    with feed.watching(worlds) as samples:
+        server.serve(samples, plans, here.repository, port, say, allowed, worlds)

@@ -72,8 +72,11 @@ def traffic_capture(
 
 @task(
     positional=["file"],
+    iterable=["link"],
     help={
         "file": "a capture (pcap or pcapng) or a folder of them; unset: listen to a world",
+        "link": "where to listen: an interface, replica/name or a replica; may be repeated; unset:"
+        " at every replica",
         "html": "also write the report as a page to this file",
         "seconds": "how long to listen",
     },
@@ -82,6 +85,7 @@ def traffic_report(
     _: Context,
     file: str = "",
     html: str = "",
+    link: list[str] | None = None,
     world: str = "net",
     seconds: int = 10,
     json: bool = False,
@@ -98,6 +102,9 @@ def traffic_report(
     plans = [resolve(topology, shape, here.instance) for shape in topology.shapes]
     files = [Path(word) for word in (file, *invocation.after_dashes()) if word]
     _require_writable(html)
+    if files and link:
+        cause, remedy = "a capture is of the links that it was made of", "leave one of them out"
+        raise WrongUse("--link", "cannot be given with files", cause, remedy)
     if files:
         report = analyse(captures_in(files), PeerDirectory(plans))
     else:
@@ -105,7 +112,9 @@ def traffic_report(
 
         bounds.within("seconds", seconds, 1, bounds.MOST_SECONDS, "it is a time, more than 0")
         require_root("traffic.report")
-        report = live_report(targets.host_ends(world_of(world).links()), plans, seconds, say)
+        links = world_of(world).links()
+        chosen = targets.select_links(links, link) if link else targets.host_ends(links)
+        report = live_report(chosen, plans, seconds, say)
     if html:
         from twinstack.observe.traffic.html import page
 

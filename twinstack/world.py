@@ -162,6 +162,10 @@ class LocalWorld(World, Logged, Protocol):
         """The directory of its secrets, on this host."""
 
     @property
+    def host_namespace(self) -> Path | None:
+        """The network namespace of its bridges and rules; None: the caller's own."""
+
+    @property
     def versions_directory(self) -> Path:
         """The directory of the versions of services that are not this checkout's."""
 

@@ -1,14 +1,9 @@
 // Keep the page up to date with the samples that the server sends. Text is set as text, never as markup.
+import { SHAPES, SVG, cell, mark, of, put, rowHead } from "./dom.js";
+import { clock, number, part, size, time } from "./format.js";
 import { KEPT_S, SILENT_MS, held, kept, known, span, take, uptime } from "./history.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-// Each state has a shape too: a disc, a triangle, a square, a ring.
-const SHAPES = {
-  up: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0",
-  degraded: "M0-6L6 5L-6 5Z",
-  down: "M-5-5H5V5H-5Z",
-  absent: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0M-3 0a3 3 0 1 1 6 0a3 3 0 1 1-6 0",
-};
+import * as panel from "./panel.js";
+import * as search from "./search.js";
 
 // When each world's last sample came, and that of any world. Units: ms.
 const heard = {};
@@ -18,43 +13,6 @@ let triedAt = loadedAt;
 let source = null;
 const TITLE = document.title;
 
-const number = (value) =>
-  !known(value) ? "–" : value >= 10 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
-const time = (value) =>
-  !known(value) ? "–" : (value >= 100 ? value.toFixed(0) : value.toFixed(1)) + " ms";
-const part = (value, limit) =>
-  !known(value) ? "–" : limit ? Math.round((100 * value) / limit) + " %" : "no limit";
-function size(value) {
-  if (!known(value)) return "–";
-  for (const unit of ["B", "kB", "MB"]) {
-    if (value < 1000) return (value >= 100 || unit === "B" ? value.toFixed(0) : value.toFixed(1)) + " " + unit;
-    value /= 1000;
-  }
-  return value.toFixed(1) + " GB";
-}
-
-const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
-function put(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
-}
-function mark(element, name, value) {
-  if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
-function of(root, name) {
-  return root.querySelector(`[data-of="${name}"]`);
-}
-function cell(text, kind) {
-  const made = document.createElement("td");
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-}
-function rowHead(text) {
-  const made = document.createElement("th");
-  made.scope = "row";
-  made.textContent = text;
-  return made;
-}
 // Rows are replaced only when they changed.
 function fill(body, rows, nothing) {
   const shown = JSON.stringify([rows, nothing]);
@@ -162,6 +120,7 @@ function replicas(section, world, slow) {
     const node = section.querySelector(`[data-node="${one.name}"]`);
     if (node) {
       mark(node, "data-state", one.state);
+      mark(node.parentElement, "aria-label", `${one.name}, ${one.state}`);
       mark(node.querySelector(".sign"), "d", SHAPES[one.state]);
       put(node.querySelector(".word"), one.state);
       put(of(node, "flow-rate"), known(edge.rate) ? number(edge.rate) + "/s" : "");
@@ -196,12 +155,14 @@ function replicas(section, world, slow) {
 
 // A world that does not answer is unknown: old green would be a lie.
 function forget(section, why) {
+  panel.forget(section.id, why);
   put(of(section, "verdict"), why);
   mark(of(section, "verdict"), "data-state", "absent");
   for (const node of section.querySelectorAll("[data-node]:not([data-state=client]), [data-row]")) {
     mark(node, "data-state", "absent");
     mark(node.querySelector(".sign path, path.sign"), "d", SHAPES.absent);
     put(node.querySelector(".word") || of(node, "state"), "unknown");
+    if (node.dataset.node) mark(node.parentElement, "aria-label", `${node.dataset.node}, unknown`);
   }
   const figures = ".tiles dd, td.number, [data-of=highest], [data-of=ejected]";
   for (const figure of section.querySelectorAll(figures)) put(figure, "–");
@@ -218,6 +179,7 @@ function forget(section, why) {
   }
   for (const rows of section.querySelectorAll("tbody[data-of]")) fill(rows, [], "unknown");
   section.dataset.drawn = 0; // the next sample is drawn whole
+  search.filter();
 }
 
 function show(world) {
@@ -242,6 +204,8 @@ function show(world) {
   section.dataset.drawn = drawn + 1;
   const slow = drawn % 3 === 0;
   replicas(section, world, slow);
+  panel.follow(world);
+  search.filter();
   put(of(section, "ejected"), world.ejected.join(", ") || "none");
   if (!slow) return;
   fill(of(section, "balance"), world.balance.map((one) =>
@@ -276,6 +240,7 @@ function addEvents(events) {
   }
   while (list.children.length > 60) list.lastChild.remove();
   document.getElementById("no-events").hidden = list.children.length > 0;
+  search.filter();
 }
 
 const silent = (since) => Date.now() - since > SILENT_MS;

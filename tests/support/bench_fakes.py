@@ -46,6 +46,7 @@ class FakeWorld:
         self.versions = {"nginx": "1.22"}
         self.state = "healthy"
         self.secrets = self.versions_directory = Path("/nonexistent")
+        self.host_namespace: Path | None = None
 
     def preview(self) -> Preview:
         return Preview(0, ())

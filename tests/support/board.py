@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
+from tests.support.bench_fakes import FakeWorld
 from tests.support.core_cases import edited_plan
+from tests.support.details import made_detail
 from tests.support.project import ROOT
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.dashboard import server
+from twinstack.observe.detail.looks import Looks
+from twinstack.observe.detail.read import ReplicaDetail
 from twinstack.observe.live.feed import Feed
 from twinstack.observe.live.model import EdgeSample, Health, ReplicaSample, Share, WorldSample
 from twinstack.observe.live.samples import key_of
+from twinstack.world import LocalWorld
 
 WORLDS: tuple[WorldName, ...] = ("net", "docker")
 
@@ -95,6 +101,12 @@ class Board:
     feed: Feed
     plans: dict[WorldName, Plan]
     url: str
+    #: What it shows of one replica; a test may give another.
+    detail: Callable[[WorldName, Plan, str], ReplicaDetail] = field(default=made_detail)
+
+    def look(self, world: LocalWorld, name: str, _pid: int | None) -> ReplicaDetail:
+        """Look at a replica."""
+        return self.detail(world.name, world.plan, name)
 
     def take(self, world: WorldName, at: float, **figures: Any) -> None:
         """Feed a sample."""
@@ -138,7 +150,10 @@ def board(replicas: int = 3) -> Iterator[Board]:
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield Board(feed, plans, f"http://127.0.0.1:{listening.port}/")
+            made = Board(feed, plans, f"http://127.0.0.1:{listening.port}/")
+            find = {name: partial(FakeWorld, name, 1, plan) for name, plan in plans.items()}
+            listening.looks = Looks(feed, find, made.look)
+            yield made
         finally:
             feed.end()
             listening.shutdown()

@@ -70,6 +70,10 @@ class DockerWorld:
         return secrets_directory(self.plan.instance)
 
     @property
+    def host_namespace(self) -> Path | None:
+        return self.engine.network_namespace
+
+    @property
     def versions_directory(self) -> Path:
         return versions_directory(self.plan.instance)
 

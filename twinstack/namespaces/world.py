@@ -92,6 +92,10 @@ class NamespaceWorld(NamespaceLogs):
         return self._paths.secrets
 
     @property
+    def host_namespace(self) -> Path | None:
+        return None
+
+    @property
     def versions_directory(self) -> Path:
         return self._paths.versions
 

@@ -55,6 +55,11 @@ def test_a_page_is_written_beside_the_text(tmp_path: Path, capsys):
     assert f"written: {page}" in capsys.readouterr().err
 
 
+def test_a_link_is_of_a_world_and_not_of_a_capture(tmp_path: Path, capsys):
+    assert report(example(tmp_path), link=["order-service"]) == 64
+    assert capsys.readouterr().err.startswith("--link: cannot be given with files: ")
+
+
 @pytest.mark.parametrize("html", ["/nowhere/at/all.html", "/tmp"])
 def test_a_page_that_cannot_be_written_is_one_line(html: str, tmp_path: Path, capsys):
     assert report(example(tmp_path), html=html) == 64

@@ -12,18 +12,22 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qs
 
-from twinstack.errors import TwinstackError
+from twinstack.errors import Missing, TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.dashboard import hosts, page
+from twinstack.observe.detail.looks import Looks
 from twinstack.observe.live.feed import Feed
+from twinstack.observe.live.watcher import FindWorld
 from twinstack.printable import plain
 from twinstack.reconcile import Progress
 
@@ -35,10 +39,10 @@ CLIENT_TIMEOUT_S = 10.0
 #: How long the plans are cached. Shorter than the page waits (3 s) before it reloads.
 PLANS_S = 1.0
 _PING_S = 10.0
+_SCRIPTS = ("dashboard", "dom", "format", "history", "panel", "search")
 _FILES = {
     "/dashboard.css": "text/css; charset=utf-8",
-    "/dashboard.js": "text/javascript; charset=utf-8",
-    "/history.js": "text/javascript; charset=utf-8",
+    **{f"/{name}.js": "text/javascript; charset=utf-8" for name in _SCRIPTS},
     "/icon.svg": "image/svg+xml",
 }
 _HEADERS = {
@@ -53,6 +57,8 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 FindPlans = Callable[[], dict[WorldName, Plan | None]]
+FindWorlds = Mapping[WorldName, FindWorld]
+_NO_WORLDS: FindWorlds = MappingProxyType({})
 
 
 class CachedPlans:
@@ -85,8 +91,10 @@ class Server(ThreadingHTTPServer):
         repository: Path,
         port: int,
         allowed: Sequence[hosts.ServedHost] = (),
+        worlds: FindWorlds = _NO_WORLDS,
     ) -> None:
         self.feed = feed
+        self.looks = Looks(feed, worlds)
         self.plans = CachedPlans(plans)
         self.repository = repository
         self.allowed = tuple(allowed)  # hosts besides the loopback
@@ -129,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._is_for_us():
             return
         templates = self.server.repository / "templates"
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         if path == "/":
             plans = self.server.plans()
             shown = {name: plans.get(name) for name in self.server.feed.worlds}
@@ -143,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
             latest = self.server.feed.latest()
             documents = {name: plain(one.document) for name, one in latest.items()}
             self._answer(200, "application/json", json.dumps(documents).encode())
+        elif path == "/replica.json":
+            self._look(query)
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
 
@@ -160,6 +170,20 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             return True
         return False
+
+    def _look(self, query: str) -> None:
+        """Send what is known of one replica: ?world=net&name=order-service."""
+        try:
+            asked = parse_qs(query, max_num_fields=8)
+            world, name = (asked.get(key, [""])[0] for key in ("world", "name"))
+            self._answer(200, "application/json", self.server.looks.document(world, name))
+        except ValueError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "too many fields")
+        except Missing as error:
+            self._refuse(HTTPStatus.NOT_FOUND, str(error))
+        except TwinstackError as error:
+            retry = {"Retry-After": "2"}
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error), **retry)
 
     def _stream(self) -> None:
         """Send samples as they come. Source: HTML, server-sent events."""
@@ -247,12 +271,13 @@ def serve(
     port: int,
     say: Progress,
     allowed: Sequence[hosts.ServedHost] = (),
+    worlds: FindWorlds = _NO_WORLDS,
 ) -> None:
     """Serve until Ctrl-C, to the loopback's names and those allowed.
 
     Raises: TwinstackError for a busy port.
     """
-    with listen(feed, plans, repository, port, allowed) as server:
+    with listen(feed, plans, repository, port, allowed, worlds) as server:
         say(f"http://{ADDRESS}:{server.port}/ (on this machine alone; Ctrl-C ends it)")
         with suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=1.0)
@@ -264,10 +289,11 @@ def listen(
     repository: Path,
     port: int,
     allowed: Sequence[hosts.ServedHost] = (),
+    worlds: FindWorlds = _NO_WORLDS,
 ) -> Server:
     """Make the listening server. Raises: TwinstackError when the port is not available."""
     try:
-        return Server(feed, plans, repository, port, allowed)
+        return Server(feed, plans, repository, port, allowed, worlds)
     except OSError as error:
         raise TwinstackError(
             f"port {port}",

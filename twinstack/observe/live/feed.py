@@ -22,6 +22,7 @@ from typing import Any
 
 from twinstack.linux import child
 from twinstack.model.topology import WorldName
+from twinstack.observe.live.health import HealthRuns, StateRun
 from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.prober import require_namespaces
 from twinstack.observe.live.watcher import LOOK_AGAIN_S, FindWorld, watch
@@ -90,6 +91,7 @@ class Feed:
         self._changed = threading.Condition()
         self._latest: dict[WorldName, Latest] = {}
         self._histories: dict[WorldName, _History] = {name: _History() for name in worlds}
+        self._health = {name: HealthRuns() for name in worlds}
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._event_count = 0
         self.ended = False
@@ -101,6 +103,7 @@ class Feed:
             number = self._latest[name].number + 1 if name in self._latest else 1
             self._latest[name] = Latest(number, document, line)
             self._histories[name].take(document)
+            self._health[name].take(document)
             for event in document["events"]:
                 self._event_count += 1
                 self._events.append({"number": self._event_count, "world": name, **event})
@@ -132,6 +135,11 @@ class Feed:
         """Give the events after a number, oldest first, as far as they are kept."""
         with self._changed:
             return [event for event in self._events if event["number"] > number]
+
+    def health(self, name: WorldName, replica: str) -> tuple[StateRun, ...]:
+        """Give the states of a replica in the last hour, oldest first."""
+        with self._changed:
+            return self._health[name].of(replica)
 
     def history(self) -> dict[str, Any]:
         """Give each world's samples of the last KEPT_S as columns, and the events, oldest first.

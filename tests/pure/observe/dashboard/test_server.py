@@ -14,13 +14,14 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tests.support.bench_fakes import PLAN
+from tests.support.bench_fakes import PLAN, FakeWorld
 from tests.support.project import ROOT
 from tests.support.readings import reading
 from twinstack.errors import TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.dashboard import hosts, server
+from twinstack.observe.detail import looks
 from twinstack.observe.live.feed import Feed
 from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.samples import sample
@@ -88,9 +89,10 @@ def test_the_page_and_its_files_are_served_and_nothing_is_loaded_from_elsewhere(
     assert re.findall(r' style="| on\w+="', text) == []
     for link in re.findall(r'(?:src|href)="([^"#]+)"', text):
         assert ask(board, link)[0] == 200
-    for name in ("dashboard.js", "history.js", "dashboard.css", "page.html.j2"):
-        found = (ROOT / "templates" / "dashboard" / name).read_text()
+    for file in (ROOT / "templates" / "dashboard").iterdir():
+        name, found = file.name, file.read_text()
         if name.endswith(".js"):
+            assert re.search(r"innerHTML|insertAdjacent|eval\(|document\.write", found) is None
             assert ask(board, f"/{name}")[1]["Content-Type"].startswith("text/javascript")
         assert re.findall(r"https?://", found.replace("http://www.w3.org/2000/svg", "")) == []
 
@@ -114,7 +116,8 @@ def test_the_page_and_its_files_are_served_and_nothing_is_loaded_from_elsewhere(
     ],
 )
 def test_only_our_own_host_is_answered(board, host: str, status: int):
-    for path in ("/", "/events", "/latest.json", "/dashboard.js", "/nowhere"):
+    replica = "/replica.json?world=net&name=product-service"
+    for path in ("/", "/events", "/latest.json", "/dashboard.js", "/nowhere", replica):
         if status == 421 or path == "/":
             found = ask(board, path, Host=host.format(port=board.port))
             assert found[0] == status
@@ -154,6 +157,47 @@ def test_paths_lead_nowhere_else(board):
     for path in ("/nowhere", "/../README.md", "/%2e%2e/README.md", "/dashboard/page.html.j2"):
         assert ask(board, path)[0] == 404
     assert ask(board, "/", "HEAD")[2] == b""
+
+
+def test_a_replica_is_one_document_and_a_wrong_name_one_line(feed: Feed):
+    worlds = {"net": lambda: FakeWorld("net", 1), "docker": lambda: None}
+    with serving(server.listen(feed, dict, ROOT, 0, worlds=worlds)) as found:  # type: ignore[arg-type]
+        status, headers, body = ask(found, "/replica.json?world=net&name=order-service")
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        assert headers["Cache-Control"] == "no-store"
+        assert json.loads(body)["detail"]["name"] == "order-service"
+        for query, code in {
+            "": 404,
+            "?world=net": 404,
+            "?world=net&name=redis%0a%1b[2J": 404,
+            "?world=../net&name=order-service": 404,
+            "?world=docker&name=order-service": 404,
+            "?" + "a=1&" * 20: 400,
+        }.items():
+            status, headers, body = ask(found, f"/replica.json{query}")
+            assert (status, headers["Content-Type"]) == (code, "text/plain; charset=utf-8")
+            assert body.decode().strip().isprintable()
+        assert ask(found, "/replica.json?world=net&name=order-service", "POST")[0] == 405
+        assert ask(found, "/replica.json?world=net&name=order-service", "HEAD")[2] == b""
+
+
+def test_a_replica_that_is_not_known_in_time_is_said_to_be(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(looks, "WAIT_S", 0.05)
+    end = threading.Event()
+
+    def hangs() -> None:
+        end.wait(20)
+
+    worlds = {"net": hangs, "docker": hangs}
+    with serving(server.listen(feed, dict, ROOT, 0, worlds=worlds)) as found:  # type: ignore[arg-type]
+        try:
+            status, headers, body = ask(found, "/replica.json?world=net&name=order-service")
+        finally:
+            end.set()
+        assert (status, headers["Retry-After"]) == (503, "2")
+        assert b"has not answered within 0.05 s" in body
 
 
 def events_of(link: http.client.HTTPResponse, count: int) -> list[tuple[str, dict[str, object]]]:

@@ -1,0 +1,20 @@
+// How figures and moments are written; what is not known is a dash.
+import { known } from "./history.js";
+
+export const number = (value) =>
+  !known(value) ? "–" : value >= 10 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
+export const time = (value) =>
+  !known(value) ? "–" : (value >= 100 ? value.toFixed(0) : value.toFixed(1)) + " ms";
+export const part = (value, limit) =>
+  !known(value) ? "–" : limit ? Math.round((100 * value) / limit) + " %" : "no limit";
+export function size(value) {
+  if (!known(value)) return "–";
+  for (const unit of ["B", "kB", "MB"]) {
+    if (value < 1000) return (value >= 100 || unit === "B" ? value.toFixed(0) : value.toFixed(1)) + " " + unit;
+    value /= 1000;
+  }
+  return value.toFixed(1) + " GB";
+}
+
+export const cores = (value) => (known(value) ? value.toFixed(2) : "–");
+export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");

@@ -1,0 +1,418 @@
+// One replica, looked at closely. A click on its node or its row opens it; the address's #WORLD/NAME
+// names it, so that a reload, a link and the browser's "back" keep it.
+// What comes with each sample is live; the rest is asked for every two seconds while it is open.
+import { SHAPES, SVG, cell, keep, make, mark, of, put, rowHead } from "./dom.js";
+import { clock, number, part, size, time } from "./format.js";
+import { known, span } from "./history.js";
+
+const ASK_MS = 2000;
+const WAIT_MS = 5000;
+const LETTERS = { up: "u", degraded: "g", down: "d", absent: "a" };
+const CHANGES = 8;
+
+const panel = document.getElementById("panel");
+// A phone has no room beside it: there it is a sheet over the page, and the page behind it is inert.
+const sheet = matchMedia("(max-width: 640px)");
+let shown = null; // { world, name }
+let opener = null;
+let timer = 0;
+let readAt = 0; // when the details came that are shown, by the server's clock; ms
+let before = null; // the links' counters of the answer before
+let silentWhy = ""; // why no samples of its world come
+
+const count = (value) => value.toLocaleString("en");
+const moment = (seconds) => (known(seconds) ? clock(seconds * 1000) : "–");
+const rowOf = ({ world, name }) => document.querySelector(`#${world} [data-row="${CSS.escape(name)}"]`);
+
+// What the address names: null where it is no replica of a world of this page.
+function named() {
+  const [world, ...rest] = location.hash.slice(1).split("/");
+  if (!rest.length || !document.getElementById(world)?.classList.contains("world")) return null;
+  let name = rest.join("/");
+  try {
+    name = decodeURIComponent(name);
+  } catch {
+    // a % that encodes nothing: the name is as it stands
+  }
+  return { world, name };
+}
+
+function raise() {
+  if (panel.open) panel.close();
+  if (sheet.matches) panel.showModal();
+  else panel.show();
+  document.getElementById("panel-title").focus({ preventScroll: true });
+}
+
+function visit() {
+  const next = named();
+  if (next && shown && next.world === shown.world && next.name === shown.name) return;
+  clearTimeout(timer);
+  for (const link of document.querySelectorAll("[aria-current=true]")) link.removeAttribute("aria-current");
+  if (!next) {
+    shown = null;
+    document.documentElement.removeAttribute("data-panel");
+    if (panel.open) panel.close();
+    return;
+  }
+  if (!shown) opener = document.activeElement;
+  shown = next;
+  clear();
+  document.documentElement.setAttribute("data-panel", "open");
+  raise();
+  panel.scrollTop = 0;
+  const row = rowOf(shown);
+  mark(panel, "data-gone", row ? "no" : "yes");
+  if (!row) {
+    const title = document.querySelector(`#${shown.world} h2`).firstChild.textContent.trim();
+    const up = document.querySelector(`#${shown.world} .services`);
+    verdict("unknown", up
+      ? `${shown.name} is not in the world ${title}: it may have been scaled away, or never was there.`
+      : `The world ${title} is not up: invoke ${shown.world}.up`);
+    return;
+  }
+  for (const link of document.querySelectorAll(`a[href="#${shown.world}/${CSS.escape(shown.name)}"]`)) {
+    if (!panel.contains(link)) mark(link, "aria-current", "true");
+  }
+  put(of(panel, "where"), row.dataset.where);
+  verdict("unknown", silentWhy || "waiting for the next sample");
+  ask();
+}
+
+function shut() {
+  if (!shown) return;
+  const row = rowOf(shown);
+  history.pushState(null, "", location.pathname + location.search);
+  visit();
+  const back = opener?.isConnected && opener !== document.body ? opener : row?.querySelector("a");
+  back?.focus();
+}
+
+function verdict(state, words) {
+  const known = state in SHAPES ? state : "absent";
+  mark(panel.querySelector(".panel-head"), "data-state", known);
+  mark(panel.querySelector(".sign path"), "d", SHAPES[known]);
+  put(of(panel, "state"), state);
+  put(of(panel, "verdict"), words);
+}
+
+function note(words) {
+  const line = of(panel, "note");
+  put(line, words);
+  line.hidden = !words;
+}
+
+// Nothing of another replica may be left.
+function clear() {
+  readAt = 0;
+  before = null;
+  put(of(panel, "name"), shown.name);
+  put(of(panel, "where"), "");
+  put(of(panel, "read"), "");
+  note("");
+  for (const list of panel.querySelectorAll("[data-list]")) list.replaceChildren();
+  for (const words of panel.querySelectorAll("[data-words]")) say(words.dataset.words, "waiting for the answer");
+  for (const shape of panel.querySelectorAll("[data-of=strip]")) shape.replaceChildren();
+  for (const code of panel.querySelectorAll("[data-command]")) {
+    put(code, code.dataset.command.replaceAll("WORLD", shown.world).replaceAll("NAME", shown.name));
+  }
+  use = {};
+  cgroup = null;
+  declared = undefined;
+  amounts();
+}
+
+// What stands in place of a part's rows, or beside them.
+function say(name, words) {
+  const line = panel.querySelector(`[data-words="${name}"]`);
+  put(line, words);
+  line.hidden = !words;
+}
+const list = (name) => panel.querySelector(`[data-list="${name}"]`);
+
+// ---- With each sample ----
+
+export function follow(world) {
+  if (shown?.world !== world.world) return;
+  silentWhy = "";
+  const replica = world.replicas.find((one) => one.name === shown.name);
+  if (!replica) return;
+  const took = known(replica.took_ms) ? `; its health check took ${time(replica.took_ms)}` : "";
+  const pid = known(replica.pid) ? `process ${replica.pid}` : "no process";
+  verdict(replica.state, (replica.detail ? `${replica.detail}; ` : "") + pid + took);
+  use.cpus = replica.cpus;
+  use.memory_bytes = replica.memory_bytes;
+  use.throttled = replica.throttled;
+  amounts();
+  const peers = world.edges
+    .filter((edge) => edge.source === shown.name || edge.destination === shown.name)
+    .map((edge) => ({ edge, asks: edge.source === shown.name }))
+    .map(({ edge, asks }) => ({ edge, asks, peer: asks ? edge.destination : edge.source }));
+  keep(list("peers"), peers, ({ asks, peer }) => `${asks} ${peer}`, peerRow, (row, { edge }) => {
+    const figures = [number(edge.rate), time(edge.mean_ms), number(edge.failures_per_s)];
+    figures.forEach((text, place) => put(row.children[place + 1], text));
+  });
+  say("peers", peers.length ? "" : "no flow of its is counted");
+}
+
+// Nothing more is known of a world: what was live is not, and what was read says when it was.
+export function forget(world, why) {
+  if (world === shown?.world) {
+    silentWhy = why;
+    if (panel.dataset.gone === "yes") return;
+    verdict("unknown", why);
+    use = {};
+    amounts();
+    for (const figure of list("peers").querySelectorAll(".number")) put(figure, "–");
+    for (const rate of list("links").querySelectorAll("[data-of=rate]")) put(rate, "–");
+    before = null;
+  }
+}
+
+function peerRow({ asks, peer }) {
+  const row = document.createElement("tr");
+  const head = rowHead(asks ? "asks " : "asked by ");
+  const there = rowOf({ world: shown.world, name: peer });
+  const link = make(there ? "a" : "span", there ? peer : "the world");
+  if (there) link.href = `#${shown.world}/${peer}`;
+  head.append(link);
+  row.append(head, cell("–", "number"), cell("–", "number"), cell("–", "number"));
+  return row;
+}
+
+// ---- Use and limits ----
+
+let use = {}; // by the last sample
+let cgroup = null; // by the last answer
+let declared;
+
+function amounts() {
+  const limits = cgroup?.limits || declared || {};
+  const rows = [
+    ["CPU", use.cpus, limits.cpus, declared?.cpus, (value) => (known(value) ? value.toFixed(2) + " cores" : "–")],
+    ["memory", use.memory_bytes, limits.memory_bytes, declared?.memory_bytes, size],
+    ["pids", cgroup?.pids, limits.pids, declared?.pids, (value) => (known(value) ? count(value) : "–")],
+  ].map(([name, now, limit, wanted, write]) => ({ name, now, limit, wanted, write }));
+  keep(list("use"), rows, ({ name }) => name, useRow, (row, { name, now, limit, wanted, write }) => {
+    put(of(row, "now"), write(now));
+    const meter = row.querySelector("meter");
+    meter.hidden = !known(limit) || !known(now);
+    meter.value = meter.hidden ? 0 : now / limit;
+    put(of(row, "part"), known(limit) && known(now) ? part(now, limit) : "–");
+    put(of(row, "limit"), known(limit) ? write(limit) : declared === undefined ? "–" : "no limit");
+    const differs = cgroup && known(wanted) && limit !== wanted ? `declared: ${write(wanted)}` : "";
+    const waits = name === "CPU" && use.throttled > 0.005 ? `throttled ${part(use.throttled, 1)} of the time` : "";
+    put(of(row, "remark"), [differs, waits].filter(Boolean).join("; "));
+  });
+}
+
+function useRow({ name }) {
+  const row = document.createElement("tr");
+  const meter = document.createElement("meter");
+  meter.max = 1;
+  meter.setAttribute("aria-label", `${name}: part of the limit`);
+  const used = cell("");
+  const percent = make("span", "");
+  percent.dataset.of = "part";
+  used.append(meter, " ", percent);
+  row.append(rowHead(name), cell("", "number"), cell("", "number"), used, cell("", "dim"));
+  row.children[1].dataset.of = "now";
+  row.children[2].dataset.of = "limit";
+  row.children[4].dataset.of = "remark";
+  return row;
+}
+
+// ---- What is asked for ----
+
+async function ask() {
+  clearTimeout(timer);
+  const asked = shown;
+  timer = setTimeout(ask, ASK_MS);
+  // A hidden page asks nothing, and one that has lost the server says so already.
+  if (!asked || document.hidden || document.documentElement.dataset.link === "lost") return;
+  clearTimeout(timer);
+  const end = new AbortController();
+  const bound = setTimeout(() => end.abort(), WAIT_MS);
+  try {
+    const query = new URLSearchParams({ world: asked.world, name: asked.name });
+    const answer = await fetch(`/replica.json?${query}`, { signal: end.signal });
+    const body = answer.ok ? await answer.json() : (await answer.text()).trim();
+    if (asked === shown) answer.ok ? take(body) : lack(body);
+  } catch {
+    if (asked === shown) {
+      lack(end.signal.aborted ? `no answer within ${WAIT_MS / 1000} s` : "the dashboard does not answer");
+    }
+  } finally {
+    clearTimeout(bound);
+  }
+  if (asked === shown) timer = setTimeout(ask, ASK_MS);
+}
+
+function lack(why) {
+  if (readAt) {
+    note(`What is below was read at ${clock(readAt)}. Since then: ${why}`);
+    return;
+  }
+  note(why);
+  for (const words of panel.querySelectorAll("[data-asked]")) say(words.dataset.words, "unknown");
+}
+
+function take({ detail, health }) {
+  note("");
+  readAt = detail.at * 1000;
+  put(of(panel, "read"), `Read at ${clock(readAt)}`);
+  cgroup = detail.cgroup;
+  declared = detail.declared;
+  amounts();
+  const lifted = declared ? "" : "the world was brought up without limits";
+  say("use", detail.cgroup ? lifted : `pids and limits are unknown: ${detail.troubles.cgroup}`);
+  changes(health, detail.at);
+  requests(detail);
+  log(detail);
+  links(detail);
+  policy(detail);
+}
+
+// ---- Health ----
+
+function changes(runs, now) {
+  const begin = runs.length ? Math.max(runs[0].begin, now - 3600) : now;
+  const length = Math.max(now - begin, 1);
+  const bars = runs.filter((run) => run.end >= begin).map((run) => {
+    const bar = document.createElementNS(SVG, "rect");
+    const x = (600 * (Math.max(run.begin, begin) - begin)) / length;
+    const width = (600 * (Math.min(run.end, now) - begin)) / length - x;
+    bar.setAttribute("class", LETTERS[run.state] || "a");
+    bar.setAttribute("x", x.toFixed(1));
+    bar.setAttribute("width", Math.max(width, run.state === "up" ? 0.5 : 3).toFixed(1));
+    bar.setAttribute("height", 14);
+    return bar;
+  });
+  // A second of being down must show: those that are up are below.
+  bars.sort((a, b) => (b.getAttribute("class") === "u") - (a.getAttribute("class") === "u"));
+  of(panel, "strip").replaceChildren(...bars);
+  put(of(panel, "from"), moment(begin));
+  put(of(panel, "to"), moment(now));
+  const latest = runs.slice(-CHANGES).reverse();
+  keep(list("health"), latest, (run) => `${run.begin}`, changeLine, (line, run) => {
+    const last = run === latest[0] && now - run.end < 8;
+    mark(line, "data-state", run.state);
+    put(of(line, "word"), run.state);
+    const long = `${last ? "for" : "it lasted"} ${span(run.end - run.begin)}`;
+    put(of(line, "long"), ` ${long}${run.state === "up" || !run.detail ? "" : `: ${run.detail}`}`);
+  });
+  const more = runs.length > CHANGES ? `and ${count(runs.length - CHANGES)} more before` : "";
+  say("health", runs.length ? more : "nothing is known of the last hour");
+}
+
+function changeLine(run) {
+  const line = make("li", "");
+  const when = make("time", moment(run.begin));
+  when.dateTime = new Date(run.begin * 1000).toISOString();
+  const word = make("span", "", "word");
+  word.dataset.of = "word";
+  const long = make("span", "");
+  long.dataset.of = "long";
+  line.append(when, " ", word, long);
+  return line;
+}
+
+// ---- Requests and log ----
+
+function requests({ log, troubles }) {
+  const rows = [...(log?.requests || [])].reverse();
+  const key = (one) => [one.time, one.method, one.path, one.status, one.ms, one.request].join(" ");
+  keep(list("requests"), rows, key, (one) => {
+    const row = document.createElement("tr");
+    const status = cell(String(one.status), one.status >= 500 ? "number bad" : "number");
+    const request = cell("", "id");
+    request.append(make("code", one.request));
+    row.append(cell(moment(one.time)), rowHead(`${one.method} ${one.path}`), status,
+      cell(time(one.ms), "number"), request);
+    return row;
+  });
+  const none = log && `the last ${count(log.looked_at)} lines of its log report no request`;
+  say("requests", !log ? `unknown: ${troubles.log}` : rows.length ? "" : log.looked_at ? none : "its log is empty");
+}
+
+function log({ log, troubles }) {
+  const box = list("log").parentElement;
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 8;
+  keep(list("log"), log?.lines || [], (line) => `${line.time} ${line.text}`, (line) => {
+    const item = make("li", "");
+    if (line.level) item.dataset.level = line.level;
+    if (known(line.time)) item.append(make("time", moment(line.time)), " ");
+    if (line.level) item.append(make("span", line.level, "level"), " ");
+    item.append(line.text);
+    return item;
+  });
+  if (atEnd) box.scrollTop = box.scrollHeight; // as a terminal: who has scrolled up stays there
+  const nothing = log?.requests.length ? "nothing but requests in its last lines" : "its log is empty";
+  say("log", !log ? `unknown: ${troubles.log}` : log.lines.length ? "" : nothing);
+  box.hidden = !log?.lines.length;
+}
+
+// ---- Links ----
+
+function links({ at, links, troubles }) {
+  const earlier = before;
+  before = links && { at, links };
+  const rows = (links || []).flatMap((link) => ["received", "sent"].map((way) => {
+    const old = earlier?.links.find((one) => one.name === link.name);
+    const more = old && link[`${way}_packets`] - old[`${way}_packets`];
+    const rate = old && at > earlier.at && more >= 0 ? more / (at - earlier.at) : null;
+    return { link, way, rate };
+  }));
+  keep(list("links"), rows, ({ link, way }) => `${link.name} ${way}`, ({ link, way }) => {
+    const row = document.createElement("tr");
+    row.append(rowHead(`${link.name} ${way}`), ...Array.from({ length: 5 }, () => cell("", "number")));
+    row.children[2].dataset.of = "rate";
+    return row;
+  }, (row, { link, way, rate }) => {
+    const texts = [count(link[`${way}_packets`]), number(rate), size(link[`${way}_bytes`]),
+      count(link[`${way}_dropped`]), count(link[`${way}_errors`])];
+    texts.forEach((text, place) => put(row.children[place + 1], text));
+  });
+  say("links", !links ? `unknown: ${troubles.links}` : links.length ? "" : "it has no link but the loopback");
+}
+
+// ---- Policy ----
+
+function policy({ policy, troubles }) {
+  const rules = policy?.enforced ? policy.rules : [];
+  keep(list("policy"), rules, (rule) => `${rule.way} ${rule.rule}`, (rule) => {
+    const row = document.createElement("tr");
+    const what = rowHead(rule.sentence);
+    what.className = "text";
+    what.append(document.createElement("br"), make("code", rule.rule));
+    row.append(cell(rule.way), what, cell("", "number"));
+    return row;
+  }, (row, rule) => {
+    const missing = !known(rule.packets);
+    put(row.lastElementChild, missing ? "missing" : count(rule.packets));
+    row.lastElementChild.className = missing ? "number bad" : "number";
+  });
+  const more = policy?.left_out ? `There are ${count(policy.left_out)} more: invoke policy.show. ` : "";
+  say("policy", !policy ? `unknown: ${troubles.policy}`
+    : !policy.enforced ? "Policies are off: every service reaches every other."
+      : `${more}Everything else is denied: ${count(policy.denied)} packets so far in the whole world ` +
+        `(invoke policy.drops --world ${shown.world}).`);
+}
+
+// ---- Events ----
+
+addEventListener("hashchange", visit);
+addEventListener("popstate", visit);
+document.getElementById("panel-close").addEventListener("click", shut);
+panel.addEventListener("close", () => sheet.matches && shown && !panel.open && shut()); // Escape, in a sheet
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented && panel.open && !sheet.matches) shut();
+});
+sheet.addEventListener("change", () => shown && raise());
+document.addEventListener("visibilitychange", () => shown && panel.dataset.gone === "no" && ask());
+// The name in a row is a link, for the keyboard; the rest of the row is for the mouse.
+document.addEventListener("click", (event) => {
+  const row = event.target.closest("tr[data-row]");
+  if (row && !event.target.closest("a") && getSelection().isCollapsed) location.hash = row.querySelector("a").hash;
+});
+visit();
