@@ -18,7 +18,8 @@ let opener = null;
 let timer = 0;
 let readAt = 0; // when the details came that are shown, by the server's clock; ms
 let before = null; // the links' counters of the answer before
-let silentWhy = ""; // why no samples of its world come
+const latest = {}; // the last sample of each world, while it counts
+const silent = {}; // else why there is none
 
 const count = (value) => value.toLocaleString("en");
 const moment = (seconds) => (known(seconds) ? clock(seconds * 1000) : "–");
@@ -75,7 +76,8 @@ function visit() {
     if (!panel.contains(link)) mark(link, "aria-current", "true");
   }
   put(of(panel, "where"), row.dataset.where);
-  verdict("unknown", silentWhy || "waiting for the next sample");
+  verdict("unknown", silent[shown.world] || "waiting for the first sample");
+  if (latest[shown.world]) follow(latest[shown.world]);
   ask();
 }
 
@@ -114,11 +116,14 @@ function clear() {
   for (const words of panel.querySelectorAll("[data-words]")) say(words.dataset.words, "waiting for the answer");
   for (const shape of panel.querySelectorAll("[data-of=strip]")) shape.replaceChildren();
   for (const code of panel.querySelectorAll("[data-command]")) {
-    put(code, code.dataset.command.replaceAll("WORLD", shown.world).replaceAll("NAME", shown.name));
+    const command = code.dataset.command.replaceAll("WORLD", shown.world).replaceAll("NAME", shown.name);
+    // A line ends between words, never after a hyphen.
+    code.replaceChildren(...command.split(" ").flatMap((word) => [make("span", word), " "]));
   }
   use = {};
   cgroup = null;
   declared = undefined;
+  unread = "";
   amounts();
 }
 
@@ -133,8 +138,8 @@ const list = (name) => panel.querySelector(`[data-list="${name}"]`);
 // ---- With each sample ----
 
 export function follow(world) {
+  latest[world.world] = world;
   if (shown?.world !== world.world) return;
-  silentWhy = "";
   const replica = world.replicas.find((one) => one.name === shown.name);
   if (!replica) return;
   const took = known(replica.took_ms) ? `; its health check took ${time(replica.took_ms)}` : "";
@@ -157,23 +162,22 @@ export function follow(world) {
 
 // Nothing more is known of a world: what was live is not, and what was read says when it was.
 export function forget(world, why) {
-  if (world === shown?.world) {
-    silentWhy = why;
-    if (panel.dataset.gone === "yes") return;
-    verdict("unknown", why);
-    use = {};
-    amounts();
-    for (const figure of list("peers").querySelectorAll(".number")) put(figure, "–");
-    for (const rate of list("links").querySelectorAll("[data-of=rate]")) put(rate, "–");
-    before = null;
-  }
+  delete latest[world];
+  silent[world] = why;
+  if (world !== shown?.world || panel.dataset.gone === "yes") return;
+  verdict("unknown", why);
+  use = {};
+  amounts();
+  for (const figure of list("peers").querySelectorAll(".number")) put(figure, "–");
+  for (const rate of list("links").querySelectorAll("[data-of=rate]")) put(rate, "–");
+  before = null;
 }
 
 function peerRow({ asks, peer }) {
   const row = document.createElement("tr");
   const head = rowHead(asks ? "asks " : "asked by ");
   const there = rowOf({ world: shown.world, name: peer });
-  const link = make(there ? "a" : "span", there ? peer : "the world");
+  const link = make(there ? "a" : "span", there ? peer : "clients");
   if (there) link.href = `#${shown.world}/${peer}`;
   head.append(link);
   row.append(head, cell("–", "number"), cell("–", "number"), cell("–", "number"));
@@ -185,6 +189,7 @@ function peerRow({ asks, peer }) {
 let use = {}; // by the last sample
 let cgroup = null; // by the last answer
 let declared;
+let unread = ""; // why the cgroup is not known
 
 function amounts() {
   const limits = cgroup?.limits || declared || {};
@@ -200,25 +205,27 @@ function amounts() {
     meter.value = meter.hidden ? 0 : now / limit;
     put(of(row, "part"), known(limit) && known(now) ? part(now, limit) : "–");
     put(of(row, "limit"), known(limit) ? write(limit) : declared === undefined ? "–" : "no limit");
-    const differs = cgroup && known(wanted) && limit !== wanted ? `declared: ${write(wanted)}` : "";
-    const waits = name === "CPU" && use.throttled > 0.005 ? `throttled ${part(use.throttled, 1)} of the time` : "";
-    put(of(row, "remark"), [differs, waits].filter(Boolean).join("; "));
   });
+  const remarks = rows.filter(({ limit, wanted }) => cgroup && known(wanted) && limit !== wanted)
+    .map(({ name, wanted, write }) => `declared for ${name}: ${write(wanted)}`);
+  if (use.throttled > 0.005) remarks.push(`its CPU limit kept it waiting ${part(use.throttled, 1)} of the time`);
+  if (declared === null) remarks.push("the world was brought up without limits");
+  if (unread) remarks.push(`pids and limits are unknown: ${unread}`);
+  say("use", remarks.join("; "));
 }
 
 function useRow({ name }) {
   const row = document.createElement("tr");
   const meter = document.createElement("meter");
-  meter.max = 1;
+  Object.assign(meter, { max: 1, low: 0.75, high: 0.9, optimum: 0 });
   meter.setAttribute("aria-label", `${name}: part of the limit`);
   const used = cell("");
   const percent = make("span", "");
   percent.dataset.of = "part";
   used.append(meter, " ", percent);
-  row.append(rowHead(name), cell("", "number"), cell("", "number"), used, cell("", "dim"));
+  row.append(rowHead(name), cell("", "number"), cell("", "number"), used);
   row.children[1].dataset.of = "now";
   row.children[2].dataset.of = "limit";
-  row.children[4].dataset.of = "remark";
   return row;
 }
 
@@ -263,9 +270,8 @@ function take({ detail, health }) {
   put(of(panel, "read"), `Read at ${clock(readAt)}`);
   cgroup = detail.cgroup;
   declared = detail.declared;
+  unread = detail.troubles.cgroup || "";
   amounts();
-  const lifted = declared ? "" : "the world was brought up without limits";
-  say("use", detail.cgroup ? lifted : `pids and limits are unknown: ${detail.troubles.cgroup}`);
   changes(health, detail.at);
   requests(detail);
   log(detail);
@@ -298,7 +304,7 @@ function changes(runs, now) {
     const last = run === latest[0] && now - run.end < 8;
     mark(line, "data-state", run.state);
     put(of(line, "word"), run.state);
-    const long = `${last ? "for" : "it lasted"} ${span(run.end - run.begin)}`;
+    const long = `for ${span(run.end - run.begin)}${last ? ", now" : ""}`;
     put(of(line, "long"), ` ${long}${run.state === "up" || !run.detail ? "" : `: ${run.detail}`}`);
   });
   const more = runs.length > CHANGES ? `and ${count(runs.length - CHANGES)} more before` : "";
@@ -327,12 +333,13 @@ function requests({ log, troubles }) {
     const status = cell(String(one.status), one.status >= 500 ? "number bad" : "number");
     const request = cell("", "id");
     request.append(make("code", one.request));
-    row.append(cell(moment(one.time)), rowHead(`${one.method} ${one.path}`), status,
-      cell(time(one.ms), "number"), request);
+    row.append(cell(moment(one.time)), status, cell(time(one.ms), "number"),
+      rowHead(`${one.method} ${one.path}`), request);
     return row;
   });
-  const none = log && `the last ${count(log.looked_at)} lines of its log report no request`;
-  say("requests", !log ? `unknown: ${troubles.log}` : rows.length ? "" : log.looked_at ? none : "its log is empty");
+  const checks = log?.checks ? `left out: ${count(log.checks)} requests for its health or counts` : "";
+  const none = log?.looked_at ? `the last ${count(log.looked_at)} lines of its log report no request` : "its log is empty";
+  say("requests", !log ? `unknown: ${troubles.log}` : [rows.length ? "" : none, checks].filter(Boolean).join("; "));
 }
 
 function log({ log, troubles }) {
@@ -347,7 +354,7 @@ function log({ log, troubles }) {
     return item;
   });
   if (atEnd) box.scrollTop = box.scrollHeight; // as a terminal: who has scrolled up stays there
-  const nothing = log?.requests.length ? "nothing but requests in its last lines" : "its log is empty";
+  const nothing = log?.looked_at ? "nothing but requests in its last lines" : "its log is empty";
   say("log", !log ? `unknown: ${troubles.log}` : log.lines.length ? "" : nothing);
   box.hidden = !log?.lines.length;
 }
@@ -365,7 +372,7 @@ function links({ at, links, troubles }) {
   }));
   keep(list("links"), rows, ({ link, way }) => `${link.name} ${way}`, ({ link, way }) => {
     const row = document.createElement("tr");
-    row.append(rowHead(`${link.name} ${way}`), ...Array.from({ length: 5 }, () => cell("", "number")));
+    row.append(rowHead(`${link.name} ${way === "sent" ? "out" : "in"}`), ...Array.from({ length: 5 }, () => cell("", "number")));
     row.children[2].dataset.of = "rate";
     return row;
   }, (row, { link, way, rate }) => {
@@ -385,12 +392,12 @@ function policy({ policy, troubles }) {
     const what = rowHead(rule.sentence);
     what.className = "text";
     what.append(document.createElement("br"), make("code", rule.rule));
-    row.append(cell(rule.way), what, cell("", "number"));
+    row.append(cell(rule.way), cell(""), what);
     return row;
   }, (row, rule) => {
     const missing = !known(rule.packets);
-    put(row.lastElementChild, missing ? "missing" : count(rule.packets));
-    row.lastElementChild.className = missing ? "number bad" : "number";
+    put(row.children[1], missing ? "missing" : count(rule.packets));
+    row.children[1].className = missing ? "number bad" : "number";
   });
   const more = policy?.left_out ? `There are ${count(policy.left_out)} more: invoke policy.show. ` : "";
   say("policy", !policy ? `unknown: ${troubles.policy}`

@@ -182,6 +182,13 @@ def test_pictures_of_both_worlds_under_load(
             os.kill(redis, signal.SIGCONT)
         opened.await_all_up("net")
         keep(opened, "events", "#happened")
+        with b.open_page(chromium, address, (1440, 1000)) as wide:
+            wide.await_all_up("net")
+            wide.page.evaluate("location.hash = '#net/order-service'")
+            wide.page.wait_for_selector('#panel [data-of="read"]:text("Read at")')
+            wide.page.wait_for_timeout(3_000)  # the links' rates are of two looks
+            assert wide.barriers() == []
+            keep(wide, "panel", "html", until="#net .map")
         with b.open_page(chromium, address, b.PHONE, "dark") as phone:
             phone.await_all_up("docker")
             phone.page.wait_for_timeout(3_000)

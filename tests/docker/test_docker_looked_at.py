@@ -8,6 +8,7 @@ from tests.support.docker_world import fetch
 from tests.support.own_engine import in_namespace
 from twinstack.compose.world import DockerWorld
 from twinstack.observe.connections import snapshot
+from twinstack.observe.detail.read import read
 from twinstack.observe.picture import collect
 
 pytestmark = pytest.mark.docker
@@ -72,3 +73,24 @@ def test_connections_are_those_of_the_engines_host_and_containers_track_their_ow
         == pytest.approx(sockets["redis-cache"].tracked, abs=10)
     )
     assert {pair.server for pair in connections.pairs if pair.port in ports} == {"host"}
+
+
+def test_a_replica_is_looked_at_closely_as_in_the_other_world(up: DockerWorld):
+    published = up.published("nginx-lb")
+    assert published is not None
+    fetch(published.url("/api/products"))
+    found = read(up, "order-service", up.main_pids()["order-service"])
+    assert found.troubles == {}
+    assert found.cgroup is not None
+    assert found.cgroup.limits == found.declared
+    assert found.links is not None
+    assert len(found.links) == len(found.addresses)
+    assert found.log is not None
+    assert found.log.looked_at > 0
+    assert found.policy is not None
+    assert found.policy.enforced
+    assert {rule.packets is None for rule in found.policy.rules} == {False}
+    edge = read(up, "nginx-lb", None)
+    assert set(edge.troubles) == {"links"}
+    assert edge.log is not None
+    assert edge.log.requests[-1].path == "/api/products"

@@ -156,6 +156,37 @@ def test_requests_at_the_edge_are_counted_exactly(flat: Sandbox, address: str) -
     assert total() == before + 7
 
 
+def test_a_replica_is_looked_at_closely_while_it_serves(flat: Sandbox, address: str) -> None:
+    def look(name: str) -> dict[str, Any]:
+        query = f"replica.json?world=net&name={name}"
+        found: dict[str, Any] = json.loads(flat.fetch(f"{address}{query}"))["detail"]
+        return found
+
+    def rule(name: str) -> int:
+        rules = look(name)["policy"]["rules"]
+        return next(int(one["packets"]) for one in rules if "TO-" in one["rule"])
+
+    eventually(lambda: "net" in json.loads(flat.fetch(f"{address}latest.json")), within_s=20)
+    before, first = rule("api-gateway"), look("nginx-lb")
+    flat.fetch("http://10.0.0.10/api/products", "-H", "X-Request-ID: looked-for")
+    newest = first["log"]["requests"][-1:]
+    eventually(lambda: look("nginx-lb")["log"]["requests"][-1:] != newest, within_s=10)
+    found = look("nginx-lb")
+    request = found["log"]["requests"][-1]
+    assert (request["method"], request["path"]) == ("GET", "/api/products")
+    assert (request["status"], request["request"]) == (200, "looked-for")
+    assert found["links"][0]["received_packets"] > first["links"][0]["received_packets"]
+    assert found["troubles"] == {}
+    assert found["cgroup"]["limits"] == found["declared"]
+    assert 0 < found["cgroup"]["pids"] <= found["declared"]["pids"]
+    assert found["policy"]["enforced"]
+    flat.invoke("net.restart", "nginx-lb")  # its new connections to the gateway are counted
+    flat.fetch("http://10.0.0.10/api/products")
+    eventually(lambda: rule("api-gateway") > before, within_s=10)
+    assert "is not in the net world" in flat.fetch(f"{address}replica.json?world=net&name=x")
+    assert "is not up" in flat.fetch(f"{address}replica.json?world=docker&name=nginx-lb")
+
+
 def test_a_page_under_a_foreign_name_is_refused_in_the_browser(
     address: str, chromium: Browser
 ) -> None:

@@ -5,10 +5,11 @@ The server and the page are real; samples and details are the tests' own. Needs 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from playwright.sync_api import Browser
@@ -20,7 +21,10 @@ from twinstack.errors import CannotTell
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.detail import looks
-from twinstack.observe.detail.read import ReplicaDetail, ReplicaLog, ShownLine
+from twinstack.observe.detail.lines import ShownLine
+from twinstack.observe.detail.read import ReplicaDetail, ReplicaLog
+from twinstack.observe.detail.rules import ReplicaPolicy
+from twinstack.observe.live.model import WorldSample
 
 pytestmark = pytest.mark.e2e
 
@@ -180,12 +184,13 @@ def test_every_part_says_what_it_knows(live: Board, chromium: Browser) -> None:
         text = page.page.inner_text("#panel")
         for words in (
             "0.97 cores",
-            "declared: 1.50 cores",
-            "throttled 100 % of the time",
-            "193.7 MB",
-            "98 %",
+            "declared for CPU: 1.50 cores",
+            "kept it waiting 100 % of the time",
+            "194 MB",
+            "96 %",
             "Requests to it and from it, now",
             "OPTIONS /api/ppp",
+            "left out: 123 requests for its health or counts",
             "12346 ms",
             "invoke net.logs order-service --follow",
             "invoke traffic.report --world net --link order-service --seconds 5",
@@ -205,20 +210,22 @@ def test_what_cannot_be_known_is_said_in_words(chromium: Browser) -> None:
     with board() as made, made.speaking("net", "docker"):
         lost = dict.fromkeys(("cgroup", "log", "links", "policy"), None)
         troubles = {name: f"{name}: cannot be read: no engine" for name in lost}
-        made.detail = lambda *words: replace(made_detail(*words), **lost, troubles=troubles)
+        made.detail = lambda *words: made_detail(*words, **lost, troubles=troubles)
         with opened(chromium, made) as page:
             open_panel(page)
             text = page.page.inner_text("#panel")
             for name in lost:
                 assert f"unknown: {name}: cannot be read: no engine" in text
             assert page.page.evaluate(FAULTS) == []
-        off = replace(made_detail("net", made.plans["net"], NAME).policy, enforced=False)  # type: ignore[type-var]
-        empty = ReplicaLog((), (), 0)
+        off = ReplicaPolicy(enforced=False)
+        empty = ReplicaLog((), (), 0, 0)
         made.detail = lambda *words: made_detail(*words, policy=off, log=empty, declared=None)
         with opened(chromium, made) as page:
             open_panel(page)
+            off_words = "Policies are off: every service reaches every other."
+            words = f'#panel [data-words="policy"]:text-is("{off_words}")'
+            page.page.wait_for_selector(words, timeout=b.TIMEOUT_MS)
             text = page.page.inner_text("#panel")
-            assert "Policies are off: every service reaches every other." in text
             assert text.count("its log is empty") == 2
             assert "the world was brought up without limits" in text
 
@@ -275,7 +282,7 @@ def test_it_follows_without_moving_what_is_read(chromium: Browser) -> None:
               return [panel.scrollTop, getSelection().toString(), item.getBoundingClientRect().top];
             }"""
             before = page.page.evaluate(scrolled)
-            page.page.wait_for_function(f"{newest} !== {first!r}", timeout=b.TIMEOUT_MS)
+            page.page.wait_for_function(f"() => {newest} !== {first!r}", timeout=b.TIMEOUT_MS)
             after = page.page.evaluate(
                 """() => [document.getElementById("panel").scrollTop, getSelection().toString(),
                           window.kept.getBoundingClientRect().top]"""
@@ -301,24 +308,20 @@ def test_names_that_are_no_replicas_are_said_to_be_none(live: Board, chromium: B
 def test_a_replica_that_is_scaled_away_and_a_world_that_goes_down_are_said_to_be(
     chromium: Browser,
 ) -> None:
-    with board(replicas=4) as made:
+    with board(replicas=4) as made, board() as smaller, made.speaking("docker"):
         made.remember(3)
         with opened(chromium, made) as page:
             open_panel(page, name="product-service-4")
-            with board() as smaller:
-                plan = smaller.plans["net"]
-            made.plans["net"] = plan
-            made.take("net", time.time())
-            page.page.wait_for_selector('#panel[data-gone="yes"]', timeout=b.TIMEOUT_MS)
+            made.plans["net"] = smaller.plans["net"]
+            with made.speaking("net"):
+                page.page.wait_for_selector('#panel[data-gone="yes"]', timeout=b.TIMEOUT_MS)
             assert "product-service-4 is not in the world" in page.page.inner_text("#panel")
-            page.page.wait_for_timeout(3_100)  # the page reloads at most every three seconds
             page.page.evaluate("location.hash = '#net/order-service'")
+            page.page.wait_for_selector('#panel[data-gone="no"]')
+            page.page.wait_for_timeout(3_100)  # the page reloads at most every three seconds
             del made.plans["net"]
-            made.feed.take(
-                "net",
-                b'{"world": "net", "at": %f, "up": false, "trouble": "", '
-                b'"key": "", "rate": null, "replicas": [], "events": []}' % time.time(),
-            )
+            down = asdict(WorldSample("net", time.time(), False))
+            made.feed.take("net", json.dumps(down).encode())
             words = '#panel [data-of="verdict"]:text("is not up: invoke net.up")'
             page.page.wait_for_selector(words, timeout=b.TIMEOUT_MS)
             page.messages.clear()  # the browser's own, of a 404 in between

@@ -7,15 +7,14 @@ from typing import Any
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
+from twinstack.observe.detail.lines import RequestLine, ShownLine
 from twinstack.observe.detail.read import (
     Amounts,
     CgroupAmounts,
     LinkCounters,
     ReplicaDetail,
     ReplicaLog,
-    ShownLine,
 )
-from twinstack.observe.detail.requests import RequestLine
 from twinstack.observe.detail.rules import ConcernedRule, ReplicaPolicy
 
 HOSTILE = "<script>window.hostile = 1</script><img src=x onerror='window.hostile = 1'> \\x1b[2J"
@@ -39,7 +38,7 @@ def made_detail(world: WorldName, plan: Plan, name: str, **changes: Any) -> Repl
         RequestLine(now - n, "OPTIONS", "/api/" + "p" * 155, 503 - n, 12_345.6, "f" * 32)
         for n in range(40)
     )
-    mark = '-m comment --comment "twinstack:main a service asks" -j TS-main-TO-order-service'
+    mark = "-m conntrack --ctstate NEW,DNAT -j TS-main-TO-order-service"
     rules = (
         ConcernedRule(way, sentence, f"-A TS-main-FROM -d 10.0.0.40/32 -p tcp {n} {mark}", n, n)  # type: ignore[arg-type]
         for way, sentence, n in _RULES
@@ -56,7 +55,7 @@ def made_detail(world: WorldName, plan: Plan, name: str, **changes: Any) -> Repl
         "at": now,
         "declared": Amounts(1.5, 201_000_000, 64),
         "cgroup": CgroupAmounts(Amounts(1.0, 201_000_000, 64), 63),
-        "log": ReplicaLog(tuple(lines), tuple(requests), 500),
+        "log": ReplicaLog(tuple(lines), tuple(requests), 500, 123),
         "links": (LinkCounters("eth0", *counts), LinkCounters("eth1", *counts)),
         "policy": ReplicaPolicy(True, tuple(rules), 7, 123_456_789),
     }

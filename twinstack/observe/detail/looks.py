@@ -15,8 +15,8 @@ from typing import Any
 
 from twinstack.errors import CannotTell, Missing, TwinstackError
 from twinstack.model.topology import WorldName
+from twinstack.observe.detail.lines import shortened
 from twinstack.observe.detail.read import ReplicaDetail, read
-from twinstack.observe.detail.requests import shortened
 from twinstack.observe.live.feed import Feed
 from twinstack.observe.live.samples import key_of
 from twinstack.observe.live.watcher import FindWorld

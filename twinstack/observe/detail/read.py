@@ -21,8 +21,9 @@ from twinstack.linux.cgroup import ControlGroup, read_layout
 from twinstack.linux.process import run
 from twinstack.model.plan import Replica
 from twinstack.model.topology import WorldName
-from twinstack.observe.detail.requests import RequestLine, request_of, shortened
+from twinstack.observe.detail.lines import RequestLine, ShownLine, read_line, shortened
 from twinstack.observe.detail.rules import ReplicaPolicy, policy_of
+from twinstack.observe.live.probes import COUNTS_PATH, STATUS_PATH
 from twinstack.observe.logs.choice import LineFilter, ReplicaLines
 from twinstack.policy.permissions import addresses
 from twinstack.world import LocalWorld, LogRecord, LogSearch, LogVerdict
@@ -31,7 +32,6 @@ PROC = Path("/proc")
 #: Lines of a log that are looked at, and their bytes, but for the first one.
 LOOKED_AT, _BYTES = 500, 500_000
 LINES, REQUESTS = 60, 40
-_LINE = 600  # characters
 _RULES_S = 5.0
 Part = TypeVar("Part")
 
@@ -54,21 +54,13 @@ class CgroupAmounts:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownLine:
-    """A line of a log, shortened and visible."""
-
-    time: float | None
-    level: str  # "": it has none
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class ReplicaLog:
     """The end of a replica's log, oldest first: requests, and all else."""
 
     lines: tuple[ShownLine, ...]
     requests: tuple[RequestLine, ...]
     looked_at: int  # lines, from the end
+    checks: int  # requests of these that only asked for its health or its counts; left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +144,18 @@ def _log(world: LocalWorld, replica: Replica) -> ReplicaLog:
     reader = world.log_reader(replica.name)
     lines: deque[ShownLine] = deque(maxlen=LINES)
     requests: deque[RequestLine] = deque(maxlen=REQUESTS)
-    looked_at = 0
+    own_paths = {replica.health.http_path, STATUS_PATH, COUNTS_PATH}
+    looked_at = checks = 0
     made = ReplicaLines(replica.name, replica.service, LineFilter())
-    for line in made.lines(reader.read(search)):
+    for line in map(read_line, made.lines(reader.read(search))):
         looked_at += 1
-        if request := request_of(line):
-            requests.append(request)
+        if isinstance(line, ShownLine):
+            lines.append(line)
+        elif line.path in own_paths:
+            checks += 1
         else:
-            lines.append(ShownLine(line.time, line.level, shortened(line.text, _LINE)))
-    return ReplicaLog(tuple(lines), tuple(requests), looked_at)
+            requests.append(line)
+    return ReplicaLog(tuple(lines), tuple(requests), looked_at, checks)
 
 
 def until_enough(most_bytes: int) -> Callable[[LogRecord], LogVerdict]:

@@ -90,8 +90,14 @@ def _concerned(
             led = led_to.get(chain.name) if chain.name != deny else None
             if way := ways.get((chain.name, rule.text)) or led:
                 packets, size = counted.get((chain.name, rule.text), (None, None))
-                text = f"-A {chain.name} {rule.text}"
-                yield ConcernedRule(way, rule.sentence, text, packets, size)
+                yield ConcernedRule(
+                    way, rule.sentence, _shown(chain.name, rule.text), packets, size
+                )
+
+
+def _shown(chain: str, rule: str) -> str:
+    """Leave the comment out: the sentence says it."""
+    return f"-A {chain} {rule.partition('-m comment')[0]}-j {target(f' {rule}')}"
 
 
 def _way(rule: str, own: set[str]) -> Way | None:

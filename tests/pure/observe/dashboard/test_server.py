@@ -17,7 +17,7 @@ import pytest
 from tests.support.bench_fakes import PLAN, FakeWorld
 from tests.support.project import ROOT
 from tests.support.readings import reading
-from twinstack.errors import TwinstackError
+from twinstack.errors import Missing, TwinstackError
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.dashboard import hosts, server
@@ -25,6 +25,7 @@ from twinstack.observe.detail import looks
 from twinstack.observe.live.feed import Feed
 from twinstack.observe.live.model import WorldSample
 from twinstack.observe.live.samples import sample
+from twinstack.world import LogReader
 
 
 def line(at: float = 1.0, **more: object) -> bytes:
@@ -159,8 +160,13 @@ def test_paths_lead_nowhere_else(board):
     assert ask(board, "/", "HEAD")[2] == b""
 
 
+class Logless(FakeWorld):
+    def log_reader(self, replica: str) -> LogReader:
+        raise Missing(replica, "is not there")
+
+
 def test_a_replica_is_one_document_and_a_wrong_name_one_line(feed: Feed):
-    worlds = {"net": lambda: FakeWorld("net", 1), "docker": lambda: None}
+    worlds = {"net": lambda: Logless("net", 1), "docker": lambda: None}
     with serving(server.listen(feed, dict, ROOT, 0, worlds=worlds)) as found:  # type: ignore[arg-type]
         status, headers, body = ask(found, "/replica.json?world=net&name=order-service")
         assert (status, headers["Content-Type"]) == (200, "application/json")

@@ -91,7 +91,7 @@ def test_a_world_that_hangs_keeps_one_thread_for_a_replica_and_no_client(
     before = threading.active_count()
     try:
         for _ in range(20):
-            with pytest.raises(CannotTell, match="has not answered within 0.05 s"):
+            with pytest.raises(CannotTell, match=r"has not answered within 0\.05 s"):
                 found.document("net", "nginx-lb")
         assert len(asked) == 1
         assert threading.active_count() == before + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,39 @@ from tests.support.bench_fakes import FakeWorld
 from twinstack.errors import StepFailed
 from twinstack.namespaces.log_file import LogFile
 from twinstack.observe.detail import read as detail
-from twinstack.world import LogReader, LogRecord
+from twinstack.world import LogReader, LogRecord, LogSearch
 
 NAME = "order-service"
+
+
+class CountingReader(LogFile):
+    """Notes the length of each line that is read."""
+
+    def __init__(self, path: Path, taken: list[int]) -> None:
+        super().__init__(path)
+        self._taken = taken
+
+    def read(self, search: LogSearch) -> Iterator[LogRecord]:
+        for record in super().read(search):
+            self._taken.append(len(record.text))
+            yield record
 
 
 class World(FakeWorld):
     """A world that has one log, and nothing else."""
 
     log: Path
+    taken: list[int]
 
     def log_reader(self, replica: str) -> LogReader:
-        return LogFile(self.log)
+        return CountingReader(self.log, self.taken)
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(detail, "run", refused)
     made = World("net", 1)
-    made.log = tmp_path / "log"
+    made.log, made.taken = tmp_path / "log", []
     made.log.write_text("")
     return made
 
@@ -39,15 +54,15 @@ def refused(*_words: object, **_options: object) -> None:
     raise StepFailed("iptables-save", "exited with 4", "Permission denied\n(you must be root)")
 
 
-def request(number: int) -> str:
+def request(number: int, path: str = "") -> str:
     fields = {"time": 1000 + number, "level": "info", "request_id": f"r{number}", "took_ms": 1}
-    return json.dumps({**fields, "method": "GET", "path": f"/{number}", "status": 200})
+    return json.dumps({**fields, "method": "GET", "path": path or f"/{number}", "status": 200})
 
 
 def test_each_part_that_is_not_known_says_why(world: World):
     found = detail.read(world, NAME, None)
     assert (found.cgroup, found.links, found.policy) == (None, None, None)
-    assert found.log == detail.ReplicaLog((), (), 0)
+    assert found.log == detail.ReplicaLog((), (), 0, 0)
     assert found.troubles == {
         "cgroup": f"{NAME}: has no cgroup of its own: it does not run, or only just started",
         "links": f"{NAME}: has no links that could be read: it has no process",
@@ -73,30 +88,23 @@ def test_requests_and_other_lines_are_told_apart_and_the_newest_are_kept(world: 
     assert found.looked_at == 200
 
 
+def test_requests_that_only_watch_are_counted_and_left_out(world: World):
+    paths = ("/health", "/internal/counts", "/internal/status", "/healthy", "")
+    world.log.write_text("".join(f"{request(n, path)}\n" for n, path in enumerate(paths)))
+    found = detail.read(world, NAME, None).log
+    assert found is not None
+    assert ([one.path for one in found.requests], found.checks) == (["/healthy", "/4"], 3)
+
+
 def test_lines_of_any_size_are_read_in_bounds_and_shown_as_text(world: World):
     hostile = '<script>alert(1)</script> \x1b[2J\x1b]0;x\x07 {"method": \u202e'
     with world.log.open("w") as file:
         for _ in range(30):
             file.write("x" * 1_000_000 + "\n")
         file.write(hostile + "\n")
-    taken: list[int] = []
-    plain = LogFile.read
-
-    def counting(self, search):  # type: ignore[no-untyped-def]
-        for record in plain(self, search):
-            taken.append(len(record.text))
-            yield record
-
-    world.log_reader = lambda _name: type(
-        "R",
-        (),
-        {  # type: ignore[method-assign]
-            "read": lambda _self, search: counting(LogFile(world.log), search)
-        },
-    )()
     found = detail.read(world, NAME, None).log
     assert found is not None
-    assert sum(taken) < 2_500_000  # of thirty million
+    assert sum(world.taken) < 2_500_000  # of thirty million
     assert found.lines[-1].text.startswith("<script>alert(1)</script> \\x1b[2J\\x1b]0;x\\x07 ")
     assert "\\x202e" in found.lines[-1].text
     assert max(len(one.text) for one in found.lines) == 600

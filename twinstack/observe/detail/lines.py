@@ -1,7 +1,7 @@
-"""Requests as the lines of a log report them; pure.
+"""The lines of a log as a person reads them: requests, and all else; pure.
 
-nginx, the gateway and the services write a line of JSON for each: nginx with `seconds`, the others
-with `took_ms`. Anything may be asked for as a path, so each text is shortened and made visible.
+nginx, the gateway and the services write a line of JSON for each request: nginx with `seconds`, the
+others with `took_ms`. Any text may be a client's, so each is shortened and made visible.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 from twinstack.observe.logs.choice import LogLine
 from twinstack.printable import cut
 
-_METHOD, _PATH, _ID = 12, 160, 80  # characters
+_METHOD, _PATH, _ID, _LINE = 12, 160, 80, 600  # characters
+#: Of a line of JSON, what is shown beside it, or was said by the panel already.
+_SAID = frozenset({"message", "time", "level", "service", "replica"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,39 @@ class RequestLine:
     request: str  # its id
 
 
-def request_of(line: LogLine) -> RequestLine | None:
-    """Read the request that a line reports; None for a line about anything else."""
-    if '"method"' not in line.text:
-        return None
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """Any other line."""
+
+    time: float | None
+    level: str  # "": it has none
+    text: str
+
+
+def read_line(line: LogLine) -> RequestLine | ShownLine:
+    """Read a line; one of JSON is shown as its message, then its other fields."""
+    document = _json(line.text)
+    if request := _request(line, document):
+        return request
+    text = line.text
+    message = document.get("message")
+    if isinstance(message, str):
+        more = (f"{key}={value}" for key, value in document.items() if key not in _SAID)
+        text = " ".join((message, *more))
+    return ShownLine(line.time, line.level, shortened(text, _LINE))
+
+
+def _json(text: str) -> dict[str, Any]:
+    if not text.startswith("{"):
+        return {}
     try:
-        document: Any = json.loads(line.text)
+        document: Any = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict):
-        return None
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _request(line: LogLine, document: dict[str, Any]) -> RequestLine | None:
     method, path, status = (document.get(key) for key in ("method", "path", "status"))
     if not (isinstance(method, str) and isinstance(path, str) and type(status) is int):
         return None
