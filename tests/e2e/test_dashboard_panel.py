@@ -158,6 +158,8 @@ def test_a_node_and_a_row_open_it_by_mouse_and_by_key_and_focus_comes_back(
         assert page.page.inner_text(title) == NAME
         page.page.click("#panel-close")
         page.page.wait_for_selector("#panel", state="hidden")
+        # Nothing was focused when it was loaded: the name in the table is where it is from.
+        assert page.page.evaluate(focused) == f"#net/{NAME}"
 
 
 def test_the_keyboard_alone_goes_through_it_on_a_phone_and_leaves_it(
@@ -290,6 +292,29 @@ def test_it_follows_without_moving_what_is_read(chromium: Browser) -> None:
             assert before[0] > 0
             assert after[:2] == before[:2]
             assert after[2] == pytest.approx(before[2], abs=1)
+
+
+def test_it_asks_every_two_seconds_and_only_while_it_is_open(
+    live: Board, chromium: Browser
+) -> None:
+    with opened(chromium, live) as page:
+        asked: list[str] = []
+        page.page.on("request", lambda request: asked.append(request.url))
+        open_panel(page)
+        for name in ("redis-cache", "nginx-lb", NAME):  # each leaves the one before
+            page.page.evaluate("hash => { location.hash = hash; }", f"#net/{name}")
+        for _ in range(3):  # a page that comes to the fore asks at once
+            page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.page.wait_for_timeout(300)
+        asked.clear()
+        page.page.wait_for_timeout(4_500)
+        assert len(asked) in {2, 3}
+        assert {url.partition("?")[2] for url in asked} == {f"world=net&name={NAME}"}
+        page.page.keyboard.press("Escape")
+        page.page.wait_for_timeout(300)
+        asked.clear()
+        page.page.wait_for_timeout(2_500)
+        assert asked == []
 
 
 def test_names_that_are_no_replicas_are_said_to_be_none(live: Board, chromium: Browser) -> None:

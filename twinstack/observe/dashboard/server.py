@@ -39,7 +39,7 @@ CLIENT_TIMEOUT_S = 10.0
 #: How long the plans are cached. Shorter than the page waits (3 s) before it reloads.
 PLANS_S = 1.0
 _PING_S = 10.0
-_SCRIPTS = ("dashboard", "dom", "format", "history", "panel", "search")
+_SCRIPTS = ("dashboard", "dom", "format", "history", "panel", "replica", "search")
 _FILES = {
     "/dashboard.css": "text/css; charset=utf-8",
     **{f"/{name}.js": "text/javascript; charset=utf-8" for name in _SCRIPTS},

@@ -46,10 +46,12 @@ def serving(found: server.Server) -> Iterator[server.Server]:
     with found:
         thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield found
-        found.feed.end()
-        found.shutdown()
-        thread.join()
+        try:
+            yield found
+        finally:
+            found.feed.end()
+            found.shutdown()
+            thread.join()
 
 
 @pytest.fixture
