@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -21,7 +22,7 @@ from twinstack.errors import CannotTell
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
 from twinstack.observe.detail import looks
-from twinstack.observe.detail.lines import ShownLine
+from twinstack.observe.detail.lines import DetailLine
 from twinstack.observe.detail.read import ReplicaDetail, ReplicaLog
 from twinstack.observe.detail.rules import ReplicaPolicy
 from twinstack.observe.live.model import WorldSample
@@ -210,7 +211,7 @@ def test_every_part_says_what_it_knows(live: Board, chromium: Browser) -> None:
 
 def test_what_cannot_be_known_is_said_in_words(chromium: Browser) -> None:
     with board() as made, made.speaking("net", "docker"):
-        lost = dict.fromkeys(("cgroup", "log", "links", "policy"), None)
+        lost: dict[str, Any] = dict.fromkeys(("cgroup", "log", "links", "policy"))
         troubles = {name: f"{name}: cannot be read: no engine" for name in lost}
         made.detail = lambda *words: made_detail(*words, **lost, troubles=troubles)
         with opened(chromium, made) as page:
@@ -263,7 +264,7 @@ def test_it_follows_without_moving_what_is_read(chromium: Browser) -> None:
 
     def growing(world: WorldName, plan: Plan, name: str) -> ReplicaDetail:
         first = next(numbers)
-        lines = tuple(ShownLine(n, "info", f"line {n}") for n in range(first, first + 60))
+        lines = tuple(DetailLine(n, "info", f"line {n}") for n in range(first, first + 60))
         detail = made_detail(world, plan, name)
         assert detail.log is not None
         return replace(detail, log=replace(detail.log, lines=lines))
@@ -303,8 +304,8 @@ def test_it_asks_every_two_seconds_and_only_while_it_is_open(
         open_panel(page)
         for name in ("redis-cache", "nginx-lb", NAME):  # each leaves the one before
             page.page.evaluate("hash => { location.hash = hash; }", f"#net/{name}")
-        for _ in range(3):  # a page that comes to the fore asks at once
-            page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        comes_to_the_fore = "document.dispatchEvent(new Event('visibilitychange'))"
+        page.page.evaluate(f"() => {{ for (let n = 0; n < 4; n++) {comes_to_the_fore}; }}")
         page.page.wait_for_timeout(300)
         asked.clear()
         page.page.wait_for_timeout(4_500)

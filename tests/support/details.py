@@ -7,7 +7,7 @@ from typing import Any
 
 from twinstack.model.plan import Plan
 from twinstack.model.topology import WorldName
-from twinstack.observe.detail.lines import RequestLine, ShownLine
+from twinstack.observe.detail.lines import DetailLine, RequestLine
 from twinstack.observe.detail.read import (
     Amounts,
     CgroupAmounts,
@@ -31,7 +31,7 @@ def made_detail(world: WorldName, plan: Plan, name: str, **changes: Any) -> Repl
     replica = plan.replica(name)
     levels = ("", "debug", "info", "notice", "warning", "error", "critical")
     lines = (
-        ShownLine(now - 60 + n, levels[n % 7], f"{n} {HOSTILE} " + "a-long-word" * 50)
+        DetailLine(now - 60 + n, levels[n % 7], f"{n} {HOSTILE} " + "a-long-word" * 50)
         for n in range(60)
     )
     requests = (

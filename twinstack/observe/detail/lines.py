@@ -32,7 +32,7 @@ class RequestLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownLine:
+class DetailLine:
     """Any other line."""
 
     time: float | None
@@ -40,7 +40,7 @@ class ShownLine:
     text: str
 
 
-def read_line(line: LogLine) -> RequestLine | ShownLine:
+def read_line(line: LogLine) -> RequestLine | DetailLine:
     """Read a line; one of JSON is shown as its message, then its other fields."""
     document = _json(line.text)
     if request := _request(line, document):
@@ -50,7 +50,7 @@ def read_line(line: LogLine) -> RequestLine | ShownLine:
     if isinstance(message, str):
         more = (f"{key}={value}" for key, value in document.items() if key not in _SAID)
         text = " ".join((message, *more))
-    return ShownLine(line.time, line.level, shortened(text, _LINE))
+    return DetailLine(line.time, line.level, shortened(text, _LINE))
 
 
 def _json(text: str) -> dict[str, Any]:

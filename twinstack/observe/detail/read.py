@@ -21,7 +21,7 @@ from twinstack.linux.cgroup import ControlGroup, read_layout
 from twinstack.linux.process import run
 from twinstack.model.plan import Replica
 from twinstack.model.topology import WorldName
-from twinstack.observe.detail.lines import RequestLine, ShownLine, read_line, shortened
+from twinstack.observe.detail.lines import DetailLine, RequestLine, read_line, shortened
 from twinstack.observe.detail.rules import ReplicaPolicy, policy_of
 from twinstack.observe.live.probes import COUNTS_PATH, STATUS_PATH
 from twinstack.observe.logs.choice import LineFilter, ReplicaLines
@@ -57,7 +57,7 @@ class CgroupAmounts:
 class ReplicaLog:
     """The end of a replica's log, oldest first: requests, and all else."""
 
-    lines: tuple[ShownLine, ...]
+    lines: tuple[DetailLine, ...]
     requests: tuple[RequestLine, ...]
     looked_at: int  # lines, from the end
     checks: int  # requests of these that only asked for its health or its counts; left out
@@ -142,14 +142,14 @@ def _cgroup(world: LocalWorld, name: str) -> CgroupAmounts:
 def _log(world: LocalWorld, replica: Replica) -> ReplicaLog:
     search = LogSearch(until_enough(_BYTES), last=LOOKED_AT)
     reader = world.log_reader(replica.name)
-    lines: deque[ShownLine] = deque(maxlen=LINES)
+    lines: deque[DetailLine] = deque(maxlen=LINES)
     requests: deque[RequestLine] = deque(maxlen=REQUESTS)
     own_paths = {replica.health.http_path, STATUS_PATH, COUNTS_PATH}
     looked_at = checks = 0
     made = ReplicaLines(replica.name, replica.service, LineFilter())
     for line in map(read_line, made.lines(reader.read(search))):
         looked_at += 1
-        if isinstance(line, ShownLine):
+        if isinstance(line, DetailLine):
             lines.append(line)
         elif line.path in own_paths:
             checks += 1

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from twinstack.observe.detail.lines import RequestLine, ShownLine, read_line
+from twinstack.observe.detail.lines import DetailLine, RequestLine, read_line
 from twinstack.observe.logs.choice import LogLine
 
 SERVICE = {
@@ -48,23 +48,23 @@ def test_the_lines_of_services_and_of_nginx_are_the_same_request():
     ],
 )
 def test_another_line_is_no_request(text: str):
-    assert isinstance(read_line(line(text)), ShownLine)
+    assert isinstance(read_line(line(text)), DetailLine)
 
 
 def test_a_line_of_json_is_its_message_and_what_else_it_says():
     written = {**SERVICE, "message": "upstream failed", "reason": "\x1b[2J<b>", "method": None}
     found = read_line(line(json.dumps(written)))
     fields = "reason=\\x1b[2J<b>"
-    assert isinstance(found, ShownLine)
+    assert isinstance(found, DetailLine)
     assert (found.time, found.level) == (12.5, "info")
     assert found.text.startswith("upstream failed request_id=ab-1 method=None path=/orders ")
     assert found.text.endswith(fields)
     for text in ('{"message": 7}', '{"level": "info"}', "plain"):
         shown = read_line(line(text))
-        assert isinstance(shown, ShownLine)
+        assert isinstance(shown, DetailLine)
         assert shown.text == text
     long = read_line(line(json.dumps({"message": "x" * 1_000_000})))
-    assert isinstance(long, ShownLine)
+    assert isinstance(long, DetailLine)
     assert len(long.text) == 600
 
 
